@@ -1,0 +1,315 @@
+"""Every error that mediagate raises or answers, each with a stable code, an HTTP status and whether a retry can help.
+
+    MediagateError
+    ├── ConfigError                  the gate cannot start; ``problems`` names every fault at once
+    ├── PluginError                  a plugin was registered, required or closed wrongly
+    ├── RequestError                 the caller can mend it
+    │   ├── BadUpload                400 bad_upload
+    │   ├── UnknownSource            400 unknown_source
+    │   ├── InvalidSourceId          400 invalid_source_id
+    │   ├── InvalidParameter         400 invalid_parameter
+    │   ├── UploadRefused            403 upload_refused (a ``pre_upload`` hook said no)
+    │   ├── JobNotFound              404 job_not_found
+    │   ├── MediaNotFound            404 media_not_found
+    │   ├── FileNotServed            404 file_not_found
+    │   ├── JobConflict              409 job_conflict
+    │   ├── UploadInFlight           409 upload_in_flight
+    │   ├── MediaDeleted             410 media_deleted
+    │   ├── UploadTooLarge           413 upload_too_large
+    │   ├── UnsupportedType          415 unsupported_type
+    │   ├── UndecodableImage         422 image_undecodable
+    │   ├── ImageTooLarge            422 image_too_large
+    │   ├── AnimationRefused         422 animation_refused
+    │   └── IdempotencyKeyReused     422 idempotency_key_reused
+    ├── Unavailable                  503: try again later
+    │   ├── ShuttingDown             503 shutting_down
+    │   ├── RecordsUnavailable       503 records_unavailable
+    │   └── StorageUnavailable       503 storage_unavailable
+    ├── ObjectNotFound               a storage key holds nothing
+    ├── ProcessingError              one image could not be processed; ends its own job only
+    │   ├── ImageCrashed             image_crashed
+    │   ├── ImageTimeout             image_timeout
+    │   ├── ModerationFailed         moderation_failed
+    │   ├── ProcessingRefused        processing_refused (a ``pre_*`` hook said no)
+    │   └── StagedFileLost           staged_file_lost
+    └── WaitTimeout                  ``wait()`` ran out of time; the job goes on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+class MediagateError(Exception):
+    """Base of all errors of mediagate: ``code`` is stable, the message says what to do."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that the answer carries besides its body."""
+        if self.retry_after_s is None:
+            return {}
+        return {"Retry-After": str(max(1, round(self.retry_after_s)))}
+
+
+class ConfigError(MediagateError):
+    """The gate cannot start as it is configured; ``problems`` lists every fault, each naming its field."""
+
+    code = "config_error"
+    title = "Configuration error"
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PluginError(MediagateError):
+    """A plugin is registered twice or too late, misses a requirement, or got options it does not take."""
+
+    code = "plugin_error"
+    title = "Plugin error"
+
+
+class RequestError(MediagateError):
+    """Something about the request that its sender can mend."""
+
+    code = "bad_request"
+    status = 400
+    title = "Bad request"
+
+
+class BadUpload(RequestError):
+    """The multipart body is malformed, or a field is missing."""
+
+    code = "bad_upload"
+    title = "Malformed upload"
+
+
+class UnknownSource(RequestError):
+    """``sourceType`` names no configured source."""
+
+    code = "unknown_source"
+    title = "Unknown source type"
+
+
+class InvalidSourceId(RequestError):
+    """``sourceId`` has characters that may not stand in a storage key."""
+
+    code = "invalid_source_id"
+    title = "Invalid source id"
+
+
+class InvalidParameter(RequestError):
+    """A field, query parameter or header has a value that is out of range."""
+
+    code = "invalid_parameter"
+    title = "Invalid parameter"
+
+
+class UploadRefused(RequestError):
+    """Raised by a ``pre_upload`` hook to refuse an upload; the message goes to the client."""
+
+    code = "upload_refused"
+    status = 403
+    title = "Upload refused"
+
+
+class JobNotFound(RequestError):
+    """No job has this id."""
+
+    code = "job_not_found"
+    status = 404
+    title = "No such job"
+
+
+class MediaNotFound(RequestError):
+    """No media has this id."""
+
+    code = "media_not_found"
+    status = 404
+    title = "No such media"
+
+
+class FileNotServed(RequestError):
+    """The gate serves no file under this path."""
+
+    code = "file_not_found"
+    status = 404
+    title = "No such file"
+
+
+class JobConflict(RequestError):
+    """The job's state does not allow this (retry of a running job, cancel of a finished one)."""
+
+    code = "job_conflict"
+    status = 409
+    title = "The job's state does not allow this"
+
+
+class UploadInFlight(RequestError):
+    """An upload with the same ``Idempotency-Key`` is being received right now."""
+
+    code = "upload_in_flight"
+    status = 409
+    title = "Same upload in flight"
+    retryable = True
+
+
+class MediaDeleted(RequestError):
+    """The job completed, and its media was deleted since."""
+
+    code = "media_deleted"
+    status = 410
+    title = "Media deleted"
+
+
+class UploadTooLarge(RequestError):
+    """The file has more bytes than its source allows."""
+
+    code = "upload_too_large"
+    status = 413
+    title = "Upload too large"
+
+
+class UnsupportedType(RequestError):
+    """The bytes are no image of an accepted format."""
+
+    code = "unsupported_type"
+    status = 415
+    title = "Unsupported file type"
+
+
+class UndecodableImage(RequestError):
+    """The file says it is an accepted format, and cannot be decoded."""
+
+    code = "image_undecodable"
+    status = 422
+    title = "Undecodable image"
+
+
+class ImageTooLarge(RequestError):
+    """The image has more pixels or frames, or needs more memory, than its source allows."""
+
+    code = "image_too_large"
+    status = 422
+    title = "Image too large"
+
+
+class AnimationRefused(RequestError):
+    """The image is animated, and its source takes still images only."""
+
+    code = "animation_refused"
+    status = 422
+    title = "Animated image refused"
+
+
+class IdempotencyKeyReused(RequestError):
+    """The ``Idempotency-Key`` was used before with another body."""
+
+    code = "idempotency_key_reused"
+    status = 422
+    title = "Idempotency key reused"
+
+
+class Unavailable(MediagateError):
+    """Something the gate needs is down for the moment; the same request may succeed later."""
+
+    code = "unavailable"
+    status = 503
+    title = "Temporarily unavailable"
+    retryable = True
+
+    def __init__(self, detail: str, *, retry_after_s: float | None = 5) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+
+
+class ShuttingDown(Unavailable):
+    """The gate is closing and takes no more uploads."""
+
+    code = "shutting_down"
+    title = "Shutting down"
+
+
+class RecordsUnavailable(Unavailable):
+    """The database or its query engine did not answer."""
+
+    code = "records_unavailable"
+    title = "Records unavailable"
+
+
+class StorageUnavailable(Unavailable):
+    """The storage did not answer, or has no space left."""
+
+    code = "storage_unavailable"
+    title = "Storage unavailable"
+
+
+class ObjectNotFound(MediagateError):
+    """A storage key holds nothing."""
+
+    code = "object_not_found"
+    status = 404
+    title = "No such object"
+
+
+class ProcessingError(MediagateError):
+    """One image could not be processed; its job alone ends, or is tried again when ``retryable``."""
+
+    code = "processing_failed"
+    title = "Processing failed"
+    retryable = True
+
+
+class ImageCrashed(ProcessingError):
+    """The image process died while it worked on this image."""
+
+    code = "image_crashed"
+    title = "Image process crashed"
+
+
+class ImageTimeout(ProcessingError):
+    """The image took longer than its wall-clock limit."""
+
+    code = "image_timeout"
+    title = "Image timed out"
+
+
+class ModerationFailed(ProcessingError):
+    """The moderator raised instead of judging; nothing is published without a verdict."""
+
+    code = "moderation_failed"
+    title = "Moderation failed"
+
+
+class ProcessingRefused(ProcessingError):
+    """Raised by a ``pre_process``, ``pre_verdict`` or ``pre_store`` hook to reject the image."""
+
+    code = "processing_refused"
+    title = "Refused by a hook"
+    retryable = False
+
+
+class StagedFileLost(ProcessingError):
+    """The quarantined file is gone, so there is nothing to process."""
+
+    code = "staged_file_lost"
+    title = "Staged file lost"
+    retryable = False
+
+
+class WaitTimeout(MediagateError, TimeoutError):
+    """``wait()`` ran out of time; the job itself goes on."""
+
+    code = "wait_timeout"
+    title = "Timed out waiting"
+    retryable = True
