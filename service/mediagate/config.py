@@ -1,0 +1,166 @@
+"""What a gate can be told: settings (from code or ``MEDIAGATE_*``), sources and their variants. Only this module reads the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mediagate.errors import ConfigError
+
+MIB = 1024 * 1024
+
+Score = Annotated[float, Field(gt=0, le=1)]
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+"""A ``sourceId`` becomes one segment of a storage key: no dots, no slashes, at most 128 characters."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as exc:
+            raise ConfigError(_problems(type(self).__name__, exc)) from None
+
+
+class VariantSpec(_Frozen):
+    """How one variant is made; ``width`` and ``height`` in pixels, never enlarged beyond the original.
+
+    ``fit="inside"`` keeps the whole picture within width x height (either may be left out);
+    ``fit="cover"`` fills both, cropping around the focal point.
+    """
+
+    width: Annotated[int, Field(ge=1, le=16384)] | None = None
+    height: Annotated[int, Field(ge=1, le=16384)] | None = None
+    fit: Literal["inside", "cover"] = "inside"
+    format: Literal["webp", "avif", "jpeg", "png"] = "webp"
+    quality: Annotated[int, Field(ge=1, le=100)] = 80
+    effort: Annotated[int, Field(ge=0, le=6)] = 4
+    """Encoder effort, 0 (fast) to 6 (small), as libwebp counts it."""
+
+    @model_validator(mode="after")
+    def _has_size(self) -> Self:
+        if self.width is None and self.height is None:
+            raise ValueError("give a width, a height or both")
+        if self.fit == "cover" and (self.width is None or self.height is None):
+            raise ValueError('fit="cover" needs both width and height')
+        return self
+
+
+DEFAULT_VARIANTS: Mapping[str, VariantSpec] = {
+    "xs": VariantSpec(width=64),
+    "sm": VariantSpec(width=256),
+    "md": VariantSpec(width=640),
+    "lg": VariantSpec(width=1280),
+    "xl": VariantSpec(width=1920),
+}
+"""Five widths, WebP quality 80."""
+
+
+class Source(_Frozen):
+    """The policy of one source type: limits, variants and moderation thresholds."""
+
+    variants: Mapping[str, VariantSpec] = DEFAULT_VARIANTS
+    reject: Mapping[str, Score] = {}
+    """Label or label group → score (0-1) from which an image is rejected."""
+    review: Mapping[str, Score] = {}
+    """Label or label group → score (0-1) from which a person must look; without a reviewer that is a rejection."""
+    animation: Literal["first_frame", "keep", "reject"] = "first_frame"
+    max_bytes: Annotated[int, Field(ge=1)] = 20 * MIB
+    max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
+    """Pixels of one frame (width x height)."""
+    max_frames: Annotated[int, Field(ge=1)] = 100
+    """Frames that are decoded at most when an animation is kept; more is refused."""
+    max_animation_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    """Pixels of all frames together when an animation is kept."""
+
+    @field_validator("variants")
+    @classmethod
+    def _names(cls, variants: Mapping[str, VariantSpec]) -> Mapping[str, VariantSpec]:
+        if not variants:
+            raise ValueError("a source needs at least one variant")
+        for name in variants:
+            _check_name("variant", name)
+        return variants
+
+
+class Settings(BaseSettings):
+    """How the gate runs, from keyword arguments or environment variables ``MEDIAGATE_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="MEDIAGATE_", env_file=None, frozen=True, extra="forbid")
+
+    data_dir: Path = Path(".mediagate")
+    """Where the embedded defaults keep the SQLite file, the stored files and the upload spool."""
+    database_url: SecretStr | None = None
+    """``file:/path/to.db`` or ``postgresql://…``; unset: ``mediagate.db`` in ``data_dir``."""
+    database_engine_url: str | None = None
+    """URL of a Prisma query engine that the host runs itself; unset: the gate starts its own."""
+    public_base_url: str | None = None
+    """Absolute URL under which the gate is reached, for links made outside a request; unset: ``root_path`` is used."""
+    public_url: str | None = None
+    """CDN or web server in front of the stored files; unset: the gate serves them."""
+    moderation: Literal["on", "off"] = "on"
+    worker: bool = True
+    """Whether this process works on jobs besides answering HTTP."""
+    migrate: bool | None = None
+    """Apply migrations when opening; unset: only for the embedded SQLite file."""
+    image_processes: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Image processes; unset: one per core."""
+    image_memory_bytes: Annotated[int, Field(ge=64 * MIB)] = 1024 * MIB
+    """Address space that one image may add to its process."""
+    image_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    """Wall-clock limit for one image."""
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    lease_s: Annotated[float, Field(gt=0)] = 30.0
+    """How long a claimed job stays claimed without a heartbeat."""
+    retry_backoff_s: Annotated[float, Field(ge=0)] = 2.0
+    """Pause before the second attempt; doubles with each one."""
+    janitor_interval_s: Annotated[float, Field(gt=0)] = 15.0
+    """How often lost and stale jobs are looked for."""
+    staging_ttl_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
+    """Age at which a quarantined file without a live job is removed."""
+    orphan_grace_s: Annotated[float, Field(ge=0)] = 3600.0
+    """Age below which a published file without a record is left alone."""
+    idempotency_ttl_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
+    upload_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    """Longest pause between two parts of a request body."""
+    drain_timeout_s: Annotated[float, Field(ge=0)] = 20.0
+    """How long closing waits for the jobs in flight."""
+    poll_after_ms: Annotated[int, Field(ge=100)] = 1000
+    """What ``pollAfterMs`` tells clients at least."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as exc:
+            raise ConfigError(_problems("MEDIAGATE", exc)) from None
+
+
+def check_sources(sources: Mapping[str, Source]) -> None:
+    """Raise ``ConfigError`` unless there is at least one source and every name can stand in a storage key."""
+    if not sources:
+        raise ConfigError('sources: give at least one, such as sources={"avatar": Source()}')
+    problems = []
+    for name in sources:
+        try:
+            _check_name("source", name)
+        except ValueError as exc:
+            problems.append(str(exc))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _check_name(kind: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{kind} {name!r}: use lower-case letters, digits, - and _, at most 64, not starting with - or _")
+
+
+def _problems(owner: str, exc: ValidationError) -> list[str]:
+    return [f"{owner}.{'.'.join(str(p) for p in e['loc']) or '(all)'}: {e['msg']}" for e in exc.errors()]

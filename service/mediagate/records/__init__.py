@@ -1,0 +1,7 @@
+"""Jobs and media rows: the protocol, the Prisma implementation, and one in memory for tests."""
+
+from mediagate.records.memory import MemoryRecords
+from mediagate.records.prisma import PrismaRecords
+from mediagate.records.protocol import Records, Reservation, Settlement
+
+__all__ = ["MemoryRecords", "PrismaRecords", "Records", "Reservation", "Settlement"]

@@ -1,0 +1,153 @@
+"""The protocol of records: jobs and media rows, and the few transactions that move a job along."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an attempt ended a job: the terminal status and everything that is recorded with it."""
+
+    status: JobStatus
+    media: Media | None = None
+    """Exactly for ``COMPLETE``."""
+    verdict: Verdict | None = None
+    reason: str | None = None
+    error: str | None = None
+    code: str | None = None
+    retryable: bool = False
+    timings_ms: Mapping[str, float] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What is on record for an ``Idempotency-Key``; ``job_id`` and ``fingerprint`` are ``None`` while in flight."""
+
+    key: str
+    job_id: str | None
+    fingerprint: str | None
+
+
+@runtime_checkable
+class Records(Protocol):
+    """Jobs and media rows.
+
+    All times are UTC-aware at millisecond precision and passed in by the caller, so that a test can turn the clock. Every method that can
+    reach no database raises ``RecordsUnavailable``. A *live* job is PENDING or PROCESSING.
+    """
+
+    async def open(self) -> None:
+        """Connect; for the embedded default also create and migrate the database."""
+
+    async def close(self) -> None:
+        """Disconnect and stop what ``open`` started; can be repeated."""
+
+    async def check(self) -> str:
+        """Run one query; return one line for ``mediagate doctor`` and ``/readyz``."""
+
+    # -- uploads
+
+    async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
+        """Reserve an ``Idempotency-Key`` for an upload about to be received.
+
+        Returns ``None`` when the key is now ours; else what is on record. A reservation past its ``expires_at``
+        counts as absent and is taken over by exactly one caller.
+        """
+
+    async def release_key(self, key: str) -> None:
+        """Forget a reservation whose upload failed, if no job has taken it yet."""
+
+    async def create_job(
+        self, job: Job, *, key: str | None = None, fingerprint: str | None = None, key_expires_at: datetime | None = None
+    ) -> None:
+        """Insert a PENDING job; in the same transaction bind the reserved key to it, with its new expiry."""
+
+    # -- reading
+
+    async def get_job(self, job_id: str) -> Job | None:
+        """Return a job."""
+
+    async def get_state(self, job_id: str) -> JobState | None:
+        """Return a job and, if published, its media with variants: one round trip for one that has no media."""
+
+    async def get_media(self, media_id: str) -> Media | None:
+        """Return a media with its variants."""
+
+    async def list_media(
+        self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
+    ) -> MediaPage:
+        """Return media newest first (``created_at``, then id, descending); the cursor is the last id of the page before."""
+
+    async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
+        """Return the status of each of these jobs that exists."""
+
+    async def jobs_of_media(self, media_ids: Collection[str]) -> Mapping[str, JobStatus]:
+        """Return, by media id, the status of the job that was to make it, for each that exists."""
+
+    async def existing_media(self, media_ids: Collection[str]) -> set[str]:
+        """Return those of these media ids that are on record."""
+
+    async def queue_depth(self) -> int:
+        """Return how many jobs are live."""
+
+    # -- a job's path
+
+    async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
+        """Return ids of live jobs that may be claimed now, oldest first.
+
+        PENDING ones whose ``available_at`` has come, and PROCESSING ones whose lease ran out; both with attempts left.
+        """
+
+    async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
+        """Take a claimable job by compare-and-set: PROCESSING, ``attempts`` + 1, stage ``moderate``, owner and lease.
+
+        ``started_at`` is set by the first claim. Returns ``None`` when somebody else has it, or it is not claimable.
+        """
+
+    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
+        """Extend the lease and, when given, enter a stage; ``False`` when the lease is no longer ours."""
+
+    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
+        """End a job in one transaction that checks the lease owner: media, variants, terminal status.
+
+        Clears the lease. ``False``, and nothing written, when the job is not PROCESSING under this owner.
+        """
+
+    async def release(
+        self, job_id: str, *, owner: str, available_at: datetime, count_attempt: bool = True, error: str | None = None,
+        code: str | None = None,
+    ) -> bool:
+        """Give a job back to PENDING for a later attempt; ``count_attempt=False`` undoes the claim's count (drain)."""
+
+    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
+        """Fail live jobs whose lease ran out (or that are PENDING) with no attempt left: their worker died each time.
+
+        FAILED, code ``attempts_exhausted`` unless the job already has a code, error naming the stage it was at. Returns ids.
+        """
+
+    async def cancel(self, job_id: str, *, now: datetime) -> Job | None:
+        """Move a live job to CANCELLED, taking its lease away; ``None`` when there is no live job of this id."""
+
+    async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
+        """Move a FAILED job back to PENDING with ``attempts`` 0 and its failure fields cleared; else ``None``."""
+
+    async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
+        """Return ids of terminal jobs that finished before this moment and whose hooks have not all run."""
+
+    async def mark_notified(self, job_id: str, *, now: datetime) -> None:
+        """Note that the hooks of a terminal status have run."""
+
+    # -- deleting
+
+    async def delete_media(self, media_id: str) -> bool:
+        """Delete a media row and its variants; ``False`` when there was none. Its job stays."""
+
+    async def expire_keys(self, *, now: datetime) -> int:
+        """Forget the idempotency keys that expired; returns how many."""

@@ -1,0 +1,7 @@
+"""Bytes by key: the protocol that every storage keeps, and the two that come with the core."""
+
+from mediagate.storage.filesystem import FilesystemStorage
+from mediagate.storage.memory import MemoryStorage
+from mediagate.storage.protocol import ObjectInfo, Storage
+
+__all__ = ["FilesystemStorage", "MemoryStorage", "ObjectInfo", "Storage"]

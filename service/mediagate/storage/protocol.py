@@ -1,0 +1,56 @@
+"""The protocol of a storage."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a storage knows of one object without reading it; ``size`` in bytes, ``modified`` in UTC."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Bytes by key.
+
+    Keys are relative POSIX paths of segments ``[A-Za-z0-9._-]+``, no segment starting with a dot; anything else is a
+    ``ValueError`` before any byte moves. Content types follow from the key's extension. A storage that cannot answer
+    raises ``StorageUnavailable``; its messages name keys, never secrets. Published keys never change their
+    bytes but by a retry of the same job.
+    """
+
+    async def put(self, key: str, body: bytes | Path) -> None:
+        """Store bytes, or a local file's content, under a key: all of it or nothing, replacing what was there.
+
+        When it returns, the object survives a power cut. The local file stays where it is.
+        """
+
+    async def get(self, key: str) -> bytes:
+        """Return an object's bytes; raises ``ObjectNotFound``."""
+
+    def stream(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Iterate over an object's bytes from ``start``, ``length`` of them; raises ``ObjectNotFound`` on first step."""
+
+    async def stat(self, key: str) -> ObjectInfo | None:
+        """Return what is known of an object, ``None`` if there is none."""
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those that are not there are no error, so it can be repeated."""
+
+    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """Iterate over all objects whose key starts with ``prefix`` (which ends with ``/``), in no set order."""
+
+    def url(self, key: str) -> str | None:
+        """Return the absolute public URL of a published key, ``None`` when the gate itself must serve it."""
+
+    async def check(self) -> str:
+        """Prove that objects can be written, read and deleted; return one line for ``mediagate doctor``."""
