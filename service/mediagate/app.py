@@ -1,0 +1,246 @@
+"""``MediaGate``: the mountable ASGI app with its plugins and its lifespan."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Literal, ParamSpec, Self, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.routing import Router
+from starlette.types import Message, Receive, Scope, Send
+
+from mediagate.calls import Calls
+from mediagate.config import Settings, Source, check_sources
+from mediagate.errors import PluginError, ShuttingDown, Unavailable
+from mediagate.hooks import Hook, HookName
+from mediagate.parts import Parts
+from mediagate.plugins import Key, Plugin, bind
+from mediagate.problems import problem_of
+from mediagate.registry import Endpoint, Registry
+from mediagate.routes import file_route, routes
+from mediagate.running import Running, start
+
+log = logging.getLogger("mediagate")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class MediaGate(Calls):
+    """A mountable sub-app that takes image uploads and lets only safe ones through.
+
+    ``sources`` maps each source type to its policy. Settings come from ``settings`` or, without it, from
+    ``MEDIAGATE_*``; ``moderation="off"`` is the one that is worth saying in code. Raises ``ConfigError``.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Mapping[str, Source],
+        settings: Settings | None = None,
+        moderation: Literal["on", "off"] | None = None,
+    ) -> None:
+        check_sources(sources)
+        self.sources = dict(sources)
+        self.settings = settings or Settings()
+        if moderation is not None:
+            self.settings = self.settings.model_copy(update={"moderation": moderation})
+        self._host = Registry()
+        self._registry = self._host
+        self._state: Literal["closed", "booting", "open", "closing"] = "closed"
+        self._running: Running | None = None
+        self._router: Router | None = None
+        self._stack = AsyncExitStack()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening = asyncio.Lock()
+
+    # -- before the gate is open
+
+    def register(self, plugin: Plugin[P], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Add a plugin; wrong options fail here. Inside a plugin: it boots when that one has returned."""
+        registration = bind(plugin, *args, **kwargs)
+        self._growing("register").plugins.append(registration)
+
+    def decorate(self, key: Key[T], value: T) -> None:
+        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` when it is provided already."""
+        self._growing("decorate").provide(key, value)
+
+    def add_hook(self, name: HookName, hook: Hook) -> None:
+        """Add a hook at a named point in an upload's life."""
+        self._growing("add_hook").hooks.add(name, hook)
+
+    def add_route(self, path: str, endpoint: Endpoint, *, methods: list[str]) -> None:
+        """Add a route below the gate's mount; the core's own routes come first."""
+        self._growing("add_route").add_route(path, endpoint, methods)
+
+    async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
+        """Open a resource that closes with the gate, last in, first out; only inside a plugin or ``on_ready``."""
+        if self._state != "booting":
+            raise PluginError("enter() works while the gate boots: call it inside a plugin or an on_ready hook")
+        return await self._stack.enter_async_context(resource)
+
+    def _growing(self, verb: str) -> Registry:
+        if self._state in ("open", "closing"):
+            raise PluginError(f"{verb}() came after boot: call it before the app starts, or inside a plugin")
+        return self._registry
+
+    # -- while it is open
+
+    def __getitem__(self, key: Key[T]) -> T:
+        """Return what was provided under a key; raises ``PluginError`` when nothing is (yet)."""
+        try:
+            value: T = self._registry.values[key]
+        except KeyError:
+            raise PluginError(
+                f"{key.name} is not provided: the core's defaults are there from on_ready on, a plugin's after it booted"
+            ) from None
+        return value
+
+    @property
+    def running(self) -> Running:
+        """The open gate's parts; raises ``PluginError`` while it is closed."""
+        if self._running is None:
+            raise PluginError("the gate is not open: use its lifespan, or `async with gate:`")
+        return self._running
+
+    @property
+    def parts(self) -> Parts:
+        """What the open gate works with."""
+        return self.running.parts
+
+    @property
+    def closing(self) -> bool:
+        """Whether the gate takes no more uploads because it is closing."""
+        return self._state == "closing"
+
+    def begin_closing(self) -> None:
+        """Refuse uploads and end event streams from now on; ``close`` does the rest."""
+        if self._state == "open":
+            self._state = "closing"
+            self.running.watch.wake()
+
+    def refuse_when_closing(self) -> None:
+        """Raise ``ShuttingDown`` when the gate is closing."""
+        if self.closing:
+            raise ShuttingDown("the service is restarting; send the upload again in a moment", retry_after_s=5)
+
+    async def check(self) -> None:
+        """Raise ``Unavailable`` unless records, storage and, if this process works, the worker are alive."""
+        await self.parts.records.check()
+        await self.parts.storage.stat("staging/readiness")
+        if self.settings.worker and not self.running.worker.alive:
+            raise Unavailable("the worker of this process has stopped; restart the process")
+
+    def base_url(self, request: Request) -> str:
+        """Return what links begin with: ``public_base_url``, else the path under which the gate is mounted."""
+        root: str = request.scope.get("root_path", "")
+        return (self.settings.public_base_url or root).rstrip("/")
+
+    # -- opening and closing
+
+    async def open(self) -> None:
+        """Boot; raises ``ConfigError`` or ``PluginError``, with everything closed again."""
+        if self._state != "closed":
+            raise PluginError("the gate is open already")
+        self._state = "booting"
+        self._registry = self._host.copy()
+        self._stack = AsyncExitStack()
+        try:
+            self._running = await start(self, self._registry, self._stack)
+        except BaseException:
+            await self._stack.aclose()
+            self._registry, self._state = self._host, "closed"
+            raise
+        self._router = Router([*routes(self), *self._registry.routes, file_route(self)], redirect_slashes=False)
+        self._loop = asyncio.get_running_loop()
+        self._state = "open"
+
+    async def close(self) -> None:
+        """Refuse uploads, drain the jobs in flight within ``drain_timeout_s``, close everything in reverse; repeatable."""
+        if self._state not in ("open", "closing"):
+            return
+        self.begin_closing()
+        try:
+            await self._stack.aclose()
+        finally:
+            self._running, self._router = None, None
+            self._registry, self._state = self._host, "closed"
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """The lifespan for the host: ``Starlette(lifespan=gate.lifespan)``, or ``async with`` inside its own."""
+        async with self:
+            yield
+
+    # -- ASGI
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _run_lifespan(self, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000, "reason": "mediagate speaks HTTP"})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            router = await self._ready_router()
+            await router({**scope, "app": self}, receive, watched)
+        except ClientDisconnect:
+            log.debug("the client went away")
+        except Exception as exc:
+            # Answered here, never raised: a host's CORS middleware must see a response.
+            if started:
+                raise
+            await problem_of(exc)(scope, receive, send)
+
+    async def _ready_router(self) -> Router:
+        if self._router is None:
+            async with self._opening:
+                if self._state == "closed":
+                    await self.open()
+                    log.warning(
+                        "opened on the first request because the host did not run the gate's lifespan: pass "
+                        "lifespan=gate.lifespan to it, or enter gate.lifespan() inside its own, so that jobs "
+                        "left over from before a restart are worked on and closing waits for those in flight"
+                    )
+        if self._router is None:
+            raise ShuttingDown("the service is restarting", retry_after_s=5)
+        if self._loop is not asyncio.get_running_loop():
+            raise PluginError(
+                "the gate was opened in another event loop: in tests use `with TestClient(app)`, and pass the host "
+                "lifespan=gate.lifespan"
+            )
+        return self._router
+
+
+async def _run_lifespan(gate: MediaGate, receive: Receive, send: Send) -> None:
+    """Serve the ASGI lifespan protocol when the gate is the whole application."""
+    await receive()
+    try:
+        await gate.open()
+    except Exception as exc:
+        log.error("cannot start: %s", exc)
+        await send({"type": "lifespan.startup.failed", "message": str(exc)})
+        return
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await gate.close()
+    await send({"type": "lifespan.shutdown.complete"})

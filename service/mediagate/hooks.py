@@ -1,0 +1,77 @@
+"""Hooks: the named points in an upload's life.
+
+``pre_*`` and ``on_ready`` stop at the first error, which refuses what was about to happen. An error in any other
+``on_*`` is logged, and the next hook still runs. Hooks run in the order they were added.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from mediagate.errors import PluginError
+from mediagate.media import ImageInfo
+
+log = logging.getLogger("mediagate.hooks")
+
+HookName = Literal[
+    "pre_upload",
+    "on_uploaded",
+    "pre_process",
+    "pre_verdict",
+    "pre_store",
+    "on_complete",
+    "on_rejected",
+    "on_failed",
+    "on_cancelled",
+    "on_deleted",
+    "on_ready",
+    "on_close",
+]
+HOOK_NAMES: tuple[HookName, ...] = get_args(HookName)
+Hook = Callable[..., Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingUpload:
+    """What ``pre_upload`` is shown: a received file of which only the header has been decoded; ``bytes`` counts bytes."""
+
+    source_type: str
+    source_id: str
+    filename: str
+    bytes: int
+    sha256: str
+    info: ImageInfo
+    client_reference_id: str | None = None
+
+
+class Hooks:
+    """The hooks of one gate."""
+
+    def __init__(self) -> None:
+        self._hooks: dict[str, list[Hook]] = {name: [] for name in HOOK_NAMES}
+
+    def add(self, name: str, hook: Hook) -> None:
+        """Append a hook; raises ``PluginError`` for a name that does not exist."""
+        if name not in self._hooks:
+            raise PluginError(f"no hook is called {name!r}; the hooks are: {', '.join(HOOK_NAMES)}")
+        self._hooks[name].append(hook)
+
+    def copy(self) -> Hooks:
+        """Return hooks that can grow apart from these."""
+        other = Hooks()
+        other._hooks = {name: list(hooks) for name, hooks in self._hooks.items()}
+        return other
+
+    async def run(self, name: HookName, *args: Any) -> None:
+        """Run the hooks of one name in order."""
+        stops = name.startswith("pre_") or name == "on_ready"
+        for hook in self._hooks[name]:
+            try:
+                await hook(*args)
+            except Exception:
+                if stops:
+                    raise
+                log.exception("hook %s: %r failed", name, hook, extra={"hook": name})

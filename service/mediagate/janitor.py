@@ -1,0 +1,150 @@
+"""The janitor: finds jobs that nobody works on any more, and files that nobody knows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from mediagate.errors import MediagateError
+from mediagate.media import JobStatus, utcnow
+from mediagate.parts import Parts
+from mediagate.storage import ObjectInfo
+from mediagate.uploads import sweep_spool
+from mediagate.worker import Worker
+
+log = logging.getLogger("mediagate.janitor")
+
+BATCH = 200
+FILES_EVERY_S = 3600.0
+"""How often a running gate looks through its files; jobs are looked at every ``janitor_interval_s``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one round found; with ``dry_run`` nothing was changed."""
+
+    failed: list[str] = field(default_factory=list)
+    """Jobs whose worker died on every attempt."""
+    finished: list[str] = field(default_factory=list)
+    """Terminal jobs whose hooks had not all run."""
+    expired_keys: int = 0
+    staging: list[str] = field(default_factory=list)
+    """Quarantined files without a live job."""
+    orphans: list[str] = field(default_factory=list)
+    """Published files without a record."""
+
+
+class Janitor:
+    """Keeps records and files in step; safe to run in many processes at once."""
+
+    def __init__(self, parts: Parts, worker: Worker, spool_dir: Path) -> None:
+        self._parts = parts
+        self._worker = worker
+        self._spool_dir = spool_dir
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin the rounds."""
+        self._loop = asyncio.create_task(self._rounds())
+
+    async def stop(self) -> None:
+        """End the rounds."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+            self._loop = None
+
+    async def sweep_jobs(self) -> Findings:
+        """Fail what was tried too often, finish what a crash left unfinished, forget expired keys."""
+        records, now = self._parts.records, utcnow()
+        failed = list(await records.fail_exhausted(now=now, limit=BATCH))
+        left = now - timedelta(seconds=self._parts.settings.lease_s)
+        unfinished = list(await records.unnotified(before=left, limit=BATCH))
+        finished = list(dict.fromkeys([*failed, *unfinished]))
+        for job_id in finished:
+            await self._worker.finish(job_id)
+        return Findings(failed=failed, finished=finished, expired_keys=await records.expire_keys(now=now))
+
+    async def sweep_files(self, *, dry_run: bool) -> Findings:
+        """Remove quarantined files that no live job needs, and published files that no record names."""
+        findings = Findings()
+        settings = self._parts.settings
+        await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=settings.staging_ttl_s)
+        async for batch in _batches(self._parts.storage.list("staging/")):
+            findings.staging.extend(await self._stale_staging(batch))
+        for prefix in ("media/", "originals/"):
+            async for batch in _batches(self._parts.storage.list(prefix)):
+                findings.orphans.extend(await self._orphans(batch))
+        if not dry_run:
+            await self._parts.storage.delete([*findings.staging, *findings.orphans])
+        return findings
+
+    async def _stale_staging(self, batch: list[ObjectInfo]) -> list[str]:
+        """A job that failed keeps its file for a retry until ``staging_ttl_s``; without a job it is an orphan."""
+        settings, statuses = self._parts.settings, await self._parts.records.statuses({_part(o.key, 1) for o in batch})
+        stale = []
+        for info in batch:
+            status = statuses.get(_part(info.key, 1))
+            if status is not None and not status.terminal:
+                continue
+            keep_s = settings.staging_ttl_s if status is JobStatus.FAILED else settings.orphan_grace_s
+            if info.modified < utcnow() - timedelta(seconds=keep_s):
+                stale.append(info.key)
+        return stale
+
+    async def _orphans(self, batch: list[ObjectInfo]) -> list[str]:
+        records = self._parts.records
+        ids = {_part(o.key, 3) for o in batch}
+        known = await records.existing_media(ids)
+        jobs = await records.jobs_of_media(ids - known)
+        grace = utcnow() - timedelta(seconds=self._parts.settings.orphan_grace_s)
+        return [
+            info.key
+            for info in batch
+            if (media_id := _part(info.key, 3)) not in known
+            and (media_id not in jobs or jobs[media_id].terminal)
+            and info.modified < grace
+        ]
+
+    async def _rounds(self) -> None:
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(self._parts.settings.janitor_interval_s / 2)
+        files_due = clock()
+        while True:
+            await self._logged(self.sweep_jobs)
+            if clock() >= files_due:
+                await self._logged(lambda: self.sweep_files(dry_run=False))
+                files_due = clock() + FILES_EVERY_S
+            await asyncio.sleep(self._parts.settings.janitor_interval_s)
+
+    async def _logged(self, sweep: Callable[[], Awaitable[Findings]]) -> None:
+        try:
+            findings = await sweep()
+        except MediagateError as exc:
+            log.warning("round given up: %s", exc)
+        except Exception:
+            log.exception("round failed")
+        else:
+            if findings != Findings():
+                log.info("swept: %s", findings)
+
+
+async def _batches(objects: AsyncIterator[ObjectInfo]) -> AsyncIterator[list[ObjectInfo]]:
+    batch: list[ObjectInfo] = []
+    async for info in objects:
+        batch.append(info)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _part(key: str, index: int) -> str:
+    """Return one segment of a key, an empty one when the key is shorter: such a file belongs to nothing."""
+    segments = key.split("/")
+    return segments[index] if len(segments) > index else ""

@@ -1,0 +1,33 @@
+"""The replaceable parts of a gate, their keys, and the bundle of them that a running gate works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mediagate.config import Settings, Source
+from mediagate.hooks import Hooks
+from mediagate.moderation import Moderator
+from mediagate.plugins import Key
+from mediagate.pool import ImagePool
+from mediagate.queue import Queue
+from mediagate.records import Records
+from mediagate.storage import Storage
+
+STORAGE: Key[Storage] = Key("STORAGE")
+RECORDS: Key[Records] = Key("RECORDS")
+MODERATOR: Key[Moderator] = Key("MODERATOR")
+QUEUE: Key[Queue] = Key("QUEUE")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that an open gate works with."""
+
+    sources: Mapping[str, Source]
+    settings: Settings
+    hooks: Hooks
+    storage: Storage
+    records: Records
+    queue: Queue
+    images: ImagePool

@@ -1,0 +1,45 @@
+"""What has been registered on a gate: plugins in order, provided values, hooks and routes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mediagate.errors import PluginError
+from mediagate.hooks import Hooks
+from mediagate.plugins import Key, Registration
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(slots=True)
+class Registry:
+    """Grows until the gate is open; a copy of the host's own grows anew at every opening, so a gate can be reopened."""
+
+    plugins: list[Registration] = field(default_factory=list)
+    values: dict[Key[Any], Any] = field(default_factory=dict)
+    hooks: Hooks = field(default_factory=Hooks)
+    routes: list[Route] = field(default_factory=list)
+
+    def copy(self) -> Registry:
+        """Return a registry that can grow apart from this one."""
+        return Registry(list(self.plugins), dict(self.values), self.hooks.copy(), list(self.routes))
+
+    def provide(self, key: Key[Any], value: Any) -> None:
+        """Note a value under its key; raises ``PluginError`` if there is one already."""
+        if key in self.values:
+            raise PluginError(f"{key.name} is provided already, by {self.values[key]!r}; register only one plugin that does")
+        self.values[key] = value
+
+    def add_route(self, path: str, endpoint: Endpoint, methods: list[str]) -> None:
+        """Note a route; raises ``PluginError`` for a path without its slash or one that is taken."""
+        if not path.startswith("/"):
+            raise PluginError(f"route {path!r}: start the path with a slash")
+        if any(r.path == path and set(methods) & (r.methods or set()) for r in self.routes):
+            raise PluginError(f"route {path!r} exists already")
+        self.routes.append(Route(path, endpoint, methods=methods))

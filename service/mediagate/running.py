@@ -1,0 +1,137 @@
+"""An open gate's moving parts, and the order in which they start and stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from mediagate.config import Settings, Source
+from mediagate.errors import ConfigError, PluginError
+from mediagate.janitor import Janitor
+from mediagate.moderation import Moderator, policy_problems
+from mediagate.parts import MODERATOR, QUEUE, RECORDS, STORAGE, Parts
+from mediagate.pool import ImagePool
+from mediagate.queue import InProcessQueue
+from mediagate.records import PrismaRecords
+from mediagate.registry import Registry
+from mediagate.storage import FilesystemStorage
+from mediagate.watch import Watch
+from mediagate.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mediagate.app import MediaGate
+
+log = logging.getLogger("mediagate")
+
+
+class Running:
+    """What exists only while a gate is open."""
+
+    def __init__(self, parts: Parts, spool_dir: Path) -> None:
+        self.parts = parts
+        self.spool_dir = spool_dir
+        self.watch = Watch(parts.records)
+        processes = image_processes(parts.settings)
+        # One job more than there are image processes, so that storage and records are busy while pixels are.
+        self.worker = Worker(parts, self.watch, concurrency=processes + 1)
+        self.janitor = Janitor(parts, self.worker, spool_dir)
+
+
+async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> Running:
+    """Boot plugins, fill what is unset with the embedded defaults, check, open, ``on_ready``, start the worker.
+
+    Everything that is opened is put on the stack, so closing mirrors opening, also when this fails half way.
+    """
+    await _boot_plugins(gate, registry.plugins, registry, set())
+    parts = _parts(gate.sources, gate.settings, registry)
+    spool_dir = parts.settings.data_dir / "spool"
+    await anyio.Path(spool_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+    stack.push_async_callback(parts.records.close)
+    await parts.records.open()
+    stack.push_async_callback(parts.images.close)
+    await parts.images.open()
+    running = Running(parts, spool_dir)
+    stack.push_async_callback(running.watch.close)
+    stack.push_async_callback(registry.hooks.run, "on_close", gate)
+    await registry.hooks.run("on_ready", gate)
+    if parts.settings.worker:
+        stack.push_async_callback(running.janitor.stop)
+        stack.push_async_callback(running.worker.stop, drain_s=parts.settings.drain_timeout_s)
+        running.worker.start()
+        running.janitor.start()
+    return running
+
+
+def image_processes(settings: Settings) -> int:
+    """Return how many image processes this gate runs: none without a worker, else one per core unless told."""
+    if not settings.worker:
+        return 0
+    return settings.image_processes or len(os.sched_getaffinity(0))
+
+
+async def _boot_plugins(gate: MediaGate, level: list[Any], registry: Registry, booted: set[str]) -> None:
+    for registration in list(level):
+        if registration.name in booted:
+            raise PluginError(f"plugin {registration.name!r} is registered twice")
+        missing = [name for name in registration.requires if name not in booted]
+        if missing:
+            raise PluginError(
+                f"plugin {registration.name!r} requires {', '.join(missing)}: register it first; plugins boot in order"
+            )
+        registry.plugins = []
+        await registration.start(gate)
+        booted.add(registration.name)
+        await _boot_plugins(gate, registry.plugins, registry, booted)
+
+
+def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry) -> Parts:
+    values = registry.values
+    moderator = _moderator(sources, settings, values.get(MODERATOR))
+    if STORAGE not in values:
+        values[STORAGE] = FilesystemStorage(settings.data_dir / "files", public_url=settings.public_url)
+    if RECORDS not in values:
+        embedded = settings.database_url is None
+        url = f"file:{(settings.data_dir / 'mediagate.db').absolute()}"
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+        values[RECORDS] = PrismaRecords(
+            url,
+            engine_url=settings.database_engine_url,
+            migrate=embedded if settings.migrate is None else settings.migrate,
+        )
+    if QUEUE not in values:
+        values[QUEUE] = InProcessQueue()
+    images = ImagePool(
+        processes=image_processes(settings),
+        memory_bytes=settings.image_memory_bytes,
+        timeout_s=settings.image_timeout_s,
+        moderator=moderator,
+    )
+    return Parts(sources, settings, registry.hooks, values[STORAGE], values[RECORDS], values[QUEUE], images)
+
+
+def _moderator(sources: Mapping[str, Source], settings: Settings, moderator: Moderator | None) -> Moderator | None:
+    if settings.moderation == "off":
+        if moderator is not None:
+            raise ConfigError('moderation="off" is set and a moderator is registered: remove one of the two')
+        ruled = [name for name, source in sources.items() if source.reject or source.review]
+        if ruled:
+            raise ConfigError(f'moderation="off" is set, yet these sources have thresholds: {", ".join(ruled)}')
+        log.warning('moderation is off: every decodable picture is published')
+        return None
+    if moderator is None:
+        raise ConfigError(
+            "no moderator is registered: add gate.register(onnx_moderation, model=…) or gate.register(nudenet), "
+            'or say moderation="off" (MEDIAGATE_MODERATION=off) to publish every picture unseen'
+        )
+    problems = policy_problems(sources, moderator)
+    if problems:
+        raise ConfigError(problems)
+    return moderator

@@ -1,0 +1,174 @@
+"""A job as callers see it: the result of ``get_status``, and its JSON and HTTP code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mediagate.media import Job, JobState, JobStatus, Media, Stage
+
+UrlOf = Callable[[str], str]
+"""Turns a published storage key into the URL under which a client finds it."""
+
+HTTP_STATUS: Mapping[JobStatus, int] = {
+    JobStatus.PENDING: 202,
+    JobStatus.PROCESSING: 202,
+    JobStatus.COMPLETE: 200,
+    JobStatus.REJECTED: 400,
+    JobStatus.FAILED: 500,
+    JobStatus.CANCELLED: 410,
+}
+"""The HTTP code that mirrors each job status."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedMedia:
+    """A media with the URLs of its files; everything else is on ``record``."""
+
+    record: Media
+    urls: Mapping[str, str]
+    """URL by variant name."""
+    original_url: str | None
+
+    @property
+    def id(self) -> str:
+        """The media's id."""
+        return self.record.id
+
+    @property
+    def blurhash(self) -> str:
+        """The placeholder string."""
+        return self.record.blurhash
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the ``media`` object of the HTTP API."""
+        media = self.record
+        return {
+            "id": media.id,
+            "sourceType": media.source_type,
+            "sourceId": media.source_id,
+            "urls": dict(self.urls),
+            "originalUrl": self.original_url,
+            "width": media.width,
+            "height": media.height,
+            "aspectRatio": media.aspect_ratio,
+            "blurhash": media.blurhash,
+            "dominantColor": media.dominant_color,
+            "format": media.format,
+            "bytes": media.bytes,
+            "hasAlpha": media.has_alpha,
+            "frames": media.frames,
+            "focalPoint": {"x": media.focal_x, "y": media.focal_y},
+            "removed": list(media.removed),
+            "variants": [
+                {
+                    "name": v.name,
+                    "url": self.urls[v.name],
+                    "format": v.format,
+                    "width": v.width,
+                    "height": v.height,
+                    "bytes": v.bytes,
+                }
+                for v in media.variants
+            ],
+            "clientReferenceId": media.client_reference_id,
+            "createdAt": _iso(media.created_at),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a job stands; ``media`` is there exactly when it is ``COMPLETE``."""
+
+    job: Job
+    media: PublishedMedia | None
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self.job.id
+
+    @property
+    def status(self) -> JobStatus:
+        """The job's status."""
+        return self.job.status
+
+    @property
+    def stage(self) -> Stage:
+        """The step that the job is at."""
+        return self.job.stage
+
+    @property
+    def progress(self) -> int:
+        """Percent of the path that lies behind the job."""
+        return self.job.stage.progress
+
+    @property
+    def reason(self) -> str | None:
+        """Why the picture was rejected."""
+        return self.job.reason
+
+    @property
+    def error(self) -> str | None:
+        """What failed, and at which stage."""
+        return self.job.error
+
+    @property
+    def http_status(self) -> int:
+        """The HTTP code that ``GET /status/{jobId}`` answers."""
+        return HTTP_STATUS[self.job.status]
+
+    def to_json(self, *, poll_after_ms: int) -> dict[str, Any]:
+        """Return the body of ``GET /status/{jobId}``."""
+        job = self.job
+        body: dict[str, Any] = {"jobId": job.id, "status": str(job.status)}
+        match job.status:
+            case JobStatus.PENDING | JobStatus.PROCESSING:
+                body |= {"stage": str(job.stage), "progress": self.progress, "pollAfterMs": poll_after_ms}
+                if job.error:
+                    body["lastError"] = job.error
+            case JobStatus.COMPLETE if self.media is not None:
+                body["media"] = self.media.to_json()
+            case JobStatus.REJECTED:
+                verdict = job.verdict
+                body |= {
+                    "reason": job.reason,
+                    "code": job.code,
+                    "moderationDetails": {
+                        "flags": list(verdict.flags) if verdict else [],
+                        "confidence": verdict.confidence if verdict else 0.0,
+                    },
+                }
+            case JobStatus.FAILED:
+                body |= {"error": job.error, "attempts": job.attempts, "code": job.code, "retryable": job.retryable}
+        return body | {
+            "sourceType": job.source_type,
+            "sourceId": job.source_id,
+            "clientReferenceId": job.client_reference_id,
+            "attempts": job.attempts,
+            "createdAt": _iso(job.created_at),
+            "startedAt": _iso(job.started_at),
+            "finishedAt": _iso(job.finished_at),
+            "timings": dict(job.timings_ms),
+            "warnings": list(job.warnings),
+        }
+
+
+def published(media: Media, url_of: UrlOf) -> PublishedMedia:
+    """Add the URLs to a media."""
+    return PublishedMedia(
+        record=media,
+        urls={v.name: url_of(v.key) for v in media.variants},
+        original_url=url_of(media.original_key) if media.original_key else None,
+    )
+
+
+def status_of(state: JobState, url_of: UrlOf) -> Status:
+    """Return a job's state as callers see it."""
+    return Status(state.job, published(state.media, url_of) if state.media else None)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
