@@ -1,8 +1,14 @@
-"""Shared by all tests: where the real pictures are, and the event loop that async tests run on."""
+"""Shared by all tests: where the real pictures are, and gates on memory parts with real image processes."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from mediagate import RECORDS, STORAGE, MediaGate, Settings, Source
+from mediagate.records import MemoryRecords
+from mediagate.storage import MemoryStorage
 
 DATA = Path(__file__).parent / "data"
 
@@ -16,3 +22,32 @@ def anyio_backend() -> str:
 def data() -> Path:
     """The folder of real pictures; its README names their licences."""
     return DATA
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    """A small real photo."""
+    return (DATA / "formats" / "hopper.jpg").read_bytes()
+
+
+@pytest.fixture
+def make_gate(tmp_path: Path) -> Callable[..., MediaGate]:
+    """Make a gate that keeps records and files in memory, with moderation off unless told."""
+    made = 0
+
+    def make(
+        *, sources: dict[str, Source] | None = None, moderation: Any = "off", memory: bool = True, **settings: Any
+    ) -> MediaGate:
+        nonlocal made
+        made += 1
+        gate = MediaGate(
+            sources=sources or {"avatar": Source(), "post": Source()},
+            settings=Settings(data_dir=tmp_path / f"gate{made}", **{"image_processes": 1, **settings}),
+            moderation=moderation,
+        )
+        if memory:
+            gate.decorate(RECORDS, MemoryRecords())
+            gate.decorate(STORAGE, MemoryStorage())
+        return gate
+
+    return make

@@ -1,0 +1,73 @@
+"""A gate on the real embedded parts, each call of which can be where the process dies.
+
+``CRASH_AT=records.settle:before`` kills the process (SIGKILL, by itself) when that method is called,
+``…:after`` when it has returned; ``…:after:2`` at the second call.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source
+from mediagate.queue import InProcessQueue
+from mediagate.records import PrismaRecords
+from mediagate.storage import FilesystemStorage
+
+POINT, _, _MOMENT = os.environ.get("CRASH_AT", "").partition(":")
+WHEN, _, _COUNT = _MOMENT.partition(":")
+calls = 0
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Mortal:
+    """Passes every call on to a real part, and dies at the chosen one."""
+
+    def __init__(self, name: str, part: Any) -> None:
+        self._name = name
+        self._part = part
+
+    def __getattr__(self, method: str) -> Any:
+        target = getattr(self._part, method)
+        if f"{self._name}.{method}" != POINT:
+            return target
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            global calls
+            calls += 1
+            now = calls == int(_COUNT or 1)
+            if now and WHEN == "before":
+                die()
+            result = await target(*args, **kwargs)
+            if now and WHEN == "after":
+                die()
+            return result
+
+        return call
+
+
+settings = Settings()
+gate = MediaGate(sources={"avatar": Source()}, moderation="off", settings=settings)
+gate.decorate(RECORDS, Mortal("records", PrismaRecords(settings.records_url, engine_url=None, migrate=True)))
+gate.decorate(STORAGE, Mortal("storage", FilesystemStorage(Path(settings.data_dir) / "files")))
+gate.decorate(QUEUE, Mortal("queue", InProcessQueue()))
+
+
+async def told(state: JobState) -> None:
+    with (Path(settings.data_dir) / "told").open("a") as file:
+        file.write(f"{state.job.id} {state.job.status}\n")
+
+
+async def dies(*_: object) -> None:
+    die()
+
+
+gate.add_hook("on_complete", told)
+gate.add_hook("on_failed", told)
+if POINT == "hook":
+    gate.add_hook(WHEN, dies)  # type: ignore[arg-type]  # the name comes from the environment

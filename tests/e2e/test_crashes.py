@@ -1,0 +1,138 @@
+"""kill -9 of the whole service between any two steps of an upload's path, and a restart.
+
+Each accepted job must end in exactly one terminal state, with one media at most, its hooks run, and no file left over.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from service import Service, alive, running
+
+FAST = {
+    "MEDIAGATE_LEASE_S": "1",
+    "MEDIAGATE_JANITOR_INTERVAL_S": "0.4",
+    "MEDIAGATE_RETRY_BACKOFF_S": "0.1",
+    "MEDIAGATE_ORPHAN_GRACE_S": "0",
+    "MEDIAGATE_STAGING_TTL_S": "1",
+    "MEDIAGATE_IMAGE_PROCESSES": "1",
+}
+PATH = [
+    ("storage.put", 1),
+    ("records.create_job", 1),
+    ("queue.dispatch", 1),
+    ("records.claim", 1),
+    ("storage.get", 1),
+    ("records.advance", 1),
+    ("storage.put", 2),
+    ("storage.put", 4),
+    ("records.settle", 1),
+    ("storage.delete", 1),
+    ("records.mark_notified", 1),
+]
+"""Every call that changes something outside the process, in the order of the path."""
+POINTS = [f"{call}:{when}:{count}" for call, count in PATH for when in ("before", "after")]
+HOOKS = [f"hook:{name}" for name in ("pre_upload", "on_uploaded", "pre_process", "pre_verdict", "pre_store", "on_complete")]
+
+
+def files(data_dir: Path) -> set[str]:
+    root = data_dir / "files"
+    return {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("point", POINTS + HOOKS)
+def test_a_crash_at_this_step_loses_and_doubles_nothing(point: str, tmp_path: Path, photo: bytes) -> None:
+    data_dir = tmp_path / "data"
+    service = Service("crashing_gate:gate", data_dir, **FAST)
+    try:
+        service.start(CRASH_AT=point)
+        accepted = None
+        try:
+            answer = service.upload("a.jpg", photo)
+            assert answer.status_code == 202, answer.text
+            accepted = answer.json()["jobId"]
+        except httpx.TransportError:
+            pass  # the service died before it had promised anything
+        service.wait_dead()
+        assert service.process is not None
+        assert service.process.returncode == -9
+
+        service.start()
+        if accepted:
+            assert service.settled(accepted).json()["status"] == "COMPLETE"
+        told = data_dir / "told"
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            page = httpx.get(f"{service.url}/media?sourceType=avatar").json()["items"]
+            expected = {url.removeprefix("/image-pipeline/") for m in page for url in [*m["urls"].values(), m["originalUrl"]]}
+            live = files(data_dir)
+            if live == expected and (not page or told.exists()):
+                break
+            if not any(f.startswith("staging/") for f in live - expected):
+                time.sleep(0.2)
+                continue
+            service.stop()
+            service.start(command="janitor", wait=False)
+            service.wait_dead()
+            service.start()
+        assert len(page) <= 1
+        assert bool(page) or not accepted
+        assert files(data_dir) == expected
+        if page:
+            assert told.read_text().split()[-1] == "COMPLETE"
+    finally:
+        if service.process is not None and service.process.poll() is None:
+            service.stop()
+
+
+def test_a_job_that_kills_the_service_each_time_is_failed_after_three_attempts(tmp_path: Path, photo: bytes) -> None:
+    data_dir = tmp_path / "data"
+    service = Service("crashing_gate:gate", data_dir, **FAST)
+    try:
+        service.start(CRASH_AT="hook:pre_process")
+        job_id = service.upload("poison.jpg", photo).json()["jobId"]
+        service.wait_dead()
+        for _ in range(2):
+            service.start(CRASH_AT="hook:pre_process", wait=False)
+            service.wait_dead()
+        service.start(CRASH_AT="hook:pre_process")
+        answer = service.settled(job_id)
+        assert answer.status_code == 500
+        assert answer.json()["attempts"] == 3
+        assert answer.json()["code"] == "attempts_exhausted"
+        service.stop()
+        service.start()
+        good = service.upload("good.jpg", photo)
+        assert service.settled(good.json()["jobId"]).status_code == 200
+    finally:
+        if service.process is not None and service.process.poll() is None:
+            service.stop()
+
+
+def test_kill_9_leaves_no_process_behind(tmp_path: Path, photo: bytes) -> None:
+    with running("plain_gate:gate", tmp_path / "data", **FAST) as service:
+        job_id = service.upload("a.jpg", photo).json()["jobId"]
+        assert service.settled(job_id).status_code == 200
+        below = service.kill()
+        assert len(below) >= 2, "expected the image process and the query engine"
+        end = time.monotonic() + 15
+        while any(alive(pid) for pid in below) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert not [pid for pid in below if alive(pid)]
+
+
+def test_sigterm_drains_the_jobs_in_flight(tmp_path: Path, data: Path) -> None:
+    big = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
+    with running("plain_gate:gate", tmp_path / "data", **FAST) as service:
+        ids = [service.upload(f"{n}.jpg", big).json()["jobId"] for n in range(3)]
+        time.sleep(0.3)
+        assert service.stop() == 0
+        assert "Traceback" not in service.log.read_text()
+        service.start()
+        for job_id in ids:
+            answer = service.settled(job_id)
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["attempts"] == 1, "a drained or given back job is not counted twice"

@@ -1,0 +1,203 @@
+"""The calls from Python: no HTTP needed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from mediagate import Job, JobState, JobStatus, MediaGate, Source, VariantSpec, Verdict
+from mediagate.errors import (
+    JobConflict,
+    JobNotFound,
+    MediaNotFound,
+    ProcessingRefused,
+    UnknownSource,
+    UploadTooLarge,
+    WaitTimeout,
+)
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+
+
+async def test_upload_from_bytes_path_and_stream(make_gate: MakeGate, data: Path) -> None:
+    path = data / "formats" / "hopper.png"
+
+    async def stream() -> AsyncIterator[bytes]:
+        content = path.read_bytes()
+        for at in range(0, len(content), 1000):
+            yield content[at : at + 1000]
+
+    async with make_gate() as gate:
+        with path.open("rb") as file:
+            hashes = set()
+            for source in (path, path.read_bytes(), stream(), file):
+                status = await gate.upload(source, source_type="avatar", source_id="u1", client_reference_id="mine")
+                assert status.status is JobStatus.PENDING
+                done = await gate.wait(status.job_id, timeout_s=30)
+                assert done.status is JobStatus.COMPLETE
+                assert done.media is not None
+                assert done.media.record.client_reference_id == "mine"
+                hashes.add((done.media.blurhash, done.job.sha256))
+            assert len(hashes) == 1
+        assert path.exists()
+        assert list(gate.running.spool_dir.iterdir()) == []
+
+
+async def test_what_upload_refuses(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate(sources={"avatar": Source(max_bytes=100)}) as gate:
+        with pytest.raises(UploadTooLarge):
+            await gate.upload(photo, source_type="avatar", source_id="u1")
+        with pytest.raises(UnknownSource, match="avatar"):
+            await gate.upload(b"x", source_type="posts", source_id="u1")
+
+
+async def test_unknown_ids(make_gate: MakeGate) -> None:
+    async with make_gate() as gate:
+        for call in (gate.get_status, gate.wait, gate.cancel, gate.retry):
+            with pytest.raises(JobNotFound):
+                await call("job_unknown")
+        for media_call in (gate.get_media, gate.delete_media):
+            with pytest.raises(MediaNotFound):
+                await media_call("med_unknown")
+
+
+async def test_wait_times_out_and_the_job_goes_on(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate(worker=False) as gate:
+        status = await gate.upload(photo, source_type="avatar", source_id="u1")
+        with pytest.raises(WaitTimeout, match="PENDING"):
+            await gate.wait(status.job_id, timeout_s=0.1)
+        assert issubclass(WaitTimeout, TimeoutError)
+
+
+async def test_cancel_a_waiting_job(make_gate: MakeGate, photo: bytes) -> None:
+    told: list[JobState] = []
+
+    async def on_cancelled(state: JobState) -> None:
+        told.append(state)
+
+    gate = make_gate(worker=False)
+    gate.add_hook("on_cancelled", on_cancelled)
+    async with gate:
+        status = await gate.upload(photo, source_type="avatar", source_id="u1")
+        assert (await gate.cancel(status.job_id)).status is JobStatus.CANCELLED
+        assert [s.job.id for s in told] == [status.job_id]
+        assert await gate.parts.storage.stat(status.job.staging_key) is None
+        with pytest.raises(JobConflict, match="CANCELLED already"):
+            await gate.cancel(status.job_id)
+        with pytest.raises(JobConflict, match="only a FAILED job"):
+            await gate.retry(status.job_id)
+
+
+async def test_cancel_a_job_that_is_being_worked_on(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate()
+
+    async def cancels(job: Job, rendered: object) -> None:
+        await gate.cancel(job.id)
+
+    gate.add_hook("pre_store", cancels)
+    async with gate:
+        status = await gate.upload(photo, source_type="avatar", source_id="u1")
+        assert (await gate.wait(status.job_id)).status is JobStatus.CANCELLED
+    storage = gate._host.values  # the parts outlive the gate here: they are in memory
+    for part in storage.values():
+        if hasattr(part, "list"):
+            assert [o async for o in part.list("media/")] == []
+
+
+async def test_a_failed_job_can_be_retried(make_gate: MakeGate, photo: bytes) -> None:
+    broken = True
+
+    async def fails(job: Job) -> None:
+        if broken:
+            raise RuntimeError("model server is down")
+
+    gate = make_gate(retry_backoff_s=0.01)
+    gate.add_hook("pre_process", fails)
+    async with gate:
+        status = await gate.upload(photo, source_type="avatar", source_id="u1")
+        failed = await gate.wait(status.job_id, timeout_s=30)
+        assert (failed.status, failed.job.attempts, failed.job.code) == (JobStatus.FAILED, 3, "internal_error")
+        assert failed.job.retryable
+        assert "model server" not in (failed.error or ""), "the words of a bug stay in the log"
+        broken = False
+        assert (await gate.retry(status.job_id)).status is JobStatus.PENDING
+        done = await gate.wait(status.job_id, timeout_s=30)
+        assert (done.status, done.job.attempts) == (JobStatus.COMPLETE, 1)
+
+
+async def test_an_undecodable_file_fails_at_once_and_is_not_kept(make_gate: MakeGate, data: Path) -> None:
+    whole = (data / "formats" / "hopper.jpg").read_bytes()
+    async with make_gate() as gate:
+        status = await gate.upload(whole[: len(whole) // 2], source_type="avatar", source_id="u1")
+        failed = await gate.wait(status.job_id, timeout_s=30)
+        assert (failed.status, failed.job.code, failed.job.attempts) == (JobStatus.FAILED, "image_undecodable", 1)
+        assert "checking and resizing" in (failed.error or "")
+        with pytest.raises(JobConflict, match="upload it again"):
+            await gate.retry(status.job_id)
+
+
+@pytest.mark.parametrize("name", ["pre_process", "pre_verdict", "pre_store"])
+async def test_hooks_before_publication_can_refuse(make_gate: MakeGate, photo: bytes, name: str) -> None:
+    async def no(*_: object) -> None:
+        raise ProcessingRefused("not on a Sunday")
+
+    told: list[JobState] = []
+
+    async def on_rejected(state: JobState) -> None:
+        told.append(state)
+
+    gate = make_gate()
+    gate.add_hook(name, no)  # type: ignore[arg-type]  # the name is a parameter
+    gate.add_hook("on_rejected", on_rejected)
+    async with gate:
+        status = await gate.upload(photo, source_type="avatar", source_id="u1")
+        done = await gate.wait(status.job_id)
+        assert (done.status, done.reason) == (JobStatus.REJECTED, "not on a Sunday")
+        assert [o async for o in gate.parts.storage.list("media/")] == []
+    assert len(told) == 1
+
+
+async def test_hooks_run_in_order_and_one_that_fails_does_not_stop_the_next(
+    make_gate: MakeGate, photo: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[str] = []
+
+    def named(name: str) -> Callable[..., object]:
+        async def hook(*args: object) -> None:
+            events.append(name)
+            if name == "on_complete" and events.count(name) == 1:
+                raise RuntimeError("broken hook")
+            if name == "pre_verdict":
+                assert isinstance(args[1], Verdict)
+
+        return hook
+
+    gate = make_gate()
+    path = ["pre_upload", "on_uploaded", "pre_process", "pre_verdict", "pre_store", "on_complete", "on_complete"]
+    for name in ["on_ready", *path, "on_close"]:
+        gate.add_hook(name, named(name))  # type: ignore[arg-type]  # the name is a parameter
+    async with gate:
+        status = await gate.upload(photo, source_type="avatar", source_id="u1")
+        await gate.wait(status.job_id)
+    assert events == ["on_ready", *path, "on_close"]
+    assert "broken hook" in caplog.text
+
+
+async def test_variants_of_a_source_and_the_focal_point(make_gate: MakeGate, data: Path) -> None:
+    square = {"sq": VariantSpec(width=100, height=100, fit="cover", format="png")}
+    async with make_gate(sources={"avatar": Source(variants=square)}) as gate:
+        made = []
+        for focal in ((0.0, 0.5), (1.0, 0.5)):
+            status = await gate.upload(
+                data / "photos" / "photo_2725x2225.jpg", source_type="avatar", source_id="u1", focal=focal
+            )
+            media = (await gate.wait(status.job_id, timeout_s=30)).media
+            assert media is not None
+            (variant,) = media.record.variants
+            assert (variant.width, variant.height, variant.format) == (100, 100, "png")
+            made.append(await gate.parts.storage.get(variant.key))
+        assert made[0] != made[1]

@@ -1,0 +1,26 @@
+"""Must type-check: how a host and a plugin author write it."""
+
+from typing import assert_type
+
+from mediagate import STORAGE, Job, Key, MediaGate, Source, Status, Storage, plugin
+
+CACHE: Key[dict[str, int]] = Key("CACHE")
+
+
+@plugin("thumbs", requires=("other",))
+async def thumbs(gate: MediaGate, *, width: int, name: str = "x") -> None:
+    gate.decorate(CACHE, {"a": 1})
+    gate.add_hook("on_uploaded", uploaded)
+
+
+async def uploaded(job: Job) -> None: ...
+
+
+async def host() -> None:
+    gate = MediaGate(sources={"avatar": Source(reject={"explicit": 0.8})})
+    gate.register(thumbs, width=3)
+    gate.register(thumbs, width=3, name="y")
+    assert_type(gate[STORAGE], Storage)
+    assert_type(gate[CACHE], dict[str, int])
+    assert_type(await gate.get_status("job"), Status)
+    assert_type(await gate.upload(b"", source_type="avatar", source_id="u"), Status)

@@ -1,0 +1,27 @@
+"""Wrong options are type errors: mypy is run on code that must, and on lines that must not, type-check."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def mypy(name: str) -> set[int]:
+    """Return the numbers of the lines that mypy --strict complains about."""
+    run = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(HERE / name)],
+        capture_output=True, text=True, check=False, cwd=HERE.parent.parent,
+    )  # fmt: skip
+    assert run.returncode in (0, 1), run.stdout + run.stderr
+    return {int(number) for number in re.findall(rf"{name}:(\d+): error", run.stdout)}
+
+
+def test_what_users_write_type_checks() -> None:
+    assert mypy("accepted.py") == set()
+
+
+def test_what_is_wrong_is_a_type_error() -> None:
+    lines = (HERE / "refused.py").read_text().splitlines()
+    assert mypy("refused.py") == {n for n, line in enumerate(lines, 1) if line.endswith("# E")}
