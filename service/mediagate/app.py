@@ -21,7 +21,7 @@ from mediagate.plugins import Key, Plugin, bind
 from mediagate.problems import problem_of
 from mediagate.registry import Endpoint, Registry
 from mediagate.routes import file_route, routes
-from mediagate.running import Running, start
+from mediagate.running import Running, assemble, start
 
 log = logging.getLogger("mediagate")
 
@@ -143,16 +143,11 @@ class MediaGate(Calls):
 
     async def open(self) -> None:
         """Boot; raises ``ConfigError`` or ``PluginError``, with everything closed again."""
-        if self._state != "closed":
-            raise PluginError("the gate is open already")
-        self._state = "booting"
-        self._registry = self._host.copy()
-        self._stack = AsyncExitStack()
+        self._begin_booting()
         try:
             self._running = await start(self, self._registry, self._stack)
         except BaseException:
-            await self._stack.aclose()
-            self._registry, self._state = self._host, "closed"
+            await self._unwind()
             raise
         self._router = Router([*routes(self), *self._registry.routes, file_route(self)], redirect_slashes=False)
         self._loop = asyncio.get_running_loop()
@@ -163,6 +158,25 @@ class MediaGate(Calls):
         if self._state not in ("open", "closing"):
             return
         self.begin_closing()
+        await self._unwind()
+
+    @asynccontextmanager
+    async def assembled(self) -> AsyncIterator[Parts]:
+        """Boot the plugins and yield the parts without opening any: for looking at them one by one."""
+        self._begin_booting()
+        try:
+            yield await assemble(self, self._registry)
+        finally:
+            await self._unwind()
+
+    def _begin_booting(self) -> None:
+        if self._state != "closed":
+            raise PluginError("the gate is open already")
+        self._state = "booting"
+        self._registry = self._host.copy()
+        self._stack = AsyncExitStack()
+
+    async def _unwind(self) -> None:
         try:
             await self._stack.aclose()
         finally:

@@ -143,6 +143,14 @@ class Settings(BaseSettings):
             raise ConfigError(_problems("MEDIAGATE", exc)) from None
 
 
+    @property
+    def records_url(self) -> str:
+        """The database URL, with its password: ``database_url``, else the SQLite file in ``data_dir``."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"file:{(self.data_dir / 'mediagate.db').absolute()}"
+
+
 def check_sources(sources: Mapping[str, Source]) -> None:
     """Raise ``ConfigError`` unless there is at least one source and every name can stand in a storage key."""
     if not sources:

@@ -49,8 +49,7 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
 
     Everything that is opened is put on the stack, so closing mirrors opening, also when this fails half way.
     """
-    await _boot_plugins(gate, registry.plugins, registry, set())
-    parts = _parts(gate.sources, gate.settings, registry)
+    parts = await assemble(gate, registry)
     spool_dir = parts.settings.data_dir / "spool"
     await anyio.Path(spool_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     stack.push_async_callback(parts.records.close)
@@ -67,6 +66,12 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
         running.worker.start()
         running.janitor.start()
     return running
+
+
+async def assemble(gate: MediaGate, registry: Registry) -> Parts:
+    """Boot the plugins and fill what is unset with the embedded defaults; nothing of the core's is opened yet."""
+    await _boot_plugins(gate, registry.plugins, registry, set())
+    return _parts(gate.sources, gate.settings, registry)
 
 
 def image_processes(settings: Settings) -> int:
@@ -98,11 +103,8 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
         values[STORAGE] = FilesystemStorage(settings.data_dir / "files", public_url=settings.public_url)
     if RECORDS not in values:
         embedded = settings.database_url is None
-        url = f"file:{(settings.data_dir / 'mediagate.db').absolute()}"
-        if settings.database_url is not None:
-            url = settings.database_url.get_secret_value()
         values[RECORDS] = PrismaRecords(
-            url,
+            settings.records_url,
             engine_url=settings.database_engine_url,
             migrate=embedded if settings.migrate is None else settings.migrate,
         )

@@ -1,0 +1,36 @@
+VENV ?= .venv
+PYTHON ?= python3
+PORT ?= 8000
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help: ## Print this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: $(STAMP) ## Start the service on http://127.0.0.1:8000 (PORT=… changes it)
+	$(BIN)/mediagate serve --port $(PORT)
+
+test: $(STAMP) ## Run the whole suite (ARGS=… goes to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## ruff, mypy and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## What runs before a commit
+
+bench: $(STAMP) ## Print the benchmark tables
+	$(BIN)/python bench/pipeline.py
+
+clean: ## Remove the environment and what was built
+	rm -rf $(VENV) .cache dist service/mediagate/records/client service/mediagate/records/query_engine
+
+$(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.js query_engine/package.json)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+	@touch $(STAMP)
+
+.PHONY: help run test lint check bench clean

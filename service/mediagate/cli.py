@@ -1,0 +1,175 @@
+"""The command ``mediagate``: serve, worker, migrate, doctor, janitor."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
+
+from mediagate.app import MediaGate
+from mediagate.config import Settings
+from mediagate.doctor import examine
+from mediagate.errors import MediagateError
+from mediagate.records import migrate as migrations
+
+STANDALONE = "mediagate_plugins.standalone:gate"
+"""The gate that runs when none is named: sources ``avatar`` and ``post``, NudeNet, and the demo page."""
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+Gate = Annotated[str, typer.Argument(help="Your gate as module:attribute.", envvar="MEDIAGATE_GATE", metavar="GATE")]
+
+
+@cli.command()
+def serve(
+    gate: Gate = STANDALONE,
+    host: Annotated[str, typer.Option(envvar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", help="Port to listen on.")] = 8000,
+    mount: Annotated[str, typer.Option(help="Path under which the gate answers.")] = "/image-pipeline",
+    worker: Annotated[bool, typer.Option(help="Also work on jobs in this process.")] = True,
+) -> None:
+    """Serve a gate over HTTP, and work on its jobs."""
+    loaded = _load(gate)
+    if not worker:
+        loaded.settings = loaded.settings.model_copy(update={"worker": False})
+
+    async def home(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"{mount}/")
+
+    app = Starlette(routes=[Route("/", home), Mount(mount, loaded)], lifespan=loaded.lifespan)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="info", timeout_graceful_shutdown=int(loaded.settings.drain_timeout_s) + 5
+    )
+    typer.echo(f"mediagate: http://{host}:{port}{mount}/")
+    server = _Server(config, loaded)
+    server.run()
+    if not server.started:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def worker(gate: Gate = STANDALONE) -> None:
+    """Work on a gate's jobs without serving HTTP, until SIGTERM or Ctrl-C."""
+    loaded = _load(gate)
+    loaded.settings = loaded.settings.model_copy(update={"worker": True})
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with loaded:
+            typer.echo("mediagate: working")
+            await stop.wait()
+
+    _run(run())
+
+
+@cli.command()
+def migrate() -> None:
+    """Apply the migrations that the database named by MEDIAGATE_DATABASE_URL lacks."""
+
+    async def run() -> None:
+        applied = await migrations.migrate(Settings().records_url)
+        typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
+
+    _run(run())
+
+
+@cli.command()
+def doctor(gate: Gate = STANDALONE) -> None:
+    """Check database, storage, model, codecs and Node; exit 1 if something needs doing."""
+    loaded = _load(gate)
+    healthy = True
+
+    async def run() -> None:
+        nonlocal healthy
+        async for finding in examine(loaded):
+            healthy &= finding.ok
+            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.part:<9} {finding.text}")
+
+    _run(run())
+    if not healthy:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def janitor(
+    gate: Gate = STANDALONE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
+) -> None:
+    """Finish what crashes left behind, and remove files that no record names."""
+    loaded = _load(gate)
+    loaded.settings = loaded.settings.model_copy(update={"worker": False})
+
+    async def run() -> None:
+        async with loaded:
+            if not dry_run:
+                jobs = await loaded.running.janitor.sweep_jobs()
+                typer.echo(f"jobs: {len(jobs.failed)} failed for good, {len(jobs.finished)} finished")
+            files = await loaded.running.janitor.sweep_files(dry_run=dry_run)
+            verb = "would remove" if dry_run else "removed"
+            for key in [*files.staging, *files.orphans]:
+                typer.echo(f"{verb} {key}")
+            typer.echo(f"files: {verb} {len(files.staging)} quarantined, {len(files.orphans)} orphans")
+
+    _run(run())
+
+
+def main() -> None:
+    """Run the command line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    cli()
+
+
+class _Server(uvicorn.Server):
+    """Tells the gate about SIGTERM at once: waiting clients are answered, else they would hold up the shutdown."""
+
+    def __init__(self, config: uvicorn.Config, gate: MediaGate) -> None:
+        super().__init__(config)
+        self._gate = gate
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._gate.begin_closing()
+        super().handle_exit(sig, frame)
+
+
+def _load(path: str) -> MediaGate:
+    module, _, attribute = path.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        gate = getattr(importlib.import_module(module), attribute or "gate")
+    except (ImportError, AttributeError) as exc:
+        _quit(f"cannot load {path!r}: {exc}; name your gate as module:attribute")
+    except MediagateError as exc:
+        _quit(exc.detail)
+    if not isinstance(gate, MediaGate):
+        _quit(f"{path!r} is no MediaGate but {gate!r}")
+    return gate
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        asyncio.run(coroutine)
+    except MediagateError as exc:
+        _quit(exc.detail)
+
+
+def _quit(message: str) -> NoReturn:
+    typer.echo(f"mediagate: {message}", err=True)
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
