@@ -1,0 +1,56 @@
+"""The rules of the house that a linter does not know."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCES = [
+    p
+    for root in ("service/mediagate", "plugins/mediagate_plugins")
+    for p in (ROOT / root).rglob("*.py")
+    if "records/client" not in p.as_posix()
+]
+ONE_HOME = {
+    "PIL": "mediagate/images",
+    "pillow_heif": "mediagate/images",
+    "blurhash": "mediagate/blurhash",
+    "pebble": "mediagate/pool",
+    "multipart": "mediagate/uploads",
+    "prisma": "mediagate/records",
+    "asyncpg": "mediagate/records",
+    "pydantic": "mediagate/config",
+    "pydantic_settings": "mediagate/config",
+    "typer": "mediagate/cli",
+    "uvicorn": "mediagate/cli",
+    "onnxruntime": "mediagate_plugins/onnx_moderation",
+    "numpy": "mediagate_plugins/onnx_moderation",
+}
+"""Each library that does heavy work is imported in one module (or one folder) only."""
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+def test_each_library_has_one_home() -> None:
+    assert len(SOURCES) > 20
+    for path in SOURCES:
+        place = path.relative_to(ROOT / path.relative_to(ROOT).parts[0]).as_posix().removesuffix(".py")
+        for name in set(imports(path)):
+            if name in ONE_HOME:
+                assert place == ONE_HOME[name] or place.startswith(ONE_HOME[name] + "/"), f"{place} imports {name}"
+            elif name not in ("mediagate", "mediagate_plugins", "starlette", "anyio", "__future__"):
+                assert name in sys.stdlib_module_names, f"{place} imports {name}: give it a home here"
+
+
+def test_no_module_has_grown_beyond_one_concept() -> None:
+    long = {p.name: n for p in SOURCES if (n := len(p.read_text().splitlines())) > 300}
+    assert not long
