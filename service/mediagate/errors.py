@@ -12,6 +12,8 @@
     │   ├── JobNotFound              404 job_not_found
     │   ├── MediaNotFound            404 media_not_found
     │   ├── FileNotServed            404 file_not_found
+    │   ├── RouteNotFound            404 not_found
+    │   ├── MethodNotAllowed         405 method_not_allowed
     │   ├── JobConflict              409 job_conflict
     │   ├── UploadInFlight           409 upload_in_flight
     │   ├── MediaDeleted             410 media_deleted
@@ -146,6 +148,22 @@ class FileNotServed(RequestError):
     code = "file_not_found"
     status = 404
     title = "No such file"
+
+
+class RouteNotFound(RequestError):
+    """The gate has no such route."""
+
+    code = "not_found"
+    status = 404
+    title = "Not found"
+
+
+class MethodNotAllowed(RequestError):
+    """The route does not take this method."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "Method not allowed"
 
 
 class JobConflict(RequestError):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from mediagate.errors import MediagateError
+from mediagate.errors import MediagateError, MethodNotAllowed, RouteNotFound
 
 log = logging.getLogger("mediagate.http")
 
@@ -39,5 +40,9 @@ def problem_of(exc: Exception) -> ProblemResponse:
     """Return the answer for any exception; what is not ours is logged whole and answered without its words."""
     if isinstance(exc, MediagateError):
         return problem(exc)
+    if isinstance(exc, HTTPException) and exc.status_code == 405:
+        return problem(MethodNotAllowed("this route does not take this method"))
+    if isinstance(exc, HTTPException) and exc.status_code == 404:
+        return problem(RouteNotFound("there is no such route"))
     log.error("unhandled error", exc_info=exc)
     return problem(MediagateError("An internal error; the server's log says more."))

@@ -1,0 +1,77 @@
+"""``mediagate doctor``: database, storage, model, codecs and Node, each a line that says ok or what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from mediagate.app import MediaGate
+from mediagate.errors import MediagateError
+from mediagate.images import codecs
+from mediagate.parts import MODERATOR, Parts
+from mediagate.records import PrismaRecords, engine, migrate
+
+Check = Callable[[], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    part: str
+    ok: bool
+    text: str
+
+
+async def examine(gate: MediaGate) -> AsyncIterator[Finding]:
+    """Boot the gate's plugins and check each part by using it; one that fails does not keep the others from being checked."""
+    try:
+        async with gate.assembled() as parts:
+            for part, check in _checks(gate, parts).items():
+                yield await _finding(part, check)
+    except MediagateError as exc:
+        yield Finding("gate", False, exc.detail)
+
+
+def _checks(gate: MediaGate, parts: Parts) -> dict[str, Check]:
+    return {
+        "node": _node,
+        "database": lambda: _database(parts),
+        "storage": parts.storage.check,
+        "model": lambda: _model(gate),
+        "codecs": _codecs,
+    }
+
+
+async def _finding(part: str, check: Check) -> Finding:
+    try:
+        return Finding(part, True, await check())
+    except MediagateError as exc:
+        return Finding(part, False, exc.detail)
+    except Exception as exc:
+        return Finding(part, False, f"{type(exc).__name__}: {exc}")
+
+
+async def _node() -> str:
+    return str(await asyncio.to_thread(engine.find_node))
+
+
+async def _database(parts: Parts) -> str:
+    await parts.records.open()
+    try:
+        return await parts.records.check()
+    finally:
+        await parts.records.close()
+
+
+async def _model(gate: MediaGate) -> str:
+    if gate.settings.moderation == "off":
+        return "moderation is off: every decodable picture is published"
+    moderator = gate[MODERATOR]
+    await asyncio.to_thread(moderator.prepare)
+    return f"{len(moderator.labels)} labels, groups: {', '.join(moderator.groups) or 'none'}"
+
+
+async def _codecs() -> str:
+    return await asyncio.to_thread(codecs)
