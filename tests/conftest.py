@@ -36,7 +36,11 @@ def make_gate(tmp_path: Path) -> Callable[..., MediaGate]:
     made = 0
 
     def make(
-        *, sources: dict[str, Source] | None = None, moderation: Any = "off", memory: bool = True, **settings: Any
+        *,
+        sources: dict[str, Source] | None = None,
+        moderation: Any = "off",
+        memory: bool = True,
+        **settings: Any,
     ) -> MediaGate:
         nonlocal made
         made += 1

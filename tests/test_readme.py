@@ -41,7 +41,9 @@ def test_every_hook_setting_and_source_option_has_its_row() -> None:
 
 def test_every_error_code_is_documented_with_its_status() -> None:
     for error in error_classes():
-        assert re.search(rf"\| `{error.code}` \| ({error.status}|yes|no) \|", README) or f"`{error.code}`" in README, error
+        assert re.search(rf"\| `{error.code}` \| ({error.status}|yes|no) \|", README) or f"`{error.code}`" in README, (
+            error
+        )
         assert error.__name__ in (mediagate.errors.__doc__ or ""), error
 
 

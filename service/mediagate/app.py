@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Literal, ParamSpec, Self, TypeVar
+from typing import Literal, ParamSpec, Self, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Router
@@ -65,7 +65,7 @@ class MediaGate(Calls):
         self._growing("register").plugins.append(registration)
 
     def decorate(self, key: Key[T], value: T) -> None:
-        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` when it is provided already."""
+        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` when there is one already."""
         self._growing("decorate").provide(key, value)
 
     def add_hook(self, name: HookName, hook: Hook) -> None:
@@ -95,7 +95,7 @@ class MediaGate(Calls):
             value: T = self._registry.values[key]
         except KeyError:
             raise PluginError(
-                f"{key.name} is not provided: the core's defaults are there from on_ready on, a plugin's after it booted"
+                f"{key.name} is not provided: the core's defaults are there from on_ready on"
             ) from None
         return value
 
@@ -154,7 +154,7 @@ class MediaGate(Calls):
         self._state = "open"
 
     async def close(self) -> None:
-        """Refuse uploads, drain the jobs in flight within ``drain_timeout_s``, close everything in reverse; repeatable."""
+        """Refuse uploads, drain the jobs in flight, close everything in reverse; can be repeated."""
         if self._state not in ("open", "closing"):
             return
         self.begin_closing()

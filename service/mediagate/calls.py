@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from mediagate.errors import InvalidParameter, JobConflict, JobNotFound, MediaDeleted, MediaNotFound, WaitTimeout
+from mediagate.errors import (
+    InvalidParameter,
+    JobConflict,
+    JobNotFound,
+    MediaDeleted,
+    MediaNotFound,
+    WaitTimeout,
+)
 from mediagate.intake import Ticket, accept, read_ticket
 from mediagate.media import JobStatus, utcnow
 from mediagate.running import Running
@@ -55,7 +62,12 @@ class Calls(ABC):
         ``POST /upload`` answers, or ``Unavailable``.
         """
         parts = self.running.parts
-        fields = {"sourceType": source_type, "sourceId": source_id, "focalX": str(focal[0]), "focalY": str(focal[1])}
+        fields = {
+            "sourceType": source_type,
+            "sourceId": source_id,
+            "focalX": str(focal[0]),
+            "focalY": str(focal[1]),
+        }
         if client_reference_id is not None:
             fields["clientReferenceId"] = client_reference_id
         ticket: Ticket = read_ticket(fields, parts.sources)
@@ -144,7 +156,7 @@ class Calls(ABC):
         return await self.get_status(job_id)
 
     async def retry(self, job_id: str) -> Status:
-        """Try a FAILED job again; raises ``JobNotFound``, or ``JobConflict`` when it did not fail or its file is gone."""
+        """Try a FAILED job again; raises ``JobNotFound``, or ``JobConflict`` unless it failed and its file is kept."""
         parts = self.running.parts
         status = await self.get_status(job_id)
         if status.status is not JobStatus.FAILED:

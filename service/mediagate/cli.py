@@ -50,7 +50,11 @@ def serve(
 
     app = Starlette(routes=[Route("/", home), Mount(mount, loaded)], lifespan=loaded.lifespan)
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="info", timeout_graceful_shutdown=int(loaded.settings.drain_timeout_s) + 5
+        app,
+        host=host,
+        port=port,
+        log_level="info",
+        timeout_graceful_shutdown=int(loaded.settings.drain_timeout_s) + 5,
     )
     typer.echo(f"mediagate: http://{host}:{port}{mount}/")
     server = _Server(config, loaded)

@@ -1,4 +1,4 @@
-"""What a gate can be told: settings (from code or ``MEDIAGATE_*``), sources and their variants. Only this module reads the environment."""
+"""What a gate can be told: settings, sources and their variants. Only this module reads the environment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mediagate.errors import ConfigError
@@ -142,7 +150,6 @@ class Settings(BaseSettings):
         except ValidationError as exc:
             raise ConfigError(_problems("MEDIAGATE", exc)) from None
 
-
     @property
     def records_url(self) -> str:
         """The database URL, with its password: ``database_url``, else the SQLite file in ``data_dir``."""
@@ -167,7 +174,9 @@ def check_sources(sources: Mapping[str, Source]) -> None:
 
 def _check_name(kind: str, name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{kind} {name!r}: use lower-case letters, digits, - and _, at most 64, not starting with - or _")
+        raise ValueError(
+            f"{kind} {name!r}: use lower-case letters, digits, - and _, at most 64, not starting with - or _"
+        )
 
 
 def _problems(owner: str, exc: ValidationError) -> list[str]:

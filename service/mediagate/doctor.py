@@ -10,7 +10,7 @@ from mediagate.app import MediaGate
 from mediagate.errors import MediagateError
 from mediagate.images import codecs
 from mediagate.parts import MODERATOR, Parts
-from mediagate.records import PrismaRecords, engine, migrate
+from mediagate.records import engine
 
 Check = Callable[[], Awaitable[str]]
 
@@ -25,7 +25,7 @@ class Finding:
 
 
 async def examine(gate: MediaGate) -> AsyncIterator[Finding]:
-    """Boot the gate's plugins and check each part by using it; one that fails does not keep the others from being checked."""
+    """Boot the gate's plugins and check each part by using it, whatever becomes of the others."""
     try:
         async with gate.assembled() as parts:
             for part, check in _checks(gate, parts).items():

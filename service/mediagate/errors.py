@@ -1,40 +1,40 @@
 """Every error that mediagate raises or answers, each with a stable code, an HTTP status and whether a retry can help.
 
-    MediagateError
-    ├── ConfigError                  the gate cannot start; ``problems`` names every fault at once
-    ├── PluginError                  a plugin was registered, required or closed wrongly
-    ├── RequestError                 the caller can mend it
-    │   ├── BadUpload                400 bad_upload
-    │   ├── UnknownSource            400 unknown_source
-    │   ├── InvalidSourceId          400 invalid_source_id
-    │   ├── InvalidParameter         400 invalid_parameter
-    │   ├── UploadRefused            403 upload_refused (a ``pre_upload`` hook said no)
-    │   ├── JobNotFound              404 job_not_found
-    │   ├── MediaNotFound            404 media_not_found
-    │   ├── FileNotServed            404 file_not_found
-    │   ├── RouteNotFound            404 not_found
-    │   ├── MethodNotAllowed         405 method_not_allowed
-    │   ├── JobConflict              409 job_conflict
-    │   ├── UploadInFlight           409 upload_in_flight
-    │   ├── MediaDeleted             410 media_deleted
-    │   ├── UploadTooLarge           413 upload_too_large
-    │   ├── UnsupportedType          415 unsupported_type
-    │   ├── UndecodableImage         422 image_undecodable
-    │   ├── ImageTooLarge            422 image_too_large
-    │   ├── AnimationRefused         422 animation_refused
-    │   └── IdempotencyKeyReused     422 idempotency_key_reused
-    ├── Unavailable                  503: try again later
-    │   ├── ShuttingDown             503 shutting_down
-    │   ├── RecordsUnavailable       503 records_unavailable
-    │   └── StorageUnavailable       503 storage_unavailable
-    ├── ObjectNotFound               a storage key holds nothing
-    ├── ProcessingError              one image could not be processed; ends its own job only
-    │   ├── ImageCrashed             image_crashed
-    │   ├── ImageTimeout             image_timeout
-    │   ├── ModerationFailed         moderation_failed
-    │   ├── ProcessingRefused        processing_refused (a ``pre_*`` hook said no)
-    │   └── StagedFileLost           staged_file_lost
-    └── WaitTimeout                  ``wait()`` ran out of time; the job goes on
+MediagateError
+├── ConfigError                  the gate cannot start; ``problems`` names every fault at once
+├── PluginError                  a plugin was registered, required or closed wrongly
+├── RequestError                 the caller can mend it
+│   ├── BadUpload                400 bad_upload
+│   ├── UnknownSource            400 unknown_source
+│   ├── InvalidSourceId          400 invalid_source_id
+│   ├── InvalidParameter         400 invalid_parameter
+│   ├── UploadRefused            403 upload_refused (a ``pre_upload`` hook said no)
+│   ├── JobNotFound              404 job_not_found
+│   ├── MediaNotFound            404 media_not_found
+│   ├── FileNotServed            404 file_not_found
+│   ├── RouteNotFound            404 not_found
+│   ├── MethodNotAllowed         405 method_not_allowed
+│   ├── JobConflict              409 job_conflict
+│   ├── UploadInFlight           409 upload_in_flight
+│   ├── MediaDeleted             410 media_deleted
+│   ├── UploadTooLarge           413 upload_too_large
+│   ├── UnsupportedType          415 unsupported_type
+│   ├── UndecodableImage         422 image_undecodable
+│   ├── ImageTooLarge            422 image_too_large
+│   ├── AnimationRefused         422 animation_refused
+│   └── IdempotencyKeyReused     422 idempotency_key_reused
+├── Unavailable                  503: try again later
+│   ├── ShuttingDown             503 shutting_down
+│   ├── RecordsUnavailable       503 records_unavailable
+│   └── StorageUnavailable       503 storage_unavailable
+├── ObjectNotFound               a storage key holds nothing
+├── ProcessingError              one image could not be processed; ends its own job only
+│   ├── ImageCrashed             image_crashed
+│   ├── ImageTimeout             image_timeout
+│   ├── ModerationFailed         moderation_failed
+│   ├── ProcessingRefused        processing_refused (a ``pre_*`` hook said no)
+│   └── StagedFileLost           staged_file_lost
+└── WaitTimeout                  ``wait()`` ran out of time; the job goes on
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From received bytes to an accepted job: checks, ``pre_upload``, the quarantine key, one transaction. After it, nothing is lost."""
+"""From received bytes to an accepted job: checks, ``pre_upload``, the quarantine key, one transaction."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_ticket(fields: Mapping[str, str], sources: Mapping[str, Source]) -> Tic
         raise UnknownSource(f"sourceType {source_type!r} is not configured; use one of: {', '.join(sources)}")
     if not SOURCE_ID.fullmatch(source_id):
         raise InvalidSourceId(
-            "sourceId: use 1 to 128 letters, digits, - and _, starting with a letter or digit (an owner's id, not a name)"
+            "sourceId: use 1 to 128 letters, digits, - and _, starting with a letter or digit"
         )
     reference = fields.get("clientReferenceId")
     if reference is not None and not (0 < len(reference) <= 255 and reference.isprintable()):
@@ -80,12 +80,22 @@ async def reserve(key: str | None, parts: Parts) -> str | None:
     if held is None:
         return None
     if held.fingerprint is None:
-        raise UploadInFlight("an upload with this Idempotency-Key is being received; wait for its answer", retry_after_s=2)
+        raise UploadInFlight(
+            "an upload with this Idempotency-Key is being received; wait for its answer", retry_after_s=2
+        )
     return held.fingerprint
 
 
 async def accept(
-    path: Path, size: int, sha256: str, filename: str, ticket: Ticket, parts: Parts, *, key: str | None, used: str | None
+    path: Path,
+    size: int,
+    sha256: str,
+    filename: str,
+    ticket: Ticket,
+    parts: Parts,
+    *,
+    key: str | None,
+    used: str | None,
 ) -> Job:
     """Quarantine a received file and record its job; when this returns, the job survives any crash.
 
@@ -99,9 +109,7 @@ async def accept(
     info = await parts.images.probe(path, source)
     await parts.hooks.run(
         "pre_upload",
-        IncomingUpload(
-            ticket.source_type, ticket.source_id, filename, size, sha256, info, ticket.client_reference_id
-        ),
+        IncomingUpload(ticket.source_type, ticket.source_id, filename, size, sha256, info, ticket.client_reference_id),
     )
     job_id = new_id("job")
     now = utcnow()

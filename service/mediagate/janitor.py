@@ -85,7 +85,10 @@ class Janitor:
 
     async def _stale_staging(self, batch: list[ObjectInfo]) -> list[str]:
         """A job that failed keeps its file for a retry until ``staging_ttl_s``; without a job it is an orphan."""
-        settings, statuses = self._parts.settings, await self._parts.records.statuses({_part(o.key, 1) for o in batch})
+        settings, statuses = (
+            self._parts.settings,
+            await self._parts.records.statuses({_part(o.key, 1) for o in batch}),
+        )
         stale = []
         for info in batch:
             status = statuses.get(_part(info.key, 1))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 
 class Picture(Protocol):

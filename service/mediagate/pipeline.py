@@ -73,7 +73,9 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
 
     def key_of(file: RenderedFile) -> str:
         extension = EXTENSIONS[file.format]
-        return original_key(*place, extension) if file is rendered.original else variant_key(*place, file.name, extension)
+        return (
+            original_key(*place, extension) if file is rendered.original else variant_key(*place, file.name, extension)
+        )
 
     files = [*rendered.variants, *([rendered.original] if rendered.original else [])]
     async with asyncio.TaskGroup() as writes:
@@ -99,9 +101,7 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
         removed=rendered.removed,
         client_reference_id=job.client_reference_id,
         created_at=utcnow(),
-        variants=tuple(
-            Variant(v.name, key_of(v), v.format, v.width, v.height, len(v.data)) for v in rendered.variants
-        ),
+        variants=tuple(Variant(v.name, key_of(v), v.format, v.width, v.height, len(v.data)) for v in rendered.variants),
     )
 
 

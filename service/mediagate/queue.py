@@ -1,4 +1,4 @@
-"""The queue carries job ids to workers. It may lose or repeat one: the row is the truth, and the worker looks there too."""
+"""The queue carries job ids to workers. It may lose or repeat one: the row is the truth."""
 
 from __future__ import annotations
 

@@ -33,7 +33,9 @@ class Registry:
     def provide(self, key: Key[Any], value: Any) -> None:
         """Note a value under its key; raises ``PluginError`` if there is one already."""
         if key in self.values:
-            raise PluginError(f"{key.name} is provided already, by {self.values[key]!r}; register only one plugin that does")
+            raise PluginError(
+                f"{key.name} is provided already, by {self.values[key]!r}; register only one plugin that does"
+            )
         self.values[key] = value
 
     def add_route(self, path: str, endpoint: Endpoint, methods: list[str]) -> None:

@@ -42,7 +42,14 @@ def routes(gate: MediaGate) -> list[Route]:
             async with receive_upload(request, gate.spool_dir, limits=limits, idle_timeout_s=idle) as received:
                 ticket = read_ticket(received.fields, gate.sources)
                 job = await accept(
-                    received.path, received.bytes, received.sha256, received.filename, ticket, parts, key=key, used=used
+                    received.path,
+                    received.bytes,
+                    received.sha256,
+                    received.filename,
+                    ticket,
+                    parts,
+                    key=key,
+                    used=used,
                 )
         except BaseException:
             if key is not None and used is None:

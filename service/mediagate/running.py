@@ -126,7 +126,7 @@ def _moderator(sources: Mapping[str, Source], settings: Settings, moderator: Mod
         ruled = [name for name, source in sources.items() if source.reject or source.review]
         if ruled:
             raise ConfigError(f'moderation="off" is set, yet these sources have thresholds: {", ".join(ruled)}')
-        log.warning('moderation is off: every decodable picture is published')
+        log.warning("moderation is off: every decodable picture is published")
         return None
     if moderator is None:
         raise ConfigError(

@@ -142,7 +142,12 @@ class Status:
                     },
                 }
             case JobStatus.FAILED:
-                body |= {"error": job.error, "attempts": job.attempts, "code": job.code, "retryable": job.retryable}
+                body |= {
+                    "error": job.error,
+                    "attempts": job.attempts,
+                    "code": job.code,
+                    "retryable": job.retryable,
+                }
         return body | {
             "sourceType": job.source_type,
             "sourceId": job.source_id,

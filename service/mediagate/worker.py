@@ -1,4 +1,4 @@
-"""The worker: claim → process → settle → finish, several jobs at a time, each under a lease that a heartbeat extends."""
+"""The worker: claim → process → settle → finish, each job under a lease that a heartbeat extends."""
 
 from __future__ import annotations
 
@@ -203,8 +203,15 @@ class Worker:
             return
         self._watch.changed(job.id)
         log.info(
-            "job %s: %s", job.id, settlement.status,
-            extra={"job_id": job.id, "source": job.source_type, "status": str(settlement.status), "code": settlement.code},
+            "job %s: %s",
+            job.id,
+            settlement.status,
+            extra={
+                "job_id": job.id,
+                "source": job.source_type,
+                "status": str(settlement.status),
+                "code": settlement.code,
+            },
         )
         await self.finish(job.id)
 
@@ -212,19 +219,28 @@ class Worker:
         """Give the job back for another attempt and return ``None``, or return how it ends."""
         known = _known(exc)
         doing = "publishing" if at is Stage.PUBLISH else "checking and resizing"
-        error = f"{known.title} while {doing}: {known.detail}" if known else f"Internal error while {doing}; see the log"
+        error = (
+            f"{known.title} while {doing}: {known.detail}" if known else f"Internal error while {doing}; see the log"
+        )
         code = known.code if known else "internal_error"
         retryable = known.retryable if known else True
         log.log(
             logging.WARNING if known else logging.ERROR,
-            "job %s, attempt %d: %s", job.id, job.attempts, exc,
+            "job %s, attempt %d: %s",
+            job.id,
+            job.attempts,
+            exc,
             exc_info=None if known else exc,
             extra={"job_id": job.id, "source": job.source_type, "code": code},
         )
         if retryable and job.attempts < job.max_attempts:
             pause = min(MAX_BACKOFF_S, self._parts.settings.retry_backoff_s * 2 ** (job.attempts - 1))
             await self._parts.records.release(
-                job.id, owner=self._owner, available_at=utcnow() + timedelta(seconds=pause), error=error, code=code
+                job.id,
+                owner=self._owner,
+                available_at=utcnow() + timedelta(seconds=pause),
+                error=error,
+                code=code,
             )
             self._watch.changed(job.id)
             return None
@@ -245,4 +261,3 @@ def _known(exc: BaseException) -> MediagateError | None:
     while isinstance(exc, BaseExceptionGroup):
         exc = exc.exceptions[0]
     return exc if isinstance(exc, MediagateError) else None
-

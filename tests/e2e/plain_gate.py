@@ -2,6 +2,4 @@
 
 from mediagate import MediaGate, Source
 
-gate = MediaGate(
-    sources={"avatar": Source(max_bytes=8_000_000), "post": Source(animation="keep")}, moderation="off"
-)
+gate = MediaGate(sources={"avatar": Source(max_bytes=8_000_000), "post": Source(animation="keep")}, moderation="off")

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from service import running
-
 from mediagate.records.engine import find_node
+from server import running
 
 RECIPE = Path(__file__).parent / "recipe" / "run.mjs"
 
 
 def run(origin: str, picture: Path) -> Any:
     done = subprocess.run(
-        [str(find_node()), str(RECIPE), origin, str(picture)], capture_output=True, text=True, timeout=90, check=False
+        [str(find_node()), str(RECIPE), origin, str(picture)],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from service import Service, alive, running
+from server import Server, alive, running
 
 FAST = {
     "MEDIAGATE_LEASE_S": "1",
@@ -35,7 +35,9 @@ PATH = [
 ]
 """Every call that changes something outside the process, in the order of the path."""
 POINTS = [f"{call}:{when}:{count}" for call, count in PATH for when in ("before", "after")]
-HOOKS = [f"hook:{name}" for name in ("pre_upload", "on_uploaded", "pre_process", "pre_verdict", "pre_store", "on_complete")]
+HOOKS = [
+    f"hook:{name}" for name in ("pre_upload", "on_uploaded", "pre_process", "pre_verdict", "pre_store", "on_complete")
+]
 
 
 def files(data_dir: Path) -> set[str]:
@@ -46,7 +48,7 @@ def files(data_dir: Path) -> set[str]:
 @pytest.mark.parametrize("point", POINTS + HOOKS)
 def test_a_crash_at_this_step_loses_and_doubles_nothing(point: str, tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
-    service = Service("crashing_gate:gate", data_dir, **FAST)
+    service = Server("crashing_gate:gate", data_dir, **FAST)
     try:
         service.start(CRASH_AT=point)
         accepted = None
@@ -67,7 +69,9 @@ def test_a_crash_at_this_step_loses_and_doubles_nothing(point: str, tmp_path: Pa
         end = time.monotonic() + 20
         while time.monotonic() < end:
             page = httpx.get(f"{service.url}/media?sourceType=avatar").json()["items"]
-            expected = {url.removeprefix("/image-pipeline/") for m in page for url in [*m["urls"].values(), m["originalUrl"]]}
+            expected = {
+                url.removeprefix("/image-pipeline/") for m in page for url in [*m["urls"].values(), m["originalUrl"]]
+            }
             live = files(data_dir)
             if live == expected and (not page or told.exists()):
                 break
@@ -90,7 +94,7 @@ def test_a_crash_at_this_step_loses_and_doubles_nothing(point: str, tmp_path: Pa
 
 def test_a_job_that_kills_the_service_each_time_is_failed_after_three_attempts(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
-    service = Service("crashing_gate:gate", data_dir, **FAST)
+    service = Server("crashing_gate:gate", data_dir, **FAST)
     try:
         service.start(CRASH_AT="hook:pre_process")
         job_id = service.upload("poison.jpg", photo).json()["jobId"]

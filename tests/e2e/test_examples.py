@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from service import free_port
+from server import free_port
 
 ROOT = Path(__file__).parents[2]
 

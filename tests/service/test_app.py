@@ -57,7 +57,9 @@ async def test_plugins_boot_in_order_children_before_siblings_and_close_mirrored
     ]
 
 
-async def test_a_failed_boot_closes_what_was_open_and_the_gate_can_be_opened_again(make_gate: MakeGate) -> None:
+async def test_a_failed_boot_closes_what_was_open_and_the_gate_can_be_opened_again(
+    make_gate: MakeGate,
+) -> None:
     events: list[str] = []
     broken = True
 

@@ -120,7 +120,11 @@ async def test_a_failed_job_can_be_retried(make_gate: MakeGate, photo: bytes) ->
     async with gate:
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
         failed = await gate.wait(status.job_id, timeout_s=30)
-        assert (failed.status, failed.job.attempts, failed.job.code) == (JobStatus.FAILED, 3, "internal_error")
+        assert (failed.status, failed.job.attempts, failed.job.code) == (
+            JobStatus.FAILED,
+            3,
+            "internal_error",
+        )
         assert failed.job.retryable
         assert "model server" not in (failed.error or ""), "the words of a bug stay in the log"
         broken = False
@@ -134,7 +138,11 @@ async def test_an_undecodable_file_fails_at_once_and_is_not_kept(make_gate: Make
     async with make_gate() as gate:
         status = await gate.upload(whole[: len(whole) // 2], source_type="avatar", source_id="u1")
         failed = await gate.wait(status.job_id, timeout_s=30)
-        assert (failed.status, failed.job.code, failed.job.attempts) == (JobStatus.FAILED, "image_undecodable", 1)
+        assert (failed.status, failed.job.code, failed.job.attempts) == (
+            JobStatus.FAILED,
+            "image_undecodable",
+            1,
+        )
         assert "checking and resizing" in (failed.error or "")
         with pytest.raises(JobConflict, match="upload it again"):
             await gate.retry(status.job_id)
@@ -177,7 +185,15 @@ async def test_hooks_run_in_order_and_one_that_fails_does_not_stop_the_next(
         return hook
 
     gate = make_gate()
-    path = ["pre_upload", "on_uploaded", "pre_process", "pre_verdict", "pre_store", "on_complete", "on_complete"]
+    path = [
+        "pre_upload",
+        "on_uploaded",
+        "pre_process",
+        "pre_verdict",
+        "pre_store",
+        "on_complete",
+        "on_complete",
+    ]
     for name in ["on_ready", *path, "on_close"]:
         gate.add_hook(name, named(name))  # type: ignore[arg-type]  # the name is a parameter
     async with gate:

@@ -53,7 +53,9 @@ async def settle(gate: MediaGate, job: Job, settlement: Settlement) -> None:
 async def test_upload_and_status_to_complete(make_gate: MakeGate, data: Path) -> None:
     photo = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
     async with client_of(make_gate()) as client:
-        sent = await client.post("/upload", data=FORM | {"clientReferenceId": "mine-1"}, files={"file": ("a.jpg", photo)})
+        sent = await client.post(
+            "/upload", data=FORM | {"clientReferenceId": "mine-1"}, files={"file": ("a.jpg", photo)}
+        )
         assert sent.status_code == 202
         body = sent.json()
         assert body["status"] == "PENDING"
@@ -140,7 +142,12 @@ async def test_pending_processing_cancelled_and_unknown(make_gate: MakeGate, pho
         job = await put_job(gate, photo)
         pending = await client.get(f"/status/{job.id}")
         assert pending.status_code == 202
-        assert {"jobId": job.id, "status": "PENDING", "stage": "queued", "progress": 0}.items() <= pending.json().items()
+        assert {
+            "jobId": job.id,
+            "status": "PENDING",
+            "stage": "queued",
+            "progress": 0,
+        }.items() <= pending.json().items()
         assert "Retry-After" in pending.headers
 
         now = utcnow()
@@ -197,7 +204,10 @@ async def test_media_are_listed_newest_first_and_paged(make_gate: MakeGate, phot
         rest = (await client.get(f"/media?sourceType=avatar&sourceId=u1&limit=2&cursor={first['nextCursor']}")).json()
         assert [m["id"] for m in rest["items"]] == ids[2:]
         assert rest["nextCursor"] is None
-        assert (await client.get("/media?sourceType=avatar&sourceId=nobody")).json() == {"items": [], "nextCursor": None}
+        assert (await client.get("/media?sourceType=avatar&sourceId=nobody")).json() == {
+            "items": [],
+            "nextCursor": None,
+        }
         assert (await client.get("/media")).json()["code"] == "invalid_parameter"
         assert (await client.get("/media?sourceType=avatar&limit=0")).status_code == 400
         one = (await client.get(f"/media/{ids[0]}")).json()
@@ -291,7 +301,9 @@ async def test_idempotency_key(make_gate: MakeGate, photo: bytes) -> None:
         assert first.json() == again.json()
         for other in (await send(FORM, photo + b"\0"), await send(FORM | {"sourceId": "other"}, photo)):
             assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
-        wrong = await client.post("/upload", data=FORM, files={"file": ("a", photo)}, headers={"Idempotency-Key": "x" * 256})
+        wrong = await client.post(
+            "/upload", data=FORM, files={"file": ("a", photo)}, headers={"Idempotency-Key": "x" * 256}
+        )
         assert wrong.status_code == 400
 
 
@@ -351,9 +363,18 @@ async def test_an_unexpected_error_is_a_problem_with_cors_and_without_details(
 
 async def test_what_is_not_there(make_gate: MakeGate) -> None:
     async with client_of(make_gate()) as client:
-        for path in ("/nothing", "/staging/job_1", "/media/%2e%2e/staging/job_1", "/media/../staging/x", "/mediagate.db"):
+        for path in (
+            "/nothing",
+            "/staging/job_1",
+            "/media/%2e%2e/staging/job_1",
+            "/media/../staging/x",
+            "/mediagate.db",
+        ):
             answer = await client.get(path)
-            assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json"), path
+            assert (answer.status_code, answer.headers["Content-Type"]) == (
+                404,
+                "application/problem+json",
+            ), path
         assert (await client.put("/upload")).status_code == 405
         assert (await client.get("/upload")).status_code in (404, 405)
 

@@ -48,7 +48,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-class Service:
+class Server:
     """``mediagate serve`` on a gate of the tests; ``env`` adds to the environment."""
 
     def __init__(self, gate: str, data_dir: Path, **env: str) -> None:
@@ -127,9 +127,9 @@ class Service:
 
 
 @contextlib.contextmanager
-def running(gate: str, data_dir: Path, **env: str) -> Iterator[Service]:
+def running(gate: str, data_dir: Path, **env: str) -> Iterator[Server]:
     """Run a service for the length of a block."""
-    service = Service(gate, data_dir, **env)
+    service = Server(gate, data_dir, **env)
     try:
         service.start()
         yield service
