@@ -1,7 +1,16 @@
 """Bytes by key: the protocol that every storage keeps, and the two that come with the core."""
 
 from mediagate.storage.filesystem import FilesystemStorage
+from mediagate.storage.keys import check_key, check_prefix, is_public
 from mediagate.storage.memory import MemoryStorage
 from mediagate.storage.protocol import ObjectInfo, Storage
 
-__all__ = ["FilesystemStorage", "MemoryStorage", "ObjectInfo", "Storage"]
+__all__ = [
+    "FilesystemStorage",
+    "MemoryStorage",
+    "ObjectInfo",
+    "Storage",
+    "check_key",
+    "check_prefix",
+    "is_public",
+]

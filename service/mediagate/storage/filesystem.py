@@ -1,0 +1,128 @@
+"""Objects as files below one directory."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from anyio import to_thread
+
+from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
+from mediagate.storage.keys import check_key, check_prefix, is_public
+from mediagate.storage.protocol import ObjectInfo
+from mediagate.storage.tree import Tree
+
+CHUNK = 256 * 1024
+LIST_BATCH = 500
+
+_T = TypeVar("_T")
+
+
+class FilesystemStorage:
+    """A storage in a local (or mounted) directory; safe to use from many processes at once.
+
+    Published files are readable by other users of the machine when ``public_url`` says that a web server
+    serves them; all else is for this user alone. Raises ``ConfigError`` when ``root`` cannot be used.
+    """
+
+    def __init__(self, root: Path, *, public_url: str | None = None) -> None:
+        self._tree = Tree(Path(root).absolute())
+        self._public_url = public_url.rstrip("/") if public_url else None
+        try:
+            self._tree.root.mkdir(mode=0o755 if public_url else 0o700, parents=True, exist_ok=True)
+            self._tree.remove_leftovers()
+        except OSError as exc:
+            problem = f"storage root {root}: {exc.strerror}; name a directory that can be written to"
+            raise ConfigError(problem) from exc
+
+    async def put(self, key: str, body: bytes | Path) -> None:
+        """Store bytes, or a copy of a local file, under a key: all of it or nothing.
+
+        When it returns, the object survives a power cut. Raises ``StorageUnavailable`` when the disk is full.
+        """
+        check_key(key)
+        # A copy and never a hard link: whoever writes to the local file later must not change the object.
+        source = await to_thread.run_sync(body.open, "rb") if isinstance(body, Path) else BytesIO(body)
+        shared = self._public_url is not None and is_public(key)
+        with source:
+            await _ask(key, partial(self._tree.write, key, source, shared=shared))
+
+    async def get(self, key: str) -> bytes:
+        """Return an object's bytes; raises ``ObjectNotFound``."""
+        check_key(key)
+
+        def read() -> bytes:
+            with self._tree.open(key) as file:
+                return file.read()
+
+        return await _ask(key, read)
+
+    async def stream(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Iterate over ``length`` bytes from ``start``; raises ``ObjectNotFound`` on the first step."""
+        check_key(key)
+        with await _ask(key, partial(self._tree.open, key, start)) as file:
+            while length is None or length > 0:
+                chunk = await _ask(key, partial(file.read, CHUNK if length is None else min(CHUNK, length)))
+                if not chunk:
+                    return
+                yield chunk
+                length = None if length is None else length - len(chunk)
+
+    async def stat(self, key: str) -> ObjectInfo | None:
+        """Return size and age of an object, ``None`` if there is none."""
+        check_key(key)
+        try:
+            return await _ask(key, partial(self._tree.stat, key))
+        except ObjectNotFound:
+            return None
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects, and the directories that this leaves empty; can be repeated."""
+        checked = [check_key(key) for key in keys]
+
+        def delete() -> None:
+            for key in checked:
+                self._tree.delete(key)
+
+        await _ask("delete", delete)
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """Iterate over all objects below a prefix, which ends with ``/``."""
+        found = self._tree.walk(check_prefix(prefix)[:-1].split("/"))
+        while batch := await _ask(prefix, lambda: [*islice(found, LIST_BATCH)]):
+            for info in batch:
+                yield info
+
+    def url(self, key: str) -> str | None:
+        """Return ``public_url`` + key for a published key, ``None`` when the gate itself must serve it."""
+        check_key(key)
+        return f"{self._public_url}/{quote(key)}" if self._public_url and is_public(key) else None
+
+    async def check(self) -> str:
+        """Write, read and delete a small object; return one line for ``mediagate doctor``."""
+        key, body = f"staging/check-{secrets.token_hex(8)}", secrets.token_bytes(64)
+        await self.put(key, body)
+        try:
+            if await self.get(key) != body:
+                raise StorageUnavailable(f"directory {self._tree.root}: what is read is not what was written")
+        finally:
+            await self.delete([key])
+        free = (await to_thread.run_sync(shutil.disk_usage, self._tree.root)).free
+        return f"directory {self._tree.root}: write, read and delete work, {free / 1e9:.1f} GB free"
+
+
+async def _ask(what: str, blocking: Callable[[], _T]) -> _T:
+    """Run file work in a thread, and say its errors in the words of the protocol."""
+    try:
+        return await to_thread.run_sync(blocking)
+    except FileNotFoundError as exc:
+        raise ObjectNotFound(f"there is no object {what}") from exc
+    except OSError as exc:
+        raise StorageUnavailable(f"storage, {what}: {exc.strerror}") from exc

@@ -1,0 +1,157 @@
+"""Files below one directory, written whole or not at all and reached without following a symbolic link."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from mediagate.errors import StorageUnavailable
+from mediagate.storage.keys import is_key
+from mediagate.storage.protocol import ObjectInfo
+
+COPY_CHUNK = 1024 * 1024
+LEFTOVER_S = 3600.0
+"""Age at which a half-written file belongs to a process that died: no write takes that long."""
+WRITE_ATTEMPTS = 100
+"""How often a write starts over because a delete pruned its directory in the same instant."""
+
+_TEMPORARY = ".tmp"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# Without O_NONBLOCK, a FIFO that somebody left in the tree would block a thread for ever.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
+
+
+class Tree:
+    """A directory tree addressed by key; every method blocks, and many threads and processes may call it.
+
+    Each step goes from an open directory to a name in it (``openat`` with ``O_NOFOLLOW``), so that no key, no
+    link and no rename in between leads out of ``root``. What is not there is a ``FileNotFoundError``, as is
+    anything but a regular file; a ``root`` that has gone is ``StorageUnavailable``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, key: str, source: BinaryIO, *, shared: bool) -> None:
+        """Copy a source's bytes under a key, readable by other users when ``shared``, and sync them."""
+        *parents, name = key.split("/")
+        file_mode, directory_mode = (0o644, 0o755) if shared else (0o600, 0o700)
+        with self._temporary(source, file_mode) as (folder, temporary):
+            for _ in range(WRITE_ATTEMPTS):
+                with suppress(FileNotFoundError), self._path(parents, create=directory_mode) as path:
+                    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=path[-1])
+                    # Not only the new ones: another process may have made one and not synced it yet.
+                    for directory in reversed(path):
+                        os.fsync(directory)
+                    return
+        raise StorageUnavailable(f"{key}: its directory vanishes as fast as it is made")
+
+    def open(self, key: str, start: int = 0) -> BinaryIO:
+        """Open an object for reading at a byte offset."""
+        *parents, name = key.split("/")
+        with self._path(parents) as path:
+            file = os.fdopen(os.open(name, _READ, dir_fd=path[-1]), "rb")
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                file.close()
+                raise FileNotFoundError(errno.ENOENT, "no regular file")
+            file.seek(start)
+            return file
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Return size and age of an object."""
+        *parents, name = key.split("/")
+        with self._path(parents) as path:
+            return _info(key, os.stat(name, dir_fd=path[-1], follow_symlinks=False))
+
+    def delete(self, key: str) -> None:
+        """Delete an object, if it is there, and the directories that this leaves empty."""
+        *parents, name = key.split("/")
+        with suppress(FileNotFoundError), self._path(parents) as path:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=path[-1])
+            # A write that has a directory open when it goes fails to rename into it, and starts over.
+            with suppress(OSError):
+                for above, directory in zip(reversed(path[:-1]), reversed(parents), strict=True):
+                    os.rmdir(directory, dir_fd=above)
+
+    def walk(self, names: Sequence[str]) -> Iterator[ObjectInfo]:
+        """Iterate over the objects in a directory and below it; what goes meanwhile is left out."""
+        with suppress(FileNotFoundError), self._path(names) as path, os.scandir(path[-1]) as entries:
+            for entry in entries:
+                key = "/".join([*names, entry.name])
+                if is_key(key) and entry.is_dir(follow_symlinks=False):
+                    yield from self.walk([*names, entry.name])
+                elif is_key(key):
+                    with suppress(FileNotFoundError):
+                        yield _info(key, entry.stat(follow_symlinks=False))
+
+    def remove_leftovers(self) -> None:
+        """Remove the half-written files of processes that died."""
+        with self._path([_TEMPORARY], create=0o700) as path, os.scandir(path[-1]) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError, IsADirectoryError):
+                    if entry.stat(follow_symlinks=False).st_mtime < time.time() - LEFTOVER_S:
+                        os.unlink(entry.name, dir_fd=path[-1])
+
+    @contextmanager
+    def _temporary(self, source: BinaryIO, mode: int) -> Iterator[tuple[int, str]]:
+        """A synced file with the source's content, which is gone in the end unless it was renamed."""
+        with self._path([_TEMPORARY], create=0o700) as path:
+            name = secrets.token_hex(16)
+            descriptor = os.open(name, _CREATE, mode, dir_fd=path[-1])
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    shutil.copyfileobj(source, file, COPY_CHUNK)
+                    file.flush()
+                    os.fsync(descriptor)
+                yield path[-1], name
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=path[-1])
+
+    @contextmanager
+    def _path(self, names: Sequence[str], create: int | None = None) -> Iterator[list[int]]:
+        """Descriptors of ``root`` and each directory below it, made with mode ``create`` where missing."""
+        try:
+            path = [os.open(self.root, _DIRECTORY)]
+        except OSError as exc:
+            raise StorageUnavailable(f"storage root {self.root}: {exc.strerror}") from exc
+        try:
+            for name in names:
+                path.append(_open_directory(name, path[-1], create))
+            yield path
+        except OSError as exc:
+            if create is None and exc.errno in _ABSENT:
+                raise FileNotFoundError(errno.ENOENT, "no such object") from exc
+            raise
+        finally:
+            for descriptor in path:
+                os.close(descriptor)
+
+
+def _open_directory(name: str, parent: int, create: int | None) -> int:
+    try:
+        return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    except FileNotFoundError:
+        if create is None:
+            raise
+    with suppress(FileExistsError):
+        os.mkdir(name, create, dir_fd=parent)
+    return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+
+
+def _info(key: str, found: os.stat_result) -> ObjectInfo:
+    if not stat.S_ISREG(found.st_mode):
+        raise FileNotFoundError(errno.ENOENT, "no regular file")
+    return ObjectInfo(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))

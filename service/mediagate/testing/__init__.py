@@ -1,0 +1,5 @@
+"""Public checks that an implementation keeps the promises of its protocol."""
+
+from mediagate.testing.storage import check_storage
+
+__all__ = ["check_storage"]

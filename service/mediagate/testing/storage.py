@@ -1,0 +1,260 @@
+"""The promises of a storage, checked against a real one."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Awaitable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+
+from mediagate.errors import ObjectNotFound
+from mediagate.storage import Storage
+
+BIG = 20 * 1024 * 1024
+CLOCK_SKEW = timedelta(minutes=5)
+
+HOSTILE_KEYS = (
+    "",
+    "/",
+    "/etc/passwd",
+    "..",
+    "../outside",
+    "media/../../outside",
+    "media/./file.webp",
+    "media/.hidden",
+    ".tmp/file",
+    "media//file.webp",
+    "media/file.webp/",
+    "media\\file.webp",
+    "media/a\x00b.webp",
+    "media/a\nb.webp",
+    "media/file.webp\n",
+    "media/%2e%2e/file.webp",
+    "media/a b.webp",
+    "media/ä.webp",
+    "C:/file.webp",
+    "media/" + "a" * 256,
+    "a/" * 600 + "a",
+)
+"""Keys that every storage refuses with ``ValueError``, whatever is asked of it."""
+
+
+async def check_storage(storage: Storage) -> None:
+    """Check every promise of the protocol on a storage; raises ``AssertionError`` naming the broken one.
+
+    Works below a fresh prefix of its own and deletes what it wrote; moves some 100 MB.
+    """
+    root = f"staging/check-{secrets.token_hex(8)}"
+    try:
+        await _round_trip(storage, root)
+        await _ranges(storage, root)
+        await _missing(storage, root)
+        await _listing(storage, root)
+        await _deleting(storage, root)
+        await _hostile(storage)
+        await _big(storage, root)
+        await _atomic(storage, root)
+        await _same_key(storage, root)
+        await _put_while_deleting(storage, root)
+        await _url(storage)
+        _expect(await storage.check(), "check() must return a line that says what was checked")
+    finally:
+        await storage.delete([info.key async for info in storage.list(root + "/")])
+    left = [info.key async for info in storage.list(root + "/")]
+    _expect(not left, f"after delete() of all that list() named it must be empty: {left}")
+
+
+def _expect(condition: object, promise: str) -> None:
+    # No assert statement: the check must also work under ``python -O``.
+    if not condition:
+        raise AssertionError(promise)
+
+
+async def _read(stream: AsyncIterator[bytes]) -> bytes:
+    return b"".join([chunk async for chunk in stream])
+
+
+async def _round_trip(storage: Storage, root: str) -> None:
+    key = f"{root}/a/b.c/round-trip_1.webp"
+    for body in (b"first", b"", secrets.token_bytes(100_000)):
+        await storage.put(key, body)
+        size = len(body)
+        _expect(await storage.get(key) == body, f"get() must return what put() stored last ({size} bytes)")
+        _expect(
+            await _read(storage.stream(key)) == body, f"stream() must yield all of an object ({size} bytes)"
+        )
+        info = await storage.stat(key)
+        _expect(info is not None, "stat() must know an object that was put")
+        if info is not None:
+            _expect(info.key == key and info.size == len(body), f"stat() must give key and size, got {info}")
+            _expect(info.modified.tzinfo is not None, "stat().modified must have a time zone")
+            age = abs(datetime.now(UTC) - info.modified)
+            _expect(age < CLOCK_SKEW, f"stat().modified must be the time of put(), it is {age} off")
+    with tempfile.TemporaryDirectory() as folder:
+        local = anyio.Path(folder) / "local"
+        await local.write_bytes(b"from a file")
+        await storage.put(key, Path(local))
+        _expect(await storage.get(key) == b"from a file", "put() of a path must store the file's content")
+        _expect(await local.read_bytes() == b"from a file", "put() must leave the local file where it is")
+        await local.write_bytes(b"written to later")
+        _expect(await storage.get(key) == b"from a file", "an object must not change with its local file")
+
+
+async def _ranges(storage: Storage, root: str) -> None:
+    key, body = f"{root}/ranges", secrets.token_bytes(700_000)
+    await storage.put(key, body)
+    for start, length in ((0, 1), (0, 0), (1, 5), (699_999, 1), (300_000, None), (9, 600_000), (699_990, 50)):
+        got = await _read(storage.stream(key, start=start, length=length))
+        wanted = body[start:] if length is None else body[start : start + length]
+        _expect(got == wanted, f"stream({start=}, {length=}) must yield just these bytes, got {len(got)}")
+    _expect(
+        await _read(storage.stream(key, start=len(body))) == b"", "stream() from the end must yield nothing"
+    )
+    # A reader that goes away half-way (a client that hangs up) must leave the storage usable.
+    await anext(storage.stream(key))
+    _expect(await storage.get(key) == body, "an abandoned stream() must do no harm")
+
+
+async def _missing(storage: Storage, root: str) -> None:
+    await storage.put(f"{root}/folder/object", b"x")
+    for name in ("nothing", "folder", "no/such/folder/object", "folder/object/below"):
+        key = f"{root}/{name}"
+        _expect(await storage.stat(key) is None, f"stat() must return None where there is no object ({key})")
+        for method, read in (("get", storage.get(key)), ("stream", _read(storage.stream(key)))):
+            try:
+                await read
+            except ObjectNotFound:
+                continue
+            raise AssertionError(f"{method}() must raise ObjectNotFound where there is no object ({key})")
+
+
+async def _listing(storage: Storage, root: str) -> None:
+    inside = {f"{root}/list/one/{i:04}.webp": b"x" * (i % 3) for i in range(20)}
+    inside[f"{root}/list/one/deep/er/2"] = b"yy"
+    siblings = {f"{root}/list/one-more/3": b"", f"{root}/list/one.webp": b"", f"{root}/list/on/4": b""}
+    async with anyio.create_task_group() as tasks:
+        for key, body in (inside | siblings).items():
+            tasks.start_soon(storage.put, key, body)
+    found = {info.key: info.size async for info in storage.list(f"{root}/list/one/")}
+    wanted = {key: len(body) for key, body in inside.items()}
+    _expect(found == wanted, f"list() must give keys and sizes below the prefix and no others: {found}")
+    _expect(
+        not [i async for i in storage.list(f"{root}/list/no/")], "list() of an unused prefix must be empty"
+    )
+    all_of_it = [info.key async for info in storage.list(f"{root}/list/")]
+    _expect(sorted(all_of_it) == sorted(inside | siblings), "list() must give each object exactly once")
+
+
+async def _deleting(storage: Storage, root: str) -> None:
+    kept, gone = f"{root}/delete/folder/kept", [f"{root}/delete/folder/gone", f"{root}/delete/alone/gone"]
+    for key in (kept, *gone):
+        await storage.put(key, b"x")
+    for _ in range(2):
+        await storage.delete([*gone, f"{root}/delete/never/there"])
+        for key in gone:
+            _expect(await storage.stat(key) is None, "delete() must delete, and be repeatable")
+    await storage.delete([])
+    await storage.delete(iter([f"{root}/delete/folder"]))
+    _expect(await storage.get(kept) == b"x", "delete() must leave all other objects alone")
+    await storage.put(gone[1], b"back")
+    _expect(await storage.get(gone[1]) == b"back", "a deleted key must be usable again")
+
+
+async def _hostile(storage: Storage) -> None:
+    for key in HOSTILE_KEYS:
+        attempts = {
+            "put": storage.put(key, b"x"),
+            "get": storage.get(key),
+            "stream": _read(storage.stream(key)),
+            "stat": storage.stat(key),
+            "delete": storage.delete(["media/fine", key]),
+            "list": _drained(storage, key + "/"),
+            "url": _url_of(storage, key),
+        }
+        for method, attempt in attempts.items():
+            await _refused(f"{method}({key[:80]!r})", attempt)
+    await _refused("list() of a prefix that does not end with /", _drained(storage, "media"))
+
+
+async def _refused(what: str, attempt: Awaitable[object]) -> None:
+    try:
+        await attempt
+    except ValueError:
+        return
+    raise AssertionError(f"{what} must raise ValueError")
+
+
+async def _url_of(storage: Storage, key: str) -> str | None:
+    return storage.url(key)
+
+
+async def _drained(storage: Storage, prefix: str) -> None:
+    async for _ in storage.list(prefix):
+        pass
+
+
+async def _big(storage: Storage, root: str) -> None:
+    body = secrets.token_bytes(BIG)
+    with tempfile.TemporaryDirectory() as folder:
+        local = anyio.Path(folder) / "big"
+        await local.write_bytes(body)
+        await storage.put(f"{root}/big", Path(local))
+    digest, largest = hashlib.sha256(), 0
+    async for chunk in storage.stream(f"{root}/big"):
+        digest.update(chunk)
+        largest = max(largest, len(chunk))
+    _expect(digest.digest() == hashlib.sha256(body).digest(), "a big object must come back as it was")
+    _expect(largest <= BIG // 4, f"stream() must yield a big object in pieces, one had {largest:,} bytes")
+
+
+async def _atomic(storage: Storage, root: str) -> None:
+    key, bodies = f"{root}/atomic", [bytes([n]) * (1_000_000 + n) for n in range(4)]
+    await storage.put(key, bodies[0])
+    done = anyio.Event()
+
+    async def read() -> None:
+        while not done.is_set():
+            body = await storage.get(key)
+            _expect(body in bodies, f"a reader must never see a half-written object ({len(body)} bytes)")
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(read)
+        for n in range(12):
+            await storage.put(key, bodies[n % 4])
+        done.set()
+
+
+async def _same_key(storage: Storage, root: str) -> None:
+    key, bodies = f"{root}/same/key", [bytes([n]) * (500_000 + n) for n in range(8)]
+    async with anyio.create_task_group() as tasks:
+        for body in bodies:
+            tasks.start_soon(storage.put, key, body)
+    _expect(await storage.get(key) in bodies, "concurrent put() of one key must end as exactly one of them")
+    found = [info.key async for info in storage.list(f"{root}/same/")]
+    _expect(found == [key], f"concurrent put() of one key must leave nothing beside it: {found}")
+
+
+async def _put_while_deleting(storage: Storage, root: str) -> None:
+    async def put(n: int) -> None:
+        await storage.put(f"{root}/busy/folder/{n}", b"x")
+        await storage.delete([f"{root}/busy/folder/{n}"])
+        await storage.put(f"{root}/busy/folder/{n}", b"kept")
+
+    async with anyio.create_task_group() as tasks:
+        for n in range(30):
+            tasks.start_soon(put, n)
+    found = [info async for info in storage.list(f"{root}/busy/folder/")]
+    _expect(len(found) == 30, f"put() must not lose to a delete() beside it: {len(found)} of 30 are there")
+
+
+async def _url(storage: Storage) -> None:
+    key = "media/avatar/user-1/med_1/sm.webp"
+    url = storage.url(key)
+    absolute = url is None or (url.startswith(("https://", "http://")) and url.endswith("/" + key))
+    _expect(absolute, f"url() must be absolute and end with the key, or None: {url}")
+    _expect(storage.url("staging/job_1") is None, "url() must not name an unpublished object")
