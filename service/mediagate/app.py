@@ -94,9 +94,7 @@ class MediaGate(Calls):
         try:
             value: T = self._registry.values[key]
         except KeyError:
-            raise PluginError(
-                f"{key.name} is not provided: the core's defaults are there from on_ready on"
-            ) from None
+            raise PluginError(f"{key.name} is not provided: the core's defaults are there from on_ready on") from None
         return value
 
     @property

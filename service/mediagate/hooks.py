@@ -36,7 +36,7 @@ Hook = Callable[..., Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class IncomingUpload:
-    """What ``pre_upload`` is shown: a received file of which only the header has been decoded; ``bytes`` is its size."""
+    """What ``pre_upload`` is shown: a received file of ``bytes`` bytes, of which only the header was decoded."""
 
     source_type: str
     source_id: str

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -18,7 +19,7 @@ from mediagate.storage import FilesystemStorage
 
 POINT, _, _MOMENT = os.environ.get("CRASH_AT", "").partition(":")
 WHEN, _, _COUNT = _MOMENT.partition(":")
-calls = 0
+countdown = itertools.count(int(_COUNT or 1), -1)
 
 
 def die() -> None:
@@ -38,9 +39,7 @@ class Mortal:
             return target
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            global calls
-            calls += 1
-            now = calls == int(_COUNT or 1)
+            now = next(countdown) == 1
             if now and WHEN == "before":
                 die()
             result = await target(*args, **kwargs)

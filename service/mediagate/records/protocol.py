@@ -39,8 +39,8 @@ class Reservation:
 class Records(Protocol):
     """Jobs and media rows.
 
-    All times are UTC-aware at millisecond precision and passed in by the caller, so that a test can turn the clock. Every method that can
-    reach no database raises ``RecordsUnavailable``. A *live* job is PENDING or PROCESSING.
+    All times are UTC-aware at millisecond precision and passed in by the caller, so that a test can turn the clock.
+    Every method that can reach no database raises ``RecordsUnavailable``. A *live* job is PENDING or PROCESSING.
     """
 
     async def open(self) -> None:
@@ -65,7 +65,12 @@ class Records(Protocol):
         """Forget a reservation whose upload failed, if no job has taken it yet."""
 
     async def create_job(
-        self, job: Job, *, key: str | None = None, fingerprint: str | None = None, key_expires_at: datetime | None = None
+        self,
+        job: Job,
+        *,
+        key: str | None = None,
+        fingerprint: str | None = None,
+        key_expires_at: datetime | None = None,
     ) -> None:
         """Insert a PENDING job; in the same transaction bind the reserved key to it, with its new expiry."""
 
@@ -83,7 +88,7 @@ class Records(Protocol):
     async def list_media(
         self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
     ) -> MediaPage:
-        """Return media newest first (``created_at``, then id, descending); the cursor is the last id of the page before."""
+        """Return media newest first (``created_at``, then id); the cursor is the last id of the page before."""
 
     async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         """Return the status of each of these jobs that exists."""
@@ -121,7 +126,13 @@ class Records(Protocol):
         """
 
     async def release(
-        self, job_id: str, *, owner: str, available_at: datetime, count_attempt: bool = True, error: str | None = None,
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        available_at: datetime,
+        count_attempt: bool = True,
+        error: str | None = None,
         code: str | None = None,
     ) -> bool:
         """Give a job back to PENDING for a later attempt; ``count_attempt=False`` undoes the claim's count (drain)."""
@@ -129,7 +140,7 @@ class Records(Protocol):
     async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
         """Fail live jobs whose lease ran out (or that are PENDING) with no attempt left: their worker died each time.
 
-        FAILED, code ``attempts_exhausted`` unless the job already has a code, error naming the stage it was at. Returns ids.
+        FAILED, code ``attempts_exhausted`` unless the job already has a code, error naming its stage. Returns ids.
         """
 
     async def cancel(self, job_id: str, *, now: datetime) -> Job | None:

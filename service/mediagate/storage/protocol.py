@@ -38,7 +38,7 @@ class Storage(Protocol):
         """Return an object's bytes; raises ``ObjectNotFound``."""
 
     def stream(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """Iterate over an object's bytes from ``start``, ``length`` of them; raises ``ObjectNotFound`` on first step."""
+        """Iterate over ``length`` bytes of an object from ``start``; raises ``ObjectNotFound`` on first step."""
 
     async def stat(self, key: str) -> ObjectInfo | None:
         """Return what is known of an object, ``None`` if there is none."""
