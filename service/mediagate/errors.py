@@ -14,6 +14,7 @@ MediagateError
 │   ├── FileNotServed            404 file_not_found
 │   ├── RouteNotFound            404 not_found
 │   ├── MethodNotAllowed         405 method_not_allowed
+│   ├── UploadTimeout            408 upload_timeout
 │   ├── JobConflict              409 job_conflict
 │   ├── UploadInFlight           409 upload_in_flight
 │   ├── MediaDeleted             410 media_deleted
@@ -55,13 +56,18 @@ class MediagateError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.close_connection = False
+        """Set where the rest of a request's body stays unread: the answer must then end the connection."""
 
     @property
     def headers(self) -> Mapping[str, str]:
         """HTTP headers that the answer carries besides its body."""
-        if self.retry_after_s is None:
-            return {}
-        return {"Retry-After": str(max(1, round(self.retry_after_s)))}
+        headers = {}
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = str(max(1, round(self.retry_after_s)))
+        if self.close_connection:
+            headers["Connection"] = "close"
+        return headers
 
 
 class ConfigError(MediagateError):
@@ -164,6 +170,15 @@ class MethodNotAllowed(RequestError):
     code = "method_not_allowed"
     status = 405
     title = "Method not allowed"
+
+
+class UploadTimeout(RequestError):
+    """The body of an upload stopped coming, or trickled in too slowly."""
+
+    code = "upload_timeout"
+    status = 408
+    title = "Upload timed out"
+    retryable = True
 
 
 class JobConflict(RequestError):
