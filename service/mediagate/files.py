@@ -1,0 +1,120 @@
+"""Serving published files: a stored object as an HTTP answer, with ranges and validators."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
+
+from mediagate.errors import FileNotServed, MediagateError, ObjectNotFound
+from mediagate.media import CONTENT_TYPES
+from mediagate.storage import ObjectInfo, Storage, is_public
+
+log = logging.getLogger("mediagate.files")
+
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Content-Disposition": "inline",
+    "Accept-Ranges": "bytes",
+}
+"""On every file. Published bytes never change under their key, so caches may keep them for the usual year."""
+
+_RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
+
+
+async def serve_file(request: Request, storage: Storage, key: str) -> Response:
+    """Answer GET or HEAD for a published file: 200, 206, 304 or 416.
+
+    Raises ``FileNotServed`` for what is not published or not there, ``StorageUnavailable``. A ``Range`` of several
+    parts, or one that makes no sense, is answered with the whole file (RFC 9110, section 14.2).
+    """
+    info = await storage.stat(key) if is_public(key) and _spelt_plainly(request, key) else None
+    if info is None:
+        raise FileNotServed("there is no such file")
+    etag = _etag(info)
+    headers = {**HEADERS, "ETag": etag}
+    if _names(request.headers.get("If-None-Match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    headers["Content-Type"] = CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
+    if request.method == "HEAD":
+        return Response(headers={**headers, "Content-Length": str(info.size)})
+    start, length, status = 0, info.size, 200
+    wanted = _range(request.headers.get("Range", ""), info.size)
+    if wanted is not None and request.headers.get("If-Range", etag) == etag:
+        start, length = wanted
+        if length <= 0:
+            return Response(status_code=416, headers={"Content-Range": f"bytes */{info.size}"})
+        status = 206
+        headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{info.size}"
+    chunks = storage.stream(key, start=start, length=length)
+    try:
+        # Before the answer begins: what went since ``stat`` is still a 404.
+        first = await anext(chunks, b"")
+    except ObjectNotFound:
+        raise FileNotServed("there is no such file") from None
+    return _StoredFile(key, first, chunks, length, status, {**headers, "Content-Length": str(length)})
+
+
+class _StoredFile(StreamingResponse):
+    """A stream of known length; when it breaks off, so does the connection, for nobody to take it for whole."""
+
+    def __init__(
+        self, key: str, first: bytes, rest: AsyncIterator[bytes], length: int, status: int, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(rest, status_code=status, headers=headers)
+        self._key, self._first, self._rest, self._length = key, first, rest, length
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the chunks, and the end only if all of them came."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        chunk, left = self._first, self._length
+        try:
+            while 0 < len(chunk) <= left:
+                left -= len(chunk)
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                chunk = await anext(self._rest, b"")
+        except MediagateError as exc:
+            log.warning("%s broke off while it was served: %s", self._key, exc)
+            return
+        if left or chunk:
+            log.warning("%s changed its size while it was served", self._key)
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _spelt_plainly(request: Request, key: str) -> bool:
+    """Whether the path stands in the request as it is: no key needs percent-encoding, so what has it is a trick."""
+    raw: bytes | None = request.scope.get("raw_path")
+    return raw is None or raw.endswith(b"/" + key.encode())
+
+
+def _etag(info: ObjectInfo) -> str:
+    told = f"{info.key}\n{info.size}\n{info.modified.isoformat()}"
+    return f'"{hashlib.sha256(told.encode()).hexdigest()[:32]}"'
+
+
+def _names(condition: str, etag: str) -> bool:
+    """Whether an ``If-None-Match`` names this file, by weak comparison (RFC 9110, section 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in condition.split(",")]
+    return etag in tags or tags == ["*"]
+
+
+def _range(header: str, size: int) -> tuple[int, int] | None:
+    """Return start and length of a single byte range, ``None`` for any other; a length below 1: not satisfiable."""
+    match = _RANGE.fullmatch(header)
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        length = min(int(match[2]), size)
+        return size - length, length
+    start, last = int(match[1]), int(match[2] or size)
+    if match[2] and last < start:
+        return None
+    return start, min(last, size - 1) - start + 1

@@ -1,0 +1,6 @@
+"""Receiving files: multipart bodies and Python sources, streamed into spool files under limits."""
+
+from mediagate.uploads.multipart_body import Upload, receive_upload
+from mediagate.uploads.spool import Spooled, spool, sweep_spool
+
+__all__ = ["Spooled", "Upload", "receive_upload", "spool", "sweep_spool"]

@@ -1,0 +1,198 @@
+"""The body of ``POST /upload``: ``multipart/form-data`` with one file, streamed into the spool under limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from multipart import (  # type: ignore[import-untyped]  # it ships no type information
+    MultipartError,
+    MultipartSegment,
+    PushMultipartParser,
+    parse_options_header,
+)
+from starlette.requests import Request
+
+from mediagate.errors import BadUpload, MediagateError, UploadTooLarge
+from mediagate.uploads.body import RequestBody
+from mediagate.uploads.spool import SpoolFile, spool_file
+
+FILE = "file"
+REQUIRED = ("sourceType", "sourceId")
+FIELDS = frozenset({*REQUIRED, "clientReferenceId", "callbackUrl", "focalX", "focalY"})
+"""Text fields that are read; others are passed over."""
+MAX_PARTS = 65
+"""One file and 64 text fields."""
+MAX_FIELD = 4 * 1024
+"""Bytes of one text field."""
+MAX_HEADER = 4 * 1024
+"""Bytes of one header line of a part, which holds the file's name."""
+MAX_HEADERS = 8
+"""Header lines of a part; RFC 7578 has three."""
+MAX_BESIDES = 512 * 1024
+"""Bytes of a body that are not the file's: fields, headers, boundaries and what stands before and after them."""
+MAX_BOUNDARY = 70
+"""Characters (RFC 2046, section 5.1.1)."""
+MAX_FILENAME = 255
+PIECE = 1024 * 1024
+"""A server may hand over a body in one chunk; it is parsed, and its limits are checked, in pieces of this size."""
+
+HOW = "send multipart/form-data with the parts sourceType, sourceId and file"
+
+_FILENAME_EXTENDED = re.compile(r";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^;\s\"]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A received file: its spool path, size in bytes and SHA-256 (hex), and the form fields that came with it."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    filename: str
+    """What the client calls the file, cleaned for display; never part of a path."""
+    fields: Mapping[str, str]
+
+    @property
+    def source_type(self) -> str:
+        """The source type that the client names; not checked yet."""
+        return self.fields["sourceType"]
+
+    @property
+    def source_id(self) -> str:
+        """The owner that the client names; not checked yet."""
+        return self.fields["sourceId"]
+
+
+@asynccontextmanager
+async def receive_upload(
+    request: Request, spool_dir: Path, *, limits: Mapping[str, int], idle_timeout_s: float
+) -> AsyncIterator[Upload]:
+    """Receive an upload into the spool, where it stays for the length of the block.
+
+    ``limits`` has the most bytes of a file for each source type; the largest holds until ``sourceType`` has come.
+    Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``UploadTimeout`` after a pause of
+    ``idle_timeout_s``, ``StorageUnavailable`` when the disk is full, Starlette's ``ClientDisconnect``.
+    """
+    async with spool_file(spool_dir) as file:
+        body = RequestBody(request, idle_timeout_s=idle_timeout_s)
+        try:
+            upload = await _receive(body, _boundary(request), _Form(limits, file))
+        except MediagateError as exc:
+            at_end = await body.drain()
+            exc.close_connection = not at_end and request.scope.get("http_version", "1.1").startswith("1")
+            raise
+        yield upload
+
+
+async def _receive(body: RequestBody, boundary: str, form: _Form) -> Upload:
+    form.check_declared(body.declared)
+    parser = PushMultipartParser(
+        boundary, max_header_size=MAX_HEADER, max_header_count=MAX_HEADERS, max_segment_count=MAX_PARTS
+    )
+    try:
+        while chunk := await body.read():
+            for start in range(0, len(chunk), PIECE):
+                for event in parser.parse(chunk[start : start + PIECE]):
+                    form.take(event)
+                await form.file.flush()
+            form.check_declared(body.declared)
+            if body.received - form.file.bytes > MAX_BESIDES:
+                raise BadUpload(f"there are more than {MAX_BESIDES:,} bytes besides the file; {HOW}")
+        parser.close()
+    except MultipartError as exc:
+        raise BadUpload(f"the body is no complete multipart/form-data ({exc}); {HOW}") from exc
+    return await form.finish()
+
+
+class _Form:
+    """What the parts of a body add up to."""
+
+    def __init__(self, limits: Mapping[str, int], file: SpoolFile) -> None:
+        self.file = file
+        self._limits = limits
+        self._largest = max(limits.values())
+        self._fields: dict[str, str] = {}
+        self._filename: str | None = None
+        self._name = ""
+        self._text = bytearray()
+
+    def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
+        """Take what the parser yields: the head of a part, bytes of it, ``None`` at its end."""
+        if event is None:
+            self._end()
+        elif isinstance(event, MultipartSegment):
+            self._begin(event)
+        elif self._name == FILE:
+            self.file.add(bytes(event))
+            self._check_size(self.file.bytes)
+        else:
+            self._text += event
+            if len(self._text) > MAX_FIELD:
+                raise BadUpload(f"the field {self._name!r:.80} has more than {MAX_FIELD:,} bytes; {HOW}")
+
+    def check_declared(self, declared: int | None) -> None:
+        """Refuse a body whose ``Content-Length`` already says that the file in it is too large."""
+        if declared is not None:
+            self._check_size(declared - MAX_BESIDES)
+
+    async def finish(self) -> Upload:
+        """Return the upload; raises ``BadUpload`` naming what is missing."""
+        missing = [name for name in REQUIRED if name not in self._fields]
+        missing += [] if self._filename is not None else [FILE]
+        if missing:
+            raise BadUpload(f"missing from the form: {', '.join(missing)}; {HOW}")
+        if not self.file.bytes:
+            raise BadUpload("the file is empty")
+        spooled = await self.file.finish()
+        return Upload(spooled.path, spooled.bytes, spooled.sha256, self._filename or "", self._fields)
+
+    def _begin(self, part: MultipartSegment) -> None:
+        self._name = part.name or ""
+        self._text.clear()
+        if self._name == FILE:
+            if self._filename is not None:
+                raise BadUpload("there are two files; send one upload for each")
+            self._filename = _display_name(part)
+        elif self._name in self._fields:
+            raise BadUpload(f"the field {self._name} is there twice; send it once")
+
+    def _end(self) -> None:
+        if self._name in FIELDS:
+            try:
+                self._fields[self._name] = self._text.decode()
+            except UnicodeDecodeError:
+                raise BadUpload(f"the field {self._name} is not UTF-8; encode it so") from None
+            self._check_size(self.file.bytes)
+
+    def _check_size(self, size: int) -> None:
+        """The limit of the source may come to be known when the file is already in."""
+        source = self._fields.get("sourceType", "")
+        limit = self._limits.get(source, self._largest)
+        if size > limit:
+            whose = f"the limit of {source}" if source in self._limits else "the largest limit of any source"
+            raise UploadTooLarge(f"the file is larger than {limit:,} bytes, {whose}; send a smaller one")
+
+
+def _boundary(request: Request) -> str:
+    kind, options = parse_options_header(request.headers.get("Content-Type", ""))
+    if kind != "multipart/form-data":
+        raise BadUpload(f"the content type is {kind or 'missing'!r:.80}; {HOW}")
+    boundary: str = options.get("boundary", "")
+    if not (0 < len(boundary) <= MAX_BOUNDARY and boundary.isascii() and boundary.isprintable()):
+        raise BadUpload(f"the content type has no boundary of 1 to {MAX_BOUNDARY} characters; let your client set it")
+    return boundary
+
+
+def _display_name(part: MultipartSegment) -> str:
+    name = part.filename or ""
+    for header, value in part.headerlist:
+        # RFC 8187; browsers do not send it, some libraries do, and then it is the better of the two.
+        if header == "Content-Disposition" and (extended := _FILENAME_EXTENDED.search(value)):
+            name = unquote(extended[2], encoding=extended[1], errors="replace")
+    name = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(c for c in name if c.isprintable()).strip()[:MAX_FILENAME]

@@ -1,0 +1,173 @@
+"""The spool: private local files that hold what is being received, for just as long as somebody looks at them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from anyio import CancelScope, to_thread
+
+from mediagate.errors import BadUpload, StorageUnavailable, UploadTooLarge
+
+log = logging.getLogger("mediagate.uploads")
+
+BATCH = 512 * 1024
+"""Bytes that are written and hashed at once, in a thread: fewer, longer steps cost less than the way there."""
+PREFIX = "upload-"
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A file in the spool, complete; ``bytes`` is its size, ``sha256`` the hash of its content in hex."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+
+class SpoolFile:
+    """A file being written: ``add`` bytes, ``flush`` now and then, ``finish``."""
+
+    def __init__(self, spool_dir: Path) -> None:
+        self.bytes = 0
+        """How many were added."""
+        self._path = spool_dir / f"{PREFIX}{secrets.token_hex(16)}"
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._hash = hashlib.sha256()
+        self._descriptor: int | None = None
+        self._discarded = False
+        # A cancelled task goes on while its thread still writes: nothing may be closed or removed under it.
+        self._lock = threading.Lock()
+
+    def add(self, data: bytes) -> None:
+        """Take bytes into the batch; they are written by the next ``flush``."""
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        self.bytes += len(data)
+
+    async def flush(self) -> None:
+        """Write the batch if it is full; raises ``StorageUnavailable`` when the disk is."""
+        if self._pending_bytes >= BATCH:
+            await self._write_batch()
+
+    async def finish(self) -> Spooled:
+        """Write what is left, close the file and say what it is."""
+        await self._write_batch()
+        return Spooled(self._path, self.bytes, self._hash.hexdigest())
+
+    async def discard(self) -> None:
+        """Remove the file, whatever has become of it."""
+        with CancelScope(shield=True):
+            await to_thread.run_sync(self._remove)
+
+    async def _write_batch(self) -> None:
+        batch, self._pending, self._pending_bytes = self._pending, [], 0
+        try:
+            await to_thread.run_sync(self._write, batch)
+        except OSError as exc:
+            log.error("cannot write to the spool %s: %s", self._path.parent, exc)
+            raise StorageUnavailable(f"the upload cannot be kept at the moment: {exc.strerror}") from exc
+
+    def _write(self, batch: list[bytes]) -> None:
+        with self._lock:
+            if self._discarded:
+                return
+            if self._descriptor is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._descriptor = os.open(self._path, flags, 0o600)
+            for data in batch:
+                self._hash.update(data)
+            left = memoryview(b"".join(batch))
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+
+    def _remove(self) -> None:
+        with self._lock:
+            self._discarded = True
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+                with suppress(FileNotFoundError):
+                    self._path.unlink()
+
+
+@asynccontextmanager
+async def spool_file(spool_dir: Path) -> AsyncIterator[SpoolFile]:
+    """Open a spool file (mode 0600) that is gone when the block ends."""
+    file = SpoolFile(spool_dir)
+    try:
+        yield file
+    finally:
+        await file.discard()
+
+
+@asynccontextmanager
+async def spool(
+    source: bytes | Path | BinaryIO | AsyncIterator[bytes], spool_dir: Path, *, max_bytes: int
+) -> AsyncIterator[Spooled]:
+    """Copy bytes, a file or a stream into the spool for the length of a block.
+
+    The source stays as it is; whoever opened it closes it. Raises ``UploadTooLarge`` as soon as there are more than
+    ``max_bytes``, ``BadUpload`` when there are none, ``StorageUnavailable`` when the disk is full, and what reading
+    the source raises.
+    """
+    async with spool_file(spool_dir) as file:
+        async for piece in _pieces(source):
+            file.add(piece)
+            if file.bytes > max_bytes:
+                raise UploadTooLarge(f"the file is larger than {max_bytes:,} bytes, the limit of its source")
+            await file.flush()
+        if not file.bytes:
+            raise BadUpload("the file is empty")
+        yield await file.finish()
+
+
+async def _pieces(source: bytes | Path | BinaryIO | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        yield bytes(source)
+    elif isinstance(source, Path):
+        with await to_thread.run_sync(source.open, "rb") as opened:
+            async for piece in _pieces(opened):
+                yield piece
+    elif isinstance(source, AsyncIterator):
+        async for piece in source:
+            yield _checked(piece)
+    elif callable(getattr(source, "read", None)):
+        while piece := _checked(await to_thread.run_sync(source.read, BATCH)):
+            yield piece
+    else:
+        raise TypeError(
+            f"cannot read an upload from {type(source).__name__}: give bytes, a pathlib.Path, a file opened in binary "
+            "mode or an asynchronous iterator of bytes"
+        )
+
+
+def _checked(piece: object) -> bytes:
+    if not isinstance(piece, bytes):
+        raise TypeError(f"an upload is made of bytes, not {type(piece).__name__}: open the file in binary mode")
+    return piece
+
+
+def sweep_spool(spool_dir: Path, *, older_than_s: float) -> int:
+    """Remove what killed processes left in the spool and nobody wrote to for so long; returns how many files."""
+    removed = 0
+    with suppress(FileNotFoundError), os.scandir(spool_dir) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                if not entry.name.startswith(PREFIX) or not entry.is_file(follow_symlinks=False):
+                    continue
+                if entry.stat(follow_symlinks=False).st_mtime < time.time() - older_than_s:
+                    Path(entry.path).unlink()
+                    removed += 1
+    return removed
