@@ -20,7 +20,7 @@ from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
 from mediagate.problems import problem_of
 from mediagate.registry import Endpoint, Registry
-from mediagate.routes import file_route, routes
+from mediagate.routes import Routes
 from mediagate.running import Running, assemble, start
 
 log = logging.getLogger("mediagate")
@@ -147,7 +147,8 @@ class MediaGate(Calls):
         except BaseException:
             await self._unwind()
             raise
-        self._router = Router([*routes(self), *self._registry.routes, file_route(self)], redirect_slashes=False)
+        served = Routes(self)
+        self._router = Router([*served.core(), *self._registry.routes, served.files()], redirect_slashes=False)
         self._loop = asyncio.get_running_loop()
         self._state = "open"
 

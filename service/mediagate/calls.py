@@ -18,7 +18,7 @@ from mediagate.errors import (
     MediaNotFound,
     WaitTimeout,
 )
-from mediagate.intake import Ticket, accept, read_ticket
+from mediagate.intake import accept, read_ticket
 from mediagate.media import JobStatus, utcnow
 from mediagate.running import Running
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
@@ -70,11 +70,11 @@ class Calls(ABC):
         }
         if client_reference_id is not None:
             fields["clientReferenceId"] = client_reference_id
-        ticket: Ticket = read_ticket(fields, parts.sources)
+        name = filename or (source.name if isinstance(source, Path) else "")
+        ticket = read_ticket(fields, name, parts.sources)
         limit = parts.sources[source_type].max_bytes
         async with spool(source, self.running.spool_dir, max_bytes=limit) as file:
-            name = filename or (source.name if isinstance(source, Path) else "")
-            job = await accept(file.path, file.bytes, file.sha256, name, ticket, parts, key=None, used=None)
+            job = await accept(file, ticket, parts)
         return Status(job, None)
 
     async def get_status(self, job_id: str, *, base_url: str = "") -> Status:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from mediagate.config import SOURCE_ID, Source
@@ -23,6 +23,7 @@ from mediagate.errors import (
 from mediagate.hooks import IncomingUpload
 from mediagate.media import Job, new_id, staging_key, utcnow
 from mediagate.parts import Parts
+from mediagate.uploads import Spooled, Upload
 
 log = logging.getLogger("mediagate.intake")
 
@@ -37,13 +38,14 @@ class Ticket:
 
     source_type: str
     source_id: str
+    filename: str = ""
     client_reference_id: str | None = None
     callback_url: str | None = None
     focal_x: float = 0.5
     focal_y: float = 0.5
 
 
-def read_ticket(fields: Mapping[str, str], sources: Mapping[str, Source]) -> Ticket:
+def read_ticket(fields: Mapping[str, str], filename: str, sources: Mapping[str, Source]) -> Ticket:
     """Check the form fields of an upload; raises ``UnknownSource``, ``InvalidSourceId`` or ``InvalidParameter``."""
     source_type, source_id = fields["sourceType"], fields["sourceId"]
     if source_type not in sources:
@@ -56,6 +58,7 @@ def read_ticket(fields: Mapping[str, str], sources: Mapping[str, Source]) -> Tic
     return Ticket(
         source_type,
         source_id,
+        filename,
         reference,
         _callback(fields.get("callbackUrl")),
         _focal("focalX", fields.get("focalX")),
@@ -63,51 +66,59 @@ def read_ticket(fields: Mapping[str, str], sources: Mapping[str, Source]) -> Tic
     )
 
 
-async def reserve(key: str | None, parts: Parts) -> str | None:
-    """Reserve an ``Idempotency-Key`` before its body is received.
+@dataclass(frozen=True, slots=True)
+class KeyHeld:
+    """An ``Idempotency-Key`` that is reserved for us, or, with a fingerprint, one that an upload has used before."""
 
-    Returns the fingerprint of the upload that used it before, ``None`` when the key is ours now; raises
-    ``UploadInFlight`` while another request holds it.
+    key: str
+    fingerprint: str | None
+
+
+@asynccontextmanager
+async def reserved(key: str | None, parts: Parts) -> AsyncIterator[KeyHeld | None]:
+    """Reserve an ``Idempotency-Key`` before its body is received; an upload that fails does not use it up.
+
+    Raises ``UploadInFlight`` while another request holds it.
     """
     if key is None:
-        return None
+        yield None
+        return
     if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise InvalidParameter(f"Idempotency-Key: use 1 to {MAX_KEY} printable ASCII characters, such as a UUID")
     now = utcnow()
     held = await parts.records.reserve_key(key, now=now, expires_at=now + timedelta(seconds=RECEIVING_S))
-    if held is None:
-        return None
-    if held.fingerprint is None:
-        raise UploadInFlight(
-            "an upload with this Idempotency-Key is being received; wait for its answer", retry_after_s=2
-        )
-    return held.fingerprint
+    if held is not None and held.fingerprint is None:
+        raise UploadInFlight("this Idempotency-Key's upload is being received; wait for its answer", retry_after_s=2)
+    try:
+        yield KeyHeld(key, held.fingerprint if held else None)
+    except BaseException:
+        if held is None:
+            await parts.records.release_key(key)
+        raise
 
 
-async def accept(
-    path: Path,
-    size: int,
-    sha256: str,
-    filename: str,
-    ticket: Ticket,
-    parts: Parts,
-    *,
-    key: str | None,
-    used: str | None,
-) -> Job:
+async def accept(file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: KeyHeld | None = None) -> Job:
     """Quarantine a received file and record its job; when this returns, the job survives any crash.
 
-    ``key`` is the reserved ``Idempotency-Key``, ``used`` the fingerprint on record for it; with the same content the
-    job of the first upload is returned, with other content ``IdempotencyKeyReused`` is raised.
+    Under a key that was used before, the same upload gets the job of the first; another raises
+    ``IdempotencyKeyReused``.
     """
-    fingerprint = _fingerprint(sha256, ticket)
-    if key is not None and used is not None:
-        return await _replayed(key, used, fingerprint, parts)
+    fingerprint = _fingerprint(file.sha256, ticket)
+    if held is not None and held.fingerprint is not None:
+        return await _replayed(held.key, held.fingerprint, fingerprint, parts)
     source = parts.sources[ticket.source_type]
-    info = await parts.images.probe(path, source)
+    info = await parts.images.probe(file.path, source)
     await parts.hooks.run(
         "pre_upload",
-        IncomingUpload(ticket.source_type, ticket.source_id, filename, size, sha256, info, ticket.client_reference_id),
+        IncomingUpload(
+            source_type=ticket.source_type,
+            source_id=ticket.source_id,
+            filename=ticket.filename,
+            bytes=file.bytes,
+            sha256=file.sha256,
+            info=info,
+            client_reference_id=ticket.client_reference_id,
+        ),
     )
     job_id = new_id("job")
     now = utcnow()
@@ -118,25 +129,25 @@ async def accept(
         media_id=new_id("med"),
         staging_key=staging_key(job_id),
         format=info.format,
-        bytes=size,
-        sha256=sha256,
+        bytes=file.bytes,
+        sha256=file.sha256,
         width=info.width,
         height=info.height,
         created_at=now,
-        filename=filename,
+        filename=ticket.filename,
         client_reference_id=ticket.client_reference_id,
         callback_url=ticket.callback_url,
         focal_x=ticket.focal_x,
         focal_y=ticket.focal_y,
         max_attempts=parts.settings.max_attempts,
     )
-    await parts.storage.put(job.staging_key, path)
+    await parts.storage.put(job.staging_key, file.path)
     try:
         await parts.records.create_job(
             job,
-            key=key,
-            fingerprint=fingerprint if key else None,
-            key_expires_at=now + timedelta(seconds=parts.settings.idempotency_ttl_s) if key else None,
+            key=held.key if held else None,
+            fingerprint=fingerprint if held else None,
+            key_expires_at=now + timedelta(seconds=parts.settings.idempotency_ttl_s) if held else None,
         )
     except MediagateError:
         # The row may have been written although the answer was lost, so the file stays: the janitor takes it if not.

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.files import serve_file
-from mediagate.intake import accept, read_ticket, reserve
+from mediagate.intake import accept, read_ticket, reserved
 from mediagate.problems import problem
 from mediagate.status import Status
 from mediagate.uploads import receive_upload
@@ -28,34 +28,40 @@ STREAM_WAIT_S = 15.0
 """How often an event stream says that it is alive."""
 
 
-def routes(gate: MediaGate) -> list[Route]:
-    """Return the core's routes for a gate."""
+class Routes:
+    """The core's routes of one gate."""
 
-    async def upload(request: Request) -> Response:
-        gate.refuse_when_closing()
-        parts = gate.parts
-        key = request.headers.get("Idempotency-Key")
-        used = await reserve(key, parts)
-        try:
-            limits = {name: source.max_bytes for name, source in gate.sources.items()}
-            idle = parts.settings.upload_timeout_s
-            async with receive_upload(request, gate.spool_dir, limits=limits, idle_timeout_s=idle) as received:
-                ticket = read_ticket(received.fields, gate.sources)
-                job = await accept(
-                    received.path,
-                    received.bytes,
-                    received.sha256,
-                    received.filename,
-                    ticket,
-                    parts,
-                    key=key,
-                    used=used,
-                )
-        except BaseException:
-            if key is not None and used is None:
-                await parts.records.release_key(key)
-            raise
-        url = f"{gate.base_url(request)}/status/{job.id}"
+    def __init__(self, gate: MediaGate) -> None:
+        self._gate = gate
+
+    def core(self) -> list[Route]:
+        """Return the routes of uploads, jobs, media and health."""
+        return [
+            Route("/upload", self._upload, methods=["POST"]),
+            Route("/status/{job_id}", self._status, methods=["GET"]),
+            Route("/media", self._list_media, methods=["GET"]),
+            Route("/media/{media_id}", self._get_media, methods=["GET"]),
+            Route("/media/{media_id}", self._delete_media, methods=["DELETE"]),
+            Route("/healthz", self._healthz, methods=["GET"]),
+            Route("/readyz", self._readyz, methods=["GET"]),
+        ]
+
+    def files(self) -> Route:
+        """Return the route that serves published files: the last one, since it takes every path that is left."""
+        return Route("/{key:path}", self._file, methods=["GET", "HEAD"])
+
+    async def _upload(self, request: Request) -> Response:
+        self._gate.refuse_when_closing()
+        parts = self._gate.parts
+        limits = {name: source.max_bytes for name, source in parts.sources.items()}
+        spool_dir, idle = self._gate.running.spool_dir, parts.settings.upload_timeout_s
+        async with (
+            reserved(request.headers.get("Idempotency-Key"), parts) as held,
+            receive_upload(request, spool_dir, limits=limits, idle_timeout_s=idle) as upload,
+        ):
+            ticket = read_ticket(upload.fields, upload.filename, parts.sources)
+            job = await accept(upload, ticket, parts, held=held)
+        url = f"{self._gate.base_url(request)}/status/{job.id}"
         pause = parts.settings.poll_after_ms
         return JSONResponse(
             {
@@ -70,89 +76,75 @@ def routes(gate: MediaGate) -> list[Route]:
             headers={"Location": url, "Retry-After": _seconds(pause), "Cache-Control": "no-store"},
         )
 
-    async def status(request: Request) -> Response:
+    async def _status(self, request: Request) -> Response:
         job_id = request.path_params["job_id"]
         if "text/event-stream" in request.headers.get("Accept", ""):
-            first = await gate.get_status(job_id, base_url=gate.base_url(request))
+            first = await self._gate.get_status(job_id, base_url=self._gate.base_url(request))
             return StreamingResponse(
-                events(request, first), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+                self._events(request, first), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
             )
         wait_s = _number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
-        base = gate.base_url(request)
-        now = await gate.settled(job_id, timeout_s=wait_s, base_url=base)
-        return _status_response(request, now, gate.parts.settings.poll_after_ms)
+        base = self._gate.base_url(request)
+        now = await self._gate.settled(job_id, timeout_s=wait_s, base_url=base)
+        return _status_response(request, now, self._gate.parts.settings.poll_after_ms)
 
-    async def events(request: Request, state: Status) -> AsyncIterator[str]:
+    async def _events(self, request: Request, state: Status) -> AsyncIterator[str]:
         """The same JSON as a poll answers, one event for each change, until the job is terminal."""
         said = ""
         while True:
-            body = json.dumps(state.to_json(poll_after_ms=gate.parts.settings.poll_after_ms), separators=(",", ":"))
+            body = json.dumps(
+                state.to_json(poll_after_ms=self._gate.parts.settings.poll_after_ms), separators=(",", ":")
+            )
             if body != said:
                 yield f"event: status\ndata: {body}\n\n"
                 said = body
-            if state.status.terminal or gate.closing or await request.is_disconnected():
+            if state.status.terminal or self._gate.closing or await request.is_disconnected():
                 return
-            if not await gate.changed(state.job_id, timeout_s=STREAM_WAIT_S):
+            if not await self._gate.changed(state.job_id, timeout_s=STREAM_WAIT_S):
                 yield ": alive\n\n"
             try:
-                state = await gate.get_status(state.job_id, base_url=gate.base_url(request))
+                state = await self._gate.get_status(state.job_id, base_url=self._gate.base_url(request))
             except MediagateError as exc:
                 yield f"event: error\ndata: {json.dumps({'code': exc.code, 'detail': exc.detail})}\n\n"
                 return
 
-    async def list_media(request: Request) -> Response:
+    async def _list_media(self, request: Request) -> Response:
         source_type = request.query_params.get("sourceType")
         if source_type is None:
             raise InvalidParameter("sourceType: name the source whose media to list, as ?sourceType=avatar")
-        page = await gate.list_media(
+        page = await self._gate.list_media(
             source_type,
             request.query_params.get("sourceId"),
             limit=int(_number(request, "limit", default=20, low=1, high=100)),
             cursor=request.query_params.get("cursor"),
-            base_url=gate.base_url(request),
+            base_url=self._gate.base_url(request),
         )
         return JSONResponse(
             {"items": [m.to_json() for m in page.items], "nextCursor": page.next_cursor},
             headers={"Cache-Control": "no-store"},
         )
 
-    async def get_media(request: Request) -> Response:
-        media = await gate.get_media(request.path_params["media_id"], base_url=gate.base_url(request))
+    async def _get_media(self, request: Request) -> Response:
+        media = await self._gate.get_media(request.path_params["media_id"], base_url=self._gate.base_url(request))
         return JSONResponse(media.to_json(), headers={"Cache-Control": "no-store"})
 
-    async def delete_media(request: Request) -> Response:
-        await gate.delete_media(request.path_params["media_id"])
+    async def _delete_media(self, request: Request) -> Response:
+        await self._gate.delete_media(request.path_params["media_id"])
         return Response(status_code=204)
 
-    async def healthz(request: Request) -> Response:
+    async def _healthz(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
-    async def readyz(request: Request) -> Response:
+    async def _readyz(self, request: Request) -> Response:
         try:
-            gate.refuse_when_closing()
-            await gate.check()
+            self._gate.refuse_when_closing()
+            await self._gate.check()
         except MediagateError as exc:
             return problem(exc if isinstance(exc, Unavailable) else Unavailable(exc.detail))
         return JSONResponse({"status": "ready"}, headers={"Cache-Control": "no-store"})
 
-    return [
-        Route("/upload", upload, methods=["POST"]),
-        Route("/status/{job_id}", status, methods=["GET"]),
-        Route("/media", list_media, methods=["GET"]),
-        Route("/media/{media_id}", get_media, methods=["GET"]),
-        Route("/media/{media_id}", delete_media, methods=["DELETE"]),
-        Route("/healthz", healthz, methods=["GET"]),
-        Route("/readyz", readyz, methods=["GET"]),
-    ]
-
-
-def file_route(gate: MediaGate) -> Route:
-    """Return the route that serves published files: the last one, since it takes every path that is left."""
-
-    async def file(request: Request) -> Response:
-        return await serve_file(request, gate.parts.storage, request.path_params["key"])
-
-    return Route("/{key:path}", file, methods=["GET", "HEAD"])
+    async def _file(self, request: Request) -> Response:
+        return await serve_file(request, self._gate.parts.storage, request.path_params["key"])
 
 
 def _status_response(request: Request, status: Status, poll_after_ms: int) -> Response:
