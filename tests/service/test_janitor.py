@@ -1,0 +1,96 @@
+"""The janitor: what nobody works on, and what nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from mediagate import JobState, JobStatus, MediaGate
+from mediagate.media import utcnow
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+
+
+async def keys(gate: MediaGate) -> set[str]:
+    storage = gate.parts.storage
+    return {o.key for root in ("staging/", "media/", "originals/") async for o in storage.list(root)}
+
+
+async def test_orphans_are_listed_by_a_dry_run_and_removed_by_a_real_one(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate(orphan_grace_s=0) as gate:
+        status = await gate.upload(photo, source_type="avatar", source_id="u1")
+        await gate.wait(status.job_id)
+        await anyio.sleep(0.1)
+        kept = await keys(gate)
+        orphans = {
+            "media/avatar/u1/med_unknown/xs.webp",
+            "originals/avatar/u1/med_unknown/original.jpg",
+            "staging/job_unknown",
+        }
+        for key in orphans:
+            await gate.parts.storage.put(key, b"left over")
+        await anyio.sleep(0.01)
+        dry = await gate.running.janitor.sweep_files(dry_run=True)
+        assert {*dry.staging, *dry.orphans} == orphans
+        assert await keys(gate) == kept | orphans
+        await gate.running.janitor.sweep_files(dry_run=False)
+        assert await keys(gate) == kept
+        assert (await gate.get_status(status.job_id)).status is JobStatus.COMPLETE
+
+
+async def test_young_files_and_those_of_live_jobs_are_left_alone(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate(worker=False, orphan_grace_s=0) as gate:
+        status = await gate.upload(photo, source_type="avatar", source_id="u1")
+        half_published = f"media/avatar/u1/{status.job.media_id}/xs.webp"
+        await gate.parts.storage.put(half_published, b"by an attempt that goes on")
+        await anyio.sleep(0.01)
+        before = await keys(gate)
+        await gate.running.janitor.sweep_files(dry_run=False)
+        assert await keys(gate) == before
+    async with make_gate(orphan_grace_s=3600) as gate:
+        await gate.parts.storage.put("media/avatar/u1/med_new/xs.webp", b"just written")
+        findings = await gate.running.janitor.sweep_files(dry_run=False)
+        assert findings.orphans == []
+
+
+async def test_a_failed_job_keeps_its_file_for_a_retry_until_the_time_is_up(make_gate: MakeGate, photo: bytes) -> None:
+    async def fails(job: object) -> None:
+        raise RuntimeError("down")
+
+    async def failed(gate: MediaGate) -> JobState | None:
+        status = await gate.upload(photo, source_type="avatar", source_id="u1")
+        await gate.wait(status.job_id, timeout_s=30)
+        await anyio.sleep(0.1)
+        await gate.running.janitor.sweep_files(dry_run=False)
+        return await gate.parts.records.get_state(status.job_id)
+
+    for ttl, kept in ((3600, True), (0.01, False)):
+        gate = make_gate(orphan_grace_s=0, staging_ttl_s=ttl, retry_backoff_s=0.01)
+        gate.add_hook("pre_process", fails)
+        async with gate:
+            state = await failed(gate)
+            assert state is not None
+            assert (await gate.parts.storage.stat(state.job.staging_key) is not None) is kept
+
+
+async def test_hooks_that_a_crash_left_out_are_run(make_gate: MakeGate, photo: bytes) -> None:
+    told: list[JobStatus] = []
+
+    async def on_cancelled(state: JobState) -> None:
+        told.append(state.job.status)
+
+    gate = make_gate(worker=False, lease_s=0.01)
+    gate.add_hook("on_cancelled", on_cancelled)
+    async with gate:
+        status = await gate.upload(photo, source_type="avatar", source_id="u1")
+        await gate.parts.records.cancel(status.job_id, now=utcnow())
+        await anyio.sleep(0.05)
+        findings = await gate.running.janitor.sweep_jobs()
+        assert findings.finished == [status.job_id]
+        assert told == [JobStatus.CANCELLED]
+        assert await gate.parts.storage.stat(status.job.staging_key) is None
+        assert (await gate.running.janitor.sweep_jobs()).finished == []

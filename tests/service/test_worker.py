@@ -1,0 +1,169 @@
+"""Leases, attempts and drains: crash windows are lines in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import anyio
+import pytest
+
+from mediagate import Job, JobState, JobStatus, MediaGate
+from mediagate.errors import StorageUnavailable
+from mediagate.media import utcnow
+from mediagate.storage import MemoryStorage
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+
+
+async def upload(gate: MediaGate, photo: bytes) -> str:
+    return (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
+
+
+async def claim(gate: MediaGate, job_id: str, *, lease_s: float = 9) -> Job | None:
+    now = utcnow()
+    return await gate.parts.records.claim(job_id, owner="other", now=now, lease_until=now + timedelta(seconds=lease_s))
+
+
+async def test_a_repeated_id_is_worked_on_once(make_gate: MakeGate, photo: bytes) -> None:
+    told: list[JobState] = []
+
+    async def on_complete(state: JobState) -> None:
+        told.append(state)
+
+    gate = make_gate(worker=False)
+    gate.add_hook("on_complete", on_complete)
+    gate.settings = gate.settings.model_copy(update={"worker": True})
+    async with gate:
+        job_id = await upload(gate, photo)
+        for _ in range(3):
+            await gate.parts.queue.dispatch(job_id)
+        done = await gate.wait(job_id, timeout_s=30)
+        await anyio.sleep(0.2)
+        assert (done.status, done.job.attempts, len(told)) == (JobStatus.COMPLETE, 1, 1)
+
+
+async def test_an_id_that_the_queue_lost_is_found_in_the_records(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate()
+    async with gate:
+        queue = gate.parts.queue
+
+        async def lost(job_id: str) -> None: ...
+
+        queue.dispatch = lost  # type: ignore[method-assign]  # a queue that loses everything
+        job_id = await upload(gate, photo)
+        assert (await gate.wait(job_id, timeout_s=30)).status is JobStatus.COMPLETE
+
+
+async def test_a_job_whose_lease_ran_out_is_taken_over(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate(worker=False) as gate:
+        job_id = await upload(gate, photo)
+        assert await claim(gate, job_id, lease_s=-1)
+        assert await claim(gate, job_id, lease_s=9)
+        assert await claim(gate, job_id, lease_s=9) is None, "nobody else may have it while the lease runs"
+
+
+async def test_a_worker_whose_lease_was_taken_changes_nothing(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(lease_s=0.3, retry_backoff_s=0.01)
+    stolen = anyio.Event()
+
+    async def steals(job: Job, rendered: object) -> None:
+        if not stolen.is_set():
+            stolen.set()
+            records = gate.parts.records
+            await records.release(job.id, owner=job.lease_owner or "", available_at=utcnow() + timedelta(seconds=30))
+            await anyio.sleep(1)
+
+    gate.add_hook("pre_store", steals)
+    async with gate:
+        job_id = await upload(gate, photo)
+        await stolen.wait()
+        await anyio.sleep(0.6)
+        job = await gate.parts.records.get_job(job_id)
+        assert job is not None
+        assert job.status is JobStatus.PENDING, "the late attempt must not have settled the job"
+        assert [o async for o in gate.parts.storage.list("media/")] == []
+
+
+async def test_a_storage_that_is_down_is_tried_again(make_gate: MakeGate, photo: bytes) -> None:
+    class Flaky(MemoryStorage):
+        failures = 2
+
+        async def put(self, key: str, body: object) -> None:
+            if key.startswith("media/") and self.failures:
+                self.failures -= 1
+                raise StorageUnavailable("the bucket does not answer")
+            await super().put(key, body)  # type: ignore[arg-type]  # bytes or a path, as given
+
+    from mediagate import RECORDS, STORAGE
+    from mediagate.records import MemoryRecords
+
+    gate = make_gate(memory=False, retry_backoff_s=0.01)
+    gate.decorate(STORAGE, Flaky())
+    gate.decorate(RECORDS, MemoryRecords())
+    async with gate:
+        job_id = await upload(gate, photo)
+        done = await gate.wait(job_id, timeout_s=30)
+        assert done.status is JobStatus.COMPLETE
+        assert done.job.attempts in (2, 3)
+
+
+async def test_attempts_of_dead_workers_count(make_gate: MakeGate, photo: bytes) -> None:
+    told: list[JobState] = []
+
+    async def on_failed(state: JobState) -> None:
+        told.append(state)
+
+    gate = make_gate(worker=False)
+    gate.add_hook("on_failed", on_failed)
+    async with gate:
+        job_id = await upload(gate, photo)
+        for _ in range(3):
+            assert await claim(gate, job_id, lease_s=-1), "each claim is by a worker that dies"
+        assert await claim(gate, job_id) is None
+        findings = await gate.running.janitor.sweep_jobs()
+        assert findings.failed == [job_id]
+        status = await gate.get_status(job_id)
+        assert (status.status, status.job.code, status.job.attempts) == (JobStatus.FAILED, "attempts_exhausted", 3)
+        assert [s.job.id for s in told] == [job_id]
+        assert (await gate.running.janitor.sweep_jobs()).failed == []
+
+
+async def test_closing_waits_for_the_job_in_flight(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate()
+    entered = anyio.Event()
+    ended: list[JobStatus] = []
+
+    async def slow(job: Job) -> None:
+        entered.set()
+        await anyio.sleep(0.5)
+
+    async def on_complete(state: JobState) -> None:
+        ended.append(state.job.status)
+
+    gate.add_hook("pre_process", slow)
+    gate.add_hook("on_complete", on_complete)
+    async with gate:
+        await upload(gate, photo)
+        await entered.wait()
+    assert ended == [JobStatus.COMPLETE]
+
+
+async def test_what_cannot_be_drained_is_given_back_uncounted(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(drain_timeout_s=0.1)
+    entered = anyio.Event()
+
+    async def stuck(job: Job) -> None:
+        entered.set()
+        await anyio.sleep(60)
+
+    gate.add_hook("pre_process", stuck)
+    async with gate:
+        job_id = await upload(gate, photo)
+        await entered.wait()
+        records = gate.parts.records
+    job = await records.get_job(job_id)
+    assert job is not None
+    assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
