@@ -1,8 +1,25 @@
-"""Moderation: the protocol of a moderator, and the policy that turns its scores into a verdict for a source."""
+"""Moderation: the protocol of a moderator, and the policy that turns its scores into a verdict for a source.
+
+Everything here fails closed: a score that is missing or not within 0-1 raises ``ModerationFailed``, so that a broken
+model can never be taken for a picture without faults.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
 from typing import Protocol
+
+from mediagate.config import Source
+from mediagate.errors import ModerationFailed
+from mediagate.media import Decision, Verdict
+
+REJECTED = "Content moderation failed"
+TO_REVIEW = "Content moderation asks for a person to look at this image"
+NO_REVIEWER = "Content moderation asks for a review of this image, and no reviewer is registered"
+
+_STRICTNESS: tuple[Decision, ...] = ("allow", "review", "reject")
 
 
 class Picture(Protocol):
@@ -21,3 +38,166 @@ class Picture(Protocol):
     def rgb(self) -> bytes:
         """Return ``height x width x 3`` bytes, row by row."""
         ...
+
+
+class Moderator(Protocol):
+    """Judges pictures in the image processes.
+
+    It is pickled and sent to each of them, so it holds no session or connection before ``prepare``. A moderator with
+    ``labels`` scores every one of them for every picture and leaves the decision to the thresholds of the source; one
+    without labels decides by itself. The stricter of the two decisions counts.
+    """
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Every label that it scores."""
+        ...
+
+    @property
+    def groups(self) -> Mapping[str, frozenset[str]]:
+        """Labels by the name of their group, such as ``explicit``; a group scores as high as its highest label."""
+        ...
+
+    def prepare(self) -> None:
+        """Load and warm the model; called once in each image process, before ``judge``."""
+        ...
+
+    def judge(self, picture: Picture) -> Verdict:
+        """Score a picture (0-1 per label); raising fails the image's job, which is tried again."""
+        ...
+
+
+def merge(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return one verdict for the frames or backgrounds of an image.
+
+    Each label's highest score, the strictest decision with its reason, and all flags. Raises ``ModerationFailed``
+    when there is none, a score is not within 0-1, or a label is scored in some verdicts only.
+    """
+    judged = list(verdicts)
+    if not judged:
+        raise ModerationFailed("the moderator gave no verdict")
+    labels = judged[0].scores.keys()
+    for verdict in judged:
+        if unlike := sorted(labels ^ verdict.scores.keys()):
+            raise ModerationFailed(f"the moderator scored {', '.join(unlike)} in some frames of the image only")
+        _check(verdict)
+    strictest = max(judged, key=lambda verdict: _STRICTNESS.index(verdict.decision))
+    return replace(
+        strictest,
+        flags=tuple(dict.fromkeys(flag for verdict in judged for flag in verdict.flags)),
+        scores={label: max(verdict.scores[label] for verdict in judged) for label in labels},
+        confidence=max(verdict.confidence for verdict in judged),
+    )
+
+
+def apply_policy(verdict: Verdict, source: Source, groups: Mapping[str, frozenset[str]]) -> Verdict:
+    """Return the final verdict for a source: the stricter of the moderator's decision and that of the thresholds.
+
+    ``flags`` names the labels and groups that reached a threshold, highest score first, then those by which the
+    moderator itself decided; ``confidence`` is the highest score among them. Raises ``ModerationFailed`` when a label
+    that a threshold needs has no score, or one that is not within 0-1.
+    """
+    _check(verdict)
+    reached: dict[str, float] = {}
+    decision: Decision = "allow"
+    rules: tuple[tuple[Decision, Mapping[str, float]], ...] = (("review", source.review), ("reject", source.reject))
+    for outcome, thresholds in rules:
+        for name, threshold in thresholds.items():
+            score = max(_score(label, verdict) for label in groups.get(name, (name,)))
+            if score >= threshold:
+                reached[name] = score
+                decision = outcome
+    flags = sorted(reached, key=lambda name: (-reached[name], name))
+    confidence = max(reached.values(), default=0.0)
+    if verdict.decision != "allow":
+        flags += [flag for flag in verdict.flags if flag not in reached]
+        confidence = max(confidence, verdict.confidence)
+    own = _STRICTNESS.index(verdict.decision) >= _STRICTNESS.index(decision)
+    decision = verdict.decision if own else decision
+    return replace(
+        verdict,
+        decision=decision,
+        flags=tuple(flags),
+        confidence=confidence,
+        reason=(verdict.reason if own else "") or {"allow": "", "review": TO_REVIEW, "reject": REJECTED}[decision],
+    )
+
+
+def count_review_as_reject(verdict: Verdict) -> Verdict:
+    """Return the verdict for a gate without a reviewer: a review counts as a rejection, and the reason says so."""
+    if verdict.decision != "review":
+        return verdict
+    return replace(verdict, decision="reject", reason=NO_REVIEWER)
+
+
+def policy_problems(sources: Mapping[str, Source], moderator: Moderator) -> list[str]:
+    """Return what is wrong between the thresholds of the sources and what the moderator scores; empty when nothing.
+
+    A moderator that scores labels decides nothing by itself: a source without a threshold would publish every picture,
+    so each must state one. A moderator without labels decides by itself, and no threshold can name anything.
+    """
+    known = {label: frozenset({label}) for label in moderator.labels} | dict(moderator.groups)
+    problems = list(_group_problems(moderator))
+    for source_type, source in sources.items():
+        where = f"sources[{source_type!r}]"
+        if moderator.labels and not source.reject and not source.review:
+            example = min(moderator.groups, default=min(moderator.labels))
+            problems.append(
+                f"{where}: it has no threshold, so every picture would be published; "
+                f'say from which score to reject, such as Source(reject={{"{example}": 0.5}})'
+            )
+        for field, thresholds in (("reject", source.reject), ("review", source.review)):
+            problems += [f"{where}.{field}: {_unknown(name, moderator)}" for name in thresholds if name not in known]
+        problems += [f"{where}.review: {problem}" for problem in _dead_reviews(source, known)]
+    return problems
+
+
+def _group_problems(moderator: Moderator) -> Iterator[str]:
+    for group, labels in moderator.groups.items():
+        if group in moderator.labels:
+            yield f"moderator: {group!r} is both a label and a group; name the group otherwise"
+        if not labels:
+            yield f"moderator: group {group!r} is empty; give it labels or leave it out"
+        if unknown := sorted(labels - moderator.labels):
+            yield f"moderator: group {group!r} has labels that are never scored: {', '.join(unknown)}"
+
+
+def _unknown(name: str, moderator: Moderator) -> str:
+    if not moderator.labels:
+        return f"{name!r} can name nothing: the moderator scores no labels and decides by itself; remove the threshold"
+    spelled = {known.casefold(): known for known in [*moderator.labels, *moderator.groups]}
+    nearest = [spelled[match] for match in get_close_matches(name.casefold(), spelled, n=3, cutoff=0.5)]
+    advice = f"did you mean {' or '.join(map(repr, nearest))}? " if nearest else ""
+    groups = ", ".join(sorted(moderator.groups)) or "none"
+    return (
+        f"{name!r} is neither a label nor a group of the moderator; {advice}"
+        f"Groups: {groups}; labels: {', '.join(sorted(moderator.labels))}"
+    )
+
+
+def _dead_reviews(source: Source, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """Name the review thresholds that no picture reaches without being rejected first."""
+    for name, threshold in source.review.items():
+        for other, limit in source.reject.items():
+            if limit < threshold and known.get(name, frozenset({name})) <= known.get(other, frozenset({other})):
+                yield (
+                    f"{name!r} asks for a review from {threshold}, yet {other!r} is rejected from {limit} already; "
+                    "lower the review threshold, or remove it"
+                )
+
+
+def _check(verdict: Verdict) -> None:
+    for label in verdict.scores:
+        _score(label, verdict)
+    # Written so that NaN, which compares false with everything, fails too.
+    if not 0 <= verdict.confidence <= 1:
+        raise ModerationFailed(f"the moderator gave a confidence of {verdict.confidence}, which is not within 0-1")
+
+
+def _score(label: str, verdict: Verdict) -> float:
+    score = verdict.scores.get(label)
+    if score is None:
+        raise ModerationFailed(f"the moderator gave no score for {label!r}, which it must for every image")
+    if not 0 <= score <= 1:
+        raise ModerationFailed(f"the moderator scored {label!r} with {score}, which is not within 0-1")
+    return float(score)
