@@ -128,7 +128,7 @@ class _Form:
         elif isinstance(event, MultipartSegment):
             self._begin(event)
         elif self._name == FILE:
-            self.file.add(bytes(event))
+            self.file.add(event)
             self._check_size(self.file.bytes)
         else:
             self._text += event

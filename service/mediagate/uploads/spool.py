@@ -41,23 +41,21 @@ class SpoolFile:
         self.bytes = 0
         """How many were added."""
         self._path = spool_dir / f"{PREFIX}{secrets.token_hex(16)}"
-        self._pending: list[bytes] = []
-        self._pending_bytes = 0
+        self._pending = bytearray()
         self._hash = hashlib.sha256()
         self._descriptor: int | None = None
         self._discarded = False
         # A cancelled task goes on while its thread still writes: nothing may be closed or removed under it.
         self._lock = threading.Lock()
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | bytearray) -> None:
         """Take bytes into the batch; they are written by the next ``flush``."""
-        self._pending.append(data)
-        self._pending_bytes += len(data)
+        self._pending += data
         self.bytes += len(data)
 
     async def flush(self) -> None:
         """Write the batch if it is full; raises ``StorageUnavailable`` when the disk is."""
-        if self._pending_bytes >= BATCH:
+        if len(self._pending) >= BATCH:
             await self._write_batch()
 
     async def finish(self) -> Spooled:
@@ -71,14 +69,14 @@ class SpoolFile:
             await to_thread.run_sync(self._remove)
 
     async def _write_batch(self) -> None:
-        batch, self._pending, self._pending_bytes = self._pending, [], 0
+        batch, self._pending = self._pending, bytearray()
         try:
             await to_thread.run_sync(self._write, batch)
         except OSError as exc:
             log.error("cannot write to the spool %s: %s", self._path.parent, exc)
             raise StorageUnavailable(f"the upload cannot be kept at the moment: {exc.strerror}") from exc
 
-    def _write(self, batch: list[bytes]) -> None:
+    def _write(self, batch: bytearray) -> None:
         with self._lock:
             if self._discarded:
                 return
@@ -86,9 +84,8 @@ class SpoolFile:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._descriptor = os.open(self._path, flags, 0o600)
-            for data in batch:
-                self._hash.update(data)
-            left = memoryview(b"".join(batch))
+            self._hash.update(batch)
+            left = memoryview(batch)
             while left:
                 left = left[os.write(self._descriptor, left) :]
 
