@@ -1,0 +1,98 @@
+"""Both storages of the core keep every promise of the protocol, and the check sees one that is broken."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from mediagate.storage import FilesystemStorage, MemoryStorage, ObjectInfo, Storage, check_key
+from mediagate.testing import check_storage
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_filesystem(tmp_path: Path) -> None:
+    await check_storage(FilesystemStorage(tmp_path / "files"))
+    assert [p.name for p in (tmp_path / "files").rglob("*")] == [".tmp"]
+
+
+async def test_filesystem_behind_a_public_url(tmp_path: Path) -> None:
+    await check_storage(FilesystemStorage(tmp_path, public_url="https://cdn.example.com/files/"))
+
+
+async def test_memory() -> None:
+    await check_storage(MemoryStorage())
+
+
+def test_both_are_storages() -> None:
+    assert issubclass(FilesystemStorage, Storage)
+    assert issubclass(MemoryStorage, Storage)
+
+
+class ListsSiblings(MemoryStorage):
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        check_key(prefix.removesuffix("/"))
+        if not prefix.endswith("/"):
+            raise ValueError(prefix)
+        for key, (data, modified) in tuple(self._objects.items()):
+            if key.startswith(prefix.removesuffix("/")):
+                yield ObjectInfo(key, len(data), modified)
+
+
+class WritesInTwoSteps(MemoryStorage):
+    async def put(self, key: str, body: bytes | Path) -> None:
+        if isinstance(body, bytes) and len(body) > 1:
+            await super().put(key, body[: len(body) // 2])
+            await checkpoint()
+        await super().put(key, body)
+
+
+class TakesAnyKey(MemoryStorage):
+    async def put(self, key: str, body: bytes | Path) -> None:
+        if key != "media/.hidden":
+            await super().put(key, body)
+
+
+class MovesTheFile(MemoryStorage):
+    async def put(self, key: str, body: bytes | Path) -> None:
+        await super().put(key, body)
+        if isinstance(body, Path):
+            await anyio.Path(body).unlink()
+
+
+class ForgetsTheLength(MemoryStorage):
+    async def stream(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        async for chunk in super().stream(key, start=start):
+            yield chunk
+
+
+class DeletesOnce(MemoryStorage):
+    async def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            del self._objects[check_key(key)]
+
+
+class PublishesAll(MemoryStorage):
+    def url(self, key: str) -> str | None:
+        return f"https://cdn.example.com/{check_key(key)}"
+
+
+@pytest.mark.parametrize(
+    ("broken", "promise"),
+    [
+        (ListsSiblings, "below the prefix"),
+        (WritesInTwoSteps, "half-written"),
+        (TakesAnyKey, r"put\(\) of the key 'media/.hidden' must raise ValueError"),
+        (MovesTheFile, "leave the local file"),
+        (ForgetsTheLength, "just these bytes"),
+        (DeletesOnce, "pass over what is not there"),
+        (PublishesAll, "unpublished"),
+    ],
+)
+async def test_a_broken_promise_is_named(broken: type[MemoryStorage], promise: str) -> None:
+    with pytest.raises(AssertionError, match=promise):
+        await check_storage(broken())
