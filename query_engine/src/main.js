@@ -94,7 +94,7 @@ async function main() {
     process.exit(code);
   }
   process.on('SIGTERM', () => stop(0));
-  process.on('SIGINT', () => {}); // Ctrl-C reaches the whole process group; the parent decides when we end
+  process.on('SIGINT', () => stop(0));
   const parent = process.ppid;
   setInterval(() => { if (process.ppid !== parent) stop(0); }, LOOK_FOR_PARENT_MS).unref();
 

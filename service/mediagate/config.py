@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -156,6 +157,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"file:{(self.data_dir / 'mediagate.db').absolute()}"
+
+
+def native_engine() -> str | None:
+    """Return the path of the native Prisma engine that the user names, in Prisma's own variable."""
+    return os.environ.get("PRISMA_QUERY_ENGINE_BINARY") or None
 
 
 def check_sources(sources: Mapping[str, Source]) -> None:

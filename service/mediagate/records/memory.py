@@ -1,0 +1,265 @@
+"""Records in memory: for tests, and to read what records must do without a database in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage
+from mediagate.records.paging import cursor_after, read_cursor
+from mediagate.records.protocol import Reservation, Settlement
+
+
+class MemoryRecords:
+    """Jobs and media in dictionaries; everything happens between two awaits, so every method is a transaction."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._media: dict[str, Media] = {}
+        self._keys: dict[str, tuple[Reservation, datetime]] = {}
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to close; what was recorded stays."""
+
+    async def check(self) -> str:
+        """Say how many jobs wait."""
+        return f"memory: {await self.queue_depth()} live jobs"
+
+    async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
+        """Reserve an ``Idempotency-Key``: ``None`` when it is ours now, else what is on record."""
+        held = self._keys.get(key)
+        if held is not None and held[1] > now:
+            return held[0]
+        self._keys[key] = (Reservation(key, None, None), expires_at)
+        return None
+
+    async def release_key(self, key: str) -> None:
+        """Forget a reservation that no job has taken."""
+        if key in self._keys and self._keys[key][0].job_id is None:
+            del self._keys[key]
+
+    async def create_job(
+        self,
+        job: Job,
+        *,
+        key: str | None = None,
+        fingerprint: str | None = None,
+        key_expires_at: datetime | None = None,
+    ) -> None:
+        """Insert a PENDING job and bind the reserved key to it."""
+        self._jobs[job.id] = replace(job, available_at=job.available_at or job.created_at)
+        if key is not None and key_expires_at is not None:
+            self._keys[key] = (Reservation(key, job.id, fingerprint), key_expires_at)
+
+    async def get_job(self, job_id: str) -> Job | None:
+        """Return a job."""
+        return self._jobs.get(job_id)
+
+    async def get_state(self, job_id: str) -> JobState | None:
+        """Return a job and, if published, its media."""
+        job = self._jobs.get(job_id)
+        return JobState(job, self._media.get(job.media_id)) if job else None
+
+    async def get_media(self, media_id: str) -> Media | None:
+        """Return a media with its variants."""
+        return self._media.get(media_id)
+
+    async def list_media(
+        self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
+    ) -> MediaPage:
+        """Return media newest first."""
+        found = [m for m in self._media.values() if m.source_type == source_type and source_id in (None, m.source_id)]
+        found.sort(key=lambda m: (m.created_at, m.id), reverse=True)
+        if cursor is not None:
+            after = read_cursor(cursor)
+            found = [m for m in found if (m.created_at, m.id) < after]
+        items = tuple(found[:limit])
+        return MediaPage(items, cursor_after(items[-1]) if len(found) > limit else None)
+
+    async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
+        """Return the status of each of these jobs that exists."""
+        return {i: self._jobs[i].status for i in job_ids if i in self._jobs}
+
+    async def jobs_of_media(self, media_ids: Collection[str]) -> Mapping[str, JobStatus]:
+        """Return, by media id, the status of the job that was to make it."""
+        return {j.media_id: j.status for j in self._jobs.values() if j.media_id in media_ids}
+
+    async def existing_media(self, media_ids: Collection[str]) -> set[str]:
+        """Return those of these media ids that are on record."""
+        return {i for i in media_ids if i in self._media}
+
+    async def queue_depth(self) -> int:
+        """Return how many jobs are live."""
+        return sum(not job.status.terminal for job in self._jobs.values())
+
+    async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
+        """Return ids of jobs that may be claimed now, oldest first."""
+        jobs = sorted(self._jobs.values(), key=lambda j: j.created_at)
+        return [j.id for j in jobs if j.attempts < j.max_attempts and _free(j, now)][:limit]
+
+    async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
+        """Take a claimable job."""
+        job = self._jobs.get(job_id)
+        if job is None or job.attempts >= job.max_attempts or not _free(job, now):
+            return None
+        return self._put(
+            replace(
+                job,
+                status=JobStatus.PROCESSING,
+                stage=Stage.MODERATE,
+                attempts=job.attempts + 1,
+                lease_owner=owner,
+                lease_until=lease_until,
+                started_at=job.started_at if job.attempts else now,
+            )
+        )
+
+    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
+        """Extend the lease and enter a stage."""
+        job = self._held(job_id, owner)
+        if job is not None:
+            self._put(replace(job, lease_until=lease_until, stage=stage or job.stage))
+        return job is not None
+
+    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
+        """End a job of which this owner has the lease."""
+        job = self._held(job_id, owner)
+        if job is None:
+            return False
+        self._settle(job, settlement, now)
+        if settlement.media is not None:
+            self._media[settlement.media.id] = settlement.media
+        return True
+
+    async def release(
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        available_at: datetime,
+        count_attempt: bool = True,
+        error: str | None = None,
+        code: str | None = None,
+    ) -> bool:
+        """Give a job back to PENDING for a later attempt."""
+        job = self._held(job_id, owner)
+        if job is None:
+            return False
+        self._put(
+            replace(
+                job,
+                status=JobStatus.PENDING,
+                stage=Stage.QUEUED,
+                attempts=job.attempts if count_attempt else job.attempts - 1,
+                lease_owner=None,
+                lease_until=None,
+                available_at=available_at,
+                error=error,
+                code=code,
+            )
+        )
+        return True
+
+    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
+        """Fail live jobs whose worker died on each attempt."""
+        failed = [
+            j
+            for j in self._jobs.values()
+            if j.attempts >= j.max_attempts and (j.status is JobStatus.PENDING or _lapsed(j, now))
+        ][:limit]
+        for job in failed:
+            settlement = Settlement(
+                JobStatus.FAILED,
+                error=job.error or f"the worker died at stage {job.stage} on each of {job.attempts} attempts",
+                code=job.code or "attempts_exhausted",
+                retryable=True,
+            )
+            self._settle(job, settlement, now)
+        return [job.id for job in failed]
+
+    async def cancel(self, job_id: str, *, now: datetime) -> Job | None:
+        """Move a live job to CANCELLED, taking its lease away."""
+        job = self._jobs.get(job_id)
+        if job is None or job.status.terminal:
+            return None
+        return self._put(replace(job, status=JobStatus.CANCELLED, finished_at=now, lease_owner=None, lease_until=None))
+
+    async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
+        """Move a FAILED job back to PENDING with all its attempts."""
+        job = self._jobs.get(job_id)
+        if job is None or job.status is not JobStatus.FAILED:
+            return None
+        return self._put(
+            replace(
+                job,
+                status=JobStatus.PENDING,
+                stage=Stage.QUEUED,
+                attempts=0,
+                available_at=now,
+                finished_at=None,
+                notified_at=None,
+                error=None,
+                code=None,
+                retryable=False,
+            )
+        )
+
+    async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
+        """Return terminal jobs whose hooks have not all run."""
+        jobs = [j for j in self._jobs.values() if j.notified_at is None and j.finished_at and j.finished_at < before]
+        return [job.id for job in jobs][:limit]
+
+    async def mark_notified(self, job_id: str, *, now: datetime) -> None:
+        """Note that the hooks of a terminal status have run."""
+        self._put(replace(self._jobs[job_id], notified_at=now))
+
+    async def delete_media(self, media_id: str) -> bool:
+        """Delete a media; its job stays."""
+        return self._media.pop(media_id, None) is not None
+
+    async def expire_keys(self, *, now: datetime) -> int:
+        """Forget the idempotency keys that expired."""
+        expired = [key for key, (_, until) in self._keys.items() if until <= now]
+        for key in expired:
+            del self._keys[key]
+        return len(expired)
+
+    def _put(self, job: Job) -> Job:
+        self._jobs[job.id] = job
+        return job
+
+    def _held(self, job_id: str, owner: str) -> Job | None:
+        job = self._jobs.get(job_id)
+        return job if job and job.status is JobStatus.PROCESSING and job.lease_owner == owner else None
+
+    def _settle(self, job: Job, settlement: Settlement, now: datetime) -> None:
+        self._put(
+            replace(
+                job,
+                status=settlement.status,
+                stage=Stage.DONE,
+                lease_owner=None,
+                lease_until=None,
+                finished_at=now,
+                verdict=settlement.verdict,
+                reason=settlement.reason,
+                error=settlement.error,
+                code=settlement.code,
+                retryable=settlement.retryable,
+                timings_ms=settlement.timings_ms or {},
+                warnings=settlement.warnings,
+            )
+        )
+
+
+def _lapsed(job: Job, now: datetime) -> bool:
+    return job.status is JobStatus.PROCESSING and job.lease_until is not None and job.lease_until <= now
+
+
+def _free(job: Job, now: datetime) -> bool:
+    waiting = job.status is JobStatus.PENDING and (job.available_at is None or job.available_at <= now)
+    return waiting or _lapsed(job, now)

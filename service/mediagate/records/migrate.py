@@ -1,0 +1,188 @@
+"""Applies the migrations of the package and keeps ``_prisma_migrations`` as Prisma Migrate does, so that both agree.
+
+The table's shape, the checksum (SHA-256 of the file, in hex) and the advisory lock on PostgreSQL are Prisma Migrate's
+(https://github.com/prisma/prisma-engines, schema-engine).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+import uuid
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mediagate.errors import ConfigError, RecordsUnavailable
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+PRISMA_LOCK = 72707369
+"""The advisory lock that Prisma Migrate takes on PostgreSQL."""
+BUSY_S = 30.0
+
+_SQLITE_TABLE = """CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
+    "id" TEXT PRIMARY KEY NOT NULL,
+    "checksum" TEXT NOT NULL,
+    "finished_at" DATETIME,
+    "migration_name" TEXT NOT NULL,
+    "logs" TEXT,
+    "rolled_back_at" DATETIME,
+    "started_at" DATETIME NOT NULL DEFAULT current_timestamp,
+    "applied_steps_count" INTEGER UNSIGNED NOT NULL DEFAULT 0
+)"""
+_POSTGRES_TABLE = """CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
+    id VARCHAR(36) PRIMARY KEY NOT NULL,
+    checksum VARCHAR(64) NOT NULL,
+    finished_at TIMESTAMPTZ,
+    migration_name VARCHAR(255) NOT NULL,
+    logs TEXT,
+    rolled_back_at TIMESTAMPTZ,
+    started_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    applied_steps_count INTEGER NOT NULL DEFAULT 0
+)"""
+_DONE = (
+    "SELECT migration_name, checksum FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One ``migration.sql``."""
+
+    name: str
+    sql: str
+    checksum: str
+
+
+async def migrate(url: str) -> list[str]:
+    """Apply what the database lacks, all or nothing, and return the names; safe to run from many processes at once.
+
+    Raises ``ConfigError`` for a URL of another kind or a migration that was changed after it had been applied,
+    ``RecordsUnavailable`` when the database does not answer.
+    """
+    if url.startswith("file:"):
+        return await asyncio.to_thread(_migrate_sqlite, _sqlite_path(url))
+    return await _postgres(url, apply=True)
+
+
+async def pending(url: str) -> list[str]:
+    """Return the names of the migrations that the database lacks, changing nothing."""
+    if url.startswith("file:"):
+        return await asyncio.to_thread(_pending_sqlite, _sqlite_path(url))
+    return await _postgres(url, apply=False)
+
+
+def _sqlite_path(url: str) -> Path:
+    return Path(url.removeprefix("file:").partition("?")[0])
+
+
+def _lacking(provider: str, done: Mapping[str, str]) -> list[Migration]:
+    lacking = []
+    for path in sorted((MIGRATIONS / provider).glob("*/migration.sql")):
+        content = path.read_bytes()
+        migration = Migration(path.parent.name, content.decode(), hashlib.sha256(content).hexdigest())
+        if migration.name not in done:
+            lacking.append(migration)
+        elif done[migration.name] != migration.checksum:
+            raise ConfigError(
+                f"migration {migration.name} was changed after it had been applied: install the release that the "
+                "database was migrated with, or a later one"
+            )
+    return lacking
+
+
+def _migrate_sqlite(path: Path) -> list[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                database.execute(_SQLITE_TABLE)
+                lacking = _lacking("sqlite", dict(database.execute(_DONE).fetchall()))
+                for migration in lacking:
+                    for statement in _statements(migration.sql):
+                        database.execute(statement)
+                    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                    database.execute(
+                        "INSERT INTO _prisma_migrations (id, checksum, finished_at, migration_name, started_at, "
+                        "applied_steps_count) VALUES (?, ?, ?, ?, ?, 1)",
+                        (str(uuid.uuid4()), migration.checksum, now, migration.name, now),
+                    )
+            except BaseException:
+                database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
+    except sqlite3.Error as exc:
+        raise RecordsUnavailable(f"cannot migrate the SQLite file {path}: {exc}") from exc
+    return [migration.name for migration in lacking]
+
+
+def _statements(sql: str) -> list[str]:
+    """Split a script: ``executescript`` would commit the transaction that everything shall be part of."""
+    statements, text = [], ""
+    for line in sql.splitlines(keepends=True):
+        text += line
+        if sqlite3.complete_statement(text):
+            statements.append(text)
+            text = ""
+    return statements
+
+
+def _pending_sqlite(path: Path) -> list[str]:
+    done: dict[str, str] = {}
+    if path.is_file():
+        try:
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=BUSY_S)) as database:
+                exists = database.execute("SELECT 1 FROM sqlite_master WHERE name = '_prisma_migrations'").fetchone()
+                done = dict(database.execute(_DONE).fetchall()) if exists else {}
+        except sqlite3.Error as exc:
+            raise RecordsUnavailable(f"cannot read the SQLite file {path}: {exc}") from exc
+    return [migration.name for migration in _lacking("sqlite", done)]
+
+
+async def _postgres(url: str, *, apply: bool) -> list[str]:
+    try:
+        import asyncpg  # an extra: only migrations on PostgreSQL need it
+    except ImportError:
+        raise ConfigError('migrations on PostgreSQL need asyncpg: pip install "mediagate[postgres]"') from None
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ConfigError("the database URL must start with file: or postgresql://")
+    address, _, query = url.partition("?")
+    schema = dict(part.partition("=")[::2] for part in query.split("&") if part).get("schema")
+    settings = {"search_path": schema} if schema else {}
+    try:
+        connection = await asyncpg.connect(address, server_settings=settings, timeout=BUSY_S)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as exc:
+        raise RecordsUnavailable(f"cannot reach PostgreSQL: {type(exc).__name__}") from exc
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", PRISMA_LOCK)
+            lacking = await _lacking_postgres(connection, apply=apply)
+            for migration in lacking if apply else ():
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    "INSERT INTO _prisma_migrations (id, checksum, finished_at, migration_name, applied_steps_count) "
+                    "VALUES ($1, $2, now(), $3, 1)",
+                    str(uuid.uuid4()),
+                    migration.checksum,
+                    migration.name,
+                )
+    except asyncpg.PostgresError as exc:
+        raise RecordsUnavailable(f"cannot migrate PostgreSQL: {exc}") from exc
+    finally:
+        await connection.close()
+    return [migration.name for migration in lacking]
+
+
+async def _lacking_postgres(connection: Any, *, apply: bool) -> list[Migration]:
+    if apply:
+        await connection.execute(_POSTGRES_TABLE)
+    elif await connection.fetchval("SELECT to_regclass('_prisma_migrations')") is None:
+        return _lacking("postgresql", {})
+    rows = await connection.fetch(_DONE)
+    return _lacking("postgresql", {row["migration_name"]: row["checksum"] for row in rows})

@@ -1,0 +1,346 @@
+"""Records through Prisma, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from mediagate.errors import RecordsUnavailable
+from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage
+from mediagate.records.client.errors import PrismaError, RecordNotFoundError, UniqueViolationError
+from mediagate.records.engine import open_client
+from mediagate.records.migrate import migrate, pending
+from mediagate.records.paging import cursor_after, read_cursor
+from mediagate.records.protocol import Reservation, Settlement
+from mediagate.records.rows import job_of, job_row, media_of, media_row, settled_columns
+
+log = logging.getLogger("mediagate.records")
+
+T = TypeVar("T")
+LIVE = [JobStatus.PENDING.value, JobStatus.PROCESSING.value]
+TRANSACTION = timedelta(seconds=10)
+
+
+class PrismaRecords:
+    """Jobs and media in a database that Prisma's query engine reaches.
+
+    ``url`` is ``file:/path`` or ``postgresql://…``; ``engine_url`` names an engine that the host runs itself;
+    ``migrate`` applies what the database lacks when it is opened. Raises ``ConfigError`` and ``RecordsUnavailable``.
+    """
+
+    def __init__(self, url: str, *, engine_url: str | None = None, migrate: bool = False) -> None:
+        self._url = url
+        self._migrate = migrate
+        self._client = open_client(url, engine_url)
+
+    def __repr__(self) -> str:
+        return f"PrismaRecords({self._url.partition(':')[0]}:…)"
+
+    async def open(self) -> None:
+        """Migrate if that was asked for, and start the engine."""
+        if self._migrate:
+            for name in await migrate(self._url):
+                log.info("applied migration %s", name)
+        await self._ask(self._client.connect)
+
+    async def close(self) -> None:
+        """Stop the engine; can be repeated."""
+        if self._client.is_connected():
+            await self._client.disconnect(timeout=timedelta(seconds=5))
+
+    async def check(self) -> str:
+        """Ask the database for the number of jobs that wait."""
+        depth = await self.queue_depth()
+        return f"{self._url.partition(':')[0]}: {depth} live jobs"
+
+    async def lacks(self) -> list[str]:
+        """Return the migrations that the database lacks."""
+        return await pending(self._url)
+
+    # -- uploads
+
+    async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
+        """Reserve an ``Idempotency-Key``: ``None`` when it is ours now, else what is on record."""
+        keys = self._client.mediagateidempotencykey
+        for _ in range(2):
+            try:
+                await self._ask(lambda: keys.create(data={"key": key, "expiresAt": expires_at}))
+            except UniqueViolationError:
+                row = await self._ask(lambda: keys.find_unique(where={"key": key}))
+                if row is not None and row.expiresAt > now:
+                    return Reservation(key, row.jobId, row.fingerprint)
+                await self._ask(lambda: keys.delete_many(where={"key": key, "expiresAt": {"lte": now}}))
+            else:
+                return None
+        return Reservation(key, None, None)
+
+    async def release_key(self, key: str) -> None:
+        """Forget a reservation whose upload failed, if no job has taken it yet."""
+        where: Any = {"key": key, "jobId": None}
+        await self._ask(lambda: self._client.mediagateidempotencykey.delete_many(where=where))
+
+    async def create_job(
+        self,
+        job: Job,
+        *,
+        key: str | None = None,
+        fingerprint: str | None = None,
+        key_expires_at: datetime | None = None,
+    ) -> None:
+        """Insert a PENDING job and bind the reserved key to it, in one transaction."""
+        bound: Any = {"jobId": job.id, "fingerprint": fingerprint, "expiresAt": key_expires_at}
+
+        async def insert() -> None:
+            async with self._client.batch_() as batch:
+                batch.mediagatejob.create(data=job_row(job))
+                if key is not None:
+                    batch.mediagateidempotencykey.upsert(
+                        where={"key": key}, data={"create": {"key": key, **bound}, "update": bound}
+                    )
+
+        await self._ask(insert)
+
+    # -- reading
+
+    async def get_job(self, job_id: str) -> Job | None:
+        """Return a job."""
+        row = await self._read(lambda: self._client.mediagatejob.find_unique(where={"id": job_id}))
+        return job_of(row) if row else None
+
+    async def get_state(self, job_id: str) -> JobState | None:
+        """Return a job and, if published, its media, in one query."""
+        row = await self._read(
+            lambda: self._client.mediagatejob.find_unique(
+                where={"id": job_id}, include={"media": {"include": {"variants": True}}}
+            )
+        )
+        return JobState(job_of(row), media_of(row.media) if row.media else None) if row else None
+
+    async def get_media(self, media_id: str) -> Media | None:
+        """Return a media with its variants."""
+        row = await self._read(
+            lambda: self._client.mediagatemedia.find_unique(where={"id": media_id}, include={"variants": True})
+        )
+        return media_of(row) if row else None
+
+    async def list_media(
+        self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
+    ) -> MediaPage:
+        """Return media newest first."""
+        where: Any = {"sourceType": source_type}
+        if source_id is not None:
+            where["sourceId"] = source_id
+        if cursor is not None:
+            created_at, media_id = read_cursor(cursor)
+            where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": media_id}}]
+        rows = await self._read(
+            lambda: self._client.mediagatemedia.find_many(
+                where=where,
+                order=[{"createdAt": "desc"}, {"id": "desc"}],
+                take=limit + 1,
+                include={"variants": True},
+            )
+        )
+        items = tuple(media_of(row) for row in rows[:limit])
+        return MediaPage(items, cursor_after(items[-1]) if len(rows) > limit else None)
+
+    async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
+        """Return the status of each of these jobs that exists."""
+        rows = await self._jobs_where({"id": {"in": list(job_ids)}})
+        return {row.id: JobStatus(row.status) for row in rows}
+
+    async def jobs_of_media(self, media_ids: Collection[str]) -> Mapping[str, JobStatus]:
+        """Return, by media id, the status of the job that was to make it."""
+        rows = await self._jobs_where({"mediaId": {"in": list(media_ids)}})
+        return {row.mediaId: JobStatus(row.status) for row in rows}
+
+    async def existing_media(self, media_ids: Collection[str]) -> set[str]:
+        """Return those of these media ids that are on record."""
+        where: Any = {"id": {"in": list(media_ids)}}
+        return {row.id for row in await self._read(lambda: self._client.mediagatemedia.find_many(where=where))}
+
+    async def queue_depth(self) -> int:
+        """Return how many jobs are live."""
+        where: Any = {"status": {"in": LIVE}}
+        return await self._read(lambda: self._client.mediagatejob.count(where=where))
+
+    # -- a job's path
+
+    async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
+        """Return ids of jobs that may be claimed now, oldest first."""
+        rows = await self._jobs_where(_claimable(now), order={"createdAt": "asc"}, take=limit)
+        return [row.id for row in rows]
+
+    async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
+        """Take a claimable job by compare-and-set."""
+        data = {
+            "status": JobStatus.PROCESSING.value,
+            "stage": Stage.MODERATE.value,
+            "attempts": {"increment": 1},
+            "attemptsLeft": {"decrement": 1},
+            "leaseOwner": owner,
+            "leaseUntil": lease_until,
+        }
+        where = {"id": job_id, **_claimable(now)}
+        first = await self._change({**where, "attempts": 0}, {**data, "startedAt": now})
+        if not first and not await self._change({**where, "attempts": {"gt": 0}}, data):
+            return None
+        return await self.get_job(job_id)
+
+    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
+        """Extend the lease and enter a stage."""
+        data: dict[str, Any] = {"leaseUntil": lease_until}
+        if stage is not None:
+            data["stage"] = stage.value
+        return await self._change(_held(job_id, owner), data)
+
+    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
+        """End a job in one transaction that checks the lease owner."""
+        data = {**settled_columns(settlement), "finishedAt": now}
+        if settlement.media is None:
+            return await self._change(_held(job_id, owner), data)
+        media = settlement.media
+
+        async def both() -> bool:
+            async with self._client.tx(max_wait=TRANSACTION, timeout=TRANSACTION) as transaction:
+                if not await transaction.mediagatejob.update_many(where=_held(job_id, owner), data=data):  # type: ignore[arg-type]  # plain dicts
+                    return False
+                await transaction.mediagatemedia.create(data=media_row(media))
+                return True
+
+        return await self._ask(both)
+
+    async def release(
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        available_at: datetime,
+        count_attempt: bool = True,
+        error: str | None = None,
+        code: str | None = None,
+    ) -> bool:
+        """Give a job back to PENDING for a later attempt."""
+        data: dict[str, Any] = {
+            "status": JobStatus.PENDING.value,
+            "stage": Stage.QUEUED.value,
+            "leaseOwner": None,
+            "leaseUntil": None,
+            "availableAt": available_at,
+            "error": error,
+            "code": code,
+        }
+        if not count_attempt:
+            data |= {"attempts": {"decrement": 1}, "attemptsLeft": {"increment": 1}}
+        return await self._change(_held(job_id, owner), data)
+
+    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
+        """Fail live jobs whose worker died on each attempt."""
+        spent = {
+            "attemptsLeft": {"lte": 0},
+            "OR": [
+                {"status": JobStatus.PENDING.value},
+                {"status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}},
+            ],
+        }
+        failed = []
+        for row in await self._jobs_where(spent, take=limit):
+            settlement = Settlement(
+                JobStatus.FAILED,
+                error=row.error or f"the worker died at stage {row.stage} on each of {row.attempts} attempts",
+                code=row.code or "attempts_exhausted",
+                retryable=True,
+            )
+            data = {**settled_columns(settlement), "finishedAt": now}
+            if await self._change({"id": row.id, **spent}, data):
+                failed.append(row.id)
+        return failed
+
+    async def cancel(self, job_id: str, *, now: datetime) -> Job | None:
+        """Move a live job to CANCELLED, taking its lease away."""
+        data = {"status": JobStatus.CANCELLED.value, "finishedAt": now, "leaseOwner": None, "leaseUntil": None}
+        if not await self._change({"id": job_id, "status": {"in": LIVE}}, data):
+            return None
+        return await self.get_job(job_id)
+
+    async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
+        """Move a FAILED job back to PENDING with all its attempts."""
+        job = await self.get_job(job_id)
+        if job is None or job.status is not JobStatus.FAILED:
+            return None
+        data = {
+            "status": JobStatus.PENDING.value,
+            "stage": Stage.QUEUED.value,
+            "attempts": 0,
+            "attemptsLeft": job.max_attempts,
+            "availableAt": now,
+            "finishedAt": None,
+            "notifiedAt": None,
+            "error": None,
+            "code": None,
+            "retryable": False,
+        }
+        if not await self._change({"id": job_id, "status": JobStatus.FAILED.value}, data):
+            return None
+        return await self.get_job(job_id)
+
+    async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
+        """Return terminal jobs whose hooks have not all run."""
+        rows = await self._jobs_where({"notifiedAt": None, "finishedAt": {"lt": before}}, take=limit)
+        return [row.id for row in rows]
+
+    async def mark_notified(self, job_id: str, *, now: datetime) -> None:
+        """Note that the hooks of a terminal status have run."""
+        await self._change({"id": job_id}, {"notifiedAt": now})
+
+    # -- deleting
+
+    async def delete_media(self, media_id: str) -> bool:
+        """Delete a media row and its variants."""
+        deleted = await self._ask(lambda: self._client.mediagatemedia.delete_many(where={"id": media_id}))
+        return deleted > 0
+
+    async def expire_keys(self, *, now: datetime) -> int:
+        """Forget the idempotency keys that expired."""
+        keys = self._client.mediagateidempotencykey
+        return await self._ask(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))
+
+    # -- asking
+
+    async def _jobs_where(self, where: Any, *, take: int | None = None, order: Any = None) -> list[Any]:
+        return await self._read(lambda: self._client.mediagatejob.find_many(where=where, take=take, order=order))
+
+    async def _change(self, where: Any, data: Any) -> bool:
+        return bool(await self._ask(lambda: self._client.mediagatejob.update_many(where=where, data=data)))
+
+    async def _read(self, query: Callable[[], Awaitable[T]]) -> T:
+        """Run a query that changes nothing, once more if the engine or its connection had gone away."""
+        try:
+            return await self._ask(query)
+        except RecordsUnavailable:
+            return await self._ask(query)
+
+    async def _ask(self, query: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await query()
+        except (UniqueViolationError, RecordNotFoundError):
+            raise
+        except (PrismaError, OSError) as exc:
+            log.warning("the database or its engine did not answer: %s", type(exc).__name__, exc_info=exc)
+            raise RecordsUnavailable("the database does not answer; try again in a moment") from exc
+
+
+def _claimable(now: datetime) -> dict[str, Any]:
+    return {
+        "attemptsLeft": {"gt": 0},
+        "OR": [
+            {"status": JobStatus.PENDING.value, "availableAt": {"lte": now}},
+            {"status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}},
+        ],
+    }
+
+
+def _held(job_id: str, owner: str) -> dict[str, Any]:
+    return {"id": job_id, "status": JobStatus.PROCESSING.value, "leaseOwner": owner}

@@ -1,0 +1,173 @@
+"""Between the values of mediagate and the rows of the database; what is structured goes into text columns as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from mediagate.media import Job, JobStatus, Media, Stage, Variant, Verdict
+from mediagate.records.client import models
+from mediagate.records.protocol import Settlement
+
+
+def job_row(job: Job) -> Any:
+    """Return the columns of a new job."""
+    return {
+        "id": job.id,
+        "status": job.status.value,
+        "stage": job.stage.value,
+        "sourceType": job.source_type,
+        "sourceId": job.source_id,
+        "mediaId": job.media_id,
+        "stagingKey": job.staging_key,
+        "filename": job.filename,
+        "format": job.format,
+        "bytes": job.bytes,
+        "sha256": job.sha256,
+        "width": job.width,
+        "height": job.height,
+        "clientReferenceId": job.client_reference_id,
+        "callbackUrl": job.callback_url,
+        "focalX": job.focal_x,
+        "focalY": job.focal_y,
+        "attempts": job.attempts,
+        "attemptsLeft": job.max_attempts - job.attempts,
+        "maxAttempts": job.max_attempts,
+        "availableAt": job.available_at or job.created_at,
+        "createdAt": job.created_at,
+        "retryable": job.retryable,
+        "timings": json.dumps(dict(job.timings_ms)),
+        "warnings": json.dumps(list(job.warnings)),
+    }
+
+
+def job_of(row: models.MediagateJob) -> Job:
+    """Return the job of a row."""
+    return Job(
+        id=row.id,
+        source_type=row.sourceType,
+        source_id=row.sourceId,
+        media_id=row.mediaId,
+        staging_key=row.stagingKey,
+        format=row.format,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        width=row.width,
+        height=row.height,
+        created_at=row.createdAt,
+        filename=row.filename,
+        client_reference_id=row.clientReferenceId,
+        callback_url=row.callbackUrl,
+        focal_x=row.focalX,
+        focal_y=row.focalY,
+        status=JobStatus(row.status),
+        stage=Stage(row.stage),
+        attempts=row.attempts,
+        max_attempts=row.maxAttempts,
+        lease_owner=row.leaseOwner,
+        lease_until=row.leaseUntil,
+        available_at=row.availableAt,
+        started_at=row.startedAt,
+        finished_at=row.finishedAt,
+        notified_at=row.notifiedAt,
+        reason=row.reason,
+        error=row.error,
+        code=row.code,
+        retryable=row.retryable,
+        verdict=_verdict_of(row.verdict),
+        timings_ms=json.loads(row.timings),
+        warnings=tuple(json.loads(row.warnings)),
+    )
+
+
+def settled_columns(settlement: Settlement) -> Any:
+    """Return the columns that a settlement sets on its job."""
+    return {
+        "status": settlement.status.value,
+        "stage": Stage.DONE.value,
+        "leaseOwner": None,
+        "leaseUntil": None,
+        "verdict": json.dumps(asdict(settlement.verdict)) if settlement.verdict else None,
+        "reason": settlement.reason,
+        "error": settlement.error,
+        "code": settlement.code,
+        "retryable": settlement.retryable,
+        "timings": json.dumps(dict(settlement.timings_ms or {})),
+        "warnings": json.dumps(list(settlement.warnings)),
+    }
+
+
+def media_row(media: Media) -> Any:
+    """Return the columns of a new media, its variants nested."""
+    return {
+        "id": media.id,
+        "jobId": media.job_id,
+        "sourceType": media.source_type,
+        "sourceId": media.source_id,
+        "originalKey": media.original_key,
+        "format": media.format,
+        "width": media.width,
+        "height": media.height,
+        "bytes": media.bytes,
+        "aspectRatio": media.aspect_ratio,
+        "blurhash": media.blurhash,
+        "dominantColor": media.dominant_color,
+        "hasAlpha": media.has_alpha,
+        "frames": media.frames,
+        "focalX": media.focal_x,
+        "focalY": media.focal_y,
+        "removed": json.dumps(list(media.removed)),
+        "clientReferenceId": media.client_reference_id,
+        "createdAt": media.created_at,
+        "variants": {
+            "create": [
+                {
+                    "name": variant.name,
+                    "position": position,
+                    "key": variant.key,
+                    "format": variant.format,
+                    "width": variant.width,
+                    "height": variant.height,
+                    "bytes": variant.bytes,
+                }
+                for position, variant in enumerate(media.variants)
+            ]
+        },
+    }
+
+
+def media_of(row: models.MediagateMedia) -> Media:
+    """Return the media of a row that was read with its variants."""
+    return Media(
+        id=row.id,
+        job_id=row.jobId,
+        source_type=row.sourceType,
+        source_id=row.sourceId,
+        original_key=row.originalKey,
+        format=row.format,
+        width=row.width,
+        height=row.height,
+        bytes=row.bytes,
+        aspect_ratio=row.aspectRatio,
+        blurhash=row.blurhash,
+        dominant_color=row.dominantColor,
+        has_alpha=row.hasAlpha,
+        frames=row.frames,
+        focal_x=row.focalX,
+        focal_y=row.focalY,
+        removed=tuple(json.loads(row.removed)),
+        client_reference_id=row.clientReferenceId,
+        created_at=row.createdAt,
+        variants=tuple(
+            Variant(v.name, v.key, v.format, v.width, v.height, v.bytes)
+            for v in sorted(row.variants or (), key=lambda v: v.position)
+        ),
+    )
+
+
+def _verdict_of(text: str | None) -> Verdict | None:
+    if text is None:
+        return None
+    columns = json.loads(text)
+    return Verdict(**{**columns, "flags": tuple(columns["flags"])})
