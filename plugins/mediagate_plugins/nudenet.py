@@ -1,0 +1,77 @@
+"""Moderation with NudeNet's detector of body parts.
+
+The model file ``320n.onnx`` ships inside the package ``nudenet`` (https://github.com/notAI-tech/NudeNet, 3.4.2). Its
+licence files and the metadata of the model say **AGPL-3.0**, whatever the package index shows: read it before you offer
+a service with it. The package itself, which needs OpenCV, is never imported.
+
+``pip install "mediagate[nudenet]"`` brings the package with its dependencies, among them OpenCV (60 MB to download, 150
+MB on disk); ``pip install "mediagate[onnx]"`` and ``pip install --no-deps nudenet`` leave that out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from mediagate import ConfigError, MediaGate, plugin
+from mediagate_plugins.onnx_moderation import onnx_moderation
+
+GROUPS: Mapping[str, frozenset[str]] = {
+    "explicit": frozenset(
+        {
+            "ANUS_EXPOSED",
+            "BUTTOCKS_EXPOSED",
+            "FEMALE_BREAST_EXPOSED",
+            "FEMALE_GENITALIA_EXPOSED",
+            "MALE_GENITALIA_EXPOSED",
+        }
+    ),
+    "suggestive": frozenset(
+        {
+            "ANUS_COVERED",
+            "BUTTOCKS_COVERED",
+            "FEMALE_BREAST_COVERED",
+            "FEMALE_GENITALIA_COVERED",
+            "MALE_BREAST_EXPOSED",
+        }
+    ),
+}
+"""``explicit`` is nudity; ``suggestive`` the same parts dressed (ordinary clothing included, so use it with a high
+threshold) and a man's bare chest. Faces, feet, armpits and bellies are in neither and can be named one by one."""
+
+
+@plugin("nudenet")
+async def nudenet(
+    gate: MediaGate,
+    *,
+    model: str | Path | None = None,
+    groups: Mapping[str, Collection[str]] = GROUPS,
+    threads: int = 1,
+) -> None:
+    """Let NudeNet judge every image: ``onnx_moderation`` with its model, which names its 18 labels itself.
+
+    ``model`` is the file of another NudeNet detector, such as ``640m.onnx``. Pictures are fitted into the upper left
+    corner on black, as NudeNet 3.4.2 does it; they are reduced with antialiasing, which it does not do, so its own
+    scores differ.
+    """
+    gate.register(
+        onnx_moderation,
+        model=model if model is not None else model_file(),
+        groups=groups,
+        fit="corner",
+        pad=0,
+        threads=threads,
+    )
+
+
+def model_file() -> Path:
+    """Return where the installed package keeps its model; raises ``ConfigError`` when it is not installed."""
+    with suppress(PackageNotFoundError):
+        file = Path(str(distribution("nudenet").locate_file("nudenet/320n.onnx")))
+        if file.is_file():
+            return file
+    raise ConfigError(
+        'nudenet: its model file is not installed; pip install "mediagate[nudenet]", or give model= the path of one'
+    )

@@ -1,0 +1,85 @@
+"""Moderation with an ONNX model: any image classifier, or a detector as Ultralytics exports it.
+
+``pip install "mediagate[onnx]"``. The model runs on the CPU in each image process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mediagate import MODERATOR, ConfigError, MediaGate, plugin
+from mediagate_plugins.onnx_moderation.options import Activation, Colour, Fit, Kind, Layout, Options
+
+if TYPE_CHECKING:
+    from mediagate_plugins.onnx_moderation.moderator import OnnxModerator
+
+
+@plugin("onnx_moderation")
+async def onnx_moderation(
+    gate: MediaGate,
+    *,
+    model: str | Path,
+    labels: Sequence[str] | None = None,
+    groups: Mapping[str, Collection[str]] | None = None,
+    kind: Kind = "auto",
+    layout: Layout = "auto",
+    size: int | tuple[int, int] | None = None,
+    fit: Fit = "auto",
+    pad: int = 114,
+    colour: Colour = "rgb",
+    scale: float | None = None,
+    mean: Sequence[float] = (0.0, 0.0, 0.0),
+    std: Sequence[float] = (1.0, 1.0, 1.0),
+    activation: Activation = "auto",
+    output: str | None = None,
+    threads: int = 1,
+) -> None:
+    """Let the ONNX model in file ``model`` judge every image; a wrong model or option stops the boot.
+
+    Found in the file unless given: ``labels`` (metadata ``names``, ``id2label``, ``labels`` or ``classes``), ``kind``
+    (``classifier``, ``detector`` with every box, ``end2end`` with boxes after suppression), ``layout``, and ``size`` in
+    pixels (a side, or width and height; to be given when the model takes any). ``output`` picks one of several.
+
+    An ONNX file does not say how its images were prepared in training, so compare these with the model's card. A value
+    is ``(pixel x scale - mean) / std``; ``scale`` is 1/255 unless given, ``mean`` and ``std`` are in the order of
+    ``colour``. ``fit="stretch"`` (a classifier's default: nothing is cropped away unseen) distorts the picture;
+    ``"centre"`` (a detector's) and ``"corner"`` keep its proportions and fill up with the grey ``pad``.
+
+    ``activation="auto"``: a graph that ends in softmax or sigmoid, and any detector, puts out probabilities; other
+    outputs of a classifier are taken for logits of labels that exclude each other (softmax; sigmoid for a single one).
+    Say ``"sigmoid"`` for a model that can give an image several labels.
+
+    ``groups`` names sets of labels for thresholds. ``threads`` is per image process.
+    """
+    options = Options(
+        model=Path(model),
+        labels=None if labels is None else tuple(labels),
+        groups={group: frozenset(members) for group, members in (groups or {}).items()},
+        kind=kind,
+        layout=layout,
+        size=(size, size) if isinstance(size, int) else size,
+        fit=fit,
+        pad=pad,
+        colour=colour,
+        scale=scale,
+        mean=tuple(mean),
+        std=tuple(std),
+        activation=activation,
+        output=output,
+        threads=threads,
+    )
+    gate.decorate(MODERATOR, await asyncio.to_thread(load, options))
+
+
+def load(options: Options) -> OnnxModerator:
+    """Return the moderator for a model; raises ``ConfigError``, also when the extra is not installed."""
+    try:
+        from mediagate_plugins.onnx_moderation.moderator import OnnxModerator  # only now: heavy, and an extra
+    except ImportError as exc:
+        raise ConfigError(
+            f'onnx_moderation needs onnxruntime and NumPy: pip install "mediagate[onnx]" ({exc})'
+        ) from None
+    return OnnxModerator(options)

@@ -1,0 +1,66 @@
+"""The moderator: inspects a model in the parent, and judges with it in the image processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediagate.media import Verdict
+from mediagate.moderation import Picture
+from mediagate_plugins.onnx_moderation.inspection import inspect
+from mediagate_plugins.onnx_moderation.labels import check_groups
+from mediagate_plugins.onnx_moderation.options import Options
+from mediagate_plugins.onnx_moderation.pixels import fitted, tensor, trial_pixels
+from mediagate_plugins.onnx_moderation.scores import scores_of
+from mediagate_plugins.onnx_moderation.session import Session, open_again, open_checked, read_model
+
+
+class OnnxModerator:
+    """Scores pictures with an ONNX model.
+
+    Making one loads and tries the model, which blocks, and keeps only what was found out: it can be pickled. Raises
+    ``ConfigError`` for a model that cannot moderate images, or options that do not fit it.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.path = options.model.absolute()
+        self.threads = options.threads
+        model, self.sha256 = read_model(self.path)
+        session = open_checked(self.path, model, threads=options.threads)
+        self.input, self.output = inspect(session, model, options)
+        check_groups(options.groups, self.output.labels)
+        self.labels = frozenset(self.output.labels)
+        self.groups: Mapping[str, frozenset[str]] = dict(options.groups)
+        self._session: Session | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_session": None}
+
+    def prepare(self) -> None:
+        """Load the model and run it once; raises ``ModerationFailed`` when its file is not the same any more."""
+        self._loaded()
+
+    def judge(self, picture: Picture) -> Verdict:
+        """Return the score of every label, leaving the decision to the source's thresholds.
+
+        Raises ``ModerationFailed`` when the model puts out anything but probabilities.
+        """
+        return Verdict(
+            scores=self._scores(self._loaded(), fitted(picture, self.input)),
+            model=self.path.name,
+            model_hash=self.sha256,
+        )
+
+    def _loaded(self) -> Session:
+        if self._session is None:
+            session = open_again(self.path, self.sha256, threads=self.threads)
+            self._scores(session, trial_pixels(self.input))
+            self._session = session
+        return self._session
+
+    def _scores(self, session: Session, pixels: NDArray[np.uint8]) -> Mapping[str, float]:
+        raw = session.run(self.input.name, tensor(pixels, self.input), self.output.name)
+        return scores_of(raw, self.output)

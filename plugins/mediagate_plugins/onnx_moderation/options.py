@@ -1,0 +1,70 @@
+"""How a host describes its model: everything that an ONNX file does not say by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from mediagate.errors import ConfigError
+
+Kind = Literal["auto", "classifier", "detector", "end2end"]
+Layout = Literal["auto", "NCHW", "NHWC"]
+Fit = Literal["auto", "stretch", "centre", "corner"]
+Colour = Literal["rgb", "bgr"]
+Activation = Literal["auto", "softmax", "sigmoid", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of ``onnx_moderation``; raises ``ConfigError`` naming every one that cannot be."""
+
+    model: Path
+    labels: tuple[str, ...] | None = None
+    """In the order of the model's outputs; ``None``: from the file's metadata."""
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    kind: Kind = "auto"
+    layout: Layout = "auto"
+    size: tuple[int, int] | None = None
+    """Width and height in pixels, for a model that takes any."""
+    fit: Fit = "auto"
+    pad: int = 114
+    """Grey (0-255) around a picture that is fitted whole; 114 is what Ultralytics models are trained with."""
+    colour: Colour = "rgb"
+    scale: float | None = None
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    activation: Activation = "auto"
+    output: str | None = None
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if problems := list(self._problems()):
+            raise ConfigError([f"onnx_moderation.{problem}" for problem in problems])
+
+    def _problems(self) -> Iterator[str]:
+        for name, among in (("kind", Kind), ("layout", Layout), ("fit", Fit), ("colour", Colour)):
+            yield from _choice(name, getattr(self, name), among)
+        yield from _choice("activation", self.activation, Activation)
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if len(values) != 3 or not all(map(math.isfinite, values)):
+                yield f"{name}: give three numbers, one per channel, not {values}"
+        if 0 in self.std:
+            yield "std: a channel cannot be divided by 0"
+        if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
+            yield f"scale: give a number above 0, not {self.scale}"
+        if self.size is not None and (len(self.size) != 2 or not all(1 <= side <= 4096 for side in self.size)):
+            yield f"size: give a side, or width and height, within 1-4096 pixels, not {self.size}"
+        if not 0 <= self.pad <= 255:
+            yield f"pad: give a grey within 0-255, not {self.pad}"
+        if not 1 <= self.threads <= 64:
+            yield f"threads: give 1-64, not {self.threads}"
+
+
+def _choice(name: str, value: str, among: object) -> Iterator[str]:
+    choices = get_args(among)
+    if value not in choices:
+        yield f"{name}: give one of {', '.join(choices)}, not {value!r}"

@@ -1,0 +1,70 @@
+"""From a picture to the tensor that a model takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediagate.moderation import Picture
+from mediagate_plugins.onnx_moderation.session import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a model takes; ``width`` and ``height`` in pixels.
+
+    Each channel's value is ``(pixel x scale - mean) / std``, with ``mean`` and ``std`` in the order of ``colour``.
+    """
+
+    name: str
+    dtype: Literal["float32", "float16", "uint8"]
+    layout: Literal["NCHW", "NHWC"]
+    width: int
+    height: int
+    fit: Literal["stretch", "centre", "corner"]
+    pad: int
+    colour: Literal["rgb", "bgr"]
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def fitted(picture: Picture, spec: InputSpec) -> NDArray[np.uint8]:
+    """Return the picture as ``height x width x 3`` RGB bytes of the model's size.
+
+    ``stretch`` distorts it; ``centre`` and ``corner`` keep its proportions, enlarging if need be, and pad it with grey
+    on both sides, or at the right and the bottom.
+    """
+    if spec.fit == "stretch":
+        return _array(picture.resized(spec.width, spec.height))
+    ratio = min(spec.width / picture.width, spec.height / picture.height)
+    width, height = max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio))
+    left, top = ((spec.width - width) // 2, (spec.height - height) // 2) if spec.fit == "centre" else (0, 0)
+    canvas = np.full((spec.height, spec.width, 3), spec.pad, np.uint8)
+    canvas[top : top + height, left : left + width] = _array(picture.resized(width, height))
+    return canvas
+
+
+def tensor(pixels: NDArray[np.uint8], spec: InputSpec) -> Tensor:
+    """Return ``height x width x 3`` RGB bytes as the model's input, a batch of one."""
+    if spec.colour == "bgr":
+        pixels = pixels[:, :, ::-1]
+    values: Tensor = pixels
+    if spec.dtype != "uint8":
+        mean, std = np.array(spec.mean, np.float32), np.array(spec.std, np.float32)
+        values = (pixels.astype(np.float32) * np.float32(spec.scale) - mean) / std
+    if spec.layout == "NCHW":
+        values = values.transpose(2, 0, 1)
+    return np.ascontiguousarray(values[np.newaxis], dtype=spec.dtype)
+
+
+def trial_pixels(spec: InputSpec) -> NDArray[np.uint8]:
+    """Return noise, the same every time, to try a model with."""
+    return np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, 3), np.uint8)
+
+
+def _array(picture: Picture) -> NDArray[np.uint8]:
+    return np.frombuffer(picture.rgb(), np.uint8).reshape(picture.height, picture.width, 3)

@@ -1,0 +1,93 @@
+"""The model file and a session on it: the only importer of onnxruntime."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]  # it ships no types
+from numpy.typing import NDArray
+
+from mediagate.errors import ConfigError, ModerationFailed
+from mediagate_plugins.onnx_moderation.graph import external_files
+
+Tensor = NDArray[Any]
+
+
+class Argument(Protocol):
+    """An input or output as onnxruntime describes it; a dynamic dimension is a name or ``None``."""
+
+    name: str
+    shape: list[int | str | None]
+    type: str
+
+
+class Session:
+    """A loaded model."""
+
+    def __init__(self, model: bytes, *, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Threads that wait busily would take the cores from the other image processes.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        # Errors are raised; printing them as well would only repeat them.
+        options.log_severity_level = 4
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    @property
+    def inputs(self) -> list[Argument]:
+        return cast(list[Argument], self._session.get_inputs())
+
+    @property
+    def outputs(self) -> list[Argument]:
+        return cast(list[Argument], self._session.get_outputs())
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the exporter noted beside the graph."""
+        return cast(dict[str, str], self._session.get_modelmeta().custom_metadata_map)
+
+    def run(self, name: str, tensor: Tensor, output: str) -> Tensor:
+        """Return one output for one input."""
+        return np.asarray(self._session.run([output], {name: tensor})[0])
+
+
+def read_model(path: Path) -> tuple[bytes, str]:
+    """Return a model file and its SHA-256 (hex); raises ``ConfigError`` when there is no such file."""
+    try:
+        model = path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"onnx_moderation.model: cannot read {path}: {exc.strerror}") from None
+    return model, hashlib.sha256(model).hexdigest()
+
+
+def open_checked(path: Path, model: bytes, *, threads: int) -> Session:
+    """Load a model for the first time; raises ``ConfigError`` for what is no ONNX file or no complete one."""
+    try:
+        files = external_files(model)
+    except ValueError as exc:
+        raise ConfigError(f"onnx_moderation.model: {path} is no ONNX file: {exc}") from None
+    if files:
+        raise ConfigError(
+            f"onnx_moderation.model: the weights of {path} lie in {', '.join(sorted(files))}; "
+            "save it as one file: onnx.save(onnx.load(old), new), or torch.onnx.export(…, external_data=False)"
+        )
+    try:
+        return Session(model, threads=threads)
+    except Exception as exc:  # onnxruntime's errors share no other base
+        raise ConfigError(f"onnx_moderation.model: onnxruntime cannot load {path}: {exc}") from None
+
+
+def open_again(path: Path, sha256: str, *, threads: int) -> Session:
+    """Load a model that was checked before; raises ``ModerationFailed`` when it is not the same file any more."""
+    try:
+        model, found = read_model(path)
+    except ConfigError as exc:
+        raise ModerationFailed(f"{exc.detail}; restore the file, or restart the gate") from None
+    if found != sha256:
+        raise ModerationFailed(f"{path} has changed since the gate started; restart the gate to use the new model")
+    return Session(model, threads=threads)

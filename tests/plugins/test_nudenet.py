@@ -1,0 +1,126 @@
+"""NudeNet with its real model on real, harmless photos."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import mediagate
+from mediagate import MODERATOR, ConfigError, MediaGate, Source
+from mediagate_plugins.nudenet import GROUPS, model_file, nudenet
+from mediagate_plugins.nudenet import __file__ as plugin_file
+from mediagate_plugins.onnx_moderation import onnx_moderation
+
+pytestmark = pytest.mark.anyio
+
+
+class PillowPicture:
+    """A picture as moderators see it."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.image = image
+        self.width, self.height = image.size
+
+    def resized(self, width: int, height: int) -> PillowPicture:
+        return PillowPicture(self.image.resize((width, height), Image.Resampling.BILINEAR))
+
+    def rgb(self) -> bytes:
+        return self.image.tobytes()
+
+
+def gate_with(**options: object) -> MediaGate:
+    gate = MediaGate(sources={"avatar": Source(reject={"explicit": 0.5, "suggestive": 0.9, "FACE_FEMALE": 0.9})})
+    gate.register(nudenet, **options)  # type: ignore[arg-type]  # what the test passes is checked by register itself
+    return gate
+
+
+async def test_it_sees_faces_on_photos_of_people_and_nothing_on_a_cat(data: Path) -> None:
+    gate = gate_with()
+    async with gate.assembled():
+        moderator = gate[MODERATOR]
+    moderator.prepare()
+    scores = {
+        name: moderator.judge(PillowPicture(Image.open(data / "moderation" / name).convert("RGB"))).scores
+        for name in ("astronaut.png", "grace_hopper.jpg", "chelsea.png")
+    }
+    assert scores["astronaut.png"]["FACE_FEMALE"] == pytest.approx(0.83, abs=0.02)
+    assert scores["grace_hopper.jpg"]["FACE_FEMALE"] == pytest.approx(0.81, abs=0.02)
+    assert max(scores["chelsea.png"].values()) < 0.2
+    for photo in scores.values():
+        assert max(photo[label] for group in GROUPS.values() for label in group) < 0.2
+
+
+async def test_the_model_names_its_18_labels_and_groups_are_of_them() -> None:
+    gate = gate_with()
+    async with gate.assembled():
+        moderator = gate[MODERATOR]
+    assert len(moderator.labels) == 18
+    assert dict(moderator.groups) == dict(GROUPS)
+    assert {"FACE_FEMALE", "FACE_MALE", "BELLY_EXPOSED"} < moderator.labels
+    assert {label for label in moderator.labels if label.endswith("_EXPOSED")} - GROUPS["explicit"] == {
+        "ARMPITS_EXPOSED",
+        "BELLY_EXPOSED",
+        "FEET_EXPOSED",
+        "MALE_BREAST_EXPOSED",
+    }
+
+
+async def test_other_groups_and_another_file(tmp_path: Path) -> None:
+    gate = MediaGate(sources={"avatar": Source(reject={"faces": 0.5})})
+    gate.register(nudenet, groups={"faces": {"FACE_FEMALE", "FACE_MALE"}}, model=model_file())
+    async with gate.assembled():
+        assert gate[MODERATOR].groups == {"faces": frozenset({"FACE_FEMALE", "FACE_MALE"})}
+    gate = gate_with(model=tmp_path / "640m.onnx")
+    with pytest.raises(ConfigError, match=r"cannot read .*640m\.onnx"):
+        async with gate.assembled():
+            pass
+
+
+async def test_an_unknown_name_in_a_threshold_stops_the_boot() -> None:
+    gate = MediaGate(sources={"avatar": Source(reject={"explict": 0.5})})
+    gate.register(nudenet)
+    with pytest.raises(ConfigError, match="did you mean 'explicit'"):
+        async with gate.assembled():
+            pass
+
+
+async def test_a_model_that_does_not_fit_stops_the_boot() -> None:
+    gate = MediaGate(sources={"avatar": Source(reject={"a": 0.5})})
+    gate.register(onnx_moderation, model=model_file(), labels=["a", "b", "c"])
+    with pytest.raises(ConfigError, match=r"scores 18 labels per box .* and there are 3"):
+        async with gate.assembled():
+            pass
+
+
+def test_neither_the_package_nor_opencv_is_ever_imported() -> None:
+    program = (
+        "import sys\n"
+        "from mediagate_plugins.nudenet import model_file\n"
+        "from mediagate_plugins.onnx_moderation import Options, load\n"
+        "assert 'onnxruntime' not in sys.modules and 'numpy' not in sys.modules\n"
+        "load(Options(model=model_file())).prepare()\n"
+        "print(*sorted({'onnxruntime', 'nudenet', 'cv2'} & sys.modules.keys()))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["onnxruntime"]
+
+
+def test_without_the_package_the_advice_names_the_extra(tmp_path: Path) -> None:
+    installed = Path(pytest.__file__).parents[1]
+    for entry in installed.iterdir():
+        if not entry.name.startswith("nudenet"):
+            (tmp_path / entry.name).symlink_to(entry)
+    roots = [str(Path(source).parents[depth]) for source, depth in ((mediagate.__file__, 1), (plugin_file, 1))]
+    ended = subprocess.run(
+        [sys.executable, "-S", "-c", "from mediagate_plugins.nudenet import model_file; model_file()"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([*roots, str(tmp_path)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 'pip install "mediagate[nudenet]"' in ended.stderr
