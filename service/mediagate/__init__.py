@@ -1,0 +1,88 @@
+"""mediagate: a mountable Starlette sub-app that takes image uploads and lets only safe ones through."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mediagate.app import MediaGate
+    from mediagate.calls import PublishedPage
+    from mediagate.config import Settings, Source, VariantSpec
+    from mediagate.hooks import IncomingUpload
+    from mediagate.media import Job, JobState, JobStatus, Media, Rendered, Stage, Variant, Verdict
+    from mediagate.moderation import Moderator, Picture
+    from mediagate.parts import MODERATOR, QUEUE, RECORDS, STORAGE
+    from mediagate.plugins import Key, Plugin, plugin
+    from mediagate.queue import Queue
+    from mediagate.records import Records
+    from mediagate.status import PublishedMedia, Status
+    from mediagate.storage import Storage
+
+_HOMES = {
+    "IncomingUpload": "mediagate.hooks",
+    "Job": "mediagate.media",
+    "JobState": "mediagate.media",
+    "JobStatus": "mediagate.media",
+    "Key": "mediagate.plugins",
+    "MODERATOR": "mediagate.parts",
+    "Media": "mediagate.media",
+    "MediaGate": "mediagate.app",
+    "Moderator": "mediagate.moderation",
+    "Picture": "mediagate.moderation",
+    "Plugin": "mediagate.plugins",
+    "PublishedMedia": "mediagate.status",
+    "PublishedPage": "mediagate.calls",
+    "QUEUE": "mediagate.parts",
+    "Queue": "mediagate.queue",
+    "RECORDS": "mediagate.parts",
+    "Records": "mediagate.records",
+    "Rendered": "mediagate.media",
+    "STORAGE": "mediagate.parts",
+    "Settings": "mediagate.config",
+    "Source": "mediagate.config",
+    "Stage": "mediagate.media",
+    "Status": "mediagate.status",
+    "Storage": "mediagate.storage",
+    "Variant": "mediagate.media",
+    "VariantSpec": "mediagate.config",
+    "Verdict": "mediagate.media",
+    "plugin": "mediagate.plugins",
+}
+"""The module of each public name. Loaded on first use: an image process needs none of the web and database parts."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+__all__ = [
+    "MODERATOR",
+    "QUEUE",
+    "RECORDS",
+    "STORAGE",
+    "IncomingUpload",
+    "Job",
+    "JobState",
+    "JobStatus",
+    "Key",
+    "Media",
+    "MediaGate",
+    "Moderator",
+    "Picture",
+    "Plugin",
+    "PublishedMedia",
+    "PublishedPage",
+    "Queue",
+    "Records",
+    "Rendered",
+    "Settings",
+    "Source",
+    "Stage",
+    "Status",
+    "Storage",
+    "Variant",
+    "VariantSpec",
+    "Verdict",
+    "plugin",
+]

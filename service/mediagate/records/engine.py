@@ -170,7 +170,7 @@ class SocketEngine(AsyncQueryEngine):
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         message = ("\r\n".join(lines) + "\r\n\r\n" + (content or "")).encode()
         async with self._limit(path, headers):
-            response = await self._exchange(message)
+            response: Any = await self._exchange(message)
         if not 200 <= response.status < 300:
             self._process_response_error(body=response.body.decode(), response=response)
         if not parse_response:

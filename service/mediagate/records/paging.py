@@ -1,4 +1,4 @@
-"""Cursors: where a page of media ended, as text that says nothing else. The order is creation, then id, newest first."""
+"""Cursors: where a page of media ended. The order is creation, then id, newest first."""
 
 from __future__ import annotations
 

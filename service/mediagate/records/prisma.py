@@ -90,15 +90,14 @@ class PrismaRecords:
         key_expires_at: datetime | None = None,
     ) -> None:
         """Insert a PENDING job and bind the reserved key to it, in one transaction."""
-        bound: Any = {"jobId": job.id, "fingerprint": fingerprint, "expiresAt": key_expires_at}
+        bound = {"jobId": job.id, "fingerprint": fingerprint, "expiresAt": key_expires_at}
 
         async def insert() -> None:
             async with self._client.batch_() as batch:
                 batch.mediagatejob.create(data=job_row(job))
                 if key is not None:
-                    batch.mediagateidempotencykey.upsert(
-                        where={"key": key}, data={"create": {"key": key, **bound}, "update": bound}
-                    )
+                    both: Any = {"create": {"key": key, **bound}, "update": bound}
+                    batch.mediagateidempotencykey.upsert(where={"key": key}, data=both)
 
         await self._ask(insert)
 
