@@ -33,9 +33,9 @@ class PillowPicture:
         return self.image.tobytes()
 
 
-def gate_with(**options: object) -> MediaGate:
+def gate_with(model: Path | None = None) -> MediaGate:
     gate = MediaGate(sources={"avatar": Source(reject={"explicit": 0.5, "suggestive": 0.9, "FACE_FEMALE": 0.9})})
-    gate.register(nudenet, **options)  # type: ignore[arg-type]  # what the test passes is checked by register itself
+    gate.register(nudenet, model=model)
     return gate
 
 

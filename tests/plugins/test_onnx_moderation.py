@@ -197,7 +197,7 @@ def test_one_output_is_a_single_label(classifier: Callable[..., Path]) -> None:
 
 
 def test_mean_std_scale_and_colour_order(classifier: Callable[..., Path]) -> None:
-    options = {"labels": RGB, "mean": (0.5, 0.25, 0.0), "std": (0.5, 0.5, 2.0)}
+    options: dict[str, Any] = {"labels": RGB, "mean": (0.5, 0.25, 0.0), "std": (0.5, 0.5, 2.0)}
     red, green, blue = (1 - 0.5) / 0.5, (0.4 - 0.25) / 0.5, 0.0
     assert judged(classifier(), **options) == scores(softmax(red * 4 - 1, green * 4 - 1, blue - 1))
     red, green, blue = (0 - 0.5) / 0.5, (0.4 - 0.25) / 0.5, 1 / 2
@@ -296,9 +296,18 @@ def test_an_end_to_end_detector(end2end: Path) -> None:
         judged(end2end, labels=("a", "b"), kind="end2end")
 
 
-def test_six_columns_of_two_labels_are_not_guessed_at(end2end: Path) -> None:
+def test_an_end_to_end_detector_has_six_columns(detector: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match=r"puts out \[1, boxes, 6\], and this one \[1, 7, 4\]"):
+        judged(detector(), kind="end2end")
+
+
+def test_an_output_that_reads_in_two_ways_is_not_guessed_at(end2end: Path) -> None:
     with pytest.raises(ConfigError, match='two ways; say kind="end2end"'):
         judged(end2end, labels=("a", "b"))
+    assert judged(end2end, labels=("a", "b", "c"), kind="end2end") == pytest.approx({"a": 0.9, "b": 0, "c": 0.3})
+    # Read as boxes with a score per label, the index 2 in the last column is no probability.
+    with pytest.raises(ConfigError, match="not 0 to 1"):
+        judged(end2end, labels=("a", "b"), kind="detector")
 
 
 def test_a_detector_of_logits_must_say_so(tmp_path: Path) -> None:

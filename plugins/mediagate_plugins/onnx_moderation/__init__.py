@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ from mediagate_plugins.onnx_moderation.options import Activation, Colour, Fit, K
 
 if TYPE_CHECKING:
     from mediagate_plugins.onnx_moderation.moderator import OnnxModerator
+
+
+log = logging.getLogger("mediagate")
 
 
 @plugin("onnx_moderation")
@@ -71,7 +75,9 @@ async def onnx_moderation(
         output=output,
         threads=threads,
     )
-    gate.decorate(MODERATOR, await asyncio.to_thread(load, options))
+    moderator = await asyncio.to_thread(load, options)
+    log.info("moderating with %s: %s, %s", moderator.path, moderator.input, moderator.output)
+    gate.decorate(MODERATOR, moderator)
 
 
 def load(options: Options) -> OnnxModerator:

@@ -151,20 +151,24 @@ def _form(shape: tuple[int, ...], labels: int, metadata: Mapping[str, str], opti
 
 
 def _detector_form(rows: int, columns: int, labels: int, metadata: Mapping[str, str], options: Options) -> Form:
-    end2end = columns == 6 and options.kind in ("auto", "end2end")
-    if end2end and (options.kind == "end2end" or literal(metadata.get("end2end", "")) is True or labels != 2):
+    shape = f"[1, {rows}, {columns}]"
+    if columns != 6 and options.kind == "end2end":
+        raise _problem("kind", f"an end-to-end detector puts out [1, boxes, 6], and this one {shape}; leave kind out")
+    if columns == 6 and options.kind == "auto" and literal(metadata.get("end2end", "")) is True:
         return "end2end"
-    forms: list[Form] = []
-    if options.kind != "end2end":
-        forms += ["rows"] if rows == 4 + labels else []
-        forms += ["columns"] if columns == 4 + labels else []
-    if len(forms) == 1 and not (end2end and forms == ["columns"]):
+    can_be: tuple[tuple[Form, str, bool], ...] = (
+        ("rows", "detector", rows == 4 + labels),
+        ("columns", "detector", columns == 4 + labels),
+        ("end2end", "end2end", columns == 6),
+    )
+    forms = [form for form, kind, fits in can_be if fits and options.kind in ("auto", kind)]
+    if len(forms) == 1:
         return forms[0]
     if forms:
         raise _problem(
             "kind",
-            f"an output of [1, {rows}, {columns}] with {labels} labels can be read in two ways; "
-            'say kind="end2end" (box, score, label) or kind="detector" and export it as [1, 4 + labels, boxes]',
+            f'an output of {shape} with {labels} labels can be read in two ways; say kind="end2end" '
+            '(box, score, label) or kind="detector" (box, score of each label)',
         )
     scored = min((side - 4 for side in (rows, columns) if side > 4), default=0)
     raise _problem(
