@@ -15,7 +15,8 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from mediagate import ConfigError, MediaGate, plugin
+from mediagate import MediaGate, plugin
+from mediagate.errors import ConfigError
 from mediagate_plugins.onnx_moderation import onnx_moderation
 
 GROUPS: Mapping[str, frozenset[str]] = {

@@ -11,26 +11,15 @@ import pytest
 from PIL import Image
 
 import mediagate
-from mediagate import MODERATOR, ConfigError, MediaGate, Source
+from mediagate import MODERATOR, MediaGate, Source
+from mediagate.errors import ConfigError
+from mediagate.images.picture import PixelPicture
+from mediagate.pool import ImagePool
 from mediagate_plugins.nudenet import GROUPS, model_file, nudenet
 from mediagate_plugins.nudenet import __file__ as plugin_file
 from mediagate_plugins.onnx_moderation import onnx_moderation
 
 pytestmark = pytest.mark.anyio
-
-
-class PillowPicture:
-    """A picture as moderators see it."""
-
-    def __init__(self, image: Image.Image) -> None:
-        self.image = image
-        self.width, self.height = image.size
-
-    def resized(self, width: int, height: int) -> PillowPicture:
-        return PillowPicture(self.image.resize((width, height), Image.Resampling.BILINEAR))
-
-    def rgb(self) -> bytes:
-        return self.image.tobytes()
 
 
 def gate_with(model: Path | None = None) -> MediaGate:
@@ -45,7 +34,7 @@ async def test_it_sees_faces_on_photos_of_people_and_nothing_on_a_cat(data: Path
         moderator = gate[MODERATOR]
     moderator.prepare()
     scores = {
-        name: moderator.judge(PillowPicture(Image.open(data / "moderation" / name).convert("RGB"))).scores
+        name: moderator.judge(PixelPicture(Image.open(data / "moderation" / name).convert("RGB"))).scores
         for name in ("astronaut.png", "grace_hopper.jpg", "chelsea.png")
     }
     assert scores["astronaut.png"]["FACE_FEMALE"] == pytest.approx(0.83, abs=0.02)
@@ -53,6 +42,28 @@ async def test_it_sees_faces_on_photos_of_people_and_nothing_on_a_cat(data: Path
     assert max(scores["chelsea.png"].values()) < 0.2
     for photo in scores.values():
         assert max(photo[label] for group in GROUPS.values() for label in group) < 0.2
+
+
+async def test_it_judges_in_the_image_processes(data: Path) -> None:
+    source = Source(reject={"FACE_FEMALE": 0.5, "explicit": 0.5})
+    gate = gate_with()
+    async with gate.assembled():
+        moderator = gate[MODERATOR]
+    images = ImagePool(processes=1, memory_bytes=512 * 1024 * 1024, timeout_s=30, moderator=moderator)
+    try:
+        await images.open()
+        face = await images.render((data / "moderation" / "astronaut.png").read_bytes(), source)
+        cat = await images.render((data / "moderation" / "chelsea.png").read_bytes(), source)
+    finally:
+        await images.close()
+    assert (face.verdict.decision, face.verdict.flags) == ("reject", ("FACE_FEMALE",))
+    assert face.verdict.reason == "Content moderation failed"
+    assert face.verdict.confidence == pytest.approx(0.83, abs=0.02)
+    assert face.verdict.model == "320n.onnx"
+    assert not face.variants
+    assert (cat.verdict.decision, cat.verdict.flags) == ("allow", ())
+    assert len(cat.verdict.scores) == 18
+    assert cat.variants
 
 
 async def test_the_model_names_its_18_labels_and_groups_are_of_them() -> None:

@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from mediagate.errors import ConfigError, ModerationFailed
+from mediagate.images.picture import PixelPicture
 from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.moderator import OnnxModerator
 from mediagate_plugins.onnx_moderation.options import Options
@@ -29,22 +30,8 @@ ORANGE = (255, 102, 0)
 """1.0, 0.4 and 0.0 of the three channels."""
 
 
-class PillowPicture:
-    """A picture as moderators see it."""
-
-    def __init__(self, image: Image.Image) -> None:
-        self.image = image
-        self.width, self.height = image.size
-
-    def resized(self, width: int, height: int) -> PillowPicture:
-        return PillowPicture(self.image.resize((width, height), Image.Resampling.BILINEAR))
-
-    def rgb(self) -> bytes:
-        return self.image.tobytes()
-
-
-def plain(colour: tuple[int, int, int], width: int = 40, height: int = 30) -> PillowPicture:
-    return PillowPicture(Image.new("RGB", (width, height), colour))
+def plain(colour: tuple[int, int, int], width: int = 40, height: int = 30) -> PixelPicture:
+    return PixelPicture(Image.new("RGB", (width, height), colour))
 
 
 Shape = Sequence[int | str | None]
@@ -136,7 +123,7 @@ def end2end(tmp_path: Path) -> Path:
     return save(tmp_path / "end2end.onnx", nodes, constants, metadata={"names": json.dumps(RGB)})
 
 
-def judged(path: Path, picture: PillowPicture | None = None, **options: Any) -> dict[str, float]:
+def judged(path: Path, picture: PixelPicture | None = None, **options: Any) -> dict[str, float]:
     moderator = load(Options(model=path, **options))
     moderator.prepare()
     return dict(moderator.judge(picture or plain(ORANGE)).scores)
@@ -231,7 +218,7 @@ def test_a_photo_is_stretched_to_the_models_size(classifier: Callable[..., Path]
     photo = Image.open(data / "moderation" / "chelsea.png").convert("RGB")
     resized = np.asarray(photo.resize((8, 8), Image.Resampling.BILINEAR), np.float64) / 255
     expected = softmax(*(4 * channel - 1 for channel in resized.mean(axis=(0, 1))))
-    assert judged(classifier(), PillowPicture(photo), labels=RGB) == scores(expected, abs=1e-5)
+    assert judged(classifier(), PixelPicture(photo), labels=RGB) == scores(expected, abs=1e-5)
 
 
 def test_a_dynamic_size_must_be_said(classifier: Callable[..., Path]) -> None:
@@ -270,7 +257,7 @@ def test_a_detector_scores_each_label_with_its_highest_box(detector: Callable[..
     image = Image.new("RGB", (64, 64), (51, 0, 0))
     image.paste((0, 255, 0), (32, 32, 64, 64))
     for columns in (False, True):
-        found = judged(detector(columns=columns), PillowPicture(image))
+        found = judged(detector(columns=columns), PixelPicture(image))
         # The seams between the quarters are smoothed by the reduction to 32 pixels.
         assert found == scores((0.2, 1.0, 0.0), abs=0.02)
         assert found["blue"] == 0
@@ -477,14 +464,15 @@ def test_it_travels_to_another_process_without_its_session(classifier: Callable[
     assert pickle.dumps(moderator) == fresh
     (tmp_path / "pickled").write_bytes(fresh)
     program = (
-        "import pickle, sys; from pathlib import Path; from PIL import Image\n"
+        "import pickle, sys; from pathlib import Path\n"
         "class Picture:\n"
         "    width, height = 8, 8\n"
         "    def resized(self, width, height): return self\n"
         f"    def rgb(self): return bytes({ORANGE}) * 64\n"
         f"moderator = pickle.loads(Path({str(tmp_path / 'pickled')!r}).read_bytes())\n"
         "moderator.prepare()\n"
-        "print(dict(moderator.judge(Picture()).scores), sorted(moderator.groups['warm']))"
+        "print(dict(moderator.judge(Picture()).scores), sorted(moderator.groups['warm']))\n"
+        "assert not {'starlette', 'prisma', 'mediagate.app', 'PIL'} & sys.modules.keys()"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert ended.stdout.strip() == f"{dict(moderator.judge(plain(ORANGE)).scores)} ['green', 'red']"

@@ -11,10 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mediagate import MODERATOR, ConfigError, MediaGate, plugin
+from mediagate import plugin
+from mediagate.errors import ConfigError
 from mediagate_plugins.onnx_moderation.options import Activation, Colour, Fit, Kind, Layout, Options
 
 if TYPE_CHECKING:
+    from mediagate import MediaGate
     from mediagate_plugins.onnx_moderation.moderator import OnnxModerator
 
 
@@ -75,6 +77,9 @@ async def onnx_moderation(
         output=output,
         threads=threads,
     )
+    # Imported here because this module is loaded in the image processes too, which need no web and database parts.
+    from mediagate import MODERATOR
+
     moderator = await asyncio.to_thread(load, options)
     log.info("moderating with %s: %s, %s", moderator.path, moderator.input, moderator.output)
     gate.decorate(MODERATOR, moderator)
