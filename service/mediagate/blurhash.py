@@ -13,5 +13,5 @@ EDGE = 32
 
 
 def blurhash_of(image: Any) -> str:
-    """Return the BlurHash of a small opaque ``RGB`` picture; it is closed afterwards."""
-    return str(blurhash.encode(image, *COMPONENTS))
+    """Return the BlurHash of a small opaque ``RGB`` picture."""
+    return str(blurhash.encode(image.copy(), *COMPONENTS))  # the library closes what it is given

@@ -52,7 +52,12 @@ def probe(path: Path, source: Source) -> ImageInfo:
 def opened(data: bytes, source: Source) -> Iterator[tuple[Image.Image, ImageInfo]]:
     """Open an image whose header keeps the limits; what goes wrong inside the block is told as one of our errors."""
     with _opened(io.BytesIO(data), data[:64]) as image:
-        yield image, _info(image, source)
+        info = _info(image, source)
+        if info.format == "png":
+            # Decoding does not look at the checksums of the pixel data, and closes the file it has verified.
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as checked:
+                checked.verify()
+        yield image, info
 
 
 def decode(image: Image.Image, info: ImageInfo) -> Decoded:
@@ -62,14 +67,24 @@ def decode(image: Image.Image, info: ImageInfo) -> Decoded:
     decoded = Decoded(info.format, [], icc, [], loop)
     for number in range(info.frames):
         if info.format in ANIMATED and number:
-            image.seek(number)
+            _seek(image, number)
         image.load()
         decoded.durations_ms.append(int(image.info.get("duration") or DEFAULT_FRAME_MS))
         decoded.frames.append(_upright(image))
+    if info.format == "gif" and info.frames == 1 and getattr(image, "is_animated", False):
+        _seek(image, 1)
     if info.format == "jpeg":
         decoded.quantization = getattr(image, "quantization", None)
         decoded.subsampling = _subsampling(image)
     return decoded
+
+
+def _seek(image: Image.Image, number: int) -> None:
+    """Go to a frame; one that lies outside the first would make the picture grow beyond what the header promised."""
+    size = image.size
+    image.seek(number)
+    if image.size != size:
+        raise ImageTooLarge("a later frame of the animation lies outside its first")
 
 
 @contextmanager
