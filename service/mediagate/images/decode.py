@@ -57,6 +57,8 @@ def opened(data: bytes, source: Source) -> Iterator[tuple[Image.Image, ImageInfo
             # Decoding does not look at the checksums of the pixel data, and closes the file it has verified.
             with Image.open(io.BytesIO(data), formats=["PNG"]) as checked:
                 checked.verify()
+        elif info.format in ("avif", "heic") and not _boxes_complete(data):
+            raise UndecodableImage("the file is incomplete")
         yield image, info
 
 
@@ -154,6 +156,21 @@ def _upright(image: Image.Image) -> Image.Image:
     transparency = upright.info.get("transparency")
     upright.info = {} if transparency is None else {"transparency": transparency}
     return upright
+
+
+def _boxes_complete(data: bytes) -> bool:
+    """Whether each top-level box ends inside the file (ISO/IEC 14496-12, 4.2); decoders shrug a missing end off."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4])
+        if size == 0:
+            return True
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16])
+        if size < 8:
+            return False
+        at += size
+    return at == len(data)
 
 
 def _subsampling(image: Image.Image) -> int:

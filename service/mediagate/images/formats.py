@@ -40,7 +40,7 @@ try:
 except ImportError:
     _heif = False
 else:
-    pillow_heif.register_heif_opener(thumbnails=False)
+    pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
     _heif = True
 
 
