@@ -40,6 +40,7 @@ MediagateError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -51,6 +52,10 @@ class MediagateError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     retryable: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        """Make the title from the class's name: ``UploadTooLarge`` is "Upload too large"."""
+        cls.title = re.sub(r"(?<=.)[A-Z]", lambda capital: f" {capital[0].lower()}", cls.__name__)
 
     def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(detail)
@@ -74,7 +79,6 @@ class ConfigError(MediagateError):
     """The gate cannot start as it is configured; ``problems`` lists every fault, each naming its field."""
 
     code = "config_error"
-    title = "Configuration error"
 
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems = [problems] if isinstance(problems, str) else list(problems)
@@ -85,7 +89,6 @@ class PluginError(MediagateError):
     """A plugin is registered twice or too late, misses a requirement, or got options it does not take."""
 
     code = "plugin_error"
-    title = "Plugin error"
 
 
 class RequestError(MediagateError):
@@ -93,35 +96,30 @@ class RequestError(MediagateError):
 
     code = "bad_request"
     status = 400
-    title = "Bad request"
 
 
 class BadUpload(RequestError):
     """The multipart body is malformed, or a field is missing."""
 
     code = "bad_upload"
-    title = "Malformed upload"
 
 
 class UnknownSource(RequestError):
     """``sourceType`` names no configured source."""
 
     code = "unknown_source"
-    title = "Unknown source type"
 
 
 class InvalidSourceId(RequestError):
     """``sourceId`` has characters that may not stand in a storage key."""
 
     code = "invalid_source_id"
-    title = "Invalid source id"
 
 
 class InvalidParameter(RequestError):
     """A field, query parameter or header has a value that is out of range."""
 
     code = "invalid_parameter"
-    title = "Invalid parameter"
 
 
 class UploadRefused(RequestError):
@@ -129,7 +127,6 @@ class UploadRefused(RequestError):
 
     code = "upload_refused"
     status = 403
-    title = "Upload refused"
 
 
 class JobNotFound(RequestError):
@@ -137,7 +134,6 @@ class JobNotFound(RequestError):
 
     code = "job_not_found"
     status = 404
-    title = "No such job"
 
 
 class MediaNotFound(RequestError):
@@ -145,7 +141,6 @@ class MediaNotFound(RequestError):
 
     code = "media_not_found"
     status = 404
-    title = "No such media"
 
 
 class FileNotServed(RequestError):
@@ -153,7 +148,6 @@ class FileNotServed(RequestError):
 
     code = "file_not_found"
     status = 404
-    title = "No such file"
 
 
 class RouteNotFound(RequestError):
@@ -161,7 +155,6 @@ class RouteNotFound(RequestError):
 
     code = "not_found"
     status = 404
-    title = "Not found"
 
 
 class MethodNotAllowed(RequestError):
@@ -169,7 +162,6 @@ class MethodNotAllowed(RequestError):
 
     code = "method_not_allowed"
     status = 405
-    title = "Method not allowed"
 
 
 class UploadTimeout(RequestError):
@@ -177,7 +169,6 @@ class UploadTimeout(RequestError):
 
     code = "upload_timeout"
     status = 408
-    title = "Upload timed out"
     retryable = True
 
 
@@ -186,7 +177,6 @@ class JobConflict(RequestError):
 
     code = "job_conflict"
     status = 409
-    title = "The job's state does not allow this"
 
 
 class UploadInFlight(RequestError):
@@ -194,7 +184,6 @@ class UploadInFlight(RequestError):
 
     code = "upload_in_flight"
     status = 409
-    title = "Same upload in flight"
     retryable = True
 
 
@@ -203,7 +192,6 @@ class MediaDeleted(RequestError):
 
     code = "media_deleted"
     status = 410
-    title = "Media deleted"
 
 
 class UploadTooLarge(RequestError):
@@ -211,7 +199,6 @@ class UploadTooLarge(RequestError):
 
     code = "upload_too_large"
     status = 413
-    title = "Upload too large"
 
 
 class UnsupportedType(RequestError):
@@ -219,7 +206,6 @@ class UnsupportedType(RequestError):
 
     code = "unsupported_type"
     status = 415
-    title = "Unsupported file type"
 
 
 class UndecodableImage(RequestError):
@@ -227,7 +213,6 @@ class UndecodableImage(RequestError):
 
     code = "image_undecodable"
     status = 422
-    title = "Undecodable image"
 
 
 class ImageTooLarge(RequestError):
@@ -235,7 +220,6 @@ class ImageTooLarge(RequestError):
 
     code = "image_too_large"
     status = 422
-    title = "Image too large"
 
 
 class AnimationRefused(RequestError):
@@ -243,7 +227,6 @@ class AnimationRefused(RequestError):
 
     code = "animation_refused"
     status = 422
-    title = "Animated image refused"
 
 
 class IdempotencyKeyReused(RequestError):
@@ -251,7 +234,6 @@ class IdempotencyKeyReused(RequestError):
 
     code = "idempotency_key_reused"
     status = 422
-    title = "Idempotency key reused"
 
 
 class Unavailable(MediagateError):
@@ -259,7 +241,6 @@ class Unavailable(MediagateError):
 
     code = "unavailable"
     status = 503
-    title = "Temporarily unavailable"
     retryable = True
 
     def __init__(self, detail: str, *, retry_after_s: float | None = 5) -> None:
@@ -270,21 +251,18 @@ class ShuttingDown(Unavailable):
     """The gate is closing and takes no more uploads."""
 
     code = "shutting_down"
-    title = "Shutting down"
 
 
 class RecordsUnavailable(Unavailable):
     """The database or its query engine did not answer."""
 
     code = "records_unavailable"
-    title = "Records unavailable"
 
 
 class StorageUnavailable(Unavailable):
     """The storage did not answer, or has no space left."""
 
     code = "storage_unavailable"
-    title = "Storage unavailable"
 
 
 class ObjectNotFound(MediagateError):
@@ -292,14 +270,12 @@ class ObjectNotFound(MediagateError):
 
     code = "object_not_found"
     status = 404
-    title = "No such object"
 
 
 class ProcessingError(MediagateError):
     """One image could not be processed; its job alone ends, or is tried again when ``retryable``."""
 
     code = "processing_failed"
-    title = "Processing failed"
     retryable = True
 
 
@@ -307,28 +283,24 @@ class ImageCrashed(ProcessingError):
     """The image process died while it worked on this image."""
 
     code = "image_crashed"
-    title = "Image process crashed"
 
 
 class ImageTimeout(ProcessingError):
     """The image took longer than its wall-clock limit."""
 
     code = "image_timeout"
-    title = "Image timed out"
 
 
 class ModerationFailed(ProcessingError):
     """The moderator raised instead of judging; nothing is published without a verdict."""
 
     code = "moderation_failed"
-    title = "Moderation failed"
 
 
 class ProcessingRefused(ProcessingError):
     """Raised by a ``pre_process``, ``pre_verdict`` or ``pre_store`` hook to reject the image."""
 
     code = "processing_refused"
-    title = "Refused by a hook"
     retryable = False
 
 
@@ -336,7 +308,6 @@ class StagedFileLost(ProcessingError):
     """The quarantined file is gone, so there is nothing to process."""
 
     code = "staged_file_lost"
-    title = "Staged file lost"
     retryable = False
 
 
@@ -344,5 +315,4 @@ class WaitTimeout(MediagateError, TimeoutError):
     """``wait()`` ran out of time; the job itself goes on."""
 
     code = "wait_timeout"
-    title = "Timed out waiting"
     retryable = True

@@ -1,0 +1,110 @@
+"""The command line against the real parts: serve and worker apart, migrate, doctor, janitor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from server import HERE, Server, running
+
+POSTGRES = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+
+
+def mediagate(*arguments: str, data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mediagate.cli", *arguments],
+        env={**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(data_dir), **env},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """A database of its own on the PostgreSQL server; skipped when there is none."""
+    name = f"mediagate_test_{os.getpid()}"
+
+    async def run(statement: str) -> None:
+        connection = await asyncpg.connect(POSTGRES, timeout=5)
+        await connection.execute(statement)
+        await connection.close()
+
+    try:
+        asyncio.run(run(f"CREATE DATABASE {name}"))
+    except OSError as exc:
+        pytest.skip(f"no PostgreSQL at {POSTGRES.rpartition('@')[2]}: {exc}")
+    yield f"{POSTGRES.rpartition('/')[0]}/{name}"
+    asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def test_doctor_says_ok_for_each_part(tmp_path: Path) -> None:
+    done = mediagate("doctor", "face_gate:gate", data_dir=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        ["ok", part] for part in ("node", "database", "storage", "model", "codecs")
+    ]
+    assert "jpeg" in lines[-1]
+
+
+def test_doctor_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "files").write_text("a file where the folder should be")
+    done = mediagate(
+        "doctor", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/x"
+    )
+    assert done.returncode == 1
+    assert "FAIL" in done.stdout
+    assert "geheim" not in done.stdout + done.stderr
+
+
+def test_wrong_settings_are_told_all_at_once(tmp_path: Path) -> None:
+    done = mediagate(
+        "serve", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_MAX_ATTEMPTS="0", MEDIAGATE_LEASE_S="soon"
+    )
+    assert done.returncode == 1
+    assert "max_attempts" in done.stderr
+    assert "lease_s" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_gate_that_cannot_be_loaded(tmp_path: Path) -> None:
+    done = mediagate("serve", "nowhere:gate", data_dir=tmp_path)
+    assert done.returncode == 1
+    assert "module:attribute" in done.stderr
+
+
+def test_janitor_dry_run_changes_nothing(tmp_path: Path) -> None:
+    orphan = tmp_path / "files" / "media" / "avatar" / "u1" / "med_x" / "xs.webp"
+    orphan.parent.mkdir(parents=True)
+    orphan.write_bytes(b"left over")
+    env = {"MEDIAGATE_ORPHAN_GRACE_S": "0"}
+    dry = mediagate("janitor", "plain_gate:gate", "--dry-run", data_dir=tmp_path, **env)
+    assert "would remove media/avatar/u1/med_x/xs.webp" in dry.stdout, dry.stdout + dry.stderr
+    assert orphan.exists()
+    real = mediagate("janitor", "plain_gate:gate", data_dir=tmp_path, **env)
+    assert "removed media/avatar/u1/med_x/xs.webp" in real.stdout
+    assert not orphan.exists()
+
+
+def test_serve_and_worker_apart_on_postgresql(postgres_url: str, tmp_path: Path, photo: bytes) -> None:
+    data_dir = tmp_path / "data"
+    env = {"MEDIAGATE_DATABASE_URL": postgres_url}
+    first = mediagate("migrate", data_dir=data_dir, **env)
+    assert "applied" in first.stdout, first.stdout + first.stderr
+    assert "nothing to apply" in mediagate("migrate", data_dir=data_dir, **env).stdout
+
+    with running("plain_gate:gate", data_dir, **env, MEDIAGATE_WORKER="false") as web:
+        job_id = web.upload("a.jpg", photo).json()["jobId"]
+        assert httpx.get(f"{web.url}/status/{job_id}?wait=1", timeout=30).json()["status"] == "PENDING"
+        worker = Server("plain_gate:gate", data_dir, **env)
+        try:
+            worker.start(command="worker")
+            assert web.settled(job_id).json()["status"] == "COMPLETE"
+        finally:
+            assert worker.stop() == 0
