@@ -1,10 +1,14 @@
 """Shared by all tests: where the real pictures are, and gates on memory parts with real image processes."""
 
+import asyncio
 import os
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 
 from mediagate import RECORDS, STORAGE, MediaGate, Settings, Source
@@ -62,3 +66,24 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Where nothing may be skipped (CI), a skip is a failure that gives the reason of the skip."""
     if os.environ.get("MEDIAGATE_TEST_NO_SKIPS") and call.excinfo and call.excinfo.errisinstance(pytest.skip.Exception):
         call.excinfo = pytest.ExceptionInfo.from_exception(AssertionError(f"skipped in CI: {call.excinfo.value}"))
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A fresh database, dropped at the end, on the server that MEDIAGATE_TEST_POSTGRES_URL names."""
+    server = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
+    name = f"mediagate_test_{secrets.token_hex(6)}"
+
+    async def run(statement: str) -> None:
+        connection = await asyncpg.connect(urlunsplit(urlsplit(server)._replace(path="/postgres")), timeout=5)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    try:
+        asyncio.run(run(f"CREATE DATABASE {name}"))
+    except (OSError, asyncpg.PostgresError) as exc:
+        pytest.skip(f"no PostgreSQL for the test ({exc}): name one in MEDIAGATE_TEST_POSTGRES_URL")
+    yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)"))

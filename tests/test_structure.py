@@ -22,6 +22,7 @@ ONE_HOME = {
     "multipart": "mediagate/uploads",
     "prisma": "mediagate/records",
     "asyncpg": "mediagate/records",
+    "httpx": "mediagate/records",
     "pydantic": "mediagate/config",
     "pydantic_settings": "mediagate/config",
     "typer": "mediagate/cli",

@@ -29,6 +29,7 @@ try:
     from mediagate.records.client import Prisma
     from mediagate.records.client.engine import errors
     from mediagate.records.client.engine._query import AsyncQueryEngine
+    from mediagate.records.http_engine import NativeEngine, RemoteEngine
 except ImportError as exc:
     raise ConfigError(
         "the Prisma client is not built: install with `pip install .` or `pip install -e .`, which generates it "
@@ -36,6 +37,8 @@ except ImportError as exc:
     ) from exc
 
 log = logging.getLogger("mediagate.records")
+# The client's debug lines tell the database's URL with its password, and every query.
+logging.getLogger("mediagate.records.client").setLevel(logging.INFO)
 
 PROGRAM = Path(__file__).parent / "query_engine" / "query-engine.js"
 OLDEST_NODE = (22, 16)
@@ -80,7 +83,7 @@ def open_client(url: str, engine_url: str | None) -> Prisma:
         remote.engine_url = engine_url
         return remote
     if native_engine() is not None:
-        return Prisma(**options)
+        return _NativeClient(**options)
     return _SocketClient(**options)
 
 
@@ -99,11 +102,14 @@ class SocketEngine(AsyncQueryEngine):
     A query in flight when it dies fails with ``EngineConnectionError`` and is not repeated; the caller decides.
     """
 
+    _open = False
+
     async def connect(self, timeout: timedelta | None = None, datasources: Any = None) -> None:
         """Start the engine and wait until it listens."""
         if self.process is not None:
             raise errors.AlreadyConnectedError("Already connected to the query engine")
         self._datasources = datasources
+        self._open = True
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._starting = asyncio.Lock()
         # Two limits, and none for queries inside a transaction: those that wait to start must never starve them.
@@ -142,15 +148,20 @@ class SocketEngine(AsyncQueryEngine):
                     await asyncio.sleep(0.01)
         except TimeoutError:
             pass
-        self.close()
+        await asyncio.to_thread(self._stop)
         raise errors.EngineConnectionError("the query engine did not start; standard error says why")
 
     async def _restart(self) -> None:
         async with self._starting:
-            if self.process is not None and self.process.poll() is not None:
-                log.warning("the query engine ended with %s; starting it again", self.process.returncode)
+            if self._open and not self._alive():
+                log.warning(
+                    "the query engine ended with %s; starting it again", self.process and self.process.returncode
+                )
                 self._drop()
                 await self._launch()
+
+    def _alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     async def request(
         self,
@@ -162,10 +173,10 @@ class SocketEngine(AsyncQueryEngine):
         parse_response: bool = True,
     ) -> Any:
         """Send one HTTP request over the socket and return its JSON."""
+        if not self._alive():
+            await self._restart()
         if self.process is None:
             raise errors.NotConnectedError("Not connected to the query engine")
-        if self.process.poll() is not None:
-            await self._restart()
         lines = [f"{method} {path} HTTP/1.1", "host: engine", f"content-length: {len((content or '').encode())}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         message = ("\r\n".join(lines) + "\r\n\r\n" + (content or "")).encode()
@@ -211,6 +222,10 @@ class SocketEngine(AsyncQueryEngine):
 
     def close(self, *, timeout: timedelta | None = None) -> None:
         """Stop the engine; can be repeated."""
+        self._open = False
+        self._stop()
+
+    def _stop(self) -> None:
         process, self.process = self.process, None
         if process is None:
             return
@@ -238,30 +253,14 @@ class SocketEngine(AsyncQueryEngine):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class RemoteEngine(AsyncQueryEngine):
-    """An engine that the host runs itself and reaches by URL."""
-
-    engine_url: str
-
-    async def connect(self, timeout: timedelta | None = None, datasources: Any = None) -> None:
-        """Ask the engine for its status."""
-        self.url = self.engine_url.rstrip("/")
-        try:
-            await self.request("GET", "/status")
-        except Exception as exc:
-            raise errors.EngineConnectionError(f"no query engine answers at {self.url}") from exc
-
-    def close(self, *, timeout: timedelta | None = None) -> None:
-        """Leave the engine running: it is not ours."""
-
-    async def aclose(self, *, timeout: timedelta | None = None) -> None:
-        """Close the connections, and leave the engine running."""
-        await self._close_session()
-
-
 class _SocketClient(Prisma):
     def _create_engine(self, dml_path: Path | None = None) -> Any:
         return SocketEngine(dml_path=dml_path or self._packaged_schema_path, log_queries=self._log_queries)
+
+
+class _NativeClient(Prisma):
+    def _create_engine(self, dml_path: Path | None = None) -> Any:
+        return NativeEngine(dml_path=dml_path or self._packaged_schema_path, http_config=self._http_config)
 
 
 class _RemoteClient(Prisma):

@@ -114,7 +114,7 @@ class MemoryRecords:
                 attempts=job.attempts + 1,
                 lease_owner=owner,
                 lease_until=lease_until,
-                started_at=job.started_at if job.attempts else now,
+                started_at=job.started_at or now,
             )
         )
 
@@ -211,11 +211,12 @@ class MemoryRecords:
     async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
         """Return terminal jobs whose hooks have not all run."""
         jobs = [j for j in self._jobs.values() if j.notified_at is None and j.finished_at and j.finished_at < before]
-        return [job.id for job in jobs][:limit]
+        return [job.id for job in sorted(jobs, key=lambda j: j.finished_at or before)][:limit]
 
     async def mark_notified(self, job_id: str, *, now: datetime) -> None:
         """Note that the hooks of a terminal status have run."""
-        self._put(replace(self._jobs[job_id], notified_at=now))
+        if job_id in self._jobs:
+            self._put(replace(self._jobs[job_id], notified_at=now))
 
     async def delete_media(self, media_id: str) -> bool:
         """Delete a media; its job stays."""

@@ -96,8 +96,8 @@ def _lacking(provider: str, done: Mapping[str, str]) -> list[Migration]:
 
 
 def _migrate_sqlite(path: Path) -> list[str]:
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("BEGIN IMMEDIATE")
@@ -117,7 +117,7 @@ def _migrate_sqlite(path: Path) -> list[str]:
                 database.execute("ROLLBACK")
                 raise
             database.execute("COMMIT")
-    except sqlite3.Error as exc:
+    except (sqlite3.Error, OSError) as exc:
         raise RecordsUnavailable(f"cannot migrate the SQLite file {path}: {exc}") from exc
     return [migration.name for migration in lacking]
 

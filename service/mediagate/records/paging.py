@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from mediagate.errors import InvalidParameter
@@ -9,6 +10,7 @@ from mediagate.media import Media
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_CURSOR = re.compile(r"(\d{1,14})\.([\w-]{1,64})", re.ASCII)
 
 
 def cursor_after(media: Media) -> str:
@@ -18,7 +20,7 @@ def cursor_after(media: Media) -> str:
 
 def read_cursor(cursor: str) -> tuple[datetime, str]:
     """Return the creation and the id that a page begins after; raises ``InvalidParameter``."""
-    milliseconds, _, media_id = cursor.partition(".")
-    if not (milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) <= 14 and media_id):
+    found = _CURSOR.fullmatch(cursor)
+    if found is None:
         raise InvalidParameter("cursor: use the nextCursor of the page before, as it is")
-    return _EPOCH + int(milliseconds) * _MILLISECOND, media_id
+    return _EPOCH + int(found[1]) * _MILLISECOND, found[2]

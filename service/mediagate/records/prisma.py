@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from mediagate.errors import RecordsUnavailable
+import anyio
+
 from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage
-from mediagate.records.client.errors import PrismaError, RecordNotFoundError, UniqueViolationError
 from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.protocol import Reservation, Settlement
+from mediagate.records.queries import LIVE, ask, claimable, exhausted, held, read, reserve_key
 from mediagate.records.rows import job_of, job_row, media_of, media_row, settled_columns
 
 log = logging.getLogger("mediagate.records")
 
-T = TypeVar("T")
-LIVE = [JobStatus.PENDING.value, JobStatus.PROCESSING.value]
 TRANSACTION = timedelta(seconds=10)
 
 
@@ -43,7 +42,7 @@ class PrismaRecords:
         if self._migrate:
             for name in await migrate(self._url):
                 log.info("applied migration %s", name)
-        await self._ask(self._client.connect)
+        await ask(self._client.connect)
 
     async def close(self) -> None:
         """Stop the engine; can be repeated."""
@@ -63,23 +62,12 @@ class PrismaRecords:
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         """Reserve an ``Idempotency-Key``: ``None`` when it is ours now, else what is on record."""
-        keys = self._client.mediagateidempotencykey
-        for _ in range(2):
-            try:
-                await self._ask(lambda: keys.create(data={"key": key, "expiresAt": expires_at}))
-            except UniqueViolationError:
-                row = await self._ask(lambda: keys.find_unique(where={"key": key}))
-                if row is not None and row.expiresAt > now:
-                    return Reservation(key, row.jobId, row.fingerprint)
-                await self._ask(lambda: keys.delete_many(where={"key": key, "expiresAt": {"lte": now}}))
-            else:
-                return None
-        return Reservation(key, None, None)
+        return await reserve_key(self._client, key, now=now, expires_at=expires_at)
 
     async def release_key(self, key: str) -> None:
         """Forget a reservation whose upload failed, if no job has taken it yet."""
         where: Any = {"key": key, "jobId": None}
-        await self._ask(lambda: self._client.mediagateidempotencykey.delete_many(where=where))
+        await ask(lambda: self._client.mediagateidempotencykey.delete_many(where=where))
 
     async def create_job(
         self,
@@ -99,18 +87,18 @@ class PrismaRecords:
                     both: Any = {"create": {"key": key, **bound}, "update": bound}
                     batch.mediagateidempotencykey.upsert(where={"key": key}, data=both)
 
-        await self._ask(insert)
+        await ask(insert)
 
     # -- reading
 
     async def get_job(self, job_id: str) -> Job | None:
         """Return a job."""
-        row = await self._read(lambda: self._client.mediagatejob.find_unique(where={"id": job_id}))
+        row = await read(lambda: self._client.mediagatejob.find_unique(where={"id": job_id}))
         return job_of(row) if row else None
 
     async def get_state(self, job_id: str) -> JobState | None:
         """Return a job and, if published, its media, in one query."""
-        row = await self._read(
+        row = await read(
             lambda: self._client.mediagatejob.find_unique(
                 where={"id": job_id}, include={"media": {"include": {"variants": True}}}
             )
@@ -119,7 +107,7 @@ class PrismaRecords:
 
     async def get_media(self, media_id: str) -> Media | None:
         """Return a media with its variants."""
-        row = await self._read(
+        row = await read(
             lambda: self._client.mediagatemedia.find_unique(where={"id": media_id}, include={"variants": True})
         )
         return media_of(row) if row else None
@@ -134,7 +122,7 @@ class PrismaRecords:
         if cursor is not None:
             created_at, media_id = read_cursor(cursor)
             where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": media_id}}]
-        rows = await self._read(
+        rows = await read(
             lambda: self._client.mediagatemedia.find_many(
                 where=where,
                 order=[{"createdAt": "desc"}, {"id": "desc"}],
@@ -158,18 +146,18 @@ class PrismaRecords:
     async def existing_media(self, media_ids: Collection[str]) -> set[str]:
         """Return those of these media ids that are on record."""
         where: Any = {"id": {"in": list(media_ids)}}
-        return {row.id for row in await self._read(lambda: self._client.mediagatemedia.find_many(where=where))}
+        return {row.id for row in await read(lambda: self._client.mediagatemedia.find_many(where=where))}
 
     async def queue_depth(self) -> int:
         """Return how many jobs are live."""
         where: Any = {"status": {"in": LIVE}}
-        return await self._read(lambda: self._client.mediagatejob.count(where=where))
+        return await read(lambda: self._client.mediagatejob.count(where=where))
 
     # -- a job's path
 
     async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
         """Return ids of jobs that may be claimed now, oldest first."""
-        rows = await self._jobs_where(_claimable(now), order={"createdAt": "asc"}, take=limit)
+        rows = await self._jobs_where(claimable(now), order={"createdAt": "asc"}, take=limit)
         return [row.id for row in rows]
 
     async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
@@ -182,9 +170,9 @@ class PrismaRecords:
             "leaseOwner": owner,
             "leaseUntil": lease_until,
         }
-        where = {"id": job_id, **_claimable(now)}
-        first = await self._change({**where, "attempts": 0}, {**data, "startedAt": now})
-        if not first and not await self._change({**where, "attempts": {"gt": 0}}, data):
+        where = {"id": job_id, **claimable(now)}
+        first = await self._change({**where, "startedAt": None}, {**data, "startedAt": now})
+        if not first and not await self._change({**where, "NOT": [{"startedAt": None}]}, data):
             return None
         return await self.get_job(job_id)
 
@@ -193,23 +181,25 @@ class PrismaRecords:
         data: dict[str, Any] = {"leaseUntil": lease_until}
         if stage is not None:
             data["stage"] = stage.value
-        return await self._change(_held(job_id, owner), data)
+        return await self._change(held(job_id, owner), data)
 
     async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
         """End a job in one transaction that checks the lease owner."""
         data = {**settled_columns(settlement), "finishedAt": now}
         if settlement.media is None:
-            return await self._change(_held(job_id, owner), data)
+            return await self._change(held(job_id, owner), data)
         media = settlement.media
 
         async def both() -> bool:
             async with self._client.tx(max_wait=TRANSACTION, timeout=TRANSACTION) as transaction:
-                if not await transaction.mediagatejob.update_many(where=_held(job_id, owner), data=data):  # type: ignore[arg-type]  # plain dicts
+                if not await transaction.mediagatejob.update_many(where=held(job_id, owner), data=data):  # type: ignore[arg-type]  # plain dicts
                     return False
                 await transaction.mediagatemedia.create(data=media_row(media))
                 return True
 
-        return await self._ask(both)
+        # Cancelled half-way, the transaction would keep SQLite's only write lock until it times out.
+        with anyio.CancelScope(shield=True):
+            return await ask(both)
 
     async def release(
         self,
@@ -233,19 +223,12 @@ class PrismaRecords:
         }
         if not count_attempt:
             data |= {"attempts": {"decrement": 1}, "attemptsLeft": {"increment": 1}}
-        return await self._change(_held(job_id, owner), data)
+        return await self._change(held(job_id, owner), data)
 
     async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
         """Fail live jobs whose worker died on each attempt."""
-        spent = {
-            "attemptsLeft": {"lte": 0},
-            "OR": [
-                {"status": JobStatus.PENDING.value},
-                {"status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}},
-            ],
-        }
         failed = []
-        for row in await self._jobs_where(spent, take=limit):
+        for row in await self._jobs_where(exhausted(now), take=limit):
             settlement = Settlement(
                 JobStatus.FAILED,
                 error=row.error or f"the worker died at stage {row.stage} on each of {row.attempts} attempts",
@@ -253,7 +236,7 @@ class PrismaRecords:
                 retryable=True,
             )
             data = {**settled_columns(settlement), "finishedAt": now}
-            if await self._change({"id": row.id, **spent}, data):
+            if await self._change({"id": row.id, **exhausted(now)}, data):
                 failed.append(row.id)
         return failed
 
@@ -287,7 +270,9 @@ class PrismaRecords:
 
     async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
         """Return terminal jobs whose hooks have not all run."""
-        rows = await self._jobs_where({"notifiedAt": None, "finishedAt": {"lt": before}}, take=limit)
+        rows = await self._jobs_where(
+            {"notifiedAt": None, "finishedAt": {"lt": before}}, order={"finishedAt": "asc"}, take=limit
+        )
         return [row.id for row in rows]
 
     async def mark_notified(self, job_id: str, *, now: datetime) -> None:
@@ -298,48 +283,18 @@ class PrismaRecords:
 
     async def delete_media(self, media_id: str) -> bool:
         """Delete a media row and its variants."""
-        deleted = await self._ask(lambda: self._client.mediagatemedia.delete_many(where={"id": media_id}))
+        deleted = await ask(lambda: self._client.mediagatemedia.delete_many(where={"id": media_id}))
         return deleted > 0
 
     async def expire_keys(self, *, now: datetime) -> int:
         """Forget the idempotency keys that expired."""
         keys = self._client.mediagateidempotencykey
-        return await self._ask(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))
+        return await ask(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))
 
     # -- asking
 
     async def _jobs_where(self, where: Any, *, take: int | None = None, order: Any = None) -> list[Any]:
-        return await self._read(lambda: self._client.mediagatejob.find_many(where=where, take=take, order=order))
+        return await read(lambda: self._client.mediagatejob.find_many(where=where, take=take, order=order))
 
     async def _change(self, where: Any, data: Any) -> bool:
-        return bool(await self._ask(lambda: self._client.mediagatejob.update_many(where=where, data=data)))
-
-    async def _read(self, query: Callable[[], Awaitable[T]]) -> T:
-        """Run a query that changes nothing, once more if the engine or its connection had gone away."""
-        try:
-            return await self._ask(query)
-        except RecordsUnavailable:
-            return await self._ask(query)
-
-    async def _ask(self, query: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await query()
-        except (UniqueViolationError, RecordNotFoundError):
-            raise
-        except (PrismaError, OSError) as exc:
-            log.warning("the database or its engine did not answer: %s", type(exc).__name__, exc_info=exc)
-            raise RecordsUnavailable("the database does not answer; try again in a moment") from exc
-
-
-def _claimable(now: datetime) -> dict[str, Any]:
-    return {
-        "attemptsLeft": {"gt": 0},
-        "OR": [
-            {"status": JobStatus.PENDING.value, "availableAt": {"lte": now}},
-            {"status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}},
-        ],
-    }
-
-
-def _held(job_id: str, owner: str) -> dict[str, Any]:
-    return {"id": job_id, "status": JobStatus.PROCESSING.value, "leaseOwner": owner}
+        return bool(await ask(lambda: self._client.mediagatejob.update_many(where=where, data=data)))

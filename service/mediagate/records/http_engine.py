@@ -1,0 +1,73 @@
+"""Engines that the user brings: a native binary that the client starts, or one that the host runs, both over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from mediagate.records.client.engine import errors
+from mediagate.records.client.engine._query import AsyncQueryEngine
+
+log = logging.getLogger("mediagate.records")
+
+START = timedelta(seconds=20)
+
+
+class _HTTPEngine(AsyncQueryEngine):
+    async def request(self, *args: Any, **options: Any) -> Any:
+        """Send one request; raises ``EngineConnectionError`` where the client would let an error of httpx through."""
+        try:
+            return await super().request(*args, **options)
+        except httpx.HTTPError as exc:
+            raise errors.EngineConnectionError(f"no query engine answers at {self.url}") from exc
+
+
+class NativeEngine(_HTTPEngine):
+    """The binary that ``PRISMA_QUERY_ENGINE_BINARY`` names; one that died is started again by the next query."""
+
+    async def connect(self, timeout: timedelta | None = None, datasources: Any = None) -> None:
+        """Start the engine and wait until it answers."""
+        self._datasources = datasources
+        self._starting = asyncio.Lock()
+        await super().connect(timeout or START, datasources)
+
+    async def query(self, content: str, *, tx_id: Any) -> Any:
+        """Send a query; one inside a transaction never starts an engine, for its transaction has gone with the old."""
+        if tx_id is None:
+            await self._revive()
+        return await super().query(content, tx_id=tx_id)
+
+    async def start_transaction(self, *, content: str) -> Any:
+        """Start a transaction."""
+        await self._revive()
+        return await super().start_transaction(content=content)
+
+    async def _revive(self) -> None:
+        if self.process is None or self.process.poll() is None:
+            return
+        async with self._starting:
+            if self.process is not None and self.process.poll() is not None and self.file is not None:
+                log.warning("the query engine ended with %s; starting it again", self.process.returncode)
+                await self.spawn(self.file, START, self._datasources)
+
+
+class RemoteEngine(_HTTPEngine):
+    """An engine that the host runs itself and reaches by URL."""
+
+    engine_url: str
+
+    async def connect(self, timeout: timedelta | None = None, datasources: Any = None) -> None:
+        """Ask the engine for its status."""
+        self.url = self.engine_url.rstrip("/")
+        await self.request("GET", "/status")
+
+    def close(self, *, timeout: timedelta | None = None) -> None:
+        """Leave the engine running: it is not ours."""
+
+    async def aclose(self, *, timeout: timedelta | None = None) -> None:
+        """Close the connections, and leave the engine running."""
+        await self._close_session()

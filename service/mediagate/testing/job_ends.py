@@ -1,0 +1,126 @@
+"""The part of the check of records about jobs that end or start again without their worker, and about their hooks."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from mediagate.media import JobStatus, Media, Stage, new_id
+from mediagate.records.protocol import Records, Settlement
+from mediagate.testing.record_samples import (
+    LEASE,
+    MOMENT,
+    claimed_job,
+    expect,
+    owns_nothing,
+    published_media,
+    same,
+    waiting_job,
+)
+
+FAILED = JobStatus.FAILED
+
+
+async def check_job_ends(records: Records, now: datetime) -> None:
+    """Check every promise about these; raises ``AssertionError`` naming the broken one."""
+    for check in (_exhausted, _cancelling, _requeueing, _notifying):
+        await check(records, now)
+
+
+async def _exhausted(records: Records, now: datetime) -> None:
+    lapse = now + LEASE
+    died = await claimed_job(records, now, max_attempts=1)
+    await records.advance(died.id, owner="worker", lease_until=lapse, stage=Stage.PUBLISH)
+    spent = await claimed_job(records, now, max_attempts=1)
+    await records.release(spent.id, owner="worker", available_at=now + 9 * LEASE, error="boom", code="image_crashed")
+    left = await claimed_job(records, now, max_attempts=2)
+    early = await records.fail_exhausted(now=lapse - MOMENT, limit=1000)
+    expect(died.id not in early, "fail_exhausted() must leave a job under a lease alone")
+    failed = {*early, *await records.fail_exhausted(now=lapse, limit=1000)}
+    expect({died.id, spent.id} <= failed, "fail_exhausted() must fail lapsed and PENDING jobs with no attempt left")
+    expect(left.id not in failed, "fail_exhausted() must leave a job with attempts left alone")
+    found = await records.get_job(died.id)
+    expect(
+        found
+        and (found.status, found.code, found.lease_owner, found.stage)
+        == (FAILED, "attempts_exhausted", None, Stage.DONE)
+        and found.finished_at == lapse
+        and "publish" in (found.error or ""),
+        f"fail_exhausted() must end the job as attempts_exhausted, its error naming the stage: got {found}",
+    )
+    found = await records.get_job(spent.id)
+    same(
+        found and (found.status, found.code, found.error),
+        (FAILED, "image_crashed", "boom"),
+        "fail_exhausted() must keep the failure that a job already has",
+    )
+    again = await records.fail_exhausted(now=lapse, limit=1000)
+    expect(not failed & set(again), "fail_exhausted() must report a job once")
+    for _ in range(3):
+        await claimed_job(records, now - 9 * LEASE, max_attempts=1)
+    same(len(await records.fail_exhausted(now=now, limit=2)), 2, "fail_exhausted() must keep to its limit")
+    await records.fail_exhausted(now=now, limit=1000)
+
+
+async def _cancelling(records: Records, now: datetime) -> None:
+    waiting, working = await waiting_job(records, now), await claimed_job(records, now)
+    for job in (waiting, working):
+        cancelled = await records.cancel(job.id, now=now + MOMENT)
+        same(
+            cancelled and (cancelled.id, cancelled.status, cancelled.finished_at, cancelled.lease_owner),
+            (job.id, JobStatus.CANCELLED, now + MOMENT, None),
+            "cancel() must return the job, CANCELLED and without a lease",
+        )
+        same(await records.get_job(job.id), cancelled, "cancel() must be on record")
+        same(await records.cancel(job.id, now=now), None, "cancel() of a terminal job must be None")
+        await owns_nothing(records, job, "worker", now, "the owner of a cancelled job")
+        same(await records.requeue(job.id, now=now), None, "requeue() of a cancelled job must be None")
+        same(
+            await records.claim(job.id, owner="w", now=now + LEASE, lease_until=now + 2 * LEASE), None, "claim() after"
+        )
+    same(await records.cancel(new_id("job"), now=now), None, "cancel() of no job must be None")
+
+
+async def _requeueing(records: Records, now: datetime) -> None:
+    job = await claimed_job(records, now, max_attempts=2)
+    same(await records.requeue(job.id, now=now), None, "requeue() of a live job must be None")
+    await records.settle(
+        job.id, owner="worker", now=now, settlement=Settlement(FAILED, error="boom", code="c", retryable=True)
+    )
+    await records.mark_notified(job.id, now=now)
+    again = await records.requeue(job.id, now=now + LEASE)
+    expect(
+        again
+        and (again.status, again.stage, again.attempts, again.available_at)
+        == (JobStatus.PENDING, Stage.QUEUED, 0, now + LEASE)
+        and (again.error, again.code, again.retryable, again.finished_at, again.notified_at)
+        == (None, None, False, None, None),
+        f"requeue() must give a FAILED job back with all attempts and its failure cleared: got {again}",
+    )
+    same(await records.get_job(job.id), again, "requeue() must be on record")
+    same(await records.requeue(job.id, now=now), None, "requeue() of a requeued job must be None")
+    for attempts in (1, 2):
+        claimed = await records.claim(job.id, owner="w", now=now + LEASE, lease_until=now + 2 * LEASE)
+        same(claimed and claimed.attempts, attempts, "a requeued job must have all its attempts")
+        await records.release(job.id, owner="w", available_at=now)
+    media = await published_media(records, now)
+    same(await records.requeue(media.job_id, now=now), None, "requeue() of a COMPLETE job must be None")
+    same(await records.requeue(new_id("job"), now=now), None, "requeue() of no job must be None")
+
+
+async def _notifying(records: Records, now: datetime) -> None:
+    live = await claimed_job(records, now)
+    past = now - timedelta(days=200)
+    done: list[Media] = [await published_media(records, past + n * MOMENT) for n in (1, 0)]
+    ids = [media.job_id for media in reversed(done)]
+    same(list(await records.unnotified(before=past, limit=9)), [], "unnotified() must ask what finished before")
+    found = await records.unnotified(before=past + 2 * MOMENT, limit=9)
+    same(list(found), ids, "unnotified() must give the terminal jobs that finished before, first to last")
+    same(list(await records.unnotified(before=now, limit=1)), ids[:1], "unnotified() must keep to its limit")
+    found = await records.unnotified(before=now + LEASE, limit=10_000)
+    expect(live.id not in found, "unnotified() must not give live jobs")
+    await records.mark_notified(ids[0], now=now)
+    await records.mark_notified(new_id("job"), now=now)
+    same(list(await records.unnotified(before=past + LEASE, limit=9)), ids[1:], "unnotified() after mark_notified()")
+    job = await records.get_job(ids[0])
+    same(job and job.notified_at, now, "mark_notified() must note the moment")
+    await records.mark_notified(ids[1], now=now)

@@ -1,0 +1,202 @@
+"""The part of the check of records that follows a job along its path: claims, leases and settlements."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from mediagate.media import Job, JobStatus, Stage, Variant, Verdict, new_id
+from mediagate.records.protocol import Records, Settlement
+from mediagate.testing.record_samples import (
+    LEASE,
+    MOMENT,
+    RACERS,
+    a_job,
+    a_media,
+    claimed_job,
+    expect,
+    owns_nothing,
+    published_media,
+    race,
+    same,
+    waiting_job,
+)
+
+COMPLETE, REJECTED, FAILED = JobStatus.COMPLETE, JobStatus.REJECTED, JobStatus.FAILED
+
+
+async def check_job_path(records: Records, now: datetime) -> None:
+    """Check every promise about a job's path; raises ``AssertionError`` naming the broken one."""
+    for check in (
+        _claiming,
+        _claim_race,
+        _lease,
+        _settling,
+        _settle_race,
+        _releasing,
+    ):
+        await check(records, now)
+
+
+async def _claiming(records: Records, now: datetime) -> None:
+    async def claim(job: Job, at: datetime, owner: str = "worker") -> Job | None:
+        return await records.claim(job.id, owner=owner, now=at, lease_until=at + LEASE)
+
+    async def offered(job: Job, at: datetime) -> bool:
+        return job.id in await records.claimable(now=at, limit=10_000)
+
+    later = now + timedelta(hours=1)
+    job = a_job(now, available_at=later, max_attempts=2)
+    await records.create_job(job)
+    expect(not await offered(job, later - MOMENT), "claimable() must not offer a job before available_at")
+    same(await claim(job, later - MOMENT), None, "claim() before available_at must be None")
+    expect(await offered(job, later), "claimable() must offer a job at available_at")
+    first = await claim(job, later)
+    same(first and (first.attempts, first.started_at), (1, later), "the first claim() must count and set started_at")
+    lapse = later + LEASE
+    expect(not await offered(job, lapse - MOMENT), "claimable() must not offer a job under a lease")
+    same(await claim(job, lapse - MOMENT, "other"), None, "claim() under another's lease must be None")
+    expect(await offered(job, lapse), "claimable() must offer a job whose lease ran out")
+    second = await claim(job, lapse, "other")
+    same(
+        second and (second.attempts, second.started_at, second.lease_owner, second.lease_until),
+        (2, later, "other", lapse + LEASE),
+        "claim() after the lease ran out must count, keep started_at and set owner and lease",
+    )
+    expect(not await offered(job, lapse + LEASE), "claimable() must not offer a job without attempts left")
+    same(await claim(job, lapse + LEASE), None, "claim() without attempts left must be None")
+    same(await records.claim(new_id("job"), owner="w", now=now, lease_until=later), None, "claim() of no job")
+    media = await published_media(records, now)
+    same(await records.claim(media.job_id, owner="w", now=later, lease_until=lapse), None, "claim() of a terminal job")
+    past = now - timedelta(days=300)
+    queue = [a_job(past + n * MOMENT, available_at=past + (9 - n) * MOMENT) for n in (2, 0, 1)]
+    for each in queue:
+        await records.create_job(each)
+    ids = [queue[1].id, queue[2].id]
+    same(list(await records.claimable(now=now, limit=2)), ids, "claimable() must give the oldest first, up to limit")
+    for each in queue:
+        await records.cancel(each.id, now=now)
+
+
+async def _claim_race(records: Records, now: datetime) -> None:
+    job = a_job(now)
+    await records.create_job(job)
+    for at in (now, now + LEASE):
+        won = [
+            won
+            for won in await race(
+                lambda n, at=at: records.claim(job.id, owner=f"racer {n}", now=at, lease_until=at + LEASE)  # type: ignore[misc]  # mypy on default
+            )
+            if won
+        ]
+        same(len(won), 1, f"of {RACERS} concurrent claims exactly one must win")
+        found = await records.get_job(job.id)
+        same(found and found.lease_owner, won[0].lease_owner, "the winner of a race must own the lease")
+
+
+async def _lease(records: Records, now: datetime) -> None:
+    job = await claimed_job(records, now)
+    until = now + 2 * LEASE
+    expect(await records.advance(job.id, owner="worker", lease_until=until), "advance() by the owner must be True")
+    held = replace(job, lease_until=until)
+    same(await records.get_job(job.id), held, "advance() without a stage must only extend the lease")
+    entered = await records.advance(job.id, owner="worker", lease_until=until, stage=Stage.PUBLISH)
+    expect(entered, "advance() into a stage by the owner must be True")
+    held = replace(held, stage=Stage.PUBLISH)
+    same(await records.get_job(job.id), held, "advance() must enter the stage")
+    later = until + LEASE
+    held_by_next = await records.claim(job.id, owner="next", now=until, lease_until=later)
+    await owns_nothing(records, job, "worker", now, "a late owner")
+    same(await records.get_job(job.id), held_by_next, "a late owner must change nothing")
+    expect(await records.advance(job.id, owner="next", lease_until=later), "the new owner must hold the lease")
+    for stranger in (a_job(now), await waiting_job(records, now)):
+        await owns_nothing(records, stranger, "worker", now, "nobody")
+
+
+async def _settling(records: Records, now: datetime) -> None:
+    for status in (REJECTED, FAILED):
+        job = await claimed_job(records, now)
+        settlement = Settlement(
+            status, None, Verdict("reject", ("x",)), "why", "what", "code", True, {"a": 1.0}, ("w",)
+        )
+        done = await records.settle(job.id, owner="worker", now=now + LEASE, settlement=settlement)
+        expect(done, f"settle() as {status} by the owner must be True")
+        wanted = replace(
+            job,
+            status=status,
+            stage=Stage.DONE,
+            lease_owner=None,
+            lease_until=None,
+            finished_at=now + LEASE,
+            verdict=settlement.verdict,
+            reason="why",
+            error="what",
+            code="code",
+            retryable=True,
+            timings_ms={"a": 1.0},
+            warnings=("w",),
+        )
+        same(await records.get_job(job.id), wanted, f"settle() as {status} must write the settlement")
+        await owns_nothing(records, job, "worker", now, "the owner of a job that has ended")
+        same(await records.get_job(job.id), wanted, "a job that has ended must not change")
+    job = await claimed_job(records, now)
+    media = a_media(job, variants=tuple(Variant(f"v{n}", f"k{n}", "webp", n + 1, n + 1, n) for n in (5, 3, 9, 0, 7, 1)))
+    expect(await records.settle(job.id, owner="worker", now=now, settlement=Settlement(COMPLETE, media)), "settle()")
+    found = await records.get_media(media.id)
+    same(found and found.variants, media.variants, "variants must keep their order")
+    bare = a_media(await claimed_job(records, now), variants=())
+    await records.settle(bare.job_id, owner="worker", now=now, settlement=Settlement(COMPLETE, bare))
+    same(await records.get_media(bare.id), bare, "a media without variants must be kept")
+
+
+async def _settle_race(records: Records, now: datetime) -> None:
+    job = await claimed_job(records, now)
+    endings = [
+        Settlement(COMPLETE, a_media(job, blurhash=str(n))) if n % 2 else Settlement(FAILED, error=str(n))
+        for n in range(RACERS)
+    ]
+
+    async def settle(number: int) -> int | None:
+        won = await records.settle(job.id, owner="worker", now=now, settlement=endings[number])
+        return number if won else None
+
+    winners = [number for number in await race(settle) if number is not None]
+    same(len(winners), 1, f"of {RACERS} concurrent settlements exactly one must win")
+    state = await records.get_state(job.id)
+    won = endings[winners[0]]
+    same(
+        state and (state.job.status, state.job.error, state.media),
+        (won.status, won.error, won.media),
+        "only the winning settlement may be written, whole",
+    )
+
+
+async def _releasing(records: Records, now: datetime) -> None:
+    job = await claimed_job(records, now)
+    given_back = {"status": JobStatus.PENDING, "stage": Stage.QUEUED, "lease_owner": None, "lease_until": None}
+    later = now + LEASE
+    released = await records.release(job.id, owner="worker", available_at=later, error="boom", code="image_crashed")
+    expect(released, "release() by the owner must be True")
+    wanted = replace(job, **given_back, available_at=later, error="boom", code="image_crashed")  # type: ignore[arg-type]  # fields by name
+    same(await records.get_job(job.id), wanted, "release() must give the job back and keep the count and the failure")
+    same(await records.claim(job.id, owner="worker", now=now, lease_until=later), None, "claim() within the back-off")
+    again = await records.claim(job.id, owner="worker", now=later, lease_until=later + LEASE)
+    same(again and again.attempts, 2, "claim() after a counted release() must count on")
+    expect(
+        await records.release(job.id, owner="worker", available_at=now, count_attempt=False), "release() must be True"
+    )
+    found = await records.get_job(job.id)
+    same(
+        found and (found.status, found.attempts, found.error, found.code),
+        (JobStatus.PENDING, 1, None, None),
+        "release(count_attempt=False) must undo the count",
+    )
+    for attempts in (2, 3):
+        again = await records.claim(job.id, owner="worker", now=now, lease_until=later)
+        same(again and again.attempts, attempts, "an attempt not counted must be left")
+        await records.release(job.id, owner="worker", available_at=now)
+    same(await records.claim(job.id, owner="worker", now=now, lease_until=later), None, "claim() beyond max_attempts")
+    drained = await claimed_job(records, now, max_attempts=1)
+    await records.release(drained.id, owner="worker", available_at=later, count_attempt=False)
+    first = await records.claim(drained.id, owner="worker", now=later, lease_until=later + LEASE)
+    same(first and (first.attempts, first.started_at), (1, now), "only the first claim() may set started_at")

@@ -1,0 +1,214 @@
+"""The promises of records, checked against real ones."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import datetime
+
+from mediagate.errors import InvalidParameter
+from mediagate.media import JobStatus, Media, Stage, Verdict, new_id, utcnow
+from mediagate.records.protocol import Records, Reservation, Settlement
+from mediagate.testing.job_ends import check_job_ends
+from mediagate.testing.job_path import check_job_path
+from mediagate.testing.record_samples import (
+    HOSTILE,
+    LEASE,
+    MOMENT,
+    RACERS,
+    a_job,
+    a_media,
+    claimed_job,
+    expect,
+    published_media,
+    race,
+    same,
+)
+
+MANY = 500
+BAD_CURSORS = ("", "x", "1", "1.", ".med_1", "-1.med_1", "1.5.\x00", "1.\ud800", "٣.med_1", f"{10**20}.med_1", "1.a b")
+COMPLETE = JobStatus.COMPLETE
+
+
+async def check_records(records: Records) -> None:
+    """Check every promise of the protocol on open records; raises ``AssertionError`` naming the broken one.
+
+    Leaves its jobs behind, for no method deletes one, and sweeps whatever else is due: give it a database of its own.
+    """
+    now = utcnow()
+    for check in (_round_trip, _reading_many, check_job_path, check_job_ends, _pages, _deleting, _keys, _key_races):
+        await check(records, now)
+    expect(await records.check(), "check() must return a line that says what was checked")
+
+
+async def _round_trip(records: Records, now: datetime) -> None:
+    plain = a_job(now)
+    await records.create_job(plain)
+    same(await records.get_job(plain.id), replace(plain, available_at=now), "get_job() must return what was created")
+    full = a_job(
+        now + MOMENT,
+        source_id=HOSTILE,
+        filename=HOSTILE,
+        client_reference_id=HOSTILE,
+        callback_url="https://example.com/?a=1&b=%22#\"'",
+        focal_x=0.0,
+        focal_y=0.3333333333333333,
+        max_attempts=7,
+        available_at=now,
+        bytes=2**31 - 1,
+    )
+    await records.create_job(full)
+    same(await records.get_job(full.id), full, "get_job() must return every field as it was created")
+    job = await records.claim(full.id, owner=HOSTILE, now=now, lease_until=now + LEASE)
+    claimed = replace(
+        full,
+        status=JobStatus.PROCESSING,
+        stage=Stage.MODERATE,
+        attempts=1,
+        lease_owner=HOSTILE,
+        lease_until=now + LEASE,
+        started_at=now,
+    )
+    same(job, claimed, "claim() must return the job as it now is")
+    state = await records.get_state(full.id)
+    same(state and (state.job, state.media), (claimed, None), "get_state() of a job in work must have no media")
+    verdict = Verdict("review", ("nudity", HOSTILE), {"nudity": 0.1234567890123, HOSTILE: 1.0}, 0.5, "m", "ff", HOSTILE)
+    media = a_media(full, original_key=None, focal_x=0.0)
+    settlement = Settlement(
+        COMPLETE, media, verdict, HOSTILE, HOSTILE, "a_code", True, {"moderate": 1.5, HOSTILE: 0.0}, (HOSTILE, "")
+    )
+    expect(
+        await records.settle(full.id, owner=HOSTILE, now=now + LEASE, settlement=settlement),
+        "settle() must return True",
+    )
+    done = replace(
+        claimed,
+        status=COMPLETE,
+        stage=Stage.DONE,
+        lease_owner=None,
+        lease_until=None,
+        finished_at=now + LEASE,
+        verdict=verdict,
+        reason=HOSTILE,
+        error=HOSTILE,
+        code="a_code",
+        retryable=True,
+        timings_ms=settlement.timings_ms or {},
+        warnings=settlement.warnings,
+    )
+    state = await records.get_state(full.id)
+    same(state and state.job, done, "get_state() must return the settled job")
+    same(state and state.media, media, "get_state() must return the media, its variants in their order")
+    same(await records.get_media(media.id), media, "get_media() must return the media, its variants in their order")
+    for unknown in (new_id("job"), "", HOSTILE, "a\x00b", "x" * 3000):
+        same(await records.get_job(unknown), None, f"get_job({unknown[:20]!r}) of no job must be None")
+        same(await records.get_state(unknown), None, f"get_state({unknown[:20]!r}) of no job must be None")
+        same(await records.get_media(unknown), None, f"get_media({unknown[:20]!r}) of no media must be None")
+
+
+async def _reading_many(records: Records, now: datetime) -> None:
+    before = await records.queue_depth()
+    waiting, working = a_job(now), await claimed_job(records, now)
+    await records.create_job(waiting)
+    media = await published_media(records, now)
+    same(await records.queue_depth() - before, 2, "queue_depth() must count PENDING and PROCESSING jobs, no others")
+    same(dict(await records.statuses([])), {}, "statuses() of nothing must be empty")
+    same(dict(await records.jobs_of_media([])), {}, "jobs_of_media() of nothing must be empty")
+    same(await records.existing_media([]), set(), "existing_media() of nothing must be empty")
+    wanted = {waiting.id: JobStatus.PENDING, working.id: JobStatus.PROCESSING, media.job_id: COMPLETE}
+    strangers = [new_id("job") for _ in range(MANY)]
+    same(dict(await records.statuses([*strangers, *wanted])), wanted, f"statuses() among {MANY} ids")
+    by_media = {waiting.media_id: JobStatus.PENDING, working.media_id: JobStatus.PROCESSING, media.id: COMPLETE}
+    same(dict(await records.jobs_of_media([*strangers, *by_media])), by_media, f"jobs_of_media() among {MANY} ids")
+    same(await records.existing_media({*strangers, *by_media}), {media.id}, f"existing_media() among {MANY} ids")
+
+
+async def _pages(records: Records, now: datetime) -> None:
+    one, other = secrets.token_hex(8), secrets.token_hex(8)
+    kind = f"kind-{one}"
+    made = [
+        await published_media(records, now + n // 4 * MOMENT, source_type=kind, source_id=other if n % 3 else one)
+        for n in range(12)
+    ]
+    made.sort(key=lambda m: (m.created_at, m.id), reverse=True)
+    page = await records.list_media(kind, None, limit=50)
+    same((page.items, page.next_cursor), (tuple(made), None), "list_media() must give all of a type, newest first")
+    page = await records.list_media(kind, one, limit=12)
+    same(page.items, tuple(m for m in made if m.source_id == one), "list_media() must keep to the source id")
+    for stranger in (await records.list_media(kind, HOSTILE, limit=5), await records.list_media("none", None, limit=5)):
+        same((stranger.items, stranger.next_cursor), ((), None), "list_media() of nothing must be one empty page")
+    full = await records.list_media(kind, None, limit=12)
+    same(full.next_cursor, None, "a page that holds the rest must have no next_cursor")
+    seen: list[Media] = []
+    cursor: str | None = None
+    deleted: list[Media] = []
+    for turn in range(20):
+        page = await records.list_media(kind, None, limit=3, cursor=cursor)
+        seen += page.items
+        if turn == 0:
+            deleted = [made[2], made[4]]  # the last one seen, which the cursor names, and one still to come
+            for media in deleted:
+                expect(await records.delete_media(media.id), "delete_media() must be True")
+            await published_media(records, now + LEASE, source_type=kind, source_id=one)
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    same(
+        seen,
+        [m for m in made if m is not made[4]],
+        "pages must neither repeat nor skip when times are equal and media come and go in between",
+    )
+    for bad in BAD_CURSORS:
+        try:
+            await records.list_media(kind, None, limit=3, cursor=bad)
+        except InvalidParameter:
+            continue
+        expect(False, f"list_media() with the cursor {bad!r} must raise InvalidParameter")
+
+
+async def _deleting(records: Records, now: datetime) -> None:
+    media = await published_media(records, now)
+    expect(await records.delete_media(media.id), "delete_media() must be True when there was one")
+    expect(not await records.delete_media(media.id), "delete_media() of one deleted before must be False")
+    expect(not await records.delete_media(new_id("med")), "delete_media() of none must be False")
+    same(await records.get_media(media.id), None, "get_media() of one deleted must be None")
+    same(await records.existing_media([media.id]), set(), "existing_media() must not name one deleted")
+    state = await records.get_state(media.job_id)
+    same(state and (state.job.status, state.media), (COMPLETE, None), "the job of a deleted media must stay")
+
+
+async def _keys(records: Records, now: datetime) -> None:
+    key, soon, late = HOSTILE + secrets.token_hex(8), now + LEASE, now + 9 * LEASE
+    same(await records.reserve_key(key, now=now, expires_at=soon), None, "reserve_key() of a new key must be None")
+    in_flight = Reservation(key, None, None)
+    same(await records.reserve_key(key, now=now, expires_at=soon), in_flight, "reserve_key() of one in flight")
+    await records.release_key(key)
+    same(await records.reserve_key(key, now=now, expires_at=soon), None, "reserve_key() after release_key()")
+    job = a_job(now)
+    await records.create_job(job, key=key, fingerprint=HOSTILE, key_expires_at=late)
+    expect(await records.get_job(job.id), "create_job() with a key must create the job")
+    bound = Reservation(key, job.id, HOSTILE)
+    same(await records.reserve_key(key, now=soon, expires_at=late), bound, "create_job() must bind the key, anew till")
+    await records.release_key(key)
+    same(await records.reserve_key(key, now=soon, expires_at=late), bound, "release_key() must leave a bound key")
+    await records.release_key(secrets.token_hex(8))
+    same(await records.reserve_key(key, now=late, expires_at=late + LEASE), None, "reserve_key() of an expired key")
+    same(await records.reserve_key(key, now=late, expires_at=late), in_flight, "a key taken over must be in flight")
+    kept = secrets.token_hex(8)
+    await records.reserve_key(kept, now=now, expires_at=late + 2 * LEASE)
+    expect(await records.expire_keys(now=late + LEASE) >= 1, "expire_keys() must count the keys that expired")
+    same(await records.expire_keys(now=late + LEASE), 0, "expire_keys() must forget them")
+    same(await records.reserve_key(key, now=now, expires_at=late), None, "reserve_key() of a key forgotten")
+    same(
+        await records.reserve_key(kept, now=now, expires_at=late),
+        Reservation(kept, None, None),
+        "expire_keys() must leave keys that have not expired",
+    )
+
+
+async def _key_races(records: Records, now: datetime) -> None:
+    key = secrets.token_hex(8)
+    for at, what in ((now, "a new key"), (now + LEASE, "an expired key")):
+        answers = await race(lambda _, at=at: records.reserve_key(key, now=at, expires_at=at + LEASE))  # type: ignore[misc]  # the default binds at
+        same(answers.count(None), 1, f"of {RACERS} concurrent reservations of {what} exactly one must win")
+        same(answers.count(Reservation(key, None, None)), RACERS - 1, f"the others must see {what} in flight")
