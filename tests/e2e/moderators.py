@@ -1,0 +1,39 @@
+"""Moderators that do what models, drivers and hostile pictures do; they act by the width of the picture."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+
+from mediagate import Picture, Verdict
+
+GOOD, CRASHES, HANGS, HOGS, RAISES, REVIEWS, REJECTS = 100, 101, 102, 103, 104, 105, 106
+
+
+class Scripted:
+    """Allows a picture of width 100; every other width up to 106 has its own fault or score."""
+
+    labels: frozenset[str] = frozenset({"NUDE", "SWIM"})
+    groups: Mapping[str, frozenset[str]] = {"explicit": frozenset({"NUDE"}), "suggestive": frozenset({"SWIM"})}
+
+    def prepare(self) -> None:
+        """Nothing to load."""
+
+    def judge(self, picture: Picture) -> Verdict:
+        scores = {"NUDE": 0.01, "SWIM": 0.02}
+        match picture.width:
+            case 101:
+                ctypes.string_at(0)
+            case 102:
+                while True:
+                    pass
+            case 103:
+                hog = [bytearray(64 * 1024 * 1024) for _ in range(1000)]
+                del hog
+            case 104:
+                raise RuntimeError("the model server is down")
+            case 105:
+                scores["SWIM"] = 0.75
+            case 106:
+                scores["NUDE"] = 0.97
+        return Verdict(scores=scores, model="scripted", model_hash="0" * 64)
