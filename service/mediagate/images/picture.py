@@ -10,7 +10,7 @@ from mediagate.images.colour import flattened, is_transparent
 from mediagate.images.resize import within
 
 EDGE = 1280
-"""Longest edge of what a moderator is given, in pixels: models look at 224 to 640."""
+"""A moderator is given a picture halved, cut to a third … until its longer edge would fall below this many pixels."""
 BACKGROUNDS = ((255, 255, 255), (0, 0, 0))
 """What shows only on one of these would else pass unseen."""
 
@@ -42,7 +42,7 @@ class PixelPicture:
 
 def pictures(image: Image.Image) -> list[PixelPicture]:
     """Return what must be judged of one frame: it, or if it is transparent, it on white and on black."""
-    small = within(image, EDGE)
+    small = image.reduce(max(1, max(image.size) // EDGE))
     backgrounds = BACKGROUNDS if is_transparent(small) else BACKGROUNDS[:1]
     return [PixelPicture(flattened(small, background)) for background in backgrounds]
 
