@@ -1,7 +1,7 @@
 """Prisma's query engine: the WebAssembly build under Node on a private Unix socket, or one that the user names.
 
-The generated client is used unchanged; only the way to the engine differs from its own, which is httpx over an open
-TCP port and costs several times more per query.
+The way to the engine differs from the client's own, which is httpx over an open TCP port and costs several times more
+per query. The generated client itself is used as it is, but for two faults that are put right here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mediagate.config import native_engine
 from mediagate.errors import ConfigError
 
 try:
-    from mediagate.records.client import Prisma
+    from mediagate.records.client import Prisma, _builder
     from mediagate.records.client.engine import errors
     from mediagate.records.client.engine._query import AsyncQueryEngine
     from mediagate.records.http_engine import NativeEngine, RemoteEngine
@@ -39,6 +39,14 @@ except ImportError as exc:
 log = logging.getLogger("mediagate.records")
 # The client's debug lines tell the database's URL with its password, and every query.
 logging.getLogger("mediagate.records.client").setLevel(logging.INFO)
+
+
+def _only_newlines(text: str, prefix: str) -> str:
+    return prefix + text.replace("\n", "\n" + prefix)
+
+
+# The client indents its queries with textwrap, for which U+2028 in a string ends a line: it puts blanks into values.
+vars(_builder)["indent"] = _only_newlines
 
 PROGRAM = Path(__file__).parent / "query_engine" / "query-engine.js"
 OLDEST_NODE = (22, 16)

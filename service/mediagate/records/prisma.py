@@ -199,7 +199,8 @@ class PrismaRecords:
 
         # Cancelled half-way, the transaction would keep SQLite's only write lock until it times out.
         with anyio.CancelScope(shield=True):
-            return await ask(both)
+            settled = await ask(both)
+        return settled
 
     async def release(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
-from mediagate.errors import RecordsUnavailable
+from mediagate.errors import InvalidParameter, RecordsUnavailable
 from mediagate.media import JobStatus
 from mediagate.records.client import Prisma
 from mediagate.records.client.errors import PrismaError, RecordNotFoundError, UniqueViolationError
@@ -16,16 +16,23 @@ from mediagate.records.protocol import Reservation
 log = logging.getLogger("mediagate.records")
 
 T = TypeVar("T")
+POSTGRES_NUL = r"encoding \"UTF8\": 0x00"
 LIVE = [JobStatus.PENDING.value, JobStatus.PROCESSING.value]
 
 
 async def ask(query: Callable[[], Awaitable[T]]) -> T:
-    """Run a query once; raises ``RecordsUnavailable`` when the database or its engine does not answer."""
+    """Run a query once.
+
+    Raises ``RecordsUnavailable`` when the database or its engine does not answer, ``InvalidParameter`` for a NUL
+    character, which PostgreSQL cannot keep.
+    """
     try:
         return await query()
     except (UniqueViolationError, RecordNotFoundError):
         raise
     except (PrismaError, OSError) as exc:
+        if POSTGRES_NUL in str(exc):
+            raise InvalidParameter("take the NUL character out of the text") from exc
         log.warning("the database or its engine did not answer: %s", type(exc).__name__, exc_info=exc)
         raise RecordsUnavailable("the database does not answer; try again in a moment") from exc
 
