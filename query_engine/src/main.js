@@ -3,7 +3,9 @@
 // The HTTP face of Prisma's native query engine, as the Python client drives it, around the engine in WebAssembly.
 // Listens on the Unix socket MEDIAGATE_ENGINE_SOCKET, else on the loopback port given by -p.
 
+const fs = require('node:fs');
 const http = require('node:http');
+const path = require('node:path');
 const { openEngine } = require('./engine');
 const { loadSchema } = require('./schema');
 
@@ -11,6 +13,7 @@ const COMMIT = '393aa359c9ad4a4bb28630fb5613f9c281cde053';
 const VERSION = '5.17.0';
 const CLOSE_WITHIN_MS = 1500;
 const LOOK_FOR_PARENT_MS = 500;
+const PARENT = process.ppid;
 
 function portArgument() {
   const at = process.argv.findIndex((word) => word === '-p' || word === '--port');
@@ -95,16 +98,23 @@ async function main() {
   }
   process.on('SIGTERM', () => stop(0));
   process.on('SIGINT', () => stop(0));
-  const parent = process.ppid;
-  setInterval(() => { if (process.ppid !== parent) stop(0); }, LOOK_FOR_PARENT_MS).unref();
 
   server.on('error', (error) => {
     console.error(`query-engine: ${error.message}`);
     process.exit(1);
   });
   const socket = process.env.MEDIAGATE_ENGINE_SOCKET;
-  if (socket) server.listen(socket);
-  else server.listen(portArgument(), '127.0.0.1');
+  if (!socket) {
+    server.listen(portArgument(), '127.0.0.1');
+    return;
+  }
+  server.listen(socket);
+  // On a socket we belong to the process that started us. It was killed when it is our parent no more: tidy up for it.
+  setInterval(() => {
+    if (process.ppid === PARENT) return;
+    process.once('exit', () => fs.rmSync(path.dirname(socket), { recursive: true, force: true }));
+    stop(0);
+  }, LOOK_FOR_PARENT_MS).unref();
 }
 
 main().catch((error) => {

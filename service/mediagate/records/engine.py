@@ -53,6 +53,7 @@ OLDEST_NODE = (22, 16)
 """The first Node whose own SQLite module has what the engine needs."""
 START_S = 20.0
 STOP_S = 3.0
+DYING_S = 0.5
 PLAIN_QUERIES = 32
 STARTING_TRANSACTIONS = 8
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
@@ -221,9 +222,17 @@ class SocketEngine(AsyncQueryEngine):
                 writer.close()
                 raise
         except (asyncio.IncompleteReadError, OSError) as exc:
+            await self._watch_it_end()
             raise errors.EngineConnectionError("the query engine went away during a query") from exc
         self._idle.append(connection)
         return _Response(int(head[9:12]), body)
+
+    async def _watch_it_end(self) -> None:
+        """Give a killed engine the moment until its end can be seen, so that the next query starts another."""
+        for _ in range(round(DYING_S / 0.01)):
+            if not self._alive():
+                return
+            await asyncio.sleep(0.01)
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_unix_connection(str(self._folder / "engine"))

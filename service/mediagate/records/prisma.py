@@ -15,7 +15,7 @@ from mediagate.records.migrate import migrate, pending
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.protocol import Reservation, Settlement
 from mediagate.records.queries import LIVE, ask, claimable, exhausted, held, read, reserve_key
-from mediagate.records.rows import job_of, job_row, media_of, media_row, settled_columns
+from mediagate.records.rows import job_of, job_row, media_of, media_row, requeued_columns, settled_columns
 
 log = logging.getLogger("mediagate.records")
 
@@ -253,18 +253,7 @@ class PrismaRecords:
         job = await self.get_job(job_id)
         if job is None or job.status is not JobStatus.FAILED:
             return None
-        data = {
-            "status": JobStatus.PENDING.value,
-            "stage": Stage.QUEUED.value,
-            "attempts": 0,
-            "attemptsLeft": job.max_attempts,
-            "availableAt": now,
-            "finishedAt": None,
-            "notifiedAt": None,
-            "error": None,
-            "code": None,
-            "retryable": False,
-        }
+        data = requeued_columns(job, now)
         if not await self._change({"id": job_id, "status": JobStatus.FAILED.value}, data):
             return None
         return await self.get_job(job_id)

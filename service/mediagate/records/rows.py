@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from mediagate.media import Job, JobStatus, Media, Stage, Variant, Verdict
@@ -95,6 +96,22 @@ def settled_columns(settlement: Settlement) -> Any:
         "retryable": settlement.retryable,
         "timings": json.dumps(dict(settlement.timings_ms or {})),
         "warnings": json.dumps(list(settlement.warnings)),
+    }
+
+
+def requeued_columns(job: Job, now: datetime) -> Any:
+    """Return the columns that give a job all its attempts again."""
+    return {
+        "status": JobStatus.PENDING.value,
+        "stage": Stage.QUEUED.value,
+        "attempts": 0,
+        "attemptsLeft": job.max_attempts,
+        "availableAt": now,
+        "finishedAt": None,
+        "notifiedAt": None,
+        "error": None,
+        "code": None,
+        "retryable": False,
     }
 
 
