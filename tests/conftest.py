@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -74,16 +75,21 @@ def postgres_url() -> Iterator[str]:
     server = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
     name = f"mediagate_test_{secrets.token_hex(6)}"
 
-    async def run(statement: str) -> None:
+    async def execute(statement: str) -> None:
         connection = await asyncpg.connect(urlunsplit(urlsplit(server)._replace(path="/postgres")), timeout=5)
         try:
             await connection.execute(statement)
         finally:
             await connection.close()
 
+    def run(statement: str) -> None:
+        # In a thread of its own, because an event loop may be running in this one.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: asyncio.run(execute(statement))).result()
+
     try:
-        asyncio.run(run(f"CREATE DATABASE {name}"))
+        run(f"CREATE DATABASE {name}")
     except (OSError, asyncpg.PostgresError) as exc:
         pytest.skip(f"no PostgreSQL for the test ({exc}): name one in MEDIAGATE_TEST_POSTGRES_URL")
     yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)"))
+    run(f"DROP DATABASE {name} WITH (FORCE)")

@@ -4,12 +4,16 @@
 const pg = require('pg');
 const { PrismaPg } = require('@prisma/adapter-pg');
 
-const PRISMA_ONLY = ['connection_limit', 'schema', 'pool_timeout', 'pgbouncer', 'connect_timeout', 'socket_timeout'];
+const PRISMA_ONLY = [
+  'connection_limit', 'schema', 'pool_timeout', 'pgbouncer', 'connect_timeout', 'socket_timeout', 'statement_cache_size',
+];
 
 function openPostgres(address) {
   const url = new URL(address);
   const options = Object.fromEntries(url.searchParams);
   for (const name of PRISMA_ONLY) url.searchParams.delete(name);
+  // `pg` would insist on TLS for these two, which ask for none where there is none.
+  if (['prefer', 'allow'].includes(options.sslmode)) url.searchParams.delete('sslmode');
   const pool = new pg.Pool({
     connectionString: url.toString(),
     max: Number(options.connection_limit ?? 10),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mediagate.errors import ConfigError, RecordsUnavailable
 
@@ -23,6 +24,16 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 PRISMA_LOCK = 72707369
 """The advisory lock that Prisma Migrate takes on PostgreSQL."""
 BUSY_S = 30.0
+PRISMA_ONLY = {
+    "connection_limit",
+    "schema",
+    "pool_timeout",
+    "pgbouncer",
+    "connect_timeout",
+    "socket_timeout",
+    "statement_cache_size",
+}
+"""Options of a URL that only Prisma knows; the rest, such as ``sslmode``, holds for migrations too."""
 
 _SQLITE_TABLE = """CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
     "id" TEXT PRIMARY KEY NOT NULL,
@@ -152,13 +163,22 @@ async def _postgres(url: str, *, apply: bool) -> list[str]:
         raise ConfigError('migrations on PostgreSQL need asyncpg: pip install "mediagate[postgres]"') from None
     if not url.startswith(("postgresql://", "postgres://")):
         raise ConfigError("the database URL must start with file: or postgresql://")
-    address, _, query = url.partition("?")
-    schema = dict(part.partition("=")[::2] for part in query.split("&") if part).get("schema")
-    settings = {"search_path": schema} if schema else {}
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    schema = options.get("schema")
+    settings = {"search_path": f'"{schema}"'} if schema else {}
+    kept = urlencode({name: value for name, value in options.items() if name not in PRISMA_ONLY})
     try:
-        connection = await asyncpg.connect(address, server_settings=settings, timeout=BUSY_S)
+        connection = await asyncpg.connect(
+            urlunsplit(parts._replace(query=kept)), server_settings=settings, timeout=BUSY_S
+        )
     except (OSError, asyncpg.PostgresError, TimeoutError) as exc:
         raise RecordsUnavailable(f"cannot reach PostgreSQL: {type(exc).__name__}") from exc
+    except (ValueError, asyncpg.InterfaceError) as exc:
+        # Not chained: the library may quote the URL with its password.
+        raise ConfigError(
+            f"the database URL cannot be read ({type(exc).__name__}): check its port and options"
+        ) from None
     try:
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", PRISMA_LOCK)
@@ -172,7 +192,7 @@ async def _postgres(url: str, *, apply: bool) -> list[str]:
                     migration.checksum,
                     migration.name,
                 )
-    except asyncpg.PostgresError as exc:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         raise RecordsUnavailable(f"cannot migrate PostgreSQL: {exc}") from exc
     finally:
         await connection.close()

@@ -1,0 +1,177 @@
+"""Migrations: once, by one, as Prisma Migrate would; never after a change to what was applied."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from mediagate.errors import ConfigError, RecordsUnavailable
+from mediagate.records import PrismaRecords
+from mediagate.records.migrate import MIGRATIONS, migrate, pending
+
+pytestmark = pytest.mark.anyio
+
+PrismaCLI = Callable[..., subprocess.CompletedProcess[str]]
+
+SECOND = '-- CreateTable\nCREATE TABLE "mediagate_second" (\n    "id" TEXT NOT NULL PRIMARY KEY\n);\n'
+
+
+def provider(url: str) -> str:
+    return "sqlite" if url.startswith("file:") else "postgresql"
+
+
+def names(url: str) -> list[str]:
+    return sorted(path.parent.name for path in (MIGRATIONS / provider(url)).glob("*/migration.sql"))
+
+
+async def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    if url.startswith("file:"):
+        with closing(sqlite3.connect(url.removeprefix("file:"))) as database:
+            return database.execute(query).fetchall()
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def own_migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the migrations that a test may change."""
+    copy = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, copy)
+    monkeypatch.setattr("mediagate.records.migrate.MIGRATIONS", copy)
+    return copy
+
+
+async def test_applied_once_and_told_before(database: str) -> None:
+    assert names(database)
+    assert await pending(database) == names(database)
+    assert await pending(database) == names(database), "pending must change nothing"
+    assert await PrismaRecords(database).lacks() == names(database)
+    assert await migrate(database) == names(database)
+    assert await migrate(database) == []
+    assert await pending(database) == []
+    assert [name for (name,) in await rows(database, "SELECT migration_name FROM _prisma_migrations")] == names(
+        database
+    )
+
+
+async def test_an_added_migration_is_applied_alone(database: str, own_migrations: Path) -> None:
+    await migrate(database)
+    added = own_migrations / provider(database) / "20991231000000_second" / "migration.sql"
+    added.parent.mkdir()
+    added.write_text(SECOND)
+    assert await pending(database) == ["20991231000000_second"]
+    assert await migrate(database) == ["20991231000000_second"]
+    assert await rows(database, "SELECT * FROM mediagate_second") == []
+
+
+async def test_a_migration_that_fails_leaves_nothing(database: str, own_migrations: Path) -> None:
+    added = own_migrations / provider(database) / "20991231000000_second" / "migration.sql"
+    added.parent.mkdir()
+    added.write_text(SECOND + "CREATE TABEL broken;\n")
+    with pytest.raises(RecordsUnavailable, match="TABEL"):
+        await migrate(database)
+    added.write_text(SECOND)
+    assert await migrate(database) == [*names(database), "20991231000000_second"]
+
+
+async def test_a_changed_migration_is_refused(database: str, own_migrations: Path) -> None:
+    await migrate(database)
+    path = own_migrations / provider(database) / names(database)[0] / "migration.sql"
+    path.write_text(path.read_text() + "-- one more line\n")
+    for ask in (migrate, pending):
+        with pytest.raises(ConfigError, match=f"{names(database)[0]} was changed"):
+            await ask(database)
+    with pytest.raises(ConfigError, match="was changed"):
+        await PrismaRecords(database, migrate=True).open()
+
+
+PROCESS = """
+import asyncio, sys
+from mediagate.records.migrate import migrate
+sys.stdin.readline()
+print(len(asyncio.run(migrate(sys.argv[1]))))
+"""
+
+
+async def test_two_processes_at_once_apply_once(database: str) -> None:
+    pipe = asyncio.subprocess.PIPE
+    started = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", PROCESS, database, stdin=pipe, stdout=pipe)
+        for _ in range(3)
+    ]
+    said = await asyncio.gather(*(process.communicate(b"go\n") for process in started))
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert sorted(int(out) for out, _ in said) == [0, 0, len(names(database))]
+    assert await pending(database) == []
+
+
+async def test_a_postgresql_schema_of_its_own(postgres_url: str) -> None:
+    url = f"{postgres_url}?schema=media-gate&connection_limit=3&sslmode=prefer"
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        await connection.execute('DROP SCHEMA IF EXISTS "media-gate" CASCADE; CREATE SCHEMA "media-gate"')
+        assert await migrate(url) == names(url)
+        assert await pending(url) == []
+        assert await connection.fetchval('SELECT count(*) FROM "media-gate".mediagate_job') == 0
+        records = PrismaRecords(url)
+        await records.open()
+        try:
+            assert await records.queue_depth() == 0
+        finally:
+            await records.close()
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "said"),
+    [
+        ("mysql://root:hush@localhost/db", ConfigError, "must start with file: or postgresql://"),
+        ("postgresql://u:hush@localhost:notaport/db", ConfigError, "port"),
+        ("postgresql://u:hush@127.0.0.1:5432/db?sslmode=perhaps", ConfigError, "options"),
+        ("postgresql://u:hush@127.0.0.1:1/db", RecordsUnavailable, "cannot reach PostgreSQL"),
+        ("file:/dev/null/records.db", RecordsUnavailable, "cannot migrate the SQLite file /dev/null/records.db"),
+    ],
+)
+async def test_a_bad_url_is_named_without_its_password(url: str, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said) as caught:
+        await migrate(url)
+    assert "hush" not in str(caught.value)
+
+
+async def test_the_committed_sql_is_what_prisma_makes_of_the_schema(database: str, prisma: PrismaCLI) -> None:
+    kind = provider(database)
+    words = ["--from-empty", "--to-schema-datamodel", "prisma/schema.prisma", "--script"]
+    done = await asyncio.to_thread(prisma, kind, database, "migrate", "diff", *words)
+    assert done.returncode == 0, done.stderr
+    committed = "".join(p.read_text() for p in sorted((MIGRATIONS / kind).glob("*/migration.sql")))
+    assert [line for line in committed.splitlines() if line] == [line for line in done.stdout.splitlines() if line]
+
+
+async def test_prisma_agrees_that_all_is_applied(database: str, prisma: PrismaCLI) -> None:
+    before = await asyncio.to_thread(prisma, provider(database), database, "migrate", "status")
+    assert before.returncode == 1, before.stdout + before.stderr
+    await migrate(database)
+    after = await asyncio.to_thread(prisma, provider(database), database, "migrate", "status")
+    assert after.returncode == 0 and "up to date" in after.stdout, after.stdout + after.stderr
+    again = await asyncio.to_thread(prisma, provider(database), database, "migrate", "deploy")
+    assert again.returncode == 0 and "No pending migrations" in again.stdout, again.stdout + again.stderr
+
+
+async def test_what_prisma_has_applied_is_not_applied_again(database: str, prisma: PrismaCLI) -> None:
+    done = await asyncio.to_thread(prisma, provider(database), database, "migrate", "deploy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert await pending(database) == []
+    assert await migrate(database) == []
