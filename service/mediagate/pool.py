@@ -1,42 +1,50 @@
 """The image processes: hostile bytes are decoded in them alone, under limits of time and memory.
 
-They never touch the database. One that crashes, hangs or outgrows its memory ends its own image and is replaced.
+They never touch the database, and nothing but a result or an error of ours comes back. Each has a pipe of its own, so
+that one that crashes, hangs or outgrows its memory ends its own image only; it is replaced at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
-import resource
+import pickle
 import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from queue import SimpleQueue
+from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
-
+from mediagate import imageprocess
 from mediagate.config import Source
-from mediagate.errors import ConfigError, ImageCrashed, ImageTimeout, ImageTooLarge, MediagateError, UndecodableImage
-from mediagate.images import check_pillow, probe
+from mediagate.errors import (
+    ConfigError,
+    ImageCrashed,
+    ImageTimeout,
+    MediagateError,
+    ModerationFailed,
+    ShuttingDown,
+    UndecodableImage,
+)
 from mediagate.media import ImageInfo, Rendered
 from mediagate.moderation import Moderator
-from mediagate.rendering import render
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 START_S = 120.0
-"""How long the processes may take to start and to load the model."""
+"""How long a process may take to start and to load the model."""
 PROBE_S = 10.0
-PARENT_CHECK_S = 0.5
-ALARM_AFTER_S = 5.0
-"""How long after its time limit a process ends by itself, should its parent be gone and unable to end it."""
-
-_moderator: Moderator | None = None
-_failure: MediagateError | None = None
+"""How long the reading of a header may take."""
+END_S = 10.0
+"""How long is waited for a killed process to be gone."""
+# Spawned, not forked: a fork of a process with threads may begin with locks that nobody will release.
+SPAWN = get_context("spawn")
 
 
 class ImagePool:
@@ -51,112 +59,215 @@ class ImagePool:
         self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s
         self._moderator = moderator
-        self._pools: list[ProcessPool] = []
+        self._probing: _Crew | None = None
+        self._rendering: _Crew | None = None
 
     async def open(self) -> None:
-        """Start the processes and load the model; raises ``ConfigError`` when it cannot be loaded."""
-        check_pillow()
-        self._pools = [self._pool(1, None)]
-        if self._processes:
-            self._pools.append(self._pool(self._processes, self._moderator))
+        """Start the processes and load the model in each; repeating it does nothing.
+
+        Raises ``ConfigError`` when Pillow is too old, or the moderator cannot be sent to a process or prepared there.
+        """
+        if self._probing is not None:
+            return
         try:
-            await asyncio.gather(*(_run(pool, START_S, _ready) for pool in self._pools))
-        except ImageCrashed as exc:
-            raise ConfigError(f"an image process ends as soon as it starts: {exc.detail}") from exc
+            moderator = pickle.dumps(self._moderator)
+        except Exception as exc:
+            raise ConfigError(
+                f"the moderator cannot be sent to the image processes ({type(exc).__name__}: {exc}); "
+                "define its class in a module, and open sessions and files in prepare()"
+            ) from exc
+        self._probing = _Crew(1, self._memory_bytes, pickle.dumps(None))
+        if self._processes:
+            self._rendering = _Crew(self._processes, self._memory_bytes, moderator)
+        try:
+            await asyncio.gather(*(crew.start() for crew in (self._probing, self._rendering) if crew))
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
-        """End the processes; can be repeated."""
-        pools, self._pools = self._pools, []
-        await asyncio.gather(*(asyncio.to_thread(_stop, pool) for pool in pools))
+        """End the processes, and with ``ShuttingDown`` whatever they work on; can be repeated."""
+        crews = [crew for crew in (self._probing, self._rendering) if crew]
+        self._probing = self._rendering = None
+        await asyncio.gather(*(asyncio.to_thread(crew.close) for crew in crews))
 
     async def probe(self, path: Path, source: Source) -> ImageInfo:
-        """Read a file's header in a process of its own; raises the ``RequestError`` that the uploader shall see."""
+        """Return what a file's header says, checked against the limits of its source.
+
+        Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``; ``ShuttingDown`` when
+        the pool is not open.
+        """
+        crew = _opened(self._probing)
         try:
-            return await _run(self._pools[0], PROBE_S, probe, path, source)
+            return await crew.run(imageprocess.probe, PROBE_S, path, source)
+        except ImageCrashed:
+            pass  # once may be the fault of whoever ended the process
+        except ImageTimeout as exc:
+            raise UndecodableImage("the picture's header takes too long to read; export it again") from exc
+        try:
+            return await crew.run(imageprocess.probe, PROBE_S, path, source)
         except (ImageCrashed, ImageTimeout) as exc:
-            raise UndecodableImage("the file's header cannot be read") from exc
+            raise UndecodableImage("the picture's header cannot be read; export it again") from exc
 
     async def render(self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5)) -> Rendered:
-        """Take a file to its verdict, variants and original.
+        """Take a file to its verdict, variants and cleaned original.
 
-        Raises ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``, ``ImageCrashed``,
-        ``ImageTimeout``.
+        Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
+        ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
         """
-        return await _run(self._pools[1], self._timeout_s, _render, data, source, focal, self._timeout_s)
-
-    def _pool(self, processes: int, moderator: Moderator | None) -> ProcessPool:
-        # Spawned, not forked: a fork of a process with threads may begin with locks that nobody will release.
-        return ProcessPool(
-            max_workers=processes,
-            initializer=_begin,
-            initargs=(self._memory_bytes, moderator, os.getpid()),
-            context=multiprocessing.get_context("spawn"),
-        )
+        if not self._processes:
+            raise ConfigError("this gate has no image processes that render, since worker=False")
+        crew = _opened(self._rendering)
+        # With a process to spare there is a core to spare: one image then encodes on two threads.
+        threads = 2 if crew.busy + 1 < self._processes else 1
+        return await crew.run(imageprocess.render, self._timeout_s, data, source, focal, threads)
 
 
-async def _run(
-    pool: ProcessPool, timeout_s: float, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-) -> T:
-    future: ProcessFuture[T] = pool.submit(function, timeout_s, *args, **kwargs)
-    try:
-        return await asyncio.wrap_future(future)
-    except TimeoutError:
-        raise ImageTimeout(f"the image took longer than {timeout_s:g} s") from None
-    except ProcessExpired as exc:
-        raise ImageCrashed(f"the image process died (exit code {exc.exitcode})") from None
-    except MemoryError:
-        raise ImageTooLarge("the picture needs more memory than one image may use") from None
+def _opened(crew: _Crew | None) -> _Crew:
+    if crew is None:
+        raise ShuttingDown("the image processes are not running")
+    return crew
 
 
-def _stop(pool: ProcessPool) -> None:
-    pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it without types
-    pool.join()
+class _Crew:
+    """Image processes that share the work; each does one thing at a time."""
 
+    def __init__(self, processes: int, memory_bytes: int, moderator: bytes) -> None:
+        self._members = [_Member(memory_bytes, moderator) for _ in range(processes)]
+        self._idle: SimpleQueue[_Member] = SimpleQueue()
+        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="mediagate-image")
+        self.busy = 0
 
-# -- inside an image process
+    async def start(self) -> None:
+        """Start all, and wait until the last one is ready."""
+        starting = [asyncio.wrap_future(self._threads.submit(member.start)) for member in self._members]
+        await asyncio.gather(*starting)
+        for member in self._members:
+            self._idle.put(member)
 
-
-def _begin(memory_bytes: int, moderator: Moderator | None, parent: int) -> None:
-    global _moderator, _failure  # noqa: PLW0603  # one moderator a process, for all its images
-    from PIL import Image
-
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    Image.MAX_IMAGE_PIXELS = None  # the source's own limit is checked before anything is decoded
-    _moderator = moderator
-    if moderator is not None:
+    async def run(self, function: Callable[[Unpack[Ts]], T], timeout_s: float, *args: *Ts) -> T:
+        """Call a function in the next free process; its time limit starts there."""
+        self.busy += 1
         try:
-            moderator.prepare()
-        except MediagateError as exc:
-            _failure = exc
-        except Exception as exc:
-            _failure = ConfigError(f"the moderator cannot start: {type(exc).__name__}: {exc}")
-    limit = _address_space() + memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            called = self._threads.submit(self._call, function, timeout_s, args)
+        except RuntimeError:
+            raise _closing() from None
+        else:
+            return cast("T", await asyncio.wrap_future(called))
+        finally:
+            self.busy -= 1
+
+    def _call(self, function: Callable[..., Any], timeout_s: float, args: tuple[Any, ...]) -> Any:
+        member = self._idle.get()
+        try:
+            return member.call(function, timeout_s, args)
+        finally:
+            self._idle.put(member)
+
+    def close(self) -> None:
+        """End all at once; what waits for them is told so."""
+        for member in self._members:
+            member.close()
+        self._threads.shutdown()
 
 
-def _ready() -> None:
-    if _failure is not None:
-        raise _failure
+class _Member:
+    """One image process and the pipe to it. Used by one thread at a time, except for ``close``."""
+
+    _process: SpawnProcess
+    _pipe: Connection[Any, Any]
+
+    def __init__(self, memory_bytes: int, moderator: bytes) -> None:
+        self._args = (memory_bytes, moderator)
+        self._changing = threading.Lock()
+        self._started = self._ready = self._closed = False
+
+    def start(self) -> None:
+        """Start the process and wait until it is ready; raises ``ConfigError`` when it will not be."""
+        self._spawn()
+        try:
+            self._await_ready()
+        except (ImageCrashed, ImageTimeout) as exc:
+            raise ConfigError(
+                f"an image process does not start: {exc.detail}. If the program is a script, let it begin its work "
+                "under `if __name__ == '__main__':`, since image processes import it"
+            ) from exc
+
+    def call(self, function: Callable[..., Any], timeout_s: float, args: tuple[Any, ...]) -> Any:
+        """Return what the function returns in the process; raises its error, ``ImageTimeout`` or ``ImageCrashed``."""
+        if self._closed:
+            raise _closing()
+        if wait([self._process.sentinel], 0):
+            self._spawn()  # it was ended while it had nothing to do
+        if not self._ready:
+            try:
+                self._await_ready()
+            except (ConfigError, ImageTimeout) as exc:
+                self._spawn()
+                raise ModerationFailed(f"the image process does not start again: {exc.detail}") from exc
+        return self._exchange((function, timeout_s, args), timeout_s)
+
+    def close(self) -> None:
+        """End the process, whatever it does, for good."""
+        with self._changing:
+            self._closed = True
+            self._end()
+
+    def _spawn(self) -> None:
+        with self._changing:
+            self._end()
+            if self._closed:
+                raise _closing()
+            self._pipe, theirs = SPAWN.Pipe()
+            self._process = SPAWN.Process(
+                target=imageprocess.serve, args=(theirs, *self._args), name="mediagate-image", daemon=True
+            )
+            self._process.start()
+            self._started, self._ready = True, False
+            theirs.close()
+
+    def _end(self) -> None:
+        if self._started:
+            self._process.kill()
+            self._process.join(END_S)
+            self._pipe.close()
+
+    def _await_ready(self) -> None:
+        self._exchange(None, START_S)
+        self._ready = True
+
+    def _exchange(self, request: Any, timeout_s: float) -> Any:
+        started = time.monotonic()
+        # Whatever the process hangs in, also one that was stopped: killed, it ends the waiting on this side.
+        deadline = threading.Timer(timeout_s, self._process.kill)
+        deadline.daemon = True
+        deadline.start()
+        try:
+            if request is not None:
+                self._pipe.send(request)
+            succeeded, value = self._pipe.recv()
+        except Exception:
+            succeeded, value = False, None  # the process is gone, or what it sent is no answer
+        finally:
+            deadline.cancel()
+        if time.monotonic() - started >= timeout_s:
+            self._spawn()
+            raise ImageTimeout(f"it took longer than {timeout_s:g} s")
+        if succeeded:
+            return value
+        if isinstance(value, MediagateError):
+            raise value
+        self._process.join(1)
+        exit_code = self._process.exitcode
+        self._spawn()
+        raise ImageCrashed(f"the image process died ({_reason(exit_code)})")
 
 
-def _render(data: bytes, source: Source, focal: tuple[float, float], timeout_s: float) -> Rendered:
-    _ready()
-    # The kernel keeps this one, whatever a decoder does to the interpreter: no hung process outlives its parent.
-    signal.setitimer(signal.ITIMER_REAL, timeout_s + ALARM_AFTER_S)
-    try:
-        return render(data, source, focal, _moderator)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+def _closing() -> ShuttingDown:
+    return ShuttingDown("the image processes are ending")
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent has died and can no longer do so."""
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK_S)
-    os._exit(1)
-
-
-def _address_space() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    return pages * resource.getpagesize()
+def _reason(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return signal.Signals(-exit_code).name
+    return f"exit code {exit_code}"

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
 from time import perf_counter
-from typing import Any
 
 from mediagate import images
 from mediagate.blurhash import EDGE, blurhash_of
 from mediagate.config import Source
-from mediagate.errors import MediagateError, ModerationFailed
+from mediagate.errors import ModerationFailed
 from mediagate.media import Rendered, RenderedFile, Verdict
 from mediagate.moderation import Moderator, apply_policy, merge
+
+log = logging.getLogger("mediagate")
 
 OFF = Verdict(model="off")
 """What stands for a verdict where moderation is off."""
 WHITE = (255, 255, 255)
+_PRIVATE = re.compile(r"\S*(?:[/\\]\S+|[=@]\S+|[A-Za-z0-9+_-]{24,}\S*)")
+"""Words with a path, a URL, an assignment, an address or something as long as a key."""
 
 
 class Timings(dict[str, float]):
-    """Milliseconds by step."""
+    """Milliseconds by step; steps run side by side, so that their sum may exceed what passed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -29,88 +40,128 @@ class Timings(dict[str, float]):
         try:
             yield
         finally:
-            self[name] = round(self.get(name, 0.0) + (perf_counter() - started) * 1000, 2)
+            taken = (perf_counter() - started) * 1000
+            with self._lock:
+                self[name] = round(self.get(name, 0.0) + taken, 2)
 
 
-def render(data: bytes, source: Source, focal: tuple[float, float], moderator: Moderator | None) -> Rendered:
-    """Take an uploaded file to its verdict and, if that is ``allow``, to its variants and its cleaned original."""
+def render(
+    data: bytes, source: Source, focal: tuple[float, float], moderator: Moderator | None, *, threads: int = 1
+) -> Rendered:
+    """Take an uploaded file to its verdict and, if that is ``allow``, to its variants and its cleaned original.
+
+    ``threads`` encode side by side. Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``,
+    ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded pixels outgrow the process.
+    """
     timings = Timings()
     warnings: list[str] = []
-    with images.opened(data, source) as (image, info):
-        with timings.step("decode"):
-            removed = images.found(image)
-            decoded = images.decode(image, info)
-            removed = tuple(dict.fromkeys([*removed, *images.found(image)]))
-        with timings.step("colour"):
-            frames = [images.to_srgb(frame, decoded.icc, warnings) for frame in decoded.frames]
-        with timings.step("moderate"):
-            verdict = _judge(frames, source, moderator)
-        if verdict.decision != "allow":
-            return Rendered(verdict, info, removed=removed, warnings=_once(warnings), timings_ms=timings)
+    with timings.step("decode"):
+        decoded = images.decode(data, source)
+    info = decoded.info
+    whole = (info.width, info.height)
+    plans = {name: images.shown(whole, spec, focal) for name, spec in source.variants.items()}
+    with timings.step("resize"):
+        # The largest size that anybody looks at; only the original needs more, and it keeps its own colours.
+        scale = max(images.MODERATED_EDGE / max(whole), *(plan.scale for plan in plans.values()))
+        frames = [_scaled(images.eight_bit(frame), scale) for frame in decoded.frames]
+    with timings.step("colour"):
+        profile = images.read_profile(decoded.icc, frames[0], warnings)
+        frames = [images.to_srgb(frame, profile) for frame in frames]
+        has_alpha = not all(images.opaque(frame) for frame in frames)
+        if not has_alpha:
+            frames = [images.flattened(frame, WHITE) for frame in frames]
+    with timings.step("moderate"):
+        verdict = _judge(frames, source, moderator)
+    if verdict.decision != "allow":
+        return Rendered(verdict, info, removed=decoded.removed, warnings=tuple(warnings), timings_ms=dict(timings))
 
-        variants, smallest = _variants(frames, decoded, source, focal, timings)
+    with ThreadPoolExecutor(threads) as encoders:
+
+        def original() -> tuple[str, bytes]:
+            with timings.step("original"):
+                return images.encode_original(decoded, profile)
+
+        variants, smallest = _variants(frames, decoded, source, plans, timings, encoders)
+        original_file = encoders.submit(original)
         with timings.step("blurhash"):
             tiny = images.flattened(images.within(smallest, EDGE), WHITE)
+            placeholder = blurhash_of(*tiny.size, tiny.tobytes())
             color = images.dominant_color(smallest)
-            placeholder = blurhash_of(tiny)
-        with timings.step("original"):
-            original_format, original = images.encode_original(decoded)
-        width, height = frames[0].size
-        return Rendered(
-            verdict=verdict,
-            info=info,
-            variants=tuple(variants),
-            original=RenderedFile("original", original_format, width, height, original),
-            blurhash=placeholder,
-            dominant_color=color,
-            aspect_ratio=images.aspect_ratio(width, height),
-            has_alpha=frames[0].mode == "RGBA",
-            removed=removed,
-            warnings=_once(warnings),
-            timings_ms=timings,
+        original_format, original_data = original_file.result()
+        files = tuple(
+            RenderedFile(name, spec.format, *plans[name].size, variants[name].result())
+            for name, spec in source.variants.items()
         )
+    return Rendered(
+        verdict=verdict,
+        info=info,
+        variants=files,
+        original=RenderedFile("original", original_format, *whole, original_data),
+        blurhash=placeholder,
+        dominant_color=color,
+        aspect_ratio=images.aspect_ratio(*whole),
+        has_alpha=has_alpha,
+        removed=decoded.removed,
+        warnings=tuple(warnings),
+        timings_ms=dict(timings),
+    )
 
 
-def _judge(frames: list[Any], source: Source, moderator: Moderator | None) -> Verdict:
+def _judge(frames: list[images.Image], source: Source, moderator: Moderator | None) -> Verdict:
     """Judge every frame that would be published, on each background that it can stand on."""
     if moderator is None:
         return OFF
     try:
         verdict = merge(moderator.judge(picture) for frame in frames for picture in images.pictures(frame))
         return apply_policy(verdict, source, moderator.groups)
-    except (MediagateError, MemoryError):
+    except (ModerationFailed, MemoryError):
         raise
     except Exception as exc:
-        raise ModerationFailed(f"the moderator failed with {type(exc).__name__}") from exc
+        log.exception("the moderator failed")
+        raise ModerationFailed(f"the moderator failed: {told(exc)}") from exc
+
+
+def told(exc: Exception) -> str:
+    """Return an error of somebody else's code in one line, without the words that may be paths or secrets."""
+    lines = str(exc).strip().splitlines()
+    return f"{type(exc).__name__}: {_PRIVATE.sub('…', lines[0])[:200]}" if lines else type(exc).__name__
+
+
+def _scaled(image: images.Image, scale: float) -> images.Image:
+    if scale >= 1:
+        return image
+    width, height = image.size
+    return images.resized(image, (max(1, round(width * scale)), max(1, round(height * scale))))
 
 
 def _variants(
-    frames: list[Any], decoded: images.Decoded, source: Source, focal: tuple[float, float], timings: Timings
-) -> tuple[list[RenderedFile], Any]:
+    frames: list[images.Image],
+    decoded: images.Decoded,
+    source: Source,
+    plans: dict[str, images.Shown],
+    timings: Timings,
+    encoders: ThreadPoolExecutor,
+) -> tuple[dict[str, Future[bytes]], images.Image]:
     """Make each size from the next larger one, and what would be the same file only once.
 
-    Returns the variants in the order of the source, and the smallest picture that shows all of the first frame.
+    Returns the files to come, and the smallest picture that shows all of the first frame.
     """
-    whole = frames[0].size
-    wanted = {name: (spec, *images.target(whole, spec, focal)) for name, spec in source.variants.items()}
-    files: dict[str, RenderedFile] = {}
-    made: dict[Any, bytes] = {}
+
+    def encoded(sized: list[images.Image], image_format: str, quality: int, effort: int) -> bytes:
+        with timings.step("encode"):
+            return images.encode(sized, decoded.durations_ms, decoded.plays, image_format, quality, effort)
+
+    files: dict[str, Future[bytes]] = {}
+    made: dict[object, Future[bytes]] = {}
     larger = frames
-    for name, (spec, size, box) in sorted(wanted.items(), key=lambda item: -item[1][1][0] * item[1][1][1]):
-        with timings.step("resize"):
-            if spec.fit == "inside":
-                larger = sized = [images.resized(frame, size) for frame in larger]
-            else:
-                sized = [images.resized(frame, size, box) for frame in frames]
-        recipe = (size, box, spec.format, spec.quality, spec.effort)
+    for name, plan in sorted(plans.items(), key=lambda item: -item[1].scale):
+        spec = source.variants[name]
+        recipe = (plan, spec.format, spec.quality, spec.effort)
         if recipe not in made:
-            with timings.step("encode"):
-                made[recipe] = images.encode(
-                    sized, decoded.durations_ms, decoded.loop, spec.format, spec.quality, spec.effort
-                )
-        files[name] = RenderedFile(name, spec.format, *size, made[recipe])
-    return [files[name] for name in source.variants], larger[0]
-
-
-def _once(warnings: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(warnings))
+            with timings.step("resize"):
+                sized = [images.resized(frame, plan.size, plan.box_on(frame.size)) for frame in larger]
+            if spec.fit == "inside":
+                larger = sized
+            made[recipe] = encoders.submit(encoded, sized, spec.format, spec.quality, spec.effort)
+        files[name] = made[recipe]
+    return files, larger[0]

@@ -1,30 +1,38 @@
-"""Everything that touches pixels; the only importer of Pillow."""
+"""Everything that touches pixels; the only importer of Pillow and pillow_heif."""
 
-from mediagate.images.colour import flattened, to_srgb
-from mediagate.images.decode import Decoded, decode, opened, probe
+from PIL.Image import Image
+
+from mediagate.images.colour import Profile, eight_bit, flattened, opaque, read_profile, to_srgb
+from mediagate.images.decode import Decoded, decode, probe
 from mediagate.images.encode import encode, encode_original
-from mediagate.images.formats import check_pillow, codecs
-from mediagate.images.metadata import found
-from mediagate.images.picture import PixelPicture, dominant_color, pictures
-from mediagate.images.resize import aspect_ratio, resized, target, within
+from mediagate.images.formats import check_pillow, codecs, lift_pixel_limit, limit_threads
+from mediagate.images.picture import MODERATED_EDGE, PixelPicture, dominant_color, pictures
+from mediagate.images.resize import Shown, aspect_ratio, resized, shown, within
 
 __all__ = [
+    "MODERATED_EDGE",
     "Decoded",
+    "Image",
     "PixelPicture",
+    "Profile",
+    "Shown",
     "aspect_ratio",
     "check_pillow",
     "codecs",
     "decode",
     "dominant_color",
+    "eight_bit",
     "encode",
     "encode_original",
     "flattened",
-    "found",
-    "opened",
+    "lift_pixel_limit",
+    "limit_threads",
+    "opaque",
     "pictures",
     "probe",
+    "read_profile",
     "resized",
-    "target",
+    "shown",
     "to_srgb",
     "within",
 ]

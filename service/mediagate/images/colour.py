@@ -3,31 +3,97 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import dataclass
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 _SRGB = ImageCms.createProfile("sRGB")
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
-_SPACE = {"RGB": "RGB ", "CMYK": "CMYK", "L": "GRAY"}
-"""The colour space that a profile must name to fit a mode (ICC.1:2022, table 19)."""
-SIXTEEN_TO_EIGHT = 1 / 257
+_SPACES = {"RGB": ("RGB ",), "RGBA": ("RGB ",), "CMYK": ("CMYK",), "L": ("GRAY", "RGB ")}
+"""The colour spaces that a profile may name to fit a mode (ICC.1:2022, table 19)."""
+_SIXTEEN_TO_EIGHT = [(value + 128) // 257 for value in range(65536)]
+_MARKUP = re.compile(rb"<\?php|<\?=|<script|<html|<svg|<!doctype", re.IGNORECASE)
 
 
-def to_srgb(image: Image.Image, icc: bytes | None, warnings: list[str]) -> Image.Image:
-    """Return the picture as ``RGB``, or ``RGBA`` if it has transparency, in sRGB.
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A colour profile that can be applied to the picture it came with."""
 
-    A profile that is broken or belongs to another kind of picture is left out with a warning.
-    """
-    image = _eight_bit(image)
-    alpha = None
-    if image.mode == "RGBA":
-        alpha = image.getchannel("A")
-    colours = image.convert("RGB") if image.mode == "RGBA" else image
-    colours = _converted(colours, icc, warnings)
+    icc: bytes
+    cms: ImageCms.ImageCmsProfile
+    space: str
+
+    @property
+    def is_srgb(self) -> bool:
+        """Whether it says that nothing needs to be converted."""
+        return self.space == "RGB " and "sRGB" in (self.cms.profile.profile_description or "")
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether it may be published; its text fields are the one place left for a hidden script."""
+        return _MARKUP.search(self.icc) is None
+
+    def fits(self, image: Image.Image) -> bool:
+        """Whether it can be stored with a picture in this mode."""
+        return self.space == ("GRAY" if image.mode in ("1", "L", "LA") or image.mode.startswith("I") else "RGB ")
+
+
+def read_profile(icc: bytes | None, image: Image.Image, warnings: list[str]) -> Profile | None:
+    """Return the profile of an 8-bit picture; one that is broken or belongs to another picture is warned of."""
+    if icc is None:
+        return None
+    try:
+        cms = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        profile = Profile(icc, cms, cms.profile.xcolor_space)
+        if profile.space not in _SPACES[image.mode] and not (profile.space == "GRAY" and _is_grey(image)):
+            raise ValueError(f"it is for {profile.space.strip()}, and the picture is in {image.mode}")
+        to_srgb(Image.new(image.mode, (1, 1)), profile)
+    except (ImageCms.PyCMSError, OSError, ValueError) as exc:
+        warnings.append(f"the colour profile was ignored: {exc}")
+        return None
+    return profile
+
+
+def eight_bit(image: Image.Image) -> Image.Image:
+    """Return the picture as ``L``, ``RGB``, ``RGBA`` or ``CMYK`` with 8 bits a channel."""
+    mode = image.mode
+    if "transparency" in image.info or mode in ("LA", "PA", "La", "RGBa"):
+        return with_alpha(image)
+    if mode.startswith("I"):
+        return image.convert("I").point(_SIXTEEN_TO_EIGHT, "L")
+    if mode in ("L", "RGB", "RGBA", "CMYK"):
+        return image
+    return image.convert("L" if mode == "1" else "RGB")
+
+
+def to_srgb(image: Image.Image, profile: Profile | None) -> Image.Image:
+    """Return an 8-bit picture as ``RGB``, or ``RGBA`` if it has alpha, in sRGB."""
+    if profile is None or profile.is_srgb:
+        return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    mode = {"RGB ": "RGB", "CMYK": "CMYK", "GRAY": "L"}[profile.space]
+    colours = image if image.mode == mode else image.convert(mode)
+    converted = ImageCms.profileToProfile(colours, profile.cms, _SRGB, _INTENT, outputMode="RGB", flags=_FLAGS)
+    assert converted is not None  # only with inPlace
+    converted.info = {}
     if alpha is not None:
-        colours.putalpha(alpha)
-    return colours
+        converted.putalpha(alpha)
+    return converted
+
+
+def with_alpha(image: Image.Image) -> Image.Image:
+    """Return the picture as ``RGBA``, whose wholly transparent pixels are black: what they hid is shown to nobody."""
+    if image.mode.startswith("I"):
+        image = _sixteen_bit_with_alpha(image)
+    image = image.convert("RGBA")
+    shown = image.getchannel("A").point([0] + [255] * 255)
+    if shown.getextrema()[0] == 255:
+        return image
+    clean = Image.new("RGBA", image.size)
+    clean.paste(image, mask=shown)
+    return clean
 
 
 def flattened(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
@@ -39,41 +105,21 @@ def flattened(image: Image.Image, background: tuple[int, int, int]) -> Image.Ima
     return plain
 
 
-def is_transparent(image: Image.Image) -> bool:
-    """Whether any pixel lets the background through."""
-    return image.mode == "RGBA" and image.getchannel("A").getextrema()[0] != 255
+def opaque(image: Image.Image) -> bool:
+    """Whether no pixel lets the background through."""
+    return image.mode != "RGBA" or image.getchannel("A").getextrema()[0] == 255
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Return the picture as L, RGB, RGBA or CMYK with 8 bits a channel."""
-    mode = image.mode
-    if mode.startswith("I;16") or mode in ("I", "F"):
-        return image.convert("F").point(lambda value: value * SIXTEEN_TO_EIGHT + 0.5).convert("L")
-    if mode in ("P", "PA", "LA", "La", "RGBa") or "transparency" in image.info:
-        has_alpha = mode != "P" or "transparency" in image.info
-        return image.convert("RGBA" if has_alpha else "RGB")
-    if mode in ("L", "RGB", "RGBA", "CMYK"):
-        return image
-    return image.convert("L" if mode == "1" else "RGB")
+def _is_grey(image: Image.Image) -> bool:
+    """Whether all three colours are the same, as where Pillow decodes grey with alpha to ``RGBA``."""
+    if image.mode not in ("RGB", "RGBA"):
+        return False
+    red, green, blue = image.convert("RGB").split()
+    return ImageChops.difference(red, green).getbbox() is None and ImageChops.difference(red, blue).getbbox() is None
 
 
-def _converted(image: Image.Image, icc: bytes | None, warnings: list[str]) -> Image.Image:
-    if icc is not None:
-        try:
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-            space = profile.profile.xcolor_space
-            if space == "RGB " and image.mode == "L":
-                image = image.convert("RGB")
-            if _SPACE[image.mode] != space:
-                raise ImageCms.PyCMSError(f"a profile for {space.strip()} on a picture in {image.mode}")
-            if space == "RGB " and "sRGB" in (profile.profile.profile_description or ""):
-                return image
-            converted = ImageCms.profileToProfile(
-                image, profile, _SRGB, renderingIntent=_INTENT, outputMode="RGB", flags=_FLAGS
-            )
-            if converted is not None:
-                converted.info = {}
-                return converted
-        except (ImageCms.PyCMSError, OSError, KeyError, TypeError, ValueError) as exc:
-            warnings.append(f"the colour profile was ignored: {exc}")
-    return image if image.mode == "RGB" else image.convert("RGB")
+def _sixteen_bit_with_alpha(image: Image.Image) -> Image.Image:
+    wide = image.convert("I")
+    key = image.info.get("transparency")
+    grey = wide.point(_SIXTEEN_TO_EIGHT, "L")
+    return Image.merge("LA", (grey, wide.point([0 if value == key else 255 for value in range(65536)], "L")))

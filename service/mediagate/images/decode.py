@@ -1,96 +1,96 @@
-"""From bytes to upright frames, under the limits of a source."""
+"""From bytes to plain upright frames, under the limits of a source."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+from PIL.Image import DecompressionBombError, DecompressionBombWarning, Transpose
 
 from mediagate.config import Source
-from mediagate.errors import AnimationRefused, ImageTooLarge, MediagateError, UndecodableImage
-from mediagate.images.formats import FORMATS, accepted, not_decodable
+from mediagate.errors import AnimationRefused, ImageTooLarge, MediagateError
+from mediagate.images.colour import with_alpha
+from mediagate.images.formats import FORMATS, accepted, damaged, not_decodable
+from mediagate.images.metadata import ORIENTATION, found
+from mediagate.images.structure import check_complete, is_lossless_webp
 from mediagate.media import ImageInfo
 
 ANIMATED = ("gif", "webp", "png", "avif")
 """Formats whose further frames are an animation; in the others they are other pictures."""
-ORIENTATION = 0x0112
+UPRIGHT: Mapping[int, Transpose] = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation (Exif 2.32, section 4.6.4)."""
 SWAPPED = (5, 6, 7, 8)
 """EXIF orientations in which width and height change places."""
 DEFAULT_FRAME_MS = 100
+"""What browsers show for a frame that says 0."""
 
 
 @dataclass(slots=True)
 class Decoded:
-    """Upright frames in the file's own colours; ``durations_ms`` has one entry a frame, ``loop`` 0 is for ever."""
+    """Upright frames in the file's own colours, free of everything but pixels, and how they were stored.
 
-    format: str
+    ``durations_ms`` has one entry a frame, ``plays`` 0 is for ever; ``removed`` names the metadata that was there.
+    """
+
+    info: ImageInfo
     frames: list[Image.Image]
     icc: bytes | None
     durations_ms: list[int]
-    loop: int
+    plays: int
+    removed: tuple[str, ...]
     quantization: dict[int, list[int]] | None = None
     subsampling: int = -1
-
-    @property
-    def first(self) -> Image.Image:
-        """The first frame."""
-        return self.frames[0]
+    progressive: bool = False
+    lossless: bool = False
 
 
 def probe(path: Path, source: Source) -> ImageInfo:
     """Return what the header says, checked against the limits; decodes no pixels."""
-    with path.open("rb") as file, _opened(file, file.read(64)) as image:
+    with path.open("rb") as file, _opened(file) as image:
         return _info(image, source)
 
 
-@contextmanager
-def opened(data: bytes, source: Source) -> Iterator[tuple[Image.Image, ImageInfo]]:
-    """Open an image whose header keeps the limits; what goes wrong inside the block is told as one of our errors."""
-    with _opened(io.BytesIO(data), data[:64]) as image:
+def decode(data: bytes, source: Source) -> Decoded:
+    """Decode the frames that the source wants and turn them upright, once, before anything else sees them.
+
+    Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge`` and ``AnimationRefused``.
+    """
+    with _opened(io.BytesIO(data)) as image:
         info = _info(image, source)
-        if info.format == "png":
-            # Decoding does not look at the checksums of the pixel data, and closes the file it has verified.
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as checked:
-                checked.verify()
-        elif info.format in ("avif", "heic") and not _boxes_complete(data):
-            raise UndecodableImage("the file is incomplete")
-        yield image, info
-
-
-def decode(image: Image.Image, info: ImageInfo) -> Decoded:
-    """Decode the frames that the source wants and turn them upright, once, before anything else sees them."""
-    icc = image.info.get("icc_profile") or None
-    loop = int(image.info.get("loop", 0 if info.format != "gif" else 1))
-    decoded = Decoded(info.format, [], icc, [], loop)
-    for number in range(info.frames):
-        if info.format in ANIMATED and number:
-            _seek(image, number)
-        image.load()
-        decoded.durations_ms.append(int(image.info.get("duration") or DEFAULT_FRAME_MS))
-        decoded.frames.append(_upright(image))
-    if info.format == "gif" and info.frames == 1 and getattr(image, "is_animated", False):
-        _seek(image, 1)
-    if info.format == "jpeg":
-        decoded.quantization = getattr(image, "quantization", None)
-        decoded.subsampling = _subsampling(image)
-    return decoded
-
-
-def _seek(image: Image.Image, number: int) -> None:
-    """Go to a frame; one that lies outside the first would make the picture grow beyond what the header promised."""
-    size = image.size
-    image.seek(number)
-    if image.size != size:
-        raise ImageTooLarge("a later frame of the animation lies outside its first")
+        check_complete(data, info.format)
+        frames, durations_ms = _frames(image, info, source)
+        jpeg = image if isinstance(image, JpegImagePlugin.JpegImageFile) else None
+        return Decoded(
+            info=ImageInfo(info.format, *frames[0].size, len(frames)),
+            frames=frames,
+            icc=image.info.get("icc_profile") or None,
+            durations_ms=durations_ms,
+            plays=_plays(image, info.format),
+            removed=found(image),
+            quantization=jpeg.quantization if jpeg else None,
+            subsampling=JpegImagePlugin.get_sampling(jpeg) if jpeg else -1,
+            progressive="progressive" in image.info,
+            lossless=info.format == "webp" and is_lossless_webp(data),
+        )
 
 
 @contextmanager
-def _opened(file: IO[bytes], head: bytes) -> Iterator[Image.Image]:
+def _opened(file: IO[bytes]) -> Iterator[Image.Image]:
+    """Open an image; whatever a decoder does inside the block is told as one of our errors."""
+    head = file.read(64)
     file.seek(0)
     try:
         with Image.open(file, formats=accepted()) as image:
@@ -99,26 +99,30 @@ def _opened(file: IO[bytes], head: bytes) -> Iterator[Image.Image]:
         raise
     except UnidentifiedImageError:
         raise not_decodable(head) from None
-    except MemoryError:
+    except (MemoryError, DecompressionBombError, DecompressionBombWarning):
         raise ImageTooLarge("the picture needs more memory than one image may use") from None
     except Exception as exc:
         # Decoders raise whatever their author thought of on hostile input: OSError, ValueError, SyntaxError,
         # struct.error, IndexError, EOFError, RuntimeError and more have all been seen.
-        raise UndecodableImage(f"the file is damaged or incomplete ({type(exc).__name__})") from exc
+        raise damaged() from exc
 
 
 def _info(image: Image.Image, source: Source) -> ImageInfo:
     image_format = FORMATS[image.format or ""]
     width, height = image.size
-    if width * height > source.max_pixels:
-        raise ImageTooLarge(f"the picture has {width} x {height} pixels; {source.max_pixels:,} are accepted")
+    _check_size(width, height, source)
     if _orientation(image) in SWAPPED:
         width, height = height, width
-    return ImageInfo(image_format, width, height, _frames(image, image_format, source))
+    return ImageInfo(image_format, width, height, _count(image, image_format, source))
 
 
-def _frames(image: Image.Image, image_format: str, source: Source) -> int:
-    """Return how many frames shall be decoded."""
+def _check_size(width: int, height: int, source: Source) -> None:
+    if width * height > source.max_pixels:
+        raise ImageTooLarge(f"the picture has {width} x {height} pixels; up to {source.max_pixels:,} are accepted")
+
+
+def _count(image: Image.Image, image_format: str, source: Source) -> int:
+    """Return how many frames are to be decoded."""
     if image_format not in ANIMATED or not getattr(image, "is_animated", False):
         return 1
     if source.animation == "reject":
@@ -127,11 +131,38 @@ def _frames(image: Image.Image, image_format: str, source: Source) -> int:
         return 1
     frames = int(getattr(image, "n_frames", 1))
     if frames > source.max_frames:
-        raise ImageTooLarge(f"the animation has {frames} frames; {source.max_frames} are accepted")
-    pixels = frames * image.width * image.height
-    if pixels > source.max_animation_pixels:
-        raise ImageTooLarge(f"the animation has {pixels:,} pixels in all; {source.max_animation_pixels:,} are accepted")
+        raise ImageTooLarge(f"the animation has {frames} frames; up to {source.max_frames} are accepted")
+    _check_animation(frames * image.width * image.height, source)
     return frames
+
+
+def _check_animation(pixels: int, source: Source) -> None:
+    if pixels > source.max_animation_pixels:
+        raise ImageTooLarge(
+            f"the animation's frames have {pixels:,} pixels; up to {source.max_animation_pixels:,} are accepted"
+        )
+
+
+def _frames(image: Image.Image, info: ImageInfo, source: Source) -> tuple[list[Image.Image], list[int]]:
+    if info.frames == 1:
+        image.load()
+        return [_plain(image)], [0]
+    frames, durations_ms, pixels = [], [], 0
+    # An APNG may begin with a still for programs that cannot animate; it is no part of the animation.
+    for number in range(1 if getattr(image, "default_image", False) else 0, info.frames):
+        image.seek(number)
+        # A later GIF frame may reach beyond the canvas of the header, and makes it grow.
+        _check_size(*image.size, source)
+        pixels += image.width * image.height
+        _check_animation(pixels, source)
+        image.load()
+        frames.append(with_alpha(_plain(image)))
+        durations_ms.append(round(image.info.get("duration") or DEFAULT_FRAME_MS))
+    if all(frame.getchannel("A").getextrema() == (255, 255) for frame in frames):
+        frames = [frame.convert("RGB") for frame in frames]
+    if len({frame.size for frame in frames}) > 1:
+        raise damaged()
+    return frames, durations_ms
 
 
 def _orientation(image: Image.Image) -> int:
@@ -143,37 +174,18 @@ def _orientation(image: Image.Image) -> int:
         return 1  # broken EXIF does not make the pixels worse
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Return a copy of the current frame, turned as its EXIF says, that carries no metadata."""
-    try:
-        upright = ImageOps.exif_transpose(image)
-    except MemoryError:
-        raise
-    except Exception:
-        upright = image.copy()
-    if upright is image:
-        upright = image.copy()
-    transparency = upright.info.get("transparency")
-    upright.info = {} if transparency is None else {"transparency": transparency}
-    return upright
+def _plain(image: Image.Image) -> Image.Image:
+    """Return a copy of the current frame, turned upright, that carries no metadata."""
+    turn = UPRIGHT.get(_orientation(image))
+    plain = image.copy() if turn is None else image.transpose(turn)
+    transparency = image.info.get("transparency")
+    plain.info = {} if transparency is None or plain.mode in ("RGBA", "LA") else {"transparency": transparency}
+    return plain
 
 
-def _boxes_complete(data: bytes) -> bool:
-    """Whether each top-level box ends inside the file (ISO/IEC 14496-12, 4.2); decoders shrug a missing end off."""
-    at = 0
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at : at + 4])
-        if size == 0:
-            return True
-        if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16])
-        if size < 8:
-            return False
-        at += size
-    return at == len(data)
-
-
-def _subsampling(image: Image.Image) -> int:
-    from PIL import JpegImagePlugin
-
-    return JpegImagePlugin.get_sampling(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else -1
+def _plays(image: Image.Image, image_format: str) -> int:
+    """Return how often the animation is shown in all; 0 is for ever."""
+    if image_format == "gif":
+        repeats = image.info.get("loop")  # told as repeats after the first time; nothing told: none
+        return 1 if repeats is None else (int(repeats) + 1 if repeats else 0)
+    return int(image.info.get("loop", 0))

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from mediagate.images.colour import flattened
+from mediagate.images.colour import Profile, eight_bit, flattened, to_srgb, with_alpha
 from mediagate.images.decode import Decoded
 
 WHITE = (255, 255, 255)
@@ -17,70 +17,94 @@ PUBLISHED_AS = {"heic": "jpeg"}
 
 
 def encode(
-    frames: list[Image.Image], durations_ms: list[int], loop: int, image_format: str, quality: int, effort: int
+    frames: list[Image.Image], durations_ms: list[int], plays: int, image_format: str, quality: int, effort: int
 ) -> bytes:
-    """Return frames of one size as a file; in a format that cannot move, the first one."""
+    """Return sRGB frames of one size as a file; in a format that cannot move, the first one."""
     options: dict[str, Any] = {
         "webp": {"quality": quality, "method": effort},
         "avif": {"quality": quality, "speed": 10 - effort},
         "jpeg": {"quality": quality, "progressive": True, "optimize": True},
-        "png": {"compress_level": min(9, effort + 3)},
+        "png": {"compress_level": min(9, round(effort * 1.5))},
     }[image_format]
     if image_format == "jpeg":
         frames = [flattened(frames[0], WHITE)]
-    return _saved(frames, image_format, options, durations_ms, loop)
+    return _saved(frames, image_format, options, durations_ms, plays)
 
 
-def encode_original(decoded: Decoded) -> tuple[str, bytes]:
+def encode_original(decoded: Decoded, profile: Profile | None) -> tuple[str, bytes]:
     """Return the format and the bytes of the cleaned original: same size, own colours with their profile.
 
     A JPEG is written with the quantization tables and the subsampling that it came with, so that it neither grows nor
-    visibly loses; PNG is lossless; WebP has quality 90, AVIF 80. HEIC becomes JPEG of quality 92.
+    loses visibly. PNG is lossless (16 bits stay for grey without alpha only), WebP too if it was, else it has quality
+    90; AVIF has 80. GIF keeps its colours as far as 256 a frame allow. What browsers cannot show is published as JPEG
+    of quality 92: HEIC, and JPEG in CMYK. The latter is converted to sRGB, and so is a picture whose profile cannot be
+    stored with its pixels.
     """
-    image_format = PUBLISHED_AS.get(decoded.format, decoded.format)
-    options: dict[str, Any] = {"webp": {"quality": 90}, "avif": {"quality": 80}}.get(image_format, {})
-    if image_format == "jpeg":
-        options = {"quality": 92, "progressive": True, "optimize": True}
-    if decoded.icc is not None and image_format != "gif":
-        options["icc_profile"] = decoded.icc
-    frames = [_storable(frame, image_format) for frame in decoded.frames]
-    if decoded.quantization and image_format == "jpeg" and frames[0].mode in ("L", "RGB", "CMYK"):
-        same = {**options, "qtables": decoded.quantization}
-        same.pop("quality")
-        if decoded.subsampling >= 0:
-            same["subsampling"] = decoded.subsampling
-        try:
-            return image_format, _saved(frames, image_format, same, decoded.durations_ms, decoded.loop)
-        except (ValueError, OSError):
-            pass  # tables that a decoder takes and an encoder does not
-    return image_format, _saved(frames, image_format, options, decoded.durations_ms, decoded.loop)
+    image_format = PUBLISHED_AS.get(decoded.info.format, decoded.info.format)
+    frames = decoded.frames
+    options: dict[str, Any] = {
+        "jpeg": {"quality": 92, "optimize": True, "progressive": decoded.progressive},
+        "webp": {"lossless": True} if decoded.lossless else {"quality": 90},
+        "avif": {"quality": 80},
+    }.get(image_format, {})
+    kept = profile is not None and profile.is_harmless and profile.fits(frames[0]) and image_format != "gif"
+    if frames[0].mode == "CMYK" or (profile is not None and not kept):
+        frames = [to_srgb(eight_bit(frame), profile) for frame in frames]
+    elif decoded.quantization:
+        del options["quality"]
+        options |= {"qtables": decoded.quantization, "subsampling": decoded.subsampling}
+    if profile is not None and kept:
+        options["icc_profile"] = profile.icc
+    frames = [_storable(frame, image_format) for frame in frames]
+    return image_format, _saved(frames, image_format, options, decoded.durations_ms, decoded.plays)
 
 
 def _storable(image: Image.Image, image_format: str) -> Image.Image:
     """Return the frame in a mode that the format can hold, without loss of colour or alpha."""
-    alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-    if image.mode == "P" or (alpha and image.mode not in ("RGBA", "LA")):
-        image = image.convert("RGBA" if alpha else "RGB")
+    # A single transparent colour can stay as it is; a list of them, like alpha, could hide a picture.
+    keyed = isinstance(image.info.get("transparency"), int) and image_format in ("png", "gif")
+    has_alpha = image.mode in ("RGBA", "LA", "PA") or ("transparency" in image.info and not keyed)
+    if has_alpha:
+        image = with_alpha(image)
     if image_format == "jpeg":
-        if alpha:
-            return flattened(image.convert("RGBA"), WHITE)
-        return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+        image = flattened(image, WHITE)
+        return image if image.mode in ("L", "RGB") else eight_bit(image).convert("RGB")
     if image_format == "png":
-        return image if image.mode in ("1", "L", "LA", "I;16", "RGB", "RGBA") else image.convert("RGB")
-    return image if image.mode in ("RGB", "RGBA") else image.convert("RGBA" if alpha else "RGB")
+        return image if image.mode in ("1", "L", "P", "I;16", "RGB", "RGBA") else image.convert("RGB")
+    if image_format == "gif":
+        return image if image.mode in ("1", "L", "P") else _paletted(image)
+    return image if image.mode in ("RGB", "RGBA") else eight_bit(image).convert("RGB")
+
+
+def _paletted(image: Image.Image) -> Image.Image:
+    """Return a frame with its own palette, whose last colour stands for transparency."""
+    if image.mode != "RGBA":
+        return image.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    hidden = image.getchannel("A").point([255] * 128 + [0] * 128)
+    colours = flattened(image, (0, 0, 0)).quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    colours.paste(255, mask=hidden)
+    colours.info = {"transparency": 255}
+    return colours
 
 
 def _saved(
-    frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], loop: int
+    frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
 ) -> bytes:
-    for frame in frames:
-        frame.info = {}
     if len(frames) > 1 and image_format in ANIMATES:
         options = {**options, "save_all": True, "append_images": frames[1:], "duration": durations_ms}
         if image_format == "gif":
-            options["disposal"] = 2
-        if image_format != "avif" and not (image_format == "gif" and loop == 1):
-            options["loop"] = loop
+            options["disposal"] = 2 if "transparency" in frames[0].info else 1
+            # Told as repeats after the first time; nothing told: none.
+            options |= {} if plays == 1 else {"loop": plays and plays - 1}
+        elif image_format != "avif":
+            options["loop"] = plays
     file = io.BytesIO()
-    frames[0].save(file, image_format, **options)
+    try:
+        frames[0].save(file, image_format, **options)
+    except OSError:
+        if image_format != "jpeg":
+            raise
+        # Pillow's buffer for optimized JPEGs is too small for what is nearly noise.
+        file = io.BytesIO()
+        frames[0].save(file, image_format, **(options | {"optimize": False, "progressive": False}))
     return file.getvalue()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 
+from PIL import AvifImagePlugin, Image, features
 from PIL import __version__ as PILLOW
-from PIL import features
 
 from mediagate.errors import ConfigError, MediagateError, UndecodableImage, UnsupportedType
 
@@ -22,17 +21,24 @@ FORMATS: Mapping[str, str] = {
     "HEIF": "heic",
 }
 """Our name of a format by Pillow's. An MPO is a JPEG with further pictures behind it, which are dropped."""
-HEIC_HINT = 'HEIC is not accepted here; send JPEG, or have the service installed with pip install "mediagate[heic]"'
+MAX_EDGE: Mapping[str, int] = {"webp": 16383, "jpeg": 65500, "avif": 65535, "png": 2**31 - 1}
+"""Longest edge that a format, or its encoder, can hold, in pixels."""
+
+_AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _OTHERS: Mapping[bytes, str] = {
     b"<svg": "SVG",
-    b"<?xml": "SVG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
+    b"<?xml": "SVG and other XML",
+    b"II*\0": "TIFF and raw",
+    b"MM\0*": "TIFF and raw",
     b"BM": "BMP",
     b"%PDF": "PDF",
     b"\0\0\1\0": "ICO",
     b"8BPS": "Photoshop",
+    b"\0\0\0\x0cjP": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\0\0\0\x0cJXL": "JPEG XL",
+    b"\xff\x0a": "JPEG XL",
 }
 
 try:
@@ -46,14 +52,29 @@ else:
 
 def accepted() -> list[str]:
     """Return Pillow's names of the formats that can be decoded here."""
-    return [name for name in FORMATS if name != "MPO" and (name != "HEIF" or _heif)]
+    missing = {"MPO"}  # opened as a JPEG
+    if not features.check("avif"):
+        missing.add("AVIF")
+    if not _heif:
+        missing.add("HEIF")
+    return [name for name in FORMATS if name not in missing]
 
 
-def check_pillow() -> None:
+def limit_threads() -> None:
+    """Let every decoder and encoder use one thread: the image processes are what runs side by side."""
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+
+
+def lift_pixel_limit() -> None:
+    """Let the limits of the source alone decide, which are checked before anything is decoded."""
+    Image.MAX_IMAGE_PIXELS = None
+
+
+def check_pillow(version: str = PILLOW) -> None:
     """Raise ``ConfigError`` when Pillow is older than the release that we trust with hostile files."""
-    version = tuple(int(part) for part in PILLOW.split(".")[:2])
-    if version < OLDEST_PILLOW:
-        raise ConfigError(f"Pillow {PILLOW} has known faults: pip install 'pillow>=13.0'")
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_PILLOW:
+        oldest = ".".join(map(str, OLDEST_PILLOW))
+        raise ConfigError(f'Pillow {version} has known faults in its decoders: pip install "pillow>={oldest}"')
 
 
 def codecs() -> str:
@@ -66,24 +87,32 @@ def codecs() -> str:
     return f"Pillow {PILLOW}: {names}" + ("" if _heif else ' (heic: pip install "mediagate[heic]")')
 
 
-def not_decodable(head: bytes, reason: str = "") -> MediagateError:
+def not_decodable(head: bytes) -> MediagateError:
     """Return the error for a file that no accepted decoder took, from its first bytes."""
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS and not _heif:
-        return UnsupportedType(HEIC_HINT)
-    if _signed(head):
-        return UndecodableImage("the file is damaged or incomplete" + (f" ({reason})" if reason else ""))
+    brand = head[8:12] if head[4:8] == b"ftyp" else b""
+    if brand in _HEIC_BRANDS and not _heif:
+        return UnsupportedType(
+            'HEIC is not accepted here; send JPEG, or have the service installed with pip install "mediagate[heic]"'
+        )
+    if brand in _AVIF_BRANDS and "AVIF" not in accepted():
+        return UnsupportedType("AVIF is not accepted here, since Pillow was built without it; send JPEG, PNG or WebP")
+    if _signed(head, brand):
+        return damaged()
     for magic, name in _OTHERS.items():
-        if head.lstrip().startswith(magic):
+        if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(magic):
             return UnsupportedType(f"{name} files are not accepted; send JPEG, PNG, WebP, GIF or AVIF")
     return UnsupportedType("the file is no picture of an accepted format; send JPEG, PNG, WebP, GIF or AVIF")
 
 
-def _signed(head: bytes) -> bool:
+def damaged() -> UndecodableImage:
+    """Return the error for a file of an accepted format that does not keep to it."""
+    return UndecodableImage("the picture is damaged or incomplete; export it again, and send that")
+
+
+def _signed(head: bytes, brand: bytes) -> bool:
     """Whether the file begins like one of an accepted format."""
-    with suppress(IndexError):
-        return (
-            head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a"))
-            or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-            or (head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis", *_HEIC_BRANDS))
-        )
-    return False
+    return (
+        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a"))
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or brand in (*_AVIF_BRANDS, *_HEIC_BRANDS)
+    )

@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
-from PIL import ExifTags, Image
+from PIL import Image
+from PIL.ExifTags import IFD, Base
 
-SERIALS = (0xA431, 0xA435)
-"""BodySerialNumber and LensSerialNumber (Exif 2.32, section 4.6.5)."""
-CAMERA_SERIAL = 0xC62F
-"""CameraSerialNumber of DNG, also written into the first directory of JPEGs."""
+ORIENTATION = int(Base.Orientation)
+SERIALS = (0xA431, 0xA435, 0xC62F)
+"""BodySerialNumber and LensSerialNumber (Exif 2.32, section 4.6.5), CameraSerialNumber (DNG, also in JPEGs)."""
+POINTERS = (int(IFD.Exif), int(IFD.GPSInfo), int(IFD.Interop), int(Base.ExifOffset), ORIENTATION)
+"""What says where the rest is, and the orientation, which the pixels take over."""
 
 
 def found(image: Image.Image) -> tuple[str, ...]:
-    """Return what is there, in these words: exif, gps, serial, thumbnail, xmp, iptc, comment, text."""
-    words = _exif(image)
+    """Return what is there besides the picture and its colour profile, in these words.
+
+    ``gps`` a place; ``serial`` the number of a camera or lens; ``thumbnail`` a small copy in the EXIF, which may show
+    what was cropped away; ``exif`` other camera data; ``xmp`` and ``iptc`` editors' data; ``comment`` free text;
+    ``pictures`` further pictures in the same file.
+    """
     info = image.info
-    if info.get("xmp") or info.get("XML:com.adobe.xmp"):
+    texts = set(getattr(image, "text", ()))  # a PNG's
+    words = _exif(image)
+    if info.get("xmp") or "XML:com.adobe.xmp" in texts or "Raw profile type xmp" in texts:
         words.append("xmp")
-    if info.get("photoshop"):
+    if info.get("photoshop") or "Raw profile type iptc" in texts:
         words.append("iptc")
-    if info.get("comment"):
+    if info.get("comment") or any(not key.startswith(("XML:com.adobe.xmp", "Raw profile type")) for key in texts):
         words.append("comment")
-    if getattr(image, "text", None):
-        words.append("text")
+    if image.format in ("MPO", "HEIF") and getattr(image, "n_frames", 1) > 1:
+        words.append("pictures")
     return tuple(words)
 
 
 def _exif(image: Image.Image) -> list[str]:
     try:
         exif = image.getexif()
-        tags = set(exif) - {ExifTags.Base.Orientation}
-        if not tags and not image.info.get("exif"):
-            return []
-        camera = exif.get_ifd(ExifTags.IFD.Exif)
-        words = ["exif"]
-        if exif.get_ifd(ExifTags.IFD.GPSInfo):
+        camera = exif.get_ifd(IFD.Exif)
+        tags = {*exif, *camera}
+        words = []
+        if exif.get_ifd(IFD.GPSInfo):
             words.append("gps")
-        if CAMERA_SERIAL in exif or any(tag in camera for tag in SERIALS):
+        if tags & set(SERIALS):
             words.append("serial")
-        if exif.get_ifd(ExifTags.IFD.IFD1):
+        if exif.get_ifd(IFD.IFD1):
             words.append("thumbnail")
+        if tags - {*SERIALS, *POINTERS}:
+            words.append("exif")
     except Exception:
-        return ["exif"] if image.info.get("exif") else []
+        # Decoders pass over EXIF that cannot be read, and so do we, saying that there was some.
+        return ["exif"]
     return words

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from mediagate.images.colour import flattened, is_transparent
+from mediagate.images.colour import flattened, opaque
 from mediagate.images.resize import within
 
-EDGE = 1280
-"""A moderator is given a picture halved, cut to a third … until its longer edge would fall below this many pixels."""
+MODERATED_EDGE = 1280
+"""A moderator is given a picture whose longest edge has at least so many pixels, unless the file's has fewer, and not
+twice as many: models look at 224 to 640."""
 BACKGROUNDS = ((255, 255, 255), (0, 0, 0))
 """What shows only on one of these would else pass unseen."""
 
@@ -40,22 +41,22 @@ class PixelPicture:
         return self.image.tobytes()
 
 
-def pictures(image: Image.Image) -> list[PixelPicture]:
+def pictures(frame: Image.Image) -> list[PixelPicture]:
     """Return what must be judged of one frame: it, or if it is transparent, it on white and on black."""
-    small = image.reduce(max(1, max(image.size) // EDGE))
-    backgrounds = BACKGROUNDS if is_transparent(small) else BACKGROUNDS[:1]
+    factor = max(frame.size) // MODERATED_EDGE
+    small = frame.reduce(factor) if factor > 1 else frame
+    backgrounds = BACKGROUNDS[:1] if opaque(small) else BACKGROUNDS
     return [PixelPicture(flattened(small, background)) for background in backgrounds]
 
 
 def dominant_color(image: Image.Image) -> str:
     """Return the most frequent colour of the opaque pixels as ``#rrggbb`` (median cut into eight colours)."""
     pixels = within(image, 64).convert("RGBA").tobytes()
-    opaque = b"".join(pixels[at : at + 3] for at in range(0, len(pixels), 4) if pixels[at + 3] >= 128)
-    if not opaque:
+    seen = b"".join(pixels[at : at + 3] for at in range(0, len(pixels), 4) if pixels[at + 3] >= 128)
+    if not seen:
         return "#ffffff"
-    strip = Image.frombytes("RGB", (len(opaque) // 3, 1), opaque).quantize(8, Image.Quantize.MEDIANCUT)
-    counts = strip.getcolors() or []
-    index = max(counts)[1]
-    palette = strip.getpalette() or []
-    red, green, blue = palette[3 * int(index) : 3 * int(index) + 3]  # type: ignore[call-overload]  # an index, not a colour
+    strip = Image.frombytes("RGB", (len(seen) // 3, 1), seen).quantize(8, Image.Quantize.MEDIANCUT)
+    counts = strip.histogram()
+    index = counts.index(max(counts))
+    red, green, blue = (strip.getpalette() or [])[3 * index : 3 * index + 3]
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,40 +1,71 @@
-"""Sizes: which pixels of the picture a variant shows, and how they get there."""
+"""Sizes: which part of the picture a variant shows, at which size, and how it gets there."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 
 from PIL import Image
 
 from mediagate.config import VariantSpec
+from mediagate.images.formats import MAX_EDGE
 
 Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels."""
 REDUCING_GAP = 2.0
 """Shrinking by more than twice this goes through a fast box filter first; Pillow calls 2.0 hardly distinguishable."""
 LARGEST_TERM = 21
 RATIO_TOLERANCE = Fraction(1, 100)
 
 
-def target(size: tuple[int, int], spec: VariantSpec, focal: tuple[float, float]) -> tuple[tuple[int, int], Box]:
-    """Return the size of a variant in pixels and the part of the picture that it shows; nothing is enlarged."""
-    width, height = size
-    whole = (0.0, 0.0, float(width), float(height))
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a variant shows of a picture of ``whole`` pixels: a ``box`` of it, made into ``size`` pixels."""
+
+    whole: tuple[int, int]
+    size: tuple[int, int]
+    box: Box
+
+    @property
+    def scale(self) -> float:
+        """The scale that the whole picture must have at least, so that nothing needs to be enlarged."""
+        left, top, right, bottom = self.box
+        return max(self.size[0] / (right - left), self.size[1] / (bottom - top))
+
+    def box_on(self, size: tuple[int, int]) -> Box:
+        """Return the same box on the whole picture at another size."""
+        across, down = size[0] / self.whole[0], size[1] / self.whole[1]
+        left, top, right, bottom = self.box
+        return left * across, top * down, min(right * across, size[0]), min(bottom * down, size[1])
+
+
+def shown(whole: tuple[int, int], spec: VariantSpec, focal: tuple[float, float]) -> Shown:
+    """Return what a variant shows of a picture of this size; nothing is enlarged, also not to fill a ``cover``.
+
+    A ``cover`` that the picture is too small for keeps its proportions and becomes smaller. The crop has the focal
+    point (0-1 from left and top) as near to its middle as the edges allow.
+    """
+    width, height = whole
+    longest = MAX_EDGE[spec.format]
     if spec.fit == "inside" or spec.width is None or spec.height is None:
-        scale = min(1.0, (spec.width or width) / width, (spec.height or height) / height)
-        return (max(1, round(width * scale)), max(1, round(height * scale))), whole
-    scale = min(1.0, width / spec.width, height / spec.height)
-    wanted = max(1, round(spec.width * scale)), max(1, round(spec.height * scale))
-    zoom = min(width / wanted[0], height / wanted[1])
-    shown_width, shown_height = min(width, wanted[0] * zoom), min(height, wanted[1] * zoom)
-    left = min(max(focal[0] * width - shown_width / 2, 0), width - shown_width)
-    top = min(max(focal[1] * height - shown_height / 2, 0), height - shown_height)
-    return wanted, (left, top, left + shown_width, top + shown_height)
+        limits = (min(spec.width or longest, longest) / width, min(spec.height or longest, longest) / height)
+        scale = min(1.0, *limits)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        return Shown(whole, size, (0.0, 0.0, float(width), float(height)))
+    scale = min(1.0, width / spec.width, height / spec.height, longest / spec.width, longest / spec.height)
+    size = max(1, round(spec.width * scale)), max(1, round(spec.height * scale))
+    zoom = min(width / size[0], height / size[1])
+    across, down = min(width, size[0] * zoom), min(height, size[1] * zoom)
+    left = min(max(focal[0] * width - across / 2, 0.0), width - across)
+    top = min(max(focal[1] * height - down / 2, 0.0), height - down)
+    return Shown(whole, size, (left, top, left + across, top + down))
 
 
 def resized(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
-    """Return a part of the picture at another size (Lanczos, alpha premultiplied)."""
-    if size == image.size and (box is None or box == (0, 0, *image.size)):
+    """Return a box of the picture at another size (Lanczos, alpha premultiplied)."""
+    # A box is a product of fractions, so the whole picture may be off by less than anybody sees.
+    if size == image.size and (box is None or (box[2] - box[0] > size[0] - 0.01 and box[3] - box[1] > size[1] - 0.01)):
         return image
     return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP)
 

@@ -1,0 +1,39 @@
+"""What a file's own boxes and chunks say where decoders do not tell."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+
+def is_lossless_webp(data: bytes) -> bool:
+    """Whether a WebP's first picture is lossless (RFC 9649, section 2: the chunk VP8L, perhaps within ANMF)."""
+    at = 12
+    while at + 8 <= len(data):
+        chunk, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if chunk in (b"VP8L", b"VP8 "):
+            return chunk == b"VP8L"
+        at += 8 + (16 if chunk == b"ANMF" else size + size % 2)
+    return False
+
+
+def check_complete(data: bytes, image_format: str) -> None:
+    """Raise ``ValueError`` or what Pillow raises for a PNG with wrong checksums, or an AVIF or HEIC that was cut off.
+
+    Their decoders would make do with what is there. The sizes of boxes: ISO/IEC 14496-12, section 4.2.
+    """
+    if image_format == "png":
+        Image.open(io.BytesIO(data), formats=["PNG"]).verify()
+    if image_format not in ("avif", "heic"):
+        return
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4])
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16])
+        if size == 0:
+            return  # up to the end of the file
+        if size < 8 or at + size > len(data):
+            raise ValueError("a box reaches beyond the end of the file")
+        at += size
