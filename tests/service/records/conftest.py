@@ -30,7 +30,9 @@ const url = process.env.MEDIAGATE_DATABASE_URL!
 export default defineConfig({
   experimental: { adapter: true },
   engine: 'js',
-  adapter: async () => url.startsWith('file:') ? new PrismaLibSQL({ url }) : new PrismaPg({ connectionString: url }),
+  adapter: async () => url.startsWith("file:")
+    ? new PrismaLibSQL({ url })
+    : new PrismaPg({ connectionString: url, allowExitOnIdle: true, idleTimeoutMillis: 50 }),
 } as any)
 """
 
