@@ -1,5 +1,6 @@
-// Talks to the gate: sends a file, follows its job, lists and deletes. Paths are relative to the page.
+// Talks to the gate: sends a file, follows its job, lists and deletes.
 
+const ROOT = document.body.dataset.root;
 const WAIT_S = 10;
 
 export class Refused extends Error {
@@ -33,7 +34,7 @@ export function send(file, { sourceType, sourceId }, key, onProgress) {
     form.set("sourceId", sourceId);
     form.set("file", file, file.name || "pasted");
     const request = new XMLHttpRequest();
-    request.open("POST", "upload");
+    request.open("POST", `${ROOT}/upload`);
     request.setRequestHeader("Idempotency-Key", key);
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onerror = () => reject(new Unreachable());
@@ -49,7 +50,7 @@ export function send(file, { sourceType, sourceId }, key, onProgress) {
 async function ask(path, options) {
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(`${ROOT}/${path}`, options);
   } catch {
     throw new Unreachable();
   }

@@ -1,0 +1,14 @@
+"""The demo page on the real model, with a policy that rejects faces and a source that takes small files only."""
+
+from mediagate import MediaGate, Source
+from mediagate_plugins.demo_page import demo_page
+from mediagate_plugins.nudenet import nudenet
+
+gate = MediaGate(
+    sources={
+        "avatar": Source(reject={"FACE_FEMALE": 0.5}),
+        "post": Source(reject={"explicit": 0.6}, max_bytes=50_000),
+    }
+)
+gate.register(nudenet)
+gate.register(demo_page)
