@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 from server import Server, running
 
 CHROMIUM = [
@@ -22,6 +22,7 @@ CHROMIUM = [
     "--disable-sync",
 ]
 SLOW_MS = 30_000
+DESKTOP: ViewportSize = {"width": 1100, "height": 900}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, service: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
     """The page, opened by an owner of its own; nothing may be logged as an error, or asked of another host."""
-    context = browser.new_context(viewport=getattr(request, "param", {"width": 1100, "height": 900}))
+    size: ViewportSize = getattr(request, "param", DESKTOP)
+    context = browser.new_context(viewport=size)
     opened = context.new_page()
     faults: list[str] = []
     opened.on("pageerror", lambda error: faults.append(str(error)))

@@ -1,7 +1,7 @@
 """The kernel: boot order, asserted requirements, mirrored close, nothing after boot."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
@@ -15,7 +15,7 @@ GREETING: Key[str] = Key("GREETING")
 MakeGate = Callable[..., MediaGate]
 
 
-def note(events: list[str], name: str):
+def note(events: list[str], name: str) -> AbstractAsyncContextManager[None]:
     @asynccontextmanager
     async def resource() -> AsyncIterator[None]:
         events.append(f"open {name}")
@@ -148,12 +148,13 @@ async def test_nothing_registers_after_boot(make_gate: MakeGate) -> None:
     async def hook() -> None: ...
 
     async with make_gate() as gate:
-        for late in (
+        late_calls: list[Callable[[], None]] = [
             lambda: gate.register(tardy),
             lambda: gate.decorate(GREETING, "hello"),
             lambda: gate.add_hook("on_complete", hook),
             lambda: gate.add_route("/x", hook, methods=["GET"]),  # type: ignore[arg-type]  # never called
-        ):
+        ]
+        for late in late_calls:
             with pytest.raises(PluginError, match="after boot"):
                 late()
         with pytest.raises(PluginError, match="while the gate boots"):

@@ -192,7 +192,7 @@ async def test_long_poll_returns_when_the_time_has_run_out(make_gate: MakeGate, 
 async def test_media_are_listed_newest_first_and_paged(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     async with client_of(gate) as client:
-        ids = []
+        ids: list[str] = []
         for _ in range(3):
             status = await gate.upload(photo, source_type="avatar", source_id="u1")
             done = await gate.wait(status.job_id)

@@ -85,7 +85,7 @@ export class Card {
   }
 
   refused(error) {
-    return this.say("ERROR", error.message);
+    return this.say("ERROR", `${error.message[0].toUpperCase()}${error.message.slice(1)}${error.message.endsWith(".") ? "" : "."}`);
   }
 
   action(label, run) {
