@@ -146,7 +146,11 @@ def _check_animation(pixels: int, source: Source) -> None:
 def _frames(image: Image.Image, info: ImageInfo, source: Source) -> tuple[list[Image.Image], list[int]]:
     if info.frames == 1:
         image.load()
-        return [_plain(image)], [0]
+        first = _plain(image)
+        if info.format == "gif" and getattr(image, "is_animated", False):
+            image.seek(1)  # not shown, yet a file is refused that would make it grow beyond all limits
+            _check_size(*image.size, source)
+        return [first], [0]
     frames, durations_ms, pixels = [], [], 0
     # An APNG may begin with a still for programs that cannot animate; it is no part of the animation.
     for number in range(1 if getattr(image, "default_image", False) else 0, info.frames):
