@@ -18,7 +18,6 @@ ONE_HOME = {
     "PIL": "mediagate/images",
     "pillow_heif": "mediagate/images",
     "blurhash": "mediagate/blurhash",
-    "pebble": "mediagate/pool",
     "multipart": "mediagate/uploads",
     "prisma": "mediagate/records",
     "asyncpg": "mediagate/records",
