@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,8 +21,6 @@ log = logging.getLogger("mediagate")
 OFF = Verdict(model="off")
 """What stands for a verdict where moderation is off."""
 WHITE = (255, 255, 255)
-_PRIVATE = re.compile(r"\S*(?:[/\\]\S+|[=@]\S+|[A-Za-z0-9+_-]{24,}\S*)")
-"""Words with a path, a URL, an assignment, an address or something as long as a key."""
 
 
 class Timings(dict[str, float]):
@@ -118,13 +115,7 @@ def _judge(frames: list[images.Image], source: Source, moderator: Moderator | No
         raise
     except Exception as exc:
         log.exception("the moderator failed")
-        raise ModerationFailed(f"the moderator failed: {told(exc)}") from exc
-
-
-def told(exc: Exception) -> str:
-    """Return an error of somebody else's code in one line, without the words that may be paths or secrets."""
-    lines = str(exc).strip().splitlines()
-    return f"{type(exc).__name__}: {_PRIVATE.sub('…', lines[0])[:200]}" if lines else type(exc).__name__
+        raise ModerationFailed(f"the moderator failed with {type(exc).__name__}; the log has its words") from exc
 
 
 def _scaled(image: images.Image, scale: float) -> images.Image:

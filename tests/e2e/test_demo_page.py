@@ -178,7 +178,7 @@ def test_the_keyboard_is_enough(page: Page, data: Path) -> None:
     outline = page.locator("#drop").evaluate("drop => getComputedStyle(drop).outlineStyle")
     assert outline == "solid", "the focus must be visible"
     with page.expect_file_chooser(timeout=SLOW_MS) as chooser:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chooser.value.set_files(data / "moderation" / "chelsea.png")
     expect(state(page.locator("#uploads .card"))).to_have_text("COMPLETE", timeout=SLOW_MS)
     page.on("dialog", lambda dialog: dialog.accept())

@@ -58,7 +58,7 @@ async def test_both_write_for_a_while(tmp_path: Path) -> None:
     try:
         for name, (out, _) in zip(names, said, strict=True):
             page = await records.list_media(name, None, limit=10_000)
-            assert len(page.items) == int(out) > 20
+            assert len(page.items) == int(out) > 0
         assert await records.queue_depth() == 0
     finally:
         await records.close()
