@@ -59,11 +59,11 @@ def read_profile(icc: bytes | None, image: Image.Image, warnings: list[str]) -> 
 def eight_bit(image: Image.Image) -> Image.Image:
     """Return the picture as ``L``, ``RGB``, ``RGBA`` or ``CMYK`` with 8 bits a channel."""
     mode = image.mode
-    if "transparency" in image.info or mode in ("LA", "PA", "La", "RGBa"):
+    if "transparency" in image.info or mode in ("RGBA", "LA", "PA", "La", "RGBa"):
         return with_alpha(image)
     if mode.startswith("I"):
         return image.convert("I").point(_SIXTEEN_TO_EIGHT, "L")
-    if mode in ("L", "RGB", "RGBA", "CMYK"):
+    if mode in ("L", "RGB", "CMYK"):
         return image
     return image.convert("L" if mode == "1" else "RGB")
 
