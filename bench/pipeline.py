@@ -6,9 +6,9 @@
 
 Each picture gets a process of its own, which has rendered another one before, so that nothing is loaded for the first
 time. The steps run one after the other on one thread, as in an image process when all cores are busy, with the default
-source: five WebP variants and the cleaned original. "render" is the whole path as the image process runs it, unmoderated,
-on one encoding thread and, as when a core is free, on two. Memory is the peak of the
-resident set in a step, less what the process held before it had the picture. Linux only.
+source: five WebP variants and the cleaned original. "render" is the whole path as the image process runs it,
+unmoderated, on one encoding thread and, as when a core is free, on two. Memory is the peak of the resident set in a
+step, less what the process held before it had the picture. Linux only.
 """
 
 from __future__ import annotations
