@@ -66,7 +66,10 @@ class Janitor:
         unfinished = list(await records.unnotified(before=left, limit=BATCH))
         finished = list(dict.fromkeys([*failed, *unfinished]))
         for job_id in finished:
-            await self._worker.finish(job_id)
+            try:
+                await self._worker.finish(job_id)
+            except Exception:  # one that cannot be finished must not keep the others from it
+                log.exception("job %s could not be finished; it is tried again", job_id, extra={"job_id": job_id})
         return Findings(failed=failed, finished=finished, expired_keys=await records.expire_keys(now=now))
 
     async def sweep_files(self, *, dry_run: bool) -> Findings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Protocol, runtime_checkable
 
 
@@ -18,15 +19,22 @@ class Queue(Protocol):
         ...
 
 
+CAPACITY = 1000
+
+
 class InProcessQueue:
-    """The embedded default: ids reach the worker of the same process at once."""
+    """The embedded default: ids reach the worker of the same process at once.
+
+    What is beyond ``CAPACITY`` ids, or comes to a process without a worker, is left to the records.
+    """
 
     def __init__(self) -> None:
-        self._ids: asyncio.Queue[str] = asyncio.Queue()
+        self._ids: asyncio.Queue[str] = asyncio.Queue(CAPACITY)
 
     async def dispatch(self, job_id: str) -> None:
         """Hand an id to this process's worker."""
-        self._ids.put_nowait(job_id)
+        with contextlib.suppress(asyncio.QueueFull):
+            self._ids.put_nowait(job_id)
 
     async def take(self) -> str:
         """Wait for an id."""

@@ -117,7 +117,13 @@ class Worker:
 
     async def _from_queue(self) -> None:
         while True:
-            await self._begin(await self._parts.queue.take())
+            try:
+                job_id = await self._parts.queue.take()
+            except Exception:
+                log.exception("the queue failed; jobs come from the records alone until it answers")
+                await asyncio.sleep(POLL_S)
+            else:
+                await self._begin(job_id)
 
     async def _from_records(self) -> None:
         while True:

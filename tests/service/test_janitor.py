@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from mediagate import JobState, JobStatus, MediaGate
+from mediagate.errors import StorageUnavailable
 from mediagate.media import utcnow
 
 pytestmark = pytest.mark.anyio
@@ -94,3 +95,25 @@ async def test_hooks_that_a_crash_left_out_are_run(make_gate: MakeGate, photo: b
         assert told == [JobStatus.CANCELLED]
         assert await gate.parts.storage.stat(status.job.staging_key) is None
         assert (await gate.running.janitor.sweep_jobs()).finished == []
+
+
+async def test_a_job_that_cannot_be_finished_does_not_block_the_others(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate(worker=False, lease_s=0.01) as gate:
+        ids = []
+        for _ in range(2):
+            status = await gate.upload(photo, source_type="avatar", source_id="u1")
+            ids.append(status.job_id)
+            await gate.parts.records.cancel(status.job_id, now=utcnow())
+        storage = gate.parts.storage
+        delete = storage.delete
+
+        async def fails_for_the_first(keys: list[str]) -> None:
+            if any(ids[0] in key for key in keys):
+                raise StorageUnavailable("this key cannot be deleted")
+            await delete(keys)
+
+        storage.delete = fails_for_the_first  # type: ignore[assignment,method-assign]  # one key that is stuck
+        await anyio.sleep(0.05)
+        await gate.running.janitor.sweep_jobs()
+        jobs = [await gate.parts.records.get_job(job_id) for job_id in ids]
+        assert [bool(job and job.notified_at) for job in jobs] == [False, True]

@@ -8,9 +8,11 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from mediagate import Job, JobState, JobStatus, MediaGate
+from mediagate import QUEUE, RECORDS, STORAGE, Job, JobState, JobStatus, MediaGate
 from mediagate.errors import StorageUnavailable
 from mediagate.media import utcnow
+from mediagate.queue import CAPACITY, InProcessQueue
+from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
 
 pytestmark = pytest.mark.anyio
@@ -97,9 +99,6 @@ async def test_a_storage_that_is_down_is_tried_again(make_gate: MakeGate, photo:
                 raise StorageUnavailable("the bucket does not answer")
             await super().put(key, body)  # type: ignore[arg-type]  # bytes or a path, as given
 
-    from mediagate import RECORDS, STORAGE
-    from mediagate.records import MemoryRecords
-
     gate = make_gate(memory=False, retry_backoff_s=0.01)
     gate.decorate(STORAGE, Flaky())
     gate.decorate(RECORDS, MemoryRecords())
@@ -167,3 +166,22 @@ async def test_what_cannot_be_drained_is_given_back_uncounted(make_gate: MakeGat
     job = await records.get_job(job_id)
     assert job is not None
     assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
+
+
+async def test_a_queue_that_fails_or_is_full_loses_no_job(make_gate: MakeGate, photo: bytes) -> None:
+    class Broken:
+        async def dispatch(self, job_id: str) -> None: ...
+
+        async def take(self) -> str:
+            raise ConnectionError("the broker is down")
+
+    gate = make_gate()
+    gate.decorate(QUEUE, Broken())
+    async with gate:
+        job_id = await upload(gate, photo)
+        assert (await gate.wait(job_id, timeout_s=30)).status is JobStatus.COMPLETE
+        await gate.check()
+    full = InProcessQueue()
+    for number in range(CAPACITY + 5):
+        await full.dispatch(str(number))
+    assert await full.take() == "0"
