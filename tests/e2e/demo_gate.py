@@ -12,3 +12,6 @@ gate = MediaGate(
 )
 gate.register(nudenet)
 gate.register(demo_page)
+
+deeper = MediaGate(sources={"post": Source()}, moderation="off")
+deeper.register(demo_page, path="/deeper/down/", image_origins=["https://cdn.example"])

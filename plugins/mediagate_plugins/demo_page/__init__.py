@@ -6,56 +6,86 @@ For development and demonstrations; it needs no build step and loads nothing fro
 from __future__ import annotations
 
 import hashlib
+import html
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from mediagate import MediaGate, plugin
 from mediagate.errors import FileNotServed, PluginError
 
 FOLDER = Path(__file__).parent
-FILES = {
-    "page.css": "text/css",
-    "page.js": "text/javascript",
-    "upload.js": "text/javascript",
-    "card.js": "text/javascript",
-    "blurhash.js": "text/javascript",
-}
-HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        "img-src 'self' data: https: http:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+TYPES = {".css": "text/css", ".js": "text/javascript"}
+PATH = re.compile(r"/([A-Za-z0-9_.~-]+/)*")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 
 @plugin("demo_page")
-async def demo_page(gate: MediaGate, *, path: str = "/") -> None:
-    """Serve the page under ``path``, which ends with a slash, below the gate's mount."""
-    if not path.endswith("/"):
-        raise PluginError(f"demo_page: path {path!r} must end with a slash")
-    # HTML escapes inside JSON, so that nothing in it can end the script element that carries it.
-    sources = json.dumps({name: source.max_bytes for name, source in gate.sources.items()}).replace("<", "\\u003c")
-    page = (FOLDER / "page.html").read_text().replace("{{sources}}", sources)
-    contents = {name: (FOLDER / name).read_bytes() for name in FILES}
+async def demo_page(gate: MediaGate, *, path: str = "/", image_origins: Sequence[str] = ()) -> None:
+    """Serve the page at ``path`` below the gate's mount; ``path`` ends with a slash.
+
+    Pictures may come from the gate, from ``public_url`` and ``public_base_url``, and from ``image_origins``, such as
+    ``https://cdn.example``, where a storage of your own publishes. Raises ``PluginError`` for a path or an origin that
+    is none.
+    """
+    if not PATH.fullmatch(path):
+        raise PluginError(f"demo_page: path {path!r} must begin and end with a slash, such as '/try/'")
+    named = [url for url in (gate.settings.public_url, gate.settings.public_base_url) if url]
+    headers = _headers([*map(_origin, named), *image_origins])
+    sources = {
+        name: {"maxBytes": source.max_bytes, "sizes": list(source.variants)} for name, source in gate.sources.items()
+    }
+    # The way up to the mount is relative, so that the page also works behind a proxy that takes a prefix away.
+    page = (
+        (FOLDER / "page.html")
+        .read_text(encoding="utf-8")
+        .replace("{{root}}", "../" * (path.count("/") - 1))
+        .replace("{{sources}}", html.escape(json.dumps(sources)))
+    )
+    files = {file.name: file.read_bytes() for file in FOLDER.iterdir() if file.suffix in TYPES}
 
     async def show(request: Request) -> Response:
-        root = request.scope.get("root_path", "")
-        return HTMLResponse(page.replace("{{root}}", root), headers=HEADERS)
+        return _answer(request, page.encode(), "text/html", headers)
 
-    async def file(request: Request) -> Response:
+    async def send(request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in contents:
+        if name not in files:
             raise FileNotServed(f"the demo page has no file {name!r}")
-        headers = {**HEADERS, "ETag": f'"{hashlib.sha256(contents[name]).hexdigest()[:32]}"'}
-        if request.headers.get("If-None-Match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-        return Response(contents[name], media_type=FILES[name], headers=headers)
+        return _answer(request, files[name], TYPES[Path(name).suffix], headers)
 
     gate.add_route(path, show, methods=["GET"])
-    gate.add_route(f"{path}demo/{{name}}", file, methods=["GET"])
+    gate.add_route(f"{path}demo/{{name}}", send, methods=["GET"])
+
+
+def _headers(image_origins: list[str]) -> dict[str, str]:
+    for origin in image_origins:
+        if not ORIGIN.fullmatch(origin):
+            raise PluginError(f"demo_page: {origin!r} is no origin; write scheme and host, such as https://cdn.example")
+    images = " ".join(["'self'", "data:", *dict.fromkeys(image_origins)])
+    return {
+        "Cache-Control": "no-cache",
+        "Content-Security-Policy": (
+            f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src {images}; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _answer(request: Request, body: bytes, media_type: str, headers: dict[str, str]) -> Response:
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+    if etag in known:
+        return Response(status_code=304, headers={**headers, "ETag": etag})
+    return Response(body, media_type=media_type, headers={**headers, "ETag": etag})

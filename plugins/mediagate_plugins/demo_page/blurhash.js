@@ -1,7 +1,7 @@
 // Paints a BlurHash (https://github.com/woltapp/blurhash/blob/master/Algorithm.md) on a canvas.
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~";
-const SIZE = 32;
+const SIDE = 32;
 
 const number = (text) => [...text].reduce((value, digit) => value * 83 + DIGITS.indexOf(digit), 0);
 const toLinear = (byte) => {
@@ -28,21 +28,28 @@ function waves(hash) {
   return { across, down, colours };
 }
 
-export function paint(canvas, hash) {
+const isHash = (hash) => /^[0-9A-Za-z#$%*+,.:;=?@[\]^_{|}~-]{6,}$/.test(hash)
+  && hash.length === 4 + 2 * ((number(hash[0]) % 9) + 1) * (Math.floor(number(hash[0]) / 9) + 1);
+
+/** Paint the hash of a picture of this width and height; a text that is no BlurHash leaves the canvas clear. */
+export function paint(canvas, hash, pictureWidth, pictureHeight) {
+  const scale = SIDE / Math.max(pictureWidth, pictureHeight);
+  const width = canvas.width = Math.max(1, Math.round(pictureWidth * scale));
+  const height = canvas.height = Math.max(1, Math.round(pictureHeight * scale));
+  if (!isHash(hash)) return;
   const { across, down, colours } = waves(hash);
-  canvas.width = canvas.height = SIZE;
   const context = canvas.getContext("2d");
-  const image = context.createImageData(SIZE, SIZE);
-  for (let y = 0; y < SIZE; y += 1) {
-    for (let x = 0; x < SIZE; x += 1) {
+  const image = context.createImageData(width, height);
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) {
       const sum = [0, 0, 0];
       for (let j = 0; j < down; j += 1) {
         for (let i = 0; i < across; i += 1) {
-          const weight = Math.cos((Math.PI * x * i) / SIZE) * Math.cos((Math.PI * y * j) / SIZE);
+          const weight = Math.cos((Math.PI * x * i) / width) * Math.cos((Math.PI * y * j) / height);
           colours[j * across + i].forEach((part, channel) => { sum[channel] += part * weight; });
         }
       }
-      image.data.set([...sum.map(toByte), 255], 4 * (y * SIZE + x));
+      image.data.set([...sum.map(toByte), 255], 4 * (y * width + x));
     }
   }
   context.putImageData(image, 0, 0);

@@ -1,91 +1,56 @@
 // What one picture looks like on the page. Text goes in through textContent only.
 
 import { paint } from "./blurhash.js";
+import * as words from "./words.js";
 
-const STAGES = {
-  queued: "waiting for its turn",
-  moderate: "being checked and resized",
-  publish: "being published",
-  record: "being recorded",
-};
-const REMOVED = {
-  gps: "its location",
-  serial: "camera serial numbers",
-  thumbnail: "the embedded thumbnail",
-  exif: "camera data",
-  xmp: "XMP data",
-  iptc: "IPTC data",
-  comment: "comments",
-  text: "text notes",
-};
+const PREVIEW_WIDTH = 400;
+const SENDING_SHARE = 30;
 
 const element = (name, properties = {}, ...children) => {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);
   return made;
 };
+const link = (href, textContent) => element("a", { href, textContent, target: "_blank", rel: "noopener" });
 
-export const bytes = (count) => {
-  if (count < 1024) return `${count} B`;
-  return count < 1024 ** 2 ? `${(count / 1024).toFixed(1)} KB` : `${(count / 1024 ** 2).toFixed(1)} MB`;
-};
+/** Paint the placeholder at the picture's shape at once, and fade the picture in when it has come. */
+function picture(media, alt) {
+  const canvas = element("canvas");
+  canvas.setAttribute("aria-hidden", "true");
+  paint(canvas, media.blurhash, media.width, media.height);
+  const wanted = media.variants.find((variant) => variant.width >= PREVIEW_WIDTH) ?? media.variants.at(-1);
+  const image = element("img", { alt, width: wanted.width, height: wanted.height });
+  const shape = element("div", { className: "shape" }, canvas, image);
+  shape.style.setProperty("--shape", wanted.width / wanted.height);
+  image.addEventListener("load", () => image.classList.add("loaded"));
+  image.src = wanted.url;
+  return shape;
+}
 
-const sentence = (parts) => {
-  const words = parts.map((part) => REMOVED[part] ?? part);
-  if (!words.length) return "It carried no hidden data.";
-  const last = words.pop();
-  return `Left out of every file: ${words.length ? `${words.join(", ")} and ` : ""}${last}.`;
-};
+function table(rows) {
+  const head = ["Size", "Pixels", "Format", "Bytes"].map((textContent) => element("th", { textContent, scope: "col" }));
+  return element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
+}
 
-export class Card {
+const row = (first, ...cells) => element("tr", {}, element("th", { scope: "row" }, first),
+  ...cells.map((textContent) => element("td", { textContent })));
+
+const sizes = (variants) => table(variants.map((variant) => row(link(variant.url, variant.name),
+  words.pixels(variant), variant.format, words.bytes(variant.bytes))));
+
+/** The same table before there is anything in it: the card has its height from the start. */
+function sizesToCome(names) {
+  const made = table(names.map((name) => row(name, "–", "–", "–")));
+  made.classList.add("empty");
+  made.setAttribute("aria-hidden", "true");
+  return made;
+}
+
+class Card {
   constructor(title) {
-    this.picture = element("div", { className: "picture" });
-    this.state = element("p", { className: "state" });
-    this.detail = element("div");
-    this.bar = element("progress", { max: 100, value: 0, hidden: true });
-    this.bar.setAttribute("aria-label", `Progress of ${title}`);
+    this.title = title;
     this.actions = element("div", { className: "actions" });
-    const text = element("div", {}, element("h3", { textContent: title }), this.state, this.bar, this.detail, this.actions);
-    this.root = element("li", { className: "card" }, this.picture, text);
-  }
-
-  say(state, text, progress) {
-    this.state.dataset.state = state;
-    this.state.textContent = text;
-    this.bar.hidden = progress === undefined;
-    if (progress !== undefined) this.bar.value = progress;
-    this.detail.replaceChildren();
-    this.actions.replaceChildren();
-    return text;
-  }
-
-  sending(part) {
-    return this.say("SENDING", `Sending… ${Math.round(part * 100)} %`, part * 100);
-  }
-
-  working({ status, stage, progress }) {
-    return this.say(status, `${status}: ${STAGES[stage] ?? stage}`, progress);
-  }
-
-  rejected({ reason, moderationDetails }) {
-    const text = this.say("REJECTED", `REJECTED: ${reason}`);
-    const { flags, confidence } = moderationDetails;
-    if (flags.length) {
-      const found = `Found: ${flags.join(", ")} (confidence ${Math.round(confidence * 100)} %).`;
-      this.detail.append(element("p", { className: "quiet", textContent: `${found} Nothing of it was published.` }));
-    }
-    return text;
-  }
-
-  failed({ error, code, attempts }) {
-    const text = this.say("FAILED", `FAILED: ${error}`);
-    const tried = attempts === 1 ? "one attempt" : `${attempts} attempts`;
-    this.detail.append(element("p", { className: "quiet", textContent: `After ${tried}; code ${code}.` }));
-    return text;
-  }
-
-  refused(error) {
-    return this.say("ERROR", `${error.message[0].toUpperCase()}${error.message.slice(1)}${error.message.endsWith(".") ? "" : "."}`);
+    this.root = element("li", { className: "card" });
   }
 
   action(label, run) {
@@ -95,38 +60,97 @@ export class Card {
     return button;
   }
 
-  complete(media) {
-    const text = this.say("COMPLETE", "COMPLETE");
-    this.show(media);
-    const rows = media.variants.map((variant) => element("tr", {},
-      element("td", {}, element("a", { href: variant.url, textContent: variant.name, target: "_blank", rel: "noopener" })),
-      element("td", { textContent: `${variant.width} × ${variant.height}` }),
-      element("td", { textContent: variant.format }),
-      element("td", { textContent: bytes(variant.bytes) })));
-    const head = element("tr", {}, ...["Size", "Pixels", "Format", "Bytes"].map((textContent) =>
-      element("th", { textContent, scope: "col" })));
-    const facts = `${media.width} × ${media.height}, ${media.aspectRatio}, ${bytes(media.bytes)} as ${media.format}.`;
-    this.detail.append(
-      element("p", { className: "quiet", textContent: `${facts} ${sentence(media.removed)}` }),
-      element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)),
-    );
-    if (media.originalUrl) {
-      const link = element("a", { href: media.originalUrl, textContent: "Cleaned original", target: "_blank", rel: "noopener" });
-      this.detail.append(element("p", {}, link));
+  fault(textContent) {
+    this.root.querySelector(".fault")?.remove();
+    this.actions.before(element("p", { className: "fault", textContent }));
+  }
+}
+
+/** A picture on its way, and what became of it. */
+export class Upload extends Card {
+  constructor(title, sizeNames) {
+    super(title);
+    this.sizeNames = sizeNames;
+    this.frame = element("div", { className: "frame" });
+    this.badge = element("p", { className: "badge" });
+    this.said = element("p", { className: "said" });
+    this.bar = element("progress", { max: 100, value: 0 });
+    this.bar.setAttribute("aria-label", `Progress of ${title}`);
+    this.detail = element("div");
+    this.root.append(this.frame, element("div", {},
+      element("h3", { textContent: title }), this.badge, this.said, this.bar, this.detail, this.actions));
+  }
+
+  say(state, text) {
+    const over = !["SENDING", "PENDING", "PROCESSING"].includes(state);
+    const came = this.root.dataset.state !== state;
+    this.root.dataset.state = state;
+    this.badge.textContent = words.BADGES[state] ?? state;
+    this.said.textContent = text;
+    this.bar.classList.toggle("over", over);
+    if (over) this.detail.replaceChildren();
+    else if (came) this.detail.replaceChildren(element("p", { className: "quiet", textContent: "\u00a0" }), sizesToCome(this.sizeNames));
+    if (came) this.actions.replaceChildren();
+    delete this.frame.dataset.mark;
+    return `${this.badge.textContent}. ${text}`;
+  }
+
+  sending(part) {
+    this.bar.value = part * SENDING_SHARE;
+    return this.say("SENDING", `${Math.round(part * 100)} % sent.`);
+  }
+
+  working({ status, stage, progress }) {
+    this.bar.value = SENDING_SHARE + progress * (1 - SENDING_SHARE / 100);
+    return this.say(status, words.stage(stage));
+  }
+
+  rejected({ reason, moderationDetails: { flags, confidence } }) {
+    const text = this.say("REJECTED", words.sentence(reason));
+    this.frame.dataset.mark = "×";
+    if (flags.length) {
+      const found = `Found with ${Math.round(confidence * 100)} % confidence:`;
+      this.detail.append(element("p", { textContent: found }),
+        element("ul", { className: "labels" }, ...flags.map((textContent) => element("li", { textContent }))));
     }
+    this.detail.append(element("p", { className: "quiet", textContent: "Nothing of this picture was published." }));
+    return `${text} ${flags.join(", ")}`;
+  }
+
+  failed({ error, code, attempts }) {
+    const text = this.say("FAILED", words.sentence(error));
+    this.frame.dataset.mark = "!";
+    const tried = attempts === 1 ? "one attempt" : `${attempts} attempts`;
+    this.detail.append(element("p", { className: "quiet", textContent: `After ${tried}; code ${code}.` }));
     return text;
   }
 
-  /** Paint the placeholder at the right shape at once, and fade the picture in when it has come. */
-  show(media) {
-    const canvas = element("canvas");
-    canvas.setAttribute("aria-hidden", "true");
-    paint(canvas, media.blurhash);
-    const wanted = media.variants.find((variant) => variant.width >= 400) ?? media.variants.at(-1);
-    this.picture.style.aspectRatio = `${wanted.width} / ${wanted.height}`;
-    const image = element("img", { alt: `Picture ${media.id}`, width: wanted.width, height: wanted.height });
-    image.addEventListener("load", () => image.classList.add("loaded"));
-    image.src = wanted.url;
-    this.picture.replaceChildren(canvas, image);
+  stopped({ state = "FAILED", message }) {
+    const text = this.say(state, words.sentence(message));
+    this.frame.dataset.mark = "!";
+    return text;
+  }
+
+  complete(media) {
+    const text = this.say("COMPLETE", words.facts(media));
+    this.frame.replaceChildren(picture(media, this.title));
+    this.detail.append(element("p", { className: "quiet", textContent: words.removed(media.removed) }), sizes(media.variants));
+    if (media.originalUrl) this.actions.append(link(media.originalUrl, "Cleaned original"));
+    return text;
+  }
+}
+
+/** A picture that was there before. */
+export class Tile extends Card {
+  constructor(media) {
+    super(new Date(media.createdAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" }));
+    const time = element("time", { dateTime: media.createdAt, textContent: this.title });
+    this.root.append(
+      element("div", { className: "frame" }, picture(media, `Picture of ${this.title}`)),
+      element("h3", { tabIndex: -1 }, time),
+      element("p", { className: "quiet", textContent: `${words.facts(media)} ${words.removed(media.removed)}` }),
+      element("details", {}, element("summary", { textContent: `${media.variants.length} sizes` }), sizes(media.variants)),
+      this.actions);
+    if (media.originalUrl) this.actions.append(link(media.originalUrl, "Cleaned original"));
   }
 }

@@ -1,107 +1,157 @@
-// The page: takes files, makes a card for each, and lists what the owner has.
+// The page: takes files, makes a card for each, and lists what the source id has.
 
-import { Card, bytes } from "./card.js";
-import { follow, list, remove, send } from "./upload.js";
+import { Tile, Upload } from "./card.js";
+import { follow, list, newKey, remove, send } from "./upload.js";
+import { bytes, sentence } from "./words.js";
+
+const ANNOUNCED = 4;
 
 const find = (id) => document.getElementById(id);
 const [form, files, drop, sourceType, sourceId] = ["form", "files", "drop", "source-type", "source-id"].map(find);
 const [uploads, earlier, more, limits, announcer] = ["uploads", "earlier", "more", "limits", "announcer"].map(find);
-const sources = JSON.parse(find("sources").textContent);
+const sources = JSON.parse(document.body.dataset.sources);
 const shown = new Set();
 let cursor = null;
+let listing = 0;
 
-const announce = (title, text) => { announcer.textContent = `${title}: ${text}`; };
 const owner = () => ({ sourceType: sourceType.value, sourceId: sourceId.value.trim() });
 
-function deletable(card, title, media) {
-  card.action("Delete", async (button) => {
-    if (!window.confirm("Delete this picture and all its files?")) return;
-    button.disabled = true;
-    try {
-      await remove(media.id);
-      card.root.remove();
-      announce(title, "deleted");
-      find("source-id").focus();
-    } catch (error) {
-      button.disabled = false;
-      announce(title, error.message);
-      button.textContent = "Delete (failed, try again)";
-    }
+function announce(title, text) {
+  announcer.append(Object.assign(document.createElement("p"), { textContent: `${title}: ${text}` }));
+  while (announcer.children.length > ANNOUNCED) announcer.firstChild.remove();
+}
+
+function sure() {
+  const dialog = find("sure");
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
   });
 }
 
-async function take(file, card, key, to) {
-  const title = file.name || "Pasted picture";
+function deletable(card, media) {
+  const button = card.action("Delete", async () => {
+    if (!await sure()) return;
+    button.disabled = true;
+    try {
+      await remove(media.id);
+      const place = card.root.parentElement;
+      card.root.remove();
+      announce(card.title, "deleted.");
+      find(`${place.id}-title`).hidden = !place.children.length;
+      (place.children.length ? find(`${place.id}-title`) : files).focus();
+    } catch (error) {
+      button.disabled = false;
+      button.textContent = "Try to delete again";
+      card.fault(sentence(error.message));
+      announce(card.title, error.message);
+      button.focus();
+    }
+  });
+  button.setAttribute("aria-label", `Delete ${card.title}`);
+}
+
+function ended(upload, state) {
+  const { card } = upload;
+  if (state.status === "COMPLETE" && state.media) {
+    announce(card.title, card.complete(state.media));
+    shown.add(state.media.id);
+    deletable(card, state.media);
+  } else if (state.status === "COMPLETE") announce(card.title, card.stopped({ message: "The picture has been deleted" }));
+  else if (state.status === "REJECTED") announce(card.title, card.rejected(state));
+  else if (state.status === "FAILED") {
+    announce(card.title, card.failed(state));
+    if (state.retryable) card.action("Send again", () => run({ ...upload, key: newKey(), job: null }));
+  } else announce(card.title, card.stopped({ state: state.status, message: "The upload was cancelled" }));
+}
+
+async function run(upload) {
+  const { file, card, to, key } = upload;
+  const waits = document.activeElement?.closest(".card") === card.root;
   try {
-    card.sending(0);
-    const job = await send(file, to, key, (part) => card.sending(part));
-    for await (const state of follow(job.jobId)) {
-      if (state.status === "COMPLETE") {
-        announce(title, card.complete(state.media));
-        shown.add(state.media.id);
-        deletable(card, title, state.media);
-      } else if (state.status === "REJECTED") announce(title, card.rejected(state));
-      else if (state.status === "FAILED") announce(title, card.failed(state));
-      else if (state.status === "CANCELLED") announce(title, card.say("ERROR", "CANCELLED"));
-      else card.working(state);
+    if (!upload.job) {
+      card.sending(0);
+      upload.job = await send(file, to, key, (part) => card.sending(part));
+    }
+    let told = "";
+    for await (const state of follow(upload.job)) {
+      if (state.status !== "PENDING" && state.status !== "PROCESSING") ended(upload, state);
+      else {
+        const text = card.working(state);
+        if (state.status !== told) announce(card.title, text);
+        told = state.status;
+      }
     }
   } catch (error) {
-    announce(title, card.refused(error));
+    announce(card.title, card.stopped(error));
     // The same key: should the first attempt have arrived after all, its job is answered and nothing is doubled.
-    if (error.retryable) card.action("Try again", () => take(file, card, key, to)).focus();
+    if (error.retryable) card.action("Retry", () => run(upload));
   }
+  // The button that was pressed is gone; the keyboard's place is the card's next one.
+  if (waits && document.activeElement === document.body) (card.actions.querySelector("button") ?? files).focus();
 }
 
 function takeAll(chosen) {
-  if (!form.reportValidity()) return;
+  if (!chosen.length || !form.reportValidity()) return;
   const to = owner();
   for (const file of chosen) {
-    const card = new Card(file.name || "Pasted picture");
+    const card = new Upload(file.name || "Pasted picture", sources[to.sourceType].sizes);
     uploads.prepend(card.root);
-    take(file, card, key(), to);
+    run({ file, card, to, key: newKey(), job: null });
   }
   find("uploads-title").hidden = false;
 }
 
-/** crypto.randomUUID is missing on plain http to another host than localhost; a phone on the network is one. */
-const key = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-
 async function showEarlier(from) {
-  const { sourceType: type, sourceId: id } = owner();
+  const turn = listing += 1;
   if (!from) earlier.replaceChildren();
-  cursor = null;
-  more.hidden = true;
-  if (!form.checkValidity()) return;
+  const fault = find("earlier-fault");
+  fault.hidden = true;
+  more.disabled = true;
   try {
-    const page = await list(type, id, from);
-    for (const media of page.items.filter((item) => !shown.has(item.id))) {
-      const title = new Date(media.createdAt).toLocaleString();
-      const card = new Card(title);
-      card.complete(media);
-      deletable(card, title, media);
-      earlier.append(card.root);
-    }
+    const page = form.checkValidity() ? await list(owner(), from) : { items: [], nextCursor: null };
+    if (turn !== listing) return;
+    const tiles = page.items.filter((media) => !shown.has(media.id)).map((media) => {
+      const tile = new Tile(media);
+      deletable(tile, media);
+      return tile;
+    });
+    earlier.append(...tiles.map((tile) => tile.root));
     cursor = page.nextCursor;
-    more.hidden = cursor === null;
+    more.hidden = !cursor;
+    if (from) tiles[0]?.root.querySelector("h3").focus();
   } catch (error) {
-    announce("Earlier pictures", error.message);
+    if (turn !== listing) return;
+    fault.textContent = `The earlier pictures cannot be shown. ${sentence(error.message)}`;
+    fault.hidden = false;
+    cursor = from;
+    more.hidden = false;
   }
-  find("earlier-title").hidden = !earlier.children.length;
+  more.textContent = fault.hidden ? "Show more" : "Try again";
+  more.disabled = false;
+  find("earlier-title").hidden = !earlier.children.length && fault.hidden;
 }
 
-const showLimits = () => { limits.textContent = `JPEG, PNG, WebP, GIF or AVIF, up to ${bytes(sources[sourceType.value])}`; };
+function showSource() {
+  limits.textContent = `JPEG, PNG, WebP, GIF or AVIF, up to ${bytes(sources[sourceType.value].maxBytes)} each`;
+  showEarlier();
+}
 
 sourceType.append(...Object.keys(sources).map((name) => new Option(name, name)));
-showLimits();
-showEarlier();
+showSource();
 
-sourceType.addEventListener("change", () => { showLimits(); showEarlier(); });
+sourceType.addEventListener("change", showSource);
 sourceId.addEventListener("change", () => showEarlier());
 more.addEventListener("click", () => showEarlier(cursor));
 form.addEventListener("submit", (event) => event.preventDefault());
 files.addEventListener("change", () => { takeAll([...files.files]); files.value = ""; });
+for (const button of find("sure").querySelectorAll("button")) {
+  button.addEventListener("click", () => find("sure").close(button.value));
+}
 for (const name of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     drop.classList.toggle("over", name === "dragover");
     if (name === "drop") takeAll([...event.dataTransfer.files]);

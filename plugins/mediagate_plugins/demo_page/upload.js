@@ -1,12 +1,14 @@
 // Talks to the gate: sends a file, follows its job, lists and deletes.
 
 const ROOT = document.body.dataset.root;
-const WAIT_S = 10;
+const FIRST_POLLS = 20;
+const FIRST_POLL_MS = 250;
+const READABLE_MS = 600;
 
 export class Refused extends Error {
   constructor(problem, status) {
     super(problem.detail ?? `The service answered ${status}.`);
-    this.code = problem.code;
+    this.state = "REFUSED";
     this.retryable = problem.retryable ?? status >= 500;
   }
 }
@@ -14,17 +16,24 @@ export class Refused extends Error {
 export class Unreachable extends Error {
   constructor() {
     super("The service cannot be reached. Look at your connection, then try again.");
+    this.state = "UNREACHED";
     this.retryable = true;
   }
 }
 
 const parsed = (text) => {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text) ?? {};
   } catch {
     return {};
   }
 };
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+const runs = ({ status }) => status === "PENDING" || status === "PROCESSING";
+
+/** crypto.randomUUID is missing on plain http to another host than localhost; a phone on the network is one. */
+export const newKey = () =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** Send a file; resolves to the accepted job. XMLHttpRequest, because fetch does not tell how much has been sent. */
 export function send(file, { sourceType, sourceId }, key, onProgress) {
@@ -34,7 +43,7 @@ export function send(file, { sourceType, sourceId }, key, onProgress) {
     form.set("sourceId", sourceId);
     form.set("file", file, file.name || "pasted");
     const request = new XMLHttpRequest();
-    request.open("POST", `${ROOT}/upload`);
+    request.open("POST", `${ROOT}upload`);
     request.setRequestHeader("Idempotency-Key", key);
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onerror = () => reject(new Unreachable());
@@ -49,30 +58,46 @@ export function send(file, { sourceType, sourceId }, key, onProgress) {
 
 async function ask(path, options) {
   let response;
+  let text;
   try {
-    response = await fetch(`${ROOT}/${path}`, options);
+    response = await fetch(`${ROOT}${path}`, options);
+    text = await response.text();
   } catch {
     throw new Unreachable();
   }
-  const body = parsed(await response.text());
+  const body = parsed(text);
   if (!response.ok) throw new Refused(body, response.status);
   return body;
 }
 
-/** Follow a job; yields each state until the last. */
-export async function* follow(jobId) {
-  const path = `status/${encodeURIComponent(jobId)}?http=200`;
-  let state = await ask(path);
-  yield state;
-  while (state.status === "PENDING" || state.status === "PROCESSING") {
-    const wait = state.status === "PENDING" ? 0 : WAIT_S;
-    if (!wait) await new Promise((resolve) => { setTimeout(resolve, 150); });
-    state = await ask(wait ? `${path}&wait=${wait}` : path);
+async function* polled(job) {
+  yield { status: "PENDING", stage: "queued", progress: 0 };
+  for (let polls = 0; ; polls += 1) {
+    const state = await ask(`status/${encodeURIComponent(job.jobId)}?http=200`);
     yield state;
+    if (!runs(state)) return;
+    await pause(polls < FIRST_POLLS ? FIRST_POLL_MS : state.pollAfterMs);
   }
 }
 
-export const list = (sourceType, sourceId, cursor) =>
+/** Follow a job to its end. A person can read every step, also of a job that is done faster than a person reads. */
+export async function* follow(job) {
+  let step = null;
+  let since = 0;
+  let processed = false;
+  for await (const state of polled(job)) {
+    const passed = runs(state) || processed ? [] : [{ status: "PROCESSING", stage: "moderate", progress: 50 }];
+    for (const next of [...passed, state]) {
+      const name = `${next.status} ${next.stage}`;
+      if (step !== null && name !== step) await pause(since + READABLE_MS - performance.now());
+      if (name !== step) [step, since] = [name, performance.now()];
+      processed ||= next.status === "PROCESSING";
+      yield next;
+    }
+  }
+}
+
+export const list = ({ sourceType, sourceId }, cursor) =>
   ask(`media?${new URLSearchParams({ sourceType, sourceId, limit: "6", ...(cursor ? { cursor } : {}) })}`);
 
 export const remove = (mediaId) => ask(`media/${encodeURIComponent(mediaId)}`, { method: "DELETE" });
