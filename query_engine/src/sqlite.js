@@ -1,15 +1,16 @@
 'use strict';
 // A Prisma 5.17 driver adapter over Node's own node:sqlite (Node >= 22.16), so that no native npm module is needed.
-// One connection writes, under a lock; another reads, so that reads never wait for an open transaction (WAL).
+// One connection writes, in turns; another reads, so that reads never wait for an open transaction (WAL).
 
 const { DatabaseSync } = require('node:sqlite');
 const { ColumnTypeEnum: Type, ok, err } = require('@prisma/driver-adapter-utils');
+const { Turns, whenFree } = require('./turns');
 
 const DECLARED = {
   BIGINT: Type.Int64, BLOB: Type.Bytes, BOOLEAN: Type.Boolean, DATETIME: Type.DateTime, DECIMAL: Type.Numeric,
   DOUBLE: Type.Double, INT: Type.Int32, INTEGER: Type.Int32, REAL: Type.Double, TEXT: Type.Text,
 };
-const BUSY_MS = 5000;
+const OPENING_MS = 5000;
 const STATEMENTS = 300;
 
 /** The type of a column from its declaration, else (an expression) from its first value. */
@@ -34,8 +35,9 @@ function toPrisma(value, type) {
 
 class Connection {
   constructor(file, readOnly) {
-    this.database = new DatabaseSync(file, { readOnly, timeout: BUSY_MS });
-    if (!readOnly) this.database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+    this.database = new DatabaseSync(file, { readOnly, timeout: OPENING_MS });
+    // SQLite waits for a lock by blocking the whole process, reads and all; writes wait in turns.js instead.
+    if (!readOnly) this.database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0');
     this.database.exec('PRAGMA foreign_keys = ON');
     this.statements = new Map();
   }
@@ -79,47 +81,37 @@ class Connection {
   }
 }
 
-class Lock {
-  #last = Promise.resolve();
-
-  /** Wait for one's turn; resolves to the function that ends it. */
-  acquire() {
-    let release;
-    const mine = new Promise((resolve) => { release = resolve; });
-    const before = this.#last;
-    this.#last = before.then(() => mine);
-    return before.then(() => release);
-  }
-}
-
 const KIND = { provider: 'sqlite', adapterName: 'node-sqlite' };
 
 function openSqlite(file) {
   const writer = new Connection(file, false);
   const reader = new Connection(file, true);
-  const lock = new Lock();
+  const turns = new Turns();
 
   async function alone(action) {
-    const release = await lock.acquire();
+    const { release, until } = await turns.take();
     try {
-      return action();
+      return await whenFree(action, until);
     } finally {
       release();
     }
   }
 
   async function startTransaction() {
-    const release = await lock.acquire();
+    const { release, until } = await turns.take();
+    let begun;
     try {
-      writer.database.exec('BEGIN IMMEDIATE');
-    } catch (error) {
-      release();
-      throw error;
+      begun = await whenFree(() => writer.execute({ sql: 'BEGIN IMMEDIATE', args: [] }), until);
+    } finally {
+      if (!begun?.ok) release();
     }
+    if (!begun.ok) return begun;
     const end = (sql) => async () => {
       try {
         writer.database.exec(sql);
       } finally {
+        // A COMMIT that failed (disk full) leaves the transaction open, and no other could begin.
+        if (writer.database.isTransaction) writer.database.exec('ROLLBACK');
         release();
       }
       return ok(undefined);

@@ -7,19 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import anyio
-
 from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage
 from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.protocol import Reservation, Settlement
-from mediagate.records.queries import LIVE, ask, claimable, exhausted, held, read, reserve_key
+from mediagate.records.queries import LIVE, ask, claimable, exhausted, finds, held, read, reserve_key
 from mediagate.records.rows import job_of, job_row, media_of, media_row, requeued_columns, settled_columns
 
 log = logging.getLogger("mediagate.records")
-
-TRANSACTION = timedelta(seconds=10)
 
 
 class PrismaRecords:
@@ -171,10 +167,10 @@ class PrismaRecords:
             "leaseUntil": lease_until,
         }
         where = {"id": job_id, **claimable(now)}
-        first = await self._change({**where, "startedAt": None}, {**data, "startedAt": now})
-        if not first and not await self._change({**where, "NOT": [{"startedAt": None}]}, data):
-            return None
-        return await self.get_job(job_id)
+        row = await self._take({**where, "startedAt": None}, {**data, "startedAt": now})
+        if row is None:
+            row = await self._take({**where, "NOT": [{"startedAt": None}]}, data)
+        return job_of(row) if row else None
 
     async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
         """Extend the lease and enter a stage."""
@@ -185,22 +181,19 @@ class PrismaRecords:
 
     async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
         """End a job in one transaction that checks the lease owner."""
-        data = {**settled_columns(settlement), "finishedAt": now}
+        data: Any = {**settled_columns(settlement), "finishedAt": now}
         if settlement.media is None:
             return await self._change(held(job_id, owner), data)
         media = settlement.media
 
-        async def both() -> bool:
-            async with self._client.tx(max_wait=TRANSACTION, timeout=TRANSACTION) as transaction:
-                if not await transaction.mediagatejob.update_many(where=held(job_id, owner), data=data):  # type: ignore[arg-type]  # plain dicts
-                    return False
-                await transaction.mediagatemedia.create(data=media_row(media))
-                return True
+        async def both() -> None:
+            # All in one request: a transaction held open from here would keep SQLite's only write lock meanwhile.
+            async with self._client.batch_() as batch:
+                # Fails, and the media with it, unless the job is still under this owner.
+                batch.mediagatejob.update(where=held(job_id, owner), data=data)
+                batch.mediagatemedia.create(data=media_row(media))
 
-        # Cancelled half-way, the transaction would keep SQLite's only write lock until it times out.
-        with anyio.CancelScope(shield=True):
-            settled = await ask(both)
-        return settled
+        return await finds(both)
 
     async def release(
         self,
@@ -244,19 +237,16 @@ class PrismaRecords:
     async def cancel(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a live job to CANCELLED, taking its lease away."""
         data = {"status": JobStatus.CANCELLED.value, "finishedAt": now, "leaseOwner": None, "leaseUntil": None}
-        if not await self._change({"id": job_id, "status": {"in": LIVE}}, data):
-            return None
-        return await self.get_job(job_id)
+        row = await self._take({"id": job_id, "status": {"in": LIVE}}, data)
+        return job_of(row) if row else None
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a FAILED job back to PENDING with all its attempts."""
         job = await self.get_job(job_id)
         if job is None or job.status is not JobStatus.FAILED:
             return None
-        data = requeued_columns(job, now)
-        if not await self._change({"id": job_id, "status": JobStatus.FAILED.value}, data):
-            return None
-        return await self.get_job(job_id)
+        row = await self._take({"id": job_id, "status": JobStatus.FAILED.value}, requeued_columns(job, now))
+        return job_of(row) if row else None
 
     async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
         """Return terminal jobs whose hooks have not all run."""
@@ -288,3 +278,7 @@ class PrismaRecords:
 
     async def _change(self, where: Any, data: Any) -> bool:
         return bool(await ask(lambda: self._client.mediagatejob.update_many(where=where, data=data)))
+
+    async def _take(self, where: Any, data: Any) -> Any:
+        """Change a job by compare-and-set and return its row, or ``None``: one UPDATE with all these conditions."""
+        return await ask(lambda: self._client.mediagatejob.update(where=where, data=data))

@@ -45,6 +45,15 @@ async def read(query: Callable[[], Awaitable[T]]) -> T:
         return await ask(query)
 
 
+async def finds(change: Callable[[], Awaitable[object]]) -> bool:
+    """Run a change that names one row; ``False``, and nothing changed, when there is no such row."""
+    try:
+        await ask(change)
+    except RecordNotFoundError:
+        return False
+    return True
+
+
 async def reserve_key(client: Prisma, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
     """Reserve an ``Idempotency-Key``: the insert that succeeds is the one that wins."""
     keys = client.mediagateidempotencykey
@@ -61,7 +70,7 @@ async def reserve_key(client: Prisma, key: str, *, now: datetime, expires_at: da
     return Reservation(key, None, None)
 
 
-def claimable(now: datetime) -> dict[str, Any]:
+def claimable(now: datetime) -> Any:
     """Return the condition of a job that may be claimed."""
     return {
         "attemptsLeft": {"gt": 0},
@@ -72,7 +81,7 @@ def claimable(now: datetime) -> dict[str, Any]:
     }
 
 
-def exhausted(now: datetime) -> dict[str, Any]:
+def exhausted(now: datetime) -> Any:
     """Return the condition of a job that has no attempt left and no worker."""
     return {
         "attemptsLeft": {"lte": 0},
@@ -83,6 +92,6 @@ def exhausted(now: datetime) -> dict[str, Any]:
     }
 
 
-def held(job_id: str, owner: str) -> dict[str, Any]:
+def held(job_id: str, owner: str) -> Any:
     """Return the condition of a job under this owner's lease."""
     return {"id": job_id, "status": JobStatus.PROCESSING.value, "leaseOwner": owner}
