@@ -297,7 +297,7 @@ async def test_a_cancelled_upload_leaves_nothing(tmp_path: Path) -> None:
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        for _ in range(200):
+        for _ in range(1000):
             if not files_in(tmp_path):
                 break
             await asyncio.sleep(0.01)

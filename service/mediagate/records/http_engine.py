@@ -15,6 +15,7 @@ from mediagate.records.client.engine._query import AsyncQueryEngine
 log = logging.getLogger("mediagate.records")
 
 START = timedelta(seconds=20)
+DYING_CHECKS, DYING_CHECK_S = 50, 0.01
 
 
 class _HTTPEngine(AsyncQueryEngine):
@@ -45,6 +46,17 @@ class NativeEngine(_HTTPEngine):
         """Start a transaction."""
         await self._revive()
         return await super().start_transaction(content=content)
+
+    async def request(self, method: Any, path: str, **options: Any) -> Any:
+        """Send one request; fail only once a dying engine is dead, so that the next query revives it."""
+        try:
+            return await super().request(method, path, **options)
+        except errors.EngineConnectionError:
+            for _ in range(DYING_CHECKS if method == "POST" else 0):
+                if self.process is None or self.process.poll() is not None:
+                    break
+                await asyncio.sleep(DYING_CHECK_S)
+            raise
 
     async def _revive(self) -> None:
         if self.process is None or self.process.poll() is None:
