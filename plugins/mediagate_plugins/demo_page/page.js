@@ -13,6 +13,7 @@ const sources = JSON.parse(document.body.dataset.sources);
 const shown = new Set();
 let cursor = null;
 let listing = 0;
+let asked = 0;
 
 const owner = () => ({ sourceType: sourceType.value, sourceId: sourceId.value.trim() });
 
@@ -23,10 +24,17 @@ function announce(title, text) {
 
 function sure() {
   const dialog = find("sure");
+  const turn = asked += 1;
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    const closed = () => {
+      // The close event comes late: it may be the last question's, while this one is open already.
+      if (turn === asked && dialog.open) return;
+      dialog.removeEventListener("close", closed);
+      resolve(turn === asked && dialog.returnValue === "yes");
+    };
+    dialog.addEventListener("close", closed);
   });
 }
 
