@@ -81,7 +81,7 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
     warnings: list[str] = []
 
     def to_largest() -> images.Image:
-        scale = min(1.0, max(images.MODERATED_EDGE / max(whole), plans[0][0].scale))
+        scale = min(1.0, images.largest_scale(whole, [plan for plan, _ in plans]))
         size = round(whole[0] * scale), round(whole[1] * scale)
         return images.resized(images.eight_bit(decoded.frames[0]), size)
 

@@ -38,6 +38,7 @@ M_ARENA_MAX = -8
 """A parameter of glibc's ``mallopt``: each further arena would reserve 64 MiB of the limited address space."""
 
 _moderator: Moderator | None = None
+_memory_bytes: int | None = None
 
 
 def serve(pipe: Connection, memory_bytes: int, moderator: bytes) -> None:
@@ -46,7 +47,7 @@ def serve(pipe: Connection, memory_bytes: int, moderator: bytes) -> None:
     A request is ``(function, timeout_s, args)``, an answer ``(True, result)`` or ``(False, an error of ours)``.
     """
     try:
-        _prepare(moderator)
+        _prepare(memory_bytes, moderator)
     except Exception as exc:
         error = exc if isinstance(exc, MediagateError) else ConfigError(f"{type(exc).__name__}: {exc}")
         pipe.send((False, ConfigError(f"the image processes cannot start: {error.detail}")))
@@ -59,7 +60,7 @@ def serve(pipe: Connection, memory_bytes: int, moderator: bytes) -> None:
             return
         # The kernel keeps this one, whatever a decoder does to the interpreter: no hung process outlives its parent.
         signal.setitimer(signal.ITIMER_REAL, timeout_s + ALARM_AFTER_S)
-        answer = _answer(function, args, memory_bytes)
+        answer = _answer(function, args)
         signal.setitimer(signal.ITIMER_REAL, 0)
         try:
             pipe.send(answer)
@@ -71,19 +72,19 @@ def probe(path: Path, source: Source) -> ImageInfo:
     """Read a file's header."""
     from mediagate import images
 
-    return images.probe(path, source)
+    return images.probe(path, source, _memory_bytes)
 
 
 def render(data: bytes, source: Source, focal: tuple[float, float], threads: int) -> Rendered:
     """Take a file to its verdict, variants and original."""
     from mediagate import rendering
 
-    return rendering.render(data, source, focal, _moderator, threads=threads)
+    return rendering.render(data, source, focal, _moderator, threads=threads, memory_bytes=_memory_bytes)
 
 
-def _answer(function: Any, args: tuple[Any, ...], memory_bytes: int) -> tuple[bool, Any]:
+def _answer(function: Any, args: tuple[Any, ...]) -> tuple[bool, Any]:
     try:
-        with _limited(memory_bytes):
+        with _limited():
             return True, function(*args)
     except MediagateError as exc:
         return False, exc
@@ -94,8 +95,9 @@ def _answer(function: Any, args: tuple[Any, ...], memory_bytes: int) -> tuple[bo
         return False, ProcessingError(f"the image could not be processed ({type(exc).__name__})")
 
 
-def _prepare(pickled: bytes) -> None:
-    global _moderator  # noqa: PLW0603  # one moderator a process, for all its images
+def _prepare(memory_bytes: int, pickled: bytes) -> None:
+    global _moderator, _memory_bytes  # noqa: PLW0603  # the same for all images of a process
+    _memory_bytes = memory_bytes
     # Ctrl-C reaches the whole foreground group; ending these processes is the parent's to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -120,14 +122,14 @@ def _prepare(pickled: bytes) -> None:
 
 
 @contextmanager
-def _limited(memory_bytes: int) -> Iterator[None]:
+def _limited() -> Iterator[None]:
     """Let the block add so much to the address space; ``MemoryError`` beyond. Enforced on Linux only."""
     pages = Path("/proc/self/statm")
-    if sys.platform != "linux" or not pages.exists():
+    if _memory_bytes is None or sys.platform != "linux" or not pages.exists():
         yield
         return
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    limit = int(pages.read_text().split()[0]) * resource.getpagesize() + memory_bytes
+    limit = int(pages.read_text().split()[0]) * resource.getpagesize() + _memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     try:
         yield

@@ -43,23 +43,30 @@ class Timings(dict[str, float]):
 
 
 def render(
-    data: bytes, source: Source, focal: tuple[float, float], moderator: Moderator | None, *, threads: int = 1
+    data: bytes,
+    source: Source,
+    focal: tuple[float, float],
+    moderator: Moderator | None,
+    *,
+    threads: int = 1,
+    memory_bytes: int | None = None,
 ) -> Rendered:
     """Take an uploaded file to its verdict and, if that is ``allow``, to its variants and its cleaned original.
 
-    ``threads`` encode side by side. Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``,
-    ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded pixels outgrow the process.
+    ``threads`` encode side by side; what would need more than ``memory_bytes`` is refused. Raises ``UnsupportedType``,
+    ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded
+    pixels outgrow the process.
     """
     timings = Timings()
     warnings: list[str] = []
     with timings.step("decode"):
-        decoded = images.decode(data, source)
+        decoded = images.decode(data, source, memory_bytes)
     info = decoded.info
     whole = (info.width, info.height)
     plans = {name: images.shown(whole, spec, focal) for name, spec in source.variants.items()}
     with timings.step("resize"):
         # The largest size that anybody looks at; only the original needs more, and it keeps its own colours.
-        scale = max(images.MODERATED_EDGE / max(whole), *(plan.scale for plan in plans.values()))
+        scale = images.largest_scale(whole, plans.values())
         frames = [_scaled(images.eight_bit(frame), scale) for frame in decoded.frames]
     with timings.step("colour"):
         profile = images.read_profile(decoded.icc, frames[0], warnings)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageChops, ImageCms, ImageStat
 
 from mediagate import Rendered, Source, VariantSpec
-from mediagate.errors import ConfigError, MediagateError, UndecodableImage, UnsupportedType
+from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, UndecodableImage, UnsupportedType
 from mediagate.images import check_pillow, codecs
 from mediagate.media import RenderedFile
 from mediagate.rendering import render
@@ -420,6 +420,21 @@ def test_old_decoders_are_refused() -> None:
     check_pillow("13.0.0")
     check_pillow("14.1")
     assert "jpeg, png, webp, gif, avif, heic" in codecs()
+
+
+@pytest.mark.parametrize("name", ["4.webp", "5_webp_a.webp", "hopper.webp", "animated-loop-3.webp"])
+def test_a_webp_bomb_is_refused_before_it_is_opened(name: str) -> None:
+    data = bytearray((DATA / "formats" / name).read_bytes())
+    if data[12:16] == b"VP8X":
+        data[24:30] = b"\xfe\x3f\0\xfe\x3f\0"
+    elif data[12:16] == b"VP8L":
+        data[21:25] = b"\xfe\xff\xff\x0f"
+    else:
+        data[26:30] = b"\xff\x3f\xff\x3f"
+    with pytest.raises(ImageTooLarge, match="16383 x 16383 pixels; up to 50,000,000"):
+        rendered(bytes(data))
+    lossless = saved(read(DATA / "formats" / name).convert("RGB"), "WEBP", lossless=True)
+    assert rendered(lossless).info.width == read(DATA / "formats" / name).width
 
 
 def test_random_damage_is_either_refused_or_harmless() -> None:

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from poison import Poison
 
-from mediagate import Moderator, Source
+from mediagate import Moderator, Source, VariantSpec
 from mediagate.errors import (
     AnimationRefused,
     ConfigError,
@@ -140,6 +140,24 @@ async def test_memory_is_limited_for_each_image() -> None:
             assert (await pool.render(HARMLESS, Source())).variants
         assert {child.pid for child in multiprocessing.active_children()} == processes, "it cost a process"
         assert all(resident(process) < 300 * MIB for process in processes), "what was refused is still held"
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
+async def test_too_little_memory_is_never_taken_for_damage_and_never_crashes(image_format: str) -> None:
+    coarse = Image.effect_noise((250, 200), 90).convert("RGB").resize((2000, 1600))
+    file = io.BytesIO()
+    coarse.save(file, image_format)
+    source = Source(variants={"a": VariantSpec(width=1920), "b": VariantSpec(width=400, format="avif", effort=2)})
+    outcomes = []
+    for mib in (8, 24, 36, 48, 64, 96, 128, 192, 300):
+        async with opened(memory_bytes=mib * MIB) as pool:
+            try:
+                outcomes.append(bool((await pool.render(file.getvalue(), source)).variants))
+            except ImageTooLarge:
+                outcomes.append(False)
+    assert outcomes[0] is False
+    assert outcomes[-1] is True
+    assert outcomes == sorted(outcomes)
 
 
 def resident(pid: int) -> int:

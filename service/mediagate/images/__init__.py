@@ -6,11 +6,10 @@ from mediagate.images.colour import Profile, eight_bit, flattened, opaque, read_
 from mediagate.images.decode import Decoded, decode, probe
 from mediagate.images.encode import encode, encode_original
 from mediagate.images.formats import check_pillow, codecs, lift_pixel_limit, limit_threads
-from mediagate.images.picture import MODERATED_EDGE, PixelPicture, dominant_color, pictures
-from mediagate.images.resize import Shown, aspect_ratio, resized, shown, within
+from mediagate.images.picture import PixelPicture, dominant_color, pictures
+from mediagate.images.resize import Shown, aspect_ratio, largest_scale, resized, shown, within
 
 __all__ = [
-    "MODERATED_EDGE",
     "Decoded",
     "Image",
     "PixelPicture",
@@ -25,6 +24,7 @@ __all__ = [
     "encode",
     "encode_original",
     "flattened",
+    "largest_scale",
     "lift_pixel_limit",
     "limit_threads",
     "opaque",

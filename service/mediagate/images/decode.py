@@ -14,10 +14,11 @@ from PIL.Image import DecompressionBombError, DecompressionBombWarning, Transpos
 
 from mediagate.config import Source
 from mediagate.errors import AnimationRefused, ImageTooLarge, MediagateError
+from mediagate.images.budget import check_budget
 from mediagate.images.colour import with_alpha
 from mediagate.images.formats import FORMATS, accepted, damaged, not_decodable
 from mediagate.images.metadata import ORIENTATION, found
-from mediagate.images.structure import check_complete, is_lossless_webp
+from mediagate.images.structure import check_complete, is_lossless_webp, webp_size
 from mediagate.media import ImageInfo
 
 ANIMATED = ("gif", "webp", "png", "avif")
@@ -57,20 +58,24 @@ class Decoded:
     lossless: bool = False
 
 
-def probe(path: Path, source: Source) -> ImageInfo:
+def probe(path: Path, source: Source, memory_bytes: int | None = None) -> ImageInfo:
     """Return what the header says, checked against the limits; decodes no pixels."""
-    with path.open("rb") as file, _opened(file) as image:
-        return _info(image, source)
+    with path.open("rb") as file, _opened(file, source, memory_bytes) as image:
+        info = _info(image, source)
+        check_budget(info, source, memory_bytes)
+        return info
 
 
-def decode(data: bytes, source: Source) -> Decoded:
+def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Decoded:
     """Decode the frames that the source wants and turn them upright, once, before anything else sees them.
 
     Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge`` and ``AnimationRefused``.
     """
-    with _opened(io.BytesIO(data)) as image:
+    with _opened(io.BytesIO(data), source, memory_bytes) as image:
         info = _info(image, source)
         check_complete(data, info.format)
+        lossless = info.format == "webp" and is_lossless_webp(data)
+        check_budget(info, source, memory_bytes, lossless=lossless)
         frames, durations_ms = _frames(image, info, source)
         jpeg = image if isinstance(image, JpegImagePlugin.JpegImageFile) else None
         return Decoded(
@@ -83,15 +88,18 @@ def decode(data: bytes, source: Source) -> Decoded:
             quantization=jpeg.quantization if jpeg else None,
             subsampling=JpegImagePlugin.get_sampling(jpeg) if jpeg else -1,
             progressive="progressive" in image.info,
-            lossless=info.format == "webp" and is_lossless_webp(data),
+            lossless=lossless,
         )
 
 
 @contextmanager
-def _opened(file: IO[bytes]) -> Iterator[Image.Image]:
+def _opened(file: IO[bytes], source: Source, memory_bytes: int | None) -> Iterator[Image.Image]:
     """Open an image; whatever a decoder does inside the block is told as one of our errors."""
     head = file.read(64)
     file.seek(0)
+    if size := webp_size(head):
+        _check_size(*size, source)
+        check_budget(ImageInfo("webp", *size), source, memory_bytes)
     try:
         with Image.open(file, formats=accepted()) as image:
             yield image
@@ -163,7 +171,8 @@ def _frames(image: Image.Image, info: ImageInfo, source: Source) -> tuple[list[I
         frames.append(with_alpha(_plain(image)))
         durations_ms.append(round(image.info.get("duration") or DEFAULT_FRAME_MS))
     if all(frame.getchannel("A").getextrema() == (255, 255) for frame in frames):
-        frames = [frame.convert("RGB") for frame in frames]
+        for at, frame in enumerate(frames):  # one at a time, so that only one is held twice
+            frames[at] = frame.convert("RGB")
     if len({frame.size for frame in frames}) > 1:
         raise damaged()
     return frames, durations_ms

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from PIL import Image
 
 from mediagate.images.colour import flattened, opaque
-from mediagate.images.resize import within
+from mediagate.images.resize import MODERATED_EDGE, within
 
-MODERATED_EDGE = 1280
-"""A moderator is given a picture whose longest edge has at least so many pixels, unless the file's has fewer, and not
-twice as many: models look at 224 to 640."""
 BACKGROUNDS = ((255, 255, 255), (0, 0, 0))
 """What shows only on one of these would else pass unseen."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
@@ -15,6 +16,9 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
 REDUCING_GAP = 2.0
 """Shrinking by more than twice this goes through a fast box filter first; Pillow calls 2.0 hardly distinguishable."""
+MODERATED_EDGE = 1280
+"""A moderator is given a picture whose longest edge has at least so many pixels, unless the file's has fewer, and not
+twice as many: models look at 224 to 640."""
 LARGEST_TERM = 21
 RATIO_TOLERANCE = Fraction(1, 100)
 
@@ -60,6 +64,11 @@ def shown(whole: tuple[int, int], spec: VariantSpec, focal: tuple[float, float])
     left = min(max(focal[0] * width - across / 2, 0.0), width - across)
     top = min(max(focal[1] * height - down / 2, 0.0), height - down)
     return Shown(whole, size, (left, top, left + across, top + down))
+
+
+def largest_scale(whole: tuple[int, int], plans: Iterable[Shown]) -> float:
+    """Return the scale at which everything that looks at a picture finds enough pixels: variants and moderators."""
+    return max(MODERATED_EDGE / max(whole), *(plan.scale for plan in plans))
 
 
 def resized(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:

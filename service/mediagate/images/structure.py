@@ -7,6 +7,24 @@ import io
 from PIL import Image
 
 
+def webp_size(head: bytes) -> tuple[int, int] | None:
+    """Return width and height of a WebP from its first 30 bytes (RFC 9649, sections 2.5 to 2.7), or ``None``.
+
+    Pillow allocates a WebP's whole canvas when it opens the file, before anybody could look at its size.
+    """
+    if len(head) < 30 or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return None
+    chunk = head[12:16]
+    if chunk == b"VP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    if chunk == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if chunk == b"VP8 ":
+        return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+    return None
+
+
 def is_lossless_webp(data: bytes) -> bool:
     """Whether a WebP's first picture is lossless (RFC 9649, section 2: the chunk VP8L, perhaps within ANMF)."""
     at = 12
