@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from mediagate_plugins.nudenet import nudenet
 
 from mediagate import MediaGate, Source
+from mediagate_plugins.nudenet import nudenet
 
 gate = MediaGate(sources={"post": Source(reject={"explicit": 0.6}, animation="keep")})
 gate.register(nudenet)

@@ -1,12 +1,12 @@
 """A Starlette app with mediagate mounted: ``uvicorn examples.starlette_app:app``."""
 
-from mediagate_plugins.nudenet import nudenet
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 from mediagate import JobState, MediaGate, Source
+from mediagate_plugins.nudenet import nudenet
 
 gate = MediaGate(sources={"avatar": Source(reject={"explicit": 0.5})})
 gate.register(nudenet)

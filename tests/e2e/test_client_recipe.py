@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from mediagate.records.engine import find_node
 from server import running
+
+from mediagate.records.engine import find_node
 
 RECIPE = Path(__file__).parent / "recipe" / "run.mjs"
 
