@@ -105,8 +105,9 @@ class Janitor:
     async def _orphans(self, batch: list[ObjectInfo]) -> list[str]:
         records = self._parts.records
         ids = {_part(o.key, 3) for o in batch}
+        # Jobs first: one that ends between the two questions is live in the first, or its media is in the second.
+        jobs = await records.jobs_of_media(ids)
         known = await records.existing_media(ids)
-        jobs = await records.jobs_of_media(ids - known)
         grace = utcnow() - timedelta(seconds=self._parts.settings.orphan_grace_s)
         return [
             info.key

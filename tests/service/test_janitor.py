@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -10,6 +13,8 @@ import pytest
 from mediagate import JobState, JobStatus, MediaGate
 from mediagate.errors import StorageUnavailable
 from mediagate.media import utcnow
+from mediagate.records import Settlement
+from mediagate.testing.record_samples import a_media
 
 pytestmark = pytest.mark.anyio
 
@@ -117,3 +122,30 @@ async def test_a_job_that_cannot_be_finished_does_not_block_the_others(make_gate
         await gate.running.janitor.sweep_jobs()
         jobs = [await gate.parts.records.get_job(job_id) for job_id in ids]
         assert [bool(job and job.notified_at) for job in jobs] == [False, True]
+
+
+async def test_a_job_that_completes_while_files_are_looked_at_keeps_them(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate(worker=False, orphan_grace_s=0) as gate:
+        job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
+        key = f"media/avatar/u1/{job.media_id}/xs.webp"
+        await gate.parts.storage.put(key, b"published")
+        now = utcnow()
+        records = gate.parts.records
+        await records.claim(job.id, owner="w", now=now, lease_until=now + timedelta(seconds=9))
+        media = replace(a_media(job), id=job.media_id, job_id=job.id)
+        settlement = Settlement(JobStatus.COMPLETE, media)
+
+        def completing(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+            async def asked(ids: set[str]) -> Any:
+                answer = await ask(ids)
+                await records.settle(job.id, owner="w", now=now, settlement=settlement)
+                return answer
+
+            return asked
+
+        for name in ("jobs_of_media", "existing_media"):
+            setattr(records, name, completing(getattr(records, name)))
+        await anyio.sleep(0.01)
+        findings = await gate.running.janitor.sweep_files(dry_run=True)
+        assert findings.orphans == []
+        assert (await gate.get_status(job.id)).status is JobStatus.COMPLETE
