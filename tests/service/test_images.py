@@ -346,6 +346,14 @@ def test_a_picture_that_is_nearly_noise_is_stored_all_the_same() -> None:
     assert difference(opened(result.original), noise) < 2
 
 
+def test_a_large_picture_that_is_nearly_noise_fits_into_webp() -> None:
+    noise = Image.effect_noise((625, 500), 90).convert("RGB").resize((5000, 4000))
+    with pytest.raises(ValueError, match="encoding error 6"):
+        saved(noise, "WEBP", quality=100, method=0)
+    source = Source(variants={"all": VariantSpec(width=5000, quality=100, effort=0)})
+    assert difference(opened(rendered(saved(noise, "JPEG"), source).variants[0]), noise) < 6
+
+
 def test_a_very_tall_picture_fits_into_webp() -> None:
     result = rendered(saved(Image.new("RGB", (30, 20000), "red"), "PNG"))
     assert [opened(file).height for file in result.variants] == [16383] * 5
