@@ -15,7 +15,7 @@ import pytest
 from server import Server, alive, running
 
 FAST = {
-    "MEDIAGATE_LEASE_S": "1",
+    "MEDIAGATE_LEASE_S": "2",
     "MEDIAGATE_JANITOR_INTERVAL_S": "0.4",
     "MEDIAGATE_RETRY_BACKOFF_S": "0.1",
     "MEDIAGATE_ORPHAN_GRACE_S": "0",
