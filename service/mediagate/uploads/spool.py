@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
@@ -65,8 +66,10 @@ class SpoolFile:
 
     async def discard(self) -> None:
         """Remove the file, whatever has become of it."""
+        # Shielded twice: from the scopes of anyio and from a plain cancel, which would take the call back unstarted.
+        removing = asyncio.get_running_loop().run_in_executor(None, self._remove)
         with CancelScope(shield=True):
-            await to_thread.run_sync(self._remove)
+            await asyncio.shield(removing)
 
     async def _write_batch(self) -> None:
         batch, self._pending = self._pending, bytearray()
