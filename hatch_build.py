@@ -139,3 +139,7 @@ def _generate(root: Path, output: Path, cache: Path, modules: Path, node: str) -
         PRISMA_HIDE_UPDATE_MESSAGE="1",
         CHECKPOINT_DISABLE="1",
     )
+    # What is built goes to other machines: without the paths of this one.
+    shutil.copy(root / "schema.prisma", output / "schema.prisma")
+    client = output / "client.py"
+    client.write_text(client.read_text().replace(str(copy), "schema.prisma"))
