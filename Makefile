@@ -27,7 +27,7 @@ bench: $(STAMP) ## Print the benchmark tables
 clean: ## Remove the environment and what was built
 	rm -rf $(VENV) .cache dist service/mediagate/records/client service/mediagate/records/query_engine
 
-$(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.js query_engine/package.json)
+$(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.js query_engine/src/*.js query_engine/package*.json)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev

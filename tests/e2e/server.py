@@ -32,11 +32,11 @@ def children(pid: int) -> set[int]:
             head, _, rest = stat.read_text().rpartition(")")
             parents.setdefault(int(rest.split()[1]), []).append(int(head.split(" ")[0]))
     found: set[int] = set()
-    todo = [pid]
-    while todo:
-        below = set(parents.get(todo.pop(), ())) - found
+    waiting = [pid]
+    while waiting:
+        below = set(parents.get(waiting.pop(), ())) - found
         found |= below
-        todo.extend(below)
+        waiting.extend(below)
     return found
 
 
