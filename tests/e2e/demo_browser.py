@@ -24,6 +24,14 @@ CHROMIUM = [
 ]
 SLOW_MS = 30_000
 DESKTOP: ViewportSize = {"width": 1100, "height": 900}
+WATCH_STATES = """() => {
+    window.seen = [];
+    new MutationObserver(() => {
+        const card = document.querySelector("#uploads .card");
+        if (!card || window.seen.at(-1)?.state === card.dataset.state) return;
+        window.seen.push({ state: card.dataset.state, at: performance.now() });
+    }).observe(document.body, { subtree: true, childList: true, attributes: true });
+}"""
 # WCAG 2.2, 1.4.3: relative luminance of the colour of each text against the nearest painted background.
 POOR_CONTRAST = """() => {
     const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);

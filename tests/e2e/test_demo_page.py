@@ -11,18 +11,10 @@ from pathlib import Path
 import blurhash
 import httpx
 import pytest
-from demo_browser import POOR_CONTRAST, choose, chromium, expect_state, opened, shot
+from demo_browser import POOR_CONTRAST, WATCH_STATES, choose, chromium, expect_state, opened, shot
 from playwright.sync_api import Browser, Page, Request, Route, expect
 from server import Server, running
 
-WATCH_STATES = """() => {
-    window.seen = [];
-    new MutationObserver(() => {
-        const card = document.querySelector("#uploads .card");
-        if (!card || window.seen.at(-1)?.state === card.dataset.state) return;
-        window.seen.push({ state: card.dataset.state, at: performance.now() });
-    }).observe(document.body, { subtree: true, childList: true, attributes: true });
-}"""
 WATCH_SHIFTS = """() => {
     window.shift = 0;
     new PerformanceObserver((list) => list.getEntries().forEach((entry) => { window.shift += entry.value; }))

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from demo_browser import DESKTOP, POOR_CONTRAST, SLOW_MS, be, choose, chromium, expect_state, opened, shot
+from demo_browser import DESKTOP, POOR_CONTRAST, SLOW_MS, WATCH_STATES, be, choose, chromium, expect_state, opened, shot
 from playwright.sync_api import Browser, Page, ViewportSize, expect
-from server import Server, running
+from server import HERE, Server, running
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
+CANCEL = """
+import asyncio, sys
+from demo_gate import deeper
+
+async def cancel():
+    async with deeper:
+        await deeper.cancel(sys.argv[1])
+
+asyncio.run(cancel())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +44,14 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, service: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
     with opened(browser, service, request.node.name, size=getattr(request, "param", DESKTOP)) as shown:
         yield shown
+
+
+def publish(service: Server, owner: str, picture: bytes, count: int) -> None:
+    """Upload pictures without the page, so that it finds them as earlier ones."""
+    for _ in range(count):
+        sent = {"sourceType": "post", "sourceId": owner}
+        job = httpx.post(f"{service.url}/upload", data=sent, files={"file": picture}, timeout=30).json()
+        assert service.settled(job["jobId"]).status_code == 200
 
 
 def test_dark_and_earlier_pictures_and_delete(page: Page, data: Path) -> None:
@@ -62,14 +83,9 @@ def test_dark_and_earlier_pictures_and_delete(page: Page, data: Path) -> None:
 
 
 def test_earlier_pictures_come_newest_first_and_in_pages(page: Page, service: Server, data: Path) -> None:
-    owner = "many-pictures"
-    picture = (data / "formats" / "hopper.jpg").read_bytes()
-    for _ in range(8):
-        sent = {"sourceType": "post", "sourceId": owner}
-        job = httpx.post(f"{service.url}/upload", data=sent, files={"file": picture}, timeout=30).json()
-        assert service.settled(job["jobId"]).status_code == 200
+    publish(service, "many-pictures", (data / "formats" / "hopper.jpg").read_bytes(), 8)
     page.select_option("#source-type", "post")
-    be(page, owner)
+    be(page, "many-pictures")
     tiles = page.locator("#earlier .card")
     expect(tiles).to_have_count(6)
     page.get_by_role("button", name="Show more").click()
@@ -79,6 +95,73 @@ def test_earlier_pictures_come_newest_first_and_in_pages(page: Page, service: Se
     assert times == sorted(times, reverse=True)
     assert len(set(times)) == 8
     shot(page, "earlier")
+
+
+def test_earlier_pictures_are_found_behind_a_page_of_new_ones(
+    page: Page, service: Server, data: Path, tmp_path: Path
+) -> None:
+    picture = (data / "formats" / "hopper.jpg").read_bytes()
+    publish(service, "new-and-old", picture, 2)
+    page.select_option("#source-type", "post")
+    be(page, "new-and-old")
+    files = [tmp_path / f"new-{number}.jpg" for number in range(6)]
+    for file in files:
+        file.write_bytes(picture)
+    cards = choose(page, *files)
+    for number in range(6):
+        expect_state(cards.nth(number), "COMPLETE")
+    page.select_option("#source-type", "avatar")
+    expect(page.locator("#earlier .card")).to_have_count(0)
+    page.select_option("#source-type", "post")
+    expect(page.locator("#earlier .card")).to_have_count(2)
+    expect(page.get_by_role("heading", name="Earlier pictures")).to_be_visible()
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+
+
+def test_deleting_the_last_picture_shown_brings_the_next_page(page: Page, service: Server, data: Path) -> None:
+    publish(service, "tidy", (data / "formats" / "hopper.jpg").read_bytes(), 7)
+    page.select_option("#source-type", "post")
+    be(page, "tidy")
+    tiles = page.locator("#earlier .card")
+    expect(tiles).to_have_count(6)
+    oldest = httpx.get(f"{service.url}/media?sourceType=post&sourceId=tidy&limit=7", timeout=10).json()["items"][-1]
+    for left in (5, 4, 3, 2, 1, 0):
+        tiles.first.get_by_role("button", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(tiles).to_have_count(left or 1)
+    expect(tiles.locator("time")).to_have_attribute("datetime", oldest["createdAt"])
+    expect(page.get_by_role("heading", name="Earlier pictures")).to_be_visible()
+    expect(tiles.locator("h3")).to_be_focused()
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+
+
+def test_a_screen_reader_hears_only_what_is_new(page: Page) -> None:
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    [region] = [node for node in tree if node.get("role", {}).get("value") == "status"]
+    said = {entry["name"]: entry["value"].get("value") for entry in region["properties"]}
+    assert said["live"] == "polite"
+    assert not said.get("atomic"), "the announcements before would be read again with each new one"
+
+
+def test_a_file_of_the_size_that_is_named_is_not_too_large(page: Page) -> None:
+    expect(page.locator("#limits")).to_contain_text("up to 20.9 MB each")  # 20 MiB are 20.97 MB
+
+
+def test_a_job_cancelled_before_any_work_is_not_shown_at_work(browser: Browser, data: Path, tmp_path: Path) -> None:
+    with running("demo_gate:deeper", tmp_path / "data", MEDIAGATE_WORKER="false") as server:
+        page = browser.new_page()
+        page.goto(f"{server.url}/deeper/down/", timeout=SLOW_MS)
+        page.evaluate(WATCH_STATES)
+        with page.expect_response("**/upload", timeout=SLOW_MS) as answer:
+            card = choose(page, data / "formats" / "hopper.jpg")
+        expect_state(card, "PENDING")
+        environment = {**os.environ, "MEDIAGATE_DATA_DIR": str(tmp_path / "data"), "MEDIAGATE_WORKER": "false"}
+        cancel = [sys.executable, "-c", CANCEL, answer.value.json()["jobId"]]
+        subprocess.run(cancel, env=environment, cwd=HERE, check=True, timeout=60)
+        expect_state(card, "CANCELLED")
+        expect(card).to_contain_text("The upload was cancelled.")
+        assert [step["state"] for step in page.evaluate("window.seen")] == ["SENDING", "PENDING", "CANCELLED"]
+        page.close()
 
 
 def test_the_keyboard_is_enough(page: Page, data: Path) -> None:

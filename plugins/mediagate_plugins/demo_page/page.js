@@ -2,7 +2,7 @@
 
 import { Tile, Upload } from "./card.js";
 import { follow, list, newKey, remove, send } from "./upload.js";
-import { bytes, sentence } from "./words.js";
+import { limit, sentence } from "./words.js";
 
 const ANNOUNCED = 4;
 
@@ -41,14 +41,15 @@ function sure() {
 function deletable(card, media) {
   const button = card.action("Delete", async () => {
     if (!await sure()) return;
+    const place = card.root.parentElement;
     button.disabled = true;
     try {
       await remove(media.id);
-      const place = card.root.parentElement;
       card.root.remove();
       announce(card.title, "deleted.");
       find(`${place.id}-title`).hidden = !place.children.length;
       (place.children.length ? find(`${place.id}-title`) : files).focus();
+      if (place === earlier && !place.children.length && cursor) showEarlier(cursor);
     } catch (error) {
       button.disabled = false;
       button.textContent = "Try to delete again";
@@ -118,9 +119,16 @@ async function showEarlier(from) {
   fault.hidden = true;
   more.disabled = true;
   try {
-    const page = form.checkValidity() ? await list(owner(), from) : { items: [], nextCursor: null };
-    if (turn !== listing) return;
-    const tiles = page.items.filter((media) => !shown.has(media.id)).map((media) => {
+    let page = { items: [], nextCursor: from };
+    let fresh = [];
+    // A page may hold only pictures that stand above as uploads; what follows it must not hide behind a bare button.
+    while (form.checkValidity()) {
+      page = await list(owner(), page.nextCursor);
+      if (turn !== listing) return;
+      fresh = page.items.filter((media) => !shown.has(media.id));
+      if (fresh.length || !page.nextCursor) break;
+    }
+    const tiles = fresh.map((media) => {
       const tile = new Tile(media);
       deletable(tile, media);
       return tile;
@@ -142,7 +150,7 @@ async function showEarlier(from) {
 }
 
 function showSource() {
-  limits.textContent = `JPEG, PNG, WebP, GIF or AVIF, up to ${bytes(sources[sourceType.value].maxBytes)} each`;
+  limits.textContent = `JPEG, PNG, WebP, GIF or AVIF, up to ${limit(sources[sourceType.value].maxBytes)} each`;
   showEarlier();
 }
 

@@ -86,7 +86,8 @@ export async function* follow(job) {
   let since = 0;
   let processed = false;
   for await (const state of polled(job)) {
-    const passed = runs(state) || processed ? [] : [{ status: "PROCESSING", stage: "moderate", progress: 50 }];
+    const worked = !runs(state) && state.status !== "CANCELLED";
+    const passed = !worked || processed ? [] : [{ status: "PROCESSING", stage: "moderate", progress: 50 }];
     for (const next of [...passed, state]) {
       const name = `${next.status} ${next.stage}`;
       if (step !== null && name !== step) await pause(since + READABLE_MS - performance.now());

@@ -23,11 +23,14 @@ export const BADGES = {
   FAILED: "FAILED", REFUSED: "NOT ACCEPTED", UNREACHED: "NO CONNECTION", CANCELLED: "CANCELLED",
 };
 
-export const bytes = (count) => {
+export const bytes = (count, round = Math.round) => {
   if (count < 1000) return `${count} B`;
   const [unit, name] = count < 1e6 ? [1e3, "kB"] : [1e6, "MB"];
-  return `${Number((count / unit).toFixed(1))} ${name}`;
+  return `${round((10 * count) / unit) / 10} ${name}`;
 };
+
+/** Rounded down: a file of the size that is named must pass. */
+export const limit = (count) => bytes(count, Math.floor);
 
 export const pixels = ({ width, height }) => `${width} × ${height}`;
 
