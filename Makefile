@@ -21,11 +21,11 @@ lint: $(STAMP) ## ruff, mypy and the import rules
 
 check: lint test ## What runs before a commit
 
-bench: $(STAMP) ## Print the benchmark tables
-	$(BIN)/python bench/pipeline.py
+bench: $(STAMP) ## Print the benchmarks beside their peers (ARGS="engine --runs 5")
+	$(BIN)/python -m bench $(ARGS)
 
 clean: ## Remove the environment and what was built
-	rm -rf $(VENV) .cache dist service/mediagate/records/client service/mediagate/records/query_engine
+	rm -rf $(VENV) .cache bench/.cache dist service/mediagate/records/client service/mediagate/records/query_engine
 
 $(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.js query_engine/src/*.js query_engine/package*.json)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -75,40 +75,37 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
     """Take a picture through the steps of ``mediagate.rendering.render``, one at a time."""
     data = path.read_bytes()
     decoded = steps.measure("decode", lambda: images.decode(data, SOURCE))
-    whole = decoded.frames[0].size
-    plans = [(images.shown(whole, spec, MIDDLE), spec) for spec in SOURCE.variants.values()]
-    plans.sort(key=lambda planned: -planned[0].scale)
-    warnings: list[str] = []
+    plans = images.plan((decoded.info.width, decoded.info.height), SOURCE)
+    order = sorted(plans, key=lambda name: -plans[name].scale)
 
     def to_largest() -> images.Image:
-        scale = min(1.0, images.largest_scale(whole, [plan for plan, _ in plans]))
-        size = round(whole[0] * scale), round(whole[1] * scale)
-        return images.resized(images.eight_bit(decoded.frames[0]), size)
+        size = plans[order[0]].size
+        frame = images.resized(images.eight_bit(decoded.frames[0]), images.turned(size, decoded.turn), decoded.filled)
+        return images.upright(frame, decoded.turn)
 
     def cascade() -> list[images.Image]:
         sizes = [largest]
-        for plan, _ in plans:
-            sizes.append(images.resized(sizes[-1], plan.size))
+        for name in order:
+            sizes.append(images.resized(sizes[-1], plans[name].size))
         return sizes[1:]
 
     def encode_all() -> None:
-        for size, (sized, (_, spec)) in {s.size: (s, p) for s, p in zip(sizes, plans, strict=True)}.items():
-            assert sized.size == size
-            images.encode([sized], [0], 0, spec.format, spec.quality, spec.effort)
+        for sized, name in {sized.size: (sized, name) for sized, name in zip(sizes, order, strict=True)}.values():
+            spec = SOURCE.variants[name]
+            images.encode([sized], [0], 0, spec.format, spec.quality, SOURCE.effort_of(spec))
 
     def placeholder() -> str:
         tiny = images.flattened(images.within(sizes[-1], EDGE), WHITE)
         return blurhash_of(*tiny.size, tiny.tobytes()) + images.dominant_color(sizes[-1])
 
     raw = steps.measure("resize to largest", to_largest)
-    profile = images.read_profile(decoded.icc, raw, warnings)
-    largest = steps.measure("colour", lambda: images.to_srgb(raw, profile))
+    largest = steps.measure("colour", lambda: images.to_srgb(raw, decoded.profile))
     if moderator is not None:
         steps.measure("moderate", lambda: [moderator.judge(picture) for picture in images.pictures(largest)])
     sizes = steps.measure("resize the others", cascade)
     steps.measure("encode", encode_all)
     steps.measure("blurhash", placeholder)
-    steps.measure("original", lambda: images.encode_original(decoded, profile))
+    steps.measure("original", lambda: images.encode_original(decoded))
 
 
 def bench(path: Path, runs: int, moderator: Moderator | None) -> None:

@@ -25,7 +25,7 @@ ONE_HOME = {
     "pydantic": "mediagate/config",
     "pydantic_settings": "mediagate/config",
     "typer": "mediagate/cli",
-    "uvicorn": "mediagate/cli",
+    "uvicorn": "mediagate/server",
     "onnxruntime": "mediagate_plugins/onnx_moderation",
     "numpy": "mediagate_plugins/onnx_moderation",
 }

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from mediagate.calls import Calls
 from mediagate.config import Settings, Source, check_sources
 from mediagate.errors import PluginError, ShuttingDown, Unavailable
+from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
@@ -48,6 +49,8 @@ class MediaGate(Calls):
         self.settings = settings or Settings()
         if moderation is not None:
             self.settings = self.settings.model_copy(update={"moderation": moderation})
+        self.fork_server: ForkServer | None = None
+        """Where the gate's image processes will come from, if whoever opens it has started that already."""
         self._host = Registry()
         self._registry = self._host
         self._state: Literal["closed", "booting", "open", "closing"] = "closed"

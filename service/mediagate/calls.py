@@ -13,13 +13,12 @@ from urllib.parse import quote
 from mediagate.errors import (
     InvalidParameter,
     JobConflict,
-    JobNotFound,
     MediaDeleted,
     MediaNotFound,
     WaitTimeout,
 )
 from mediagate.intake import accept, read_ticket
-from mediagate.media import JobStatus, utcnow
+from mediagate.media import JobState, JobStatus, utcnow
 from mediagate.running import Running
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.uploads import spool
@@ -79,27 +78,29 @@ class Calls(ABC):
 
     async def get_status(self, job_id: str, *, base_url: str = "") -> Status:
         """Return where a job stands; raises ``JobNotFound``, or ``MediaDeleted`` when its media is gone."""
-        state = await self.running.parts.records.get_state(job_id)
-        if state is None:
-            raise JobNotFound(f"no job is called {job_id!r}")
-        if state.job.status is JobStatus.COMPLETE and state.media is None:
-            raise MediaDeleted("the picture was deleted after it had completed")
-        return status_of(state, self._url_of(base_url))
+        return self._status(await self.running.watch.now(job_id), base_url)
 
-    async def changed(self, job_id: str, *, timeout_s: float) -> bool:
-        """Wait until a job may have changed; ``False`` when the time ran out first."""
-        return await self.running.watch.change(job_id, timeout_s=timeout_s)
+    async def news(
+        self, job_id: str, seen: Status | None = None, *, timeout_s: float, base_url: str = ""
+    ) -> Status | None:
+        """Return a job's status as soon as it is another than the one seen, ``None`` when the time ran out first.
+
+        Raises what ``get_status`` raises. All who wait ask the records together.
+        """
+        state = await self.running.watch.next(job_id, seen.job if seen else None, timeout_s=timeout_s)
+        return self._status(state, base_url) if state else None
 
     async def settled(self, job_id: str, *, timeout_s: float, base_url: str = "") -> Status:
         """Return a job's status as soon as it is terminal, or as it is when the time has run out."""
         clock = asyncio.get_running_loop().time
         end = clock() + timeout_s
-        while True:
-            status = await self.get_status(job_id, base_url=base_url)
-            left = end - clock()
-            if status.status.terminal or left <= 0 or self.closing:
-                return status
-            await self.changed(job_id, timeout_s=left)
+        seen: Status | None = None
+        while (left := end - clock()) > 0 and not self.closing:
+            news = await self.news(job_id, seen, timeout_s=left, base_url=base_url)
+            seen = news or seen
+            if news is None or news.status.terminal:
+                break
+        return seen or await self.get_status(job_id, base_url=base_url)
 
     async def wait(self, job_id: str, *, timeout_s: float = 60.0) -> Status:
         """Return a job's terminal status; raises ``WaitTimeout`` when it takes longer, and the job goes on."""
@@ -141,7 +142,9 @@ class Calls(ABC):
             raise MediaNotFound(f"no media is called {media_id!r}")
         # Files first: if this breaks off, the record still says what is left to delete.
         await parts.storage.delete(media.keys)
-        if await parts.records.delete_media(media_id):
+        deleted = await parts.records.delete_media(media_id)
+        self.running.watch.changed(media.job_id)
+        if deleted:
             await parts.hooks.run("on_deleted", media)
 
     async def cancel(self, job_id: str) -> Status:
@@ -151,7 +154,7 @@ class Calls(ABC):
         if job is None:
             status = await self.get_status(job_id)
             raise JobConflict(f"job {job_id} is {status.status} already")
-        running.watch.changed(job_id)
+        running.watch.moved(JobState(job))
         await running.worker.finish(job_id)
         return await self.get_status(job_id)
 
@@ -166,8 +169,14 @@ class Calls(ABC):
         job = await parts.records.requeue(job_id, now=utcnow())
         if job is None:
             raise JobConflict(f"job {job_id} changed meanwhile")
+        self.running.watch.moved(JobState(job))
         await parts.queue.dispatch(job_id)
         return Status(job, None)
+
+    def _status(self, state: JobState, base_url: str) -> Status:
+        if state.job.status is JobStatus.COMPLETE and state.media is None:
+            raise MediaDeleted("the picture was deleted after it had completed")
+        return status_of(state, self._url_of(base_url))
 
     def _url_of(self, base_url: str) -> UrlOf:
         parts = self.running.parts

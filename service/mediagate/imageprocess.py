@@ -1,27 +1,30 @@
-"""What runs inside an image process: it prepares itself, then answers one request after the other.
+"""What runs inside an image process: it is forked, prepares itself, then answers one request after the other.
 
 Only here are decoders and models loaded; the host process never imports them for an upload.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
+import importlib
 import logging
-import multiprocessing
 import os
 import pickle
 import resource
 import signal
+import socket
 import sys
-import threading
-import time
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from mediagate import forkserver
 from mediagate.config import Source
+from mediagate.cores import Cores
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
 from mediagate.media import ImageInfo, Rendered
 
@@ -30,42 +33,84 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mediagate")
 
-PARENT_CHECK_S = 2.0
 ALARM_AFTER_S = 5.0
-"""How long after its time limit a process ends by itself, should its parent be gone and unable to end it."""
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-M_ARENA_MAX = -8
-"""A parameter of glibc's ``mallopt``: each further arena would reserve 64 MiB of the limited address space."""
+"""How long after its time limit a process ends by itself, should its host be gone and nobody end it."""
+NICENESS = 10
+MALLOC = {
+    -8: 1,  # M_ARENA_MAX: each further arena would reserve 64 MiB of the limited address space
+    # Large blocks come from the heap and go back to it: to have the kernel clear their pages anew for each step of an
+    # image took a twentieth of its CPU time.
+    -3: 1 << 30,  # M_MMAP_THRESHOLD
+    -1: 1 << 30,  # M_TRIM_THRESHOLD
+}
+"""Parameters of glibc's ``mallopt``, under their numbers."""
+REST_S = 0.2
+"""After so long without work a process gives the memory that it has freed back to the system; at once if it is much."""
+MUCH = 4
+"""Much is this part of what an image may use."""
+MODERATORS_USE = "numpy"
+"""Loaded once too. Their other libraries start threads when they are imported, as onnxruntime does: after the fork."""
+PR_SET_PDEATHSIG = 1
+"""An option of Linux's ``prctl``: which signal a process gets when its parent has died."""
 
+_libc = ctypes.CDLL(None)
 _moderator: Moderator | None = None
 _memory_bytes: int | None = None
+_idle_bytes: int | None = None
+"""The address space of this process when it last had nothing to do."""
+_cores: Cores | None = None
+_lent: IO[bytes] | None = None
+"""The file of all cores, opened once for all image processes."""
 
 
-def serve(pipe: Connection, memory_bytes: int, moderator: bytes) -> None:
-    """Prepare, say so, and answer requests until the pipe or the parent ends.
+def begin(channel: int, host: int) -> None:
+    """Be the fork server of the process ``host``: load what every image process needs, then fork them."""
+    global _lent
+    # Ctrl-C reaches the whole foreground group; ending these processes is the host's to do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # nothing that is imported is garbage
+    from mediagate import images, rendering  # noqa: F401  # loaded once, for all
 
-    A request is ``(function, timeout_s, args)``, an answer ``(True, result)`` or ``(False, an error of ours)``.
+    with contextlib.suppress(ImportError):
+        importlib.import_module(MODERATORS_USE)
+    images.limit_threads()
+    images.lift_pixel_limit()
+    gc.enable()
+    gc.freeze()  # else each collection in a child would copy the pages of all that is shared
+    with tempfile.TemporaryFile() as _lent:
+        forkserver.serve(socket.socket(fileno=channel), host, serve)
+
+
+def serve(pipe: Connection[Any, Any]) -> None:
+    """Prepare, say so, and answer requests until the pipe ends.
+
+    The first message is ``(memory_bytes, moderator, core, cores)``: the moderator is pickled, ``core`` the number of
+    this process's own among ``cores``, ``None`` if it has none. A request is ``(function, timeout_s, args)``, an answer
+    ``(True, result)`` or ``(False, an error of ours)``.
     """
     try:
-        _prepare(memory_bytes, moderator)
+        _prepare(*pipe.recv())
+    except EOFError:
+        return
     except Exception as exc:
         error = exc if isinstance(exc, MediagateError) else ConfigError(f"{type(exc).__name__}: {exc}")
         pipe.send((False, ConfigError(f"the image processes cannot start: {error.detail}")))
         return
     pipe.send((True, None))
-    while True:
-        try:
-            function, timeout_s, args = pipe.recv()
-        except (EOFError, OSError):
-            return
-        # The kernel keeps this one, whatever a decoder does to the interpreter: no hung process outlives its parent.
-        signal.setitimer(signal.ITIMER_REAL, timeout_s + ALARM_AFTER_S)
-        answer = _answer(function, args)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        try:
-            pipe.send(answer)
-        except OSError:
-            return
+    with contextlib.suppress(EOFError, OSError):  # the host has gone
+        while True:
+            if _holds_much() or not pipe.poll(REST_S):
+                _give_memory_back()
+            _serve_one(pipe)
+
+
+def _serve_one(pipe: Connection[Any, Any]) -> None:
+    function, timeout_s, args = pipe.recv()
+    # The kernel keeps this one, whatever a decoder does to the interpreter: no hung process outlives its host.
+    signal.setitimer(signal.ITIMER_REAL, timeout_s + ALARM_AFTER_S)
+    answer = _answer(function, args)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    pipe.send(answer)
 
 
 def probe(path: Path, source: Source) -> ImageInfo:
@@ -75,11 +120,16 @@ def probe(path: Path, source: Source) -> ImageInfo:
     return images.probe(path, source, _memory_bytes)
 
 
-def render(data: bytes, source: Source, focal: tuple[float, float], threads: int) -> Rendered:
+def render(data: bytes, source: Source, focal: tuple[float, float]) -> Rendered:
     """Take a file to its verdict, variants and original."""
     from mediagate import rendering
 
-    return rendering.render(data, source, focal, _moderator, threads=threads, memory_bytes=_memory_bytes)
+    if _cores is None:
+        return rendering.render(data, source, focal, _moderator, memory_bytes=_memory_bytes)
+    with _cores.used():
+        return rendering.render(
+            data, source, focal, _moderator, threads=2, borrow=_cores.borrow, memory_bytes=_memory_bytes
+        )
 
 
 def _answer(function: Any, args: tuple[Any, ...]) -> tuple[bool, Any]:
@@ -95,52 +145,63 @@ def _answer(function: Any, args: tuple[Any, ...]) -> tuple[bool, Any]:
         return False, ProcessingError(f"the image could not be processed ({type(exc).__name__})")
 
 
-def _prepare(memory_bytes: int, pickled: bytes) -> None:
-    global _moderator, _memory_bytes  # noqa: PLW0603  # the same for all images of a process
+def _prepare(memory_bytes: int, pickled: bytes, core: int | None, cores: int) -> None:
+    global _moderator, _memory_bytes, _cores  # noqa: PLW0603  # the same for all images of a process
     _memory_bytes = memory_bytes
-    # Ctrl-C reaches the whole foreground group; ending these processes is the parent's to do.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if core is not None and _lent is not None:
+        _cores = Cores(_lent, own=core, count=cores)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    for variable in THREAD_VARIABLES:
-        os.environ.setdefault(variable, "1")
-
-    from mediagate import images, rendering  # noqa: F401  # loaded now, before the first image waits for it
+    if sys.platform == "linux":
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if hasattr(_libc, "mallopt"):  # glibc's
+        for parameter, value in MALLOC.items():
+            _libc.mallopt(parameter, value)
+    from mediagate import images
 
     images.check_pillow()
-    images.limit_threads()
-    images.lift_pixel_limit()
     _moderator = pickle.loads(pickled)
     if _moderator is not None:
         _moderator.prepare()
+    _give_memory_back()
+    # There are as many of these as cores; the host, which answers requests in between, shall not queue behind them.
+    os.nice(NICENESS)
 
 
-@contextmanager
-def _limited() -> Iterator[None]:
-    """Let the block add so much to the address space; ``MemoryError`` beyond. Enforced on Linux only."""
+def _give_memory_back() -> None:
+    global _idle_bytes  # noqa: PLW0603  # of this process
+    if hasattr(_libc, "malloc_trim"):  # glibc's
+        _libc.malloc_trim(0)
+    _idle_bytes = _address_space()
+
+
+def _holds_much() -> bool:
+    if _memory_bytes is None or _idle_bytes is None:
+        return True
+    now = _address_space()
+    return now is None or now > _idle_bytes + _memory_bytes // MUCH
+
+
+def _address_space() -> int | None:
     pages = Path("/proc/self/statm")
-    if _memory_bytes is None or sys.platform != "linux" or not pages.exists():
+    return int(pages.read_text().split()[0]) * resource.getpagesize() if pages.exists() else None
+
+
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    """Let the block bring the address space to what an idle process has and so much more, ``MemoryError`` beyond.
+
+    Enforced on Linux only. What earlier images left behind counts, else a row of them could grow without end.
+    """
+    if _memory_bytes is None or _idle_bytes is None or sys.platform != "linux":
         yield
         return
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    limit = int(pages.read_text().split()[0]) * resource.getpagesize() + _memory_bytes
+    limit = _idle_bytes + _memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent has died and can no longer do so, whatever it is working on."""
-    parent = multiprocessing.parent_process()
-    while parent is not None and os.getppid() == parent.pid:
-        parent.join(PARENT_CHECK_S)
-        time.sleep(0.05)
-    os._exit(1)

@@ -7,15 +7,13 @@ that one that crashes, hangs or outgrows its memory ends its own image only; it 
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
@@ -31,34 +29,42 @@ from mediagate.errors import (
     ShuttingDown,
     UndecodableImage,
 )
+from mediagate.forkserver import Forked, ForkServer
 from mediagate.media import ImageInfo, Rendered
 from mediagate.moderation import Moderator
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+Setup = tuple[int, bytes, int | None, int]
+"""The first message to an image process; ``imageprocess.serve`` names its parts."""
 
 START_S = 120.0
 """How long a process may take to start and to load the model."""
 PROBE_S = 10.0
 """How long the reading of a header may take."""
-END_S = 10.0
-"""How long is waited for a killed process to be gone."""
-# Spawned, not forked: a fork of a process with threads may begin with locks that nobody will release.
-SPAWN = get_context("spawn")
 
 
 class ImagePool:
     """Image processes: ``processes`` that render, and one that only reads headers, so that uploads never wait behind.
 
     ``memory_bytes`` is what one image may add to its process, ``timeout_s`` its wall clock. With ``processes=0``
-    nothing can be rendered.
+    nothing can be rendered. ``server`` is what they are forked from, if it has been started already.
     """
 
-    def __init__(self, *, processes: int, memory_bytes: int, timeout_s: float, moderator: Moderator | None) -> None:
+    def __init__(
+        self,
+        *,
+        processes: int,
+        memory_bytes: int,
+        timeout_s: float,
+        moderator: Moderator | None,
+        server: ForkServer | None = None,
+    ) -> None:
         self._processes = processes
         self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s
         self._moderator = moderator
+        self._server = server
         self._probing: _Crew | None = None
         self._rendering: _Crew | None = None
 
@@ -70,15 +76,25 @@ class ImagePool:
         if self._probing is not None:
             return
         try:
+            if type(self._moderator).__module__ == "__main__":
+                raise TypeError("its class belongs to the program itself")
             moderator = pickle.dumps(self._moderator)
         except Exception as exc:
             raise ConfigError(
                 f"the moderator cannot be sent to the image processes ({type(exc).__name__}: {exc}); "
                 "define its class in a module, and open sessions and files in prepare()"
             ) from exc
-        self._probing = _Crew(1, self._memory_bytes, pickle.dumps(None))
+        self._server = self._server or ForkServer()
+        self._probing = _Crew(self._server, [(self._memory_bytes, pickle.dumps(None), None, 0)])
         if self._processes:
-            self._rendering = _Crew(self._processes, self._memory_bytes, moderator)
+            own_core = self._processes <= len(os.sched_getaffinity(0))
+            self._rendering = _Crew(
+                self._server,
+                [
+                    (self._memory_bytes, moderator, number if own_core else None, self._processes)
+                    for number in range(self._processes)
+                ],
+            )
         try:
             await asyncio.gather(*(crew.start() for crew in (self._probing, self._rendering) if crew))
         except BaseException:
@@ -90,6 +106,9 @@ class ImagePool:
         crews = [crew for crew in (self._probing, self._rendering) if crew]
         self._probing = self._rendering = None
         await asyncio.gather(*(asyncio.to_thread(crew.close) for crew in crews))
+        server, self._server = self._server, None
+        if server is not None:
+            await asyncio.to_thread(server.close)
 
     async def probe(self, path: Path, source: Source) -> ImageInfo:
         """Return what a file's header says, checked against the limits of its source.
@@ -118,9 +137,7 @@ class ImagePool:
         if not self._processes:
             raise ConfigError("this gate has no image processes that render, since worker=False")
         crew = _opened(self._rendering)
-        # With a process to spare there is a core to spare: one image then encodes on two threads.
-        threads = 2 if crew.busy + 1 < self._processes else 1
-        return await crew.run(imageprocess.render, self._timeout_s, data, source, focal, threads)
+        return await crew.run(imageprocess.render, self._timeout_s, data, source, focal)
 
 
 def _opened(crew: _Crew | None) -> _Crew:
@@ -132,11 +149,10 @@ def _opened(crew: _Crew | None) -> _Crew:
 class _Crew:
     """Image processes that share the work; each does one thing at a time."""
 
-    def __init__(self, processes: int, memory_bytes: int, moderator: bytes) -> None:
-        self._members = [_Member(memory_bytes, moderator) for _ in range(processes)]
+    def __init__(self, server: ForkServer, setups: Sequence[Setup]) -> None:
+        self._members = [_Member(server, setup) for setup in setups]
         self._idle: SimpleQueue[_Member] = SimpleQueue()
-        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="mediagate-image")
-        self.busy = 0
+        self._threads = ThreadPoolExecutor(len(setups), thread_name_prefix="mediagate-image")
 
     async def start(self) -> None:
         """Start all, and wait until the last one is ready."""
@@ -147,15 +163,11 @@ class _Crew:
 
     async def run(self, function: Callable[[Unpack[Ts]], T], timeout_s: float, *args: *Ts) -> T:
         """Call a function in the next free process; its time limit starts there."""
-        self.busy += 1
         try:
             called = self._threads.submit(self._call, function, timeout_s, args)
         except RuntimeError:
             raise _closing() from None
-        else:
-            return cast("T", await asyncio.wrap_future(called))
-        finally:
-            self.busy -= 1
+        return cast("T", await asyncio.wrap_future(called))
 
     def _call(self, function: Callable[..., Any], timeout_s: float, args: tuple[Any, ...]) -> Any:
         member = self._idle.get()
@@ -174,36 +186,33 @@ class _Crew:
 class _Member:
     """One image process and the pipe to it. Used by one thread at a time, except for ``close``."""
 
-    _process: SpawnProcess
-    _pipe: Connection[Any, Any]
+    _process: Forked
 
-    def __init__(self, memory_bytes: int, moderator: bytes) -> None:
-        self._args = (memory_bytes, moderator)
+    def __init__(self, server: ForkServer, setup: Setup) -> None:
+        self._server = server
+        self._setup = setup
         self._changing = threading.Lock()
-        self._started = self._ready = self._closed = False
+        self._forked = self._ready = self._closed = False
 
     def start(self) -> None:
         """Start the process and wait until it is ready; raises ``ConfigError`` when it will not be."""
-        self._spawn()
         try:
+            self._fork()
             self._await_ready()
         except (ImageCrashed, ImageTimeout) as exc:
-            raise ConfigError(
-                f"an image process does not start: {exc.detail}. If the program is a script, let it begin its work "
-                "under `if __name__ == '__main__':`, since image processes import it"
-            ) from exc
+            raise ConfigError(f"an image process does not start: {exc.detail}") from exc
 
     def call(self, function: Callable[..., Any], timeout_s: float, args: tuple[Any, ...]) -> Any:
         """Return what the function returns in the process; raises its error, ``ImageTimeout`` or ``ImageCrashed``."""
         if self._closed:
             raise _closing()
-        if wait([self._process.sentinel], 0):
-            self._spawn()  # it was ended while it had nothing to do
+        if not self._forked or self._process.ended(0):
+            self._fork()  # it was ended while it had nothing to do
         if not self._ready:
             try:
                 self._await_ready()
             except (ConfigError, ImageTimeout) as exc:
-                self._spawn()
+                self._fork()
                 raise ModerationFailed(f"the image process does not start again: {exc.detail}") from exc
         return self._exchange((function, timeout_s, args), timeout_s)
 
@@ -213,27 +222,21 @@ class _Member:
             self._closed = True
             self._end()
 
-    def _spawn(self) -> None:
+    def _fork(self) -> None:
         with self._changing:
             self._end()
             if self._closed:
                 raise _closing()
-            self._pipe, theirs = SPAWN.Pipe()
-            self._process = SPAWN.Process(
-                target=imageprocess.serve, args=(theirs, *self._args), name="mediagate-image", daemon=True
-            )
-            self._process.start()
-            self._started, self._ready = True, False
-            theirs.close()
+            self._process = self._server.fork()
+            self._forked, self._ready = True, False
 
     def _end(self) -> None:
-        if self._started:
-            self._process.kill()
-            self._process.join(END_S)
-            self._pipe.close()
+        if self._forked:
+            self._process.close()
+            self._forked = False
 
     def _await_ready(self) -> None:
-        self._exchange(None, START_S)
+        self._exchange(self._setup, START_S)
         self._ready = True
 
     def _exchange(self, request: Any, timeout_s: float) -> Any:
@@ -243,23 +246,22 @@ class _Member:
         deadline.daemon = True
         deadline.start()
         try:
-            if request is not None:
-                self._pipe.send(request)
-            succeeded, value = self._pipe.recv()
+            self._process.pipe.send(request)
+            succeeded, value = self._process.pipe.recv()
         except Exception:
             succeeded, value = False, None  # the process is gone, or what it sent is no answer
         finally:
             deadline.cancel()
         if time.monotonic() - started >= timeout_s:
-            self._spawn()
+            self._fork()
             raise ImageTimeout(f"it took longer than {timeout_s:g} s")
         if succeeded:
             return value
         if isinstance(value, MediagateError):
             raise value
-        self._process.join(1)
-        exit_code = self._process.exitcode
-        self._spawn()
+        ended = self._process.ended(1)
+        exit_code = self._process.exit_code() if ended else None
+        self._fork()
         raise ImageCrashed(f"the image process died ({_reason(exit_code)})")
 
 
@@ -268,6 +270,8 @@ def _closing() -> ShuttingDown:
 
 
 def _reason(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
+    if exit_code is None:
+        return "its end was not seen; standard error may say why"
+    if exit_code < 0:
         return signal.Signals(-exit_code).name
     return f"exit code {exit_code}"

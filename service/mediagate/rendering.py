@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
 from time import perf_counter
+from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
 
 from mediagate import images
 from mediagate.blurhash import EDGE, blurhash_of
 from mediagate.config import Source
+from mediagate.cores import GiveBack
 from mediagate.errors import ModerationFailed
 from mediagate.media import Rendered, RenderedFile, Verdict
 from mediagate.moderation import Moderator, apply_policy, merge
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 log = logging.getLogger("mediagate")
 
@@ -42,6 +47,42 @@ class Timings(dict[str, float]):
                 self[name] = round(self.get(name, 0.0) + taken, 2)
 
 
+def always() -> GiveBack:
+    """Lend a core to whoever asks."""
+    return lambda: None
+
+
+class Encoders:
+    """A second thread that encodes whenever it is free and ``borrow`` lends it a core; the calling one does the rest.
+
+    The caller is never idle while it could encode, and no more than ``threads`` (1 or 2) ever run.
+    """
+
+    def __init__(self, threads: int, borrow: Callable[[], GiveBack | None]) -> None:
+        self._beside = ThreadPoolExecutor(1) if threads > 1 else None
+        self._borrow = borrow
+        self._last: Future[Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._beside is not None:
+            self._beside.shutdown(cancel_futures=True)
+
+    def submit(self, make: Callable[[Unpack[Ts]], T], *args: *Ts) -> Future[T]:
+        """Have something made, beside or at once."""
+        if self._beside is not None and (self._last is None or self._last.done()):
+            give_back = self._borrow()
+            if give_back is not None:
+                made = self._last = self._beside.submit(make, *args)
+                made.add_done_callback(lambda _: give_back())
+                return made
+        done: Future[T] = Future()
+        done.set_result(make(*args))
+        return done
+
+
 def render(
     data: bytes,
     source: Source,
@@ -49,49 +90,50 @@ def render(
     moderator: Moderator | None,
     *,
     threads: int = 1,
+    borrow: Callable[[], GiveBack | None] = always,
     memory_bytes: int | None = None,
 ) -> Rendered:
     """Take an uploaded file to its verdict and, if that is ``allow``, to its variants and its cleaned original.
 
-    ``threads`` encode side by side; what would need more than ``memory_bytes`` is refused. Raises ``UnsupportedType``,
-    ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded
-    pixels outgrow the process.
+    ``threads`` (1 or 2) encode side by side, the second only while ``borrow`` lends it a core; what would need more
+    than ``memory_bytes`` is refused. Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``,
+    ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded pixels outgrow the process.
     """
     timings = Timings()
-    warnings: list[str] = []
     with timings.step("decode"):
         decoded = images.decode(data, source, memory_bytes)
     info = decoded.info
     whole = (info.width, info.height)
-    plans = {name: images.shown(whole, spec, focal) for name, spec in source.variants.items()}
+    plans = images.plan(whole, source, focal)
     with timings.step("resize"):
         # The largest size that anybody looks at; only the original needs more, and it keeps its own colours.
-        scale = images.largest_scale(whole, plans.values())
-        frames = [_scaled(images.eight_bit(frame), scale) for frame in decoded.frames]
+        anew = source.original == "keep" and decoded.picture is None
+        frames = _reduced(
+            list(decoded.frames) if anew else decoded.frames, decoded, images.largest(whole, plans.values())
+        )
     with timings.step("colour"):
-        profile = images.read_profile(decoded.icc, frames[0], warnings)
-        frames = [images.to_srgb(frame, profile) for frame in frames]
+        frames = [images.to_srgb(frame, decoded.profile) for frame in frames]
         has_alpha = not all(images.opaque(frame) for frame in frames)
         if not has_alpha:
             frames = [images.flattened(frame, WHITE) for frame in frames]
     with timings.step("moderate"):
         verdict = _judge(frames, source, moderator)
     if verdict.decision != "allow":
-        return Rendered(verdict, info, removed=decoded.removed, warnings=tuple(warnings), timings_ms=dict(timings))
+        return Rendered(verdict, info, removed=decoded.removed, warnings=decoded.warnings, timings_ms=dict(timings))
 
-    with ThreadPoolExecutor(threads) as encoders:
+    with Encoders(threads, borrow) as encoders:
 
         def original() -> tuple[str, bytes]:
             with timings.step("original"):
-                return images.encode_original(decoded, profile)
+                return images.encode_original(decoded)
 
         variants, smallest = _variants(frames, decoded, source, plans, timings, encoders)
-        original_file = encoders.submit(original)
+        original_file = encoders.submit(original) if source.original == "keep" else None
         with timings.step("blurhash"):
             tiny = images.flattened(images.within(smallest, EDGE), WHITE)
             placeholder = blurhash_of(*tiny.size, tiny.tobytes())
             color = images.dominant_color(smallest)
-        original_format, original_data = original_file.result()
+        kept = original_file.result() if original_file else None
         files = tuple(
             RenderedFile(name, spec.format, *plans[name].size, variants[name].result())
             for name, spec in source.variants.items()
@@ -100,13 +142,13 @@ def render(
         verdict=verdict,
         info=info,
         variants=files,
-        original=RenderedFile("original", original_format, *whole, original_data),
+        original=RenderedFile("original", kept[0], *whole, kept[1]) if kept else None,
         blurhash=placeholder,
         dominant_color=color,
         aspect_ratio=images.aspect_ratio(*whole),
         has_alpha=has_alpha,
         removed=decoded.removed,
-        warnings=tuple(warnings),
+        warnings=decoded.warnings,
         timings_ms=dict(timings),
     )
 
@@ -125,11 +167,14 @@ def _judge(frames: list[images.Image], source: Source, moderator: Moderator | No
         raise ModerationFailed(f"the moderator failed with {type(exc).__name__}; the log has its words") from exc
 
 
-def _scaled(image: images.Image, scale: float) -> images.Image:
-    if scale >= 1:
-        return image
-    width, height = image.size
-    return images.resized(image, (max(1, round(width * scale)), max(1, round(height * scale))))
+def _reduced(frames: list[images.Image], decoded: images.Decoded, size: tuple[int, int]) -> list[images.Image]:
+    """Return frames upright and at this size, turned last, when there is least to turn; empties the list meanwhile."""
+    stored = images.turned(size, decoded.turn)
+    reduced = []
+    while frames:
+        frame = images.resized(images.eight_bit(frames.pop(0)), stored, decoded.filled)
+        reduced.append(images.upright(frame, decoded.turn))
+    return reduced
 
 
 def _variants(
@@ -138,7 +183,7 @@ def _variants(
     source: Source,
     plans: dict[str, images.Shown],
     timings: Timings,
-    encoders: ThreadPoolExecutor,
+    encoders: Encoders,
 ) -> tuple[dict[str, Future[bytes]], images.Image]:
     """Make each size from the next larger one, and what would be the same file only once.
 
@@ -154,12 +199,12 @@ def _variants(
     larger = frames
     for name, plan in sorted(plans.items(), key=lambda item: -item[1].scale):
         spec = source.variants[name]
-        recipe = (plan, spec.format, spec.quality, spec.effort)
+        recipe = (plan, spec.format, spec.quality, source.effort_of(spec))
         if recipe not in made:
             with timings.step("resize"):
                 sized = [images.resized(frame, plan.size, plan.box_on(frame.size)) for frame in larger]
             if spec.fit == "inside":
                 larger = sized
-            made[recipe] = encoders.submit(encoded, sized, spec.format, spec.quality, spec.effort)
+            made[recipe] = encoders.submit(encoded, sized, *recipe[1:])
         files[name] = made[recipe]
     return files, larger[0]

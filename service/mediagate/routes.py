@@ -62,7 +62,7 @@ class Routes:
             ticket = read_ticket(upload.fields, upload.filename, parts.sources)
             job = await accept(upload, ticket, parts, held=held)
         url = f"{self._gate.base_url(request)}/status/{job.id}"
-        pause = parts.settings.poll_after_ms
+        pause = await self._gate.running.pace.poll_after_ms(job)
         return JSONResponse(
             {
                 "jobId": job.id,
@@ -78,32 +78,33 @@ class Routes:
 
     async def _status(self, request: Request) -> Response:
         job_id = request.path_params["job_id"]
-        if "text/event-stream" in request.headers.get("Accept", ""):
-            first = await self._gate.get_status(job_id, base_url=self._gate.base_url(request))
-            return StreamingResponse(
-                self._events(request, first), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-            )
-        wait_s = _number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
         base = self._gate.base_url(request)
-        now = await self._gate.settled(job_id, timeout_s=wait_s, base_url=base)
-        return _status_response(request, now, self._gate.parts.settings.poll_after_ms)
+        if "text/event-stream" in request.headers.get("Accept", ""):
+            first = await self._gate.news(job_id, timeout_s=STREAM_WAIT_S, base_url=base)
+            events = self._events(request, first or await self._gate.get_status(job_id, base_url=base), base)
+            return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        wait_s = _number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
+        status = await self._gate.settled(job_id, timeout_s=wait_s, base_url=base)
+        return _status_response(request, status, await self._gate.running.pace.poll_after_ms(status.job))
 
-    async def _events(self, request: Request, state: Status) -> AsyncIterator[str]:
+    async def _events(self, request: Request, status: Status, base: str) -> AsyncIterator[str]:
         """The same JSON as a poll answers, one event for each change, until the job is terminal."""
         said = ""
+        news: Status | None = status
         while True:
-            body = json.dumps(
-                state.to_json(poll_after_ms=self._gate.parts.settings.poll_after_ms), separators=(",", ":")
-            )
-            if body != said:
-                yield f"event: status\ndata: {body}\n\n"
-                said = body
-            if state.status.terminal or self._gate.closing or await request.is_disconnected():
-                return
-            if not await self._gate.changed(state.job_id, timeout_s=STREAM_WAIT_S):
+            if news is None:
                 yield ": alive\n\n"
+            else:
+                status = news
+                pause_ms = await self._gate.running.pace.poll_after_ms(status.job)
+                body = json.dumps(status.to_json(poll_after_ms=pause_ms), separators=(",", ":"))
+                if body != said:
+                    yield f"event: status\ndata: {body}\n\n"
+                said = body
+            if status.status.terminal or self._gate.closing or await request.is_disconnected():
+                return
             try:
-                state = await self._gate.get_status(state.job_id, base_url=self._gate.base_url(request))
+                news = await self._gate.news(status.job_id, status, timeout_s=STREAM_WAIT_S, base_url=base)
             except MediagateError as exc:
                 yield f"event: error\ndata: {json.dumps({'code': exc.code, 'detail': exc.detail})}\n\n"
                 return

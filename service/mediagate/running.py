@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from contextlib import AsyncExitStack
@@ -12,8 +13,10 @@ import anyio
 
 from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, PluginError
+from mediagate.forkserver import ForkServer
 from mediagate.janitor import Janitor
 from mediagate.moderation import Moderator, policy_problems
+from mediagate.pace import Pace
 from mediagate.parts import MODERATOR, QUEUE, RECORDS, STORAGE, Parts
 from mediagate.pool import ImagePool
 from mediagate.queue import InProcessQueue
@@ -24,7 +27,7 @@ from mediagate.watch import Watch
 from mediagate.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from mediagate.app import MediaGate
 
@@ -38,6 +41,7 @@ class Running:
         self.parts = parts
         self.spool_dir = spool_dir
         self.watch = Watch(parts.records)
+        self.pace = Pace(parts.records, least_ms=parts.settings.poll_after_ms)
         processes = image_processes(parts.settings)
         # One job more than there are image processes, so that storage and records are busy while pixels are.
         self.worker = Worker(parts, self.watch, concurrency=processes + 1)
@@ -49,13 +53,16 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
 
     Everything that is opened is put on the stack, so closing mirrors opening, also when this fails half way.
     """
-    parts = await assemble(gate, registry)
+    # First of all, because it takes longest to be ready, and does so beside everything else.
+    server, gate.fork_server = gate.fork_server or ForkServer(), None
+    stack.push_async_callback(asyncio.to_thread, server.close)
+    server.start()
+    parts = await assemble(gate, registry, server)
     spool_dir = parts.settings.data_dir / "spool"
     await anyio.Path(spool_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     stack.push_async_callback(parts.records.close)
-    await parts.records.open()
     stack.push_async_callback(parts.images.close)
-    await parts.images.open()
+    await _side_by_side(parts.records.open(), parts.images.open())
     running = Running(parts, spool_dir)
     stack.push_async_callback(running.watch.close)
     stack.push_async_callback(registry.hooks.run, "on_close", gate)
@@ -68,10 +75,20 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
     return running
 
 
-async def assemble(gate: MediaGate, registry: Registry) -> Parts:
+async def _side_by_side(*opening: Coroutine[Any, Any, None]) -> None:
+    """Await all; the first that fails ends the others, and its error is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in opening:
+                group.create_task(one)
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
+async def assemble(gate: MediaGate, registry: Registry, server: ForkServer | None = None) -> Parts:
     """Boot the plugins and fill what is unset with the embedded defaults; nothing of the core's is opened yet."""
     await _boot_plugins(gate, registry.plugins, registry, set())
-    return _parts(gate.sources, gate.settings, registry)
+    return _parts(gate.sources, gate.settings, registry, server)
 
 
 def image_processes(settings: Settings) -> int:
@@ -96,7 +113,7 @@ async def _boot_plugins(gate: MediaGate, level: list[Any], registry: Registry, b
         await _boot_plugins(gate, registry.plugins, registry, booted)
 
 
-def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry) -> Parts:
+def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry, server: ForkServer | None) -> Parts:
     values = registry.values
     moderator = _moderator(sources, settings, values.get(MODERATOR))
     if STORAGE not in values:
@@ -115,6 +132,7 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
         memory_bytes=settings.image_memory_bytes,
         timeout_s=settings.image_timeout_s,
         moderator=moderator,
+        server=server,
     )
     return Parts(sources, settings, registry.hooks, values[STORAGE], values[RECORDS], values[QUEUE], images)
 

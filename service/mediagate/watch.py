@@ -4,51 +4,112 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-from mediagate.errors import Unavailable
+from mediagate.answers import MAX_AGE_S, Answers
+from mediagate.errors import JobNotFound, MediagateError, RecordsUnavailable
+from mediagate.media import Job, JobState, JobStatus, Stage
 from mediagate.records import Records
 
 log = logging.getLogger("mediagate.watch")
 
-TICK_S = 0.5
-"""How often the records are asked about jobs that another process may have moved."""
+TICK_S = 0.75
+"""How often the records are asked about the jobs that are waited for, which another process may have moved."""
+REREAD = 100
+"""How many jobs a tick reads again though they have not moved, when they were read ``MAX_AGE_S`` ago."""
+_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+
+
+@dataclass(slots=True, eq=False)
+class _Awaited:
+    """A job that somebody waits for, or waited for since the last tick."""
+
+    waiting: set[asyncio.Future[JobState | None]] = field(default_factory=set)
+    state: JobState | None = None
+    read_at: float = 0.0
 
 
 class Watch:
-    """Wakes whoever waits for a job when it changes, here (at once) or in another process (within a tick)."""
+    """What this process knows of jobs: those that finished a moment ago, and those that somebody waits for."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._answers = Answers()
+        self._awaited: dict[str, _Awaited] = {}
+        self._unsure: set[str] = set()
+        self._urgent = asyncio.Event()
+        self._due_at = float("-inf")
         self._ticker: asyncio.Task[None] | None = None
 
-    def changed(self, job_id: str) -> None:
-        """Wake everybody who waits for this job."""
-        for event in self._waiting.get(job_id, ()):
-            event.set()
+    async def now(self, job_id: str) -> JobState:
+        """Return where a job stands, without a query if it is known to be finished; raises ``JobNotFound``."""
+        kept = self._answers.get(job_id)
+        if kept is not None:
+            return kept
+        _check(job_id)
+        drops = self._answers.drops
+        state = await self._records.get_state(job_id)
+        if state is None:
+            raise _unknown(job_id)
+        self._answers.keep(state, drops=drops)
+        return state
 
-    async def change(self, job_id: str, *, timeout_s: float) -> bool:
-        """Wait until the job may have changed; ``False`` when the time ran out first."""
-        event = asyncio.Event()
-        self._waiting[job_id].add(event)
+    async def next(self, job_id: str, seen: Job | None, *, timeout_s: float) -> JobState | None:
+        """Return where a job stands as soon as that is not what was seen; ``None`` when the time runs out first.
+
+        Raises ``JobNotFound``, and ``RecordsUnavailable`` if nothing is known of the job and the records do not answer.
+        """
+        kept = self._answers.get(job_id)
+        if kept is not None:
+            return kept
+        _check(job_id)
+        awaited = self._awaited.setdefault(job_id, _Awaited())
+        if awaited.state is not None and awaited.state.job is not seen:
+            return awaited.state
+        future: asyncio.Future[JobState | None] = asyncio.get_running_loop().create_future()
+        awaited.waiting.add(future)
         if self._ticker is None or self._ticker.done():
-            self._ticker = asyncio.create_task(self._tick())
+            self._ticker = asyncio.create_task(self._ticks())
         try:
             async with asyncio.timeout(timeout_s):
-                await event.wait()
+                return await future
         except TimeoutError:
-            return False
+            return None
         finally:
-            self._waiting[job_id].discard(event)
-            if not self._waiting[job_id]:
-                del self._waiting[job_id]
-        return True
+            awaited.waiting.discard(future)
+
+    def changed(self, job_id: str) -> None:
+        """Forget what is known of a job that this process changed; who waits for it is told at once."""
+        self._answers.drop(job_id)
+        awaited = self._awaited.get(job_id)
+        if awaited is None:
+            return
+        if awaited.waiting:
+            self._unsure.add(job_id)
+            self._urgent.set()
+        else:
+            del self._awaited[job_id]
+
+    def moved(self, state: JobState) -> None:
+        """Tell whoever waits for a job where this process has brought it, without a query."""
+        job_id = state.job.id
+        self._answers.drop(job_id)
+        self._answers.keep(state, drops=self._answers.drops)
+        awaited = self._awaited.get(job_id)
+        if awaited is None:
+            return
+        if state.job.status.terminal:
+            del self._awaited[job_id]
+        awaited.state, awaited.read_at = state, asyncio.get_running_loop().time()
+        _tell(awaited, state)
 
     def wake(self) -> None:
-        """Wake everybody who waits for any job."""
-        for job_id in list(self._waiting):
-            self.changed(job_id)
+        """Wake everybody who waits for any job, without news."""
+        for awaited in self._awaited.values():
+            _tell(awaited, None)
 
     async def close(self) -> None:
         """Wake everybody and stop asking."""
@@ -58,15 +119,92 @@ class Watch:
             await asyncio.gather(self._ticker, return_exceptions=True)
             self._ticker = None
 
-    async def _tick(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(TICK_S)
-            try:
-                statuses = await self._records.statuses(list(self._waiting))
-            except Unavailable as exc:
-                log.warning("cannot ask for jobs that are waited for: %s", exc)
+    async def _ticks(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while self._awaited:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._due_at):
+                    await self._urgent.wait()
+            self._urgent.clear()
+            due, self._unsure = self._unsure, set()
+            if clock() >= self._due_at:
+                due |= self._still_awaited()
+                self._due_at = clock() + TICK_S if due else self._due_at
+            if due:
+                await self._ask(due, clock())
+
+    def _still_awaited(self) -> set[str]:
+        """Return who is waited for, and forget the others."""
+        self._awaited = {job_id: awaited for job_id, awaited in self._awaited.items() if awaited.waiting}
+        return set(self._awaited)
+
+    def _known(self, job_ids: Collection[str], now: float) -> dict[str, tuple[JobStatus, Stage] | None]:
+        known: dict[str, tuple[JobStatus, Stage] | None] = {}
+        left = REREAD
+        for job_id in job_ids:
+            awaited = self._awaited.get(job_id)
+            if awaited is None:
                 continue
-            for job_id in list(self._waiting):
-                status = statuses.get(job_id)
-                if status is None or status.terminal:
-                    self.changed(job_id)
+            known[job_id] = (awaited.state.job.status, awaited.state.job.stage) if awaited.state is not None else None
+            if left and awaited.state is not None and now - awaited.read_at >= MAX_AGE_S:
+                # Read it wherever it stands: its row may be gone, or what else it tells be old.
+                known[job_id] = None
+                left -= 1
+        return known
+
+    async def _ask(self, job_ids: Collection[str], now: float) -> None:
+        known = self._known(job_ids, now)
+        drops = self._answers.drops
+        try:
+            states = await self._records.changed(known)
+        except Exception as exc:
+            log.warning(
+                "cannot ask for jobs that are waited for: %s",
+                exc,
+                exc_info=None if isinstance(exc, MediagateError) else exc,
+            )
+            for job_id in known:
+                if (awaited := self._awaited.get(job_id)) is not None and awaited.state is None:
+                    _fail(awaited, RecordsUnavailable("the database does not answer; try again in a moment"))
+            return
+        for job_id, place in known.items():
+            awaited = self._awaited.get(job_id)
+            if awaited is None or awaited.read_at > now:
+                continue  # the job was moved on meanwhile
+            state = states.get(job_id)
+            if state is None:
+                if place is None:
+                    del self._awaited[job_id]
+                    _fail(awaited, _unknown(job_id))
+                continue
+            self._answers.keep(state, drops=drops)
+            if state.job.status.terminal:
+                del self._awaited[job_id]
+            awaited.read_at = now
+            if state != awaited.state:
+                awaited.state = state
+                _tell(awaited, state)
+
+
+def _tell(awaited: _Awaited, state: JobState | None) -> None:
+    for future in awaited.waiting:
+        if not future.done():
+            future.set_result(state)
+
+
+def _fail(awaited: _Awaited, error: MediagateError) -> None:
+    for future in awaited.waiting:
+        if not future.done():
+            future.set_exception(type(error)(error.detail))
+            # Looked at here, for whoever waits may be cancelled first.
+            future.exception()
+
+
+def _check(job_id: str) -> None:
+    # One id that the database refuses, such as one with a NUL, would fail the query of everybody.
+    if not _ID.fullmatch(job_id):
+        raise _unknown(job_id)
+
+
+def _unknown(job_id: str) -> JobNotFound:
+    return JobNotFound(f"no job is called {job_id!r}")

@@ -9,10 +9,11 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mediagate.errors import MediagateError, RecordsUnavailable, Unavailable
-from mediagate.media import Job, JobStatus, Stage, utcnow
+from mediagate.media import Job, JobState, JobStatus, Stage, utcnow
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
 from mediagate.records import Settlement
@@ -67,7 +68,7 @@ class Worker:
         job = await self._parts.records.claim(job_id, owner=self._owner, now=utcnow(), lease_until=self._lease())
         if job is None:
             return
-        self._watch.changed(job.id)
+        self._watch.moved(JobState(job))
         at = job.stage
 
         async def enter(stage: Stage) -> None:
@@ -92,26 +93,10 @@ class Worker:
         await self._settle(job, settlement)
 
     async def finish(self, job_id: str) -> None:
-        """Tidy up after a terminal status and run its hooks; done again after a crash, so all of it can be repeated."""
-        parts = self._parts
-        state = await parts.records.get_state(job_id)
-        if state is None or not state.job.status.terminal:
-            return
-        job = state.job
-        if job.status is not JobStatus.COMPLETE and job.attempts:
-            await unpublish(job, parts)
-        if not (job.status is JobStatus.FAILED and job.retryable):
-            await parts.storage.delete([job.staging_key])
-        match job.status:
-            case JobStatus.COMPLETE:
-                await parts.hooks.run("on_complete", state)
-            case JobStatus.REJECTED:
-                await parts.hooks.run("on_rejected", state)
-            case JobStatus.CANCELLED:
-                await parts.hooks.run("on_cancelled", state)
-            case _:
-                await parts.hooks.run("on_failed", state)
-        await parts.records.mark_notified(job_id, now=utcnow())
+        """Do what is left to do for a job that is terminal: after a crash, or after another process ended it."""
+        state = await self._parts.records.get_state(job_id)
+        if state is not None and state.job.status.terminal:
+            await self._conclude(state)
 
     # -- where jobs come from
 
@@ -199,15 +184,17 @@ class Worker:
     async def _enter(self, job: Job, stage: Stage) -> None:
         if not await self._parts.records.advance(job.id, owner=self._owner, lease_until=self._lease(), stage=stage):
             raise LeaseLost
-        self._watch.changed(job.id)
+        self._watch.moved(JobState(replace(job, stage=stage)))
 
     # -- how an attempt ends
 
     async def _settle(self, job: Job, settlement: Settlement) -> None:
-        if not await self._parts.records.settle(job.id, owner=self._owner, now=utcnow(), settlement=settlement):
+        now = utcnow()
+        if not await self._parts.records.settle(job.id, owner=self._owner, now=now, settlement=settlement):
             await self._abandon(job)
             return
-        self._watch.changed(job.id)
+        state = settlement.state_of(job, now)
+        self._watch.moved(state)
         log.info(
             "job %s: %s",
             job.id,
@@ -219,7 +206,25 @@ class Worker:
                 "code": settlement.code,
             },
         )
-        await self.finish(job.id)
+        await self._conclude(state)
+
+    async def _conclude(self, state: JobState) -> None:
+        """Tidy up and run the hooks; done again after a crash, so all of it can be repeated."""
+        parts, job = self._parts, state.job
+        if job.status is not JobStatus.COMPLETE and job.attempts:
+            await unpublish(job, parts)
+        if not (job.status is JobStatus.FAILED and job.retryable):
+            await parts.storage.delete([job.staging_key])
+        match job.status:
+            case JobStatus.COMPLETE:
+                await parts.hooks.run("on_complete", state)
+            case JobStatus.REJECTED:
+                await parts.hooks.run("on_rejected", state)
+            case JobStatus.CANCELLED:
+                await parts.hooks.run("on_cancelled", state)
+            case _:
+                await parts.hooks.run("on_failed", state)
+        await parts.records.mark_notified(job.id, now=utcnow())
 
     async def _failed(self, job: Job, exc: Exception, at: Stage) -> Settlement | None:
         """Give the job back for another attempt and return ``None``, or return how it ends."""

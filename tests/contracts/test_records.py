@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mediagate.media import Job, MediaPage, Stage
+from mediagate.media import Job, JobState, JobStatus, MediaPage, Stage
 from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation, Settlement
 from mediagate.testing import check_records
 
@@ -83,6 +83,18 @@ class NeverInFlight(MemoryRecords):
         return found if found and found.job_id else None
 
 
+class LooksAtStatusesOnly(MemoryRecords):
+    async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
+        states = await super().changed(known)
+        return {i: s for i, s in states.items() if (place := known[i]) is None or place[0] is not s.job.status}
+
+
+class CountsSecondAttempts(MemoryRecords):
+    async def oldest_waiting(self) -> datetime | None:
+        waiting = [job for job in self._jobs.values() if job.status is JobStatus.PENDING]
+        return min((job.available_at or job.created_at for job in waiting), default=None)
+
+
 class FailsTheLiving(MemoryRecords):
     async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
         return await super().fail_exhausted(now=datetime.max.replace(tzinfo=now.tzinfo), limit=limit)
@@ -97,6 +109,8 @@ class FailsTheLiving(MemoryRecords):
         (SkipsOnDelete, "neither repeat nor skip"),
         (ForgetsBoundKeys, "must leave a bound key"),
         (NeverInFlight, "one in flight"),
+        (LooksAtStatusesOnly, "another stage of the same status"),
+        (CountsSecondAttempts, "must not count second attempts"),
         (FailsTheLiving, "under a lease alone"),
     ],
 )

@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
+import poison
 import pytest
+from poison import Poison
 
 from mediagate import MODERATOR, QUEUE, RECORDS, STORAGE, Key, MediaGate, Source, plugin
-from mediagate.errors import ConfigError, PluginError
+from mediagate.errors import ConfigError, PluginError, RecordsUnavailable
 from mediagate.queue import InProcessQueue
+from mediagate.records import MemoryRecords
 
 pytestmark = pytest.mark.anyio
 
@@ -220,3 +224,32 @@ async def test_two_gates_in_one_process_do_not_see_each_other(make_gate: MakeGat
 
 def test_moderator_key_is_typed() -> None:
     assert repr(MODERATOR) == "Key('MODERATOR')"
+
+
+async def test_what_was_opened_is_closed_when_its_neighbour_cannot_be(make_gate: MakeGate) -> None:
+    class Down(MemoryRecords):
+        async def open(self) -> None:
+            raise RecordsUnavailable("no such host")
+
+    class Watched(MemoryRecords):
+        closed = False
+
+        async def close(self) -> None:
+            self.closed = True
+
+    gate = make_gate(memory=False)
+    gate.decorate(RECORDS, Down())
+    with pytest.raises(RecordsUnavailable, match="no such host"):
+        await gate.open()
+    watched = Watched()
+    gate = make_gate(memory=False, moderation="on")
+    gate.decorate(RECORDS, watched)
+    gate.decorate(MODERATOR, Poison(at_start=poison.fail))
+    with pytest.raises(ConfigError, match="cannot read"):
+        await gate.open()
+    assert watched.closed
+    assert not own_processes(), "one was left behind"
+
+
+def own_processes() -> str:
+    return "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children"))

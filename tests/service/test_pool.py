@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -48,7 +48,33 @@ async def opened(
         stack.push_async_callback(pool.close)
         await pool.open()
         yield pool
-    assert not multiprocessing.active_children()
+    assert not image_processes()
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that run (a zombie does not)."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == pid and state != "Z":
+                found.append(int(stat.parent.name))
+    return sorted(found)
+
+
+def image_processes() -> list[int]:
+    return [process for server in children(os.getpid()) for process in children(server)]
+
+
+def threads(pid: int) -> int:
+    return len([*Path(f"/proc/{pid}/task").iterdir()])
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def picture(width: int, height: int = 64) -> bytes:
@@ -66,7 +92,7 @@ async def test_every_bad_file_is_refused_and_nothing_breaks(data: Path, photo: b
     assert len(bad) > 40
     source = Source(animation="keep")
     async with opened(processes=2) as pool:
-        processes = {child.pid for child in multiprocessing.active_children()}
+        processes = set(image_processes())
         for path in bad:
             with pytest.raises((UnsupportedType, UndecodableImage, ImageTooLarge)) as refused:
                 await pool.render(path.read_bytes(), source)
@@ -79,7 +105,7 @@ async def test_every_bad_file_is_refused_and_nothing_breaks(data: Path, photo: b
             else:
                 assert info.width * info.height <= source.max_pixels
         assert (await pool.render(photo, source)).info.width == 128
-        assert {child.pid for child in multiprocessing.active_children()} == processes, "a bad file ended a process"
+        assert set(image_processes()) == processes, "a bad file ended a process"
 
 
 async def test_a_probe_reads_headers_and_keeps_the_limits(data: Path) -> None:
@@ -131,15 +157,27 @@ async def test_an_image_that_hangs_is_ended_while_the_others_finish() -> None:
 async def test_memory_is_limited_for_each_image() -> None:
     huge = picture(6000, 6000)
     async with opened(Poison(poison.hog), memory_bytes=128 * MIB) as pool:
-        processes = {child.pid or 0 for child in multiprocessing.active_children()}
+        processes = set(image_processes())
         for _ in range(3):
             with pytest.raises(ImageTooLarge, match="memory"):
                 await pool.render(POISONED, Source())
             with pytest.raises(ImageTooLarge, match="memory"):
                 await pool.render(huge, Source())
             assert (await pool.render(HARMLESS, Source())).variants
-        assert {child.pid for child in multiprocessing.active_children()} == processes, "it cost a process"
+        assert set(image_processes()) == processes, "it cost a process"
         assert all(resident(process) < 300 * MIB for process in processes), "what was refused is still held"
+
+
+async def test_nothing_of_an_image_is_held_when_it_is_done(data: Path) -> None:
+    photo = (data / "photos" / "dog_exif_xmp_icc.jpg").read_bytes()
+    async with opened(processes=1) as pool:
+        await pool.render((data / "photos" / "exif_gps_tiny.jpg").read_bytes(), Source())
+        await asyncio.sleep(0.5)
+        before = sum(map(resident, image_processes()))
+        for _ in range(3):
+            assert (await pool.render(photo, Source())).variants
+        await asyncio.sleep(0.5)
+        assert sum(map(resident, image_processes())) < before + 10 * MIB
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
@@ -176,10 +214,10 @@ async def test_processes_that_are_killed_while_idle_are_replaced(data: Path) -> 
     path = data / "formats" / "hopper.jpg"
     async with opened(processes=2) as pool:
         for _ in range(2):
-            children = multiprocessing.active_children()
-            assert len(children) == 3
-            for child in children:
-                child.kill()
+            processes = image_processes()
+            assert len(processes) == 3
+            for process in processes:
+                os.kill(process, signal.SIGKILL)
             await asyncio.sleep(0.2)
             assert (await pool.probe(path, Source())).width == 128
             done = await asyncio.gather(*(pool.render(HARMLESS, Source()) for _ in range(4)))
@@ -197,8 +235,8 @@ async def test_processes_that_are_killed_at_any_moment_end_one_image_each() -> N
         working = asyncio.gather(renders(), renders())
         for _ in range(10):
             await asyncio.sleep(0.13)
-            for child in multiprocessing.active_children()[:1]:
-                child.kill()
+            for process in image_processes()[:1]:
+                os.kill(process, signal.SIGKILL)
         await working
         assert len(results) == 30
         kinds = {type(result).__name__ for result in results}
@@ -209,8 +247,8 @@ async def test_processes_that_are_killed_at_any_moment_end_one_image_each() -> N
 async def test_a_stopped_process_is_ended_by_its_time_limit() -> None:
     large = os.urandom(5 * MIB)  # more than a pipe holds: sending it would block for ever
     async with opened(timeout_s=1) as pool:
-        for child in multiprocessing.active_children():
-            os.kill(child.pid or 0, signal.SIGSTOP)
+        for process in image_processes():
+            os.kill(process, signal.SIGSTOP)
         with pytest.raises(ImageTimeout):
             await pool.render(large, Source())
         assert (await pool.render(HARMLESS, Source())).variants
@@ -241,7 +279,7 @@ async def test_closing_never_waits_for_an_image() -> None:
     await pool.close()
     await pool.open()
     await pool.open()
-    assert len(multiprocessing.active_children()) == 2
+    assert len(image_processes()) == 2
     running, waiting = (asyncio.create_task(pool.render(POISONED, Source())) for _ in range(2))
     await asyncio.sleep(0.3)
     started = time.monotonic()
@@ -255,7 +293,7 @@ async def test_closing_never_waits_for_an_image() -> None:
         await pool.render(HARMLESS, Source())
     with pytest.raises(ShuttingDown):
         await pool.probe(Path(__file__), Source())
-    assert not multiprocessing.active_children()
+    assert not image_processes()
 
 
 @pytest.mark.parametrize(
@@ -276,7 +314,7 @@ async def test_a_moderator_that_cannot_be_prepared_stops_the_start(
     else:
         with pytest.raises(ConfigError, match=told):
             await pool.open()
-    assert not multiprocessing.active_children()
+    assert not image_processes()
 
 
 async def test_a_moderator_that_cannot_be_sent_stops_the_start() -> None:
@@ -289,13 +327,13 @@ async def test_ctrl_c_is_left_to_the_host() -> None:
     async with opened(Poison(poison.sleep)) as pool:
         rendering = asyncio.create_task(pool.render(POISONED, Source()))
         await asyncio.sleep(0.3)
-        for child in multiprocessing.active_children():
-            os.kill(child.pid or 0, signal.SIGINT)
+        for process in [*image_processes(), *children(os.getpid())]:
+            os.kill(process, signal.SIGINT)
         assert (await rendering).variants
 
 
 HOST = """
-import asyncio, multiprocessing, sys
+import asyncio, sys
 from mediagate import Source
 from mediagate.pool import ImagePool
 import poison
@@ -306,7 +344,7 @@ async def main():
     assert "PIL" not in sys.modules, "the host itself loads no decoder"
     asyncio.create_task(pool.render(open(sys.argv[1], "rb").read(), Source()))
     await asyncio.sleep(0.3)
-    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    print("working", flush=True)
     await asyncio.sleep(60)
 
 if __name__ == "__main__":
@@ -323,34 +361,96 @@ def test_no_process_outlives_a_host_that_is_killed(tmp_path: Path) -> None:
         [sys.executable, host, upload], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
     ) as process:
         assert process.stdout is not None
-        children = [int(pid) for pid in process.stdout.readline().split()]
-        assert len(children) == 3
-        assert all(alive(pid) for pid in children)
+        assert process.stdout.readline()
+        (server,) = children(process.pid)
+        processes = [server, *children(server)]
+        assert len(processes) == 4
         process.kill()
     deadline = time.monotonic() + 10
-    while any(alive(pid) for pid in children):
+    while any(alive(pid) for pid in processes):
         assert time.monotonic() < deadline, "an image process outlived its host"
         time.sleep(0.05)
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def test_a_script_that_is_not_guarded_is_told_what_to_do(tmp_path: Path) -> None:
-    script = tmp_path / "unguarded.py"
-    script.write_text(HOST.partition("if __name__")[0] + "asyncio.run(main())\n")
+def run_script(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    told = subprocess.run(
-        [sys.executable, script, __file__],
+    return subprocess.run(
+        [sys.executable, script, *arguments],
         capture_output=True,
         text=True,
         timeout=60,
         env={**os.environ, "PYTHONPATH": path},
         check=False,
     )
+
+
+SCRIPT = """
+import asyncio, sys
+from dataclasses import dataclass
+from mediagate import Source
+from mediagate.pool import ImagePool
+from poison import Poison
+
+@dataclass(frozen=True)
+class Mine(Poison): ...
+
+async def main():
+    pool = ImagePool(processes=1, memory_bytes=2**29, timeout_s=60, moderator=globals()[sys.argv[1]]())
+    await pool.open()
+    rendered = await pool.render(open(sys.argv[2], "rb").read(), Source())
+    print(rendered.verdict.model)
+    await pool.close()
+
+asyncio.run(main())
+"""
+
+
+def test_a_script_needs_no_guard_and_runs_once(tmp_path: Path) -> None:
+    script, upload = tmp_path / "unguarded.py", tmp_path / "upload.png"
+    script.write_text(SCRIPT)
+    upload.write_bytes(HARMLESS)
+    done = run_script(script, "Poison", str(upload))
+    assert (done.stdout, done.returncode) == ("poison\n", 0), done.stderr
+
+
+def test_a_moderator_of_the_script_itself_is_told_what_to_do(tmp_path: Path) -> None:
+    script = tmp_path / "own.py"
+    script.write_text(SCRIPT)
+    told = run_script(script, "Mine", "")
     assert told.returncode
-    assert "let it begin its work under `if __name__ == '__main__':`" in told.stderr
+    assert "define its class in a module" in told.stderr
+
+
+async def test_a_fork_server_that_dies_is_replaced(data: Path) -> None:
+    async with opened(Poison(), processes=2) as pool:
+        (server,) = children(os.getpid())
+        before = image_processes()
+        os.kill(server, signal.SIGKILL)
+        await asyncio.sleep(0.2)
+        assert not any(alive(process) for process in before), "they end with it"
+        assert (await pool.probe(data / "formats" / "hopper.jpg", Source())).width == 128
+        assert (await pool.render(HARMLESS, Source())).verdict.model == "poison"
+        assert children(os.getpid()) != [server]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+async def test_a_second_thread_encodes_only_while_a_core_is_idle() -> None:
+    large = picture(900, 700)
+
+    async def most_threads(pool: ImagePool) -> int:
+        rendering = asyncio.create_task(pool.render(large, Source()))
+        most = 0
+        while not rendering.done():
+            most = max(most, *map(threads, image_processes()))
+            await asyncio.sleep(0.002)
+        assert rendering.result().variants
+        return most
+
+    async with opened(Poison(poison.hang), processes=2, timeout_s=6) as pool:
+        busy = asyncio.create_task(pool.render(POISONED, Source()))
+        await asyncio.sleep(0.3)
+        assert await most_threads(pool) == 1
+        assert not busy.done()
+        with pytest.raises(ImageTimeout):
+            await busy
+        assert await most_threads(pool) == 2

@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import resource
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -281,10 +282,46 @@ async def test_a_body_that_stops_coming(tmp_path: Path) -> None:
 
 
 async def test_a_full_disk(tmp_path: Path) -> None:
-    with largest_file(600_000), pytest.raises(StorageUnavailable, match="cannot be kept at the moment"):
-        await receive(tmp_path, with_file(900_000))
-    assert files_in(tmp_path) == []
+    large = with_file(2_900_000, part('name="sourceType"', b"post") + part('name="sourceId"', b"u"))
+    chunks = [large[i : i + 65536] for i in range(0, len(large), 65536)]
+    for most in (0, 600_000, 1_500_000, 2_899_999):
+        with largest_file(most), pytest.raises(StorageUnavailable, match="cannot be kept at the moment"):
+            await receive(tmp_path, *chunks)
+        assert files_in(tmp_path) == []
     assert (await receive(tmp_path, with_file(900_000))).bytes == 900_000
+
+
+async def test_the_next_batch_comes_in_while_one_is_written_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that stalls holds the client up, with no more in memory than was said."""
+    size, piece = 2_900_000, 10_000
+    body = with_file(size, part('name="sourceType"', b"post") + part('name="sourceId"', b"u"))
+    chunks = [body[i : i + piece] for i in range(0, len(body), piece)]
+    stalled, go_on = threading.Event(), threading.Event()
+    write = os.write
+
+    def slow(descriptor: int, data: bytes) -> int:
+        stalled.set()
+        assert go_on.wait(20)
+        return write(descriptor, data)
+
+    asked: list[int] = []
+    request = request_of(chunks, TYPE, asked=asked)
+    monkeypatch.setattr(os, "write", slow)
+
+    async def run() -> int:
+        async with receive_upload(request, tmp_path, limits=LIMITS, idle_timeout_s=5) as upload:
+            assert upload.path.stat().st_size == size
+            return upload.bytes
+
+    receiving = asyncio.create_task(run())
+    assert await asyncio.to_thread(stalled.wait, 20)
+    await asyncio.sleep(0.3)
+    received = len(asked) * piece
+    go_on.set()
+    assert await receiving == size
+    assert 1_100_000 < received < 2_200_000, "a batch that is written, and one that waits"
 
 
 async def test_a_cancelled_upload_leaves_nothing(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import anyio
 import pytest
 
-from mediagate import QUEUE, RECORDS, STORAGE, Job, JobState, JobStatus, MediaGate
-from mediagate.errors import StorageUnavailable
+from mediagate import QUEUE, RECORDS, STORAGE, Job, JobState, JobStatus, MediaGate, Stage
+from mediagate.errors import ProcessingRefused, StorageUnavailable
 from mediagate.media import utcnow
 from mediagate.queue import CAPACITY, InProcessQueue
 from mediagate.records import MemoryRecords
@@ -57,6 +59,65 @@ async def test_an_id_that_the_queue_lost_is_found_in_the_records(make_gate: Make
         queue.dispatch = lost  # type: ignore[method-assign]  # a queue that loses everything
         job_id = await upload(gate, photo)
         assert (await gate.wait(job_id, timeout_s=30)).status is JobStatus.COMPLETE
+
+
+@pytest.mark.parametrize("memory", [True, False])
+async def test_hooks_are_told_what_is_on_record(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+    told: dict[str, JobState] = {}
+    all_told = anyio.Event()
+
+    async def tell(state: JobState) -> None:
+        told[state.job.id] = state
+        if len(told) == 3:
+            all_told.set()
+
+    async def judge(job: Job, verdict: object) -> None:
+        if job.source_id == "bad":
+            raise ProcessingRefused("not here")
+
+    gate = make_gate(memory=memory)
+    for name in ("on_complete", "on_rejected", "on_failed"):
+        gate.add_hook(name, tell)
+    gate.add_hook("pre_verdict", judge)
+    async with gate:
+        ids = {}
+        for source_id, file in (("good", photo), ("bad", photo), ("torn", photo[:600])):
+            ids[source_id] = (await gate.upload(file, source_type="avatar", source_id=source_id)).job_id
+        ends = {name: (await gate.wait(job_id, timeout_s=30)).status for name, job_id in ids.items()}
+        with anyio.fail_after(5):
+            await all_told.wait()
+        for job_id, state in told.items():
+            kept = await gate.parts.records.get_state(job_id)
+            assert kept is not None
+            assert JobState(replace(kept.job, notified_at=None), kept.media) == state
+    assert ends == {"good": JobStatus.COMPLETE, "bad": JobStatus.REJECTED, "torn": JobStatus.FAILED}
+
+
+async def test_who_waits_beside_the_worker_costs_no_query(make_gate: MakeGate, photo: bytes) -> None:
+    reads: list[str] = []
+
+    class Counted(MemoryRecords):
+        async def get_state(self, job_id: str) -> JobState | None:
+            reads.append(job_id)
+            return await super().get_state(job_id)
+
+        async def changed(self, known: Any) -> Any:
+            reads.extend(known)
+            return await super().changed(known)
+
+    gate = make_gate(memory=False)
+    gate.decorate(STORAGE, MemoryStorage())
+    gate.decorate(RECORDS, Counted())
+    async with gate:
+        job_id = await upload(gate, photo)
+        seen, stages = None, []
+        while seen is None or not seen.status.terminal:
+            seen = await gate.news(job_id, seen, timeout_s=30)
+            assert seen is not None
+            stages.append(seen.stage)
+        assert (await gate.get_status(job_id)).media == seen.media
+        assert len(reads) <= 1, "the first to wait may ask where the job stands"
+    assert stages[-3:] == [Stage.MODERATE, Stage.PUBLISH, Stage.DONE]
 
 
 async def test_a_job_whose_lease_ran_out_is_taken_over(make_gate: MakeGate, photo: bytes) -> None:

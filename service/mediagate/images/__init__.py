@@ -1,20 +1,21 @@
 """Everything that touches pixels; the only importer of Pillow and pillow_heif."""
 
-from PIL.Image import Image
+from PIL.Image import Image, Transpose
 
-from mediagate.images.colour import Profile, eight_bit, flattened, opaque, read_profile, to_srgb
-from mediagate.images.decode import Decoded, decode, probe
+from mediagate.images.colour import eight_bit, flattened, opaque, to_srgb
+from mediagate.images.decode import Decoded, decode, probe, turned, upright
 from mediagate.images.encode import encode, encode_original
 from mediagate.images.formats import check_pillow, codecs, lift_pixel_limit, limit_threads
 from mediagate.images.picture import PixelPicture, dominant_color, pictures
-from mediagate.images.resize import Shown, aspect_ratio, largest_scale, resized, shown, within
+from mediagate.images.resize import resized, within
+from mediagate.images.sizes import Shown, aspect_ratio, largest, plan
 
 __all__ = [
     "Decoded",
     "Image",
     "PixelPicture",
-    "Profile",
     "Shown",
+    "Transpose",
     "aspect_ratio",
     "check_pillow",
     "codecs",
@@ -24,15 +25,16 @@ __all__ = [
     "encode",
     "encode_original",
     "flattened",
-    "largest_scale",
+    "largest",
     "lift_pixel_limit",
     "limit_threads",
     "opaque",
     "pictures",
+    "plan",
     "probe",
-    "read_profile",
     "resized",
-    "shown",
     "to_srgb",
+    "turned",
+    "upright",
     "within",
 ]

@@ -7,10 +7,11 @@ numbers were measured as growth of the address space with Pillow 13, pillow-heif
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
-from mediagate.config import Source
+from mediagate.config import Source, VariantSpec
 from mediagate.errors import ImageTooLarge
-from mediagate.images.resize import largest_scale, shown
+from mediagate.images.sizes import largest, plan
 from mediagate.media import ImageInfo
 
 MIB = 1024 * 1024
@@ -42,15 +43,10 @@ def needed_bytes(info: ImageInfo, source: Source, *, lossless: bool = False) -> 
     """Return the address space that rendering takes at most, in bytes, about."""
     pixels = info.width * info.height
     whole = (info.width, info.height)
-    plans = [(shown(whole, spec, (0.5, 0.5)), spec) for spec in source.variants.values()]
-    scale = min(1.0, largest_scale(whole, [plan for plan, _ in plans]))
-    working = HELD * pixels * info.frames * (scale**2 if scale < 1 else 0)
-    variants = [
-        plan.size[0]
-        * plan.size[1]
-        * (HELD + (ENCODING_SLOW_AVIF if spec.format == "avif" and spec.effort > 4 else ENCODING[spec.format]))
-        for plan, spec in plans
-    ]
+    plans = plan(whole, source)
+    top = largest(whole, plans.values())
+    working = HELD * info.frames * (prod(top) if top != whole else 0)
+    variants = [prod(plans[name].size) * (HELD + _encoding(spec, source)) for name, spec in source.variants.items()]
     original_format = "jpeg" if info.format == "heic" else info.format
     original = pixels * (ENCODING_LOSSLESS_WEBP if lossless else ENCODING[original_format])
     held = HELD * pixels * info.frames
@@ -58,3 +54,9 @@ def needed_bytes(info: ImageInfo, source: Source, *, lossless: bool = False) -> 
     # Two files at most are encoded at a time; one of them may be the original.
     encoding = held + working + sum(sorted([*variants, original])[-2:])
     return OVERHEAD + round(max(decoding, encoding))
+
+
+def _encoding(spec: VariantSpec, source: Source) -> float:
+    if spec.format == "avif" and source.effort_of(spec) > 4:
+        return ENCODING_SLOW_AVIF
+    return ENCODING[spec.format]

@@ -40,10 +40,8 @@ class Profile:
         return self.space == ("GRAY" if image.mode in ("1", "L", "LA") or image.mode.startswith("I") else "RGB ")
 
 
-def read_profile(icc: bytes | None, image: Image.Image, warnings: list[str]) -> Profile | None:
+def read_profile(icc: bytes, image: Image.Image, warnings: list[str]) -> Profile | None:
     """Return the profile of an 8-bit picture; one that is broken or belongs to another picture is warned of."""
-    if icc is None:
-        return None
     try:
         cms = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         profile = Profile(icc, cms, cms.profile.xcolor_space)

@@ -1,4 +1,4 @@
-"""From bytes to plain upright frames, under the limits of a source."""
+"""From bytes to plain frames, under the limits of a source, with no more pixels than it needs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from PIL.Image import DecompressionBombError, DecompressionBombWarning, Transpos
 
 from mediagate.config import Source
 from mediagate.errors import AnimationRefused, ImageTooLarge, MediagateError
+from mediagate.images import jpeg
 from mediagate.images.budget import check_budget
-from mediagate.images.colour import with_alpha
+from mediagate.images.colour import Profile, eight_bit, read_profile, with_alpha
 from mediagate.images.formats import FORMATS, accepted, damaged, not_decodable
 from mediagate.images.metadata import ORIENTATION, found
+from mediagate.images.sizes import Box, largest, plan
 from mediagate.images.structure import check_complete, is_lossless_webp, webp_size
 from mediagate.media import ImageInfo
 
@@ -33,25 +35,34 @@ UPRIGHT: Mapping[int, Transpose] = {
     8: Transpose.ROTATE_90,
 }
 """What turns a picture upright, by its EXIF orientation (Exif 2.32, section 4.6.4)."""
-SWAPPED = (5, 6, 7, 8)
-"""EXIF orientations in which width and height change places."""
+SIDEWAYS = (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90)
+"""Turns in which width and height change places."""
 DEFAULT_FRAME_MS = 100
 """What browsers show for a frame that says 0."""
 
 
 @dataclass(slots=True)
 class Decoded:
-    """Upright frames in the file's own colours, free of everything but pixels, and how they were stored.
+    """Frames in the file's own colours, free of everything but pixels, and how they were stored.
 
-    ``durations_ms`` has one entry a frame, ``plays`` 0 is for ever; ``removed`` names the metadata that was there.
+    ``info`` tells the size of the whole picture when it is upright; ``frames`` may be smaller, but no smaller than the
+    variants of the source, and become upright by ``turn``. ``durations_ms`` has one entry a frame, ``plays`` 0 is for
+    ever; ``removed`` names the metadata that was there.
     """
 
     info: ImageInfo
     frames: list[Image.Image]
-    icc: bytes | None
+    turn: Transpose | None
+    profile: Profile | None
     durations_ms: list[int]
     plays: int
     removed: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    filled: Box | None = None
+    """The part of a frame that the picture fills: a scaled JPEG's last row and column may reach beyond it."""
+    picture: bytes | None = None
+    """The bare coded picture of a JPEG whose original is to be a copy of it."""
+    orientation: int = 1
     quantization: dict[int, list[int]] | None = None
     subsampling: int = -1
     progressive: bool = False
@@ -67,7 +78,7 @@ def probe(path: Path, source: Source, memory_bytes: int | None = None) -> ImageI
 
 
 def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Decoded:
-    """Decode the frames that the source wants and turn them upright, once, before anything else sees them.
+    """Decode the frames that the source wants, once, before anything else sees them.
 
     Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge`` and ``AnimationRefused``.
     """
@@ -76,20 +87,68 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
         check_complete(data, info.format)
         lossless = info.format == "webp" and is_lossless_webp(data)
         check_budget(info, source, memory_bytes, lossless=lossless)
+        if isinstance(image, JpegImagePlugin.JpegImageFile):
+            return _decode_jpeg(image, data, info, source)
         frames, durations_ms = _frames(image, info, source)
-        jpeg = image if isinstance(image, JpegImagePlugin.JpegImageFile) else None
-        return Decoded(
-            info=ImageInfo(info.format, *frames[0].size, len(frames)),
+        warnings: list[str] = []
+        icc, turn = _icc(image), UPRIGHT.get(_orientation(image))
+        decoded = Decoded(
+            info=ImageInfo(info.format, *turned(frames[0].size, turn), len(frames)),
             frames=frames,
-            icc=image.info.get("icc_profile") or None,
+            turn=turn,
+            profile=read_profile(icc, eight_bit(frames[0]), warnings) if icc else None,
             durations_ms=durations_ms,
             plays=_plays(image, info.format),
             removed=found(image),
-            quantization=jpeg.quantization if jpeg else None,
-            subsampling=JpegImagePlugin.get_sampling(jpeg) if jpeg else -1,
-            progressive="progressive" in image.info,
+            warnings=tuple(warnings),
             lossless=lossless,
         )
+        for frame in frames:
+            _strip(frame)
+        return decoded
+
+
+def upright(image: Image.Image, turn: Transpose | None) -> Image.Image:
+    """Return the picture as its camera was held."""
+    return image if turn is None else image.transpose(turn)
+
+
+def _decode_jpeg(image: JpegImagePlugin.JpegImageFile, data: bytes, info: ImageInfo, source: Source) -> Decoded:
+    """Decode a JPEG at the smallest scale that covers the variants, unless its original must be made of its pixels."""
+    warnings: list[str] = []
+    removed, orientation = found(image), _orientation(image)
+    turn = UPRIGHT.get(orientation)
+    icc = _icc(image)
+    profile = read_profile(icc, Image.new(image.mode, (1, 1)), warnings) if icc else None
+    picture = None
+    if source.original == "keep" and (profile is None or (profile.is_harmless and profile.fits(image))):
+        picture = jpeg.bare(data)
+        if picture is not None:
+            # What is published is what is decoded and judged, not the file that it came from.
+            image = Image.open(io.BytesIO(picture), formats=["JPEG"])  # type: ignore[assignment]
+    scaled = None
+    if picture is not None or source.original == "delete":
+        whole = (info.width, info.height)
+        scaled = image.draft(None, turned(largest(whole, plan(whole, source).values()), turn))
+    image.load()
+    progressive = "progressive" in image.info
+    _strip(image)
+    return Decoded(
+        info=info,
+        frames=[image],
+        turn=turn,
+        filled=scaled[1] if scaled else None,
+        profile=profile,
+        durations_ms=[0],
+        plays=0,
+        removed=removed,
+        warnings=tuple(warnings),
+        picture=picture,
+        orientation=orientation,
+        quantization=image.quantization,
+        subsampling=JpegImagePlugin.get_sampling(image),
+        progressive=progressive,
+    )
 
 
 @contextmanager
@@ -117,11 +176,9 @@ def _opened(file: IO[bytes], source: Source, memory_bytes: int | None) -> Iterat
 
 def _info(image: Image.Image, source: Source) -> ImageInfo:
     image_format = FORMATS[image.format or ""]
-    width, height = image.size
-    _check_size(width, height, source)
-    if _orientation(image) in SWAPPED:
-        width, height = height, width
-    return ImageInfo(image_format, width, height, _count(image, image_format, source))
+    _check_size(*image.size, source)
+    upright_size = turned(image.size, UPRIGHT.get(_orientation(image)))
+    return ImageInfo(image_format, *upright_size, _count(image, image_format, source))
 
 
 def _check_size(width: int, height: int, source: Source) -> None:
@@ -154,11 +211,12 @@ def _check_animation(pixels: int, source: Source) -> None:
 def _frames(image: Image.Image, info: ImageInfo, source: Source) -> tuple[list[Image.Image], list[int]]:
     if info.frames == 1:
         image.load()
-        first = _plain(image)
         if info.format == "gif" and getattr(image, "is_animated", False):
+            first = image.copy()
             image.seek(1)  # not shown, yet a file is refused that would make it grow beyond all limits
             _check_size(*image.size, source)
-        return [first], [0]
+            return [first], [0]
+        return [image], [0]
     frames, durations_ms, pixels = [], [], 0
     # An APNG may begin with a still for programs that cannot animate; it is no part of the animation.
     for number in range(1 if getattr(image, "default_image", False) else 0, info.frames):
@@ -168,7 +226,7 @@ def _frames(image: Image.Image, info: ImageInfo, source: Source) -> tuple[list[I
         pixels += image.width * image.height
         _check_animation(pixels, source)
         image.load()
-        frames.append(with_alpha(_plain(image)))
+        frames.append(with_alpha(image.copy()))
         durations_ms.append(round(image.info.get("duration") or DEFAULT_FRAME_MS))
     if all(frame.getchannel("A").getextrema() == (255, 255) for frame in frames):
         for at, frame in enumerate(frames):  # one at a time, so that only one is held twice
@@ -187,13 +245,19 @@ def _orientation(image: Image.Image) -> int:
         return 1  # broken EXIF does not make the pixels worse
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Return a copy of the current frame, turned upright, that carries no metadata."""
-    turn = UPRIGHT.get(_orientation(image))
-    plain = image.copy() if turn is None else image.transpose(turn)
+def _strip(image: Image.Image) -> None:
+    """Take everything away from a decoded picture that is not pixels."""
     transparency = image.info.get("transparency")
-    plain.info = {} if transparency is None or plain.mode in ("RGBA", "LA") else {"transparency": transparency}
-    return plain
+    image.info = {} if transparency is None or image.mode in ("RGBA", "LA") else {"transparency": transparency}
+
+
+def _icc(image: Image.Image) -> bytes | None:
+    return image.info.get("icc_profile") or None
+
+
+def turned(size: tuple[int, int], turn: Transpose | None) -> tuple[int, int]:
+    """Return a size after a turn, which is also the size before it."""
+    return (size[1], size[0]) if turn in SIDEWAYS else size
 
 
 def _plays(image: Image.Image, image_format: str) -> int:

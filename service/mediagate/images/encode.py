@@ -8,8 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from mediagate.images.colour import Profile, eight_bit, flattened, to_srgb, with_alpha
-from mediagate.images.decode import Decoded
+from mediagate.images import jpeg
+from mediagate.images.colour import eight_bit, flattened, to_srgb, with_alpha
+from mediagate.images.decode import Decoded, upright
 
 WHITE = (255, 255, 255)
 ANIMATES = ("webp", "png", "gif", "avif")
@@ -38,17 +39,22 @@ def encode(
     return _saved(frames, image_format, options, durations_ms, plays)
 
 
-def encode_original(decoded: Decoded, profile: Profile | None) -> tuple[str, bytes]:
+def encode_original(decoded: Decoded) -> tuple[str, bytes]:
     """Return the format and the bytes of the cleaned original: same size, own colours with their profile.
 
-    A JPEG is written with the quantization tables and the subsampling that it came with, so that it neither grows nor
-    loses visibly. PNG is lossless (16 bits stay for grey without alpha only), WebP too if it was, else it has quality
-    90; AVIF has 80. GIF keeps its colours as far as 256 a frame allow. What browsers cannot show is published as JPEG
-    of quality 92: HEIC, and JPEG in CMYK. The latter is converted to sRGB, and so is a picture whose profile cannot be
-    stored with its pixels.
+    Of a JPEG the coded picture is copied if possible, and shown upright by its orientation tag; else it is written anew
+    with the quantization tables and the subsampling that it came with, so that it neither grows nor loses visibly. PNG
+    is lossless (16 bits stay for grey without alpha only), WebP too if it was, else it has quality 90; AVIF has 80. GIF
+    keeps its colours as far as 256 a frame allow. What browsers cannot show is published as JPEG of quality 92: HEIC,
+    and JPEG in CMYK. The latter is converted to sRGB, and so is a picture whose profile cannot be stored with its
+    pixels.
     """
+    profile = decoded.profile
+    if decoded.picture is not None:
+        icc = profile.icc if profile else None
+        return "jpeg", jpeg.dressed(decoded.picture, orientation=decoded.orientation, icc=icc)
     image_format = PUBLISHED_AS.get(decoded.info.format, decoded.info.format)
-    frames = decoded.frames
+    frames = [upright(frame, decoded.turn) for frame in decoded.frames]
     options: dict[str, Any] = {
         "jpeg": {"quality": 92, "optimize": True, "progressive": decoded.progressive},
         # Low efforts: at higher ones 50 megapixels of WebP take 20 s instead of 3, to save a tenth of the bytes.
@@ -65,7 +71,11 @@ def encode_original(decoded: Decoded, profile: Profile | None) -> tuple[str, byt
     if profile is not None and kept:
         options["icc_profile"] = profile.icc
     frames = [_storable(frame, image_format) for frame in frames]
-    return image_format, _saved(frames, image_format, options, decoded.durations_ms, decoded.plays)
+    original = _saved(frames, image_format, options, decoded.durations_ms, decoded.plays)
+    if "qtables" in options and jpeg.suspicious(original):
+        del options["qtables"]
+        original = _saved(frames, image_format, {**options, "quality": 92}, decoded.durations_ms, decoded.plays)
+    return image_format, original
 
 
 def _storable(image: Image.Image, image_format: str) -> Image.Image:

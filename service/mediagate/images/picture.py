@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from PIL import Image
 
 from mediagate.images.colour import flattened, opaque
-from mediagate.images.resize import MODERATED_EDGE, within
+from mediagate.images.resize import within
+from mediagate.images.sizes import MODERATED_EDGE
 
 BACKGROUNDS = ((255, 255, 255), (0, 0, 0))
 """What shows only on one of these would else pass unseen."""
@@ -48,12 +49,15 @@ def pictures(frame: Image.Image) -> list[PixelPicture]:
 
 def dominant_color(image: Image.Image) -> str:
     """Return the most frequent colour of the opaque pixels as ``#rrggbb`` (median cut into eight colours)."""
-    pixels = within(image, 64).convert("RGBA").tobytes()
-    seen = b"".join(pixels[at : at + 3] for at in range(0, len(pixels), 4) if pixels[at + 3] >= 128)
-    if not seen:
-        return "#ffffff"
-    strip = Image.frombytes("RGB", (len(seen) // 3, 1), seen).quantize(8, Image.Quantize.MEDIANCUT)
-    counts = strip.histogram()
+    seen = within(image, 32)
+    if seen.mode == "RGBA":
+        pixels = seen.tobytes()
+        shown = b"".join(pixels[at : at + 3] for at in range(0, len(pixels), 4) if pixels[at + 3] >= 128)
+        if not shown:
+            return "#ffffff"
+        seen = Image.frombytes("RGB", (len(shown) // 3, 1), shown)
+    colours = seen.quantize(8, Image.Quantize.MEDIANCUT)
+    counts = colours.histogram()
     index = counts.index(max(counts))
-    red, green, blue = (strip.getpalette() or [])[3 * index : 3 * index + 3]
+    red, green, blue = (colours.getpalette() or [])[3 * index : 3 * index + 3]
     return f"#{red:02x}{green:02x}{blue:02x}"

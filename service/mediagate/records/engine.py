@@ -1,7 +1,7 @@
 """Prisma's query engine: the WebAssembly build under Node on a private Unix socket, or one that the user names.
 
 The way to the engine differs from the client's own, which is httpx over an open TCP port and costs several times more
-per query. The generated client itself is used as it is, but for two faults that are put right here.
+per query.
 """
 
 from __future__ import annotations
@@ -24,29 +24,12 @@ from typing import Any
 
 from mediagate.config import native_engine
 from mediagate.errors import ConfigError
-
-try:
-    from mediagate.records.client import Prisma, _builder
-    from mediagate.records.client.engine import errors
-    from mediagate.records.client.engine._query import AsyncQueryEngine
-    from mediagate.records.http_engine import NativeEngine, RemoteEngine
-except ImportError as exc:
-    raise ConfigError(
-        "the Prisma client is not built: install with `pip install .` or `pip install -e .`, which generates it "
-        f"from schema.prisma ({exc})"
-    ) from exc
+from mediagate.records.generated import AsyncQueryEngine, Prisma, errors
+from mediagate.records.http_engine import NativeEngine, RemoteEngine
 
 log = logging.getLogger("mediagate.records")
 # The client's debug lines tell the database's URL with its password, and every query.
 logging.getLogger("mediagate.records.client").setLevel(logging.INFO)
-
-
-def _only_newlines(text: str, prefix: str) -> str:
-    return prefix + text.replace("\n", "\n" + prefix)
-
-
-# The client indents its queries with textwrap, for which U+2028 in a string ends a line: it puts blanks into values.
-vars(_builder)["indent"] = _only_newlines
 
 PROGRAM = Path(__file__).parent / "query_engine" / "query-engine.js"
 OLDEST_NODE = (22, 16)

@@ -80,6 +80,16 @@ class MemoryRecords:
         items = tuple(found[:limit])
         return MediaPage(items, cursor_after(items[-1]) if len(found) > limit else None)
 
+    async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
+        """Return the states of those of these jobs that stand elsewhere than known."""
+        jobs = [self._jobs[i] for i, place in known.items() if i in self._jobs and _place(self._jobs[i]) != place]
+        return {job.id: JobState(job, self._media.get(job.media_id)) for job in jobs}
+
+    async def oldest_waiting(self) -> datetime | None:
+        """Return since when the job waits that waits longest for its first attempt."""
+        waiting = [j for j in self._jobs.values() if j.status is JobStatus.PENDING and not j.attempts]
+        return min((job.available_at or job.created_at for job in waiting), default=None)
+
     async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         """Return the status of each of these jobs that exists."""
         return {i: self._jobs[i].status for i in job_ids if i in self._jobs}
@@ -238,23 +248,11 @@ class MemoryRecords:
         return job if job and job.status is JobStatus.PROCESSING and job.lease_owner == owner else None
 
     def _settle(self, job: Job, settlement: Settlement, now: datetime) -> None:
-        self._put(
-            replace(
-                job,
-                status=settlement.status,
-                stage=Stage.DONE,
-                lease_owner=None,
-                lease_until=None,
-                finished_at=now,
-                verdict=settlement.verdict,
-                reason=settlement.reason,
-                error=settlement.error,
-                code=settlement.code,
-                retryable=settlement.retryable,
-                timings_ms=settlement.timings_ms or {},
-                warnings=settlement.warnings,
-            )
-        )
+        self._put(settlement.state_of(job, now).job)
+
+
+def _place(job: Job) -> tuple[JobStatus, Stage]:
+    return job.status, job.stage
 
 
 def _lapsed(job: Job, now: datetime) -> bool:

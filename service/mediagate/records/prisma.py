@@ -12,7 +12,7 @@ from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.protocol import Reservation, Settlement
-from mediagate.records.queries import LIVE, ask, claimable, exhausted, finds, held, read, reserve_key
+from mediagate.records.queries import LIVE, ask, claimable, elsewhere, exhausted, finds, held, read, reserve_key
 from mediagate.records.rows import job_of, job_row, media_of, media_row, requeued_columns, settled_columns
 
 log = logging.getLogger("mediagate.records")
@@ -74,16 +74,16 @@ class PrismaRecords:
         key_expires_at: datetime | None = None,
     ) -> None:
         """Insert a PENDING job and bind the reserved key to it, in one transaction."""
+        row = job_row(job)
         bound = {"jobId": job.id, "fingerprint": fingerprint, "expiresAt": key_expires_at}
+        both: Any = {"create": {"key": key, **bound}, "update": bound}
 
-        async def insert() -> None:
+        async def insert(key: str) -> None:
             async with self._client.batch_() as batch:
-                batch.mediagatejob.create(data=job_row(job))
-                if key is not None:
-                    both: Any = {"create": {"key": key, **bound}, "update": bound}
-                    batch.mediagateidempotencykey.upsert(where={"key": key}, data=both)
+                batch.mediagatejob.create(data=row)
+                batch.mediagateidempotencykey.upsert(where={"key": key}, data=both)
 
-        await ask(insert)
+        await ask(lambda: insert(key) if key is not None else self._client.mediagatejob.create(data=row))
 
     # -- reading
 
@@ -93,13 +93,11 @@ class PrismaRecords:
         return job_of(row) if row else None
 
     async def get_state(self, job_id: str) -> JobState | None:
-        """Return a job and, if published, its media, in one query."""
-        row = await read(
-            lambda: self._client.mediagatejob.find_unique(
-                where={"id": job_id}, include={"media": {"include": {"variants": True}}}
-            )
-        )
-        return JobState(job_of(row), media_of(row.media) if row.media else None) if row else None
+        """Return a job and, if published, its media."""
+        job = await self.get_job(job_id)
+        if job is None:
+            return None
+        return JobState(job, await self.get_media(job.media_id) if job.status is JobStatus.COMPLETE else None)
 
     async def get_media(self, media_id: str) -> Media | None:
         """Return a media with its variants."""
@@ -128,6 +126,19 @@ class PrismaRecords:
         )
         items = tuple(media_of(row) for row in rows[:limit])
         return MediaPage(items, cursor_after(items[-1]) if len(rows) > limit else None)
+
+    async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
+        """Return the states of those of these jobs that stand elsewhere than known."""
+        jobs = [job_of(row) for row in await self._jobs_where(elsewhere(known))] if known else []
+        complete = [job.media_id for job in jobs if job.status is JobStatus.COMPLETE]
+        media = await self._media_where({"id": {"in": complete}}) if complete else {}
+        return {job.id: JobState(job, media.get(job.media_id)) for job in jobs}
+
+    async def oldest_waiting(self) -> datetime | None:
+        """Return since when the job waits that waits longest for its first attempt."""
+        where = {"status": JobStatus.PENDING.value, "attempts": 0}
+        rows = await self._jobs_where(where, order={"availableAt": "asc"}, take=1)
+        return rows[0].availableAt if rows else None
 
     async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         """Return the status of each of these jobs that exists."""
@@ -275,6 +286,10 @@ class PrismaRecords:
 
     async def _jobs_where(self, where: Any, *, take: int | None = None, order: Any = None) -> list[Any]:
         return await read(lambda: self._client.mediagatejob.find_many(where=where, take=take, order=order))
+
+    async def _media_where(self, where: Any) -> dict[str, Media]:
+        rows = await read(lambda: self._client.mediagatemedia.find_many(where=where, include={"variants": True}))
+        return {row.id: media_of(row) for row in rows}
 
     async def _change(self, where: Any, data: Any) -> bool:
         return bool(await ask(lambda: self._client.mediagatejob.update_many(where=where, data=data)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -24,6 +24,25 @@ class Settlement:
     retryable: bool = False
     timings_ms: Mapping[str, float] | None = None
     warnings: tuple[str, ...] = ()
+
+    def state_of(self, job: Job, now: datetime) -> JobState:
+        """Return what a job that was settled so is from that moment on."""
+        ended = replace(
+            job,
+            status=self.status,
+            stage=Stage.DONE,
+            lease_owner=None,
+            lease_until=None,
+            finished_at=now,
+            verdict=self.verdict,
+            reason=self.reason,
+            error=self.error,
+            code=self.code,
+            retryable=self.retryable,
+            timings_ms=self.timings_ms or {},
+            warnings=self.warnings,
+        )
+        return JobState(ended, self.media)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +99,7 @@ class Records(Protocol):
         """Return a job."""
 
     async def get_state(self, job_id: str) -> JobState | None:
-        """Return a job and, if published, its media with variants: one round trip for one that has no media."""
+        """Return a job and, if published, its media with variants: one query for a job that is not COMPLETE."""
 
     async def get_media(self, media_id: str) -> Media | None:
         """Return a media with its variants."""
@@ -89,6 +108,16 @@ class Records(Protocol):
         self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
     ) -> MediaPage:
         """Return media newest first, from where a page before ended; raises ``InvalidParameter`` for another cursor."""
+
+    async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
+        """Return, by id, the state of each of these jobs that exists and stands elsewhere than known.
+
+        ``None`` is known of a job that is wanted wherever it stands. One query, and as few more as ``get_state`` needs
+        if any of them is COMPLETE, however many there are.
+        """
+
+    async def oldest_waiting(self) -> datetime | None:
+        """Return since when the job could have been claimed that has waited longest for its first attempt, if any."""
 
     async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         """Return the status of each of these jobs that exists."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
 from mediagate.errors import InvalidParameter, RecordsUnavailable
-from mediagate.media import JobStatus
+from mediagate.media import JobStatus, Stage
 from mediagate.records.client import Prisma
 from mediagate.records.client.errors import PrismaError, RecordNotFoundError, UniqueViolationError
 from mediagate.records.protocol import Reservation
@@ -68,6 +69,20 @@ async def reserve_key(client: Prisma, key: str, *, now: datetime, expires_at: da
         else:
             return None
     return Reservation(key, None, None)
+
+
+def elsewhere(known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Any:
+    """Return the condition of a job that stands elsewhere than known."""
+    ids: defaultdict[tuple[JobStatus, Stage] | None, list[str]] = defaultdict(list)
+    for job_id, place in known.items():
+        ids[place].append(job_id)
+    return {
+        "OR": [
+            {"id": {"in": there}}
+            | ({"NOT": [{"status": place[0].value, "stage": place[1].value}]} if place is not None else {})
+            for place, there in ids.items()
+        ]
+    }
 
 
 def claimable(now: datetime) -> Any:

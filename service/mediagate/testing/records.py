@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
 from mediagate.media import JobStatus, Media, Stage, Verdict, new_id, utcnow
@@ -24,6 +24,7 @@ from mediagate.testing.record_samples import (
     published_media,
     race,
     same,
+    waiting_job,
 )
 
 MANY = 500
@@ -37,7 +38,18 @@ async def check_records(records: Records) -> None:
     Leaves its jobs behind, for no method deletes one, and sweeps whatever else is due: give it a database of its own.
     """
     now = utcnow()
-    for check in (_round_trip, _reading_many, check_job_path, check_job_ends, _pages, _deleting, _keys, _key_races):
+    for check in (
+        _round_trip,
+        _reading_many,
+        _what_changed,
+        _waiting_longest,
+        check_job_path,
+        check_job_ends,
+        _pages,
+        _deleting,
+        _keys,
+        _key_races,
+    ):
         await check(records, now)
     expect(await records.check(), "check() must return a line that says what was checked")
 
@@ -127,6 +139,50 @@ async def _reading_many(records: Records, now: datetime) -> None:
     by_media = {waiting.media_id: JobStatus.PENDING, working.media_id: JobStatus.PROCESSING, media.id: COMPLETE}
     same(dict(await records.jobs_of_media([*strangers, *by_media])), by_media, f"jobs_of_media() among {MANY} ids")
     same(await records.existing_media({*strangers, *by_media}), {media.id}, f"existing_media() among {MANY} ids")
+
+
+async def _what_changed(records: Records, now: datetime) -> None:
+    waiting, working = await waiting_job(records, now), await claimed_job(records, now)
+    media, gone = await published_media(records, now), await published_media(records, now)
+    await records.delete_media(gone.id)
+    states = {job_id: await records.get_state(job_id) for job_id in (waiting.id, working.id, media.job_id, gone.job_id)}
+    queued, moderating = (JobStatus.PENDING, Stage.QUEUED), (JobStatus.PROCESSING, Stage.MODERATE)
+    strangers = [new_id("job") for _ in range(MANY)]
+    same(dict(await records.changed({})), {}, "changed() of nothing must be empty")
+    new = dict.fromkeys([*strangers, *states])
+    same(
+        dict(await records.changed(new)),
+        states,
+        "changed() must return each that exists of those of which None is known",
+    )
+    before = dict.fromkeys([*strangers[:9], *states], queued)
+    moved = {job_id: state for job_id, state in states.items() if job_id != waiting.id}
+    same(dict(await records.changed(before)), moved, "changed() must return those that stand elsewhere than known")
+    mixed = {strangers[0]: None, waiting.id: queued, working.id: moderating, media.job_id: moderating}
+    same(
+        dict(await records.changed(mixed)),
+        {media.job_id: states[media.job_id]},
+        "changed() must look at each by itself",
+    )
+    publishing = {working.id: (JobStatus.PROCESSING, Stage.PUBLISH)}
+    same(list(await records.changed(publishing)), [working.id], "changed() must see another stage of the same status")
+
+
+async def _waiting_longest(records: Records, now: datetime) -> None:
+    long_ago = now - timedelta(days=365)
+    second = a_job(long_ago - LEASE, available_at=long_ago + MOMENT)
+    first = a_job(now, available_at=long_ago)
+    for job in (second, first):
+        await records.create_job(job)
+    same(await records.oldest_waiting(), long_ago, "oldest_waiting() must be since when a job can be claimed")
+    await records.claim(first.id, owner="worker", now=now, lease_until=now + LEASE)
+    same(await records.oldest_waiting(), long_ago + MOMENT, "oldest_waiting() must not count a claimed job")
+    await records.release(first.id, owner="worker", available_at=long_ago)
+    same(await records.oldest_waiting(), long_ago + MOMENT, "oldest_waiting() must not count second attempts")
+    await records.cancel(second.id, now=now)
+    await records.cancel(first.id, now=now)
+    later = await records.oldest_waiting()
+    expect(later is None or later > long_ago + LEASE, "oldest_waiting() must not count terminal jobs")
 
 
 async def _pages(records: Records, now: datetime) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
-import anyio
 from starlette.requests import ClientDisconnect, Request
 
 from mediagate.errors import BadUpload, UploadTimeout
@@ -36,16 +36,17 @@ class RequestBody:
         slowly than ``MIN_BYTES_PER_S``; ``ClientDisconnect`` when the client hung up.
         """
         patience_s = self._idle_timeout_s + self.received / MIN_BYTES_PER_S - self._waited_s
-        started = anyio.current_time()
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
-            with anyio.fail_after(max(0.0, min(self._idle_timeout_s, patience_s))):
+            async with asyncio.timeout(max(0.0, min(self._idle_timeout_s, patience_s))):
                 chunk = await anext(self._stream)
         except TimeoutError:
             self._state = "broken"
             raise UploadTimeout(
                 f"the upload stopped coming, or came too slowly, after {self.received:,} bytes; send it again"
             ) from None
-        self._waited_s += anyio.current_time() - started
+        self._waited_s += clock() - started
         self.received += len(chunk)
         if not chunk:
             self._state = "ended"
@@ -60,13 +61,13 @@ class RequestBody:
         if left > DRAIN_BYTES or (self._asks_first and not self.received):
             return False
         try:
-            with anyio.move_on_after(DRAIN_S):
+            async with asyncio.timeout(DRAIN_S):
                 while left >= 0:
                     chunk = await anext(self._stream)
                     left -= len(chunk)
                     if not chunk:
                         return True
-        except ClientDisconnect:
+        except (ClientDisconnect, TimeoutError):
             pass
         return False
 

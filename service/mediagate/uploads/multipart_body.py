@@ -75,6 +75,8 @@ async def receive_upload(
     """Receive an upload into the spool, where it stays for the length of the block.
 
     ``limits`` has the most bytes of a file for each source type; the largest holds until ``sourceType`` has come.
+    In memory are at most about 3 MiB (a batch that is written, and one that comes in) and the chunk that the server
+    handed over, whatever the size of the file.
     Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``UploadTimeout`` after a pause of
     ``idle_timeout_s``, ``StorageUnavailable`` when the disk is full, Starlette's ``ClientDisconnect``.
     """

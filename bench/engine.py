@@ -1,0 +1,166 @@
+"""The image engine beside its peers: five WebP variants and a BlurHash of each photo, and nothing stored.
+
+    python -m bench engine --runs 3 --photos 100
+
+Each contestant is a process of its own, asked by turns, with as many photos in flight as keep both cores busy. Neither
+side keeps originals. ``peers/sharp_documented.js`` is sharp as its documentation shows it, ``peers/sharp_best.js`` as
+fast as we could make it. Linux only, since memory is read from ``/proc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench import photos, quality
+from bench.contestant import Contestant, Cost
+from bench.table import Row, alternate
+
+IN_FLIGHT = 3
+"""Of the photos on both cores: one more than there are cores, so that none waits."""
+THREADS = 2
+"""That encode one picture, as in an image process when a core is free."""
+DOCUMENTED = "sharp as documented"
+BEST = "best sharp"
+
+
+def rows(runs: int, count: int = 100) -> list[Row]:
+    """Measure everything that has a target."""
+    return [*_rate(runs, photos.mixed(count)), *_single(runs), _against_floor(runs), *_memory(runs), *quality.rows()]
+
+
+def _rate(runs: int, files: list[Path]) -> list[Row]:
+    with (
+        Contestant.ours("ours_pool", nice=False) as ours,
+        Contestant.node("sharp_documented") as documented,
+        Contestant.node("sharp_best") as best,
+    ):
+
+        def rate(contestant: Contestant) -> float:
+            return len(files) * 1000 / contestant.ask(files, parallel=IN_FLIGHT).wall_ms
+
+        rates = alternate(
+            runs,
+            {name: partial(rate, it) for name, it in {"ours": ours, DOCUMENTED: documented, BEST: best}.items()},
+        )
+    what = f"{len(files)} mixed photos on both cores"
+    return [
+        Row(what, "images/s", rates["ours"], target, "higher", rates[peer], peer)
+        for peer, target in ((DOCUMENTED, 1.30), (BEST, 1.05))
+    ]
+
+
+def _single(runs: int) -> list[Row]:
+    """Compare one picture at a time."""
+    upright, jpegs, pngs = (photos.of_kind(kind) for kind in ("12mp-upright", "avatar-jpeg", "avatar-png"))
+    with Contestant.ours("ours_render") as ours, Contestant.node("sharp_documented") as sharp:
+
+        def costs(files: list[Path]) -> tuple[list[Cost], list[Cost]]:
+            mine, theirs = [], []
+            for _ in range(runs):
+                mine.append(ours.ask(files, parallel=THREADS))
+                theirs.append(sharp.ask(files))
+            return mine, theirs
+
+        def row(what: str, files: list[Path], both: tuple[list[Cost], list[Cost]], field: str, target: float) -> Row:
+            mine, theirs = ([getattr(cost, field) / len(files) for cost in side] for side in both)
+            return Row(what, "ms", mine, target, "lower", theirs, DOCUMENTED)
+
+        upright = upright[:4]
+        large, jpeg, png = costs(upright), costs(jpegs), costs(pngs)
+        return [
+            row("12 MP JPEG, CPU", upright, large, "cpu_ms", 0.65),
+            row("avatar 500x500 JPEG, wall", jpegs, jpeg, "wall_ms", 0.42),
+            row("avatar 500x500 JPEG, CPU", jpegs, jpeg, "cpu_ms", 0.33),
+            row("avatar 500x500 PNG, wall", pngs, png, "wall_ms", 0.42),
+            row("avatar 500x500 PNG, CPU", pngs, png, "cpu_ms", 0.33),
+        ]
+
+
+def _against_floor(runs: int) -> Row:
+    files = photos.mixed(5)
+    with Contestant.ours("ours_render") as ours:
+        ours.ask(files, task="prepare")
+        cpu = alternate(
+            runs,
+            {
+                "all": lambda: ours.ask(files, parallel=1).cpu_ms / len(files),
+                "floor": lambda: ours.ask(files, task="floor").cpu_ms / len(files),
+            },
+        )
+    what = "CPU against the floor, a photo of each kind"
+    return Row(what, "ms", cpu["all"], 1.28, "lower", cpu["floor"], "decode and encode alone")
+
+
+def _memory(runs: int) -> list[Row]:
+    """Compare peaks above idle in fresh processes; ours encodes on one thread, as when all image processes are busy."""
+
+    def peak(start: Callable[[], Contestant], file: Path) -> float:
+        with start() as contestant:
+            return contestant.ask([file]).rss_above_idle_mb
+
+    made = []
+    for what, file in (("12 MP upright", photos.of_kind("12mp-upright")[0]), ("50 MP", photos.large())):
+        peaks = alternate(
+            runs,
+            {
+                "ours": partial(peak, partial(Contestant.ours, "ours_render"), file),
+                "sharp": partial(peak, partial(Contestant.node, "sharp_documented"), file),
+            },
+        )
+        made.append(
+            Row(
+                f"memory of one image process above idle, {what}",
+                "MB",
+                peaks["ours"],
+                0.60,
+                "lower",
+                peaks["sharp"],
+                DOCUMENTED,
+            )
+        )
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the informative table: who, and asked for what."""
+
+    start: Callable[[], Contestant]
+    options: Mapping[str, Any]
+
+
+def details(runs: int, count: int = 20) -> None:
+    """Print who else there is, without targets, and what our sizes lose before encoding."""
+    ours = partial(Contestant.ours, "ours_pool", nice=False)
+    documented, best = (partial(Contestant.node, name) for name in ("sharp_documented", "sharp_best"))
+    entries = {
+        "mediagate": Entry(ours, {}),
+        "mediagate, effort 2": Entry(ours, {"effort": 2}),
+        DOCUMENTED: Entry(documented, {}),
+        f"{DOCUMENTED}, effort 2": Entry(documented, {"effort": 2}),
+        BEST: Entry(best, {}),
+        f"{BEST}, effort 2": Entry(best, {"effort": 2}),
+        "pyvips, a thread a photo": Entry(partial(Contestant.peer, "pyvips_threads"), {}),
+        "Pillow as most write it, 2 processes": Entry(partial(Contestant.peer, "pillow_plain"), {}),
+    }
+    files = photos.mixed(count)
+    costs: dict[str, list[Cost]] = {name: [] for name in entries}
+    with ExitStack() as stack:
+        contestants = {name: stack.enter_context(entry.start()) for name, entry in entries.items()}
+        for _ in range(runs):
+            for name, entry in entries.items():
+                costs[name].append(contestants[name].ask(files, parallel=IN_FLIGHT, **entry.options))
+    print(f"\n### {len(files)} mixed photos; memory is summed over the processes of a contestant\n")
+    print("| | images/s | CPU ms an image | peak RSS, MB | kB an image |\n| --- | --- | --- | --- | --- |")
+    for name, found in costs.items():
+        rate = len(files) * 1000 / median(cost.wall_ms for cost in found)
+        cpu = median(cost.cpu_ms for cost in found) / len(files)
+        peak = max(cost.rss_peak_mb for cost in found)
+        print(f"| {name} | {rate:.2f} | {cpu:.0f} | {peak:.0f} | {found[0].bytes / len(files) / 1000:.0f} |")
+    quality.print_cascade()

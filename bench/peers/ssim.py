@@ -1,0 +1,69 @@
+"""How alike variants are to their photo: SSIM of the luma against a Lanczos resize of the whole picture.
+
+In: ``files``, a photo and its variants. Out: ``ssim``, one for each variant.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from bench.peers.protocol import answer_lines
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+
+Plane = NDArray[np.float64]
+SIGMA = 1.5
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+
+@lru_cache(1)
+def reference(photo: str) -> Image.Image:
+    """Return a photo upright and in sRGB."""
+    with Image.open(photo) as image:
+        upright = ImageOps.exif_transpose(image)
+        icc = image.info.get("icc_profile")
+    if icc:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        srgb = ImageCms.createProfile("sRGB")
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+        return ImageCms.profileToProfile(upright, profile, srgb, intent, "RGB") or upright
+    return upright.convert("RGB")
+
+
+def luma(image: Image.Image) -> Plane:
+    return np.asarray(image.convert("L"), dtype=np.float64)
+
+
+def blurred(plane: Plane) -> Plane:
+    return np.asarray(cv2.GaussianBlur(plane, (11, 11), SIGMA), dtype=np.float64)
+
+
+def ssim(a: Plane, b: Plane) -> float:
+    """Return the mean structural similarity (Wang et al. 2004, Gaussian window) of two planes of one size."""
+    mean_a, mean_b = blurred(a), blurred(b)
+    variance_a = blurred(a * a) - mean_a * mean_a
+    variance_b = blurred(b * b) - mean_b * mean_b
+    covariance = blurred(a * b) - mean_a * mean_b
+    alike = (2 * mean_a * mean_b + C1) * (2 * covariance + C2)
+    whole = (mean_a * mean_a + mean_b * mean_b + C1) * (variance_a + variance_b + C2)
+    return float(np.mean(alike / whole))
+
+
+def answer(fields: dict[str, Any]) -> dict[str, Any]:
+    photo, *variants = fields["files"]
+    whole = reference(photo)
+    found = []
+    for variant in variants:
+        with Image.open(variant) as image:
+            direct = whole.resize(image.size, Image.Resampling.LANCZOS)
+            found.append(ssim(luma(image.convert("RGB")), luma(direct)))
+    return {"ssim": found}
+
+
+if __name__ == "__main__":
+    Image.MAX_IMAGE_PIXELS = None
+    answer_lines(answer)

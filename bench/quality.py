@@ -1,0 +1,91 @@
+"""How good the variants are: bytes at equal SSIM beside sharp, and what our cascade of sizes loses before encoding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench import photos
+from bench.contestant import Contestant
+from bench.peers.protocol import WIDTHS
+from bench.table import Row
+
+PHOTOS = 10
+QUALITY = 80
+QUALITIES = (72, 80, 88)
+"""Those of sharp, between which bytes at our SSIM are interpolated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a variant weighs, and how alike it is to its photo."""
+
+    size: int
+    ssim: float
+
+
+class Judge:
+    """Has variants made in a folder of its own, and compares them with the photo."""
+
+    def __init__(self, ssim: Contestant, folder: Path) -> None:
+        self._ssim = ssim
+        self._folder = folder
+
+    def points(self, contestant: Contestant, photo: Path, **options: Any) -> Mapping[int, Point]:
+        """Return the variants of a photo by width."""
+        contestant.ask([photo], out=self._folder, **options)
+        files = [self._folder / f"{photo.stem}-{width}" for width in WIDTHS]
+        alike = self._ssim.said([photo, *files])["ssim"]
+        return {width: Point(file.stat().st_size, ssim) for width, file, ssim in zip(WIDTHS, files, alike, strict=True)}
+
+
+def size_at(ssim: float, curve: Sequence[Point]) -> float:
+    """Return the bytes at this SSIM: between the two nearest points, linear in the logarithm of the bytes."""
+    ordered = sorted(curve, key=lambda point: point.ssim)
+    above = next((n for n, point in enumerate(ordered) if point.ssim >= ssim), len(ordered) - 1)
+    low, high = ordered[max(above, 1) - 1], ordered[max(above, 1)]
+    if high.ssim == low.ssim:
+        return (high.size + low.size) / 2
+    share = (ssim - low.ssim) / (high.ssim - low.ssim)
+    return math.exp(math.log(low.size) + share * (math.log(high.size) - math.log(low.size)))
+
+
+def rows() -> list[Row]:
+    """Compare what ten photos weigh at equal SSIM, all sizes together."""
+    ratios = []
+    with (
+        Contestant.ours("ours_render") as ours,
+        Contestant.node("sharp_documented") as sharp,
+        Contestant.judge() as ssim,
+        TemporaryDirectory() as folder,
+    ):
+        judge = Judge(ssim, Path(folder))
+        for photo in photos.mixed(PHOTOS):
+            mine = judge.points(ours, photo, quality=QUALITY)
+            theirs = [judge.points(sharp, photo, quality=quality) for quality in QUALITIES]
+            equal = sum(size_at(mine[width].ssim, [points[width] for points in theirs]) for width in WIDTHS)
+            ratios.append(sum(point.size for point in mine.values()) / equal)
+    return [Row("bytes at equal SSIM, of sharp's", "x", ratios, 1.02, "lower")]
+
+
+def print_cascade() -> None:
+    """Print the SSIM of our sizes before encoding against a direct resize of the whole picture."""
+    lowest: dict[int, list[float]] = {width: [] for width in WIDTHS}
+    with (
+        Contestant.ours("ours_render") as ours,
+        Contestant.judge() as ssim,
+        TemporaryDirectory() as folder,
+    ):
+        judge = Judge(ssim, Path(folder))
+        for photo in photos.mixed(PHOTOS):
+            for width, point in judge.points(ours, photo, task="lossless").items():
+                lowest[width].append(point.ssim)
+    print("\n### SSIM of our sizes before encoding, against a direct Lanczos resize of all pixels\n")
+    print("| px wide | median | lowest | within 0.005 |\n| --- | --- | --- | --- |")
+    for width, found in lowest.items():
+        print(f"| {width} | {median(found):.4f} | {min(found):.4f} | {'yes' if min(found) >= 0.995 else 'no'} |")

@@ -1,0 +1,49 @@
+"""How soon to ask again: as long as the queue is, by what was measured of it a moment ago."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import timedelta
+
+from mediagate.errors import Unavailable
+from mediagate.media import Job, JobStatus, utcnow
+from mediagate.records import Records
+
+log = logging.getLogger("mediagate.pace")
+
+MEASURE_EVERY_S = 2.0
+LONGEST_MS = 30_000
+
+
+class Pace:
+    """Tells clients when to ask again; asks the records at most every ``MEASURE_EVERY_S``, and only when asked."""
+
+    def __init__(self, records: Records, *, least_ms: int) -> None:
+        self._records = records
+        self._least_ms = least_ms
+        self._lag = timedelta()
+        self._measured_at = float("-inf")
+        self._measuring = asyncio.Lock()
+
+    async def poll_after_ms(self, job: Job) -> int:
+        """Return after how many milliseconds to ask for a job again: when its turn comes, but within 30 s."""
+        if job.status is not JobStatus.PENDING:
+            return self._least_ms
+        waited = utcnow() - (job.available_at or job.created_at)
+        left_ms = (await self._measured_lag() - waited) // timedelta(milliseconds=1)
+        return max(self._least_ms, min(left_ms, LONGEST_MS))
+
+    async def _measured_lag(self) -> timedelta:
+        """Return how long the job has waited whose turn comes next."""
+        async with self._measuring:
+            if time.monotonic() - self._measured_at >= MEASURE_EVERY_S:
+                try:
+                    oldest = await self._records.oldest_waiting()
+                except Unavailable as exc:
+                    log.warning("cannot measure the queue: %s", exc)
+                else:
+                    self._lag = utcnow() - oldest if oldest else timedelta()
+                self._measured_at = time.monotonic()
+        return self._lag

@@ -1,0 +1,130 @@
+"""Nothing that takes long runs on the event loop, so that no request waits for another one's picture."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from loop_watch import loop_never_held, served
+from moderators import REJECTS, Scripted
+from PIL import Image
+
+from mediagate import MODERATOR, MediaGate, Source
+
+MIB = 1024 * 1024
+FORM = {"sourceType": "photo", "sourceId": "user-1"}
+
+
+@pytest.fixture
+def url(make_gate: Callable[..., MediaGate]) -> Iterator[str]:
+    """A served gate with SQLite, files and a moderator."""
+    source = Source(reject={"explicit": 0.8}, max_bytes=32 * MIB)
+    gate = make_gate(sources={"photo": source}, moderation="on", memory=False, image_processes=2)
+    gate.decorate(MODERATOR, Scripted())
+    with served(gate) as base:
+        # What the first job imports and prepares is no matter of what a job costs.
+        assert settled(base, upload(base, png(200)))["status"] == "COMPLETE"
+        yield base
+
+
+def png(width: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, 80), (40, 120, 200)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def twelve_megapixels(data: Path) -> bytes:
+    file = io.BytesIO()
+    with Image.open(data / "photos" / "photo_2725x2225.jpg") as photo:
+        photo.convert("RGB").resize((4000, 3000)).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def upload(base: str, file: bytes, **fields: str) -> str:
+    answer = httpx.post(f"{base}/upload", data={**FORM, **fields}, files={"file": ("a", file)}, timeout=60)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["jobId"])
+
+
+def settled(base: str, job_id: str) -> dict[str, Any]:
+    while True:
+        state: dict[str, Any] = httpx.get(f"{base}/status/{job_id}?wait=60&http=200", timeout=90).json()
+        if state["status"] not in ("PENDING", "PROCESSING"):
+            return state
+
+
+def test_a_photo_of_twelve_megapixels_up_to_its_files(url: str, twelve_megapixels: bytes) -> None:
+    with loop_never_held():
+        jobs = [upload(url, twelve_megapixels) for _ in range(2)]
+        for job in jobs:
+            state = settled(url, job)
+            assert state["status"] == "COMPLETE", state
+        origin = url.removesuffix("/image-pipeline")
+        media = state["media"]
+        for file in (*media["urls"].values(), media["originalUrl"]):
+            answer = httpx.get(origin + file)
+            assert answer.status_code == 200 and len(answer.content) > 100
+
+
+def test_a_body_of_twenty_megabytes_with_as_many_parts_as_may_be(url: str) -> None:
+    noise = {f"field{n}": "x" * 4000 for n in range(60)}
+    with loop_never_held():
+        answer = httpx.post(
+            f"{url}/upload", data={**FORM, **noise}, files={"file": ("a", b"\r\n--" * (5 * MIB))}, timeout=60
+        )
+        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_type")
+
+
+@pytest.mark.parametrize("piece", [b"\r", b"\r\n", b"--B", b"\r\n--", b"\r\n--B", b"\r\n--B\r\nX: y"])
+def test_a_body_of_twenty_megabytes_of_nothing_but_almost_boundaries(url: str, piece: bytes) -> None:
+    head = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    with loop_never_held():
+        answer = httpx.post(
+            f"{url}/upload",
+            content=head + piece * (20 * MIB // len(piece)) + b"\r\n--B--\r\n",
+            headers={"Content-Type": "multipart/form-data; boundary=B"},
+            timeout=60,
+        )
+        assert answer.status_code == 400, answer.text
+
+
+def test_twenty_megabytes_of_tiny_parts(url: str) -> None:
+    part = b'--B\r\nContent-Disposition: form-data; name="f"\r\n\r\n\r\n'
+    with loop_never_held():
+        answer = httpx.post(
+            f"{url}/upload",
+            content=part * (20 * MIB // len(part)),
+            headers={"Content-Type": "multipart/form-data; boundary=B"},
+            timeout=60,
+        )
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_upload")
+
+
+def test_a_stream_of_events_until_the_end(url: str, twelve_megapixels: bytes) -> None:
+    with loop_never_held():
+        job = upload(url, twelve_megapixels)
+        with httpx.stream("GET", f"{url}/status/{job}", headers={"Accept": "text/event-stream"}, timeout=60) as events:
+            told = [json.loads(line[6:])["status"] for line in events.iter_lines() if line.startswith("data: ")]
+        assert told[-1] == "COMPLETE" and len(told) > 1
+
+
+def test_a_rejected_picture(url: str) -> None:
+    with loop_never_held():
+        assert settled(url, upload(url, png(REJECTS)))["status"] == "REJECTED"
+
+
+def test_the_watch_tells_who_held_the_loop() -> None:
+    async def hash_for_long() -> None:
+        for _ in range(40):
+            hashlib.sha256(b"x" * MIB).digest()
+
+    with pytest.raises(AssertionError, match="hash_for_long"), loop_never_held():
+        asyncio.run(hash_for_long())
