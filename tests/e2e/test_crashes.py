@@ -109,10 +109,10 @@ def test_a_job_that_kills_the_service_each_time_is_failed_after_three_attempts(t
     data_dir = tmp_path / "data"
     service = Server("crashing_gate:gate", data_dir, **FAST)
     try:
-        service.start(CRASH_AT="hook:pre_process")
+        service.start(MEDIAGATE_WORKER="false")
         job_id = service.upload("poison.jpg", photo).json()["jobId"]
-        service.wait_dead()
-        for _ in range(2):
+        service.stop()
+        for _ in range(3):
             service.start(CRASH_AT="hook:pre_process", wait=False)
             service.wait_dead()
         service.start(CRASH_AT="hook:pre_process")

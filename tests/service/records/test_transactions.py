@@ -50,9 +50,8 @@ def locked(path: Path) -> Iterator[None]:
         database.execute("ROLLBACK")
 
 
-async def test_at_most_four_requests_from_claim_to_settle(
-    records: PrismaRecords, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def count_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list to which the path of each request to the engine is added from here on."""
     asked: list[str] = []
     request = SocketEngine.request
 
@@ -61,6 +60,13 @@ async def test_at_most_four_requests_from_claim_to_settle(
         return await request(self, method, path, **options)
 
     monkeypatch.setattr(SocketEngine, "request", counted)
+    return asked
+
+
+async def test_at_most_four_requests_from_claim_to_settle(
+    records: PrismaRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = count_requests(monkeypatch)
     now = utcnow()
     job = a_job(now)
     await records.create_job(job)
@@ -74,6 +80,14 @@ async def test_at_most_four_requests_from_claim_to_settle(
     settlement = Settlement(JobStatus.COMPLETE, a_media(job))
     assert await records.settle(job.id, owner="worker", now=now, settlement=settlement)
     assert len(asked) == 4
+
+
+async def test_a_status_is_one_query_while_the_job_is_in_flight(
+    records: PrismaRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = count_requests(monkeypatch)
+    job = a_job(utcnow())
+    await records.create_job(job)
     asked.clear()
     assert await records.get_state(job.id)
     assert len(asked) == 1
