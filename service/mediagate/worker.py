@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from mediagate.errors import MediagateError, RecordsUnavailable, Unavailable
-from mediagate.media import Job, JobState, JobStatus, Stage, utcnow
+from mediagate.errors import MediagateError, Unavailable
+from mediagate.lease import Lease, LeaseLost
+from mediagate.media import Job, JobState, JobStatus, Stage
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
 from mediagate.records import Settlement
@@ -22,12 +23,8 @@ from mediagate.watch import Watch
 log = logging.getLogger("mediagate.worker")
 
 POLL_S = 1.0
-"""How often the records are asked for jobs that the queue did not bring."""
+"""How often the records are asked for jobs that the queue did not bring, while there are none."""
 MAX_BACKOFF_S = 300.0
-
-
-class LeaseLost(Exception):
-    """The job belongs to somebody else now, or was cancelled; whatever we made of it does not count."""
 
 
 class Worker:
@@ -41,6 +38,7 @@ class Worker:
         self._concurrency = concurrency
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
+        self._claiming: asyncio.Task[int] | None = None
 
     @property
     def alive(self) -> bool:
@@ -48,7 +46,7 @@ class Worker:
         return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     def start(self) -> None:
-        """Begin to take jobs from the queue and, every second, from the records."""
+        """Begin to take jobs from the queue and, whenever there is room for one, from the records."""
         self._loops = [asyncio.create_task(self._from_queue()), asyncio.create_task(self._from_records())]
 
     async def stop(self, *, drain_s: float) -> None:
@@ -57,6 +55,8 @@ class Worker:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._loops = []
+        if self._claiming is not None:
+            await asyncio.wait([self._claiming])
         if self._jobs:
             await asyncio.wait(self._jobs.values(), timeout=drain_s)
         for task in list(self._jobs.values()):
@@ -65,19 +65,27 @@ class Worker:
 
     async def work(self, job_id: str) -> None:
         """Make one attempt at a job, if it can be claimed; never raises for what is the job's own fault."""
-        job = await self._parts.records.claim(job_id, owner=self._owner, now=utcnow(), lease_until=self._lease())
-        if job is None:
-            return
+        now = await self._parts.records.now()
+        until = now + timedelta(seconds=self._parts.settings.lease_s)
+        job = await self._parts.records.claim(job_id, owner=self._owner, now=now, lease_until=until)
+        if job is not None:
+            await self._attempt(job)
+
+    async def _attempt(self, job: Job) -> None:
+        """Make the attempt that was claimed."""
         self._watch.moved(JobState(job))
+        lease = Lease(job, self._parts.records, lease_s=self._parts.settings.lease_s)
         at = job.stage
 
         async def enter(stage: Stage) -> None:
             nonlocal at
-            await self._enter(job, stage)
+            if not await lease.insist(lambda: lease.extend(stage)):
+                raise LeaseLost
+            self._watch.moved(JobState(replace(job, stage=stage)))
             at = stage
 
         try:
-            async with self._lease_kept(job):
+            async with lease.kept():
                 settlement = await process(job, self._parts, enter)
         except LeaseLost:
             await self._abandon(job)
@@ -90,7 +98,7 @@ class Worker:
             if failure is None:
                 return
             settlement = failure
-        await self._settle(job, settlement)
+        await self._settle(job, lease, settlement)
 
     async def finish(self, job_id: str) -> None:
         """Do what is left to do for a job that is terminal: after a crash, or after another process ended it."""
@@ -112,15 +120,36 @@ class Worker:
 
     async def _from_records(self) -> None:
         while True:
-            try:
-                if len(self._jobs) < self._concurrency:
-                    for job_id in await self._parts.records.claimable(now=utcnow(), limit=self._concurrency):
-                        await self._begin(job_id)
-            except Unavailable as exc:
-                log.warning("cannot look for jobs: %s", exc)
-            except Exception:
-                log.exception("looking for jobs failed")
-            await asyncio.sleep(POLL_S)
+            # Room first, for a lease runs from the claim on.
+            await self._slots.acquire()
+            room = 1
+            while not self._slots.locked():
+                await self._slots.acquire()
+                room += 1
+            # Shielded: what is claimed while we stop is still ours to do or to give back.
+            self._claiming = asyncio.create_task(self._begin_oldest(room))
+            if await asyncio.shield(self._claiming) < room:
+                await asyncio.sleep(POLL_S)
+
+    async def _begin_oldest(self, room: int) -> int:
+        """Claim jobs and begin with them, in slots that were taken for them; returns how many there were."""
+        jobs: Sequence[Job] = ()
+        records = self._parts.records
+        try:
+            now = await records.now()
+            until = now + timedelta(seconds=self._parts.settings.lease_s)
+            jobs = await records.claim_oldest(
+                owner=self._owner, now=now, lease_until=until, limit=room, busy=self._jobs.keys()
+            )
+        except Unavailable as exc:
+            log.warning("cannot look for jobs: %s", exc)
+        except Exception:
+            log.exception("looking for jobs failed")
+        for _ in range(room - len(jobs)):
+            self._slots.release()
+        for job in jobs:
+            self._start(job.id, self._attempt(job))
+        return len(jobs)
 
     async def _begin(self, job_id: str) -> None:
         if job_id in self._jobs:
@@ -129,7 +158,10 @@ class Worker:
         if job_id in self._jobs:
             self._slots.release()
             return
-        task = asyncio.create_task(self._guarded(job_id))
+        self._start(job_id, self.work(job_id))
+
+    def _start(self, job_id: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._guarded(job_id, work))
         self._jobs[job_id] = task
         task.add_done_callback(lambda _: self._ended(job_id))
 
@@ -137,60 +169,23 @@ class Worker:
         self._jobs.pop(job_id, None)
         self._slots.release()
 
-    async def _guarded(self, job_id: str) -> None:
+    async def _guarded(self, job_id: str, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await self.work(job_id)
+            await work
         except Unavailable as exc:
             log.warning("job %s waits: %s", job_id, exc, extra={"job_id": job_id})
         except Exception:
             log.exception("job %s: the attempt broke off", job_id, extra={"job_id": job_id})
 
-    # -- lease
-
-    def _lease(self) -> datetime:
-        return utcnow() + timedelta(seconds=self._parts.settings.lease_s)
-
-    @contextlib.asynccontextmanager
-    async def _lease_kept(self, job: Job) -> AsyncIterator[None]:
-        """Extend the lease while the body runs; the body ends with ``LeaseLost`` when it cannot be extended."""
-        body = asyncio.current_task()
-        lost = False
-
-        async def beat() -> None:
-            nonlocal lost
-            while True:
-                await asyncio.sleep(self._parts.settings.lease_s / 3)
-                try:
-                    held = await self._parts.records.advance(job.id, owner=self._owner, lease_until=self._lease())
-                except RecordsUnavailable as exc:
-                    log.warning("job %s: heartbeat missed: %s", job.id, exc, extra={"job_id": job.id})
-                    continue
-                if not held and body is not None:
-                    lost = True
-                    body.cancel()
-                    return
-
-        heart = asyncio.create_task(beat())
-        try:
-            yield
-        except asyncio.CancelledError:
-            if lost and body is not None and body.uncancel() == 0:
-                raise LeaseLost from None
-            raise
-        finally:
-            heart.cancel()
-            await asyncio.gather(heart, return_exceptions=True)
-
-    async def _enter(self, job: Job, stage: Stage) -> None:
-        if not await self._parts.records.advance(job.id, owner=self._owner, lease_until=self._lease(), stage=stage):
-            raise LeaseLost
-        self._watch.moved(JobState(replace(job, stage=stage)))
-
     # -- how an attempt ends
 
-    async def _settle(self, job: Job, settlement: Settlement) -> None:
-        now = utcnow()
-        if not await self._parts.records.settle(job.id, owner=self._owner, now=now, settlement=settlement):
+    async def _settle(self, job: Job, lease: Lease, settlement: Settlement) -> None:
+        records = self._parts.records
+        now = await records.now()
+        settled = await lease.insist(
+            lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement)
+        )
+        if not settled and not await self._settled_unheard(job, settlement, now):
             await self._abandon(job)
             return
         state = settlement.state_of(job, now)
@@ -208,6 +203,11 @@ class Worker:
         )
         await self._conclude(state)
 
+    async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
+        """Whether the job was settled so after all, and only the answer was lost."""
+        found = await self._parts.records.get_job(job.id)
+        return found is not None and (found.status, found.finished_at) == (settlement.status, now)
+
     async def _conclude(self, state: JobState) -> None:
         """Tidy up and run the hooks; done again after a crash, so all of it can be repeated."""
         parts, job = self._parts, state.job
@@ -224,7 +224,7 @@ class Worker:
                 await parts.hooks.run("on_cancelled", state)
             case _:
                 await parts.hooks.run("on_failed", state)
-        await parts.records.mark_notified(job.id, now=utcnow())
+        await parts.records.mark_notified(job.id, now=await parts.records.now())
 
     async def _failed(self, job: Job, exc: Exception, at: Stage) -> Settlement | None:
         """Give the job back for another attempt and return ``None``, or return how it ends."""
@@ -249,7 +249,7 @@ class Worker:
             await self._parts.records.release(
                 job.id,
                 owner=self._owner,
-                available_at=utcnow() + timedelta(seconds=pause),
+                available_at=await self._parts.records.now() + timedelta(seconds=pause),
                 error=error,
                 code=code,
             )
@@ -258,7 +258,8 @@ class Worker:
         return Settlement(JobStatus.FAILED, error=error, code=code, retryable=retryable)
 
     async def _give_back(self, job: Job) -> None:
-        await self._parts.records.release(job.id, owner=self._owner, available_at=utcnow(), count_attempt=False)
+        records = self._parts.records
+        await records.release(job.id, owner=self._owner, available_at=await records.now(), count_attempt=False)
 
     async def _abandon(self, job: Job) -> None:
         log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra={"job_id": job.id})
