@@ -14,6 +14,12 @@ const ANSWER_S = 10;
 
 /** A connection that is closed when an answer did not come in time: what comes on it later answers another question. */
 class BoundedClient extends pg.Client {
+  constructor(options) {
+    super(options);
+    // Without a listener, a connection that ends inside a transaction ends this process; its query has the error.
+    this.on('error', () => {});
+  }
+
   query(...words) {
     const last = words.at(-1);
     if (typeof last === 'function') {

@@ -50,7 +50,11 @@ class DatabaseClock:
         # Who comes while somebody measures needs not wait, if what is known still holds.
         if self._known is None or (self._due() and not self._measuring.locked()):
             async with self._measuring:
-                if self._known is None or self._due():
+                if self._known is None:
+                    # The first answer may come late, over a connection that was opened for it; the second does not.
+                    await self._measure()
+                    await self._measure()
+                elif self._due():
                     await self._measure()
         told = int(_monotonic_ms() + sum(self._known or ()) / 2)
         if not 0 < self._told_ms - told < 1000:
