@@ -28,7 +28,7 @@ WAYS = {"one statement": "at_once", "ids first, then each": "by_id"}
 
 
 async def claim_all(url: str, way: str) -> tuple[int, int, float]:
-    """Claim until nothing is left; returns how many jobs, how many claims were wasted, and the longest wait in seconds."""
+    """Claim until nothing is left; returns how many jobs, how many claims were wasted, the longest wait (seconds)."""
     records = PrismaRecords(url)
     await records.open()
     print("ready", flush=True)
@@ -69,8 +69,8 @@ async def fill(url: str, jobs: int) -> None:
         )]  # fmt: skip
         names = ", ".join(f'"{name}"' for name in columns)
         await connection.execute(
-            f'INSERT INTO mediagate_job (id, "mediaId", {names}) '  # noqa: S608  # names of our own columns
-            f"SELECT id || n, \"mediaId\" || n, {names} FROM mediagate_job, generate_series(2, {jobs}) AS n"
+            f'INSERT INTO mediagate_job (id, "mediaId", {names}) '
+            f'SELECT id || n, "mediaId" || n, {names} FROM mediagate_job, generate_series(2, {jobs}) AS n'
         )
         await connection.execute("VACUUM ANALYZE mediagate_job")
     finally:

@@ -182,9 +182,7 @@ class Worker:
     async def _settle(self, job: Job, lease: Lease, settlement: Settlement) -> None:
         records = self._parts.records
         now = await records.now()
-        settled = await lease.insist(
-            lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement)
-        )
+        settled = await lease.insist(lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement))
         if not settled and not await self._settled_unheard(job, settlement, now):
             await self._abandon(job)
             return

@@ -245,8 +245,8 @@ class PrismaRecords(PrismaClaims):
 
     async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
         """Return terminal jobs whose hooks have not all run."""
-        rows = await jobs_where(self.client, 
-            {"notifiedAt": None, "finishedAt": {"lt": before}}, order={"finishedAt": "asc"}, take=limit
+        rows = await jobs_where(
+            self.client, {"notifiedAt": None, "finishedAt": {"lt": before}}, order={"finishedAt": "asc"}, take=limit
         )
         return [row.id for row in rows]
 

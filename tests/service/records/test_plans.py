@@ -47,7 +47,7 @@ SELECT
     CASE WHEN n <= {JOBS - WAITING} - 300 AND n % 40000 <> 1 THEN $1 END, false, '{{}}', '[]'
 FROM generate_series(1, {JOBS}) AS n
 """
-MEDIA = f"""
+MEDIA = """
 INSERT INTO mediagate_media (
     id, "jobId", "sourceType", "sourceId", format, width, height, bytes, "aspectRatio", blurhash, "dominantColor",
     "hasAlpha", frames, "focalX", "focalY", removed, "createdAt"
