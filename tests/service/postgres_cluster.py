@@ -57,7 +57,7 @@ class Cluster:
         self._programs = programs()
         self._process: subprocess.Popen[bytes] | None = None
         done = subprocess.run(
-            [self._programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"],
+            [self._programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8"],
             **as_user(), cwd="/", capture_output=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr.decode()

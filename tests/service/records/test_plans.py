@@ -27,8 +27,8 @@ WAITING = 50_000
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FILL = f"""
 INSERT INTO mediagate_job (
-    id, status, stage, "sourceType", "sourceId", "mediaId", "stagingKey", filename, format, bytes, sha256, width, height,
-    "focalX", "focalY", attempts, "attemptsLeft", "maxAttempts", "leaseOwner", "leaseUntil", "availableAt", "createdAt",
+    id, status, stage, "sourceType", "sourceId", "mediaId", "stagingKey", filename, format, bytes, sha256, width,
+    height, "focalX", "focalY", attempts, "attemptsLeft", "maxAttempts", "leaseOwner", "leaseUntil", "availableAt", "createdAt",
     "startedAt", "finishedAt", "notifiedAt", retryable, timings, warnings
 )
 SELECT
