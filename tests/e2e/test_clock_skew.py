@@ -69,7 +69,7 @@ async def test_it_neither_steals_nor_starves(offset: str, database: str, tmp_pat
 
         with running(
             GATE, shared,
-            LD_PRELOAD=str(faketime()), FAKETIME=offset, FAKETIME_DONT_FAKE_MONOTONIC="1", NO_FAKE_STAT="1",
+            LD_PRELOAD=str(faketime()), FAKETIME=offset, NO_FAKE_STAT="1",
             MEDIAGATE_DATABASE_URL=database, MEDIAGATE_IMAGE_PROCESSES="1", MEDIAGATE_JANITOR_INTERVAL_S="0.5",
         ) as wrong:  # fmt: skip
             sent = wrong.upload("a.jpg", photo)

@@ -149,16 +149,18 @@ async def _claim_oldest_race(records: Records, now: datetime) -> None:
     for job in jobs:
         await records.create_job(job)
     taken: list[str] = []
+
+    async def claim_oldest(number: int) -> list[str]:
+        owner = f"racer {number}"
+        claimed = await records.claim_oldest(owner=owner, now=past, lease_until=past + LEASE, limit=2)
+        expect(all(job.lease_owner == owner for job in claimed), "claim_oldest() must set the owner")
+        return [job.id for job in claimed]
+
     while len(taken) < len(jobs):
-        claimed = await race(
-            lambda n: records.claim_oldest(owner=f"racer {n}", now=past, lease_until=past + LEASE, limit=2)
-        )
-        got = [(job.id, job.lease_owner) for one in claimed for job in one]
+        got = [job_id for one in await race(claim_oldest) for job_id in one]
         expect(got, "of concurrent calls of claim_oldest() one must claim something")
-        taken += [job_id for job_id, _ in got]
+        taken += got
         same(len(set(taken)), len(taken), "claim_oldest() must give a job to one caller only")
-        for number, one in enumerate(claimed):
-            expect(all(job.lease_owner == f"racer {number}" for job in one), "claim_oldest() must set the owner")
     same(set(taken), {job.id for job in jobs}, "claim_oldest() must claim all in the end")
     for job in jobs:
         await records.cancel(job.id, now=now)

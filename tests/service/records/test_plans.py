@@ -28,8 +28,8 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FILL = f"""
 INSERT INTO mediagate_job (
     id, status, stage, "sourceType", "sourceId", "mediaId", "stagingKey", filename, format, bytes, sha256, width,
-    height, "focalX", "focalY", attempts, "attemptsLeft", "maxAttempts", "leaseOwner", "leaseUntil", "availableAt", "createdAt",
-    "startedAt", "finishedAt", "notifiedAt", retryable, timings, warnings
+    height, "focalX", "focalY", attempts, "attemptsLeft", "maxAttempts", "leaseOwner", "leaseUntil", "availableAt",
+    "createdAt", "startedAt", "finishedAt", "notifiedAt", retryable, timings, warnings
 )
 SELECT
     'job_' || lpad(n::text, 9, '0'),
