@@ -163,10 +163,12 @@ class Worker:
     def _start(self, job_id: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._guarded(job_id, work))
         self._jobs[job_id] = task
-        task.add_done_callback(lambda _: self._ended(job_id))
+        task.add_done_callback(lambda _: self._ended(job_id, task))
 
-    def _ended(self, job_id: str) -> None:
-        self._jobs.pop(job_id, None)
+    def _ended(self, job_id: str, task: asyncio.Task[None]) -> None:
+        # The queue may bring an id that is being claimed: there are two tasks for it then, one of which ends at once.
+        if self._jobs.get(job_id) is task:
+            del self._jobs[job_id]
         self._slots.release()
 
     async def _guarded(self, job_id: str, work: Coroutine[Any, Any, None]) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_wal_size": "4GB"}
-"""The processes are killed, never the machine."""
+FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
+"""The processes are killed, never the machine: what they have written, if not yet to the disk, is there."""
 
 
 def programs() -> Path:

@@ -31,9 +31,6 @@ from mediagate.records.rows import job_of, job_row, media_of, media_row, requeue
 
 log = logging.getLogger("mediagate.records")
 
-COUNTED = 1000
-"""How far ``check`` counts, which load balancers have done every few seconds."""
-
 
 class PrismaRecords(PrismaClaims):
     """Jobs and media in a database that Prisma's query engine reaches.
@@ -70,10 +67,10 @@ class PrismaRecords(PrismaClaims):
             await self.client.disconnect(timeout=timedelta(seconds=5))
 
     async def check(self) -> str:
-        """Ask the database how many jobs are live, as far as it can tell at once."""
-        where: Any = {"status": {"in": LIVE}}
-        live = await read(lambda: self.client.mediagatejob.count(where=where, take=COUNTED + 1))
-        return f"{self._url.partition(':')[0]}: {live if live <= COUNTED else f'more than {COUNTED}'} live jobs"
+        """Ask the database for the first job in line, which takes as long however many there are."""
+        oldest = await self.oldest_waiting()
+        waits = "no new job waits" if oldest is None else f"the first new job waits since {oldest:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{self._url.partition(':')[0]}: {waits}"
 
     async def now(self) -> datetime:
         """Return the present by the database's clock."""

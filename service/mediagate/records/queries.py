@@ -35,14 +35,25 @@ async def ask(query: Callable[[], Awaitable[T]]) -> T:
     character, which PostgreSQL cannot keep.
     """
     try:
+        return await _asked(query)
+    except RecordsUnavailable as exc:
+        _log(exc.__cause__)
+        raise
+
+
+async def _asked(query: Callable[[], Awaitable[T]]) -> T:
+    try:
         return await query()
     except (UniqueViolationError, RecordNotFoundError):
         raise
     except (PrismaError, OSError) as exc:
         if POSTGRES_NUL in str(exc):
             raise InvalidParameter("take the NUL character out of the text") from exc
-        log.warning("the database or its engine did not answer: %s", type(exc).__name__, exc_info=exc)
         raise RecordsUnavailable("the database does not answer; try again in a moment") from exc
+
+
+def _log(cause: BaseException | None) -> None:
+    log.warning("the database or its engine did not answer: %s", cause, exc_info=None if _went_away(cause) else cause)
 
 
 async def retried(query: Callable[[], Awaitable[T]]) -> T:
@@ -53,9 +64,10 @@ async def retried(query: Callable[[], Awaitable[T]]) -> T:
     until, pause = time.monotonic() + RETRY_FOR_S, 0.05
     while True:
         try:
-            return await ask(query)
+            return await _asked(query)
         except RecordsUnavailable as exc:
             if not _went_away(exc.__cause__) or time.monotonic() + pause > until:
+                _log(exc.__cause__)
                 raise
         await asyncio.sleep(pause)
         pause = min(2 * pause, 0.5)

@@ -189,7 +189,7 @@ async def test_an_engine_that_stands_still_is_replaced(server: Cluster, monkeypa
             async with asyncio.timeout(60):
                 with pytest.raises(RecordsUnavailable):
                     await records.create_job(a_job(now))
-                assert "live jobs" in await records.check()
+                assert "waits" in await records.check()
         finally:
             with suppress(ProcessLookupError):
                 os.kill(stopped, signal.SIGCONT)
@@ -225,8 +225,8 @@ async def test_a_settlement_whose_answer_was_lost_is_concluded_once(
     async with gate:
         job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
         done = await gate.wait(job_id, timeout_s=60)
-        assert (done.status, done.job.attempts, lost) == (JobStatus.COMPLETE, 1, 2)
+        assert (done.status, done.job.attempts) == (JobStatus.COMPLETE, 1)
         async with asyncio.timeout(30):
             while (job := await gate.parts.records.get_job(job_id)) is None or job.notified_at is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-    assert told == [job_id]
+    assert (told, lost) == ([job_id], 2)
