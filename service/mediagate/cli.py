@@ -1,5 +1,6 @@
-"""The command ``mediagate``: serve, worker, migrate, doctor, janitor.
+"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, and the commands that plugins bring.
 
+A plugin brings a ``typer.Typer`` as an entry point of the group ``mediagate.commands``; its name is the command's.
 Each command imports what it needs itself: only ``doctor`` looks at codecs, and only ``serve`` serves.
 """
 
@@ -13,6 +14,7 @@ import logging
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 
 STANDALONE = "mediagate_plugins.standalone:gate"
 """The gate that runs when none is named: sources ``avatar`` and ``post``, NudeNet, and the demo page."""
+
+COMMANDS = "mediagate.commands"
+"""The group of entry points under which plugins bring their commands."""
+OWN = ("serve", "worker", "migrate", "doctor", "janitor")
+"""The core's own commands, for which no plugin is loaded."""
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 Gate = Annotated[str, typer.Argument(help="Your gate as module:attribute.", envvar="MEDIAGATE_GATE", metavar="GATE")]
@@ -65,7 +72,7 @@ def worker(gate: Gate = STANDALONE) -> None:
             typer.echo("mediagate: working")
             await stop.wait()
 
-    _run(run())
+    run_async(run())
 
 
 @cli.command()
@@ -79,7 +86,7 @@ def migrate() -> None:
         applied = await apply(Settings().records_url)
         typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
 
-    _run(run())
+    run_async(run())
 
 
 @cli.command()
@@ -87,7 +94,7 @@ def doctor(gate: Gate = STANDALONE) -> None:
     """Check database, storage, model, codecs and Node; exit 1 if something needs doing."""
     from mediagate.doctor import examine
 
-    loaded = _load(gate)
+    loaded = load_gate(gate)
     healthy = True
 
     async def run() -> None:
@@ -96,7 +103,7 @@ def doctor(gate: Gate = STANDALONE) -> None:
             healthy &= finding.ok
             typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.part:<9} {finding.text}")
 
-    _run(run())
+    run_async(run())
     if not healthy:
         raise typer.Exit(1)
 
@@ -107,7 +114,7 @@ def janitor(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> None:
     """Finish what crashes left behind, and remove files that no record names."""
-    loaded = _load(gate)
+    loaded = load_gate(gate)
     loaded.settings = loaded.settings.model_copy(update={"worker": False})
 
     async def run() -> None:
@@ -121,12 +128,15 @@ def janitor(
                 typer.echo(f"{verb} {key}")
             typer.echo(f"files: {verb} {len(files.staging)} quarantined, {len(files.orphans)} orphans")
 
-    _run(run())
+    run_async(run())
 
 
 def main() -> None:
     """Run the command line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    if not set(sys.argv[1:2]) & set(OWN):
+        for brought in entry_points(group=COMMANDS):
+            cli.add_typer(brought.load(), name=brought.name)
     cli()
 
 
@@ -141,7 +151,8 @@ def _without_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def _load(path: str) -> MediaGate:
+def load_gate(path: str) -> MediaGate:
+    """Return the gate named as ``module:attribute``; ends the command with a message if there is none."""
     from mediagate.app import MediaGate
 
     module, _, attribute = path.partition(":")
@@ -149,11 +160,11 @@ def _load(path: str) -> MediaGate:
     try:
         gate = getattr(importlib.import_module(module), attribute or "gate")
     except (ImportError, AttributeError) as exc:
-        _quit(f"cannot load {path!r}: {exc}; name your gate as module:attribute")
+        quit_with(f"cannot load {path!r}: {exc}; name your gate as module:attribute")
     except MediagateError as exc:
-        _quit(exc.detail)
+        quit_with(exc.detail)
     if not isinstance(gate, MediaGate):
-        _quit(f"{path!r} is no MediaGate but {gate!r}")
+        quit_with(f"{path!r} is no MediaGate but {gate!r}")
     return gate
 
 
@@ -168,19 +179,21 @@ def _load_and_fork(path: str) -> MediaGate:
     _find_modules_here()  # both of them
     server = ForkServer()
     server.start()
-    gate = _load(path)
+    gate = load_gate(path)
     gate.fork_server = server
     return gate
 
 
-def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+def run_async(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a command's coroutine; an error of mediagate ends the command with its message."""
     try:
         asyncio.run(coroutine)
     except MediagateError as exc:
-        _quit(exc.detail)
+        quit_with(exc.detail)
 
 
-def _quit(message: str) -> NoReturn:
+def quit_with(message: str) -> NoReturn:
+    """End the command with a message and exit code 1."""
     typer.echo(f"mediagate: {message}", err=True)
     raise SystemExit(1)
 

@@ -28,7 +28,8 @@ class PrismaRecords:
     def __init__(self, url: str, *, engine_url: str | None = None, migrate: bool = False) -> None:
         self._url = url
         self._migrate = migrate
-        self._client = open_client(url, engine_url)
+        self.client = open_client(url, engine_url)
+        """For plugins that keep tables of their own; connected while the records are open."""
 
     def __repr__(self) -> str:
         return f"PrismaRecords({self._url.partition(':')[0]}:…)"
@@ -38,12 +39,12 @@ class PrismaRecords:
         if self._migrate:
             for name in await migrate(self._url):
                 log.info("applied migration %s", name)
-        await ask(self._client.connect)
+        await ask(self.client.connect)
 
     async def close(self) -> None:
         """Stop the engine; can be repeated."""
-        if self._client.is_connected():
-            await self._client.disconnect(timeout=timedelta(seconds=5))
+        if self.client.is_connected():
+            await self.client.disconnect(timeout=timedelta(seconds=5))
 
     async def check(self) -> str:
         """Ask the database for the number of jobs that wait."""
@@ -58,12 +59,12 @@ class PrismaRecords:
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         """Reserve an ``Idempotency-Key``: ``None`` when it is ours now, else what is on record."""
-        return await reserve_key(self._client, key, now=now, expires_at=expires_at)
+        return await reserve_key(self.client, key, now=now, expires_at=expires_at)
 
     async def release_key(self, key: str) -> None:
         """Forget a reservation whose upload failed, if no job has taken it yet."""
         where: Any = {"key": key, "jobId": None}
-        await ask(lambda: self._client.mediagateidempotencykey.delete_many(where=where))
+        await ask(lambda: self.client.mediagateidempotencykey.delete_many(where=where))
 
     async def create_job(
         self,
@@ -79,17 +80,17 @@ class PrismaRecords:
         both: Any = {"create": {"key": key, **bound}, "update": bound}
 
         async def insert(key: str) -> None:
-            async with self._client.batch_() as batch:
+            async with self.client.batch_() as batch:
                 batch.mediagatejob.create(data=row)
                 batch.mediagateidempotencykey.upsert(where={"key": key}, data=both)
 
-        await ask(lambda: insert(key) if key is not None else self._client.mediagatejob.create(data=row))
+        await ask(lambda: insert(key) if key is not None else self.client.mediagatejob.create(data=row))
 
     # -- reading
 
     async def get_job(self, job_id: str) -> Job | None:
         """Return a job."""
-        row = await read(lambda: self._client.mediagatejob.find_unique(where={"id": job_id}))
+        row = await read(lambda: self.client.mediagatejob.find_unique(where={"id": job_id}))
         return job_of(row) if row else None
 
     async def get_state(self, job_id: str) -> JobState | None:
@@ -102,7 +103,7 @@ class PrismaRecords:
     async def get_media(self, media_id: str) -> Media | None:
         """Return a media with its variants."""
         row = await read(
-            lambda: self._client.mediagatemedia.find_unique(where={"id": media_id}, include={"variants": True})
+            lambda: self.client.mediagatemedia.find_unique(where={"id": media_id}, include={"variants": True})
         )
         return media_of(row) if row else None
 
@@ -117,7 +118,7 @@ class PrismaRecords:
             created_at, media_id = read_cursor(cursor)
             where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": media_id}}]
         rows = await read(
-            lambda: self._client.mediagatemedia.find_many(
+            lambda: self.client.mediagatemedia.find_many(
                 where=where,
                 order=[{"createdAt": "desc"}, {"id": "desc"}],
                 take=limit + 1,
@@ -153,12 +154,12 @@ class PrismaRecords:
     async def existing_media(self, media_ids: Collection[str]) -> set[str]:
         """Return those of these media ids that are on record."""
         where: Any = {"id": {"in": list(media_ids)}}
-        return {row.id for row in await read(lambda: self._client.mediagatemedia.find_many(where=where))}
+        return {row.id for row in await read(lambda: self.client.mediagatemedia.find_many(where=where))}
 
     async def queue_depth(self) -> int:
         """Return how many jobs are live."""
         where: Any = {"status": {"in": LIVE}}
-        return await read(lambda: self._client.mediagatejob.count(where=where))
+        return await read(lambda: self.client.mediagatejob.count(where=where))
 
     # -- a job's path
 
@@ -199,7 +200,7 @@ class PrismaRecords:
 
         async def both() -> None:
             # All in one request: a transaction held open from here would keep SQLite's only write lock meanwhile.
-            async with self._client.batch_() as batch:
+            async with self.client.batch_() as batch:
                 # Fails, and the media with it, unless the job is still under this owner.
                 batch.mediagatejob.update(where=held(job_id, owner), data=data)
                 batch.mediagatemedia.create(data=media_row(media))
@@ -274,26 +275,26 @@ class PrismaRecords:
 
     async def delete_media(self, media_id: str) -> bool:
         """Delete a media row and its variants."""
-        deleted = await ask(lambda: self._client.mediagatemedia.delete_many(where={"id": media_id}))
+        deleted = await ask(lambda: self.client.mediagatemedia.delete_many(where={"id": media_id}))
         return deleted > 0
 
     async def expire_keys(self, *, now: datetime) -> int:
         """Forget the idempotency keys that expired."""
-        keys = self._client.mediagateidempotencykey
+        keys = self.client.mediagateidempotencykey
         return await ask(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))
 
     # -- asking
 
     async def _jobs_where(self, where: Any, *, take: int | None = None, order: Any = None) -> list[Any]:
-        return await read(lambda: self._client.mediagatejob.find_many(where=where, take=take, order=order))
+        return await read(lambda: self.client.mediagatejob.find_many(where=where, take=take, order=order))
 
     async def _media_where(self, where: Any) -> dict[str, Media]:
-        rows = await read(lambda: self._client.mediagatemedia.find_many(where=where, include={"variants": True}))
+        rows = await read(lambda: self.client.mediagatemedia.find_many(where=where, include={"variants": True}))
         return {row.id: media_of(row) for row in rows}
 
     async def _change(self, where: Any, data: Any) -> bool:
-        return bool(await ask(lambda: self._client.mediagatejob.update_many(where=where, data=data)))
+        return bool(await ask(lambda: self.client.mediagatejob.update_many(where=where, data=data)))
 
     async def _take(self, where: Any, data: Any) -> Any:
         """Change a job by compare-and-set and return its row, or ``None``: one UPDATE with all these conditions."""
-        return await ask(lambda: self._client.mediagatejob.update(where=where, data=data))
+        return await ask(lambda: self.client.mediagatejob.update(where=where, data=data))
