@@ -69,7 +69,9 @@ class PrismaRecords(PrismaClaims):
     async def check(self) -> str:
         """Ask the database for the first job in line, which takes as long however many there are."""
         oldest = await self.oldest_waiting()
-        waits = "no new job waits" if oldest is None else f"the first new job waits since {oldest:%Y-%m-%d %H:%M:%S} UTC"
+        waits = (
+            "no new job waits" if oldest is None else f"the first new job waits since {oldest:%Y-%m-%d %H:%M:%S} UTC"
+        )
         return f"{self._url.partition(':')[0]}: {waits}"
 
     async def now(self) -> datetime:
