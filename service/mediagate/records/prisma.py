@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage
+from mediagate.media import Job, JobState, JobStatus, Media, Stage
 from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
-from mediagate.records.paging import cursor_after, read_cursor
+from mediagate.records.prisma_pages import PrismaPages
+from mediagate.records.prisma_uploads import PrismaUploads
 from mediagate.records.protocol import Reservation, Settlement
 from mediagate.records.queries import LIVE, ask, claimable, elsewhere, exhausted, finds, held, read, reserve_key
 from mediagate.records.rows import job_of, job_row, media_of, media_row, requeued_columns, settled_columns
@@ -18,7 +19,7 @@ from mediagate.records.rows import job_of, job_row, media_of, media_row, requeue
 log = logging.getLogger("mediagate.records")
 
 
-class PrismaRecords:
+class PrismaRecords(PrismaPages, PrismaUploads):
     """Jobs and media in a database that Prisma's query engine reaches.
 
     ``url`` is ``file:/path`` or ``postgresql://…``; ``engine_url`` names an engine that the host runs itself;
@@ -106,27 +107,6 @@ class PrismaRecords:
             lambda: self.client.mediagatemedia.find_unique(where={"id": media_id}, include={"variants": True})
         )
         return media_of(row) if row else None
-
-    async def list_media(
-        self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
-    ) -> MediaPage:
-        """Return media newest first."""
-        where: Any = {"sourceType": source_type}
-        if source_id is not None:
-            where["sourceId"] = source_id
-        if cursor is not None:
-            created_at, media_id = read_cursor(cursor)
-            where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": media_id}}]
-        rows = await read(
-            lambda: self.client.mediagatemedia.find_many(
-                where=where,
-                order=[{"createdAt": "desc"}, {"id": "desc"}],
-                take=limit + 1,
-                include={"variants": True},
-            )
-        )
-        items = tuple(media_of(row) for row in rows[:limit])
-        return MediaPage(items, cursor_after(items[-1]) if len(rows) > limit else None)
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return the states of those of these jobs that stand elsewhere than known."""
@@ -287,10 +267,6 @@ class PrismaRecords:
 
     async def _jobs_where(self, where: Any, *, take: int | None = None, order: Any = None) -> list[Any]:
         return await read(lambda: self.client.mediagatejob.find_many(where=where, take=take, order=order))
-
-    async def _media_where(self, where: Any) -> dict[str, Media]:
-        rows = await read(lambda: self.client.mediagatemedia.find_many(where=where, include={"variants": True}))
-        return {row.id: media_of(row) for row in rows}
 
     async def _change(self, where: Any, data: Any) -> bool:
         return bool(await ask(lambda: self.client.mediagatejob.update_many(where=where, data=data)))
