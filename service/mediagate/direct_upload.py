@@ -33,6 +33,8 @@ class DirectUpload:
     token_hash: str | None = None
     """SHA-256 (hex) of the token in the gate's own URL; ``None`` when the storage signed one."""
     job_id: str | None = None
+    owner_id: str | None = None
+    """Who declared it, when callers are known: the owner of what it becomes."""
 
     @property
     def staging_key(self) -> str:

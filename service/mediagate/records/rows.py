@@ -201,6 +201,7 @@ def upload_row(upload: DirectUpload) -> Any:
         "focalY": upload.focal_y,
         "tokenHash": upload.token_hash,
         "jobId": upload.job_id,
+        "ownerId": upload.owner_id,
         "createdAt": upload.created_at,
         "expiresAt": upload.expires_at,
     }
@@ -223,6 +224,7 @@ def upload_of(row: models.MediagateUpload) -> DirectUpload:
         focal_y=row.focalY,
         token_hash=row.tokenHash,
         job_id=row.jobId,
+        owner_id=row.ownerId,
     )
 
 

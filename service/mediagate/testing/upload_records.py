@@ -46,6 +46,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         client_reference_id=HOSTILE,
         callback_url="https://example.com/?a=1&b=%22#\"'",
         bytes=2**31 - 1,
+        owner_id=HOSTILE,
         focal_x=0.0,
         focal_y=0.3333333333333333,
     )

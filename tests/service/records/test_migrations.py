@@ -187,7 +187,8 @@ async def test_the_migrations_make_what_prisma_makes_of_the_schema(
     if kind == "sqlite":
         Path(database.removeprefix("file:")).unlink()
     else:
-        await rows(database, "DROP SCHEMA public CASCADE")
+        for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
+            await rows(database, statement)
     shutil.rmtree(own_migrations / kind)
     whole = own_migrations / kind / "20000101000000_whole" / "migration.sql"
     whole.parent.mkdir(parents=True)

@@ -15,6 +15,7 @@ CREATE TABLE "mediagate_upload" (
     "focalY" DOUBLE PRECISION NOT NULL,
     "tokenHash" TEXT,
     "jobId" TEXT,
+    "ownerId" TEXT,
     "createdAt" TIMESTAMP(3) NOT NULL,
     "expiresAt" TIMESTAMP(3) NOT NULL,
 

@@ -15,6 +15,7 @@ CREATE TABLE "mediagate_upload" (
     "focalY" REAL NOT NULL,
     "tokenHash" TEXT,
     "jobId" TEXT,
+    "ownerId" TEXT,
     "createdAt" DATETIME NOT NULL,
     "expiresAt" DATETIME NOT NULL
 );
