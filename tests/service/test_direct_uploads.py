@@ -189,7 +189,8 @@ async def test_the_bytes_decide_what_type_a_file_has(make_gate: MakeGate, photo:
             target = await declared(client, file, content_type)
             assert (await sent(client, target, file)).status_code == 204
             assert code_of(await completed(client, target)) == wanted
-            assert await staged(gate) == set(), "what is refused must be removed at once"
+            key = f"staging/{target['uploadId']}"
+            assert key not in await staged(gate), "what is refused must be removed at once"
             assert code_of(await completed(client, target)) == (409, "upload_not_received")
             assert (await sent(client, target, file)).status_code == 204, "other bytes may be sent"
         assert await gate.parts.records.queue_depth() == 0
@@ -225,11 +226,12 @@ BAD: list[tuple[dict[str, Any], tuple[int, str]]] = [
 async def test_what_a_declaration_is_refused_for(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
+        as_json = {"Content-Type": "application/json"}
         for change, wanted in BAD:
-            answer = await client.post("/uploads", json=declaration(photo) | change)
+            body = json.dumps(declaration(photo) | change)
+            answer = await client.post("/uploads", content=body, headers=as_json)
             assert code_of(answer) == wanted, change
             assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
-        as_json = {"Content-Type": "application/json"}
         for body, headers in (
             (b"{", as_json),
             (b"[]", as_json),
@@ -247,7 +249,6 @@ async def test_what_a_declaration_is_refused_for(make_gate: MakeGate, photo: byt
         assert (await client.post("/uploads", content=declared_nan, headers=as_json)).status_code == 400
         assert await gate.parts.records.expired_uploads(now=utcnow() + LATER, limit=99) == []
         assert code_of(await client.post("/uploads/upl_x/complete")) == (404, "upload_not_found")
-        assert code_of(await client.get("/uploads")) == (405, "method_not_allowed")
 
 
 async def test_a_browser_of_another_origin_may_ask_first(make_gate: MakeGate, photo: bytes) -> None:
