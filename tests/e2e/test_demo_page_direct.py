@@ -66,7 +66,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(page: Page, data: Path
 
 @pytest.mark.parametrize("lost", ["request", "answer"])
 @pytest.mark.parametrize("step", ["content?token=*", "complete"])
-def test_a_retry_goes_on_where_the_connection_was_lost(page: Page, data: Path, step: str, lost: str) -> None:
+def test_a_retry_goes_on(page: Page, data: Path, step: str, lost: str) -> None:
     seen = steps(page)
 
     def lose(route: Route) -> None:

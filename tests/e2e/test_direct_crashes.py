@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 import socket
 from datetime import timedelta
 from pathlib import Path
@@ -97,19 +98,17 @@ async def nothing_is_left(data_dir: Path, count: int) -> None:
     async with MediaGate(sources={"avatar": Source()}, moderation="off", settings=settings) as gate:
         later = utcnow() + timedelta(days=2)
         janitor, records, storage = gate.running.janitor, gate.parts.records, gate.parts.storage
+        for path in gate.running.spool_dir.iterdir():
+            os.utime(path, (later.timestamp() - 4 * 86400,) * 2)
         swept = await janitor.sweep_expired(dry_run=False, now=later)
         assert len(swept.expired_uploads) >= count
         await janitor.sweep_files(dry_run=False, now=later)
         page = await records.list_media("avatar", None, limit=100)
         wanted = {key for media in page.items for key in media.keys}
-        found = {info.key for root in ("staging/", "media/", "originals/") async for info in _listed(storage, root)}
+        found = {info.key for root in ("staging/", "media/", "originals/") async for info in storage.list(root)}
         assert found == wanted
         assert await records.expired_uploads(now=later + timedelta(days=9), limit=9) == []
         assert list(gate.running.spool_dir.iterdir()) == []
-
-
-def _listed(storage: Any, root: str) -> Any:
-    return storage.list(root)
 
 
 def test_a_body_that_breaks_off_has_not_arrived(tmp_path: Path, photo: bytes) -> None:

@@ -228,8 +228,8 @@ async def test_what_a_declaration_is_refused_for(make_gate: MakeGate, photo: byt
     async with client_of(gate) as client:
         as_json = {"Content-Type": "application/json"}
         for change, wanted in BAD:
-            body = json.dumps(declaration(photo) | change)
-            answer = await client.post("/uploads", content=body, headers=as_json)
+            told = json.dumps(declaration(photo) | change)
+            answer = await client.post("/uploads", content=told, headers=as_json)
             assert code_of(answer) == wanted, change
             assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
         for body, headers in (
