@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from mediagate.app import MediaGate
     from mediagate.calls import PublishedPage
     from mediagate.config import Settings, Source, VariantSpec
+    from mediagate.direct_upload import UploadTarget
     from mediagate.hooks import IncomingUpload
     from mediagate.media import Job, JobState, JobStatus, Media, Rendered, Stage, Variant, Verdict
     from mediagate.moderation import Moderator, Picture
@@ -42,6 +43,7 @@ _HOMES = {
     "Stage": "mediagate.media",
     "Status": "mediagate.status",
     "Storage": "mediagate.storage",
+    "UploadTarget": "mediagate.direct_upload",
     "Variant": "mediagate.media",
     "VariantSpec": "mediagate.config",
     "Verdict": "mediagate.media",
@@ -81,6 +83,7 @@ __all__ = [
     "Stage",
     "Status",
     "Storage",
+    "UploadTarget",
     "Variant",
     "VariantSpec",
     "Verdict",

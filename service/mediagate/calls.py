@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
+from mediagate.direct_intake import complete, declare, read_declaration
+from mediagate.direct_upload import UploadTarget
 from mediagate.errors import (
     InvalidParameter,
     JobConflict,
@@ -18,7 +20,8 @@ from mediagate.errors import (
     WaitTimeout,
 )
 from mediagate.intake import accept, read_ticket
-from mediagate.media import JobState, JobStatus
+from mediagate.media import JobState, JobStatus, iso, utcnow
+from mediagate.pipeline import remove
 from mediagate.running import Running
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.uploads import spool
@@ -76,6 +79,47 @@ class Calls(ABC):
             job = await accept(file, ticket, parts)
         return Status(job, None)
 
+    async def create_upload(
+        self,
+        *,
+        source_type: str,
+        source_id: str,
+        content_type: str,
+        size: int,
+        filename: str = "",
+        client_reference_id: str | None = None,
+        callback_url: str | None = None,
+        focal: tuple[float, float] = (0.5, 0.5),
+        base_url: str = "",
+    ) -> UploadTarget:
+        """Declare a file of ``size`` bytes and return where a client puts them; then ``complete_upload``.
+
+        Raises the same ``RequestError`` that ``POST /uploads`` answers, or ``Unavailable``.
+        """
+        parts = self.running.parts
+        declared = {
+            "sourceType": source_type,
+            "sourceId": source_id,
+            "contentType": content_type,
+            "size": size,
+            "filename": filename,
+            "clientReferenceId": client_reference_id,
+            "callbackUrl": callback_url,
+            "focalX": focal[0],
+            "focalY": focal[1],
+        }
+        return await declare(read_declaration(declared, parts.sources), parts, base_url=self._base(base_url))
+
+    async def complete_upload(self, upload_id: str) -> Status:
+        """Check what arrived for a direct upload and return its job; doing so again returns the same job.
+
+        Raises ``UploadNotFound``, ``UploadExpired``, ``UploadNotReceived`` before the bytes have arrived,
+        ``UploadMismatch`` when they are others than declared, and what ``upload`` raises for the same file.
+        """
+        running = self.running
+        job = await complete(upload_id, running.parts, running.spool_dir)
+        return await self.get_status(job.id)
+
     async def get_status(self, job_id: str, *, base_url: str = "") -> Status:
         """Return where a job stands; raises ``JobNotFound``, or ``MediaDeleted`` when its media is gone."""
         return self._status(await self.running.watch.now(job_id), base_url)
@@ -121,14 +165,15 @@ class Calls(ABC):
         """Return the media of a source, newest first, ``limit`` (1-100) at a time; empty when there are none."""
         if not 1 <= limit <= 100:
             raise InvalidParameter("limit: use a number from 1 to 100")
-        page = await self.running.parts.records.list_media(source_type, source_id, limit=limit, cursor=cursor)
+        records = self.running.parts.records
+        page = await records.list_media(source_type, source_id, limit=limit, cursor=cursor, now=utcnow())
         url_of = self._url_of(base_url)
         return PublishedPage(tuple(published(media, url_of) for media in page.items), page.next_cursor)
 
     async def get_media(self, media_id: str, *, base_url: str = "") -> PublishedMedia:
         """Return one media; raises ``MediaNotFound``."""
         media = await self.running.parts.records.get_media(media_id)
-        if media is None:
+        if media is None or media.expired(utcnow()):
             raise MediaNotFound(f"no media is called {media_id!r}")
         return published(media, self._url_of(base_url))
 
@@ -140,9 +185,7 @@ class Calls(ABC):
             if media_id in await parts.records.jobs_of_media([media_id]):
                 return
             raise MediaNotFound(f"no media is called {media_id!r}")
-        # Files first: if this breaks off, the record still says what is left to delete.
-        await parts.storage.delete(media.keys)
-        deleted = await parts.records.delete_media(media_id)
+        deleted = await remove(media, parts)
         self.running.watch.changed(media.job_id)
         if deleted:
             await parts.hooks.run("on_deleted", media)
@@ -175,13 +218,18 @@ class Calls(ABC):
         return Status(job, None)
 
     def _status(self, state: JobState, base_url: str) -> Status:
-        if state.job.status is JobStatus.COMPLETE and state.media is None:
-            raise MediaDeleted("the picture was deleted after it had completed")
+        if state.job.status is JobStatus.COMPLETE:
+            if state.media is None:
+                raise MediaDeleted("the picture was deleted after it had completed")
+            if state.media.expired(utcnow()):
+                raise MediaDeleted(f"the picture was kept until {iso(state.media.expires_at)}")
         return status_of(state, self._url_of(base_url))
 
+    def _base(self, base_url: str) -> str:
+        return base_url or (self.running.parts.settings.public_base_url or "").rstrip("/")
+
     def _url_of(self, base_url: str) -> UrlOf:
-        parts = self.running.parts
-        base = base_url or (parts.settings.public_base_url or "").rstrip("/")
+        parts, base = self.running.parts, self._base(base_url)
 
         def url_of(key: str) -> str:
             return parts.storage.url(key) or f"{base}/{quote(key)}"

@@ -44,7 +44,7 @@ class Stage(StrEnum):
         return {"queued": 0, "moderate": 10, "publish": 70, "record": 90, "done": 100}[self.value]
 
 
-def new_id(prefix: Literal["job", "med"]) -> str:
+def new_id(prefix: Literal["job", "med", "upl"]) -> str:
     """Return an unguessable identifier such as ``job_3k5…`` (128 random bits, lower-case base 32)."""
     return f"{prefix}_{base64.b32encode(secrets.token_bytes(16)).decode().rstrip('=').lower()}"
 
@@ -53,6 +53,11 @@ def utcnow() -> datetime:
     """Return the present in UTC at millisecond precision, which is what both databases keep."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Return a moment as JSON carries it: ISO 8601 in UTC with milliseconds, such as ``2026-01-31T12:00:00.000Z``."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,12 @@ class Media:
     client_reference_id: str | None
     created_at: datetime
     variants: tuple[Variant, ...] = ()
+    expires_at: datetime | None = None
+    """From then on it counts as deleted, and the janitor removes it; ``None``: never."""
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= now
 
     @property
     def keys(self) -> list[str]:

@@ -80,6 +80,7 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
     async with asyncio.TaskGroup() as writes:
         for file in files:
             writes.create_task(parts.storage.put(key_of(file), file.data))
+    ttl, now = parts.sources[job.source_type].ttl, await parts.records.now()
     return Media(
         id=job.media_id,
         job_id=job.id,
@@ -99,8 +100,9 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
         focal_y=job.focal_y,
         removed=rendered.removed,
         client_reference_id=job.client_reference_id,
-        created_at=await parts.records.now(),
+        created_at=now,
         variants=tuple(Variant(v.name, key_of(v), v.format, v.width, v.height, len(v.data)) for v in rendered.variants),
+        expires_at=now + ttl if ttl else None,
     )
 
 
@@ -112,6 +114,13 @@ async def unpublish(job: Job, parts: Parts) -> None:
         async for info in parts.storage.list(f"{root}/{job.source_type}/{job.source_id}/{job.media_id}/")
     ]
     await parts.storage.delete(keys)
+
+
+async def remove(media: Media, parts: Parts) -> bool:
+    """Delete a media's files and its record; ``False`` when the record had gone already."""
+    # Files first: if this breaks off, the record still says what is left to delete.
+    await parts.storage.delete(media.keys)
+    return await parts.records.delete_media(media.id)
 
 
 def _rejected(verdict: Verdict, rendered: Rendered) -> Settlement:

@@ -12,11 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from mediagate.direct_routes import DirectRoutes
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.files import serve_file
 from mediagate.intake import accept, read_ticket, reserved
+from mediagate.media import Job
 from mediagate.problems import problem
 from mediagate.status import Status
+from mediagate.storage import segment
 from mediagate.uploads import receive_upload
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class Routes:
         """Return the routes of uploads, jobs, media and health."""
         return [
             Route("/upload", self._upload, methods=["POST"]),
+            *DirectRoutes(self._gate, self._accepted).routes(),
             Route("/status/{job_id}", self._status, methods=["GET"]),
             Route("/media", self._list_media, methods=["GET"]),
             Route("/media/{media_id}", self._get_media, methods=["GET"]),
@@ -61,6 +65,9 @@ class Routes:
         ):
             ticket = read_ticket(upload.fields, upload.filename, parts.sources)
             job = await accept(upload, ticket, parts, held=held)
+        return await self._accepted(request, job)
+
+    async def _accepted(self, request: Request, job: Job) -> Response:
         url = f"{self._gate.base_url(request)}/status/{job.id}"
         pause = await self._gate.running.pace.poll_after_ms(job)
         return JSONResponse(
@@ -145,7 +152,9 @@ class Routes:
         return JSONResponse({"status": "ready"}, headers={"Cache-Control": "no-store"})
 
     async def _file(self, request: Request) -> Response:
-        return await serve_file(request, self._gate.parts.storage, request.path_params["key"])
+        key = request.path_params["key"]
+        source = self._gate.parts.sources.get(segment(key, 1))
+        return await serve_file(request, self._gate.parts.storage, key, ttl=source.ttl if source else None)
 
 
 def _status_response(request: Request, status: Status, poll_after_ms: int) -> Response:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from mediagate.media import Job, JobState, JobStatus, Media, Stage
+from mediagate.media import Job, JobState, JobStatus, Media, Stage, iso
 
 UrlOf = Callable[[str], str]
 """Turns a published storage key into the URL under which a client finds it."""
@@ -74,7 +73,8 @@ class PublishedMedia:
                 for v in media.variants
             ],
             "clientReferenceId": media.client_reference_id,
-            "createdAt": _iso(media.created_at),
+            "createdAt": iso(media.created_at),
+            "expiresAt": iso(media.expires_at),
         }
 
 
@@ -153,9 +153,9 @@ class Status:
             "sourceId": job.source_id,
             "clientReferenceId": job.client_reference_id,
             "attempts": job.attempts,
-            "createdAt": _iso(job.created_at),
-            "startedAt": _iso(job.started_at),
-            "finishedAt": _iso(job.finished_at),
+            "createdAt": iso(job.created_at),
+            "startedAt": iso(job.started_at),
+            "finishedAt": iso(job.finished_at),
             "timings": dict(job.timings_ms),
             "warnings": list(job.warnings),
         }
@@ -173,7 +173,3 @@ def published(media: Media, url_of: UrlOf) -> PublishedMedia:
 def status_of(state: JobState, url_of: UrlOf) -> Status:
     """Return a job's state as callers see it."""
     return Status(state.job, published(state.media, url_of) if state.media else None)
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None

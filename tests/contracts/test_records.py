@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,13 @@ class SettlesTwice(MemoryRecords):
 
 class SkipsOnDelete(MemoryRecords):
     async def list_media(
-        self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
+        self,
+        source_type: str,
+        source_id: str | None,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        now: datetime | None = None,
     ) -> MediaPage:
         page = await super().list_media(source_type, source_id, limit=10_000)
         after = [m.id for m in page.items].index(cursor) + 1 if cursor in {m.id for m in page.items} else 0
@@ -100,6 +106,31 @@ class FailsTheLiving(MemoryRecords):
         return await super().fail_exhausted(now=datetime.max.replace(tzinfo=now.tzinfo), limit=limit)
 
 
+class CompletesTwice(MemoryRecords):
+    async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
+        done = await super().complete_upload(upload_id, job, expires_at=expires_at)
+        await self.create_job(job)
+        return done
+
+
+class ForgetsTooSoon(MemoryRecords):
+    async def forget_uploads(self, upload_ids: Collection[str], *, now: datetime) -> int:
+        return await super().forget_uploads(upload_ids, now=datetime.max.replace(tzinfo=now.tzinfo))
+
+
+class ListsWhatHasExpired(MemoryRecords):
+    async def list_media(
+        self,
+        source_type: str,
+        source_id: str | None,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        now: datetime | None = None,
+    ) -> MediaPage:
+        return await super().list_media(source_type, source_id, limit=limit, cursor=cursor)
+
+
 @pytest.mark.parametrize(
     ("broken", "promise"),
     [
@@ -112,6 +143,9 @@ class FailsTheLiving(MemoryRecords):
         (LooksAtStatusesOnly, "another stage of the same status"),
         (CountsSecondAttempts, "must not count second attempts"),
         (FailsTheLiving, "under a lease alone"),
+        (CompletesTwice, "False must insert no job"),
+        (ForgetsTooSoon, "must leave what has not expired"),
+        (ListsWhatHasExpired, "must leave out what has expired"),
     ],
 )
 async def test_a_broken_promise_is_named(broken: type[Any], promise: str) -> None:

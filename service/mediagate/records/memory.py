@@ -7,15 +7,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, utcnow
+from mediagate.records.memory_uploads import MemoryUploads, expired
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.protocol import Reservation, Settlement
 
 
-class MemoryRecords:
+class MemoryRecords(MemoryUploads):
     """Jobs and media in dictionaries; everything happens between two awaits, so every method is a transaction."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, Job] = {}
+        super().__init__()
         self._media: dict[str, Media] = {}
         self._keys: dict[str, tuple[Reservation, datetime]] = {}
 
@@ -73,10 +74,17 @@ class MemoryRecords:
         return self._media.get(media_id)
 
     async def list_media(
-        self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
+        self,
+        source_type: str,
+        source_id: str | None,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        now: datetime | None = None,
     ) -> MediaPage:
         """Return media newest first."""
         found = [m for m in self._media.values() if m.source_type == source_type and source_id in (None, m.source_id)]
+        found = [m for m in found if now is None or not m.expired(now)]
         found.sort(key=lambda m: (m.created_at, m.id), reverse=True)
         if cursor is not None:
             after = read_cursor(cursor)
@@ -243,6 +251,10 @@ class MemoryRecords:
     async def delete_media(self, media_id: str) -> bool:
         """Delete a media; its job stays."""
         return self._media.pop(media_id, None) is not None
+
+    async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
+        """Return media whose time is over."""
+        return expired(self._media.values(), now, limit, after)
 
     async def expire_keys(self, *, now: datetime) -> int:
         """Forget the idempotency keys that expired."""

@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, utcnow
+from mediagate.media import Job, JobState, JobStatus, Media, Stage, utcnow
 from mediagate.records.address import postgres_schema, with_connections
 from mediagate.records.clock import DatabaseClock
 from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
-from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.prisma_claims import PrismaClaims
+from mediagate.records.prisma_pages import PrismaPages
+from mediagate.records.prisma_uploads import PrismaUploads
 from mediagate.records.protocol import Reservation, Settlement
 from mediagate.records.queries import (
     LIVE,
@@ -32,7 +33,7 @@ from mediagate.records.rows import job_of, job_row, media_of, media_row, requeue
 log = logging.getLogger("mediagate.records")
 
 
-class PrismaRecords(PrismaClaims):
+class PrismaRecords(PrismaClaims, PrismaPages, PrismaUploads):
     """Jobs and media in a database that Prisma's query engine reaches.
 
     ``url`` is ``file:/path`` or ``postgresql://…``; ``engine_url`` names an engine that the host runs itself;
@@ -139,29 +140,6 @@ class PrismaRecords(PrismaClaims):
         )
         return media_of(row) if row else None
 
-    async def list_media(
-        self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
-    ) -> MediaPage:
-        """Return media newest first."""
-        where: Any = {"sourceType": source_type}
-        if source_id is not None:
-            where["sourceId"] = source_id
-        if cursor is not None:
-            created_at, media_id = read_cursor(cursor)
-            where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": media_id}}]
-            # It follows from those two, but only this lets an index begin there instead of at the newest.
-            where["createdAt"] = {"lte": created_at}
-        rows = await read(
-            lambda: self.client.mediagatemedia.find_many(
-                where=where,
-                order=[{"createdAt": "desc"}, {"id": "desc"}],
-                take=limit + 1,
-                include={"variants": True},
-            )
-        )
-        items = tuple(media_of(row) for row in rows[:limit])
-        return MediaPage(items, cursor_after(items[-1]) if len(rows) > limit else None)
-
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return the states of those of these jobs that stand elsewhere than known."""
         jobs = [job_of(row) for row in await jobs_where(self.client, elsewhere(known))] if known else []
@@ -264,9 +242,3 @@ class PrismaRecords(PrismaClaims):
         """Forget the idempotency keys that expired."""
         keys = self.client.mediagateidempotencykey
         return await ask(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))
-
-    # -- asking
-
-    async def _media_where(self, where: Any) -> dict[str, Media]:
-        rows = await read(lambda: self.client.mediagatemedia.find_many(where=where, include={"variants": True}))
-        return {row.id: media_of(row) for row in rows}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from mediagate.direct_upload import DirectUpload
 from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, Verdict
 
 
@@ -98,6 +99,31 @@ class Records(Protocol):
     ) -> None:
         """Insert a PENDING job; in the same transaction bind the reserved key to it, with its new expiry."""
 
+    # -- direct uploads
+
+    async def create_upload(self, upload: DirectUpload) -> None:
+        """Insert a direct upload."""
+
+    async def get_upload(self, upload_id: str) -> DirectUpload | None:
+        """Return a direct upload."""
+
+    async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
+        """Insert a PENDING job and name it in its direct upload, which expires then, in one transaction.
+
+        ``False``, and nothing written, when the upload has a job already, or is not there.
+        """
+
+    async def open_uploads(self, upload_ids: Collection[str]) -> set[str]:
+        """Return those of these direct uploads that are on record and have no job."""
+
+    async def expired_uploads(
+        self, *, now: datetime, limit: int, after: DirectUpload | None = None
+    ) -> Sequence[DirectUpload]:
+        """Return direct uploads whose ``expires_at`` has come, by that and then by id; those behind ``after``."""
+
+    async def forget_uploads(self, upload_ids: Collection[str], *, now: datetime) -> int:
+        """Delete those of these direct uploads that have expired; returns how many."""
+
     # -- reading
 
     async def get_job(self, job_id: str) -> Job | None:
@@ -110,9 +136,18 @@ class Records(Protocol):
         """Return a media with its variants."""
 
     async def list_media(
-        self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
+        self,
+        source_type: str,
+        source_id: str | None,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        now: datetime | None = None,
     ) -> MediaPage:
-        """Return media newest first, from where a page before ended; raises ``InvalidParameter`` for another cursor."""
+        """Return media newest first, from where a page before ended; raises ``InvalidParameter`` for another cursor.
+
+        What has expired by ``now`` is left out; without it, nothing is.
+        """
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return, by id, the state of each of these jobs that exists and stands elsewhere than known.
@@ -201,6 +236,9 @@ class Records(Protocol):
 
     async def delete_media(self, media_id: str) -> bool:
         """Delete a media row and its variants; ``False`` when there was none. Its job stays."""
+
+    async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
+        """Return media whose ``expires_at`` has come, by that and then by id; those behind ``after``."""
 
     async def expire_keys(self, *, now: datetime) -> int:
         """Forget the idempotency keys that expired; returns how many."""

@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from mediagate.direct_upload import DirectUpload
 from mediagate.errors import InvalidParameter, RecordsUnavailable
-from mediagate.media import JobStatus, Stage
+from mediagate.media import JobStatus, Media, Stage
 from mediagate.records.client import Prisma
 from mediagate.records.client.engine.errors import EngineConnectionError
 from mediagate.records.client.errors import DataError, PrismaError, RecordNotFoundError, UniqueViolationError
+from mediagate.records.paging import read_cursor
 from mediagate.records.protocol import Reservation
 
 log = logging.getLogger("mediagate.records")
@@ -163,3 +165,33 @@ async def find_exhausted(client: Prisma, now: datetime, limit: int) -> list[Any]
 def held(job_id: str, owner: str) -> Any:
     """Return the condition of a job under this owner's lease."""
     return {"id": job_id, "status": JobStatus.PROCESSING.value, "leaseOwner": owner}
+
+
+def listed(source_type: str, source_id: str | None, cursor: str | None, now: datetime | None) -> Any:
+    """Return the condition of a media on a page of a source."""
+    where: Any = {"sourceType": source_type}
+    if source_id is not None:
+        where["sourceId"] = source_id
+    if cursor is not None:
+        created_at, media_id = read_cursor(cursor)
+        where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": media_id}}]
+        # It follows from those two, but only this lets an index begin there instead of at the newest.
+        where["createdAt"] = {"lte": created_at}
+    if now is not None:
+        where["AND"] = [{"OR": [{"expiresAt": None}, {"expiresAt": {"gt": now}}]}]
+    return where
+
+
+def expired(now: datetime, after: DirectUpload | Media | None) -> Any:
+    """Return the condition of a row whose time is over and that comes behind another, by expiry and id."""
+    where: Any = {"expiresAt": {"lte": now}}
+    if after is not None:
+        where["OR"] = [
+            {"expiresAt": {"gt": after.expires_at}},
+            {"expiresAt": after.expires_at, "id": {"gt": after.id}},
+        ]
+    return where
+
+
+EXPIRY: Any = [{"expiresAt": "asc"}, {"id": "asc"}]
+"""The order of ``expired`` rows."""

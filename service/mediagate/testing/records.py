@@ -26,6 +26,7 @@ from mediagate.testing.record_samples import (
     same,
     waiting_job,
 )
+from mediagate.testing.upload_records import check_uploads
 
 MANY = 500
 BAD_CURSORS = ("", "x", "1", "1.", ".med_1", "-1.med_1", "1.5.\x00", "1.\ud800", "٣.med_1", f"{10**20}.med_1", "1.a b")
@@ -49,6 +50,7 @@ async def check_records(records: Records) -> None:
         _deleting,
         _keys,
         _key_races,
+        check_uploads,
     ):
         await check(records, now)
     before, after = await records.now(), await records.now()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import asyncpg
 import pytest
 
@@ -186,7 +187,7 @@ async def test_the_migrations_make_what_prisma_makes_of_the_schema(
     await migrate(database)
     ours = await catalogue(database)
     if kind == "sqlite":
-        Path(database.removeprefix("file:")).unlink()
+        await anyio.Path(database.removeprefix("file:")).unlink()
     else:
         for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
             await rows(database, statement)
