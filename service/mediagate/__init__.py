@@ -4,8 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mediagate.access import AUTHORIZE, Action, Authorize, Principal
     from mediagate.app import MediaGate
-    from mediagate.calls import PublishedPage
+    from mediagate.calls import PublishedPage, StatusPage
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.hooks import IncomingUpload
     from mediagate.media import Job, JobState, JobStatus, Media, Rendered, Stage, Variant, Verdict
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from mediagate.records import Records
     from mediagate.status import PublishedMedia, Status
     from mediagate.storage import Storage
+    from mediagate.usage import Usage, UsageReport
 
 _HOMES = {
+    "AUTHORIZE": "mediagate.access",
+    "Action": "mediagate.access",
+    "Authorize": "mediagate.access",
     "IncomingUpload": "mediagate.hooks",
     "Job": "mediagate.media",
     "JobState": "mediagate.media",
@@ -29,6 +34,7 @@ _HOMES = {
     "Moderator": "mediagate.moderation",
     "Picture": "mediagate.moderation",
     "Plugin": "mediagate.plugins",
+    "Principal": "mediagate.access",
     "PublishedMedia": "mediagate.status",
     "PublishedPage": "mediagate.calls",
     "QUEUE": "mediagate.parts",
@@ -41,7 +47,10 @@ _HOMES = {
     "Source": "mediagate.config",
     "Stage": "mediagate.media",
     "Status": "mediagate.status",
+    "StatusPage": "mediagate.calls",
     "Storage": "mediagate.storage",
+    "Usage": "mediagate.usage",
+    "UsageReport": "mediagate.usage",
     "Variant": "mediagate.media",
     "VariantSpec": "mediagate.config",
     "Verdict": "mediagate.media",
@@ -57,10 +66,13 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "AUTHORIZE",
     "MODERATOR",
     "QUEUE",
     "RECORDS",
     "STORAGE",
+    "Action",
+    "Authorize",
     "IncomingUpload",
     "Job",
     "JobState",
@@ -71,6 +83,7 @@ __all__ = [
     "Moderator",
     "Picture",
     "Plugin",
+    "Principal",
     "PublishedMedia",
     "PublishedPage",
     "Queue",
@@ -80,7 +93,10 @@ __all__ = [
     "Source",
     "Stage",
     "Status",
+    "StatusPage",
     "Storage",
+    "Usage",
+    "UsageReport",
     "Variant",
     "VariantSpec",
     "Verdict",

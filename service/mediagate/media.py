@@ -112,6 +112,11 @@ class Rendered:
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def files(self) -> tuple[RenderedFile, ...]:
+        """All files that are to be published."""
+        return (*self.variants, self.original) if self.original else self.variants
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -149,6 +154,8 @@ class Media:
     client_reference_id: str | None
     created_at: datetime
     variants: tuple[Variant, ...] = ()
+    owner_id: str | None = None
+    """Who uploaded it; ``None`` where nobody was asked."""
 
     @property
     def keys(self) -> list[str]:
@@ -196,6 +203,12 @@ class Job:
     verdict: Verdict | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    owner_id: str | None = None
+    """Who uploaded it; ``None`` where nobody was asked."""
+    bytes_out: int = 0
+    """Bytes of all files that were published."""
+    model_runs: int = 0
+    """How often the moderator has judged the picture, over all attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +224,14 @@ class MediaPage:
     """A page of media, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end."""
 
     items: tuple[Media, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A page of jobs, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end."""
+
+    items: tuple[JobState, ...]
     next_cursor: str | None = None
 
 

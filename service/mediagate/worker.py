@@ -65,16 +65,16 @@ class Worker:
 
     async def work(self, job_id: str) -> None:
         """Make one attempt at a job, if it can be claimed; never raises for what is the job's own fault."""
-        job = await self._parts.records.claim(job_id, owner=self._owner, now=utcnow(), lease_until=self._lease())
-        if job is None:
+        claimed = await self._parts.records.claim(job_id, owner=self._owner, now=utcnow(), lease_until=self._lease())
+        if claimed is None:
             return
-        self._watch.moved(JobState(job))
-        at = job.stage
+        self._watch.moved(JobState(claimed))
+        await self._attempt(claimed)
 
-        async def enter(stage: Stage) -> None:
-            nonlocal at
-            await self._enter(job, stage)
-            at = stage
+    async def _attempt(self, job: Job) -> None:
+        async def enter(stage: Stage, model_runs: int) -> None:
+            nonlocal job
+            job = await self._enter(job, stage, model_runs)
 
         try:
             async with self._lease_kept(job):
@@ -86,7 +86,7 @@ class Worker:
             await self._give_back(job)
             raise
         except Exception as exc:
-            failure = await self._failed(job, exc, at)
+            failure = await self._failed(job, exc, job.stage)
             if failure is None:
                 return
             settlement = failure
@@ -181,10 +181,15 @@ class Worker:
             heart.cancel()
             await asyncio.gather(heart, return_exceptions=True)
 
-    async def _enter(self, job: Job, stage: Stage) -> None:
-        if not await self._parts.records.advance(job.id, owner=self._owner, lease_until=self._lease(), stage=stage):
+    async def _enter(self, job: Job, stage: Stage, model_runs: int) -> Job:
+        held = await self._parts.records.advance(
+            job.id, owner=self._owner, lease_until=self._lease(), stage=stage, model_runs=model_runs
+        )
+        if not held:
             raise LeaseLost
-        self._watch.moved(JobState(replace(job, stage=stage)))
+        entered = replace(job, stage=stage, model_runs=job.model_runs + model_runs)
+        self._watch.moved(JobState(entered))
+        return entered
 
     # -- how an attempt ends
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mediagate.media import Job, JobState, JobStatus, MediaPage, Stage
+from mediagate.media import Job, JobPage, JobState, JobStatus, MediaPage, Stage
 from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation, Settlement
 from mediagate.testing import check_records
+from mediagate.usage import Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -49,10 +50,13 @@ class ClaimsTwice(MemoryRecords):
 
 
 class TakesLateOwners(MemoryRecords):
-    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
         job = await self.get_job(job_id)
+        holder = (job and job.lease_owner) or owner
         return await super().advance(
-            job_id, owner=(job and job.lease_owner) or owner, lease_until=lease_until, stage=stage
+            job_id, owner=holder, lease_until=lease_until, stage=stage, model_runs=model_runs
         )
 
 
@@ -64,7 +68,13 @@ class SettlesTwice(MemoryRecords):
 
 class SkipsOnDelete(MemoryRecords):
     async def list_media(
-        self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
+        self,
+        source_type: str,
+        source_id: str | None,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        owner_id: str | None = None,
     ) -> MediaPage:
         page = await super().list_media(source_type, source_id, limit=10_000)
         after = [m.id for m in page.items].index(cursor) + 1 if cursor in {m.id for m in page.items} else 0
@@ -95,6 +105,35 @@ class CountsSecondAttempts(MemoryRecords):
         return min((job.available_at or job.created_at for job in waiting), default=None)
 
 
+class ListsJobsOfOthers(MemoryRecords):
+    async def list_jobs(self, *, owner_id: str | None = None, **options: Any) -> JobPage:
+        return await super().list_jobs(**options)
+
+
+class ListsMediaOfOthers(MemoryRecords):
+    async def list_media(self, source_type: str, source_id: str | None, **options: Any) -> MediaPage:
+        return await super().list_media(source_type, source_id, **{**options, "owner_id": None})
+
+
+class TellsOfOthersDeletedMedia(MemoryRecords):
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, JobStatus]:
+        return await super().jobs_of_media(media_ids)
+
+
+class ForgetsModelRuns(MemoryRecords):
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
+        return await super().advance(job_id, owner=owner, lease_until=lease_until, stage=stage)
+
+
+class LeavesOutTheLastDay(MemoryRecords):
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
+        return await super().usage(owner_id=owner_id, first=first, last=last - timedelta(days=1))
+
+
 class FailsTheLiving(MemoryRecords):
     async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
         return await super().fail_exhausted(now=datetime.max.replace(tzinfo=now.tzinfo), limit=limit)
@@ -111,6 +150,11 @@ class FailsTheLiving(MemoryRecords):
         (NeverInFlight, "one in flight"),
         (LooksAtStatusesOnly, "another stage of the same status"),
         (CountsSecondAttempts, "must not count second attempts"),
+        (ListsJobsOfOthers, r"list_jobs\(\) must keep to the owner"),
+        (ListsMediaOfOthers, r"list_media\(\) must keep to the owner"),
+        (TellsOfOthersDeletedMedia, r"jobs_of_media\(\) must keep to the owner"),
+        (ForgetsModelRuns, "model runs"),
+        (LeavesOutTheLastDay, r"usage\(\) must include both days"),
         (FailsTheLiving, "under a lease alone"),
     ],
 )

@@ -7,18 +7,18 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage
+from mediagate.media import Job, JobState, JobStatus, Media, Stage
 from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
-from mediagate.records.paging import cursor_after, read_cursor
+from mediagate.records.prisma_lists import PrismaLists
 from mediagate.records.protocol import Reservation, Settlement
 from mediagate.records.queries import LIVE, ask, claimable, elsewhere, exhausted, finds, held, read, reserve_key
-from mediagate.records.rows import job_of, job_row, media_of, media_row, requeued_columns, settled_columns
+from mediagate.records.rows import job_of, job_row, media_of, media_row, more_model_runs, requeued_columns, settled_columns
 
 log = logging.getLogger("mediagate.records")
 
 
-class PrismaRecords:
+class PrismaRecords(PrismaLists):
     """Jobs and media in a database that Prisma's query engine reaches.
 
     ``url`` is ``file:/path`` or ``postgresql://…``; ``engine_url`` names an engine that the host runs itself;
@@ -107,27 +107,6 @@ class PrismaRecords:
         )
         return media_of(row) if row else None
 
-    async def list_media(
-        self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
-    ) -> MediaPage:
-        """Return media newest first."""
-        where: Any = {"sourceType": source_type}
-        if source_id is not None:
-            where["sourceId"] = source_id
-        if cursor is not None:
-            created_at, media_id = read_cursor(cursor)
-            where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": media_id}}]
-        rows = await read(
-            lambda: self.client.mediagatemedia.find_many(
-                where=where,
-                order=[{"createdAt": "desc"}, {"id": "desc"}],
-                take=limit + 1,
-                include={"variants": True},
-            )
-        )
-        items = tuple(media_of(row) for row in rows[:limit])
-        return MediaPage(items, cursor_after(items[-1]) if len(rows) > limit else None)
-
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return the states of those of these jobs that stand elsewhere than known."""
         jobs = [job_of(row) for row in await self._jobs_where(elsewhere(known))] if known else []
@@ -146,9 +125,12 @@ class PrismaRecords:
         rows = await self._jobs_where({"id": {"in": list(job_ids)}})
         return {row.id: JobStatus(row.status) for row in rows}
 
-    async def jobs_of_media(self, media_ids: Collection[str]) -> Mapping[str, JobStatus]:
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, JobStatus]:
         """Return, by media id, the status of the job that was to make it."""
-        rows = await self._jobs_where({"mediaId": {"in": list(media_ids)}})
+        mine = {} if owner_id is None else {"ownerId": owner_id}
+        rows = await self._jobs_where({"mediaId": {"in": list(media_ids)}, **mine})
         return {row.mediaId: JobStatus(row.status) for row in rows}
 
     async def existing_media(self, media_ids: Collection[str]) -> set[str]:
@@ -184,9 +166,11 @@ class PrismaRecords:
             row = await self._take({**where, "NOT": [{"startedAt": None}]}, data)
         return job_of(row) if row else None
 
-    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
         """Extend the lease and enter a stage."""
-        data: dict[str, Any] = {"leaseUntil": lease_until}
+        data: dict[str, Any] = {"leaseUntil": lease_until, **more_model_runs(model_runs)}
         if stage is not None:
             data["stage"] = stage.value
         return await self._change(held(job_id, owner), data)

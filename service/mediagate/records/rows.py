@@ -40,6 +40,10 @@ def job_row(job: Job) -> Any:
         "retryable": job.retryable,
         "timings": json.dumps(dict(job.timings_ms)),
         "warnings": json.dumps(list(job.warnings)),
+        "ownerId": job.owner_id,
+        "day": job.created_at.date().isoformat(),
+        "bytesOut": job.bytes_out,
+        "modelRuns": job.model_runs,
     }
 
 
@@ -79,6 +83,9 @@ def job_of(row: models.MediagateJob) -> Job:
         verdict=_verdict_of(row.verdict),
         timings_ms=json.loads(row.timings),
         warnings=tuple(json.loads(row.warnings)),
+        owner_id=row.ownerId,
+        bytes_out=row.bytesOut,
+        model_runs=row.modelRuns,
     )
 
 
@@ -96,7 +103,14 @@ def settled_columns(settlement: Settlement) -> Any:
         "retryable": settlement.retryable,
         "timings": json.dumps(dict(settlement.timings_ms or {})),
         "warnings": json.dumps(list(settlement.warnings)),
+        "bytesOut": settlement.bytes_out,
+        **more_model_runs(settlement.model_runs),
     }
+
+
+def more_model_runs(runs: int) -> Any:
+    """Return the column that counts model runs, if there are more."""
+    return {"modelRuns": {"increment": runs}} if runs else {}
 
 
 def requeued_columns(job: Job, now: datetime) -> Any:
@@ -137,6 +151,7 @@ def media_row(media: Media) -> Any:
         "removed": json.dumps(list(media.removed)),
         "clientReferenceId": media.client_reference_id,
         "createdAt": media.created_at,
+        "ownerId": media.owner_id,
         "variants": {
             "create": [
                 {
@@ -180,6 +195,7 @@ def media_of(row: models.MediagateMedia) -> Media:
             Variant(v.name, v.key, v.format, v.width, v.height, v.bytes)
             for v in sorted(row.variants or (), key=lambda v: v.position)
         ),
+        owner_id=row.ownerId,
     )
 
 
