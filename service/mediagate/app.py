@@ -76,7 +76,9 @@ class MediaGate(Calls):
     def decorate(self, key: Key[T], value: T) -> None:
         """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` when there is one already."""
         if key is AUTHORIZE and key in self._host.values:
-            raise ConfigError("AUTHORIZE is provided twice, such as by MediaGate(authorize=…) and by a plugin: keep one of the two")
+            raise ConfigError(
+                "AUTHORIZE is provided twice, such as by MediaGate(authorize=…) and by a plugin: keep one of the two"
+            )
         self._growing("decorate").provide(key, value)
 
     def add_hook(self, name: HookName, hook: Hook) -> None:

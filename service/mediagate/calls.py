@@ -121,9 +121,7 @@ class Calls(ABC):
         state = await self.running.watch.next(job_id, seen.job if seen else None, timeout_s=timeout_s)
         return self._status(state, owner, base_url) if state else None
 
-    async def settled(
-        self, job_id: str, *, timeout_s: float, owner: str | None = None, base_url: str = ""
-    ) -> Status:
+    async def settled(self, job_id: str, *, timeout_s: float, owner: str | None = None, base_url: str = "") -> Status:
         """Return a job's status as soon as it is terminal, or as it is when the time has run out."""
         clock = asyncio.get_running_loop().time
         end = clock() + timeout_s

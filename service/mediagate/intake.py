@@ -75,9 +75,7 @@ class KeyHeld:
 
 
 @asynccontextmanager
-async def reserved(
-    key: str | None, parts: Parts, *, owner: str | None = None
-) -> AsyncIterator[KeyHeld | None]:
+async def reserved(key: str | None, parts: Parts, *, owner: str | None = None) -> AsyncIterator[KeyHeld | None]:
     """Reserve an ``Idempotency-Key`` before its body is received; an upload that fails does not use it up.
 
     Each owner has its own keys. Raises ``UploadInFlight`` while another request holds it.

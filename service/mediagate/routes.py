@@ -112,9 +112,7 @@ class Routes:
             if status.status.terminal or self._gate.closing or await request.is_disconnected():
                 return
             try:
-                news = await self._gate.news(
-                    status.job_id, status, timeout_s=STREAM_WAIT_S, owner=owner, base_url=base
-                )
+                news = await self._gate.news(status.job_id, status, timeout_s=STREAM_WAIT_S, owner=owner, base_url=base)
             except MediagateError as exc:
                 yield f"event: error\ndata: {json.dumps({'code': exc.code, 'detail': exc.detail})}\n\n"
                 return

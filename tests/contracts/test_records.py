@@ -55,9 +55,7 @@ class TakesLateOwners(MemoryRecords):
     ) -> bool:
         job = await self.get_job(job_id)
         holder = (job and job.lease_owner) or owner
-        return await super().advance(
-            job_id, owner=holder, lease_until=lease_until, stage=stage, model_runs=model_runs
-        )
+        return await super().advance(job_id, owner=holder, lease_until=lease_until, stage=stage, model_runs=model_runs)
 
 
 class SettlesTwice(MemoryRecords):

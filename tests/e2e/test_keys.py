@@ -36,7 +36,9 @@ def test_keys_are_made_listed_and_revoked_while_the_service_runs(tmp_path: Path,
         assert made.stdout == f"{key}\n"
         assert (made.stdout + made.stderr).count(key) == 1
         key_id = key.split("_")[2]
-        admin = keys("create", "keys_gate:gate", "--owner", "root", "--scope", "admin", data_dir=data_dir).stdout.strip()
+        admin = keys(
+            "create", "keys_gate:gate", "--owner", "root", "--scope", "admin", data_dir=data_dir
+        ).stdout.strip()
 
         sent = service.upload("a.jpg", photo, **{"X-API-Key": key})
         assert sent.status_code == 202, sent.text

@@ -150,7 +150,12 @@ async def test_two_owners_do_not_find_each_others_things(guarded: MakeGate, phot
             unknown = await client.request(method, f"/media/{other_id}", headers=as_user("bob"))
             assert theirs.status_code == 404
             alike(theirs, unknown, media_id, other_id)
-        lists = ("/media?sourceType=avatar", "/media?sourceType=avatar&sourceId=user-1", "/jobs", "/jobs?status=COMPLETE")
+        lists = (
+            "/media?sourceType=avatar",
+            "/media?sourceType=avatar&sourceId=user-1",
+            "/jobs",
+            "/jobs?status=COMPLETE",
+        )
         for path in lists:
             assert len((await client.get(path, headers=as_user("ann"))).json()["items"]) == 1
             assert (await client.get(path, headers=as_user("bob"))).json() == {"items": [], "nextCursor": None}

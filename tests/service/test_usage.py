@@ -52,7 +52,11 @@ async def test_usage_is_told_by_owner_and_day(make_gate: MakeGate, photo: bytes,
     gate.decorate(AUTHORIZE, by_header)
     broken = (data / "bad" / "corrupt-header.jpg").read_bytes()
     async with client_of(gate) as client:
-        done = [await finish(client, photo, "ann"), await finish(client, photo, "ann"), await finish(client, photo, "bob")]
+        done = [
+            await finish(client, photo, "ann"),
+            await finish(client, photo, "ann"),
+            await finish(client, photo, "bob"),
+        ]
         bytes_out = sum(job["usage"]["bytesOut"] for job in done[:2])  # type: ignore[index]  # JSON
         refused = await client.post("/upload", data=FORM, files={"file": ("a.jpg", broken)}, headers=as_user("ann"))
         assert refused.status_code >= 400

@@ -24,7 +24,9 @@ def create(
     scope: Annotated[
         list[Action], typer.Option(help="What it allows; repeat it for more. admin allows all, on everybody's things.")
     ] = [Action.UPLOAD, Action.READ],  # noqa: B006  # typer copies it
-    expires_days: Annotated[int | None, typer.Option(min=1, max=36_500, help="Days until it ends; unset: never.")] = None,
+    expires_days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="Days until it ends; unset: never.")
+    ] = None,
 ) -> None:
     """Make a key and print it: this once, for only its hash is kept."""
     expires_at = datetime.now(UTC) + timedelta(days=expires_days) if expires_days else None

@@ -74,7 +74,7 @@ class ApiKeys:
         return [_key_of(row) for row in rows]
 
     async def revoke(self, key_id: str) -> bool:
-        """Revoke a key for good: here at once, elsewhere within ``cache_s``. ``False`` when no unrevoked one has the id."""
+        """Revoke a key for good: here at once, elsewhere within ``cache_s``; ``False`` when there is none to revoke."""
         where: Any = {"id": key_id, "revokedAt": None}
         revoked = await ask(lambda: self._rows.update_many(where=where, data={"revokedAt": _now()}))
         self._revocations += 1
@@ -131,7 +131,9 @@ class ApiKeys:
     def _rows(self) -> Any:
         records = self._gate[RECORDS]
         if not isinstance(records, PrismaRecords):
-            raise ConfigError("api_keys keeps its keys in the database: use records of Prisma, as the gate does unasked")
+            raise ConfigError(
+                "api_keys keeps its keys in the database: use records of Prisma, as the gate does unasked"
+            )
         return records.client.mediagateapikey
 
 

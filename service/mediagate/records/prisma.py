@@ -13,7 +13,15 @@ from mediagate.records.migrate import migrate, pending
 from mediagate.records.prisma_lists import PrismaLists
 from mediagate.records.protocol import Reservation, Settlement
 from mediagate.records.queries import LIVE, ask, claimable, elsewhere, exhausted, finds, held, read, reserve_key
-from mediagate.records.rows import job_of, job_row, media_of, media_row, more_model_runs, requeued_columns, settled_columns
+from mediagate.records.rows import (
+    job_of,
+    job_row,
+    media_of,
+    media_row,
+    more_model_runs,
+    requeued_columns,
+    settled_columns,
+)
 
 log = logging.getLogger("mediagate.records")
 

@@ -67,7 +67,9 @@ class PrismaLists:
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
         """Return what was used, by the day of the upload."""
         # Found by the moment, for which there are indexes, and grouped by the day that is written beside it.
-        where: Any = {"createdAt": {"gte": datetime.combine(first, time.min, UTC), "lte": datetime.combine(last, LAST, UTC)}}
+        where: Any = {
+            "createdAt": {"gte": datetime.combine(first, time.min, UTC), "lte": datetime.combine(last, LAST, UTC)}
+        }
         if owner_id is not None:
             where["ownerId"] = owner_id
         groups: Any = await read(

@@ -113,9 +113,7 @@ async def _pages_of_jobs(records: Records, now: datetime) -> None:
 
 async def _model_runs(records: Records, now: datetime) -> None:
     job = await claimed_job(records, now)
-    entered = await records.advance(
-        job.id, owner="worker", lease_until=now + LEASE, stage=Stage.PUBLISH, model_runs=1
-    )
+    entered = await records.advance(job.id, owner="worker", lease_until=now + LEASE, stage=Stage.PUBLISH, model_runs=1)
     expect(entered, "advance() must be True")
     await records.advance(job.id, owner="worker", lease_until=now + LEASE)
     late = await records.advance(job.id, owner="late", lease_until=now + LEASE, model_runs=5)

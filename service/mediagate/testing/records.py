@@ -91,7 +91,17 @@ async def _round_trip(records: Records, now: datetime) -> None:
     verdict = Verdict("review", ("nudity", HOSTILE), {"nudity": 0.1234567890123, HOSTILE: 1.0}, 0.5, "m", "ff", HOSTILE)
     media = a_media(full, original_key=None, focal_x=0.0)
     settlement = Settlement(
-        COMPLETE, media, verdict, HOSTILE, HOSTILE, "a_code", True, {"moderate": 1.5, HOSTILE: 0.0}, (HOSTILE, ""), 2**31 - 1, 2
+        COMPLETE,
+        media,
+        verdict,
+        HOSTILE,
+        HOSTILE,
+        "a_code",
+        True,
+        {"moderate": 1.5, HOSTILE: 0.0},
+        (HOSTILE, ""),
+        2**31 - 1,
+        2,
     )
     expect(
         await records.settle(full.id, owner=HOSTILE, now=now + LEASE, settlement=settlement),
