@@ -76,7 +76,7 @@ class ApiKeys:
     async def revoke(self, key_id: str) -> bool:
         """Revoke a key for good: here at once, elsewhere within ``cache_s``; ``False`` when there is none to revoke."""
         where: Any = {"id": key_id, "revokedAt": None}
-        revoked = await ask(lambda: self._rows.update_many(where=where, data={"revokedAt": _now()}))
+        revoked: int = await ask(lambda: self._rows.update_many(where=where, data={"revokedAt": _now()}))
         self._revocations += 1
         self._known.pop(key_id, None)
         return revoked > 0

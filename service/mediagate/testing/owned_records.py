@@ -76,7 +76,7 @@ async def _jobs_of_an_owner(records: Records, now: datetime) -> None:
         ([], {"source_type": media.source_type, "source_id": waiting.source_id}),
         ([], {"source_type": HOSTILE}),
     ):
-        page = await records.list_jobs(owner_id=one, limit=9, **of)  # type: ignore[arg-type]  # options by name
+        page = await records.list_jobs(owner_id=one, limit=9, **of)
         same([state.job.id for state in page.items], wanted, f"list_jobs() of {of} must give just those")
     page = await records.list_jobs(source_id=waiting.source_id, limit=9)
     both = {waiting.id, theirs.id}
