@@ -113,6 +113,8 @@ class Routes:
                 return
             try:
                 news = await self._gate.news(status.job_id, status, timeout_s=STREAM_WAIT_S, owner=owner, base_url=base)
+                # Asked again, for a stream may outlive the right to it.
+                await self._gate.authorize(request, Action.READ)
             except MediagateError as exc:
                 yield f"event: error\ndata: {json.dumps({'code': exc.code, 'detail': exc.detail})}\n\n"
                 return

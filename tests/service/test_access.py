@@ -11,6 +11,7 @@ import pytest
 from owners import FORM, as_user, by_header, claim, client_of, settle
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Message
 
 from mediagate import AUTHORIZE, Action, MediaGate, Principal, Settings, Source, plugin
 from mediagate.errors import ConfigError, InvalidParameter, JobConflict, JobNotFound, MediaNotFound
@@ -196,6 +197,42 @@ async def test_who_waits_for_anothers_job_is_told_at_once_and_hears_nothing_of_i
             assert (await client.get(f"/status/{job.id}?wait=60", headers=headers)).status_code == 404
 
 
+async def test_an_event_stream_ends_when_its_caller_is_let_in_no_more(make_gate: MakeGate, photo: bytes) -> None:
+    may_read = True
+
+    async def for_a_while(request: Request, action: Action) -> Principal | None:
+        return Principal("ann") if may_read else None
+
+    gate = make_gate(worker=False)
+    gate.decorate(AUTHORIZE, for_a_while)
+    async with gate:
+        job = (await gate.upload(photo, source_type="avatar", source_id="u", owner="ann")).job
+        events: list[str] = []
+        first = asyncio.Event()
+
+        async def send(message: Message) -> None:
+            if message.get("body"):
+                events.append(message["body"].decode())
+                first.set()
+
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        headers = [(b"accept", b"text/event-stream")]
+        path = f"/status/{job.id}"
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
+        stream = asyncio.create_task(gate(scope, receive, send))
+        await first.wait()
+        may_read = False
+        await claim(gate, job)
+        await settle(gate, job, Settlement(JobStatus.COMPLETE, a_media(job)))
+        await stream
+        assert [event.partition("\n")[0] for event in events] == ["event: status", "event: error"]
+        assert '"status":"PENDING"' in events[0]
+        assert '"code": "unauthorized"' in events[1]
+
+
 async def test_an_admin_finds_everything(guarded: MakeGate, photo: bytes) -> None:
     gate = guarded()
     async with client_of(gate) as client:
@@ -203,10 +240,13 @@ async def test_an_admin_finds_everything(guarded: MakeGate, photo: bytes) -> Non
         for job_id in ids:
             done = await client.get(f"/status/{job_id}?wait=60", headers=as_user("root"))
             assert done.json()["status"] == "COMPLETE", done.text
+        nobodys = await gate.upload(photo, source_type="avatar", source_id="of-before")
+        assert (await client.get(f"/status/{nobodys.job_id}", headers=as_user("ann"))).status_code == 404
+        assert (await client.get(f"/status/{nobodys.job_id}?wait=60", headers=as_user("root"))).status_code == 200
         jobs = (await client.get("/jobs", headers=as_user("root"))).json()["items"]
-        assert {job["jobId"] for job in jobs} == ids
+        assert {job["jobId"] for job in jobs} == ids | {nobodys.job_id}
         media = (await client.get("/media?sourceType=avatar", headers=as_user("root"))).json()["items"]
-        assert len(media) == 3
+        assert len(media) == 4
         for one in media:
             assert (await client.delete(f"/media/{one['id']}", headers=as_user("root"))).status_code == 204
 
