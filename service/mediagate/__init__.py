@@ -4,8 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mediagate.access import AUTHORIZE, Action, Authorize, Principal
     from mediagate.app import MediaGate
-    from mediagate.calls import PublishedPage
+    from mediagate.calls import PublishedPage, StatusPage
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.direct_upload import UploadTarget
     from mediagate.hooks import IncomingUpload
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from mediagate.records import Records
     from mediagate.status import PublishedMedia, Status
     from mediagate.storage import Storage
+    from mediagate.usage import Usage, UsageReport
 
 _HOMES = {
+    "AUTHORIZE": "mediagate.access",
+    "Action": "mediagate.access",
+    "Authorize": "mediagate.access",
     "IncomingUpload": "mediagate.hooks",
     "Job": "mediagate.media",
     "JobState": "mediagate.media",
@@ -30,6 +35,7 @@ _HOMES = {
     "Moderator": "mediagate.moderation",
     "Picture": "mediagate.moderation",
     "Plugin": "mediagate.plugins",
+    "Principal": "mediagate.access",
     "PublishedMedia": "mediagate.status",
     "PublishedPage": "mediagate.calls",
     "QUEUE": "mediagate.parts",
@@ -42,8 +48,11 @@ _HOMES = {
     "Source": "mediagate.config",
     "Stage": "mediagate.media",
     "Status": "mediagate.status",
+    "StatusPage": "mediagate.calls",
     "Storage": "mediagate.storage",
     "UploadTarget": "mediagate.direct_upload",
+    "Usage": "mediagate.usage",
+    "UsageReport": "mediagate.usage",
     "Variant": "mediagate.media",
     "VariantSpec": "mediagate.config",
     "Verdict": "mediagate.media",
@@ -59,10 +68,13 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "AUTHORIZE",
     "MODERATOR",
     "QUEUE",
     "RECORDS",
     "STORAGE",
+    "Action",
+    "Authorize",
     "IncomingUpload",
     "Job",
     "JobState",
@@ -73,6 +85,7 @@ __all__ = [
     "Moderator",
     "Picture",
     "Plugin",
+    "Principal",
     "PublishedMedia",
     "PublishedPage",
     "Queue",
@@ -82,8 +95,11 @@ __all__ = [
     "Source",
     "Stage",
     "Status",
+    "StatusPage",
     "Storage",
     "UploadTarget",
+    "Usage",
+    "UsageReport",
     "Variant",
     "VariantSpec",
     "Verdict",

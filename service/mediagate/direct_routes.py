@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediagate.access import Action, owner_seen_by
 from mediagate.direct_intake import awaited, complete, declare, read_declaration
 from mediagate.media import Job
 from mediagate.uploads import opened_body, receive_file, receive_json
@@ -34,14 +35,17 @@ class DirectRoutes:
 
     async def _declare(self, request: Request) -> Response:
         self._gate.refuse_when_closing()
+        principal = await self._gate.authorize(request, Action.UPLOAD)
         parts = self._gate.parts
         async with opened_body(request, idle_timeout_s=parts.settings.upload_timeout_s) as body:
             declared = await receive_json(body, request.headers.get("Content-Type", ""))
         declaration = read_declaration(declared, parts.sources)
-        target = await declare(declaration, parts, base_url=self._gate.base_url(request))
+        owner = principal.id if principal else None
+        target = await declare(declaration, parts, owner=owner, base_url=self._gate.base_url(request))
         return JSONResponse(target.to_json(), status_code=201, headers={"Cache-Control": "no-store"})
 
     async def _receive(self, request: Request) -> Response:
+        """Take the bytes under the token of the declaration, which was authorized."""
         parts, spool_dir = self._gate.parts, self._gate.running.spool_dir
         async with opened_body(request, idle_timeout_s=parts.settings.upload_timeout_s) as body:
             self._gate.refuse_when_closing()
@@ -53,5 +57,7 @@ class DirectRoutes:
 
     async def _complete(self, request: Request) -> Response:
         self._gate.refuse_when_closing()
-        job = await complete(request.path_params["upload_id"], self._gate.parts, self._gate.running.spool_dir)
+        owner = owner_seen_by(await self._gate.authorize(request, Action.UPLOAD))
+        spool_dir = self._gate.running.spool_dir
+        job = await complete(request.path_params["upload_id"], self._gate.parts, spool_dir, owner=owner)
         return await self._accepted(request, job)

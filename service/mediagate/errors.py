@@ -8,6 +8,8 @@ MediagateError
 │   ├── UnknownSource            400 unknown_source
 │   ├── InvalidSourceId          400 invalid_source_id
 │   ├── InvalidParameter         400 invalid_parameter
+│   ├── Unauthorized             401 unauthorized
+│   ├── Forbidden                403 forbidden
 │   ├── UploadRefused            403 upload_refused (a ``pre_upload`` hook said no)
 │   ├── JobNotFound              404 job_not_found
 │   ├── MediaNotFound            404 media_not_found
@@ -125,6 +127,31 @@ class InvalidParameter(RequestError):
     """A field, query parameter or header has a value that is out of range."""
 
     code = "invalid_parameter"
+
+
+class Unauthorized(RequestError):
+    """The caller did not say who it is, or cannot prove it; ``challenge`` says how to (RFC 9110, 11.6.1)."""
+
+    code = "unauthorized"
+    status = 401
+
+    def __init__(
+        self, detail: str, *, challenge: str = 'Bearer realm="mediagate"', retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+        self.challenge = challenge
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that the answer carries besides its body."""
+        return {**super().headers, "WWW-Authenticate": self.challenge}
+
+
+class Forbidden(RequestError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
+    status = 403
 
 
 class UploadRefused(RequestError):

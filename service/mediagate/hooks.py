@@ -45,6 +45,7 @@ class IncomingUpload:
     sha256: str
     info: ImageInfo
     client_reference_id: str | None = None
+    owner_id: str | None = None
 
 
 class Hooks:

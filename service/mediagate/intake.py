@@ -78,16 +78,18 @@ class KeyHeld:
 
 
 @asynccontextmanager
-async def reserved(key: str | None, parts: Parts) -> AsyncIterator[KeyHeld | None]:
+async def reserved(key: str | None, parts: Parts, *, owner: str | None = None) -> AsyncIterator[KeyHeld | None]:
     """Reserve an ``Idempotency-Key`` before its body is received; an upload that fails does not use it up.
 
-    Raises ``UploadInFlight`` while another request holds it.
+    Each owner has its own keys. Raises ``UploadInFlight`` while another request holds it.
     """
     if key is None:
         yield None
         return
     if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise InvalidParameter(f"Idempotency-Key: use 1 to {MAX_KEY} printable ASCII characters, such as a UUID")
+    if owner is not None:
+        key = f"{owner}\n{key}"  # neither has a line break, so that no two of them make the same
     now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now + timedelta(seconds=RECEIVING_S))
     if held is not None and held.fingerprint is None:
@@ -107,6 +109,7 @@ async def accept(
     *,
     held: KeyHeld | None = None,
     direct: DirectUpload | None = None,
+    owner: str | None = None,
 ) -> Job:
     """Quarantine a received file and record its job; when this returns, the job survives any crash.
 
@@ -131,6 +134,7 @@ async def accept(
             sha256=file.sha256,
             info=info,
             client_reference_id=ticket.client_reference_id,
+            owner_id=owner,
         ),
     )
     job_id = new_id("job")
@@ -153,6 +157,7 @@ async def accept(
         focal_x=ticket.focal_x,
         focal_y=ticket.focal_y,
         max_attempts=parts.settings.max_attempts,
+        owner_id=owner,
     )
     await parts.storage.put(job.staging_key, file.path)
     remembered_until = now + timedelta(seconds=parts.settings.idempotency_ttl_s)

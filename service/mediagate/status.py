@@ -80,7 +80,7 @@ class PublishedMedia:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a job stands; ``media`` is there exactly when it is ``COMPLETE``."""
+    """Where a job stands; ``media`` is there when it is ``COMPLETE``, unless, in a list, it was deleted since."""
 
     job: Job
     media: PublishedMedia | None
@@ -129,8 +129,8 @@ class Status:
                 body |= {"stage": str(job.stage), "progress": self.progress, "pollAfterMs": poll_after_ms}
                 if job.error:
                     body["lastError"] = job.error
-            case JobStatus.COMPLETE if self.media is not None:
-                body["media"] = self.media.to_json()
+            case JobStatus.COMPLETE:
+                body["media"] = self.media.to_json() if self.media else None
             case JobStatus.REJECTED:
                 verdict = job.verdict
                 body |= {
@@ -158,6 +158,13 @@ class Status:
             "finishedAt": iso(job.finished_at),
             "timings": dict(job.timings_ms),
             "warnings": list(job.warnings),
+            "usage": {
+                "bytesIn": job.bytes,
+                "bytesOut": job.bytes_out,
+                "modelRuns": job.model_runs,
+                "cpuMs": job.timings_ms.get("cpu"),
+                "wallMs": job.timings_ms.get("total"),
+            },
         }
 
 

@@ -75,14 +75,13 @@ class Worker:
         """Make the attempt that was claimed."""
         self._watch.moved(JobState(job))
         lease = Lease(job, self._parts.records, lease_s=self._parts.settings.lease_s)
-        at = job.stage
 
-        async def enter(stage: Stage) -> None:
-            nonlocal at
-            if not await lease.insist(lambda: lease.extend(stage)):
+        async def enter(stage: Stage, model_runs: int) -> None:
+            nonlocal job
+            if not await lease.insist(lambda: lease.extend(stage, model_runs)):
                 raise LeaseLost
-            self._watch.moved(JobState(replace(job, stage=stage)))
-            at = stage
+            job = replace(job, stage=stage, model_runs=job.model_runs + model_runs)
+            self._watch.moved(JobState(job))
 
         try:
             async with lease.kept():
@@ -94,7 +93,7 @@ class Worker:
             await self._give_back(job)
             raise
         except Exception as exc:
-            failure = await self._failed(job, exc, at)
+            failure = await self._failed(job, exc, job.stage)
             if failure is None:
                 return
             settlement = failure

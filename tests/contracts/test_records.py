@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mediagate.media import Job, JobState, JobStatus, MediaPage, Stage
+from mediagate.media import Job, JobPage, JobState, JobStatus, MediaPage, Stage
 from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation, Settlement
 from mediagate.testing import check_records
+from mediagate.usage import Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -49,11 +50,12 @@ class ClaimsTwice(MemoryRecords):
 
 
 class TakesLateOwners(MemoryRecords):
-    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
         job = await self.get_job(job_id)
-        return await super().advance(
-            job_id, owner=(job and job.lease_owner) or owner, lease_until=lease_until, stage=stage
-        )
+        holder = (job and job.lease_owner) or owner
+        return await super().advance(job_id, owner=holder, lease_until=lease_until, stage=stage, model_runs=model_runs)
 
 
 class SettlesTwice(MemoryRecords):
@@ -70,6 +72,7 @@ class SkipsOnDelete(MemoryRecords):
         *,
         limit: int,
         cursor: str | None = None,
+        owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
         page = await super().list_media(source_type, source_id, limit=10_000)
@@ -101,6 +104,35 @@ class CountsSecondAttempts(MemoryRecords):
         return min((job.available_at or job.created_at for job in waiting), default=None)
 
 
+class ListsJobsOfOthers(MemoryRecords):
+    async def list_jobs(self, *, owner_id: str | None = None, **options: Any) -> JobPage:
+        return await super().list_jobs(**options)
+
+
+class ListsMediaOfOthers(MemoryRecords):
+    async def list_media(self, source_type: str, source_id: str | None, **options: Any) -> MediaPage:
+        return await super().list_media(source_type, source_id, **{**options, "owner_id": None})
+
+
+class TellsOfOthersDeletedMedia(MemoryRecords):
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, JobStatus]:
+        return await super().jobs_of_media(media_ids)
+
+
+class ForgetsModelRuns(MemoryRecords):
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
+        return await super().advance(job_id, owner=owner, lease_until=lease_until, stage=stage)
+
+
+class LeavesOutTheLastDay(MemoryRecords):
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
+        return await super().usage(owner_id=owner_id, first=first, last=last - timedelta(days=1))
+
+
 class FailsTheLiving(MemoryRecords):
     async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
         return await super().fail_exhausted(now=datetime.max.replace(tzinfo=now.tzinfo), limit=limit)
@@ -126,9 +158,10 @@ class ListsWhatHasExpired(MemoryRecords):
         *,
         limit: int,
         cursor: str | None = None,
+        owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
-        return await super().list_media(source_type, source_id, limit=limit, cursor=cursor)
+        return await super().list_media(source_type, source_id, limit=limit, cursor=cursor, owner_id=owner_id)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +175,11 @@ class ListsWhatHasExpired(MemoryRecords):
         (NeverInFlight, "one in flight"),
         (LooksAtStatusesOnly, "another stage of the same status"),
         (CountsSecondAttempts, "must not count second attempts"),
+        (ListsJobsOfOthers, r"list_jobs\(\) must keep to the owner"),
+        (ListsMediaOfOthers, r"list_media\(\) must keep to the owner"),
+        (TellsOfOthersDeletedMedia, r"jobs_of_media\(\) must keep to the owner"),
+        (ForgetsModelRuns, "model runs"),
+        (LeavesOutTheLastDay, r"usage\(\) must include both days"),
         (FailsTheLiving, "under a lease alone"),
         (CompletesTwice, "False must insert no job"),
         (ForgetsTooSoon, "must leave what has not expired"),

@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, utcnow
+from mediagate.records.memory_lists import MemoryLists
 from mediagate.records.memory_uploads import MemoryUploads, expired
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.protocol import Reservation, Settlement
 
 
-class MemoryRecords(MemoryUploads):
+class MemoryRecords(MemoryLists, MemoryUploads):
     """Jobs and media in dictionaries; everything happens between two awaits, so every method is a transaction."""
 
     def __init__(self) -> None:
@@ -80,11 +81,12 @@ class MemoryRecords(MemoryUploads):
         *,
         limit: int,
         cursor: str | None = None,
+        owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
         """Return media newest first."""
         found = [m for m in self._media.values() if m.source_type == source_type and source_id in (None, m.source_id)]
-        found = [m for m in found if now is None or not m.expired(now)]
+        found = [m for m in found if owner_id in (None, m.owner_id) and not (now and m.expired(now))]
         found.sort(key=lambda m: (m.created_at, m.id), reverse=True)
         if cursor is not None:
             after = read_cursor(cursor)
@@ -106,9 +108,12 @@ class MemoryRecords(MemoryUploads):
         """Return the status of each of these jobs that exists."""
         return {i: self._jobs[i].status for i in job_ids if i in self._jobs}
 
-    async def jobs_of_media(self, media_ids: Collection[str]) -> Mapping[str, JobStatus]:
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, JobStatus]:
         """Return, by media id, the status of the job that was to make it."""
-        return {j.media_id: j.status for j in self._jobs.values() if j.media_id in media_ids}
+        jobs = [j for j in self._jobs.values() if j.media_id in media_ids and owner_id in (None, j.owner_id)]
+        return {job.media_id: job.status for job in jobs}
 
     async def existing_media(self, media_ids: Collection[str]) -> set[str]:
         """Return those of these media ids that are on record."""
@@ -148,11 +153,14 @@ class MemoryRecords(MemoryUploads):
             )
         )
 
-    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
         """Extend the lease and enter a stage."""
         job = self._held(job_id, owner)
         if job is not None:
-            self._put(replace(job, lease_until=lease_until, stage=stage or job.stage))
+            runs = job.model_runs + model_runs
+            self._put(replace(job, lease_until=lease_until, stage=stage or job.stage, model_runs=runs))
         return job is not None
 
     async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:

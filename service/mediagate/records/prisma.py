@@ -13,7 +13,7 @@ from mediagate.records.clock import DatabaseClock
 from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
 from mediagate.records.prisma_claims import PrismaClaims
-from mediagate.records.prisma_pages import PrismaPages
+from mediagate.records.prisma_lists import PrismaLists
 from mediagate.records.prisma_uploads import PrismaUploads
 from mediagate.records.protocol import Reservation, Settlement
 from mediagate.records.queries import (
@@ -33,7 +33,7 @@ from mediagate.records.rows import job_of, job_row, media_of, media_row, requeue
 log = logging.getLogger("mediagate.records")
 
 
-class PrismaRecords(PrismaClaims, PrismaPages, PrismaUploads):
+class PrismaRecords(PrismaClaims, PrismaLists, PrismaUploads):
     """Jobs and media in a database that Prisma's query engine reaches.
 
     ``url`` is ``file:/path`` or ``postgresql://…``; ``engine_url`` names an engine that the host runs itself;
@@ -158,9 +158,12 @@ class PrismaRecords(PrismaClaims, PrismaPages, PrismaUploads):
         rows = await jobs_where(self.client, {"id": {"in": list(job_ids)}})
         return {row.id: JobStatus(row.status) for row in rows}
 
-    async def jobs_of_media(self, media_ids: Collection[str]) -> Mapping[str, JobStatus]:
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, JobStatus]:
         """Return, by media id, the status of the job that was to make it."""
-        rows = await jobs_where(self.client, {"mediaId": {"in": list(media_ids)}})
+        mine = {} if owner_id is None else {"ownerId": owner_id}
+        rows = await jobs_where(self.client, {"mediaId": {"in": list(media_ids)}, **mine})
         return {row.mediaId: JobStatus(row.status) for row in rows}
 
     async def existing_media(self, media_ids: Collection[str]) -> set[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
 from mediagate.direct_upload import DirectUpload
-from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, Verdict
+from mediagate.media import Job, JobPage, JobState, JobStatus, Media, MediaPage, Stage, Verdict
+from mediagate.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,10 @@ class Settlement:
     retryable: bool = False
     timings_ms: Mapping[str, float] | None = None
     warnings: tuple[str, ...] = ()
+    bytes_out: int = 0
+    """Bytes of all files that were published."""
+    model_runs: int = 0
+    """How often the moderator judged the picture since ``advance`` was told of it last."""
 
     def state_of(self, job: Job, now: datetime) -> JobState:
         """Return what a job that was settled so is from that moment on."""
@@ -42,6 +47,8 @@ class Settlement:
             retryable=self.retryable,
             timings_ms=self.timings_ms or {},
             warnings=self.warnings,
+            bytes_out=self.bytes_out,
+            model_runs=job.model_runs + self.model_runs,
         )
         return JobState(ended, self.media)
 
@@ -142,11 +149,30 @@ class Records(Protocol):
         *,
         limit: int,
         cursor: str | None = None,
+        owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
         """Return media newest first, from where a page before ended; raises ``InvalidParameter`` for another cursor.
 
-        What has expired by ``now`` is left out; without it, nothing is.
+        With ``owner_id`` only those of this owner. What has expired by ``now`` is left out; without it, nothing is.
+        """
+
+    async def list_jobs(
+        self,
+        *,
+        owner_id: str | None = None,
+        status: JobStatus | None = None,
+        source_type: str | None = None,
+        source_id: str | None = None,
+        limit: int,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """Return jobs newest first, with their media, of those for which each given value holds; pages as above."""
+
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
+        """Return, by UTC day of the upload, what one owner or all used; both days included, in order.
+
+        Only days with uploads. A sum over the jobs on record, never a count of its own that could differ from them.
         """
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
@@ -162,8 +188,13 @@ class Records(Protocol):
     async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         """Return the status of each of these jobs that exists."""
 
-    async def jobs_of_media(self, media_ids: Collection[str]) -> Mapping[str, JobStatus]:
-        """Return, by media id, the status of the job that was to make it, for each that exists."""
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, JobStatus]:
+        """Return, by media id, the status of the job that was to make it, for each that exists.
+
+        With ``owner_id`` only for those of this owner.
+        """
 
     async def existing_media(self, media_ids: Collection[str]) -> set[str]:
         """Return those of these media ids that are on record."""
@@ -193,8 +224,13 @@ class Records(Protocol):
         ``started_at`` is set by the first claim. Returns ``None`` when somebody else has it, or it is not claimable.
         """
 
-    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
-        """Extend the lease and, when given, enter a stage; ``False`` when the lease is no longer ours."""
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
+        """Extend the lease and, when given, enter a stage; ``False`` when the lease is no longer ours.
+
+        ``model_runs`` is added to those of the job, in the same change.
+        """
 
     async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
         """End a job in one transaction that checks the lease owner: media, variants, terminal status.

@@ -16,7 +16,6 @@ from mediagate.media import JobStatus, Media, Stage
 from mediagate.records.client import Prisma
 from mediagate.records.client.engine.errors import EngineConnectionError
 from mediagate.records.client.errors import DataError, PrismaError, RecordNotFoundError, UniqueViolationError
-from mediagate.records.paging import read_cursor
 from mediagate.records.protocol import Reservation
 
 log = logging.getLogger("mediagate.records")
@@ -165,21 +164,6 @@ async def find_exhausted(client: Prisma, now: datetime, limit: int) -> list[Any]
 def held(job_id: str, owner: str) -> Any:
     """Return the condition of a job under this owner's lease."""
     return {"id": job_id, "status": JobStatus.PROCESSING.value, "leaseOwner": owner}
-
-
-def listed(source_type: str, source_id: str | None, cursor: str | None, now: datetime | None) -> Any:
-    """Return the condition of a media on a page of a source."""
-    where: Any = {"sourceType": source_type}
-    if source_id is not None:
-        where["sourceId"] = source_id
-    if cursor is not None:
-        created_at, media_id = read_cursor(cursor)
-        where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": media_id}}]
-        # It follows from those two, but only this lets an index begin there instead of at the newest.
-        where["createdAt"] = {"lte": created_at}
-    if now is not None:
-        where["AND"] = [{"OR": [{"expiresAt": None}, {"expiresAt": {"gt": now}}]}]
-    return where
 
 
 def expired(now: datetime, after: DirectUpload | Media | None) -> Any:

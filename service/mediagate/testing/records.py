@@ -12,6 +12,7 @@ from mediagate.media import JobStatus, Media, Stage, Verdict, new_id, utcnow
 from mediagate.records.protocol import Records, Reservation, Settlement
 from mediagate.testing.job_ends import check_job_ends
 from mediagate.testing.job_path import check_job_path
+from mediagate.testing.owned_records import check_owned_records
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,
@@ -48,6 +49,7 @@ async def check_records(records: Records) -> None:
         check_job_ends,
         _pages,
         _deleting,
+        check_owned_records,
         _keys,
         _key_races,
         check_uploads,
@@ -76,6 +78,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         max_attempts=7,
         available_at=now,
         bytes=2**31 - 1,
+        owner_id=HOSTILE,
     )
     await records.create_job(full)
     same(await records.get_job(full.id), full, "get_job() must return every field as it was created")
@@ -95,7 +98,17 @@ async def _round_trip(records: Records, now: datetime) -> None:
     verdict = Verdict("review", ("nudity", HOSTILE), {"nudity": 0.1234567890123, HOSTILE: 1.0}, 0.5, "m", "ff", HOSTILE)
     media = a_media(full, original_key=None, focal_x=0.0)
     settlement = Settlement(
-        COMPLETE, media, verdict, HOSTILE, HOSTILE, "a_code", True, {"moderate": 1.5, HOSTILE: 0.0}, (HOSTILE, "")
+        COMPLETE,
+        media,
+        verdict,
+        HOSTILE,
+        HOSTILE,
+        "a_code",
+        True,
+        {"moderate": 1.5, HOSTILE: 0.0},
+        (HOSTILE, ""),
+        2**31 - 1,
+        2,
     )
     expect(
         await records.settle(full.id, owner=HOSTILE, now=now + LEASE, settlement=settlement),
@@ -115,6 +128,8 @@ async def _round_trip(records: Records, now: datetime) -> None:
         retryable=True,
         timings_ms=settlement.timings_ms or {},
         warnings=settlement.warnings,
+        bytes_out=2**31 - 1,
+        model_runs=2,
     )
     state = await records.get_state(full.id)
     same(state and state.job, done, "get_state() must return the settled job")
