@@ -51,7 +51,7 @@ async def until(condition: object, what: str) -> None:
 @pytest.mark.parametrize("offset", ["+2d", "-2d"])
 async def test_it_neither_steals_nor_starves(offset: str, database: str, tmp_path: Path, photo: bytes) -> None:
     shared = tmp_path / "data"
-    settings = Settings(data_dir=shared, database_url=database, worker=False)  # type: ignore[arg-type]  # pydantic makes a secret of it
+    settings = Settings(data_dir=shared, database_url=database, worker=False)
     right = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
     async with right:
         records = right.parts.records

@@ -72,7 +72,7 @@ class Cluster:
                 [self._programs / "postgres", "-D", self.folder / "data", *words],
                 **as_user(), cwd="/", stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        ready = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "1"]
+        ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-t", "1"]
         for _ in range(300):
             if subprocess.run(ready, check=False).returncode == 0:
                 return

@@ -69,7 +69,7 @@ def test_numbers_that_cannot_be_are_named(options: str, connections: int | None,
 async def test_the_setting_reaches_the_gates_records(postgres_url: str, tmp_path: Path) -> None:
     settings = Settings(
         data_dir=tmp_path, database_url=f"{postgres_url}?connection_limit=2", database_connections=3, worker=False
-    )  # type: ignore[arg-type]  # pydantic makes a secret of it
+    )
     with pytest.raises(ConfigError, match="database_connections is 3"):
         async with MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off"):
             pass

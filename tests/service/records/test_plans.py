@@ -42,8 +42,8 @@ SELECT
     CASE WHEN n BETWEEN {JOBS - WAITING} - 299 AND {JOBS - WAITING} THEN 'other' END,
     CASE WHEN n BETWEEN {JOBS - WAITING} - 299 AND {JOBS - WAITING} - 200 THEN $1::timestamp - interval '1 minute'
          WHEN n BETWEEN {JOBS - WAITING} - 199 AND {JOBS - WAITING} THEN $1::timestamp + interval '1 minute' END,
-    $1::timestamp - interval '1 second' * ({JOBS} - n), $1::timestamp - interval '1 second' * ({JOBS} - n), $1::timestamp,
-    CASE WHEN n <= {JOBS - WAITING} - 300 THEN $1::timestamp - interval '1 second' * ({JOBS} - n) END,
+    $1::timestamp - interval '1 second' * ({JOBS} - n), $1::timestamp - interval '1 second' * ({JOBS} - n),
+    $1::timestamp, CASE WHEN n <= {JOBS - WAITING} - 300 THEN $1::timestamp - interval '1 second' * ({JOBS} - n) END,
     CASE WHEN n <= {JOBS - WAITING} - 300 AND n % 40000 <> 1 THEN $1::timestamp END, false, '{{}}', '[]'
 FROM generate_series(1, {JOBS}) AS n
 """
@@ -144,7 +144,7 @@ def rows_touched(plan: dict[str, Any]) -> float:
     """Return how many rows and index entries were looked at."""
     kinds = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
     scans = [node for node in nodes(plan) if "Scan" in node["Node Type"] and node["Node Type"] != "CTE Scan"]
-    return sum(sum(node.get(kind, 0) for kind in kinds) * node["Actual Loops"] for node in scans)
+    return float(sum(sum(node.get(kind, 0) for kind in kinds) * node["Actual Loops"] for node in scans))
 
 
 Question = Callable[[PrismaRecords], Awaitable[object]]
