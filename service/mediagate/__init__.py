@@ -7,10 +7,11 @@ if TYPE_CHECKING:
     from mediagate.app import MediaGate
     from mediagate.calls import PublishedPage
     from mediagate.config import Settings, Source, VariantSpec
+    from mediagate.events import Event, EventType
     from mediagate.hooks import IncomingUpload
     from mediagate.media import Job, JobState, JobStatus, Media, Rendered, Stage, Variant, Verdict
     from mediagate.moderation import Moderator, Picture
-    from mediagate.parts import MODERATOR, QUEUE, RECORDS, STORAGE
+    from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, STORAGE
     from mediagate.plugins import Key, Plugin, plugin
     from mediagate.queue import Queue
     from mediagate.records import Records
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from mediagate.storage import Storage
 
 _HOMES = {
+    "EVENTS": "mediagate.parts",
+    "Event": "mediagate.events",
+    "EventType": "mediagate.events",
     "IncomingUpload": "mediagate.hooks",
     "Job": "mediagate.media",
     "JobState": "mediagate.media",
@@ -57,10 +61,13 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "EVENTS",
     "MODERATOR",
     "QUEUE",
     "RECORDS",
     "STORAGE",
+    "Event",
+    "EventType",
     "IncomingUpload",
     "Job",
     "JobState",

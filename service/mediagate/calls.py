@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from mediagate.errors import (
 )
 from mediagate.intake import accept, read_ticket
 from mediagate.media import JobState, JobStatus, utcnow
+from mediagate.outbox import deletion_events, job_events
 from mediagate.running import Running
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.uploads import spool
@@ -53,6 +55,7 @@ class Calls(ABC):
         source_id: str,
         filename: str = "",
         client_reference_id: str | None = None,
+        callback_url: str | None = None,
         focal: tuple[float, float] = (0.5, 0.5),
     ) -> Status:
         """Accept a picture given as bytes, a path or a stream, and return its PENDING job.
@@ -69,6 +72,8 @@ class Calls(ABC):
         }
         if client_reference_id is not None:
             fields["clientReferenceId"] = client_reference_id
+        if callback_url is not None:
+            fields["callbackUrl"] = callback_url
         name = filename or (source.name if isinstance(source, Path) else "")
         ticket = read_ticket(fields, name, parts.sources)
         limit = parts.sources[source_type].max_bytes
@@ -142,7 +147,7 @@ class Calls(ABC):
             raise MediaNotFound(f"no media is called {media_id!r}")
         # Files first: if this breaks off, the record still says what is left to delete.
         await parts.storage.delete(media.keys)
-        deleted = await parts.records.delete_media(media_id)
+        deleted = await parts.records.delete_media(media_id, events=deletion_events(media, parts, utcnow()))
         self.running.watch.changed(media.job_id)
         if deleted:
             await parts.hooks.run("on_deleted", media)
@@ -150,7 +155,8 @@ class Calls(ABC):
     async def cancel(self, job_id: str) -> Status:
         """Stop a job that is not finished; raises ``JobNotFound``, or ``JobConflict`` when it is."""
         running = self.running
-        job = await running.parts.records.cancel(job_id, now=utcnow())
+        events_of = partial(job_events, parts=running.parts)
+        job = await running.parts.records.cancel(job_id, now=utcnow(), events_of=events_of)
         if job is None:
             status = await self.get_status(job_id)
             raise JobConflict(f"job {job_id} is {status.status} already")

@@ -118,6 +118,7 @@ async def accept(file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: 
             sha256=file.sha256,
             info=info,
             client_reference_id=ticket.client_reference_id,
+            callback_url=ticket.callback_url,
         ),
     )
     job_id = new_id("job")

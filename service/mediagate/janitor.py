@@ -7,10 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from mediagate.errors import MediagateError
 from mediagate.media import JobStatus, utcnow
+from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.storage import ObjectInfo
 from mediagate.uploads import sweep_spool
@@ -61,7 +63,8 @@ class Janitor:
     async def sweep_jobs(self) -> Findings:
         """Fail what was tried too often, finish what a crash left unfinished, forget expired keys."""
         records, now = self._parts.records, utcnow()
-        failed = list(await records.fail_exhausted(now=now, limit=BATCH))
+        events_of = partial(job_events, parts=self._parts)
+        failed = list(await records.fail_exhausted(now=now, limit=BATCH, events_of=events_of))
         left = now - timedelta(seconds=self._parts.settings.lease_s)
         unfinished = list(await records.unnotified(before=left, limit=BATCH))
         finished = list(dict.fromkeys([*failed, *unfinished]))

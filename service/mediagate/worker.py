@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from mediagate.errors import MediagateError, RecordsUnavailable, Unavailable
 from mediagate.media import Job, JobState, JobStatus, Stage, utcnow
+from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
 from mediagate.records import Settlement
@@ -190,10 +191,14 @@ class Worker:
 
     async def _settle(self, job: Job, settlement: Settlement) -> None:
         now = utcnow()
-        if not await self._parts.records.settle(job.id, owner=self._owner, now=now, settlement=settlement):
+        state = settlement.state_of(job, now)
+        events = job_events(state.job, self._parts)
+        settled = await self._parts.records.settle(
+            job.id, owner=self._owner, now=now, settlement=settlement, events=events
+        )
+        if not settled:
             await self._abandon(job)
             return
-        state = settlement.state_of(job, now)
         self._watch.moved(state)
         log.info(
             "job %s: %s",
