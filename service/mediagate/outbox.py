@@ -38,9 +38,7 @@ def deletion_events(media: Media, parts: Parts, now: datetime) -> tuple[Event, .
     return _event(parts, EventType.MEDIA_DELETED, media.job_id, now, data)
 
 
-def _event(
-    parts: Parts, kind: EventType, job_id: str, moment: datetime, data: Mapping[str, Any]
-) -> tuple[Event, ...]:
+def _event(parts: Parts, kind: EventType, job_id: str, moment: datetime, data: Mapping[str, Any]) -> tuple[Event, ...]:
     if kind not in parts.events:
         return ()
     return (Event(new_id("evt"), kind, job_id, moment, json.dumps(data, separators=(",", ":"))),)

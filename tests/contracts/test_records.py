@@ -11,7 +11,7 @@ import pytest
 
 from mediagate.events import Event, EventsOf, no_events
 from mediagate.media import Job, JobState, JobStatus, MediaPage, Stage
-from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation, Settlement
+from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation
 from mediagate.testing import check_records
 
 pytestmark = pytest.mark.anyio
@@ -97,9 +97,7 @@ class CountsSecondAttempts(MemoryRecords):
 
 
 class FailsTheLiving(MemoryRecords):
-    async def fail_exhausted(
-        self, *, now: datetime, limit: int, events_of: EventsOf = no_events
-    ) -> Sequence[str]:
+    async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
         end = datetime.max.replace(tzinfo=now.tzinfo)
         return await super().fail_exhausted(now=end, limit=limit, events_of=events_of)
 

@@ -10,10 +10,10 @@ import pytest
 import receiver as behave
 from receiver import receiving
 from server import Server
+from standardwebhooks import Webhook
 from test_cli import mediagate
 from test_crashes import FAST
 from webhook_gate import SECRET
-from standardwebhooks import Webhook
 
 GATE = "webhook_gate:gate"
 
@@ -61,7 +61,9 @@ def test_a_crash_while_it_is_sent_sends_it_again_under_the_same_id(tmp_path: Pat
             service.kill()
             # The claim of the dead process has run out once its time has come.
             with closing(sqlite3.connect(data_dir / "mediagate.db")) as database, database:
-                database.execute('UPDATE mediagate_webhook_delivery SET "dueAt" = (SELECT "createdAt" FROM mediagate_job)')
+                database.execute(
+                    'UPDATE mediagate_webhook_delivery SET "dueAt" = (SELECT "createdAt" FROM mediagate_job)'
+                )
             service.start()
             receiver.wait_for(2)
             service.stop()

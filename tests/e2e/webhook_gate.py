@@ -13,7 +13,5 @@ SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode
 
 gate.settings = gate.settings.model_copy(update={"public_base_url": "https://gate.example"})
 if "WEBHOOK_URL" in os.environ:
-    endpoint = Endpoint(
-        os.environ["WEBHOOK_URL"], [SECRET], insecure_http=True, private_networks=["127.0.0.0/8"]
-    )
+    endpoint = Endpoint(os.environ["WEBHOOK_URL"], [SECRET], insecure_http=True, private_networks=["127.0.0.0/8"])
     gate.register(webhooks, endpoints={"app": endpoint})

@@ -29,7 +29,7 @@ from mediagate.outbox import job_events
 from mediagate.records import MemoryRecords, PrismaRecords, Settlement
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_media
-from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
+from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Delivery, Endpoint, webhooks
 from mediagate_plugins.webhooks.schedule import JITTER, PAUSES_S
 
 pytestmark = pytest.mark.anyio
@@ -380,17 +380,20 @@ async def test_what_has_arrived_everywhere_is_forgotten_and_what_is_dead_is_kept
             await asyncio.to_thread(gone.wait_for, 1)
             await an_event_of_a_working_gate(gate, photo)
             await asyncio.to_thread(receiver.wait_for, 2)
-            while await gate[WEBHOOKS].list(status="pending"):
-                await asyncio.sleep(0.05)
-            assert len(await gate[WEBHOOKS].list()) == 3
+            await until(gate, lambda found: [d.status for d in found].count("pending") == 0 and len(found) == 3)
         clock.turn(2 * 24 * 3600)
         gate = make_gate(tmp_path, worker=True)
         gate.register(webhooks, endpoints=endpoints, keep_days=1)
         async with gate:
-            async with asyncio.timeout(30):
-                while len(await gate[WEBHOOKS].list()) == 3:
-                    await asyncio.sleep(0.05)
+            await until(gate, lambda found: len(found) < 3)
             assert {d.event.type for d in await gate[WEBHOOKS].list()} == {EventType.JOB_FAILED}
+
+
+async def until(gate: MediaGate, so: Callable[[list[Delivery]], bool]) -> None:
+    """Ask until the deliveries on record stand so."""
+    async with asyncio.timeout(60):
+        while not so(await gate[WEBHOOKS].list()):  # noqa: ASYNC110  # another task or process changes them
+            await asyncio.sleep(0.05)
 
 
 async def an_event_of_a_working_gate(gate: MediaGate, photo: bytes) -> None:
@@ -408,7 +411,7 @@ async def test_a_completed_job_whose_picture_was_deleted_before(
         bodies = {(body := json.loads(one.body))["type"]: body["data"] for one in receiver.received}
         assert bodies["job.completed"]["jobId"] == bodies["media.deleted"]["jobId"] == job_id
         assert "media" not in bodies["job.completed"]
-        validator = jsonschema.Draft202012Validator((await schema_of(gate)))
+        validator = jsonschema.Draft202012Validator(await schema_of(gate))
         for one in receiver.received:
             validator.validate(json.loads(one.body))
 
@@ -430,9 +433,11 @@ async def completed(gate: MediaGate, photo: bytes) -> str:
     return job_id
 
 
-async def test_secrets_stay_where_they_are(
-    tmp_path: Path, photo: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def everything_in(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+async def test_secrets_stay_where_they_are(tmp_path: Path, photo: bytes, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     key = SECRET.removeprefix("whsec_")
     with receiving(behave.answer(500), behave.answer(200)) as receiver:
@@ -445,7 +450,7 @@ async def test_secrets_stay_where_they_are(
             seen = repr(await gate[WEBHOOKS].list()) + repr(endpoint) + repr(Callbacks([SECRET]))
         assert receiver.received[1].path == "/hook/T0KEN?t=T0KEN"
         seen += caplog.text + "".join(str(vars(record)) for record in caplog.records)
-        stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+        stored = await asyncio.to_thread(everything_in, tmp_path)
     assert b"job.cancelled" in stored
     for hidden in (key, "T0KEN"):
         assert hidden not in seen

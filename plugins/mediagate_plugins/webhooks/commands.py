@@ -77,9 +77,7 @@ def replay(
 
 
 @commands.command()
-def resume(
-    endpoint: Annotated[str, typer.Argument(help="The endpoint's name.")], gate: Gate = STANDALONE
-) -> None:
+def resume(endpoint: Annotated[str, typer.Argument(help="The endpoint's name.")], gate: Gate = STANDALONE) -> None:
     """Send to an endpoint again that was stopped because it answered 410 Gone."""
     loaded = _load(gate)
 

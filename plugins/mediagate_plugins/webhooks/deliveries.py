@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -15,7 +15,7 @@ DeliveryStatus = Literal["pending", "delivered", "dead"]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event on its way to one endpoint; ``answer`` is the HTTP status of the last attempt, ``error`` why it failed."""
+    """One event on its way to one endpoint; ``answer`` (HTTP status) and ``error`` are of the last attempt."""
 
     event: Event
     endpoint: str
@@ -90,7 +90,7 @@ class Deliveries:
 
     async def stopped(self) -> dict[str, datetime]:
         """Return the endpoints that nothing is sent to any more, and since when."""
-        rows = await read(lambda: self._client.mediagatewebhookstop.find_many())
+        rows = await read(self._client.mediagatewebhookstop.find_many)
         return {row.endpoint: row.stoppedAt for row in rows}
 
     async def stop(self, endpoint: str, *, error: str, now: datetime) -> None:
@@ -177,6 +177,4 @@ def _where(
 
 def _delivery_of(row: Any) -> Delivery:
     event = Event(row.event.id, EventType(row.event.type), row.event.jobId, row.event.createdAt, row.event.data)
-    return Delivery(
-        event, row.endpoint, row.status, row.attempts, row.dueAt, row.triedAt, row.answer, row.error
-    )
+    return Delivery(event, row.endpoint, row.status, row.attempts, row.dueAt, row.triedAt, row.answer, row.error)

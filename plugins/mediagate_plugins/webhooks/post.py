@@ -106,9 +106,12 @@ class Poster:
         )
         sent = [("host", target.authority), ("content-length", str(len(body))), ("connection", "close")]
         connect = {"timeout": {"connect": self._timeout_s / 2}}
-        async with connection, connection.stream(
-            "POST", url, headers=[*sent, *headers.items()], content=body, extensions=connect
-        ) as answer:
+        async with (
+            connection,
+            connection.stream(
+                "POST", url, headers=[*sent, *headers.items()], content=body, extensions=connect
+            ) as answer,
+        ):
             said = {name.lower(): value for name, value in answer.headers}
             retry_after = said.get(b"retry-after")
             return Answer(answer.status, retry_after.decode("ascii", "replace") if retry_after else None)

@@ -20,13 +20,9 @@ def event_schema() -> dict[str, Any]:
             "REJECTED",
             reason=_or_null(TEXT),
             code=_or_null(TEXT),
-            moderationDetails=_object(
-                flags=_list(TEXT), confidence={"type": "number", "minimum": 0, "maximum": 1}
-            ),
+            moderationDetails=_object(flags=_list(TEXT), confidence={"type": "number", "minimum": 0, "maximum": 1}),
         ),
-        EventType.JOB_FAILED: _job(
-            "FAILED", error=_or_null(TEXT), code=_or_null(TEXT), retryable={"type": "boolean"}
-        ),
+        EventType.JOB_FAILED: _job("FAILED", error=_or_null(TEXT), code=_or_null(TEXT), retryable={"type": "boolean"}),
         EventType.JOB_CANCELLED: _job("CANCELLED"),
         EventType.MEDIA_DELETED: _object(
             jobId=TEXT, mediaId=TEXT, sourceType=TEXT, sourceId=TEXT, clientReferenceId=_or_null(TEXT)

@@ -27,8 +27,8 @@ def key_of(secret: str) -> bytes:
 def signed_headers(secrets: Sequence[str], event_id: str, at: datetime, body: bytes) -> Mapping[str, str]:
     """Return the headers that prove a body sent now: one signature for each secret, the newest first.
 
-    ``x-mediagate-signature`` is for receivers that know no Standard Webhooks: the HMAC-SHA256 of the body alone, in hex,
-    under the text of the first secret. It does not age, so it does not keep an old message from being sent again.
+    ``x-mediagate-signature`` is for receivers that know no Standard Webhooks: the HMAC-SHA256 of the body alone, in
+    hex, under the text of the first secret. It does not age, so it does not keep an old message from being sent again.
     """
     moment = str(int(at.timestamp()))
     signed = f"{event_id}.{moment}.".encode() + body

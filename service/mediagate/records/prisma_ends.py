@@ -50,9 +50,7 @@ class PrismaEnds:
             row = await read(lambda: self.client.mediagatejob.find_unique(where={"id": job_id}))
             if row is None or row.status not in LIVE:
                 return None
-            job = replace(
-                job_of(row), status=JobStatus.CANCELLED, finished_at=now, lease_owner=None, lease_until=None
-            )
+            job = replace(job_of(row), status=JobStatus.CANCELLED, finished_at=now, lease_owner=None, lease_until=None)
             # What was read is what is cancelled and told of; a job that moves on meanwhile is read again.
             where = {"id": job_id, "status": row.status, "stage": row.stage, "attempts": row.attempts}
             if await self._end(where, data, events_of(job)):

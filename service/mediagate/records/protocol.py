@@ -169,13 +169,11 @@ class Records(Protocol):
     ) -> bool:
         """Give a job back to PENDING for a later attempt; ``count_attempt=False`` undoes the claim's count (drain)."""
 
-    async def fail_exhausted(
-        self, *, now: datetime, limit: int, events_of: EventsOf = no_events
-    ) -> Sequence[str]:
+    async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
         """Fail live jobs whose lease ran out (or that are PENDING) with no attempt left: their worker died each time.
 
-        FAILED, code ``attempts_exhausted`` unless the job already has a code, error naming its stage. Returns ids. Each job's events
-        are written in its transaction.
+        FAILED, code ``attempts_exhausted`` unless the job already has a code, error naming its stage. Each job's events are
+        written in its transaction. Returns ids.
         """
 
     async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:

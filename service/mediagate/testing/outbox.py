@@ -76,9 +76,7 @@ def _telling(kind: EventType, told: list[Job]) -> EventsOf:
 async def _ending_otherwise(records: Records, now: datetime) -> None:
     for job in (await waiting_job(records, now), await claimed_job(records, now)):
         told: list[Job] = []
-        cancelled = await records.cancel(
-            job.id, now=now + MOMENT, events_of=_telling(EventType.JOB_CANCELLED, told)
-        )
+        cancelled = await records.cancel(job.id, now=now + MOMENT, events_of=_telling(EventType.JOB_CANCELLED, told))
         same(told[-1:], [cancelled], "cancel() must make its events of the job as it then is")
         same(await records.get_job(job.id), cancelled, "cancel() with events must return the job that is on record")
         same([e.type for e in await _of(records, job.id)], [EventType.JOB_CANCELLED], "cancel() must write its events")
@@ -94,7 +92,9 @@ async def _ending_otherwise(records: Records, now: datetime) -> None:
         [await records.get_job(died.id)],
         "fail_exhausted() must make its events of the job as it then is",
     )
-    same([e.type for e in await _of(records, died.id)], [EventType.JOB_FAILED], "fail_exhausted() must write its events")
+    same(
+        [e.type for e in await _of(records, died.id)], [EventType.JOB_FAILED], "fail_exhausted() must write its events"
+    )
     same(await _of(records, left.id), [], "fail_exhausted() must write no event of a job that it leaves alone")
 
 
@@ -137,7 +137,9 @@ async def _passing_on(records: Records, now: datetime) -> None:
         settlement = Settlement(JobStatus.FAILED, error="x")
         await records.settle(job.id, owner="worker", now=now, settlement=settlement, events=(events[-1],))
     last, first, second = events
-    same(list(await records.outbox(limit=2)), [first, second], "outbox() must give the oldest first, and keep its limit")
+    same(
+        list(await records.outbox(limit=2)), [first, second], "outbox() must give the oldest first, and keep its limit"
+    )
     await records.passed_on([first.id, last.id], now=now)
     await records.passed_on([new_id("evt")], now=now)
     await records.passed_on([], now=now)
