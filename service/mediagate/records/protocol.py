@@ -172,8 +172,8 @@ class Records(Protocol):
     async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
         """Fail live jobs whose lease ran out (or that are PENDING) with no attempt left: their worker died each time.
 
-        FAILED, code ``attempts_exhausted`` unless the job already has a code, error naming its stage. Each job's events are
-        written in its transaction. Returns ids.
+        FAILED, code ``attempts_exhausted`` unless the job already has a code, error naming its stage. Returns ids.
+        Each job's events are written in its transaction.
         """
 
     async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
