@@ -225,7 +225,7 @@ async def test_bad_receivers_hold_up_nobody_and_are_tried_again(tmp_path: Path, 
         async with open_gate(tmp_path, endpoints=endpoints, timeout_s=3) as gate:
             job_id = await an_event(gate, photo)
             assert await gate[WEBHOOKS].deliver_due() == len(endpoints)
-            errors = {d.endpoint: d.error for d in await gate[WEBHOOKS].list(status="pending")}
+            errors = {d.endpoint: d.error for d in await gate[WEBHOOKS].find(status="pending")}
             wrong = "the connection ended without a whole answer (RemoteProtocolError)"
             assert errors == {
                 "slow": "no answer within 3 s",
@@ -247,17 +247,17 @@ async def test_bad_receivers_hold_up_nobody_and_are_tried_again(tmp_path: Path, 
             assert await gate[WEBHOOKS].deliver_due() == len(errors) - 2, "who asked for more time has it"
             clock.turn(60 * (1 + JITTER))
             assert await gate[WEBHOOKS].deliver_due() == 1
-            left = {d.endpoint: (d.attempts, d.error) for d in await gate[WEBHOOKS].list(status="pending")}
+            left = {d.endpoint: (d.attempts, d.error) for d in await gate[WEBHOOKS].find(status="pending")}
             assert left == {"failing": (2, "answered 503"), "away": (1, "answered 503"), "down": (2, "cannot connect")}
             clock.turn(2 * 3600 * (1 + JITTER))
             assert await gate[WEBHOOKS].deliver_due() == 3
-            assert [d.endpoint for d in await gate[WEBHOOKS].list(status="pending")] == ["down"]
+            assert [d.endpoint for d in await gate[WEBHOOKS].find(status="pending")] == ["down"]
             for receiver in (failing, busy, slow):
                 assert len({one.id for one in receiver.received}) == 1, "every attempt has the same id"
             assert [int(one.headers["webhook-timestamp"]) for one in failing.received] == sorted(
                 {int(one.headers["webhook-timestamp"]) for one in failing.received}
             ), "every attempt has its own time"
-            assert {d.event.job_id for d in await gate[WEBHOOKS].list()} == {job_id}
+            assert {d.event.job_id for d in await gate[WEBHOOKS].find()} == {job_id}
 
 
 async def test_ten_attempts_over_days_then_dead_and_replayed(tmp_path: Path, photo: bytes, clock: Clock) -> None:
@@ -268,14 +268,14 @@ async def test_ten_attempts_over_days_then_dead_and_replayed(tmp_path: Path, pho
             hooks = gate[WEBHOOKS]
             assert await hooks.deliver_due() == 1
             for pause in PAUSES_S[1:]:
-                (delivery,) = await hooks.list()
+                (delivery,) = await hooks.find()
                 wait_s = (delivery.due_at - (delivery.tried_at or clock())).total_seconds()
                 assert pause <= wait_s <= pause * (1 + JITTER) + 60
                 clock.turn(pause - 1 - (clock() - (delivery.tried_at or clock())).total_seconds())
                 assert await hooks.deliver_due() == 0, "not before the pause is over"
                 clock.turn(pause * JITTER + 2)
                 assert await hooks.deliver_due() == 1
-            (delivery,) = await hooks.list(status="dead")
+            (delivery,) = await hooks.find(status="dead")
             assert (delivery.attempts, delivery.error, delivery.answer) == (10, "answered 500", 500)
             assert clock.ahead > timedelta(days=3)
             clock.turn(10**7)
@@ -287,7 +287,7 @@ async def test_ten_attempts_over_days_then_dead_and_replayed(tmp_path: Path, pho
             assert await hooks.replay(event_id=delivery.event.id, since=utcnow() + timedelta(hours=1)) == 0
             assert await hooks.replay(dead=True) == 1
             assert await hooks.deliver_due() == 1
-            assert [d.status for d in await hooks.list(job_id=job_id)] == ["delivered"]
+            assert [d.status for d in await hooks.find(job_id=job_id)] == ["delivered"]
             assert await hooks.replay(dead=True) == 0
             for which in ({"event_id": delivery.event.id}, {"job_id": job_id}, {"since": delivery.event.created_at}):
                 assert await hooks.replay(**which) == 1  # type: ignore[arg-type]  # one of them each time
@@ -304,7 +304,7 @@ async def test_410_stops_an_endpoint_until_it_is_resumed(tmp_path: Path, photo: 
                 await an_event(gate, photo)
                 await hooks.deliver_due()
             assert [len(gone.received), len(receiver.received)] == [1, 2]
-            dead = {d.error for d in await hooks.list(status="dead")}
+            dead = {d.error for d in await hooks.find(status="dead")}
             assert dead == {"answered 410", "the endpoint was stopped by a 410 before"}
             assert list(await hooks.stopped()) == ["gone"]
             assert await hooks.replay(dead=True) == 0, "nothing is sent again to who is gone"
@@ -345,11 +345,11 @@ async def test_who_dies_while_sending_is_replaced_when_its_claim_runs_out(
             assert await hooks.deliver_due() == 0, "it is claimed"
             clock.turn(30 + 61)
             assert await hooks.deliver_due() == 1
-            (delivery,) = await hooks.list()
+            (delivery,) = await hooks.find()
             assert (delivery.status, delivery.attempts) == ("delivered", 2)
             receiver.closing.set()
             await dying
-            assert (await hooks.list()) == [delivery], "who lost its claim changes nothing"
+            assert (await hooks.find()) == [delivery], "who lost its claim changes nothing"
             assert len({one.id for one in receiver.received}) == 1
 
 
@@ -362,7 +362,7 @@ async def test_closing_gives_back_what_takes_too_long(tmp_path: Path, photo: byt
             await gate.upload(photo[:600], source_type="avatar", source_id="u1")
             await asyncio.to_thread(receiver.wait_for, 1)
         async with open_gate(tmp_path, endpoints=endpoints) as again:
-            assert [(d.attempts, d.status) for d in await again[WEBHOOKS].list()] == [(0, "pending")]
+            assert [(d.attempts, d.status) for d in await again[WEBHOOKS].find()] == [(0, "pending")]
             assert await again[WEBHOOKS].deliver_due() == 1
     assert len({one.id for one in receiver.received}) == 1
 
@@ -386,13 +386,13 @@ async def test_what_has_arrived_everywhere_is_forgotten_and_what_is_dead_is_kept
         gate.register(webhooks, endpoints=endpoints, keep_days=1)
         async with gate:
             await until(gate, lambda found: len(found) < 3)
-            assert {d.event.type for d in await gate[WEBHOOKS].list()} == {EventType.JOB_FAILED}
+            assert {d.event.type for d in await gate[WEBHOOKS].find()} == {EventType.JOB_FAILED}
 
 
 async def until(gate: MediaGate, so: Callable[[list[Delivery]], bool]) -> None:
     """Ask until the deliveries on record stand so."""
     async with asyncio.timeout(60):
-        while not so(await gate[WEBHOOKS].list()):  # noqa: ASYNC110  # another task or process changes them
+        while not so(await gate[WEBHOOKS].find()):  # noqa: ASYNC110  # another task or process changes them
             await asyncio.sleep(0.05)
 
 
@@ -447,7 +447,7 @@ async def test_secrets_stay_where_they_are(tmp_path: Path, photo: bytes, caplog:
             await gate[WEBHOOKS].deliver_due()
             await gate[WEBHOOKS].replay(dead=False, since=datetime(2020, 1, 1, tzinfo=UTC))
             await gate[WEBHOOKS].deliver_due()
-            seen = repr(await gate[WEBHOOKS].list()) + repr(endpoint) + repr(Callbacks([SECRET]))
+            seen = repr(await gate[WEBHOOKS].find()) + repr(endpoint) + repr(Callbacks([SECRET]))
         assert receiver.received[1].path == "/hook/T0KEN?t=T0KEN"
         seen += caplog.text + "".join(str(vars(record)) for record in caplog.records)
         stored = await asyncio.to_thread(everything_in, tmp_path)
@@ -519,7 +519,7 @@ async def test_our_own_fault_costs_no_attempt(
 
         monkeypatch.setattr(gate[STORAGE], "get", down)
         assert await gate[WEBHOOKS].deliver_due() == 1
-        assert [(d.status, d.attempts) for d in await gate[WEBHOOKS].list()] == [("pending", 0)]
+        assert [(d.status, d.attempts) for d in await gate[WEBHOOKS].find()] == [("pending", 0)]
         monkeypatch.setattr(gate[STORAGE], "get", storage_get)
         assert await gate[WEBHOOKS].deliver_due() == 0
         clock.turn(31)

@@ -95,7 +95,7 @@ async def an_event(gate: MediaGate, photo: bytes, **fields: Any) -> None:
 
 
 async def errors(gate: MediaGate) -> dict[str, str | None]:
-    return {delivery.endpoint: delivery.error for delivery in await gate[WEBHOOKS].list()}
+    return {delivery.endpoint: delivery.error for delivery in await gate[WEBHOOKS].find()}
 
 
 @pytest.mark.anyio
@@ -218,7 +218,7 @@ async def test_callbacks_go_where_the_upload_says_and_the_gate_allows(
         await an_event(gate, photo)
         await an_event(gate, photo, callback_url="https://deep.hooks.example/")
         assert await gate[WEBHOOKS].deliver_due() == 2, "an upload without callbackUrl calls nobody"
-        assert sorted(map(str, [d.error for d in await gate[WEBHOOKS].list()])) == [
+        assert sorted(map(str, [d.error for d in await gate[WEBHOOKS].find()])) == [
             "None",
             "the host is at 10.0.0.7, which is not public",
         ]
@@ -253,6 +253,6 @@ async def test_a_callback_that_is_allowed_no_longer_is_dead(tmp_path: Path, phot
         await an_event(gate, photo, callback_url="https://hooks.example.com/x")
     async with make_gate(tmp_path, callbacks=Callbacks([SECRET], hosts=["other.example"])) as gate:
         await gate[WEBHOOKS].deliver_due()
-        (delivery,) = await gate[WEBHOOKS].list()
+        (delivery,) = await gate[WEBHOOKS].find()
         assert (delivery.status, delivery.error) == ("dead", "callbackUrl: this service does not call that host")
         assert json.loads(delivery.event.data)["status"] == "CANCELLED"

@@ -40,7 +40,7 @@ def list_(
     async def run() -> None:
         async with loaded:
             webhooks = _webhooks(loaded)
-            found = await webhooks.list(
+            found = await webhooks.find(
                 status=status.value if status else None, job_id=job, event_id=event, limit=limit
             )
             for d in found:

@@ -24,7 +24,7 @@ class Webhooks:
         self._sending = sending
         self._endpoints = endpoints
 
-    async def list(
+    async def find(
         self,
         *,
         status: DeliveryStatus | None = None,
