@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from mediagate import EVENTS, RECORDS, EventType, IncomingUpload, MediaGate, plugin
 from mediagate.errors import ConfigError, InvalidParameter
+from mediagate.hooks import HookName
 from mediagate_plugins.webhooks.control import WEBHOOKS, Webhooks
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus
 from mediagate_plugins.webhooks.links import link_problem
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["WEBHOOKS", "Callbacks", "Delivery", "DeliveryStatus", "Endpoint", "Webhooks", "webhooks"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_TOLD_HOOKS = ("on_complete", "on_rejected", "on_failed", "on_cancelled", "on_deleted")
+_TOLD_HOOKS: tuple[HookName, ...] = ("on_complete", "on_rejected", "on_failed", "on_cancelled", "on_deleted")
 
 
 @plugin("webhooks")

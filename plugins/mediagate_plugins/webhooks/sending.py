@@ -70,8 +70,8 @@ class Sending:
         """Send everything that is due now and wait until that is done; returns how many attempts were made."""
         made = 0
         while begun := await self._round():
-            made += begun
-            await asyncio.gather(*self._tasks())
+            made += len(begun)
+            await asyncio.gather(*begun)
         return made
 
     @asynccontextmanager
@@ -106,21 +106,20 @@ class Sending:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_S)
 
-    async def _round(self) -> int:
-        """Begin attempts in free slots; returns how many."""
+    async def _round(self) -> list[asyncio.Task[None]]:
+        """Begin attempts in free slots."""
         await self._pass_on()
         free = {name: n for name in self._flying if (n := self._slots(name) - len(self._flying[name])) > 0}
         if not free:
-            return 0
-        begun = 0
+            return []
+        begun = []
         for delivery in await self._deliveries.due(free, now=utcnow(), limit=BATCH):
             if not free[delivery.endpoint]:
                 continue
             owner, now = f"{self._process}:{secrets.token_hex(4)}", utcnow()
             if await self._deliveries.claim(delivery, owner=owner, now=now, until=now + self._lease):
                 free[delivery.endpoint] -= 1
-                begun += 1
-                self._begin(replace(delivery, attempts=delivery.attempts + 1), owner)
+                begun.append(self._begin(replace(delivery, attempts=delivery.attempts + 1), owner))
         return begun
 
     def _names(self) -> list[str]:
@@ -148,7 +147,7 @@ class Sending:
 
     # -- one attempt
 
-    def _begin(self, delivery: Delivery, owner: str) -> None:
+    def _begin(self, delivery: Delivery, owner: str) -> asyncio.Task[None]:
         flying = self._flying[delivery.endpoint]
         task = asyncio.create_task(self._deliver(delivery, owner))
         flying.add(task)
@@ -159,6 +158,7 @@ class Sending:
             flying.discard(task)
 
         task.add_done_callback(ended)
+        return task
 
     async def _deliver(self, delivery: Delivery, owner: str) -> None:
         try:

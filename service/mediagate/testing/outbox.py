@@ -41,13 +41,10 @@ async def _of(records: Records, job_id: str) -> list[Event]:
 
 
 async def _settling(records: Records, now: datetime) -> None:
-    for settlement_of in (
-        lambda job: Settlement(DONE, a_media(job)),
-        lambda job: Settlement(JobStatus.REJECTED, reason="no"),
-    ):
+    for status in (DONE, JobStatus.REJECTED):
         job = await claimed_job(records, now)
         event = an_event(job, EventType.JOB_COMPLETED, now)
-        settlement = settlement_of(job)
+        settlement = Settlement(status, a_media(job) if status is DONE else None)
         late = await records.settle(job.id, owner="late", now=now, settlement=settlement, events=(event,))
         expect(not late, "settle() by a late owner must be False")
         same(await _of(records, job.id), [], "settle() by a late owner must write no event")
