@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 import receiver as behave
 from receiver import receiving
@@ -16,6 +19,8 @@ from test_crashes import FAST
 from webhook_gate import SECRET
 
 GATE = "webhook_gate:gate"
+PATIENT = FAST | {"MEDIAGATE_MAX_ATTEMPTS": "9"}
+"""A busy machine that misses a heartbeat shall not end the job otherwise."""
 
 
 @pytest.mark.parametrize(
@@ -25,22 +30,22 @@ GATE = "webhook_gate:gate"
         "records.settle:after",
         "records.passed_on:before",
         "records.passed_on:after",
-        "storage.delete:before",
-        "records.mark_notified:after",
+        "records.mark_notified:before",
     ],
 )
 def test_a_crash_between_the_end_of_a_job_and_its_webhook(point: str, tmp_path: Path, photo: bytes) -> None:
     with receiving() as receiver:
-        service = Server(GATE, tmp_path / "data", **FAST, WEBHOOK_URL=receiver.url)
+        service = Server(GATE, tmp_path / "data", **PATIENT, WEBHOOK_URL=receiver.url)
         try:
             service.start(CRASH_AT=point)
-            job_id = service.upload("a.jpg", photo).json()["jobId"]
+            with contextlib.suppress(httpx.TransportError):  # it may die before it has answered
+                service.upload("a.jpg", photo)
             service.wait_dead()
             assert service.process is not None
             assert service.process.returncode == -9
             service.start()
+            job_id = json.loads(receiver.wait_for(1)[0].body)["data"]["jobId"]
             assert service.settled(job_id).status_code == 200
-            receiver.wait_for(1)
             service.stop()
         finally:
             if service.process is not None and service.process.poll() is None:
@@ -53,11 +58,11 @@ def test_a_crash_between_the_end_of_a_job_and_its_webhook(point: str, tmp_path: 
 def test_a_crash_while_it_is_sent_sends_it_again_under_the_same_id(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     with receiving(behave.hang, behave.answer(204)) as receiver:
-        service = Server(GATE, data_dir, **FAST, WEBHOOK_URL=receiver.url)
+        service = Server(GATE, data_dir, WEBHOOK_URL=receiver.url, MEDIAGATE_IMAGE_PROCESSES="1")
         try:
             service.start()
             service.upload("a.jpg", photo)
-            receiver.wait_for(1)
+            assert json.loads(receiver.wait_for(1)[0].body)["type"] == "job.completed", service.log.read_text()[-3000:]
             service.kill()
             # The claim of the dead process has run out once its time has come.
             with closing(sqlite3.connect(data_dir / "mediagate.db")) as database, database:
