@@ -31,7 +31,13 @@ class Registry:
 
     def copy(self) -> Registry:
         """Return a registry that can grow apart from this one."""
-        return Registry(list(self.plugins), dict(self.values), self.hooks.copy(), list(self.routes), dict(self.checks))
+        return Registry(
+            list(self.plugins),
+            dict(self.values),
+            self.hooks.copy(),
+            list(self.routes),
+            checks=dict(self.checks),
+        )
 
     def provide(self, key: Key[Any], value: Any) -> None:
         """Note a value under its key; raises ``PluginError`` if there is one already."""

@@ -134,8 +134,8 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
         moderator=moderator,
         server=server,
     )
-    events = values.get(EVENTS, ())
-    return Parts(sources, settings, registry.hooks, values[STORAGE], values[RECORDS], values[QUEUE], images, events)
+    storage, records, queue = values[STORAGE], values[RECORDS], values[QUEUE]
+    return Parts(sources, settings, registry.hooks, storage, records, queue, images, events=values.get(EVENTS, ()))
 
 
 def _moderator(sources: Mapping[str, Source], settings: Settings, moderator: Moderator | None) -> Moderator | None:

@@ -30,7 +30,7 @@ from mediagate.records import MemoryRecords, PrismaRecords, Settlement
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_media
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Delivery, Endpoint, webhooks
-from mediagate_plugins.webhooks.schedule import JITTER, PAUSES_S
+from mediagate_plugins.webhooks.schedule import JITTER, PAUSES_S, pause, retry_after_s
 
 pytestmark = pytest.mark.anyio
 
@@ -56,8 +56,11 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in ("sending", "control"):
-        monkeypatch.setattr(f"mediagate_plugins.webhooks.{module}.utcnow", clock)
+
+    async def now(_: object) -> datetime:
+        return clock()
+
+    monkeypatch.setattr("mediagate_plugins.webhooks.sending.Sending.now", now)
     return clock
 
 
@@ -267,13 +270,13 @@ async def test_ten_attempts_over_days_then_dead_and_replayed(tmp_path: Path, pho
             job_id = await an_event(gate, photo)
             hooks = gate[WEBHOOKS]
             assert await hooks.deliver_due() == 1
-            for pause in PAUSES_S[1:]:
+            for pause_s in PAUSES_S[1:]:
                 (delivery,) = await hooks.find()
                 wait_s = (delivery.due_at - (delivery.tried_at or clock())).total_seconds()
-                assert pause <= wait_s <= pause * (1 + JITTER) + 60
-                clock.turn(pause - 1 - (clock() - (delivery.tried_at or clock())).total_seconds())
+                assert pause_s <= wait_s <= pause_s * (1 + JITTER) + 60
+                clock.turn(pause_s - 1 - (clock() - (delivery.tried_at or clock())).total_seconds())
                 assert await hooks.deliver_due() == 0, "not before the pause is over"
-                clock.turn(pause * JITTER + 2)
+                clock.turn(pause_s * JITTER + 2)
                 assert await hooks.deliver_due() == 1
             (delivery,) = await hooks.find(status="dead")
             assert (delivery.attempts, delivery.error, delivery.answer) == (10, "answered 500", 500)
@@ -294,6 +297,18 @@ async def test_ten_attempts_over_days_then_dead_and_replayed(tmp_path: Path, pho
                 assert await hooks.deliver_due() == 1
             assert len(receiver.received) == 14
             assert {one.id for one in receiver.received} == {delivery.event.id}
+
+
+def test_what_a_receiver_may_ask_for() -> None:
+    now = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    asked = {
+        "0": 0, "120": 120, "Sat, 31 Jan 2026 12:01:00 GMT": 60, "Sat, 31 Jan 2026 11:00:00 GMT": 0, "soon": None,
+        "-5": None, "1.5": None, "٣": None, "9" * 99: None, "": None, None: None,
+    }  # fmt: skip
+    assert {header: retry_after_s(header, now) for header in asked} == asked
+    assert timedelta(hours=24) <= (pause(1, asked_s=1e9) or timedelta()) <= timedelta(hours=24 * (1 + JITTER))
+    assert timedelta(seconds=5) <= (pause(1, asked_s=1) or timedelta()) <= timedelta(seconds=5 * (1 + JITTER))
+    assert pause(len(PAUSES_S), asked_s=1) is None
 
 
 async def test_410_stops_an_endpoint_until_it_is_resumed(tmp_path: Path, photo: bytes, receiver: Receiver) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import trustme
-from receiver import Receiver, receiving
+from receiver import Behaviour, Receiver, answer, receiving
 from standardwebhooks import Webhook
 
 from mediagate import MediaGate, Settings, Source
@@ -160,21 +160,21 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def serve_tls(authority: trustme.CA) -> Iterator[Callable[[str], Receiver]]:
+def serve_tls(authority: trustme.CA) -> Iterator[Callable[..., Receiver]]:
     """Run a receiver with a certificate for a name."""
     with ExitStack() as stack:
 
-        def serve(name: str) -> Receiver:
+        def serve(name: str, *behaviours: Behaviour) -> Receiver:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             authority.issue_cert(name).configure_cert(context)
-            return stack.enter_context(receiving(tls=context))
+            return stack.enter_context(receiving(*behaviours, tls=context))
 
         yield serve
 
 
 @pytest.mark.anyio
 async def test_certificates_are_verified_for_the_name_not_the_address(
-    tmp_path: Path, photo: bytes, names: Names, authority: trustme.CA, serve_tls: Callable[[str], Receiver]
+    tmp_path: Path, photo: bytes, names: Names, authority: trustme.CA, serve_tls: Callable[..., Receiver]
 ) -> None:
     receiver = serve_tls("hooks.example")
     names.answers |= {"hooks.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]}
@@ -202,9 +202,9 @@ async def test_certificates_are_verified_for_the_name_not_the_address(
 
 @pytest.mark.anyio
 async def test_callbacks_go_where_the_upload_says_and_the_gate_allows(
-    tmp_path: Path, photo: bytes, names: Names, authority: trustme.CA, serve_tls: Callable[[str], Receiver]
+    tmp_path: Path, photo: bytes, names: Names, authority: trustme.CA, serve_tls: Callable[..., Receiver]
 ) -> None:
-    receiver = serve_tls("a.hooks.example")
+    receiver = serve_tls("a.hooks.example", answer(204), answer(410))
     names.answers |= {"a.hooks.example": [["127.0.0.1"]], "deep.hooks.example": [["10.0.0.7"]]}
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca_file)
@@ -231,10 +231,14 @@ async def test_callbacks_go_where_the_upload_says_and_the_gate_allows(
             "http://a.hooks.example/": "https",
         }
         for bad, said in refused.items():
-            answer = await client.post("/upload", data=form | {"callbackUrl": bad}, files={"file": ("a.jpg", photo)})
-            assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
-            assert said in answer.json()["detail"]
-    (one,) = receiver.received
+            said_no = await client.post("/upload", data=form | {"callbackUrl": bad}, files={"file": ("a.jpg", photo)})
+            assert (said_no.status_code, said_no.json()["code"]) == (400, "invalid_parameter")
+            assert said in said_no.json()["detail"]
+        await an_event(gate, photo, callback_url=url)
+        await gate[WEBHOOKS].deliver_due()
+        assert [d.error for d in await gate[WEBHOOKS].find(status="dead")] == ["answered 410"]
+        assert await gate[WEBHOOKS].stopped() == {}, "whoever is gone is gone alone"
+    one = receiver.received[0]
     body = Webhook(SECRET).verify(one.body, one.headers)
     assert (body["type"], body["data"]["jobId"], one.path) == ("job.cancelled", sent.json()["jobId"], "/done?of=1")
 

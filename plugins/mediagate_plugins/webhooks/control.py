@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from mediagate import Key
 from mediagate.errors import ConfigError, InvalidParameter
-from mediagate.media import utcnow
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus
 from mediagate_plugins.webhooks.options import Endpoint
 
@@ -56,7 +55,7 @@ class Webhooks:
             event_id=event_id,
             since=since,
             besides=await self._deliveries.stopped(),
-            now=utcnow(),
+            now=await self._sending.now(),
         )
         self._sending.wake()
         return replayed

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mediagate import Event, EventType, Records
 from mediagate.errors import Unavailable
@@ -61,6 +61,10 @@ class Sending:
         self._wake = asyncio.Event()
         self._flying: dict[str, set[asyncio.Task[None]]] = {name: set() for name in self._names()}
         self._forget_at = time.monotonic()
+
+    async def now(self) -> datetime:
+        """Return the present, by which deliveries are due and claims run out."""
+        return utcnow()
 
     def wake(self) -> None:
         """Look at once for what is to be sent."""
@@ -113,10 +117,10 @@ class Sending:
         if not free:
             return []
         begun = []
-        for delivery in await self._deliveries.due(free, now=utcnow(), limit=BATCH):
+        for delivery in await self._deliveries.due(free, now=await self.now(), limit=BATCH):
             if not free[delivery.endpoint]:
                 continue
-            owner, now = f"{self._process}:{secrets.token_hex(4)}", utcnow()
+            owner, now = f"{self._process}:{secrets.token_hex(4)}", await self.now()
             if await self._deliveries.claim(delivery, owner=owner, now=now, until=now + self._lease):
                 free[delivery.endpoint] -= 1
                 begun.append(self._begin(replace(delivery, attempts=delivery.attempts + 1), owner))
@@ -134,8 +138,8 @@ class Sending:
         while events := await self._records.outbox(limit=BATCH):
             stopped = await self._deliveries.stopped()
             routes = {event: {name: _stopped(name, stopped) for name in await self._goes_to(event)} for event in events}
-            await self._deliveries.add(routes, utcnow())
-            await self._records.passed_on([event.id for event in events], now=utcnow())
+            await self._deliveries.add(routes, await self.now())
+            await self._records.passed_on([event.id for event in events], now=await self.now())
 
     async def _goes_to(self, event: Event) -> list[str]:
         names = [name for name, endpoint in self._endpoints.items() if event.type in endpoint.events]
@@ -165,12 +169,12 @@ class Sending:
             await self._note(delivery, owner, await self._attempt(delivery))
         except asyncio.CancelledError:
             with contextlib.suppress(Unavailable):
-                await self._deliveries.put_back(delivery, owner=owner, due_at=utcnow())
+                await self._deliveries.put_back(delivery, owner=owner, due_at=await self.now())
             raise
         except Unavailable as exc:
             log.warning("webhook %s waits: %s", delivery.event.id, exc)
             with contextlib.suppress(Unavailable):  # else its lease runs out
-                await self._deliveries.put_back(delivery, owner=owner, due_at=utcnow() + OWN_FAULT_PAUSE)
+                await self._deliveries.put_back(delivery, owner=owner, due_at=await self.now() + OWN_FAULT_PAUSE)
         except Exception:
             log.exception("webhook %s: what became of it could not be noted", delivery.event.id)
 
@@ -178,7 +182,7 @@ class Sending:
         if delivery.attempts > len(PAUSES_S):
             return Outcome(error="its sender died during the last attempt", final=True)
         try:
-            return await self._attempts.make(delivery.event, delivery.endpoint, utcnow())
+            return await self._attempts.make(delivery.event, delivery.endpoint, await self.now())
         except Unavailable:
             raise
         except Exception:
@@ -186,7 +190,7 @@ class Sending:
             return Outcome(error="internal error; the log says more")
 
     async def _note(self, delivery: Delivery, owner: str, outcome: Outcome) -> None:
-        event, endpoint, now = delivery.event, delivery.endpoint, utcnow()
+        event, endpoint, now = delivery.event, delivery.endpoint, await self.now()
         told = {"event": event.type.value, "event_id": event.id, "job_id": event.job_id, "endpoint": endpoint}
         if outcome.error is None and outcome.answer is not None:
             await self._deliveries.delivered(delivery, owner=owner, answer=outcome.answer)
@@ -207,7 +211,7 @@ class Sending:
     async def _forget(self) -> None:
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY_S
-            await self._deliveries.forget(before=utcnow() - self._keep)
+            await self._deliveries.forget(before=await self.now() - self._keep)
 
 
 def _stopped(name: str, stopped: Mapping[str, object]) -> str | None:
