@@ -27,6 +27,7 @@ ONE_HOME = {
     "uvicorn": "mediagate/server",
     "onnxruntime": "mediagate_plugins/onnx_moderation",
     "numpy": "mediagate_plugins/onnx_moderation",
+    "httpcore2": "mediagate_plugins/webhooks/post",
 }
 """Each library that does heavy work is imported in one module (or one folder) only."""
 

@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from mediagate.calls import PublishedPage, StatusPage
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.direct_upload import UploadTarget
+    from mediagate.events import Event, EventType
     from mediagate.hooks import IncomingUpload
     from mediagate.media import Job, JobState, JobStatus, Media, Rendered, Stage, Variant, Verdict
     from mediagate.moderation import Moderator, Picture
-    from mediagate.parts import MODERATOR, QUEUE, RECORDS, STORAGE
+    from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, STORAGE
     from mediagate.plugins import Key, Plugin, plugin
     from mediagate.queue import Queue
     from mediagate.records import Records
@@ -24,6 +25,9 @@ _HOMES = {
     "AUTHORIZE": "mediagate.access",
     "Action": "mediagate.access",
     "Authorize": "mediagate.access",
+    "EVENTS": "mediagate.parts",
+    "Event": "mediagate.events",
+    "EventType": "mediagate.events",
     "IncomingUpload": "mediagate.hooks",
     "Job": "mediagate.media",
     "JobState": "mediagate.media",
@@ -69,12 +73,15 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "AUTHORIZE",
+    "EVENTS",
     "MODERATOR",
     "QUEUE",
     "RECORDS",
     "STORAGE",
     "Action",
     "Authorize",
+    "Event",
+    "EventType",
     "IncomingUpload",
     "Job",
     "JobState",

@@ -21,7 +21,7 @@ from mediagate.hooks import Hook, HookName
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
 from mediagate.problems import problem_of
-from mediagate.registry import Endpoint, Registry
+from mediagate.registry import Check, Endpoint, Registry
 from mediagate.routes import Routes
 from mediagate.running import Running, assemble, start
 
@@ -88,6 +88,15 @@ class MediaGate(Calls):
     def add_route(self, path: str, endpoint: Endpoint, *, methods: list[str]) -> None:
         """Add a route below the gate's mount; the core's own routes come first."""
         self._growing("add_route").add_route(path, endpoint, methods)
+
+    def add_check(self, part: str, check: Check) -> None:
+        """Add a line to ``mediagate doctor``."""
+        self._growing("add_check").checks[part] = check
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        """What plugins let ``mediagate doctor`` examine."""
+        return self._registry.checks
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Open a resource that closes with the gate, last in, first out; only inside a plugin or ``on_ready``."""

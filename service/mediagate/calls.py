@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -23,6 +24,7 @@ from mediagate.errors import (
 )
 from mediagate.intake import accept, read_ticket
 from mediagate.media import JobState, JobStatus, iso, utcnow
+from mediagate.outbox import job_events
 from mediagate.pipeline import remove
 from mediagate.running import Running
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
@@ -77,6 +79,7 @@ class Calls(ABC):
         source_id: str,
         filename: str = "",
         client_reference_id: str | None = None,
+        callback_url: str | None = None,
         focal: tuple[float, float] = (0.5, 0.5),
         owner: str | None = None,
     ) -> Status:
@@ -97,6 +100,8 @@ class Calls(ABC):
         }
         if client_reference_id is not None:
             fields["clientReferenceId"] = client_reference_id
+        if callback_url is not None:
+            fields["callbackUrl"] = callback_url
         name = filename or (source.name if isinstance(source, Path) else "")
         ticket = read_ticket(fields, name, parts.sources)
         limit = parts.sources[source_type].max_bytes
@@ -258,7 +263,8 @@ class Calls(ABC):
         records = running.parts.records
         if owner is not None:
             await self.get_status(job_id, owner=owner)
-        job = await records.cancel(job_id, now=await records.now())
+        events_of = partial(job_events, parts=running.parts)
+        job = await records.cancel(job_id, now=await records.now(), events_of=events_of)
         if job is None:
             status = await self.get_status(job_id)
             raise JobConflict(f"job {job_id} is {status.status} already")

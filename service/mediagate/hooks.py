@@ -46,6 +46,7 @@ class IncomingUpload:
     info: ImageInfo
     client_reference_id: str | None = None
     owner_id: str | None = None
+    callback_url: str | None = None
 
 
 class Hooks:

@@ -135,6 +135,7 @@ async def accept(
             info=info,
             client_reference_id=ticket.client_reference_id,
             owner_id=owner,
+            callback_url=ticket.callback_url,
         ),
     )
     job_id = new_id("job")

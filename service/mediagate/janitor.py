@@ -7,11 +7,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from mediagate.errors import MediagateError
 from mediagate.expiry import BATCH, expire_media, expire_uploads
 from mediagate.media import JobStatus
+from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.storage import ObjectInfo, segment
 from mediagate.uploads import sweep_spool
@@ -66,7 +68,8 @@ class Janitor:
         """Fail what was tried too often, finish what a crash left unfinished, forget expired keys."""
         records = self._parts.records
         now = await records.now()
-        failed = list(await records.fail_exhausted(now=now, limit=BATCH))
+        events_of = partial(job_events, parts=self._parts)
+        failed = list(await records.fail_exhausted(now=now, limit=BATCH, events_of=events_of))
         left = now - timedelta(seconds=self._parts.settings.lease_s)
         unfinished = list(await records.unnotified(before=left, limit=BATCH))
         finished = list(dict.fromkeys([*failed, *unfinished]))

@@ -44,7 +44,7 @@ class Stage(StrEnum):
         return {"queued": 0, "moderate": 10, "publish": 70, "record": 90, "done": 100}[self.value]
 
 
-def new_id(prefix: Literal["job", "med", "upl"]) -> str:
+def new_id(prefix: Literal["job", "med", "upl", "evt"]) -> str:
     """Return an unguessable identifier such as ``job_3k5…`` (128 random bits, lower-case base 32)."""
     return f"{prefix}_{base64.b32encode(secrets.token_bytes(16)).decode().rstrip('=').lower()}"
 

@@ -21,6 +21,7 @@ from mediagate.media import (
     variant_key,
 )
 from mediagate.moderation import count_review_as_reject
+from mediagate.outbox import deletion_events
 from mediagate.parts import Parts
 from mediagate.records import Settlement
 
@@ -123,7 +124,7 @@ async def remove(media: Media, parts: Parts) -> bool:
     """Delete a media's files and its record; ``False`` when the record had gone already."""
     # Files first: if this breaks off, the record still says what is left to delete.
     await parts.storage.delete(media.keys)
-    return await parts.records.delete_media(media.id)
+    return await parts.records.delete_media(media.id, events=deletion_events(media, parts, await parts.records.now()))
 
 
 def _rejected(verdict: Verdict, rendered: Rendered, model_runs: int, started: float) -> Settlement:

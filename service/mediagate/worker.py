@@ -15,6 +15,7 @@ from typing import Any
 from mediagate.errors import MediagateError, Unavailable
 from mediagate.lease import Lease, LeaseLost
 from mediagate.media import Job, JobState, JobStatus, Stage
+from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
 from mediagate.records import Settlement
@@ -183,11 +184,14 @@ class Worker:
     async def _settle(self, job: Job, lease: Lease, settlement: Settlement) -> None:
         records = self._parts.records
         now = await records.now()
-        settled = await lease.insist(lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement))
+        state = settlement.state_of(job, now)
+        events = job_events(state.job, self._parts)
+        settled = await lease.insist(
+            lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events)
+        )
         if not settled and not await self._settled_unheard(job, settlement, now):
             await self._abandon(job)
             return
-        state = settlement.state_of(job, now)
         self._watch.moved(state)
         log.info(
             "job %s: %s",

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from mediagate.events import Event, EventsOf, no_events
 from mediagate.media import Job, JobPage, JobState, JobStatus, MediaPage, Stage
-from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation, Settlement
+from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation
 from mediagate.testing import check_records
 from mediagate.usage import Usage
 
@@ -59,8 +60,8 @@ class TakesLateOwners(MemoryRecords):
 
 
 class SettlesTwice(MemoryRecords):
-    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
-        await super().settle(job_id, owner=owner, now=now, settlement=settlement)
+    async def settle(self, job_id: str, **how: Any) -> bool:
+        await super().settle(job_id, **how)
         return True
 
 
@@ -134,8 +135,33 @@ class LeavesOutTheLastDay(MemoryRecords):
 
 
 class FailsTheLiving(MemoryRecords):
-    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
-        return await super().fail_exhausted(now=datetime.max.replace(tzinfo=now.tzinfo), limit=limit)
+    async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
+        end = datetime.max.replace(tzinfo=now.tzinfo)
+        return await super().fail_exhausted(now=end, limit=limit, events_of=events_of)
+
+
+class WritesEventsFirst(MemoryRecords):
+    async def settle(self, job_id: str, *, events: tuple[Event, ...] = (), **how: Any) -> bool:
+        self._write(events)
+        return await super().settle(job_id, **how)
+
+
+class TellsWhatWas(MemoryRecords):
+    async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
+        job = await self.get_job(job_id)
+        if (cancelled := await super().cancel(job_id, now=now)) is not None and job is not None:
+            self._write(events_of(job))
+        return cancelled
+
+
+class TellsOfNothing(MemoryRecords):
+    async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
+        self._write(events)
+        return await super().delete_media(media_id)
+
+
+class NeverPassesOn(MemoryRecords):
+    async def passed_on(self, event_ids: Collection[str], *, now: datetime) -> None: ...
 
 
 class CompletesTwice(MemoryRecords):
@@ -184,6 +210,10 @@ class ListsWhatHasExpired(MemoryRecords):
         (CompletesTwice, "False must insert no job"),
         (ForgetsTooSoon, "must leave what has not expired"),
         (ListsWhatHasExpired, "must leave out what has expired"),
+        (WritesEventsFirst, "late owner must write no event"),
+        (TellsWhatWas, r"cancel\(\) must make its events of the job as it then is"),
+        (TellsOfNothing, r"delete_media\(\) of none must write no event"),
+        (NeverPassesOn, r"outbox\(\) must not give what was passed on"),
     ],
 )
 async def test_a_broken_promise_is_named(broken: type[Any], promise: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from mediagate.events import Event, EventsOf, no_events
 from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, utcnow
 from mediagate.records.memory_lists import MemoryLists
 from mediagate.records.memory_uploads import MemoryUploads, expired
@@ -20,6 +21,7 @@ class MemoryRecords(MemoryLists, MemoryUploads):
         super().__init__()
         self._media: dict[str, Media] = {}
         self._keys: dict[str, tuple[Reservation, datetime]] = {}
+        self._outbox: dict[str, Event] = {}
 
     async def open(self) -> None:
         """Nothing to open."""
@@ -163,7 +165,9 @@ class MemoryRecords(MemoryLists, MemoryUploads):
             self._put(replace(job, lease_until=lease_until, stage=stage or job.stage, model_runs=runs))
         return job is not None
 
-    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
+    async def settle(
+        self, job_id: str, *, owner: str, now: datetime, settlement: Settlement, events: tuple[Event, ...] = ()
+    ) -> bool:
         """End a job of which this owner has the lease."""
         job = self._held(job_id, owner)
         if job is None:
@@ -171,6 +175,7 @@ class MemoryRecords(MemoryLists, MemoryUploads):
         self._settle(job, settlement, now)
         if settlement.media is not None:
             self._media[settlement.media.id] = settlement.media
+        self._write(events)
         return True
 
     async def release(
@@ -202,7 +207,7 @@ class MemoryRecords(MemoryLists, MemoryUploads):
         )
         return True
 
-    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
+    async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
         """Fail live jobs whose worker died on each attempt."""
         failed = [
             j
@@ -216,15 +221,17 @@ class MemoryRecords(MemoryLists, MemoryUploads):
                 code=job.code or "attempts_exhausted",
                 retryable=True,
             )
-            self._settle(job, settlement, now)
+            self._write(events_of(self._settle(job, settlement, now)))
         return [job.id for job in failed]
 
-    async def cancel(self, job_id: str, *, now: datetime) -> Job | None:
+    async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
         """Move a live job to CANCELLED, taking its lease away."""
         job = self._jobs.get(job_id)
         if job is None or job.status.terminal:
             return None
-        return self._put(replace(job, status=JobStatus.CANCELLED, finished_at=now, lease_owner=None, lease_until=None))
+        ended = replace(job, status=JobStatus.CANCELLED, finished_at=now, lease_owner=None, lease_until=None)
+        self._write(events_of(ended))
+        return self._put(ended)
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a FAILED job back to PENDING with all its attempts."""
@@ -256,9 +263,12 @@ class MemoryRecords(MemoryLists, MemoryUploads):
         if job_id in self._jobs:
             self._put(replace(self._jobs[job_id], notified_at=now))
 
-    async def delete_media(self, media_id: str) -> bool:
+    async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
         """Delete a media; its job stays."""
-        return self._media.pop(media_id, None) is not None
+        if self._media.pop(media_id, None) is None:
+            return False
+        self._write(events)
+        return True
 
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
         """Return media whose time is over."""
@@ -271,6 +281,18 @@ class MemoryRecords(MemoryLists, MemoryUploads):
             del self._keys[key]
         return len(expired)
 
+    async def outbox(self, *, limit: int) -> Sequence[Event]:
+        """Return events that were not passed on yet, oldest first."""
+        return sorted(self._outbox.values(), key=lambda e: (e.created_at, e.id))[:limit]
+
+    async def passed_on(self, event_ids: Collection[str], *, now: datetime) -> None:
+        """Take events out of the outbox."""
+        for event_id in event_ids:
+            self._outbox.pop(event_id, None)
+
+    def _write(self, events: tuple[Event, ...]) -> None:
+        self._outbox |= {event.id: event for event in events}
+
     def _put(self, job: Job) -> Job:
         self._jobs[job.id] = job
         return job
@@ -279,8 +301,8 @@ class MemoryRecords(MemoryLists, MemoryUploads):
         job = self._jobs.get(job_id)
         return job if job and job.status is JobStatus.PROCESSING and job.lease_owner == owner else None
 
-    def _settle(self, job: Job, settlement: Settlement, now: datetime) -> None:
-        self._put(settlement.state_of(job, now).job)
+    def _settle(self, job: Job, settlement: Settlement, now: datetime) -> Job:
+        return self._put(settlement.state_of(job, now).job)
 
 
 def _place(job: Job) -> tuple[JobStatus, Stage]:

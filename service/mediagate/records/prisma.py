@@ -13,27 +13,24 @@ from mediagate.records.clock import DatabaseClock
 from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
 from mediagate.records.prisma_claims import PrismaClaims
+from mediagate.records.prisma_ends import PrismaEnds
 from mediagate.records.prisma_lists import PrismaLists
 from mediagate.records.prisma_uploads import PrismaUploads
-from mediagate.records.protocol import Reservation, Settlement
+from mediagate.records.protocol import Reservation
 from mediagate.records.queries import (
     LIVE,
     ask,
     elsewhere,
-    exhausted,
-    find_exhausted,
-    finds,
-    held,
     jobs_where,
     read,
     reserve_key,
 )
-from mediagate.records.rows import job_of, job_row, media_of, media_row, requeued_columns, settled_columns
+from mediagate.records.rows import job_of, job_row, media_of, requeued_columns
 
 log = logging.getLogger("mediagate.records")
 
 
-class PrismaRecords(PrismaClaims, PrismaLists, PrismaUploads):
+class PrismaRecords(PrismaClaims, PrismaEnds, PrismaLists, PrismaUploads):
     """Jobs and media in a database that Prisma's query engine reaches.
 
     ``url`` is ``file:/path`` or ``postgresql://…``; ``engine_url`` names an engine that the host runs itself;
@@ -178,43 +175,6 @@ class PrismaRecords(PrismaClaims, PrismaLists, PrismaUploads):
 
     # -- a job's path
 
-    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
-        """End a job in one transaction that checks the lease owner."""
-        data: Any = {**settled_columns(settlement), "finishedAt": now}
-        if settlement.media is None:
-            return await self._change(held(job_id, owner), data)
-        media = settlement.media
-
-        async def both() -> None:
-            # All in one request: a transaction held open from here would keep SQLite's only write lock meanwhile.
-            async with self.client.batch_() as batch:
-                # Fails, and the media with it, unless the job is still under this owner.
-                batch.mediagatejob.update(where=held(job_id, owner), data=data)
-                batch.mediagatemedia.create(data=media_row(media))
-
-        return await finds(both)
-
-    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Fail live jobs whose worker died on each attempt."""
-        failed = []
-        for row in await find_exhausted(self.client, now, limit):
-            settlement = Settlement(
-                JobStatus.FAILED,
-                error=row.error or f"the worker died at stage {row.stage} on each of {row.attempts} attempts",
-                code=row.code or "attempts_exhausted",
-                retryable=True,
-            )
-            data = {**settled_columns(settlement), "finishedAt": now}
-            if await self._change({"id": row.id, **exhausted(now)}, data):
-                failed.append(row.id)
-        return failed
-
-    async def cancel(self, job_id: str, *, now: datetime) -> Job | None:
-        """Move a live job to CANCELLED, taking its lease away."""
-        data = {"status": JobStatus.CANCELLED.value, "finishedAt": now, "leaseOwner": None, "leaseUntil": None}
-        row = await self._take({"id": job_id, "status": {"in": LIVE}}, data)
-        return job_of(row) if row else None
-
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a FAILED job back to PENDING with all its attempts."""
         job = await self.get_job(job_id)
@@ -235,11 +195,6 @@ class PrismaRecords(PrismaClaims, PrismaLists, PrismaUploads):
         await self._change({"id": job_id}, {"notifiedAt": now})
 
     # -- deleting
-
-    async def delete_media(self, media_id: str) -> bool:
-        """Delete a media row and its variants."""
-        deleted = await ask(lambda: self.client.mediagatemedia.delete_many(where={"id": media_id}))
-        return deleted > 0
 
     async def expire_keys(self, *, now: datetime) -> int:
         """Forget the idempotency keys that expired."""

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
 from mediagate.direct_upload import DirectUpload
+from mediagate.events import Event, EventsOf, no_events
 from mediagate.media import Job, JobPage, JobState, JobStatus, Media, MediaPage, Stage, Verdict
 from mediagate.usage import Usage
 
@@ -232,8 +233,10 @@ class Records(Protocol):
         ``model_runs`` is added to those of the job, in the same change.
         """
 
-    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
-        """End a job in one transaction that checks the lease owner: media, variants, terminal status.
+    async def settle(
+        self, job_id: str, *, owner: str, now: datetime, settlement: Settlement, events: tuple[Event, ...] = ()
+    ) -> bool:
+        """End a job in one transaction that checks the lease owner: media, variants, terminal status, events.
 
         Clears the lease. ``False``, and nothing written, when the job is not PROCESSING under this owner.
         """
@@ -250,14 +253,18 @@ class Records(Protocol):
     ) -> bool:
         """Give a job back to PENDING for a later attempt; ``count_attempt=False`` undoes the claim's count (drain)."""
 
-    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
+    async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
         """Fail live jobs whose lease ran out (or that are PENDING) with no attempt left: their worker died each time.
 
         FAILED, code ``attempts_exhausted`` unless the job already has a code, error naming its stage. Returns ids.
+        Each job's events are written in its transaction.
         """
 
-    async def cancel(self, job_id: str, *, now: datetime) -> Job | None:
-        """Move a live job to CANCELLED, taking its lease away; ``None`` when there is no live job of this id."""
+    async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
+        """Move a live job to CANCELLED, taking its lease away; ``None`` when there is no live job of this id.
+
+        Its events, made of the job as it then is, are written in the same transaction.
+        """
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a FAILED job back to PENDING with ``attempts`` 0 and its failure fields cleared; else ``None``."""
@@ -270,11 +277,22 @@ class Records(Protocol):
 
     # -- deleting
 
-    async def delete_media(self, media_id: str) -> bool:
-        """Delete a media row and its variants; ``False`` when there was none. Its job stays."""
+    async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
+        """Delete a media row and its variants; ``False`` when there was none. Its job stays.
+
+        The events are written in the same transaction, and none where nothing was deleted.
+        """
 
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
         """Return media whose ``expires_at`` has come, by that and then by id; those behind ``after``."""
 
     async def expire_keys(self, *, now: datetime) -> int:
         """Forget the idempotency keys that expired; returns how many."""
+
+    # -- outbox
+
+    async def outbox(self, *, limit: int) -> Sequence[Event]:
+        """Return events that were not passed on yet, oldest first."""
+
+    async def passed_on(self, event_ids: Collection[str], *, now: datetime) -> None:
+        """Take events out of the outbox: whoever passes them on has written down what is left to do about them."""

@@ -90,6 +90,15 @@ async def finds(change: Callable[[], Awaitable[object]]) -> bool:
     return True
 
 
+async def adds(change: Callable[[], Awaitable[object]]) -> bool:
+    """Run a change that adds rows; ``False``, and nothing added, when one of them is there already."""
+    try:
+        await ask(change)
+    except UniqueViolationError:
+        return False
+    return True
+
+
 async def reserve_key(client: Prisma, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
     """Reserve an ``Idempotency-Key``: the insert that succeeds is the one that wins."""
     keys = client.mediagateidempotencykey

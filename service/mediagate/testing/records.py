@@ -12,6 +12,7 @@ from mediagate.media import JobStatus, Media, Stage, Verdict, new_id, utcnow
 from mediagate.records.protocol import Records, Reservation, Settlement
 from mediagate.testing.job_ends import check_job_ends
 from mediagate.testing.job_path import check_job_path
+from mediagate.testing.outbox import check_outbox
 from mediagate.testing.owned_records import check_owned_records
 from mediagate.testing.record_samples import (
     HOSTILE,
@@ -47,6 +48,7 @@ async def check_records(records: Records) -> None:
         _waiting_longest,
         check_job_path,
         check_job_ends,
+        check_outbox,
         _pages,
         _deleting,
         check_owned_records,
