@@ -27,6 +27,8 @@ ONE_HOME = {
     "uvicorn": "mediagate/server",
     "onnxruntime": "mediagate_plugins/onnx_moderation",
     "numpy": "mediagate_plugins/onnx_moderation",
+    "boto3": "mediagate_plugins/s3_storage",
+    "botocore": "mediagate_plugins/s3_storage",
 }
 """Each library that does heavy work is imported in one module (or one folder) only."""
 

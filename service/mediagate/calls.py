@@ -6,9 +6,9 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 from mediagate.errors import (
     InvalidParameter,
@@ -179,10 +179,6 @@ class Calls(ABC):
         return status_of(state, self._url_of(base_url))
 
     def _url_of(self, base_url: str) -> UrlOf:
-        parts = self.running.parts
-        base = base_url or (parts.settings.public_base_url or "").rstrip("/")
-
-        def url_of(key: str) -> str:
-            return parts.storage.url(key) or f"{base}/{quote(key)}"
-
-        return url_of
+        running = self.running
+        base = base_url or (running.parts.settings.public_base_url or "").rstrip("/")
+        return partial(running.urls.of, base_url=base, now=utcnow())

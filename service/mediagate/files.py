@@ -17,20 +17,25 @@ from mediagate.storage import ObjectInfo, Storage, is_public
 
 log = logging.getLogger("mediagate.files")
 
+FOR_EVER = "public, max-age=31536000, immutable"
+"""Published bytes never change under their key, so caches may keep them for the usual year."""
 HEADERS: Mapping[str, str] = {
-    "Cache-Control": "public, max-age=31536000, immutable",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Content-Disposition": "inline",
     "Accept-Ranges": "bytes",
 }
-"""On every file. Published bytes never change under their key, so caches may keep them for the usual year."""
+"""On every file."""
 
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
 
 
-async def serve_file(request: Request, storage: Storage, key: str) -> Response:
+async def serve_file(
+    request: Request, storage: Storage, key: str, *, private_for_s: int | None = None
+) -> Response:
     """Answer GET or HEAD for a published file: 200, 206, 304 or 416.
+
+    Shared caches may keep it, unless it is private: then a browser may, for so long.
 
     Raises ``FileNotServed`` for what is not published or not there, ``StorageUnavailable``. A ``Range`` of several
     parts, or one that makes no sense, is answered with the whole file (RFC 9110, section 14.2).
@@ -39,7 +44,8 @@ async def serve_file(request: Request, storage: Storage, key: str) -> Response:
     if info is None:
         raise FileNotServed("there is no such file")
     etag = _etag(info)
-    headers = {**HEADERS, "ETag": etag}
+    caching = FOR_EVER if private_for_s is None else f"private, max-age={private_for_s}"
+    headers = {"Cache-Control": caching, **HEADERS, "ETag": etag}
     if _names(request.headers.get("If-None-Match", ""), etag):
         return Response(status_code=304, headers=headers)
     headers["Content-Type"] = CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.files import serve_file
 from mediagate.intake import accept, read_ticket, reserved
+from mediagate.media import utcnow
 from mediagate.problems import problem
 from mediagate.status import Status
 from mediagate.uploads import receive_upload
@@ -145,7 +146,9 @@ class Routes:
         return JSONResponse({"status": "ready"}, headers={"Cache-Control": "no-store"})
 
     async def _file(self, request: Request) -> Response:
-        return await serve_file(request, self._gate.parts.storage, request.path_params["key"])
+        key = request.path_params["key"]
+        left_s = self._gate.running.urls.admit(key, request.query_params, now=utcnow())
+        return await serve_file(request, self._gate.parts.storage, key, private_for_s=left_s)
 
 
 def _status_response(request: Request, status: Status, poll_after_ms: int) -> Response:
