@@ -30,9 +30,7 @@ HEADERS: Mapping[str, str] = {
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
 
 
-async def serve_file(
-    request: Request, storage: Storage, key: str, *, private_for_s: int | None = None
-) -> Response:
+async def serve_file(request: Request, storage: Storage, key: str, *, private_for_s: int | None = None) -> Response:
     """Answer GET or HEAD for a published file: 200, 206, 304 or 416.
 
     Shared caches may keep it, unless it is private: then a browser may, for so long.

@@ -10,7 +10,6 @@ from typing import Any
 from mediagate.media import Job, JobState, JobStatus, Media, Stage
 
 
-
 @dataclass(frozen=True, slots=True)
 class FileUrl:
     """The URL under which a client finds a published file, and when it expires (UTC): ``None`` is never."""

@@ -223,7 +223,12 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
 async def test_machines_with_one_secret_honour_each_others_urls(
     make_gate: MakeGate, photo: bytes, tmp_path: Path
 ) -> None:
-    shared = {"url_secret": SECRET, "url_ttl_s": 604_800, "database_url": f"file:{tmp_path / 'shared.db'}", "migrate": True}
+    shared = {
+        "url_secret": SECRET,
+        "url_ttl_s": 604_800,
+        "database_url": f"file:{tmp_path / 'shared.db'}",
+        "migrate": True,
+    }
     files = FilesystemStorage(tmp_path / "files")
     gates = []
     for _ in range(2):

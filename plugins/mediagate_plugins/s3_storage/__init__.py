@@ -1,4 +1,4 @@
-"""Files in a bucket: any server that speaks S3 (AWS, Cloudflare R2, Ceph, and others). ``pip install "mediagate[s3]"``."""
+"""Files in a bucket of any server that speaks S3; ``pip install "mediagate[s3]"``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def s3_storage(
     threads: int = 16,
     upload_origins: Sequence[str] = (),
 ) -> None:
-    """Keep all files in ``bucket``, below ``prefix``; uploads in quarantine in ``staging_bucket``, if they shall be apart.
+    """Keep all files in ``bucket``, below ``prefix``; the quarantine in ``staging_bucket``, if it shall be apart.
 
     ``public_url`` is what stands before a published key for the public: a CDN, or the bucket's own address with the
     prefix; unset, it is the gate's setting, and without that the gate serves the files. Private sources get URLs of the

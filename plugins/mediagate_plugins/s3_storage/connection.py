@@ -177,7 +177,9 @@ def told(what: str, exc: BotoCoreError | ClientError) -> MediagateError:
         if code in MENDING:
             return StorageUnavailable(f"S3, {what}: {MENDING[code]} ({code})")
         if code in DENIED or status_of(exc) == 403:
-            return StorageUnavailable(f"S3, {what}: {exc.operation_name} is not allowed ({code}); mend the bucket's policy")
+            return StorageUnavailable(
+                f"S3, {what}: {exc.operation_name} is not allowed ({code}); mend the bucket's policy"
+            )
         return StorageUnavailable(f"S3, {what}: the server answered {status_of(exc)} ({code}); try again in a moment")
     match exc:
         case ConnectTimeoutError() | EndpointConnectionError():

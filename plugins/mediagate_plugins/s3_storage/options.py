@@ -112,8 +112,11 @@ class Options:
 def _is_plain(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not (
-            parts.username or parts.password or parts.query or parts.fragment
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and not (parts.username or parts.password or parts.query or parts.fragment)
         )
     except ValueError:
         return False

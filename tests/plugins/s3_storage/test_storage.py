@@ -188,9 +188,7 @@ def test_every_option_that_cannot_be_is_named_at_once() -> None:
     assert "hunter" not in str(caught.value)
 
 
-async def test_without_credentials_the_gate_does_not_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_credentials_the_gate_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
