@@ -51,6 +51,8 @@ class FaultProxy:
         self.always: Fault | None = None
         self.requests: list[bytes] = []
         """The first line of each request that came."""
+        self.asked = asyncio.Event()
+        """Set by the first."""
         self._target = port
         self._open: set[asyncio.Task[None]] = set()
 
@@ -75,6 +77,7 @@ class FaultProxy:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 head = await client.readuntil(b"\r\n\r\n")
                 self.requests.append(head.partition(b"\r\n")[0])
+                self.asked.set()
                 exchange = Exchange(head, client, answer, self._target)
                 fault = self.faults.popleft() if self.faults else self.always
                 await (fault(exchange) if fault else exchange.passed_on())

@@ -100,15 +100,12 @@ async def _list(storage: S3Storage, folder: str) -> None:
 async def _exposure(storage: S3Storage, folder: str, key: str) -> list[Finding]:
     """Say where a stranger, without a signature, does not read what is public, or reads what is private."""
     options = storage.options
-    bases = [
-        storage.address(key).removesuffix(key),
-        *([f"{options.public_url.rstrip('/')}/"] if options.public_url else []),
-    ]
+    bases = [storage.address(key).removesuffix(key)]
+    if options.public_url:
+        bases.append(f"{options.public_url.rstrip('/')}/")
     if url := storage.url(key):
         status = (await _answer(storage, url))[0]
-        text = (
-            f"{bases[1]}{folder} answers {status or 'nothing'} for a file that is there: point public_url at the files"
-        )
+        text = f"{bases[1]}{folder} answers {status or 'nothing'} for a file that is there: let public_url lead to it"
         return [] if status == 200 else [Finding("exposure", False, text)]
     if folder != "staging/" and folder.split("/")[1] not in options.private_sources:
         return []

@@ -1,4 +1,4 @@
-"""A server that fails, answers late, breaks off, dies and comes back: bounded waits, clear errors, nothing half-written."""
+"""A server that fails, is late, breaks off, dies and comes back: bounded waits, clear errors, nothing half-written."""
 
 from __future__ import annotations
 
@@ -192,6 +192,6 @@ async def test_closing_waits_for_what_is_under_way(server: Any, storage_of: Any)
         async with storage_of(endpoint_url=proxy.url) as storage:
             proxy.always = late(0.5)
             put = asyncio.create_task(storage.put(KEY, b"x"))
-            while not proxy.requests:
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(30):
+                await proxy.asked.wait()
         await put

@@ -64,7 +64,7 @@ async def test_a_public_picture_from_upload_to_delete(
 ) -> None:
     let_the_public_read(s3, bucket, "media/avatar", "originals/avatar")
     base = f"{server.url}/{bucket}"
-    async with open_gate(public_url=base) as (gate, client):
+    async with open_gate(public_url=base) as (_, client):
         media = await uploaded(client, photo, "avatar")
         place = f"avatar/user-1/{media['id']}"
         assert media["urls"] == {name: f"{base}/media/{place}/{name}.webp" for name in SIZES}
