@@ -6,7 +6,8 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -97,14 +98,20 @@ class Connection:
         Raises ``ObjectNotFound``, or ``StorageUnavailable``, at the latest when all attempts must have ended: also when
         no thread was free for so long.
         """
+        deadline_s = self._deadline_s + size / SLOWEST
+        started = self._threads.submit(call)
         try:
-            async with asyncio.timeout(self._deadline_s + size / SLOWEST):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            async with asyncio.timeout(deadline_s):
+                return await asyncio.wrap_future(started)
         except TimeoutError:
             raise StorageUnavailable(f"S3, {what}: no answer in time; try again in a moment") from None
         except (BotoCoreError, ClientError) as exc:
             # Not chained: botocore's own words may hold what the server sent.
             raise told(what, exc) from None
+        except asyncio.CancelledError:
+            # Else a write could go on behind who gave it up, and publish what was cancelled.
+            await _ended(started, deadline_s)
+            raise
 
     def close(self) -> None:
         """Wait for the calls under way and close the connections; blocks."""
@@ -115,6 +122,15 @@ class Connection:
         frozen = self._credentials.get_frozen_credentials()
         expires_at: datetime | None = getattr(self._credentials, "_expiry_time", None)
         return Signer(frozen.access_key, frozen.secret_key, frozen.token, expires_at)
+
+
+async def _ended(call: Future[Any], timeout_s: float) -> None:
+    """Wait until a call has ended or was taken back unstarted; what became of it is nobody's concern any more."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    call.add_done_callback(lambda _: loop.call_soon_threadsafe(ended.set))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await ended.wait()
 
 
 _KINDS = ("staging/x", "media/x")

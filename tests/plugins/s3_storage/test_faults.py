@@ -195,3 +195,16 @@ async def test_closing_waits_for_what_is_under_way(server: Any, storage_of: Any)
             async with asyncio.timeout(30):
                 await proxy.asked.wait()
         await put
+
+
+async def test_a_write_that_is_given_up_has_ended_when_its_caller_goes_on(server: Any, storage_of: Any) -> None:
+    async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url) as storage:
+        proxy.always = late(0.5)
+        put = asyncio.create_task(storage.put(KEY, b"x"))
+        async with asyncio.timeout(30):
+            await proxy.asked.wait()
+        put.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await put
+        proxy.always = None
+        assert await storage.stat(KEY) is not None
