@@ -106,7 +106,7 @@ async def test_python_callers_see_when_urls_expire(make_gate: MakeGate, photo: b
 
 def test_a_url_is_stable_for_half_of_its_life_and_has_as_much_left() -> None:
     urls = urls_of(ttl_s=3600)
-    made = {}
+    made: dict[str, list[int]] = {}
     for minute in range(0, 181, 5):
         now = NOON + timedelta(minutes=minute)
         file = urls.of(KEY, base_url="", now=now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -69,7 +69,7 @@ async def _use(storage: S3Storage) -> list[Finding]:
         async def look(folder: str = folder, key: str = key) -> None:
             exposed.extend(await _exposure(storage, folder, key))
 
-        steps = {
+        steps: dict[str, Callable[[], Awaitable[object]]] = {
             "write": partial(storage.put, key, b"x"),
             "read": partial(storage.get, key),
             "list": partial(_list, storage, folder),

@@ -124,7 +124,7 @@ async def test_a_rule_that_would_delete_live_media(storage_of: Any, bucket: str,
         assert lifecycle.ok
 
 
-LIVE = {"live": ["a/media/", "a/originals/"], "staged": "a/staging/", "versioned": False}
+LIVE: dict[str, Any] = {"live": ["a/media/", "a/originals/"], "staged": "a/staging/", "versioned": False}
 EXPIRE = {"Status": "Enabled", "Expiration": {"Days": 30}}
 ABORT = {"Status": "Enabled", "Filter": {"Prefix": ""}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}
 

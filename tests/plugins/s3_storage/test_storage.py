@@ -27,8 +27,6 @@ KEY = "media/avatar/user-1/med_1/sm.webp"
 async def test_it_keeps_every_promise_of_the_protocol(storage_of: Any, make_bucket: Callable[[], str], s3: Any) -> None:
     staging = make_bucket()
     async with storage_of(prefix="one/two", staging_bucket=staging, public_url="https://cdn.example.com/m/") as storage:
-        assert isinstance(storage, Storage)
-        assert isinstance(storage, Examined)
         await check_storage(storage)
         await storage.put("staging/job_1", b"waits")
         await storage.put(KEY, b"x")
@@ -36,6 +34,11 @@ async def test_it_keeps_every_promise_of_the_protocol(storage_of: Any, make_buck
     [staged] = s3.list_objects_v2(Bucket=staging)["Contents"]
     [published] = s3.list_objects_v2(Bucket=storage.options.bucket)["Contents"]
     assert (staged["Key"], published["Key"]) == ("one/two/staging/job_1", f"one/two/{KEY}")
+
+
+def test_it_is_a_storage_that_can_be_examined() -> None:
+    assert issubclass(S3Storage, Storage)
+    assert issubclass(S3Storage, Examined)
 
 
 async def test_a_staging_prefix_of_its_own(storage_of: Any, bucket: str, s3: Any) -> None:
