@@ -56,11 +56,14 @@ mon_data = {folder}/mon
 mon_cluster_log_file = {folder}/cluster.log
 mon_data_avail_crit = 1
 mon_data_avail_warn = 2
+paxos_propose_interval = 0.05
+paxos_min_wait = 0.01
 [osd]
 osd_data = {folder}/osd
 osd_objectstore = memstore
 memstore_device_bytes = 2147483648
 osd_memory_target = 939524096
+osd_client_watch_timeout = 2
 osd_class_load_list = *
 osd_class_default_list = *
 [client.rgw]
