@@ -58,7 +58,10 @@ _TRANSFER = TransferConfig(
 
 
 class S3Storage:
-    """A storage in a bucket, with the quarantine in another or beside it; ``open_storage`` makes one."""
+    """A storage in a bucket, with the quarantine in another or beside it; ``open_storage`` makes one.
+
+    A write or delete that failed with ``StorageUnavailable`` may still happen, when a server that hung goes on.
+    """
 
     def __init__(self, options: Options, connection: Connection) -> None:
         self.options = options
