@@ -80,7 +80,7 @@ async def test_an_answer_that_breaks_off_is_never_taken_for_whole(server: Any, s
 
 
 async def test_silence_ends_in_time_and_blocks_nobody(server: Any, storage_of: Any) -> None:
-    options = {"attempts": 2, "connect_timeout_s": 1.0, "read_timeout_s": 1.0, "threads": 2}
+    options = {"attempts": 2, "connect_timeout_s": 1.0, "read_timeout_s": 1.0, "threads": 1}
     async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url, **options) as storage:
         await storage.put(KEY, b"before")
         proxy.always = silence
@@ -95,7 +95,7 @@ async def test_silence_ends_in_time_and_blocks_nobody(server: Any, storage_of: A
         ticking = asyncio.create_task(tick())
         began = time.monotonic()
         # Many more than there are threads: those that wait for one are told in time as well.
-        ended = await asyncio.gather(*(storage.get(KEY) for _ in range(20)), return_exceptions=True)
+        ended = await asyncio.gather(*(storage.get(KEY) for _ in range(40)), return_exceptions=True)
         took = time.monotonic() - began
         ticking.cancel()
         assert {type(end) for end in ended} == {StorageUnavailable}

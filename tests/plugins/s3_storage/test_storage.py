@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +210,41 @@ async def test_without_credentials_the_gate_does_not_start(tmp_path: Path, monke
         storage = gate[STORAGE]
         assert isinstance(storage, S3Storage)
         assert storage.connection.signer.access_key == "from-the-environment"
+
+
+PROCESS = """
+import json, sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+calls = Path(sys.argv[1])
+calls.write_text(calls.read_text() + "x" if calls.exists() else "x")
+# boto3 renews what ends within ten minutes before it signs again.
+ends = datetime.now(UTC) + timedelta(minutes=5 if len(calls.read_text()) == 1 else 60)
+keys = {"AccessKeyId": sys.argv[2], "SecretAccessKey": sys.argv[3], "Expiration": ends.isoformat()}
+print(json.dumps({"Version": 1, **keys}))
+"""
+
+
+async def test_credentials_that_expire_are_renewed(
+    storage_of: Any, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "process.py").write_text(PROCESS)
+    call = [sys.executable, str(tmp_path / "process.py"), str(tmp_path / "calls")]
+    config = f"[default]\ncredential_process = {' '.join([*call, server.access_key, server.secret_key])}\n"
+    (tmp_path / "config").write_text(config)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    async with storage_of(access_key_id=None, secret_access_key=None) as storage:
+        assert storage.connection.temporary
+        await storage.put(KEY, b"x")
+        await storage.connection.renew()
+        ends = storage.connection.signer.expires_at
+        assert ends is not None
+        assert ends - datetime.now(UTC) > timedelta(minutes=50)
+        signed = storage.presign_get(KEY, signed_at=datetime.now(UTC), expires_s=7 * 24 * 3600)
+        assert signed is not None
+        assert signed.expires_at == ends
+    assert (tmp_path / "calls").read_text() == "xx"
