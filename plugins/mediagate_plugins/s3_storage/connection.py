@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -137,7 +139,7 @@ _KINDS = ("staging/x", "media/x")
 
 
 def _client(session: Any, options: Options, endpoint_url: str | None) -> Any:
-    return session.client(
+    client = session.client(
         "s3",
         endpoint_url=endpoint_url,
         # What servers other than AWS take for granted when nobody names a region.
@@ -155,6 +157,17 @@ def _client(session: Any, options: Options, endpoint_url: str | None) -> Any:
             response_checksum_validation="when_required",
         ),
     )
+    client.meta.events.register("before-sign.s3.DeleteObjects", _with_md5)
+    return client
+
+
+def _with_md5(request: Any, **_: object) -> None:
+    """Give a batch delete the checksum that all servers know: the newer one, which boto3 chose, some refuse."""
+    for name in [name for name in request.headers if name.lower().startswith(("x-amz-checksum-", "x-amz-sdk-"))]:
+        del request.headers[name]
+    del request.headers["Content-MD5"]
+    digest = hashlib.md5(request.data, usedforsecurity=False).digest()
+    request.headers["Content-MD5"] = base64.b64encode(digest).decode()
 
 
 def _presigned_by_boto(client: Any, bucket: str) -> str:

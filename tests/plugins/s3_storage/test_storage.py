@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-from fault_proxy import FaultProxy
+from fault_proxy import Exchange, FaultProxy
 
 from mediagate import STORAGE, MediaGate, Settings, Source, Storage
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
@@ -104,6 +104,27 @@ async def test_a_thousand_and_more_objects_take_two_requests_to_list_and_to_dele
         await storage.delete([*keys, "media/never/there"])
         assert [line.split()[0] for line in proxy.requests] == [b"POST", b"POST"]
         assert [info async for info in storage.list("media/")] == []
+
+
+async def test_requests_carry_no_checksum_that_other_servers_refuse(server: Any, storage_of: Any) -> None:
+    heads: list[bytes] = []
+
+    async def noted(exchange: Exchange) -> None:
+        heads.append(exchange.head.lower())
+        await exchange.passed_on()
+
+    async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url) as storage:
+        proxy.always = noted
+        await storage.put(KEY, b"x")
+        await storage.put(KEY, bytes(9_000_000))
+        await storage.get(KEY)
+        await storage.delete([KEY, "media/avatar/other"])
+        assert await storage.stat(KEY) is None
+    for head in heads:
+        for refused in (b"x-amz-checksum", b"x-amz-sdk-checksum", b"aws-chunked", b"trailer"):
+            assert refused not in head
+    [delete] = [head for head in heads if b"?delete" in head.partition(b"\r\n")[0]]
+    assert b"content-md5: " in delete
 
 
 async def test_what_others_put_there_is_passed_over(storage: S3Storage, bucket: str, s3: Any) -> None:
