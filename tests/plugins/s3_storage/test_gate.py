@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fault_proxy import Exchange, FaultProxy, status
 from rgw import Gateway
 
 from mediagate import MediaGate, Settings, Source, VariantSpec
@@ -113,8 +114,8 @@ async def test_a_private_picture_is_read_with_a_signature_only(
         answer = await client.get(f"/media/{media['id']}")
         assert answer.json()["urls"] == media["urls"]
         assert answer.json()["urlsExpireAt"] == media["urlsExpireAt"]
-        status = await gate.get_media(media["id"])
-        assert status.urls_expire_at == expires
+        told = await gate.get_media(media["id"])
+        assert told.urls_expire_at == expires
 
 
 async def test_an_outage_is_told_and_passes(open_gate: Any, gateway: Gateway, photo: bytes) -> None:
@@ -134,3 +135,30 @@ async def test_an_outage_is_told_and_passes(open_gate: Any, gateway: Gateway, ph
 
 def server_words_only(text: str) -> bool:
     return not any(word in text for word in ("boto", "Traceback", "http://127.0.0.1", "Signature"))
+
+
+def no_publishing(exchange: Exchange) -> Awaitable[None]:
+    """Refuse to write published files, and do all else."""
+    line = exchange.head.partition(b"\r\n")[0]
+    refused = line.startswith(b"PUT ") and b"/staging/" not in line
+    return status(503)(exchange) if refused else exchange.passed_on()
+
+
+async def test_an_outage_while_publishing_loses_nothing(
+    open_gate: Any, server: Any, bucket: str, s3: Any, photo: bytes
+) -> None:
+    async with FaultProxy(server.port) as proxy, open_gate(endpoint_url=proxy.url, attempts=1) as (gate, _):
+        proxy.always = no_publishing
+        job = await gate.upload(photo, source_type="document", source_id="user-1")
+        failed = await gate.wait(job.job_id, timeout_s=120)
+        assert (failed.status, failed.job.code, failed.job.retryable) == ("FAILED", "storage_unavailable", True)
+        assert failed.job.attempts == 3
+        [kept] = s3.list_objects_v2(Bucket=bucket)["Contents"]
+        assert kept["Key"] == failed.job.staging_key
+        proxy.always = None
+        await gate.retry(job.job_id)
+        done = await gate.wait(job.job_id, timeout_s=120)
+        assert done.status == "COMPLETE" and done.media is not None
+        for url in done.media.urls.values():
+            assert (await fetched(url.replace(proxy.url, server.url))).status_code == 403
+            assert (await fetched(url)).status_code == 200
