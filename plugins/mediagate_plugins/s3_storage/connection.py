@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -76,7 +76,8 @@ class Connection:
             outside = (
                 _client(session, options, options.public_endpoint_url) if options.public_endpoint_url else self.client
             )
-            self.addresses = {bucket: _address(outside, bucket) for bucket in {options.place(k)[0] for k in _KINDS}}
+            buckets = {options.place(key)[0] for key in ("media/", "staging/")}
+            self.addresses = {bucket: _address(outside, bucket) for bucket in buckets}
             """URL of each bucket, with a slash at the end, as clients reach it."""
             self.region = _region(self.client, options.bucket)
             self.signer = self._sign()
@@ -122,8 +123,9 @@ class Connection:
 
     def _sign(self) -> Signer:
         frozen = self._credentials.get_frozen_credentials()
-        expires_at: datetime | None = getattr(self._credentials, "_expiry_time", None)
-        return Signer(frozen.access_key, frozen.secret_key, frozen.token, expires_at)
+        # botocore tells nobody else, and a URL must not promise more than its credentials hold.
+        ends: datetime | None = getattr(self._credentials, "_expiry_time", None)
+        return Signer(frozen.access_key, frozen.secret_key, frozen.token, ends.astimezone(UTC) if ends else None)
 
 
 async def _ended(call: Future[Any], timeout_s: float) -> None:
@@ -133,9 +135,6 @@ async def _ended(call: Future[Any], timeout_s: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             await ended.wait()
-
-
-_KINDS = ("staging/x", "media/x")
 
 
 def _client(session: Any, options: Options, endpoint_url: str | None) -> Any:
