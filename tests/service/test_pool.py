@@ -237,6 +237,8 @@ async def test_processes_that_are_killed_at_any_moment_end_one_image_each() -> N
             await asyncio.sleep(0.13)
             for process in image_processes()[:1]:
                 os.kill(process, signal.SIGKILL)
+                while alive(process):  # else the next picture might be given to a process that is about to end
+                    await asyncio.sleep(0.01)
         await working
         assert len(results) == 30
         kinds = {type(result).__name__ for result in results}
