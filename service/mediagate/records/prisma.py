@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage
 from mediagate.records.engine import open_client
@@ -30,6 +30,11 @@ class PrismaRecords:
         self._migrate = migrate
         self.client = open_client(url, engine_url)
         """For plugins that keep tables of their own; connected while the records are open."""
+
+    @property
+    def provider(self) -> Literal["sqlite", "postgresql"]:
+        """Which database it is, as Prisma calls it: for plugins that ask in SQL."""
+        return "sqlite" if self._url.startswith("file:") else "postgresql"
 
     def __repr__(self) -> str:
         return f"PrismaRecords({self._url.partition(':')[0]}:…)"

@@ -1,0 +1,42 @@
+"""SQL that SQLite and PostgreSQL both take, asked through the Prisma client of the records."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any
+
+from mediagate.records import PrismaRecords, ask
+
+NOW = {
+    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
+}
+"""The database's clock in milliseconds since 1970, so that no machine's own clock matters."""
+
+
+class Database:
+    """Runs statements in which ``?`` is a value and ``{now}`` the database's clock."""
+
+    def __init__(self, records: PrismaRecords) -> None:
+        self._client = records.client
+        self._provider = records.provider
+
+    async def rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
+        """Run a statement once and return its rows; raises ``RecordsUnavailable``."""
+        sql = self._sql(statement)
+        rows: list[dict[str, Any]] = await ask(lambda: self._client.query_raw(sql, *values))
+        return rows
+
+    async def change(self, statement: str, *values: object) -> int:
+        """Run a statement once and return how many rows it changed; raises ``RecordsUnavailable``."""
+        sql = self._sql(statement)
+        changed: int = await ask(lambda: self._client.execute_raw(sql, *values))
+        return changed
+
+    def _sql(self, statement: str) -> str:
+        statement = statement.replace("{now}", NOW[self._provider])
+        if self._provider == "sqlite":
+            return statement
+        numbers = itertools.count(1)
+        return re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
