@@ -118,7 +118,9 @@ async def _cleaned(counters: Counters, slots: Slots | None) -> AsyncIterator[Non
         await clean()
     except Unavailable as exc:
         # Else a missing table would look like a store that is down, and every upload be let in.
-        raise ConfigError("rate_limit: its tables do not answer; bring the database up with `mediagate migrate`") from exc
+        raise ConfigError(
+            "rate_limit: its tables do not answer; bring the database up with `mediagate migrate`"
+        ) from exc
     cleaning = asyncio.create_task(keep_cleaning())
     try:
         yield

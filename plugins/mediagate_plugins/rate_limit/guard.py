@@ -176,8 +176,11 @@ def _charge(rule: Rule, caller: str, declared: int | None, largest: int) -> Char
 
 def _refusal(charges: Sequence[Charge], charged: Charged) -> RateLimited:
     # A counter whose window ended in this moment has no count any more.
-    left = {c.rule.words: charged.counts[c.id].left_ms if c.id in charged.counts else 0 for c in charges
-            if c.id in charged.refused}
+    left = {
+        c.rule.words: charged.counts[c.id].left_ms if c.id in charged.counts else 0
+        for c in charges
+        if c.id in charged.refused
+    }
     words, left_ms = max(left.items(), key=lambda item: item[1])
     wait_s = max(1, math.ceil(left_ms / 1000))
     return RateLimited(f"{words}; there is room again in {wait_s} s", retry_after_s=wait_s)

@@ -53,7 +53,9 @@ class RedisCounters:
         try:
             self._redis: Redis = Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
         except ValueError:
-            raise ConfigError("rate_limit: redis_url must look like redis://host:6379/0 (or rediss://, unix://)") from None
+            raise ConfigError(
+                "rate_limit: redis_url must look like redis://host:6379/0 (or rediss://, unix://)"
+            ) from None
         self._charge = self._redis.register_script(CHARGE)
         self._correct = self._redis.register_script(CORRECT)
 

@@ -16,7 +16,7 @@ NOW = {
 
 
 class Database:
-    """Runs statements in which ``?`` is a value and ``{now}`` the database's clock."""
+    """Runs statements in which ``?`` is a value, ``{now}`` the database's clock and ``{lock}`` locks selected rows."""
 
     def __init__(self, records: PrismaRecords) -> None:
         self._client = records.client
@@ -37,6 +37,6 @@ class Database:
     def _sql(self, statement: str) -> str:
         statement = statement.replace("{now}", NOW[self._provider])
         if self._provider == "sqlite":
-            return statement
+            return statement.replace("{lock}", "")  # it has one writer at a time
         numbers = itertools.count(1)
-        return re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
+        return re.sub(r"\?", lambda _: f"${next(numbers)}", statement.replace("{lock}", "FOR UPDATE"))
