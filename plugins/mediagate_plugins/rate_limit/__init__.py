@@ -44,14 +44,13 @@ async def rate_limit(
 ) -> None:
     """Answer 429 to uploads over HTTP beyond these limits, before their bodies are read.
 
-    A limit is ``"100/minute"``, ``"2 GB/day"`` (bytes of request bodies) or ``"5 jobs"`` (being received or worked on at
-    once). ``per_key`` holds for each key that the gate let in, ``per_address`` for each IPv4 address and each IPv6
+    A limit is ``"100/minute"``, ``"2 GB/day"`` (bytes of request bodies) or ``"5 jobs"`` (received or worked on at once). ``per_key`` holds for each key that the gate let in, ``per_address`` for each IPv4 address and each IPv6
     network of 64 bits, ``per_source`` (source type → limits) for what each caller, a key or else an address, sends to
     that source. All that apply are kept.
 
     ``redis_url`` keeps the counters of requests and bytes in Redis; jobs are always counted where their records are.
-    ``trusted_proxies`` are addresses or networks (``unix``: a Unix socket) whose ``X-Forwarded-For`` is believed; without
-    them the peer's address counts. ``store_down`` says what becomes of uploads while the store does not answer:
+    ``trusted_proxies`` are addresses or networks (``unix``: a Unix socket) whose ``X-Forwarded-For`` is believed;
+    without them the peer's address counts. ``store_down`` says what becomes of uploads while the store does not answer:
     ``allow``, because the limits are there against too much, an upload itself needs the database, and the length of the
     queue is limited all the same; or ``refuse`` (503), where a limit is worth more than the service.
 

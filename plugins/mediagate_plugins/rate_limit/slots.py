@@ -1,6 +1,6 @@
 """How many jobs a caller has at once: numbered slots, which are free again when the job in them has ended.
 
-The jobs' own rows say so, hence nothing needs to be given back when a job ends, and no death of a worker can keep a slot.
+The jobs' own rows say so: nothing needs to be given back when a job ends, and no death of a worker can keep a slot.
 """
 
 from __future__ import annotations
