@@ -44,7 +44,8 @@ async def rate_limit(
 ) -> None:
     """Answer 429 to uploads over HTTP beyond these limits, before their bodies are read.
 
-    A limit is ``"100/minute"``, ``"2 GB/day"`` (bytes of request bodies) or ``"5 jobs"`` (received or worked on at once). ``per_key`` holds for each key that the gate let in, ``per_address`` for each IPv4 address and each IPv6
+    A limit is ``"100/minute"``, ``"2 GB/day"`` (bytes of request bodies) or ``"5 jobs"`` (received or worked on at
+    once). ``per_key`` holds for each key that the gate let in, ``per_address`` for each IPv4 address and each IPv6
     network of 64 bits, ``per_source`` (source type → limits) for what each caller, a key or else an address, sends to
     that source. All that apply are kept.
 

@@ -124,7 +124,8 @@ class Guard:
             held.refused = True
             raise
         finally:
-            request.state.answer_headers = fields(held.rules, held.counts)
+            others = getattr(request.state, "answer_headers", {})
+            request.state.answer_headers = {**others, **fields(held.rules, held.counts)}
 
     async def _charge(self, held: Held, charges: list[Charge]) -> None:
         charged = self._refusals.known(charges)
