@@ -139,9 +139,13 @@ def test_a_refusal_does_not_wait_for_the_body(store: dict[str, str], tmp_path: P
             with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
                 connection.sendall(head)
                 connection.sendall(body)
-                answer = b""
+                answer = connection.recv(65536)
+                answered = time.monotonic()
                 while more := connection.recv(65536):
                     answer += more
+                closed = time.monotonic()
+            if not body:
+                assert closed - answered > 1, "the answer came first, and then the server waited for the body"
             assert answer.startswith(b"HTTP/1.1 429"), answer
             assert b"connection: close" in answer.lower()
             assert b'"code":"rate_limited"' in answer
