@@ -39,6 +39,11 @@ FORM = {"sourceType": "avatar", "sourceId": "user-1"}
 DAY_S = 24 * 3600
 
 
+def client_of_records(gate: MediaGate) -> Any:
+    records: Any = gate.parts.records
+    return records.client
+
+
 class Store:
     """Where a test's counters are; ``turn`` turns its clock."""
 
@@ -50,8 +55,8 @@ class Store:
         """Make all that is counted so much older."""
         past = int(seconds * 1000)
         if not self.options:
-            client: Any = gate.parts.records
-            await client.client.execute_raw(f'UPDATE mediagate_rate_counter SET "resetsAt" = "resetsAt" - {past}')
+            counters = client_of_records(gate).mediagateratecounter
+            await counters.update_many(where={}, data={"resetsAt": {"decrement": past}})
             return
         async with Redis.from_url(REDIS) as redis:
             async for key in redis.scan_iter("mediagate:rate:*"):
@@ -60,8 +65,7 @@ class Store:
 
     async def counters(self, gate: MediaGate) -> int:
         if not self.options:
-            client: Any = gate.parts.records
-            return int(await client.client.mediagateratecounter.count())
+            return int(await client_of_records(gate).mediagateratecounter.count())
         async with Redis.from_url(REDIS) as redis:
             return len([key async for key in redis.scan_iter("mediagate:rate:*")])
 
@@ -78,9 +82,9 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     else:
         url = str(request.getfixturevalue("postgres_url"))
         connection = await asyncpg.connect(url)
-        await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        await connection.execute('DROP SCHEMA IF EXISTS "rate-limit" CASCADE; CREATE SCHEMA "rate-limit"')
         await connection.close()
-        yield Store({"database_url": url, "migrate": True}, {})
+        yield Store({"database_url": f"{url}?schema=rate-limit", "migrate": True}, {})
 
 
 class Known:
@@ -399,8 +403,7 @@ async def test_what_is_over_is_removed(store: Store, limited: Limited, photo: by
     async with client_of(gate):
         assert await store.counters(gate) == 5, "those of the day"
         await store.turn(gate, DAY_S)
-        records: Any = gate.parts.records
-        assert await records.client.mediagaterateslot.count() == 0
+        assert await client_of_records(gate).mediagaterateslot.count() == 0
     async with client_of(gate):
         assert await store.counters(gate) == 0
 
@@ -409,9 +412,9 @@ async def test_no_address_is_kept_in_clear(limited: Limited, photo: bytes) -> No
     gate = limited(per_address=["9/day", "3 jobs"], per_key="9/day")
     async with client_of(gate) as upload:
         await upload(photo, "192.0.2.77", X_Key="ann")
-        client: Any = gate.parts.records
-        rows = [str(row) for row in await client.client.mediagateratecounter.find_many()]
-        rows += [str(row) for row in await client.client.mediagaterateslot.find_many()]
+        client = client_of_records(gate)
+        rows = [str(row) for row in await client.mediagateratecounter.find_many()]
+        rows += [str(row) for row in await client.mediagaterateslot.find_many()]
         assert len(rows) == 3
         assert not any("192.0.2.77" in row or "ann" in row for row in rows)
 
@@ -474,7 +477,8 @@ async def test_a_wrong_option_stops_the_boot(make_gate: MakeGate, options: dict[
     gate = make_gate(worker=False)
     gate.register(rate_limit, **options)
     with pytest.raises(ConfigError) as caught:
-        await gate.open()
+        async with gate.assembled():
+            pass
     assert said in str(caught.value)
 
 

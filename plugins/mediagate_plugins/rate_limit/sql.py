@@ -8,11 +8,10 @@ from typing import Any
 
 from mediagate.records import PrismaRecords, ask
 
-NOW = {
-    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
-    "postgresql": "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
-}
+SQLITE_NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+POSTGRES_NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 """The database's clock in milliseconds since 1970, so that no machine's own clock matters."""
+TABLES = re.compile(r"\bmediagate_\w+")
 
 
 class Database:
@@ -20,7 +19,7 @@ class Database:
 
     def __init__(self, records: PrismaRecords) -> None:
         self._client = records.client
-        self._provider = records.provider
+        self._schema = records.postgres_schema
 
     async def rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
         """Run a statement once and return its rows; raises ``RecordsUnavailable``."""
@@ -35,8 +34,10 @@ class Database:
         return changed
 
     def _sql(self, statement: str) -> str:
-        statement = statement.replace("{now}", NOW[self._provider])
-        if self._provider == "sqlite":
-            return statement.replace("{lock}", "")  # it has one writer at a time
+        if self._schema is None:
+            return statement.replace("{now}", SQLITE_NOW).replace("{lock}", "")  # it has one writer at a time
+        schema = self._schema.replace('"', '""')
         numbers = itertools.count(1)
-        return re.sub(r"\?", lambda _: f"${next(numbers)}", statement.replace("{lock}", "FOR UPDATE"))
+        statement = re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
+        statement = TABLES.sub(lambda table: f'"{schema}".{table[0]}', statement)
+        return statement.replace("{now}", POSTGRES_NOW).replace("{lock}", "FOR UPDATE")

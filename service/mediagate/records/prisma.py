@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage
+from mediagate.records.address import postgres_schema
 from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
 from mediagate.records.paging import cursor_after, read_cursor
@@ -30,11 +31,7 @@ class PrismaRecords:
         self._migrate = migrate
         self.client = open_client(url, engine_url)
         """For plugins that keep tables of their own; connected while the records are open."""
-
-    @property
-    def provider(self) -> Literal["sqlite", "postgresql"]:
-        """Which database it is, as Prisma calls it: for plugins that ask in SQL."""
-        return "sqlite" if self._url.startswith("file:") else "postgresql"
+        self.postgres_schema = postgres_schema(url)
 
     def __repr__(self) -> str:
         return f"PrismaRecords({self._url.partition(':')[0]}:…)"
@@ -280,13 +277,11 @@ class PrismaRecords:
 
     async def delete_media(self, media_id: str) -> bool:
         """Delete a media row and its variants."""
-        deleted = await ask(lambda: self.client.mediagatemedia.delete_many(where={"id": media_id}))
-        return deleted > 0
+        return await ask(lambda: self.client.mediagatemedia.delete_many(where={"id": media_id})) > 0
 
     async def expire_keys(self, *, now: datetime) -> int:
         """Forget the idempotency keys that expired."""
-        keys = self.client.mediagateidempotencykey
-        return await ask(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))
+        return await ask(lambda: self.client.mediagateidempotencykey.delete_many(where={"expiresAt": {"lte": now}}))
 
     # -- asking
 

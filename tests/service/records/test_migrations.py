@@ -163,8 +163,8 @@ POSTGRES_CATALOGUE = [
     "SELECT table_name, column_name, data_type, datetime_precision, is_nullable, column_default"
     " FROM information_schema.columns WHERE table_schema = 'public'",
     "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
-    "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
-    " WHERE k.connamespace = 'public'::regnamespace",
+    "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k"
+    " JOIN pg_class c ON c.oid = k.conrelid WHERE k.connamespace = 'public'::regnamespace",
 ]
 
 
@@ -185,7 +185,7 @@ async def test_the_migrations_make_what_prisma_makes_of_the_schema(
     await migrate(database)
     ours = await catalogue(database)
     if kind == "sqlite":
-        Path(database.removeprefix("file:")).unlink()
+        Path(database.removeprefix("file:")).unlink()  # noqa: ASYNC240  # of a test's own
     else:
         for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
             await rows(database, statement)
