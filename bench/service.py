@@ -3,7 +3,7 @@
     python -m bench service
 
 ``mediagate serve`` with SQLite, files and NudeNet's model, and a source that rejects nothing. The client sends over
-HTTP, with four uploads in flight, and counts a photo when its job is COMPLETE. Neither side keeps originals.
+HTTP, with six uploads in flight, and counts a photo when its job is COMPLETE. Neither side keeps originals.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ gate = MediaGate(sources={"photo": Source(reject={"explicit": 1.0}, original="de
 gate.register(nudenet)
 """
 ALONE = "variants + BlurHash alone"
-IN_FLIGHT = 4
+IN_FLIGHT = 6
 CORES = len(os.sched_getaffinity(0))
 POLL_EVERY_S = 0.02
 MIB = 1024 * 1024
