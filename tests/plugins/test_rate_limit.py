@@ -257,17 +257,31 @@ async def test_what_can_never_fit_is_said_so(limited: Limited, photo: bytes) -> 
         assert values(small.headers["RateLimit"])["address-requests-86400"]["r"] == "4", "refusals count for nothing"
 
 
-async def test_a_refusal_counts_for_no_limit(store: Store, limited: Limited, photo: bytes) -> None:
-    gate = limited(store, per_address="3/day", per_source={"avatar": "1/day"})
+async def test_what_a_refusal_counts_for(store: Store, limited: Limited, photo: bytes) -> None:
+    gate = limited(store, per_address=["5/day", "1 GB/day"], per_source={"avatar": ["1/day", "50 MB/hour"]})
     async with client_of(gate) as upload:
-        assert (await upload(photo)).status_code == 202
-        for _ in range(4):
+        first = await upload(photo)
+        assert first.status_code == 202
+        # Refused by the source: it came as far as that, so it counts for the address, and for no limit of the source.
+        for left in ("3", "2"):
             refused = await upload(photo)
             assert refused.status_code == 429
             assert refused.json()["detail"].startswith("the limit for this source avatar is 1/day")
+            stand = values(refused.headers["RateLimit"])
+            assert stand["address-requests-86400"]["r"] == left
+            if left == "3":  # the second time the process remembers only what was refused
+                assert stand["source-avatar-bytes-3600"]["r"] == str(50_000_000 - length(first))
+        other = await upload(photo, source_type="post")
+        assert other.status_code == 202
+        assert values(other.headers["RateLimit"])["address-bytes-86400"]["r"] == str(
+            10**9 - 3 * length(first) - length(other)
+        )
         assert (await upload(photo, source_type="post")).status_code == 202
-        assert (await upload(photo, source_type="post")).status_code == 202
-        assert (await upload(photo, source_type="post")).status_code == 429
+        # Refused by the address, before anything was read: it counts for nothing.
+        for _ in range(3):
+            refused = await upload(photo, source_type="post")
+            assert refused.status_code == 429
+            assert values(refused.headers["RateLimit"])["address-requests-86400"]["r"] == "0"
 
 
 async def test_keys_and_addresses_have_limits_of_their_own(limited: Limited, photo: bytes) -> None:
@@ -348,18 +362,22 @@ async def end(gate: MediaGate, job_id: str, how: str) -> None:
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
 async def test_a_job_frees_its_place_however_it_ends(store: Store, limited: Limited, photo: bytes) -> None:
-    gate = limited(store, per_address="2 jobs", per_source={"post": "1 jobs"})
+    gate = limited(store, per_address=["50/day", "2 jobs"], per_source={"post": "1 jobs"})
     async with client_of(gate) as upload:
         jobs = [(await upload(photo)).json()["jobId"] for _ in range(2)]
+        ended: list[str] = []
         for how in ("cancelled", "failed", "died on every attempt"):
             refused = await upload(photo)
             assert refused.status_code == 429, how
             assert refused.json()["detail"] == "the limit for this address is 2 jobs at once; wait until one has ended"
             assert int(refused.headers["Retry-After"]) >= 1
-            assert values(refused.headers["RateLimit"]) == {"address-jobs": {"r": "0"}}
-            await end(gate, jobs.pop(0), how)
+            assert values(refused.headers["RateLimit"])["address-jobs"] == {"r": "0"}
+            ended.append(jobs.pop(0))
+            await end(gate, ended[-1], how)
             again = await upload(photo)
             assert again.status_code == 202, how
+            left = int(values(again.headers["RateLimit"])["address-requests-86400"]["r"])
+            assert left == 48 - len(ended), "what was refused counts for nothing"
             jobs.append(again.json()["jobId"])
         # An upload that comes to nothing keeps no place either, nor does one that the source refuses.
         who = "192.0.2.2"

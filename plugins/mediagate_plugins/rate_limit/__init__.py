@@ -2,7 +2,7 @@
 
 The limits hold for all processes of a service together: counters are rows of the records' database, or live in Redis.
 A window begins with its first upload and is counted exactly, so a caller can use up one window at its end and the next
-at its beginning. An upload that is refused counts for nothing.
+at its beginning. An upload that is refused before its body is read counts for nothing.
 """
 
 from __future__ import annotations

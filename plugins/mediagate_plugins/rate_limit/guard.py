@@ -46,7 +46,6 @@ class Held:
     counts: dict[str, Count] = field(default_factory=dict)
     """By policy."""
     has_slots: bool = False
-    refused: bool = False
 
 
 class Guard:
@@ -94,14 +93,9 @@ class Guard:
         held: Held | None = getattr(request.state, "rate_limit", None)
         if held is None:
             return
-        corrections = []
-        for charge in held.charges:
-            came = received if charge.rule.limit.kind == "bytes" else 1
-            more = (0 if held.refused else came) - charge.amount
-            if more:
-                corrections.append(Correction(charge.id, held.counts[charge.rule.policy].ends_at_ms, more))
+        more = {c: received - c.amount for c in held.charges if c.rule.limit.kind == "bytes" and received != c.amount}
         try:
-            await self._counters.correct(corrections)
+            await self._correct(held, more)
             if self._slots is not None and held.has_slots:
                 if job is not None:
                     await self._slots.bind(held.token, job.id)
@@ -113,16 +107,18 @@ class Guard:
     async def _take(self, request: Request, held: Held, asked: Sequence[tuple[Rule, str]], *, largest: int) -> None:
         held.rules += [rule for rule, _ in asked]
         try:
-            await self._charge(held, [_charge(*one, held.declared, largest) for one in asked if one[0].limit.window_s])
-            await self._take_slots(held, [one for one in asked if not one[0].limit.window_s])
+            charges = [_charge(*one, held.declared, largest) for one in asked if one[0].limit.window_s]
+            await self._charge(held, charges)
+            try:
+                await self._take_slots(held, [one for one in asked if not one[0].limit.window_s])
+            except RateLimited:
+                await self._correct(held, {charge: -charge.amount for charge in charges})
+                raise
+            held.charges += charges
         except Unavailable as exc:
             if self._store_down == "refuse":
-                held.refused = True
                 raise
             log.warning("an upload is let in unlimited: %s", exc)
-        except Exception:
-            held.refused = True
-            raise
         finally:
             others = getattr(request.state, "answer_headers", {})
             request.state.answer_headers = {**others, **fields(held.rules, held.counts)}
@@ -138,7 +134,6 @@ class Guard:
         held.counts |= {c.rule.policy: charged.counts[c.id] for c in charges if c.id in charged.counts}
         if charged.refused:
             raise _refusal(charges, charged)
-        held.charges += charges
 
     async def _take_slots(self, held: Held, asked: Sequence[tuple[Rule, str]]) -> None:
         for rule, caller in asked:
@@ -149,6 +144,10 @@ class Guard:
                 if not taken:
                     held.counts[rule.policy] = Count(rule.limit.amount, 0, 0)
                     raise RateLimited(f"{rule.words} at once; wait until one has ended", retry_after_s=JOB_S)
+
+    async def _correct(self, held: Held, more: Mapping[Charge, int]) -> None:
+        ends = {charge: held.counts[charge.rule.policy].ends_at_ms for charge in more}
+        await self._counters.correct([Correction(charge.id, ends[charge], amount) for charge, amount in more.items()])
 
     @asynccontextmanager
     async def _store(self) -> AsyncIterator[None]:
