@@ -441,16 +441,18 @@ async def test_no_address_is_kept_in_clear(limited: Limited, photo: bytes) -> No
 async def test_a_store_that_is_down(
     limited: Limited, photo: bytes, store_down: str, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gate = limited(per_address="1/day", redis_url=NOBODY, store_down=store_down)
+    gate = limited(per_address=["1/day", "3 jobs"], redis_url=NOBODY, store_down=store_down)
     async with client_of(gate) as upload:
         for _ in range(3):
             answer = await upload(photo)
             assert answer.status_code == status
+        if status == 202:
+            assert (await upload(photo)).status_code == 429, "the jobs are counted in the database, which is there"
     if status == 503:
         assert answer.json()["code"] == "unavailable"
         assert "Retry-After" in answer.headers
     else:
-        assert "an upload is let in unlimited" in caplog.text
+        assert "an upload is let in without its limits" in caplog.text
 
 
 async def test_limits_in_the_database_need_prisma_records(make_gate: MakeGate) -> None:

@@ -6,16 +6,16 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from typing import Literal, TypeVar
 
 from starlette.requests import Request
 
 from mediagate import Job, Source
 from mediagate.access import Principal
-from mediagate.errors import LengthRequired, RateLimited, Unavailable, UploadTooLarge
+from mediagate.errors import LengthRequired, MediagateError, RateLimited, Unavailable, UploadTooLarge
 from mediagate.uploads import Incoming
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Charge, Charged, Correction, Count, Counters
@@ -25,6 +25,8 @@ from mediagate_plugins.rate_limit.rules import Rule, Rules
 from mediagate_plugins.rate_limit.slots import Slots
 
 log = logging.getLogger("mediagate.rate_limit")
+
+T = TypeVar("T")
 
 BESIDES = 1024 * 1024
 """Bytes of a body that are not the file's, at most; about half of it is what the gate allows."""
@@ -68,7 +70,7 @@ class Guard:
         self._slots = slots
         self._store_down = store_down
         self._refusals = Refusals()
-        self._down_until = float("-inf")
+        self._down_until: dict[str, float] = {}
 
     async def pre_receive(self, request: Request, principal: Principal | None) -> None:
         """Charge the key and the address; raises ``RateLimited``, ``LengthRequired`` or ``UploadTooLarge``."""
@@ -94,74 +96,82 @@ class Guard:
         if held is None:
             return
         more = {c: received - c.amount for c in held.charges if c.rule.limit.kind == "bytes" and received != c.amount}
+        await self._correct(held, more)
+        if self._slots is None or not held.has_slots:
+            return
         try:
-            await self._correct(held, more)
-            if self._slots is not None and held.has_slots:
-                if job is not None:
-                    await self._slots.bind(held.token, job.id)
-                else:
-                    await self._slots.release(held.token)
+            if job is not None:
+                await self._slots.bind(held.token, job.id)
+            else:
+                await self._slots.release(held.token)
         except Unavailable as exc:
-            log.warning("a limit could not be put right: %s", exc)
+            log.warning("a place stays taken for up to ten minutes: %s", exc)
 
     async def _take(self, request: Request, held: Held, asked: Sequence[tuple[Rule, str]], *, largest: int) -> None:
         held.rules += [rule for rule, _ in asked]
         try:
-            charges = [_charge(*one, held.declared, largest) for one in asked if one[0].limit.window_s]
-            await self._charge(held, charges)
+            rates = [_charge_of(*one, held.declared, largest) for one in asked if one[0].limit.window_s]
+            charges = await self._charge(held, rates)
             try:
                 await self._take_slots(held, [one for one in asked if not one[0].limit.window_s])
-            except RateLimited:
+            except MediagateError:
                 await self._correct(held, {charge: -charge.amount for charge in charges})
                 raise
             held.charges += charges
-        except Unavailable as exc:
-            if self._store_down == "refuse":
-                raise
-            log.warning("an upload is let in unlimited: %s", exc)
         finally:
             others = getattr(request.state, "answer_headers", {})
             request.state.answer_headers = {**others, **fields(held.rules, held.counts)}
 
-    async def _charge(self, held: Held, charges: list[Charge]) -> None:
+    async def _charge(self, held: Held, charges: list[Charge]) -> list[Charge]:
+        """Return what was charged: all, or nothing where there is nothing to charge or the store is down."""
         charged = self._refusals.known(charges)
         if charged is None and charges:
-            async with self._store():
-                charged = await self._counters.charge(charges)
-            self._refusals.note(charges, charged)
+            charged = await self._asked("counters", lambda: self._counters.charge(charges))
+            self._refusals.note(charges, charged or Charged())
         if charged is None:
-            return
+            return []
         held.counts |= {c.rule.policy: charged.counts[c.id] for c in charges if c.id in charged.counts}
         if charged.refused:
             raise _refusal(charges, charged)
+        return charges
 
     async def _take_slots(self, held: Held, asked: Sequence[tuple[Rule, str]]) -> None:
+        slots = self._slots
+        if slots is None:
+            return
         for rule, caller in asked:
-            if self._slots is not None:
-                held.has_slots = True
-                async with self._store():
-                    taken = await self._slots.take(rule.counter(caller), held.token, of=rule.limit.amount)
-                if not taken:
-                    held.counts[rule.policy] = Count(rule.limit.amount, 0, 0)
-                    raise RateLimited(f"{rule.words} at once; wait until one has ended", retry_after_s=JOB_S)
+            held.has_slots = True
+            take = partial(slots.take, rule.counter(caller), held.token, of=rule.limit.amount)
+            if await self._asked("slots", take) is False:
+                held.counts[rule.policy] = Count(rule.limit.amount, 0, 0)
+                raise RateLimited(f"{rule.words} at once; wait until one has ended", retry_after_s=JOB_S)
+
+    async def _asked(self, store: str, question: Callable[[], Awaitable[T]]) -> T | None:
+        """Return a store's answer, or ``None`` when it is down and uploads are let in all the same."""
+        try:
+            if time.monotonic() < self._down_until.get(store, 0):
+                raise Unavailable("the limits could not be read a moment ago; try again", retry_after_s=DOWN_S)
+            try:
+                return await question()
+            except Unavailable:
+                self._down_until[store] = time.monotonic() + DOWN_S
+                raise
+        except Unavailable as exc:
+            if self._store_down == "refuse":
+                raise
+            log.warning("an upload is let in without its limits: %s", exc)
+            return None
 
     async def _correct(self, held: Held, more: Mapping[Charge, int]) -> None:
-        ends = {charge: held.counts[charge.rule.policy].ends_at_ms for charge in more}
-        await self._counters.correct([Correction(charge.id, ends[charge], amount) for charge, amount in more.items()])
-
-    @asynccontextmanager
-    async def _store(self) -> AsyncIterator[None]:
-        """Ask the store in the block, unless it did not answer a moment ago."""
-        if time.monotonic() < self._down_until:
-            raise Unavailable("the store of the limits did not answer a moment ago; try again", retry_after_s=DOWN_S)
         try:
-            yield
-        except Unavailable:
-            self._down_until = time.monotonic() + DOWN_S
-            raise
+            await self._counters.correct(
+                [Correction(c.id, held.counts[c.rule.policy].ends_at_ms, amount) for c, amount in more.items()]
+            )
+        except Unavailable as exc:
+            log.warning("what was counted too much or too little stays so until its window ends: %s", exc)
 
 
-def _charge(rule: Rule, caller: str, declared: int | None, largest: int) -> Charge:
+def _charge_of(rule: Rule, caller: str, declared: int | None, largest: int) -> Charge:
     """Charge a request, before its body is read, the length that it declares, else the longest that it may have."""
     limit = rule.limit
     if limit.kind == "requests":
