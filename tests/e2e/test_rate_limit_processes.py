@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import secrets
 import socket
 import time
@@ -17,9 +16,9 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
+from redis import Redis
 from server import Server, running
 
-REDIS = os.environ.get("MEDIAGATE_TEST_REDIS_URL", "redis://127.0.0.1:6379/13")
 FORM = {"sourceType": "free", "sourceId": "user-1"}
 STORM = 50
 
@@ -38,7 +37,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
 
         asyncio.run(empty())
         env["MEDIAGATE_DATABASE_URL"] = url
-    yield {**env, "REDIS_URL": REDIS if request.param == "redis" else ""}
+    redis = str(request.getfixturevalue("redis_url")) if request.param == "redis" else ""
+    yield {**env, "REDIS_URL": redis}
+    if redis:
+        with Redis.from_url(redis) as client:
+            for key in client.scan_iter("mediagate:rate:*"):
+                client.delete(key)
 
 
 def options(store: dict[str, str], **limits: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +32,6 @@ from mediagate_plugins.rate_limit.rules import read_rules
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
-REDIS = os.environ.get("MEDIAGATE_TEST_REDIS_URL", "redis://127.0.0.1:6379/13")
 NOBODY = "redis://127.0.0.1:1/0"
 FORM = {"sourceType": "avatar", "sourceId": "user-1"}
 DAY_S = 24 * 3600
@@ -58,7 +56,7 @@ class Store:
             counters = client_of_records(gate).mediagateratecounter
             await counters.update_many(where={}, data={"resetsAt": {"decrement": past}})
             return
-        async with Redis.from_url(REDIS) as redis:
+        async with Redis.from_url(self.options["redis_url"]) as redis:
             async for key in redis.scan_iter("mediagate:rate:*"):
                 ends = await redis.hincrby(key, "ends", -past)
                 await redis.pexpireat(key, ends)
@@ -66,15 +64,16 @@ class Store:
     async def counters(self, gate: MediaGate) -> int:
         if not self.options:
             return int(await client_of_records(gate).mediagateratecounter.count())
-        async with Redis.from_url(REDIS) as redis:
+        async with Redis.from_url(self.options["redis_url"]) as redis:
             return len([key async for key in redis.scan_iter("mediagate:rate:*")])
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "redis"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "redis":
-        async with Redis.from_url(REDIS) as redis:
-            yield Store({}, {"redis_url": REDIS})
+        url = request.getfixturevalue("redis_url")
+        async with Redis.from_url(url) as redis:
+            yield Store({}, {"redis_url": url})
             async for key in redis.scan_iter("mediagate:rate:*"):
                 await redis.delete(key)
     elif request.param == "sqlite":
@@ -461,7 +460,7 @@ async def test_limits_in_the_database_need_prisma_records(make_gate: MakeGate) -
     with pytest.raises(ConfigError, match="Prisma records"):
         await gate.open()
     gate = make_gate(worker=False)
-    gate.register(rate_limit, per_address="3 jobs", redis_url=REDIS)
+    gate.register(rate_limit, per_address="3 jobs", redis_url=NOBODY)
     with pytest.raises(ConfigError, match="leave out those of jobs"):
         await gate.open()
 

@@ -20,6 +20,7 @@ from mediagate.access import Principal
 from mediagate.errors import QueueFull, RateLimited, UploadRefused
 from mediagate.media import utcnow
 from mediagate.records import MemoryRecords
+from mediagate.uploads import Incoming
 
 pytestmark = pytest.mark.anyio
 
@@ -230,3 +231,23 @@ async def test_a_source_that_is_named_late_is_asked_late(make_gate: MakeGate, ph
             assert (await client.post("/upload", content=body(parts), headers=headers)).status_code == 403
     first, late = told
     assert first < len(photo) < late
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "declared", "unread"),
+    [
+        ("1.1", {}, 0, False),
+        ("1.1", {"content-length": "0"}, 0, False),
+        ("1.1", {"content-length": "7"}, 7, True),
+        ("1.1", {"content-length": "-7"}, None, True),
+        ("1.1", {"content-length": "7", "transfer-encoding": "chunked"}, None, True),
+        ("2", {}, None, False),
+        ("2", {"content-length": "7"}, 7, False),
+    ],
+)
+def test_what_a_request_says_of_its_body(
+    version: str, headers: dict[str, str], declared: int | None, unread: bool
+) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    incoming = Incoming(Request({"type": "http", "http_version": version, "headers": raw}))
+    assert (incoming.declared, incoming.unread) == (declared, unread)

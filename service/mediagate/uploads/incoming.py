@@ -18,18 +18,21 @@ class Incoming(Request):
 
     @property
     def declared(self) -> int | None:
-        """What ``Content-Length`` says, in bytes; ``None`` where nothing binds the client to it."""
-        text = self.headers.get("Content-Length", "")
-        # Beside Transfer-Encoding a length means nothing (RFC 9112, section 6.3).
-        if "Transfer-Encoding" in self.headers or not (text.isascii() and text.isdigit() and len(text) < 20):
+        """The length of the body in bytes, ``None`` if nothing binds the client to one (RFC 9112, section 6.3)."""
+        if "Transfer-Encoding" in self.headers:
             return None
-        return int(text)
+        text = self.headers.get("Content-Length", "0" if self._http1 else "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
     @property
     def unread(self) -> bool:
         """Whether a body is coming over HTTP/1 of which nothing was read: its connection cannot be used again."""
         coming = "Transfer-Encoding" in self.headers or self.headers.get("Content-Length", "0") != "0"
-        return coming and not self._begun and str(self.scope.get("http_version", "1.1")).startswith("1")
+        return coming and not self._begun and self._http1
+
+    @property
+    def _http1(self) -> bool:
+        return str(self.scope.get("http_version", "1.1")).startswith("1")
 
     async def _count(self) -> Message:
         self._begun = True
