@@ -110,6 +110,7 @@ async def client_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
             *,
             chunked: bool = False,
             said: str | None = None,
+            pause: Pause | None = None,
             source_type: str = "avatar",
             **headers: str,
         ) -> httpx.Response:
@@ -124,15 +125,28 @@ async def client_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
                     await request.aread()
                     plain = {n: v for n, v in request.headers.items() if n != "content-length"}
                     plain |= {"Transfer-Encoding": "chunked"} | ({"Content-Length": said} if said else {})
-                    request = client.build_request("POST", "/upload", headers=plain, content=pieces(request.content))
+                    request = client.build_request(
+                        "POST", "/upload", headers=plain, content=pieces(request.content, pause)
+                    )
                 return await client.send(request)
 
         yield upload
 
 
-async def pieces(content: bytes) -> AsyncIterator[bytes]:
+class Pause:
+    """Where an upload waits half way until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.over = asyncio.Event()
+
+
+async def pieces(content: bytes, pause: Pause | None) -> AsyncIterator[bytes]:
     for start in range(0, len(content), 1000):
         yield content[start : start + 1000]
+        if pause is not None:
+            pause.reached.set()
+            await pause.over.wait()
 
 
 @pytest.fixture
@@ -387,6 +401,21 @@ async def test_a_job_frees_its_place_however_it_ends(store: Store, limited: Limi
             assert (await upload(photo, who, source_type="post")).status_code == 429
         assert (await upload(photo, who)).status_code == 202
         assert (await upload(photo, who)).status_code == 429
+
+
+async def test_an_upload_under_way_takes_a_place(limited: Limited, photo: bytes) -> None:
+    async with client_of(limited(per_address="2 jobs")) as upload:
+        pauses = [Pause(), Pause()]
+        slow = [asyncio.create_task(upload(photo, chunked=True, pause=pause)) for pause in pauses]
+        for pause in pauses:
+            await pause.reached.wait()
+        assert (await upload(photo)).status_code == 429
+        slow[0].cancel()  # the client hangs up
+        await asyncio.gather(slow[0], return_exceptions=True)
+        assert (await upload(photo)).status_code == 202
+        assert (await upload(photo)).status_code == 429
+        pauses[1].over.set()
+        assert (await slow[1]).status_code == 202
 
 
 async def test_a_complete_job_frees_its_place(limited: Limited, photo: bytes) -> None:
