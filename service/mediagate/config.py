@@ -163,6 +163,10 @@ class Settings(BaseSettings):
     """Longest pause between two parts of a request body."""
     direct_upload_ttl_s: Annotated[float, Field(gt=0, le=7 * 24 * 3600)] = 3600.0
     """How long a direct upload may take until it is completed; S3 signs URLs for at most a week."""
+    max_queue: Annotated[int, Field(ge=0)] = 10_000
+    """Live jobs beyond which uploads are answered 503; 0: no limit."""
+    max_uploads: Annotated[int, Field(ge=1)] = 128
+    """Uploads that this process receives at once: each takes about 3 MiB of memory and its file's room in the spool."""
     drain_timeout_s: Annotated[float, Field(ge=0)] = 20.0
     """How long closing waits for the jobs in flight."""
     poll_after_ms: Annotated[int, Field(ge=100)] = 1000

@@ -23,7 +23,7 @@ from mediagate.parameters import number
 from mediagate.problems import problem
 from mediagate.status import Status
 from mediagate.storage import segment
-from mediagate.uploads import receive_upload
+from mediagate.uploads import Incoming, receive_upload
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
@@ -59,18 +59,32 @@ class Routes:
         return Route("/{key:path}", self._file, methods=["GET", "HEAD"])
 
     async def _upload(self, request: Request) -> Response:
-        self._gate.refuse_when_closing()
+        incoming = Incoming(request)
+        try:
+            self._gate.refuse_when_closing()
+            return await self._receive(incoming)
+        except MediagateError as exc:
+            exc.close_connection = exc.close_connection or incoming.unread
+            raise
+
+    async def _receive(self, request: Incoming) -> Response:
         principal = await self._gate.authorize(request, Action.UPLOAD)
         owner = principal.id if principal else None
         parts = self._gate.parts
         limits = {name: source.max_bytes for name, source in parts.sources.items()}
         spool_dir, idle = self._gate.running.spool_dir, parts.settings.upload_timeout_s
+
+        async def on_source(source_type: str) -> None:
+            await parts.hooks.run("pre_file", request, source_type)
+
         async with (
+            self._gate.running.admission.visit(request) as visit,
             reserved(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
-            receive_upload(request, spool_dir, limits=limits, idle_timeout_s=idle) as upload,
+            receive_upload(request, spool_dir, limits=limits, idle_timeout_s=idle, on_source=on_source) as upload,
         ):
             ticket = read_ticket(upload.fields, upload.filename, parts.sources)
             job = await accept(upload, ticket, parts, held=held, owner=owner)
+            visit.job = job if held is None or held.fingerprint is None else None
         return await self._accepted(request, job)
 
     async def _accepted(self, request: Request, job: Job) -> Response:

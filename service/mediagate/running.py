@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from mediagate.admission import Admission
 from mediagate.config import Settings, Source, private_sources
 from mediagate.errors import ConfigError, PluginError
 from mediagate.forkserver import ForkServer
@@ -44,6 +45,7 @@ class Running:
         self.spool_dir = spool_dir
         self.watch = Watch(parts.records)
         self.pace = Pace(parts.records, least_ms=parts.settings.poll_after_ms)
+        self.admission = Admission(parts, self.pace, spool_dir)
         processes = image_processes(parts.settings)
         # One job more than there are image processes, so that storage and records are busy while pixels are.
         self.worker = Worker(parts, self.watch, concurrency=processes + 1)
