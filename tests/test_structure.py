@@ -27,6 +27,8 @@ ONE_HOME = {
     "uvicorn": "mediagate/server",
     "onnxruntime": "mediagate_plugins/onnx_moderation",
     "numpy": "mediagate_plugins/onnx_moderation",
+    "prometheus_client": "mediagate_plugins/metrics",
+    "opentelemetry": "mediagate_plugins/tracing",
 }
 """Each library that does heavy work is imported in one module (or one folder) only."""
 

@@ -14,9 +14,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mediagate.calls import Calls
 from mediagate.config import Settings, Source, check_sources
-from mediagate.errors import PluginError, ShuttingDown, Unavailable
+from mediagate.errors import MediagateError, PluginError, ShuttingDown, Unavailable
 from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
+from mediagate.observe import Observer
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
 from mediagate.problems import problem_of
@@ -78,6 +79,10 @@ class MediaGate(Calls):
     def add_route(self, path: str, endpoint: Endpoint, *, methods: list[str]) -> None:
         """Add a route below the gate's mount; the core's own routes come first."""
         self._growing("add_route").add_route(path, endpoint, methods)
+
+    def observe(self, observer: Observer) -> None:
+        """Tell an observer what the core does from when the gate is open; before that, or inside a plugin."""
+        self._growing("observe").observers.append(observer)
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Open a resource that closes with the gate, last in, first out; only inside a plugin or ``on_ready``."""
@@ -225,6 +230,8 @@ class MediaGate(Calls):
             # Answered here, never raised: a host's CORS middleware must see a response.
             if started:
                 raise
+            if self._running is not None:
+                self.parts.observer.refused(exc.code if isinstance(exc, MediagateError) else MediagateError.code)
             await problem_of(exc)(scope, receive, send)
 
     async def _ready_router(self) -> Router:

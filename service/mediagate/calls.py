@@ -72,8 +72,9 @@ class Calls(ABC):
         name = filename or (source.name if isinstance(source, Path) else "")
         ticket = read_ticket(fields, name, parts.sources)
         limit = parts.sources[source_type].max_bytes
-        async with spool(source, self.running.spool_dir, max_bytes=limit) as file:
-            job = await accept(file, ticket, parts)
+        with parts.observer.during("upload"):
+            async with spool(source, self.running.spool_dir, max_bytes=limit) as file:
+                job = await accept(file, ticket, parts)
         return Status(job, None)
 
     async def get_status(self, job_id: str, *, base_url: str = "") -> Status:

@@ -21,6 +21,7 @@ from mediagate.errors import (
     UploadInFlight,
 )
 from mediagate.hooks import IncomingUpload
+from mediagate.logs import about
 from mediagate.media import Job, new_id, staging_key, utcnow
 from mediagate.parts import Parts
 from mediagate.uploads import Spooled, Upload
@@ -140,6 +141,7 @@ async def accept(file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: 
         focal_x=ticket.focal_x,
         focal_y=ticket.focal_y,
         max_attempts=parts.settings.max_attempts,
+        traceparent=parts.observer.traceparent(),
     )
     await parts.storage.put(job.staging_key, file.path)
     try:
@@ -151,7 +153,7 @@ async def accept(file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: 
         )
     except MediagateError:
         # The row may have been written although the answer was lost, so the file stays: the janitor takes it if not.
-        log.warning("job %s could not be recorded", job.id, extra={"job_id": job.id})
+        log.warning("job %s could not be recorded", job.id, extra=about(job))
         raise
     await parts.hooks.run("on_uploaded", job)
     await parts.queue.dispatch(job.id)

@@ -196,6 +196,8 @@ class Job:
     verdict: Verdict | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    traceparent: str | None = None
+    """The W3C trace context of the upload, under which whoever works on the job goes on with its trace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mediagate.config import Settings, Source
 from mediagate.hooks import Hooks
 from mediagate.moderation import Moderator
+from mediagate.observe import Observer
 from mediagate.plugins import Key
 from mediagate.pool import ImagePool
 from mediagate.queue import Queue
@@ -31,3 +32,4 @@ class Parts:
     records: Records
     queue: Queue
     images: ImagePool
+    observer: Observer = Observer()

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from mediagate.errors import PluginError
 from mediagate.hooks import Hooks
+from mediagate.observe import Observer
 from mediagate.plugins import Key, Registration
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -25,10 +26,13 @@ class Registry:
     values: dict[Key[Any], Any] = field(default_factory=dict)
     hooks: Hooks = field(default_factory=Hooks)
     routes: list[Route] = field(default_factory=list)
+    observers: list[Observer] = field(default_factory=list)
 
     def copy(self) -> Registry:
         """Return a registry that can grow apart from this one."""
-        return Registry(list(self.plugins), dict(self.values), self.hooks.copy(), list(self.routes))
+        return Registry(
+            list(self.plugins), dict(self.values), self.hooks.copy(), list(self.routes), list(self.observers)
+        )
 
     def provide(self, key: Key[Any], value: Any) -> None:
         """Note a value under its key; raises ``PluginError`` if there is one already."""

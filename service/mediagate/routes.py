@@ -51,6 +51,10 @@ class Routes:
         return Route("/{key:path}", self._file, methods=["GET", "HEAD"])
 
     async def _upload(self, request: Request) -> Response:
+        with self._gate.parts.observer.during("upload", request=request):
+            return await self._receive(request)
+
+    async def _receive(self, request: Request) -> Response:
         self._gate.refuse_when_closing()
         parts = self._gate.parts
         limits = {name: source.max_bytes for name, source in parts.sources.items()}

@@ -16,13 +16,14 @@ from mediagate.errors import ConfigError, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.janitor import Janitor
 from mediagate.moderation import Moderator, policy_problems
+from mediagate.observe import Observers
 from mediagate.pace import Pace
 from mediagate.parts import MODERATOR, QUEUE, RECORDS, STORAGE, Parts
 from mediagate.pool import ImagePool
 from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.registry import Registry
-from mediagate.storage import FilesystemStorage
+from mediagate.storage import FilesystemStorage, observed
 from mediagate.watch import Watch
 from mediagate.worker import Worker
 
@@ -40,7 +41,7 @@ class Running:
     def __init__(self, parts: Parts, spool_dir: Path) -> None:
         self.parts = parts
         self.spool_dir = spool_dir
-        self.watch = Watch(parts.records)
+        self.watch = Watch(parts.records, parts.observer)
         self.pace = Pace(parts.records, least_ms=parts.settings.poll_after_ms)
         processes = image_processes(parts.settings)
         # One job more than there are image processes, so that storage and records are busy while pixels are.
@@ -127,14 +128,17 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
         )
     if QUEUE not in values:
         values[QUEUE] = InProcessQueue()
+    observer = Observers(registry.observers)
     images = ImagePool(
         processes=image_processes(settings),
         memory_bytes=settings.image_memory_bytes,
         timeout_s=settings.image_timeout_s,
         moderator=moderator,
         server=server,
+        observer=observer,
     )
-    return Parts(sources, settings, registry.hooks, values[STORAGE], values[RECORDS], values[QUEUE], images)
+    storage = observed(values[STORAGE], observer) if registry.observers else values[STORAGE]
+    return Parts(sources, settings, registry.hooks, storage, values[RECORDS], values[QUEUE], images, observer)
 
 
 def _moderator(sources: Mapping[str, Source], settings: Settings, moderator: Moderator | None) -> Moderator | None:

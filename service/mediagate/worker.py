@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mediagate.errors import MediagateError, RecordsUnavailable, Unavailable
+from mediagate.logs import about
 from mediagate.media import Job, JobState, JobStatus, Stage, utcnow
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
@@ -69,6 +70,16 @@ class Worker:
         if job is None:
             return
         self._watch.moved(JobState(job))
+        with self._parts.observer.during("attempt", job=job):
+            await self._attempt(job)
+
+    async def finish(self, job_id: str) -> None:
+        """Do what is left to do for a job that is terminal: after a crash, or after another process ended it."""
+        state = await self._parts.records.get_state(job_id)
+        if state is not None and state.job.status.terminal:
+            await self._conclude(state)
+
+    async def _attempt(self, job: Job) -> None:
         at = job.stage
 
         async def enter(stage: Stage) -> None:
@@ -90,13 +101,7 @@ class Worker:
             if failure is None:
                 return
             settlement = failure
-        await self._settle(job, settlement)
-
-    async def finish(self, job_id: str) -> None:
-        """Do what is left to do for a job that is terminal: after a crash, or after another process ended it."""
-        state = await self._parts.records.get_state(job_id)
-        if state is not None and state.job.status.terminal:
-            await self._conclude(state)
+        await self._settle(job, settlement, at)
 
     # -- where jobs come from
 
@@ -163,7 +168,7 @@ class Worker:
                 try:
                     held = await self._parts.records.advance(job.id, owner=self._owner, lease_until=self._lease())
                 except RecordsUnavailable as exc:
-                    log.warning("job %s: heartbeat missed: %s", job.id, exc, extra={"job_id": job.id})
+                    log.warning("job %s: heartbeat missed: %s", job.id, exc, extra=about(job))
                     continue
                 if not held and body is not None:
                     lost = True
@@ -188,9 +193,11 @@ class Worker:
 
     # -- how an attempt ends
 
-    async def _settle(self, job: Job, settlement: Settlement) -> None:
+    async def _settle(self, job: Job, settlement: Settlement, at: Stage) -> None:
         now = utcnow()
-        if not await self._parts.records.settle(job.id, owner=self._owner, now=now, settlement=settlement):
+        with self._parts.observer.during("record", job=job):
+            settled = await self._parts.records.settle(job.id, owner=self._owner, now=now, settlement=settlement)
+        if not settled:
             await self._abandon(job)
             return
         state = settlement.state_of(job, now)
@@ -199,17 +206,16 @@ class Worker:
             "job %s: %s",
             job.id,
             settlement.status,
-            extra={
-                "job_id": job.id,
-                "source": job.source_type,
-                "status": str(settlement.status),
-                "code": settlement.code,
-            },
+            extra=about(job, stage=at, status=str(settlement.status), code=settlement.code),
         )
         await self._conclude(state)
 
     async def _conclude(self, state: JobState) -> None:
         """Tidy up and run the hooks; done again after a crash, so all of it can be repeated."""
+        with self._parts.observer.during("finish", job=state.job):
+            await self._tidy_up_and_tell(state)
+
+    async def _tidy_up_and_tell(self, state: JobState) -> None:
         parts, job = self._parts, state.job
         if job.status is not JobStatus.COMPLETE and job.attempts:
             await unpublish(job, parts)
@@ -242,7 +248,7 @@ class Worker:
             job.attempts,
             exc,
             exc_info=None if known else exc,
-            extra={"job_id": job.id, "source": job.source_type, "code": code},
+            extra=about(job, stage=at, code=code),
         )
         if retryable and job.attempts < job.max_attempts:
             pause = min(MAX_BACKOFF_S, self._parts.settings.retry_backoff_s * 2 ** (job.attempts - 1))
@@ -261,7 +267,7 @@ class Worker:
         await self._parts.records.release(job.id, owner=self._owner, available_at=utcnow(), count_attempt=False)
 
     async def _abandon(self, job: Job) -> None:
-        log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra={"job_id": job.id})
+        log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra=about(job))
         now = await self._parts.records.get_job(job.id)
         if now is not None and now.status.terminal and now.status is not JobStatus.COMPLETE:
             await unpublish(job, self._parts)

@@ -40,6 +40,7 @@ def job_row(job: Job) -> Any:
         "retryable": job.retryable,
         "timings": json.dumps(dict(job.timings_ms)),
         "warnings": json.dumps(list(job.warnings)),
+        "traceparent": job.traceparent,
     }
 
 
@@ -79,6 +80,7 @@ def job_of(row: models.MediagateJob) -> Job:
         verdict=_verdict_of(row.verdict),
         timings_ms=json.loads(row.timings),
         warnings=tuple(json.loads(row.warnings)),
+        traceparent=row.traceparent,
     )
 
 
