@@ -101,7 +101,7 @@ class Worker:
             if failure is None:
                 return
             settlement = failure
-        await self._settle(job, settlement, at)
+        await self._settle(job, settlement)
 
     # -- where jobs come from
 
@@ -193,7 +193,7 @@ class Worker:
 
     # -- how an attempt ends
 
-    async def _settle(self, job: Job, settlement: Settlement, at: Stage) -> None:
+    async def _settle(self, job: Job, settlement: Settlement) -> None:
         now = utcnow()
         with self._parts.observer.during("record", job=job):
             settled = await self._parts.records.settle(job.id, owner=self._owner, now=now, settlement=settlement)
@@ -202,17 +202,13 @@ class Worker:
             return
         state = settlement.state_of(job, now)
         self._watch.moved(state)
-        log.info(
-            "job %s: %s",
-            job.id,
-            settlement.status,
-            extra=about(job, stage=at, status=str(settlement.status), code=settlement.code),
-        )
         await self._conclude(state)
 
     async def _conclude(self, state: JobState) -> None:
         """Tidy up and run the hooks; done again after a crash, so all of it can be repeated."""
-        with self._parts.observer.during("finish", job=state.job):
+        job = state.job
+        log.info("job %s: %s", job.id, job.status, extra=about(job, status=str(job.status), code=job.code))
+        with self._parts.observer.during("finish", job=job):
             await self._tidy_up_and_tell(state)
 
     async def _tidy_up_and_tell(self, state: JobState) -> None:

@@ -120,12 +120,12 @@ def test_each_line_about_a_job_has_its_fields(said: dict[str, Any]) -> None:
     for line in about:
         assert line["job_id"] in line["message"]
         assert line["source"] == sources[line["job_id"]]
-        assert line["stage"] in ("moderate", "publish")
+        assert line["stage"] in ("moderate", "publish", "done")
         assert line["attempt"] >= 1
     ends = {line["job_id"]: line["status"] for line in about if "status" in line}
     assert [ends[job_id] for job_id in jobs["avatar"]] == ["COMPLETE", "FAILED", "FAILED", "REJECTED", "COMPLETE"]
     attempts = [line for line in about if line["job_id"] == jobs["faulty"][0] and line["level"] == "ERROR"]
-    assert [line["attempt"] for line in attempts] == [1, 2, 3]
+    assert [(line["attempt"], line["stage"]) for line in attempts] == [(n, "moderate") for n in (1, 2, 3)]
     assert all("RuntimeError" in line["exception"] and line["code"] == "internal_error" for line in attempts)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,3 +76,14 @@ def test_the_access_log_loses_its_query_and_gains_fields() -> None:
     assert (line["method"], line["path"], line["http_status"]) == ("GET", "/a", 200)
     other = record("no %s", "request")
     assert WithoutQuery().filter(other) and other.getMessage() == "no request"
+
+
+def test_the_configuration_in_the_docs_works() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    (block,) = [code for code in re.findall(r"```python\n(.*?)```", docs, re.S) if "dictConfig" in code]
+    program = block + "logging.getLogger('mediagate.worker').warning('job %s', 'job_1', extra={'job_id': 'job_1'})\n"
+    program += "logging.getLogger('uvicorn.access').info('%s - \"%s %s HTTP/%s\" %d', 'c', 'GET', '/a?b', '1.1', 200)\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    job, request = map(json.loads, done.stderr.splitlines())
+    assert (job["message"], job["job_id"]) == ("job job_1", "job_1")
+    assert (request["message"], request["path"]) == ('c - "GET /a HTTP/1.1" 200', "/a")
