@@ -60,7 +60,9 @@ async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[N
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as exc:
         raise ConfigError(f"cannot listen on {host} port {port} ({exc.strerror}); choose another --port") from exc
-    server = _Beside(uvicorn.Config(app, log_config=None, log_level="warning", access_log=False, lifespan="off", ws="none"))
+    server = _Beside(
+        uvicorn.Config(app, log_config=None, log_level="warning", access_log=False, lifespan="off", ws="none")
+    )
     serving = asyncio.create_task(server.serve([listening]))
     try:
         yield

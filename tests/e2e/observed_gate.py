@@ -32,7 +32,10 @@ gate.register(tracing)
 
 
 async def hold(job: Job) -> None:
-    while job.source_type == "slow" and job.attempts == 1 and await anyio.Path(gate.settings.data_dir, "hold").exists():
+    holding = anyio.Path(gate.settings.data_dir, "hold")
+    while True:
+        if job.source_type != "slow" or job.attempts > 1 or not await holding.exists():
+            return
         await anyio.sleep(0.02)
 
 

@@ -55,12 +55,15 @@ def use(service: Server, photo: bytes) -> dict[str, list[str]]:
         )
         assert sent.status_code == 202, sent.text
         jobs[source_type].append(sent.json()["jobId"])
-    for job_id in sum(jobs.values(), []):
+    for job_id in [job_id for ids in jobs.values() for job_id in ids]:
         service.settled(job_id)
         answer = httpx.get(f"{service.url}/status/{job_id}?http=200&token=query-t0ken&wait=1", timeout=60)
         assert answer.json()["status"] in ("COMPLETE", "REJECTED", "FAILED")
     assert "5ec7e7516" in httpx.get(f"{service.url}/status/{jobs['avatar'][0]}").text, "URLs are signed here"
-    bad = {"files": {"file": ("a.png", b"JFIF no picture at all" * 10)}, "data": {"sourceType": "avatar", "sourceId": "u1"}}
+    bad = {
+        "files": {"file": ("a.png", b"JFIF no picture at all" * 10)},
+        "data": {"sourceType": "avatar", "sourceId": "u1"},
+    }
     assert httpx.post(f"{service.url}/upload?query-t0ken", **bad).status_code == 415  # type: ignore[arg-type]
     assert httpx.post(f"{service.url}/upload?a=query-t0ken", content=photo).status_code == 400
     for path in ("/metrics?access_token=query-t0ken", "/nowhere?%71uery-t0ken", "/status/job_x?query-t0ken"):

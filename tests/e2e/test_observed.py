@@ -129,7 +129,10 @@ def upload(port: int, photo: bytes, source_type: str = "avatar", **headers: str)
 def receiving(folder: Path) -> int:
     """Return how many processes have taken an upload."""
     return sum(
-        any(value and '"mediagate_upload_bytes_sum"' in key for key, value, *_ in MmapedDict.read_all_values_from_file(file))
+        any(
+            value and '"mediagate_upload_bytes_sum"' in key
+            for key, value, *_ in MmapedDict.read_all_values_from_file(file)
+        )
         for file in folder.glob("histogram_*.db")
     )
 

@@ -43,12 +43,12 @@ async def scrape(client: httpx.AsyncClient, **headers: str) -> dict[str, float]:
     """Return every sample by its name with labels, such as ``mediagate_jobs_total{source=avatar,status=COMPLETE}``."""
     answer = await client.get("/metrics", headers=headers)
     assert answer.status_code == 200, answer.text
-    return {
-        sample.name + ("{" + ",".join(f"{k}={v}" for k, v in sorted(sample.labels.items())) + "}" if sample.labels else ""):
-        sample.value
-        for family in plain(answer.text)
-        for sample in family.samples
-    }  # fmt: skip
+    found: dict[str, float] = {}
+    for family in plain(answer.text):
+        for sample in family.samples:
+            labels = ",".join(f"{label}={value}" for label, value in sorted(sample.labels.items()))
+            found[sample.name + (f"{{{labels}}}" if labels else "")] = sample.value
+    return found
 
 
 class Grown(dict[str, float]):
@@ -79,9 +79,11 @@ async def ended(client: httpx.AsyncClient, file: bytes) -> str:
 async def until(client: httpx.AsyncClient, before: Mapping[str, float], name: str, grown: float) -> Grown:
     """Scrape until a sample has grown so much: a job's hooks run after its status can be read."""
     with anyio.fail_after(30):
-        while (now := Grown(before, await scrape(client)))[name] < grown:
+        while True:
+            now = Grown(before, await scrape(client))
+            if now[name] >= grown:
+                return now
             await anyio.sleep(0.05)
-    return now
 
 
 async def test_what_becomes_of_jobs_is_counted(make_gate: MakeGate) -> None:
@@ -119,7 +121,9 @@ async def test_what_becomes_of_jobs_is_counted(make_gate: MakeGate) -> None:
         assert grown["mediagate_stage_seconds_count{stage=other}"] == 0
         assert grown["mediagate_stage_seconds_sum{stage=render}"] >= 5, "one of them ran into its time limit"
         assert grown["mediagate_storage_seconds_count{operation=get}"] == 5
-        assert grown["mediagate_storage_seconds_count{operation=put}"] == 5 + 2 * 6, "staged; five sizes and an original"
+        assert grown["mediagate_storage_seconds_count{operation=put}"] == 5 + 2 * 6, (
+            "staged; five sizes and an original"
+        )
     assert (await _workers()) == 0, "a closed gate works no more"
 
 
@@ -171,7 +175,10 @@ async def test_the_queue_is_asked_at_most_every_few_seconds(make_gate: MakeGate,
         assert Counted.asked - asked <= (time.monotonic() - began) // 3 + 1
         Counted.answering = False
         with anyio.fail_after(30):
-            while (down := await scrape(client))["mediagate_records_up"]:
+            while True:
+                down = await scrape(client)
+                if not down["mediagate_records_up"]:
+                    break
                 await anyio.sleep(0.1)
         assert "mediagate_queue_depth" not in down, "no figure rather than a wrong one"
 
@@ -290,8 +297,6 @@ async def test_without_the_extra(make_gate: MakeGate, monkeypatch: pytest.Monkey
 async def test_unknown_options_fail_where_they_stand(make_gate: MakeGate) -> None:
     with pytest.raises(PluginError, match="its options are: token"):
         make_gate().register(metrics, port=1)  # type: ignore[call-arg]
-
-
 
 
 async def test_the_alerts_ask_for_what_is_exposed(make_gate: MakeGate) -> None:

@@ -40,9 +40,11 @@ def finished(monkeypatch: pytest.MonkeyPatch) -> Iterator[Finished]:
 async def until_told(finished: Finished, count: int, name: str = "mediagate attempt") -> dict[str, ReadableSpan]:
     """Wait for so many spans of a name; the last one ends after the job's status can be read."""
     with anyio.fail_after(30):
-        while len([span for span in finished() if span.name == name]) < count:
+        while True:
+            spans = finished()
+            if len([span for span in spans if span.name == name]) >= count:
+                return {span.name.removeprefix("mediagate "): span for span in spans}
             await anyio.sleep(0.02)
-    return {span.name.removeprefix("mediagate "): span for span in finished()}
 
 
 def parent_of(span: ReadableSpan) -> int | None:

@@ -32,7 +32,10 @@ def as_json(made: logging.LogRecord) -> dict[str, Any]:
     [
         ("at postgresql://me:pa:s@w@db.example:5432/x now", "at postgresql://…@db.example:5432/x now"),
         ("redis://:pw@h/0", "redis://…@h/0"),
-        ("GET https://b.s3.example/a/b.webp?X-Amz-Signature=1&x=2 failed", "GET https://b.s3.example/a/b.webp?… failed"),
+        (
+            "GET https://b.s3.example/a/b.webp?X-Amz-Signature=1&x=2 failed",
+            "GET https://b.s3.example/a/b.webp?… failed",
+        ),
         ("'/status/job_a?token=abc'", "'/status/job_a?…'"),
         ('"GET /x?a=b HTTP/1.1"', '"GET /x?… HTTP/1.1"'),
         ("Authorization: Bearer abc.def-ghi_jkl", "Authorization: Bearer …"),
@@ -68,7 +71,13 @@ def test_an_exception_is_one_field() -> None:
 
 def test_the_access_log_loses_its_query_and_gains_fields() -> None:
     made = logging.LogRecord(
-        "uvicorn.access", logging.INFO, "", 1, '%s - "%s %s HTTP/%s" %d', ("1.2.3.4:5", "GET", "/a?secret", "1.1", 200), None
+        "uvicorn.access",
+        logging.INFO,
+        "",
+        1,
+        '%s - "%s %s HTTP/%s" %d',
+        ("1.2.3.4:5", "GET", "/a?secret", "1.1", 200),
+        None,
     )
     assert WithoutQuery().filter(made)
     assert made.getMessage() == '1.2.3.4:5 - "GET /a HTTP/1.1" 200'

@@ -99,4 +99,3 @@ async def test_a_step_that_fails_keeps_its_error(make_gate: Callable[..., MediaG
     assert (done.status, done.job.code) == (JobStatus.FAILED, "staged_file_lost")
     assert "one get" in notes and "one get failed" not in notes
     assert "one fetch over" in notes and "one render" not in notes
-
