@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,7 +67,7 @@ class Observers(Observer):
         """Enter the contexts of all, in order, and leave them in reverse."""
         if not self._observers:
             return nullcontext()
-        return _During([lambda o=o: o.during(step, job=job, request=request) for o in self._observers])
+        return _During([partial(one.during, step, job=job, request=request) for one in self._observers])
 
     def traceparent(self) -> str | None:
         """Return what the first says who knows one."""

@@ -22,7 +22,7 @@ if spans := os.environ.get("SPANS"):
     provider = TracerProvider()
     file = open(spans, "a", buffering=1)  # noqa: PTH123, SIM115  # as long as the process
     provider.add_span_processor(
-        SimpleSpanProcessor(ConsoleSpanExporter(file, formatter=lambda span: span.to_json(indent=None) + "\n"))
+        SimpleSpanProcessor(ConsoleSpanExporter(out=file, formatter=lambda span: span.to_json(indent=None) + "\n"))
     )
     trace.set_tracer_provider(provider)
 

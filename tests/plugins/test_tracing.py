@@ -23,16 +23,14 @@ pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
 Finished = Callable[[], list[ReadableSpan]]
-exporter = InMemorySpanExporter()
 
 
 @pytest.fixture
 def finished(monkeypatch: pytest.MonkeyPatch) -> Iterator[Finished]:
     """The SDK is the provider for the length of a test."""
-    provider = TracerProvider()
+    provider, exporter = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
-    exporter.clear()
     yield lambda: list(exporter.get_finished_spans())
     provider.shutdown()
 
@@ -53,7 +51,7 @@ def parent_of(span: ReadableSpan) -> int | None:
 
 def id_of(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 async def test_an_upload_is_one_trace(make_gate: MakeGate, photo: bytes, finished: Finished) -> None:
