@@ -16,9 +16,11 @@ from moderators import CRASHES, GOOD, HANGS, REJECTS, Scripted
 from PIL import Image
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
+from starlette.requests import Request
 
 from mediagate import MODERATOR, RECORDS, STORAGE, MediaGate, Source
-from mediagate.errors import ConfigError, PluginError, RecordsUnavailable
+from mediagate.access import AUTHORIZE, Action, Principal
+from mediagate.errors import ConfigError, PluginError, RecordsUnavailable, UploadRefused
 from mediagate.records import MemoryRecords
 from mediagate.storage import FilesystemStorage, MemoryStorage
 from mediagate_plugins.metrics import metrics
@@ -266,6 +268,22 @@ async def test_a_token_guards_the_route(make_gate: MakeGate) -> None:
             assert refused.status_code == 401, wrong
             assert refused.headers["www-authenticate"] == "Bearer"
             assert "open-sesame" not in refused.text
+
+
+async def test_without_a_token_the_gate_says_who_may(make_gate: MakeGate) -> None:
+    async def authorize(request: Request, action: Action) -> Principal | None:
+        if "Authorization" not in request.headers:
+            raise UploadRefused("log in first")
+        may = action is Action.ADMIN and request.headers["Authorization"] == "Bearer of-an-admin"
+        return Principal("root", admin=True) if may else None
+
+    gate = make_gate(worker=False)
+    gate.decorate(AUTHORIZE, authorize)
+    gate.register(metrics)
+    async with gate, client_of(gate) as client:
+        assert await scrape(client, Authorization="Bearer of-an-admin")
+        assert (await client.get("/metrics", headers={"Authorization": "Bearer of-another"})).status_code == 401
+        assert (await client.get("/metrics")).json()["code"] == "upload_refused", "in its own words"
 
 
 @pytest.mark.parametrize("token", ["", "zwei Worte", "clé"])

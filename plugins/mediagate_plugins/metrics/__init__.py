@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hmac
 import logging
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from mediagate import RECORDS, MediaGate, plugin
+from mediagate.access import AUTHORIZE, Action, Authorize
 from mediagate.config import multiprocess_metrics_dir
-from mediagate.errors import ConfigError
+from mediagate.errors import ConfigError, PluginError
 
 log = logging.getLogger("mediagate.metrics")
 
@@ -22,7 +24,8 @@ log = logging.getLogger("mediagate.metrics")
 async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
     """Answer ``GET /metrics`` below the gate's mount, to those who send ``Authorization: Bearer <token>``.
 
-    Without a token, whoever reaches the route reads it. Processes that share the folder in
+    Without a token, to those whom the gate's ``AUTHORIZE`` lets do ``Action.ADMIN``; without that either, to whoever
+    reaches the route. Processes that share the folder in
     ``PROMETHEUS_MULTIPROC_DIR`` answer for all of them. Raises ``ConfigError`` when prometheus_client is not
     installed, the folder is not there, or the token cannot be sent in a header.
     """
@@ -42,21 +45,24 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
         raise ConfigError(f'metrics needs prometheus_client: pip install "mediagate[metrics]" ({exc})') from None
     counting = Counting(gate.sources)
     exposition: Exposition | None = None
+    authorize: Authorize | None = None
 
     async def ready(gate: MediaGate) -> None:
-        nonlocal exposition
+        nonlocal exposition, authorize
         exposition = Exposition(gate[RECORDS], folder)
         instruments.WORKERS.set(float(gate.settings.worker))
-        if token is None:
+        with suppress(PluginError):
+            authorize = gate[AUTHORIZE]
+        if token is None and authorize is None:
             log.info("GET /metrics answers whoever reaches it; give the plugin a token, or keep the path from outside")
 
     async def closing(gate: MediaGate) -> None:
         instruments.WORKERS.set(0)
 
     async def show(request: Request) -> Response:
-        if not _admitted(request, token):
+        if not await _admitted(request, token, authorize):
             return PlainTextResponse(
-                "send the token of the metrics plugin as Authorization: Bearer …",
+                "these metrics are not for everybody: send their token, or your own, as Authorization: Bearer …",
                 401,
                 {"WWW-Authenticate": "Bearer", "Cache-Control": "no-store"},
             )
@@ -73,8 +79,8 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
     gate.add_route("/metrics", show, methods=["GET"])
 
 
-def _admitted(request: Request, token: str | None) -> bool:
+async def _admitted(request: Request, token: str | None, authorize: Authorize | None) -> bool:
     if token is None:
-        return True
+        return authorize is None or await authorize(request, Action.ADMIN) is not None
     scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
     return scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), token.encode())
