@@ -23,7 +23,8 @@ from mediagate.pool import ImagePool
 from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.registry import Registry
-from mediagate.storage import FilesystemStorage, observed
+from mediagate.storage import FilesystemStorage
+from mediagate.storage.observed import observed
 from mediagate.watch import Watch
 from mediagate.worker import Worker
 

@@ -35,7 +35,7 @@ class SignedStorage(FilesystemStorage):
 async def fail(job: Job) -> None:
     if job.source_type == "faulty":
         raise RuntimeError(
-            f"GET {SIGNED.format(key='hook')} failed, headers Authorization: Basic dXNlcjpzZWNyZXQ= Bearer s3-session-token"
+            f"GET {SIGNED.format(key='hook')} failed, headers Basic dXNlcjpzZWNyZXQ= Bearer s3-session-token"
         )
 
 

@@ -3,7 +3,6 @@
 from mediagate.storage.filesystem import FilesystemStorage
 from mediagate.storage.keys import check_key, check_prefix, is_public
 from mediagate.storage.memory import MemoryStorage
-from mediagate.storage.observed import observed
 from mediagate.storage.protocol import ObjectInfo, Storage
 
 __all__ = [
@@ -14,5 +13,4 @@ __all__ = [
     "check_key",
     "check_prefix",
     "is_public",
-    "observed",
 ]
