@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mediagate.calls import Calls
 from mediagate.config import Settings, Source, check_sources
-from mediagate.errors import MediagateError, PluginError, ShuttingDown, Unavailable
+from mediagate.errors import PluginError, ShuttingDown, Unavailable
 from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
 from mediagate.observe import Observer
@@ -230,9 +230,10 @@ class MediaGate(Calls):
             # Answered here, never raised: a host's CORS middleware must see a response.
             if started:
                 raise
+            answer = problem_of(exc)
             if self._running is not None:
-                self.parts.observer.refused(exc.code if isinstance(exc, MediagateError) else MediagateError.code)
-            await problem_of(exc)(scope, receive, send)
+                self.parts.observer.refused(answer.code)
+            await answer(scope, receive, send)
 
     async def _ready_router(self) -> Router:
         if self._router is None:

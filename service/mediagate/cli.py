@@ -68,7 +68,9 @@ def serve(
 @cli.command()
 def worker(
     gate: Gate = STANDALONE,
-    port: Annotated[int | None, typer.Option(help="Answer /healthz, /readyz and /metrics on this port.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Answer /healthz, /readyz and /metrics on this port.")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address of that port.")] = "127.0.0.1",
 ) -> None:
     """Work on a gate's jobs without taking uploads, until SIGTERM or Ctrl-C."""

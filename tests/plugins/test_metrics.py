@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +18,7 @@ from moderators import CRASHES, GOOD, HANGS, REJECTS, Scripted
 from PIL import Image
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
+from server import children
 from starlette.requests import Request
 
 from mediagate import MODERATOR, RECORDS, STORAGE, MediaGate, Source
@@ -101,6 +104,8 @@ async def test_what_becomes_of_jobs_is_counted(make_gate: MakeGate) -> None:
         assert ends == ["COMPLETE", "COMPLETE", "REJECTED", "FAILED", "FAILED"]
         assert (await send(client, b"no picture")).status_code == 415
         assert (await send(client, good, "nowhere")).status_code == 400
+        assert (await client.get("/status")).status_code == 404
+        assert (await client.delete("/upload")).status_code == 405
         grown = await until(client, before, "mediagate_jobs_total{source=avatar,status=FAILED}", 2)
         assert grown["mediagate_jobs_total{source=avatar,status=COMPLETE}"] == 2
         assert grown["mediagate_jobs_total{source=avatar,status=REJECTED}"] == 1
@@ -113,7 +118,8 @@ async def test_what_becomes_of_jobs_is_counted(make_gate: MakeGate) -> None:
         assert grown["mediagate_image_process_ends_total{reason=crashed}"] == 1
         assert grown["mediagate_image_process_ends_total{reason=timeout}"] == 1
         assert grown["mediagate_error_answers_total{code=unsupported_type}"] == 1
-        assert grown["mediagate_error_answers_total{code=unknown_source}"] == 1
+        for code in ("unknown_source", "file_not_found", "method_not_allowed"):
+            assert grown[f"mediagate_error_answers_total{{code={code}}}"] == 1, code
         assert grown["mediagate_upload_seconds_count"] == 7
         assert grown["mediagate_upload_bytes_count{source=avatar}"] == 5
         for stage in ("queue", "fetch", "render", "record"):
@@ -127,6 +133,27 @@ async def test_what_becomes_of_jobs_is_counted(make_gate: MakeGate) -> None:
             "staged; five sizes and an original"
         )
     assert (await _workers()) == 0, "a closed gate works no more"
+
+
+async def test_an_image_process_that_dies_without_work_is_counted(make_gate: MakeGate) -> None:
+    gate = make_gate()
+    gate.register(metrics)
+    async with gate, client_of(gate) as client:
+        before = await scrape(client)
+        forked = [process for process in children(os.getpid()) if _is_image_process(process)]
+        assert len(forked) == 2, "one reads headers, one renders"
+        for process in forked:
+            os.kill(process, signal.SIGKILL)
+        assert await ended(client, picture(GOOD)) == "COMPLETE"
+        grown = Grown(before, await scrape(client))
+        replaced = {why: grown[f"mediagate_image_process_ends_total{{reason={why}}}"] for why in ("idle", "crashed")}
+        # One whose end is not seen yet when it is given the next picture has crashed at that one.
+        assert sum(replaced.values()) == 2, replaced
+
+
+def _is_image_process(process: int) -> bool:
+    stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return b"mediagate.imageprocess" in Path(f"/proc/{process}/cmdline").read_bytes() and int(stat[1]) != os.getpid()
 
 
 async def _workers() -> float:
