@@ -15,6 +15,7 @@ from typing import Any
 from mediagate.errors import MediagateError, Unavailable
 from mediagate.lease import Lease, LeaseLost
 from mediagate.media import Job, JobState, JobStatus, Stage
+from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
 from mediagate.records import Settlement
@@ -75,14 +76,13 @@ class Worker:
         """Make the attempt that was claimed."""
         self._watch.moved(JobState(job))
         lease = Lease(job, self._parts.records, lease_s=self._parts.settings.lease_s)
-        at = job.stage
 
-        async def enter(stage: Stage) -> None:
-            nonlocal at
-            if not await lease.insist(lambda: lease.extend(stage)):
+        async def enter(stage: Stage, model_runs: int) -> None:
+            nonlocal job
+            if not await lease.insist(lambda: lease.extend(stage, model_runs)):
                 raise LeaseLost
-            self._watch.moved(JobState(replace(job, stage=stage)))
-            at = stage
+            job = replace(job, stage=stage, model_runs=job.model_runs + model_runs)
+            self._watch.moved(JobState(job))
 
         try:
             async with lease.kept():
@@ -94,7 +94,7 @@ class Worker:
             await self._give_back(job)
             raise
         except Exception as exc:
-            failure = await self._failed(job, exc, at)
+            failure = await self._failed(job, exc, job.stage)
             if failure is None:
                 return
             settlement = failure
@@ -184,11 +184,14 @@ class Worker:
     async def _settle(self, job: Job, lease: Lease, settlement: Settlement) -> None:
         records = self._parts.records
         now = await records.now()
-        settled = await lease.insist(lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement))
+        state = settlement.state_of(job, now)
+        events = job_events(state.job, self._parts)
+        settled = await lease.insist(
+            lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events)
+        )
         if not settled and not await self._settled_unheard(job, settlement, now):
             await self._abandon(job)
             return
-        state = settlement.state_of(job, now)
         self._watch.moved(state)
         log.info(
             "job %s: %s",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ from multipart import (  # type: ignore[import-untyped]  # it ships no type info
 )
 from starlette.requests import Request
 
-from mediagate.errors import BadUpload, MediagateError, UploadTooLarge
-from mediagate.uploads.body import RequestBody
+from mediagate.errors import BadUpload, UploadTooLarge
+from mediagate.uploads.body import RequestBody, opened_body
 from mediagate.uploads.spool import SpoolFile, spool_file
 
 FILE = "file"
@@ -70,28 +70,31 @@ class Upload:
 
 @asynccontextmanager
 async def receive_upload(
-    request: Request, spool_dir: Path, *, limits: Mapping[str, int], idle_timeout_s: float
+    request: Request,
+    spool_dir: Path,
+    *,
+    limits: Mapping[str, int],
+    idle_timeout_s: float,
+    on_source: Callable[[str], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Upload]:
     """Receive an upload into the spool, where it stays for the length of the block.
 
     ``limits`` has the most bytes of a file for each source type; the largest holds until ``sourceType`` has come.
+    ``on_source`` is told a source type of ``limits`` as soon as it has come, and may refuse by raising.
     In memory are at most about 3 MiB (a batch that is written, and one that comes in) and the chunk that the server
     handed over, whatever the size of the file.
     Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``UploadTimeout`` after a pause of
     ``idle_timeout_s``, ``StorageUnavailable`` when the disk is full, Starlette's ``ClientDisconnect``.
     """
     async with spool_file(spool_dir) as file:
-        body = RequestBody(request, idle_timeout_s=idle_timeout_s)
-        try:
-            upload = await _receive(body, _boundary(request), _Form(limits, file))
-        except MediagateError as exc:
-            at_end = await body.drain()
-            exc.close_connection = not at_end and request.scope.get("http_version", "1.1").startswith("1")
-            raise
+        async with opened_body(request, idle_timeout_s=idle_timeout_s) as body:
+            upload = await _receive(body, _boundary(request), _Form(limits, file), on_source)
         yield upload
 
 
-async def _receive(body: RequestBody, boundary: str, form: _Form) -> Upload:
+async def _receive(
+    body: RequestBody, boundary: str, form: _Form, on_source: Callable[[str], Awaitable[None]] | None
+) -> Upload:
     form.check_declared(body.declared)
     parser = PushMultipartParser(
         boundary, max_header_size=MAX_HEADER, max_header_count=MAX_HEADERS, max_segment_count=MAX_PARTS
@@ -101,6 +104,8 @@ async def _receive(body: RequestBody, boundary: str, form: _Form) -> Upload:
             for start in range(0, len(chunk), PIECE):
                 for event in parser.parse(chunk[start : start + PIECE]):
                     form.take(event)
+                    if event is None and on_source is not None and (source := form.new_source()):
+                        await on_source(source)
                 await form.file.flush()
             form.check_declared(body.declared)
             if body.received - form.file.bytes > MAX_BESIDES:
@@ -136,6 +141,11 @@ class _Form:
             self._text += event
             if len(self._text) > MAX_FIELD:
                 raise BadUpload(f"the field {self._name!r:.80} has more than {MAX_FIELD:,} bytes; {HOW}")
+
+    def new_source(self) -> str | None:
+        """Return the source type when the part that has just ended was the one that named a configured source."""
+        source = self._fields.get("sourceType", "") if self._name == "sourceType" else ""
+        return source if source in self._limits else None
 
     def check_declared(self, declared: int | None) -> None:
         """Refuse a body whose ``Content-Length`` already says that the file in it is too large."""
@@ -196,5 +206,10 @@ def _display_name(part: MultipartSegment) -> str:
         # RFC 8187; browsers do not send it, some libraries do, and then it is the better of the two.
         if header == "Content-Disposition" and (extended := _FILENAME_EXTENDED.search(value)):
             name = unquote(extended[2], encoding=extended[1], errors="replace")
+    return display_name(name)
+
+
+def display_name(name: str) -> str:
+    """Return what a client calls its file, cleaned for display: no folders, no control characters, not too long."""
     name = name.replace("\\", "/").rpartition("/")[2]
     return "".join(c for c in name if c.isprintable()).strip()[:MAX_FILENAME]
