@@ -15,6 +15,8 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -25,6 +27,26 @@ from mediagate.testing.record_samples import LEASE, a_job
 
 AT_A_TIME = 3
 WAYS = {"one statement": "at_once", "ids first, then each": "by_id"}
+
+
+@contextmanager
+def scratch_database() -> Iterator[str]:
+    """Make a database for the length of a block and yield its URL."""
+    server = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
+    name = f"mediagate_bench_{secrets.token_hex(4)}"
+
+    async def execute(statement: str) -> None:
+        connection = await asyncpg.connect(urlunsplit(urlsplit(server)._replace(path="/postgres")))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(execute(f"CREATE DATABASE {name}"))
+    try:
+        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    finally:
+        asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 async def claim_all(url: str, way: str) -> tuple[int, int, float]:
@@ -109,25 +131,11 @@ def main() -> None:
     if options.claim:
         print(*asyncio.run(claim_all(options.claim[1], options.claim[0])))
         return
-    server = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
-    name = f"mediagate_bench_{secrets.token_hex(4)}"
-
-    async def execute(statement: str) -> None:
-        connection = await asyncpg.connect(urlunsplit(urlsplit(server)._replace(path="/postgres")))
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(execute(f"CREATE DATABASE {name}"))
-    try:
-        url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    with scratch_database() as url:
         print("| claimers | way | jobs/s | claims wasted | longest wait, ms |\n| --- | --- | --- | --- | --- |")
         for workers in options.workers:
             for words, way in WAYS.items():
                 print(f"| {workers} | {words} | {measure(url, way, workers, options.jobs)} |", flush=True)
-    finally:
-        asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 if __name__ == "__main__":

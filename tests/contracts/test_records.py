@@ -50,6 +50,21 @@ class ClaimsTwice(MemoryRecords):
         return await super().claim(job_id, owner=owner, now=lease_until, lease_until=lease_until)
 
 
+class TakesTheBusy(MemoryRecords):
+    async def claim_oldest(self, *, busy: object = (), **options: Any) -> Sequence[Job]:
+        return await super().claim_oldest(**options)
+
+
+class ClaimsTooEarly(MemoryRecords):
+    async def claim_oldest(self, *, now: datetime, lease_until: datetime, **options: Any) -> Sequence[Job]:
+        return await super().claim_oldest(now=lease_until, lease_until=lease_until, **options)
+
+
+class OffersTheNewest(MemoryRecords):
+    async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
+        return [*reversed(await super().claimable(now=now, limit=10_000))][:limit]
+
+
 class TakesLateOwners(MemoryRecords):
     async def advance(
         self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
@@ -194,6 +209,9 @@ class ListsWhatHasExpired(MemoryRecords):
     ("broken", "promise"),
     [
         (ClaimsTwice, "get_job|claim"),
+        (TakesTheBusy, "leave the busy alone"),
+        (ClaimsTooEarly, "before available_at must claim nothing"),
+        (OffersTheNewest, "could be claimed for longest"),
         (TakesLateOwners, r"advance\(\) by a late owner must be False"),
         (SettlesTwice, r"settle\(\) by a late owner must be False"),
         (SkipsOnDelete, "neither repeat nor skip"),
