@@ -27,6 +27,10 @@ ONE_HOME = {
     "uvicorn": "mediagate/server",
     "onnxruntime": "mediagate_plugins/onnx_moderation",
     "numpy": "mediagate_plugins/onnx_moderation",
+    "procrastinate": "mediagate_plugins/procrastinate_queue",
+    "psycopg": "mediagate_plugins/procrastinate_queue",
+    "celery": "mediagate_plugins/celery_queue",
+    "kombu": "mediagate_plugins/celery_queue",
 }
 """Each library that does heavy work is imported in one module (or one folder) only."""
 

@@ -173,6 +173,13 @@ class Calls(ABC):
         await parts.queue.dispatch(job_id)
         return Status(job, None)
 
+    async def work(self, job_id: str) -> None:
+        """Make one attempt at a job in this process unless somebody else has it, and return when it has ended.
+
+        For queues whose engine runs the workers itself: how the job ended stands in its status.
+        """
+        await self.running.worker.attend(job_id)
+
     def _status(self, state: JobState, base_url: str) -> Status:
         if state.job.status is JobStatus.COMPLETE and state.media is None:
             raise MediaDeleted("the picture was deleted after it had completed")

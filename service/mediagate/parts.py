@@ -10,7 +10,7 @@ from mediagate.hooks import Hooks
 from mediagate.moderation import Moderator
 from mediagate.plugins import Key
 from mediagate.pool import ImagePool
-from mediagate.queue import Queue
+from mediagate.queue import Dispatcher, Queue
 from mediagate.records import Records
 from mediagate.storage import Storage
 
@@ -29,5 +29,5 @@ class Parts:
     hooks: Hooks
     storage: Storage
     records: Records
-    queue: Queue
+    queue: Dispatcher
     images: ImagePool

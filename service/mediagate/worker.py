@@ -6,23 +6,23 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mediagate.errors import MediagateError, RecordsUnavailable, Unavailable
+from mediagate.errors import MediagateError, RecordsUnavailable, ShuttingDown, Unavailable
 from mediagate.media import Job, JobState, JobStatus, Stage, utcnow
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
+from mediagate.queue import POLL_S
 from mediagate.records import Settlement
 from mediagate.watch import Watch
 
 log = logging.getLogger("mediagate.worker")
 
-POLL_S = 1.0
-"""How often the records are asked for jobs that the queue did not bring."""
 MAX_BACKOFF_S = 300.0
 
 
@@ -41,6 +41,8 @@ class Worker:
         self._concurrency = concurrency
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
+        self._queue_fails = False
+        self._queue_brings = False
 
     @property
     def alive(self) -> bool:
@@ -48,7 +50,7 @@ class Worker:
         return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     def start(self) -> None:
-        """Begin to take jobs from the queue and, every second, from the records."""
+        """Begin to take jobs from the queue and, every ``poll_s`` of the queue, from the records."""
         self._loops = [asyncio.create_task(self._from_queue()), asyncio.create_task(self._from_records())]
 
     async def stop(self, *, drain_s: float) -> None:
@@ -92,6 +94,14 @@ class Worker:
             settlement = failure
         await self._settle(job, settlement)
 
+    async def attend(self, job_id: str) -> None:
+        """Make one attempt at a job unless somebody else has it; returns when it has ended."""
+        if not self._loops:
+            raise ShuttingDown("this process takes no jobs")
+        await self._begin(job_id)
+        if job_id in self._jobs:
+            await asyncio.wait([self._jobs[job_id]])
+
     async def finish(self, job_id: str) -> None:
         """Do what is left to do for a job that is terminal: after a crash, or after another process ended it."""
         state = await self._parts.records.get_state(job_id)
@@ -104,46 +114,62 @@ class Worker:
         while True:
             try:
                 job_id = await self._parts.queue.take()
-            except Exception:
-                log.exception("the queue failed; jobs come from the records alone until it answers")
+            except Exception as exc:
+                # Only the kind of error: its text may quote the broker's address with a password.
+                log.warning("the queue brings no jobs (%s): the records do until it does", type(exc).__name__)
+                self._queue_fails = True
                 await asyncio.sleep(POLL_S)
             else:
-                await self._begin(job_id)
+                self._queue_fails, self._queue_brings = False, True
+                await self._begin(job_id, taken=True)
 
     async def _from_records(self) -> None:
         while True:
+            found: Sequence[str] = ()
             try:
-                if len(self._jobs) < self._concurrency:
-                    for job_id in await self._parts.records.claimable(now=utcnow(), limit=self._concurrency):
-                        await self._begin(job_id)
-            except Unavailable as exc:
-                log.warning("cannot look for jobs: %s", exc)
-            except Exception:
-                log.exception("looking for jobs failed")
-            await asyncio.sleep(POLL_S)
+                async with self._slots:  # when there is room
+                    found = await self._parts.records.claimable(now=utcnow(), limit=self._concurrency)
+            except Exception as exc:
+                log.warning("cannot look for jobs: %s", exc, exc_info=None if isinstance(exc, Unavailable) else exc)
+            for job_id in found:
+                await self._begin(job_id)
+            # What the queue did not bring in time is worked off at once, unless the queue is at it.
+            if len(found) < self._concurrency or self._queue_brings:
+                self._queue_brings = False
+                pause = POLL_S if self._queue_fails else self._parts.queue.poll_s
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
 
-    async def _begin(self, job_id: str) -> None:
-        if job_id in self._jobs:
-            return
-        await self._slots.acquire()
-        if job_id in self._jobs:
+    async def _begin(self, job_id: str, *, taken: bool = False) -> None:
+        """Begin an attempt in the next free slot, unless this worker has the job in hand."""
+        if job_id not in self._jobs:
+            await self._slots.acquire()
+            if job_id not in self._jobs:
+                self._jobs[job_id] = asyncio.create_task(self._guarded(job_id, taken=taken))
+                self._jobs[job_id].add_done_callback(lambda _: self._ended(job_id))
+                return
             self._slots.release()
-            return
-        task = asyncio.create_task(self._guarded(job_id))
-        self._jobs[job_id] = task
-        task.add_done_callback(lambda _: self._ended(job_id))
+        if taken:
+            await self._done(job_id)
 
     def _ended(self, job_id: str) -> None:
         self._jobs.pop(job_id, None)
         self._slots.release()
 
-    async def _guarded(self, job_id: str) -> None:
+    async def _guarded(self, job_id: str, *, taken: bool) -> None:
         try:
             await self.work(job_id)
         except Unavailable as exc:
             log.warning("job %s waits: %s", job_id, exc, extra={"job_id": job_id})
         except Exception:
             log.exception("job %s: the attempt broke off", job_id, extra={"job_id": job_id})
+        if taken:
+            await self._done(job_id)
+
+    async def _done(self, job_id: str) -> None:
+        try:
+            await self._parts.queue.done(job_id)
+        except Exception as exc:
+            log.warning("the queue may bring a job again: %s", type(exc).__name__, extra={"job_id": job_id})
 
     # -- lease
 
