@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mediagate.errors import MediagateError, RecordsUnavailable, ShuttingDown, Unavailable
+from mediagate.isolation import Isolation
 from mediagate.media import Job, JobState, JobStatus, Stage, utcnow
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
@@ -41,8 +42,8 @@ class Worker:
         self._concurrency = concurrency
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
-        self._queue_fails = False
-        self._queue_brings = False
+        self._isolation = Isolation()
+        self._queue_fails = self._queue_brings = False
 
     @property
     def alive(self) -> bool:
@@ -79,7 +80,7 @@ class Worker:
             at = stage
 
         try:
-            async with self._lease_kept(job):
+            async with self._lease_kept(job), self._isolation.beside_others(job):
                 settlement = await process(job, self._parts, enter)
         except LeaseLost:
             await self._abandon(job)
@@ -115,7 +116,6 @@ class Worker:
             try:
                 job_id = await self._parts.queue.take()
             except Exception as exc:
-                # Only the kind of error: its text may quote the broker's address with a password.
                 log.warning("the queue brings no jobs (%s): the records do until it does", type(exc).__name__)
                 self._queue_fails = True
                 await asyncio.sleep(POLL_S)

@@ -231,10 +231,15 @@ async def test_what_cannot_be_drained_is_given_back_uncounted(make_gate: MakeGat
 
 async def test_a_queue_that_fails_or_is_full_loses_no_job(make_gate: MakeGate, photo: bytes) -> None:
     class Broken:
-        async def dispatch(self, job_id: str) -> None: ...
+        poll_s = 60.0
+
+        async def dispatch(self, job_id: str) -> None:
+            raise ConnectionError("the broker is down")
 
         async def take(self) -> str:
             raise ConnectionError("the broker is down")
+
+        async def done(self, job_id: str) -> None: ...
 
     gate = make_gate()
     gate.decorate(QUEUE, Broken())

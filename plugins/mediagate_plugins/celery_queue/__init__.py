@@ -11,10 +11,10 @@ from mediagate import plugin
 from mediagate.errors import ConfigError
 
 if TYPE_CHECKING:
+    from celery import Celery
+
     from mediagate import MediaGate
     from mediagate_plugins.celery_queue.engine import Engine
-
-    from celery import Celery
 
 NAME = "mediagate"
 
@@ -32,7 +32,8 @@ def celery_app(gate: MediaGate, *, broker: str, queue: str = NAME) -> Celery:
     """Give a gate the queue, and return the app with which Celery's own command works on its jobs.
 
     Instead of registering ``celery_queue``: ``app = celery_app(gate, broker=…)`` in ``media.py``, then
-    ``celery --app=media worker``. Its pool is ``threads``; ``solo`` works too, one job at a time. Raises ``ConfigError``.
+    ``celery --app=media worker``. Its pool is ``threads``; ``solo`` works too, one job at a time.
+    Raises ``ConfigError``.
     """
     engine = make_engine(gate, broker, queue)
     attach(gate, engine)
@@ -55,7 +56,8 @@ def attach(gate: MediaGate, engine: Engine) -> None:
     from mediagate import QUEUE
     from mediagate_plugins.celery_queue.carrier import CeleryQueue
 
-    queue = CeleryQueue(engine, prefetch=gate.jobs_at_once + 1)
+    # A worker that died is known by its lease, so looking often within one finds no more.
+    queue = CeleryQueue(engine, prefetch=gate.jobs_at_once + 1, poll_s=gate.settings.lease_s / 6)
 
     async def open_queue(gate: MediaGate) -> None:
         await gate.enter(queue.opened(worker=gate.settings.worker))

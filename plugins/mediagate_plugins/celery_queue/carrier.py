@@ -18,9 +18,8 @@ log = logging.getLogger("mediagate.celery_queue")
 class CeleryQueue:
     """Job ids in a queue of RabbitMQ, as tasks that Celery's own worker runs too."""
 
-    poll_s = 5.0
-
-    def __init__(self, engine: Engine, *, prefetch: int) -> None:
+    def __init__(self, engine: Engine, *, prefetch: int, poll_s: float) -> None:
+        self.poll_s = poll_s
         self._engine = engine
         self._prefetch = prefetch
         self._consumer: Consumer | None = None
@@ -38,9 +37,9 @@ class CeleryQueue:
 
     async def take(self) -> str:
         """Wait for an id; where Celery's own worker runs, it brings them, and this waits for ever."""
-        while self._consumer is None:
-            await asyncio.sleep(3600)
-        return await self._consumer.take()
+        if self._consumer is not None:
+            return await self._consumer.take()
+        return await asyncio.Future()
 
     async def done(self, job_id: str) -> None:
         """Acknowledge an id that was taken."""

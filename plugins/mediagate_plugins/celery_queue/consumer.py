@@ -28,10 +28,10 @@ class Consumer:
         self._prefetch = prefetch
         self._loop = asyncio.get_running_loop()
         self._arrived: asyncio.Queue[str | Exception] = asyncio.Queue()
-        self._taken: defaultdict[str, list[tuple[Hub, Any]]] = defaultdict(list)
+        self._taken: defaultdict[str, list[tuple[Any, Any]]] = defaultdict(list)
         self._changing = threading.Lock()
         self._stopping = threading.Event()
-        self._hub: Hub | None = None
+        self._hub: Any = None
         self._thread = threading.Thread(target=self._run, name="mediagate-consumer", daemon=True)
 
     def start(self) -> None:
@@ -75,7 +75,8 @@ class Consumer:
 
     def _consume(self) -> None:
         app = self._engine.app
-        self._hub = hub = Hub()
+        hub: Any = Hub()  # type: ignore[no-untyped-call]  # kombu has few types
+        self._hub = hub
         connection = app.connection_for_read(heartbeat=HEARTBEAT_S)
         try:
             connection.connect()

@@ -53,7 +53,8 @@ def attach(gate: MediaGate, app: GateApp) -> None:
     from mediagate import QUEUE
     from mediagate_plugins.procrastinate_queue.carrier import ProcrastinateQueue
 
-    queue = ProcrastinateQueue(app)
+    # A worker that died is known by its lease, so looking often within one finds no more.
+    queue = ProcrastinateQueue(app, poll_s=gate.settings.lease_s / 6)
 
     async def open_queue(gate: MediaGate) -> None:
         await gate.enter(queue.opened(worker=gate.settings.worker, migrate=gate.settings.migrate is True))

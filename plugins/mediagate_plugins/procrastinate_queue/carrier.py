@@ -32,9 +32,8 @@ SCHEMA_LOCK = 72707370
 class ProcrastinateQueue:
     """Job ids in Procrastinate's tables; news of them come by LISTEN, and who is dead is known by its heartbeat."""
 
-    poll_s = 5.0
-
-    def __init__(self, app: GateApp) -> None:
+    def __init__(self, app: GateApp, *, poll_s: float) -> None:
+        self.poll_s = poll_s
         self._app = app
         self._manager = app.job_manager
         self._worker: int | None = None
@@ -50,8 +49,8 @@ class ProcrastinateQueue:
 
     async def take(self) -> str:
         """Wait for an id; where Procrastinate's own worker runs, it brings them, and this waits for ever."""
-        while self._app.brings:
-            await asyncio.sleep(3600)
+        if self._app.brings:
+            return await asyncio.Future()
         while True:
             self._news.clear()
             job = await self._fetched()
@@ -106,7 +105,7 @@ class ProcrastinateQueue:
             await self._app.close_async()
 
     async def create_tables(self) -> bool:
-        """Create Procrastinate's tables unless they are there; ``False`` if they were. Raises ``RecordsUnavailable``."""
+        """Create Procrastinate's tables; ``False`` if they were there. Raises ``RecordsUnavailable``."""
         try:
             async with await psycopg.AsyncConnection.connect(self._app.database, connect_timeout=10) as connection:
                 await connection.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])

@@ -78,5 +78,7 @@ def conninfo(url: str) -> str:
     try:
         psycopg.conninfo.conninfo_to_dict(address)
     except psycopg.Error:
-        raise ConfigError("procrastinate_queue: the database URL cannot be read: check its host, port and options") from None
+        raise ConfigError(
+            "procrastinate_queue: the database URL cannot be read: check its host, port and options"
+        ) from None
     return address
