@@ -35,6 +35,12 @@ FAST = {
     "MEDIAGATE_DRAIN_TIMEOUT_S": "5",
 }
 DEADLINE_S = 120.0
+BIN = Path(sys.executable).parent
+COMMANDS = {
+    "mediagate": [str(BIN / "mediagate"), "worker", "queue_gate:gate"],
+    "celery": [str(BIN / "celery"), "--app=queue_gate", "worker", "--loglevel=INFO"],
+    "procrastinate": [str(BIN / "procrastinate"), "--verbose", "--app=queue_gate.app", "worker"],
+}
 NOTES = """
 CREATE TABLE noted (id bigserial PRIMARY KEY, job_id text, status text);
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -103,18 +109,7 @@ class Site:
     attempts = 3
 
     def start_worker(self) -> Worker:
-        bin_dir = Path(sys.executable).parent
-        command = {
-            ("mediagate", "celery"): [sys.executable, "-m", "mediagate.cli", "worker", "queue_gate:gate"],
-            ("mediagate", "procrastinate"): [sys.executable, "-m", "mediagate.cli", "worker", "queue_gate:gate"],
-            ("engine", "celery"): [str(bin_dir / "celery"), "--app=queue_gate", "worker", "--loglevel=INFO"],
-            ("engine", "procrastinate"): [
-                str(bin_dir / "procrastinate"),
-                "--verbose",
-                "--app=queue_gate.app",
-                "worker",
-            ],
-        }[self.way, self.engine]
+        command = COMMANDS["mediagate" if self.way == "mediagate" else self.engine]
         env = {
             **os.environ,
             **FAST,
@@ -263,7 +258,7 @@ def _create_tables(data_dir: Path, database: str, queue: str) -> subprocess.Comp
         "MEDIAGATE_TEST_BROKER": BROKER,
     }
     return subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", "procrastinate", "migrate", "queue_gate:gate"],
+        [str(BIN / "mediagate"), "procrastinate", "migrate", "queue_gate:gate"],
         env=env, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 

@@ -137,6 +137,8 @@ class ProcrastinateQueue:
                 await self._manager.listen_for_jobs(on_notification=told, queues=[self._app.queue])
             except (ConnectorException, psycopg.Error) as exc:
                 log.warning("cannot listen for jobs: %s", type(exc).__name__)
+            except Exception:
+                log.exception("cannot listen for jobs")
             await asyncio.sleep(FETCH_S)
 
     async def _keep(self) -> None:
@@ -152,6 +154,8 @@ class ProcrastinateQueue:
                         await self._manager.retry_job(job)
             except (ConnectorException, psycopg.Error) as exc:
                 log.warning("cannot keep the heartbeat: %s", type(exc).__name__)
+            except Exception:
+                log.exception("cannot keep the heartbeat")
             await asyncio.sleep(HEARTBEAT_S * random.uniform(0.5, 1.0))
 
     async def _give_back(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TASK = "mediagate.attempt"
 CONNECTIONS = 4
 """At most so many, besides the one that listens for news."""
-CONNECT_S = 3.0
+CONNECT_S = 5.0
 
 
 class GateApp(App):
@@ -28,9 +28,7 @@ class GateApp(App):
         self.brings = False
         """Whether Procrastinate's own worker runs in this process and brings the jobs."""
         self._gate = gate
-        connector = PsycopgConnector(
-            conninfo=self.database, min_size=1, max_size=CONNECTIONS, timeout=CONNECT_S, kwargs={"autocommit": True}
-        )
+        connector = PsycopgConnector(conninfo=self.database, min_size=1, max_size=CONNECTIONS, timeout=CONNECT_S)
         super().__init__(
             connector=connector,
             worker_defaults={
