@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mediagate.errors import MediagateError, RecordsUnavailable, ShuttingDown, Unavailable
-from mediagate.isolation import Isolation
+from mediagate.isolation import Begin, Isolation
 from mediagate.media import Job, JobState, JobStatus, Stage, utcnow
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
@@ -68,9 +68,12 @@ class Worker:
 
     async def work(self, job_id: str) -> None:
         """Make one attempt at a job, if it can be claimed; never raises for what is the job's own fault."""
-        job = await self._parts.records.claim(job_id, owner=self._owner, now=utcnow(), lease_until=self._lease())
-        if job is None:
-            return
+        async with self._isolation.turn() as begin:
+            job = await self._parts.records.claim(job_id, owner=self._owner, now=utcnow(), lease_until=self._lease())
+            if job is not None:
+                await self._attempt(job, begin)
+
+    async def _attempt(self, job: Job, begin: Begin) -> None:
         self._watch.moved(JobState(job))
         at = job.stage
 
@@ -80,7 +83,8 @@ class Worker:
             at = stage
 
         try:
-            async with self._lease_kept(job), self._isolation.beside_others(job):
+            async with self._lease_kept(job):
+                await begin(job)
                 settlement = await process(job, self._parts, enter)
         except LeaseLost:
             await self._abandon(job)
