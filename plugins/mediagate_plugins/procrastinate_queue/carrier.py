@@ -79,20 +79,13 @@ class ProcrastinateQueue:
 
         Raises ``RecordsUnavailable``, or ``ConfigError`` when the tables are missing and shall not be created.
         """
-        if migrate:
-            await self.create_tables()
+        if await self.lacks_tables(create=migrate) and not migrate:
+            raise ConfigError(
+                "procrastinate_queue: the database lacks Procrastinate's tables: run `mediagate procrastinate "
+                "migrate module:gate`, or set MEDIAGATE_MIGRATE=true"
+            )
+        await self._app.open_async()
         try:
-            await self._app.open_async()
-            ready = await self._manager.check_connection_async()
-        except (ConnectorException, psycopg.Error) as exc:
-            await self._app.close_async()
-            raise RecordsUnavailable("procrastinate_queue: PostgreSQL does not answer") from exc
-        try:
-            if not ready:
-                raise ConfigError(
-                    "procrastinate_queue: the database lacks Procrastinate's tables: run `mediagate procrastinate "
-                    "migrate module:gate`, or set MEDIAGATE_MIGRATE=true"
-                )
             chores = [asyncio.create_task(chore) for chore in ((self._listen(), self._keep()) if worker else ())]
             try:
                 yield
@@ -104,17 +97,21 @@ class ProcrastinateQueue:
         finally:
             await self._app.close_async()
 
-    async def create_tables(self) -> bool:
-        """Create Procrastinate's tables; ``False`` if they were there. Raises ``RecordsUnavailable``."""
+    async def lacks_tables(self, *, create: bool) -> bool:
+        """Whether Procrastinate's tables were missing; then they are created if so told.
+
+        Raises ``RecordsUnavailable``.
+        """
         try:
             async with await psycopg.AsyncConnection.connect(self._app.database, connect_timeout=10) as connection:
-                await connection.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+                if create:
+                    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
                 found = await (await connection.execute("SELECT to_regclass('procrastinate_jobs')")).fetchone()
-                lacking = found is not None and found[0] is None
-                if lacking:
+                lacking = found is None or found[0] is None
+                if lacking and create:
                     await connection.execute(SchemaManager.get_schema())
         except psycopg.Error as exc:
-            raise RecordsUnavailable(f"procrastinate_queue: cannot create its tables ({type(exc).__name__})") from exc
+            raise RecordsUnavailable(f"procrastinate_queue: PostgreSQL does not answer ({type(exc).__name__})") from exc
         return lacking
 
     async def _fetched(self) -> Job | None:

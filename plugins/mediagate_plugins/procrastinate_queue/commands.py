@@ -27,7 +27,7 @@ def migrate(gate: Gate = STANDALONE) -> None:
             queue = loaded[QUEUE]
             if not isinstance(queue, ProcrastinateQueue):
                 quit_with(f"{gate}: its queue is {queue!r}; register procrastinate_queue")
-            created = await queue.create_tables()
+            created = await queue.lacks_tables(create=True)
         typer.echo("created Procrastinate's tables" if created else "nothing to create")
 
     run_async(run())

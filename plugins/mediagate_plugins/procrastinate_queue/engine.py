@@ -74,8 +74,9 @@ def conninfo(url: str) -> str:
         kept["options"] = f'{kept.get("options", "")} -csearch_path="{name}"'.strip()
     address = urlunsplit(parts._replace(query=urlencode(kept, quote_via=quote)))
     try:
+        _ = parts.port
         psycopg.conninfo.conninfo_to_dict(address)
-    except psycopg.Error:
+    except (psycopg.Error, ValueError):
         raise ConfigError(
             "procrastinate_queue: the database URL cannot be read: check its host, port and options"
         ) from None

@@ -1,0 +1,194 @@
+"""The queues of both engines, on the real PostgreSQL and RabbitMQ, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+from queue_site import BROKER, Site, a_database, a_site
+
+from mediagate import QUEUE, JobStatus, MediaGate, Queue, Settings, Source
+from mediagate.errors import ConfigError, RecordsUnavailable
+from mediagate_plugins.celery_queue import celery_queue
+from mediagate_plugins.procrastinate_queue import carrier as procrastinate_carrier
+from mediagate_plugins.procrastinate_queue import procrastinate_queue
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+
+
+@contextlib.asynccontextmanager
+async def a_taker(site: Site) -> AsyncIterator[Queue]:
+    """The queue as a worker on another machine has it; nothing else works there."""
+    gate = MediaGate(
+        sources={"avatar": Source()},
+        settings=Settings(data_dir=site.data_dir, database_url=site.database, image_processes=1, lease_s=600),
+        moderation="off",
+    )
+    if site.engine == "celery":
+        gate.register(celery_queue, broker=BROKER, queue=site.queue)
+    else:
+        gate.register(procrastinate_queue, queue=site.queue)
+    async with gate.assembled(), gate[QUEUE].opened(worker=True, **MIGRATE[site.engine]):  # type: ignore[attr-defined]
+        yield gate[QUEUE]
+
+
+MIGRATE: dict[str, dict[str, bool]] = {"celery": {}, "procrastinate": {"migrate": False}}
+
+
+async def soon(queue: Queue, *, timeout_s: float = 30) -> str:
+    return await asyncio.wait_for(queue.take(), timeout_s)
+
+
+@pytest.mark.parametrize("engine", ["procrastinate", "celery"])
+async def test_what_was_taken_and_not_done_comes_again(engine: str, tmp_path: Path) -> None:
+    async with a_site(engine, "mediagate", tmp_path) as site:
+        sent = site.gate[QUEUE]
+        async with a_taker(site) as queue:
+            await sent.dispatch("job_done")
+            assert await soon(queue) == "job_done"
+            await sent.dispatch("job_kept")
+            assert await soon(queue) == "job_kept"
+            await queue.done("job_done")
+        async with a_taker(site) as other:
+            assert await soon(other) == "job_kept", "its worker has gone"
+            await other.done("job_kept")
+            await sent.dispatch("job_last")
+            assert await soon(other) == "job_last", "and job_done did not come again"
+            await other.done("job_last")
+        assert await site.waiting() == 0
+
+
+async def test_procrastinate_tells_a_waiting_worker_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procrastinate_carrier, "FETCH_S", 600.0)
+    async with a_site("procrastinate", "mediagate", tmp_path) as site, a_taker(site) as queue:
+        waiting = asyncio.create_task(queue.take())
+
+        async def listens() -> bool:
+            rows = await site.query(f"SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%{site.queue}%'")
+            return bool(rows)
+
+        await site.until(listens)
+        await site.gate[QUEUE].dispatch("job_a")
+        assert await asyncio.wait_for(waiting, 30) == "job_a"
+
+
+async def test_procrastinate_brings_again_what_a_dead_worker_had_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(procrastinate_carrier, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(procrastinate_carrier, "FETCH_S", 0.2)
+    monkeypatch.setattr(procrastinate_carrier, "STALLED_S", 2.0)
+    async with a_site("procrastinate", "mediagate", tmp_path) as site, a_taker(site) as queue:
+        await site.gate[QUEUE].dispatch("job_a")
+        assert await soon(queue) == "job_a"
+        # The heart of a worker that was killed beats no more: its row grows old.
+        await site.query("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour')")
+        await site.query("UPDATE procrastinate_jobs SET worker_id = (SELECT max(id) FROM procrastinate_workers)")
+        assert await soon(queue) == "job_a"
+        await queue.done("job_a")
+        # One that slept so long that it was taken for dead registers anew.
+        await site.query("DELETE FROM procrastinate_workers")
+        await site.gate[QUEUE].dispatch("job_b")
+        with contextlib.suppress(Exception):
+            await queue.take()
+        assert await soon(queue) == "job_b"
+
+
+@pytest.mark.parametrize("engine", ["procrastinate", "celery"])
+async def test_what_is_not_ours_in_the_queue_is_put_aside(engine: str, tmp_path: Path) -> None:
+    async with a_site(engine, "mediagate", tmp_path) as site:
+        if engine == "celery":
+            from celery import Celery
+
+            foreign = Celery(broker=BROKER, set_as_current=False)
+            foreign.conf.task_default_queue = site.queue
+            await asyncio.to_thread(foreign.send_task, "other.task", args=["job_x"])
+            await asyncio.to_thread(foreign.send_task, "mediagate.attempt", args=[{"not": "an id"}])
+            await asyncio.to_thread(foreign.close)
+        else:
+            await site.query(
+                "INSERT INTO procrastinate_jobs (queue_name, task_name, args) "
+                f"VALUES ('{site.queue}', 'other.task', '{{\"job_id\": \"job_x\"}}'), "
+                f"('{site.queue}', 'mediagate.attempt', '{{\"job_id\": 7}}')"
+            )
+        await site.gate[QUEUE].dispatch("job_a")
+        async with a_taker(site) as queue:
+            assert await soon(queue) == "job_a"
+            await queue.done("job_a")
+        assert await site.waiting() == 0
+
+
+@pytest.mark.parametrize("down", ["refused", "silent"])
+async def test_a_broker_that_is_down_holds_up_no_upload(
+    down: str, make_gate: MakeGate, photo: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        if down == "silent":
+            listening.listen(50)  # takes connections, and never says a word
+        address = f"amqp://guest:geheim@127.0.0.1:{listening.getsockname()[1]}"
+        gate = make_gate(lease_s=3)
+        gate.register(celery_queue, broker=address)
+        with caplog.at_level(logging.INFO):
+            async with gate:
+                for _ in range(3):
+                    began = time.monotonic()
+                    status = await gate.upload(photo, source_type="avatar", source_id="u1")
+                    took = time.monotonic() - began
+                    assert took < 1.0 + 2.0, "the broker's silence takes longer (slack for a loaded machine)"
+                    assert (await gate.wait(status.job_id, timeout_s=60)).status is JobStatus.COMPLETE
+                await gate.check()
+                assert "geheim" not in repr(gate[QUEUE])
+        assert "geheim" not in caplog.text
+
+
+async def test_wrong_options_say_what_to_do(make_gate: MakeGate, tmp_path: Path) -> None:
+    gate = make_gate()
+    gate.register(procrastinate_queue)
+    with pytest.raises(ConfigError, match="needs PostgreSQL"):
+        await gate.open()
+    gate = make_gate()
+    gate.register(procrastinate_queue, database_url="postgresql://u:geheim@127.0.0.1:notaport/x")
+    with pytest.raises(ConfigError, match="cannot be read") as told:
+        await gate.open()
+    assert "geheim" not in str(told.value)
+    gate = make_gate()
+    gate.register(celery_queue, broker="redis://127.0.0.1")
+    with pytest.raises(ConfigError, match="RabbitMQ"):
+        await gate.open()
+    gate = make_gate()
+    gate.register(procrastinate_queue, database_url="postgresql://postgres@127.0.0.1:1/x")
+    with pytest.raises(RecordsUnavailable, match="does not answer"):
+        await gate.open()
+
+
+async def test_tables_of_procrastinate_are_missed_or_made(make_gate: MakeGate) -> None:
+    async with a_database() as database:
+        gate = make_gate()
+        gate.register(procrastinate_queue, database_url=database)
+        with pytest.raises(ConfigError, match="mediagate procrastinate migrate"):
+            await gate.open()
+        # In a schema of its own, as Prisma's option names it, and by several processes at once.
+        connection = await asyncpg.connect(database)
+        await connection.execute('CREATE SCHEMA "of its own"')
+        await connection.close()
+        inside = f"{database}?schema=of%20its%20own&connection_limit=3"
+        gates = [make_gate(migrate=True, worker=False) for _ in range(3)]
+        for gate in gates:
+            gate.register(procrastinate_queue, database_url=inside)
+        await asyncio.gather(*(gate.open() for gate in gates))
+        await gates[0][QUEUE].dispatch("job_a")
+        await asyncio.gather(*(gate.close() for gate in gates))
+        connection = await asyncpg.connect(database)
+        rows = await connection.fetch('SELECT * FROM "of its own".procrastinate_jobs')
+        await connection.close()
+        assert len(rows) == 1
