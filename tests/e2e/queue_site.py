@@ -93,12 +93,14 @@ class Worker:
 class Site:
     """Uploads go through ``gate``; ``engine`` is the queue's, ``way`` who runs the workers: mediagate or the engine."""
 
-    def __init__(self, engine: str, way: str, data_dir: Path, database: str, queue: str) -> None:
+    def __init__(self, engine: str, way: str, data_dir: Path, database: str, queue: str, attempts: int) -> None:
         self.engine, self.way, self.data_dir, self.database, self.queue = engine, way, data_dir, database, queue
         self.workers: list[Worker] = []
         self.gate = MediaGate(
             sources={"avatar": Source(variants={"xs": VariantSpec(width=64)}, original="delete")},
-            settings=Settings(data_dir=data_dir, database_url=database, worker=False, max_attempts=self.attempts),
+            settings=Settings(
+                data_dir=data_dir, database_url=database, worker=False, migrate=True, max_attempts=attempts
+            ),
             moderation="off",
         )
         if engine == "celery":
@@ -106,21 +108,20 @@ class Site:
         else:
             self.gate.register(procrastinate_queue, queue=queue)
 
-    attempts = 3
-
-    def start_worker(self) -> Worker:
-        command = COMMANDS["mediagate" if self.way == "mediagate" else self.engine]
-        env = {
+        self.env = {
             **os.environ,
             **FAST,
             "PYTHONPATH": f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-            "MEDIAGATE_DATA_DIR": str(self.data_dir),
-            "MEDIAGATE_DATABASE_URL": self.database,
-            "MEDIAGATE_TEST_ENGINE": self.engine,
-            "MEDIAGATE_TEST_QUEUE": self.queue,
+            "MEDIAGATE_DATA_DIR": str(data_dir),
+            "MEDIAGATE_DATABASE_URL": database,
+            "MEDIAGATE_TEST_ENGINE": engine,
+            "MEDIAGATE_TEST_QUEUE": queue,
             "MEDIAGATE_TEST_BROKER": BROKER,
         }
-        worker = Worker(command, env, self.data_dir.parent / f"worker{len(self.workers)}.log")
+
+    def start_worker(self, *options: str) -> Worker:
+        command = COMMANDS["mediagate" if self.way == "mediagate" else self.engine]
+        worker = Worker([*command, *options], self.env, self.data_dir.parent / f"worker{len(self.workers)}.log")
         self.workers.append(worker)
         return worker
 
@@ -222,19 +223,17 @@ async def a_database() -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def a_site(engine: str, way: str, tmp_path: Path, *, attempts: int = 3) -> AsyncIterator[Site]:
-    """An open site without workers; everything it made is gone afterwards."""
+async def a_site(
+    engine: str, way: str, tmp_path: Path, *, attempts: int = 3, takes_uploads: bool = True
+) -> AsyncIterator[Site]:
+    """A site without workers, its gate open if it takes uploads; everything it made is gone afterwards."""
     queue = f"mediagate_test_{secrets.token_hex(6)}"
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     async with a_database() as database:
-        if engine == "procrastinate":
-            done = await asyncio.to_thread(_create_tables, data_dir, database, queue)
-            assert done.returncode == 0, done.stderr
-        Site.attempts = attempts
-        site = Site(engine, way, data_dir, database, queue)
+        site = Site(engine, way, data_dir, database, queue, attempts)
         try:
-            async with site.gate:
+            async with site.gate if takes_uploads else contextlib.nullcontext():
                 yield site
         finally:
             for worker in site.workers:
@@ -245,22 +244,6 @@ async def a_site(engine: str, way: str, tmp_path: Path, *, attempts: int = 3) ->
                 with contextlib.suppress(amqp.NotFound):
                     await asyncio.to_thread(_with_broker, lambda channel: channel.queue_delete(queue))
                 await asyncio.to_thread(_with_broker, lambda channel: channel.exchange_delete(queue))
-
-
-def _create_tables(data_dir: Path, database: str, queue: str) -> subprocess.CompletedProcess[str]:
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(HERE),
-        "MEDIAGATE_DATA_DIR": str(data_dir),
-        "MEDIAGATE_DATABASE_URL": database,
-        "MEDIAGATE_TEST_ENGINE": "procrastinate",
-        "MEDIAGATE_TEST_QUEUE": queue,
-        "MEDIAGATE_TEST_BROKER": BROKER,
-    }
-    return subprocess.run(
-        [str(BIN / "mediagate"), "procrastinate", "migrate", "queue_gate:gate"],
-        env=env, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
 
 
 def supervised(workers: list[Worker]) -> Iterator[Worker]:

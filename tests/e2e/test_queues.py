@@ -11,7 +11,8 @@ from random import Random
 
 import anyio
 import pytest
-from queue_site import Site, a_site, supervised
+from queue_site import COMMANDS, Site, a_site, supervised
+from server import HERE
 
 pytestmark = pytest.mark.anyio
 
@@ -83,7 +84,7 @@ async def test_what_the_queue_repeats_or_loses_is_worked_on_once(
 
         await site.until(sent)
         site.start_worker()
-        site.start_worker()
+        site.start_worker(*(["--pool=solo"] if way == "engine" else []))
         await site.until_ended(5)
         await site.purge()
         await site.until_ended(30)
@@ -115,3 +116,28 @@ async def test_a_worker_stopped_beyond_its_lease_changes_no_row(
 async def _rows(site: Site) -> list[object]:
     tables = ("mediagate_job", "mediagate_media", "mediagate_variant", "noted")
     return [await site.query(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
+
+
+async def test_a_pool_that_the_gate_cannot_be_open_in_is_refused(tmp_path: Path) -> None:
+    async with a_site("celery", "engine", tmp_path, takes_uploads=False) as site:
+        worker = site.start_worker("--pool=processes")
+        await site.until(worker.ended)
+        assert "use --pool=threads" in worker.log.read_text()
+
+
+async def test_a_gate_that_cannot_open_ends_the_engines_worker(tmp_path: Path) -> None:
+    async with a_site("celery", "engine", tmp_path, takes_uploads=False) as site:
+        site.env["MEDIAGATE_DATABASE_URL"] = "postgresql://u:geheim@127.0.0.1:1/x"
+        worker = site.start_worker()
+        await site.until(worker.ended)
+        assert "the database does not answer" in worker.log.read_text()
+        assert "geheim" not in worker.log.read_text()
+
+
+async def test_the_command_creates_the_tables_of_procrastinate_once(tmp_path: Path) -> None:
+    async with a_site("procrastinate", "mediagate", tmp_path, takes_uploads=False) as site:
+        command = [COMMANDS["mediagate"][0], "procrastinate", "migrate", "queue_gate:gate"]
+        for said in ("created", "nothing to create"):
+            done = await anyio.run_process(command, env=site.env, cwd=HERE, check=False)
+            assert said in done.stdout.decode(), done.stderr.decode()
+        assert await site.waiting() == 0

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -26,8 +27,8 @@ MakeGate = Callable[..., MediaGate]
 
 
 @contextlib.asynccontextmanager
-async def a_taker(site: Site) -> AsyncIterator[Queue]:
-    """The queue as a worker on another machine has it; nothing else works there."""
+async def a_queue(site: Site, *, takes: bool) -> AsyncIterator[Queue]:
+    """The queue as a worker on another machine has it, or as who takes uploads has it; nothing else runs there."""
     gate = MediaGate(
         sources={"avatar": Source()},
         settings=Settings(data_dir=site.data_dir, database_url=site.database, image_processes=1, lease_s=600),
@@ -37,11 +38,10 @@ async def a_taker(site: Site) -> AsyncIterator[Queue]:
         gate.register(celery_queue, broker=BROKER, queue=site.queue)
     else:
         gate.register(procrastinate_queue, queue=site.queue)
-    async with gate.assembled(), gate[QUEUE].opened(worker=True, **MIGRATE[site.engine]):  # type: ignore[attr-defined]
-        yield gate[QUEUE]
-
-
-MIGRATE: dict[str, dict[str, bool]] = {"celery": {}, "procrastinate": {"migrate": False}}
+    async with gate.assembled():
+        queue: Any = gate[QUEUE]
+        async with queue.opened(worker=takes) if site.engine == "celery" else queue.opened(worker=takes, migrate=True):
+            yield queue
 
 
 async def soon(queue: Queue, *, timeout_s: float = 30) -> str:
@@ -50,15 +50,14 @@ async def soon(queue: Queue, *, timeout_s: float = 30) -> str:
 
 @pytest.mark.parametrize("engine", ["procrastinate", "celery"])
 async def test_what_was_taken_and_not_done_comes_again(engine: str, tmp_path: Path) -> None:
-    async with a_site(engine, "mediagate", tmp_path) as site:
-        sent = site.gate[QUEUE]
-        async with a_taker(site) as queue:
+    async with a_site(engine, "mediagate", tmp_path, takes_uploads=False) as site, a_queue(site, takes=False) as sent:
+        async with a_queue(site, takes=True) as queue:
             await sent.dispatch("job_done")
             assert await soon(queue) == "job_done"
             await sent.dispatch("job_kept")
             assert await soon(queue) == "job_kept"
             await queue.done("job_done")
-        async with a_taker(site) as other:
+        async with a_queue(site, takes=True) as other:
             assert await soon(other) == "job_kept", "its worker has gone"
             await other.done("job_kept")
             await sent.dispatch("job_last")
@@ -69,7 +68,11 @@ async def test_what_was_taken_and_not_done_comes_again(engine: str, tmp_path: Pa
 
 async def test_procrastinate_tells_a_waiting_worker_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(procrastinate_carrier, "FETCH_S", 600.0)
-    async with a_site("procrastinate", "mediagate", tmp_path) as site, a_taker(site) as queue:
+    async with (
+        a_site("procrastinate", "mediagate", tmp_path, takes_uploads=False) as site,
+        a_queue(site, takes=False) as sent,
+        a_queue(site, takes=True) as queue,
+    ):
         waiting = asyncio.create_task(queue.take())
 
         async def listens() -> bool:
@@ -77,7 +80,7 @@ async def test_procrastinate_tells_a_waiting_worker_at_once(tmp_path: Path, monk
             return bool(rows)
 
         await site.until(listens)
-        await site.gate[QUEUE].dispatch("job_a")
+        await sent.dispatch("job_a")
         assert await asyncio.wait_for(waiting, 30) == "job_a"
 
 
@@ -87,8 +90,12 @@ async def test_procrastinate_brings_again_what_a_dead_worker_had_taken(
     monkeypatch.setattr(procrastinate_carrier, "HEARTBEAT_S", 0.2)
     monkeypatch.setattr(procrastinate_carrier, "FETCH_S", 0.2)
     monkeypatch.setattr(procrastinate_carrier, "STALLED_S", 2.0)
-    async with a_site("procrastinate", "mediagate", tmp_path) as site, a_taker(site) as queue:
-        await site.gate[QUEUE].dispatch("job_a")
+    async with (
+        a_site("procrastinate", "mediagate", tmp_path, takes_uploads=False) as site,
+        a_queue(site, takes=False) as sent,
+        a_queue(site, takes=True) as queue,
+    ):
+        await sent.dispatch("job_a")
         assert await soon(queue) == "job_a"
         # The heart of a worker that was killed beats no more: its row grows old.
         await site.query("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour')")
@@ -97,7 +104,7 @@ async def test_procrastinate_brings_again_what_a_dead_worker_had_taken(
         await queue.done("job_a")
         # One that slept so long that it was taken for dead registers anew.
         await site.query("DELETE FROM procrastinate_workers")
-        await site.gate[QUEUE].dispatch("job_b")
+        await sent.dispatch("job_b")
         with contextlib.suppress(Exception):
             await queue.take()
         assert await soon(queue) == "job_b"
@@ -105,7 +112,7 @@ async def test_procrastinate_brings_again_what_a_dead_worker_had_taken(
 
 @pytest.mark.parametrize("engine", ["procrastinate", "celery"])
 async def test_what_is_not_ours_in_the_queue_is_put_aside(engine: str, tmp_path: Path) -> None:
-    async with a_site(engine, "mediagate", tmp_path) as site:
+    async with a_site(engine, "mediagate", tmp_path, takes_uploads=False) as site, a_queue(site, takes=False) as sent:
         if engine == "celery":
             from celery import Celery
 
@@ -120,8 +127,8 @@ async def test_what_is_not_ours_in_the_queue_is_put_aside(engine: str, tmp_path:
                 f"VALUES ('{site.queue}', 'other.task', '{{\"job_id\": \"job_x\"}}'), "
                 f"('{site.queue}', 'mediagate.attempt', '{{\"job_id\": 7}}')"
             )
-        await site.gate[QUEUE].dispatch("job_a")
-        async with a_taker(site) as queue:
+        await sent.dispatch("job_a")
+        async with a_queue(site, takes=True) as queue:
             assert await soon(queue) == "job_a"
             await queue.done("job_a")
         assert await site.waiting() == 0
