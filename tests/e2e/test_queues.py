@@ -127,10 +127,10 @@ async def test_a_pool_that_the_gate_cannot_be_open_in_is_refused(tmp_path: Path)
 
 async def test_a_gate_that_cannot_open_ends_the_engines_worker(tmp_path: Path) -> None:
     async with a_site("celery", "engine", tmp_path, takes_uploads=False) as site:
-        site.env["MEDIAGATE_DATABASE_URL"] = "postgresql://u:geheim@127.0.0.1:1/x"
+        site.env |= {"MEDIAGATE_DATABASE_URL": "postgresql://u:geheim@127.0.0.1:1/x", "MEDIAGATE_MIGRATE": "true"}
         worker = site.start_worker()
         await site.until(worker.ended)
-        assert "the database does not answer" in worker.log.read_text()
+        assert "mediagate: cannot reach PostgreSQL" in worker.log.read_text()
         assert "geheim" not in worker.log.read_text()
 
 
