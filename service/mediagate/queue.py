@@ -104,8 +104,11 @@ class Dispatcher:
         return await self._queue.take()
 
     async def done(self, job_id: str) -> None:
-        """Say that an id need not come again."""
-        await self._queue.done(job_id)
+        """Say that an id need not come again; never fails, for then it may come again."""
+        try:
+            await self._queue.done(job_id)
+        except Exception as exc:
+            log.warning("the queue may bring a job again: %s", type(exc).__name__, extra={"job_id": job_id})
 
     async def _send(self) -> None:
         failing = False

@@ -153,7 +153,7 @@ class Worker:
                 return
             self._slots.release()
         if taken:
-            await self._done(job_id)
+            await self._parts.queue.done(job_id)
 
     def _ended(self, job_id: str) -> None:
         self._jobs.pop(job_id, None)
@@ -167,13 +167,7 @@ class Worker:
         except Exception:
             log.exception("job %s: the attempt broke off", job_id, extra={"job_id": job_id})
         if taken:
-            await self._done(job_id)
-
-    async def _done(self, job_id: str) -> None:
-        try:
             await self._parts.queue.done(job_id)
-        except Exception as exc:
-            log.warning("the queue may bring a job again: %s", type(exc).__name__, extra={"job_id": job_id})
 
     # -- lease
 
