@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -27,7 +28,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 @contextlib.asynccontextmanager
-async def a_queue(site: Site, *, takes: bool) -> AsyncIterator[Queue]:
+async def a_queue(site: Site, *, takes: bool, address: str | None = None) -> AsyncIterator[Queue]:
     """The queue as a worker on another machine has it, or as who takes uploads has it; nothing else runs there."""
     gate = MediaGate(
         sources={"avatar": Source()},
@@ -35,9 +36,9 @@ async def a_queue(site: Site, *, takes: bool) -> AsyncIterator[Queue]:
         moderation="off",
     )
     if site.engine == "celery":
-        gate.register(celery_queue, broker=BROKER, queue=site.queue)
+        gate.register(celery_queue, broker=address or BROKER, queue=site.queue)
     else:
-        gate.register(procrastinate_queue, queue=site.queue)
+        gate.register(procrastinate_queue, queue=site.queue, database_url=address)
     async with gate.assembled():
         queue: Any = gate[QUEUE]
         async with queue.opened(worker=takes) if site.engine == "celery" else queue.opened(worker=takes, migrate=True):
@@ -132,6 +133,77 @@ async def test_what_is_not_ours_in_the_queue_is_put_aside(engine: str, tmp_path:
             assert await soon(queue) == "job_a"
             await queue.done("job_a")
         assert await site.waiting() == 0
+
+
+class Cable:
+    """A way to a server that can be cut: what goes through it, goes to the real one."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._there = (host, port)
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> int:
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        for end in self._ends:
+            end.transport.abort()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, onwards = await asyncio.open_connection(*self._there)
+        self._ends |= {writer, onwards}
+        await asyncio.gather(_pass(reader, onwards), _pass(there, writer), return_exceptions=True)
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+async def patiently(queue: Queue) -> str:
+    """Take as a worker does: what fails is tried again."""
+    while True:
+        try:
+            return await queue.take()
+        except Exception:
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("engine", ["procrastinate", "celery"])
+async def test_a_connection_that_breaks_is_made_anew(engine: str, tmp_path: Path) -> None:
+    async with a_site(engine, "mediagate", tmp_path, takes_uploads=False) as site:
+        address = urlsplit(BROKER if engine == "celery" else site.database)
+        cable = Cable(address.hostname or "", address.port or (5672 if engine == "celery" else 5432))
+        async with cable as port:
+            through = address._replace(netloc=f"{address.netloc.rpartition('@')[0]}@127.0.0.1:{port}").geturl()
+            async with (
+                a_queue(site, takes=False, address=through) as sent,
+                a_queue(site, takes=True, address=through) as queue,
+            ):
+                await sent.dispatch("job_a")
+                assert await soon(queue) == "job_a"
+                cable.cut()
+                with contextlib.suppress(Exception):
+                    await queue.done("job_a")
+                async with asyncio.timeout(60):
+                    while True:
+                        with contextlib.suppress(Exception):
+                            await sent.dispatch("job_b")
+                            break
+                    while (job_id := await patiently(queue)) != "job_b":
+                        assert job_id == "job_a", "the broker never heard that it is done"
+                        await queue.done(job_id)
+                    await queue.done("job_b")
 
 
 @pytest.mark.parametrize("down", ["refused", "silent"])

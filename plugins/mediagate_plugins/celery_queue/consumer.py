@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections import defaultdict
@@ -94,6 +95,9 @@ class Consumer:
             connection.release()
         finally:
             connection.collect()
+            for _ in range(2):  # what is still to be acknowledged on a broken connection fails the first time
+                with contextlib.suppress(Exception):
+                    hub.close()
 
     def _received(self, message: Any) -> None:
         job_id = _job_id(message)
