@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 from mediagate.media import Job
-
-Begin = Callable[[Job], Awaitable[None]]
 
 
 def suspect(job: Job) -> bool:
@@ -25,33 +21,23 @@ class Isolation:
     """
 
     def __init__(self) -> None:
-        self._claiming = asyncio.Lock()
+        self.claiming = asyncio.Lock()
+        """Held while jobs are claimed, and as long as a suspect is at it."""
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[Begin]:
-        """Wait until a job may be claimed. The block claims one, awaits ``begin`` with it, and makes the attempt."""
-        beside_others = False
+    def enter(self) -> None:
+        """Count an attempt that runs beside others; before anything else can be claimed."""
+        self._running += 1
+        self._idle.clear()
 
-        async def begin(job: Job) -> None:
-            nonlocal beside_others
-            if suspect(job):
-                await self._idle.wait()
-                return
-            beside_others = True
-            self._running += 1
-            self._idle.clear()
-            self._claiming.release()
+    def leave(self) -> None:
+        """Count it no more."""
+        self._running -= 1
+        if not self._running:
+            self._idle.set()
 
-        await self._claiming.acquire()
-        try:
-            yield begin
-        finally:
-            if beside_others:
-                self._running -= 1
-                if not self._running:
-                    self._idle.set()
-            else:
-                self._claiming.release()
+    async def alone(self) -> None:
+        """Wait until no attempt runs."""
+        await self._idle.wait()

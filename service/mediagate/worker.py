@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mediagate.errors import MediagateError, RecordsUnavailable, ShuttingDown, Unavailable
-from mediagate.isolation import Begin, Isolation
+from mediagate.errors import RecordsUnavailable, ShuttingDown, Unavailable, known_error
+from mediagate.isolation import Isolation, suspect
 from mediagate.media import Job, JobState, JobStatus, Stage, utcnow
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
@@ -68,12 +68,17 @@ class Worker:
 
     async def work(self, job_id: str) -> None:
         """Make one attempt at a job, if it can be claimed; never raises for what is the job's own fault."""
-        async with self._isolation.turn() as begin:
+        async with self._isolation.claiming:
             job = await self._parts.records.claim(job_id, owner=self._owner, now=utcnow(), lease_until=self._lease())
-            if job is not None:
-                await self._attempt(job, begin)
+            if job is None:
+                return
+            if suspect(job):
+                await self._attempt(job)
+                return
+            self._isolation.enter()
+        await self._attempt(job)
 
-    async def _attempt(self, job: Job, begin: Begin) -> None:
+    async def _attempt(self, job: Job) -> None:
         self._watch.moved(JobState(job))
         at = job.stage
 
@@ -84,7 +89,8 @@ class Worker:
 
         try:
             async with self._lease_kept(job):
-                await begin(job)
+                if suspect(job):
+                    await self._isolation.alone()
                 settlement = await process(job, self._parts, enter)
         except LeaseLost:
             await self._abandon(job)
@@ -97,6 +103,9 @@ class Worker:
             if failure is None:
                 return
             settlement = failure
+        finally:
+            if not suspect(job):
+                self._isolation.leave()
         await self._settle(job, settlement)
 
     async def attend(self, job_id: str) -> None:
@@ -252,7 +261,7 @@ class Worker:
 
     async def _failed(self, job: Job, exc: Exception, at: Stage) -> Settlement | None:
         """Give the job back for another attempt and return ``None``, or return how it ends."""
-        known = _known(exc)
+        known = known_error(exc)
         doing = "publishing" if at is Stage.PUBLISH else "checking and resizing"
         error = (
             f"{known.title} while {doing}: {known.detail}" if known else f"Internal error while {doing}; see the log"
@@ -289,10 +298,3 @@ class Worker:
         now = await self._parts.records.get_job(job.id)
         if now is not None and now.status.terminal and now.status is not JobStatus.COMPLETE:
             await unpublish(job, self._parts)
-
-
-def _known(exc: BaseException) -> MediagateError | None:
-    """Return the error of ours behind an exception, also when a task group wrapped it."""
-    while isinstance(exc, BaseExceptionGroup):
-        exc = exc.exceptions[0]
-    return exc if isinstance(exc, MediagateError) else None
