@@ -18,7 +18,7 @@ from mediagate.errors import (
     WaitTimeout,
 )
 from mediagate.intake import accept, read_ticket
-from mediagate.media import JobState, JobStatus, utcnow
+from mediagate.media import JobState, JobStatus
 from mediagate.running import Running
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.uploads import spool
@@ -150,7 +150,8 @@ class Calls(ABC):
     async def cancel(self, job_id: str) -> Status:
         """Stop a job that is not finished; raises ``JobNotFound``, or ``JobConflict`` when it is."""
         running = self.running
-        job = await running.parts.records.cancel(job_id, now=utcnow())
+        records = running.parts.records
+        job = await records.cancel(job_id, now=await records.now())
         if job is None:
             status = await self.get_status(job_id)
             raise JobConflict(f"job {job_id} is {status.status} already")
@@ -166,7 +167,7 @@ class Calls(ABC):
             raise JobConflict(f"job {job_id} is {status.status}; only a FAILED job can be retried")
         if await parts.storage.stat(status.job.staging_key) is None:
             raise JobConflict("the uploaded file was not kept, since trying it again cannot help; upload it again")
-        job = await parts.records.requeue(job_id, now=utcnow())
+        job = await parts.records.requeue(job_id, now=await parts.records.now())
         if job is None:
             raise JobConflict(f"job {job_id} changed meanwhile")
         self.running.watch.moved(JobState(job))

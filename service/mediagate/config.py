@@ -119,6 +119,8 @@ class Settings(BaseSettings):
     """Where the embedded defaults keep the SQLite file, the stored files and the upload spool."""
     database_url: SecretStr | None = None
     """``file:/path/to.db`` or ``postgresql://…``; unset: ``mediagate.db`` in ``data_dir``."""
+    database_connections: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Connections to PostgreSQL that this process opens at most; unset: 5, or ``connection_limit`` in the URL."""
     database_engine_url: str | None = None
     """URL of a Prisma query engine that the host runs itself; unset: the gate starts its own."""
     public_base_url: str | None = None

@@ -21,7 +21,7 @@ from mediagate.errors import (
     UploadInFlight,
 )
 from mediagate.hooks import IncomingUpload
-from mediagate.media import Job, new_id, staging_key, utcnow
+from mediagate.media import Job, new_id, staging_key
 from mediagate.parts import Parts
 from mediagate.uploads import Spooled, Upload
 
@@ -85,7 +85,7 @@ async def reserved(key: str | None, parts: Parts) -> AsyncIterator[KeyHeld | Non
         return
     if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise InvalidParameter(f"Idempotency-Key: use 1 to {MAX_KEY} printable ASCII characters, such as a UUID")
-    now = utcnow()
+    now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now + timedelta(seconds=RECEIVING_S))
     if held is not None and held.fingerprint is None:
         raise UploadInFlight("this Idempotency-Key's upload is being received; wait for its answer", retry_after_s=2)
@@ -121,7 +121,7 @@ async def accept(file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: 
         ),
     )
     job_id = new_id("job")
-    now = utcnow()
+    now = await parts.records.now()
     job = Job(
         id=job_id,
         source_type=ticket.source_type,
@@ -161,7 +161,7 @@ async def accept(file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: 
 async def _replayed(key: str, used: str, fingerprint: str, parts: Parts) -> Job:
     if used != fingerprint:
         raise IdempotencyKeyReused("this Idempotency-Key was used for another upload; use a new one")
-    now = utcnow()
+    now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now)
     job = await parts.records.get_job(held.job_id) if held and held.job_id else None
     if job is None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from mediagate.errors import MediagateError
-from mediagate.media import JobStatus, utcnow
+from mediagate.media import JobStatus
 from mediagate.parts import Parts
 from mediagate.storage import ObjectInfo
 from mediagate.uploads import sweep_spool
@@ -60,7 +60,8 @@ class Janitor:
 
     async def sweep_jobs(self) -> Findings:
         """Fail what was tried too often, finish what a crash left unfinished, forget expired keys."""
-        records, now = self._parts.records, utcnow()
+        records = self._parts.records
+        now = await records.now()
         failed = list(await records.fail_exhausted(now=now, limit=BATCH))
         left = now - timedelta(seconds=self._parts.settings.lease_s)
         unfinished = list(await records.unnotified(before=left, limit=BATCH))
@@ -88,17 +89,16 @@ class Janitor:
 
     async def _stale_staging(self, batch: list[ObjectInfo]) -> list[str]:
         """A job that failed keeps its file for a retry until ``staging_ttl_s``; without a job it is an orphan."""
-        settings, statuses = (
-            self._parts.settings,
-            await self._parts.records.statuses({_part(o.key, 1) for o in batch}),
-        )
+        settings, records = self._parts.settings, self._parts.records
+        statuses = await records.statuses({_part(o.key, 1) for o in batch})
+        now = await records.now()
         stale = []
         for info in batch:
             status = statuses.get(_part(info.key, 1))
             if status is not None and not status.terminal:
                 continue
             keep_s = settings.staging_ttl_s if status is JobStatus.FAILED else settings.orphan_grace_s
-            if info.modified < utcnow() - timedelta(seconds=keep_s):
+            if info.modified < now - timedelta(seconds=keep_s):
                 stale.append(info.key)
         return stale
 
@@ -108,7 +108,7 @@ class Janitor:
         # Jobs first: one that ends between the two questions is live in the first, or its media is in the second.
         jobs = await records.jobs_of_media(ids)
         known = await records.existing_media(ids)
-        grace = utcnow() - timedelta(seconds=self._parts.settings.orphan_grace_s)
+        grace = await records.now() - timedelta(seconds=self._parts.settings.orphan_grace_s)
         return [
             info.key
             for info in batch

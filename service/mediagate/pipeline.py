@@ -18,7 +18,6 @@ from mediagate.media import (
     Variant,
     Verdict,
     original_key,
-    utcnow,
     variant_key,
 )
 from mediagate.moderation import count_review_as_reject
@@ -100,7 +99,7 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
         focal_y=job.focal_y,
         removed=rendered.removed,
         client_reference_id=job.client_reference_id,
-        created_at=utcnow(),
+        created_at=await parts.records.now(),
         variants=tuple(Variant(v.name, key_of(v), v.format, v.width, v.height, len(v.data)) for v in rendered.variants),
     )
 

@@ -129,6 +129,7 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
             settings.records_url,
             engine_url=settings.database_engine_url,
             migrate=embedded if settings.migrate is None else settings.migrate,
+            connections=settings.database_connections,
         )
     if QUEUE not in values:
         values[QUEUE] = InProcessQueue()

@@ -12,7 +12,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source
+from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source, worker
 from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.storage import FilesystemStorage
@@ -50,6 +50,8 @@ class Mortal:
         return call
 
 
+if POINT:
+    worker.POLL_S = 3600.0  # so that it is the queue that brings the job
 settings = Settings()
 gate = MediaGate(sources={"avatar": Source()}, moderation="off", settings=settings)
 gate.decorate(RECORDS, Mortal("records", PrismaRecords(settings.records_url, engine_url=None, migrate=True)))

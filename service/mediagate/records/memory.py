@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage
+from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, utcnow
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.protocol import Reservation, Settlement
 
@@ -28,6 +28,10 @@ class MemoryRecords:
     async def check(self) -> str:
         """Say how many jobs wait."""
         return f"memory: {await self.queue_depth()} live jobs"
+
+    async def now(self) -> datetime:
+        """Return the present."""
+        return utcnow()
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         """Reserve an ``Idempotency-Key``: ``None`` when it is ours now, else what is on record."""
@@ -107,9 +111,17 @@ class MemoryRecords:
         return sum(not job.status.terminal for job in self._jobs.values())
 
     async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of jobs that may be claimed now, oldest first."""
-        jobs = sorted(self._jobs.values(), key=lambda j: j.created_at)
-        return [j.id for j in jobs if j.attempts < j.max_attempts and _free(j, now)][:limit]
+        """Return ids of jobs that may be claimed now, those first that could be for longest."""
+        free = [job for job in self._jobs.values() if job.attempts < job.max_attempts and _free(job, now)]
+        return [job.id for job in sorted(free, key=_free_since)][:limit]
+
+    async def claim_oldest(
+        self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
+    ) -> Sequence[Job]:
+        """Claim the jobs that could be claimed for longest."""
+        ids = [job_id for job_id in await self.claimable(now=now, limit=limit + len(busy)) if job_id not in busy]
+        claimed = [await self.claim(job_id, owner=owner, now=now, lease_until=lease_until) for job_id in ids[:limit]]
+        return [job for job in claimed if job is not None]
 
     async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
         """Take a claimable job."""
@@ -262,3 +274,7 @@ def _lapsed(job: Job, now: datetime) -> bool:
 def _free(job: Job, now: datetime) -> bool:
     waiting = job.status is JobStatus.PENDING and (job.available_at is None or job.available_at <= now)
     return waiting or _lapsed(job, now)
+
+
+def _free_since(job: Job) -> datetime:
+    return job.lease_until or job.available_at or job.created_at

@@ -58,7 +58,8 @@ class Reservation:
 class Records(Protocol):
     """Jobs and media rows.
 
-    All times are UTC-aware at millisecond precision and passed in by the caller, so that a test can turn the clock.
+    All times are UTC-aware at millisecond precision and passed in by the caller, so that a test can turn the clock; all
+    else passes what ``now`` returns, which is the same for all who share the records, whatever their own clocks say.
     Every method that can reach no database raises ``RecordsUnavailable``. A *live* job is PENDING or PROCESSING.
     """
 
@@ -70,6 +71,10 @@ class Records(Protocol):
 
     async def check(self) -> str:
         """Run one query; return one line for ``mediagate doctor`` and ``/readyz``."""
+
+    async def now(self) -> datetime:
+        """Return the present by the clock that decides about leases: the database's. As a rule without a query."""
+        ...
 
     # -- uploads
 
@@ -134,9 +139,17 @@ class Records(Protocol):
     # -- a job's path
 
     async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of live jobs that may be claimed now, oldest first.
+        """Return ids of live jobs that may be claimed now, those first that could be for longest.
 
         PENDING ones whose ``available_at`` has come, and PROCESSING ones whose lease ran out; both with attempts left.
+        """
+
+    async def claim_oldest(
+        self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
+    ) -> Sequence[Job]:
+        """Claim jobs as ``claim`` does: up to so many of those that are ``claimable``, none of the busy ones.
+
+        Of several callers at once each gets jobs of its own.
         """
 
     async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:

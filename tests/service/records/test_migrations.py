@@ -151,13 +151,53 @@ async def test_a_bad_url_is_named_without_its_password(url: str, error: type[Exc
     assert "hush" not in str(caught.value)
 
 
-async def test_the_committed_sql_is_what_prisma_makes_of_the_schema(database: str, prisma: PrismaCLI) -> None:
+SQLITE_CATALOGUE = [
+    "SELECT t.name, c.name, c.type, c.[notnull], c.dflt_value, c.pk FROM sqlite_master t, pragma_table_info(t.name) c"
+    " WHERE t.type = 'table'",
+    "SELECT t.name, i.name, i.[unique], c.seqno, c.name FROM sqlite_master t, pragma_index_list(t.name) i,"
+    " pragma_index_info(i.name) c WHERE t.type = 'table'",
+    "SELECT t.name, k.[from], k.[table], k.[to], k.on_update, k.on_delete FROM sqlite_master t,"
+    " pragma_foreign_key_list(t.name) k WHERE t.type = 'table'",
+]
+POSTGRES_CATALOGUE = [
+    "SELECT table_name, column_name, data_type, datetime_precision, is_nullable, column_default"
+    " FROM information_schema.columns WHERE table_schema = 'public'",
+    # Without partial indexes: the schema has no words for them, and Prisma's introspection passes them over.
+    "SELECT tablename, indexname, indexdef FROM pg_indexes"
+    " WHERE schemaname = 'public' AND indexdef NOT LIKE '% WHERE %'",
+    "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k"
+    " JOIN pg_class c ON c.oid = k.conrelid WHERE k.connamespace = 'public'::regnamespace",
+]
+
+
+async def catalogue(url: str) -> set[tuple[object, ...]]:
+    """Every column, index and constraint of our tables, in no order: a column that was added later stands last."""
+    queries = SQLITE_CATALOGUE if url.startswith("file:") else POSTGRES_CATALOGUE
+    found = [row for query in queries for row in await rows(url, query)]
+    return {row for row in found if str(row[0]).startswith("mediagate_")}
+
+
+async def test_the_migrations_make_what_prisma_makes_of_the_schema(
+    database: str, prisma: PrismaCLI, own_migrations: Path
+) -> None:
     kind = provider(database)
     words = ["--from-empty", "--to-schema-datamodel", "prisma/schema.prisma", "--script"]
     done = await asyncio.to_thread(prisma, kind, database, "migrate", "diff", *words)
     assert done.returncode == 0, done.stderr
-    committed = "".join(p.read_text() for p in sorted((MIGRATIONS / kind).glob("*/migration.sql")))
-    assert [line for line in committed.splitlines() if line] == [line for line in done.stdout.splitlines() if line]
+    await migrate(database)
+    ours = await catalogue(database)
+    if kind == "sqlite":
+        Path(database.removeprefix("file:")).unlink()  # noqa: ASYNC240  # of a test's own
+    else:
+        for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
+            await rows(database, statement)
+    shutil.rmtree(own_migrations / kind)
+    whole = own_migrations / kind / "20000101000000_whole" / "migration.sql"
+    whole.parent.mkdir(parents=True)
+    whole.write_text(done.stdout)
+    await migrate(database)
+    assert len(ours) > 50
+    assert await catalogue(database) == ours
 
 
 async def test_prisma_agrees_that_all_is_applied(database: str, prisma: PrismaCLI) -> None:
