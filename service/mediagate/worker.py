@@ -68,9 +68,9 @@ class Worker:
 
     async def work(self, job_id: str) -> None:
         """Make one attempt at a job, if it can be claimed; never raises for what is the job's own fault."""
-        now = await self._parts.records.now()
-        until = now + timedelta(seconds=self._parts.settings.lease_s)
         async with self._isolation.claiming:
+            now = await self._parts.records.now()
+            until = now + timedelta(seconds=self._parts.settings.lease_s)
             job = await self._parts.records.claim(job_id, owner=self._owner, now=now, lease_until=until)
             if job is None:
                 return
@@ -164,9 +164,9 @@ class Worker:
         jobs: Sequence[Job] = ()
         records = self._parts.records
         try:
-            now = await records.now()
-            until = now + timedelta(seconds=self._parts.settings.lease_s)
             async with self._isolation.claiming:
+                now = await records.now()
+                until = now + timedelta(seconds=self._parts.settings.lease_s)
                 jobs = await records.claim_oldest(
                     owner=self._owner, now=now, lease_until=until, limit=room, busy=self._jobs.keys()
                 )
