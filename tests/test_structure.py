@@ -31,6 +31,7 @@ ONE_HOME = {
     "psycopg": "mediagate_plugins/procrastinate_queue",
     "celery": "mediagate_plugins/celery_queue",
     "kombu": "mediagate_plugins/celery_queue",
+    "httpcore2": "mediagate_plugins/webhooks/post",
 }
 """Each library that does heavy work is imported in one module (or one folder) only."""
 

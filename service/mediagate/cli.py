@@ -113,7 +113,7 @@ def janitor(
     gate: Gate = STANDALONE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> None:
-    """Finish what crashes left behind, and remove files that no record names."""
+    """Finish what crashes left behind, and remove what has expired and files that no record names."""
     loaded = load_gate(gate)
     loaded.settings = loaded.settings.model_copy(update={"worker": False})
 
@@ -122,8 +122,13 @@ def janitor(
             if not dry_run:
                 jobs = await loaded.running.janitor.sweep_jobs()
                 typer.echo(f"jobs: {len(jobs.failed)} failed for good, {len(jobs.finished)} finished")
-            files = await loaded.running.janitor.sweep_files(dry_run=dry_run)
             verb = "would remove" if dry_run else "removed"
+            expired = await loaded.running.janitor.sweep_expired(dry_run=dry_run)
+            for name in [*expired.expired_media, *expired.expired_uploads]:
+                typer.echo(f"{verb} {name}")
+            media, uploads = len(expired.expired_media), len(expired.expired_uploads)
+            typer.echo(f"expired: {verb} {media} media, {uploads} direct uploads")
+            files = await loaded.running.janitor.sweep_files(dry_run=dry_run)
             for key in [*files.staging, *files.orphans]:
                 typer.echo(f"{verb} {key}")
             typer.echo(f"files: {verb} {len(files.staging)} quarantined, {len(files.orphans)} orphans")

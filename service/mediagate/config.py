@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -85,6 +86,8 @@ class Source(_Frozen):
     """Label or label group → score (0-1) from which a person must look; without a reviewer that is a rejection."""
     original: Literal["keep", "delete"] = "keep"
     """Whether the cleaned original is published beside the variants."""
+    ttl: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=36_500))] | None = None
+    """How long a result is kept, from its completion on; unset: until it is deleted."""
     effort: Effort = 4
     """Encoder effort of the variants that name none; 2 is about 2.7 times as fast as 4, for a tenth more bytes."""
     animation: Literal["first_frame", "keep", "reject"] = "first_frame"
@@ -152,6 +155,8 @@ class Settings(BaseSettings):
     idempotency_ttl_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
     upload_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """Longest pause between two parts of a request body."""
+    direct_upload_ttl_s: Annotated[float, Field(gt=0, le=7 * 24 * 3600)] = 3600.0
+    """How long a direct upload may take until it is completed; S3 signs URLs for at most a week."""
     drain_timeout_s: Annotated[float, Field(ge=0)] = 20.0
     """How long closing waits for the jobs in flight."""
     poll_after_ms: Annotated[int, Field(ge=100)] = 1000

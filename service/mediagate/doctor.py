@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from mediagate.app import MediaGate
@@ -11,8 +11,7 @@ from mediagate.errors import MediagateError
 from mediagate.images import codecs
 from mediagate.parts import MODERATOR, Parts
 from mediagate.records import engine
-
-Check = Callable[[], Awaitable[str]]
+from mediagate.registry import Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ def _checks(gate: MediaGate, parts: Parts) -> dict[str, Check]:
         "storage": parts.storage.check,
         "model": lambda: _model(gate),
         "codecs": _codecs,
+        **gate.checks,
     }
 
 

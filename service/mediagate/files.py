@@ -6,19 +6,21 @@ import hashlib
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from mediagate.errors import FileNotServed, MediagateError, ObjectNotFound
-from mediagate.media import CONTENT_TYPES
+from mediagate.media import CONTENT_TYPES, utcnow
 from mediagate.storage import ObjectInfo, Storage, is_public
 
 log = logging.getLogger("mediagate.files")
 
+YEAR_S = 31_536_000
 HEADERS: Mapping[str, str] = {
-    "Cache-Control": "public, max-age=31536000, immutable",
+    "Cache-Control": f"public, max-age={YEAR_S}, immutable",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Content-Disposition": "inline",
@@ -29,8 +31,10 @@ HEADERS: Mapping[str, str] = {
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
 
 
-async def serve_file(request: Request, storage: Storage, key: str) -> Response:
+async def serve_file(request: Request, storage: Storage, key: str, *, ttl: timedelta | None = None) -> Response:
     """Answer GET or HEAD for a published file: 200, 206, 304 or 416.
+
+    Caches may keep it for a year, or, when files are kept for ``ttl`` only, for what is left of that.
 
     Raises ``FileNotServed`` for what is not published or not there, ``StorageUnavailable``. A ``Range`` of several
     parts, or one that makes no sense, is answered with the whole file (RFC 9110, section 14.2).
@@ -40,6 +44,9 @@ async def serve_file(request: Request, storage: Storage, key: str) -> Response:
         raise FileNotServed("there is no such file")
     etag = _etag(info)
     headers = {**HEADERS, "ETag": etag}
+    if ttl is not None:
+        left_s = (info.modified + ttl - utcnow()).total_seconds()
+        headers["Cache-Control"] = f"public, max-age={max(0, min(int(left_s), YEAR_S))}"
     if _names(request.headers.get("If-None-Match", ""), etag):
         return Response(status_code=304, headers=headers)
     headers["Content-Type"] = CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")

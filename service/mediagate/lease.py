@@ -33,10 +33,12 @@ class Lease:
         self._lease_s = lease_s
         self.owner = job.lease_owner or ""
 
-    async def extend(self, stage: Stage | None = None) -> bool:
-        """Extend the lease and, when given, enter a stage; ``False`` when it is no longer ours."""
+    async def extend(self, stage: Stage | None = None, model_runs: int = 0) -> bool:
+        """Extend the lease and, when given, enter a stage after so many model runs; ``False`` when it is not ours."""
         until = await self._records.now() + timedelta(seconds=self._lease_s)
-        return await self._records.advance(self._job.id, owner=self.owner, lease_until=until, stage=stage)
+        return await self._records.advance(
+            self._job.id, owner=self.owner, lease_until=until, stage=stage, model_runs=model_runs
+        )
 
     async def insist(self, change: Callable[[], Awaitable[T]]) -> T:
         """Make a change under the lease, again for as long as the records are away and the lease may run."""

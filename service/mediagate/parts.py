@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from mediagate.config import Settings, Source
+from mediagate.events import EventType
 from mediagate.hooks import Hooks
 from mediagate.moderation import Moderator
 from mediagate.plugins import Key
@@ -18,6 +19,8 @@ STORAGE: Key[Storage] = Key("STORAGE")
 RECORDS: Key[Records] = Key("RECORDS")
 MODERATOR: Key[Moderator] = Key("MODERATOR")
 QUEUE: Key[Queue] = Key("QUEUE")
+EVENTS: Key[Collection[EventType]] = Key("EVENTS")
+"""The events that are written to the outbox, for a plugin that passes them on; unset: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +34,4 @@ class Parts:
     records: Records
     queue: Dispatcher
     images: ImagePool
+    events: Collection[EventType] = ()

@@ -17,7 +17,7 @@ from mediagate.forkserver import ForkServer
 from mediagate.janitor import Janitor
 from mediagate.moderation import Moderator, policy_problems
 from mediagate.pace import Pace
-from mediagate.parts import MODERATOR, QUEUE, RECORDS, STORAGE, Parts
+from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, STORAGE, Parts
 from mediagate.pool import ImagePool
 from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.records import PrismaRecords
@@ -140,7 +140,8 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
         moderator=moderator,
         server=server,
     )
-    return Parts(sources, settings, registry.hooks, values[STORAGE], values[RECORDS], Dispatcher(values[QUEUE]), images)
+    storage, records, queue = values[STORAGE], values[RECORDS], Dispatcher(values[QUEUE])
+    return Parts(sources, settings, registry.hooks, storage, records, queue, images, events=values.get(EVENTS, ()))
 
 
 def _moderator(sources: Mapping[str, Source], settings: Settings, moderator: Moderator | None) -> Moderator | None:

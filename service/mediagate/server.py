@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from types import FrameType
 
 import uvicorn
@@ -11,6 +13,8 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 
 from mediagate.app import MediaGate
+
+_TOKEN = re.compile(r"([?&]token=)[^&\s]+")
 
 
 def serve(gate: MediaGate, *, host: str, port: int, mount: str) -> bool:
@@ -27,6 +31,7 @@ def serve(gate: MediaGate, *, host: str, port: int, mount: str) -> bool:
         log_level="info",
         timeout_graceful_shutdown=int(gate.settings.drain_timeout_s) + 5,
     )
+    logging.getLogger("uvicorn.access").addFilter(_without_tokens)
     server = _Server(config, gate)
     server.run()
     return server.started
@@ -42,3 +47,10 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._gate.begin_closing()
         super().handle_exit(sig, frame)
+
+
+def _without_tokens(line: logging.LogRecord) -> bool:
+    """Take the tokens of upload URLs out of a line of the access log."""
+    if isinstance(line.args, tuple):
+        line.args = tuple(_TOKEN.sub(r"\1…", part) if isinstance(part, str) else part for part in line.args)
+    return True

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from mediagate.media import Job, JobState, JobStatus, Media, Stage
+from mediagate.media import Job, JobState, JobStatus, Media, Stage, iso
 
 UrlOf = Callable[[str], str]
 """Turns a published storage key into the URL under which a client finds it."""
@@ -74,13 +73,14 @@ class PublishedMedia:
                 for v in media.variants
             ],
             "clientReferenceId": media.client_reference_id,
-            "createdAt": _iso(media.created_at),
+            "createdAt": iso(media.created_at),
+            "expiresAt": iso(media.expires_at),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a job stands; ``media`` is there exactly when it is ``COMPLETE``."""
+    """Where a job stands; ``media`` is there when it is ``COMPLETE``, unless, in a list, it was deleted since."""
 
     job: Job
     media: PublishedMedia | None
@@ -129,8 +129,8 @@ class Status:
                 body |= {"stage": str(job.stage), "progress": self.progress, "pollAfterMs": poll_after_ms}
                 if job.error:
                     body["lastError"] = job.error
-            case JobStatus.COMPLETE if self.media is not None:
-                body["media"] = self.media.to_json()
+            case JobStatus.COMPLETE:
+                body["media"] = self.media.to_json() if self.media else None
             case JobStatus.REJECTED:
                 verdict = job.verdict
                 body |= {
@@ -153,11 +153,18 @@ class Status:
             "sourceId": job.source_id,
             "clientReferenceId": job.client_reference_id,
             "attempts": job.attempts,
-            "createdAt": _iso(job.created_at),
-            "startedAt": _iso(job.started_at),
-            "finishedAt": _iso(job.finished_at),
+            "createdAt": iso(job.created_at),
+            "startedAt": iso(job.started_at),
+            "finishedAt": iso(job.finished_at),
             "timings": dict(job.timings_ms),
             "warnings": list(job.warnings),
+            "usage": {
+                "bytesIn": job.bytes,
+                "bytesOut": job.bytes_out,
+                "modelRuns": job.model_runs,
+                "cpuMs": job.timings_ms.get("cpu"),
+                "wallMs": job.timings_ms.get("total"),
+            },
         }
 
 
@@ -173,7 +180,3 @@ def published(media: Media, url_of: UrlOf) -> PublishedMedia:
 def status_of(state: JobState, url_of: UrlOf) -> Status:
     """Return a job's state as callers see it."""
     return Status(state.job, published(state.media, url_of) if state.media else None)
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None

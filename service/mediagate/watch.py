@@ -53,7 +53,7 @@ class Watch:
         drops = self._answers.drops
         state = await self._records.get_state(job_id)
         if state is None:
-            raise _unknown(job_id)
+            raise unknown_job(job_id)
         self._answers.keep(state, drops=drops)
         return state
 
@@ -175,7 +175,7 @@ class Watch:
             if state is None:
                 if place is None:
                     del self._awaited[job_id]
-                    _fail(awaited, _unknown(job_id))
+                    _fail(awaited, unknown_job(job_id))
                 continue
             self._answers.keep(state, drops=drops)
             if state.job.status.terminal:
@@ -203,8 +203,9 @@ def _fail(awaited: _Awaited, error: MediagateError) -> None:
 def _check(job_id: str) -> None:
     # One id that the database refuses, such as one with a NUL, would fail the query of everybody.
     if not _ID.fullmatch(job_id):
-        raise _unknown(job_id)
+        raise unknown_job(job_id)
 
 
-def _unknown(job_id: str) -> JobNotFound:
+def unknown_job(job_id: str) -> JobNotFound:
+    """Return the error for a job that is not there, or is somebody else's: nobody shall see which."""
     return JobNotFound(f"no job is called {job_id!r}")

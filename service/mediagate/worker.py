@@ -17,6 +17,7 @@ from mediagate.errors import ShuttingDown, Unavailable, known_error
 from mediagate.isolation import Isolation, suspect
 from mediagate.lease import Lease, LeaseLost
 from mediagate.media import Job, JobState, JobStatus, Stage
+from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
 from mediagate.queue import POLL_S
@@ -84,14 +85,13 @@ class Worker:
         """Make the attempt that was claimed."""
         self._watch.moved(JobState(job))
         lease = Lease(job, self._parts.records, lease_s=self._parts.settings.lease_s)
-        at = job.stage
 
-        async def enter(stage: Stage) -> None:
-            nonlocal at
-            if not await lease.insist(lambda: lease.extend(stage)):
+        async def enter(stage: Stage, model_runs: int) -> None:
+            nonlocal job
+            if not await lease.insist(lambda: lease.extend(stage, model_runs)):
                 raise LeaseLost
-            self._watch.moved(JobState(replace(job, stage=stage)))
-            at = stage
+            job = replace(job, stage=stage, model_runs=job.model_runs + model_runs)
+            self._watch.moved(JobState(job))
 
         try:
             async with lease.kept():
@@ -105,7 +105,7 @@ class Worker:
             await self._give_back(job)
             raise
         except Exception as exc:
-            failure = await self._failed(job, exc, at)
+            failure = await self._failed(job, exc, job.stage)
             if failure is None:
                 return
             settlement = failure
@@ -220,11 +220,14 @@ class Worker:
     async def _settle(self, job: Job, lease: Lease, settlement: Settlement) -> None:
         records = self._parts.records
         now = await records.now()
-        settled = await lease.insist(lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement))
+        state = settlement.state_of(job, now)
+        events = job_events(state.job, self._parts)
+        settled = await lease.insist(
+            lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events)
+        )
         if not settled and not await self._settled_unheard(job, settlement, now):
             await self._abandon(job)
             return
-        state = settlement.state_of(job, now)
         self._watch.moved(state)
         told = {"job_id": job.id, "source": job.source_type, "status": str(settlement.status), "code": settlement.code}
         log.info("job %s: %s", job.id, settlement.status, extra=told)

@@ -7,32 +7,30 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, utcnow
+from mediagate.media import Job, JobState, JobStatus, Media, Stage, utcnow
 from mediagate.records.address import postgres_schema, with_connections
 from mediagate.records.clock import DatabaseClock
 from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
-from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.prisma_claims import PrismaClaims
-from mediagate.records.protocol import Reservation, Settlement
+from mediagate.records.prisma_ends import PrismaEnds
+from mediagate.records.prisma_lists import PrismaLists
+from mediagate.records.prisma_uploads import PrismaUploads
+from mediagate.records.protocol import Reservation
 from mediagate.records.queries import (
     LIVE,
     ask,
     elsewhere,
-    exhausted,
-    find_exhausted,
-    finds,
-    held,
     jobs_where,
     read,
     reserve_key,
 )
-from mediagate.records.rows import job_of, job_row, media_of, media_row, requeued_columns, settled_columns
+from mediagate.records.rows import job_of, job_row, media_of, requeued_columns
 
 log = logging.getLogger("mediagate.records")
 
 
-class PrismaRecords(PrismaClaims):
+class PrismaRecords(PrismaClaims, PrismaEnds, PrismaLists, PrismaUploads):
     """Jobs and media in a database that Prisma's query engine reaches.
 
     ``url`` is ``file:/path`` or ``postgresql://…``; ``engine_url`` names an engine that the host runs itself;
@@ -139,29 +137,6 @@ class PrismaRecords(PrismaClaims):
         )
         return media_of(row) if row else None
 
-    async def list_media(
-        self, source_type: str, source_id: str | None, *, limit: int, cursor: str | None = None
-    ) -> MediaPage:
-        """Return media newest first."""
-        where: Any = {"sourceType": source_type}
-        if source_id is not None:
-            where["sourceId"] = source_id
-        if cursor is not None:
-            created_at, media_id = read_cursor(cursor)
-            where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": media_id}}]
-            # It follows from those two, but only this lets an index begin there instead of at the newest.
-            where["createdAt"] = {"lte": created_at}
-        rows = await read(
-            lambda: self.client.mediagatemedia.find_many(
-                where=where,
-                order=[{"createdAt": "desc"}, {"id": "desc"}],
-                take=limit + 1,
-                include={"variants": True},
-            )
-        )
-        items = tuple(media_of(row) for row in rows[:limit])
-        return MediaPage(items, cursor_after(items[-1]) if len(rows) > limit else None)
-
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return the states of those of these jobs that stand elsewhere than known."""
         jobs = [job_of(row) for row in await jobs_where(self.client, elsewhere(known))] if known else []
@@ -180,9 +155,12 @@ class PrismaRecords(PrismaClaims):
         rows = await jobs_where(self.client, {"id": {"in": list(job_ids)}})
         return {row.id: JobStatus(row.status) for row in rows}
 
-    async def jobs_of_media(self, media_ids: Collection[str]) -> Mapping[str, JobStatus]:
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, JobStatus]:
         """Return, by media id, the status of the job that was to make it."""
-        rows = await jobs_where(self.client, {"mediaId": {"in": list(media_ids)}})
+        mine = {} if owner_id is None else {"ownerId": owner_id}
+        rows = await jobs_where(self.client, {"mediaId": {"in": list(media_ids)}, **mine})
         return {row.mediaId: JobStatus(row.status) for row in rows}
 
     async def existing_media(self, media_ids: Collection[str]) -> set[str]:
@@ -196,43 +174,6 @@ class PrismaRecords(PrismaClaims):
         return await read(lambda: self.client.mediagatejob.count(where=where))
 
     # -- a job's path
-
-    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
-        """End a job in one transaction that checks the lease owner."""
-        data: Any = {**settled_columns(settlement), "finishedAt": now}
-        if settlement.media is None:
-            return await self._change(held(job_id, owner), data)
-        media = settlement.media
-
-        async def both() -> None:
-            # All in one request: a transaction held open from here would keep SQLite's only write lock meanwhile.
-            async with self.client.batch_() as batch:
-                # Fails, and the media with it, unless the job is still under this owner.
-                batch.mediagatejob.update(where=held(job_id, owner), data=data)
-                batch.mediagatemedia.create(data=media_row(media))
-
-        return await finds(both)
-
-    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Fail live jobs whose worker died on each attempt."""
-        failed = []
-        for row in await find_exhausted(self.client, now, limit):
-            settlement = Settlement(
-                JobStatus.FAILED,
-                error=row.error or f"the worker died at stage {row.stage} on each of {row.attempts} attempts",
-                code=row.code or "attempts_exhausted",
-                retryable=True,
-            )
-            data = {**settled_columns(settlement), "finishedAt": now}
-            if await self._change({"id": row.id, **exhausted(now)}, data):
-                failed.append(row.id)
-        return failed
-
-    async def cancel(self, job_id: str, *, now: datetime) -> Job | None:
-        """Move a live job to CANCELLED, taking its lease away."""
-        data = {"status": JobStatus.CANCELLED.value, "finishedAt": now, "leaseOwner": None, "leaseUntil": None}
-        row = await self._take({"id": job_id, "status": {"in": LIVE}}, data)
-        return job_of(row) if row else None
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a FAILED job back to PENDING with all its attempts."""
@@ -255,18 +196,7 @@ class PrismaRecords(PrismaClaims):
 
     # -- deleting
 
-    async def delete_media(self, media_id: str) -> bool:
-        """Delete a media row and its variants."""
-        deleted = await ask(lambda: self.client.mediagatemedia.delete_many(where={"id": media_id}))
-        return deleted > 0
-
     async def expire_keys(self, *, now: datetime) -> int:
         """Forget the idempotency keys that expired."""
         keys = self.client.mediagateidempotencykey
         return await ask(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))
-
-    # -- asking
-
-    async def _media_where(self, where: Any) -> dict[str, Media]:
-        rows = await read(lambda: self.client.mediagatemedia.find_many(where=where, include={"variants": True}))
-        return {row.id: media_of(row) for row in rows}

@@ -10,7 +10,7 @@ from typing import Any
 from mediagate.media import Job, JobStatus, Stage
 from mediagate.records.client import Prisma, models
 from mediagate.records.queries import ask, claimable, held, jobs_where, lapsed, retried, waiting
-from mediagate.records.rows import job_of
+from mediagate.records.rows import job_of, more_model_runs
 
 CLAIM_OLDEST = """
 WITH lapsed AS (
@@ -91,9 +91,11 @@ class PrismaClaims:
             row = await self._take({**where, "NOT": [{"startedAt": None}]}, data)
         return job_of(row) if row else None
 
-    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
         """Extend the lease and enter a stage."""
-        data: dict[str, Any] = {"leaseUntil": lease_until}
+        data: dict[str, Any] = {"leaseUntil": lease_until, **more_model_runs(model_runs)}
         if stage is not None:
             data["stage"] = stage.value
         return await self._change(held(job_id, owner), data)

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from mediagate.direct_upload import DirectUpload
 from mediagate.errors import InvalidParameter, RecordsUnavailable
-from mediagate.media import JobStatus, Stage
+from mediagate.media import JobStatus, Media, Stage
 from mediagate.records.client import Prisma
 from mediagate.records.client.engine.errors import EngineConnectionError
 from mediagate.records.client.errors import DataError, PrismaError, RecordNotFoundError, UniqueViolationError
@@ -85,6 +86,15 @@ async def finds(change: Callable[[], Awaitable[object]]) -> bool:
     try:
         await retried(change)
     except RecordNotFoundError:
+        return False
+    return True
+
+
+async def adds(change: Callable[[], Awaitable[object]]) -> bool:
+    """Run a change that adds rows; ``False``, and nothing added, when one of them is there already."""
+    try:
+        await ask(change)
+    except UniqueViolationError:
         return False
     return True
 
@@ -163,3 +173,18 @@ async def find_exhausted(client: Prisma, now: datetime, limit: int) -> list[Any]
 def held(job_id: str, owner: str) -> Any:
     """Return the condition of a job under this owner's lease."""
     return {"id": job_id, "status": JobStatus.PROCESSING.value, "leaseOwner": owner}
+
+
+def expired(now: datetime, after: DirectUpload | Media | None) -> Any:
+    """Return the condition of a row whose time is over and that comes behind another, by expiry and id."""
+    where: Any = {"expiresAt": {"lte": now}}
+    if after is not None:
+        where["OR"] = [
+            {"expiresAt": {"gt": after.expires_at}},
+            {"expiresAt": after.expires_at, "id": {"gt": after.id}},
+        ]
+    return where
+
+
+EXPIRY: Any = [{"expiresAt": "asc"}, {"id": "asc"}]
+"""The order of ``expired`` rows."""

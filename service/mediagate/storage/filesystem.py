@@ -16,7 +16,7 @@ from anyio import to_thread
 
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
 from mediagate.storage.keys import check_key, check_prefix, is_public
-from mediagate.storage.protocol import ObjectInfo
+from mediagate.storage.protocol import ObjectInfo, PresignedPut
 from mediagate.storage.tree import Tree
 
 CHUNK = 256 * 1024
@@ -104,6 +104,11 @@ class FilesystemStorage:
         """Return ``public_url`` + key for a published key, ``None`` when the gate itself must serve it."""
         check_key(key)
         return f"{self._public_url}/{quote(key)}" if self._public_url and is_public(key) else None
+
+    async def presign_put(self, key: str, *, content_type: str, size: int, expires_s: float) -> PresignedPut | None:
+        """Return ``None``: the gate itself takes the bytes."""
+        check_key(key)
+        return None
 
     async def check(self) -> str:
         """Write, read and delete a small object; return one line for ``mediagate doctor``."""

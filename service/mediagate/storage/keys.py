@@ -41,3 +41,9 @@ def check_prefix(prefix: str) -> str:
 def is_public(key: str) -> bool:
     """Whether a key names a published file."""
     return key.startswith(PUBLIC_PREFIXES) and is_key(key)
+
+
+def segment(key: str, index: int) -> str:
+    """Return one segment of a key, an empty one when the key is shorter."""
+    segments = key.split("/")
+    return segments[index] if len(segments) > index else ""

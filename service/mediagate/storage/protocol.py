@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,15 @@ class ObjectInfo:
     key: str
     size: int
     modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PresignedPut:
+    """A URL to which a client may PUT the bytes of one object, with exactly these headers, until ``expires_at``."""
+
+    url: str
+    headers: Mapping[str, str]
+    expires_at: datetime
 
 
 @runtime_checkable
@@ -51,6 +60,9 @@ class Storage(Protocol):
 
     def url(self, key: str) -> str | None:
         """Return the absolute public URL of a published key, ``None`` when the gate itself must serve it."""
+
+    async def presign_put(self, key: str, *, content_type: str, size: int, expires_s: float) -> PresignedPut | None:
+        """Return a URL that takes ``size`` bytes of this type and no others, ``None`` when this storage has none."""
 
     async def check(self) -> str:
         """Prove that objects can be written, read and deleted; return one line for ``mediagate doctor``."""
