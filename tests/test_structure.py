@@ -32,6 +32,8 @@ ONE_HOME = {
     "celery": "mediagate_plugins/celery_queue",
     "kombu": "mediagate_plugins/celery_queue",
     "httpcore2": "mediagate_plugins/webhooks/post",
+    "boto3": "mediagate_plugins/s3_storage",
+    "botocore": "mediagate_plugins/s3_storage",
 }
 """Each library that does heavy work is imported in one module (or one folder) only."""
 

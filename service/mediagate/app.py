@@ -136,6 +136,10 @@ class MediaGate(Calls):
         """How many jobs a worker of this gate has in hand at once: one more than it has image processes."""
         return jobs_at_once(self.settings.model_copy(update={"worker": True}))
 
+    async def work(self, job_id: str) -> None:
+        """Make one attempt at a job unless somebody else has it; for engines that run the workers themselves."""
+        await self.running.worker.attend(job_id)
+
     @property
     def closing(self) -> bool:
         """Whether the gate takes no more uploads because it is closing."""

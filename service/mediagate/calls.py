@@ -10,7 +10,6 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 from mediagate.access import MAX_OWNER, is_owner
 from mediagate.direct_intake import complete, declare, read_declaration
@@ -287,13 +286,6 @@ class Calls(ABC):
         await parts.queue.dispatch(job_id)
         return Status(job, None)
 
-    async def work(self, job_id: str) -> None:
-        """Make one attempt at a job in this process unless somebody else has it, and return when it has ended.
-
-        For queues whose engine runs the workers itself: how the job ended stands in its status.
-        """
-        await self.running.worker.attend(job_id)
-
     def _status(self, state: JobState, owner: str | None, base_url: str) -> Status:
         if owner not in (None, state.job.owner_id):
             raise unknown_job(state.job.id)
@@ -308,12 +300,8 @@ class Calls(ABC):
         return base_url or (self.running.parts.settings.public_base_url or "").rstrip("/")
 
     def _url_of(self, base_url: str) -> UrlOf:
-        parts, base = self.running.parts, self._base(base_url)
-
-        def url_of(key: str) -> str:
-            return parts.storage.url(key) or f"{base}/{quote(key)}"
-
-        return url_of
+        running = self.running
+        return partial(running.urls.of, base_url=self._base(base_url), now=utcnow())
 
 
 def _check_limit(limit: int) -> None:

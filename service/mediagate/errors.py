@@ -11,6 +11,7 @@ MediagateError
 │   ├── Unauthorized             401 unauthorized
 │   ├── Forbidden                403 forbidden
 │   ├── UploadRefused            403 upload_refused (a ``pre_upload`` hook said no)
+│   ├── UrlExpired               403 url_expired
 │   ├── JobNotFound              404 job_not_found
 │   ├── MediaNotFound            404 media_not_found
 │   ├── UploadNotFound           404 upload_not_found
@@ -158,6 +159,13 @@ class UploadRefused(RequestError):
     """Raised by a ``pre_upload`` hook to refuse an upload; the message goes to the client."""
 
     code = "upload_refused"
+    status = 403
+
+
+class UrlExpired(RequestError):
+    """A private file's URL was right, and is too old; the media's answer has a new one."""
+
+    code = "url_expired"
     status = 403
 
 

@@ -17,7 +17,7 @@ from mediagate.direct_routes import DirectRoutes
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.files import serve_file
 from mediagate.intake import accept, read_ticket, reserved
-from mediagate.media import Job
+from mediagate.media import Job, utcnow
 from mediagate.owner_routes import OwnerRoutes
 from mediagate.parameters import number
 from mediagate.problems import problem
@@ -167,9 +167,12 @@ class Routes:
         return JSONResponse({"status": "ready"}, headers={"Cache-Control": "no-store"})
 
     async def _file(self, request: Request) -> Response:
-        key = request.path_params["key"]
-        source = self._gate.parts.sources.get(segment(key, 1))
-        return await serve_file(request, self._gate.parts.storage, key, ttl=source.ttl if source else None)
+        key, gate = request.path_params["key"], self._gate
+        left_s = gate.running.urls.admit(key, request.query_params, now=utcnow())
+        source = gate.parts.sources.get(segment(key, 1))
+        return await serve_file(
+            request, gate.parts.storage, key, ttl=source.ttl if source else None, private_for_s=left_s
+        )
 
     async def _owner(self, request: Request, action: Action) -> str | None:
         """Return whose things the caller is kept to."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mediagate.records.client import __file__ as client_file
 
 pytest.importorskip("hatchling", reason="the build backend is not installed")

@@ -17,11 +17,11 @@ from typing import Any
 
 import anyio
 import pytest
-from mediagate.records.client import __file__ as client_file
 
 from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate.media import JobStatus, utcnow
 from mediagate.records import PrismaRecords, Settlement
+from mediagate.records.client import __file__ as client_file
 from mediagate.records.engine import PROGRAM, find_node
 from mediagate.records.migrate import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job
