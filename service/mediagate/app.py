@@ -25,7 +25,7 @@ from mediagate.plugins import Key, Plugin, bind
 from mediagate.problems import problem_of
 from mediagate.registry import Check, Endpoint, Registry
 from mediagate.routes import Routes
-from mediagate.running import Running, assemble, start
+from mediagate.running import Running, assemble, jobs_at_once, start
 
 log = logging.getLogger("mediagate")
 
@@ -136,6 +136,15 @@ class MediaGate(Calls):
     def parts(self) -> Parts:
         """What the open gate works with."""
         return self.running.parts
+
+    @property
+    def jobs_at_once(self) -> int:
+        """How many jobs a worker of this gate has in hand at once: one more than it has image processes."""
+        return jobs_at_once(self.settings.model_copy(update={"worker": True}))
+
+    async def work(self, job_id: str) -> None:
+        """Make one attempt at a job unless somebody else has it; for engines that run the workers themselves."""
+        await self.running.worker.attend(job_id)
 
     @property
     def closing(self) -> bool:

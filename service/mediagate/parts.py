@@ -12,7 +12,7 @@ from mediagate.moderation import Moderator
 from mediagate.observe import Observer
 from mediagate.plugins import Key
 from mediagate.pool import ImagePool
-from mediagate.queue import Queue
+from mediagate.queue import Dispatcher, Queue
 from mediagate.records import Records
 from mediagate.storage import Storage
 
@@ -33,7 +33,7 @@ class Parts:
     hooks: Hooks
     storage: Storage
     records: Records
-    queue: Queue
+    queue: Dispatcher
     images: ImagePool
     events: Collection[EventType] = ()
     observer: Observer = Observer()
