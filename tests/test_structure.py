@@ -25,9 +25,12 @@ ONE_HOME = {
     "pydantic": "mediagate/config",
     "pydantic_settings": "mediagate/config",
     "uvicorn": "mediagate/server",
+    "redis": "mediagate_plugins/rate_limit/redis_counters",
     "onnxruntime": "mediagate_plugins/onnx_moderation",
     "numpy": "mediagate_plugins/onnx_moderation",
     "httpcore2": "mediagate_plugins/webhooks/post",
+    "boto3": "mediagate_plugins/s3_storage",
+    "botocore": "mediagate_plugins/s3_storage",
 }
 """Each library that does heavy work is imported in one module (or one folder) only."""
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Literal, ParamSpec, Self, TypeVar
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
@@ -236,22 +237,26 @@ class MediaGate(Calls):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
+        inner = {**scope, "app": self}
 
         async def watched(message: Message) -> None:
             nonlocal started
             started = True
+            more = inner.get("state", {}).get("answer_headers")
+            if more and message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(more)
             await send(message)
 
         try:
             router = await self._ready_router()
-            await router({**scope, "app": self}, receive, watched)
+            await router(inner, receive, watched)
         except ClientDisconnect:
             log.debug("the client went away")
         except Exception as exc:
             # Answered here, never raised: a host's CORS middleware must see a response.
             if started:
                 raise
-            await problem_of(exc)(scope, receive, send)
+            await problem_of(exc)(scope, receive, watched)
 
     async def _ready_router(self) -> Router:
         if self._router is None:

@@ -10,7 +10,6 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 from mediagate.access import MAX_OWNER, is_owner
 from mediagate.direct_intake import complete, declare, read_declaration
@@ -105,8 +104,10 @@ class Calls(ABC):
         name = filename or (source.name if isinstance(source, Path) else "")
         ticket = read_ticket(fields, name, parts.sources)
         limit = parts.sources[source_type].max_bytes
+        await self.running.admission.check_queue()
         async with spool(source, self.running.spool_dir, max_bytes=limit) as file:
             job = await accept(file, ticket, parts, owner=owner)
+        self.running.admission.count(job)
         return Status(job, None)
 
     async def create_upload(
@@ -301,12 +302,8 @@ class Calls(ABC):
         return base_url or (self.running.parts.settings.public_base_url or "").rstrip("/")
 
     def _url_of(self, base_url: str) -> UrlOf:
-        parts, base = self.running.parts, self._base(base_url)
-
-        def url_of(key: str) -> str:
-            return parts.storage.url(key) or f"{base}/{quote(key)}"
-
-        return url_of
+        running = self.running
+        return partial(running.urls.of, base_url=self._base(base_url), now=utcnow())
 
 
 def _check_limit(limit: int) -> None:

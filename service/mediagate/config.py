@@ -84,6 +84,8 @@ class Source(_Frozen):
     """Label or label group → score (0-1) from which an image is rejected."""
     review: Mapping[str, Score] = {}
     """Label or label group → score (0-1) from which a person must look; without a reviewer that is a rejection."""
+    visibility: Literal["public", "private"] = "public"
+    """Whether the files' URLs work for everybody and for ever, or are signed and expire."""
     original: Literal["keep", "delete"] = "keep"
     """Whether the cleaned original is published beside the variants."""
     ttl: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=36_500))] | None = None
@@ -130,6 +132,10 @@ class Settings(BaseSettings):
     """Absolute URL under which the gate is reached, for links made outside a request; unset: ``root_path`` is used."""
     public_url: str | None = None
     """CDN or web server in front of the stored files; unset: the gate serves them."""
+    url_ttl_s: Annotated[int, Field(ge=2, le=7 * 24 * 3600)] = 3600
+    """How long a private file's URL works; an answer's URLs have at least half of it left."""
+    url_secret: Annotated[SecretStr, Field(min_length=32)] | None = None
+    """What the gate signs URLs of private files with; unset: made once and kept in ``data_dir``."""
     moderation: Literal["on", "off"] = "on"
     worker: bool = True
     """Whether this process works on jobs besides answering HTTP."""
@@ -157,6 +163,10 @@ class Settings(BaseSettings):
     """Longest pause between two parts of a request body."""
     direct_upload_ttl_s: Annotated[float, Field(gt=0, le=7 * 24 * 3600)] = 3600.0
     """How long a direct upload may take until it is completed; S3 signs URLs for at most a week."""
+    max_queue: Annotated[int, Field(ge=0)] = 10_000
+    """Live jobs beyond which uploads are answered 503; 0: no limit."""
+    max_uploads: Annotated[int, Field(ge=1)] = 128
+    """Uploads that this process receives at once: each takes about 3 MiB of memory and its file's room in the spool."""
     drain_timeout_s: Annotated[float, Field(ge=0)] = 20.0
     """How long closing waits for the jobs in flight."""
     poll_after_ms: Annotated[int, Field(ge=100)] = 1000
@@ -174,6 +184,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"file:{(self.data_dir / 'mediagate.db').absolute()}"
+
+
+def private_sources(sources: Mapping[str, Source]) -> frozenset[str]:
+    """Return the source types whose files are private."""
+    return frozenset(name for name, source in sources.items() if source.visibility == "private")
 
 
 def native_engine() -> str | None:

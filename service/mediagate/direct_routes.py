@@ -12,7 +12,7 @@ from starlette.routing import Route
 from mediagate.access import Action, owner_seen_by
 from mediagate.direct_intake import awaited, complete, declare, read_declaration
 from mediagate.media import Job
-from mediagate.uploads import opened_body, receive_file, receive_json
+from mediagate.uploads import Incoming, opened_body, receive_file, receive_json
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
@@ -36,8 +36,11 @@ class DirectRoutes:
     async def _declare(self, request: Request) -> Response:
         self._gate.refuse_when_closing()
         principal = await self._gate.authorize(request, Action.UPLOAD)
-        parts = self._gate.parts
-        async with opened_body(request, idle_timeout_s=parts.settings.upload_timeout_s) as body:
+        parts, incoming = self._gate.parts, Incoming(request)
+        async with (
+            opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body,
+            self._gate.running.admission.visit(incoming),
+        ):
             declared = await receive_json(body, request.headers.get("Content-Type", ""))
         declaration = read_declaration(declared, parts.sources)
         owner = principal.id if principal else None
@@ -47,7 +50,11 @@ class DirectRoutes:
     async def _receive(self, request: Request) -> Response:
         """Take the bytes under the token of the declaration, which was authorized."""
         parts, spool_dir = self._gate.parts, self._gate.running.spool_dir
-        async with opened_body(request, idle_timeout_s=parts.settings.upload_timeout_s) as body:
+        incoming = Incoming(request)
+        async with (
+            opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body,
+            self._gate.running.admission.visit(incoming),
+        ):
             self._gate.refuse_when_closing()
             token, content_type = request.query_params.get("token", ""), request.headers.get("Content-Type", "")
             upload = await awaited(request.path_params["upload_id"], token, content_type, parts)
@@ -59,5 +66,6 @@ class DirectRoutes:
         self._gate.refuse_when_closing()
         owner = owner_seen_by(await self._gate.authorize(request, Action.UPLOAD))
         spool_dir = self._gate.running.spool_dir
-        job = await complete(request.path_params["upload_id"], self._gate.parts, spool_dir, owner=owner)
-        return await self._accepted(request, job)
+        async with self._gate.running.admission.visit(Incoming(request)) as visit:
+            visit.job = await complete(request.path_params["upload_id"], self._gate.parts, spool_dir, owner=owner)
+        return await self._accepted(request, visit.job)

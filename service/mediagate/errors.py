@@ -11,6 +11,7 @@ MediagateError
 │   ├── Unauthorized             401 unauthorized
 │   ├── Forbidden                403 forbidden
 │   ├── UploadRefused            403 upload_refused (a ``pre_upload`` hook said no)
+│   ├── UrlExpired               403 url_expired
 │   ├── JobNotFound              404 job_not_found
 │   ├── MediaNotFound            404 media_not_found
 │   ├── UploadNotFound           404 upload_not_found
@@ -24,15 +25,19 @@ MediagateError
 │   ├── UploadReceived           409 upload_received
 │   ├── MediaDeleted             410 media_deleted
 │   ├── UploadExpired            410 upload_expired
+│   ├── LengthRequired           411 length_required
 │   ├── UploadTooLarge           413 upload_too_large
 │   ├── UnsupportedType          415 unsupported_type
 │   ├── UndecodableImage         422 image_undecodable
 │   ├── ImageTooLarge            422 image_too_large
 │   ├── AnimationRefused         422 animation_refused
 │   ├── UploadMismatch           422 upload_mismatch
-│   └── IdempotencyKeyReused     422 idempotency_key_reused
+│   ├── IdempotencyKeyReused     422 idempotency_key_reused
+│   └── RateLimited              429 rate_limited
 ├── Unavailable                  503: try again later
 │   ├── ShuttingDown             503 shutting_down
+│   ├── QueueFull                503 queue_full
+│   ├── TooManyUploads           503 too_many_uploads
 │   ├── RecordsUnavailable       503 records_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
 ├── ObjectNotFound               a storage key holds nothing
@@ -47,6 +52,7 @@ MediagateError
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -76,7 +82,7 @@ class MediagateError(Exception):
         """HTTP headers that the answer carries besides its body."""
         headers = {}
         if self.retry_after_s is not None:
-            headers["Retry-After"] = str(max(1, round(self.retry_after_s)))
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
         if self.close_connection:
             headers["Connection"] = "close"
         return headers
@@ -158,6 +164,13 @@ class UploadRefused(RequestError):
     """Raised by a ``pre_upload`` hook to refuse an upload; the message goes to the client."""
 
     code = "upload_refused"
+    status = 403
+
+
+class UrlExpired(RequestError):
+    """A private file's URL was right, and is too old; the media's answer has a new one."""
+
+    code = "url_expired"
     status = 403
 
 
@@ -254,6 +267,13 @@ class UploadExpired(RequestError):
     status = 410
 
 
+class LengthRequired(RequestError):
+    """The body comes without its length, and a limit on bytes cannot be kept without it."""
+
+    code = "length_required"
+    status = 411
+
+
 class UploadTooLarge(RequestError):
     """The file has more bytes than its source allows."""
 
@@ -303,6 +323,14 @@ class IdempotencyKeyReused(RequestError):
     status = 422
 
 
+class RateLimited(RequestError):
+    """A limit on requests, bytes or jobs is used up; ``retry_after_s`` says when there is room again."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
+
+
 class Unavailable(MediagateError):
     """Something the gate needs is down for the moment; the same request may succeed later."""
 
@@ -318,6 +346,18 @@ class ShuttingDown(Unavailable):
     """The gate is closing and takes no more uploads."""
 
     code = "shutting_down"
+
+
+class QueueFull(Unavailable):
+    """So many jobs wait that no more are taken in."""
+
+    code = "queue_full"
+
+
+class TooManyUploads(Unavailable):
+    """This process receives as many uploads at once as it may."""
+
+    code = "too_many_uploads"
 
 
 class RecordsUnavailable(Unavailable):

@@ -38,6 +38,15 @@ class Pace:
         left_ms = (await self._measured_lag() - waited) // timedelta(milliseconds=1)
         return max(self._least_ms, min(left_ms, LONGEST_MS))
 
+    async def shorter_by_s(self, jobs: int, *, depth: int) -> float:
+        """Return in how many seconds a queue of this depth will have lost so many jobs, between 1 s and 30 s.
+
+        As many as wait now were taken in while the oldest of them waited, so they take about as long to be worked off
+        (Little's law, https://doi.org/10.1287/opre.9.3.383).
+        """
+        lag_s = (await self._measured_lag()).total_seconds()
+        return min(max(1.0, lag_s * jobs / depth), LONGEST_MS / 1000)
+
     async def _measured_lag(self) -> timedelta:
         """Return how long the job has waited whose turn comes next."""
         async with self._measuring:

@@ -17,13 +17,13 @@ from mediagate.direct_routes import DirectRoutes
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.files import serve_file
 from mediagate.intake import accept, read_ticket, reserved
-from mediagate.media import Job
+from mediagate.media import Job, utcnow
 from mediagate.owner_routes import OwnerRoutes
 from mediagate.parameters import number
 from mediagate.problems import problem
 from mediagate.status import Status
 from mediagate.storage import segment
-from mediagate.uploads import receive_upload
+from mediagate.uploads import Incoming, receive_upload
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
@@ -59,18 +59,32 @@ class Routes:
         return Route("/{key:path}", self._file, methods=["GET", "HEAD"])
 
     async def _upload(self, request: Request) -> Response:
-        self._gate.refuse_when_closing()
+        incoming = Incoming(request)
+        try:
+            self._gate.refuse_when_closing()
+            return await self._receive(incoming)
+        except MediagateError as exc:
+            exc.close_connection = exc.close_connection or incoming.unread
+            raise
+
+    async def _receive(self, request: Incoming) -> Response:
         principal = await self._gate.authorize(request, Action.UPLOAD)
         owner = principal.id if principal else None
         parts = self._gate.parts
         limits = {name: source.max_bytes for name, source in parts.sources.items()}
         spool_dir, idle = self._gate.running.spool_dir, parts.settings.upload_timeout_s
+
+        async def on_source(source_type: str) -> None:
+            await parts.hooks.run("pre_file", request, source_type)
+
         async with (
+            self._gate.running.admission.visit(request) as visit,
             reserved(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
-            receive_upload(request, spool_dir, limits=limits, idle_timeout_s=idle) as upload,
+            receive_upload(request, spool_dir, limits=limits, idle_timeout_s=idle, on_source=on_source) as upload,
         ):
             ticket = read_ticket(upload.fields, upload.filename, parts.sources)
             job = await accept(upload, ticket, parts, held=held, owner=owner)
+            visit.job = job if held is None or held.fingerprint is None else None
         return await self._accepted(request, job)
 
     async def _accepted(self, request: Request, job: Job) -> Response:
@@ -167,9 +181,12 @@ class Routes:
         return JSONResponse({"status": "ready"}, headers={"Cache-Control": "no-store"})
 
     async def _file(self, request: Request) -> Response:
-        key = request.path_params["key"]
-        source = self._gate.parts.sources.get(segment(key, 1))
-        return await serve_file(request, self._gate.parts.storage, key, ttl=source.ttl if source else None)
+        key, gate = request.path_params["key"], self._gate
+        left_s = gate.running.urls.admit(key, request.query_params, now=utcnow())
+        source = gate.parts.sources.get(segment(key, 1))
+        return await serve_file(
+            request, gate.parts.storage, key, ttl=source.ttl if source else None, private_for_s=left_s
+        )
 
     async def _owner(self, request: Request, action: Action) -> str | None:
         """Return whose things the caller is kept to."""

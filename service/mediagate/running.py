@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from mediagate.config import Settings, Source
+from mediagate.admission import Admission
+from mediagate.config import Settings, Source, private_sources
 from mediagate.errors import ConfigError, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.janitor import Janitor
@@ -23,6 +24,7 @@ from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.registry import Registry
 from mediagate.storage import FilesystemStorage
+from mediagate.urls import FileUrls, url_secret
 from mediagate.watch import Watch
 from mediagate.worker import Worker
 
@@ -37,11 +39,13 @@ log = logging.getLogger("mediagate")
 class Running:
     """What exists only while a gate is open."""
 
-    def __init__(self, parts: Parts, spool_dir: Path) -> None:
+    def __init__(self, parts: Parts, spool_dir: Path, urls: FileUrls) -> None:
         self.parts = parts
+        self.urls = urls
         self.spool_dir = spool_dir
         self.watch = Watch(parts.records)
         self.pace = Pace(parts.records, least_ms=parts.settings.poll_after_ms)
+        self.admission = Admission(parts, self.pace, spool_dir)
         processes = image_processes(parts.settings)
         # One job more than there are image processes, so that storage and records are busy while pixels are.
         self.worker = Worker(parts, self.watch, concurrency=processes + 1)
@@ -63,7 +67,9 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
     stack.push_async_callback(parts.records.close)
     stack.push_async_callback(parts.images.close)
     await _side_by_side(parts.records.open(), parts.images.open())
-    running = Running(parts, spool_dir)
+    secret = await asyncio.to_thread(url_secret, parts.settings)
+    urls = FileUrls(parts.sources, parts.storage, secret=secret, ttl_s=parts.settings.url_ttl_s)
+    running = Running(parts, spool_dir, urls)
     stack.push_async_callback(running.watch.close)
     stack.push_async_callback(registry.hooks.run, "on_close", gate)
     await registry.hooks.run("on_ready", gate)
@@ -117,7 +123,9 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
     values = registry.values
     moderator = _moderator(sources, settings, values.get(MODERATOR))
     if STORAGE not in values:
-        values[STORAGE] = FilesystemStorage(settings.data_dir / "files", public_url=settings.public_url)
+        values[STORAGE] = FilesystemStorage(
+            settings.data_dir / "files", public_url=settings.public_url, private_sources=private_sources(sources)
+        )
     if RECORDS not in values:
         embedded = settings.database_url is None
         values[RECORDS] = PrismaRecords(
