@@ -75,6 +75,12 @@ def _completed() -> dict[str, Any]:
 
 
 def _media() -> dict[str, Any]:
+    media = _always_in_media()
+    media["properties"]["urlsExpireAt"] = MOMENT | {"description": "When the first URL of a private picture expires."}
+    return media
+
+
+def _always_in_media() -> dict[str, Any]:
     size = {"width": COUNT, "height": COUNT, "bytes": COUNT, "format": TEXT}
     share = {"type": "number", "minimum": 0, "maximum": 1}
     return _object(
