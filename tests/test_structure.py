@@ -31,6 +31,8 @@ ONE_HOME = {
     "httpcore2": "mediagate_plugins/webhooks/post",
     "boto3": "mediagate_plugins/s3_storage",
     "botocore": "mediagate_plugins/s3_storage",
+    "prometheus_client": "mediagate_plugins/metrics",
+    "opentelemetry": "mediagate_plugins/tracing",
 }
 """Each library that does heavy work is imported in one module (or one folder) only."""
 

@@ -19,6 +19,7 @@ from mediagate.config import Settings, Source, check_sources
 from mediagate.errors import ConfigError, PluginError, ShuttingDown, Unavailable
 from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
+from mediagate.observe import Observer
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
 from mediagate.problems import problem_of
@@ -98,6 +99,10 @@ class MediaGate(Calls):
     def checks(self) -> Mapping[str, Check]:
         """What plugins let ``mediagate doctor`` examine."""
         return self._registry.checks
+
+    def observe(self, observer: Observer) -> None:
+        """Tell an observer what the core does from when the gate is open; before that, or inside a plugin."""
+        self._growing("observe").observers.append(observer)
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Open a resource that closes with the gate, last in, first out; only inside a plugin or ``on_ready``."""
@@ -256,7 +261,10 @@ class MediaGate(Calls):
             # Answered here, never raised: a host's CORS middleware must see a response.
             if started:
                 raise
-            await problem_of(exc)(scope, receive, watched)
+            answer = problem_of(exc)
+            if self._running is not None:
+                self.parts.observer.refused(answer.code)
+            await answer(scope, receive, watched)
 
     async def _ready_router(self) -> Router:
         if self._router is None:

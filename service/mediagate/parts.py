@@ -9,6 +9,7 @@ from mediagate.config import Settings, Source
 from mediagate.events import EventType
 from mediagate.hooks import Hooks
 from mediagate.moderation import Moderator
+from mediagate.observe import Observer
 from mediagate.plugins import Key
 from mediagate.pool import ImagePool
 from mediagate.queue import Queue
@@ -35,3 +36,4 @@ class Parts:
     queue: Queue
     images: ImagePool
     events: Collection[EventType] = ()
+    observer: Observer = Observer()

@@ -17,6 +17,7 @@ from mediagate.errors import ConfigError, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.janitor import Janitor
 from mediagate.moderation import Moderator, policy_problems
+from mediagate.observe import Observers
 from mediagate.pace import Pace
 from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, STORAGE, Parts
 from mediagate.pool import ImagePool
@@ -24,6 +25,7 @@ from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.registry import Registry
 from mediagate.storage import FilesystemStorage
+from mediagate.storage.observed import observed
 from mediagate.urls import FileUrls, url_secret
 from mediagate.watch import Watch
 from mediagate.worker import Worker
@@ -43,7 +45,7 @@ class Running:
         self.parts = parts
         self.urls = urls
         self.spool_dir = spool_dir
-        self.watch = Watch(parts.records)
+        self.watch = Watch(parts.records, parts.observer)
         self.pace = Pace(parts.records, least_ms=parts.settings.poll_after_ms)
         self.admission = Admission(parts, self.pace, spool_dir)
         processes = image_processes(parts.settings)
@@ -136,15 +138,18 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
         )
     if QUEUE not in values:
         values[QUEUE] = InProcessQueue()
+    observer = Observers(registry.observers)
     images = ImagePool(
         processes=image_processes(settings),
         memory_bytes=settings.image_memory_bytes,
         timeout_s=settings.image_timeout_s,
         moderator=moderator,
         server=server,
+        observer=observer,
     )
-    storage, records, queue = values[STORAGE], values[RECORDS], values[QUEUE]
-    return Parts(sources, settings, registry.hooks, storage, records, queue, images, events=values.get(EVENTS, ()))
+    records, queue, events = values[RECORDS], values[QUEUE], values.get(EVENTS, ())
+    storage = observed(values[STORAGE], observer) if registry.observers else values[STORAGE]
+    return Parts(sources, settings, registry.hooks, storage, records, queue, images, events=events, observer=observer)
 
 
 def _moderator(sources: Mapping[str, Source], settings: Settings, moderator: Moderator | None) -> Moderator | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mediagate.errors import MediagateError, Unavailable
 from mediagate.lease import Lease, LeaseLost
+from mediagate.logs import about
 from mediagate.media import Job, JobState, JobStatus, Stage
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
@@ -84,21 +85,22 @@ class Worker:
             job = replace(job, stage=stage, model_runs=job.model_runs + model_runs)
             self._watch.moved(JobState(job))
 
-        try:
-            async with lease.kept():
-                settlement = await process(job, self._parts, enter)
-        except LeaseLost:
-            await self._abandon(job)
-            return
-        except asyncio.CancelledError:
-            await self._give_back(job)
-            raise
-        except Exception as exc:
-            failure = await self._failed(job, exc, job.stage)
-            if failure is None:
+        with self._parts.observer.during("attempt", job=job):
+            try:
+                async with lease.kept():
+                    settlement = await process(job, self._parts, enter)
+            except LeaseLost:
+                await self._abandon(job)
                 return
-            settlement = failure
-        await self._settle(job, lease, settlement)
+            except asyncio.CancelledError:
+                await self._give_back(job)
+                raise
+            except Exception as exc:
+                failure = await self._failed(job, exc, job.stage)
+                if failure is None:
+                    return
+                settlement = failure
+            await self._settle(job, lease, settlement)
 
     async def finish(self, job_id: str) -> None:
         """Do what is left to do for a job that is terminal: after a crash, or after another process ended it."""
@@ -186,24 +188,14 @@ class Worker:
         now = await records.now()
         state = settlement.state_of(job, now)
         events = job_events(state.job, self._parts)
-        settled = await lease.insist(
-            lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events)
-        )
+        with self._parts.observer.during("record", job=job):
+            settled = await lease.insist(
+                lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events)
+            )
         if not settled and not await self._settled_unheard(job, settlement, now):
             await self._abandon(job)
             return
         self._watch.moved(state)
-        log.info(
-            "job %s: %s",
-            job.id,
-            settlement.status,
-            extra={
-                "job_id": job.id,
-                "source": job.source_type,
-                "status": str(settlement.status),
-                "code": settlement.code,
-            },
-        )
         await self._conclude(state)
 
     async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
@@ -213,6 +205,12 @@ class Worker:
 
     async def _conclude(self, state: JobState) -> None:
         """Tidy up and run the hooks; done again after a crash, so all of it can be repeated."""
+        job = state.job
+        log.info("job %s: %s", job.id, job.status, extra=about(job, status=str(job.status), code=job.code))
+        with self._parts.observer.during("finish", job=job):
+            await self._tidy_up_and_tell(state)
+
+    async def _tidy_up_and_tell(self, state: JobState) -> None:
         parts, job = self._parts, state.job
         if job.status is not JobStatus.COMPLETE and job.attempts:
             await unpublish(job, parts)
@@ -245,7 +243,7 @@ class Worker:
             job.attempts,
             exc,
             exc_info=None if known else exc,
-            extra={"job_id": job.id, "source": job.source_type, "code": code},
+            extra=about(job, stage=at, code=code),
         )
         if retryable and job.attempts < job.max_attempts:
             pause = min(MAX_BACKOFF_S, self._parts.settings.retry_backoff_s * 2 ** (job.attempts - 1))
@@ -265,7 +263,7 @@ class Worker:
         await records.release(job.id, owner=self._owner, available_at=await records.now(), count_attempt=False)
 
     async def _abandon(self, job: Job) -> None:
-        log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra={"job_id": job.id})
+        log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra=about(job))
         now = await self._parts.records.get_job(job.id)
         if now is not None and now.status.terminal and now.status is not JobStatus.COMPLETE:
             await unpublish(job, self._parts)
