@@ -63,6 +63,10 @@ class DirectRoutes:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
     async def _complete(self, request: Request) -> Response:
+        with self._gate.parts.observer.during("upload", request=request):
+            return await self._checked(request)
+
+    async def _checked(self, request: Request) -> Response:
         self._gate.refuse_when_closing()
         owner = owner_seen_by(await self._gate.authorize(request, Action.UPLOAD))
         spool_dir = self._gate.running.spool_dir
