@@ -8,22 +8,30 @@ MediagateError
 │   ├── UnknownSource            400 unknown_source
 │   ├── InvalidSourceId          400 invalid_source_id
 │   ├── InvalidParameter         400 invalid_parameter
+│   ├── Unauthorized             401 unauthorized
+│   ├── Forbidden                403 forbidden
 │   ├── UploadRefused            403 upload_refused (a ``pre_upload`` hook said no)
+│   ├── UrlExpired               403 url_expired
 │   ├── JobNotFound              404 job_not_found
 │   ├── MediaNotFound            404 media_not_found
+│   ├── UploadNotFound           404 upload_not_found
 │   ├── FileNotServed            404 file_not_found
 │   ├── RouteNotFound            404 not_found
 │   ├── MethodNotAllowed         405 method_not_allowed
 │   ├── UploadTimeout            408 upload_timeout
 │   ├── JobConflict              409 job_conflict
 │   ├── UploadInFlight           409 upload_in_flight
+│   ├── UploadNotReceived        409 upload_not_received
+│   ├── UploadReceived           409 upload_received
 │   ├── MediaDeleted             410 media_deleted
+│   ├── UploadExpired            410 upload_expired
 │   ├── LengthRequired           411 length_required
 │   ├── UploadTooLarge           413 upload_too_large
 │   ├── UnsupportedType          415 unsupported_type
 │   ├── UndecodableImage         422 image_undecodable
 │   ├── ImageTooLarge            422 image_too_large
 │   ├── AnimationRefused         422 animation_refused
+│   ├── UploadMismatch           422 upload_mismatch
 │   ├── IdempotencyKeyReused     422 idempotency_key_reused
 │   └── RateLimited              429 rate_limited
 ├── Unavailable                  503: try again later
@@ -104,7 +112,7 @@ class RequestError(MediagateError):
 
 
 class BadUpload(RequestError):
-    """The multipart body is malformed, or a field is missing."""
+    """The body is malformed, or a field is missing."""
 
     code = "bad_upload"
 
@@ -127,10 +135,42 @@ class InvalidParameter(RequestError):
     code = "invalid_parameter"
 
 
+class Unauthorized(RequestError):
+    """The caller did not say who it is, or cannot prove it; ``challenge`` says how to (RFC 9110, 11.6.1)."""
+
+    code = "unauthorized"
+    status = 401
+
+    def __init__(
+        self, detail: str, *, challenge: str = 'Bearer realm="mediagate"', retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+        self.challenge = challenge
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that the answer carries besides its body."""
+        return {**super().headers, "WWW-Authenticate": self.challenge}
+
+
+class Forbidden(RequestError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
+    status = 403
+
+
 class UploadRefused(RequestError):
     """Raised by a ``pre_upload`` hook to refuse an upload; the message goes to the client."""
 
     code = "upload_refused"
+    status = 403
+
+
+class UrlExpired(RequestError):
+    """A private file's URL was right, and is too old; the media's answer has a new one."""
+
+    code = "url_expired"
     status = 403
 
 
@@ -145,6 +185,13 @@ class MediaNotFound(RequestError):
     """No media has this id."""
 
     code = "media_not_found"
+    status = 404
+
+
+class UploadNotFound(RequestError):
+    """No direct upload has this id, and, where one is needed, this token."""
+
+    code = "upload_not_found"
     status = 404
 
 
@@ -192,10 +239,31 @@ class UploadInFlight(RequestError):
     retryable = True
 
 
+class UploadNotReceived(RequestError):
+    """A direct upload is to be completed, and its bytes have not arrived."""
+
+    code = "upload_not_received"
+    status = 409
+
+
+class UploadReceived(RequestError):
+    """The bytes of a direct upload have arrived already; what is left is to complete it."""
+
+    code = "upload_received"
+    status = 409
+
+
 class MediaDeleted(RequestError):
-    """The job completed, and its media was deleted since."""
+    """The job completed, and its media was deleted or expired since."""
 
     code = "media_deleted"
+    status = 410
+
+
+class UploadExpired(RequestError):
+    """A direct upload was not completed in time."""
+
+    code = "upload_expired"
     status = 410
 
 
@@ -238,6 +306,13 @@ class AnimationRefused(RequestError):
     """The image is animated, and its source takes still images only."""
 
     code = "animation_refused"
+    status = 422
+
+
+class UploadMismatch(RequestError):
+    """The bytes of a direct upload have another size or type than was declared."""
+
+    code = "upload_mismatch"
     status = 422
 
 
@@ -348,3 +423,10 @@ class WaitTimeout(MediagateError, TimeoutError):
 
     code = "wait_timeout"
     retryable = True
+
+
+def known_error(exc: BaseException) -> MediagateError | None:
+    """Return the error of ours behind an exception, also when a task group wrapped it."""
+    while isinstance(exc, BaseExceptionGroup):
+        exc = exc.exceptions[0]
+    return exc if isinstance(exc, MediagateError) else None

@@ -54,6 +54,8 @@ class IncomingUpload:
     sha256: str
     info: ImageInfo
     client_reference_id: str | None = None
+    owner_id: str | None = None
+    callback_url: str | None = None
 
 
 class Hooks:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from mediagate.config import SOURCE_ID, Source
+from mediagate.direct_upload import DECLARABLE, DirectUpload
 from mediagate.errors import (
     IdempotencyKeyReused,
     InvalidParameter,
@@ -19,9 +20,12 @@ from mediagate.errors import (
     MediagateError,
     UnknownSource,
     UploadInFlight,
+    UploadMismatch,
+    UploadReceived,
 )
 from mediagate.hooks import IncomingUpload
-from mediagate.media import Job, new_id, staging_key, utcnow
+from mediagate.logs import about
+from mediagate.media import Job, new_id, staging_key
 from mediagate.parts import Parts
 from mediagate.uploads import Spooled, Upload
 
@@ -75,17 +79,19 @@ class KeyHeld:
 
 
 @asynccontextmanager
-async def reserved(key: str | None, parts: Parts) -> AsyncIterator[KeyHeld | None]:
+async def reserved(key: str | None, parts: Parts, *, owner: str | None = None) -> AsyncIterator[KeyHeld | None]:
     """Reserve an ``Idempotency-Key`` before its body is received; an upload that fails does not use it up.
 
-    Raises ``UploadInFlight`` while another request holds it.
+    Each owner has its own keys. Raises ``UploadInFlight`` while another request holds it.
     """
     if key is None:
         yield None
         return
     if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise InvalidParameter(f"Idempotency-Key: use 1 to {MAX_KEY} printable ASCII characters, such as a UUID")
-    now = utcnow()
+    if owner is not None:
+        key = f"{owner}\n{key}"  # neither has a line break, so that no two of them make the same
+    now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now + timedelta(seconds=RECEIVING_S))
     if held is not None and held.fingerprint is None:
         raise UploadInFlight("this Idempotency-Key's upload is being received; wait for its answer", retry_after_s=2)
@@ -97,17 +103,28 @@ async def reserved(key: str | None, parts: Parts) -> AsyncIterator[KeyHeld | Non
         raise
 
 
-async def accept(file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: KeyHeld | None = None) -> Job:
+async def accept(
+    file: Upload | Spooled,
+    ticket: Ticket,
+    parts: Parts,
+    *,
+    held: KeyHeld | None = None,
+    direct: DirectUpload | None = None,
+    owner: str | None = None,
+) -> Job:
     """Quarantine a received file and record its job; when this returns, the job survives any crash.
 
     Under a key that was used before, the same upload gets the job of the first; another raises
-    ``IdempotencyKeyReused``.
+    ``IdempotencyKeyReused``. A direct upload gets at most one job: raises ``UploadReceived`` when it has one, or is
+    gone, and ``UploadMismatch`` when the bytes are of another type than was declared.
     """
     fingerprint = _fingerprint(file.sha256, ticket)
     if held is not None and held.fingerprint is not None:
         return await _replayed(held.key, held.fingerprint, fingerprint, parts)
     source = parts.sources[ticket.source_type]
     info = await parts.images.probe(file.path, source)
+    if direct is not None and info.format != DECLARABLE[direct.content_type]:
+        raise UploadMismatch(f"the file is {info.format}, and {direct.content_type} was declared; declare what it is")
     await parts.hooks.run(
         "pre_upload",
         IncomingUpload(
@@ -118,10 +135,12 @@ async def accept(file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: 
             sha256=file.sha256,
             info=info,
             client_reference_id=ticket.client_reference_id,
+            owner_id=owner,
+            callback_url=ticket.callback_url,
         ),
     )
     job_id = new_id("job")
-    now = utcnow()
+    now = await parts.records.now()
     job = Job(
         id=job_id,
         source_type=ticket.source_type,
@@ -140,19 +159,29 @@ async def accept(file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: 
         focal_x=ticket.focal_x,
         focal_y=ticket.focal_y,
         max_attempts=parts.settings.max_attempts,
+        owner_id=owner,
+        traceparent=parts.observer.traceparent(),
     )
     await parts.storage.put(job.staging_key, file.path)
+    remembered_until = now + timedelta(seconds=parts.settings.idempotency_ttl_s)
+    ours = True
     try:
-        await parts.records.create_job(
-            job,
-            key=held.key if held else None,
-            fingerprint=fingerprint if held else None,
-            key_expires_at=now + timedelta(seconds=parts.settings.idempotency_ttl_s) if held else None,
-        )
+        if direct is not None:
+            ours = await parts.records.complete_upload(direct.id, job, expires_at=remembered_until)
+        else:
+            await parts.records.create_job(
+                job,
+                key=held.key if held else None,
+                fingerprint=fingerprint if held else None,
+                key_expires_at=remembered_until if held else None,
+            )
     except MediagateError:
         # The row may have been written although the answer was lost, so the file stays: the janitor takes it if not.
-        log.warning("job %s could not be recorded", job.id, extra={"job_id": job.id})
+        log.warning("job %s could not be recorded", job.id, extra=about(job))
         raise
+    if not ours:
+        await parts.storage.delete([job.staging_key])
+        raise UploadReceived("the upload was completed, or expired, meanwhile")
     await parts.hooks.run("on_uploaded", job)
     await parts.queue.dispatch(job.id)
     return job
@@ -161,7 +190,7 @@ async def accept(file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: 
 async def _replayed(key: str, used: str, fingerprint: str, parts: Parts) -> Job:
     if used != fingerprint:
         raise IdempotencyKeyReused("this Idempotency-Key was used for another upload; use a new one")
-    now = utcnow()
+    now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now)
     job = await parts.records.get_job(held.job_id) if held and held.job_id else None
     if job is None:

@@ -1,4 +1,4 @@
-"""The janitor: finds jobs that nobody works on any more, and files that nobody knows."""
+"""The janitor: finds jobs that nobody works on any more, what has expired, and files that nobody knows."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from mediagate.errors import MediagateError
-from mediagate.media import JobStatus, utcnow
+from mediagate.expiry import BATCH, expire_media, expire_uploads
+from mediagate.media import JobStatus
+from mediagate.outbox import job_events
 from mediagate.parts import Parts
-from mediagate.storage import ObjectInfo
+from mediagate.storage import ObjectInfo, segment
 from mediagate.uploads import sweep_spool
 from mediagate.worker import Worker
 
 log = logging.getLogger("mediagate.janitor")
 
-BATCH = 200
 FILES_EVERY_S = 3600.0
 """How often a running gate looks through its files; jobs are looked at every ``janitor_interval_s``."""
 
@@ -36,6 +38,10 @@ class Findings:
     """Quarantined files without a live job."""
     orphans: list[str] = field(default_factory=list)
     """Published files without a record."""
+    expired_media: list[str] = field(default_factory=list)
+    """Media whose time was over."""
+    expired_uploads: list[str] = field(default_factory=list)
+    """Direct uploads that were not completed in time, or whose completion need not be remembered any longer."""
 
 
 class Janitor:
@@ -60,8 +66,10 @@ class Janitor:
 
     async def sweep_jobs(self) -> Findings:
         """Fail what was tried too often, finish what a crash left unfinished, forget expired keys."""
-        records, now = self._parts.records, utcnow()
-        failed = list(await records.fail_exhausted(now=now, limit=BATCH))
+        records = self._parts.records
+        now = await records.now()
+        events_of = partial(job_events, parts=self._parts)
+        failed = list(await records.fail_exhausted(now=now, limit=BATCH, events_of=events_of))
         left = now - timedelta(seconds=self._parts.settings.lease_s)
         unfinished = list(await records.unnotified(before=left, limit=BATCH))
         finished = list(dict.fromkeys([*failed, *unfinished]))
@@ -72,47 +80,60 @@ class Janitor:
                 log.exception("job %s could not be finished; it is tried again", job_id, extra={"job_id": job_id})
         return Findings(failed=failed, finished=finished, expired_keys=await records.expire_keys(now=now))
 
-    async def sweep_files(self, *, dry_run: bool) -> Findings:
+    async def sweep_expired(self, *, dry_run: bool, now: datetime | None = None) -> Findings:
+        """Remove the media and the direct uploads whose time is over."""
+        now = now or await self._parts.records.now()
+        return Findings(
+            expired_media=await expire_media(self._parts, now=now, dry_run=dry_run),
+            expired_uploads=await expire_uploads(self._parts, now=now, dry_run=dry_run),
+        )
+
+    async def sweep_files(self, *, dry_run: bool, now: datetime | None = None) -> Findings:
         """Remove quarantined files that no live job needs, and published files that no record names."""
+        now = now or await self._parts.records.now()
         findings = Findings()
-        settings = self._parts.settings
+        storage, settings = self._parts.storage, self._parts.settings
         await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=settings.staging_ttl_s)
-        async for batch in _batches(self._parts.storage.list("staging/")):
-            findings.staging.extend(await self._stale_staging(batch))
-        for prefix in ("media/", "originals/"):
-            async for batch in _batches(self._parts.storage.list(prefix)):
-                findings.orphans.extend(await self._orphans(batch))
-        if not dry_run:
-            await self._parts.storage.delete([*findings.staging, *findings.orphans])
+        for prefix, useless, found in (
+            ("staging/", self._stale_staging, findings.staging),
+            ("media/", self._orphans, findings.orphans),
+            ("originals/", self._orphans, findings.orphans),
+        ):
+            async for batch in _batches(storage.list(prefix)):
+                keys = await useless(batch, now)
+                found.extend(keys)
+                if keys and not dry_run:
+                    await storage.delete(keys)
         return findings
 
-    async def _stale_staging(self, batch: list[ObjectInfo]) -> list[str]:
-        """A job that failed keeps its file for a retry until ``staging_ttl_s``; without a job it is an orphan."""
-        settings, statuses = (
-            self._parts.settings,
-            await self._parts.records.statuses({_part(o.key, 1) for o in batch}),
-        )
+    async def _stale_staging(self, batch: list[ObjectInfo], now: datetime) -> list[str]:
+        """A job that failed keeps its file for a retry until ``staging_ttl_s``; without a job it is an orphan.
+
+        That of a direct upload is kept as long as it may be completed: ``sweep_expired`` removes it then.
+        """
+        settings, records, ids = self._parts.settings, self._parts.records, {segment(o.key, 1) for o in batch}
+        statuses, awaited = await records.statuses(ids), await records.open_uploads(ids)
         stale = []
         for info in batch:
-            status = statuses.get(_part(info.key, 1))
-            if status is not None and not status.terminal:
+            status = statuses.get(segment(info.key, 1))
+            if (status is not None and not status.terminal) or segment(info.key, 1) in awaited:
                 continue
             keep_s = settings.staging_ttl_s if status is JobStatus.FAILED else settings.orphan_grace_s
-            if info.modified < utcnow() - timedelta(seconds=keep_s):
+            if info.modified < now - timedelta(seconds=keep_s):
                 stale.append(info.key)
         return stale
 
-    async def _orphans(self, batch: list[ObjectInfo]) -> list[str]:
+    async def _orphans(self, batch: list[ObjectInfo], now: datetime) -> list[str]:
         records = self._parts.records
-        ids = {_part(o.key, 3) for o in batch}
+        ids = {segment(o.key, 3) for o in batch}
         # Jobs first: one that ends between the two questions is live in the first, or its media is in the second.
         jobs = await records.jobs_of_media(ids)
         known = await records.existing_media(ids)
-        grace = utcnow() - timedelta(seconds=self._parts.settings.orphan_grace_s)
+        grace = now - timedelta(seconds=self._parts.settings.orphan_grace_s)
         return [
             info.key
             for info in batch
-            if (media_id := _part(info.key, 3)) not in known
+            if (media_id := segment(info.key, 3)) not in known
             and (media_id not in jobs or jobs[media_id].terminal)
             and info.modified < grace
         ]
@@ -123,6 +144,7 @@ class Janitor:
         files_due = clock()
         while True:
             await self._logged(self.sweep_jobs)
+            await self._logged(lambda: self.sweep_expired(dry_run=False))
             if clock() >= files_due:
                 await self._logged(lambda: self.sweep_files(dry_run=False))
                 files_due = clock() + FILES_EVERY_S
@@ -149,9 +171,3 @@ async def _batches(objects: AsyncIterator[ObjectInfo]) -> AsyncIterator[list[Obj
             batch = []
     if batch:
         yield batch
-
-
-def _part(key: str, index: int) -> str:
-    """Return one segment of a key, an empty one when the key is shorter: such a file belongs to nothing."""
-    segments = key.split("/")
-    return segments[index] if len(segments) > index else ""

@@ -44,7 +44,7 @@ class Stage(StrEnum):
         return {"queued": 0, "moderate": 10, "publish": 70, "record": 90, "done": 100}[self.value]
 
 
-def new_id(prefix: Literal["job", "med"]) -> str:
+def new_id(prefix: Literal["job", "med", "upl", "evt"]) -> str:
     """Return an unguessable identifier such as ``job_3k5…`` (128 random bits, lower-case base 32)."""
     return f"{prefix}_{base64.b32encode(secrets.token_bytes(16)).decode().rstrip('=').lower()}"
 
@@ -53,6 +53,11 @@ def utcnow() -> datetime:
     """Return the present in UTC at millisecond precision, which is what both databases keep."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Return a moment as JSON carries it: ISO 8601 in UTC with milliseconds, such as ``2026-01-31T12:00:00.000Z``."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,11 @@ class Rendered:
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def files(self) -> tuple[RenderedFile, ...]:
+        """All files that are to be published."""
+        return (*self.variants, self.original) if self.original else self.variants
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -149,6 +159,14 @@ class Media:
     client_reference_id: str | None
     created_at: datetime
     variants: tuple[Variant, ...] = ()
+    expires_at: datetime | None = None
+    """From then on it counts as deleted, and the janitor removes it; ``None``: never."""
+    owner_id: str | None = None
+    """Who uploaded it; ``None`` where nobody was asked."""
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= now
 
     @property
     def keys(self) -> list[str]:
@@ -196,6 +214,14 @@ class Job:
     verdict: Verdict | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    owner_id: str | None = None
+    """Who uploaded it; ``None`` where nobody was asked."""
+    bytes_out: int = 0
+    """Bytes of all files that were published."""
+    model_runs: int = 0
+    """How often the moderator has judged the picture, over all attempts."""
+    traceparent: str | None = None
+    """The W3C trace context of the upload, under which whoever works on the job goes on with its trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +231,24 @@ class JobState:
     job: Job
     media: Media | None = None
 
+    def at(self, now: datetime) -> JobState:
+        """Return it without a media whose time is over."""
+        return JobState(self.job) if self.media is not None and self.media.expired(now) else self
+
 
 @dataclass(frozen=True, slots=True)
 class MediaPage:
     """A page of media, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end."""
 
     items: tuple[Media, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A page of jobs, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end."""
+
+    items: tuple[JobState, ...]
     next_cursor: str | None = None
 
 

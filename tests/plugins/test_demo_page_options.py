@@ -23,6 +23,7 @@ pytestmark = pytest.mark.anyio
         {"image_origins": ["cdn.example"]},
         {"image_origins": ["https://cdn.example/pictures"]},
         {"image_origins": ["https://cdn.example; script-src *"]},
+        {"upload_origins": ["bucket.example"]},
     ],
 )
 async def test_a_path_or_an_origin_that_is_none_is_refused(options: dict[str, Any], tmp_path: Path) -> None:

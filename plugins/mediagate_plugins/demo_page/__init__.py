@@ -26,17 +26,19 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 
 @plugin("demo_page")
-async def demo_page(gate: MediaGate, *, path: str = "/", image_origins: Sequence[str] = ()) -> None:
+async def demo_page(
+    gate: MediaGate, *, path: str = "/", image_origins: Sequence[str] = (), upload_origins: Sequence[str] = ()
+) -> None:
     """Serve the page at ``path`` below the gate's mount; ``path`` ends with a slash.
 
     Pictures may come from the gate, from ``public_url`` and ``public_base_url``, and from ``image_origins``, such as
-    ``https://cdn.example``, where a storage of your own publishes. Raises ``PluginError`` for a path or an origin that
-    is none.
+    ``https://cdn.example``, where a storage of your own publishes; ``upload_origins`` are those for which a storage
+    signs the URLs of direct uploads. Raises ``PluginError`` for a path or an origin that is none.
     """
     if not PATH.fullmatch(path):
         raise PluginError(f"demo_page: path {path!r} must begin and end with a slash, such as '/try/'")
     named = [url for url in (gate.settings.public_url, gate.settings.public_base_url) if url]
-    headers = _headers([*map(_origin, named), *image_origins])
+    headers = _headers([*map(_origin, named), *image_origins], upload_origins)
     sources = {
         name: {"maxBytes": source.max_bytes, "sizes": list(source.variants)} for name, source in gate.sources.items()
     }
@@ -62,15 +64,16 @@ async def demo_page(gate: MediaGate, *, path: str = "/", image_origins: Sequence
     gate.add_route(f"{path}demo/{{name}}", send, methods=["GET"])
 
 
-def _headers(image_origins: list[str]) -> dict[str, str]:
-    for origin in image_origins:
+def _headers(image_origins: Sequence[str], upload_origins: Sequence[str]) -> dict[str, str]:
+    for origin in [*image_origins, *upload_origins]:
         if not ORIGIN.fullmatch(origin):
             raise PluginError(f"demo_page: {origin!r} is no origin; write scheme and host, such as https://cdn.example")
     images = " ".join(["'self'", "data:", *dict.fromkeys(image_origins)])
+    uploads = " ".join(["'self'", *dict.fromkeys(upload_origins)])
     return {
         "Cache-Control": "no-cache",
         "Content-Security-Policy": (
-            f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src {images}; "
+            f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src {uploads}; img-src {images}; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
         "Referrer-Policy": "no-referrer",

@@ -1,7 +1,7 @@
 // The page: takes files, makes a card for each, and lists what the source id has.
 
 import { Tile, Upload } from "./card.js";
-import { follow, list, newKey, remove, send } from "./upload.js";
+import { follow, list, newKey, remove, send, sendDirect } from "./upload.js";
 import { limit, sentence } from "./words.js";
 
 const ANNOUNCED = 4;
@@ -9,6 +9,7 @@ const ANNOUNCED = 4;
 const find = (id) => document.getElementById(id);
 const [form, files, drop, sourceType, sourceId] = ["form", "files", "drop", "source-type", "source-id"].map(find);
 const [uploads, earlier, more, limits, announcer] = ["uploads", "earlier", "more", "limits", "announcer"].map(find);
+const direct = find("direct");
 const sources = JSON.parse(document.body.dataset.sources);
 const shown = new Set();
 let cursor = null;
@@ -71,17 +72,18 @@ function ended(upload, state) {
   else if (state.status === "REJECTED") announce(card.title, card.rejected(state));
   else if (state.status === "FAILED") {
     announce(card.title, card.failed(state));
-    if (state.retryable) card.action("Send again", () => run({ ...upload, key: newKey(), job: null }));
+    if (state.retryable) card.action("Send again", () => run({ ...upload, key: newKey(), sent: {}, job: null }));
   } else announce(card.title, card.stopped({ state: state.status, message: "The upload was cancelled" }));
 }
 
 async function run(upload) {
-  const { file, card, to, key } = upload;
+  const { file, card, to, key, sent } = upload;
   const waits = document.activeElement?.closest(".card") === card.root;
   try {
     if (!upload.job) {
       card.sending(0);
-      upload.job = await send(file, to, key, (part) => card.sending(part));
+      const progress = (part) => card.sending(part);
+      upload.job = await (upload.direct ? sendDirect(file, to, sent, progress) : send(file, to, key, progress));
     }
     let told = "";
     for await (const state of follow(upload.job)) {
@@ -94,7 +96,7 @@ async function run(upload) {
     }
   } catch (error) {
     announce(card.title, card.stopped(error));
-    // The same key: should the first attempt have arrived after all, its job is answered and nothing is doubled.
+    // The same key, or the same declaration: should the first attempt have arrived after all, its job is answered and nothing is doubled.
     if (error.retryable) card.action("Retry", () => run(upload));
   }
   // The button that was pressed is gone; the keyboard's place is the card's next one.
@@ -107,7 +109,8 @@ function takeAll(chosen) {
   for (const file of chosen) {
     const card = new Upload(file.name || "Pasted picture", sources[to.sourceType].sizes);
     uploads.prepend(card.root);
-    run({ file, card, to, key: newKey(), job: null });
+    // A browser that does not know the type of a file cannot declare it.
+    run({ file, card, to, key: newKey(), sent: {}, direct: direct.checked && file.type !== "", job: null });
   }
   find("uploads-title").hidden = false;
 }

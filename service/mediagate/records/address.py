@@ -1,10 +1,33 @@
-"""What the database's URL says of where the tables are."""
+"""What the database's URL says of where the tables are and how many connections may be opened."""
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mediagate.errors import ConfigError
+
+CONNECTIONS = 5
+"""Connections to PostgreSQL that one process opens at most, unless told."""
+
+
+def with_connections(url: str, connections: int | None) -> str:
+    """Return the URL with the number of connections that this process may open, in Prisma's words.
+
+    SQLite's has none. Raises ``ConfigError`` when the URL and the setting say two different numbers.
+    """
+    options = _options(url)
+    if options is None:
+        return url
+    said = options.get("connection_limit")
+    if said is not None and not (said.isascii() and said.isdigit() and int(said)):
+        raise ConfigError(f"database_url: connection_limit must be a whole number from 1, not {said!r}")
+    if said is not None and connections is not None and int(said) != connections:
+        raise ConfigError(
+            f"database_connections is {connections} and the database URL says connection_limit={said}: "
+            "remove one of the two"
+        )
+    limit = {"connection_limit": said or str(connections or CONNECTIONS)}
+    return urlunsplit(urlsplit(url)._replace(query=urlencode({**options, **limit})))
 
 
 def postgres_schema(url: str) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from mediagate.direct_upload import DirectUpload
 from mediagate.media import Job, JobStatus, Media, Stage, Variant, Verdict
 from mediagate.records.client import models
 from mediagate.records.protocol import Settlement
@@ -40,6 +41,11 @@ def job_row(job: Job) -> Any:
         "retryable": job.retryable,
         "timings": json.dumps(dict(job.timings_ms)),
         "warnings": json.dumps(list(job.warnings)),
+        "ownerId": job.owner_id,
+        "day": job.created_at.date().isoformat(),
+        "bytesOut": job.bytes_out,
+        "modelRuns": job.model_runs,
+        "traceparent": job.traceparent,
     }
 
 
@@ -79,6 +85,10 @@ def job_of(row: models.MediagateJob) -> Job:
         verdict=_verdict_of(row.verdict),
         timings_ms=json.loads(row.timings),
         warnings=tuple(json.loads(row.warnings)),
+        owner_id=row.ownerId,
+        bytes_out=row.bytesOut,
+        model_runs=row.modelRuns,
+        traceparent=row.traceparent,
     )
 
 
@@ -96,7 +106,14 @@ def settled_columns(settlement: Settlement) -> Any:
         "retryable": settlement.retryable,
         "timings": json.dumps(dict(settlement.timings_ms or {})),
         "warnings": json.dumps(list(settlement.warnings)),
+        "bytesOut": settlement.bytes_out,
+        **more_model_runs(settlement.model_runs),
     }
+
+
+def more_model_runs(runs: int) -> Any:
+    """Return the column that counts model runs, if there are more."""
+    return {"modelRuns": {"increment": runs}} if runs else {}
 
 
 def requeued_columns(job: Job, now: datetime) -> Any:
@@ -137,6 +154,8 @@ def media_row(media: Media) -> Any:
         "removed": json.dumps(list(media.removed)),
         "clientReferenceId": media.client_reference_id,
         "createdAt": media.created_at,
+        "expiresAt": media.expires_at,
+        "ownerId": media.owner_id,
         "variants": {
             "create": [
                 {
@@ -180,6 +199,50 @@ def media_of(row: models.MediagateMedia) -> Media:
             Variant(v.name, v.key, v.format, v.width, v.height, v.bytes)
             for v in sorted(row.variants or (), key=lambda v: v.position)
         ),
+        expires_at=row.expiresAt,
+        owner_id=row.ownerId,
+    )
+
+
+def upload_row(upload: DirectUpload) -> Any:
+    """Return the columns of a direct upload."""
+    return {
+        "id": upload.id,
+        "sourceType": upload.source_type,
+        "sourceId": upload.source_id,
+        "contentType": upload.content_type,
+        "bytes": upload.bytes,
+        "filename": upload.filename,
+        "clientReferenceId": upload.client_reference_id,
+        "callbackUrl": upload.callback_url,
+        "focalX": upload.focal_x,
+        "focalY": upload.focal_y,
+        "tokenHash": upload.token_hash,
+        "jobId": upload.job_id,
+        "ownerId": upload.owner_id,
+        "createdAt": upload.created_at,
+        "expiresAt": upload.expires_at,
+    }
+
+
+def upload_of(row: models.MediagateUpload) -> DirectUpload:
+    """Return the direct upload of a row."""
+    return DirectUpload(
+        id=row.id,
+        source_type=row.sourceType,
+        source_id=row.sourceId,
+        content_type=row.contentType,
+        bytes=row.bytes,
+        created_at=row.createdAt,
+        expires_at=row.expiresAt,
+        filename=row.filename,
+        client_reference_id=row.clientReferenceId,
+        callback_url=row.callbackUrl,
+        focal_x=row.focalX,
+        focal_y=row.focalY,
+        token_hash=row.tokenHash,
+        job_id=row.jobId,
+        owner_id=row.ownerId,
     )
 
 

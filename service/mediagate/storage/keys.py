@@ -38,6 +38,18 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
+def source_type_of(key: str) -> str:
+    """Return the source type that stands in a published file's key, an empty text when there is none."""
+    segments = key.split("/", 2)
+    return segments[1] if len(segments) == 3 else ""
+
+
 def is_public(key: str) -> bool:
     """Whether a key names a published file."""
     return key.startswith(PUBLIC_PREFIXES) and is_key(key)
+
+
+def segment(key: str, index: int) -> str:
+    """Return one segment of a key, an empty one when the key is shorter."""
+    segments = key.split("/")
+    return segments[index] if len(segments) > index else ""

@@ -1,7 +1,20 @@
-"""Receiving files: multipart bodies and Python sources, streamed into spool files under limits."""
+"""Receiving files: bodies and Python sources, streamed into spool files under limits."""
 
+from mediagate.uploads.body import opened_body
 from mediagate.uploads.incoming import Incoming
-from mediagate.uploads.multipart_body import Upload, receive_upload
+from mediagate.uploads.multipart_body import Upload, display_name, receive_upload
+from mediagate.uploads.plain_body import receive_file, receive_json
 from mediagate.uploads.spool import Spooled, spool, sweep_spool
 
-__all__ = ["Incoming", "Spooled", "Upload", "receive_upload", "spool", "sweep_spool"]
+__all__ = [
+    "Incoming",
+    "Spooled",
+    "Upload",
+    "display_name",
+    "opened_body",
+    "receive_file",
+    "receive_json",
+    "receive_upload",
+    "spool",
+    "sweep_spool",
+]

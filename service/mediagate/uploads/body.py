@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Literal
 
 from starlette.requests import ClientDisconnect, Request
 
-from mediagate.errors import BadUpload, UploadTimeout
+from mediagate.errors import BadUpload, MediagateError, UploadTimeout
 
 MIN_BYTES_PER_S = 500
 """Slowest average rate that is waited for; what Apache's ``mod_reqtimeout`` asks of a body by default."""
@@ -70,6 +72,18 @@ class RequestBody:
         except (ClientDisconnect, TimeoutError):
             pass
         return False
+
+
+@asynccontextmanager
+async def opened_body(request: Request, *, idle_timeout_s: float) -> AsyncIterator[RequestBody]:
+    """Open the body of a request; a client that is refused within the block is read out, so that it hears why."""
+    body = RequestBody(request, idle_timeout_s=idle_timeout_s)
+    try:
+        yield body
+    except MediagateError as exc:
+        at_end = await body.drain()
+        exc.close_connection = not at_end and request.scope.get("http_version", "1.1").startswith("1")
+        raise
 
 
 def _content_length(request: Request) -> int | None:

@@ -17,8 +17,8 @@ from multipart import (  # type: ignore[import-untyped]  # it ships no type info
 )
 from starlette.requests import Request
 
-from mediagate.errors import BadUpload, MediagateError, UploadTooLarge
-from mediagate.uploads.body import RequestBody
+from mediagate.errors import BadUpload, UploadTooLarge
+from mediagate.uploads.body import RequestBody, opened_body
 from mediagate.uploads.spool import SpoolFile, spool_file
 
 FILE = "file"
@@ -87,13 +87,8 @@ async def receive_upload(
     ``idle_timeout_s``, ``StorageUnavailable`` when the disk is full, Starlette's ``ClientDisconnect``.
     """
     async with spool_file(spool_dir) as file:
-        body = RequestBody(request, idle_timeout_s=idle_timeout_s)
-        try:
+        async with opened_body(request, idle_timeout_s=idle_timeout_s) as body:
             upload = await _receive(body, _boundary(request), _Form(limits, file), on_source)
-        except MediagateError as exc:
-            at_end = await body.drain()
-            exc.close_connection = not at_end and request.scope.get("http_version", "1.1").startswith("1")
-            raise
         yield upload
 
 
@@ -211,5 +206,10 @@ def _display_name(part: MultipartSegment) -> str:
         # RFC 8187; browsers do not send it, some libraries do, and then it is the better of the two.
         if header == "Content-Disposition" and (extended := _FILENAME_EXTENDED.search(value)):
             name = unquote(extended[2], encoding=extended[1], errors="replace")
+    return display_name(name)
+
+
+def display_name(name: str) -> str:
+    """Return what a client calls its file, cleaned for display: no folders, no control characters, not too long."""
     name = name.replace("\\", "/").rpartition("/")[2]
     return "".join(c for c in name if c.isprintable()).strip()[:MAX_FILENAME]

@@ -1,0 +1,71 @@
+"""The routes of direct uploads: declare a file, send its bytes here if the storage cannot take them, complete."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mediagate.access import Action, owner_seen_by
+from mediagate.direct_intake import awaited, complete, declare, read_declaration
+from mediagate.media import Job
+from mediagate.uploads import Incoming, opened_body, receive_file, receive_json
+
+if TYPE_CHECKING:
+    from mediagate.app import MediaGate
+
+
+class DirectRoutes:
+    """The routes of direct uploads of one gate; ``accepted`` writes the answer of ``POST /upload`` for a job."""
+
+    def __init__(self, gate: MediaGate, accepted: Callable[[Request, Job], Awaitable[Response]]) -> None:
+        self._gate = gate
+        self._accepted = accepted
+
+    def routes(self) -> list[Route]:
+        """Return them."""
+        return [
+            Route("/uploads", self._declare, methods=["POST"]),
+            Route("/uploads/{upload_id}/content", self._receive, methods=["PUT"]),
+            Route("/uploads/{upload_id}/complete", self._complete, methods=["POST"]),
+        ]
+
+    async def _declare(self, request: Request) -> Response:
+        self._gate.refuse_when_closing()
+        principal = await self._gate.authorize(request, Action.UPLOAD)
+        parts, incoming = self._gate.parts, Incoming(request)
+        async with (
+            opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body,
+            self._gate.running.admission.visit(incoming),
+        ):
+            declared = await receive_json(body, request.headers.get("Content-Type", ""))
+        declaration = read_declaration(declared, parts.sources)
+        owner = principal.id if principal else None
+        target = await declare(declaration, parts, owner=owner, base_url=self._gate.base_url(request))
+        return JSONResponse(target.to_json(), status_code=201, headers={"Cache-Control": "no-store"})
+
+    async def _receive(self, request: Request) -> Response:
+        """Take the bytes under the token of the declaration, which was authorized."""
+        parts, spool_dir = self._gate.parts, self._gate.running.spool_dir
+        incoming = Incoming(request)
+        async with (
+            opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body,
+            self._gate.running.admission.visit(incoming),
+        ):
+            self._gate.refuse_when_closing()
+            token, content_type = request.query_params.get("token", ""), request.headers.get("Content-Type", "")
+            upload = await awaited(request.path_params["upload_id"], token, content_type, parts)
+            async with receive_file(body, spool_dir, size=upload.bytes) as file:
+                await parts.storage.put(upload.staging_key, file.path)
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+    async def _complete(self, request: Request) -> Response:
+        self._gate.refuse_when_closing()
+        owner = owner_seen_by(await self._gate.authorize(request, Action.UPLOAD))
+        spool_dir = self._gate.running.spool_dir
+        async with self._gate.running.admission.visit(Incoming(request)) as visit:
+            visit.job = await complete(request.path_params["upload_id"], self._gate.parts, spool_dir, owner=owner)
+        return await self._accepted(request, visit.job)

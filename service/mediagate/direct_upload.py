@@ -1,0 +1,69 @@
+"""A direct upload: a file declared first, whose bytes the client puts into the storage by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from mediagate.media import EXTENSIONS, iso
+
+DECLARABLE: Mapping[str, str] = {f"image/{name}": name for name in EXTENSIONS} | {"image/heif": "heic"}
+"""Image format by the content type that may be declared for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectUpload:
+    """What was declared of a file, and, once it was completed, the job that took it."""
+
+    id: str
+    source_type: str
+    source_id: str
+    content_type: str
+    bytes: int
+    created_at: datetime
+    expires_at: datetime
+    """Until then it can be completed; a completed one is remembered until then."""
+    filename: str = ""
+    client_reference_id: str | None = None
+    callback_url: str | None = None
+    focal_x: float = 0.5
+    focal_y: float = 0.5
+    token_hash: str | None = None
+    """SHA-256 (hex) of the token in the gate's own URL; ``None`` when the storage signed one."""
+    job_id: str | None = None
+    owner_id: str | None = None
+    """Who declared it, when callers are known: the owner of what it becomes."""
+
+    @property
+    def staging_key(self) -> str:
+        """The private key under which the bytes arrive."""
+        return f"staging/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadTarget:
+    """Where the bytes of a direct upload go: ``method`` to ``url`` with exactly ``headers``, then complete it."""
+
+    upload_id: str
+    url: str
+    headers: Mapping[str, str]
+    expires_at: datetime
+    complete_url: str
+    method: Literal["PUT"] = "PUT"
+
+    def __repr__(self) -> str:
+        # Not the URL: whoever has it may upload.
+        return f"UploadTarget({self.upload_id!r}, expires_at={iso(self.expires_at)})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the body of ``POST /uploads``."""
+        return {
+            "uploadId": self.upload_id,
+            "method": self.method,
+            "url": self.url,
+            "headers": dict(self.headers),
+            "expiresAt": iso(self.expires_at),
+            "completeUrl": self.complete_url,
+        }

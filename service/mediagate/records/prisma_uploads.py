@@ -1,0 +1,59 @@
+"""Direct uploads through Prisma."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from mediagate.direct_upload import DirectUpload
+from mediagate.media import Job
+from mediagate.records.client import Prisma
+from mediagate.records.queries import EXPIRY, ask, expired, finds, read
+from mediagate.records.rows import job_row, upload_of, upload_row
+
+
+class PrismaUploads:
+    """The part of ``PrismaRecords`` that keeps direct uploads."""
+
+    client: Prisma
+
+    async def create_upload(self, upload: DirectUpload) -> None:
+        """Insert a direct upload."""
+        await ask(lambda: self.client.mediagateupload.create(data=upload_row(upload)))
+
+    async def get_upload(self, upload_id: str) -> DirectUpload | None:
+        """Return a direct upload."""
+        row = await read(lambda: self.client.mediagateupload.find_unique(where={"id": upload_id}))
+        return upload_of(row) if row else None
+
+    async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
+        """Insert a PENDING job and name it in its upload, unless that has one, in one transaction."""
+        where: Any = {"id": upload_id, "jobId": None}
+        data: Any = {"jobId": job.id, "expiresAt": expires_at}
+
+        async def both() -> None:
+            async with self.client.batch_() as batch:
+                # Fails, and the job with it, unless the upload is still without one.
+                batch.mediagateupload.update(where=where, data=data)
+                batch.mediagatejob.create(data=job_row(job))
+
+        return await finds(both)
+
+    async def open_uploads(self, upload_ids: Collection[str]) -> set[str]:
+        """Return those of these uploads that have no job."""
+        where: Any = {"id": {"in": list(upload_ids)}, "jobId": None}
+        return {row.id for row in await read(lambda: self.client.mediagateupload.find_many(where=where))}
+
+    async def expired_uploads(
+        self, *, now: datetime, limit: int, after: DirectUpload | None = None
+    ) -> Sequence[DirectUpload]:
+        """Return uploads whose time is over."""
+        uploads, where = self.client.mediagateupload, expired(now, after)
+        rows = await read(lambda: uploads.find_many(where=where, order=EXPIRY, take=limit))
+        return [upload_of(row) for row in rows]
+
+    async def forget_uploads(self, upload_ids: Collection[str], *, now: datetime) -> int:
+        """Delete those of these uploads that have expired."""
+        where: Any = {"id": {"in": list(upload_ids)}, "expiresAt": {"lte": now}}
+        return await ask(lambda: self.client.mediagateupload.delete_many(where=where))

@@ -1,0 +1,166 @@
+"""The part of the check of records about direct uploads, and about media whose time is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from mediagate.direct_upload import DirectUpload
+from mediagate.media import Job, JobStatus, Media, new_id
+from mediagate.records.protocol import Records, Settlement
+from mediagate.testing.record_samples import (
+    HOSTILE,
+    LEASE,
+    MOMENT,
+    RACERS,
+    a_job,
+    a_media,
+    claimed_job,
+    expect,
+    race,
+    same,
+)
+
+LONG_AGO = timedelta(days=400)
+"""Before anything else that the check leaves behind expires."""
+
+
+async def check_uploads(records: Records, now: datetime) -> None:
+    """Check every promise about these; raises ``AssertionError`` naming the broken one."""
+    for check in (_round_trip, _completing, _completing_race, _expiring_uploads, _expiring_media, _listing):
+        await check(records, now)
+
+
+def an_upload(now: datetime, **changes: object) -> DirectUpload:
+    """Return a new direct upload, with these fields changed."""
+    upload = DirectUpload(new_id("upl"), "check", "u1", "image/jpeg", 12_345, now, now + LEASE, token_hash="ab" * 32)
+    return replace(upload, **changes)  # type: ignore[arg-type]  # the caller names fields
+
+
+async def _round_trip(records: Records, now: datetime) -> None:
+    plain = an_upload(now, token_hash=None)
+    full = an_upload(
+        now,
+        source_id=HOSTILE,
+        filename=HOSTILE,
+        client_reference_id=HOSTILE,
+        callback_url="https://example.com/?a=1&b=%22#\"'",
+        bytes=2**31 - 1,
+        owner_id=HOSTILE,
+        focal_x=0.0,
+        focal_y=0.3333333333333333,
+    )
+    for upload in (plain, full):
+        await records.create_upload(upload)
+        same(await records.get_upload(upload.id), upload, "get_upload() must return what was created")
+    for unknown in (new_id("upl"), "", HOSTILE):
+        same(await records.get_upload(unknown), None, f"get_upload({unknown[:20]!r}) of no upload must be None")
+    same(await records.open_uploads([]), set(), "open_uploads() of nothing must be empty")
+    same(await records.open_uploads([plain.id, new_id("upl")]), {plain.id}, "open_uploads() must name those on record")
+
+
+async def _completing(records: Records, now: datetime) -> None:
+    upload, job, late = an_upload(now), a_job(now), now + 9 * LEASE
+    await records.create_upload(upload)
+    expect(await records.complete_upload(upload.id, job, expires_at=late), "complete_upload() must be True")
+    same(
+        await records.get_upload(upload.id),
+        replace(upload, job_id=job.id, expires_at=late),
+        "complete_upload() must name the job in the upload, and when it expires",
+    )
+    same(await records.get_job(job.id), replace(job, available_at=now), "complete_upload() must insert the job")
+    expect(job.id in await records.claimable(now=now, limit=10_000), "the job of a direct upload must be claimable")
+    same(await records.open_uploads([upload.id]), set(), "open_uploads() must not name one that has a job")
+    second = a_job(now)
+    expect(
+        not await records.complete_upload(upload.id, second, expires_at=late),
+        "complete_upload() of one that has a job must be False",
+    )
+    expect(
+        not await records.complete_upload(new_id("upl"), second, expires_at=late),
+        "complete_upload() of no upload must be False",
+    )
+    same(await records.get_job(second.id), None, "complete_upload() that is False must insert no job")
+    await records.cancel(job.id, now=now)
+
+
+async def _completing_race(records: Records, now: datetime) -> None:
+    upload = an_upload(now)
+    await records.create_upload(upload)
+    jobs = [a_job(now) for _ in range(RACERS)]
+
+    async def complete(number: int) -> Job | None:
+        done = await records.complete_upload(upload.id, jobs[number], expires_at=now + LEASE)
+        return jobs[number] if done else None
+
+    won = [job for job in await race(complete) if job]
+    same(len(won), 1, f"of {RACERS} concurrent completions exactly one must win")
+    found = await records.get_upload(upload.id)
+    same(found and found.job_id, won[0].id, "the upload must name the job of the winner")
+    same(set(await records.statuses([job.id for job in jobs])), {won[0].id}, "only the winner's job may be inserted")
+    await records.cancel(won[0].id, now=now)
+
+
+async def _expiring_uploads(records: Records, now: datetime) -> None:
+    past = now - LONG_AGO
+    made = [an_upload(past, expires_at=past + n // 2 * MOMENT) for n in range(6)]
+    for upload in made:
+        await records.create_upload(upload)
+    made.sort(key=lambda u: (u.expires_at, u.id))
+    same(list(await records.expired_uploads(now=past - MOMENT, limit=9)), [], "expired_uploads() before their time")
+    same(list(await records.expired_uploads(now=past + MOMENT, limit=9)), made[:4], "expired_uploads() must go by time")
+    same(
+        list(await records.expired_uploads(now=past + LEASE, limit=3)), made[:3], "expired_uploads() must keep to limit"
+    )
+    rest = await records.expired_uploads(now=past + LEASE, limit=9, after=made[2])
+    same(list(rest), made[3:], "expired_uploads() must go on behind the one that is named")
+    ids = [upload.id for upload in made]
+    same(await records.forget_uploads(ids, now=past), 2, "forget_uploads() must leave what has not expired")
+    kept = an_upload(past, expires_at=past)
+    await records.create_upload(kept)
+    same(await records.forget_uploads(ids, now=past + LEASE), 4, "forget_uploads() must count what it deleted")
+    same(await records.forget_uploads(ids, now=past + LEASE), 0, "forget_uploads() of those forgotten must be 0")
+    same(await records.get_upload(ids[0]), None, "get_upload() of one forgotten must be None")
+    same(await records.get_upload(kept.id), kept, "forget_uploads() must delete those that were named, no others")
+    same(await records.forget_uploads([kept.id], now=past), 1, "forget_uploads() of the last one")
+
+
+async def _media_of(records: Records, now: datetime, expires_at: datetime | None, source: str = "check") -> Media:
+    job = await claimed_job(records, now, source_type=source)
+    media = a_media(job, expires_at=expires_at)
+    done = await records.settle(job.id, owner="worker", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
+    expect(done, "settle() must be True")
+    return media
+
+
+async def _expiring_media(records: Records, now: datetime) -> None:
+    past = now - LONG_AGO
+    for_ever = await _media_of(records, now, None)
+    made = [await _media_of(records, now, past + n // 2 * MOMENT) for n in range(4)]
+    made.sort(key=lambda m: (m.expires_at or now, m.id))
+    same(await records.get_media(made[0].id), made[0], "get_media() must return when it expires")
+    same(list(await records.expired_media(now=past - MOMENT, limit=9)), [], "expired_media() before their time")
+    same(list(await records.expired_media(now=past, limit=9)), made[:2], "expired_media() must go by time")
+    same(list(await records.expired_media(now=past + LEASE, limit=3)), made[:3], "expired_media() must keep to limit")
+    rest = await records.expired_media(now=past + LEASE, limit=9, after=made[0])
+    same(list(rest), made[1:], "expired_media() must go on behind the one that is named")
+    found = await records.expired_media(now=now + LONG_AGO, limit=10_000)
+    expect(for_ever.id not in {m.id for m in found}, "expired_media() must not name media that are kept for ever")
+    for media in made:
+        await records.delete_media(media.id)
+    same(list(await records.expired_media(now=past + LEASE, limit=9)), [], "expired_media() of those deleted")
+
+
+async def _listing(records: Records, now: datetime) -> None:
+    kind = f"kind-{new_id('med')}"
+    moments = (None, now, now + MOMENT, None, now + LEASE)
+    made = [await _media_of(records, now + n * MOMENT, at, kind) for n, at in enumerate(moments)][::-1]
+    page = await records.list_media(kind, None, limit=9)
+    same(page.items, tuple(made), "list_media() without a moment must leave nothing out")
+    live = [m for m in made if m.expires_at is None or m.expires_at > now]
+    page = await records.list_media(kind, None, limit=9, now=now)
+    same(page.items, tuple(live), "list_media() must leave out what has expired")
+    page = await records.list_media(kind, None, limit=2, now=now)
+    rest = await records.list_media(kind, None, limit=2, cursor=page.next_cursor, now=now)
+    same((*page.items, *rest.items), tuple(live), "pages must be full of what has not expired")
+    same(rest.next_cursor, None, "the page that holds the rest must be the last")

@@ -1,0 +1,54 @@
+"""Bodies that are no form: a file of a known size, and a small JSON document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from mediagate.errors import BadUpload, UploadMismatch
+from mediagate.uploads.body import RequestBody
+from mediagate.uploads.spool import Spooled, spool_file
+
+MAX_JSON = 16 * 1024
+"""Bytes of a JSON body."""
+
+
+@asynccontextmanager
+async def receive_file(body: RequestBody, spool_dir: Path, *, size: int) -> AsyncIterator[Spooled]:
+    """Receive a body of exactly ``size`` bytes into the spool, where it stays for the length of the block.
+
+    Raises ``UploadMismatch`` as soon as it is known to be longer or shorter, ``UploadTimeout``, ``StorageUnavailable``
+    when the disk is full, Starlette's ``ClientDisconnect``.
+    """
+    if body.declared not in (None, size):
+        raise UploadMismatch(f"the body has {body.declared:,} bytes, and {size:,} were declared; send that file")
+    async with spool_file(spool_dir) as file:
+        while chunk := await body.read():
+            if file.bytes + len(chunk) > size:
+                raise UploadMismatch(f"the body has more than the {size:,} bytes that were declared; send that file")
+            file.add(chunk)
+            await file.flush()
+        if file.bytes != size:
+            raise UploadMismatch(f"the body ended after {file.bytes:,} of {size:,} bytes; send it again")
+        yield await file.finish()
+
+
+async def receive_json(body: RequestBody, content_type: str) -> dict[str, Any]:
+    """Return the JSON object of a body; raises ``BadUpload`` for anything else, ``UploadTimeout``."""
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise BadUpload(f"the content type is {content_type or 'missing'!r:.80}; send application/json")
+    received = bytearray()
+    while chunk := await body.read():
+        received += chunk
+        if len(received) > MAX_JSON:
+            raise BadUpload(f"the body has more than {MAX_JSON:,} bytes; send a JSON object and no file")
+    try:
+        value = json.loads(received)
+    except (ValueError, RecursionError) as exc:
+        raise BadUpload("the body is no JSON; send a JSON object") from exc
+    if not isinstance(value, dict):
+        raise BadUpload("the body is no JSON object; send one")
+    return value

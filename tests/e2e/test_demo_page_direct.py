@@ -1,0 +1,96 @@
+"""Direct uploads from the demo page, in a real browser against the real service."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from demo_browser import WATCH_STATES, choose, chromium, expect_state, opened
+from playwright.sync_api import Browser, Page, Route, expect
+from server import MOUNT, Server, running
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data_dir = tmp_path_factory.mktemp("demo") / "data"
+    with running("demo_gate:gate", data_dir, MEDIAGATE_IMAGE_PROCESSES="1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser, service: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
+    with opened(browser, service, request.node.name) as shown:
+        shown.get_by_label("Upload directly").check()
+        yield shown
+
+
+def steps(page: Page) -> list[str]:
+    """Note the requests that change something: method and last segment of the path."""
+    seen: list[str] = []
+
+    def note(method: str, url: str) -> None:
+        if method != "GET":
+            seen.append(f"{method} {urlsplit(url).path.removeprefix(MOUNT).rpartition('/')[2]}")
+
+    page.on("request", lambda asked: note(asked.method, asked.url))
+    return seen
+
+
+def test_a_photo_is_declared_put_and_completed(page: Page, data: Path) -> None:
+    seen = steps(page)
+    page.evaluate(WATCH_STATES)
+    card = choose(page, data / "moderation" / "chelsea.png")
+    expect_state(card, "COMPLETE")
+    expect(card.locator("img.loaded")).to_be_visible()
+    assert seen == ["POST uploads", "PUT content", "POST complete"]
+    states = [step["state"] for step in page.evaluate("window.seen")]
+    assert states == ["SENDING", "PENDING", "PROCESSING", "COMPLETE"]
+
+
+def test_a_file_that_is_not_what_its_name_says_is_refused(page: Page, data: Path, tmp_path: Path) -> None:
+    shutil.copy(data / "moderation" / "chelsea.png", tmp_path / "chelsea.jpg")
+    card = choose(page, tmp_path / "chelsea.jpg")
+    expect_state(card, "REFUSED")
+    expect(card).to_contain_text("The file is png, and image/jpeg was declared")
+    assert card.get_by_role("button").count() == 0
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+@pytest.mark.parametrize("step", ["content?token=*", "complete"])
+def test_a_retry_goes_on(page: Page, data: Path, step: str, lost: str) -> None:
+    seen = steps(page)
+
+    def lose(route: Route) -> None:
+        if lost == "answer":
+            route.fetch()
+        route.abort()
+
+    page.route(f"**/{step}", lose)
+    card = choose(page, data / "moderation" / "chelsea.png")
+    expect_state(card, "UNREACHED")
+    page.unroute(f"**/{step}")
+    card.get_by_role("button", name="Retry").click()
+    expect_state(card, "COMPLETE")
+    assert seen.count("POST uploads") == 1
+    owner = page.locator("#source-id").input_value()
+    answer = page.request.get(f"{page.url}media?sourceType=avatar&sourceId={owner}")
+    assert len(answer.json()["items"]) == 1
+
+
+def test_a_file_whose_type_the_browser_does_not_know_goes_through_the_gate(
+    page: Page, data: Path, tmp_path: Path
+) -> None:
+    shutil.copy(data / "moderation" / "chelsea.png", tmp_path / "chelsea")
+    seen = steps(page)
+    card = choose(page, tmp_path / "chelsea")
+    expect_state(card, "COMPLETE")
+    assert seen == ["POST upload"]

@@ -1,0 +1,131 @@
+"""kill -9 of the service at each step of direct uploads, by clients that go on where they were cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from server import MOUNT, Server
+
+from mediagate import MediaGate, Settings, Source
+from mediagate.media import utcnow
+
+STEPS = [
+    ("records.create_upload", 1),
+    ("storage.put", 1),
+    ("storage.put", 2),
+    ("records.complete_upload", 1),
+    ("storage.delete", 1),
+    ("queue.dispatch", 1),
+]
+"""Every call that changes something outside the process: the declaration, the bytes, the job's file, the job, …"""
+POINTS = [f"{call}:{when}:{count}" for call, count in STEPS for when in ("before", "after")]
+
+
+class Client:
+    """Sends one file, and goes on with what it knows when the service has died."""
+
+    def __init__(self, service: Server, photo: bytes) -> None:
+        self._service = service
+        self._photo = photo
+        self.target: Any = None
+        self.job_ids: set[str] = set()
+
+    def run(self) -> None:
+        """Take the steps that are left; raises httpx's error when the service dies."""
+        with httpx.Client(base_url=f"http://127.0.0.1:{self._service.port}", timeout=30) as http:
+            if self.target is None:
+                told = {
+                    "sourceType": "avatar",
+                    "sourceId": "u1",
+                    "contentType": "image/jpeg",
+                    "size": len(self._photo),
+                }
+                answer = http.post(f"{MOUNT}/uploads", json=told)
+                assert answer.status_code == 201, answer.text
+                self.target = answer.json()
+            answer = http.put(self.target["url"], content=self._photo, headers=self.target["headers"])
+            assert answer.status_code == 204 or answer.json()["code"] == "upload_received", answer.text
+            for _ in range(2):
+                answer = http.post(self.target["completeUrl"])
+                assert answer.status_code == 202, answer.text
+                self.job_ids.add(answer.json()["jobId"])
+
+
+def test_a_crash_at_any_step_loses_nothing_doubles_nothing_and_leaves_nothing(tmp_path: Path, photo: bytes) -> None:
+    data_dir = tmp_path / "data"
+    service = Server("crashing_gate:gate", data_dir, MEDIAGATE_IMAGE_PROCESSES="1")
+    clients = []
+    try:
+        for point in POINTS:
+            service.start(CRASH_AT=point, MEDIAGATE_WORKER="false")
+            client = Client(service, photo)
+            clients.append(client)
+            with contextlib.suppress(httpx.TransportError):
+                client.run()
+                raise AssertionError(f"the service did not die: {point}")
+            service.wait_dead()
+            assert service.process is not None
+            assert service.process.returncode == -9
+        service.start()
+        for client in clients:
+            client.run()
+            assert len(client.job_ids) == 1
+            done = service.settled(client.job_ids.copy().pop()).json()
+            assert (done["status"], done["media"]["bytes"]) == ("COMPLETE", len(photo))
+        page = httpx.get(f"{service.url}/media?sourceType=avatar&limit=100").json()["items"]
+        assert len(page) == len(clients)
+        log = service.log.read_text()
+        assert "/content?token=" in log
+        for client in clients:
+            assert client.target["url"].rpartition("=")[2] not in log, "a token is nobody's to read"
+    finally:
+        if service.process is not None and service.process.poll() is None:
+            service.stop()
+    asyncio.run(nothing_is_left(data_dir, len(clients)))
+
+
+async def nothing_is_left(data_dir: Path, count: int) -> None:
+    """Two days later only the published files and their records are there."""
+    settings = Settings(data_dir=data_dir, worker=False)
+    async with MediaGate(sources={"avatar": Source()}, moderation="off", settings=settings) as gate:
+        later = utcnow() + timedelta(days=2)
+        janitor, records, storage = gate.running.janitor, gate.parts.records, gate.parts.storage
+        for path in gate.running.spool_dir.iterdir():
+            os.utime(path, (later.timestamp() - 4 * 86400,) * 2)
+        swept = await janitor.sweep_expired(dry_run=False, now=later)
+        assert len(swept.expired_uploads) >= count
+        await janitor.sweep_files(dry_run=False, now=later)
+        page = await records.list_media("avatar", None, limit=100)
+        wanted = {key for media in page.items for key in media.keys}
+        found = {info.key for root in ("staging/", "media/", "originals/") async for info in storage.list(root)}
+        assert found == wanted
+        assert await records.expired_uploads(now=later + timedelta(days=9), limit=9) == []
+        assert list(gate.running.spool_dir.iterdir()) == []
+
+
+def test_a_body_that_breaks_off_has_not_arrived(tmp_path: Path, photo: bytes) -> None:
+    data_dir = tmp_path / "data"
+    service = Server("plain_gate:gate", data_dir, MEDIAGATE_WORKER="false")
+    try:
+        service.start()
+        told = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
+        target = httpx.post(f"{service.url}/uploads", json=told, timeout=30).json()
+        with socket.create_connection(("127.0.0.1", service.port), timeout=30) as raw:
+            head = f"PUT {target['url']} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+            raw.sendall(f"{head}Content-Length: {len(photo)}\r\n\r\n".encode() + photo[: len(photo) // 2])
+        answer = httpx.post(f"http://127.0.0.1:{service.port}{target['completeUrl']}", timeout=30)
+        assert (answer.status_code, answer.json()["code"]) == (409, "upload_not_received")
+        place = f"http://127.0.0.1:{service.port}{target['url']}"
+        assert httpx.put(place, content=photo, headers=target["headers"], timeout=30).status_code == 204
+        stored = next((data_dir / "files" / "staging").iterdir()).read_bytes()
+        assert hashlib.sha256(stored).digest() == hashlib.sha256(photo).digest()
+    finally:
+        service.stop()
