@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 
 from mediagate import Event, EventType, Records
 from mediagate.errors import Unavailable
-from mediagate.media import utcnow
 from mediagate_plugins.webhooks.attempt import CALLBACK, GONE, Attempts, Outcome
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
@@ -64,7 +63,7 @@ class Sending:
 
     async def now(self) -> datetime:
         """Return the present, by which deliveries are due and claims run out."""
-        return utcnow()
+        return await self._records.now()
 
     def wake(self) -> None:
         """Look at once for what is to be sent."""
