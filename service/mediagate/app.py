@@ -19,12 +19,13 @@ from mediagate.config import Settings, Source, check_sources
 from mediagate.errors import ConfigError, PluginError, ShuttingDown, Unavailable
 from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
+from mediagate.observe import Observer
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
 from mediagate.problems import problem_of
 from mediagate.registry import Check, Endpoint, Registry
 from mediagate.routes import Routes
-from mediagate.running import Running, assemble, start
+from mediagate.running import Running, assemble, jobs_at_once, start
 
 log = logging.getLogger("mediagate")
 
@@ -99,6 +100,10 @@ class MediaGate(Calls):
         """What plugins let ``mediagate doctor`` examine."""
         return self._registry.checks
 
+    def observe(self, observer: Observer) -> None:
+        """Tell an observer what the core does from when the gate is open; before that, or inside a plugin."""
+        self._growing("observe").observers.append(observer)
+
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Open a resource that closes with the gate, last in, first out; only inside a plugin or ``on_ready``."""
         if self._state != "booting":
@@ -131,6 +136,15 @@ class MediaGate(Calls):
     def parts(self) -> Parts:
         """What the open gate works with."""
         return self.running.parts
+
+    @property
+    def jobs_at_once(self) -> int:
+        """How many jobs a worker of this gate has in hand at once: one more than it has image processes."""
+        return jobs_at_once(self.settings.model_copy(update={"worker": True}))
+
+    async def work(self, job_id: str) -> None:
+        """Make one attempt at a job unless somebody else has it; for engines that run the workers themselves."""
+        await self.running.worker.attend(job_id)
 
     @property
     def closing(self) -> bool:
@@ -256,7 +270,10 @@ class MediaGate(Calls):
             # Answered here, never raised: a host's CORS middleware must see a response.
             if started:
                 raise
-            await problem_of(exc)(scope, receive, watched)
+            answer = problem_of(exc)
+            if self._running is not None:
+                self.parts.observer.refused(answer.code)
+            await answer(scope, receive, watched)
 
     async def _ready_router(self) -> Router:
         if self._router is None:

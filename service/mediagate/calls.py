@@ -105,8 +105,9 @@ class Calls(ABC):
         ticket = read_ticket(fields, name, parts.sources)
         limit = parts.sources[source_type].max_bytes
         await self.running.admission.check_queue()
-        async with spool(source, self.running.spool_dir, max_bytes=limit) as file:
-            job = await accept(file, ticket, parts, owner=owner)
+        with parts.observer.during("upload"):
+            async with spool(source, self.running.spool_dir, max_bytes=limit) as file:
+                job = await accept(file, ticket, parts, owner=owner)
         self.running.admission.count(job)
         return Status(job, None)
 

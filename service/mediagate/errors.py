@@ -423,3 +423,10 @@ class WaitTimeout(MediagateError, TimeoutError):
 
     code = "wait_timeout"
     retryable = True
+
+
+def known_error(exc: BaseException) -> MediagateError | None:
+    """Return the error of ours behind an exception, also when a task group wrapped it."""
+    while isinstance(exc, BaseExceptionGroup):
+        exc = exc.exceptions[0]
+    return exc if isinstance(exc, MediagateError) else None

@@ -24,7 +24,7 @@ from pathlib import Path
 from time import process_time
 from typing import IO, TYPE_CHECKING, Any
 
-from mediagate import forkserver
+from mediagate import forkserver, logs
 from mediagate.config import Source
 from mediagate.cores import Cores
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
@@ -65,9 +65,14 @@ _lent: IO[bytes] | None = None
 """The file of all cores, opened once for all image processes."""
 
 
-def begin(channel: int, host: int) -> None:
-    """Be the fork server of the process ``host``: load what every image process needs, then fork them."""
+def begin(channel: int, host: int, log_format: str) -> None:
+    """Be the fork server of the process ``host``: load what every image process needs, then fork them.
+
+    ``log_format`` is that of the host, empty if that configures logging itself.
+    """
     global _lent
+    if log_format:
+        logs.configure(logs.LogFormat(log_format))
     # Ctrl-C reaches the whole foreground group; ending these processes is the host's to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()  # nothing that is imported is garbage

@@ -24,6 +24,7 @@ from mediagate.errors import (
     UploadReceived,
 )
 from mediagate.hooks import IncomingUpload
+from mediagate.logs import about
 from mediagate.media import Job, new_id, staging_key
 from mediagate.parts import Parts
 from mediagate.uploads import Spooled, Upload
@@ -159,6 +160,7 @@ async def accept(
         focal_y=ticket.focal_y,
         max_attempts=parts.settings.max_attempts,
         owner_id=owner,
+        traceparent=parts.observer.traceparent(),
     )
     await parts.storage.put(job.staging_key, file.path)
     remembered_until = now + timedelta(seconds=parts.settings.idempotency_ttl_s)
@@ -175,7 +177,7 @@ async def accept(
             )
     except MediagateError:
         # The row may have been written although the answer was lost, so the file stays: the janitor takes it if not.
-        log.warning("job %s could not be recorded", job.id, extra={"job_id": job.id})
+        log.warning("job %s could not be recorded", job.id, extra=about(job))
         raise
     if not ours:
         await parts.storage.delete([job.staging_key])

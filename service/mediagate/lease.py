@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from mediagate.errors import RecordsUnavailable
+from mediagate.logs import about
 from mediagate.media import Job, Stage
 from mediagate.records import Records
 
@@ -50,7 +51,7 @@ class Lease:
             except RecordsUnavailable as exc:
                 if clock() + ASK_AGAIN_S > until:
                     raise
-                log.warning("job %s waits for the records: %s", self._job.id, exc, extra={"job_id": self._job.id})
+                log.warning("job %s waits for the records: %s", self._job.id, exc, extra=about(self._job))
             await asyncio.sleep(ASK_AGAIN_S)
 
     @contextlib.asynccontextmanager
@@ -66,7 +67,7 @@ class Lease:
                 try:
                     held = await self.extend()
                 except RecordsUnavailable as exc:
-                    log.warning("job %s: heartbeat missed: %s", self._job.id, exc, extra={"job_id": self._job.id})
+                    log.warning("job %s: heartbeat missed: %s", self._job.id, exc, extra=about(self._job))
                     continue
                 if not held and body is not None:
                     lost = True

@@ -220,6 +220,8 @@ class Job:
     """Bytes of all files that were published."""
     model_runs: int = 0
     """How often the moderator has judged the picture, over all attempts."""
+    traceparent: str | None = None
+    """The W3C trace context of the upload, under which whoever works on the job goes on with its trace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from mediagate.config import Settings, Source
 from mediagate.events import EventType
 from mediagate.hooks import Hooks
 from mediagate.moderation import Moderator
+from mediagate.observe import Observer
 from mediagate.plugins import Key
 from mediagate.pool import ImagePool
-from mediagate.queue import Queue
+from mediagate.queue import Dispatcher, Queue
 from mediagate.records import Records
 from mediagate.storage import Storage
 
@@ -32,6 +33,7 @@ class Parts:
     hooks: Hooks
     storage: Storage
     records: Records
-    queue: Queue
+    queue: Dispatcher
     images: ImagePool
     events: Collection[EventType] = ()
+    observer: Observer = Observer()

@@ -36,13 +36,15 @@ async def process(job: Job, parts: Parts, enter: Enter) -> Settlement:
         raise ProcessingError(f"source type {job.source_type!r} is not configured here; add it, or remove the job")
     started = perf_counter()
     try:
-        data = await parts.storage.get(job.staging_key)
+        with parts.observer.during("fetch", job=job):
+            data = await parts.storage.get(job.staging_key)
     except ObjectNotFound:
         raise StagedFileLost("the quarantined file is gone; upload the picture again") from None
     model_runs = 0
     try:
         await parts.hooks.run("pre_process", job)
-        rendered = await parts.images.render(data, source, focal=(job.focal_x, job.focal_y))
+        with parts.observer.during("render", job=job):
+            rendered = await parts.images.render(data, source, focal=(job.focal_x, job.focal_y))
         model_runs = 0 if parts.settings.moderation == "off" else 1
         verdict = count_review_as_reject(rendered.verdict)
         await parts.hooks.run("pre_verdict", job, verdict)
@@ -54,7 +56,8 @@ async def process(job: Job, parts: Parts, enter: Enter) -> Settlement:
 
     await enter(Stage.PUBLISH, model_runs)
     publishing = perf_counter()
-    media = await publish(job, rendered, parts)
+    with parts.observer.during("publish", job=job):
+        media = await publish(job, rendered, parts)
     ended = perf_counter()
     return Settlement(
         JobStatus.COMPLETE,

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from mediagate.errors import PluginError
 from mediagate.hooks import Hooks
+from mediagate.observe import Observer
 from mediagate.plugins import Key, Registration
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -28,6 +29,7 @@ class Registry:
     hooks: Hooks = field(default_factory=Hooks)
     routes: list[Route] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
+    observers: list[Observer] = field(default_factory=list)
 
     def copy(self) -> Registry:
         """Return a registry that can grow apart from this one."""
@@ -37,6 +39,7 @@ class Registry:
             self.hooks.copy(),
             list(self.routes),
             checks=dict(self.checks),
+            observers=list(self.observers),
         )
 
     def provide(self, key: Key[Any], value: Any) -> None:

@@ -61,8 +61,9 @@ class Routes:
     async def _upload(self, request: Request) -> Response:
         incoming = Incoming(request)
         try:
-            self._gate.refuse_when_closing()
-            return await self._receive(incoming)
+            with self._gate.parts.observer.during("upload", request=request):
+                self._gate.refuse_when_closing()
+                return await self._receive(incoming)
         except MediagateError as exc:
             exc.close_connection = exc.close_connection or incoming.unread
             raise

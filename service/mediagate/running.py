@@ -17,13 +17,15 @@ from mediagate.errors import ConfigError, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.janitor import Janitor
 from mediagate.moderation import Moderator, policy_problems
+from mediagate.observe import Observers
 from mediagate.pace import Pace
 from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, STORAGE, Parts
 from mediagate.pool import ImagePool
-from mediagate.queue import InProcessQueue
+from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.registry import Registry
 from mediagate.storage import FilesystemStorage
+from mediagate.storage.observed import observed
 from mediagate.urls import FileUrls, url_secret
 from mediagate.watch import Watch
 from mediagate.worker import Worker
@@ -43,12 +45,10 @@ class Running:
         self.parts = parts
         self.urls = urls
         self.spool_dir = spool_dir
-        self.watch = Watch(parts.records)
+        self.watch = Watch(parts.records, parts.observer)
         self.pace = Pace(parts.records, least_ms=parts.settings.poll_after_ms)
         self.admission = Admission(parts, self.pace, spool_dir)
-        processes = image_processes(parts.settings)
-        # One job more than there are image processes, so that storage and records are busy while pixels are.
-        self.worker = Worker(parts, self.watch, concurrency=processes + 1)
+        self.worker = Worker(parts, self.watch, concurrency=jobs_at_once(parts.settings))
         self.janitor = Janitor(parts, self.worker, spool_dir)
 
 
@@ -73,6 +73,8 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
     stack.push_async_callback(running.watch.close)
     stack.push_async_callback(registry.hooks.run, "on_close", gate)
     await registry.hooks.run("on_ready", gate)
+    stack.push_async_callback(parts.queue.stop)
+    parts.queue.start()
     if parts.settings.worker:
         stack.push_async_callback(running.janitor.stop)
         stack.push_async_callback(running.worker.stop, drain_s=parts.settings.drain_timeout_s)
@@ -102,6 +104,11 @@ def image_processes(settings: Settings) -> int:
     if not settings.worker:
         return 0
     return settings.image_processes or len(os.sched_getaffinity(0))
+
+
+def jobs_at_once(settings: Settings) -> int:
+    """Return how many jobs a worker has in hand: one beyond its image processes keeps storage and records busy too."""
+    return image_processes(settings) + 1
 
 
 async def _boot_plugins(gate: MediaGate, level: list[Any], registry: Registry, booted: set[str]) -> None:
@@ -136,15 +143,18 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
         )
     if QUEUE not in values:
         values[QUEUE] = InProcessQueue()
+    observer = Observers(registry.observers)
     images = ImagePool(
         processes=image_processes(settings),
         memory_bytes=settings.image_memory_bytes,
         timeout_s=settings.image_timeout_s,
         moderator=moderator,
         server=server,
+        observer=observer,
     )
-    storage, records, queue = values[STORAGE], values[RECORDS], values[QUEUE]
-    return Parts(sources, settings, registry.hooks, storage, records, queue, images, events=values.get(EVENTS, ()))
+    records, queue, events = values[RECORDS], Dispatcher(values[QUEUE]), values.get(EVENTS, ())
+    storage = observed(values[STORAGE], observer) if registry.observers else values[STORAGE]
+    return Parts(sources, settings, registry.hooks, storage, records, queue, images, events=events, observer=observer)
 
 
 def _moderator(sources: Mapping[str, Source], settings: Settings, moderator: Moderator | None) -> Moderator | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from mediagate.answers import MAX_AGE_S, Answers
 from mediagate.errors import JobNotFound, MediagateError, RecordsUnavailable
 from mediagate.media import Job, JobState, JobStatus, Stage
+from mediagate.observe import Observer
 from mediagate.records import Records
 
 log = logging.getLogger("mediagate.watch")
@@ -35,8 +36,9 @@ class _Awaited:
 class Watch:
     """What this process knows of jobs: those that finished a moment ago, and those that somebody waits for."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, observer: Observer) -> None:
         self._records = records
+        self._observer = observer
         self._answers = Answers()
         self._awaited: dict[str, _Awaited] = {}
         self._unsure: set[str] = set()
@@ -47,6 +49,7 @@ class Watch:
     async def now(self, job_id: str) -> JobState:
         """Return where a job stands, without a query if it is known to be finished; raises ``JobNotFound``."""
         kept = self._answers.get(job_id)
+        self._observer.status_asked(in_memory=kept is not None)
         if kept is not None:
             return kept
         _check(job_id)
@@ -64,10 +67,13 @@ class Watch:
         """
         kept = self._answers.get(job_id)
         if kept is not None:
+            self._observer.status_asked(in_memory=True)
             return kept
         _check(job_id)
         awaited = self._awaited.setdefault(job_id, _Awaited())
-        if awaited.state is not None and awaited.state.job is not seen:
+        known = awaited.state is not None and awaited.state.job is not seen
+        self._observer.status_asked(in_memory=known)
+        if known:
             return awaited.state
         future: asyncio.Future[JobState | None] = asyncio.get_running_loop().create_future()
         awaited.waiting.add(future)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import secrets
 import socket
 from collections.abc import Coroutine, Sequence
@@ -12,19 +13,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.errors import MediagateError, Unavailable
+from mediagate.errors import ShuttingDown, Unavailable, known_error
+from mediagate.isolation import Isolation, suspect
 from mediagate.lease import Lease, LeaseLost
+from mediagate.logs import about
 from mediagate.media import Job, JobState, JobStatus, Stage
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
+from mediagate.queue import POLL_S
 from mediagate.records import Settlement
 from mediagate.watch import Watch
 
 log = logging.getLogger("mediagate.worker")
 
-POLL_S = 1.0
-"""How often the records are asked for jobs that the queue did not bring, while there are none."""
 MAX_BACKOFF_S = 300.0
 
 
@@ -40,6 +42,8 @@ class Worker:
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._claiming: asyncio.Task[int] | None = None
+        self._isolation = Isolation()
+        self._queue_fails = self._queue_brings = False
 
     @property
     def alive(self) -> bool:
@@ -66,11 +70,17 @@ class Worker:
 
     async def work(self, job_id: str) -> None:
         """Make one attempt at a job, if it can be claimed; never raises for what is the job's own fault."""
-        now = await self._parts.records.now()
-        until = now + timedelta(seconds=self._parts.settings.lease_s)
-        job = await self._parts.records.claim(job_id, owner=self._owner, now=now, lease_until=until)
-        if job is not None:
-            await self._attempt(job)
+        async with self._isolation.claiming:
+            now = await self._parts.records.now()
+            until = now + timedelta(seconds=self._parts.settings.lease_s)
+            job = await self._parts.records.claim(job_id, owner=self._owner, now=now, lease_until=until)
+            if job is None:
+                return
+            if suspect(job):
+                await self._attempt(job)
+                return
+            self._isolation.enter()
+        await self._attempt(job)
 
     async def _attempt(self, job: Job) -> None:
         """Make the attempt that was claimed."""
@@ -84,21 +94,35 @@ class Worker:
             job = replace(job, stage=stage, model_runs=job.model_runs + model_runs)
             self._watch.moved(JobState(job))
 
-        try:
-            async with lease.kept():
-                settlement = await process(job, self._parts, enter)
-        except LeaseLost:
-            await self._abandon(job)
-            return
-        except asyncio.CancelledError:
-            await self._give_back(job)
-            raise
-        except Exception as exc:
-            failure = await self._failed(job, exc, job.stage)
-            if failure is None:
+        with self._parts.observer.during("attempt", job=job):
+            try:
+                async with lease.kept():
+                    if suspect(job):
+                        await self._isolation.alone()
+                    settlement = await process(job, self._parts, enter)
+            except LeaseLost:
+                await self._abandon(job)
                 return
-            settlement = failure
-        await self._settle(job, lease, settlement)
+            except asyncio.CancelledError:
+                await self._give_back(job)
+                raise
+            except Exception as exc:
+                failure = await self._failed(job, exc, job.stage)
+                if failure is None:
+                    return
+                settlement = failure
+            finally:
+                if not suspect(job):
+                    self._isolation.leave()
+            await self._settle(job, lease, settlement)
+
+    async def attend(self, job_id: str) -> None:
+        """Make one attempt at a job unless somebody else has it; returns when it has ended."""
+        if not self._loops:
+            raise ShuttingDown("this process takes no jobs")
+        await self._begin(job_id)
+        if job_id in self._jobs:
+            await asyncio.wait([self._jobs[job_id]])
 
     async def finish(self, job_id: str) -> None:
         """Do what is left to do for a job that is terminal: after a crash, or after another process ended it."""
@@ -112,11 +136,13 @@ class Worker:
         while True:
             try:
                 job_id = await self._parts.queue.take()
-            except Exception:
-                log.exception("the queue failed; jobs come from the records alone until it answers")
+            except Exception as exc:
+                log.warning("the queue brings no jobs (%s): the records do until it does", type(exc).__name__)
+                self._queue_fails = True
                 await asyncio.sleep(POLL_S)
             else:
-                await self._begin(job_id)
+                self._queue_fails, self._queue_brings = False, True
+                await self._begin(job_id, taken=True)
 
     async def _from_records(self) -> None:
         while True:
@@ -128,40 +154,50 @@ class Worker:
                 room += 1
             # Shielded: what is claimed while we stop is still ours to do or to give back.
             self._claiming = asyncio.create_task(self._begin_oldest(room))
-            if await asyncio.shield(self._claiming) < room:
-                await asyncio.sleep(POLL_S)
+            began = await asyncio.shield(self._claiming)
+            # What the queue did not bring in time is worked off at once, unless the queue is at it.
+            if began < room or self._queue_brings:
+                self._queue_brings = False
+                pause = POLL_S if self._queue_fails else self._parts.queue.poll_s
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
 
     async def _begin_oldest(self, room: int) -> int:
         """Claim jobs and begin with them, in slots that were taken for them; returns how many there were."""
         jobs: Sequence[Job] = ()
         records = self._parts.records
         try:
-            now = await records.now()
-            until = now + timedelta(seconds=self._parts.settings.lease_s)
-            jobs = await records.claim_oldest(
-                owner=self._owner, now=now, lease_until=until, limit=room, busy=self._jobs.keys()
-            )
-        except Unavailable as exc:
-            log.warning("cannot look for jobs: %s", exc)
-        except Exception:
-            log.exception("looking for jobs failed")
+            async with self._isolation.claiming:
+                now = await records.now()
+                until = now + timedelta(seconds=self._parts.settings.lease_s)
+                jobs = await records.claim_oldest(
+                    owner=self._owner, now=now, lease_until=until, limit=room, busy=self._jobs.keys()
+                )
+                for job in jobs:
+                    if not suspect(job):
+                        self._isolation.enter()
+                # Back to where they were, uncounted, to be claimed again one by one.
+                await asyncio.gather(*(self._give_back(job) for job in jobs if suspect(job)))
+        except Exception as exc:
+            log.warning("cannot look for jobs: %s", exc, exc_info=None if isinstance(exc, Unavailable) else exc)
         for _ in range(room - len(jobs)):
             self._slots.release()
         for job in jobs:
-            self._start(job.id, self._attempt(job))
+            self._start(job.id, self.work(job.id) if suspect(job) else self._attempt(job))
         return len(jobs)
 
-    async def _begin(self, job_id: str) -> None:
-        if job_id in self._jobs:
-            return
-        await self._slots.acquire()
-        if job_id in self._jobs:
+    async def _begin(self, job_id: str, *, taken: bool = False) -> None:
+        """Begin an attempt in the next free slot, unless this worker has the job in hand."""
+        if job_id not in self._jobs:
+            await self._slots.acquire()
+            if job_id not in self._jobs:
+                self._start(job_id, self.work(job_id), taken=taken)
+                return
             self._slots.release()
-            return
-        self._start(job_id, self.work(job_id))
+        if taken:
+            await self._parts.queue.done(job_id)
 
-    def _start(self, job_id: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(self._guarded(job_id, work))
+    def _start(self, job_id: str, work: Coroutine[Any, Any, None], *, taken: bool = False) -> None:
+        task = asyncio.create_task(self._guarded(job_id, work, taken=taken))
         self._jobs[job_id] = task
         task.add_done_callback(lambda _: self._ended(job_id, task))
 
@@ -171,13 +207,15 @@ class Worker:
             del self._jobs[job_id]
         self._slots.release()
 
-    async def _guarded(self, job_id: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, job_id: str, work: Coroutine[Any, Any, None], *, taken: bool) -> None:
         try:
             await work
         except Unavailable as exc:
             log.warning("job %s waits: %s", job_id, exc, extra={"job_id": job_id})
         except Exception:
             log.exception("job %s: the attempt broke off", job_id, extra={"job_id": job_id})
+        if taken:
+            await self._parts.queue.done(job_id)
 
     # -- how an attempt ends
 
@@ -186,24 +224,14 @@ class Worker:
         now = await records.now()
         state = settlement.state_of(job, now)
         events = job_events(state.job, self._parts)
-        settled = await lease.insist(
-            lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events)
-        )
+        with self._parts.observer.during("record", job=job):
+            settled = await lease.insist(
+                lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events)
+            )
         if not settled and not await self._settled_unheard(job, settlement, now):
             await self._abandon(job)
             return
         self._watch.moved(state)
-        log.info(
-            "job %s: %s",
-            job.id,
-            settlement.status,
-            extra={
-                "job_id": job.id,
-                "source": job.source_type,
-                "status": str(settlement.status),
-                "code": settlement.code,
-            },
-        )
         await self._conclude(state)
 
     async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
@@ -213,6 +241,12 @@ class Worker:
 
     async def _conclude(self, state: JobState) -> None:
         """Tidy up and run the hooks; done again after a crash, so all of it can be repeated."""
+        job = state.job
+        log.info("job %s: %s", job.id, job.status, extra=about(job, status=str(job.status), code=job.code))
+        with self._parts.observer.during("finish", job=job):
+            await self._tidy_up_and_tell(state)
+
+    async def _tidy_up_and_tell(self, state: JobState) -> None:
         parts, job = self._parts, state.job
         if job.status is not JobStatus.COMPLETE and job.attempts:
             await unpublish(job, parts)
@@ -231,7 +265,7 @@ class Worker:
 
     async def _failed(self, job: Job, exc: Exception, at: Stage) -> Settlement | None:
         """Give the job back for another attempt and return ``None``, or return how it ends."""
-        known = _known(exc)
+        known = known_error(exc)
         doing = "publishing" if at is Stage.PUBLISH else "checking and resizing"
         error = (
             f"{known.title} while {doing}: {known.detail}" if known else f"Internal error while {doing}; see the log"
@@ -245,7 +279,7 @@ class Worker:
             job.attempts,
             exc,
             exc_info=None if known else exc,
-            extra={"job_id": job.id, "source": job.source_type, "code": code},
+            extra=about(job, stage=at, code=code),
         )
         if retryable and job.attempts < job.max_attempts:
             pause = min(MAX_BACKOFF_S, self._parts.settings.retry_backoff_s * 2 ** (job.attempts - 1))
@@ -265,14 +299,7 @@ class Worker:
         await records.release(job.id, owner=self._owner, available_at=await records.now(), count_attempt=False)
 
     async def _abandon(self, job: Job) -> None:
-        log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra={"job_id": job.id})
+        log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra=about(job))
         now = await self._parts.records.get_job(job.id)
         if now is not None and now.status.terminal and now.status is not JobStatus.COMPLETE:
             await unpublish(job, self._parts)
-
-
-def _known(exc: BaseException) -> MediagateError | None:
-    """Return the error of ours behind an exception, also when a task group wrapped it."""
-    while isinstance(exc, BaseExceptionGroup):
-        exc = exc.exceptions[0]
-    return exc if isinstance(exc, MediagateError) else None

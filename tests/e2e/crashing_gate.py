@@ -12,7 +12,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source, worker
+from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source
 from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.storage import FilesystemStorage
@@ -51,7 +51,7 @@ class Mortal:
 
 
 if POINT:
-    worker.POLL_S = 3600.0  # so that it is the queue that brings the job
+    InProcessQueue.poll_s = 3600.0  # so that it is the queue that brings the job
 settings = Settings()
 gate = MediaGate(sources={"avatar": Source()}, moderation="off", settings=settings)
 gate.decorate(RECORDS, Mortal("records", PrismaRecords(settings.records_url, engine_url=None, migrate=True)))

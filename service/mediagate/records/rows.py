@@ -45,6 +45,7 @@ def job_row(job: Job) -> Any:
         "day": job.created_at.date().isoformat(),
         "bytesOut": job.bytes_out,
         "modelRuns": job.model_runs,
+        "traceparent": job.traceparent,
     }
 
 
@@ -87,6 +88,7 @@ def job_of(row: models.MediagateJob) -> Job:
         owner_id=row.ownerId,
         bytes_out=row.bytesOut,
         model_runs=row.modelRuns,
+        traceparent=row.traceparent,
     )
 
 

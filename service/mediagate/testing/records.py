@@ -74,6 +74,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         source_id=HOSTILE,
         filename=HOSTILE,
         client_reference_id=HOSTILE,
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         callback_url="https://example.com/?a=1&b=%22#\"'",
         focal_x=0.0,
         focal_y=0.3333333333333333,
