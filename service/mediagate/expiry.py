@@ -1,4 +1,4 @@
-"""What has a time to live: media of sources with ``ttl``, which go one by one, and direct uploads, which go in batches."""
+"""What has a time to live: media of sources with ``ttl``, one by one, and direct uploads, in batches."""
 
 from __future__ import annotations
 
