@@ -11,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from redis import Redis
+from redis.exceptions import RedisError
 
 from mediagate import RECORDS, STORAGE, MediaGate, Settings, Source
 from mediagate.records import MemoryRecords
@@ -67,6 +69,18 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Where nothing may be skipped (CI), a skip is a failure that gives the reason of the skip."""
     if os.environ.get("MEDIAGATE_TEST_NO_SKIPS") and call.excinfo and call.excinfo.errisinstance(pytest.skip.Exception):
         call.excinfo = pytest.ExceptionInfo.from_exception(AssertionError(f"skipped in CI: {call.excinfo.value}"))
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """The Redis that MEDIAGATE_TEST_REDIS_URL names; tests remove the keys that they make."""
+    url = os.environ.get("MEDIAGATE_TEST_REDIS_URL", "redis://127.0.0.1:6379/13")
+    try:
+        with Redis.from_url(url, socket_connect_timeout=5) as redis:
+            redis.ping()
+    except RedisError as exc:
+        pytest.skip(f"no Redis for the test ({exc}): name one in MEDIAGATE_TEST_REDIS_URL")
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,18 @@ ONE_HOME = {
     "pydantic": "mediagate/config",
     "pydantic_settings": "mediagate/config",
     "uvicorn": "mediagate/server",
+    "redis": "mediagate_plugins/rate_limit/redis_counters",
     "onnxruntime": "mediagate_plugins/onnx_moderation",
     "numpy": "mediagate_plugins/onnx_moderation",
+    "procrastinate": "mediagate_plugins/procrastinate_queue",
+    "psycopg": "mediagate_plugins/procrastinate_queue",
+    "celery": "mediagate_plugins/celery_queue",
+    "kombu": "mediagate_plugins/celery_queue",
+    "httpcore2": "mediagate_plugins/webhooks/post",
+    "boto3": "mediagate_plugins/s3_storage",
+    "botocore": "mediagate_plugins/s3_storage",
+    "prometheus_client": "mediagate_plugins/metrics",
+    "opentelemetry": "mediagate_plugins/tracing",
 }
 """Each library that does heavy work is imported in one module (or one folder) only."""
 

@@ -10,7 +10,9 @@ const { translate, untag } = require('./protocol');
 const TRACE = '{"traceparent":"00-10-10-00"}';
 const DRIVER_THREW = 'P2036';
 const UNREACHABLE = 'P1001';
-const UNREACHABLE_CODES = new Set(['ECONNREFUSED', 'ENOTFOUND', 'ETIMEDOUT', 'ECONNRESET', 'ENOENT', '57P01', '57P03']);
+/** Node's, then PostgreSQL's own for: going down, starting, no connection left, connection lost (its appendix A). */
+const UNREACHABLE_CODES = /^(ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|EPIPE|ENOENT|57P0[1-4]|53300|08\w{3})$/;
+const SERVER_AWAY = /PostgresError \{ code: "(57P0[1-4]|53300|08\w{3})", message: "([^"]*)"/;
 
 /** The engine's WebAssembly and its glue lie beside the bundle, one pair for each provider. */
 function instantiate(provider) {
@@ -48,12 +50,17 @@ async function openEngine(schema) {
   /** Put the driver's own words into an error for which the engine only knows that the driver threw. */
   function explained(error) {
     const facing = error.user_facing_error ?? error;
+    const away = SERVER_AWAY.exec(facing.message);
+    if (away) {
+      facing.message = `PostgreSQL ${away[1]}: ${away[2]}`;
+      facing.error_code = UNREACHABLE;
+    }
     if (facing.error_code !== DRIVER_THREW) return error;
     const thrown = adapter.errorRegistry.consumeError(facing.meta?.id)?.error;
     if (!thrown) return error;
     facing.message = `Database driver error: ${thrown.message || thrown.code || thrown}`;
     facing.meta = { driver_code: thrown.code };
-    if (UNREACHABLE_CODES.has(thrown.code) || /Connection terminated|timeout/.test(thrown.message)) {
+    if (UNREACHABLE_CODES.test(thrown.code) || /Connection terminated|timeout/.test(thrown.message)) {
       facing.error_code = UNREACHABLE;
     }
     return error;

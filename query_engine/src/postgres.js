@@ -1,5 +1,5 @@
 'use strict';
-// PostgreSQL through Prisma's own driver adapter and a pool of `pg` connections.
+// PostgreSQL through Prisma's own driver adapter and a pool of `pg` connections, none of which is waited for without end.
 
 const pg = require('pg');
 const { PrismaPg } = require('@prisma/adapter-pg');
@@ -7,6 +7,41 @@ const { PrismaPg } = require('@prisma/adapter-pg');
 const PRISMA_ONLY = [
   'connection_limit', 'schema', 'pool_timeout', 'pgbouncer', 'connect_timeout', 'socket_timeout', 'statement_cache_size',
 ];
+const TIMED_OUT = 'Query read timeout';
+const CONNECTIONS = 5;
+const CONNECT_S = 5;
+const ANSWER_S = 10;
+
+/** A connection that is closed when an answer did not come in time: what comes on it later answers another question. */
+class BoundedClient extends pg.Client {
+  constructor(options) {
+    super(options);
+    // Without a listener, a connection that ends inside a transaction ends this process; its query has the error.
+    this.on('error', () => {});
+  }
+
+  query(...words) {
+    const last = words.at(-1);
+    if (typeof last === 'function') {
+      words[words.length - 1] = (error, result) => {
+        this.#closeAfter(error);
+        last(error, result);
+      };
+      return super.query(...words);
+    }
+    const answer = super.query(...words);
+    answer?.catch?.((error) => this.#closeAfter(error));
+    return answer;
+  }
+
+  #closeAfter(error) {
+    if (error?.message === TIMED_OUT) this.connection.stream.destroy();
+  }
+}
+
+function seconds(option, otherwise) {
+  return 1000 * Number(option ?? otherwise);
+}
 
 function openPostgres(address) {
   const url = new URL(address);
@@ -15,9 +50,13 @@ function openPostgres(address) {
   // `pg` would insist on TLS for these two, which ask for none where there is none.
   if (['prefer', 'allow'].includes(options.sslmode)) url.searchParams.delete('sslmode');
   const pool = new pg.Pool({
+    Client: BoundedClient,
     connectionString: url.toString(),
-    max: Number(options.connection_limit ?? 10),
-    connectionTimeoutMillis: 1000 * Number(options.connect_timeout ?? 5),
+    max: Number(options.connection_limit ?? CONNECTIONS),
+    connectionTimeoutMillis: seconds(options.connect_timeout, CONNECT_S),
+    // Here and not in PostgreSQL (statement_timeout), which may be stopped itself, or behind a PgBouncer that refuses it.
+    query_timeout: seconds(options.socket_timeout, ANSWER_S),
+    keepAlive: true,
   });
   // Without a listener, an idle connection that the server closes ends this process.
   pool.on('error', (error) => console.error(`query-engine: idle connection: ${error.message}`));

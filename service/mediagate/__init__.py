@@ -4,21 +4,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mediagate.access import AUTHORIZE, Action, Authorize, Principal
     from mediagate.app import MediaGate
-    from mediagate.calls import PublishedPage
+    from mediagate.calls import PublishedPage, StatusPage
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.direct_upload import UploadTarget
+    from mediagate.events import Event, EventType
     from mediagate.hooks import IncomingUpload
     from mediagate.media import Job, JobState, JobStatus, Media, Rendered, Stage, Variant, Verdict
     from mediagate.moderation import Moderator, Picture
-    from mediagate.parts import MODERATOR, QUEUE, RECORDS, STORAGE
+    from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, STORAGE
     from mediagate.plugins import Key, Plugin, plugin
     from mediagate.queue import Queue
     from mediagate.records import Records
     from mediagate.status import PublishedMedia, Status
     from mediagate.storage import Storage
+    from mediagate.usage import Usage, UsageReport
 
 _HOMES = {
+    "AUTHORIZE": "mediagate.access",
+    "Action": "mediagate.access",
+    "Authorize": "mediagate.access",
+    "EVENTS": "mediagate.parts",
+    "Event": "mediagate.events",
+    "EventType": "mediagate.events",
     "IncomingUpload": "mediagate.hooks",
     "Job": "mediagate.media",
     "JobState": "mediagate.media",
@@ -30,6 +39,7 @@ _HOMES = {
     "Moderator": "mediagate.moderation",
     "Picture": "mediagate.moderation",
     "Plugin": "mediagate.plugins",
+    "Principal": "mediagate.access",
     "PublishedMedia": "mediagate.status",
     "PublishedPage": "mediagate.calls",
     "QUEUE": "mediagate.parts",
@@ -42,8 +52,11 @@ _HOMES = {
     "Source": "mediagate.config",
     "Stage": "mediagate.media",
     "Status": "mediagate.status",
+    "StatusPage": "mediagate.calls",
     "Storage": "mediagate.storage",
     "UploadTarget": "mediagate.direct_upload",
+    "Usage": "mediagate.usage",
+    "UsageReport": "mediagate.usage",
     "Variant": "mediagate.media",
     "VariantSpec": "mediagate.config",
     "Verdict": "mediagate.media",
@@ -59,10 +72,16 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "AUTHORIZE",
+    "EVENTS",
     "MODERATOR",
     "QUEUE",
     "RECORDS",
     "STORAGE",
+    "Action",
+    "Authorize",
+    "Event",
+    "EventType",
     "IncomingUpload",
     "Job",
     "JobState",
@@ -73,6 +92,7 @@ __all__ = [
     "Moderator",
     "Picture",
     "Plugin",
+    "Principal",
     "PublishedMedia",
     "PublishedPage",
     "Queue",
@@ -82,8 +102,11 @@ __all__ = [
     "Source",
     "Stage",
     "Status",
+    "StatusPage",
     "Storage",
     "UploadTarget",
+    "Usage",
+    "UsageReport",
     "Variant",
     "VariantSpec",
     "Verdict",

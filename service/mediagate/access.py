@@ -8,7 +8,10 @@ from enum import StrEnum
 
 from starlette.requests import Request
 
+from mediagate.errors import Unauthorized
 from mediagate.plugins import Key
+
+MAX_OWNER = 255
 
 
 class Action(StrEnum):
@@ -20,6 +23,11 @@ class Action(StrEnum):
     ADMIN = "admin"
 
 
+def is_owner(text: str) -> bool:
+    """Return whether a text can name an owner: 1 to 255 printable characters."""
+    return 0 < len(text) <= MAX_OWNER and text.isprintable()
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A caller who was let in: ``id`` is the owner of what it uploads; an admin sees what everybody owns."""
@@ -27,9 +35,35 @@ class Principal:
     id: str
     admin: bool = False
 
+    def __post_init__(self) -> None:
+        if not is_owner(self.id):
+            raise ValueError(f"Principal.id: use 1 to {MAX_OWNER} printable characters")
+
 
 Authorize = Callable[[Request, Action], Awaitable[Principal | None]]
 """Returns who asks, or ``None`` to refuse; raising a ``MediagateError`` refuses with that error."""
 
 AUTHORIZE: Key[Authorize] = Key("AUTHORIZE")
 """Unset: everybody may do everything, and nobody owns anything."""
+
+
+async def ask_who(authorize: Authorize | None, request: Request, action: Action) -> Principal | None:
+    """Return who asks, also as ``request.state.principal``; ``None`` where nobody is asked.
+
+    Raises ``Unauthorized`` when ``authorize`` knows no such caller, and what it raises.
+    """
+    request.state.principal = None
+    if authorize is None:
+        return None
+    principal = await authorize(request, action)
+    if principal is None:
+        raise Unauthorized("say who you are: this service serves only callers whom it knows")
+    if not isinstance(principal, Principal):
+        raise TypeError(f"authorize() must return a Principal or None, not {type(principal).__name__}")
+    request.state.principal = principal
+    return principal
+
+
+def owner_seen_by(principal: Principal | None) -> str | None:
+    """Return whose things a caller is kept to; ``None`` is everybody's, for an admin and where nobody is asked."""
+    return None if principal is None or principal.admin else principal.id

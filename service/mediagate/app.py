@@ -8,21 +8,24 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Literal, ParamSpec, Self, TypeVar
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
+from mediagate.access import AUTHORIZE, Action, Authorize, Principal, ask_who
 from mediagate.calls import Calls
 from mediagate.config import Settings, Source, check_sources
-from mediagate.errors import PluginError, ShuttingDown, Unavailable
+from mediagate.errors import ConfigError, PluginError, ShuttingDown, Unavailable
 from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
+from mediagate.observe import Observer
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
 from mediagate.problems import problem_of
-from mediagate.registry import Endpoint, Registry
+from mediagate.registry import Check, Endpoint, Registry
 from mediagate.routes import Routes
-from mediagate.running import Running, assemble, start
+from mediagate.running import Running, assemble, jobs_at_once, start
 
 log = logging.getLogger("mediagate")
 
@@ -34,7 +37,9 @@ class MediaGate(Calls):
     """A mountable sub-app that takes image uploads and lets only safe ones through.
 
     ``sources`` maps each source type to its policy. Settings come from ``settings`` or, without it, from
-    ``MEDIAGATE_*``; ``moderation="off"`` is the one that is worth saying in code. Raises ``ConfigError``.
+    ``MEDIAGATE_*``; ``moderation="off"`` is the one that is worth saying in code. ``authorize`` says who
+    a request is from, so that each caller finds only its own; without it, or a plugin that brings one, everybody may do
+    everything. Raises ``ConfigError``.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class MediaGate(Calls):
         sources: Mapping[str, Source],
         settings: Settings | None = None,
         moderation: Literal["on", "off"] | None = None,
+        authorize: Authorize | None = None,
     ) -> None:
         check_sources(sources)
         self.sources = dict(sources)
@@ -52,6 +58,8 @@ class MediaGate(Calls):
         self.fork_server: ForkServer | None = None
         """Where the gate's image processes will come from, if whoever opens it has started that already."""
         self._host = Registry()
+        if authorize is not None:
+            self._host.provide(AUTHORIZE, authorize)
         self._registry = self._host
         self._state: Literal["closed", "booting", "open", "closing"] = "closed"
         self._running: Running | None = None
@@ -69,6 +77,10 @@ class MediaGate(Calls):
 
     def decorate(self, key: Key[T], value: T) -> None:
         """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` when there is one already."""
+        if key is AUTHORIZE and key in self._host.values:
+            raise ConfigError(
+                "AUTHORIZE is provided twice, such as by MediaGate(authorize=…) and by a plugin: keep one of the two"
+            )
         self._growing("decorate").provide(key, value)
 
     def add_hook(self, name: HookName, hook: Hook) -> None:
@@ -78,6 +90,19 @@ class MediaGate(Calls):
     def add_route(self, path: str, endpoint: Endpoint, *, methods: list[str]) -> None:
         """Add a route below the gate's mount; the core's own routes come first."""
         self._growing("add_route").add_route(path, endpoint, methods)
+
+    def add_check(self, part: str, check: Check) -> None:
+        """Add a line to ``mediagate doctor``."""
+        self._growing("add_check").checks[part] = check
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        """What plugins let ``mediagate doctor`` examine."""
+        return self._registry.checks
+
+    def observe(self, observer: Observer) -> None:
+        """Tell an observer what the core does from when the gate is open; before that, or inside a plugin."""
+        self._growing("observe").observers.append(observer)
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Open a resource that closes with the gate, last in, first out; only inside a plugin or ``on_ready``."""
@@ -113,6 +138,15 @@ class MediaGate(Calls):
         return self.running.parts
 
     @property
+    def jobs_at_once(self) -> int:
+        """How many jobs a worker of this gate has in hand at once: one more than it has image processes."""
+        return jobs_at_once(self.settings.model_copy(update={"worker": True}))
+
+    async def work(self, job_id: str) -> None:
+        """Make one attempt at a job unless somebody else has it; for engines that run the workers themselves."""
+        await self.running.worker.attend(job_id)
+
+    @property
     def closing(self) -> bool:
         """Whether the gate takes no more uploads because it is closing."""
         return self._state == "closing"
@@ -127,6 +161,13 @@ class MediaGate(Calls):
         """Raise ``ShuttingDown`` when the gate is closing."""
         if self.closing:
             raise ShuttingDown("the service is restarting; send the upload again in a moment", retry_after_s=5)
+
+    async def authorize(self, request: Request, action: Action) -> Principal | None:
+        """Return who makes a request, also as ``request.state.principal``; ``None`` where nobody is asked.
+
+        For every route but those of health and published files. Raises ``Unauthorized`` or ``Forbidden``.
+        """
+        return await ask_who(self._registry.values.get(AUTHORIZE), request, action)
 
     async def check(self) -> None:
         """Raise ``Unavailable`` unless records, storage and, if this process works, the worker are alive."""
@@ -210,22 +251,29 @@ class MediaGate(Calls):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
+        inner = {**scope, "app": self}
 
         async def watched(message: Message) -> None:
             nonlocal started
             started = True
+            more = inner.get("state", {}).get("answer_headers")
+            if more and message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(more)
             await send(message)
 
         try:
             router = await self._ready_router()
-            await router({**scope, "app": self}, receive, watched)
+            await router(inner, receive, watched)
         except ClientDisconnect:
             log.debug("the client went away")
         except Exception as exc:
             # Answered here, never raised: a host's CORS middleware must see a response.
             if started:
                 raise
-            await problem_of(exc)(scope, receive, send)
+            answer = problem_of(exc)
+            if self._running is not None:
+                self.parts.observer.refused(answer.code)
+            await answer(scope, receive, watched)
 
     async def _ready_router(self) -> Router:
         if self._router is None:

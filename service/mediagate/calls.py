@@ -6,10 +6,12 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
+from mediagate.access import MAX_OWNER, is_owner
 from mediagate.direct_intake import complete, declare, read_declaration
 from mediagate.direct_upload import UploadTarget
 from mediagate.errors import (
@@ -21,10 +23,16 @@ from mediagate.errors import (
 )
 from mediagate.intake import accept, read_ticket
 from mediagate.media import JobState, JobStatus, iso, utcnow
+from mediagate.outbox import job_events
 from mediagate.pipeline import remove
 from mediagate.running import Running
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.uploads import spool
+from mediagate.usage import UsageReport
+from mediagate.watch import unknown_job
+
+MAX_DAYS = 366
+"""How many days of usage are summed up at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +43,22 @@ class PublishedPage:
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class StatusPage:
+    """A page of jobs, newest first; ``next_cursor`` asks for the one after it, ``None`` at the end.
+
+    A ``COMPLETE`` one whose picture was deleted since has no media.
+    """
+
+    items: tuple[Status, ...]
+    next_cursor: str | None
+
+
 class Calls(ABC):
-    """What an open gate can be asked. URLs start with ``public_base_url`` when it is set, else with ``base_url``."""
+    """What an open gate can be asked. URLs start with ``public_base_url`` when it is set, else with ``base_url``.
+
+    ``owner`` keeps a call to what this owner uploaded: whatever is somebody else's is not there. ``None``: to nothing.
+    """
 
     @property
     @abstractmethod
@@ -56,14 +78,19 @@ class Calls(ABC):
         source_id: str,
         filename: str = "",
         client_reference_id: str | None = None,
+        callback_url: str | None = None,
         focal: tuple[float, float] = (0.5, 0.5),
+        owner: str | None = None,
     ) -> Status:
         """Accept a picture given as bytes, a path or a stream, and return its PENDING job.
 
-        ``focal`` is the point (x, y from 0 to 1) that ``fit="cover"`` keeps. Raises the same ``RequestError`` that
+        ``focal`` is the point (x, y from 0 to 1) that ``fit="cover"`` keeps; ``owner`` is whose the picture
+        is. Raises the same ``RequestError`` that
         ``POST /upload`` answers, or ``Unavailable``.
         """
         parts = self.running.parts
+        if owner is not None and not is_owner(owner):
+            raise InvalidParameter(f"owner: use 1 to {MAX_OWNER} printable characters")
         fields = {
             "sourceType": source_type,
             "sourceId": source_id,
@@ -72,11 +99,16 @@ class Calls(ABC):
         }
         if client_reference_id is not None:
             fields["clientReferenceId"] = client_reference_id
+        if callback_url is not None:
+            fields["callbackUrl"] = callback_url
         name = filename or (source.name if isinstance(source, Path) else "")
         ticket = read_ticket(fields, name, parts.sources)
         limit = parts.sources[source_type].max_bytes
-        async with spool(source, self.running.spool_dir, max_bytes=limit) as file:
-            job = await accept(file, ticket, parts)
+        await self.running.admission.check_queue()
+        with parts.observer.during("upload"):
+            async with spool(source, self.running.spool_dir, max_bytes=limit) as file:
+                job = await accept(file, ticket, parts, owner=owner)
+        self.running.admission.count(job)
         return Status(job, None)
 
     async def create_upload(
@@ -90,11 +122,13 @@ class Calls(ABC):
         client_reference_id: str | None = None,
         callback_url: str | None = None,
         focal: tuple[float, float] = (0.5, 0.5),
+        owner: str | None = None,
         base_url: str = "",
     ) -> UploadTarget:
         """Declare a file of ``size`` bytes and return where a client puts them; then ``complete_upload``.
 
-        Raises the same ``RequestError`` that ``POST /uploads`` answers, or ``Unavailable``.
+        ``owner`` says whose it will be. Raises the same ``RequestError`` that ``POST /uploads`` answers, or
+        ``Unavailable``.
         """
         parts = self.running.parts
         declared = {
@@ -108,47 +142,54 @@ class Calls(ABC):
             "focalX": focal[0],
             "focalY": focal[1],
         }
-        return await declare(read_declaration(declared, parts.sources), parts, base_url=self._base(base_url))
+        declaration = read_declaration(declared, parts.sources)
+        return await declare(declaration, parts, owner=owner, base_url=self._base(base_url))
 
-    async def complete_upload(self, upload_id: str) -> Status:
+    async def complete_upload(self, upload_id: str, *, owner: str | None = None) -> Status:
         """Check what arrived for a direct upload and return its job; doing so again returns the same job.
 
         Raises ``UploadNotFound``, ``UploadExpired``, ``UploadNotReceived`` before the bytes have arrived,
         ``UploadMismatch`` when they are others than declared, and what ``upload`` raises for the same file.
         """
         running = self.running
-        job = await complete(upload_id, running.parts, running.spool_dir)
+        job = await complete(upload_id, running.parts, running.spool_dir, owner=owner)
         return await self.get_status(job.id)
 
-    async def get_status(self, job_id: str, *, base_url: str = "") -> Status:
+    async def get_status(self, job_id: str, *, owner: str | None = None, base_url: str = "") -> Status:
         """Return where a job stands; raises ``JobNotFound``, or ``MediaDeleted`` when its media is gone."""
-        return self._status(await self.running.watch.now(job_id), base_url)
+        return self._status(await self.running.watch.now(job_id), owner, base_url)
 
     async def news(
-        self, job_id: str, seen: Status | None = None, *, timeout_s: float, base_url: str = ""
+        self,
+        job_id: str,
+        seen: Status | None = None,
+        *,
+        timeout_s: float,
+        owner: str | None = None,
+        base_url: str = "",
     ) -> Status | None:
         """Return a job's status as soon as it is another than the one seen, ``None`` when the time ran out first.
 
         Raises what ``get_status`` raises. All who wait ask the records together.
         """
         state = await self.running.watch.next(job_id, seen.job if seen else None, timeout_s=timeout_s)
-        return self._status(state, base_url) if state else None
+        return self._status(state, owner, base_url) if state else None
 
-    async def settled(self, job_id: str, *, timeout_s: float, base_url: str = "") -> Status:
+    async def settled(self, job_id: str, *, timeout_s: float, owner: str | None = None, base_url: str = "") -> Status:
         """Return a job's status as soon as it is terminal, or as it is when the time has run out."""
         clock = asyncio.get_running_loop().time
         end = clock() + timeout_s
         seen: Status | None = None
         while (left := end - clock()) > 0 and not self.closing:
-            news = await self.news(job_id, seen, timeout_s=left, base_url=base_url)
+            news = await self.news(job_id, seen, timeout_s=left, owner=owner, base_url=base_url)
             seen = news or seen
             if news is None or news.status.terminal:
                 break
-        return seen or await self.get_status(job_id, base_url=base_url)
+        return seen or await self.get_status(job_id, owner=owner, base_url=base_url)
 
-    async def wait(self, job_id: str, *, timeout_s: float = 60.0) -> Status:
+    async def wait(self, job_id: str, *, timeout_s: float = 60.0, owner: str | None = None) -> Status:
         """Return a job's terminal status; raises ``WaitTimeout`` when it takes longer, and the job goes on."""
-        status = await self.settled(job_id, timeout_s=timeout_s)
+        status = await self.settled(job_id, timeout_s=timeout_s, owner=owner)
         if not status.status.terminal:
             raise WaitTimeout(f"job {job_id} is still {status.status} after {timeout_s:g} s")
         return status
@@ -160,40 +201,72 @@ class Calls(ABC):
         *,
         limit: int = 20,
         cursor: str | None = None,
+        owner: str | None = None,
         base_url: str = "",
     ) -> PublishedPage:
         """Return the media of a source, newest first, ``limit`` (1-100) at a time; empty when there are none."""
-        if not 1 <= limit <= 100:
-            raise InvalidParameter("limit: use a number from 1 to 100")
+        _check_limit(limit)
         records = self.running.parts.records
-        page = await records.list_media(source_type, source_id, limit=limit, cursor=cursor, now=utcnow())
+        page = await records.list_media(
+            source_type, source_id, limit=limit, cursor=cursor, owner_id=owner, now=utcnow()
+        )
         url_of = self._url_of(base_url)
         return PublishedPage(tuple(published(media, url_of) for media in page.items), page.next_cursor)
 
-    async def get_media(self, media_id: str, *, base_url: str = "") -> PublishedMedia:
+    async def list_jobs(
+        self,
+        *,
+        status: JobStatus | None = None,
+        source_type: str | None = None,
+        source_id: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+        owner: str | None = None,
+        base_url: str = "",
+    ) -> StatusPage:
+        """Return the jobs for which each given value holds, newest first, ``limit`` (1-100) at a time."""
+        _check_limit(limit)
+        page = await self.running.parts.records.list_jobs(
+            owner_id=owner, status=status, source_type=source_type, source_id=source_id, limit=limit, cursor=cursor
+        )
+        url_of = self._url_of(base_url)
+        return StatusPage(tuple(status_of(state, url_of) for state in page.items), page.next_cursor)
+
+    async def usage(self, *, first: date, last: date, owner: str | None = None) -> UsageReport:
+        """Return what an owner, or all together, used from one UTC day to another, both included: at most 366."""
+        if not 0 <= (last - first).days < MAX_DAYS:
+            raise InvalidParameter(f"from, to: name at most {MAX_DAYS} days, the first one first")
+        days = await self.running.parts.records.usage(owner_id=owner, first=first, last=last)
+        return UsageReport(owner, first, last, days)
+
+    async def get_media(self, media_id: str, *, owner: str | None = None, base_url: str = "") -> PublishedMedia:
         """Return one media; raises ``MediaNotFound``."""
         media = await self.running.parts.records.get_media(media_id)
-        if media is None or media.expired(utcnow()):
-            raise MediaNotFound(f"no media is called {media_id!r}")
+        if media is None or media.expired(utcnow()) or owner not in (None, media.owner_id):
+            raise _unknown_media(media_id)
         return published(media, self._url_of(base_url))
 
-    async def delete_media(self, media_id: str) -> None:
+    async def delete_media(self, media_id: str, *, owner: str | None = None) -> None:
         """Remove a media's record, variants and original; repeating it is no error. Raises ``MediaNotFound``."""
         parts = self.running.parts
         media = await parts.records.get_media(media_id)
-        if media is None:
-            if media_id in await parts.records.jobs_of_media([media_id]):
-                return
-            raise MediaNotFound(f"no media is called {media_id!r}")
+        if media is None and media_id in await parts.records.jobs_of_media([media_id], owner_id=owner):
+            return
+        if media is None or owner not in (None, media.owner_id):
+            raise _unknown_media(media_id)
         deleted = await remove(media, parts)
         self.running.watch.changed(media.job_id)
         if deleted:
             await parts.hooks.run("on_deleted", media)
 
-    async def cancel(self, job_id: str) -> Status:
+    async def cancel(self, job_id: str, *, owner: str | None = None) -> Status:
         """Stop a job that is not finished; raises ``JobNotFound``, or ``JobConflict`` when it is."""
         running = self.running
-        job = await running.parts.records.cancel(job_id, now=utcnow())
+        records = running.parts.records
+        if owner is not None:
+            await self.get_status(job_id, owner=owner)
+        events_of = partial(job_events, parts=running.parts)
+        job = await records.cancel(job_id, now=await records.now(), events_of=events_of)
         if job is None:
             status = await self.get_status(job_id)
             raise JobConflict(f"job {job_id} is {status.status} already")
@@ -201,22 +274,24 @@ class Calls(ABC):
         await running.worker.finish(job_id)
         return await self.get_status(job_id)
 
-    async def retry(self, job_id: str) -> Status:
+    async def retry(self, job_id: str, *, owner: str | None = None) -> Status:
         """Try a FAILED job again; raises ``JobNotFound``, or ``JobConflict`` unless it failed and its file is kept."""
         parts = self.running.parts
-        status = await self.get_status(job_id)
+        status = await self.get_status(job_id, owner=owner)
         if status.status is not JobStatus.FAILED:
             raise JobConflict(f"job {job_id} is {status.status}; only a FAILED job can be retried")
         if await parts.storage.stat(status.job.staging_key) is None:
             raise JobConflict("the uploaded file was not kept, since trying it again cannot help; upload it again")
-        job = await parts.records.requeue(job_id, now=utcnow())
+        job = await parts.records.requeue(job_id, now=await parts.records.now())
         if job is None:
             raise JobConflict(f"job {job_id} changed meanwhile")
         self.running.watch.moved(JobState(job))
         await parts.queue.dispatch(job_id)
         return Status(job, None)
 
-    def _status(self, state: JobState, base_url: str) -> Status:
+    def _status(self, state: JobState, owner: str | None, base_url: str) -> Status:
+        if owner not in (None, state.job.owner_id):
+            raise unknown_job(state.job.id)
         if state.job.status is JobStatus.COMPLETE:
             if state.media is None:
                 raise MediaDeleted("the picture was deleted after it had completed")
@@ -228,9 +303,14 @@ class Calls(ABC):
         return base_url or (self.running.parts.settings.public_base_url or "").rstrip("/")
 
     def _url_of(self, base_url: str) -> UrlOf:
-        parts, base = self.running.parts, self._base(base_url)
+        running = self.running
+        return partial(running.urls.of, base_url=self._base(base_url), now=utcnow())
 
-        def url_of(key: str) -> str:
-            return parts.storage.url(key) or f"{base}/{quote(key)}"
 
-        return url_of
+def _check_limit(limit: int) -> None:
+    if not 1 <= limit <= 100:
+        raise InvalidParameter("limit: use a number from 1 to 100")
+
+
+def _unknown_media(media_id: str) -> MediaNotFound:
+    return MediaNotFound(f"no media is called {media_id!r}")

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import gc
 import importlib
-import logging
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
@@ -22,6 +21,7 @@ import typer
 
 from mediagate.errors import MediagateError
 from mediagate.forkserver import ForkServer
+from mediagate.logs import LogFormat, configure
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
@@ -34,8 +34,16 @@ COMMANDS = "mediagate.commands"
 OWN = ("serve", "worker", "migrate", "doctor", "janitor")
 """The core's own commands, for which no plugin is loaded."""
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Gate = Annotated[str, typer.Argument(help="Your gate as module:attribute.", envvar="MEDIAGATE_GATE", metavar="GATE")]
+
+
+@cli.callback(help=__doc__)
+def options(
+    log: Annotated[LogFormat, typer.Option(envvar="MEDIAGATE_LOG", help="How log lines look.")] = LogFormat.TEXT,
+) -> None:
+    """Take what all commands have in common."""
+    configure(log)
 
 
 @cli.command()
@@ -58,8 +66,14 @@ def serve(
 
 
 @cli.command()
-def worker(gate: Gate = STANDALONE) -> None:
-    """Work on a gate's jobs without serving HTTP, until SIGTERM or Ctrl-C."""
+def worker(
+    gate: Gate = STANDALONE,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Answer /healthz, /readyz and /metrics on this port.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address of that port.")] = "127.0.0.1",
+) -> None:
+    """Work on a gate's jobs without taking uploads, until SIGTERM or Ctrl-C."""
     with _without_collecting():
         loaded = _load_and_fork(gate)
     loaded.settings = loaded.settings.model_copy(update={"worker": True})
@@ -68,7 +82,11 @@ def worker(gate: Gate = STANDALONE) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with loaded:
+        async with loaded, contextlib.AsyncExitStack() as stack:
+            if port is not None:
+                from mediagate.server import monitored
+
+                await stack.enter_async_context(monitored(loaded, host=host, port=port))
             typer.echo("mediagate: working")
             await stop.wait()
 
@@ -138,8 +156,8 @@ def janitor(
 
 def main() -> None:
     """Run the command line."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    if not set(sys.argv[1:2]) & set(OWN):
+    words = sys.argv[3:] if sys.argv[1:2] == ["--log"] else [w for w in sys.argv[1:] if not w.startswith("--log=")]
+    if not set(words[:1]) & set(OWN):
         for brought in entry_points(group=COMMANDS):
             cli.add_typer(brought.load(), name=brought.name)
     cli()

@@ -84,6 +84,8 @@ class Source(_Frozen):
     """Label or label group → score (0-1) from which an image is rejected."""
     review: Mapping[str, Score] = {}
     """Label or label group → score (0-1) from which a person must look; without a reviewer that is a rejection."""
+    visibility: Literal["public", "private"] = "public"
+    """Whether the files' URLs work for everybody and for ever, or are signed and expire."""
     original: Literal["keep", "delete"] = "keep"
     """Whether the cleaned original is published beside the variants."""
     ttl: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=36_500))] | None = None
@@ -122,12 +124,18 @@ class Settings(BaseSettings):
     """Where the embedded defaults keep the SQLite file, the stored files and the upload spool."""
     database_url: SecretStr | None = None
     """``file:/path/to.db`` or ``postgresql://…``; unset: ``mediagate.db`` in ``data_dir``."""
+    database_connections: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Connections to PostgreSQL that this process opens at most; unset: 5, or ``connection_limit`` in the URL."""
     database_engine_url: str | None = None
     """URL of a Prisma query engine that the host runs itself; unset: the gate starts its own."""
     public_base_url: str | None = None
     """Absolute URL under which the gate is reached, for links made outside a request; unset: ``root_path`` is used."""
     public_url: str | None = None
     """CDN or web server in front of the stored files; unset: the gate serves them."""
+    url_ttl_s: Annotated[int, Field(ge=2, le=7 * 24 * 3600)] = 3600
+    """How long a private file's URL works; an answer's URLs have at least half of it left."""
+    url_secret: Annotated[SecretStr, Field(min_length=32)] | None = None
+    """What the gate signs URLs of private files with; unset: made once and kept in ``data_dir``."""
     moderation: Literal["on", "off"] = "on"
     worker: bool = True
     """Whether this process works on jobs besides answering HTTP."""
@@ -155,6 +163,10 @@ class Settings(BaseSettings):
     """Longest pause between two parts of a request body."""
     direct_upload_ttl_s: Annotated[float, Field(gt=0, le=7 * 24 * 3600)] = 3600.0
     """How long a direct upload may take until it is completed; S3 signs URLs for at most a week."""
+    max_queue: Annotated[int, Field(ge=0)] = 10_000
+    """Live jobs beyond which uploads are answered 503; 0: no limit."""
+    max_uploads: Annotated[int, Field(ge=1)] = 128
+    """Uploads that this process receives at once: each takes about 3 MiB of memory and its file's room in the spool."""
     drain_timeout_s: Annotated[float, Field(ge=0)] = 20.0
     """How long closing waits for the jobs in flight."""
     poll_after_ms: Annotated[int, Field(ge=100)] = 1000
@@ -174,9 +186,20 @@ class Settings(BaseSettings):
         return f"file:{(self.data_dir / 'mediagate.db').absolute()}"
 
 
+def private_sources(sources: Mapping[str, Source]) -> frozenset[str]:
+    """Return the source types whose files are private."""
+    return frozenset(name for name, source in sources.items() if source.visibility == "private")
+
+
 def native_engine() -> str | None:
     """Return the path of the native Prisma engine that the user names, in Prisma's own variable."""
     return os.environ.get("PRISMA_QUERY_ENGINE_BINARY") or None
+
+
+def multiprocess_metrics_dir() -> Path | None:
+    """Return where the processes of a service share their metrics, in prometheus_client's own variable."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder) if folder else None
 
 
 def check_sources(sources: Mapping[str, Source]) -> None:

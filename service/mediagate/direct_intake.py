@@ -31,7 +31,7 @@ from mediagate.errors import (
     UploadTooLarge,
 )
 from mediagate.intake import Ticket, accept, read_ticket
-from mediagate.media import Job, new_id, utcnow
+from mediagate.media import Job, new_id
 from mediagate.parts import Parts
 from mediagate.uploads import display_name, spool
 
@@ -76,10 +76,10 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> 
     return Declaration(ticket, content_type, size)
 
 
-async def declare(declaration: Declaration, parts: Parts, *, base_url: str) -> UploadTarget:
+async def declare(declaration: Declaration, parts: Parts, *, owner: str | None, base_url: str) -> UploadTarget:
     """Record a declaration and return where the bytes go: to a URL that the storage signed, else to the gate."""
     ticket, ttl_s = declaration.ticket, parts.settings.direct_upload_ttl_s
-    now = utcnow()
+    now = await parts.records.now()
     upload = DirectUpload(
         id=new_id("upl"),
         source_type=ticket.source_type,
@@ -93,6 +93,7 @@ async def declare(declaration: Declaration, parts: Parts, *, base_url: str) -> U
         callback_url=ticket.callback_url,
         focal_x=ticket.focal_x,
         focal_y=ticket.focal_y,
+        owner_id=owner,
     )
     signed = await parts.storage.presign_put(
         upload.staging_key, content_type=upload.content_type, size=upload.bytes, expires_s=ttl_s
@@ -119,7 +120,7 @@ async def awaited(upload_id: str, token: str, content_type: str, parts: Parts) -
         raise UploadNotFound("no upload has this id and token")
     if upload.job_id is not None:
         raise UploadReceived("the upload is complete")
-    _check_time(upload)
+    await _check_time(upload, parts)
     if content_type.partition(";")[0].strip().lower() != upload.content_type:
         raise UploadMismatch(f"the content type is not {upload.content_type}, which was declared")
     if await parts.storage.stat(upload.staging_key) is not None:
@@ -127,17 +128,20 @@ async def awaited(upload_id: str, token: str, content_type: str, parts: Parts) -
     return upload
 
 
-async def complete(upload_id: str, parts: Parts, spool_dir: Path) -> Job:
+async def complete(upload_id: str, parts: Parts, spool_dir: Path, *, owner: str | None) -> Job:
     """Check the bytes that arrived for a direct upload and make it a job; once it has one, that is returned.
 
     What arrived is copied first: a signed URL stays good for a while, and must not change what has been checked.
     Bytes that are refused are removed at once, and may be sent again. Raises ``UploadNotFound``, ``UploadExpired``,
-    ``UploadNotReceived``, ``UploadMismatch``, and what ``POST /upload`` answers for the same file.
+    ``UploadNotReceived``, ``UploadMismatch``, and what ``POST /upload`` answers for the same file. With ``owner``,
+    another's is as unknown as one that never was.
     """
     upload = await _known(upload_id, parts)
+    if owner not in (None, upload.owner_id):
+        raise _unknown(upload_id)
     if upload.job_id is not None:
         return await _job_of(upload, parts)
-    _check_time(upload)
+    await _check_time(upload, parts)
     source = parts.sources.get(upload.source_type)
     if source is None:
         raise UnknownSource(f"sourceType {upload.source_type!r} is not configured any more")
@@ -176,7 +180,7 @@ async def _accepted(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
         async with spool(parts.storage.stream(upload.staging_key), spool_dir, max_bytes=upload.bytes) as file:
             if file.bytes != upload.bytes:
                 raise UploadMismatch("the file was replaced by a smaller one while it was read; send it again")
-            return await accept(file, ticket, parts, direct=upload)
+            return await accept(file, ticket, parts, direct=upload, owner=upload.owner_id)
     except ObjectNotFound:
         raise _not_received() from None
 
@@ -191,8 +195,12 @@ async def _discard(upload: DirectUpload, parts: Parts) -> None:
 async def _known(upload_id: str, parts: Parts) -> DirectUpload:
     upload = await parts.records.get_upload(upload_id) if _ID.fullmatch(upload_id) else None
     if upload is None:
-        raise UploadNotFound(f"no upload is called {upload_id!r:.80}")
+        raise _unknown(upload_id)
     return upload
+
+
+def _unknown(upload_id: str) -> UploadNotFound:
+    return UploadNotFound(f"no upload is called {upload_id!r:.80}")
 
 
 async def _job_of(upload: DirectUpload, parts: Parts) -> Job:
@@ -202,8 +210,8 @@ async def _job_of(upload: DirectUpload, parts: Parts) -> Job:
     return job
 
 
-def _check_time(upload: DirectUpload) -> None:
-    if upload.expires_at <= utcnow():
+async def _check_time(upload: DirectUpload, parts: Parts) -> None:
+    if upload.expires_at <= await parts.records.now():
         raise UploadExpired("the upload was not completed in time; declare it again")
 
 

@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediagate.access import Action, owner_seen_by
 from mediagate.direct_intake import awaited, complete, declare, read_declaration
 from mediagate.media import Job
-from mediagate.uploads import opened_body, receive_file, receive_json
+from mediagate.uploads import Incoming, opened_body, receive_file, receive_json
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
@@ -34,16 +35,26 @@ class DirectRoutes:
 
     async def _declare(self, request: Request) -> Response:
         self._gate.refuse_when_closing()
-        parts = self._gate.parts
-        async with opened_body(request, idle_timeout_s=parts.settings.upload_timeout_s) as body:
+        principal = await self._gate.authorize(request, Action.UPLOAD)
+        parts, incoming = self._gate.parts, Incoming(request)
+        async with (
+            opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body,
+            self._gate.running.admission.visit(incoming),
+        ):
             declared = await receive_json(body, request.headers.get("Content-Type", ""))
         declaration = read_declaration(declared, parts.sources)
-        target = await declare(declaration, parts, base_url=self._gate.base_url(request))
+        owner = principal.id if principal else None
+        target = await declare(declaration, parts, owner=owner, base_url=self._gate.base_url(request))
         return JSONResponse(target.to_json(), status_code=201, headers={"Cache-Control": "no-store"})
 
     async def _receive(self, request: Request) -> Response:
+        """Take the bytes under the token of the declaration, which was authorized."""
         parts, spool_dir = self._gate.parts, self._gate.running.spool_dir
-        async with opened_body(request, idle_timeout_s=parts.settings.upload_timeout_s) as body:
+        incoming = Incoming(request)
+        async with (
+            opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body,
+            self._gate.running.admission.visit(incoming),
+        ):
             self._gate.refuse_when_closing()
             token, content_type = request.query_params.get("token", ""), request.headers.get("Content-Type", "")
             upload = await awaited(request.path_params["upload_id"], token, content_type, parts)
@@ -53,5 +64,8 @@ class DirectRoutes:
 
     async def _complete(self, request: Request) -> Response:
         self._gate.refuse_when_closing()
-        job = await complete(request.path_params["upload_id"], self._gate.parts, self._gate.running.spool_dir)
-        return await self._accepted(request, job)
+        owner = owner_seen_by(await self._gate.authorize(request, Action.UPLOAD))
+        spool_dir = self._gate.running.spool_dir
+        async with self._gate.running.admission.visit(Incoming(request)) as visit:
+            visit.job = await complete(request.path_params["upload_id"], self._gate.parts, spool_dir, owner=owner)
+        return await self._accepted(request, visit.job)

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 
 from mediagate.app import MediaGate
 from mediagate.errors import MediagateError
+from mediagate.findings import Examined, Finding
 from mediagate.images import codecs
 from mediagate.parts import MODERATOR, Parts
 from mediagate.records import engine
-
-Check = Callable[[], Awaitable[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report."""
-
-    part: str
-    ok: bool
-    text: str
+from mediagate.registry import Check
 
 
 async def examine(gate: MediaGate) -> AsyncIterator[Finding]:
@@ -30,6 +20,9 @@ async def examine(gate: MediaGate) -> AsyncIterator[Finding]:
         async with gate.assembled() as parts:
             for part, check in _checks(gate, parts).items():
                 yield await _finding(part, check)
+            if isinstance(parts.storage, Examined):
+                async for finding in parts.storage.examine():
+                    yield finding
     except MediagateError as exc:
         yield Finding("gate", False, exc.detail)
 
@@ -41,6 +34,7 @@ def _checks(gate: MediaGate, parts: Parts) -> dict[str, Check]:
         "storage": parts.storage.check,
         "model": lambda: _model(gate),
         "codecs": _codecs,
+        **gate.checks,
     }
 
 

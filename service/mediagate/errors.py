@@ -8,7 +8,10 @@ MediagateError
 │   ├── UnknownSource            400 unknown_source
 │   ├── InvalidSourceId          400 invalid_source_id
 │   ├── InvalidParameter         400 invalid_parameter
+│   ├── Unauthorized             401 unauthorized
+│   ├── Forbidden                403 forbidden
 │   ├── UploadRefused            403 upload_refused (a ``pre_upload`` hook said no)
+│   ├── UrlExpired               403 url_expired
 │   ├── JobNotFound              404 job_not_found
 │   ├── MediaNotFound            404 media_not_found
 │   ├── UploadNotFound           404 upload_not_found
@@ -22,15 +25,19 @@ MediagateError
 │   ├── UploadReceived           409 upload_received
 │   ├── MediaDeleted             410 media_deleted
 │   ├── UploadExpired            410 upload_expired
+│   ├── LengthRequired           411 length_required
 │   ├── UploadTooLarge           413 upload_too_large
 │   ├── UnsupportedType          415 unsupported_type
 │   ├── UndecodableImage         422 image_undecodable
 │   ├── ImageTooLarge            422 image_too_large
 │   ├── AnimationRefused         422 animation_refused
 │   ├── UploadMismatch           422 upload_mismatch
-│   └── IdempotencyKeyReused     422 idempotency_key_reused
+│   ├── IdempotencyKeyReused     422 idempotency_key_reused
+│   └── RateLimited              429 rate_limited
 ├── Unavailable                  503: try again later
 │   ├── ShuttingDown             503 shutting_down
+│   ├── QueueFull                503 queue_full
+│   ├── TooManyUploads           503 too_many_uploads
 │   ├── RecordsUnavailable       503 records_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
 ├── ObjectNotFound               a storage key holds nothing
@@ -45,6 +52,7 @@ MediagateError
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -74,7 +82,7 @@ class MediagateError(Exception):
         """HTTP headers that the answer carries besides its body."""
         headers = {}
         if self.retry_after_s is not None:
-            headers["Retry-After"] = str(max(1, round(self.retry_after_s)))
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
         if self.close_connection:
             headers["Connection"] = "close"
         return headers
@@ -127,10 +135,42 @@ class InvalidParameter(RequestError):
     code = "invalid_parameter"
 
 
+class Unauthorized(RequestError):
+    """The caller did not say who it is, or cannot prove it; ``challenge`` says how to (RFC 9110, 11.6.1)."""
+
+    code = "unauthorized"
+    status = 401
+
+    def __init__(
+        self, detail: str, *, challenge: str = 'Bearer realm="mediagate"', retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+        self.challenge = challenge
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that the answer carries besides its body."""
+        return {**super().headers, "WWW-Authenticate": self.challenge}
+
+
+class Forbidden(RequestError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
+    status = 403
+
+
 class UploadRefused(RequestError):
     """Raised by a ``pre_upload`` hook to refuse an upload; the message goes to the client."""
 
     code = "upload_refused"
+    status = 403
+
+
+class UrlExpired(RequestError):
+    """A private file's URL was right, and is too old; the media's answer has a new one."""
+
+    code = "url_expired"
     status = 403
 
 
@@ -227,6 +267,13 @@ class UploadExpired(RequestError):
     status = 410
 
 
+class LengthRequired(RequestError):
+    """The body comes without its length, and a limit on bytes cannot be kept without it."""
+
+    code = "length_required"
+    status = 411
+
+
 class UploadTooLarge(RequestError):
     """The file has more bytes than its source allows."""
 
@@ -276,6 +323,14 @@ class IdempotencyKeyReused(RequestError):
     status = 422
 
 
+class RateLimited(RequestError):
+    """A limit on requests, bytes or jobs is used up; ``retry_after_s`` says when there is room again."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
+
+
 class Unavailable(MediagateError):
     """Something the gate needs is down for the moment; the same request may succeed later."""
 
@@ -291,6 +346,18 @@ class ShuttingDown(Unavailable):
     """The gate is closing and takes no more uploads."""
 
     code = "shutting_down"
+
+
+class QueueFull(Unavailable):
+    """So many jobs wait that no more are taken in."""
+
+    code = "queue_full"
+
+
+class TooManyUploads(Unavailable):
+    """This process receives as many uploads at once as it may."""
+
+    code = "too_many_uploads"
 
 
 class RecordsUnavailable(Unavailable):
@@ -356,3 +423,10 @@ class WaitTimeout(MediagateError, TimeoutError):
 
     code = "wait_timeout"
     retryable = True
+
+
+def known_error(exc: BaseException) -> MediagateError | None:
+    """Return the error of ours behind an exception, also when a task group wrapped it."""
+    while isinstance(exc, BaseExceptionGroup):
+        exc = exc.exceptions[0]
+    return exc if isinstance(exc, MediagateError) else None

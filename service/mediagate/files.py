@@ -19,23 +19,31 @@ from mediagate.storage import ObjectInfo, Storage, is_public
 log = logging.getLogger("mediagate.files")
 
 YEAR_S = 31_536_000
+FOR_EVER = f"public, max-age={YEAR_S}, immutable"
+"""Published bytes never change under their key, so caches may keep them for the usual year."""
 HEADERS: Mapping[str, str] = {
-    "Cache-Control": f"public, max-age={YEAR_S}, immutable",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Content-Disposition": "inline",
     "Accept-Ranges": "bytes",
 }
-"""On every file. Published bytes never change under their key, so caches may keep them for the usual year."""
+"""On every file."""
 
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
 
 
-async def serve_file(request: Request, storage: Storage, key: str, *, ttl: timedelta | None = None) -> Response:
+async def serve_file(
+    request: Request,
+    storage: Storage,
+    key: str,
+    *,
+    ttl: timedelta | None = None,
+    private_for_s: int | None = None,
+) -> Response:
     """Answer GET or HEAD for a published file: 200, 206, 304 or 416.
 
-    Caches may keep it for a year, or, when files are kept for ``ttl`` only, for what is left of that.
-
+    Caches may keep it for a year, or, when files are kept for ``ttl`` only, for what is left of that; when it is
+    private, no shared cache may, and a browser for ``private_for_s``.
     Raises ``FileNotServed`` for what is not published or not there, ``StorageUnavailable``. A ``Range`` of several
     parts, or one that makes no sense, is answered with the whole file (RFC 9110, section 14.2).
     """
@@ -43,10 +51,7 @@ async def serve_file(request: Request, storage: Storage, key: str, *, ttl: timed
     if info is None:
         raise FileNotServed("there is no such file")
     etag = _etag(info)
-    headers = {**HEADERS, "ETag": etag}
-    if ttl is not None:
-        left_s = (info.modified + ttl - utcnow()).total_seconds()
-        headers["Cache-Control"] = f"public, max-age={max(0, min(int(left_s), YEAR_S))}"
+    headers = {"Cache-Control": _caching(info, ttl, private_for_s), **HEADERS, "ETag": etag}
     if _names(request.headers.get("If-None-Match", ""), etag):
         return Response(status_code=304, headers=headers)
     headers["Content-Type"] = CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
@@ -100,6 +105,15 @@ def _spelt_plainly(request: Request, key: str) -> bool:
     """Whether the path stands in the request as it is: no key needs percent-encoding, so what has it is a trick."""
     raw: bytes | None = request.scope.get("raw_path")
     return raw is None or raw.endswith(b"/" + key.encode())
+
+
+def _caching(info: ObjectInfo, ttl: timedelta | None, private_for_s: int | None) -> str:
+    if ttl is None and private_for_s is None:
+        return FOR_EVER
+    kept_s = YEAR_S if private_for_s is None else private_for_s
+    if ttl is not None:
+        kept_s = max(0, min(kept_s, int((info.modified + ttl - utcnow()).total_seconds())))
+    return f"{'public' if private_for_s is None else 'private'}, max-age={kept_s}"
 
 
 def _etag(info: ObjectInfo) -> str:

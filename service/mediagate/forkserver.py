@@ -23,6 +23,7 @@ from multiprocessing.spawn import get_executable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from mediagate import logs
 from mediagate.errors import ImageCrashed, ShuttingDown
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ END_S = 10.0
 HOST_CHECK_S = 1.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[3:]; from mediagate.imageprocess import begin; begin(*map(int, sys.argv[1:3]))"
+    "import sys; sys.path[:] = sys.argv[4:]; from mediagate.imageprocess import begin; "
+    "begin(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
 )
 
 
@@ -105,6 +107,7 @@ class ForkServer:
                     PROGRAM,
                     str(theirs.fileno()),
                     str(os.getpid()),
+                    logs.configured() or "",
                     *path,
                 ],
                 stdin=subprocess.DEVNULL,

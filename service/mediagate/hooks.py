@@ -2,6 +2,12 @@
 
 ``pre_*`` and ``on_ready`` stop at the first error, which refuses what was about to happen. An error in any other
 ``on_*`` is logged, and the next hook still runs. Hooks run in the order they were added.
+
+An upload over HTTP passes ``pre_receive(request, principal)`` before its body is read, ``pre_file(request,
+source_type)`` as soon as the form has named its source (before the file comes, where that stands last), and
+``on_received(request, received, job)`` when its body is done with, however that ended: ``received`` counts the bytes of
+the body, ``job`` is the one that was recorded for it, if any. What these put into the dict
+``request.state.answer_headers`` goes out with the answer.
 """
 
 from __future__ import annotations
@@ -17,6 +23,9 @@ from mediagate.media import ImageInfo
 log = logging.getLogger("mediagate.hooks")
 
 HookName = Literal[
+    "pre_receive",
+    "pre_file",
+    "on_received",
     "pre_upload",
     "on_uploaded",
     "pre_process",
@@ -45,6 +54,8 @@ class IncomingUpload:
     sha256: str
     info: ImageInfo
     client_reference_id: str | None = None
+    owner_id: str | None = None
+    callback_url: str | None = None
 
 
 class Hooks:

@@ -18,11 +18,13 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import process_time
 from typing import IO, TYPE_CHECKING, Any
 
-from mediagate import forkserver
+from mediagate import forkserver, logs
 from mediagate.config import Source
 from mediagate.cores import Cores
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
@@ -63,9 +65,14 @@ _lent: IO[bytes] | None = None
 """The file of all cores, opened once for all image processes."""
 
 
-def begin(channel: int, host: int) -> None:
-    """Be the fork server of the process ``host``: load what every image process needs, then fork them."""
+def begin(channel: int, host: int, log_format: str) -> None:
+    """Be the fork server of the process ``host``: load what every image process needs, then fork them.
+
+    ``log_format`` is that of the host, empty if that configures logging itself.
+    """
     global _lent
+    if log_format:
+        logs.configure(logs.LogFormat(log_format))
     # Ctrl-C reaches the whole foreground group; ending these processes is the host's to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()  # nothing that is imported is garbage
@@ -121,15 +128,19 @@ def probe(path: Path, source: Source) -> ImageInfo:
 
 
 def render(data: bytes, source: Source, focal: tuple[float, float]) -> Rendered:
-    """Take a file to its verdict, variants and original."""
+    """Take a file to its verdict, variants and original; its timings say what CPU time all threads took."""
     from mediagate import rendering
 
+    began = process_time()
     if _cores is None:
-        return rendering.render(data, source, focal, _moderator, memory_bytes=_memory_bytes)
-    with _cores.used():
-        return rendering.render(
-            data, source, focal, _moderator, threads=2, borrow=_cores.borrow, memory_bytes=_memory_bytes
-        )
+        rendered = rendering.render(data, source, focal, _moderator, memory_bytes=_memory_bytes)
+    else:
+        with _cores.used():
+            rendered = rendering.render(
+                data, source, focal, _moderator, threads=2, borrow=_cores.borrow, memory_bytes=_memory_bytes
+            )
+    cpu_ms = round((process_time() - began) * 1000, 2)
+    return replace(rendered, timings_ms={**rendered.timings_ms, "cpu": cpu_ms})
 
 
 def _answer(function: Any, args: tuple[Any, ...]) -> tuple[bool, Any]:

@@ -24,7 +24,8 @@ from mediagate.errors import (
     UploadReceived,
 )
 from mediagate.hooks import IncomingUpload
-from mediagate.media import Job, new_id, staging_key, utcnow
+from mediagate.logs import about
+from mediagate.media import Job, new_id, staging_key
 from mediagate.parts import Parts
 from mediagate.uploads import Spooled, Upload
 
@@ -78,17 +79,19 @@ class KeyHeld:
 
 
 @asynccontextmanager
-async def reserved(key: str | None, parts: Parts) -> AsyncIterator[KeyHeld | None]:
+async def reserved(key: str | None, parts: Parts, *, owner: str | None = None) -> AsyncIterator[KeyHeld | None]:
     """Reserve an ``Idempotency-Key`` before its body is received; an upload that fails does not use it up.
 
-    Raises ``UploadInFlight`` while another request holds it.
+    Each owner has its own keys. Raises ``UploadInFlight`` while another request holds it.
     """
     if key is None:
         yield None
         return
     if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise InvalidParameter(f"Idempotency-Key: use 1 to {MAX_KEY} printable ASCII characters, such as a UUID")
-    now = utcnow()
+    if owner is not None:
+        key = f"{owner}\n{key}"  # neither has a line break, so that no two of them make the same
+    now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now + timedelta(seconds=RECEIVING_S))
     if held is not None and held.fingerprint is None:
         raise UploadInFlight("this Idempotency-Key's upload is being received; wait for its answer", retry_after_s=2)
@@ -107,6 +110,7 @@ async def accept(
     *,
     held: KeyHeld | None = None,
     direct: DirectUpload | None = None,
+    owner: str | None = None,
 ) -> Job:
     """Quarantine a received file and record its job; when this returns, the job survives any crash.
 
@@ -131,10 +135,12 @@ async def accept(
             sha256=file.sha256,
             info=info,
             client_reference_id=ticket.client_reference_id,
+            owner_id=owner,
+            callback_url=ticket.callback_url,
         ),
     )
     job_id = new_id("job")
-    now = utcnow()
+    now = await parts.records.now()
     job = Job(
         id=job_id,
         source_type=ticket.source_type,
@@ -153,6 +159,8 @@ async def accept(
         focal_x=ticket.focal_x,
         focal_y=ticket.focal_y,
         max_attempts=parts.settings.max_attempts,
+        owner_id=owner,
+        traceparent=parts.observer.traceparent(),
     )
     await parts.storage.put(job.staging_key, file.path)
     remembered_until = now + timedelta(seconds=parts.settings.idempotency_ttl_s)
@@ -169,7 +177,7 @@ async def accept(
             )
     except MediagateError:
         # The row may have been written although the answer was lost, so the file stays: the janitor takes it if not.
-        log.warning("job %s could not be recorded", job.id, extra={"job_id": job.id})
+        log.warning("job %s could not be recorded", job.id, extra=about(job))
         raise
     if not ours:
         await parts.storage.delete([job.staging_key])
@@ -182,7 +190,7 @@ async def accept(
 async def _replayed(key: str, used: str, fingerprint: str, parts: Parts) -> Job:
     if used != fingerprint:
         raise IdempotencyKeyReused("this Idempotency-Key was used for another upload; use a new one")
-    now = utcnow()
+    now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now)
     job = await parts.records.get_job(held.job_id) if held and held.job_id else None
     if job is None:

@@ -7,11 +7,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from mediagate.errors import MediagateError
 from mediagate.expiry import BATCH, expire_media, expire_uploads
-from mediagate.media import JobStatus, utcnow
+from mediagate.media import JobStatus
+from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.storage import ObjectInfo, segment
 from mediagate.uploads import sweep_spool
@@ -67,8 +69,10 @@ class Janitor:
 
     async def sweep_jobs(self) -> Findings:
         """Fail what was tried too often, finish what a crash left unfinished, forget expired keys."""
-        records, now = self._parts.records, utcnow()
-        failed = list(await records.fail_exhausted(now=now, limit=BATCH))
+        records = self._parts.records
+        now = await records.now()
+        events_of = partial(job_events, parts=self._parts)
+        failed = list(await records.fail_exhausted(now=now, limit=BATCH, events_of=events_of))
         left = now - timedelta(seconds=self._parts.settings.lease_s)
         unfinished = list(await records.unnotified(before=left, limit=BATCH))
         finished = list(dict.fromkeys([*failed, *unfinished]))
@@ -81,7 +85,7 @@ class Janitor:
 
     async def sweep_expired(self, *, dry_run: bool, now: datetime | None = None, most: int | None = None) -> Findings:
         """Remove the direct uploads whose time is over, and about ``most`` of the media."""
-        now = now or utcnow()
+        now = now or await self._parts.records.now()
         return Findings(
             expired_uploads=await expire_uploads(self._parts, now=now, dry_run=dry_run),
             expired_media=await expire_media(self._parts, now=now, dry_run=dry_run, most=most),
@@ -89,7 +93,7 @@ class Janitor:
 
     async def sweep_files(self, *, dry_run: bool, now: datetime | None = None) -> Findings:
         """Remove quarantined files that no live job needs, and published files that no record names."""
-        now = now or utcnow()
+        now = now or await self._parts.records.now()
         findings = Findings()
         storage, settings = self._parts.storage, self._parts.settings
         await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=settings.staging_ttl_s)

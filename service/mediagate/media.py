@@ -44,7 +44,7 @@ class Stage(StrEnum):
         return {"queued": 0, "moderate": 10, "publish": 70, "record": 90, "done": 100}[self.value]
 
 
-def new_id(prefix: Literal["job", "med", "upl"]) -> str:
+def new_id(prefix: Literal["job", "med", "upl", "evt"]) -> str:
     """Return an unguessable identifier such as ``job_3k5…`` (128 random bits, lower-case base 32)."""
     return f"{prefix}_{base64.b32encode(secrets.token_bytes(16)).decode().rstrip('=').lower()}"
 
@@ -117,6 +117,11 @@ class Rendered:
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def files(self) -> tuple[RenderedFile, ...]:
+        """All files that are to be published."""
+        return (*self.variants, self.original) if self.original else self.variants
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -156,6 +161,8 @@ class Media:
     variants: tuple[Variant, ...] = ()
     expires_at: datetime | None = None
     """From then on it counts as deleted, and the janitor removes it; ``None``: never."""
+    owner_id: str | None = None
+    """Who uploaded it; ``None`` where nobody was asked."""
 
     def expired(self, now: datetime) -> bool:
         """Whether its time is over."""
@@ -207,6 +214,14 @@ class Job:
     verdict: Verdict | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    owner_id: str | None = None
+    """Who uploaded it; ``None`` where nobody was asked."""
+    bytes_out: int = 0
+    """Bytes of all files that were published."""
+    model_runs: int = 0
+    """How often the moderator has judged the picture, over all attempts."""
+    traceparent: str | None = None
+    """The W3C trace context of the upload, under which whoever works on the job goes on with its trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +231,24 @@ class JobState:
     job: Job
     media: Media | None = None
 
+    def at(self, now: datetime) -> JobState:
+        """Return it without a media whose time is over."""
+        return JobState(self.job) if self.media is not None and self.media.expired(now) else self
+
 
 @dataclass(frozen=True, slots=True)
 class MediaPage:
     """A page of media, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end."""
 
     items: tuple[Media, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A page of jobs, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end."""
+
+    items: tuple[JobState, ...]
     next_cursor: str | None = None
 
 

@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 
 from mediagate.errors import Unavailable
-from mediagate.media import Job, JobStatus, utcnow
+from mediagate.media import Job, JobStatus
 from mediagate.records import Records
 
 log = logging.getLogger("mediagate.pace")
@@ -31,19 +31,31 @@ class Pace:
         """Return after how many milliseconds to ask for a job again: when its turn comes, but within 30 s."""
         if job.status is not JobStatus.PENDING:
             return self._least_ms
-        waited = utcnow() - (job.available_at or job.created_at)
+        try:
+            waited = await self._records.now() - (job.available_at or job.created_at)
+        except Unavailable:
+            return self._least_ms
         left_ms = (await self._measured_lag() - waited) // timedelta(milliseconds=1)
         return max(self._least_ms, min(left_ms, LONGEST_MS))
+
+    async def shorter_by_s(self, jobs: int, *, depth: int) -> float:
+        """Return in how many seconds a queue of this depth will have lost so many jobs, between 1 s and 30 s.
+
+        As many as wait now were taken in while the oldest of them waited, so they take about as long to be worked off
+        (Little's law, https://doi.org/10.1287/opre.9.3.383).
+        """
+        lag_s = (await self._measured_lag()).total_seconds()
+        return min(max(1.0, lag_s * jobs / depth), LONGEST_MS / 1000)
 
     async def _measured_lag(self) -> timedelta:
         """Return how long the job has waited whose turn comes next."""
         async with self._measuring:
             if time.monotonic() - self._measured_at >= MEASURE_EVERY_S:
                 try:
-                    oldest = await self._records.oldest_waiting()
+                    now, oldest = await self._records.now(), await self._records.oldest_waiting()
                 except Unavailable as exc:
                     log.warning("cannot measure the queue: %s", exc)
                 else:
-                    self._lag = utcnow() - oldest if oldest else timedelta()
+                    self._lag = now - oldest if oldest else timedelta()
                 self._measured_at = time.monotonic()
         return self._lag

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from mediagate.config import Settings, Source
+from mediagate.events import EventType
 from mediagate.hooks import Hooks
 from mediagate.moderation import Moderator
+from mediagate.observe import Observer
 from mediagate.plugins import Key
 from mediagate.pool import ImagePool
-from mediagate.queue import Queue
+from mediagate.queue import Dispatcher, Queue
 from mediagate.records import Records
 from mediagate.storage import Storage
 
@@ -18,6 +20,8 @@ STORAGE: Key[Storage] = Key("STORAGE")
 RECORDS: Key[Records] = Key("RECORDS")
 MODERATOR: Key[Moderator] = Key("MODERATOR")
 QUEUE: Key[Queue] = Key("QUEUE")
+EVENTS: Key[Collection[EventType]] = Key("EVENTS")
+"""The events that are written to the outbox, for a plugin that passes them on; unset: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +33,7 @@ class Parts:
     hooks: Hooks
     storage: Storage
     records: Records
-    queue: Queue
+    queue: Dispatcher
     images: ImagePool
+    events: Collection[EventType] = ()
+    observer: Observer = Observer()

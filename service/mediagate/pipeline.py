@@ -18,15 +18,15 @@ from mediagate.media import (
     Variant,
     Verdict,
     original_key,
-    utcnow,
     variant_key,
 )
 from mediagate.moderation import count_review_as_reject
+from mediagate.outbox import deletion_events
 from mediagate.parts import Parts
 from mediagate.records import Settlement
 
-Enter = Callable[[Stage], Awaitable[None]]
-"""Records that a job enters a stage; raises when the job is no longer ours."""
+Enter = Callable[[Stage, int], Awaitable[None]]
+"""Records that a job enters a stage, after so many model runs; raises when the job is no longer ours."""
 
 
 async def process(job: Job, parts: Parts, enter: Enter) -> Settlement:
@@ -36,23 +36,28 @@ async def process(job: Job, parts: Parts, enter: Enter) -> Settlement:
         raise ProcessingError(f"source type {job.source_type!r} is not configured here; add it, or remove the job")
     started = perf_counter()
     try:
-        data = await parts.storage.get(job.staging_key)
+        with parts.observer.during("fetch", job=job):
+            data = await parts.storage.get(job.staging_key)
     except ObjectNotFound:
         raise StagedFileLost("the quarantined file is gone; upload the picture again") from None
+    model_runs = 0
     try:
         await parts.hooks.run("pre_process", job)
-        rendered = await parts.images.render(data, source, focal=(job.focal_x, job.focal_y))
+        with parts.observer.during("render", job=job):
+            rendered = await parts.images.render(data, source, focal=(job.focal_x, job.focal_y))
+        model_runs = 0 if parts.settings.moderation == "off" else 1
         verdict = count_review_as_reject(rendered.verdict)
         await parts.hooks.run("pre_verdict", job, verdict)
         if verdict.decision != "allow":
-            return _rejected(verdict, rendered)
+            return _rejected(verdict, rendered, model_runs, started)
         await parts.hooks.run("pre_store", job, rendered)
     except ProcessingRefused as refusal:
-        return Settlement(JobStatus.REJECTED, reason=refusal.detail, code=refusal.code)
+        return Settlement(JobStatus.REJECTED, reason=refusal.detail, code=refusal.code, model_runs=model_runs)
 
-    await enter(Stage.PUBLISH)
+    await enter(Stage.PUBLISH, model_runs)
     publishing = perf_counter()
-    media = await publish(job, rendered, parts)
+    with parts.observer.during("publish", job=job):
+        media = await publish(job, rendered, parts)
     ended = perf_counter()
     return Settlement(
         JobStatus.COMPLETE,
@@ -64,6 +69,7 @@ async def process(job: Job, parts: Parts, enter: Enter) -> Settlement:
             "publish": round((ended - publishing) * 1000, 1),
             "total": round((ended - started) * 1000, 1),
         },
+        bytes_out=sum(len(file.data) for file in rendered.files),
     )
 
 
@@ -77,11 +83,10 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
             original_key(*place, extension) if file is rendered.original else variant_key(*place, file.name, extension)
         )
 
-    files = [*rendered.variants, *([rendered.original] if rendered.original else [])]
     async with asyncio.TaskGroup() as writes:
-        for file in files:
+        for file in rendered.files:
             writes.create_task(parts.storage.put(key_of(file), file.data))
-    ttl, now = parts.sources[job.source_type].ttl, utcnow()
+    ttl, now = parts.sources[job.source_type].ttl, await parts.records.now()
     return Media(
         id=job.media_id,
         job_id=job.id,
@@ -104,6 +109,7 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
         created_at=now,
         variants=tuple(Variant(v.name, key_of(v), v.format, v.width, v.height, len(v.data)) for v in rendered.variants),
         expires_at=now + ttl if ttl else None,
+        owner_id=job.owner_id,
     )
 
 
@@ -121,15 +127,16 @@ async def remove(media: Media, parts: Parts) -> bool:
     """Delete a media's files and its record; ``False`` when the record had gone already."""
     # Files first: if this breaks off, the record still says what is left to delete.
     await parts.storage.delete(media.keys)
-    return await parts.records.delete_media(media.id)
+    return await parts.records.delete_media(media.id, events=deletion_events(media, parts, await parts.records.now()))
 
 
-def _rejected(verdict: Verdict, rendered: Rendered) -> Settlement:
+def _rejected(verdict: Verdict, rendered: Rendered, model_runs: int, started: float) -> Settlement:
     return Settlement(
         JobStatus.REJECTED,
         verdict=verdict,
         reason=verdict.reason,
         code="moderation_rejected",
         warnings=rendered.warnings,
-        timings_ms=rendered.timings_ms,
+        timings_ms={**rendered.timings_ms, "total": round((perf_counter() - started) * 1000, 1)},
+        model_runs=model_runs,
     )

@@ -32,6 +32,7 @@ from mediagate.errors import (
 from mediagate.forkserver import Forked, ForkServer
 from mediagate.media import ImageInfo, Rendered
 from mediagate.moderation import Moderator
+from mediagate.observe import Observer
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -42,6 +43,7 @@ START_S = 120.0
 """How long a process may take to start and to load the model."""
 PROBE_S = 10.0
 """How long the reading of a header may take."""
+NOBODY = Observer()
 
 
 class ImagePool:
@@ -59,12 +61,14 @@ class ImagePool:
         timeout_s: float,
         moderator: Moderator | None,
         server: ForkServer | None = None,
+        observer: Observer = NOBODY,
     ) -> None:
         self._processes = processes
         self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s
         self._moderator = moderator
         self._server = server
+        self._observer = observer
         self._probing: _Crew | None = None
         self._rendering: _Crew | None = None
 
@@ -85,7 +89,7 @@ class ImagePool:
                 "define its class in a module, and open sessions and files in prepare()"
             ) from exc
         self._server = self._server or ForkServer()
-        self._probing = _Crew(self._server, [(self._memory_bytes, pickle.dumps(None), None, 0)])
+        self._probing = _Crew(self._server, [(self._memory_bytes, pickle.dumps(None), None, 0)], self._observer)
         if self._processes:
             own_core = self._processes <= len(os.sched_getaffinity(0))
             self._rendering = _Crew(
@@ -94,6 +98,7 @@ class ImagePool:
                     (self._memory_bytes, moderator, number if own_core else None, self._processes)
                     for number in range(self._processes)
                 ],
+                self._observer,
             )
         try:
             await asyncio.gather(*(crew.start() for crew in (self._probing, self._rendering) if crew))
@@ -149,8 +154,8 @@ def _opened(crew: _Crew | None) -> _Crew:
 class _Crew:
     """Image processes that share the work; each does one thing at a time."""
 
-    def __init__(self, server: ForkServer, setups: Sequence[Setup]) -> None:
-        self._members = [_Member(server, setup) for setup in setups]
+    def __init__(self, server: ForkServer, setups: Sequence[Setup], observer: Observer) -> None:
+        self._members = [_Member(server, setup, observer) for setup in setups]
         self._idle: SimpleQueue[_Member] = SimpleQueue()
         self._threads = ThreadPoolExecutor(len(setups), thread_name_prefix="mediagate-image")
 
@@ -188,9 +193,10 @@ class _Member:
 
     _process: Forked
 
-    def __init__(self, server: ForkServer, setup: Setup) -> None:
+    def __init__(self, server: ForkServer, setup: Setup, observer: Observer) -> None:
         self._server = server
         self._setup = setup
+        self._observer = observer
         self._changing = threading.Lock()
         self._forked = self._ready = self._closed = False
 
@@ -207,11 +213,15 @@ class _Member:
         if self._closed:
             raise _closing()
         if not self._forked or self._process.ended(0):
+            if self._forked:
+                self._observer.image_process_ended("idle")
             self._fork()  # it was ended while it had nothing to do
         if not self._ready:
             try:
                 self._await_ready()
             except (ConfigError, ImageTimeout) as exc:
+                if isinstance(exc, ConfigError):
+                    self._observer.image_process_ended("start")
                 self._fork()
                 raise ModerationFailed(f"the image process does not start again: {exc.detail}") from exc
         return self._exchange((function, timeout_s, args), timeout_s)
@@ -253,6 +263,7 @@ class _Member:
         finally:
             deadline.cancel()
         if time.monotonic() - started >= timeout_s:
+            self._observer.image_process_ended("timeout")
             self._fork()
             raise ImageTimeout(f"it took longer than {timeout_s:g} s")
         if succeeded:
@@ -261,6 +272,8 @@ class _Member:
             raise value
         ended = self._process.ended(1)
         exit_code = self._process.exit_code() if ended else None
+        if not self._closed:
+            self._observer.image_process_ended("crashed")
         self._fork()
         raise ImageCrashed(f"the image process died ({_reason(exit_code)})")
 

@@ -19,6 +19,8 @@ class ProblemResponse(JSONResponse):
     """An error as ``application/problem+json``."""
 
     media_type = "application/problem+json"
+    code = MediagateError.code
+    """The code in its body."""
 
 
 LINGER_S = 2.0
@@ -55,7 +57,7 @@ async def _hang_up(receive: Receive) -> None:
 
 def problem(error: MediagateError) -> ProblemResponse:
     """Return the answer for an error of ours."""
-    return (LastWord if error.close_connection else ProblemResponse)(
+    answer = (LastWord if error.close_connection else ProblemResponse)(
         {
             "type": f"urn:mediagate:problem:{error.code}",
             "title": error.title,
@@ -69,6 +71,8 @@ def problem(error: MediagateError) -> ProblemResponse:
         status_code=error.status,
         headers={"Cache-Control": "no-store", **error.headers},
     )
+    answer.code = error.code
+    return answer
 
 
 def problem_of(exc: Exception) -> ProblemResponse:

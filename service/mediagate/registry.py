@@ -12,9 +12,12 @@ from starlette.routing import Route
 
 from mediagate.errors import PluginError
 from mediagate.hooks import Hooks
+from mediagate.observe import Observer
 from mediagate.plugins import Key, Registration
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Check = Callable[[], Awaitable[str]]
+"""Examines something by using it; returns one line, raises ``MediagateError`` that says what to do."""
 
 
 @dataclass(slots=True)
@@ -25,10 +28,19 @@ class Registry:
     values: dict[Key[Any], Any] = field(default_factory=dict)
     hooks: Hooks = field(default_factory=Hooks)
     routes: list[Route] = field(default_factory=list)
+    checks: dict[str, Check] = field(default_factory=dict)
+    observers: list[Observer] = field(default_factory=list)
 
     def copy(self) -> Registry:
         """Return a registry that can grow apart from this one."""
-        return Registry(list(self.plugins), dict(self.values), self.hooks.copy(), list(self.routes))
+        return Registry(
+            list(self.plugins),
+            dict(self.values),
+            self.hooks.copy(),
+            list(self.routes),
+            checks=dict(self.checks),
+            observers=list(self.observers),
+        )
 
     def provide(self, key: Key[Any], value: Any) -> None:
         """Note a value under its key; raises ``PluginError`` if there is one already."""

@@ -12,15 +12,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from mediagate.access import Action, owner_seen_by
 from mediagate.direct_routes import DirectRoutes
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.files import serve_file
 from mediagate.intake import accept, read_ticket, reserved
-from mediagate.media import Job
+from mediagate.media import Job, utcnow
+from mediagate.owner_routes import OwnerRoutes
+from mediagate.parameters import number
 from mediagate.problems import problem
 from mediagate.status import Status
 from mediagate.storage import segment
-from mediagate.uploads import receive_upload
+from mediagate.uploads import Incoming, receive_upload
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
@@ -38,7 +41,7 @@ class Routes:
         self._gate = gate
 
     def core(self) -> list[Route]:
-        """Return the routes of uploads, jobs, media and health."""
+        """Return the routes of uploads, jobs, media, usage and health."""
         return [
             Route("/upload", self._upload, methods=["POST"]),
             *DirectRoutes(self._gate, self._accepted).routes(),
@@ -46,6 +49,7 @@ class Routes:
             Route("/media", self._list_media, methods=["GET"]),
             Route("/media/{media_id}", self._get_media, methods=["GET"]),
             Route("/media/{media_id}", self._delete_media, methods=["DELETE"]),
+            *OwnerRoutes(self._gate).routes(),
             Route("/healthz", self._healthz, methods=["GET"]),
             Route("/readyz", self._readyz, methods=["GET"]),
         ]
@@ -55,16 +59,33 @@ class Routes:
         return Route("/{key:path}", self._file, methods=["GET", "HEAD"])
 
     async def _upload(self, request: Request) -> Response:
-        self._gate.refuse_when_closing()
+        incoming = Incoming(request)
+        try:
+            with self._gate.parts.observer.during("upload", request=request):
+                self._gate.refuse_when_closing()
+                return await self._receive(incoming)
+        except MediagateError as exc:
+            exc.close_connection = exc.close_connection or incoming.unread
+            raise
+
+    async def _receive(self, request: Incoming) -> Response:
+        principal = await self._gate.authorize(request, Action.UPLOAD)
+        owner = principal.id if principal else None
         parts = self._gate.parts
         limits = {name: source.max_bytes for name, source in parts.sources.items()}
         spool_dir, idle = self._gate.running.spool_dir, parts.settings.upload_timeout_s
+
+        async def on_source(source_type: str) -> None:
+            await parts.hooks.run("pre_file", request, source_type)
+
         async with (
-            reserved(request.headers.get("Idempotency-Key"), parts) as held,
-            receive_upload(request, spool_dir, limits=limits, idle_timeout_s=idle) as upload,
+            self._gate.running.admission.visit(request) as visit,
+            reserved(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
+            receive_upload(request, spool_dir, limits=limits, idle_timeout_s=idle, on_source=on_source) as upload,
         ):
             ticket = read_ticket(upload.fields, upload.filename, parts.sources)
-            job = await accept(upload, ticket, parts, held=held)
+            job = await accept(upload, ticket, parts, held=held, owner=owner)
+            visit.job = job if held is None or held.fingerprint is None else None
         return await self._accepted(request, job)
 
     async def _accepted(self, request: Request, job: Job) -> Response:
@@ -84,17 +105,19 @@ class Routes:
         )
 
     async def _status(self, request: Request) -> Response:
+        owner = await self._owner(request, Action.READ)
         job_id = request.path_params["job_id"]
         base = self._gate.base_url(request)
         if "text/event-stream" in request.headers.get("Accept", ""):
-            first = await self._gate.news(job_id, timeout_s=STREAM_WAIT_S, base_url=base)
-            events = self._events(request, first or await self._gate.get_status(job_id, base_url=base), base)
+            first = await self._gate.news(job_id, timeout_s=STREAM_WAIT_S, owner=owner, base_url=base)
+            first = first or await self._gate.get_status(job_id, owner=owner, base_url=base)
+            events = self._events(request, first, owner, base)
             return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        wait_s = _number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
-        status = await self._gate.settled(job_id, timeout_s=wait_s, base_url=base)
+        wait_s = number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
+        status = await self._gate.settled(job_id, timeout_s=wait_s, owner=owner, base_url=base)
         return _status_response(request, status, await self._gate.running.pace.poll_after_ms(status.job))
 
-    async def _events(self, request: Request, status: Status, base: str) -> AsyncIterator[str]:
+    async def _events(self, request: Request, status: Status, owner: str | None, base: str) -> AsyncIterator[str]:
         """The same JSON as a poll answers, one event for each change, until the job is terminal."""
         said = ""
         news: Status | None = status
@@ -111,20 +134,24 @@ class Routes:
             if status.status.terminal or self._gate.closing or await request.is_disconnected():
                 return
             try:
-                news = await self._gate.news(status.job_id, status, timeout_s=STREAM_WAIT_S, base_url=base)
+                news = await self._gate.news(status.job_id, status, timeout_s=STREAM_WAIT_S, owner=owner, base_url=base)
+                # Asked again, for a stream may outlive the right to it.
+                await self._gate.authorize(request, Action.READ)
             except MediagateError as exc:
                 yield f"event: error\ndata: {json.dumps({'code': exc.code, 'detail': exc.detail})}\n\n"
                 return
 
     async def _list_media(self, request: Request) -> Response:
+        owner = await self._owner(request, Action.READ)
         source_type = request.query_params.get("sourceType")
         if source_type is None:
             raise InvalidParameter("sourceType: name the source whose media to list, as ?sourceType=avatar")
         page = await self._gate.list_media(
             source_type,
             request.query_params.get("sourceId"),
-            limit=int(_number(request, "limit", default=20, low=1, high=100)),
+            limit=int(number(request, "limit", default=20, low=1, high=100)),
             cursor=request.query_params.get("cursor"),
+            owner=owner,
             base_url=self._gate.base_url(request),
         )
         return JSONResponse(
@@ -133,11 +160,14 @@ class Routes:
         )
 
     async def _get_media(self, request: Request) -> Response:
-        media = await self._gate.get_media(request.path_params["media_id"], base_url=self._gate.base_url(request))
+        owner = await self._owner(request, Action.READ)
+        base = self._gate.base_url(request)
+        media = await self._gate.get_media(request.path_params["media_id"], owner=owner, base_url=base)
         return JSONResponse(media.to_json(), headers={"Cache-Control": "no-store"})
 
     async def _delete_media(self, request: Request) -> Response:
-        await self._gate.delete_media(request.path_params["media_id"])
+        owner = await self._owner(request, Action.DELETE)
+        await self._gate.delete_media(request.path_params["media_id"], owner=owner)
         return Response(status_code=204)
 
     async def _healthz(self, request: Request) -> Response:
@@ -152,9 +182,16 @@ class Routes:
         return JSONResponse({"status": "ready"}, headers={"Cache-Control": "no-store"})
 
     async def _file(self, request: Request) -> Response:
-        key = request.path_params["key"]
-        source = self._gate.parts.sources.get(segment(key, 1))
-        return await serve_file(request, self._gate.parts.storage, key, ttl=source.ttl if source else None)
+        key, gate = request.path_params["key"], self._gate
+        left_s = gate.running.urls.admit(key, request.query_params, now=utcnow())
+        source = gate.parts.sources.get(segment(key, 1))
+        return await serve_file(
+            request, gate.parts.storage, key, ttl=source.ttl if source else None, private_for_s=left_s
+        )
+
+    async def _owner(self, request: Request, action: Action) -> str | None:
+        """Return whose things the caller is kept to."""
+        return owner_seen_by(await self._gate.authorize(request, action))
 
 
 def _status_response(request: Request, status: Status, poll_after_ms: int) -> Response:
@@ -177,19 +214,6 @@ def _status_response(request: Request, status: Status, poll_after_ms: int) -> Re
 def _etag_matches(headers: Mapping[str, str], etag: str) -> bool:
     asked = headers.get("if-none-match", "")
     return asked == "*" or etag in (tag.strip().removeprefix("W/") for tag in asked.split(","))
-
-
-def _number(request: Request, name: str, *, default: float, low: float, high: float) -> float:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise InvalidParameter(f"{name}: use a number from {low:g} to {high:g}")
-    return value
 
 
 def _seconds(milliseconds: int) -> str:

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from mediagate.config import Settings, Source
+from mediagate.admission import Admission
+from mediagate.config import Settings, Source, private_sources
 from mediagate.errors import ConfigError, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.janitor import Janitor
 from mediagate.moderation import Moderator, policy_problems
+from mediagate.observe import Observers
 from mediagate.pace import Pace
-from mediagate.parts import MODERATOR, QUEUE, RECORDS, STORAGE, Parts
+from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, STORAGE, Parts
 from mediagate.pool import ImagePool
-from mediagate.queue import InProcessQueue
+from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.registry import Registry
 from mediagate.storage import FilesystemStorage
+from mediagate.storage.observed import observed
+from mediagate.urls import FileUrls, url_secret
 from mediagate.watch import Watch
 from mediagate.worker import Worker
 
@@ -37,14 +41,14 @@ log = logging.getLogger("mediagate")
 class Running:
     """What exists only while a gate is open."""
 
-    def __init__(self, parts: Parts, spool_dir: Path) -> None:
+    def __init__(self, parts: Parts, spool_dir: Path, urls: FileUrls) -> None:
         self.parts = parts
+        self.urls = urls
         self.spool_dir = spool_dir
-        self.watch = Watch(parts.records)
+        self.watch = Watch(parts.records, parts.observer)
         self.pace = Pace(parts.records, least_ms=parts.settings.poll_after_ms)
-        processes = image_processes(parts.settings)
-        # One job more than there are image processes, so that storage and records are busy while pixels are.
-        self.worker = Worker(parts, self.watch, concurrency=processes + 1)
+        self.admission = Admission(parts, self.pace, spool_dir)
+        self.worker = Worker(parts, self.watch, concurrency=jobs_at_once(parts.settings))
         self.janitor = Janitor(parts, self.worker, spool_dir)
 
 
@@ -63,10 +67,14 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
     stack.push_async_callback(parts.records.close)
     stack.push_async_callback(parts.images.close)
     await _side_by_side(parts.records.open(), parts.images.open())
-    running = Running(parts, spool_dir)
+    secret = await asyncio.to_thread(url_secret, parts.settings)
+    urls = FileUrls(parts.sources, parts.storage, secret=secret, ttl_s=parts.settings.url_ttl_s)
+    running = Running(parts, spool_dir, urls)
     stack.push_async_callback(running.watch.close)
     stack.push_async_callback(registry.hooks.run, "on_close", gate)
     await registry.hooks.run("on_ready", gate)
+    stack.push_async_callback(parts.queue.stop)
+    parts.queue.start()
     if parts.settings.worker:
         stack.push_async_callback(running.janitor.stop)
         stack.push_async_callback(running.worker.stop, drain_s=parts.settings.drain_timeout_s)
@@ -98,6 +106,11 @@ def image_processes(settings: Settings) -> int:
     return settings.image_processes or len(os.sched_getaffinity(0))
 
 
+def jobs_at_once(settings: Settings) -> int:
+    """Return how many jobs a worker has in hand: one beyond its image processes keeps storage and records busy too."""
+    return image_processes(settings) + 1
+
+
 async def _boot_plugins(gate: MediaGate, level: list[Any], registry: Registry, booted: set[str]) -> None:
     for registration in list(level):
         if registration.name in booted:
@@ -117,24 +130,31 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
     values = registry.values
     moderator = _moderator(sources, settings, values.get(MODERATOR))
     if STORAGE not in values:
-        values[STORAGE] = FilesystemStorage(settings.data_dir / "files", public_url=settings.public_url)
+        values[STORAGE] = FilesystemStorage(
+            settings.data_dir / "files", public_url=settings.public_url, private_sources=private_sources(sources)
+        )
     if RECORDS not in values:
         embedded = settings.database_url is None
         values[RECORDS] = PrismaRecords(
             settings.records_url,
             engine_url=settings.database_engine_url,
             migrate=embedded if settings.migrate is None else settings.migrate,
+            connections=settings.database_connections,
         )
     if QUEUE not in values:
         values[QUEUE] = InProcessQueue()
+    observer = Observers(registry.observers)
     images = ImagePool(
         processes=image_processes(settings),
         memory_bytes=settings.image_memory_bytes,
         timeout_s=settings.image_timeout_s,
         moderator=moderator,
         server=server,
+        observer=observer,
     )
-    return Parts(sources, settings, registry.hooks, values[STORAGE], values[RECORDS], values[QUEUE], images)
+    records, queue, events = values[RECORDS], Dispatcher(values[QUEUE]), values.get(EVENTS, ())
+    storage = observed(values[STORAGE], observer) if registry.observers else values[STORAGE]
+    return Parts(sources, settings, registry.hooks, storage, records, queue, images, events=events, observer=observer)
 
 
 def _moderator(sources: Mapping[str, Source], settings: Settings, moderator: Moderator | None) -> Moderator | None:

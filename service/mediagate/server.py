@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import re
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from mediagate.app import MediaGate
+from mediagate.errors import ConfigError
+from mediagate.logs import WithoutQuery
 
-_TOKEN = re.compile(r"([?&]token=)[^&\s]+")
+MONITORING = ("/healthz", "/readyz", "/metrics")
+"""The paths that a worker answers; the last one if a plugin has such a route."""
 
 
 def serve(gate: MediaGate, *, host: str, port: int, mount: str) -> bool:
@@ -29,12 +36,49 @@ def serve(gate: MediaGate, *, host: str, port: int, mount: str) -> bool:
         host=host,
         port=port,
         log_level="info",
+        log_config=None,
         timeout_graceful_shutdown=int(gate.settings.drain_timeout_s) + 5,
     )
-    logging.getLogger("uvicorn.access").addFilter(_without_tokens)
+    logging.getLogger("uvicorn.access").addFilter(WithoutQuery())
     server = _Server(config, gate)
     server.run()
     return server.started
+
+
+@asynccontextmanager
+async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[None]:
+    """Answer an open gate's monitoring routes, and nothing else, for the length of the block.
+
+    Raises ``ConfigError`` when the port cannot be had.
+    """
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        served = gate if scope["path"] in MONITORING else PlainTextResponse("there is no such route", 404)
+        await served(scope, receive, send)
+
+    try:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as exc:
+        raise ConfigError(f"cannot listen on {host} port {port} ({exc.strerror}); choose another --port") from exc
+    server = _Beside(
+        uvicorn.Config(app, log_config=None, log_level="warning", access_log=False, lifespan="off", ws="none")
+    )
+    serving = asyncio.create_task(server.serve([listening]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+        listening.close()
+
+
+class _Beside(uvicorn.Server):
+    """Leaves signals to the program that it runs in."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
 
 
 class _Server(uvicorn.Server):
@@ -47,10 +91,3 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._gate.begin_closing()
         super().handle_exit(sig, frame)
-
-
-def _without_tokens(line: logging.LogRecord) -> bool:
-    """Take the tokens of upload URLs out of a line of the access log."""
-    if isinstance(line.args, tuple):
-        line.args = tuple(_TOKEN.sub(r"\1…", part) if isinstance(part, str) else part for part in line.args)
-    return True

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from mediagate.media import Job, JobState, JobStatus, Media, Stage, iso
 
-UrlOf = Callable[[str], str]
-"""Turns a published storage key into the URL under which a client finds it."""
+
+@dataclass(frozen=True, slots=True)
+class FileUrl:
+    """The URL under which a client finds a published file, and when it expires (UTC): ``None`` is never."""
+
+    url: str
+    expires_at: datetime | None = None
+
+
+UrlOf = Callable[[str], FileUrl]
+"""Turns a published storage key into its URL."""
 
 HTTP_STATUS: Mapping[JobStatus, int] = {
     JobStatus.PENDING: 202,
@@ -30,6 +40,8 @@ class PublishedMedia:
     urls: Mapping[str, str]
     """URL by variant name."""
     original_url: str | None
+    urls_expire_at: datetime | None = None
+    """When the first of the URLs stops to work (UTC); ``None``: they do not."""
 
     @property
     def id(self) -> str:
@@ -50,6 +62,7 @@ class PublishedMedia:
             "sourceId": media.source_id,
             "urls": dict(self.urls),
             "originalUrl": self.original_url,
+            **({"urlsExpireAt": iso(self.urls_expire_at)} if self.urls_expire_at else {}),
             "width": media.width,
             "height": media.height,
             "aspectRatio": media.aspect_ratio,
@@ -80,7 +93,7 @@ class PublishedMedia:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a job stands; ``media`` is there exactly when it is ``COMPLETE``."""
+    """Where a job stands; ``media`` is there when it is ``COMPLETE``, unless, in a list, it was deleted since."""
 
     job: Job
     media: PublishedMedia | None
@@ -129,8 +142,8 @@ class Status:
                 body |= {"stage": str(job.stage), "progress": self.progress, "pollAfterMs": poll_after_ms}
                 if job.error:
                     body["lastError"] = job.error
-            case JobStatus.COMPLETE if self.media is not None:
-                body["media"] = self.media.to_json()
+            case JobStatus.COMPLETE:
+                body["media"] = self.media.to_json() if self.media else None
             case JobStatus.REJECTED:
                 verdict = job.verdict
                 body |= {
@@ -158,15 +171,26 @@ class Status:
             "finishedAt": iso(job.finished_at),
             "timings": dict(job.timings_ms),
             "warnings": list(job.warnings),
+            "usage": {
+                "bytesIn": job.bytes,
+                "bytesOut": job.bytes_out,
+                "modelRuns": job.model_runs,
+                "cpuMs": job.timings_ms.get("cpu"),
+                "wallMs": job.timings_ms.get("total"),
+            },
         }
 
 
 def published(media: Media, url_of: UrlOf) -> PublishedMedia:
     """Add the URLs to a media."""
+    variants = {v.name: url_of(v.key) for v in media.variants}
+    original = url_of(media.original_key) if media.original_key else None
+    expiring = [file.expires_at for file in (*variants.values(), original) if file and file.expires_at]
     return PublishedMedia(
         record=media,
-        urls={v.name: url_of(v.key) for v in media.variants},
-        original_url=url_of(media.original_key) if media.original_key else None,
+        urls={name: file.url for name, file in variants.items()},
+        original_url=original.url if original else None,
+        urls_expire_at=min(expiring, default=None),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from mediagate.answers import MAX_AGE_S, Answers
 from mediagate.errors import JobNotFound, MediagateError, RecordsUnavailable
 from mediagate.media import Job, JobState, JobStatus, Stage
+from mediagate.observe import Observer
 from mediagate.records import Records
 
 log = logging.getLogger("mediagate.watch")
@@ -35,8 +36,9 @@ class _Awaited:
 class Watch:
     """What this process knows of jobs: those that finished a moment ago, and those that somebody waits for."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, observer: Observer) -> None:
         self._records = records
+        self._observer = observer
         self._answers = Answers()
         self._awaited: dict[str, _Awaited] = {}
         self._unsure: set[str] = set()
@@ -47,13 +49,14 @@ class Watch:
     async def now(self, job_id: str) -> JobState:
         """Return where a job stands, without a query if it is known to be finished; raises ``JobNotFound``."""
         kept = self._answers.get(job_id)
+        self._observer.status_asked(in_memory=kept is not None)
         if kept is not None:
             return kept
         _check(job_id)
         drops = self._answers.drops
         state = await self._records.get_state(job_id)
         if state is None:
-            raise _unknown(job_id)
+            raise unknown_job(job_id)
         self._answers.keep(state, drops=drops)
         return state
 
@@ -64,10 +67,13 @@ class Watch:
         """
         kept = self._answers.get(job_id)
         if kept is not None:
+            self._observer.status_asked(in_memory=True)
             return kept
         _check(job_id)
         awaited = self._awaited.setdefault(job_id, _Awaited())
-        if awaited.state is not None and awaited.state.job is not seen:
+        known = awaited.state is not None and awaited.state.job is not seen
+        self._observer.status_asked(in_memory=known)
+        if known:
             return awaited.state
         future: asyncio.Future[JobState | None] = asyncio.get_running_loop().create_future()
         awaited.waiting.add(future)
@@ -175,7 +181,7 @@ class Watch:
             if state is None:
                 if place is None:
                     del self._awaited[job_id]
-                    _fail(awaited, _unknown(job_id))
+                    _fail(awaited, unknown_job(job_id))
                 continue
             self._answers.keep(state, drops=drops)
             if state.job.status.terminal:
@@ -203,8 +209,9 @@ def _fail(awaited: _Awaited, error: MediagateError) -> None:
 def _check(job_id: str) -> None:
     # One id that the database refuses, such as one with a NUL, would fail the query of everybody.
     if not _ID.fullmatch(job_id):
-        raise _unknown(job_id)
+        raise unknown_job(job_id)
 
 
-def _unknown(job_id: str) -> JobNotFound:
+def unknown_job(job_id: str) -> JobNotFound:
+    """Return the error for a job that is not there, or is somebody else's: nobody shall see which."""
     return JobNotFound(f"no job is called {job_id!r}")

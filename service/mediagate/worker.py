@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
+import random
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from mediagate.errors import MediagateError, RecordsUnavailable, Unavailable
-from mediagate.media import Job, JobState, JobStatus, Stage, utcnow
+from mediagate.errors import ShuttingDown, Unavailable, known_error
+from mediagate.isolation import Isolation, suspect
+from mediagate.lease import Lease, LeaseLost
+from mediagate.logs import about
+from mediagate.media import Job, JobState, JobStatus, Stage
+from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
+from mediagate.queue import POLL_S
 from mediagate.records import Settlement
 from mediagate.watch import Watch
 
 log = logging.getLogger("mediagate.worker")
 
-POLL_S = 1.0
-"""How often the records are asked for jobs that the queue did not bring."""
 MAX_BACKOFF_S = 300.0
-
-
-class LeaseLost(Exception):
-    """The job belongs to somebody else now, or was cancelled; whatever we made of it does not count."""
 
 
 class Worker:
@@ -41,6 +41,9 @@ class Worker:
         self._concurrency = concurrency
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
+        self._claiming: asyncio.Task[int] | None = None
+        self._isolation = Isolation()
+        self._queue_fails = self._queue_brings = False
 
     @property
     def alive(self) -> bool:
@@ -48,7 +51,7 @@ class Worker:
         return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     def start(self) -> None:
-        """Begin to take jobs from the queue and, every second, from the records."""
+        """Begin to take jobs from the queue and, whenever there is room for one, from the records."""
         self._loops = [asyncio.create_task(self._from_queue()), asyncio.create_task(self._from_records())]
 
     async def stop(self, *, drain_s: float) -> None:
@@ -57,6 +60,8 @@ class Worker:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._loops = []
+        if self._claiming is not None:
+            await asyncio.wait([self._claiming])
         if self._jobs:
             await asyncio.wait(self._jobs.values(), timeout=drain_s)
         for task in list(self._jobs.values()):
@@ -65,32 +70,59 @@ class Worker:
 
     async def work(self, job_id: str) -> None:
         """Make one attempt at a job, if it can be claimed; never raises for what is the job's own fault."""
-        job = await self._parts.records.claim(job_id, owner=self._owner, now=utcnow(), lease_until=self._lease())
-        if job is None:
-            return
-        self._watch.moved(JobState(job))
-        at = job.stage
-
-        async def enter(stage: Stage) -> None:
-            nonlocal at
-            await self._enter(job, stage)
-            at = stage
-
-        try:
-            async with self._lease_kept(job):
-                settlement = await process(job, self._parts, enter)
-        except LeaseLost:
-            await self._abandon(job)
-            return
-        except asyncio.CancelledError:
-            await self._give_back(job)
-            raise
-        except Exception as exc:
-            failure = await self._failed(job, exc, at)
-            if failure is None:
+        async with self._isolation.claiming:
+            now = await self._parts.records.now()
+            until = now + timedelta(seconds=self._parts.settings.lease_s)
+            job = await self._parts.records.claim(job_id, owner=self._owner, now=now, lease_until=until)
+            if job is None:
                 return
-            settlement = failure
-        await self._settle(job, settlement)
+            if suspect(job):
+                await self._attempt(job)
+                return
+            self._isolation.enter()
+        await self._attempt(job)
+
+    async def _attempt(self, job: Job) -> None:
+        """Make the attempt that was claimed."""
+        self._watch.moved(JobState(job))
+        lease = Lease(job, self._parts.records, lease_s=self._parts.settings.lease_s)
+
+        async def enter(stage: Stage, model_runs: int) -> None:
+            nonlocal job
+            if not await lease.insist(lambda: lease.extend(stage, model_runs)):
+                raise LeaseLost
+            job = replace(job, stage=stage, model_runs=job.model_runs + model_runs)
+            self._watch.moved(JobState(job))
+
+        with self._parts.observer.during("attempt", job=job):
+            try:
+                async with lease.kept():
+                    if suspect(job):
+                        await self._isolation.alone()
+                    settlement = await process(job, self._parts, enter)
+            except LeaseLost:
+                await self._abandon(job)
+                return
+            except asyncio.CancelledError:
+                await self._give_back(job)
+                raise
+            except Exception as exc:
+                failure = await self._failed(job, exc, job.stage)
+                if failure is None:
+                    return
+                settlement = failure
+            finally:
+                if not suspect(job):
+                    self._isolation.leave()
+            await self._settle(job, lease, settlement)
+
+    async def attend(self, job_id: str) -> None:
+        """Make one attempt at a job unless somebody else has it; returns when it has ended."""
+        if not self._loops:
+            raise ShuttingDown("this process takes no jobs")
+        await self._begin(job_id)
+        if job_id in self._jobs:
+            await asyncio.wait([self._jobs[job_id]])
 
     async def finish(self, job_id: str) -> None:
         """Do what is left to do for a job that is terminal: after a crash, or after another process ended it."""
@@ -104,112 +136,117 @@ class Worker:
         while True:
             try:
                 job_id = await self._parts.queue.take()
-            except Exception:
-                log.exception("the queue failed; jobs come from the records alone until it answers")
+            except Exception as exc:
+                log.warning("the queue brings no jobs (%s): the records do until it does", type(exc).__name__)
+                self._queue_fails = True
                 await asyncio.sleep(POLL_S)
             else:
-                await self._begin(job_id)
+                self._queue_fails, self._queue_brings = False, True
+                await self._begin(job_id, taken=True)
 
     async def _from_records(self) -> None:
         while True:
-            try:
-                if len(self._jobs) < self._concurrency:
-                    for job_id in await self._parts.records.claimable(now=utcnow(), limit=self._concurrency):
-                        await self._begin(job_id)
-            except Unavailable as exc:
-                log.warning("cannot look for jobs: %s", exc)
-            except Exception:
-                log.exception("looking for jobs failed")
-            await asyncio.sleep(POLL_S)
+            # Room first, for a lease runs from the claim on.
+            await self._slots.acquire()
+            room = 1
+            while not self._slots.locked():
+                await self._slots.acquire()
+                room += 1
+            # Shielded: what is claimed while we stop is still ours to do or to give back.
+            self._claiming = asyncio.create_task(self._begin_oldest(room))
+            began = await asyncio.shield(self._claiming)
+            # What the queue did not bring in time is worked off at once, unless the queue is at it.
+            if began < room or self._queue_brings:
+                self._queue_brings = False
+                pause = POLL_S if self._queue_fails else self._parts.queue.poll_s
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
 
-    async def _begin(self, job_id: str) -> None:
-        if job_id in self._jobs:
-            return
-        await self._slots.acquire()
-        if job_id in self._jobs:
+    async def _begin_oldest(self, room: int) -> int:
+        """Claim jobs and begin with them, in slots that were taken for them; returns how many there were."""
+        jobs: Sequence[Job] = ()
+        records = self._parts.records
+        try:
+            async with self._isolation.claiming:
+                now = await records.now()
+                until = now + timedelta(seconds=self._parts.settings.lease_s)
+                jobs = await records.claim_oldest(
+                    owner=self._owner, now=now, lease_until=until, limit=room, busy=self._jobs.keys()
+                )
+                for job in jobs:
+                    if not suspect(job):
+                        self._isolation.enter()
+                # Back to where they were, uncounted, to be claimed again one by one.
+                await asyncio.gather(*(self._give_back(job) for job in jobs if suspect(job)))
+        except Exception as exc:
+            log.warning("cannot look for jobs: %s", exc, exc_info=None if isinstance(exc, Unavailable) else exc)
+        for _ in range(room - len(jobs)):
             self._slots.release()
-            return
-        task = asyncio.create_task(self._guarded(job_id))
-        self._jobs[job_id] = task
-        task.add_done_callback(lambda _: self._ended(job_id))
+        for job in jobs:
+            self._start(job.id, self.work(job.id) if suspect(job) else self._attempt(job))
+        return len(jobs)
 
-    def _ended(self, job_id: str) -> None:
-        self._jobs.pop(job_id, None)
+    async def _begin(self, job_id: str, *, taken: bool = False) -> None:
+        """Begin an attempt in the next free slot, unless this worker has the job in hand."""
+        if job_id not in self._jobs:
+            await self._slots.acquire()
+            if job_id not in self._jobs:
+                self._start(job_id, self.work(job_id), taken=taken)
+                return
+            self._slots.release()
+        if taken:
+            await self._parts.queue.done(job_id)
+
+    def _start(self, job_id: str, work: Coroutine[Any, Any, None], *, taken: bool = False) -> None:
+        task = asyncio.create_task(self._guarded(job_id, work, taken=taken))
+        self._jobs[job_id] = task
+        task.add_done_callback(lambda _: self._ended(job_id, task))
+
+    def _ended(self, job_id: str, task: asyncio.Task[None]) -> None:
+        # The queue may bring an id that is being claimed: there are two tasks for it then, one of which ends at once.
+        if self._jobs.get(job_id) is task:
+            del self._jobs[job_id]
         self._slots.release()
 
-    async def _guarded(self, job_id: str) -> None:
+    async def _guarded(self, job_id: str, work: Coroutine[Any, Any, None], *, taken: bool) -> None:
         try:
-            await self.work(job_id)
+            await work
         except Unavailable as exc:
             log.warning("job %s waits: %s", job_id, exc, extra={"job_id": job_id})
         except Exception:
             log.exception("job %s: the attempt broke off", job_id, extra={"job_id": job_id})
-
-    # -- lease
-
-    def _lease(self) -> datetime:
-        return utcnow() + timedelta(seconds=self._parts.settings.lease_s)
-
-    @contextlib.asynccontextmanager
-    async def _lease_kept(self, job: Job) -> AsyncIterator[None]:
-        """Extend the lease while the body runs; the body ends with ``LeaseLost`` when it cannot be extended."""
-        body = asyncio.current_task()
-        lost = False
-
-        async def beat() -> None:
-            nonlocal lost
-            while True:
-                await asyncio.sleep(self._parts.settings.lease_s / 3)
-                try:
-                    held = await self._parts.records.advance(job.id, owner=self._owner, lease_until=self._lease())
-                except RecordsUnavailable as exc:
-                    log.warning("job %s: heartbeat missed: %s", job.id, exc, extra={"job_id": job.id})
-                    continue
-                if not held and body is not None:
-                    lost = True
-                    body.cancel()
-                    return
-
-        heart = asyncio.create_task(beat())
-        try:
-            yield
-        except asyncio.CancelledError:
-            if lost and body is not None and body.uncancel() == 0:
-                raise LeaseLost from None
-            raise
-        finally:
-            heart.cancel()
-            await asyncio.gather(heart, return_exceptions=True)
-
-    async def _enter(self, job: Job, stage: Stage) -> None:
-        if not await self._parts.records.advance(job.id, owner=self._owner, lease_until=self._lease(), stage=stage):
-            raise LeaseLost
-        self._watch.moved(JobState(replace(job, stage=stage)))
+        if taken:
+            await self._parts.queue.done(job_id)
 
     # -- how an attempt ends
 
-    async def _settle(self, job: Job, settlement: Settlement) -> None:
-        now = utcnow()
-        if not await self._parts.records.settle(job.id, owner=self._owner, now=now, settlement=settlement):
+    async def _settle(self, job: Job, lease: Lease, settlement: Settlement) -> None:
+        records = self._parts.records
+        now = await records.now()
+        state = settlement.state_of(job, now)
+        events = job_events(state.job, self._parts)
+        with self._parts.observer.during("record", job=job):
+            settled = await lease.insist(
+                lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events)
+            )
+        if not settled and not await self._settled_unheard(job, settlement, now):
             await self._abandon(job)
             return
-        state = settlement.state_of(job, now)
         self._watch.moved(state)
-        log.info(
-            "job %s: %s",
-            job.id,
-            settlement.status,
-            extra={
-                "job_id": job.id,
-                "source": job.source_type,
-                "status": str(settlement.status),
-                "code": settlement.code,
-            },
-        )
         await self._conclude(state)
+
+    async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
+        """Whether the job was settled so after all, and only the answer was lost."""
+        found = await self._parts.records.get_job(job.id)
+        return found is not None and (found.status, found.finished_at) == (settlement.status, now)
 
     async def _conclude(self, state: JobState) -> None:
         """Tidy up and run the hooks; done again after a crash, so all of it can be repeated."""
+        job = state.job
+        log.info("job %s: %s", job.id, job.status, extra=about(job, status=str(job.status), code=job.code))
+        with self._parts.observer.during("finish", job=job):
+            await self._tidy_up_and_tell(state)
+
+    async def _tidy_up_and_tell(self, state: JobState) -> None:
         parts, job = self._parts, state.job
         if job.status is not JobStatus.COMPLETE and job.attempts:
             await unpublish(job, parts)
@@ -224,11 +261,11 @@ class Worker:
                 await parts.hooks.run("on_cancelled", state)
             case _:
                 await parts.hooks.run("on_failed", state)
-        await parts.records.mark_notified(job.id, now=utcnow())
+        await parts.records.mark_notified(job.id, now=await parts.records.now())
 
     async def _failed(self, job: Job, exc: Exception, at: Stage) -> Settlement | None:
         """Give the job back for another attempt and return ``None``, or return how it ends."""
-        known = _known(exc)
+        known = known_error(exc)
         doing = "publishing" if at is Stage.PUBLISH else "checking and resizing"
         error = (
             f"{known.title} while {doing}: {known.detail}" if known else f"Internal error while {doing}; see the log"
@@ -242,14 +279,14 @@ class Worker:
             job.attempts,
             exc,
             exc_info=None if known else exc,
-            extra={"job_id": job.id, "source": job.source_type, "code": code},
+            extra=about(job, stage=at, code=code),
         )
         if retryable and job.attempts < job.max_attempts:
             pause = min(MAX_BACKOFF_S, self._parts.settings.retry_backoff_s * 2 ** (job.attempts - 1))
             await self._parts.records.release(
                 job.id,
                 owner=self._owner,
-                available_at=utcnow() + timedelta(seconds=pause),
+                available_at=await self._parts.records.now() + timedelta(seconds=pause),
                 error=error,
                 code=code,
             )
@@ -258,17 +295,11 @@ class Worker:
         return Settlement(JobStatus.FAILED, error=error, code=code, retryable=retryable)
 
     async def _give_back(self, job: Job) -> None:
-        await self._parts.records.release(job.id, owner=self._owner, available_at=utcnow(), count_attempt=False)
+        records = self._parts.records
+        await records.release(job.id, owner=self._owner, available_at=await records.now(), count_attempt=False)
 
     async def _abandon(self, job: Job) -> None:
-        log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra={"job_id": job.id})
+        log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra=about(job))
         now = await self._parts.records.get_job(job.id)
         if now is not None and now.status.terminal and now.status is not JobStatus.COMPLETE:
             await unpublish(job, self._parts)
-
-
-def _known(exc: BaseException) -> MediagateError | None:
-    """Return the error of ours behind an exception, also when a task group wrapped it."""
-    while isinstance(exc, BaseExceptionGroup):
-        exc = exc.exceptions[0]
-    return exc if isinstance(exc, MediagateError) else None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mediagate.media import Job, JobState, JobStatus, MediaPage, Stage
-from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation, Settlement
+from mediagate.events import Event, EventsOf, no_events
+from mediagate.media import Job, JobPage, JobState, JobStatus, MediaPage, Stage
+from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation
 from mediagate.testing import check_records
+from mediagate.usage import Usage
 
 pytestmark = pytest.mark.anyio
 
@@ -48,17 +50,33 @@ class ClaimsTwice(MemoryRecords):
         return await super().claim(job_id, owner=owner, now=lease_until, lease_until=lease_until)
 
 
+class TakesTheBusy(MemoryRecords):
+    async def claim_oldest(self, *, busy: object = (), **options: Any) -> Sequence[Job]:
+        return await super().claim_oldest(**options)
+
+
+class ClaimsTooEarly(MemoryRecords):
+    async def claim_oldest(self, *, now: datetime, lease_until: datetime, **options: Any) -> Sequence[Job]:
+        return await super().claim_oldest(now=lease_until, lease_until=lease_until, **options)
+
+
+class OffersTheNewest(MemoryRecords):
+    async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
+        return [*reversed(await super().claimable(now=now, limit=10_000))][:limit]
+
+
 class TakesLateOwners(MemoryRecords):
-    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
         job = await self.get_job(job_id)
-        return await super().advance(
-            job_id, owner=(job and job.lease_owner) or owner, lease_until=lease_until, stage=stage
-        )
+        holder = (job and job.lease_owner) or owner
+        return await super().advance(job_id, owner=holder, lease_until=lease_until, stage=stage, model_runs=model_runs)
 
 
 class SettlesTwice(MemoryRecords):
-    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
-        await super().settle(job_id, owner=owner, now=now, settlement=settlement)
+    async def settle(self, job_id: str, **how: Any) -> bool:
+        await super().settle(job_id, **how)
         return True
 
 
@@ -70,6 +88,7 @@ class SkipsOnDelete(MemoryRecords):
         *,
         limit: int,
         cursor: str | None = None,
+        owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
         page = await super().list_media(source_type, source_id, limit=10_000)
@@ -101,9 +120,63 @@ class CountsSecondAttempts(MemoryRecords):
         return min((job.available_at or job.created_at for job in waiting), default=None)
 
 
+class ListsJobsOfOthers(MemoryRecords):
+    async def list_jobs(self, *, owner_id: str | None = None, **options: Any) -> JobPage:
+        return await super().list_jobs(**options)
+
+
+class ListsMediaOfOthers(MemoryRecords):
+    async def list_media(self, source_type: str, source_id: str | None, **options: Any) -> MediaPage:
+        return await super().list_media(source_type, source_id, **{**options, "owner_id": None})
+
+
+class TellsOfOthersDeletedMedia(MemoryRecords):
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, JobStatus]:
+        return await super().jobs_of_media(media_ids)
+
+
+class ForgetsModelRuns(MemoryRecords):
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
+        return await super().advance(job_id, owner=owner, lease_until=lease_until, stage=stage)
+
+
+class LeavesOutTheLastDay(MemoryRecords):
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
+        return await super().usage(owner_id=owner_id, first=first, last=last - timedelta(days=1))
+
+
 class FailsTheLiving(MemoryRecords):
-    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
-        return await super().fail_exhausted(now=datetime.max.replace(tzinfo=now.tzinfo), limit=limit)
+    async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
+        end = datetime.max.replace(tzinfo=now.tzinfo)
+        return await super().fail_exhausted(now=end, limit=limit, events_of=events_of)
+
+
+class WritesEventsFirst(MemoryRecords):
+    async def settle(self, job_id: str, *, events: tuple[Event, ...] = (), **how: Any) -> bool:
+        self._write(events)
+        return await super().settle(job_id, **how)
+
+
+class TellsWhatWas(MemoryRecords):
+    async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
+        job = await self.get_job(job_id)
+        if (cancelled := await super().cancel(job_id, now=now)) is not None and job is not None:
+            self._write(events_of(job))
+        return cancelled
+
+
+class TellsOfNothing(MemoryRecords):
+    async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
+        self._write(events)
+        return await super().delete_media(media_id)
+
+
+class NeverPassesOn(MemoryRecords):
+    async def passed_on(self, event_ids: Collection[str], *, now: datetime) -> None: ...
 
 
 class CompletesTwice(MemoryRecords):
@@ -126,15 +199,19 @@ class ListsWhatHasExpired(MemoryRecords):
         *,
         limit: int,
         cursor: str | None = None,
+        owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
-        return await super().list_media(source_type, source_id, limit=limit, cursor=cursor)
+        return await super().list_media(source_type, source_id, limit=limit, cursor=cursor, owner_id=owner_id)
 
 
 @pytest.mark.parametrize(
     ("broken", "promise"),
     [
         (ClaimsTwice, "get_job|claim"),
+        (TakesTheBusy, "leave the busy alone"),
+        (ClaimsTooEarly, "before available_at must claim nothing"),
+        (OffersTheNewest, "could be claimed for longest"),
         (TakesLateOwners, r"advance\(\) by a late owner must be False"),
         (SettlesTwice, r"settle\(\) by a late owner must be False"),
         (SkipsOnDelete, "neither repeat nor skip"),
@@ -142,10 +219,19 @@ class ListsWhatHasExpired(MemoryRecords):
         (NeverInFlight, "one in flight"),
         (LooksAtStatusesOnly, "another stage of the same status"),
         (CountsSecondAttempts, "must not count second attempts"),
+        (ListsJobsOfOthers, r"list_jobs\(\) must keep to the owner"),
+        (ListsMediaOfOthers, r"list_media\(\) must keep to the owner"),
+        (TellsOfOthersDeletedMedia, r"jobs_of_media\(\) must keep to the owner"),
+        (ForgetsModelRuns, "model runs"),
+        (LeavesOutTheLastDay, r"usage\(\) must include both days"),
         (FailsTheLiving, "under a lease alone"),
         (CompletesTwice, "False must insert no job"),
         (ForgetsTooSoon, "must leave what has not expired"),
         (ListsWhatHasExpired, "must leave out what has expired"),
+        (WritesEventsFirst, "late owner must write no event"),
+        (TellsWhatWas, r"cancel\(\) must make its events of the job as it then is"),
+        (TellsOfNothing, r"delete_media\(\) of none must write no event"),
+        (NeverPassesOn, r"outbox\(\) must not give what was passed on"),
     ],
 )
 async def test_a_broken_promise_is_named(broken: type[Any], promise: str) -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from mediagate.storage import FilesystemStorage, MemoryStorage, ObjectInfo, Storage, check_key
+from mediagate.storage import (
+    FilesystemStorage,
+    MemoryStorage,
+    ObjectInfo,
+    PresignedGet,
+    PresignedPut,
+    Storage,
+    check_key,
+)
 from mediagate.testing import check_storage
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +91,18 @@ class PublishesAll(MemoryStorage):
         return f"https://cdn.example.com/{check_key(key)}"
 
 
+class SignsAnew(MemoryStorage):
+    def presign_get(self, key: str, *, signed_at: datetime, expires_s: int) -> PresignedGet | None:
+        expires_at = signed_at + timedelta(seconds=expires_s)
+        return PresignedGet(f"https://cdn.example.com/{check_key(key)}?{secrets.token_hex(4)}", expires_at)
+
+
+class SignsForLong(MemoryStorage):
+    async def presign_put(self, key: str, *, content_type: str, size: int, expires_s: float) -> PresignedPut | None:
+        expires_at = datetime.now(UTC) + timedelta(days=1)
+        return PresignedPut(f"https://cdn.example.com/{check_key(key)}", {}, expires_at)
+
+
 @pytest.mark.parametrize(
     ("broken", "promise"),
     [
@@ -91,6 +113,8 @@ class PublishesAll(MemoryStorage):
         (ForgetsTheLength, "just these bytes"),
         (DeletesOnce, "pass over what is not there"),
         (PublishesAll, "unpublished"),
+        (SignsAnew, "the same URL"),
+        (SignsForLong, "expires when it was told to"),
     ],
 )
 async def test_a_broken_promise_is_named(broken: type[MemoryStorage], promise: str) -> None:

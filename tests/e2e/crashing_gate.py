@@ -50,6 +50,8 @@ class Mortal:
         return call
 
 
+if POINT:
+    InProcessQueue.poll_s = 3600.0  # so that it is the queue that brings the job
 settings = Settings()
 gate = MediaGate(sources={"avatar": Source()}, moderation="off", settings=settings)
 gate.decorate(RECORDS, Mortal("records", PrismaRecords(settings.records_url, engine_url=None, migrate=True)))

@@ -13,7 +13,7 @@ import pytest
 from mediagate import QUEUE, RECORDS, STORAGE, Job, JobState, JobStatus, MediaGate, Stage
 from mediagate.errors import ProcessingRefused, StorageUnavailable
 from mediagate.media import utcnow
-from mediagate.queue import CAPACITY, InProcessQueue
+from mediagate.queue import CAPACITY, Dispatcher, InProcessQueue
 from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
 
@@ -229,12 +229,17 @@ async def test_what_cannot_be_drained_is_given_back_uncounted(make_gate: MakeGat
     assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
 
 
-async def test_a_queue_that_fails_or_is_full_loses_no_job(make_gate: MakeGate, photo: bytes) -> None:
+async def test_a_queue_that_fails_loses_no_job(make_gate: MakeGate, photo: bytes) -> None:
     class Broken:
-        async def dispatch(self, job_id: str) -> None: ...
+        poll_s = 60.0
+
+        async def dispatch(self, job_id: str) -> None:
+            raise ConnectionError("the broker is down")
 
         async def take(self) -> str:
             raise ConnectionError("the broker is down")
+
+        async def done(self, job_id: str) -> None: ...
 
     gate = make_gate()
     gate.decorate(QUEUE, Broken())
@@ -242,7 +247,72 @@ async def test_a_queue_that_fails_or_is_full_loses_no_job(make_gate: MakeGate, p
         job_id = await upload(gate, photo)
         assert (await gate.wait(job_id, timeout_s=30)).status is JobStatus.COMPLETE
         await gate.check()
+
+
+async def test_a_last_attempt_runs_alone(make_gate: MakeGate, photo: bytes) -> None:
+    """Else a job that kills its worker would take its neighbour along each time, until that has no attempt left."""
+    records, storage = MemoryRecords(), MemoryStorage()
+    running, most = 0, 0
+    side_by_side = anyio.Event()
+
+    def sharing(**settings: Any) -> MediaGate:
+        gate = make_gate(memory=False, **settings)
+        gate.decorate(RECORDS, records)
+        gate.decorate(STORAGE, storage)
+        return gate
+
+    async def meet(job: Job) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        if running == 2:
+            side_by_side.set()
+        with anyio.move_on_after(30 if job.attempts == 1 else 0.2):
+            await side_by_side.wait()
+        running -= 1
+
+    async with sharing(worker=False) as gate:
+        ids = [await upload(gate, photo) for _ in range(3)]
+        for job_id in ids * 2:
+            assert await claim(gate, job_id, lease_s=-1), "each claim is by a worker that dies"
+    gate = sharing()
+    gate.add_hook("pre_process", meet)
+    async with gate:
+        assert all([(await gate.wait(job_id, timeout_s=30)).status is JobStatus.COMPLETE for job_id in ids])
+        assert most == 1
+        fresh = [await upload(gate, photo) for _ in range(2)]
+        assert all([(await gate.wait(job_id, timeout_s=60)).status is JobStatus.COMPLETE for job_id in fresh])
+        assert most == 2, "first attempts run side by side"
+
+
+async def test_the_in_process_queue_drops_what_is_beyond_its_capacity() -> None:
     full = InProcessQueue()
     for number in range(CAPACITY + 5):
         await full.dispatch(str(number))
     assert await full.take() == "0"
+
+
+async def test_a_queue_that_hangs_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mediagate.queue.SEND_S", 0.05)
+    monkeypatch.setattr("mediagate.queue.PAUSE_S", 0.0)
+    hangs = True
+
+    class Hanging(InProcessQueue):
+        async def dispatch(self, job_id: str) -> None:
+            if hangs:
+                await anyio.sleep_forever()
+            await super().dispatch(job_id)
+
+    dispatcher = Dispatcher(Hanging())
+    dispatcher.start()
+    try:
+        with anyio.fail_after(5):
+            for number in range(CAPACITY + 5):
+                await dispatcher.dispatch(f"early{number}")
+        hangs = False
+        with anyio.fail_after(30):
+            await dispatcher.dispatch("late")
+            taken = [await dispatcher.take()]
+        assert taken[0].startswith("early")
+    finally:
+        await dispatcher.stop()

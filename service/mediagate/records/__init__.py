@@ -3,5 +3,6 @@
 from mediagate.records.memory import MemoryRecords
 from mediagate.records.prisma import PrismaRecords
 from mediagate.records.protocol import Records, Reservation, Settlement
+from mediagate.records.queries import adds, ask, read
 
-__all__ = ["MemoryRecords", "PrismaRecords", "Records", "Reservation", "Settlement"]
+__all__ = ["MemoryRecords", "PrismaRecords", "Records", "Reservation", "Settlement", "adds", "ask", "read"]

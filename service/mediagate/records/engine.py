@@ -37,6 +37,10 @@ OLDEST_NODE = (22, 16)
 START_S = 20.0
 STOP_S = 3.0
 DYING_S = 0.5
+LINE_S = 15.0
+"""How long a request waits for others before it is sent."""
+ANSWER_S = 45.0
+"""The engine gives a silent database up before; so an engine that takes longer hangs itself, and is started again."""
 PLAIN_QUERIES = 32
 STARTING_TRANSACTIONS = 8
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
@@ -173,7 +177,7 @@ class SocketEngine(AsyncQueryEngine):
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         message = ("\r\n".join(lines) + "\r\n\r\n" + (content or "")).encode()
         async with self._limit(path, headers):
-            response: Any = await self._exchange(message)
+            response: Any = await self._answer_to(message)
         if not 200 <= response.status < 300:
             self._process_response_error(body=response.body.decode(), response=response)
         if not parse_response:
@@ -183,13 +187,30 @@ class SocketEngine(AsyncQueryEngine):
     @contextlib.asynccontextmanager
     async def _limit(self, path: str, headers: dict[str, str] | None) -> AsyncIterator[None]:
         if path == "/transaction/start":
-            async with self._starts:
-                yield
+            line = self._starts
         elif path == "/" and "X-transaction-id" not in (headers or {}):
-            async with self._plain:
-                yield
+            line = self._plain
         else:
             yield
+            return
+        try:
+            async with asyncio.timeout(LINE_S):
+                await line.acquire()
+        except TimeoutError:
+            raise errors.EngineConnectionError(f"{LINE_S:g} s long others were asked first") from None
+        try:
+            yield
+        finally:
+            line.release()
+
+    async def _answer_to(self, message: bytes) -> _Response:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await self._exchange(message)
+        except TimeoutError:
+            if self.process is not None:
+                self.process.kill()
+            raise errors.EngineConnectionError(f"the query engine was silent for {ANSWER_S:g} s") from None
 
     async def _exchange(self, message: bytes) -> _Response:
         try:

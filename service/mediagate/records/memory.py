@@ -6,19 +6,22 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage
+from mediagate.events import Event, EventsOf, no_events
+from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, utcnow
+from mediagate.records.memory_lists import MemoryLists
 from mediagate.records.memory_uploads import MemoryUploads, expired
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.protocol import Reservation, Settlement
 
 
-class MemoryRecords(MemoryUploads):
+class MemoryRecords(MemoryLists, MemoryUploads):
     """Jobs and media in dictionaries; everything happens between two awaits, so every method is a transaction."""
 
     def __init__(self) -> None:
         super().__init__()
         self._media: dict[str, Media] = {}
         self._keys: dict[str, tuple[Reservation, datetime]] = {}
+        self._outbox: dict[str, Event] = {}
 
     async def open(self) -> None:
         """Nothing to open."""
@@ -29,6 +32,10 @@ class MemoryRecords(MemoryUploads):
     async def check(self) -> str:
         """Say how many jobs wait."""
         return f"memory: {await self.queue_depth()} live jobs"
+
+    async def now(self) -> datetime:
+        """Return the present."""
+        return utcnow()
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         """Reserve an ``Idempotency-Key``: ``None`` when it is ours now, else what is on record."""
@@ -76,11 +83,12 @@ class MemoryRecords(MemoryUploads):
         *,
         limit: int,
         cursor: str | None = None,
+        owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
         """Return media newest first."""
         found = [m for m in self._media.values() if m.source_type == source_type and source_id in (None, m.source_id)]
-        found = [m for m in found if now is None or not m.expired(now)]
+        found = [m for m in found if owner_id in (None, m.owner_id) and not (now and m.expired(now))]
         found.sort(key=lambda m: (m.created_at, m.id), reverse=True)
         if cursor is not None:
             after = read_cursor(cursor)
@@ -102,9 +110,12 @@ class MemoryRecords(MemoryUploads):
         """Return the status of each of these jobs that exists."""
         return {i: self._jobs[i].status for i in job_ids if i in self._jobs}
 
-    async def jobs_of_media(self, media_ids: Collection[str]) -> Mapping[str, JobStatus]:
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, JobStatus]:
         """Return, by media id, the status of the job that was to make it."""
-        return {j.media_id: j.status for j in self._jobs.values() if j.media_id in media_ids}
+        jobs = [j for j in self._jobs.values() if j.media_id in media_ids and owner_id in (None, j.owner_id)]
+        return {job.media_id: job.status for job in jobs}
 
     async def existing_media(self, media_ids: Collection[str]) -> set[str]:
         """Return those of these media ids that are on record."""
@@ -115,9 +126,17 @@ class MemoryRecords(MemoryUploads):
         return sum(not job.status.terminal for job in self._jobs.values())
 
     async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of jobs that may be claimed now, oldest first."""
-        jobs = sorted(self._jobs.values(), key=lambda j: j.created_at)
-        return [j.id for j in jobs if j.attempts < j.max_attempts and _free(j, now)][:limit]
+        """Return ids of jobs that may be claimed now, those first that could be for longest."""
+        free = [job for job in self._jobs.values() if job.attempts < job.max_attempts and _free(job, now)]
+        return [job.id for job in sorted(free, key=_free_since)][:limit]
+
+    async def claim_oldest(
+        self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
+    ) -> Sequence[Job]:
+        """Claim the jobs that could be claimed for longest."""
+        ids = [job_id for job_id in await self.claimable(now=now, limit=limit + len(busy)) if job_id not in busy]
+        claimed = [await self.claim(job_id, owner=owner, now=now, lease_until=lease_until) for job_id in ids[:limit]]
+        return [job for job in claimed if job is not None]
 
     async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
         """Take a claimable job."""
@@ -136,14 +155,19 @@ class MemoryRecords(MemoryUploads):
             )
         )
 
-    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
         """Extend the lease and enter a stage."""
         job = self._held(job_id, owner)
         if job is not None:
-            self._put(replace(job, lease_until=lease_until, stage=stage or job.stage))
+            runs = job.model_runs + model_runs
+            self._put(replace(job, lease_until=lease_until, stage=stage or job.stage, model_runs=runs))
         return job is not None
 
-    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
+    async def settle(
+        self, job_id: str, *, owner: str, now: datetime, settlement: Settlement, events: tuple[Event, ...] = ()
+    ) -> bool:
         """End a job of which this owner has the lease."""
         job = self._held(job_id, owner)
         if job is None:
@@ -151,6 +175,7 @@ class MemoryRecords(MemoryUploads):
         self._settle(job, settlement, now)
         if settlement.media is not None:
             self._media[settlement.media.id] = settlement.media
+        self._write(events)
         return True
 
     async def release(
@@ -182,7 +207,7 @@ class MemoryRecords(MemoryUploads):
         )
         return True
 
-    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
+    async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
         """Fail live jobs whose worker died on each attempt."""
         failed = [
             j
@@ -196,15 +221,17 @@ class MemoryRecords(MemoryUploads):
                 code=job.code or "attempts_exhausted",
                 retryable=True,
             )
-            self._settle(job, settlement, now)
+            self._write(events_of(self._settle(job, settlement, now)))
         return [job.id for job in failed]
 
-    async def cancel(self, job_id: str, *, now: datetime) -> Job | None:
+    async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
         """Move a live job to CANCELLED, taking its lease away."""
         job = self._jobs.get(job_id)
         if job is None or job.status.terminal:
             return None
-        return self._put(replace(job, status=JobStatus.CANCELLED, finished_at=now, lease_owner=None, lease_until=None))
+        ended = replace(job, status=JobStatus.CANCELLED, finished_at=now, lease_owner=None, lease_until=None)
+        self._write(events_of(ended))
+        return self._put(ended)
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a FAILED job back to PENDING with all its attempts."""
@@ -236,9 +263,12 @@ class MemoryRecords(MemoryUploads):
         if job_id in self._jobs:
             self._put(replace(self._jobs[job_id], notified_at=now))
 
-    async def delete_media(self, media_id: str) -> bool:
+    async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
         """Delete a media; its job stays."""
-        return self._media.pop(media_id, None) is not None
+        if self._media.pop(media_id, None) is None:
+            return False
+        self._write(events)
+        return True
 
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
         """Return media whose time is over."""
@@ -251,6 +281,18 @@ class MemoryRecords(MemoryUploads):
             del self._keys[key]
         return len(expired)
 
+    async def outbox(self, *, limit: int) -> Sequence[Event]:
+        """Return events that were not passed on yet, oldest first."""
+        return sorted(self._outbox.values(), key=lambda e: (e.created_at, e.id))[:limit]
+
+    async def passed_on(self, event_ids: Collection[str], *, now: datetime) -> None:
+        """Take events out of the outbox."""
+        for event_id in event_ids:
+            self._outbox.pop(event_id, None)
+
+    def _write(self, events: tuple[Event, ...]) -> None:
+        self._outbox |= {event.id: event for event in events}
+
     def _put(self, job: Job) -> Job:
         self._jobs[job.id] = job
         return job
@@ -259,8 +301,8 @@ class MemoryRecords(MemoryUploads):
         job = self._jobs.get(job_id)
         return job if job and job.status is JobStatus.PROCESSING and job.lease_owner == owner else None
 
-    def _settle(self, job: Job, settlement: Settlement, now: datetime) -> None:
-        self._put(settlement.state_of(job, now).job)
+    def _settle(self, job: Job, settlement: Settlement, now: datetime) -> Job:
+        return self._put(settlement.state_of(job, now).job)
 
 
 def _place(job: Job) -> tuple[JobStatus, Stage]:
@@ -274,3 +316,7 @@ def _lapsed(job: Job, now: datetime) -> bool:
 def _free(job: Job, now: datetime) -> bool:
     waiting = job.status is JobStatus.PENDING and (job.available_at is None or job.available_at <= now)
     return waiting or _lapsed(job, now)
+
+
+def _free_since(job: Job) -> datetime:
+    return job.lease_until or job.available_at or job.created_at

@@ -1,4 +1,4 @@
-"""Cursors: where a page of media ended. The order is creation, then id, newest first."""
+"""Cursors: where a page of media or jobs ended. The order is creation, then id, newest first."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from mediagate.errors import InvalidParameter
-from mediagate.media import Media
+from mediagate.media import Job, Media
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CURSOR = re.compile(r"(\d{1,14})\.([\w-]{1,64})", re.ASCII)
 
 
-def cursor_after(media: Media) -> str:
-    """Return the cursor of the page that begins after this media."""
-    return f"{(media.created_at - _EPOCH) // _MILLISECOND}.{media.id}"
+def cursor_after(last: Job | Media) -> str:
+    """Return the cursor of the page that begins after this one."""
+    return f"{(last.created_at - _EPOCH) // _MILLISECOND}.{last.id}"
 
 
 def read_cursor(cursor: str) -> tuple[datetime, str]:

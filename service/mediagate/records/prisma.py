@@ -7,30 +7,47 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.media import Job, JobState, JobStatus, Media, Stage
+from mediagate.media import Job, JobState, JobStatus, Media, Stage, utcnow
+from mediagate.records.address import postgres_schema, with_connections
+from mediagate.records.clock import DatabaseClock
 from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
-from mediagate.records.prisma_pages import PrismaPages
+from mediagate.records.prisma_claims import PrismaClaims
+from mediagate.records.prisma_ends import PrismaEnds
+from mediagate.records.prisma_lists import PrismaLists
 from mediagate.records.prisma_uploads import PrismaUploads
-from mediagate.records.protocol import Reservation, Settlement
-from mediagate.records.queries import LIVE, ask, claimable, elsewhere, exhausted, finds, held, read, reserve_key
-from mediagate.records.rows import job_of, job_row, media_of, media_row, requeued_columns, settled_columns
+from mediagate.records.protocol import Reservation
+from mediagate.records.queries import (
+    LIVE,
+    ask,
+    elsewhere,
+    jobs_where,
+    read,
+    reserve_key,
+)
+from mediagate.records.rows import job_of, job_row, media_of, requeued_columns
 
 log = logging.getLogger("mediagate.records")
 
 
-class PrismaRecords(PrismaPages, PrismaUploads):
+class PrismaRecords(PrismaClaims, PrismaEnds, PrismaLists, PrismaUploads):
     """Jobs and media in a database that Prisma's query engine reaches.
 
     ``url`` is ``file:/path`` or ``postgresql://…``; ``engine_url`` names an engine that the host runs itself;
-    ``migrate`` applies what the database lacks when it is opened. Raises ``ConfigError`` and ``RecordsUnavailable``.
+    ``migrate`` applies what the database lacks when it is opened; ``connections`` is how many this process may open to
+    PostgreSQL, 5 unless the URL has a ``connection_limit``. Raises ``ConfigError`` and ``RecordsUnavailable``.
     """
 
-    def __init__(self, url: str, *, engine_url: str | None = None, migrate: bool = False) -> None:
-        self._url = url
+    def __init__(
+        self, url: str, *, engine_url: str | None = None, migrate: bool = False, connections: int | None = None
+    ) -> None:
+        self._url = with_connections(url, connections)
         self._migrate = migrate
-        self.client = open_client(url, engine_url)
+        self.client = open_client(self._url, engine_url)
         """For plugins that keep tables of their own; connected while the records are open."""
+        self.postgres_schema = postgres_schema(url)
+        # All who share a SQLite file share a machine, and so its clock.
+        self._clock = DatabaseClock(self._database_ms) if self.postgres_schema is not None else None
 
     def __repr__(self) -> str:
         return f"PrismaRecords({self._url.partition(':')[0]}:…)"
@@ -48,9 +65,21 @@ class PrismaRecords(PrismaPages, PrismaUploads):
             await self.client.disconnect(timeout=timedelta(seconds=5))
 
     async def check(self) -> str:
-        """Ask the database for the number of jobs that wait."""
-        depth = await self.queue_depth()
-        return f"{self._url.partition(':')[0]}: {depth} live jobs"
+        """Ask the database for the first job in line, which takes as long however many there are."""
+        oldest = await self.oldest_waiting()
+        waits = (
+            "no new job waits" if oldest is None else f"the first new job waits since {oldest:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        return f"{self._url.partition(':')[0]}: {waits}"
+
+    async def now(self) -> datetime:
+        """Return the present by the database's clock."""
+        return utcnow() if self._clock is None else await self._clock.now()
+
+    async def _database_ms(self) -> int:
+        statement = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms"
+        rows = await ask(lambda: self.client.query_raw(statement))
+        return int(rows[0]["ms"])
 
     async def lacks(self) -> list[str]:
         """Return the migrations that the database lacks."""
@@ -110,7 +139,7 @@ class PrismaRecords(PrismaPages, PrismaUploads):
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return the states of those of these jobs that stand elsewhere than known."""
-        jobs = [job_of(row) for row in await self._jobs_where(elsewhere(known))] if known else []
+        jobs = [job_of(row) for row in await jobs_where(self.client, elsewhere(known))] if known else []
         complete = [job.media_id for job in jobs if job.status is JobStatus.COMPLETE]
         media = await self._media_where({"id": {"in": complete}}) if complete else {}
         return {job.id: JobState(job, media.get(job.media_id)) for job in jobs}
@@ -118,17 +147,20 @@ class PrismaRecords(PrismaPages, PrismaUploads):
     async def oldest_waiting(self) -> datetime | None:
         """Return since when the job waits that waits longest for its first attempt."""
         where = {"status": JobStatus.PENDING.value, "attempts": 0}
-        rows = await self._jobs_where(where, order={"availableAt": "asc"}, take=1)
+        rows = await jobs_where(self.client, where, order={"availableAt": "asc"}, take=1)
         return rows[0].availableAt if rows else None
 
     async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         """Return the status of each of these jobs that exists."""
-        rows = await self._jobs_where({"id": {"in": list(job_ids)}})
+        rows = await jobs_where(self.client, {"id": {"in": list(job_ids)}})
         return {row.id: JobStatus(row.status) for row in rows}
 
-    async def jobs_of_media(self, media_ids: Collection[str]) -> Mapping[str, JobStatus]:
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, JobStatus]:
         """Return, by media id, the status of the job that was to make it."""
-        rows = await self._jobs_where({"mediaId": {"in": list(media_ids)}})
+        mine = {} if owner_id is None else {"ownerId": owner_id}
+        rows = await jobs_where(self.client, {"mediaId": {"in": list(media_ids)}, **mine})
         return {row.mediaId: JobStatus(row.status) for row in rows}
 
     async def existing_media(self, media_ids: Collection[str]) -> set[str]:
@@ -143,95 +175,6 @@ class PrismaRecords(PrismaPages, PrismaUploads):
 
     # -- a job's path
 
-    async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of jobs that may be claimed now, oldest first."""
-        rows = await self._jobs_where(claimable(now), order={"createdAt": "asc"}, take=limit)
-        return [row.id for row in rows]
-
-    async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
-        """Take a claimable job by compare-and-set."""
-        data = {
-            "status": JobStatus.PROCESSING.value,
-            "stage": Stage.MODERATE.value,
-            "attempts": {"increment": 1},
-            "attemptsLeft": {"decrement": 1},
-            "leaseOwner": owner,
-            "leaseUntil": lease_until,
-        }
-        where = {"id": job_id, **claimable(now)}
-        row = await self._take({**where, "startedAt": None}, {**data, "startedAt": now})
-        if row is None:
-            row = await self._take({**where, "NOT": [{"startedAt": None}]}, data)
-        return job_of(row) if row else None
-
-    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
-        """Extend the lease and enter a stage."""
-        data: dict[str, Any] = {"leaseUntil": lease_until}
-        if stage is not None:
-            data["stage"] = stage.value
-        return await self._change(held(job_id, owner), data)
-
-    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
-        """End a job in one transaction that checks the lease owner."""
-        data: Any = {**settled_columns(settlement), "finishedAt": now}
-        if settlement.media is None:
-            return await self._change(held(job_id, owner), data)
-        media = settlement.media
-
-        async def both() -> None:
-            # All in one request: a transaction held open from here would keep SQLite's only write lock meanwhile.
-            async with self.client.batch_() as batch:
-                # Fails, and the media with it, unless the job is still under this owner.
-                batch.mediagatejob.update(where=held(job_id, owner), data=data)
-                batch.mediagatemedia.create(data=media_row(media))
-
-        return await finds(both)
-
-    async def release(
-        self,
-        job_id: str,
-        *,
-        owner: str,
-        available_at: datetime,
-        count_attempt: bool = True,
-        error: str | None = None,
-        code: str | None = None,
-    ) -> bool:
-        """Give a job back to PENDING for a later attempt."""
-        data: dict[str, Any] = {
-            "status": JobStatus.PENDING.value,
-            "stage": Stage.QUEUED.value,
-            "leaseOwner": None,
-            "leaseUntil": None,
-            "availableAt": available_at,
-            "error": error,
-            "code": code,
-        }
-        if not count_attempt:
-            data |= {"attempts": {"decrement": 1}, "attemptsLeft": {"increment": 1}}
-        return await self._change(held(job_id, owner), data)
-
-    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Fail live jobs whose worker died on each attempt."""
-        failed = []
-        for row in await self._jobs_where(exhausted(now), take=limit):
-            settlement = Settlement(
-                JobStatus.FAILED,
-                error=row.error or f"the worker died at stage {row.stage} on each of {row.attempts} attempts",
-                code=row.code or "attempts_exhausted",
-                retryable=True,
-            )
-            data = {**settled_columns(settlement), "finishedAt": now}
-            if await self._change({"id": row.id, **exhausted(now)}, data):
-                failed.append(row.id)
-        return failed
-
-    async def cancel(self, job_id: str, *, now: datetime) -> Job | None:
-        """Move a live job to CANCELLED, taking its lease away."""
-        data = {"status": JobStatus.CANCELLED.value, "finishedAt": now, "leaseOwner": None, "leaseUntil": None}
-        row = await self._take({"id": job_id, "status": {"in": LIVE}}, data)
-        return job_of(row) if row else None
-
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a FAILED job back to PENDING with all its attempts."""
         job = await self.get_job(job_id)
@@ -242,8 +185,8 @@ class PrismaRecords(PrismaPages, PrismaUploads):
 
     async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
         """Return terminal jobs whose hooks have not all run."""
-        rows = await self._jobs_where(
-            {"notifiedAt": None, "finishedAt": {"lt": before}}, order={"finishedAt": "asc"}, take=limit
+        rows = await jobs_where(
+            self.client, {"notifiedAt": None, "finishedAt": {"lt": before}}, order={"finishedAt": "asc"}, take=limit
         )
         return [row.id for row in rows]
 
@@ -253,24 +196,7 @@ class PrismaRecords(PrismaPages, PrismaUploads):
 
     # -- deleting
 
-    async def delete_media(self, media_id: str) -> bool:
-        """Delete a media row and its variants."""
-        deleted = await ask(lambda: self.client.mediagatemedia.delete_many(where={"id": media_id}))
-        return deleted > 0
-
     async def expire_keys(self, *, now: datetime) -> int:
         """Forget the idempotency keys that expired."""
         keys = self.client.mediagateidempotencykey
         return await ask(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))
-
-    # -- asking
-
-    async def _jobs_where(self, where: Any, *, take: int | None = None, order: Any = None) -> list[Any]:
-        return await read(lambda: self.client.mediagatejob.find_many(where=where, take=take, order=order))
-
-    async def _change(self, where: Any, data: Any) -> bool:
-        return bool(await ask(lambda: self.client.mediagatejob.update_many(where=where, data=data)))
-
-    async def _take(self, where: Any, data: Any) -> Any:
-        """Change a job by compare-and-set and return its row, or ``None``: one UPDATE with all these conditions."""
-        return await ask(lambda: self.client.mediagatejob.update(where=where, data=data))

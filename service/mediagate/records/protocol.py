@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
 from mediagate.direct_upload import DirectUpload
-from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, Verdict
+from mediagate.events import Event, EventsOf, no_events
+from mediagate.media import Job, JobPage, JobState, JobStatus, Media, MediaPage, Stage, Verdict
+from mediagate.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,10 @@ class Settlement:
     retryable: bool = False
     timings_ms: Mapping[str, float] | None = None
     warnings: tuple[str, ...] = ()
+    bytes_out: int = 0
+    """Bytes of all files that were published."""
+    model_runs: int = 0
+    """How often the moderator judged the picture since ``advance`` was told of it last."""
 
     def state_of(self, job: Job, now: datetime) -> JobState:
         """Return what a job that was settled so is from that moment on."""
@@ -42,6 +48,8 @@ class Settlement:
             retryable=self.retryable,
             timings_ms=self.timings_ms or {},
             warnings=self.warnings,
+            bytes_out=self.bytes_out,
+            model_runs=job.model_runs + self.model_runs,
         )
         return JobState(ended, self.media)
 
@@ -59,7 +67,8 @@ class Reservation:
 class Records(Protocol):
     """Jobs and media rows.
 
-    All times are UTC-aware at millisecond precision and passed in by the caller, so that a test can turn the clock.
+    All times are UTC-aware at millisecond precision and passed in by the caller, so that a test can turn the clock; all
+    else passes what ``now`` returns, which is the same for all who share the records, whatever their own clocks say.
     Every method that can reach no database raises ``RecordsUnavailable``. A *live* job is PENDING or PROCESSING.
     """
 
@@ -71,6 +80,10 @@ class Records(Protocol):
 
     async def check(self) -> str:
         """Run one query; return one line for ``mediagate doctor`` and ``/readyz``."""
+
+    async def now(self) -> datetime:
+        """Return the present by the clock that decides about leases: the database's. As a rule without a query."""
+        ...
 
     # -- uploads
 
@@ -137,11 +150,30 @@ class Records(Protocol):
         *,
         limit: int,
         cursor: str | None = None,
+        owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
         """Return media newest first, from where a page before ended; raises ``InvalidParameter`` for another cursor.
 
-        What has expired by ``now`` is left out; without it, nothing is.
+        With ``owner_id`` only those of this owner. What has expired by ``now`` is left out; without it, nothing is.
+        """
+
+    async def list_jobs(
+        self,
+        *,
+        owner_id: str | None = None,
+        status: JobStatus | None = None,
+        source_type: str | None = None,
+        source_id: str | None = None,
+        limit: int,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """Return jobs newest first, with their media, of those for which each given value holds; pages as above."""
+
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
+        """Return, by UTC day of the upload, what one owner or all used; both days included, in order.
+
+        Only days with uploads. A sum over the jobs on record, never a count of its own that could differ from them.
         """
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
@@ -157,8 +189,13 @@ class Records(Protocol):
     async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
         """Return the status of each of these jobs that exists."""
 
-    async def jobs_of_media(self, media_ids: Collection[str]) -> Mapping[str, JobStatus]:
-        """Return, by media id, the status of the job that was to make it, for each that exists."""
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, JobStatus]:
+        """Return, by media id, the status of the job that was to make it, for each that exists.
+
+        With ``owner_id`` only for those of this owner.
+        """
 
     async def existing_media(self, media_ids: Collection[str]) -> set[str]:
         """Return those of these media ids that are on record."""
@@ -169,9 +206,17 @@ class Records(Protocol):
     # -- a job's path
 
     async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of live jobs that may be claimed now, oldest first.
+        """Return ids of live jobs that may be claimed now, those first that could be for longest.
 
         PENDING ones whose ``available_at`` has come, and PROCESSING ones whose lease ran out; both with attempts left.
+        """
+
+    async def claim_oldest(
+        self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
+    ) -> Sequence[Job]:
+        """Claim jobs as ``claim`` does: up to so many of those that are ``claimable``, none of the busy ones.
+
+        Of several callers at once each gets jobs of its own.
         """
 
     async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
@@ -180,11 +225,18 @@ class Records(Protocol):
         ``started_at`` is set by the first claim. Returns ``None`` when somebody else has it, or it is not claimable.
         """
 
-    async def advance(self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None) -> bool:
-        """Extend the lease and, when given, enter a stage; ``False`` when the lease is no longer ours."""
+    async def advance(
+        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+    ) -> bool:
+        """Extend the lease and, when given, enter a stage; ``False`` when the lease is no longer ours.
 
-    async def settle(self, job_id: str, *, owner: str, now: datetime, settlement: Settlement) -> bool:
-        """End a job in one transaction that checks the lease owner: media, variants, terminal status.
+        ``model_runs`` is added to those of the job, in the same change.
+        """
+
+    async def settle(
+        self, job_id: str, *, owner: str, now: datetime, settlement: Settlement, events: tuple[Event, ...] = ()
+    ) -> bool:
+        """End a job in one transaction that checks the lease owner: media, variants, terminal status, events.
 
         Clears the lease. ``False``, and nothing written, when the job is not PROCESSING under this owner.
         """
@@ -201,14 +253,18 @@ class Records(Protocol):
     ) -> bool:
         """Give a job back to PENDING for a later attempt; ``count_attempt=False`` undoes the claim's count (drain)."""
 
-    async def fail_exhausted(self, *, now: datetime, limit: int) -> Sequence[str]:
+    async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
         """Fail live jobs whose lease ran out (or that are PENDING) with no attempt left: their worker died each time.
 
         FAILED, code ``attempts_exhausted`` unless the job already has a code, error naming its stage. Returns ids.
+        Each job's events are written in its transaction.
         """
 
-    async def cancel(self, job_id: str, *, now: datetime) -> Job | None:
-        """Move a live job to CANCELLED, taking its lease away; ``None`` when there is no live job of this id."""
+    async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
+        """Move a live job to CANCELLED, taking its lease away; ``None`` when there is no live job of this id.
+
+        Its events, made of the job as it then is, are written in the same transaction.
+        """
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a FAILED job back to PENDING with ``attempts`` 0 and its failure fields cleared; else ``None``."""
@@ -221,11 +277,22 @@ class Records(Protocol):
 
     # -- deleting
 
-    async def delete_media(self, media_id: str) -> bool:
-        """Delete a media row and its variants; ``False`` when there was none. Its job stays."""
+    async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
+        """Delete a media row and its variants; ``False`` when there was none. Its job stays.
+
+        The events are written in the same transaction, and none where nothing was deleted.
+        """
 
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
         """Return media whose ``expires_at`` has come, by that and then by id; those behind ``after``."""
 
     async def expire_keys(self, *, now: datetime) -> int:
         """Forget the idempotency keys that expired; returns how many."""
+
+    # -- outbox
+
+    async def outbox(self, *, limit: int) -> Sequence[Event]:
+        """Return events that were not passed on yet, oldest first."""
+
+    async def passed_on(self, event_ids: Collection[str], *, now: datetime) -> None:
+        """Take events out of the outbox: whoever passes them on has written down what is left to do about them."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -12,14 +14,18 @@ from mediagate.direct_upload import DirectUpload
 from mediagate.errors import InvalidParameter, RecordsUnavailable
 from mediagate.media import JobStatus, Media, Stage
 from mediagate.records.client import Prisma
-from mediagate.records.client.errors import PrismaError, RecordNotFoundError, UniqueViolationError
-from mediagate.records.paging import read_cursor
+from mediagate.records.client.engine.errors import EngineConnectionError
+from mediagate.records.client.errors import DataError, PrismaError, RecordNotFoundError, UniqueViolationError
 from mediagate.records.protocol import Reservation
 
 log = logging.getLogger("mediagate.records")
 
 T = TypeVar("T")
 POSTGRES_NUL = r"encoding \"UTF8\": 0x00"
+RETRY_FOR_S = 3.0
+"""How long a statement is repeated that cannot harm: about as long as PostgreSQL takes to start again."""
+GONE = {"P1001", "P1002", "P1008", "P1017", "P2024"}
+"""Prisma's codes for a database that cannot be reached, or did not answer in time (its error reference)."""
 LIVE = [JobStatus.PENDING.value, JobStatus.PROCESSING.value]
 
 
@@ -30,29 +36,65 @@ async def ask(query: Callable[[], Awaitable[T]]) -> T:
     character, which PostgreSQL cannot keep.
     """
     try:
+        return await _asked(query)
+    except RecordsUnavailable as exc:
+        _log(exc.__cause__)
+        raise
+
+
+async def _asked(query: Callable[[], Awaitable[T]]) -> T:
+    try:
         return await query()
     except (UniqueViolationError, RecordNotFoundError):
         raise
     except (PrismaError, OSError) as exc:
         if POSTGRES_NUL in str(exc):
             raise InvalidParameter("take the NUL character out of the text") from exc
-        log.warning("the database or its engine did not answer: %s", type(exc).__name__, exc_info=exc)
         raise RecordsUnavailable("the database does not answer; try again in a moment") from exc
 
 
-async def read(query: Callable[[], Awaitable[T]]) -> T:
-    """Run a query that changes nothing, once more if the engine or its connection had gone away."""
-    try:
-        return await ask(query)
-    except RecordsUnavailable:
-        return await ask(query)
+def _log(cause: BaseException | None) -> None:
+    log.warning("the database or its engine did not answer: %s", cause, exc_info=None if _went_away(cause) else cause)
+
+
+async def retried(query: Callable[[], Awaitable[T]]) -> T:
+    """Run what may run twice with no harm, again for ``RETRY_FOR_S`` while the database or its engine is away.
+
+    A query that reads, or a change under a lease: when its answer was lost, the second one changes nothing more.
+    """
+    until, pause = time.monotonic() + RETRY_FOR_S, 0.05
+    while True:
+        try:
+            return await _asked(query)
+        except RecordsUnavailable as exc:
+            if not _went_away(exc.__cause__) or time.monotonic() + pause > until:
+                _log(exc.__cause__)
+                raise
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 0.5)
+
+
+read = retried
+
+
+def _went_away(exc: BaseException | None) -> bool:
+    return isinstance(exc, EngineConnectionError | OSError) or (isinstance(exc, DataError) and exc.code in GONE)
 
 
 async def finds(change: Callable[[], Awaitable[object]]) -> bool:
-    """Run a change that names one row; ``False``, and nothing changed, when there is no such row."""
+    """Run a change that names one row under a lease; ``False``, and nothing changed, when there is no such row."""
+    try:
+        await retried(change)
+    except RecordNotFoundError:
+        return False
+    return True
+
+
+async def adds(change: Callable[[], Awaitable[object]]) -> bool:
+    """Run a change that adds rows; ``False``, and nothing added, when one of them is there already."""
     try:
         await ask(change)
-    except RecordNotFoundError:
+    except UniqueViolationError:
         return False
     return True
 
@@ -87,44 +129,50 @@ def elsewhere(known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Any:
     }
 
 
+async def jobs_where(client: Prisma, where: Any, *, take: int | None = None, order: Any = None) -> list[Any]:
+    """Return the rows of the jobs that meet a condition."""
+    return await read(lambda: client.mediagatejob.find_many(where=where, take=take, order=order))
+
+
+def waiting(now: datetime) -> Any:
+    """Return the condition of a job that waits and may be claimed."""
+    return {"attemptsLeft": {"gt": 0}, "status": JobStatus.PENDING.value, "availableAt": {"lte": now}}
+
+
+def lapsed(now: datetime) -> Any:
+    """Return the condition of a job whose lease ran out and that may be claimed."""
+    return {"attemptsLeft": {"gt": 0}, "status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}}
+
+
 def claimable(now: datetime) -> Any:
-    """Return the condition of a job that may be claimed."""
-    return {
-        "attemptsLeft": {"gt": 0},
-        "OR": [
-            {"status": JobStatus.PENDING.value, "availableAt": {"lte": now}},
-            {"status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}},
-        ],
-    }
+    """Return the condition of a job that may be claimed; to look for such jobs, ask for either kind by itself."""
+    return {"OR": [waiting(now), lapsed(now)]}
 
 
 def exhausted(now: datetime) -> Any:
     """Return the condition of a job that has no attempt left and no worker."""
-    return {
-        "attemptsLeft": {"lte": 0},
-        "OR": [
-            {"status": JobStatus.PENDING.value},
-            {"status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}},
-        ],
-    }
+    return {"OR": [_spent(), _died(now)]}
+
+
+def _spent() -> Any:
+    return {"attemptsLeft": {"lte": 0}, "status": JobStatus.PENDING.value}
+
+
+def _died(now: datetime) -> Any:
+    return {"attemptsLeft": {"lte": 0}, "status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}}
+
+
+async def find_exhausted(client: Prisma, now: datetime, limit: int) -> list[Any]:
+    """Return the rows of jobs that have no attempt left and no worker: two questions, each of which has its index."""
+    died = await jobs_where(client, _died(now), order={"leaseUntil": "asc"}, take=limit)
+    if len(died) == limit:
+        return died
+    return died + await jobs_where(client, _spent(), take=limit - len(died))
 
 
 def held(job_id: str, owner: str) -> Any:
     """Return the condition of a job under this owner's lease."""
     return {"id": job_id, "status": JobStatus.PROCESSING.value, "leaseOwner": owner}
-
-
-def listed(source_type: str, source_id: str | None, cursor: str | None, now: datetime | None) -> Any:
-    """Return the condition of a media on a page of a source."""
-    where: Any = {"sourceType": source_type}
-    if source_id is not None:
-        where["sourceId"] = source_id
-    if cursor is not None:
-        created_at, media_id = read_cursor(cursor)
-        where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": media_id}}]
-    if now is not None:
-        where["AND"] = [{"OR": [{"expiresAt": None}, {"expiresAt": {"gt": now}}]}]
-    return where
 
 
 def expired(now: datetime, after: DirectUpload | Media | None) -> Any:

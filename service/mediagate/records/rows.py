@@ -41,6 +41,11 @@ def job_row(job: Job) -> Any:
         "retryable": job.retryable,
         "timings": json.dumps(dict(job.timings_ms)),
         "warnings": json.dumps(list(job.warnings)),
+        "ownerId": job.owner_id,
+        "day": job.created_at.date().isoformat(),
+        "bytesOut": job.bytes_out,
+        "modelRuns": job.model_runs,
+        "traceparent": job.traceparent,
     }
 
 
@@ -80,6 +85,10 @@ def job_of(row: models.MediagateJob) -> Job:
         verdict=_verdict_of(row.verdict),
         timings_ms=json.loads(row.timings),
         warnings=tuple(json.loads(row.warnings)),
+        owner_id=row.ownerId,
+        bytes_out=row.bytesOut,
+        model_runs=row.modelRuns,
+        traceparent=row.traceparent,
     )
 
 
@@ -97,7 +106,14 @@ def settled_columns(settlement: Settlement) -> Any:
         "retryable": settlement.retryable,
         "timings": json.dumps(dict(settlement.timings_ms or {})),
         "warnings": json.dumps(list(settlement.warnings)),
+        "bytesOut": settlement.bytes_out,
+        **more_model_runs(settlement.model_runs),
     }
+
+
+def more_model_runs(runs: int) -> Any:
+    """Return the column that counts model runs, if there are more."""
+    return {"modelRuns": {"increment": runs}} if runs else {}
 
 
 def requeued_columns(job: Job, now: datetime) -> Any:
@@ -139,6 +155,7 @@ def media_row(media: Media) -> Any:
         "clientReferenceId": media.client_reference_id,
         "createdAt": media.created_at,
         "expiresAt": media.expires_at,
+        "ownerId": media.owner_id,
         "variants": {
             "create": [
                 {
@@ -183,6 +200,7 @@ def media_of(row: models.MediagateMedia) -> Media:
             for v in sorted(row.variants or (), key=lambda v: v.position)
         ),
         expires_at=row.expiresAt,
+        owner_id=row.ownerId,
     )
 
 

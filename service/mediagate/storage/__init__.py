@@ -1,18 +1,21 @@
 """Bytes by key: the protocol that every storage keeps, and the two that come with the core."""
 
 from mediagate.storage.filesystem import FilesystemStorage
-from mediagate.storage.keys import check_key, check_prefix, is_public, segment
+from mediagate.storage.keys import check_key, check_prefix, is_key, is_public, segment, source_type_of
 from mediagate.storage.memory import MemoryStorage
-from mediagate.storage.protocol import ObjectInfo, PresignedPut, Storage
+from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage
 
 __all__ = [
     "FilesystemStorage",
     "MemoryStorage",
     "ObjectInfo",
+    "PresignedGet",
     "PresignedPut",
     "Storage",
     "check_key",
     "check_prefix",
+    "is_key",
     "is_public",
     "segment",
+    "source_type_of",
 ]

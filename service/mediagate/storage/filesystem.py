@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from datetime import datetime
 from functools import partial
 from io import BytesIO
 from itertools import islice
@@ -15,8 +16,8 @@ from urllib.parse import quote
 from anyio import to_thread
 
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
-from mediagate.storage.keys import check_key, check_prefix, is_public
-from mediagate.storage.protocol import ObjectInfo, PresignedPut
+from mediagate.storage.keys import check_key, check_prefix, is_public, source_type_of
+from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 from mediagate.storage.tree import Tree
 
 CHUNK = 256 * 1024
@@ -29,12 +30,16 @@ class FilesystemStorage:
     """A storage in a local (or mounted) directory; safe to use from many processes at once.
 
     Published files are readable by other users of the machine when ``public_url`` says that a web server
-    serves them; all else is for this user alone. Raises ``ConfigError`` when ``root`` cannot be used.
+    serves them; all else, and the files of ``private_sources``, is for this user alone. Raises ``ConfigError`` when
+    ``root`` cannot be used.
     """
 
-    def __init__(self, root: Path, *, public_url: str | None = None) -> None:
+    def __init__(
+        self, root: Path, *, public_url: str | None = None, private_sources: Collection[str] = frozenset()
+    ) -> None:
         self._tree = Tree(Path(root).absolute())
         self._public_url = public_url.rstrip("/") if public_url else None
+        self._private_sources = frozenset(private_sources)
         try:
             self._tree.root.mkdir(mode=0o755 if public_url else 0o700, parents=True, exist_ok=True)
             self._tree.remove_leftovers()
@@ -50,7 +55,7 @@ class FilesystemStorage:
         check_key(key)
         # A copy and never a hard link: whoever writes to the local file later must not change the object.
         source = await to_thread.run_sync(body.open, "rb") if isinstance(body, Path) else BytesIO(body)
-        shared = self._public_url is not None and is_public(key)
+        shared = self.url(key) is not None
         with source:
             await _ask(key, partial(self._tree.write, key, source, shared=shared))
 
@@ -103,10 +108,17 @@ class FilesystemStorage:
     def url(self, key: str) -> str | None:
         """Return ``public_url`` + key for a published key, ``None`` when the gate itself must serve it."""
         check_key(key)
-        return f"{self._public_url}/{quote(key)}" if self._public_url and is_public(key) else None
+        if self._public_url is None or not is_public(key) or source_type_of(key) in self._private_sources:
+            return None
+        return f"{self._public_url}/{quote(key)}"
+
+    def presign_get(self, key: str, *, signed_at: datetime, expires_s: int) -> PresignedGet | None:
+        """Return ``None``: the gate itself serves its private files."""
+        check_key(key)
+        return None
 
     async def presign_put(self, key: str, *, content_type: str, size: int, expires_s: float) -> PresignedPut | None:
-        """Return ``None``: the gate itself takes the bytes."""
+        """Return ``None``: the gate itself takes what is to be stored."""
         check_key(key)
         return None
 

@@ -10,7 +10,7 @@ import anyio
 
 from mediagate.errors import ObjectNotFound
 from mediagate.storage.keys import check_key, check_prefix
-from mediagate.storage.protocol import ObjectInfo, PresignedPut
+from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 
 CHUNK = 256 * 1024
 
@@ -63,8 +63,13 @@ class MemoryStorage:
         check_key(key)
         return None
 
+    def presign_get(self, key: str, *, signed_at: datetime, expires_s: int) -> PresignedGet | None:
+        """Return ``None``: the gate itself serves what is in memory."""
+        check_key(key)
+        return None
+
     async def presign_put(self, key: str, *, content_type: str, size: int, expires_s: float) -> PresignedPut | None:
-        """Return ``None``: the gate itself takes the bytes."""
+        """Return ``None``: the gate itself takes what is to be stored."""
         check_key(key)
         return None
 

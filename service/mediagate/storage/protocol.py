@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -19,10 +19,18 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class PresignedPut:
-    """A URL to which a client may PUT the bytes of one object, with exactly these headers, until ``expires_at``."""
+class PresignedGet:
+    """A URL that lets whoever has it read one object until ``expires_at`` (UTC)."""
 
-    url: str
+    url: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PresignedPut:
+    """A URL that lets whoever has it write one object until ``expires_at`` (UTC), sending just these ``headers``."""
+
+    url: str = field(repr=False)
     headers: Mapping[str, str]
     expires_at: datetime
 
@@ -61,8 +69,18 @@ class Storage(Protocol):
     def url(self, key: str) -> str | None:
         """Return the absolute public URL of a published key, ``None`` when the gate itself must serve it."""
 
+    def presign_get(self, key: str, *, signed_at: datetime, expires_s: int) -> PresignedGet | None:
+        """Return a URL that reads an object until ``expires_s`` after ``signed_at``; ``None``: the gate signs its own.
+
+        The same arguments give the same URL in every process, so that answers and browser caches stay as they are; it
+        may expire sooner where what it is signed with does. It asks nobody.
+        """
+
     async def presign_put(self, key: str, *, content_type: str, size: int, expires_s: float) -> PresignedPut | None:
-        """Return a URL that takes ``size`` bytes of this type and no others, ``None`` when this storage has none."""
+        """Return a URL that writes ``size`` bytes of ``content_type`` within ``expires_s``, and nothing else.
+
+        It may be used again until it expires. ``None``: this storage cannot, and the gate takes the bytes itself.
+        """
 
     async def check(self) -> str:
         """Prove that objects can be written, read and deleted; return one line for ``mediagate doctor``."""

@@ -30,6 +30,8 @@ async def check_job_path(records: Records, now: datetime) -> None:
     for check in (
         _claiming,
         _claim_race,
+        _claiming_oldest,
+        _claim_oldest_race,
         _lease,
         _settling,
         _settle_race,
@@ -69,11 +71,15 @@ async def _claiming(records: Records, now: datetime) -> None:
     media = await published_media(records, now)
     same(await records.claim(media.job_id, owner="w", now=later, lease_until=lapse), None, "claim() of a terminal job")
     past = now - timedelta(days=300)
-    queue = [a_job(past + n * MOMENT, available_at=past + (9 - n) * MOMENT) for n in (2, 0, 1)]
+    queue = [a_job(past + (9 - n) * MOMENT, available_at=past + n * MOMENT) for n in (2, 0, 1)]
     for each in queue:
         await records.create_job(each)
     ids = [queue[1].id, queue[2].id]
-    same(list(await records.claimable(now=now, limit=2)), ids, "claimable() must give the oldest first, up to limit")
+    offers = list(await records.claimable(now=now, limit=2))
+    same(offers, ids, "claimable() must give first what could be claimed for longest, up to limit")
+    await records.claim(ids[1], owner="worker", now=now, lease_until=past - MOMENT)
+    offers = list(await records.claimable(now=now, limit=1))
+    same(offers, ids[1:], "claimable() must give a job whose lease ran out since that moment")
     for each in queue:
         await records.cancel(each.id, now=now)
 
@@ -92,6 +98,71 @@ async def _claim_race(records: Records, now: datetime) -> None:
         same(len(won), 1, f"of {RACERS} concurrent claims exactly one must win")
         found = await records.get_job(job.id)
         same(found and found.lease_owner, won[0].lease_owner, "the winner of a race must own the lease")
+
+
+async def _claiming_oldest(records: Records, now: datetime) -> None:
+    past = now - timedelta(days=500)  # where nothing else is due
+    jobs = [a_job(now, available_at=past + n * MOMENT) for n in range(4)]
+    spent = await claimed_job(records, past, max_attempts=1)
+    await records.release(spent.id, owner="worker", available_at=past)
+    for job in reversed(jobs):
+        await records.create_job(job)
+
+    async def claim_oldest(at: datetime, limit: int, *busy: str) -> list[Job]:
+        claimed = await records.claim_oldest(owner="w", now=at, lease_until=at + LEASE, limit=limit, busy=busy)
+        for job in claimed:
+            same(await records.get_job(job.id), job, "claim_oldest() must return the jobs as they now are")
+        return list(claimed)
+
+    ids = [job.id for job in jobs]
+    same(await claim_oldest(past - MOMENT, 9), [], "claim_oldest() before available_at must claim nothing")
+    at = past + LEASE
+    first = await claim_oldest(at, 2)
+    same({job.id for job in first}, set(ids[:2]), "claim_oldest() must claim those that could be for longest")
+    wanted = replace(
+        jobs[0],
+        status=JobStatus.PROCESSING,
+        stage=Stage.MODERATE,
+        attempts=1,
+        lease_owner="w",
+        lease_until=at + LEASE,
+        started_at=at,
+    )
+    same([job for job in first if job.id == ids[0]], [wanted], "claim_oldest() must claim as claim() does")
+    lapse = at + LEASE
+    same({job.id for job in await claim_oldest(lapse - MOMENT, 1)}, {ids[2]}, "claim_oldest() must respect leases")
+    rest = await claim_oldest(lapse, 9, ids[0])
+    same({job.id for job in rest}, {ids[1], ids[3]}, "claim_oldest() must take what lapsed, and leave the busy alone")
+    same([job.id for job in await claim_oldest(lapse, 9)], ids[:1], "claim_oldest() must leave nothing that is due")
+    again = await claim_oldest(lapse + LEASE, 9)
+    same({job.id: job.attempts for job in again}, dict(zip(ids, (3, 3, 2, 2), strict=True)), "claims must count")
+    for job in again:
+        same(job.started_at, {ids[2]: lapse - MOMENT, ids[3]: lapse}.get(job.id, at), "only the first sets started_at")
+    same({j.id for j in await claim_oldest(lapse + 2 * LEASE, 9)}, set(ids[2:]), "none without attempts left")
+    for job_id in (*ids, spent.id):
+        await records.cancel(job_id, now=now)
+
+
+async def _claim_oldest_race(records: Records, now: datetime) -> None:
+    past = now - timedelta(days=500)
+    jobs = [a_job(now, available_at=past) for _ in range(9)]
+    for job in jobs:
+        await records.create_job(job)
+
+    async def claim_oldest(number: int) -> list[str]:
+        owner = f"racer {number}"
+        claimed = await records.claim_oldest(owner=owner, now=past, lease_until=past + LEASE, limit=1)
+        expect(all(job.lease_owner == owner for job in claimed), "claim_oldest() must set the owner")
+        return [job.id for job in claimed]
+
+    taken = [job_id for one in await race(claim_oldest) for job_id in one]
+    expect(taken, f"of {RACERS} concurrent calls of claim_oldest() one must claim something")
+    rest = await records.claim_oldest(owner="last", now=past, lease_until=past + LEASE, limit=len(jobs))
+    taken += [job.id for job in rest]
+    same(len(set(taken)), len(taken), "claim_oldest() must give a job to one caller only")
+    same(set(taken), {job.id for job in jobs}, "claim_oldest() must claim all in the end")
+    for job in jobs:
+        await records.cancel(job.id, now=now)
 
 
 async def _lease(records: Records, now: datetime) -> None:

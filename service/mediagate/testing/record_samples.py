@@ -75,6 +75,7 @@ def a_media(job: Job, **changes: object) -> Media:
         removed=("gps", HOSTILE),
         client_reference_id=HOSTILE,
         created_at=job.created_at,
+        owner_id=job.owner_id,
         variants=tuple(
             Variant(name, f"media/{job.media_id}/{name}.webp", "webp", width, width // 2, width * 3)
             for name, width in (("thumb", 160), ("large", 1600), ("a-small", 320), ("medium", 800))

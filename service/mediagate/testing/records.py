@@ -12,6 +12,8 @@ from mediagate.media import JobStatus, Media, Stage, Verdict, new_id, utcnow
 from mediagate.records.protocol import Records, Reservation, Settlement
 from mediagate.testing.job_ends import check_job_ends
 from mediagate.testing.job_path import check_job_path
+from mediagate.testing.outbox import check_outbox
+from mediagate.testing.owned_records import check_owned_records
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,
@@ -46,13 +48,20 @@ async def check_records(records: Records) -> None:
         _waiting_longest,
         check_job_path,
         check_job_ends,
+        check_outbox,
         _pages,
         _deleting,
+        check_owned_records,
         _keys,
         _key_races,
         check_uploads,
     ):
         await check(records, now)
+    before, after = await records.now(), await records.now()
+    expect(before <= after, "now() must not run backwards")
+    same(
+        (before.tzinfo is not None, before.microsecond % 1000), (True, 0), "now() must be aware, in whole milliseconds"
+    )
     expect(await records.check(), "check() must return a line that says what was checked")
 
 
@@ -65,12 +74,14 @@ async def _round_trip(records: Records, now: datetime) -> None:
         source_id=HOSTILE,
         filename=HOSTILE,
         client_reference_id=HOSTILE,
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         callback_url="https://example.com/?a=1&b=%22#\"'",
         focal_x=0.0,
         focal_y=0.3333333333333333,
         max_attempts=7,
         available_at=now,
         bytes=2**31 - 1,
+        owner_id=HOSTILE,
     )
     await records.create_job(full)
     same(await records.get_job(full.id), full, "get_job() must return every field as it was created")
@@ -90,7 +101,17 @@ async def _round_trip(records: Records, now: datetime) -> None:
     verdict = Verdict("review", ("nudity", HOSTILE), {"nudity": 0.1234567890123, HOSTILE: 1.0}, 0.5, "m", "ff", HOSTILE)
     media = a_media(full, original_key=None, focal_x=0.0)
     settlement = Settlement(
-        COMPLETE, media, verdict, HOSTILE, HOSTILE, "a_code", True, {"moderate": 1.5, HOSTILE: 0.0}, (HOSTILE, "")
+        COMPLETE,
+        media,
+        verdict,
+        HOSTILE,
+        HOSTILE,
+        "a_code",
+        True,
+        {"moderate": 1.5, HOSTILE: 0.0},
+        (HOSTILE, ""),
+        2**31 - 1,
+        2,
     )
     expect(
         await records.settle(full.id, owner=HOSTILE, now=now + LEASE, settlement=settlement),
@@ -110,6 +131,8 @@ async def _round_trip(records: Records, now: datetime) -> None:
         retryable=True,
         timings_ms=settlement.timings_ms or {},
         warnings=settlement.warnings,
+        bytes_out=2**31 - 1,
+        model_runs=2,
     )
     state = await records.get_state(full.id)
     same(state and state.job, done, "get_state() must return the settled job")

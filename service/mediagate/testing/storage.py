@@ -62,6 +62,7 @@ async def check_storage(storage: Storage) -> None:
         await _same_key(storage, root)
         await _put_while_deleting(storage, root)
         await _url(storage)
+        await _presigned(storage, root)
         _expect(await storage.check(), "check() must return a line that says what was checked")
     finally:
         await storage.delete([info.key async for info in storage.list(root + "/")])
@@ -173,6 +174,9 @@ async def _refuses(storage: Storage, key: str) -> None:
     async def url() -> None:
         storage.url(key)
 
+    async def presign_get() -> None:
+        storage.presign_get(key, signed_at=datetime.now(UTC), expires_s=60)
+
     attempts: dict[str, Callable[[], Awaitable[object]]] = {
         "put": lambda: storage.put(key, b"x"),
         "get": lambda: storage.get(key),
@@ -181,6 +185,8 @@ async def _refuses(storage: Storage, key: str) -> None:
         "delete": lambda: storage.delete(["media/fine", key]),
         "list": lambda: _drained(storage, key + "/"),
         "url": url,
+        "presign_get": presign_get,
+        "presign_put": lambda: storage.presign_put(key, content_type="image/png", size=1, expires_s=60),
     }
     for method, attempt in attempts.items():
         await _refused(f"{method}() of the key {key[:80]!r}", attempt)
@@ -266,3 +272,17 @@ async def _url(storage: Storage) -> None:
     absolute = url is None or (url.startswith(("https://", "http://")) and url.endswith("/" + key))
     _expect(absolute, f"url() must be absolute and end with the key, or None: {url}")
     _expect(storage.url("staging/job_1") is None, "url() must not name an unpublished object")
+
+
+async def _presigned(storage: Storage, root: str) -> None:
+    key, signed_at = f"{root}/presigned", datetime.now(UTC).replace(microsecond=0)
+    read = storage.presign_get(key, signed_at=signed_at, expires_s=60)
+    again = storage.presign_get(key, signed_at=signed_at, expires_s=60)
+    _expect(read == again, "presign_get() must return the same URL for the same arguments")
+    write = await storage.presign_put(key, content_type="image/png", size=1, expires_s=60)
+    for method, signed in (("presign_get", read), ("presign_put", write)):
+        if signed is not None:
+            _expect(signed.url.startswith(("https://", "http://")), f"{method}() must return an absolute URL")
+            _expect(signed.expires_at.tzinfo is not None, f"{method}().expires_at must have a time zone")
+            late = signed.expires_at > datetime.now(UTC) + timedelta(seconds=60)
+            _expect(not late, f"{method}() must return a URL that expires when it was told to: {signed.expires_at}")

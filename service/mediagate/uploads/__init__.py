@@ -1,11 +1,13 @@
 """Receiving files: bodies and Python sources, streamed into spool files under limits."""
 
 from mediagate.uploads.body import opened_body
+from mediagate.uploads.incoming import Incoming
 from mediagate.uploads.multipart_body import Upload, display_name, receive_upload
 from mediagate.uploads.plain_body import receive_file, receive_json
 from mediagate.uploads.spool import Spooled, spool, sweep_spool
 
 __all__ = [
+    "Incoming",
     "Spooled",
     "Upload",
     "display_name",

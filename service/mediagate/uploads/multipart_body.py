@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,11 +70,17 @@ class Upload:
 
 @asynccontextmanager
 async def receive_upload(
-    request: Request, spool_dir: Path, *, limits: Mapping[str, int], idle_timeout_s: float
+    request: Request,
+    spool_dir: Path,
+    *,
+    limits: Mapping[str, int],
+    idle_timeout_s: float,
+    on_source: Callable[[str], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Upload]:
     """Receive an upload into the spool, where it stays for the length of the block.
 
     ``limits`` has the most bytes of a file for each source type; the largest holds until ``sourceType`` has come.
+    ``on_source`` is told a source type of ``limits`` as soon as it has come, and may refuse by raising.
     In memory are at most about 3 MiB (a batch that is written, and one that comes in) and the chunk that the server
     handed over, whatever the size of the file.
     Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``UploadTimeout`` after a pause of
@@ -82,11 +88,13 @@ async def receive_upload(
     """
     async with spool_file(spool_dir) as file:
         async with opened_body(request, idle_timeout_s=idle_timeout_s) as body:
-            upload = await _receive(body, _boundary(request), _Form(limits, file))
+            upload = await _receive(body, _boundary(request), _Form(limits, file), on_source)
         yield upload
 
 
-async def _receive(body: RequestBody, boundary: str, form: _Form) -> Upload:
+async def _receive(
+    body: RequestBody, boundary: str, form: _Form, on_source: Callable[[str], Awaitable[None]] | None
+) -> Upload:
     form.check_declared(body.declared)
     parser = PushMultipartParser(
         boundary, max_header_size=MAX_HEADER, max_header_count=MAX_HEADERS, max_segment_count=MAX_PARTS
@@ -96,6 +104,8 @@ async def _receive(body: RequestBody, boundary: str, form: _Form) -> Upload:
             for start in range(0, len(chunk), PIECE):
                 for event in parser.parse(chunk[start : start + PIECE]):
                     form.take(event)
+                    if event is None and on_source is not None and (source := form.new_source()):
+                        await on_source(source)
                 await form.file.flush()
             form.check_declared(body.declared)
             if body.received - form.file.bytes > MAX_BESIDES:
@@ -131,6 +141,11 @@ class _Form:
             self._text += event
             if len(self._text) > MAX_FIELD:
                 raise BadUpload(f"the field {self._name!r:.80} has more than {MAX_FIELD:,} bytes; {HOW}")
+
+    def new_source(self) -> str | None:
+        """Return the source type when the part that has just ended was the one that named a configured source."""
+        source = self._fields.get("sourceType", "") if self._name == "sourceType" else ""
+        return source if source in self._limits else None
 
     def check_declared(self, declared: int | None) -> None:
         """Refuse a body whose ``Content-Length`` already says that the file in it is too large."""

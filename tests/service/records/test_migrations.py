@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import anyio
 import asyncpg
 import pytest
 
@@ -163,7 +162,9 @@ SQLITE_CATALOGUE = [
 POSTGRES_CATALOGUE = [
     "SELECT table_name, column_name, data_type, datetime_precision, is_nullable, column_default"
     " FROM information_schema.columns WHERE table_schema = 'public'",
-    "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    # Without partial indexes: the schema has no words for them, and Prisma's introspection passes them over.
+    "SELECT tablename, indexname, indexdef FROM pg_indexes"
+    " WHERE schemaname = 'public' AND indexdef NOT LIKE '% WHERE %'",
     "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k"
     " JOIN pg_class c ON c.oid = k.conrelid WHERE k.connamespace = 'public'::regnamespace",
 ]
@@ -186,7 +187,7 @@ async def test_the_migrations_make_what_prisma_makes_of_the_schema(
     await migrate(database)
     ours = await catalogue(database)
     if kind == "sqlite":
-        await anyio.Path(database.removeprefix("file:")).unlink()
+        Path(database.removeprefix("file:")).unlink()  # noqa: ASYNC240  # of a test's own
     else:
         for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
             await rows(database, statement)

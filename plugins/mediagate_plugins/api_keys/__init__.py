@@ -1,0 +1,31 @@
+"""API keys: callers prove who they are with a key, and find only what was uploaded with keys of their owner.
+
+Keys are made, listed and revoked with ``mediagate keys``, or from Python under ``gate[API_KEYS]``.
+"""
+
+from __future__ import annotations
+
+from mediagate import AUTHORIZE, Key, MediaGate, plugin
+from mediagate.errors import ConfigError
+from mediagate_plugins.api_keys.door import Door
+from mediagate_plugins.api_keys.key import ApiKey, NewKey
+from mediagate_plugins.api_keys.store import ApiKeys
+
+__all__ = ["API_KEYS", "ApiKey", "ApiKeys", "NewKey", "api_keys"]
+
+API_KEYS: Key[ApiKeys] = Key("API_KEYS")
+
+
+@plugin("api_keys")
+async def api_keys(gate: MediaGate, *, cache_s: float = 5.0) -> None:
+    """Let in only callers with a key, as ``Authorization: Bearer …`` or ``X-API-Key: …``.
+
+    A key that was looked up is known for ``cache_s`` seconds (0 to 60): that long after its revocation, another process
+    may still take it. Keeps the keys in the database; raises ``ConfigError`` for records that are in none.
+    """
+    if not 0 <= cache_s <= 60:
+        raise ConfigError("api_keys: cache_s: use 0 to 60 seconds")
+    keys = ApiKeys(gate, cache_s=cache_s)
+    gate.decorate(API_KEYS, keys)
+    gate.decorate(AUTHORIZE, Door(keys).authorize)
+    gate.add_hook("on_ready", keys.ready)

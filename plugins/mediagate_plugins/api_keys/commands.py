@@ -1,0 +1,99 @@
+"""``mediagate keys``: make, list and revoke the API keys of a gate."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from mediagate import Action
+from mediagate.cli import STANDALONE, Gate, load_gate, run_async
+from mediagate.errors import ConfigError, InvalidParameter, PluginError
+from mediagate_plugins.api_keys import API_KEYS, ApiKeys
+
+commands = typer.Typer(no_args_is_help=True, help="API keys of a gate that registers the plugin api_keys.")
+
+
+@commands.command()
+def create(
+    owner: Annotated[str, typer.Option(help="Whose the uploads with this key are.")],
+    gate: Gate = STANDALONE,
+    scope: Annotated[
+        list[Action], typer.Option(help="What it allows; repeat it for more. admin allows all, on everybody's things.")
+    ] = [Action.UPLOAD, Action.READ],  # noqa: B006  # typer copies it
+    expires_days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="Days until it ends; unset: never.")
+    ] = None,
+) -> None:
+    """Make a key and print it: this once, for only its hash is kept."""
+    expires_at = datetime.now(UTC) + timedelta(days=expires_days) if expires_days else None
+
+    async def run() -> None:
+        async with _keys_of(gate) as keys:
+            new = await keys.create(owner=owner, scopes=scope, expires_at=expires_at)
+        typer.echo(f"key {new.key.id} for {owner}; keep what follows, it is not shown again", err=True)
+        typer.echo(new.text)
+
+    run_async(run())
+
+
+@commands.command("list")
+def list_keys(
+    gate: Gate = STANDALONE,
+    owner: Annotated[str | None, typer.Option(help="Only the keys of this owner.")] = None,
+) -> None:
+    """List the keys, first made first, without their secrets."""
+
+    async def run() -> None:
+        async with _keys_of(gate) as keys:
+            found = await keys.list(owner=owner)
+        now = datetime.now(UTC)
+        for key in found:
+            scopes = ",".join(action for action in Action if action in key.scopes)
+            typer.echo(
+                f"{key.id}  {key.state(now):<7}  {scopes:<24}  created {_day(key.created_at)}  "
+                f"expires {_day(key.expires_at)}  used {_day(key.last_used_at)}  {key.owner}"
+            )
+
+    run_async(run())
+
+
+@commands.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The key's id, as `list` prints it.")],
+    gate: Gate = STANDALONE,
+) -> None:
+    """Revoke a key for good; running processes refuse it within a few seconds (the plugin's cache_s)."""
+
+    async def run() -> None:
+        async with _keys_of(gate) as keys:
+            if not await keys.revoke(key_id):
+                raise InvalidParameter("no key with this id is left to revoke; see `mediagate keys list`")
+        typer.echo(f"revoked {key_id}")
+
+    run_async(run())
+
+
+@asynccontextmanager
+async def _keys_of(path: str) -> AsyncIterator[ApiKeys]:
+    gate = load_gate(path)
+    async with gate.assembled() as parts:
+        try:
+            keys = gate[API_KEYS]
+        except PluginError:
+            raise ConfigError(
+                f"the gate {path!r} has no API keys: give it gate.register(api_keys), or name another gate"
+            ) from None
+        await parts.records.open()
+        try:
+            await keys.ready(gate)
+            yield keys
+        finally:
+            await parts.records.close()
+
+
+def _day(moment: datetime | None) -> str:
+    return moment.strftime("%Y-%m-%d") if moment else "never"

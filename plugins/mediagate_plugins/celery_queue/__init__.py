@@ -1,0 +1,66 @@
+"""A queue for many machines on RabbitMQ, for those who have it: Celery.
+
+``pip install "mediagate[celery]"``. Workers are ``mediagate worker`` or ``celery --app=… worker``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mediagate import plugin
+from mediagate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from mediagate import MediaGate
+    from mediagate_plugins.celery_queue.engine import Engine
+
+NAME = "mediagate"
+
+
+@plugin("celery_queue")
+async def celery_queue(gate: MediaGate, *, broker: str, queue: str = NAME) -> None:
+    """Carry job ids through the queue called ``queue`` of the RabbitMQ at ``broker``, as ``amqp://user:password@host``.
+
+    A broker that is down stops neither the boot nor an upload. Raises ``ConfigError``.
+    """
+    attach(gate, make_engine(gate, broker, queue))
+
+
+def celery_app(gate: MediaGate, *, broker: str, queue: str = NAME) -> Celery:
+    """Give a gate the queue, and return the app with which Celery's own command works on its jobs.
+
+    Instead of registering ``celery_queue``: ``app = celery_app(gate, broker=…)`` in ``media.py``, then
+    ``celery --app=media worker``. Its pool is ``threads``; ``solo`` works too, one job at a time.
+    Raises ``ConfigError``.
+    """
+    engine = make_engine(gate, broker, queue)
+    attach(gate, engine)
+    return engine.app
+
+
+def make_engine(gate: MediaGate, broker: str, queue: str) -> Engine:
+    """Return Celery for a gate; raises ``ConfigError``, also when the extra is not installed."""
+    if not broker.startswith(("amqp://", "amqps://")):
+        raise ConfigError("celery_queue: broker must be the address of a RabbitMQ, amqp://… or amqps://…")
+    try:
+        from mediagate_plugins.celery_queue.engine import Engine  # only now: an extra
+    except ImportError as exc:
+        raise ConfigError(f'celery_queue needs Celery: pip install "mediagate[celery]" ({exc})') from None
+    return Engine(gate, broker, queue)
+
+
+def attach(gate: MediaGate, engine: Engine) -> None:
+    """Provide the gate's ``QUEUE``, which opens and closes with it."""
+    from mediagate import QUEUE
+    from mediagate_plugins.celery_queue.carrier import CeleryQueue
+
+    # A worker that died is known by its lease, so looking often within one finds no more.
+    queue = CeleryQueue(engine, prefetch=gate.jobs_at_once + 1, poll_s=gate.settings.lease_s / 6)
+
+    async def open_queue(gate: MediaGate) -> None:
+        await gate.enter(queue.opened(worker=gate.settings.worker))
+
+    gate.decorate(QUEUE, queue)
+    gate.add_hook("on_ready", open_queue)

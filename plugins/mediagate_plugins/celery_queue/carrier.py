@@ -1,0 +1,86 @@
+"""The queue on Celery's broker: a job id is a Celery task, whoever runs the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from mediagate_plugins.celery_queue.consumer import Consumer
+from mediagate_plugins.celery_queue.engine import CONNECT_S, TASK, Engine
+
+log = logging.getLogger("mediagate.celery_queue")
+
+
+class CeleryQueue:
+    """Job ids in a queue of RabbitMQ, as tasks that Celery's own worker runs too."""
+
+    def __init__(self, engine: Engine, *, prefetch: int, poll_s: float) -> None:
+        self.poll_s = poll_s
+        self._engine = engine
+        self._prefetch = prefetch
+        self._consumer: Consumer | None = None
+        self._sender: ThreadPoolExecutor | None = None
+        self._producer: Any = None
+
+    def __repr__(self) -> str:
+        return f"CeleryQueue({self._engine.queue!r})"
+
+    async def dispatch(self, job_id: str) -> None:
+        """Publish an id and wait until the broker has it; raises what Celery raises."""
+        if self._sender is None:
+            raise ConnectionError("the queue is closed")
+        await asyncio.get_running_loop().run_in_executor(self._sender, self._publish, job_id)
+
+    async def take(self) -> str:
+        """Wait for an id; where Celery's own worker runs, it brings them, and this waits for ever."""
+        if self._consumer is not None:
+            return await self._consumer.take()
+        return await asyncio.Future()
+
+    async def done(self, job_id: str) -> None:
+        """Acknowledge an id that was taken."""
+        if self._consumer is not None:
+            self._consumer.done(job_id)
+
+    @contextlib.asynccontextmanager
+    async def opened(self, *, worker: bool) -> AsyncIterator[None]:
+        """Publish from a thread, and for a worker consume in another; both connect when they can."""
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="mediagate-publisher")
+        if worker and not self._engine.brings:
+            self._consumer = Consumer(self._engine, prefetch=self._prefetch)
+            self._consumer.start()
+        try:
+            yield
+        finally:
+            sender, self._sender = self._sender, None
+            sender.submit(self._disconnect)
+            sender.shutdown(wait=False)
+            if self._consumer is not None:
+                await self._consumer.stop()
+                self._consumer = None
+
+    def _publish(self, job_id: str) -> None:
+        app = self._engine.app
+        if self._producer is None:
+            self._producer = app.amqp.Producer(app.connection_for_write(), auto_declare=False)
+        app.send_task(
+            TASK,
+            args=[job_id],
+            queue=self._engine.queue,
+            producer=self._producer,
+            ignore_result=True,
+            confirm_timeout=CONNECT_S,
+            # Once more at once: the connection may have died while nothing was published.
+            retry=True,
+            retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0},
+        )
+
+    def _disconnect(self) -> None:
+        """Drop the connection without a word: a broker that hangs would not answer."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.connection.collect()

@@ -1,0 +1,86 @@
+"""Metrics for Prometheus: jobs, stages, uploads, queue, verdicts, storage and image processes at ``GET /metrics``.
+
+``pip install "mediagate[metrics]"``.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from contextlib import suppress
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from mediagate import RECORDS, MediaGate, plugin
+from mediagate.access import AUTHORIZE, Action, Authorize
+from mediagate.config import multiprocess_metrics_dir
+from mediagate.errors import ConfigError, PluginError
+
+log = logging.getLogger("mediagate.metrics")
+
+
+@plugin("metrics")
+async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
+    """Answer ``GET /metrics`` below the gate's mount, to those who send ``Authorization: Bearer <token>``.
+
+    Without a token, to those whom the gate's ``AUTHORIZE`` lets do ``Action.ADMIN``; without that either, to whoever
+    reaches the route. Processes that share the folder in
+    ``PROMETHEUS_MULTIPROC_DIR`` answer for all of them. Raises ``ConfigError`` when prometheus_client is not
+    installed, the folder is not there, or the token cannot be sent in a header.
+    """
+    if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
+        raise ConfigError("metrics: token must be printable ASCII without spaces, such as secrets.token_urlsafe()")
+    folder = multiprocess_metrics_dir()
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(
+            f"metrics: PROMETHEUS_MULTIPROC_DIR names {folder}, which is no folder; "
+            "create it, empty, each time before the service starts"
+        )
+    try:
+        from mediagate_plugins.metrics import instruments
+        from mediagate_plugins.metrics.counting import Counting
+        from mediagate_plugins.metrics.exposition import Exposition
+    except ImportError as exc:
+        raise ConfigError(f'metrics needs prometheus_client: pip install "mediagate[metrics]" ({exc})') from None
+    counting = Counting(gate.sources)
+    exposition: Exposition | None = None
+    authorize: Authorize | None = None
+
+    async def ready(gate: MediaGate) -> None:
+        nonlocal exposition, authorize
+        exposition = Exposition(gate[RECORDS], folder)
+        instruments.WORKERS.set(float(gate.settings.worker))
+        with suppress(PluginError):
+            authorize = gate[AUTHORIZE]
+        if token is None and authorize is None:
+            log.info("GET /metrics answers whoever reaches it; give the plugin a token, or keep the path from outside")
+
+    async def closing(gate: MediaGate) -> None:
+        instruments.WORKERS.set(0)
+
+    async def show(request: Request) -> Response:
+        if not await _admitted(request, token, authorize):
+            return PlainTextResponse(
+                "these metrics are not for everybody: send their token, or your own, as Authorization: Bearer …",
+                401,
+                {"WWW-Authenticate": "Bearer", "Cache-Control": "no-store"},
+            )
+        assert exposition is not None
+        body, content_type = await exposition.page(request.headers.get("Accept", ""))
+        return Response(body, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
+
+    gate.observe(counting)
+    gate.add_hook("on_uploaded", counting.uploaded)
+    for name in ("on_complete", "on_rejected", "on_failed", "on_cancelled"):
+        gate.add_hook(name, counting.ended)
+    gate.add_hook("on_ready", ready)
+    gate.add_hook("on_close", closing)
+    gate.add_route("/metrics", show, methods=["GET"])
+
+
+async def _admitted(request: Request, token: str | None, authorize: Authorize | None) -> bool:
+    if token is None:
+        return authorize is None or await authorize(request, Action.ADMIN) is not None
+    scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), token.encode())

@@ -1,0 +1,110 @@
+"""What a scrape is answered: the metrics of this process, or of all that share a folder, and the queue as it is now."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from prometheus_client import REGISTRY, CollectorRegistry, Metric, multiprocess
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+
+from mediagate import Records
+from mediagate.errors import MediagateError
+from mediagate.media import utcnow
+
+ASK_EVERY_S = 3.0
+"""How old the queue's figures may be: however many scrape, the database is asked no more often."""
+PATIENCE_S = 4.0
+"""How long the database may take; Prometheus itself gives up after 10 s by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The queue of all processes together; without a figure, the database did not answer."""
+
+    depth: int | None = None
+    oldest_s: float | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the gauges, as a collector of prometheus_client does."""
+        yield GaugeMetricFamily(
+            "mediagate_records_up", "Whether the database answered.", value=float(self.depth is not None)
+        )
+        if self.depth is not None:
+            yield GaugeMetricFamily(
+                "mediagate_queue_depth", "Jobs that wait or are worked on, of all processes.", value=self.depth
+            )
+        if self.oldest_s is not None:
+            yield GaugeMetricFamily(
+                "mediagate_queue_oldest_seconds",
+                "How long the job has waited that waits longest for its first attempt; 0 when none does.",
+                value=self.oldest_s,
+            )
+
+
+class Exposition:
+    """Answers scrapes. ``folder`` is where the processes of the service share their metrics, if there are several."""
+
+    def __init__(self, records: Records, folder: Path | None) -> None:
+        self._records = records
+        self._folder = folder
+        self._queue = Queue()
+        self._asked_at = float("-inf")
+        self._asking = asyncio.Lock()
+
+    async def page(self, accept: str) -> tuple[bytes, str]:
+        """Return the text in the format that the ``Accept`` header asks for, and its content type."""
+        queue = await self._asked()
+        encode, content_type = choose_encoder(accept)
+        return await anyio.to_thread.run_sync(lambda: encode(self._registry(queue))), content_type
+
+    def _registry(self, queue: Queue) -> CollectorRegistry:
+        registry = CollectorRegistry(auto_describe=False, support_collectors_without_names=True)
+        if self._folder is None:
+            registry.register(REGISTRY)
+        else:
+            forget_dead(self._folder)
+            multiprocess.MultiProcessCollector(registry, str(self._folder))
+        registry.register(queue)
+        return registry
+
+    async def _asked(self) -> Queue:
+        async with self._asking:
+            if time.monotonic() - self._asked_at >= ASK_EVERY_S:
+                try:
+                    async with asyncio.timeout(PATIENCE_S):
+                        depth = await self._records.queue_depth()
+                        oldest = await self._records.oldest_waiting()
+                except (MediagateError, TimeoutError):
+                    self._queue = Queue()
+                else:
+                    waited = max(0.0, (utcnow() - oldest).total_seconds()) if oldest else 0.0
+                    self._queue = Queue(depth, waited)
+                self._asked_at = time.monotonic()
+        return self._queue
+
+
+def forget_dead(folder: Path) -> None:
+    """Drop the live gauges of processes that are gone; what they counted stays."""
+    for file in folder.glob("gauge_live*_*.db"):
+        number = file.stem.rpartition("_")[2]
+        if number.isdecimal() and not _alive(int(number)):
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                multiprocess.mark_process_dead(int(number), str(folder))
+
+
+def _alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,169 @@
+"""The queue on Procrastinate's tables: a job id is a row that is deleted when its attempt has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job, Status
+from procrastinate.schema import SchemaManager
+
+from mediagate.errors import ConfigError, RecordsUnavailable
+from mediagate_plugins.procrastinate_queue.engine import TASK, GateApp
+
+log = logging.getLogger("mediagate.procrastinate_queue")
+
+FETCH_S = 5.0
+"""How often is looked for ids of which no news came; Procrastinate's own worker does the same."""
+HEARTBEAT_S = 10.0
+STALLED_S = 30.0
+"""After so long without a heartbeat a worker is dead, and its ids are brought again: Procrastinate's own defaults."""
+SCHEMA_LOCK = 72707370
+"""The advisory lock under which the tables are created."""
+
+
+class ProcrastinateQueue:
+    """Job ids in Procrastinate's tables; news of them come by LISTEN, and who is dead is known by its heartbeat."""
+
+    def __init__(self, app: GateApp, *, poll_s: float) -> None:
+        self.poll_s = poll_s
+        self._app = app
+        self._manager = app.job_manager
+        self._worker: int | None = None
+        self._taken: defaultdict[str, list[int]] = defaultdict(list)
+        self._news = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"ProcrastinateQueue({self._app.queue!r})"
+
+    async def dispatch(self, job_id: str) -> None:
+        """Insert an id."""
+        await self._app.attempt.defer_async(job_id=job_id)
+
+    async def take(self) -> str:
+        """Wait for an id; where Procrastinate's own worker runs, it brings them, and this waits for ever."""
+        if self._app.brings:
+            return await asyncio.Future()
+        while True:
+            self._news.clear()
+            job = await self._fetched()
+            if job is None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), FETCH_S)
+                continue
+            job_id = job.task_kwargs.get("job_id")
+            if job.task_name == TASK and isinstance(job_id, str) and job.id is not None:
+                self._taken[job_id].append(job.id)
+                return job_id
+            log.warning("queue %r: %s is not ours; give the gate a queue of its own", self._app.queue, job.call_string)
+            await self._manager.finish_job(job, Status.FAILED, delete_job=False)
+
+    async def done(self, job_id: str) -> None:
+        """Delete an id that was taken."""
+        taken = self._taken[job_id]
+        row = taken.pop()
+        if not taken:
+            del self._taken[job_id]
+        await self._manager.finish_job_by_id_async(row, Status.SUCCEEDED, delete_job=True)
+
+    @contextlib.asynccontextmanager
+    async def opened(self, *, worker: bool, migrate: bool) -> AsyncIterator[None]:
+        """Connect; for a worker also listen, keep its heartbeat, and bring again what dead workers had taken.
+
+        Raises ``RecordsUnavailable``, or ``ConfigError`` when the tables are missing and shall not be created.
+        """
+        if await self.lacks_tables(create=migrate) and not migrate:
+            raise ConfigError(
+                "procrastinate_queue: the database lacks Procrastinate's tables: run `mediagate procrastinate "
+                "migrate module:gate`, or set MEDIAGATE_MIGRATE=true"
+            )
+        await self._app.open_async()
+        try:
+            chores = [asyncio.create_task(chore) for chore in ((self._listen(), self._keep()) if worker else ())]
+            try:
+                yield
+            finally:
+                for chore in chores:
+                    chore.cancel()
+                await asyncio.gather(*chores, return_exceptions=True)
+                await self._give_back()
+        finally:
+            await self._app.close_async()
+
+    async def lacks_tables(self, *, create: bool) -> bool:
+        """Whether Procrastinate's tables were missing; then they are created if so told.
+
+        Raises ``RecordsUnavailable``.
+        """
+        try:
+            async with await psycopg.AsyncConnection.connect(self._app.database, connect_timeout=10) as connection:
+                if create:
+                    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+                found = await (await connection.execute("SELECT to_regclass('procrastinate_jobs')")).fetchone()
+                lacking = found is None or found[0] is None
+                if lacking and create:
+                    await connection.execute(SchemaManager.get_schema())
+        except psycopg.Error as exc:
+            raise RecordsUnavailable(f"procrastinate_queue: PostgreSQL does not answer ({type(exc).__name__})") from exc
+        return lacking
+
+    async def _fetched(self) -> Job | None:
+        try:
+            if self._worker is None:
+                self._worker = await self._manager.register_worker()
+            return await self._manager.fetch_job(queues=[self._app.queue], worker_id=self._worker)
+        except ConnectorException:
+            # Taken for dead by the others, perhaps, while this process was stopped: then it is no worker any more.
+            self._worker = None
+            raise
+
+    async def _listen(self) -> None:
+        async def told(*, channel: str, notification: Any) -> None:
+            if notification["type"] == "job_inserted":
+                self._news.set()
+
+        while True:
+            try:
+                await self._manager.listen_for_jobs(on_notification=told, queues=[self._app.queue])
+            except (ConnectorException, psycopg.Error) as exc:
+                log.warning("cannot listen for jobs: %s", type(exc).__name__)
+            except Exception:
+                log.exception("cannot listen for jobs")
+            await asyncio.sleep(FETCH_S)
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                if self._worker is not None:
+                    await self._manager.update_heartbeat(self._worker)
+                await self._manager.prune_stalled_workers(STALLED_S)
+                for job in await self._manager.get_stalled_jobs(
+                    queue=self._app.queue, task_name=TASK, seconds_since_heartbeat=STALLED_S
+                ):
+                    with contextlib.suppress(ConnectorException):  # another worker did it
+                        await self._manager.retry_job(job)
+            except (ConnectorException, psycopg.Error) as exc:
+                log.warning("cannot keep the heartbeat: %s", type(exc).__name__)
+            except Exception:
+                log.exception("cannot keep the heartbeat")
+            await asyncio.sleep(HEARTBEAT_S * random.uniform(0.5, 1.0))
+
+    async def _give_back(self) -> None:
+        """Let others have at once what this worker took and did not do."""
+        worker, self._worker = self._worker, None
+        self._taken.clear()
+        if worker is None:
+            return
+        try:
+            for job in await self._manager.list_jobs_async(worker_id=worker, status="doing"):
+                await self._manager.retry_job(job)
+            await self._manager.unregister_worker(worker)
+        except ConnectorException as exc:
+            log.warning("cannot give jobs back: %s", type(exc).__name__)

@@ -1,0 +1,83 @@
+"""The Procrastinate app of a gate: its database, its one task, and what its own worker command runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+import psycopg
+from procrastinate import App, PsycopgConnector
+
+from mediagate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mediagate import MediaGate
+
+TASK = "mediagate.attempt"
+CONNECTIONS = 4
+"""At most so many, besides the one that listens for news."""
+CONNECT_S = 5.0
+
+
+class GateApp(App):
+    """A Procrastinate app whose task is one attempt at a gate's job, and whose workers open the gate."""
+
+    def __init__(self, gate: MediaGate, database_url: str, queue: str) -> None:
+        self.queue = queue
+        self.database = conninfo(database_url)
+        self.brings = False
+        """Whether Procrastinate's own worker runs in this process and brings the jobs."""
+        self._gate = gate
+        connector = PsycopgConnector(conninfo=self.database, min_size=1, max_size=CONNECTIONS, timeout=CONNECT_S)
+        super().__init__(
+            connector=connector,
+            worker_defaults={
+                "queues": [queue],
+                "concurrency": gate.jobs_at_once,
+                "delete_jobs": "always",
+                "shutdown_graceful_timeout": gate.settings.drain_timeout_s,
+            },
+        )
+
+        @self.task(name=TASK, queue=queue)
+        async def attempt(job_id: str) -> None:
+            await gate.work(job_id)
+
+        self.attempt = attempt
+
+    async def run_worker_async(self, **kwargs: Any) -> None:
+        """Open the gate and work on its jobs, as ``procrastinate --app=… worker`` does."""
+        self._gate.settings = self._gate.settings.model_copy(update={"worker": True})
+        self.brings = True
+        try:
+            async with self._gate:
+                await super().run_worker_async(**kwargs)
+        finally:
+            self.brings = False
+
+
+def conninfo(url: str) -> str:
+    """Return the address of a database as libpq reads it: options that only Prisma knows are left out.
+
+    Raises ``ConfigError``, which does not quote the address: it may hold a password.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ConfigError(
+            "procrastinate_queue needs PostgreSQL: set MEDIAGATE_DATABASE_URL=postgresql://…, or give it database_url"
+        )
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    options = dict(parse_qsl(parts.query))
+    kept = {name: value for name, value in options.items() if name in known}
+    if schema := options.get("schema"):
+        name = schema.replace('"', '""').replace("\\", r"\\").replace(" ", r"\ ")
+        kept["options"] = f'{kept.get("options", "")} -csearch_path="{name}"'.strip()
+    address = urlunsplit(parts._replace(query=urlencode(kept, quote_via=quote)))
+    try:
+        _ = parts.port
+        psycopg.conninfo.conninfo_to_dict(address)
+    except (psycopg.Error, ValueError):
+        raise ConfigError(
+            "procrastinate_queue: the database URL cannot be read: check its host, port and options"
+        ) from None
+    return address

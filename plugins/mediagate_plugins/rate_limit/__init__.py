@@ -1,0 +1,130 @@
+"""Limits on uploads: requests and bytes in a time, and jobs at once, for each key, address and source.
+
+The limits hold for all processes of a service together: counters are rows of the records' database, or live in Redis.
+A window begins with its first upload and is counted exactly, so a caller can use up one window at its end and the next
+at its beginning. An upload that is refused before its body is read counts for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Literal
+
+from mediagate import RECORDS, MediaGate, plugin
+from mediagate.errors import ConfigError, Unavailable
+from mediagate.records import PrismaRecords
+from mediagate_plugins.rate_limit.addresses import Addresses
+from mediagate_plugins.rate_limit.counters import Counters
+from mediagate_plugins.rate_limit.database_counters import DatabaseCounters
+from mediagate_plugins.rate_limit.guard import Guard
+from mediagate_plugins.rate_limit.rules import read_rules
+from mediagate_plugins.rate_limit.slots import Slots
+from mediagate_plugins.rate_limit.sql import Database
+
+log = logging.getLogger("mediagate.rate_limit")
+
+CLEAN_EVERY_S = 60.0
+NO_SOURCES: Mapping[str, str | Sequence[str]] = MappingProxyType({})
+
+
+@plugin("rate_limit")
+async def rate_limit(
+    gate: MediaGate,
+    *,
+    per_key: str | Sequence[str] = (),
+    per_address: str | Sequence[str] = (),
+    per_source: Mapping[str, str | Sequence[str]] = NO_SOURCES,
+    redis_url: str | None = None,
+    trusted_proxies: Sequence[str] = (),
+    store_down: Literal["allow", "refuse"] = "allow",
+) -> None:
+    """Answer 429 to uploads over HTTP beyond these limits, before their bodies are read.
+
+    A limit is ``"100/minute"``, ``"2 GB/day"`` (bytes of request bodies) or ``"5 jobs"`` (received or worked on at
+    once). ``per_key`` holds for each key that the gate let in, ``per_address`` for each IPv4 address and each IPv6
+    network of 64 bits, ``per_source`` (source type → limits) for what each caller, a key or else an address, sends to
+    that source. All that apply are kept.
+
+    ``redis_url`` keeps the counters of requests and bytes in Redis; jobs are always counted where their records are.
+    ``trusted_proxies`` are addresses or networks (``unix``: a Unix socket) whose ``X-Forwarded-For`` is believed;
+    without them the peer's address counts. ``store_down`` says what becomes of uploads while the store does not answer:
+    ``allow``, because the limits are there against too much, an upload itself needs the database, and the length of the
+    queue is limited all the same; or ``refuse`` (503), where a limit is worth more than the service.
+
+    Raises ``ConfigError``.
+    """
+    rules = read_rules(per_key, per_address, per_source, gate.sources)
+    try:
+        addresses = Addresses(trusted_proxies)
+    except ValueError as exc:
+        raise ConfigError(f"rate_limit.trusted_proxies: {exc}; use addresses, networks or 'unix'") from None
+    if store_down not in ("allow", "refuse"):
+        raise ConfigError(f"rate_limit.store_down: use 'allow' or 'refuse', not {store_down!r}")
+    counters = _redis(redis_url) if redis_url is not None else None
+    jobs = any(rule.limit.kind == "jobs" for rule in rules.all)
+
+    async def ready(gate: MediaGate) -> None:
+        records = gate[RECORDS]
+        slots = None
+        store = counters
+        if jobs or store is None:
+            if not isinstance(records, PrismaRecords):
+                raise ConfigError(
+                    "rate_limit: limits are counted in the database of Prisma records, which this gate has not; "
+                    "give redis_url for those of requests and bytes, and leave out those of jobs"
+                )
+            database = Database(records)
+            slots = Slots(database) if jobs else None
+            store = store or DatabaseCounters(database)
+        await gate.enter(_cleaned(store, slots))
+        guard = Guard(rules, addresses, gate.sources, store, slots, store_down=store_down)
+        gate.add_hook("pre_receive", guard.pre_receive)
+        gate.add_hook("pre_file", guard.pre_file)
+        gate.add_hook("on_received", guard.on_received)
+
+    gate.add_hook("on_ready", ready)
+
+
+def _redis(url: str) -> Counters:
+    try:
+        from mediagate_plugins.rate_limit.redis_counters import RedisCounters
+    except ImportError:
+        raise ConfigError('rate_limit: redis_url needs redis-py; pip install "mediagate[redis]"') from None
+    return RedisCounters(url)
+
+
+@asynccontextmanager
+async def _cleaned(counters: Counters, slots: Slots | None) -> AsyncIterator[None]:
+    """Remove what is over, at once and every minute, for the length of the block; then close the counters."""
+
+    async def clean() -> None:
+        await counters.clean()
+        if slots is not None:
+            await slots.clean()
+
+    async def keep_cleaning() -> None:
+        while True:
+            await asyncio.sleep(CLEAN_EVERY_S)
+            try:
+                await clean()
+            except Unavailable as exc:
+                log.warning("what is over could not be removed: %s", exc)
+
+    try:
+        await clean()
+    except Unavailable as exc:
+        # Else a missing table would look like a store that is down, and every upload be let in.
+        raise ConfigError(
+            "rate_limit: its tables do not answer; bring the database up with `mediagate migrate`"
+        ) from exc
+    cleaning = asyncio.create_task(keep_cleaning())
+    try:
+        yield
+    finally:
+        cleaning.cancel()
+        await asyncio.gather(cleaning, return_exceptions=True)
+        await counters.close()

@@ -1,0 +1,79 @@
+"""How many jobs a caller has at once: numbered slots, which are free again when the job in them has ended.
+
+The jobs' own rows say so: nothing needs to be given back when a job ends, and no death of a worker can keep a slot.
+"""
+
+from __future__ import annotations
+
+from mediagate_plugins.rate_limit.sql import Database
+
+RECEIVING_S = 600
+"""How long a slot stays taken for an upload whose process died while it received the body."""
+SETTLING_S = 60
+"""A job younger than this may not be seen by a statement that began before it; its slot counts as taken."""
+TRIES = 20
+
+_JOB = "SELECT 1 FROM mediagate_job j WHERE j.id = {slot}.\"jobId\" AND j.status {is} IN ('PENDING', 'PROCESSING')"
+_FREE = (
+    '({slot}."until" <= {now} AND NOT EXISTS ('
+    + _JOB.replace("{is} ", "")
+    + ") OR EXISTS ("
+    + _JOB.replace("{is}", "NOT")
+    + "))"
+)
+TAKE = (
+    """
+INSERT INTO mediagate_rate_slot AS s (caller, number, token, "jobId", "until")
+SELECT CAST(? AS TEXT), n.i, CAST(? AS TEXT), NULL, {now} + CAST(? AS BIGINT)
+FROM (
+    WITH RECURSIVE upto(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM upto WHERE i + 1 < CAST(? AS INTEGER))
+    SELECT i FROM upto
+) AS n
+WHERE NOT EXISTS (SELECT 1 FROM mediagate_rate_slot t WHERE t.caller = ? AND t.number = n.i AND NOT """
+    + _FREE.replace("{slot}", "t")
+    + """)
+ORDER BY random() LIMIT 1
+ON CONFLICT (caller, number) DO UPDATE SET token = excluded.token, "jobId" = NULL, "until" = excluded."until"
+WHERE """
+    + _FREE.replace("{slot}", "s")
+    + """
+RETURNING number
+"""
+)
+TAKEN = (
+    "SELECT count(*) AS taken FROM mediagate_rate_slot s WHERE caller = ? AND number < CAST(? AS INTEGER) AND NOT "
+    + _FREE.replace("{slot}", "s")
+)
+BIND = 'UPDATE mediagate_rate_slot SET "jobId" = ?, "until" = {now} + CAST(? AS BIGINT) WHERE token = ?'
+RELEASE = "DELETE FROM mediagate_rate_slot WHERE token = ?"
+CLEAN = "DELETE FROM mediagate_rate_slot AS s WHERE " + _FREE.replace("{slot}", "s")
+
+
+class Slots:
+    """Slots in the records' database, where the jobs are. Methods raise ``RecordsUnavailable``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(self, caller: str, token: str, *, of: int) -> bool:
+        """Take one of the caller's ``of`` slots in the name of a token; ``False`` when none is free."""
+        for _ in range(TRIES):
+            if await self._database.rows(TAKE, caller, token, RECEIVING_S * 1000, of, caller):
+                return True
+            # No slot was free, or somebody else took the same one in this moment.
+            taken = await self._database.rows(TAKEN, caller, of)
+            if int(taken[0]["taken"]) >= of:
+                return False
+        return False
+
+    async def bind(self, token: str, job_id: str) -> None:
+        """Put the job into the slots that a token took; they are free again when it has ended."""
+        await self._database.change(BIND, job_id, SETTLING_S * 1000, token)
+
+    async def release(self, token: str) -> None:
+        """Give back what a token took."""
+        await self._database.change(RELEASE, token)
+
+    async def clean(self) -> int:
+        """Remove the slots that are free; returns how many."""
+        return await self._database.change(CLEAN)

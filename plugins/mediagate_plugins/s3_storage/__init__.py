@@ -1,0 +1,82 @@
+"""Files in a bucket of any server that speaks S3; ``pip install "mediagate[s3]"``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from mediagate import STORAGE, MediaGate, plugin
+from mediagate.config import private_sources
+from mediagate.errors import ConfigError
+from mediagate_plugins.s3_storage.options import Addressing, Options, RetryMode
+
+log = logging.getLogger("mediagate")
+
+
+@plugin("s3_storage")
+async def s3_storage(
+    gate: MediaGate,
+    *,
+    bucket: str,
+    prefix: str = "",
+    staging_bucket: str | None = None,
+    staging_prefix: str | None = None,
+    public_url: str | None = None,
+    endpoint_url: str | None = None,
+    public_endpoint_url: str | None = None,
+    region: str | None = None,
+    addressing: Addressing = "auto",
+    access_key_id: str | None = None,
+    secret_access_key: str | None = None,
+    session_token: str | None = None,
+    connect_timeout_s: float = 3.0,
+    read_timeout_s: float = 10.0,
+    attempts: int = 3,
+    retry_mode: RetryMode = "standard",
+    threads: int = 16,
+    upload_origins: Sequence[str] = (),
+) -> None:
+    """Keep all files in ``bucket``, below ``prefix``; the quarantine in ``staging_bucket``, if it shall be apart.
+
+    ``public_url`` is what stands before a published key for the public: a CDN, or the bucket's own address with the
+    prefix; unset, it is the gate's setting, and without that the gate serves the files. Private sources get URLs of the
+    bucket, signed, on ``public_endpoint_url`` if clients reach the server under another address than the gate does.
+
+    Without ``access_key_id`` and ``secret_access_key`` boto3 looks for credentials where it always does: environment,
+    ``~/.aws``, the machine's role. ``addressing`` puts the bucket's name into the path or the host (``"virtual"``).
+
+    A request is given up when it does not connect within ``connect_timeout_s`` or nothing comes for ``read_timeout_s``
+    (seconds), and made ``attempts`` times, with growing random pauses. ``threads`` bounds how many are under way.
+    ``upload_origins`` are the pages that upload directly to the bucket: ``mediagate doctor`` checks that they may.
+
+    Raises ``ConfigError`` naming every option that cannot be; whether the bucket answers shows later.
+    """
+    options = Options(
+        bucket=bucket,
+        prefix=prefix,
+        staging_bucket=staging_bucket,
+        staging_prefix=staging_prefix,
+        public_url=public_url or gate.settings.public_url,
+        endpoint_url=endpoint_url,
+        public_endpoint_url=public_endpoint_url,
+        region=region,
+        addressing=addressing,
+        access_key_id=access_key_id,
+        secret_access_key=secret_access_key,
+        session_token=session_token,
+        connect_timeout_s=connect_timeout_s,
+        read_timeout_s=read_timeout_s,
+        attempts=attempts,
+        retry_mode=retry_mode,
+        threads=threads,
+        upload_origins=tuple(upload_origins),
+        sources=frozenset(gate.sources),
+        private_sources=private_sources(gate.sources),
+    )
+    try:
+        from mediagate_plugins.s3_storage.storage import open_storage  # only now: heavy, and an extra
+    except ImportError as exc:
+        raise ConfigError(f's3_storage needs boto3: pip install "mediagate[s3]" ({exc})') from None
+    storage = await gate.enter(open_storage(options))
+    log.info("files are in %r", storage)
+    gate.decorate(STORAGE, storage)

@@ -1,0 +1,130 @@
+"""Webhooks: signed HTTP messages about what became of uploads, kept until they have arrived.
+
+``pip install "mediagate[webhooks]"``. An event is written in the same transaction as the change that it tells of, and
+sent at least once by the processes that also work on jobs: a receiver knows one that comes again by its ``webhook-id``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from mediagate import EVENTS, RECORDS, EventType, IncomingUpload, MediaGate, plugin
+from mediagate.errors import ConfigError, InvalidParameter
+from mediagate.hooks import HookName
+from mediagate_plugins.webhooks.control import WEBHOOKS, Webhooks
+from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus
+from mediagate_plugins.webhooks.links import link_problem
+from mediagate_plugins.webhooks.options import Callbacks, Endpoint
+from mediagate_plugins.webhooks.schema import event_schema
+
+if TYPE_CHECKING:
+    from mediagate_plugins.webhooks.post import Poster
+
+__all__ = ["WEBHOOKS", "Callbacks", "Delivery", "DeliveryStatus", "Endpoint", "Webhooks", "webhooks"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_TOLD_HOOKS: tuple[HookName, ...] = ("on_complete", "on_rejected", "on_failed", "on_cancelled", "on_deleted")
+
+
+@plugin("webhooks")
+async def webhooks(
+    gate: MediaGate,
+    *,
+    endpoints: Mapping[str, Endpoint] | None = None,
+    callbacks: Callbacks | None = None,
+    timeout_s: float = 15.0,
+    result_max_bytes: int = 0,
+    keep_days: float = 30.0,
+    ca_file: str | Path | None = None,
+) -> None:
+    """Tell ``endpoints``, by names of your choice, and the ``callbackUrl`` of uploads what became of them.
+
+    ``timeout_s`` is for one attempt as a whole. A completed job carries the largest of its variants that has at most
+    ``result_max_bytes`` bytes. Events that have arrived are forgotten after ``keep_days``. ``ca_file`` names
+    certificate authorities (PEM) that are trusted besides the system's. Raises ``ConfigError``.
+    """
+    receivers = dict(endpoints or {})
+    problems = [f"the endpoint {n!r}: use a-z, 0-9, - and _" for n in receivers if not _NAME.fullmatch(n)]
+    if "callback" in receivers:
+        problems.append("the endpoint 'callback': that name stands for the callbackUrl of uploads; use another")
+    if not receivers and callbacks is None:
+        problems.append("give endpoints, callbacks or both")
+    if timeout_s <= 0 or result_max_bytes < 0 or keep_days <= 0:
+        problems.append("timeout_s and keep_days must be above 0, result_max_bytes not below")
+    if problems:
+        raise ConfigError([f"webhooks: {problem}" for problem in problems])
+    poster = _poster(timeout_s, ca_file)
+    await gate.enter(poster)
+    gate.decorate(EVENTS, _wanted(receivers, callbacks))
+    schema = event_schema()
+
+    async def show_schema(request: Request) -> Response:
+        return JSONResponse(schema, media_type="application/schema+json")
+
+    gate.add_route("/webhooks/event-schema", show_schema, methods=["GET"])
+
+    async def check_callback(upload: IncomingUpload) -> None:
+        if callbacks is not None and upload.callback_url is not None:
+            try:
+                callbacks.read(upload.callback_url)
+            except ValueError as exc:
+                raise InvalidParameter(f"callbackUrl: {exc}") from None
+
+    async def examine() -> str:
+        if problem := link_problem(gate):
+            raise ConfigError(problem)
+        for name, endpoint in receivers.items():
+            await poster.examine(name, endpoint.target, endpoint.networks)
+        calls = "none" if callbacks is None else ", ".join(callbacks.hosts or ("any public host",))
+        return f"{len(receivers)} endpoints, their hosts may be reached; callbacks to: {calls}"
+
+    async def ready(gate: MediaGate) -> None:
+        from mediagate_plugins.webhooks.attempt import Attempts
+        from mediagate_plugins.webhooks.sending import Sending
+
+        if problem := link_problem(gate):
+            raise ConfigError(problem)
+        client = getattr(gate[RECORDS], "client", None)
+        if client is None:
+            raise ConfigError("webhooks: its tables are in the database of PrismaRecords; use these as RECORDS")
+        deliveries = Deliveries(client)
+        attempts = Attempts(gate, poster, receivers, callbacks, result_max_bytes=result_max_bytes)
+        keep = timedelta(days=keep_days)
+        sending = Sending(gate[RECORDS], deliveries, attempts, receivers, callbacks, timeout_s=timeout_s, keep=keep)
+        gate.decorate(WEBHOOKS, Webhooks(deliveries, sending, receivers))
+        if gate.settings.worker:
+
+            async def look(_: object) -> None:
+                sending.wake()
+
+            for name in _TOLD_HOOKS:
+                gate.add_hook(name, look)
+            await gate.enter(sending.running(drain_s=gate.settings.drain_timeout_s))
+
+    gate.add_hook("pre_upload", check_callback)
+    gate.add_check("webhooks", examine)
+    gate.add_hook("on_ready", ready)
+
+
+def _wanted(endpoints: Mapping[str, Endpoint], callbacks: Callbacks | None) -> frozenset[EventType]:
+    wanted = {EventType(kind) for endpoint in endpoints.values() for kind in endpoint.events}
+    return frozenset(wanted if callbacks is None else wanted | (set(EventType) - {EventType.MEDIA_DELETED}))
+
+
+def _poster(timeout_s: float, ca_file: str | Path | None) -> Poster:
+    try:
+        from mediagate_plugins.webhooks.post import Poster, tls_context  # only now: its library is an extra
+    except ImportError as exc:
+        raise ConfigError(f'webhooks need httpcore2: pip install "mediagate[webhooks]" ({exc})') from None
+    try:
+        tls = tls_context(str(ca_file) if ca_file is not None else None)
+    except OSError as exc:
+        raise ConfigError(f"webhooks: ca_file {str(ca_file)!r} cannot be read as certificates in PEM ({exc})") from None
+    return Poster(timeout_s=timeout_s, tls=tls)

@@ -1,0 +1,87 @@
+"""One attempt to deliver: make the body, sign it, send it, and say what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mediagate import Event, MediaGate
+from mediagate_plugins.webhooks.addresses import Network
+from mediagate_plugins.webhooks.body import body_of
+from mediagate_plugins.webhooks.options import Callbacks, Endpoint
+from mediagate_plugins.webhooks.post import NotSent, Poster
+from mediagate_plugins.webhooks.schedule import retry_after_s
+from mediagate_plugins.webhooks.signing import signed_headers
+from mediagate_plugins.webhooks.target import Target
+
+CALLBACK = "callback"
+"""What stands for an endpoint where an event goes to its upload's ``callbackUrl``."""
+GONE = 410
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an attempt: it arrived, or the ``error`` that it did not."""
+
+    answer: int | None = None
+    error: str | None = None
+    asked_s: float | None = None
+    """The pause that the receiver asked for."""
+    final: bool = False
+    """Whether trying again is pointless."""
+
+
+class Attempts:
+    """Sends single events; everything about them that may not be logged stays in here."""
+
+    def __init__(
+        self,
+        gate: MediaGate,
+        poster: Poster,
+        endpoints: Mapping[str, Endpoint],
+        callbacks: Callbacks | None,
+        *,
+        result_max_bytes: int,
+    ) -> None:
+        self._gate = gate
+        self._poster = poster
+        self._endpoints = endpoints
+        self._callbacks = callbacks
+        self._result_max_bytes = result_max_bytes
+
+    async def make(self, event: Event, endpoint: str, now: datetime) -> Outcome:
+        """Send an event to an endpoint; raises ``Unavailable`` when our own parts cannot say what to send."""
+        if endpoint == CALLBACK:
+            job = await self._gate.parts.records.get_job(event.job_id)
+            if self._callbacks is None or job is None or job.callback_url is None:
+                return Outcome(error="there is nobody to call any more", final=True)
+            try:
+                target = self._callbacks.read(job.callback_url)
+            except ValueError as exc:
+                return Outcome(error=f"callbackUrl: {exc}", final=True)
+            return await self._send(event, target, self._callbacks.secrets, self._callbacks.networks, now)
+        known = self._endpoints[endpoint]
+        return await self._send(event, known.target, known.secrets, known.networks, now)
+
+    async def _send(
+        self, event: Event, target: Target, secrets: Sequence[str], networks: Sequence[Network], now: datetime
+    ) -> Outcome:
+        body = await body_of(self._gate, event, result_max_bytes=self._result_max_bytes)
+        headers = {
+            "content-type": "application/json",
+            "user-agent": "mediagate",
+            **signed_headers(secrets, event.id, now, body),
+        }
+        try:
+            answer = await self._poster.post(target, headers, body, networks=networks)
+        except NotSent as exc:
+            return Outcome(error=str(exc))
+        if 200 <= answer.status < 300:
+            return Outcome(answer.status)
+        return Outcome(
+            answer.status,
+            f"answered {answer.status}" + (", and redirects are not followed" if 300 <= answer.status < 400 else ""),
+            retry_after_s(answer.retry_after, now),
+            final=answer.status == GONE,
+        )

@@ -1,0 +1,51 @@
+"""The body of a webhook: ``type``, ``timestamp`` and ``data``, which of a job is what ``GET /status`` answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from mediagate import STORAGE, Event, EventType, JobStatus, Media, MediaGate
+from mediagate.errors import JobNotFound, MediaDeleted, ObjectNotFound
+
+
+async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> bytes:
+    """Return the bytes to send now; raises ``Unavailable``.
+
+    URLs are made anew for each attempt, so that signed ones still work when it arrives. A picture that was deleted in
+    the meantime is left out.
+    """
+    data: dict[str, Any] = json.loads(event.data)
+    if event.type is EventType.JOB_COMPLETED:
+        data = await _completed(gate, event, result_max_bytes) or data
+    timestamp = event.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    body = {"type": event.type.value, "timestamp": timestamp, "data": data}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+async def _completed(gate: MediaGate, event: Event, result_max_bytes: int) -> dict[str, Any] | None:
+    try:
+        status = await gate.get_status(event.job_id)
+    except (JobNotFound, MediaDeleted):
+        return None
+    if status.status is not JobStatus.COMPLETE or status.media is None:
+        return None
+    return status.to_json(poll_after_ms=0) | await _result(gate, status.media.record, result_max_bytes)
+
+
+async def _result(gate: MediaGate, media: Media, max_bytes: int) -> dict[str, str]:
+    """Return the largest variant of at most this many bytes, itself."""
+    fitting = [variant for variant in media.variants if variant.bytes <= max_bytes]
+    if not fitting:
+        return {}
+    variant = max(fitting, key=lambda v: v.bytes)
+    try:
+        data = await gate[STORAGE].get(variant.key)
+    except ObjectNotFound:
+        return {}
+    return {
+        "resultVariant": variant.name,
+        "resultContentType": f"image/{variant.format}",
+        "resultBase64": base64.b64encode(data).decode(),
+    }

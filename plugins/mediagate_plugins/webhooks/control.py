@@ -1,0 +1,84 @@
+"""What the host and the command line can ask of the webhooks of an open gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mediagate import Key
+from mediagate.errors import ConfigError, InvalidParameter
+from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus
+from mediagate_plugins.webhooks.options import Endpoint
+
+if TYPE_CHECKING:
+    from mediagate_plugins.webhooks.sending import Sending
+
+
+class Webhooks:
+    """``gate[WEBHOOKS]`` of an open gate."""
+
+    def __init__(self, deliveries: Deliveries, sending: Sending, endpoints: Mapping[str, Endpoint]) -> None:
+        self._deliveries = deliveries
+        self._sending = sending
+        self._endpoints = endpoints
+
+    async def find(
+        self,
+        *,
+        status: DeliveryStatus | None = None,
+        job_id: str | None = None,
+        event_id: str | None = None,
+        limit: int = 50,
+    ) -> list[Delivery]:
+        """Return deliveries, the newest event first."""
+        return await self._deliveries.find(status=status, job_id=job_id, event_id=event_id, limit=limit)
+
+    async def replay(
+        self,
+        *,
+        event_id: str | None = None,
+        job_id: str | None = None,
+        dead: bool = False,
+        since: datetime | None = None,
+    ) -> int:
+        """Send again what all that is given applies to, under the same ids; returns how many deliveries.
+
+        ``since`` is when the events happened. What stopped endpoints would get is left out. Raises ``InvalidParameter``
+        when nothing is given.
+        """
+        if event_id is None and job_id is None and not dead and since is None:
+            raise InvalidParameter("say what to send again: an event, a job, all that is dead, or since when")
+        replayed = await self._deliveries.replay(
+            status="dead" if dead else None,
+            job_id=job_id,
+            event_id=event_id,
+            since=since,
+            besides=await self._deliveries.stopped(),
+            now=await self._sending.now(),
+        )
+        self._sending.wake()
+        return replayed
+
+    async def stopped(self) -> Mapping[str, datetime]:
+        """Return the endpoints that answered 410 Gone, and when: they get nothing until they are resumed."""
+        return await self._deliveries.stopped()
+
+    async def resume(self, endpoint: str) -> bool:
+        """Send to a stopped endpoint again, from the next event on; ``False`` when it was not stopped.
+
+        Raises ``ConfigError`` for one that is not configured.
+        """
+        if endpoint not in self._endpoints:
+            raise ConfigError(f"webhooks: no endpoint is called {endpoint!r}; there are: {', '.join(self._endpoints)}")
+        return await self._deliveries.resume(endpoint)
+
+    async def deliver_due(self) -> int:
+        """Send everything that is due now and wait until that is done; returns how many attempts were made.
+
+        Processes with a worker do so by themselves.
+        """
+        return await self._sending.deliver_due()
+
+
+WEBHOOKS: Key[Webhooks] = Key("WEBHOOKS")

@@ -1,0 +1,180 @@
+"""The deliveries on record: one for each event and endpoint, shared by all processes through leases."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from mediagate import Event, EventType
+from mediagate.records import adds, ask, read
+
+DeliveryStatus = Literal["pending", "delivered", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one endpoint; ``answer`` (HTTP status) and ``error`` are of the last attempt."""
+
+    event: Event
+    endpoint: str
+    status: DeliveryStatus
+    attempts: int
+    due_at: datetime
+    tried_at: datetime | None
+    answer: int | None
+    error: str | None
+
+
+class Deliveries:
+    """The plugin's tables, through the client of the records."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def add(self, routes: Mapping[Event, Mapping[str, str | None]], now: datetime) -> None:
+        """Note for each event where it is to go; an endpoint that comes with an error gets its delivery dead.
+
+        What is on record already stays as it is: somebody else was faster, or we died in between.
+        """
+        if not await self._add(routes, now):
+            for event, endpoints in routes.items():
+                await self._add({event: endpoints}, now)
+
+    async def _add(self, routes: Mapping[Event, Mapping[str, str | None]], now: datetime) -> bool:
+        async def all_of_them() -> None:
+            async with self._client.batch_() as batch:
+                for event, endpoints in routes.items():
+                    for endpoint, error in endpoints.items():
+                        row = {"eventId": event.id, "endpoint": endpoint, "attempts": 0, "dueAt": now}
+                        batch.mediagatewebhookdelivery.create(
+                            data={**row, "status": "dead" if error else "pending", "error": error}
+                        )
+
+        return not any(routes.values()) or await adds(all_of_them)
+
+    async def due(self, endpoints: Collection[str], *, now: datetime, limit: int) -> list[Delivery]:
+        """Return deliveries to these endpoints whose time has come, the longest due first."""
+        where: Any = {"status": "pending", "dueAt": {"lte": now}, "endpoint": {"in": list(endpoints)}}
+        return await self._find(where, order={"dueAt": "asc"}, limit=limit)
+
+    async def claim(self, delivery: Delivery, *, owner: str, now: datetime, until: datetime) -> bool:
+        """Take a delivery for one attempt, which counts from now on; ``False`` when somebody else has it.
+
+        Until then it is due to nobody; if we die, it is due again after that.
+        """
+        unclaimed = {"status": "pending", "attempts": delivery.attempts, "dueAt": {"lte": now}}
+        taken = {"owner": owner, "attempts": {"increment": 1}, "dueAt": until, "triedAt": now}
+        return await self._change({**_key(delivery), **unclaimed}, taken)
+
+    async def delivered(self, delivery: Delivery, *, owner: str, answer: int) -> bool:
+        """Note that it arrived."""
+        data = {"status": "delivered", "owner": None, "answer": answer, "error": None}
+        return await self._change({**_key(delivery), "owner": owner}, data)
+
+    async def failed(
+        self, delivery: Delivery, *, owner: str, error: str, answer: int | None, due_at: datetime | None
+    ) -> bool:
+        """Note why it did not arrive, and when it is tried again; ``None`` is never."""
+        data: dict[str, Any] = {"owner": None, "answer": answer, "error": error}
+        data |= {"status": "dead"} if due_at is None else {"dueAt": due_at}
+        return await self._change({**_key(delivery), "owner": owner}, data)
+
+    async def put_back(self, delivery: Delivery, *, owner: str, due_at: datetime) -> bool:
+        """Give a delivery back as if it had not been tried."""
+        data = {"owner": None, "attempts": {"decrement": 1}, "dueAt": due_at}
+        return await self._change({**_key(delivery), "owner": owner}, data)
+
+    # -- endpoints that are gone
+
+    async def stopped(self) -> dict[str, datetime]:
+        """Return the endpoints that nothing is sent to any more, and since when."""
+        rows = await read(self._client.mediagatewebhookstop.find_many)
+        return {row.endpoint: row.stoppedAt for row in rows}
+
+    async def stop(self, endpoint: str, *, error: str, now: datetime) -> None:
+        """Send nothing more to an endpoint; what waits for it is dead."""
+
+        async def both() -> None:
+            async with self._client.batch_() as batch:
+                both_ways = {"create": {"endpoint": endpoint, "stoppedAt": now}, "update": {}}
+                batch.mediagatewebhookstop.upsert(where={"endpoint": endpoint}, data=both_ways)
+                batch.mediagatewebhookdelivery.update_many(
+                    where={"endpoint": endpoint, "status": "pending"},
+                    data={"status": "dead", "owner": None, "error": error},
+                )
+
+        await ask(both)
+
+    async def resume(self, endpoint: str) -> bool:
+        """Send to an endpoint again; ``False`` when it was not stopped."""
+        stops = self._client.mediagatewebhookstop
+        return bool(await ask(lambda: stops.delete_many(where={"endpoint": endpoint})))
+
+    # -- looking and repeating
+
+    async def find(
+        self, *, status: DeliveryStatus | None, job_id: str | None, event_id: str | None, limit: int
+    ) -> list[Delivery]:
+        """Return deliveries, the newest event first."""
+        where = _where(status=status, job_id=job_id, event_id=event_id)
+        return await self._find(where, order=[{"event": {"createdAt": "desc"}}, {"eventId": "desc"}], limit=limit)
+
+    async def replay(
+        self,
+        *,
+        status: DeliveryStatus | None,
+        job_id: str | None,
+        event_id: str | None,
+        since: datetime | None,
+        besides: Collection[str],
+        now: datetime,
+    ) -> int:
+        """Make these due now with all their attempts, except to some endpoints; returns how many."""
+        where = _where(status=status, job_id=job_id, event_id=event_id, since=since)
+        where["NOT"] = [{"endpoint": {"in": list(besides)}}]
+        data = {"status": "pending", "attempts": 0, "dueAt": now, "owner": None}
+        return int(await ask(lambda: self._client.mediagatewebhookdelivery.update_many(where=where, data=data)))
+
+    async def forget(self, *, before: datetime) -> int:
+        """Delete the events from before a moment that have arrived everywhere; returns how many."""
+        where: Any = {
+            "createdAt": {"lt": before},
+            "NOT": [{"passedOnAt": None}],
+            "deliveries": {"every": {"status": "delivered"}},
+        }
+        return int(await ask(lambda: self._client.mediagateevent.delete_many(where=where)))
+
+    async def _find(self, where: Any, *, order: Any, limit: int) -> list[Delivery]:
+        table = self._client.mediagatewebhookdelivery
+        rows = await read(lambda: table.find_many(where=where, order=order, take=limit, include={"event": True}))
+        return [_delivery_of(row) for row in rows]
+
+    async def _change(self, where: Any, data: Any) -> bool:
+        return bool(await ask(lambda: self._client.mediagatewebhookdelivery.update_many(where=where, data=data)))
+
+
+def _key(delivery: Delivery) -> dict[str, Any]:
+    return {"eventId": delivery.event.id, "endpoint": delivery.endpoint}
+
+
+def _where(
+    *, status: DeliveryStatus | None, job_id: str | None, event_id: str | None, since: datetime | None = None
+) -> dict[str, Any]:
+    of_event: dict[str, Any] = {}
+    if job_id is not None:
+        of_event["jobId"] = job_id
+    if since is not None:
+        of_event["createdAt"] = {"gte": since}
+    where: dict[str, Any] = {"event": {"is": of_event}} if of_event else {}
+    if event_id is not None:
+        where["eventId"] = event_id
+    if status is not None:
+        where["status"] = status
+    return where
+
+
+def _delivery_of(row: Any) -> Delivery:
+    event = Event(row.event.id, EventType(row.event.type), row.event.jobId, row.event.createdAt, row.event.data)
+    return Delivery(event, row.endpoint, row.status, row.attempts, row.dueAt, row.triedAt, row.answer, row.error)

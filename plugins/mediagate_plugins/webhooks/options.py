@@ -1,0 +1,130 @@
+"""Whom events are sent to: the host's own endpoints, and the ``callbackUrl`` of single uploads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+
+from mediagate import EventType
+from mediagate.errors import ConfigError
+from mediagate_plugins.webhooks.addresses import Network, may_be_reached
+from mediagate_plugins.webhooks.signing import key_of
+from mediagate_plugins.webhooks.target import Target, read_url
+
+_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.:-]*[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A receiver of the host's own; raises ``ConfigError``.
+
+    ``secrets`` are ``whsec_…``, the newest first: each event is signed with all of them, so that one can be replaced
+    without losing any. ``events`` are the types that are sent. ``insecure_http`` lets the URL begin with ``http://``;
+    ``private_networks``, such as ``10.0.0.0/8``, may be reached though they are not public.
+    """
+
+    url: str = field(repr=False)
+    secrets: Sequence[str] = field(repr=False)
+    events: Collection[str] = tuple(EventType)
+    insecure_http: bool = False
+    private_networks: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        problems = _secret_problems(self.secrets) + _network_problems(self.private_networks)
+        try:
+            if not read_url(self.url).secure and not self.insecure_http:
+                problems.append("url: it must begin with https:// (or say insecure_http=True)")
+        except ValueError as exc:
+            problems.append(f"url: {exc}")
+        unknown = sorted(set(self.events) - set(EventType))
+        if unknown or not self.events or isinstance(self.events, str):
+            problems.append(f"events: give some of {', '.join(EventType)}")
+        _raise("Endpoint", problems)
+
+    @property
+    def target(self) -> Target:
+        """Where it is."""
+        return read_url(self.url)
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """``private_networks``, read."""
+        return tuple(ip_network(network) for network in self.private_networks)
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What an upload may name as its ``callbackUrl``, always https; raises ``ConfigError``.
+
+    ``hosts`` are names such as ``hooks.example.com`` or ``*.example.com``; without them any public host may be named.
+    ``private_networks`` is for development: whoever may upload can have them asked.
+    """
+
+    secrets: Sequence[str] = field(repr=False)
+    hosts: Collection[str] | None = None
+    private_networks: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        problems = _secret_problems(self.secrets) + _network_problems(self.private_networks)
+        if self.hosts is not None and (
+            isinstance(self.hosts, str) or not all(_HOST.fullmatch(host) for host in self.hosts)
+        ):
+            problems.append("hosts: give names in lower case, such as ['hooks.example.com', '*.example.com']")
+        _raise("Callbacks", problems)
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """``private_networks``, read."""
+        return tuple(ip_network(network) for network in self.private_networks)
+
+    def read(self, url: str) -> Target:
+        """Take a ``callbackUrl`` apart; raises ``ValueError`` when this gate does not call it."""
+        target = read_url(url)
+        if not target.secure:
+            raise ValueError("it must begin with https://")
+        if self.hosts is not None and not any(_covers(pattern, target.host) for pattern in self.hosts):
+            raise ValueError("this service does not call that host")
+        if _numeric(target.host) and not may_be_reached(target.host, self.networks):
+            raise ValueError("it must name a public host")
+        return target
+
+
+def _covers(pattern: str, host: str) -> bool:
+    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+
+
+def _numeric(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _secret_problems(secrets: Sequence[str]) -> list[str]:
+    if isinstance(secrets, str) or not secrets:
+        return ["secrets: give a list of at least one"]
+    problems = []
+    for number, secret in enumerate(secrets, 1):
+        try:
+            key_of(secret)
+        except ValueError as exc:
+            problems.append(f"secrets: {exc} (number {number})")
+    return problems
+
+
+def _network_problems(networks: Sequence[str]) -> list[str]:
+    problems = ["private_networks: give a list"] if isinstance(networks, str) else []
+    for network in networks if not problems else ():
+        try:
+            ip_network(network)
+        except ValueError:
+            problems.append(f"private_networks: {network!r} is none; write it as 10.0.0.0/8")
+    return problems
+
+
+def _raise(owner: str, problems: list[str]) -> None:
+    if problems:
+        raise ConfigError([f"webhooks: {owner}.{problem}" for problem in problems])

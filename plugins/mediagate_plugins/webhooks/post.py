@@ -1,0 +1,165 @@
+"""One POST to an address that was checked: resolved once, connected to as it was checked, no redirect, no body read.
+
+Names are resolved here and nowhere below: the connection is opened to a numeric address, so an answer of the DNS that
+changes in between changes nothing. Proxies of the environment are not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpcore2
+
+from mediagate.errors import ConfigError
+from mediagate_plugins.webhooks.addresses import Network, may_be_reached
+from mediagate_plugins.webhooks.target import Target
+
+DNS_THREADS = 16
+"""Threads of their own: a name server that does not answer shall hold up nothing else."""
+MAX_ADDRESSES = 4
+
+
+class NotSent(Exception):
+    """There was no answer; says why in words that name no path, no header and no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a receiver said; its body is never read."""
+
+    status: int
+    retry_after: str | None = None
+
+
+class Poster:
+    """Sends bodies; ``timeout_s`` is for all of it, from the DNS to the answer's headers. Raises ``NotSent``."""
+
+    def __init__(self, *, timeout_s: float, tls: ssl.SSLContext) -> None:
+        self._timeout_s = timeout_s
+        self._tls = tls
+        self._resolver = ThreadPoolExecutor(DNS_THREADS, thread_name_prefix="mediagate-webhooks-dns")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._resolver.shutdown(wait=False, cancel_futures=True)
+
+    async def examine(self, name: str, target: Target, networks: Sequence[Network]) -> None:
+        """Raise ``ConfigError`` unless the host of an endpoint is found and may be reached."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self.addresses(target, networks)
+        except (NotSent, TimeoutError) as exc:
+            raise ConfigError(f"webhooks: the endpoint {name!r}: {exc or 'its name is not resolved in time'}") from None
+
+    async def post(
+        self, target: Target, headers: Mapping[str, str], body: bytes, *, networks: Sequence[Network]
+    ) -> Answer:
+        """Send a body and return what was answered, whatever that is."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._post(target, headers, body, networks)
+        except TimeoutError:
+            raise NotSent(f"no answer within {self._timeout_s:g} s") from None
+        except httpcore2.TimeoutException:
+            raise NotSent("cannot connect in time") from None
+        except httpcore2.ConnectError as exc:
+            raise NotSent(_why_not_connected(exc)) from None
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as exc:
+            raise NotSent(f"the connection ended without a whole answer ({type(exc).__name__})") from None
+
+    async def addresses(self, target: Target, networks: Sequence[Network]) -> list[str]:
+        """Return the addresses of a host, all of them fit to be reached; raises ``NotSent`` if any is not."""
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(
+                self._resolver, lambda: socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            )
+        except (OSError, UnicodeError) as exc:
+            raise NotSent(f"the host's name cannot be resolved ({type(exc).__name__})") from None
+        addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+        refused = [address for address in addresses if not may_be_reached(address, networks)]
+        if refused or not addresses:
+            raise NotSent(f"the host is at {', '.join(refused) or 'no address'}, which is not public")
+        return addresses
+
+    async def _post(
+        self, target: Target, headers: Mapping[str, str], body: bytes, networks: Sequence[Network]
+    ) -> Answer:
+        addresses = await self.addresses(target, networks)
+        url = httpcore2.URL(
+            scheme=b"https" if target.secure else b"http",
+            host=target.host.encode(),
+            port=target.port,
+            target=target.path.encode(),
+        )
+        backend = _Pinned(addresses[:MAX_ADDRESSES])
+        connection = httpcore2.AsyncHTTPConnection(
+            url.origin, ssl_context=self._tls, network_backend=backend, http1=True, http2=False
+        )
+        sent = [("host", target.authority), ("content-length", str(len(body))), ("connection", "close")]
+        connect = {"timeout": {"connect": self._timeout_s / 2}}
+        async with (
+            connection,
+            connection.stream(
+                "POST", url, headers=[*sent, *headers.items()], content=body, extensions=connect
+            ) as answer,
+        ):
+            said = {name.lower(): value for name, value in answer.headers}
+            retry_after = said.get(b"retry-after")
+            return Answer(answer.status, retry_after.decode("ascii", "replace") if retry_after else None)
+
+
+class _Pinned(httpcore2.AsyncNetworkBackend):
+    """Connects to the first of these addresses that answers, whatever name it is asked for."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._addresses = addresses
+        self._sockets = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Open a connection."""
+        failed: Exception = httpcore2.ConnectError()
+        for address in self._addresses:
+            try:
+                return await self._sockets.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as exc:
+                failed = exc
+        raise failed
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return a context that verifies certificates by the system's authorities and those in ``ca_file``.
+
+    Raises ``OSError`` when the file cannot be read as certificates.
+    """
+    context = httpcore2.default_ssl_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    return context
+
+
+def _why_not_connected(exc: BaseException) -> str:
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the certificate is not valid: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed ({cause.reason})"
+        cause = cause.__cause__ or cause.__context__
+    return "cannot connect"

@@ -1,0 +1,100 @@
+"""The JSON Schema (2020-12) of every webhook's body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mediagate import EventType
+
+TEXT: dict[str, Any] = {"type": "string"}
+COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
+PICTURE_URL: dict[str, Any] = {"type": "string", "format": "uri"}
+
+
+def event_schema() -> dict[str, Any]:
+    """Return the schema: one of five objects, told apart by ``type``."""
+    data = {
+        EventType.JOB_COMPLETED: _completed(),
+        EventType.JOB_REJECTED: _job(
+            "REJECTED",
+            reason=_or_null(TEXT),
+            code=_or_null(TEXT),
+            moderationDetails=_object(flags=_list(TEXT), confidence={"type": "number", "minimum": 0, "maximum": 1}),
+        ),
+        EventType.JOB_FAILED: _job("FAILED", error=_or_null(TEXT), code=_or_null(TEXT), retryable={"type": "boolean"}),
+        EventType.JOB_CANCELLED: _job("CANCELLED"),
+        EventType.MEDIA_DELETED: _object(
+            jobId=TEXT, mediaId=TEXT, sourceType=TEXT, sourceId=TEXT, clientReferenceId=_or_null(TEXT)
+        ),
+    }
+    events = [_object(type={"const": kind.value}, timestamp=MOMENT, data=schema) for kind, schema in data.items()]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mediagate event",
+        "description": "The body of a webhook. Properties may be added; none that is required goes away.",
+        "oneOf": events,
+    }
+
+
+def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
+    return _object(
+        jobId=TEXT,
+        status={"const": status},
+        sourceType=TEXT,
+        sourceId=TEXT,
+        clientReferenceId=_or_null(TEXT),
+        attempts=COUNT,
+        createdAt=MOMENT,
+        startedAt=_or_null(MOMENT),
+        finishedAt=MOMENT,
+        timings={"type": "object", "description": "Milliseconds by step.", "additionalProperties": {"type": "number"}},
+        warnings=_list(TEXT),
+        **more,
+    )
+
+
+def _completed() -> dict[str, Any]:
+    schema = _job("COMPLETE")
+    schema["properties"] |= {
+        "media": _media() | {"description": "Left out if the picture was deleted before this was sent."},
+        "resultVariant": TEXT | {"description": "The largest variant below the gate's limit, if it sends any."},
+        "resultContentType": TEXT,
+        "resultBase64": TEXT | {"contentEncoding": "base64"},
+    }
+    return schema
+
+
+def _media() -> dict[str, Any]:
+    size = {"width": COUNT, "height": COUNT, "bytes": COUNT, "format": TEXT}
+    share = {"type": "number", "minimum": 0, "maximum": 1}
+    return _object(
+        id=TEXT,
+        sourceType=TEXT,
+        sourceId=TEXT,
+        urls={"type": "object", "additionalProperties": PICTURE_URL},
+        originalUrl=_or_null(PICTURE_URL),
+        aspectRatio=TEXT,
+        blurhash=TEXT,
+        dominantColor={"type": "string", "pattern": "^#[0-9a-f]{6}$"},
+        hasAlpha={"type": "boolean"},
+        frames=COUNT,
+        focalPoint=_object(x=share, y=share),
+        removed=_list(TEXT),
+        variants=_list(_object(name=TEXT, url=PICTURE_URL, **size)),
+        clientReferenceId=_or_null(TEXT),
+        createdAt=MOMENT,
+        **size,
+    )
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return schema | {"type": [schema["type"], "null"]}

@@ -1,0 +1,218 @@
+"""The delivery loop: outbox → deliveries → claim → attempt → what became of it. Any number of processes share it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from mediagate import Event, EventType, Records
+from mediagate.errors import Unavailable
+from mediagate.media import utcnow
+from mediagate_plugins.webhooks.attempt import CALLBACK, GONE, Attempts, Outcome
+from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery
+from mediagate_plugins.webhooks.options import Callbacks, Endpoint
+from mediagate_plugins.webhooks.schedule import PAUSES_S, pause
+
+log = logging.getLogger("mediagate.webhooks")
+
+POLL_S = 1.0
+"""How often the records are asked for what other processes left; what this one settles is sent at once."""
+BATCH = 100
+SLOTS, CALLBACK_SLOTS = 8, 32
+"""How many attempts one endpoint, and all callbacks together, have at a time: a slow one holds up only itself."""
+LEASE_MARGIN_S = 60.0
+"""How much longer than an attempt its claim lasts."""
+OWN_FAULT_PAUSE = timedelta(seconds=30)
+"""The pause after an attempt that our own database or storage broke off; it does not count."""
+FORGET_EVERY_S = 3600.0
+
+
+class Sending:
+    """Passes on what is in the outbox and sends what is due."""
+
+    def __init__(
+        self,
+        records: Records,
+        deliveries: Deliveries,
+        attempts: Attempts,
+        endpoints: Mapping[str, Endpoint],
+        callbacks: Callbacks | None,
+        *,
+        timeout_s: float,
+        keep: timedelta,
+    ) -> None:
+        self._records = records
+        self._deliveries = deliveries
+        self._attempts = attempts
+        self._endpoints = endpoints
+        self._callbacks = callbacks
+        self._lease = timedelta(seconds=timeout_s + LEASE_MARGIN_S)
+        self._keep = keep
+        self._process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._wake = asyncio.Event()
+        self._flying: dict[str, set[asyncio.Task[None]]] = {name: set() for name in self._names()}
+        self._forget_at = time.monotonic()
+
+    async def now(self) -> datetime:
+        """Return the present, by which deliveries are due and claims run out."""
+        return utcnow()
+
+    def wake(self) -> None:
+        """Look at once for what is to be sent."""
+        self._wake.set()
+
+    async def deliver_due(self) -> int:
+        """Send everything that is due now and wait until that is done; returns how many attempts were made."""
+        made = 0
+        while begun := await self._round():
+            made += len(begun)
+            await asyncio.gather(*begun)
+        return made
+
+    @asynccontextmanager
+    async def running(self, *, drain_s: float) -> AsyncIterator[None]:
+        """Keep sending; at the end let attempts in flight finish, and give back those that take too long."""
+        loop = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+            if tasks := self._tasks():
+                await asyncio.wait(tasks, timeout=drain_s)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [task for tasks in self._flying.values() for task in tasks]
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                if await self._round():
+                    continue
+                await self._forget()
+            except Unavailable as exc:
+                log.warning("cannot look for webhooks: %s", exc)
+            except Exception:
+                log.exception("looking for webhooks failed")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_S)
+
+    async def _round(self) -> list[asyncio.Task[None]]:
+        """Begin attempts in free slots."""
+        await self._pass_on()
+        free = {name: n for name in self._flying if (n := self._slots(name) - len(self._flying[name])) > 0}
+        if not free:
+            return []
+        begun = []
+        for delivery in await self._deliveries.due(free, now=await self.now(), limit=BATCH):
+            if not free[delivery.endpoint]:
+                continue
+            owner, now = f"{self._process}:{secrets.token_hex(4)}", await self.now()
+            if await self._deliveries.claim(delivery, owner=owner, now=now, until=now + self._lease):
+                free[delivery.endpoint] -= 1
+                begun.append(self._begin(replace(delivery, attempts=delivery.attempts + 1), owner))
+        return begun
+
+    def _names(self) -> list[str]:
+        return [*self._endpoints, *([CALLBACK] if self._callbacks is not None else [])]
+
+    def _slots(self, endpoint: str) -> int:
+        return CALLBACK_SLOTS if endpoint == CALLBACK else SLOTS
+
+    # -- from the outbox to deliveries
+
+    async def _pass_on(self) -> None:
+        while events := await self._records.outbox(limit=BATCH):
+            stopped = await self._deliveries.stopped()
+            routes = {event: {name: _stopped(name, stopped) for name in await self._goes_to(event)} for event in events}
+            await self._deliveries.add(routes, await self.now())
+            await self._records.passed_on([event.id for event in events], now=await self.now())
+
+    async def _goes_to(self, event: Event) -> list[str]:
+        names = [name for name, endpoint in self._endpoints.items() if event.type in endpoint.events]
+        if self._callbacks is not None and event.type is not EventType.MEDIA_DELETED:
+            job = await self._records.get_job(event.job_id)
+            if job is not None and job.callback_url is not None:
+                names.append(CALLBACK)
+        return names
+
+    # -- one attempt
+
+    def _begin(self, delivery: Delivery, owner: str) -> asyncio.Task[None]:
+        flying = self._flying[delivery.endpoint]
+        task = asyncio.create_task(self._deliver(delivery, owner))
+        flying.add(task)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            if len(flying) >= self._slots(delivery.endpoint):
+                self.wake()
+            flying.discard(task)
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _deliver(self, delivery: Delivery, owner: str) -> None:
+        try:
+            await self._note(delivery, owner, await self._attempt(delivery))
+        except asyncio.CancelledError:
+            with contextlib.suppress(Unavailable):
+                await self._deliveries.put_back(delivery, owner=owner, due_at=await self.now())
+            raise
+        except Unavailable as exc:
+            log.warning("webhook %s waits: %s", delivery.event.id, exc)
+            with contextlib.suppress(Unavailable):  # else its lease runs out
+                await self._deliveries.put_back(delivery, owner=owner, due_at=await self.now() + OWN_FAULT_PAUSE)
+        except Exception:
+            log.exception("webhook %s: what became of it could not be noted", delivery.event.id)
+
+    async def _attempt(self, delivery: Delivery) -> Outcome:
+        if delivery.attempts > len(PAUSES_S):
+            return Outcome(error="its sender died during the last attempt", final=True)
+        try:
+            return await self._attempts.make(delivery.event, delivery.endpoint, await self.now())
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("webhook %s to %s could not be made", delivery.event.id, delivery.endpoint)
+            return Outcome(error="internal error; the log says more")
+
+    async def _note(self, delivery: Delivery, owner: str, outcome: Outcome) -> None:
+        event, endpoint, now = delivery.event, delivery.endpoint, await self.now()
+        told = {"event": event.type.value, "event_id": event.id, "job_id": event.job_id, "endpoint": endpoint}
+        if outcome.error is None and outcome.answer is not None:
+            await self._deliveries.delivered(delivery, owner=owner, answer=outcome.answer)
+            log.info("webhook %s (%s) to %s: %d", event.id, event.type, endpoint, outcome.answer, extra=told)
+            return
+        error = outcome.error or "no answer"
+        wait = None if outcome.final else pause(delivery.attempts, asked_s=outcome.asked_s)
+        await self._deliveries.failed(
+            delivery, owner=owner, error=error, answer=outcome.answer, due_at=now + wait if wait else None
+        )
+        left = f"again in {wait.total_seconds():.0f} s" if wait else "given up; it is kept for replay"
+        level = logging.INFO if wait else logging.WARNING
+        log.log(level, "webhook %s (%s) to %s: %s; %s", event.id, event.type, endpoint, error, left, extra=told)
+        if outcome.answer == GONE and endpoint != CALLBACK:
+            await self._deliveries.stop(endpoint, error=error, now=now)
+            log.warning("webhooks to %s are stopped: it answered 410 Gone", endpoint, extra={"endpoint": endpoint})
+
+    async def _forget(self) -> None:
+        if time.monotonic() >= self._forget_at:
+            self._forget_at = time.monotonic() + FORGET_EVERY_S
+            await self._deliveries.forget(before=await self.now() - self._keep)
+
+
+def _stopped(name: str, stopped: Mapping[str, object]) -> str | None:
+    return "the endpoint was stopped by a 410 before" if name in stopped else None

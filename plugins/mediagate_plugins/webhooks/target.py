@@ -1,0 +1,49 @@
+"""Where a webhook goes: a URL taken apart once, so that what is checked is also what is asked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+_URL = re.compile(r"[!#-;=?-\[\]^-~]{1,2048}")
+"""Printable ASCII without blanks, quotes, angle brackets and backslashes, about which URL parsers disagree."""
+_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_IPV6 = re.compile(r"[0-9a-f:.]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One URL; its path may hold what only the receiver should know, and is never shown."""
+
+    secure: bool
+    host: str
+    port: int
+    path: str = field(repr=False)
+
+    @property
+    def authority(self) -> str:
+        """The value of the ``Host`` header."""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return name if self.port == (443 if self.secure else 80) else f"{name}:{self.port}"
+
+
+def read_url(url: str) -> Target:
+    """Take a URL apart; raises ``ValueError`` that says what is wrong without quoting it."""
+    if not _URL.fullmatch(url):
+        raise ValueError("use at most 2,048 printable ASCII characters; write other hosts in punycode")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("its host or port cannot be read") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("it must begin with https://")
+    if "@" in parts.netloc:
+        raise ValueError("it must have no user name and no password")
+    host = (parts.hostname or "").removesuffix(".")
+    if not (_IPV6.fullmatch(host) if "[" in parts.netloc else _NAME.fullmatch(host)) or port == 0:
+        raise ValueError("its host or port cannot be read")
+    secure = parts.scheme == "https"
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(secure, host, port or (443 if secure else 80), path)

@@ -1,0 +1,86 @@
+"""A worker's lease on one job: extended by a heartbeat, and insisted on while the records are away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from mediagate.errors import RecordsUnavailable
+from mediagate.logs import about
+from mediagate.media import Job, Stage
+from mediagate.records import Records
+
+log = logging.getLogger("mediagate.worker")
+
+ASK_AGAIN_S = 0.5
+
+T = TypeVar("T")
+
+
+class LeaseLost(Exception):
+    """The job belongs to somebody else now, or was cancelled; whatever we made of it does not count."""
+
+
+class Lease:
+    """What a claim gave: a job is its owner's for ``lease_s`` from then on, and from each time it is extended."""
+
+    def __init__(self, job: Job, records: Records, *, lease_s: float) -> None:
+        self._job = job
+        self._records = records
+        self._lease_s = lease_s
+        self.owner = job.lease_owner or ""
+
+    async def extend(self, stage: Stage | None = None, model_runs: int = 0) -> bool:
+        """Extend the lease and, when given, enter a stage after so many model runs; ``False`` when it is not ours."""
+        until = await self._records.now() + timedelta(seconds=self._lease_s)
+        return await self._records.advance(
+            self._job.id, owner=self.owner, lease_until=until, stage=stage, model_runs=model_runs
+        )
+
+    async def insist(self, change: Callable[[], Awaitable[T]]) -> T:
+        """Make a change under the lease, again for as long as the records are away and the lease may run."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._lease_s
+        while True:
+            try:
+                return await change()
+            except RecordsUnavailable as exc:
+                if clock() + ASK_AGAIN_S > until:
+                    raise
+                log.warning("job %s waits for the records: %s", self._job.id, exc, extra=about(self._job))
+            await asyncio.sleep(ASK_AGAIN_S)
+
+    @contextlib.asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Extend the lease while the body runs; the body ends with ``LeaseLost`` when it cannot be extended."""
+        body = asyncio.current_task()
+        lost = False
+
+        async def beat() -> None:
+            nonlocal lost
+            while True:
+                await asyncio.sleep(self._lease_s / 3)
+                try:
+                    held = await self.extend()
+                except RecordsUnavailable as exc:
+                    log.warning("job %s: heartbeat missed: %s", self._job.id, exc, extra=about(self._job))
+                    continue
+                if not held and body is not None:
+                    lost = True
+                    body.cancel()
+                    return
+
+        heart = asyncio.create_task(beat())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost and body is not None and body.uncancel() == 0:
+                raise LeaseLost from None
+            raise
+        finally:
+            heart.cancel()
+            await asyncio.gather(heart, return_exceptions=True)

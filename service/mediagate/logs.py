@@ -1,0 +1,120 @@
+"""Log lines: which fields they carry, how they look as text and as JSON, and what never stands in them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from mediagate.media import Job, Stage
+
+_USER_INFO = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
+_QUERY = re.compile(r"(?<=[^\s\"'(])\?[^\s\"'<>=]+=[^\s\"'<>]*")
+_CREDENTIALS = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}")
+_OF_EVERY_RECORD = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"])
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def about(job: Job, *, stage: Stage | None = None, **more: object) -> dict[str, object]:
+    """Return the fields of a log line about a job: ``job_id``, ``source``, ``stage``, ``attempt``, and more."""
+    return {
+        "job_id": job.id,
+        "source": job.source_type,
+        "stage": str(stage or job.stage),
+        "attempt": job.attempts,
+        **more,
+    }
+
+
+def redacted(text: str) -> str:
+    """Return a text without what its URLs may hold of secrets: user and password, and the query of a signed one."""
+    text = _QUERY.sub("?…", _USER_INFO.sub("…@", text))
+    return _CREDENTIALS.sub(r"\1 …", text)
+
+
+class TextFormatter(logging.Formatter):
+    """One line of text for each record, and its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text, redacted."""
+        return redacted(super().format(record))
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object on one line for each record.
+
+    ``time`` (RFC 3339, UTC, milliseconds), ``level``, ``logger``, ``message``, the fields of ``extra``, and
+    ``exception`` with the traceback; redacted.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, Any] = {
+            name: _plain(value) for name, value in vars(record).items() if name not in _OF_EVERY_RECORD
+        }
+        line |= {
+            "time": moment.replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redacted(record.getMessage()),
+        }
+        if record.exc_info:
+            line["exception"] = redacted(self.formatException(record.exc_info))
+        first = ("time", "level", "logger", "message")
+        return json.dumps({name: line[name] for name in first} | line, ensure_ascii=False)
+
+
+class WithoutQuery(logging.Filter):
+    """Cuts the query string, which may hold a token, out of the lines of uvicorn's access log, and adds fields."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record; always ``True``."""
+        match record.args:
+            case (str(), str() as method, str() as target, str(), int() as status):
+                path = target.partition("?")[0]
+                record.args = (record.args[0], method, path, *record.args[3:])
+                vars(record).update(method=method, path=path, http_status=status)
+        return True
+
+
+def configure(form: LogFormat) -> None:
+    """Write all log lines of this process to standard error in one form, from INFO on.
+
+    For programs of our own; a host that configures logging itself can use the formatters. What other libraries say
+    below INFO is left out at any level, and httpx's lines too: they hold URLs, queries, headers and signatures.
+    """
+    global _configured  # noqa: PLW0603  # as the root logger is
+    handler = logging.StreamHandler()
+    handler.setFormatter(JSONFormatter() if form is LogFormat.JSON else TextFormatter())
+    handler.addFilter(lambda record: record.levelno >= logging.INFO or record.name.partition(".")[0] == "mediagate")
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    _configured = form
+
+
+def configured() -> LogFormat | None:
+    """Return the form in which this process writes log lines; ``None`` where its host sees to that."""
+    return _configured
+
+
+_configured: LogFormat | None = None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"{len(value)} bytes"
+    return value if isinstance(value, (int, float, bool, type(None))) else redacted(str(value))

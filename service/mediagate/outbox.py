@@ -1,0 +1,44 @@
+"""The events that the ends of jobs and media leave in the records' outbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from mediagate.events import Event, EventType
+from mediagate.media import Job, JobStatus, Media, new_id, utcnow
+from mediagate.parts import Parts
+from mediagate.status import Status
+
+ENDS: Mapping[JobStatus, EventType] = {
+    JobStatus.COMPLETE: EventType.JOB_COMPLETED,
+    JobStatus.REJECTED: EventType.JOB_REJECTED,
+    JobStatus.FAILED: EventType.JOB_FAILED,
+    JobStatus.CANCELLED: EventType.JOB_CANCELLED,
+}
+
+
+def job_events(job: Job, parts: Parts) -> tuple[Event, ...]:
+    """Return what is to be written down of a job that has ended."""
+    moment = job.finished_at or utcnow()
+    return _event(parts, ENDS[job.status], job.id, moment, Status(job, None).to_json(poll_after_ms=0))
+
+
+def deletion_events(media: Media, parts: Parts, now: datetime) -> tuple[Event, ...]:
+    """Return what is to be written down of a media that is deleted now."""
+    data = {
+        "jobId": media.job_id,
+        "mediaId": media.id,
+        "sourceType": media.source_type,
+        "sourceId": media.source_id,
+        "clientReferenceId": media.client_reference_id,
+    }
+    return _event(parts, EventType.MEDIA_DELETED, media.job_id, now, data)
+
+
+def _event(parts: Parts, kind: EventType, job_id: str, moment: datetime, data: Mapping[str, Any]) -> tuple[Event, ...]:
+    if kind not in parts.events:
+        return ()
+    return (Event(new_id("evt"), kind, job_id, moment, json.dumps(data, separators=(",", ":"))),)

@@ -1,0 +1,60 @@
+"""The routes by which owners find what is theirs: their jobs, and what they used."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mediagate import parameters
+from mediagate.access import Action, owner_seen_by
+from mediagate.errors import Forbidden
+from mediagate.media import utcnow
+
+if TYPE_CHECKING:
+    from mediagate.app import MediaGate
+
+DAYS = 30
+"""How many days of usage are told unless others are asked for; today is the last."""
+
+
+class OwnerRoutes:
+    """The routes of jobs and usage of one gate."""
+
+    def __init__(self, gate: MediaGate) -> None:
+        self._gate = gate
+
+    def routes(self) -> list[Route]:
+        """Return them."""
+        return [
+            Route("/jobs", self._list_jobs, methods=["GET"]),
+            Route("/usage", self._usage, methods=["GET"]),
+        ]
+
+    async def _list_jobs(self, request: Request) -> Response:
+        owner = owner_seen_by(await self._gate.authorize(request, Action.READ))
+        page = await self._gate.list_jobs(
+            owner=owner,
+            status=parameters.job_status(request, "status"),
+            source_type=request.query_params.get("sourceType"),
+            source_id=request.query_params.get("sourceId"),
+            limit=int(parameters.number(request, "limit", default=20, low=1, high=100)),
+            cursor=request.query_params.get("cursor"),
+            base_url=self._gate.base_url(request),
+        )
+        pace = self._gate.running.pace
+        items = [status.to_json(poll_after_ms=await pace.poll_after_ms(status.job)) for status in page.items]
+        return JSONResponse({"items": items, "nextCursor": page.next_cursor}, headers={"Cache-Control": "no-store"})
+
+    async def _usage(self, request: Request) -> Response:
+        seen = owner_seen_by(await self._gate.authorize(request, Action.READ))
+        owner = request.query_params.get("owner", seen)
+        if seen is not None and owner != seen:
+            raise Forbidden("owner: only an admin sees what others used; leave it out")
+        last = parameters.day(request, "to", default=utcnow().date())
+        first = parameters.day(request, "from", default=last - timedelta(days=DAYS - 1))
+        report = await self._gate.usage(owner=owner, first=first, last=last)
+        return JSONResponse(report.to_json(), headers={"Cache-Control": "no-store"})

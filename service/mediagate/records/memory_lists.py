@@ -1,0 +1,51 @@
+"""What owners ask of records in memory: their jobs page by page, and what they used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from mediagate.media import Job, JobPage, JobState, JobStatus, Media
+from mediagate.records.paging import cursor_after, read_cursor
+from mediagate.usage import Usage, added
+
+
+class MemoryLists:
+    """The part of ``MemoryRecords`` that reads many jobs."""
+
+    _jobs: dict[str, Job]
+    _media: dict[str, Media]
+
+    async def list_jobs(
+        self,
+        *,
+        owner_id: str | None = None,
+        status: JobStatus | None = None,
+        source_type: str | None = None,
+        source_id: str | None = None,
+        limit: int,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """Return jobs newest first."""
+        found = [
+            job
+            for job in self._jobs.values()
+            if owner_id in (None, job.owner_id)
+            and status in (None, job.status)
+            and source_type in (None, job.source_type)
+            and source_id in (None, job.source_id)
+        ]
+        found.sort(key=lambda job: (job.created_at, job.id), reverse=True)
+        if cursor is not None:
+            after = read_cursor(cursor)
+            found = [job for job in found if (job.created_at, job.id) < after]
+        items = tuple(JobState(job, self._media.get(job.media_id)) for job in found[:limit])
+        return JobPage(items, cursor_after(found[limit - 1]) if len(found) > limit else None)
+
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
+        """Return what was used, by the day of the upload."""
+        days: dict[date, list[Usage]] = {}
+        for job in self._jobs.values():
+            if owner_id in (None, job.owner_id) and first <= (day := job.created_at.date()) <= last:
+                days.setdefault(day, []).append(Usage(1, job.bytes, job.bytes_out, job.model_runs, {job.status: 1}))
+        return {day: added(days[day]) for day in sorted(days)}

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "mediagate_job" ADD COLUMN "traceparent" TEXT;

@@ -1,0 +1,80 @@
+"""A storage whose calls an observer is told of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar, cast
+
+from mediagate.errors import ObjectNotFound
+from mediagate.observe import Observer, StorageCall
+from mediagate.storage.protocol import ObjectInfo, Storage
+
+T = TypeVar("T")
+
+
+def observed(storage: Storage, observer: Observer) -> Storage:
+    """Return the storage with its calls observed; what is not a call that moves bytes is the storage's own."""
+    return cast("Storage", _Observed(storage, observer))
+
+
+class _Observed:
+    def __init__(self, storage: Storage, observer: Observer) -> None:
+        self._storage = storage
+        self._observer = observer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    async def put(self, key: str, body: bytes | Path) -> None:
+        await self._timed("put", self._storage.put(key, body))
+
+    async def get(self, key: str) -> bytes:
+        return await self._timed("get", self._storage.get(key))
+
+    async def stat(self, key: str) -> ObjectInfo | None:
+        return await self._timed("stat", self._storage.stat(key))
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        await self._timed("delete", self._storage.delete(keys))
+
+    def stream(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        return self._stepped("stream", self._storage.stream(key, start=start, length=length))
+
+    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        return self._stepped("list", self._storage.list(prefix))
+
+    async def _timed(self, call: StorageCall, answer: Awaitable[T]) -> T:
+        began = perf_counter()
+        failed = False
+        try:
+            return await answer
+        except ObjectNotFound:
+            raise
+        except Exception:
+            failed = True
+            raise
+        finally:
+            self._observer.storage_called(call, perf_counter() - began, failed=failed)
+
+    async def _stepped(self, call: StorageCall, items: AsyncIterator[T]) -> AsyncIterator[T]:
+        """Yield the items; what counts is the time that the storage took for them, not their reader's."""
+        spent, failed = 0.0, False
+        try:
+            while True:
+                began = perf_counter()
+                try:
+                    item = await anext(items)
+                finally:
+                    spent += perf_counter() - began
+                yield item
+        except StopAsyncIteration:
+            pass
+        except ObjectNotFound:
+            raise
+        except Exception:
+            failed = True
+            raise
+        finally:
+            self._observer.storage_called(call, spent, failed=failed)

@@ -1,0 +1,146 @@
+"""The part of the check of records about events: written with the change that they tell of, or not at all."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from mediagate.events import Event, EventsOf, EventType
+from mediagate.media import Job, JobStatus, new_id
+from mediagate.records.protocol import Records, Settlement
+from mediagate.testing.record_samples import (
+    HOSTILE,
+    LEASE,
+    MOMENT,
+    RACERS,
+    a_media,
+    claimed_job,
+    expect,
+    published_media,
+    race,
+    same,
+    waiting_job,
+)
+
+ALL = 100_000
+DONE = JobStatus.COMPLETE
+
+
+async def check_outbox(records: Records, now: datetime) -> None:
+    """Check every promise about events; raises ``AssertionError`` naming the broken one."""
+    for check in (_settling, _ending_otherwise, _deleting, _racing, _passing_on):
+        await check(records, now)
+
+
+def an_event(job: Job, kind: EventType, moment: datetime) -> Event:
+    """Return an event of a job whose data is not easy to keep."""
+    return Event(new_id("evt"), kind, job.id, moment, f'{{"job":"{job.id}","attempts":{job.attempts},"x":"{HOSTILE}"}}')
+
+
+async def _of(records: Records, job_id: str) -> list[Event]:
+    return [event for event in await records.outbox(limit=ALL) if event.job_id == job_id]
+
+
+async def _settling(records: Records, now: datetime) -> None:
+    for status in (DONE, JobStatus.REJECTED):
+        job = await claimed_job(records, now)
+        event = an_event(job, EventType.JOB_COMPLETED, now)
+        settlement = Settlement(status, a_media(job) if status is DONE else None)
+        late = await records.settle(job.id, owner="late", now=now, settlement=settlement, events=(event,))
+        expect(not late, "settle() by a late owner must be False")
+        same(await _of(records, job.id), [], "settle() by a late owner must write no event")
+        done = await records.settle(job.id, owner="worker", now=now, settlement=settlement, events=(event,))
+        expect(done, "settle() with events must be True")
+        same(await _of(records, job.id), [event], "settle() must write its events as they are")
+        state = await records.get_state(job.id)
+        same(state and state.media, settlement.media, "settle() with events must write the media too")
+        again = await records.settle(
+            job.id, owner="worker", now=now, settlement=settlement, events=(an_event(job, EventType.JOB_FAILED, now),)
+        )
+        expect(not again, "settle() of a settled job must be False")
+        same(await _of(records, job.id), [event], "settle() of a settled job must write no event")
+    silent = await published_media(records, now)
+    same(await _of(records, silent.job_id), [], "settle() without events must write none")
+
+
+def _telling(kind: EventType, told: list[Job]) -> EventsOf:
+    def events_of(job: Job) -> tuple[Event, ...]:
+        told.append(job)
+        return (an_event(job, kind, job.finished_at or job.created_at),)
+
+    return events_of
+
+
+async def _ending_otherwise(records: Records, now: datetime) -> None:
+    for job in (await waiting_job(records, now), await claimed_job(records, now)):
+        told: list[Job] = []
+        cancelled = await records.cancel(job.id, now=now + MOMENT, events_of=_telling(EventType.JOB_CANCELLED, told))
+        same(told[-1:], [cancelled], "cancel() must make its events of the job as it then is")
+        same(await records.get_job(job.id), cancelled, "cancel() with events must return the job that is on record")
+        same([e.type for e in await _of(records, job.id)], [EventType.JOB_CANCELLED], "cancel() must write its events")
+        again = await records.cancel(job.id, now=now, events_of=_telling(EventType.JOB_CANCELLED, told))
+        same((again, len(await _of(records, job.id))), (None, 1), "cancel() of a terminal job must write no event")
+    died = await claimed_job(records, now, max_attempts=1)
+    left = await claimed_job(records, now, max_attempts=2)
+    told = []
+    failed = await records.fail_exhausted(now=now + LEASE, limit=1000, events_of=_telling(EventType.JOB_FAILED, told))
+    expect(died.id in failed, "fail_exhausted() with events must fail the job")
+    same(
+        [job for job in told if job.id == died.id],
+        [await records.get_job(died.id)],
+        "fail_exhausted() must make its events of the job as it then is",
+    )
+    same(
+        [e.type for e in await _of(records, died.id)], [EventType.JOB_FAILED], "fail_exhausted() must write its events"
+    )
+    same(await _of(records, left.id), [], "fail_exhausted() must write no event of a job that it leaves alone")
+
+
+async def _deleting(records: Records, now: datetime) -> None:
+    media = await published_media(records, now)
+    job = await records.get_job(media.job_id)
+    if job is None:
+        raise AssertionError("get_job() of a published media's job must return it")
+    event = an_event(job, EventType.MEDIA_DELETED, now)
+    expect(await records.delete_media(media.id, events=(event,)), "delete_media() with events must be True")
+    same(await _of(records, job.id), [event], "delete_media() must write its events")
+    more = (an_event(job, EventType.MEDIA_DELETED, now),)
+    expect(not await records.delete_media(media.id, events=more), "delete_media() of one deleted before must be False")
+    same(await _of(records, job.id), [event], "delete_media() of none must write no event")
+
+
+async def _racing(records: Records, now: datetime) -> None:
+    job = await claimed_job(records, now)
+
+    async def end(number: int) -> bool:
+        if number % 2:
+            cancelled = await records.cancel(job.id, now=now, events_of=_telling(EventType.JOB_CANCELLED, []))
+            return cancelled is not None
+        event = an_event(job, EventType.JOB_COMPLETED, now)
+        settlement = Settlement(DONE, a_media(job))
+        return await records.settle(job.id, owner="worker", now=now, settlement=settlement, events=(event,))
+
+    same((await race(end)).count(True), 1, f"of {RACERS} concurrent ends of one job exactly one must win")
+    found = await records.get_job(job.id)
+    wanted = EventType.JOB_COMPLETED if found and found.status is DONE else EventType.JOB_CANCELLED
+    same([e.type for e in await _of(records, job.id)], [wanted], "only the end that won may write its event")
+
+
+async def _passing_on(records: Records, now: datetime) -> None:
+    long_ago = now - timedelta(days=300)
+    events = []
+    for n in (2, 0, 1):
+        job = await claimed_job(records, now)
+        events.append(an_event(job, EventType.JOB_FAILED, long_ago + n * MOMENT))
+        settlement = Settlement(JobStatus.FAILED, error="x")
+        await records.settle(job.id, owner="worker", now=now, settlement=settlement, events=(events[-1],))
+    last, first, second = events
+    same(
+        list(await records.outbox(limit=2)), [first, second], "outbox() must give the oldest first, and keep its limit"
+    )
+    await records.passed_on([first.id, last.id], now=now)
+    await records.passed_on([new_id("evt")], now=now)
+    await records.passed_on([], now=now)
+    same(list(await records.outbox(limit=1)), [second], "outbox() must not give what was passed on")
+    found = await records.outbox(limit=ALL)
+    expect(first not in found and last not in found, "outbox() must not give what was passed on")
+    await records.passed_on([second.id], now=now)

@@ -1,0 +1,41 @@
+"""A request with a body, and how much of it has come."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.types import Message
+
+
+class Incoming(Request):
+    """The same request, which counts its body as it is read."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.scope, self._count)
+        self.received = 0
+        """Bytes of the body that have been read so far."""
+        self._from = request.receive
+        self._begun = False
+
+    @property
+    def declared(self) -> int | None:
+        """The length of the body in bytes, ``None`` if nothing binds the client to one (RFC 9112, section 6.3)."""
+        if "Transfer-Encoding" in self.headers:
+            return None
+        text = self.headers.get("Content-Length", "0" if self._http1 else "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+    @property
+    def unread(self) -> bool:
+        """Whether a body is coming over HTTP/1 of which nothing was read: its connection cannot be used again."""
+        coming = "Transfer-Encoding" in self.headers or self.headers.get("Content-Length", "0") != "0"
+        return coming and not self._begun and self._http1
+
+    @property
+    def _http1(self) -> bool:
+        return str(self.scope.get("http_version", "1.1")).startswith("1")
+
+    async def _count(self) -> Message:
+        self._begun = True
+        message = await self._from()
+        self.received += len(message.get("body", b""))
+        return message

@@ -1,0 +1,112 @@
+"""Where clients find published files: public URLs, and for private sources signed ones that expire.
+
+Signing times are rounded down to half of the lifetime. So the answers of all processes about one media are the same for
+that long, an ``ETag`` holds, a browser finds its cached picture again, and each URL still has half of its life ahead.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+from mediagate.config import Settings, Source
+from mediagate.errors import ConfigError, FileNotServed, UrlExpired
+from mediagate.status import FileUrl
+from mediagate.storage import Storage, source_type_of
+
+SECRET_FILE = "url_secret"
+"""In ``data_dir``, when no ``url_secret`` is set."""
+_SECRET = re.compile(rb"[0-9a-f]{64}")
+_EXPIRES = re.compile(r"[0-9]{1,12}")
+
+
+class FileUrls:
+    """The URLs of one gate's files; ``secret`` signs those of private files that the gate serves itself."""
+
+    def __init__(self, sources: Mapping[str, Source], storage: Storage, *, secret: bytes, ttl_s: int) -> None:
+        self._sources = sources
+        self._storage = storage
+        self._secret = secret
+        self._ttl_s = ttl_s
+
+    def of(self, key: str, *, base_url: str, now: datetime) -> FileUrl:
+        """Return a published file's URL: on the storage if it has one, else on the gate at ``base_url``."""
+        if not self.private(key):
+            return FileUrl(self._storage.url(key) or f"{base_url}/{quote(key)}")
+        step = self._ttl_s // 2
+        signed_at = datetime.fromtimestamp(int(now.timestamp()) // step * step, UTC)
+        if signed := self._storage.presign_get(key, signed_at=signed_at, expires_s=self._ttl_s):
+            return FileUrl(signed.url, signed.expires_at)
+        expires_at = signed_at + timedelta(seconds=self._ttl_s)
+        expires = str(int(expires_at.timestamp()))
+        return FileUrl(
+            f"{base_url}/{quote(key)}?expires={expires}&signature={self._signature(key, expires)}", expires_at
+        )
+
+    def private(self, key: str) -> bool:
+        """Return whether only a signed URL leads to a file, as for a source that is not configured any more."""
+        source = self._sources.get(source_type_of(key))
+        return source is None or source.visibility == "private"
+
+    def admit(self, key: str, query: Mapping[str, str], *, now: datetime) -> int | None:
+        """Return how many more seconds a request for a private file is good for, ``None`` for a public one.
+
+        Raises ``FileNotServed`` without a right signature, as if there were no file, and ``UrlExpired``.
+        """
+        if not self.private(key):
+            return None
+        expires, signature = query.get("expires", ""), query.get("signature", "")
+        right = self._signature(key, expires)
+        if not _EXPIRES.fullmatch(expires) or not hmac.compare_digest(right.encode(), signature.encode()):
+            raise FileNotServed("there is no such file")
+        left_s = int(expires) - int(now.timestamp())
+        if left_s <= 0:
+            raise UrlExpired("this URL has expired; ask for the media or the job again, and use the URL in the answer")
+        return left_s
+
+    def _signature(self, key: str, expires: str) -> str:
+        digest = hmac.digest(self._secret, f"{key}\n{expires}".encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def url_secret(settings: Settings) -> bytes:
+    """Return the secret that URLs are signed with: the configured one, else the one in ``data_dir``, made if missing.
+
+    Blocks. Raises ``ConfigError`` when the file cannot be used.
+    """
+    if settings.url_secret is not None:
+        return settings.url_secret.get_secret_value().encode()
+    path = settings.data_dir / SECRET_FILE
+    try:
+        if not path.exists():
+            _make(path)
+        secret = path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"{path}: {exc.strerror}; make it readable, or set url_secret") from None
+    if not _SECRET.fullmatch(secret):
+        raise ConfigError(f"{path}: this is not the secret that was written there; remove the file, or set url_secret")
+    return secret
+
+
+def _make(path: Path) -> None:
+    """Write a new secret; when several processes do so at once, the first one's stays."""
+    draft = path.with_name(f"{path.name}-{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_hex(32).encode())
+            file.flush()
+            os.fsync(descriptor)
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()

@@ -1,0 +1,76 @@
+"""What was used: uploads, bytes, model runs and the ends of jobs, by the UTC day of the upload.
+
+Nothing is counted beside the jobs: usage is a sum over their rows, so it is right whatever crashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from mediagate.media import JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Uploads and what became of them; bytes in were uploaded, bytes out published."""
+
+    uploads: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    model_runs: int = 0
+    """How often the moderator judged a picture; an attempt that died before its verdict is not counted."""
+    jobs: Mapping[JobStatus, int] = field(default_factory=dict)
+    """How many of the uploads stand where."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.uploads + other.uploads,
+            self.bytes_in + other.bytes_in,
+            self.bytes_out + other.bytes_out,
+            self.model_runs + other.model_runs,
+            {s: n for s in JobStatus if (n := self.jobs.get(s, 0) + other.jobs.get(s, 0))},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return these numbers as the HTTP API gives them."""
+        return {
+            "uploads": self.uploads,
+            "bytesIn": self.bytes_in,
+            "bytesOut": self.bytes_out,
+            "modelRuns": self.model_runs,
+            "jobs": {str(status): self.jobs.get(status, 0) for status in JobStatus},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """The usage of one owner, or of everybody (``owner`` is ``None``), from one UTC day to another, both included."""
+
+    owner: str | None
+    first: date
+    last: date
+    days: Mapping[date, Usage]
+    """Only days with uploads, first to last."""
+
+    @property
+    def total(self) -> Usage:
+        """The sum of the days."""
+        return added(self.days.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the body of ``GET /usage``."""
+        return {
+            "owner": self.owner,
+            "from": self.first.isoformat(),
+            "to": self.last.isoformat(),
+            "days": [{"day": day.isoformat(), **usage.to_json()} for day, usage in self.days.items()],
+            "total": self.total.to_json(),
+        }
+
+
+def added(parts: Iterable[Usage]) -> Usage:
+    """Return the sum."""
+    return sum(parts, Usage())

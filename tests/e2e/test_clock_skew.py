@@ -1,0 +1,100 @@
+"""A service whose clock is two days off, beside one whose clock is right, on one PostgreSQL database."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+from server import running
+
+from mediagate import MediaGate, Settings, Source
+from mediagate.media import JobStatus, Stage
+from mediagate.records.migrate import migrate
+
+pytestmark = pytest.mark.anyio
+
+GATE = "plain_gate:gate"
+MINUTE = timedelta(minutes=1)
+
+
+def faketime() -> Path:
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not found:
+        pytest.skip("no libfaketime in /usr/lib/*/faketime: install Debian's package faketime")
+    return found[0]
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> str:
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    finally:
+        await connection.close()
+    await migrate(postgres_url)
+    return postgres_url
+
+
+async def until(condition: object, what: str) -> None:
+    """Wait until an async condition holds."""
+    end = time.monotonic() + 60
+    while not await condition():  # type: ignore[operator]  # a coroutine function
+        assert time.monotonic() < end, what
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("offset", ["+2d", "-2d"])
+async def test_it_neither_steals_nor_starves(offset: str, database: str, tmp_path: Path, photo: bytes) -> None:
+    shared = tmp_path / "data"
+    settings = Settings(data_dir=shared, database_url=database, worker=False)
+    right = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    async with right:
+        records = right.parts.records
+        began = await records.now()
+        held, died, waiting = [
+            (await right.upload(photo, source_type="avatar", source_id="u1")).job_id for _ in range(3)
+        ]
+        now = await records.now()
+        assert await records.claim(held, owner="other", now=now, lease_until=now + 10 * MINUTE)
+        assert await records.claim(died, owner="dead", now=now, lease_until=now)
+        await right.parts.storage.put("media/avatar/u1/med_fresh/xs.webp", b"a moment ago")
+        await right.parts.storage.put("media/avatar/u1/med_stale/xs.webp", b"a day ago")
+        stale = next(shared.rglob("med_stale/xs.webp"))
+        os.utime(stale, (time.time() - 24 * 3600,) * 2)
+
+        with running(
+            GATE, shared,
+            LD_PRELOAD=str(faketime()), FAKETIME=offset, NO_FAKE_STAT="1",
+            MEDIAGATE_DATABASE_URL=database, MEDIAGATE_IMAGE_PROCESSES="1", MEDIAGATE_JANITOR_INTERVAL_S="0.5",
+        ) as wrong:  # fmt: skip
+            sent = wrong.upload("a.jpg", photo)
+            assert sent.status_code == 202, sent.text
+            own = sent.json()["jobId"]
+            for job_id in (waiting, died, own):
+                assert (await right.wait(job_id, timeout_s=60)).status is JobStatus.COMPLETE, job_id
+
+            async def swept() -> bool:
+                return await right.parts.storage.stat("media/avatar/u1/med_stale/xs.webp") is None
+
+            await until(swept, "its janitor must have looked through the files")
+            assert await right.parts.storage.stat("media/avatar/u1/med_fresh/xs.webp") is not None
+            job = await records.get_job(held)
+            assert job is not None
+            assert (job.status, job.stage, job.lease_owner) == (JobStatus.PROCESSING, Stage.MODERATE, "other")
+            # Also what it says of itself: whoever looks has the right time.
+            page = await right.list_media("avatar", "user-1")
+            assert [media.id for media in page.items] == [(await records.get_job(own)).media_id]  # type: ignore[union-attr]
+        ended = await records.now()
+        for job_id in (waiting, died, own):
+            state = await records.get_state(job_id)
+            assert state is not None and state.media is not None
+            moments: list[datetime | None] = [
+                state.job.created_at, state.job.started_at, state.media.created_at, state.job.finished_at,
+            ]  # fmt: skip
+            assert moments == sorted(moments, key=lambda moment: moment or began)
+            assert all(moment is not None and began - MINUTE < moment < ended + MINUTE for moment in moments)

@@ -1,0 +1,184 @@
+"""``mediagate doctor`` on a bucket: what is well is said in a line, what is not says what to do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_proxy import FaultProxy, rewritten
+
+from mediagate.findings import Finding
+from mediagate_plugins.s3_storage.lifecycle import ABORT_RULE, VERSIONS_RULE, remarks
+from mediagate_plugins.s3_storage.storage import S3Storage
+
+pytestmark = pytest.mark.anyio
+
+SOURCES = {"sources": frozenset({"avatar", "document"}), "private_sources": frozenset({"document"})}
+PAGE = "https://app.example.com"
+
+
+async def examined(storage: S3Storage) -> list[Finding]:
+    return [finding async for finding in storage.examine()]
+
+
+def of(part: str, findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.part == part]
+
+
+def policy(s3: Any, bucket: str, effect: str, action: str, *folders: str) -> None:
+    resources = [f"arn:aws:s3:::{bucket}/{folder}*" for folder in folders]
+    rule = {"Effect": effect, "Principal": {"AWS": ["*"]}, "Action": [action], "Resource": resources}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [rule]}))
+
+
+async def test_a_bucket_in_order(storage_of: Any, server: Any, bucket: str, s3: Any) -> None:
+    policy(s3, bucket, "Allow", "s3:GetObject", "media/avatar/", "originals/avatar/")
+    cors = {"AllowedOrigins": [PAGE], "AllowedMethods": ["PUT"], "AllowedHeaders": ["content-type"]}
+    s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [cors]})
+    async with storage_of(public_url=f"{server.url}/{bucket}", upload_origins=(PAGE,), **SOURCES) as storage:
+        findings = await examined(storage)
+        left = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+    assert [(f.part, f.ok) for f in findings] == [
+        (part, True) for part in ("bucket", "clock", "rights", "exposure", "lifecycle", "cors")
+    ], findings
+    assert left == []
+
+
+async def test_a_bucket_that_is_not_there(storage_of: Any) -> None:
+    async with storage_of(staging_bucket="mediagate-never-made") as storage:
+        findings = await examined(storage)
+    assert [f.ok for f in findings] == [True, False]
+    assert "mediagate-never-made" in findings[1].text
+
+
+async def test_a_right_that_is_missing_is_named(storage_of: Any, bucket: str, s3: Any) -> None:
+    policy(s3, bucket, "Deny", "s3:DeleteObject", "media/")
+    try:
+        async with storage_of(**SOURCES) as storage:
+            [rights] = of("rights", await examined(storage))
+        assert not rights.ok
+        assert "cannot delete" in rights.text and "AccessDenied" in rights.text
+    finally:
+        s3.delete_bucket_policy(Bucket=bucket)
+    policy(s3, bucket, "Deny", "s3:PutObject", "staging/")
+    async with storage_of(**SOURCES) as storage:
+        [rights] = of("rights", await examined(storage))
+    assert "cannot write: S3, staging/" in rights.text
+
+
+async def test_what_strangers_may_read_though_it_is_private(storage_of: Any, bucket: str, s3: Any) -> None:
+    policy(s3, bucket, "Allow", "s3:GetObject", "")
+    async with storage_of(**SOURCES) as storage:
+        exposed = of("exposure", await examined(storage))
+    assert [f.ok for f in exposed] == [False] * 3
+    told = "\n".join(f.text for f in exposed)
+    for folder in ("staging/", "media/document/", "originals/document/"):
+        assert f"/{bucket}/{folder}:" in told
+
+
+async def test_a_public_url_that_leads_nowhere(storage_of: Any, server: Any, bucket: str) -> None:
+    async with storage_of(public_url=f"{server.url}/{bucket}", **SOURCES) as storage:
+        exposed = of("exposure", await examined(storage))
+    assert [f.ok for f in exposed] == [False] * 2
+    assert "media/avatar/ answers 403" in exposed[0].text
+
+
+@pytest.mark.parametrize(("date", "told"), [("2020", "ahead of"), ("2099", "behind")])
+async def test_a_clock_that_is_wrong(storage_of: Any, server: Any, date: str, told: str) -> None:
+    old = rewritten(lambda head: replaced_date(head, date))
+    async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url) as storage:
+        proxy.faults.append(old)
+        [clock] = of("clock", await examined(storage))
+    assert not clock.ok
+    assert told in clock.text
+
+
+def replaced_date(head: bytes, year: str) -> bytes:
+    before, found, after = head.partition(b"\r\nDate: ")
+    assert found
+    return before + found + f"Wed, 01 Jan {year} 00:00:00 GMT\r\n".encode() + after.partition(b"\r\n")[2]
+
+
+async def test_a_page_that_may_not_upload(storage_of: Any, bucket: str, s3: Any) -> None:
+    cors = {"AllowedOrigins": [PAGE], "AllowedMethods": ["GET"]}
+    s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [cors]})
+    async with storage_of(upload_origins=(PAGE, "https://other.example")) as storage:
+        findings = of("cors", await examined(storage))
+    assert [f.ok for f in findings] == [False, False]
+    assert "AllowedMethods ['PUT']" in findings[0].text
+
+
+async def test_a_rule_that_would_delete_live_media(storage_of: Any, bucket: str, s3: Any) -> None:
+    rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": "app/"}, "Expiration": {"Days": 30}}
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+    async with storage_of(prefix="app") as storage:
+        [lifecycle] = of("lifecycle", await examined(storage))
+        assert not lifecycle.ok
+        assert "'tidy' removes live media below app/media/" in lifecycle.text
+    async with storage_of(prefix="elsewhere") as storage:
+        [lifecycle] = of("lifecycle", await examined(storage))
+        assert lifecycle.ok
+
+
+LIVE: dict[str, Any] = {"live": ["a/media/", "a/originals/"], "staged": "a/staging/", "versioned": False}
+EXPIRE = {"Status": "Enabled", "Expiration": {"Days": 30}}
+ABORT = {"Status": "Enabled", "Filter": {"Prefix": ""}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "harm"),
+    [
+        ({**EXPIRE, "Filter": {"Prefix": ""}}, "removes live media"),
+        ({**EXPIRE, "Prefix": "a/med"}, "removes live media"),
+        ({**EXPIRE, "Filter": {"Prefix": "a/media/avatar/"}}, "removes live media"),
+        ({**EXPIRE, "Filter": {"And": {"Prefix": "a/", "ObjectSizeGreaterThan": 1}}}, "removes live media"),
+        ({**EXPIRE, "Filter": {"Prefix": "b/"}}, None),
+        ({**EXPIRE, "Status": "Disabled"}, None),
+        ({**EXPIRE, "Filter": {"Tag": {"Key": "old", "Value": "yes"}}}, None),
+        ({**EXPIRE, "Filter": {"And": {"Prefix": "a/", "Tags": [{"Key": "old", "Value": "yes"}]}}}, None),
+        ({"Status": "Enabled", "Filter": {}, "Expiration": {"ExpiredObjectDeleteMarker": True}}, None),
+        ({"Status": "Enabled", "Expiration": {"Date": "2030-01-01"}}, "removes live media"),
+        ({"Status": "Enabled", "Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}, "moves live media"),
+        ({**EXPIRE, "Filter": {"Prefix": "a/staging/"}}, None),
+        ({"Status": "Enabled", "Prefix": "a/staging/", "Expiration": {"Days": 1}}, "removes uploads that may still"),
+    ],
+)
+def test_which_rules_harm(rule: dict[str, Any], harm: str | None) -> None:
+    problems, notes = remarks([rule, ABORT], **LIVE)
+    assert notes == []
+    assert (harm in problems[0]) if harm else (problems == [])
+
+
+def test_rules_that_are_missing() -> None:
+    assert remarks([], **LIVE) == ([], [ABORT_RULE])
+    assert remarks([ABORT], **{**LIVE, "versioned": True}) == ([], [VERSIONS_RULE])
+    old = {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
+    assert remarks([ABORT, old], **{**LIVE, "versioned": True}) == ([], [])
+
+
+GATE = """
+import os
+from mediagate import MediaGate, Source
+from mediagate_plugins.s3_storage import s3_storage
+
+gate = MediaGate(sources={"avatar": Source()}, moderation="off")
+gate.register(s3_storage, bucket=os.environ["BUCKET"], endpoint_url=os.environ["ENDPOINT"])
+"""
+
+
+def test_the_command_prints_what_was_found(tmp_path: Path, server: Any, bucket: str) -> None:
+    (tmp_path / "doctored.py").write_text(GATE)
+    keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
+    done = subprocess.run(
+        [sys.executable, "-m", "mediagate.cli", "doctor", "doctored:gate"],
+        env={"PATH": "/usr/bin:/bin", "BUCKET": bucket, "ENDPOINT": server.url, **keys},
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for part in ("storage", "bucket", "clock", "rights", "exposure", "lifecycle"):
+        assert f"ok    {part}" in done.stdout
+    assert server.secret_key not in done.stdout + done.stderr

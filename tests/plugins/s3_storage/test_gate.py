@@ -1,0 +1,164 @@
+"""Uploads through a gate whose files are in a bucket: public, private, and while the server is away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fault_proxy import Exchange, FaultProxy, status
+from rgw import Gateway
+
+from mediagate import MediaGate, Settings, Source, VariantSpec
+from mediagate_plugins.s3_storage import s3_storage
+
+pytestmark = pytest.mark.anyio
+
+SIZES = {"sm": VariantSpec(width=64), "md": VariantSpec(width=128)}
+TTL_S = 7 * 24 * 3600
+"""So long that no test runs into the hour when new URLs are made."""
+SOURCES = {"avatar": Source(variants=SIZES), "document": Source(variants=SIZES, visibility="private")}
+
+
+@pytest.fixture
+def open_gate(tmp_path: Path, server: Any, bucket: str) -> Callable[..., Any]:
+    @asynccontextmanager
+    async def make(**options: Any) -> AsyncIterator[tuple[MediaGate, httpx.AsyncClient]]:
+        settings = Settings(data_dir=tmp_path / "data", image_processes=1, retry_backoff_s=0.1, url_ttl_s=TTL_S)
+        gate = MediaGate(sources=SOURCES, settings=settings, moderation="off")
+        gate.register(s3_storage, **{"bucket": bucket, **server.options, **options})
+        transport = httpx.ASGITransport(gate, root_path="")
+        async with gate, httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60) as client:
+            yield gate, client
+
+    return make
+
+
+def let_the_public_read(s3: Any, bucket: str, *folders: str) -> None:
+    resources = [f"arn:aws:s3:::{bucket}/{folder}/*" for folder in folders]
+    allow = {"Effect": "Allow", "Principal": {"AWS": ["*"]}, "Action": ["s3:GetObject"], "Resource": resources}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
+
+
+async def uploaded(client: httpx.AsyncClient, photo: bytes, source: str) -> dict[str, Any]:
+    form = {"sourceType": source, "sourceId": "user-1"}
+    sent = await client.post("/upload", data=form, files={"file": ("a.jpg", photo)})
+    assert sent.status_code == 202, sent.text
+    done = await client.get(f"{sent.json()['statusUrl']}?wait=60")
+    assert done.status_code == 200, done.text
+    media: dict[str, Any] = done.json()["media"]
+    return media
+
+
+async def fetched(url: str) -> httpx.Response:
+    async with httpx.AsyncClient(timeout=60) as client:
+        return await client.get(url)
+
+
+async def test_a_public_picture_from_upload_to_delete(
+    open_gate: Any, server: Any, bucket: str, s3: Any, photo: bytes
+) -> None:
+    let_the_public_read(s3, bucket, "media/avatar", "originals/avatar")
+    base = f"{server.url}/{bucket}"
+    async with open_gate(public_url=base) as (_, client):
+        media = await uploaded(client, photo, "avatar")
+        place = f"avatar/user-1/{media['id']}"
+        assert media["urls"] == {name: f"{base}/media/{place}/{name}.webp" for name in SIZES}
+        assert "urlsExpireAt" not in media
+        for variant in media["variants"]:
+            answer = await fetched(variant["url"])
+            assert (answer.status_code, len(answer.content)) == (200, variant["bytes"])
+            assert answer.headers["Content-Type"] == "image/webp"
+            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert (await fetched(media["originalUrl"])).status_code == 200
+        # Nothing is left in quarantine.
+        assert {item["Key"].split("/")[0] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]} == {
+            "media",
+            "originals",
+        }
+        assert (await client.delete(f"/media/{media['id']}")).status_code == 204
+        assert (await fetched(media["urls"]["sm"])).status_code in (403, 404)
+        assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+async def test_without_a_public_url_the_gate_serves_from_the_bucket(open_gate: Any, photo: bytes) -> None:
+    async with open_gate() as (_, client):
+        media = await uploaded(client, photo, "avatar")
+        answer = await client.get(media["urls"]["sm"])
+        assert (answer.status_code, len(answer.content)) == (200, media["variants"][0]["bytes"])
+        part = await client.get(media["urls"]["sm"], headers={"Range": "bytes=2-5"})
+        assert (part.status_code, part.content) == (206, answer.content[2:6])
+
+
+async def test_a_private_picture_is_read_with_a_signature_only(
+    open_gate: Any, bucket: str, s3: Any, photo: bytes
+) -> None:
+    let_the_public_read(s3, bucket, "media/avatar", "originals/avatar")
+    async with open_gate(public_url="https://cdn.example.com") as (gate, client):
+        media = await uploaded(client, photo, "document")
+        expires = datetime.fromisoformat(media["urlsExpireAt"])
+        left = expires - datetime.now(UTC)
+        assert timedelta(days=3) < left <= timedelta(days=7)
+        for url in (*media["urls"].values(), media["originalUrl"]):
+            assert (await fetched(url)).status_code == 200
+            assert (await fetched(url.partition("?")[0])).status_code == 403
+            assert (await fetched(url.replace("X-Amz-Signature=", "X-Amz-Signature=0"))).status_code == 403
+            # Nor does the gate hand it out.
+            path = "/" + url.partition("?")[0].partition(f"/{bucket}/")[2]
+            assert (await client.get(path)).status_code == 404
+        answer = await client.get(f"/media/{media['id']}")
+        assert answer.json()["urls"] == media["urls"]
+        assert answer.json()["urlsExpireAt"] == media["urlsExpireAt"]
+        told = await gate.get_media(media["id"])
+        assert told.urls_expire_at == expires
+
+
+async def test_an_outage_is_told_and_passes(open_gate: Any, gateway: Gateway, photo: bytes) -> None:
+    async with open_gate(connect_timeout_s=1.0, read_timeout_s=1.0, attempts=1) as (_, client):
+        assert (await client.get("/readyz")).status_code == 200
+        with gateway.paused():
+            form = {"sourceType": "avatar", "sourceId": "user-1"}
+            sent = await client.post("/upload", data=form, files={"file": ("a.jpg", photo)})
+            assert (sent.status_code, sent.json()["code"]) == (503, "storage_unavailable")
+            ready = await client.get("/readyz")
+            assert ready.status_code == 503
+            assert server_words_only(sent.text + ready.text)
+    async with open_gate() as (_, client):
+        assert (await client.get("/readyz")).status_code == 200
+        await uploaded(client, photo, "avatar")
+
+
+def server_words_only(text: str) -> bool:
+    return not any(word in text for word in ("boto", "Traceback", "http://127.0.0.1", "Signature"))
+
+
+def no_publishing(exchange: Exchange) -> Awaitable[None]:
+    """Refuse to write published files, and do all else."""
+    line = exchange.head.partition(b"\r\n")[0]
+    refused = line.startswith(b"PUT ") and b"/staging/" not in line
+    return status(503)(exchange) if refused else exchange.passed_on()
+
+
+async def test_an_outage_while_publishing_loses_nothing(
+    open_gate: Any, server: Any, bucket: str, s3: Any, photo: bytes
+) -> None:
+    async with FaultProxy(server.port) as proxy, open_gate(endpoint_url=proxy.url, attempts=1) as (gate, _):
+        proxy.always = no_publishing
+        job = await gate.upload(photo, source_type="document", source_id="user-1")
+        failed = await gate.wait(job.job_id, timeout_s=120)
+        assert (failed.status, failed.job.code, failed.job.retryable) == ("FAILED", "storage_unavailable", True)
+        assert failed.job.attempts == 3
+        [kept] = s3.list_objects_v2(Bucket=bucket)["Contents"]
+        assert kept["Key"] == failed.job.staging_key
+        proxy.always = None
+        await gate.retry(job.job_id)
+        done = await gate.wait(job.job_id, timeout_s=120)
+        assert done.status == "COMPLETE" and done.media is not None
+        for url in done.media.urls.values():
+            assert (await fetched(url.replace(proxy.url, server.url))).status_code == 403
+            assert (await fetched(url)).status_code == 200

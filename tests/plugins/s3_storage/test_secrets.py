@@ -1,0 +1,56 @@
+"""No secret gets into a log, an error or a repr, whatever the host's logging is set to."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mediagate.errors import MediagateError
+from mediagate_plugins.s3_storage.options import Options
+
+pytestmark = pytest.mark.anyio
+
+KEY = "media/avatar/user-1/med_1/sm.webp"
+TOKEN = "session-token-nobody-may-see"
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_nothing_secret_is_logged_or_raised(
+    right: bool, storage_of: Any, server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = server.secret_key if right else "wrong-secret-nobody-may-see"
+    caplog.set_level(logging.DEBUG)
+    async with storage_of(secret_access_key=secret, session_token=None if right else TOKEN) as storage:
+        raised = []
+        for attempt in (
+            storage.put(KEY, b"x"),
+            storage.put(KEY, bytes(9_000_000)),
+            storage.get(KEY),
+            storage.delete([KEY, "media/other"]),
+        ):
+            try:
+                await attempt
+            except MediagateError as exc:
+                raised += [str(exc), repr(exc), repr(exc.__cause__), repr(exc.__suppress_context__)]
+        read = storage.presign_get(KEY, signed_at=datetime.now(UTC), expires_s=60)
+        write = await storage.presign_put(KEY, content_type="image/png", size=1, expires_s=60)
+        shown = [repr(storage), repr(storage.options), repr(storage.connection.signer), repr(read), repr(write)]
+    assert bool(raised) is not right
+    told = "\n".join([*raised, *shown, caplog.text])
+    for hidden in (secret, TOKEN, "X-Amz-Signature", "AWS4-HMAC", "StringToSign"):
+        assert hidden not in told
+
+
+def test_the_logs_of_boto3_stay_as_quiet_as_the_host_wants_them() -> None:
+    from mediagate_plugins.s3_storage.connection import Connection
+
+    logging.getLogger("botocore").setLevel(logging.ERROR)
+    try:
+        keys = {"access_key_id": "k", "secret_access_key": "s"}
+        Connection(Options(bucket="media", endpoint_url="http://127.0.0.1:9", **keys)).close()  # type: ignore[arg-type]
+        assert logging.getLogger("botocore").level == logging.ERROR
+    finally:
+        logging.getLogger("botocore").setLevel(logging.NOTSET)

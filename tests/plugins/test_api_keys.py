@@ -1,0 +1,268 @@
+"""Callers with keys, over HTTP and on a real database: which keys open what, and what a stranger learns of them."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+
+import httpx
+import pytest
+from owners import FORM, client_of
+
+from mediagate import RECORDS, Action, MediaGate, Settings, Source
+from mediagate.errors import ConfigError, InvalidParameter, RecordsUnavailable
+from mediagate.records import MemoryRecords, PrismaRecords
+from mediagate_plugins.api_keys import API_KEYS, ApiKeys, NewKey, api_keys
+
+pytestmark = pytest.mark.anyio
+
+
+class Tomorrow(datetime):
+    """A clock that has gone on by a day."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Tomorrow:
+        return super().now(tz) + timedelta(days=1)
+
+
+def gate_on(path: Path, *, database: str | None = None, cache_s: float = 5.0) -> MediaGate:
+    gate = MediaGate(
+        sources={"avatar": Source()},
+        settings=Settings(data_dir=path, database_url=database, migrate=True, worker=False),
+        moderation="off",
+    )
+    gate.register(api_keys, cache_s=cache_s)
+    return gate
+
+
+@asynccontextmanager
+async def serving(
+    path: Path, *, database: str | None = None, cache_s: float = 5.0
+) -> AsyncIterator[tuple[ApiKeys, httpx.AsyncClient]]:
+    gate = gate_on(path, database=database, cache_s=cache_s)
+    async with client_of(gate) as client:
+        yield gate[API_KEYS], client
+
+
+def bearer(key: NewKey) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key.text}"}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_a_key_opens_what_its_scopes_say_for_its_owner(
+    tmp_path: Path, photo: bytes, kind: str, request: pytest.FixtureRequest
+) -> None:
+    database = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
+    async with serving(tmp_path, database=database) as (keys, client):
+        ann = await keys.create(owner="ann")
+        reader = await keys.create(owner="ann", scopes=[Action.READ])
+        deleter = await keys.create(owner="ann", scopes=[Action.DELETE])
+        bob = await keys.create(owner="bob", scopes=list(Action))
+        assert re.fullmatch(r"mg_live_[a-z2-7]{12}_[a-z2-7]{32}", ann.text)
+        assert ann.text.startswith(f"mg_live_{ann.key.id}_")
+        sent = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)}, headers=bearer(ann))
+        assert sent.status_code == 202, sent.text
+        job_id = sent.json()["jobId"]
+        for key in (ann, reader, bob):  # bob's key has the scope admin
+            for headers in (bearer(key), {"X-API-Key": key.text}, {"Authorization": f"bearer  {key.text} "}):
+                assert (await client.get(f"/status/{job_id}", headers=headers)).status_code == 202
+        for key, method, path in (
+            (reader, "DELETE", "/media/med_x"),
+            (reader, "POST", "/upload"),
+            (ann, "DELETE", "/media/med_x"),
+            (deleter, "GET", "/jobs"),
+        ):
+            answer = await client.request(method, path, headers=bearer(key))
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert (await client.delete("/media/med_x", headers=bearer(deleter))).status_code == 404
+        carol = await keys.create(owner="carol", scopes=[Action.READ, Action.UPLOAD, Action.DELETE])
+        assert (await client.get(f"/status/{job_id}", headers=bearer(carol))).status_code == 404
+        assert (await client.get("/jobs", headers=bearer(carol))).json()["items"] == []
+        assert [key.id for key in await keys.list(owner="ann")] == [ann.key.id, reader.key.id, deleter.key.id]
+
+
+async def test_what_opens_nothing_is_answered_alike_and_never_repeated(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with serving(tmp_path) as (keys, client):
+        live, revoked = await keys.create(owner="ann"), await keys.create(owner="ann")
+        assert await keys.revoke(revoked.key.id)
+        assert not await keys.revoke(revoked.key.id)
+        assert not await keys.revoke("aaaaaaaaaaaa")
+        expired = await keys.create(owner="ann", expires_at=datetime.now(UTC) + timedelta(days=1))
+        assert (await client.get("/jobs", headers=bearer(expired))).status_code == 200
+        monkeypatch.setattr("mediagate_plugins.api_keys.store.datetime", Tomorrow)
+        assert (await client.get("/jobs", headers=bearer(live))).status_code == 200
+        other = "b" if live.text[-1] == "a" else "a"
+        wrong = live.text[:-1] + other
+        unknown = f"mg_live_{'a' * 12}_{live.text[-32:]}"
+        bad = [
+            wrong,
+            unknown,
+            revoked.text,
+            expired.text,
+            live.text.upper(),
+            live.text + "a",
+            live.text[:-1],
+            live.text.replace("_", "-"),
+            live.key.id,
+            "mg_live_" + "a" * 60_000,
+            "x" * 60_000,
+            "mg_live_'; DROP TABLE mediagate_api_key; --_",
+            "mg_live_aaaaaaaaaaaa_\u00e9".encode("latin-1").decode("latin-1"),
+        ]
+        answers = [
+            await client.get("/jobs", headers=[(name.encode(), value.encode("latin-1"))])
+            for text in bad
+            for name, value in (("Authorization", f"Bearer {text}"), ("X-API-Key", text))
+        ]
+        for answer in answers:
+            assert answer.status_code == 401
+            assert answer.headers["WWW-Authenticate"] == 'Bearer realm="mediagate", error="invalid_token"'
+        assert len({answer.text for answer in answers}) == 1
+        for headers in ({}, {"Authorization": "Basic YW5uOmFubg=="}, {"Authorization": "Bearer"}, {"X-API-Key": ""}):
+            assert (await client.get("/jobs", headers=headers)).status_code == 401
+        in_url = await keys.create(owner="ann")
+        assert (await client.get(f"/jobs?api_key={in_url.text}")).status_code == 401
+        both = bearer(live) | {"X-API-Key": revoked.text}
+        assert (await client.get("/jobs", headers=both)).status_code == 401
+        assert (await client.get("/jobs", headers=bearer(live) | {"X-API-Key": live.text})).status_code == 200
+        behind_a_proxy = {"Authorization": "Basic YW5uOmFubg==", "X-API-Key": live.text}
+        assert (await client.get("/jobs", headers=behind_a_proxy)).status_code == 200
+        told = caplog.text + "".join(answer.text for answer in answers) + repr([live, revoked, await keys.list()])
+        for key in (live, revoked, expired):
+            assert key.text not in told
+            assert key.text[-32:] not in told
+            assert key.key.secret_hash not in told
+        assert "x" * 100 not in told
+
+
+async def test_only_hashes_are_kept_and_compared_in_constant_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[str, str]] = []
+    compare = hmac.compare_digest
+
+    def watched(one: str, other: str) -> bool:
+        compared.append((one, other))
+        return compare(one, other)
+
+    async with serving(tmp_path) as (keys, client):
+        key = await keys.create(owner="ann")
+        stored = (tmp_path / "mediagate.db").read_bytes() + (tmp_path / "mediagate.db-wal").read_bytes()
+        assert key.text[-32:].encode() not in stored
+        assert key.key.secret_hash.encode() in stored
+        monkeypatch.setattr(hmac, "compare_digest", watched)
+        wrong = key.text[:-32] + "a" * 32
+        unknown = f"mg_live_{'a' * 12}_{key.text[-32:]}"
+        for text, status in ((key.text, 200), (wrong, 401), (unknown, 401)):
+            assert (await client.get("/jobs", headers={"X-API-Key": text})).status_code == status
+        # Also for an id that does not exist, so that it cannot be told from a wrong secret.
+        assert len(compared) == 3
+        assert compared[0] == (key.key.secret_hash, key.key.secret_hash)
+        assert compared[1][1] == key.key.secret_hash
+        assert {len(side) for pair in compared for side in pair} == {64}
+
+
+async def test_a_revoked_key_is_refused_at_once_here_and_soon_elsewhere(tmp_path: Path) -> None:
+    async with serving(tmp_path, cache_s=1.0) as (keys, _):
+        elsewhere = gate_on(tmp_path / "other", database=f"file:{tmp_path / 'mediagate.db'}", cache_s=1.0)
+        async with client_of(elsewhere) as client:
+            key = await keys.create(owner="ann")
+            assert (await client.get("/jobs", headers=bearer(key))).status_code == 200
+            assert await keys.check(key.text) is not None
+            assert await keys.revoke(key.key.id)
+            revoked_at = time.monotonic()
+            assert await keys.check(key.text) is None
+            refused = False
+            while not refused:
+                asked_at = time.monotonic()
+                refused = (await client.get("/jobs", headers=bearer(key))).status_code == 401
+                assert refused or asked_at < revoked_at + 1.0
+            assert (await client.get("/jobs", headers=bearer(key))).status_code == 401
+
+
+async def test_without_a_cache_every_request_asks(tmp_path: Path) -> None:
+    async with serving(tmp_path, cache_s=0) as (keys, _):
+        elsewhere = gate_on(tmp_path / "other", database=f"file:{tmp_path / 'mediagate.db'}", cache_s=0)
+        async with client_of(elsewhere) as client:
+            key = await keys.create(owner="ann")
+            assert (await client.get("/jobs", headers=bearer(key))).status_code == 200
+            assert await keys.revoke(key.key.id)
+            assert (await client.get("/jobs", headers=bearer(key))).status_code == 401
+
+
+async def test_the_last_use_is_noted_now_and_then(tmp_path: Path) -> None:
+    async with serving(tmp_path, cache_s=0) as (keys, client):
+        key = await keys.create(owner="ann")
+        [before] = await keys.list()
+        assert before.last_used_at is None
+        wrong = {"X-API-Key": key.text[:-32] + "a" * 32}
+        assert (await client.get("/jobs", headers=wrong)).status_code == 401
+        assert (await keys.list())[0].last_used_at is None, "a stranger who knows the id uses nothing"
+        assert (await client.get("/jobs", headers=bearer(key))).status_code == 200
+        [first] = await keys.list()
+        assert first.last_used_at is not None
+        assert abs(first.last_used_at - datetime.now(UTC)) < timedelta(minutes=1)
+        assert (await client.get("/jobs", headers=bearer(key))).status_code == 200
+        assert (await keys.list())[0].last_used_at == first.last_used_at, "one write in five minutes"
+
+
+async def test_a_preflight_asks_for_no_key_and_refusals_carry_cors_headers(tmp_path: Path, photo: bytes) -> None:
+    async with serving(tmp_path) as (keys, client):
+        wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-api-key"}
+        preflight = await client.options("/upload", headers=wanted)
+        assert preflight.status_code == 200
+        assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        assert "X-API-Key" in preflight.headers["Access-Control-Allow-Headers"]
+        refused = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)})
+        assert refused.status_code == 401
+        assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        key = await keys.create(owner="ann", scopes=[Action.READ])
+        refused = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)}, headers=bearer(key))
+        assert refused.status_code == 403
+        assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example"
+
+
+async def test_while_the_database_is_down_nobody_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = gate_on(tmp_path, cache_s=0)
+    async with client_of(gate) as client:
+        key = await gate[API_KEYS].create(owner="ann")
+        records = gate[RECORDS]
+        assert isinstance(records, PrismaRecords)
+        await records.close()
+        answer = await client.get("/jobs", headers=bearer(key))
+        assert (answer.status_code, answer.json()["code"]) == (503, "records_unavailable")
+        with pytest.raises(RecordsUnavailable):
+            await gate[API_KEYS].create(owner="ann")
+        await records.open()
+        assert (await client.get("/jobs", headers=bearer(key))).status_code == 200
+
+
+async def test_keys_that_cannot_be(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (keys, _):
+        for owner in ("", "a\nb", "x" * 256):
+            with pytest.raises(InvalidParameter, match="owner"):
+                await keys.create(owner=owner)
+        with pytest.raises(InvalidParameter, match="scopes"):
+            await keys.create(owner="ann", scopes=[])
+        with pytest.raises(InvalidParameter, match="expires_at"):
+            await keys.create(owner="ann", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+        assert await keys.list() == []
+
+
+async def test_records_without_a_database_and_other_misuse_stop_the_boot(tmp_path: Path) -> None:
+    gate = gate_on(tmp_path)
+    gate.decorate(RECORDS, MemoryRecords())
+    with pytest.raises(ConfigError, match="in the database"):
+        await gate.open()
+    for cache_s in (-1.0, 61.0, float("nan")):
+        with pytest.raises(ConfigError, match="cache_s"):
+            await gate_on(tmp_path, cache_s=cache_s).open()

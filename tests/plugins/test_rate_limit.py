@@ -1,0 +1,547 @@
+"""Limits as an uploader meets them, on each real store."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mediagate import MediaGate, Source
+from mediagate.access import Principal
+from mediagate.errors import ConfigError, RecordsUnavailable
+from mediagate.media import JobStatus, utcnow
+from mediagate.records import Settlement
+from mediagate_plugins.rate_limit import rate_limit
+from mediagate_plugins.rate_limit.addresses import Addresses
+from mediagate_plugins.rate_limit.fields import fields
+from mediagate_plugins.rate_limit.rules import read_rules
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+NOBODY = "redis://127.0.0.1:1/0"
+FORM = {"sourceType": "avatar", "sourceId": "user-1"}
+DAY_S = 24 * 3600
+
+
+def client_of_records(gate: MediaGate) -> Any:
+    records: Any = gate.parts.records
+    return records.client
+
+
+class Store:
+    """Where a test's counters are; ``turn`` turns its clock."""
+
+    def __init__(self, settings: dict[str, Any], options: dict[str, Any]) -> None:
+        self.settings = settings
+        self.options = options
+
+    async def turn(self, gate: MediaGate, seconds: float) -> None:
+        """Make all that is counted so much older."""
+        past = int(seconds * 1000)
+        if not self.options:
+            counters = client_of_records(gate).mediagateratecounter
+            await counters.update_many(where={}, data={"resetsAt": {"decrement": past}})
+            return
+        async with Redis.from_url(self.options["redis_url"]) as redis:
+            async for key in redis.scan_iter("mediagate:rate:*"):
+                ends = await redis.hincrby(key, "ends", -past)
+                await redis.pexpireat(key, ends)
+
+    async def counters(self, gate: MediaGate) -> int:
+        if not self.options:
+            return int(await client_of_records(gate).mediagateratecounter.count())
+        async with Redis.from_url(self.options["redis_url"]) as redis:
+            return len([key async for key in redis.scan_iter("mediagate:rate:*")])
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "redis"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    if request.param == "redis":
+        url = request.getfixturevalue("redis_url")
+        async with Redis.from_url(url) as redis:
+            yield Store({}, {"redis_url": url})
+            async for key in redis.scan_iter("mediagate:rate:*"):
+                await redis.delete(key)
+    elif request.param == "sqlite":
+        yield Store({}, {})
+    else:
+        url = str(request.getfixturevalue("postgres_url"))
+        connection = await asyncpg.connect(url)
+        await connection.execute('DROP SCHEMA IF EXISTS "rate-limit" CASCADE; CREATE SCHEMA "rate-limit"')
+        await connection.close()
+        yield Store({"database_url": f"{url}?schema=rate-limit", "migrate": True}, {})
+
+
+class Known:
+    """Lets in whoever names a key, as an app in front of the gate would."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (key := Request(scope).headers.get("X-Key")):
+            Request(scope).state.principal = Principal(key)
+        await self.app(scope, receive, send)
+
+
+@asynccontextmanager
+async def client_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
+    """Return a function that uploads a photo from an address; ``said`` is the length that a chunked body lies about."""
+    app = Starlette(routes=[Mount("/image-pipeline", gate)], lifespan=gate.lifespan)
+    async with app.router.lifespan_context(app):
+
+        async def upload(
+            photo: bytes,
+            address: str = "192.0.2.1",
+            *,
+            chunked: bool = False,
+            said: str | None = None,
+            pause: Pause | None = None,
+            source_type: str = "avatar",
+            **headers: str,
+        ) -> httpx.Response:
+            transport = httpx.ASGITransport(app=Known(app), client=(address, 4000))
+            headers = {name.replace("_", "-"): value for name, value in headers.items()}
+            async with httpx.AsyncClient(transport=transport, base_url="http://test/image-pipeline") as client:
+                form = FORM | {"sourceType": source_type}
+                request = client.build_request(
+                    "POST", "/upload", data=form, files={"file": ("a.jpg", photo)}, headers=headers
+                )
+                if chunked:
+                    await request.aread()
+                    plain = {n: v for n, v in request.headers.items() if n != "content-length"}
+                    plain |= {"Transfer-Encoding": "chunked"} | ({"Content-Length": said} if said else {})
+                    request = client.build_request(
+                        "POST", "/upload", headers=plain, content=pieces(request.content, pause)
+                    )
+                return await client.send(request)
+
+        yield upload
+
+
+class Pause:
+    """Where an upload waits half way until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.over = asyncio.Event()
+
+
+async def pieces(content: bytes, pause: Pause | None) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 1000):
+        yield content[start : start + 1000]
+        if pause is not None:
+            pause.reached.set()
+            await pause.over.wait()
+
+
+@pytest.fixture
+def limited(make_gate: MakeGate) -> Callable[..., MediaGate]:
+    """Make a gate without a worker whose records are in the store's database."""
+
+    def make(store: Store | None = None, sources: Any = None, settings: Any = None, **options: Any) -> MediaGate:
+        at = store or Store({}, {})
+        gate = make_gate(memory=False, sources=sources, **{"worker": False, **at.settings, **(settings or {})})
+        gate.register(rate_limit, **{**at.options, **options})
+        return gate
+
+    return make
+
+
+Limited = Callable[..., MediaGate]
+
+
+def values(field: str) -> dict[str, dict[str, str]]:
+    """Read a structured field: name → parameters."""
+    items = [item.split(";") for item in field.split(", ")]
+    return {name.strip('"'): dict(p.split("=") for p in parameters) for name, *parameters in items}
+
+
+async def test_answers_say_what_is_left_and_when_there_is_more(store: Store, limited: Limited, photo: bytes) -> None:
+    async with client_of(limited(store, per_address=["2/2 seconds", "1 GB/day"])) as upload:
+        first = await upload(photo)
+        assert first.status_code == 202, first.text
+        assert first.headers["RateLimit-Policy"] == (
+            '"address-requests-2";q=2;qu="requests";w=2, "address-bytes-86400";q=1000000000;qu="content-bytes";w=86400'
+        )
+        left = values(first.headers["RateLimit"])
+        assert left["address-requests-2"] == {"r": "1", "t": "2"}
+        size = length(first)
+        assert left["address-bytes-86400"] == {"r": str(10**9 - size), "t": str(DAY_S)}
+
+        # Until the window has ended, each is refused; whoever waits as long as told is let in.
+        answers = [first]
+        while (last := await upload(photo)).status_code == 202:
+            answers.append(last)
+        assert last.status_code == 429
+        assert last.headers["Content-Type"] == "application/problem+json"
+        assert last.json()["code"] == "rate_limited" and last.json()["retryable"]
+        assert last.json()["detail"].startswith("the limit for this address is 2/2 seconds; there is room again in ")
+        wait_s = int(last.headers["Retry-After"])
+        assert 1 <= wait_s <= 2
+        assert values(last.headers["RateLimit"])["address-requests-2"] == {"r": "0", "t": str(wait_s)}
+        await asyncio.sleep(wait_s)
+        assert (await upload(photo)).status_code == 202
+
+
+async def test_a_window_ends_when_it_says(store: Store, limited: Limited, photo: bytes) -> None:
+    gate = limited(store, per_address="1/day")
+    async with client_of(gate) as upload:
+        assert (await upload(photo)).status_code == 202
+        await store.turn(gate, DAY_S - 20)
+        refused = await upload(photo)
+        assert refused.status_code == 429
+        assert 1 <= int(refused.headers["Retry-After"]) <= 20
+        assert (await upload(photo, "192.0.2.2")).status_code == 202
+        await store.turn(gate, 20)
+        end = time.monotonic() + 20
+        while (answer := await upload(photo)).status_code == 429 and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)  # a process remembers for a second whom it refused
+        assert answer.status_code == 202
+        assert (await upload(photo)).status_code == 429
+
+
+async def test_bytes_are_those_that_came(store: Store, limited: Limited, photo: bytes) -> None:
+    gate = limited(store, sources={"avatar": Source(max_bytes=1_000_000)}, per_address="5 MB/day")
+    async with client_of(gate) as upload:
+        left = 5_000_000
+
+        async def left_after(answer: httpx.Response) -> int:
+            """What the next upload finds, itself not counted."""
+            probe = await upload(b"no picture", address=address)
+            return int(values(probe.headers["RateLimit"])["address-bytes-86400"]["r"]) + length(probe)
+
+        address = "192.0.2.1"
+        sent = await upload(photo, address)
+        assert await left_after(sent) == left - length(sent)
+
+        # A body without a length takes the most that it may have, until it is in.
+        address = "192.0.2.2"
+        sent = await upload(photo, address, chunked=True)
+        assert sent.status_code == 202, sent.text
+        assert int(values(sent.headers["RateLimit"])["address-bytes-86400"]["r"]) == left - 1_000_000 - 2**20
+        assert await left_after(sent) == left - (await size_of(photo))
+
+        # So does one whose length does not bind it.
+        address = "192.0.2.3"
+        lie = await upload(photo, address, chunked=True, said="10")
+        assert lie.status_code == 202, lie.text
+        assert await left_after(lie) == left - (await size_of(photo))
+
+        # What was refused on the way is counted as far as it came.
+        address = "192.0.2.4"
+        bad = await upload(b"x" * 500_000, address)
+        assert bad.status_code == 415
+        assert await left_after(bad) == left - length(bad)
+
+
+async def size_of(photo: bytes) -> int:
+    request = httpx.Request("POST", "http://test/", data=FORM, files={"file": ("a.jpg", photo)})
+    return len(await request.aread())
+
+
+def length(answer: httpx.Response) -> int:
+    return int(answer.request.headers["Content-Length"])
+
+
+async def test_what_can_never_fit_is_said_so(limited: Limited, photo: bytes) -> None:
+    async with client_of(limited(per_address=["10 KB/day", "5/day"])) as upload:
+        big = await upload(b"x" * 20_000)
+        assert (big.status_code, big.json()["code"]) == (413, "upload_too_large")
+        assert "Retry-After" not in big.headers
+        unknown = await upload(photo, chunked=True)
+        assert (unknown.status_code, unknown.json()["code"]) == (411, "length_required")
+        small = await upload(b"x" * 1000)
+        assert small.status_code == 415
+        assert values(small.headers["RateLimit"])["address-requests-86400"]["r"] == "4", "refusals count for nothing"
+
+
+async def test_what_a_refusal_counts_for(store: Store, limited: Limited, photo: bytes) -> None:
+    gate = limited(store, per_address=["5/day", "1 GB/day"], per_source={"avatar": ["1/day", "50 MB/hour"]})
+    async with client_of(gate) as upload:
+        first = await upload(photo)
+        assert first.status_code == 202
+        # Refused by the source: it came as far as that, so it counts for the address, and for no limit of the source.
+        for left in ("3", "2"):
+            refused = await upload(photo)
+            assert refused.status_code == 429
+            assert refused.json()["detail"].startswith("the limit for this source avatar is 1/day")
+            stand = values(refused.headers["RateLimit"])
+            assert stand["address-requests-86400"]["r"] == left
+            if left == "3":  # the second time the process remembers only what was refused
+                assert stand["source-avatar-bytes-3600"]["r"] == str(50_000_000 - length(first))
+        other = await upload(photo, source_type="post")
+        assert other.status_code == 202
+        assert values(other.headers["RateLimit"])["address-bytes-86400"]["r"] == str(
+            10**9 - 3 * length(first) - length(other)
+        )
+        assert (await upload(photo, source_type="post")).status_code == 202
+        # Refused by the address, before anything was read: it counts for nothing.
+        for _ in range(3):
+            refused = await upload(photo, source_type="post")
+            assert refused.status_code == 429
+            assert values(refused.headers["RateLimit"])["address-requests-86400"]["r"] == "0"
+
+
+async def test_keys_and_addresses_have_limits_of_their_own(limited: Limited, photo: bytes) -> None:
+    async with client_of(limited(per_key="2/day", per_address="3/day", per_source={"post": "1/day"})) as upload:
+        assert (await upload(photo, X_Key="ann")).status_code == 202
+        assert (await upload(photo, "192.0.2.9", X_Key="ann")).status_code == 202
+        refused = await upload(photo, "192.0.2.10", X_Key="ann")
+        assert refused.status_code == 429
+        assert refused.json()["detail"].startswith("the limit for this key is 2/day")
+        assert (await upload(photo, X_Key="bob")).status_code == 202
+        assert (await upload(photo)).status_code == 202
+        assert (await upload(photo, X_Key="eve")).status_code == 429, "the address's three are used up"
+        # What a source allows, it allows each key, wherever it comes from.
+        assert (await upload(photo, "192.0.2.20", X_Key="dan", source_type="post")).status_code == 202
+        assert (await upload(photo, "192.0.2.21", X_Key="dan", source_type="post")).status_code == 429
+        assert (await upload(photo, "192.0.2.20", source_type="post")).status_code == 202
+
+
+PROXY = ["10.0.0.0/8", "2001:db8:ffff::/48"]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "first", "second", "same"),
+    [
+        # The header of a peer that is no proxy of ours means nothing.
+        ([], ("192.0.2.1", "198.51.100.1"), ("192.0.2.1", "198.51.100.2"), True),
+        (PROXY, ("192.0.2.1", "198.51.100.1"), ("192.0.2.1", "198.51.100.2"), True),
+        (PROXY, ("10.0.0.1", "198.51.100.1"), ("10.0.0.1", "198.51.100.2"), False),
+        (PROXY, ("10.0.0.1", "198.51.100.1"), ("10.9.9.9", "198.51.100.1"), True),
+        # What a client puts in front of what the proxies add is not believed.
+        (PROXY, ("10.0.0.1", "1.1.1.1, 198.51.100.1"), ("10.0.0.1", "2.2.2.2, 198.51.100.1, 10.0.0.2"), True),
+        (PROXY, ("10.0.0.1", "nonsense, 10.0.0.2"), ("10.0.0.2", ""), True),
+        (PROXY, ("10.0.0.1", "198.51.100.1:4711"), ("10.0.0.1", "198.51.100.1"), True),
+        (PROXY, ("2001:db8:ffff::1", "[2001:db8::1]:99"), ("10.0.0.1", "2001:db8::2%eth0"), True),
+        (PROXY, ("10.0.0.1", "1.1.1.1|198.51.100.1"), ("10.0.0.1", "198.51.100.1"), True),
+        # An IPv6 network of 64 bits is one caller.
+        ([], ("2001:db8::1", ""), ("2001:db8::ffff:0:1", ""), True),
+        ([], ("2001:db8::1", ""), ("2001:db8:0:1::1", ""), False),
+        ([], ("::ffff:192.0.2.1", ""), ("192.0.2.1", ""), True),
+        ([], ("::ffff:192.0.2.1", ""), ("::ffff:192.0.2.2", ""), False),
+        (["unix"], ("", "198.51.100.1"), ("", "198.51.100.2"), False),
+        ([], ("", "198.51.100.1"), ("", "198.51.100.2"), True),
+    ],
+)
+def test_whose_address_it_is(trusted: list[str], first: tuple[str, str], second: tuple[str, str], same: bool) -> None:
+    def seen(peer: str, forwarded: str) -> str:
+        headers = [(b"x-forwarded-for", part.encode()) for part in forwarded.split("|") if part]
+        scope = {"type": "http", "headers": headers, "client": (peer, 4000) if peer else None}
+        return Addresses(trusted).of(Request(scope))
+
+    assert (seen(*first) == seen(*second)) is same
+
+
+async def test_forged_headers_do_not_help(limited: Limited, photo: bytes) -> None:
+    async with client_of(limited(per_address="1/day", trusted_proxies=["10.0.0.1"])) as upload:
+        assert (await upload(photo, "192.0.2.1", X_Forwarded_For="198.51.100.1")).status_code == 202
+        assert (await upload(photo, "192.0.2.1", X_Forwarded_For="198.51.100.2")).status_code == 429
+        assert (await upload(photo, "10.0.0.1", X_Forwarded_For="198.51.100.1")).status_code == 202
+        assert (await upload(photo, "10.0.0.1", X_Forwarded_For="198.51.100.2")).status_code == 202
+        assert (await upload(photo, "10.0.0.1", X_Forwarded_For="9.9.9.9, 198.51.100.2")).status_code == 429
+
+
+async def end(gate: MediaGate, job_id: str, how: str) -> None:
+    """End a job in one of the ways in which jobs end."""
+    records, now = gate.parts.records, utcnow()
+    if how == "cancelled":
+        await gate.cancel(job_id)
+        return
+    assert await records.claim(job_id, owner="test", now=now, lease_until=now + timedelta(seconds=-1))
+    if how == "failed":
+        settlement = Settlement(JobStatus.FAILED, error="it broke", code="image_crashed", retryable=True)
+        assert await records.settle(job_id, owner="test", now=now, settlement=settlement)
+    else:
+        for _ in range(2):
+            assert await records.claim(job_id, owner="test", now=now, lease_until=now + timedelta(seconds=-1))
+        assert await records.fail_exhausted(now=now, limit=10) == [job_id]
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
+async def test_a_job_frees_its_place_however_it_ends(store: Store, limited: Limited, photo: bytes) -> None:
+    gate = limited(store, per_address=["50/day", "2 jobs"], per_source={"post": "1 jobs"})
+    async with client_of(gate) as upload:
+        jobs = [(await upload(photo)).json()["jobId"] for _ in range(2)]
+        ended: list[str] = []
+        for how in ("cancelled", "failed", "died on every attempt"):
+            refused = await upload(photo)
+            assert refused.status_code == 429, how
+            assert refused.json()["detail"] == "the limit for this address is 2 jobs at once; wait until one has ended"
+            assert int(refused.headers["Retry-After"]) >= 1
+            assert values(refused.headers["RateLimit"])["address-jobs"] == {"r": "0"}
+            ended.append(jobs.pop(0))
+            await end(gate, ended[-1], how)
+            again = await upload(photo)
+            assert again.status_code == 202, how
+            left = int(values(again.headers["RateLimit"])["address-requests-86400"]["r"])
+            assert left == 48 - len(ended), "what was refused counts for nothing"
+            jobs.append(again.json()["jobId"])
+        # An upload that comes to nothing keeps no place either, nor does one that the source refuses.
+        who = "192.0.2.2"
+        for _ in range(3):
+            assert (await upload(b"no picture", who)).status_code == 415
+        assert (await upload(photo, who, source_type="post")).status_code == 202
+        for _ in range(3):
+            assert (await upload(photo, who, source_type="post")).status_code == 429
+        assert (await upload(photo, who)).status_code == 202
+        assert (await upload(photo, who)).status_code == 429
+
+
+async def test_an_upload_under_way_takes_a_place(limited: Limited, photo: bytes) -> None:
+    async with client_of(limited(per_address="2 jobs")) as upload:
+        pauses = [Pause(), Pause()]
+        slow = [asyncio.create_task(upload(photo, chunked=True, pause=pause)) for pause in pauses]
+        for pause in pauses:
+            await pause.reached.wait()
+        assert (await upload(photo)).status_code == 429
+        slow[0].cancel()  # the client hangs up
+        await asyncio.gather(slow[0], return_exceptions=True)
+        assert (await upload(photo)).status_code == 202
+        assert (await upload(photo)).status_code == 429
+        pauses[1].over.set()
+        assert (await slow[1]).status_code == 202
+
+
+async def test_a_complete_job_frees_its_place(limited: Limited, photo: bytes) -> None:
+    gate = limited(per_address="1 jobs", settings={"worker": True})
+    async with client_of(gate) as upload:
+        for _ in range(3):
+            sent = await upload(photo)
+            assert sent.status_code == 202, sent.text
+            assert (await gate.wait(sent.json()["jobId"])).status == "COMPLETE"
+
+
+async def test_the_same_upload_again_takes_no_second_place(limited: Limited, photo: bytes) -> None:
+    async with client_of(limited(per_address="2 jobs")) as upload:
+        key = secrets.token_hex(8)
+        first = await upload(photo, Idempotency_Key=key)
+        for _ in range(3):
+            assert (await upload(photo, Idempotency_Key=key)).json()["jobId"] == first.json()["jobId"]
+        assert (await upload(photo)).status_code == 202
+        assert (await upload(photo)).status_code == 429
+
+
+async def test_what_is_over_is_removed(store: Store, limited: Limited, photo: bytes) -> None:
+    gate = limited(store, per_address=["100/minute", "1 GB/day", "3 jobs"])
+    async with client_of(gate) as upload:
+        for n in range(5):
+            sent = await upload(photo, f"192.0.2.{n}")
+            assert sent.status_code == 202
+            await gate.cancel(sent.json()["jobId"])
+        assert await store.counters(gate) == 10
+        await store.turn(gate, 61)
+    async with client_of(gate):
+        assert await store.counters(gate) == 5, "those of the day"
+        await store.turn(gate, DAY_S)
+        assert await client_of_records(gate).mediagaterateslot.count() == 0
+    async with client_of(gate):
+        assert await store.counters(gate) == 0
+
+
+async def test_no_address_is_kept_in_clear(limited: Limited, photo: bytes) -> None:
+    gate = limited(per_address=["9/day", "3 jobs"], per_key="9/day")
+    async with client_of(gate) as upload:
+        await upload(photo, "192.0.2.77", X_Key="ann")
+        client = client_of_records(gate)
+        rows = [str(row) for row in await client.mediagateratecounter.find_many()]
+        rows += [str(row) for row in await client.mediagaterateslot.find_many()]
+        assert len(rows) == 3
+        assert not any("192.0.2.77" in row or "ann" in row for row in rows)
+
+
+@pytest.mark.parametrize(("store_down", "status"), [("allow", 202), ("refuse", 503)])
+async def test_a_store_that_is_down(
+    limited: Limited, photo: bytes, store_down: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = limited(per_address=["1/day", "3 jobs"], redis_url=NOBODY, store_down=store_down)
+    async with client_of(gate) as upload:
+        for _ in range(3):
+            answer = await upload(photo)
+            assert answer.status_code == status
+        if status == 202:
+            assert (await upload(photo)).status_code == 429, "the jobs are counted in the database, which is there"
+    if status == 503:
+        assert answer.json()["code"] == "unavailable"
+        assert "Retry-After" in answer.headers
+    else:
+        assert "an upload is let in without its limits" in caplog.text
+
+
+async def test_limits_in_the_database_need_prisma_records(make_gate: MakeGate) -> None:
+    gate = make_gate(worker=False)
+    gate.register(rate_limit, per_address="1/day")
+    with pytest.raises(ConfigError, match="Prisma records"):
+        await gate.open()
+    gate = make_gate(worker=False)
+    gate.register(rate_limit, per_address="3 jobs", redis_url=NOBODY)
+    with pytest.raises(ConfigError, match="leave out those of jobs"):
+        await gate.open()
+
+
+async def test_a_database_without_the_tables_stops_the_boot(limited: Limited, tmp_path: Any) -> None:
+    gate = limited(settings={"database_url": f"file:{tmp_path / 'empty.db'}", "migrate": False}, per_address="1/day")
+    with pytest.raises((ConfigError, RecordsUnavailable), match="mediagate migrate"):
+        await gate.open()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "give it a limit"),
+        ({"per_address": "often"}, "write limits as '100/minute'"),
+        ({"per_address": "100/fortnight"}, "windows: second, minute, hour, day, week"),
+        ({"per_address": "2 gb/day"}, "units: B, KB"),
+        ({"per_address": "1.5/day"}, "no parts of requests"),
+        ({"per_address": "0/day"}, "above 0"),
+        ({"per_address": "1/400 days"}, "up to a year"),
+        ({"per_address": "0 jobs"}, "1 to 1,000 jobs"),
+        ({"per_address": ["1/minute", "9/60 seconds"]}, "same kind and window"),
+        ({"per_key": ["5 jobs", "6 jobs"]}, "same kind and window"),
+        ({"per_source": {"nowhere": "1/day"}}, "'nowhere' is no source of the gate; it has: avatar, post"),
+        ({"per_source": {"post": "x"}}, "rate_limit.per_source.post: 'x'"),
+        ({"per_key": "1/day", "trusted_proxies": ["proxy.example"]}, "use addresses, networks or 'unix'"),
+        ({"per_key": "1/day", "trusted_proxies": ["10.0.0.1/8"]}, "host bits"),
+        ({"per_key": "1/day", "store_down": "panic"}, "use 'allow' or 'refuse'"),
+        ({"per_key": "1/day", "redis_url": "localhost:6379"}, "redis://host:6379/0"),
+    ],
+)
+async def test_a_wrong_option_stops_the_boot(make_gate: MakeGate, options: dict[str, Any], said: str) -> None:
+    gate = make_gate(worker=False)
+    gate.register(rate_limit, **options)
+    with pytest.raises(ConfigError) as caught:
+        async with gate.assembled():
+            pass
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("100/minute", 'q=100;qu="requests";w=60'),
+        ("1_000 / 2 hours", 'q=1000;qu="requests";w=7200'),
+        ("7 requests/second", 'q=7;qu="requests";w=1'),
+        ("1.5 GB/day", 'q=1500000000;qu="content-bytes";w=86400'),
+        ("2 MiB/week", 'q=2097152;qu="content-bytes";w=604800'),
+        ("1 jobs", 'q=1;qu="concurrent-requests"'),
+        ("12 jobs", 'q=12;qu="concurrent-requests"'),
+    ],
+)
+def test_how_limits_are_written(text: str, policy: str) -> None:
+    [rule] = read_rules((), text, {}, ()).all
+    assert fields([rule], {})["RateLimit-Policy"].partition(";")[2] == policy

@@ -1,0 +1,263 @@
+"""Whom a webhook may reach, and that it reaches nobody else: addresses, names that change, certificates, callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+from receiver import Behaviour, Receiver, answer, receiving
+from standardwebhooks import Webhook
+
+from mediagate import MediaGate, Settings, Source
+from mediagate.errors import InvalidParameter
+from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
+from mediagate_plugins.webhooks.addresses import may_be_reached
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
+BASE = "https://gate.example"
+PUBLIC = (
+    "93.184.216.34",
+    "8.8.8.8",
+    "2606:2800:220:1::1",
+    "2001:4860:4860::8888",
+    "::ffff:8.8.8.8",
+    "64:ff9b::808:808",
+)
+NOT_PUBLIC = (
+    "0.0.0.0", "10.1.2.3", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254", "168.63.129.16",
+    "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.192", "192.0.2.1", "192.88.99.1", "192.168.1.1",
+    "198.18.0.1", "198.51.100.7", "203.0.113.9", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
+    "::", "::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:10.0.0.1", "64:ff9b::7f00:1",
+    "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "100::1", "2001::1", "2001:db8::1", "2002:7f00:1::", "3fff::1", "fc00::1",
+    "fd00:ec2::254", "fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses_may_be_reached(address: str) -> None:
+    assert may_be_reached(address)
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_others_may_not(address: str) -> None:
+    assert not may_be_reached(address)
+
+
+class Names:
+    """A DNS of ours at the boundary to the operating system: what a name resolves to, in turn; the last one stays."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers: dict[str, list[list[str]]] = {}
+        self.asked: list[str] = []
+        self._ask_the_system = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self.getaddrinfo)
+
+    def getaddrinfo(self, host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        if host not in self.answers:
+            return self._ask_the_system(host, port, *args, **options)
+        self.asked.append(host)
+        turns = self.answers[host]
+        addresses = turns.pop(0) if len(turns) > 1 else turns[0]
+        if not addresses:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
+        return [
+            (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
+            for family, address in zip(families, addresses, strict=True)
+        ]
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    return Names(monkeypatch)
+
+
+def make_gate(data_dir: Path, **options: Any) -> MediaGate:
+    settings = Settings(data_dir=data_dir, public_base_url=BASE, worker=False)
+    gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.register(webhooks, **options)
+    return gate
+
+
+async def an_event(gate: MediaGate, photo: bytes, **fields: Any) -> None:
+    sent = await gate.upload(photo, source_type="avatar", source_id="u1", **fields)
+    await gate.cancel(sent.job_id)
+
+
+async def errors(gate: MediaGate) -> dict[str, str | None]:
+    return {delivery.endpoint: delivery.error for delivery in await gate[WEBHOOKS].find()}
+
+
+@pytest.mark.anyio
+async def test_a_name_that_changes_between_check_and_connect(tmp_path: Path, photo: bytes, names: Names) -> None:
+    with receiving(host="127.0.0.2") as allowed, receiving(host="127.0.0.1", port=allowed.port) as forbidden:
+        url = f"http://flip.example:{allowed.port}/"
+        endpoint = Endpoint(url, [SECRET], insecure_http=True, private_networks=["127.0.0.2/32"])
+        names.answers["flip.example"] = [["127.0.0.2"], ["127.0.0.1"]]
+        async with make_gate(tmp_path, endpoints={"app": endpoint}) as gate:
+            await an_event(gate, photo)
+            await gate[WEBHOOKS].deliver_due()
+            assert (len(allowed.received), len(forbidden.received)) == (1, 0)
+            assert names.asked == ["flip.example"], "what was checked is what is connected to: one question"
+            assert allowed.received[0].headers["host"] == f"flip.example:{allowed.port}"
+            await an_event(gate, photo)
+            await gate[WEBHOOKS].deliver_due()
+            assert (len(allowed.received), len(forbidden.received)) == (1, 0)
+            (waiting,) = await gate[WEBHOOKS].find(status="pending")
+            assert waiting.error == "the host is at 127.0.0.1, which is not public"
+        await asyncio.to_thread(httpx.post, url)
+        assert len(forbidden.received) == 1, "a client that looks the name up by itself now goes where it must not"
+
+
+@pytest.mark.anyio
+async def test_every_address_of_a_name_is_looked_at_and_no_answer_is_no_leave(
+    tmp_path: Path, photo: bytes, names: Names
+) -> None:
+    with receiving(host="127.0.0.2") as receiver:
+        answers: dict[str, list[list[str]]] = {
+            "mixed.example": [["127.0.0.2", "10.0.0.1"]],
+            "mapped.example": [["::ffff:127.0.0.1"]],
+            "nat64.example": [["64:ff9b::a9fe:a9fe"]],
+            "silent.example": [[]],
+            "dual.example": [["127.0.0.3", "127.0.0.2"]],
+        }
+        names.answers |= answers
+        endpoints = {
+            name.partition(".")[0]: Endpoint(
+                f"http://{name}:{receiver.port}/", [SECRET], insecure_http=True,
+                private_networks=["127.0.0.2/32", "127.0.0.3/32"],
+            )
+            for name in answers
+        }  # fmt: skip
+        endpoints["decimal"] = Endpoint(f"http://2130706433:{receiver.port}/", [SECRET], insecure_http=True)
+        async with make_gate(tmp_path, endpoints=endpoints) as gate:
+            await an_event(gate, photo)
+            await gate[WEBHOOKS].deliver_due()
+            assert await errors(gate) == {
+                "mixed": "the host is at 10.0.0.1, which is not public",
+                "mapped": "the host is at ::ffff:127.0.0.1, which is not public",
+                "nat64": "the host is at 64:ff9b::a9fe:a9fe, which is not public",
+                "silent": "the host's name cannot be resolved (gaierror)",
+                "decimal": "the host is at 127.0.0.1, which is not public",
+                "dual": None,
+            }
+        assert len(receiver.received) == 1, "of two good addresses the one that answers is taken"
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def serve_tls(authority: trustme.CA) -> Iterator[Callable[..., Receiver]]:
+    """Run a receiver with a certificate for a name."""
+    with ExitStack() as stack:
+
+        def serve(name: str, *behaviours: Behaviour) -> Receiver:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert(name).configure_cert(context)
+            return stack.enter_context(receiving(*behaviours, tls=context))
+
+        yield serve
+
+
+@pytest.mark.anyio
+async def test_certificates_are_verified_for_the_name_not_the_address(
+    tmp_path: Path, photo: bytes, names: Names, authority: trustme.CA, serve_tls: Callable[..., Receiver]
+) -> None:
+    receiver = serve_tls("hooks.example")
+    names.answers |= {"hooks.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]}
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    endpoints = {
+        host.partition(".")[0]: Endpoint(
+            f"https://{host}:{receiver.port}/in", [SECRET], private_networks=["127.0.0.1/32"]
+        )
+        for host in ("hooks.example", "other.example")
+    }
+    async with make_gate(tmp_path / "one", endpoints=endpoints, ca_file=ca_file) as gate:
+        await an_event(gate, photo)
+        await gate[WEBHOOKS].deliver_due()
+        found = await errors(gate)
+        assert found["hooks"] is None
+        assert "certificate is not valid" in str(found["other"])
+    async with make_gate(tmp_path / "two", endpoints={"hooks": endpoints["hooks"]}) as gate:
+        await an_event(gate, photo)
+        await gate[WEBHOOKS].deliver_due()
+        assert "certificate is not valid" in str((await errors(gate))["hooks"]), "an authority that nobody trusts"
+    assert [one.headers["host"] for one in receiver.received] == [f"hooks.example:{receiver.port}"]
+    assert set(receiver.names) == {"hooks.example", "other.example"}
+
+
+@pytest.mark.anyio
+async def test_callbacks_go_where_the_upload_says_and_the_gate_allows(
+    tmp_path: Path, photo: bytes, names: Names, authority: trustme.CA, serve_tls: Callable[..., Receiver]
+) -> None:
+    receiver = serve_tls("a.hooks.example", answer(204), answer(410))
+    names.answers |= {"a.hooks.example": [["127.0.0.1"]], "deep.hooks.example": [["10.0.0.7"]]}
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    callbacks = Callbacks([SECRET], hosts=["*.hooks.example"], private_networks=["127.0.0.1/32"])
+    gate = make_gate(tmp_path, callbacks=callbacks, ca_file=ca_file)
+    async with gate, httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=BASE) as client:
+        url = f"https://a.hooks.example:{receiver.port}/done?of=1"
+        form = {"sourceType": "avatar", "sourceId": "u1", "callbackUrl": url}
+        sent = await client.post("/upload", data=form, files={"file": ("a.jpg", photo)})
+        assert sent.status_code == 202, sent.text
+        await gate.cancel(sent.json()["jobId"])
+        await an_event(gate, photo)
+        await an_event(gate, photo, callback_url="https://deep.hooks.example/")
+        assert await gate[WEBHOOKS].deliver_due() == 2, "an upload without callbackUrl calls nobody"
+        assert sorted(map(str, [d.error for d in await gate[WEBHOOKS].find()])) == [
+            "None",
+            "the host is at 10.0.0.7, which is not public",
+        ]
+        refused = {
+            "https://hooks.example/": "does not call that host",
+            "https://evil-hooks.example/": "does not call that host",
+            "https://a.hooks.example@evil.example/": "no user name",
+            "https://a.hooks.example\\@evil.example/": "printable ASCII",
+            "http://a.hooks.example/": "https",
+        }
+        for bad, said in refused.items():
+            said_no = await client.post("/upload", data=form | {"callbackUrl": bad}, files={"file": ("a.jpg", photo)})
+            assert (said_no.status_code, said_no.json()["code"]) == (400, "invalid_parameter")
+            assert said in said_no.json()["detail"]
+        await an_event(gate, photo, callback_url=url)
+        await gate[WEBHOOKS].deliver_due()
+        assert [d.error for d in await gate[WEBHOOKS].find(status="dead")] == ["answered 410"]
+        assert await gate[WEBHOOKS].stopped() == {}, "whoever is gone is gone alone"
+    one = receiver.received[0]
+    body = Webhook(SECRET).verify(one.body, one.headers)
+    assert (body["type"], body["data"]["jobId"], one.path) == ("job.cancelled", sent.json()["jobId"], "/done?of=1")
+
+
+@pytest.mark.anyio
+async def test_any_public_host_may_be_named_where_hosts_are_not_listed(tmp_path: Path, photo: bytes) -> None:
+    async with make_gate(tmp_path, callbacks=Callbacks([SECRET])) as gate:
+        await gate.upload(photo, source_type="avatar", source_id="u1", callback_url="https://hooks.example.com/x")
+        for private in ("https://127.0.0.1/", "https://[::ffff:10.0.0.1]/", "https://169.254.169.254/latest/"):
+            with pytest.raises(InvalidParameter, match="it must name a public host"):
+                await gate.upload(photo, source_type="avatar", source_id="u1", callback_url=private)
+
+
+@pytest.mark.anyio
+async def test_a_callback_that_is_allowed_no_longer_is_dead(tmp_path: Path, photo: bytes) -> None:
+    async with make_gate(tmp_path, callbacks=Callbacks([SECRET])) as gate:
+        await an_event(gate, photo, callback_url="https://hooks.example.com/x")
+    async with make_gate(tmp_path, callbacks=Callbacks([SECRET], hosts=["other.example"])) as gate:
+        await gate[WEBHOOKS].deliver_due()
+        (delivery,) = await gate[WEBHOOKS].find()
+        assert (delivery.status, delivery.error) == ("dead", "callbackUrl: this service does not call that host")
+        assert json.loads(delivery.event.data)["status"] == "CANCELLED"

@@ -1,0 +1,149 @@
+"""What was used: on each job, and summed up by day and owner; right after a crash, since nothing is counted twice."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from owners import FORM, as_user, by_header, client_of
+from PIL import Image
+from poison import Reds
+
+from mediagate import AUTHORIZE, MODERATOR, RECORDS, STORAGE, Job, JobStatus, MediaGate, Settings, Source
+from mediagate.errors import InvalidParameter, ProcessingRefused, StorageUnavailable
+from mediagate.media import utcnow
+from mediagate.records import MemoryRecords
+from mediagate.storage import MemoryStorage
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+
+
+async def finish(client: httpx.AsyncClient, photo: bytes, user: str) -> dict[str, object]:
+    sent = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)}, headers=as_user(user))
+    done = await client.get(f"http://test{sent.headers['Location']}?wait=60&http=200", headers=as_user(user))
+    body: dict[str, object] = done.json()
+    return body
+
+
+async def test_a_job_says_what_it_used(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate()
+    async with client_of(gate) as client:
+        sent = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)})
+        waiting = (await client.get(f"http://test{sent.headers['Location']}?http=200")).json()["usage"]
+        assert waiting["bytesIn"] == len(photo)
+        done = (await client.get(f"http://test{sent.headers['Location']}?wait=60")).json()
+        usage, media = done["usage"], done["media"]
+        original = (await client.get(f"http://test{media['originalUrl']}")).content
+        assert usage["bytesIn"] == len(photo)
+        assert usage["bytesOut"] == sum(variant["bytes"] for variant in media["variants"]) + len(original)
+        assert usage["modelRuns"] == 0, "moderation is off"
+        assert usage["cpuMs"] > 0
+        assert usage["wallMs"] >= done["timings"]["publish"]
+
+
+async def test_usage_is_told_by_owner_and_day(make_gate: MakeGate, photo: bytes, data: Path) -> None:
+    gate = make_gate()
+    gate.decorate(AUTHORIZE, by_header)
+    broken = (data / "bad" / "corrupt-header.jpg").read_bytes()
+    async with client_of(gate) as client:
+        done = [
+            await finish(client, photo, "ann"),
+            await finish(client, photo, "ann"),
+            await finish(client, photo, "bob"),
+        ]
+        bytes_out = sum(job["usage"]["bytesOut"] for job in done[:2])  # type: ignore[index]  # JSON
+        refused = await client.post("/upload", data=FORM, files={"file": ("a.jpg", broken)}, headers=as_user("ann"))
+        assert refused.status_code >= 400
+
+        today = utcnow().date()
+        mine = (await client.get("/usage", headers=as_user("ann"))).json()
+        ends = {"PENDING": 0, "PROCESSING": 0, "COMPLETE": 2, "REJECTED": 0, "FAILED": 0, "CANCELLED": 0}
+        counts = {"uploads": 2, "bytesIn": 2 * len(photo), "bytesOut": bytes_out, "modelRuns": 0, "jobs": ends}
+        assert mine["owner"] == "ann"
+        assert mine["total"] == counts
+        assert sum(day["uploads"] for day in mine["days"]) == 2  # of one day, or of two about midnight
+        assert {day["day"] for day in mine["days"]} <= {today.isoformat(), (today - timedelta(days=1)).isoformat()}
+        assert (mine["from"], mine["to"]) == ((today - timedelta(days=29)).isoformat(), today.isoformat())
+
+        theirs = await client.get("/usage?owner=bob", headers=as_user("ann"))
+        assert (theirs.status_code, theirs.json()["code"]) == (403, "forbidden")
+        assert (await client.get("/usage?owner=ann", headers=as_user("ann"))).json()["total"] == counts
+        assert (await client.get("/usage?owner=ann", headers=as_user("root"))).json()["total"] == counts
+        everybody = (await client.get("/usage", headers=as_user("root"))).json()
+        assert (everybody["owner"], everybody["total"]["uploads"]) == (None, 3)
+        nobody = (await client.get("/usage?owner=carol", headers=as_user("root"))).json()
+        assert (nobody["days"], nobody["total"]["uploads"]) == ([], 0)
+
+        for bad in (
+            "?from=yesterday", "?to=2026-02-30", "?from=20260101", "?from=2026-01-02&to=2026-01-01",
+            "?from=2024-01-01&to=2026-01-01", "?to=0001-01-01", "?to=9999-12-31", "?to=2026-01-01x", "?from=",
+        ):  # fmt: skip
+            answer = await client.get(f"/usage{bad}", headers=as_user("ann"))
+            assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter"), bad
+        first = today - timedelta(days=366)
+        with pytest.raises(InvalidParameter, match="366"):
+            await gate.usage(first=first, last=today)
+        assert (await gate.usage(first=first + timedelta(days=1), last=today)).total.uploads == 3
+
+
+class Flaky(MemoryStorage):
+    """Cannot publish the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = 1
+
+    async def put(self, key: str, body: bytes | Path) -> None:
+        if not key.startswith("staging/") and self.failures:
+            self.failures -= 1
+            raise StorageUnavailable("the storage does not answer")
+        await super().put(key, body)
+
+
+def square(colour: tuple[int, int, int]) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+async def test_model_runs_are_counted_once_for_each_verdict(tmp_path: Path) -> None:
+    async def refuse(job: Job, *_: object) -> None:
+        if job.source_id in ("before", "after"):
+            raise ProcessingRefused("no")
+
+    async def before(job: Job) -> None:
+        if job.source_id == "before":
+            await refuse(job)
+
+    gate = MediaGate(
+        sources={"avatar": Source(reject={"red": 0.5})},
+        settings=Settings(data_dir=tmp_path, image_processes=1, retry_backoff_s=0),
+    )
+    gate.decorate(RECORDS, MemoryRecords())
+    gate.decorate(STORAGE, Flaky())
+    gate.decorate(MODERATOR, Reds())
+    gate.add_hook("pre_process", before)
+    gate.add_hook("pre_verdict", refuse)
+    blue, red = square((10, 20, 200)), square((220, 10, 10))
+    async with gate:
+
+        async def runs(picture: bytes, source_id: str) -> tuple[JobStatus, int, int]:
+            sent = await gate.upload(picture, source_type="avatar", source_id=source_id, owner="ann")
+            job = (await gate.wait(sent.job_id, timeout_s=60)).job
+            return job.status, job.attempts, job.model_runs
+
+        assert await runs(blue, "published-at-the-second-attempt") == (JobStatus.COMPLETE, 2, 2)
+        assert await runs(blue, "published") == (JobStatus.COMPLETE, 1, 1)
+        assert await runs(red, "rejected") == (JobStatus.REJECTED, 1, 1)
+        assert await runs(blue, "before") == (JobStatus.REJECTED, 1, 0)
+        assert await runs(blue, "after") == (JobStatus.REJECTED, 1, 1)
+        today = utcnow().date()
+        total = (await gate.usage(owner="ann", first=today - timedelta(days=1), last=today)).total
+        assert (total.uploads, total.model_runs) == (5, 5)
+        assert total.jobs == {JobStatus.COMPLETE: 2, JobStatus.REJECTED: 3}
