@@ -11,7 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+<<<<<<< HEAD
 from mediagate.direct_calls import DirectCalls, check_owner
+||||||| 0acf4ff
+from mediagate.access import MAX_OWNER, is_owner
+from mediagate.direct_intake import complete, declare, read_declaration
+from mediagate.direct_upload import UploadTarget
+=======
+from mediagate.access import MAX_OWNER, is_owner
+from mediagate.direct_calls import DirectCalls
+>>>>>>> production
 from mediagate.errors import (
     InvalidParameter,
     JobConflict,
@@ -77,8 +86,7 @@ class Calls(DirectCalls):
         """Accept a picture given as bytes, a path or a stream, and return its PENDING job.
 
         ``focal`` is the point (x, y from 0 to 1) that ``fit="cover"`` keeps; ``owner`` is whose the picture
-        is. Raises the same ``RequestError`` that
-        ``POST /upload`` answers, or ``Unavailable``.
+        is. Raises the same ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
         """
         parts = self.running.parts
         check_owner(owner)
