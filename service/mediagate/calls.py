@@ -11,16 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-<<<<<<< HEAD
-from mediagate.direct_calls import DirectCalls, check_owner
-||||||| 0acf4ff
-from mediagate.access import MAX_OWNER, is_owner
-from mediagate.direct_intake import complete, declare, read_declaration
-from mediagate.direct_upload import UploadTarget
-=======
-from mediagate.access import MAX_OWNER, is_owner
+from mediagate.access import check_owner
 from mediagate.direct_calls import DirectCalls
->>>>>>> production
 from mediagate.errors import (
     InvalidParameter,
     JobConflict,
@@ -256,7 +248,7 @@ class Calls(DirectCalls):
 
     def _url_of(self, base_url: str) -> UrlOf:
         running = self.running
-        return partial(running.urls.of, base_url=self.base(base_url), now=utcnow())
+        return partial(running.urls.of, base_url=self._base(base_url), now=utcnow())
 
 
 def _check_limit(limit: int) -> None:
