@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from mediagate.access import MAX_OWNER, is_owner
+from mediagate.access import check_owner
 from mediagate.direct_calls import DirectCalls
 from mediagate.errors import (
     InvalidParameter,
@@ -81,8 +81,7 @@ class Calls(DirectCalls):
         is. Raises the same ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
         """
         parts = self.running.parts
-        if owner is not None and not is_owner(owner):
-            raise InvalidParameter(f"owner: use 1 to {MAX_OWNER} printable characters")
+        check_owner(owner)
         fields = {
             "sourceType": source_type,
             "sourceId": source_id,
@@ -177,8 +176,8 @@ class Calls(DirectCalls):
         page = await self.running.parts.records.list_jobs(
             owner_id=owner, status=status, source_type=source_type, source_id=source_id, limit=limit, cursor=cursor
         )
-        url_of = self._url_of(base_url)
-        return StatusPage(tuple(status_of(state, url_of) for state in page.items), page.next_cursor)
+        url_of, now = self._url_of(base_url), utcnow()
+        return StatusPage(tuple(status_of(state.at(now), url_of) for state in page.items), page.next_cursor)
 
     async def usage(self, *, first: date, last: date, owner: str | None = None) -> UsageReport:
         """Return what an owner, or all together, used from one UTC day to another, both included: at most 366."""
