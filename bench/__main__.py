@@ -1,15 +1,14 @@
-"""Benchmarks beside peers: ``python -m bench [engine|ingest|status|service] [--runs N] [--photos N]``."""
+"""Benchmarks beside peers: ``python -m bench [engine|ingest|status|service|costs] [--runs N] [--photos N]``."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 
+from bench import costs, engine, ingest, service, status
 from bench.table import print_rows
 
-PARTS = ("engine", "ingest", "status", "service")
-"""Modules of this folder; one that is not there is passed over."""
+PARTS = {"engine": engine, "ingest": ingest, "status": status, "service": service, "costs": costs}
 
 
 def main() -> int:
@@ -24,17 +23,12 @@ def main() -> int:
     if sys.platform != "linux":
         parser.error("memory and CPU time of processes are read from /proc, so this runs on Linux only")
     for part in options.parts or PARTS:
-        try:
-            module = importlib.import_module(f"bench.{part}")
-        except ModuleNotFoundError as exc:
-            if exc.name != f"bench.{part}":
-                raise
-            print(f"\n{part}: not there")
-            continue
-        limits = {"count": options.photos} if part == "engine" else {}
-        print_rows(part, module.rows(options.runs, **limits))
-        sys.stdout.flush()
-        if part == "engine":
+        module = PARTS[part]
+        limits = {"count": options.photos} if module is engine else {}
+        if module is not costs:
+            print_rows(part, module.rows(options.runs, **limits))
+            sys.stdout.flush()
+        if module in (engine, costs):
             module.details(options.runs, **limits)
     return 0
 

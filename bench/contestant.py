@@ -14,6 +14,8 @@ from bench import photos
 from bench.workshop import PEERS, workshop
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTED = "sharp as documented"
+BEST = "best sharp"
 NICENESS = "10"
 """That of our image processes, so that a busy machine takes as much from everyone."""
 

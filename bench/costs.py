@@ -142,7 +142,7 @@ def svg(paths: Mapping[str, Mapping[str, float]]) -> str:
     )
 
 
-def print_costs(runs: int) -> None:
+def details(runs: int) -> None:
     """Print all tables and write the plot."""
     upright = PHOTOS / "photo_2725x2225.jpg"
     pictures = {

@@ -9,6 +9,7 @@ fast as we could make it. Linux only, since memory is read from ``/proc``.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,20 +19,20 @@ from statistics import median
 from typing import Any
 
 from bench import photos, quality
-from bench.contestant import Contestant, Cost
+from bench.contestant import BEST, DOCUMENTED, Contestant, Cost
 from bench.table import Row, alternate
+from bench.workshop import PEERS, workshop
 
 IN_FLIGHT = 3
 """Of the photos on both cores: one more than there are cores, so that none waits."""
+FLOOR = "decode and encode alone"
 THREADS = 2
 """That encode one picture, as in an image process when a core is free."""
-DOCUMENTED = "sharp as documented"
-BEST = "best sharp"
 
 
 def rows(runs: int, count: int = 100) -> list[Row]:
     """Measure everything that has a target."""
-    return [*_rate(runs, photos.mixed(count)), *_single(runs), _against_floor(runs), *_memory(runs), *quality.rows()]
+    return [*_rate(runs, photos.mixed(count)), *_single(runs), *_against_floor(runs), *_memory(runs), *quality.rows()]
 
 
 def _rate(runs: int, files: list[Path]) -> list[Row]:
@@ -82,19 +83,21 @@ def _single(runs: int) -> list[Row]:
         ]
 
 
-def _against_floor(runs: int) -> Row:
-    files = photos.mixed(5)
-    with Contestant.ours("ours_render") as ours:
-        ours.ask(files, task="prepare")
-        cpu = alternate(
-            runs,
-            {
-                "all": lambda: ours.ask(files, parallel=1).cpu_ms / len(files),
-                "floor": lambda: ours.ask(files, task="floor").cpu_ms / len(files),
-            },
-        )
-    what = "CPU against the floor, a photo of each kind"
-    return Row(what, "ms", cpu["all"], 1.28, "lower", cpu["floor"], "decode and encode alone")
+def _against_floor(runs: int) -> list[Row]:
+    """Compare with decoding and encoding alone."""
+    kinds = {"12 MP JPEG": (photos.of_kind("12mp-upright")[:4], 1.28), "a photo of each kind": (photos.mixed(5), None)}
+    made = []
+    for what, (files, target) in kinds.items():
+        with Contestant.ours("ours_render") as ours:
+            ours.ask(files, task="prepare")
+
+            def cpu(task: str, ours: Contestant = ours, files: list[Path] = files) -> float:
+                return ours.ask(files, task=task, parallel=1).cpu_ms / len(files)
+
+            costs = alternate(runs, {"all": partial(cpu, ""), "floor": partial(cpu, "floor")})
+        row = Row(f"CPU against the floor, {what}", "ms", costs["all"], target, "lower", costs["floor"], FLOOR)
+        made.append(row)
+    return made
 
 
 def _memory(runs: int) -> list[Row]:
@@ -164,3 +167,5 @@ def details(runs: int, count: int = 20) -> None:
         peak = max(cost.rss_peak_mb for cost in found)
         print(f"| {name} | {rate:.2f} | {cpu:.0f} | {peak:.0f} | {found[0].bytes / len(files) / 1000:.0f} |")
     quality.print_cascade()
+    print("\n### Libraries that resize, each behind the same function; Pillow decodes and encodes\n", flush=True)
+    subprocess.run([workshop().python, PEERS / "resizers.py", *photos.of_kind("12mp-upright")[:2]], check=True)

@@ -1,11 +1,13 @@
 """How alike variants are to their photo: SSIM of the luma against a Lanczos resize of the whole picture.
 
-In: ``files``, a photo and its variants. Out: ``ssim``, one for each variant.
+In: ``files``, a photo and its variants; ``covering``, if the photo is to be decoded at the smallest scale of its JPEG
+that is at least so wide. Out: ``ssim``, one for each variant.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -17,13 +19,21 @@ from PIL import Image, ImageCms, ImageOps
 
 Plane = NDArray[np.float64]
 SIGMA = 1.5
+ORIENTATION = 0x0112
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
-@lru_cache(1)
-def reference(photo: str) -> Image.Image:
+SIDEWAYS = (5, 6, 7, 8)
+
+
+@lru_cache(2)
+def reference(photo: str, covering: int | None) -> Image.Image:
     """Return a photo upright and in sRGB."""
     with Image.open(photo) as image:
+        if covering is not None:
+            sideways = image.getexif().get(ORIENTATION) in SIDEWAYS
+            scale = covering / (image.height if sideways else image.width)
+            image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
         upright = ImageOps.exif_transpose(image)
         icc = image.info.get("icc_profile")
     if icc:
@@ -55,7 +65,7 @@ def ssim(a: Plane, b: Plane) -> float:
 
 def answer(fields: dict[str, Any]) -> dict[str, Any]:
     photo, *variants = fields["files"]
-    whole = reference(photo)
+    whole = reference(photo, fields.get("covering"))
     found = []
     for variant in variants:
         with Image.open(variant) as image:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from mediagate.errors import MediagateError, MethodNotAllowed, RouteNotFound
 
@@ -18,9 +21,41 @@ class ProblemResponse(JSONResponse):
     media_type = "application/problem+json"
 
 
+LINGER_S = 2.0
+LINGER_BYTES = 32 * 1024 * 1024
+"""What is read for nothing of a body that nobody wants, once its answer is out."""
+
+
+class LastWord(ProblemResponse):
+    """The last answer on a connection whose request is still coming in.
+
+    A connection that is closed over unread bytes is reset, and many a client then drops the answer unread. So the
+    answer goes out whole, and the connection is closed when the client has hung up, or ``LINGER_S`` later.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                await _hang_up(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _hang_up(receive: Receive) -> None:
+    """Drop what comes in until the client is done; beyond ``LINGER_BYTES`` it finds nobody reading."""
+    dropped = 0
+    while dropped < LINGER_BYTES:
+        message = await receive()
+        if not message.get("more_body"):
+            return
+        dropped += len(message["body"])
+    await asyncio.sleep(LINGER_S)
+
+
 def problem(error: MediagateError) -> ProblemResponse:
     """Return the answer for an error of ours."""
-    return ProblemResponse(
+    return (LastWord if error.close_connection else ProblemResponse)(
         {
             "type": f"urn:mediagate:problem:{error.code}",
             "title": error.title,

@@ -130,9 +130,9 @@ def render(
         variants, smallest = _variants(frames, decoded, source, plans, timings, encoders)
         original_file = encoders.submit(original) if source.original == "keep" else None
         with timings.step("blurhash"):
-            tiny = images.flattened(images.within(smallest, EDGE), WHITE)
-            placeholder = blurhash_of(*tiny.size, tiny.tobytes())
-            color = images.dominant_color(smallest)
+            tiny = images.within(smallest, EDGE)
+            color = images.dominant_color(tiny)
+            placeholder = blurhash_of(*tiny.size, images.flattened(tiny, WHITE).tobytes())
         kept = original_file.result() if original_file else None
         files = tuple(
             RenderedFile(name, spec.format, *plans[name].size, variants[name].result())

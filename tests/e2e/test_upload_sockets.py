@@ -136,6 +136,19 @@ def test_the_413_reaches_curl(server: Running, tmp_path: Path, mib: int, header:
     assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "413"
 
 
+def test_the_connection_is_not_reset_while_the_client_still_sends(server: Running) -> None:
+    """A reset would take away the answer that is on its way, or there to read."""
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % (200 * MIB))
+        connection.sendall(FIELDS + FILE + b"x" * MIB)
+        assert status_of(connection) == 413
+        for _ in range(4):
+            connection.sendall(b"x" * MIB)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+
+
 def test_a_client_that_asks_before_it_sends_is_told_at_once(server: Running) -> None:
     with server.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 90000000\r\nExpect: 100-continue\r\n\r\n")

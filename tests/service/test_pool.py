@@ -210,6 +210,11 @@ async def test_a_moderator_that_raises_publishes_nothing_and_tells_no_secrets() 
     assert failed.value.retryable
 
 
+def until_dead(pid: int) -> None:
+    while alive(pid):
+        time.sleep(0.01)
+
+
 async def test_processes_that_are_killed_while_idle_are_replaced(data: Path) -> None:
     path = data / "formats" / "hopper.jpg"
     async with opened(processes=2) as pool:
@@ -237,6 +242,8 @@ async def test_processes_that_are_killed_at_any_moment_end_one_image_each() -> N
             await asyncio.sleep(0.13)
             for process in image_processes()[:1]:
                 os.kill(process, signal.SIGKILL)
+                # Else the next picture might be given to a process that is about to end.
+                await asyncio.to_thread(until_dead, process)
         await working
         assert len(results) == 30
         kinds = {type(result).__name__ for result in results}

@@ -10,7 +10,7 @@ REDUCING_GAP = 2.0
 """Shrinking by more than twice this goes through a fast box filter first; Pillow calls 2.0 hardly distinguishable."""
 HALF = 2.0
 """Pictures are shrunk by less than this with the bicubic filter, which costs three quarters of Lanczos there and keeps
-to an SSIM of 0.995 or more of it, as ``bench/`` prints."""
+to an SSIM of 0.995 or more of it (``bench/peers/resizers.py``)."""
 
 
 def resized(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
