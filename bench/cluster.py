@@ -16,6 +16,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections import Counter
@@ -27,16 +28,19 @@ from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
 from threading import Lock
+from typing import Any
 
 import asyncpg
 import boto3
 import httpx
 from bench import photos
-from bench.topology import Killer, Supervised, answers, below, free_port, mediagate, postgres, until
+from bench.topology import RESTART_S, Killer, Supervised, answers, below, free_port, mediagate, postgres, until
+from rgw import Gateway, running_gateway
 
 ROOT = Path(__file__).parents[1]
 GATE = "examples.production_gate:gate"
 MOUNT = "/image-pipeline"
+BUCKET = "media"
 CLIENTS = 8
 TERMINAL = ("COMPLETE", "REJECTED", "FAILED", "CANCELLED")
 PATIENCE_S = 900.0
@@ -123,6 +127,26 @@ class Client:
         return None
 
 
+class Reviver:
+    """Starts the gateway again when it died."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._stopping = threading.Event()
+        self._guard = threading.Thread(target=self._keep_alive, daemon=True)
+        self._guard.start()
+
+    def stop(self) -> None:
+        """Leave it dead from now on."""
+        self._stopping.set()
+        self._guard.join()
+
+    def _keep_alive(self) -> None:
+        while not self._stopping.wait(RESTART_S):
+            if self._gateway.pid is None:
+                self._gateway.start_gateway()
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """All that runs, and what of it can be killed."""
@@ -133,7 +157,7 @@ class Cluster:
     web: Sequence[Supervised]
     workers: Sequence[Supervised]
     postmaster: Supervised
-    gateway: Supervised
+    gateway: Gateway
 
     def targets(self) -> dict[str, Callable[[], list[int]]]:
         """Return, by kind, how to find the processes that may be killed now."""
@@ -158,7 +182,7 @@ class Cluster:
             "worker": lambda: own(self.workers),
             "image process": image_processes,
             "Prisma engine": lambda: inside([*self.web, *self.workers], "query-engine"),
-            "gateway": lambda: own([self.gateway]),
+            "gateway": lambda: [self.gateway.pid] if self.gateway.pid is not None else [],
             "postmaster": lambda: own([self.postmaster]),
         }
 
@@ -172,8 +196,6 @@ def tool(*arguments: str, env: Mapping[str, str]) -> None:
 @contextmanager
 def running(folder: Path, queue: str) -> Iterator[Cluster]:
     """Start all, wait until it answers, and end it with the block."""
-    from bench.gateway import gateway
-
     with ExitStack() as stack:
 
         def stopped_at_the_end(process: Supervised) -> Supervised:
@@ -182,7 +204,10 @@ def running(folder: Path, queue: str) -> Iterator[Cluster]:
 
         postmaster, database = postgres(folder)
         stopped_at_the_end(postmaster)
-        s3 = stack.enter_context(gateway(folder / "s3"))
+        s3 = stack.enter_context(running_gateway())
+        reviver = Reviver(s3)
+        stack.callback(reviver.stop)
+        bucket(s3.url, s3.access_key, s3.secret_key).create_bucket(Bucket=BUCKET)
         env = {
             **FAST,
             "PYTHONPATH": str(ROOT),
@@ -191,8 +216,10 @@ def running(folder: Path, queue: str) -> Iterator[Cluster]:
             "AWS_ACCESS_KEY_ID": s3.access_key,
             "AWS_SECRET_ACCESS_KEY": s3.secret_key,
             "S3_ENDPOINT_URL": s3.url,
-            "S3_BUCKET": s3.bucket,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "S3_BUCKET": BUCKET,
             "QUEUE": queue,
+            "BROKER_URL": os.environ.get("MEDIAGATE_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//"),
         }
         tool("migrate", env=env)
         ports = [free_port(), free_port()]
@@ -205,7 +232,7 @@ def running(folder: Path, queue: str) -> Iterator[Cluster]:
         workers = [stopped_at_the_end(mediagate(f"worker-{n}", ["worker", GATE], env, folder)) for n in range(2)]
         for port in ports:
             until(lambda port=port: answers(f"http://127.0.0.1:{port}{MOUNT}/readyz"), "a web process")
-        yield Cluster(env, database, ports, web, workers, postmaster, s3.process)
+        yield Cluster(env, database, ports, web, workers, postmaster, s3)
 
 
 async def recorded(database: str) -> tuple[Counter[str], set[str], set[str]]:
@@ -221,16 +248,21 @@ async def recorded(database: str) -> tuple[Counter[str], set[str], set[str]]:
     return Counter(row["status"] for row in jobs), {row["id"] for row in jobs}, keys
 
 
-def stored(env: Mapping[str, str]) -> set[str]:
-    """Return the keys of all objects in the bucket."""
-    s3 = boto3.client(
+def bucket(url: str, access_key: str, secret_key: str) -> Any:
+    """Return boto3's client for the gateway."""
+    return boto3.client(
         "s3",
-        endpoint_url=env["S3_ENDPOINT_URL"],
-        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+        endpoint_url=url,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
         region_name="us-east-1",
     )
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=env["S3_BUCKET"])
+
+
+def stored(gateway: Gateway) -> set[str]:
+    """Return the keys of all objects in the bucket."""
+    s3 = bucket(gateway.url, gateway.access_key, gateway.secret_key)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
     return {found["Key"] for page in pages for found in page.get("Contents", ())}
 
 
@@ -258,7 +290,7 @@ def run(queue: str, count: int, kill_every_s: float, seed: int) -> bool:
             time.sleep(float(FAST["MEDIAGATE_STAGING_TTL_S"]) * 2)
             tool("janitor", GATE, env=cluster.env)
             statuses, jobs, keys = asyncio.run(recorded(cluster.database))
-            left = stored(cluster.env)
+            left = stored(cluster.gateway)
     known = set(outcome.jobs.values())
     stuck = sum(number for status, number in statuses.items() if status not in TERMINAL)
     faults = {
