@@ -193,6 +193,11 @@ def tool(*arguments: str, env: Mapping[str, str]) -> None:
     subprocess.run(command, env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL)
 
 
+def until_ready(port: int) -> None:
+    """Wait until a web process takes uploads."""
+    until(lambda: answers(f"http://127.0.0.1:{port}{MOUNT}/readyz"), "a web process")
+
+
 @contextmanager
 def running(folder: Path, queue: str) -> Iterator[Cluster]:
     """Start all, wait until it answers, and end it with the block."""
@@ -222,16 +227,16 @@ def running(folder: Path, queue: str) -> Iterator[Cluster]:
             "BROKER_URL": os.environ.get("MEDIAGATE_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//"),
         }
         tool("migrate", env=env)
+        if queue == "procrastinate":
+            tool("procrastinate", "migrate", GATE, env=env)
         ports = [free_port(), free_port()]
         web = [
-            stopped_at_the_end(
-                mediagate(f"web-{n}", ["serve", GATE, "--no-worker", "--port", str(port)], env, folder)
-            )
+            stopped_at_the_end(mediagate(f"web-{n}", ["serve", GATE, "--no-worker", "--port", str(port)], env, folder))
             for n, port in enumerate(ports)
         ]
         workers = [stopped_at_the_end(mediagate(f"worker-{n}", ["worker", GATE], env, folder)) for n in range(2)]
         for port in ports:
-            until(lambda port=port: answers(f"http://127.0.0.1:{port}{MOUNT}/readyz"), "a web process")
+            until_ready(port)
         yield Cluster(env, database, ports, web, workers, postmaster, s3)
 
 
@@ -239,7 +244,7 @@ async def recorded(database: str) -> tuple[Counter[str], set[str], set[str]]:
     """Return jobs by status, their ids, and the keys of all published files, as the database has them."""
     connection = await asyncpg.connect(database)
     try:
-        jobs = await connection.fetch('SELECT id, status FROM mediagate_job')
+        jobs = await connection.fetch("SELECT id, status FROM mediagate_job")
         media = await connection.fetch('SELECT "originalKey" AS key FROM mediagate_media')
         variants = await connection.fetch("SELECT key FROM mediagate_variant")
     finally:
@@ -286,7 +291,7 @@ def run(queue: str, count: int, kill_every_s: float, seed: int) -> bool:
             took_s = time.monotonic() - started
             killer.stop()
             for port in cluster.ports:
-                until(lambda port=port: answers(f"http://127.0.0.1:{port}{MOUNT}/readyz"), "a web process")
+                until_ready(port)
             time.sleep(float(FAST["MEDIAGATE_STAGING_TTL_S"]) * 2)
             tool("janitor", GATE, env=cluster.env)
             statuses, jobs, keys = asyncio.run(recorded(cluster.database))
@@ -326,7 +331,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     queues = options.queue or ["procrastinate", "celery"]
-    return 0 if all([run(queue, options.photos, options.kill_every, options.seed) for queue in queues]) else 1
+    held = [run(queue, options.photos, options.kill_every, options.seed) for queue in queues]
+    return 0 if all(held) else 1
 
 
 if __name__ == "__main__":
