@@ -4,7 +4,8 @@
 
 Two web processes, two workers with NudeNet's model, a PostgreSQL and an S3 gateway (Ceph RGW) of their own, and a
 queue. Clients upload mixed photos, each under an Idempotency-Key, and try again as a client should; then they poll
-either web process until their job has ended. Exits with 1 when a photo was lost, doubled or stuck, or a file is left over.
+either web process until their job has ended. Exits with 1 when a photo was lost, doubled or stuck, or a file is left
+over.
 """
 
 from __future__ import annotations
@@ -190,7 +191,9 @@ class Cluster:
 def tool(*arguments: str, env: Mapping[str, str]) -> None:
     """Run a command of mediagate to its end."""
     command = [str(Path(sys.executable).with_name("mediagate")), *arguments]
-    subprocess.run(command, env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, env={**os.environ, **env}, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"mediagate {' '.join(arguments)} failed:\n{done.stderr}")
 
 
 def until_ready(port: int) -> None:
