@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from mediagate.access import MAX_OWNER, is_owner
-from mediagate.direct_intake import complete, declare, read_declaration
-from mediagate.direct_upload import UploadTarget
+from mediagate.access import check_owner
+from mediagate.direct_calls import DirectCalls
 from mediagate.errors import (
     InvalidParameter,
     JobConflict,
@@ -22,10 +21,9 @@ from mediagate.errors import (
     WaitTimeout,
 )
 from mediagate.intake import accept, read_ticket
-from mediagate.media import JobState, JobStatus, iso, utcnow
+from mediagate.media import JobState, JobStatus, Media, iso, utcnow
 from mediagate.outbox import job_events
 from mediagate.pipeline import remove
-from mediagate.running import Running
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.uploads import spool
 from mediagate.usage import UsageReport
@@ -54,16 +52,11 @@ class StatusPage:
     next_cursor: str | None
 
 
-class Calls(ABC):
+class Calls(DirectCalls):
     """What an open gate can be asked. URLs start with ``public_base_url`` when it is set, else with ``base_url``.
 
     ``owner`` keeps a call to what this owner uploaded: whatever is somebody else's is not there. ``None``: to nothing.
     """
-
-    @property
-    @abstractmethod
-    def running(self) -> Running:
-        """The open gate's parts; raises ``PluginError`` while it is closed."""
 
     @property
     @abstractmethod
@@ -85,12 +78,10 @@ class Calls(ABC):
         """Accept a picture given as bytes, a path or a stream, and return its PENDING job.
 
         ``focal`` is the point (x, y from 0 to 1) that ``fit="cover"`` keeps; ``owner`` is whose the picture
-        is. Raises the same ``RequestError`` that
-        ``POST /upload`` answers, or ``Unavailable``.
+        is. Raises the same ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
         """
         parts = self.running.parts
-        if owner is not None and not is_owner(owner):
-            raise InvalidParameter(f"owner: use 1 to {MAX_OWNER} printable characters")
+        check_owner(owner)
         fields = {
             "sourceType": source_type,
             "sourceId": source_id,
@@ -111,53 +102,9 @@ class Calls(ABC):
         self.running.admission.count(job)
         return Status(job, None)
 
-    async def create_upload(
-        self,
-        *,
-        source_type: str,
-        source_id: str,
-        content_type: str,
-        size: int,
-        filename: str = "",
-        client_reference_id: str | None = None,
-        callback_url: str | None = None,
-        focal: tuple[float, float] = (0.5, 0.5),
-        owner: str | None = None,
-        base_url: str = "",
-    ) -> UploadTarget:
-        """Declare a file of ``size`` bytes and return where a client puts them; then ``complete_upload``.
-
-        ``owner`` says whose it will be. Raises the same ``RequestError`` that ``POST /uploads`` answers, or
-        ``Unavailable``.
-        """
-        parts = self.running.parts
-        declared = {
-            "sourceType": source_type,
-            "sourceId": source_id,
-            "contentType": content_type,
-            "size": size,
-            "filename": filename,
-            "clientReferenceId": client_reference_id,
-            "callbackUrl": callback_url,
-            "focalX": focal[0],
-            "focalY": focal[1],
-        }
-        declaration = read_declaration(declared, parts.sources)
-        return await declare(declaration, parts, owner=owner, base_url=self._base(base_url))
-
-    async def complete_upload(self, upload_id: str, *, owner: str | None = None) -> Status:
-        """Check what arrived for a direct upload and return its job; doing so again returns the same job.
-
-        Raises ``UploadNotFound``, ``UploadExpired``, ``UploadNotReceived`` before the bytes have arrived,
-        ``UploadMismatch`` when they are others than declared, and what ``upload`` raises for the same file.
-        """
-        running = self.running
-        job = await complete(upload_id, running.parts, running.spool_dir, owner=owner)
-        return await self.get_status(job.id)
-
     async def get_status(self, job_id: str, *, owner: str | None = None, base_url: str = "") -> Status:
         """Return where a job stands; raises ``JobNotFound``, or ``MediaDeleted`` when its media is gone."""
-        return self._status(await self.running.watch.now(job_id), owner, base_url)
+        return await self._status(await self.running.watch.now(job_id), owner, base_url)
 
     async def news(
         self,
@@ -173,7 +120,7 @@ class Calls(ABC):
         Raises what ``get_status`` raises. All who wait ask the records together.
         """
         state = await self.running.watch.next(job_id, seen.job if seen else None, timeout_s=timeout_s)
-        return self._status(state, owner, base_url) if state else None
+        return await self._status(state, owner, base_url) if state else None
 
     async def settled(self, job_id: str, *, timeout_s: float, owner: str | None = None, base_url: str = "") -> Status:
         """Return a job's status as soon as it is terminal, or as it is when the time has run out."""
@@ -208,7 +155,7 @@ class Calls(ABC):
         _check_limit(limit)
         records = self.running.parts.records
         page = await records.list_media(
-            source_type, source_id, limit=limit, cursor=cursor, owner_id=owner, now=utcnow()
+            source_type, source_id, limit=limit, cursor=cursor, owner_id=owner, now=await records.now()
         )
         url_of = self._url_of(base_url)
         return PublishedPage(tuple(published(media, url_of) for media in page.items), page.next_cursor)
@@ -229,8 +176,8 @@ class Calls(ABC):
         page = await self.running.parts.records.list_jobs(
             owner_id=owner, status=status, source_type=source_type, source_id=source_id, limit=limit, cursor=cursor
         )
-        url_of = self._url_of(base_url)
-        return StatusPage(tuple(status_of(state, url_of) for state in page.items), page.next_cursor)
+        url_of, now = self._url_of(base_url), utcnow()
+        return StatusPage(tuple(status_of(state.at(now), url_of) for state in page.items), page.next_cursor)
 
     async def usage(self, *, first: date, last: date, owner: str | None = None) -> UsageReport:
         """Return what an owner, or all together, used from one UTC day to another, both included: at most 366."""
@@ -242,7 +189,7 @@ class Calls(ABC):
     async def get_media(self, media_id: str, *, owner: str | None = None, base_url: str = "") -> PublishedMedia:
         """Return one media; raises ``MediaNotFound``."""
         media = await self.running.parts.records.get_media(media_id)
-        if media is None or media.expired(utcnow()) or owner not in (None, media.owner_id):
+        if media is None or await self._expired(media) or owner not in (None, media.owner_id):
             raise _unknown_media(media_id)
         return published(media, self._url_of(base_url))
 
@@ -289,18 +236,18 @@ class Calls(ABC):
         await parts.queue.dispatch(job_id)
         return Status(job, None)
 
-    def _status(self, state: JobState, owner: str | None, base_url: str) -> Status:
+    async def _expired(self, media: Media) -> bool:
+        return media.expires_at is not None and media.expired(await self.running.parts.records.now())
+
+    async def _status(self, state: JobState, owner: str | None, base_url: str) -> Status:
         if owner not in (None, state.job.owner_id):
             raise unknown_job(state.job.id)
         if state.job.status is JobStatus.COMPLETE:
             if state.media is None:
                 raise MediaDeleted("the picture was deleted after it had completed")
-            if state.media.expired(utcnow()):
+            if await self._expired(state.media):
                 raise MediaDeleted(f"the picture was kept until {iso(state.media.expires_at)}")
         return status_of(state, self._url_of(base_url))
-
-    def _base(self, base_url: str) -> str:
-        return base_url or (self.running.parts.settings.public_base_url or "").rstrip("/")
 
     def _url_of(self, base_url: str) -> UrlOf:
         running = self.running
