@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from mediagate.access import MAX_OWNER, is_owner
+from mediagate.access import check_owner
 from mediagate.direct_calls import DirectCalls
 from mediagate.errors import (
     InvalidParameter,
@@ -21,7 +21,7 @@ from mediagate.errors import (
     WaitTimeout,
 )
 from mediagate.intake import accept, read_ticket
-from mediagate.media import JobState, JobStatus, iso, utcnow
+from mediagate.media import JobState, JobStatus, Media, iso, utcnow
 from mediagate.outbox import job_events
 from mediagate.pipeline import remove
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
@@ -81,8 +81,7 @@ class Calls(DirectCalls):
         is. Raises the same ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
         """
         parts = self.running.parts
-        if owner is not None and not is_owner(owner):
-            raise InvalidParameter(f"owner: use 1 to {MAX_OWNER} printable characters")
+        check_owner(owner)
         fields = {
             "sourceType": source_type,
             "sourceId": source_id,
@@ -105,7 +104,7 @@ class Calls(DirectCalls):
 
     async def get_status(self, job_id: str, *, owner: str | None = None, base_url: str = "") -> Status:
         """Return where a job stands; raises ``JobNotFound``, or ``MediaDeleted`` when its media is gone."""
-        return self._status(await self.running.watch.now(job_id), owner, base_url)
+        return await self._status(await self.running.watch.now(job_id), owner, base_url)
 
     async def news(
         self,
@@ -121,7 +120,7 @@ class Calls(DirectCalls):
         Raises what ``get_status`` raises. All who wait ask the records together.
         """
         state = await self.running.watch.next(job_id, seen.job if seen else None, timeout_s=timeout_s)
-        return self._status(state, owner, base_url) if state else None
+        return await self._status(state, owner, base_url) if state else None
 
     async def settled(self, job_id: str, *, timeout_s: float, owner: str | None = None, base_url: str = "") -> Status:
         """Return a job's status as soon as it is terminal, or as it is when the time has run out."""
@@ -156,7 +155,7 @@ class Calls(DirectCalls):
         _check_limit(limit)
         records = self.running.parts.records
         page = await records.list_media(
-            source_type, source_id, limit=limit, cursor=cursor, owner_id=owner, now=utcnow()
+            source_type, source_id, limit=limit, cursor=cursor, owner_id=owner, now=await records.now()
         )
         url_of = self._url_of(base_url)
         return PublishedPage(tuple(published(media, url_of) for media in page.items), page.next_cursor)
@@ -177,8 +176,8 @@ class Calls(DirectCalls):
         page = await self.running.parts.records.list_jobs(
             owner_id=owner, status=status, source_type=source_type, source_id=source_id, limit=limit, cursor=cursor
         )
-        url_of = self._url_of(base_url)
-        return StatusPage(tuple(status_of(state, url_of) for state in page.items), page.next_cursor)
+        url_of, now = self._url_of(base_url), utcnow()
+        return StatusPage(tuple(status_of(state.at(now), url_of) for state in page.items), page.next_cursor)
 
     async def usage(self, *, first: date, last: date, owner: str | None = None) -> UsageReport:
         """Return what an owner, or all together, used from one UTC day to another, both included: at most 366."""
@@ -190,7 +189,7 @@ class Calls(DirectCalls):
     async def get_media(self, media_id: str, *, owner: str | None = None, base_url: str = "") -> PublishedMedia:
         """Return one media; raises ``MediaNotFound``."""
         media = await self.running.parts.records.get_media(media_id)
-        if media is None or media.expired(utcnow()) or owner not in (None, media.owner_id):
+        if media is None or await self._expired(media) or owner not in (None, media.owner_id):
             raise _unknown_media(media_id)
         return published(media, self._url_of(base_url))
 
@@ -237,13 +236,16 @@ class Calls(DirectCalls):
         await parts.queue.dispatch(job_id)
         return Status(job, None)
 
-    def _status(self, state: JobState, owner: str | None, base_url: str) -> Status:
+    async def _expired(self, media: Media) -> bool:
+        return media.expires_at is not None and media.expired(await self.running.parts.records.now())
+
+    async def _status(self, state: JobState, owner: str | None, base_url: str) -> Status:
         if owner not in (None, state.job.owner_id):
             raise unknown_job(state.job.id)
         if state.job.status is JobStatus.COMPLETE:
             if state.media is None:
                 raise MediaDeleted("the picture was deleted after it had completed")
-            if state.media.expired(utcnow()):
+            if await self._expired(state.media):
                 raise MediaDeleted(f"the picture was kept until {iso(state.media.expires_at)}")
         return status_of(state, self._url_of(base_url))
 

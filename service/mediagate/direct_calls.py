@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from mediagate.access import check_owner
 from mediagate.direct_intake import complete, declare, read_declaration
 from mediagate.direct_upload import UploadTarget
 from mediagate.running import Running
@@ -41,6 +42,7 @@ class DirectCalls(ABC):
         ``owner`` says whose it will be. Raises the same ``RequestError`` that ``POST /uploads`` answers, or
         ``Unavailable``.
         """
+        check_owner(owner)
         parts = self.running.parts
         declared = {
             "sourceType": source_type,
@@ -63,7 +65,10 @@ class DirectCalls(ABC):
         ``UploadMismatch`` when they are others than declared, and what ``upload`` raises for the same file.
         """
         running = self.running
-        job = await complete(upload_id, running.parts, running.spool_dir, owner=owner)
+        await running.admission.check_queue()
+        job, made = await complete(upload_id, running.parts, running.spool_dir, owner=owner)
+        if made:
+            running.admission.count(job)
         return await self.get_status(job.id)
 
     def _base(self, base_url: str) -> str:

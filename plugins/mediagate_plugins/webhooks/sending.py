@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 
 from mediagate import Event, EventType, Records
 from mediagate.errors import Unavailable
-from mediagate.media import utcnow
 from mediagate_plugins.webhooks.attempt import CALLBACK, GONE, Attempts, Outcome
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
@@ -63,8 +62,8 @@ class Sending:
         self._forget_at = time.monotonic()
 
     async def now(self) -> datetime:
-        """Return the present, by which deliveries are due and claims run out."""
-        return utcnow()
+        """Return the present, by which deliveries are due and claims run out: the same for all processes."""
+        return await self._records.now()
 
     def wake(self) -> None:
         """Look at once for what is to be sent."""
