@@ -162,21 +162,3 @@ async def test_an_outage_while_publishing_loses_nothing(
         for url in done.media.urls.values():
             assert (await fetched(url.replace(proxy.url, server.url))).status_code == 403
             assert (await fetched(url)).status_code == 200
-
-
-async def test_a_file_goes_straight_to_the_bucket(open_gate: Any, server: Any, bucket: str, photo: bytes) -> None:
-    async with open_gate() as (_, client), httpx.AsyncClient(timeout=60) as browser:
-        form = {"sourceType": "document", "sourceId": "user-1", "contentType": "image/jpeg", "size": len(photo)}
-        declared = await client.post("/uploads", json=form)
-        assert declared.status_code == 201, declared.text
-        target = declared.json()
-        assert target["url"].startswith(f"{server.url}/{bucket}/staging/")
-        longer = await browser.put(target["url"], content=photo + b"x", headers=target["headers"])
-        assert longer.status_code == 403
-        sent = await browser.put(target["url"], content=photo, headers=target["headers"])
-        assert sent.status_code == 200, sent.text
-        completed = await client.post(target["completeUrl"])
-        assert completed.status_code == 202, completed.text
-        done = await client.get(f"{completed.json()['statusUrl']}?wait=60")
-        assert done.json()["status"] == "COMPLETE"
-        assert (await browser.get(done.json()["media"]["urls"]["sm"])).status_code == 200
