@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from starlette.requests import Request
 
-from mediagate.errors import Unauthorized
+from mediagate.errors import InvalidParameter, Unauthorized
 from mediagate.plugins import Key
 
 MAX_OWNER = 255
@@ -26,6 +26,12 @@ class Action(StrEnum):
 def is_owner(text: str) -> bool:
     """Return whether a text can name an owner: 1 to 255 printable characters."""
     return 0 < len(text) <= MAX_OWNER and text.isprintable()
+
+
+def check_owner(owner: str | None) -> None:
+    """Raise ``InvalidParameter`` unless this can be whose an upload is."""
+    if owner is not None and not is_owner(owner):
+        raise InvalidParameter(f"owner: use 1 to {MAX_OWNER} printable characters")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,12 +51,7 @@ class Admission:
         Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable``, and what a
         ``pre_receive`` hook refuses with. ``on_received`` hooks run at the end, also after a refusal by a hook.
         """
-        if self._receiving >= self._parts.settings.max_uploads:
-            raise TooManyUploads("this server receives as many uploads as it can; try again", retry_after_s=PLACE_S)
-        self._receiving += 1
-        try:
-            self._check_disk(request.declared or 0)
-            await self.check_queue(besides=self._receiving - 1)
+        async with self.place(request.declared or 0):
             visit = Visit()
             try:
                 await self._parts.hooks.run("pre_receive", request, getattr(request.state, "principal", None))
@@ -65,6 +60,20 @@ class Admission:
                 if visit.job is not None:
                     self.count(visit.job)
                 await self._parts.hooks.run("on_received", request, request.received, visit.job)
+
+    @asynccontextmanager
+    async def place(self, size: int) -> AsyncIterator[None]:
+        """Make sure that there is room for a body of so many bytes, and keep it for the length of the block.
+
+        Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable``.
+        """
+        if self._receiving >= self._parts.settings.max_uploads:
+            raise TooManyUploads("this server receives as many uploads as it can; try again", retry_after_s=PLACE_S)
+        self._receiving += 1
+        try:
+            self._check_disk(size)
+            await self.check_queue(besides=self._receiving - 1)
+            yield
         finally:
             self._receiving -= 1
 

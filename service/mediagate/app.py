@@ -19,6 +19,7 @@ from mediagate.config import Settings, Source, check_sources
 from mediagate.errors import ConfigError, PluginError, ShuttingDown, Unavailable
 from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
+from mediagate.lifespan import run_lifespan
 from mediagate.observe import Observer
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
@@ -243,7 +244,7 @@ class MediaGate(Calls):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _run_lifespan(self, receive, send)
+            await run_lifespan(self, receive, send)
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
         else:
@@ -293,18 +294,3 @@ class MediaGate(Calls):
                 "lifespan=gate.lifespan"
             )
         return self._router
-
-
-async def _run_lifespan(gate: MediaGate, receive: Receive, send: Send) -> None:
-    """Serve the ASGI lifespan protocol when the gate is the whole application."""
-    await receive()
-    try:
-        await gate.open()
-    except Exception as exc:
-        log.error("cannot start: %s", exc)
-        await send({"type": "lifespan.startup.failed", "message": str(exc)})
-        return
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    await gate.close()
-    await send({"type": "lifespan.shutdown.complete"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
@@ -11,9 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from mediagate.access import MAX_OWNER, is_owner
-from mediagate.direct_intake import complete, declare, read_declaration
-from mediagate.direct_upload import UploadTarget
+from mediagate.access import check_owner
+from mediagate.direct_calls import DirectCalls
 from mediagate.errors import (
     InvalidParameter,
     JobConflict,
@@ -25,7 +24,6 @@ from mediagate.intake import accept, read_ticket
 from mediagate.media import JobState, JobStatus, Media, iso, utcnow
 from mediagate.outbox import job_events
 from mediagate.pipeline import remove
-from mediagate.running import Running
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.uploads import spool
 from mediagate.usage import UsageReport
@@ -54,16 +52,11 @@ class StatusPage:
     next_cursor: str | None
 
 
-class Calls(ABC):
+class Calls(DirectCalls):
     """What an open gate can be asked. URLs start with ``public_base_url`` when it is set, else with ``base_url``.
 
     ``owner`` keeps a call to what this owner uploaded: whatever is somebody else's is not there. ``None``: to nothing.
     """
-
-    @property
-    @abstractmethod
-    def running(self) -> Running:
-        """The open gate's parts; raises ``PluginError`` while it is closed."""
 
     @property
     @abstractmethod
@@ -85,12 +78,10 @@ class Calls(ABC):
         """Accept a picture given as bytes, a path or a stream, and return its PENDING job.
 
         ``focal`` is the point (x, y from 0 to 1) that ``fit="cover"`` keeps; ``owner`` is whose the picture
-        is. Raises the same ``RequestError`` that
-        ``POST /upload`` answers, or ``Unavailable``.
+        is. Raises the same ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
         """
         parts = self.running.parts
-        if owner is not None and not is_owner(owner):
-            raise InvalidParameter(f"owner: use 1 to {MAX_OWNER} printable characters")
+        check_owner(owner)
         fields = {
             "sourceType": source_type,
             "sourceId": source_id,
@@ -110,50 +101,6 @@ class Calls(ABC):
                 job = await accept(file, ticket, parts, owner=owner)
         self.running.admission.count(job)
         return Status(job, None)
-
-    async def create_upload(
-        self,
-        *,
-        source_type: str,
-        source_id: str,
-        content_type: str,
-        size: int,
-        filename: str = "",
-        client_reference_id: str | None = None,
-        callback_url: str | None = None,
-        focal: tuple[float, float] = (0.5, 0.5),
-        owner: str | None = None,
-        base_url: str = "",
-    ) -> UploadTarget:
-        """Declare a file of ``size`` bytes and return where a client puts them; then ``complete_upload``.
-
-        ``owner`` says whose it will be. Raises the same ``RequestError`` that ``POST /uploads`` answers, or
-        ``Unavailable``.
-        """
-        parts = self.running.parts
-        declared = {
-            "sourceType": source_type,
-            "sourceId": source_id,
-            "contentType": content_type,
-            "size": size,
-            "filename": filename,
-            "clientReferenceId": client_reference_id,
-            "callbackUrl": callback_url,
-            "focalX": focal[0],
-            "focalY": focal[1],
-        }
-        declaration = read_declaration(declared, parts.sources)
-        return await declare(declaration, parts, owner=owner, base_url=self._base(base_url))
-
-    async def complete_upload(self, upload_id: str, *, owner: str | None = None) -> Status:
-        """Check what arrived for a direct upload and return its job; doing so again returns the same job.
-
-        Raises ``UploadNotFound``, ``UploadExpired``, ``UploadNotReceived`` before the bytes have arrived,
-        ``UploadMismatch`` when they are others than declared, and what ``upload`` raises for the same file.
-        """
-        running = self.running
-        job = await complete(upload_id, running.parts, running.spool_dir, owner=owner)
-        return await self.get_status(job.id)
 
     async def get_status(self, job_id: str, *, owner: str | None = None, base_url: str = "") -> Status:
         """Return where a job stands; raises ``JobNotFound``, or ``MediaDeleted`` when its media is gone."""
@@ -229,8 +176,8 @@ class Calls(ABC):
         page = await self.running.parts.records.list_jobs(
             owner_id=owner, status=status, source_type=source_type, source_id=source_id, limit=limit, cursor=cursor
         )
-        url_of = self._url_of(base_url)
-        return StatusPage(tuple(status_of(state, url_of) for state in page.items), page.next_cursor)
+        url_of, now = self._url_of(base_url), utcnow()
+        return StatusPage(tuple(status_of(state.at(now), url_of) for state in page.items), page.next_cursor)
 
     async def usage(self, *, first: date, last: date, owner: str | None = None) -> UsageReport:
         """Return what an owner, or all together, used from one UTC day to another, both included: at most 366."""
@@ -301,9 +248,6 @@ class Calls(ABC):
             if await self._expired(state.media):
                 raise MediaDeleted(f"the picture was kept until {iso(state.media.expires_at)}")
         return status_of(state, self._url_of(base_url))
-
-    def _base(self, base_url: str) -> str:
-        return base_url or (self.running.parts.settings.public_base_url or "").rstrip("/")
 
     def _url_of(self, base_url: str) -> UrlOf:
         running = self.running

@@ -7,7 +7,7 @@ import hmac
 import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -128,9 +128,17 @@ async def awaited(upload_id: str, token: str, content_type: str, parts: Parts) -
     return upload
 
 
-async def complete(upload_id: str, parts: Parts, spool_dir: Path, *, owner: str | None) -> Job:
-    """Check the bytes that arrived for a direct upload and make it a job; once it has one, that is returned.
+async def complete(
+    upload_id: str,
+    parts: Parts,
+    spool_dir: Path,
+    *,
+    owner: str | None,
+    on_upload: Callable[[DirectUpload], Awaitable[None]] | None = None,
+) -> tuple[Job, bool]:
+    """Check the bytes that arrived for a direct upload and make it a job; return that, and whether this call made it.
 
+    ``on_upload`` is told of one that has no job yet, before its bytes are looked at, and may refuse by raising.
     What arrived is copied first: a signed URL stays good for a while, and must not change what has been checked.
     Bytes that are refused are removed at once, and may be sent again. Raises ``UploadNotFound``, ``UploadExpired``,
     ``UploadNotReceived``, ``UploadMismatch``, and what ``POST /upload`` answers for the same file. With ``owner``,
@@ -140,11 +148,13 @@ async def complete(upload_id: str, parts: Parts, spool_dir: Path, *, owner: str 
     if owner not in (None, upload.owner_id):
         raise _unknown(upload_id)
     if upload.job_id is not None:
-        return await _job_of(upload, parts)
+        return await _job_of(upload, parts), False
     await _check_time(upload, parts)
     source = parts.sources.get(upload.source_type)
     if source is None:
         raise UnknownSource(f"sourceType {upload.source_type!r} is not configured any more")
+    if on_upload is not None:
+        await on_upload(upload)
     try:
         job = await _accepted(upload, parts, spool_dir)
     except (UploadReceived, UploadNotReceived):
@@ -152,13 +162,13 @@ async def complete(upload_id: str, parts: Parts, spool_dir: Path, *, owner: str 
         upload = await _known(upload_id, parts)
         if upload.job_id is None:
             raise
-        return await _job_of(upload, parts)
+        return await _job_of(upload, parts), False
     except RequestError as refusal:
         if not refusal.retryable:
             await _discard(upload, parts)
         raise
     await _discard(upload, parts)
-    return job
+    return job, True
 
 
 async def _accepted(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:

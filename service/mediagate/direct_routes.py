@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from mediagate.access import Action, owner_seen_by
 from mediagate.direct_intake import awaited, complete, declare, read_declaration
+from mediagate.direct_upload import DirectUpload
 from mediagate.media import Job
 from mediagate.uploads import Incoming, opened_body, receive_file, receive_json
 
@@ -34,38 +35,49 @@ class DirectRoutes:
         ]
 
     async def _declare(self, request: Request) -> Response:
-        self._gate.refuse_when_closing()
-        principal = await self._gate.authorize(request, Action.UPLOAD)
-        parts, incoming = self._gate.parts, Incoming(request)
-        async with (
-            opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body,
-            self._gate.running.admission.visit(incoming),
-        ):
-            declared = await receive_json(body, request.headers.get("Content-Type", ""))
-        declaration = read_declaration(declared, parts.sources)
-        owner = principal.id if principal else None
-        target = await declare(declaration, parts, owner=owner, base_url=self._gate.base_url(request))
+        incoming = Incoming(request)
+        parts, admission = self._gate.parts, self._gate.running.admission
+        async with opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body:
+            self._gate.refuse_when_closing()
+            principal = await self._gate.authorize(incoming, Action.UPLOAD)
+            async with admission.visit(incoming):
+                declared = await receive_json(body, request.headers.get("Content-Type", ""))
+                declaration = read_declaration(declared, parts.sources)
+                owner = principal.id if principal else None
+                target = await declare(declaration, parts, owner=owner, base_url=self._gate.base_url(request))
         return JSONResponse(target.to_json(), status_code=201, headers={"Cache-Control": "no-store"})
 
     async def _receive(self, request: Request) -> Response:
-        """Take the bytes under the token of the declaration, which was authorized."""
-        parts, spool_dir = self._gate.parts, self._gate.running.spool_dir
-        incoming = Incoming(request)
-        async with (
-            opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body,
-            self._gate.running.admission.visit(incoming),
-        ):
+        """Take the bytes under the token of the declaration, which was authorized; limits count them on completion."""
+        running, parts = self._gate.running, self._gate.parts
+        async with opened_body(request, idle_timeout_s=parts.settings.upload_timeout_s) as body:
             self._gate.refuse_when_closing()
             token, content_type = request.query_params.get("token", ""), request.headers.get("Content-Type", "")
             upload = await awaited(request.path_params["upload_id"], token, content_type, parts)
-            async with receive_file(body, spool_dir, size=upload.bytes) as file:
+            async with (
+                running.admission.place(upload.bytes),
+                receive_file(body, running.spool_dir, size=upload.bytes) as file,
+            ):
                 await parts.storage.put(upload.staging_key, file.path)
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
     async def _complete(self, request: Request) -> Response:
+        with self._gate.parts.observer.during("upload", request=request):
+            return await self._checked(request)
+
+    async def _checked(self, request: Request) -> Response:
+        incoming = Incoming(request)
+        running, parts = self._gate.running, self._gate.parts
         self._gate.refuse_when_closing()
-        owner = owner_seen_by(await self._gate.authorize(request, Action.UPLOAD))
-        spool_dir = self._gate.running.spool_dir
-        async with self._gate.running.admission.visit(Incoming(request)) as visit:
-            visit.job = await complete(request.path_params["upload_id"], self._gate.parts, spool_dir, owner=owner)
-        return await self._accepted(request, visit.job)
+        owner = owner_seen_by(await self._gate.authorize(incoming, Action.UPLOAD))
+
+        async def on_upload(upload: DirectUpload) -> None:
+            await parts.hooks.run("pre_file", incoming, upload.source_type)
+            # The file came by another way; here is where it counts.
+            incoming.received += upload.bytes
+
+        async with running.admission.visit(incoming) as visit:
+            upload_id = request.path_params["upload_id"]
+            job, made = await complete(upload_id, parts, running.spool_dir, owner=owner, on_upload=on_upload)
+            visit.job = job if made else None
+        return await self._accepted(request, job)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from mediagate.app import MediaGate
 from mediagate.errors import MediagateError
-from mediagate.findings import Examined, Finding
 from mediagate.images import codecs
 from mediagate.parts import MODERATOR, Parts
 from mediagate.records import engine
 from mediagate.registry import Check
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    part: str
+    ok: bool
+    text: str
 
 
 async def examine(gate: MediaGate) -> AsyncIterator[Finding]:
@@ -20,9 +29,6 @@ async def examine(gate: MediaGate) -> AsyncIterator[Finding]:
         async with gate.assembled() as parts:
             for part, check in _checks(gate, parts).items():
                 yield await _finding(part, check)
-            if isinstance(parts.storage, Examined):
-                async for finding in parts.storage.examine():
-                    yield finding
     except MediagateError as exc:
         yield Finding("gate", False, exc.detail)
 

@@ -1,10 +1,11 @@
-"""What has a time to live: media of sources with ``ttl``, and direct uploads. Both go one by one, never all at once."""
+"""What has a time to live: media of sources with ``ttl``, one by one, and direct uploads, in batches."""
 
 from __future__ import annotations
 
 import logging
 from datetime import datetime
 
+from mediagate.errors import MediagateError
 from mediagate.media import Media
 from mediagate.parts import Parts
 from mediagate.pipeline import remove
@@ -13,25 +14,39 @@ log = logging.getLogger("mediagate.janitor")
 
 BATCH = 200
 """How many rows, or keys, are looked at together."""
+GIVE_UP = 20
+"""So many that cannot be deleted are no fault of theirs: the storage or the database is down."""
 
 
-async def expire_media(parts: Parts, *, now: datetime, dry_run: bool) -> list[str]:
-    """Delete the media whose time is over, with their files, and run ``on_deleted``; returns their ids."""
+async def expire_media(parts: Parts, *, now: datetime, dry_run: bool, most: int | None = None) -> list[str]:
+    """Delete the media whose time is over, with their files, and run ``on_deleted``; returns their ids.
+
+    Looks at about ``most`` of them. One that cannot be deleted keeps no other from it, and is tried again the next
+    time; ``GIVE_UP`` of them one after the other end the call with the last one's error.
+    """
     expired: list[str] = []
+    looked_at = failures = 0
     batch = await parts.records.expired_media(now=now, limit=BATCH)
-    while batch:
-        expired += [media.id for media in batch if dry_run or await _gone(media, parts)]
+    while batch and (most is None or looked_at < most):
+        for media in batch:
+            try:
+                if dry_run or await _delete(media, parts):
+                    expired.append(media.id)
+            except Exception as exc:
+                unknown = None if isinstance(exc, MediagateError) else exc
+                log.warning("media %s has expired and could not be deleted: %s", media.id, exc, exc_info=unknown)
+                failures += 1
+                if failures == GIVE_UP:
+                    raise
+            else:
+                failures = 0
+        looked_at += len(batch)
         batch = await parts.records.expired_media(now=now, limit=BATCH, after=batch[-1])
     return expired
 
 
-async def _gone(media: Media, parts: Parts) -> bool:
-    """Delete one; one that cannot be deleted is tried again in the next round, and keeps no other from it."""
-    try:
-        deleted = await remove(media, parts)
-    except Exception:
-        log.exception("media %s has expired and could not be deleted; it is tried again", media.id)
-        return False
+async def _delete(media: Media, parts: Parts) -> bool:
+    deleted = await remove(media, parts)
     if deleted:
         await parts.hooks.run("on_deleted", media)
     return deleted

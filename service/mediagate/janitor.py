@@ -24,6 +24,9 @@ log = logging.getLogger("mediagate.janitor")
 FILES_EVERY_S = 3600.0
 """How often a running gate looks through its files; jobs are looked at every ``janitor_interval_s``."""
 
+MOST_EXPIRED = 1000
+"""How many media a running gate deletes in one round, so that jobs are looked at between them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -80,12 +83,12 @@ class Janitor:
                 log.exception("job %s could not be finished; it is tried again", job_id, extra={"job_id": job_id})
         return Findings(failed=failed, finished=finished, expired_keys=await records.expire_keys(now=now))
 
-    async def sweep_expired(self, *, dry_run: bool, now: datetime | None = None) -> Findings:
-        """Remove the media and the direct uploads whose time is over."""
+    async def sweep_expired(self, *, dry_run: bool, now: datetime | None = None, most: int | None = None) -> Findings:
+        """Remove the direct uploads whose time is over, and about ``most`` of the media."""
         now = now or await self._parts.records.now()
         return Findings(
-            expired_media=await expire_media(self._parts, now=now, dry_run=dry_run),
             expired_uploads=await expire_uploads(self._parts, now=now, dry_run=dry_run),
+            expired_media=await expire_media(self._parts, now=now, dry_run=dry_run, most=most),
         )
 
     async def sweep_files(self, *, dry_run: bool, now: datetime | None = None) -> Findings:
@@ -144,7 +147,7 @@ class Janitor:
         files_due = clock()
         while True:
             await self._logged(self.sweep_jobs)
-            await self._logged(lambda: self.sweep_expired(dry_run=False))
+            await self._logged(lambda: self.sweep_expired(dry_run=False, most=MOST_EXPIRED))
             if clock() >= files_due:
                 await self._logged(lambda: self.sweep_files(dry_run=False))
                 files_due = clock() + FILES_EVERY_S

@@ -186,6 +186,8 @@ def published(media: Media, url_of: UrlOf) -> PublishedMedia:
     variants = {v.name: url_of(v.key) for v in media.variants}
     original = url_of(media.original_key) if media.original_key else None
     expiring = [file.expires_at for file in (*variants.values(), original) if file and file.expires_at]
+    if expiring and media.expires_at:
+        expiring.append(media.expires_at)
     return PublishedMedia(
         record=media,
         urls={name: file.url for name, file in variants.items()},

@@ -38,7 +38,6 @@ class Worker:
         self._watch = watch
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._slots = asyncio.Semaphore(concurrency)
-        self._concurrency = concurrency
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._claiming: asyncio.Task[int] | None = None
@@ -267,11 +266,10 @@ class Worker:
         """Give the job back for another attempt and return ``None``, or return how it ends."""
         known = known_error(exc)
         doing = "publishing" if at is Stage.PUBLISH else "checking and resizing"
-        error = (
-            f"{known.title} while {doing}: {known.detail}" if known else f"Internal error while {doing}; see the log"
-        )
-        code = known.code if known else "internal_error"
-        retryable = known.retryable if known else True
+        error = f"Internal error while {doing}; see the log"
+        code, retryable = "internal_error", True
+        if known:
+            error, code, retryable = f"{known.title} while {doing}: {known.detail}", known.code, known.retryable
         log.log(
             logging.WARNING if known else logging.ERROR,
             "job %s, attempt %d: %s",
@@ -282,14 +280,10 @@ class Worker:
             extra=about(job, stage=at, code=code),
         )
         if retryable and job.attempts < job.max_attempts:
+            records = self._parts.records
             pause = min(MAX_BACKOFF_S, self._parts.settings.retry_backoff_s * 2 ** (job.attempts - 1))
-            await self._parts.records.release(
-                job.id,
-                owner=self._owner,
-                available_at=await self._parts.records.now() + timedelta(seconds=pause),
-                error=error,
-                code=code,
-            )
+            later = await records.now() + timedelta(seconds=pause)
+            await records.release(job.id, owner=self._owner, available_at=later, error=error, code=code)
             self._watch.changed(job.id)
             return None
         return Settlement(JobStatus.FAILED, error=error, code=code, retryable=retryable)

@@ -38,9 +38,10 @@ class Exchange:
                     self.answer.transport.abort()
                     return
         finally:
+            # Closed before anything is awaited: this may be cancelled here.
+            request.close()
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-            request.close()
 
 
 class FaultProxy:
@@ -82,7 +83,7 @@ class FaultProxy:
                 fault = self.faults.popleft() if self.faults else self.always
                 await (fault(exchange) if fault else exchange.passed_on())
         finally:
-            answer.close()
+            await _closed(answer)
             self._open.discard(task)
 
 
@@ -139,6 +140,13 @@ async def silence(exchange: Exchange) -> None:
     """Never answer; ends when the client does."""
     while await exchange.client.read(65536):
         pass
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    """Close a connection and see it closed: the test's event loop may end right after."""
+    writer.close()
+    with contextlib.suppress(OSError, asyncio.CancelledError):
+        await writer.wait_closed()
 
 
 async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import secrets
 import socket
@@ -110,6 +109,13 @@ def wait_until_accepted(server: Server, photo: bytes, who: dict[str, str]) -> No
     assert answer.status_code == 202, answer.text
 
 
+def wait_until_claimed(server: Server, job_id: str) -> None:
+    end = time.monotonic() + 60
+    while httpx.get(f"{server.url}/status/{job_id}", timeout=30).json()["status"] != "PROCESSING":
+        assert time.monotonic() < end, server.log.read_text()[-3000:]
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_a_worker_that_dies_keeps_no_place(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
     data = tmp_path / "data"
@@ -117,11 +123,11 @@ def test_a_worker_that_dies_keeps_no_place(store: dict[str, str], tmp_path: Path
     limits = options(store, per_address="1 jobs")
     with running("limited_gate:gate", data, **env, RATE_LIMIT=limits) as server:
         who = somebody()
-        (data / "die").touch()
-        with contextlib.suppress(httpx.TransportError):  # it may die before its answer is out
-            upload(server, photo, who)
-        server.wait_dead()
         (data / "hold").touch()
+        sent = upload(server, photo, who)
+        assert sent.status_code == 202
+        wait_until_claimed(server, sent.json()["jobId"])
+        server.kill()
         server.start()
         assert upload(server, photo, who).status_code == 429, "its job is live"
         (data / "hold").unlink()

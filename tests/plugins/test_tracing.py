@@ -130,3 +130,22 @@ async def test_without_the_extra(make_gate: MakeGate, monkeypatch: pytest.Monkey
     gate.register(tracing)
     with pytest.raises(ConfigError, match=re.escape('pip install "mediagate[otel]"')):
         await gate.open()
+
+
+async def test_a_direct_upload_is_traced_from_its_completion_on(
+    make_gate: MakeGate, photo: bytes, finished: Finished
+) -> None:
+    gate = make_gate()
+    gate.register(tracing)
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"}
+    async with gate, httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://gate") as client:
+        told = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
+        target = (await client.post("/uploads", json=told)).json()
+        assert (await client.put(target["url"], content=photo, headers=target["headers"])).status_code == 204
+        done = await client.post(f"/uploads/{target['uploadId']}/complete", headers=headers)
+        assert done.status_code == 202, done.text
+        await gate.wait(done.json()["jobId"], timeout_s=30)
+        spans = await until_told(finished, 1)
+    assert {f"{span.context.trace_id:032x}" for span in spans.values() if span.context} == {trace_id}
+    assert {"upload", "queue", "attempt", "finish"} <= spans.keys()

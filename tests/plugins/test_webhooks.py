@@ -86,10 +86,12 @@ async def open_gate(
         yield gate
 
 
-def make_gate(data_dir: Path, **settings: Any) -> MediaGate:
+def make_gate(data_dir: Path, *, worker: bool = False, **settings: Any) -> MediaGate:
     gate = MediaGate(
         sources={"avatar": Source()},
-        settings=Settings(data_dir=data_dir, public_base_url=BASE, image_processes=1, migrate=True, **settings),
+        settings=Settings(
+            data_dir=data_dir, public_base_url=BASE, image_processes=1, migrate=True, worker=worker, **settings
+        ),
         moderation="off",
     )
     gate.decorate(STORAGE, MemoryStorage())
@@ -425,10 +427,25 @@ async def test_a_completed_job_whose_picture_was_deleted_before(
         assert await gate[WEBHOOKS].deliver_due() == 2
         bodies = {(body := json.loads(one.body))["type"]: body["data"] for one in receiver.received}
         assert bodies["job.completed"]["jobId"] == bodies["media.deleted"]["jobId"] == job_id
-        assert "media" not in bodies["job.completed"]
+        assert bodies["job.completed"]["media"] is None
         validator = jsonschema.Draft202012Validator(await schema_of(gate))
         for one in receiver.received:
             validator.validate(json.loads(one.body))
+
+
+async def test_links_to_private_pictures_are_signed(tmp_path: Path, photo: bytes, receiver: Receiver) -> None:
+    gate = make_gate(tmp_path)
+    gate.sources["avatar"] = Source(visibility="private")
+    gate.register(webhooks, endpoints={"app": local(receiver)})
+    async with gate:
+        await completed(gate, photo)
+        await gate[WEBHOOKS].deliver_due()
+        body = json.loads(receiver.received[0].body)
+        jsonschema.Draft202012Validator(closed(await schema_of(gate))).validate(body)
+    media = body["data"]["media"]
+    assert media["urls"]["thumb"].startswith(f"{BASE}/media/")
+    assert "&signature=" in media["urls"]["thumb"]
+    assert datetime.fromisoformat(media["urlsExpireAt"]) > utcnow()
 
 
 async def schema_of(gate: MediaGate) -> Any:
@@ -518,10 +535,22 @@ async def test_a_gate_that_could_not_send_does_not_start(tmp_path: Path) -> None
     gate.register(webhooks, endpoints={"app": endpoint})
     with pytest.raises(ConfigError, match="PrismaRecords"):
         await gate.open()
-    gate = MediaGate(sources={"avatar": Source()}, settings=Settings(data_dir=tmp_path), moderation="off")
-    gate.register(webhooks, endpoints={"app": endpoint})
-    with pytest.raises(ConfigError, match="public_base_url"):
-        await gate.open()
+    cdn = Settings(data_dir=tmp_path, public_url="https://cdn.example", worker=False)
+    for sources, relative in (
+        (
+            {"avatar": Source(), "id": Source(visibility="private")},
+            "files of id would be relative; set public_base_url",
+        ),
+        ({"avatar": Source()}, None),
+    ):
+        gate = MediaGate(sources=sources, settings=cdn, moderation="off")
+        gate.register(webhooks, endpoints={"app": endpoint})
+        if relative is None:
+            async with gate:
+                pass
+        else:
+            with pytest.raises(ConfigError, match=relative):
+                await gate.open()
 
 
 async def test_our_own_fault_costs_no_attempt(

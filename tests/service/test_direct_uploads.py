@@ -357,7 +357,10 @@ async def test_a_late_one_is_told_so_and_the_janitor_forgets_it(
         assert (await gate.running.janitor.sweep_expired(dry_run=False, now=tomorrow)).expired_uploads == []
         assert await staged(gate) == {f"staging/{full['uploadId']}"}, "it may still be completed"
 
-        monkeypatch.setattr("mediagate.direct_intake.utcnow", lambda: utcnow() + timedelta(minutes=61))
+        async def an_hour_later() -> datetime:
+            return utcnow() + timedelta(minutes=61)
+
+        monkeypatch.setattr(gate.parts.records, "now", an_hour_later)
         assert code_of(await sent(client, empty, photo)) == (410, "upload_expired")
         for target in (empty, full):
             assert code_of(await completed(client, target)) == (410, "upload_expired")

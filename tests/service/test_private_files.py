@@ -96,6 +96,16 @@ async def test_answers_stay_the_same_within_half_a_lifetime(make_gate: MakeGate,
         assert listed == [single] == [body["media"]]
 
 
+async def test_a_private_file_that_is_kept_for_a_while_only(make_gate: MakeGate, photo: bytes) -> None:
+    source = Source(variants=SIZES, visibility="private", ttl=timedelta(seconds=100))
+    async with client_of(make_gate(sources={"story": source})) as client:
+        media = (await uploaded(client, photo, "story")).json()["media"]
+        assert media["urlsExpireAt"] == media["expiresAt"]
+        answer = await client.get(media["urls"]["sm"])
+        kept = re.fullmatch(r"private, max-age=(\d+)", answer.headers["Cache-Control"])
+        assert kept and 0 <= int(kept[1]) <= 100
+
+
 async def test_python_callers_see_when_urls_expire(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(sources=SOURCES) as gate:
         job = await gate.upload(photo, source_type="document", source_id="user-1")

@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from mediagate import JobStatus, Media, MediaGate, Source
 from mediagate.direct_upload import DirectUpload
 from mediagate.errors import ConfigError, MediaDeleted, MediaNotFound, StorageUnavailable
-from mediagate.expiry import BATCH
+from mediagate.expiry import BATCH, GIVE_UP
 from mediagate.media import new_id, utcnow
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.testing.record_samples import a_job, a_media
@@ -139,6 +139,35 @@ async def test_one_that_cannot_be_deleted_holds_up_no_other_and_is_tried_again(m
         stuck = False
         assert (await sweep(dry_run=False)).expired_media == [made[0].id]
         assert max(sizes) == len(made[0].keys), "one picture at a time"
+
+
+async def test_a_storage_that_is_down_is_not_asked_for_each_of_them(make_gate: MakeGate) -> None:
+    async with make_gate(sources=SOURCES, worker=False) as gate:
+        now = utcnow()
+        made = [await published(gate, now - DAY + timedelta(seconds=n)) for n in range(GIVE_UP + 5)]
+        asked: list[object] = []
+        delete = gate.parts.storage.delete
+
+        async def down(keys: Iterable[str]) -> None:
+            asked.append(keys)
+            raise StorageUnavailable("the storage is down")
+
+        gate.parts.storage.delete = down  # type: ignore[method-assign]  # it is down for a while
+        with pytest.raises(StorageUnavailable):
+            await gate.running.janitor.sweep_expired(dry_run=False)
+        assert len(asked) == GIVE_UP
+        gate.parts.storage.delete = delete  # type: ignore[method-assign]  # it is back
+        swept = await gate.running.janitor.sweep_expired(dry_run=False)
+        assert swept.expired_media == [media.id for media in made]
+
+
+async def test_a_round_deletes_about_so_many_at_most(make_gate: MakeGate) -> None:
+    async with make_gate(sources=SOURCES, worker=False) as gate:
+        made = [await published(gate, utcnow() - DAY + timedelta(seconds=n)) for n in range(BATCH + 5)]
+        ids = [media.id for media in made]
+        sweep = gate.running.janitor.sweep_expired
+        assert (await sweep(dry_run=False, most=1)).expired_media == ids[:BATCH]
+        assert (await sweep(dry_run=False, most=1)).expired_media == ids[BATCH:]
 
 
 async def test_stale_files_go_in_small_batches_and_hold_no_lock(make_gate: MakeGate) -> None:

@@ -9,7 +9,6 @@ from time import perf_counter
 from starlette.requests import Request
 
 from mediagate import Job, JobState, JobStatus, Source
-from mediagate.media import utcnow
 from mediagate.observe import ImageProcessEnd, Observer, Step, StorageCall
 from mediagate_plugins.metrics import instruments as of
 
@@ -81,8 +80,8 @@ class Counting(Observer):
 
     @contextmanager
     def _attempt(self, job: Job) -> Iterator[None]:
-        if job.attempts == 1:
-            of.STAGE_SECONDS.labels("queue").observe(max(0.0, (utcnow() - job.created_at).total_seconds()))
+        if job.attempts == 1 and job.started_at is not None:
+            of.STAGE_SECONDS.labels("queue").observe(max(0.0, (job.started_at - job.created_at).total_seconds()))
         with of.RUNNING.track_inprogress():
             yield
 

@@ -17,7 +17,6 @@ from prometheus_client.exposition import choose_encoder
 
 from mediagate import Records
 from mediagate.errors import MediagateError
-from mediagate.media import utcnow
 
 ASK_EVERY_S = 3.0
 """How old the queue's figures may be: however many scrape, the database is asked no more often."""
@@ -82,10 +81,11 @@ class Exposition:
                     async with asyncio.timeout(PATIENCE_S):
                         depth = await self._records.queue_depth()
                         oldest = await self._records.oldest_waiting()
+                        now = await self._records.now()
                 except (MediagateError, TimeoutError):
                     self._queue = Queue()
                 else:
-                    waited = max(0.0, (utcnow() - oldest).total_seconds()) if oldest else 0.0
+                    waited = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
                     self._queue = Queue(depth, waited)
                 self._asked_at = time.monotonic()
         return self._queue

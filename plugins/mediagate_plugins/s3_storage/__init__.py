@@ -72,11 +72,15 @@ async def s3_storage(
         upload_origins=tuple(upload_origins),
         sources=frozenset(gate.sources),
         private_sources=private_sources(gate.sources),
+        expiring_sources=frozenset(name for name, source in gate.sources.items() if source.ttl),
     )
     try:
-        from mediagate_plugins.s3_storage.storage import open_storage  # only now: heavy, and an extra
+        from mediagate_plugins.s3_storage.examination import checks  # only now: heavy, and an extra
+        from mediagate_plugins.s3_storage.storage import open_storage
     except ImportError as exc:
         raise ConfigError(f's3_storage needs boto3: pip install "mediagate[s3]" ({exc})') from None
     storage = await gate.enter(open_storage(options))
     log.info("files are in %r", storage)
     gate.decorate(STORAGE, storage)
+    for part, check in checks(storage).items():
+        gate.add_check(part, check)

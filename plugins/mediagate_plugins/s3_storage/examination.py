@@ -5,21 +5,21 @@ from __future__ import annotations
 import secrets
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
-from mediagate.errors import MediagateError
-from mediagate.findings import Finding
+from mediagate.errors import MediagateError, ObjectNotFound, StorageUnavailable
+from mediagate.storage import segment
 from mediagate_plugins.s3_storage.connection import code_of
 from mediagate_plugins.s3_storage.lifecycle import remarks
+from mediagate_plugins.s3_storage.storage import S3Storage
 
-if TYPE_CHECKING:
-    from mediagate_plugins.s3_storage.storage import S3Storage
+Check = Callable[[], Awaitable[str]]
 
 MAX_SKEW_S = 60.0
 """Servers refuse signatures from 15 minutes; a clock that is a minute off will get there."""
@@ -27,53 +27,74 @@ STRANGER_S = 10.0
 """How long a request without credentials may take."""
 
 
-async def examine(storage: S3Storage) -> AsyncIterator[Finding]:
-    """Examine a storage's buckets by using them; what was written is deleted again."""
-    buckets = dict.fromkeys(storage.options.place(key)[0] for key in ("media/", "staging/"))
-    for bucket in buckets:
+def checks(storage: S3Storage) -> dict[str, Check]:
+    """Return what to examine of a storage's buckets: each returns a line, or raises what to do about it.
+
+    They work by using the buckets; what they write they delete again.
+    """
+    looks = {"bucket": _buckets, "clock": _clock, "rights": _rights, "exposure": _exposure, "lifecycle": _lifecycle}
+    if storage.options.upload_origins:
+        looks["cors"] = _cors
+    return {part: partial(look, storage) for part, look in looks.items()}
+
+
+def _names(storage: S3Storage) -> list[str]:
+    return list(dict.fromkeys(storage.options.place(key)[0] for key in ("media/", "staging/")))
+
+
+def _settled(problems: Collection[str], well: str) -> str:
+    if problems:
+        raise StorageUnavailable("; ".join(problems))
+    return well
+
+
+async def _head(storage: S3Storage, bucket: str) -> Any:
+    return await storage.connection.ask(bucket, partial(storage.connection.client.head_bucket, Bucket=bucket))
+
+
+async def _buckets(storage: S3Storage) -> str:
+    names = _names(storage)
+    missing = []
+    for bucket in names:
         try:
-            answer = await storage.connection.ask(bucket, partial(storage.connection.client.head_bucket, Bucket=bucket))
-        except MediagateError as exc:
-            yield Finding("bucket", False, f"{bucket}: {exc.detail}")
-            return
-        yield Finding("bucket", True, f"{bucket} is there")
-    yield _clock(answer["ResponseMetadata"]["HTTPHeaders"].get("date"))
-    for finding in await _use(storage):
-        yield finding
-    for bucket in buckets:
-        yield await _lifecycle(storage, bucket)
-    for origin in storage.options.upload_origins:
-        yield await _cors(storage, origin)
+            await _head(storage, bucket)
+        except ObjectNotFound:
+            missing.append(f"{bucket}: there is no such bucket; make it")
+    return _settled(missing, f"{' and '.join(names)}: there")
 
 
-def _clock(date: str | None) -> Finding:
+async def _clock(storage: S3Storage) -> str:
+    answer = await _head(storage, storage.options.bucket)
     try:
-        skew_s = (datetime.now(UTC) - parsedate_to_datetime(date or "")).total_seconds()
+        date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
     except ValueError:
-        return Finding("clock", True, "not compared: the server does not tell its time")
-    if abs(skew_s) <= MAX_SKEW_S:
-        return Finding("clock", True, "agrees with the server's")
-    way = "ahead of" if skew_s > 0 else "behind"
-    text = f"{abs(skew_s):.0f} s {way} the server's, which will refuse signatures; set the clock by NTP"
-    return Finding("clock", False, text)
+        return "not compared: the server does not tell its time"
+    skew_s = (datetime.now(UTC) - date).total_seconds()
+    if abs(skew_s) > MAX_SKEW_S:
+        way = "ahead of" if skew_s > 0 else "behind"
+        what = f"{abs(skew_s):.0f} s {way} the server's, which will refuse signatures; set the clock by NTP"
+        raise StorageUnavailable(what)
+    return "agrees with the server's"
 
 
-async def _use(storage: S3Storage) -> list[Finding]:
-    """Write, read, list and delete an object of each kind that there is, and read each as a stranger."""
-    refused: dict[str, None] = {}
-    exposed: list[Finding] = []
+def _folders(storage: S3Storage) -> list[str]:
     published = [f"{root}/{source}/" for source in sorted(storage.options.sources) for root in ("media", "originals")]
-    for folder in ("staging/", *published):
-        key = f"{folder}doctor/check-{secrets.token_hex(8)}/x.webp"
+    return ["staging/", *published]
 
-        async def look(folder: str = folder, key: str = key) -> None:
-            exposed.extend(await _exposure(storage, folder, key))
 
+def _some_key(folder: str) -> str:
+    return f"{folder}doctor/check-{secrets.token_hex(8)}/x.webp"
+
+
+async def _rights(storage: S3Storage) -> str:
+    """Write, read, list and delete an object of each kind that there is."""
+    refused: dict[str, None] = {}
+    for folder in _folders(storage):
+        key = _some_key(folder)
         steps: dict[str, Callable[[], Awaitable[object]]] = {
             "write": partial(storage.put, key, b"x"),
             "read": partial(storage.get, key),
             "list": partial(_list, storage, folder),
-            "ask as a stranger": look,
             "delete": partial(storage.delete, [key]),
         }
         for verb, step in steps.items():
@@ -83,13 +104,20 @@ async def _use(storage: S3Storage) -> list[Finding]:
                 refused[f"cannot {verb}: {exc.detail.replace(key, folder)}"] = None
                 if verb == "write":
                     break
-    return [
-        *([Finding("rights", False, problem) for problem in refused] or [Finding("rights", True, RIGHTS)]),
-        *(exposed or [Finding("exposure", True, "without a signature, only what is public can be read")]),
-    ]
+    return _settled(refused, "write, read, list and delete work")
 
 
-RIGHTS = "write, read, list and delete work"
+async def _exposure(storage: S3Storage) -> str:
+    """Read an object of each kind without a signature, as a stranger would."""
+    wrong: list[str] = []
+    for folder in _folders(storage):
+        key = _some_key(folder)
+        await storage.put(key, b"x")
+        try:
+            wrong += await _exposed(storage, folder, key)
+        finally:
+            await storage.delete([key])
+    return _settled(wrong, "without a signature, only what is public can be read")
 
 
 async def _list(storage: S3Storage, folder: str) -> None:
@@ -97,20 +125,20 @@ async def _list(storage: S3Storage, folder: str) -> None:
         return
 
 
-async def _exposure(storage: S3Storage, folder: str, key: str) -> list[Finding]:
-    """Say where a stranger, without a signature, does not read what is public, or reads what is private."""
+async def _exposed(storage: S3Storage, folder: str, key: str) -> list[str]:
+    """Say where a stranger does not read what is public, or reads what is private."""
     options = storage.options
     bases = [storage.address(key).removesuffix(key)]
     if options.public_url:
         bases.append(f"{options.public_url.rstrip('/')}/")
     if url := storage.url(key):
         status = (await _answer(storage, url))[0]
-        text = f"{bases[1]}{folder} answers {status or 'nothing'} for a file that is there: let public_url lead to it"
-        return [] if status == 200 else [Finding("exposure", False, text)]
-    if folder != "staging/" and folder.split("/")[1] not in options.private_sources:
+        told = f"{bases[1]}{folder} answers {status or 'nothing'} for a file that is there: let public_url lead to it"
+        return [] if status == 200 else [told]
+    if folder != "staging/" and segment(key, 1) not in options.private_sources:
         return []
     return [
-        Finding("exposure", False, f"everybody can read {base}{folder}: let the public read the public sources only")
+        f"everybody can read {base}{folder}: let the public read the public sources only"
         for base in bases
         if (await _answer(storage, base + key))[0] == 200
     ]
@@ -135,42 +163,53 @@ async def _answer(
     return await storage.connection.ask("a request without credentials", ask)
 
 
-async def _lifecycle(storage: S3Storage, bucket: str) -> Finding:
+async def _lifecycle(storage: S3Storage) -> str:
     client = storage.connection.client
-
-    def rules() -> list[Mapping[str, Any]]:
+    problems, notes = [], []
+    for bucket in _names(storage):
+        places = {kind: storage.options.place(kind) for kind in ("media/", "originals/", "staging/")}
+        here = {kind: before + kind for kind, (place, before) in places.items() if place == bucket}
         try:
-            found: list[Mapping[str, Any]] = client.get_bucket_lifecycle_configuration(Bucket=bucket).get("Rules", [])
-            return found
-        except ClientError as exc:
-            if code_of(exc) == "NoSuchLifecycleConfiguration":
-                return []
-            raise
+            found = remarks(
+                await storage.connection.ask(bucket, partial(_rules, client, bucket)),
+                live=[prefix for kind, prefix in here.items() if kind != "staging/"],
+                staged=here.get("staging/"),
+                versioned=await storage.connection.ask(bucket, partial(_versioned, client, bucket)),
+            )
+        except MediagateError as exc:
+            notes.append(f"not looked at: {exc.detail}")
+            continue
+        problems += [f"{bucket}: {problem}" for problem in found[0]]
+        notes += [f"{bucket}: {note}" for note in found[1]]
+    return _settled(problems, "; ".join(notes) or "no rule does harm")
 
-    places = {kind: storage.options.place(kind) for kind in ("media/", "originals/", "staging/")}
-    here = {kind: before + kind for kind, (place, before) in places.items() if place == bucket}
+
+def _rules(client: Any, bucket: str) -> list[Mapping[str, Any]]:
     try:
-        problems, notes = remarks(
-            await storage.connection.ask(bucket, rules),
-            live=[prefix for kind, prefix in here.items() if kind != "staging/"],
-            staged=here.get("staging/"),
-            versioned=await storage.connection.ask(bucket, lambda: _versioned(client, bucket)),
-        )
-    except MediagateError as exc:
-        return Finding("lifecycle", True, f"not looked at: {exc.detail}")
-    return Finding("lifecycle", not problems, f"{bucket}: {'; '.join([*problems, *notes]) or 'no rule harms'}")
+        rules: list[Mapping[str, Any]] = client.get_bucket_lifecycle_configuration(Bucket=bucket).get("Rules", [])
+        return rules
+    except ClientError as exc:
+        if code_of(exc) == "NoSuchLifecycleConfiguration":
+            return []
+        raise
 
 
 def _versioned(client: Any, bucket: str) -> bool:
     return bool(client.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled")
 
 
-async def _cors(storage: S3Storage, origin: str) -> Finding:
+async def _cors(storage: S3Storage) -> str:
     """Ask as a browser does before it uploads (the CORS protocol's preflight, Fetch standard)."""
-    asks = {"Origin": origin, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
-    status, headers = await _answer(storage, storage.address("staging/preflight"), "OPTIONS", asks)
-    allowed = headers.get("access-control-allow-origin") in (origin, "*")
-    if 200 <= status < 300 and allowed and "PUT" in headers.get("access-control-allow-methods", ""):
-        return Finding("cors", True, f"pages of {origin} may upload")
-    text = f"pages of {origin} may not upload: give the bucket a CORS rule with AllowedOrigins [{origin!r}], "
-    return Finding("cors", False, text + "AllowedMethods ['PUT'] and AllowedHeaders ['content-type']")
+    refused = []
+    for origin in storage.options.upload_origins:
+        asks = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
+        url = storage.address("staging/preflight")
+        status, headers = await _answer(storage, url, "OPTIONS", {"Origin": origin, **asks})
+        allowed = headers.get("access-control-allow-origin") in (origin, "*")
+        if not (200 <= status < 300 and allowed and "PUT" in headers.get("access-control-allow-methods", "")):
+            refused.append(origin)
+    problem = (
+        f"pages of {' and '.join(refused)} may not upload: give the bucket a CORS rule with AllowedOrigins {refused}, "
+        "AllowedMethods ['PUT'] and AllowedHeaders ['content-type']"
+    )
+    return _settled([problem] if refused else [], f"pages of {' and '.join(storage.options.upload_origins)} may upload")

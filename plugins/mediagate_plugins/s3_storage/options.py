@@ -48,8 +48,9 @@ class Options:
     threads: int = 16
     upload_origins: tuple[str, ...] = ()
     sources: frozenset[str] = frozenset()
-    """The gate's source types, and those of them whose files are private."""
+    """The gate's source types; then those whose files are private, and those whose files have a ``ttl``."""
     private_sources: frozenset[str] = frozenset()
+    expiring_sources: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if problems := [*self._names(), *self._urls(), *self._credentials(), *self._numbers()]:

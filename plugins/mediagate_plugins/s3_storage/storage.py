@@ -21,7 +21,6 @@ from botocore.exceptions import ClientError
 
 from mediagate.errors import MediagateError, ObjectNotFound, StorageUnavailable
 from mediagate.files import FOR_EVER
-from mediagate.findings import Finding
 from mediagate.media import CONTENT_TYPES
 from mediagate.storage import (
     ObjectInfo,
@@ -31,7 +30,7 @@ from mediagate.storage import (
     check_prefix,
     is_key,
     is_public,
-    source_type_of,
+    segment,
 )
 from mediagate_plugins.s3_storage.connection import Connection, status_of
 from mediagate_plugins.s3_storage.options import Options
@@ -44,6 +43,7 @@ PART = 8 * 1024 * 1024
 """Bytes from which an object is sent in parts of this size, so that a retry repeats one part."""
 DELETE_BATCH = 1000
 """Objects that S3 deletes, and lists, in one request."""
+HOUR_S = 3600
 RENEW_EVERY_S = 60.0
 """boto3 renews credentials 15 minutes before they expire, when asked."""
 
@@ -190,7 +190,7 @@ class S3Storage:
     def url(self, key: str) -> str | None:
         """Return ``public_url`` + key for a published key, ``None`` when it is private or the gate serves it."""
         check_key(key)
-        if self._public_url is None or not is_public(key) or source_type_of(key) in self.options.private_sources:
+        if self._public_url is None or not is_public(key) or segment(key, 1) in self.options.private_sources:
             return None
         return f"{self._public_url}/{quote(key)}"
 
@@ -228,12 +228,6 @@ class S3Storage:
             await self.delete([key])
         return f"{self!r}: write, read and delete work"
 
-    def examine(self) -> AsyncIterator[Finding]:
-        """Look at buckets, rights, exposure, clock, lifecycle rules and CORS, for ``mediagate doctor``."""
-        from mediagate_plugins.s3_storage.examination import examine  # only the doctor needs it
-
-        return examine(self)
-
     def address(self, key: str) -> str:
         """Return an object's URL without a signature, as clients reach the bucket."""
         where = self._where(key)
@@ -251,8 +245,12 @@ class S3Storage:
         kind = CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
         if not is_public(key):
             return {"ContentType": kind, "CacheControl": "no-store"}
-        private = source_type_of(key) in self.options.private_sources
-        return {"ContentType": kind, "CacheControl": "private, max-age=3600" if private else FOR_EVER}
+        source = segment(key, 1)
+        if source in self.options.private_sources:
+            return {"ContentType": kind, "CacheControl": f"private, max-age={HOUR_S}"}
+        # What will be deleted must not live on in caches for long.
+        expires = source in self.options.expiring_sources
+        return {"ContentType": kind, "CacheControl": f"public, max-age={HOUR_S}" if expires else FOR_EVER}
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from time import time_ns
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -65,7 +66,9 @@ class Spans(Observer):
     def _attempt(self, job: Job) -> Iterator[None]:
         parent = _parent(job)
         since = (job.attempts > 1 and job.available_at) or job.created_at
-        self._tracer.start_span("mediagate queue", parent, attributes=_about(job), start_time=_ns(since)).end()
+        queue = self._tracer.start_span("mediagate queue", parent, attributes=_about(job), start_time=_ns(since))
+        # The database's clock, which the beginning is of, may be ahead of ours.
+        queue.end(max(time_ns(), _ns(since)))
         with self._span("attempt", parent, SpanKind.CONSUMER, _about(job)):
             yield
 

@@ -8,6 +8,7 @@ from mediagate import EventType
 
 TEXT: dict[str, Any] = {"type": "string"}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+MILLISECONDS: dict[str, Any] = {"type": "number", "minimum": 0}
 MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
 PICTURE_URL: dict[str, Any] = {"type": "string", "format": "uri"}
 
@@ -50,14 +51,22 @@ def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
         finishedAt=MOMENT,
         timings={"type": "object", "description": "Milliseconds by step.", "additionalProperties": {"type": "number"}},
         warnings=_list(TEXT),
+        usage=_object(
+            bytesIn=COUNT,
+            bytesOut=COUNT,
+            modelRuns=COUNT,
+            cpuMs=_or_null(MILLISECONDS),
+            wallMs=_or_null(MILLISECONDS),
+        ),
         **more,
     )
 
 
 def _completed() -> dict[str, Any]:
     schema = _job("COMPLETE")
+    schema["required"].append("media")
     schema["properties"] |= {
-        "media": _media() | {"description": "Left out if the picture was deleted before this was sent."},
+        "media": _or_null(_media()) | {"description": "null if the picture was deleted before this was sent."},
         "resultVariant": TEXT | {"description": "The largest variant below the gate's limit, if it sends any."},
         "resultContentType": TEXT,
         "resultBase64": TEXT | {"contentEncoding": "base64"},
@@ -66,6 +75,12 @@ def _completed() -> dict[str, Any]:
 
 
 def _media() -> dict[str, Any]:
+    media = _always_in_media()
+    media["properties"]["urlsExpireAt"] = MOMENT | {"description": "When the first URL of a private picture expires."}
+    return media
+
+
+def _always_in_media() -> dict[str, Any]:
     size = {"width": COUNT, "height": COUNT, "bytes": COUNT, "format": TEXT}
     share = {"type": "number", "minimum": 0, "maximum": 1}
     return _object(
@@ -84,6 +99,7 @@ def _media() -> dict[str, Any]:
         variants=_list(_object(name=TEXT, url=PICTURE_URL, **size)),
         clientReferenceId=_or_null(TEXT),
         createdAt=MOMENT,
+        expiresAt=_or_null(MOMENT),
         **size,
     )
 

@@ -62,7 +62,7 @@ class Sending:
         self._forget_at = time.monotonic()
 
     async def now(self) -> datetime:
-        """Return the present, by which deliveries are due and claims run out."""
+        """Return the present, by which deliveries are due and claims run out: the same for all processes."""
         return await self._records.now()
 
     def wake(self) -> None:

@@ -7,11 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from mediagate.events import Event, EventsOf, no_events
-from mediagate.media import Job, JobState, JobStatus, Media, MediaPage, Stage, utcnow
+from mediagate.media import Job, JobState, JobStatus, Media, Stage, utcnow
 from mediagate.records.memory_claims import MemoryClaims, lapsed
 from mediagate.records.memory_lists import MemoryLists
 from mediagate.records.memory_uploads import MemoryUploads, expired
-from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.protocol import Reservation, Settlement
 
 
@@ -77,26 +76,6 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         """Return a media with its variants."""
         return self._media.get(media_id)
 
-    async def list_media(
-        self,
-        source_type: str,
-        source_id: str | None,
-        *,
-        limit: int,
-        cursor: str | None = None,
-        owner_id: str | None = None,
-        now: datetime | None = None,
-    ) -> MediaPage:
-        """Return media newest first."""
-        found = [m for m in self._media.values() if m.source_type == source_type and source_id in (None, m.source_id)]
-        found = [m for m in found if owner_id in (None, m.owner_id) and not (now and m.expired(now))]
-        found.sort(key=lambda m: (m.created_at, m.id), reverse=True)
-        if cursor is not None:
-            after = read_cursor(cursor)
-            found = [m for m in found if (m.created_at, m.id) < after]
-        items = tuple(found[:limit])
-        return MediaPage(items, cursor_after(items[-1]) if len(found) > limit else None)
-
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return the states of those of these jobs that stand elsewhere than known."""
         jobs = [self._jobs[i] for i, place in known.items() if i in self._jobs and _place(self._jobs[i]) != place]
@@ -141,11 +120,8 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
 
     async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
         """Fail live jobs whose worker died on each attempt."""
-        failed = [
-            j
-            for j in self._jobs.values()
-            if j.attempts >= j.max_attempts and (j.status is JobStatus.PENDING or lapsed(j, now))
-        ][:limit]
+        spent = [job for job in self._jobs.values() if job.attempts >= job.max_attempts]
+        failed = [job for job in spent if job.status is JobStatus.PENDING or lapsed(job, now)][:limit]
         for job in failed:
             settlement = Settlement(
                 JobStatus.FAILED,

@@ -1,20 +1,40 @@
-"""What owners ask of records in memory: their jobs page by page, and what they used."""
+"""What owners ask of records in memory: their media and jobs page by page, and what they used."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 
-from mediagate.media import Job, JobPage, JobState, JobStatus, Media
+from mediagate.media import Job, JobPage, JobState, JobStatus, Media, MediaPage
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.usage import Usage, added
 
 
 class MemoryLists:
-    """The part of ``MemoryRecords`` that reads many jobs."""
+    """The part of ``MemoryRecords`` that reads many rows for their owners."""
 
     _jobs: dict[str, Job]
     _media: dict[str, Media]
+
+    async def list_media(
+        self,
+        source_type: str,
+        source_id: str | None,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        owner_id: str | None = None,
+        now: datetime | None = None,
+    ) -> MediaPage:
+        """Return media newest first."""
+        found = [m for m in self._media.values() if m.source_type == source_type and source_id in (None, m.source_id)]
+        found = [m for m in found if owner_id in (None, m.owner_id) and not (now and m.expired(now))]
+        found.sort(key=lambda m: (m.created_at, m.id), reverse=True)
+        if cursor is not None:
+            after = read_cursor(cursor)
+            found = [m for m in found if (m.created_at, m.id) < after]
+        items = tuple(found[:limit])
+        return MediaPage(items, cursor_after(items[-1]) if len(found) > limit else None)
 
     async def list_jobs(
         self,

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from anyio import to_thread
 
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
-from mediagate.storage.keys import check_key, check_prefix, is_public, source_type_of
+from mediagate.storage.keys import check_key, check_prefix, is_public, segment
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 from mediagate.storage.tree import Tree
 
@@ -108,7 +108,7 @@ class FilesystemStorage:
     def url(self, key: str) -> str | None:
         """Return ``public_url`` + key for a published key, ``None`` when the gate itself must serve it."""
         check_key(key)
-        if self._public_url is None or not is_public(key) or source_type_of(key) in self._private_sources:
+        if self._public_url is None or not is_public(key) or segment(key, 1) in self._private_sources:
             return None
         return f"{self._public_url}/{quote(key)}"
 

@@ -38,12 +38,6 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
-def source_type_of(key: str) -> str:
-    """Return the source type that stands in a published file's key, an empty text when there is none."""
-    segments = key.split("/", 2)
-    return segments[1] if len(segments) == 3 else ""
-
-
 def is_public(key: str) -> bool:
     """Whether a key names a published file."""
     return key.startswith(PUBLIC_PREFIXES) and is_key(key)

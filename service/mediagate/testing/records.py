@@ -59,9 +59,8 @@ async def check_records(records: Records) -> None:
         await check(records, now)
     before, after = await records.now(), await records.now()
     expect(before <= after, "now() must not run backwards")
-    same(
-        (before.tzinfo is not None, before.microsecond % 1000), (True, 0), "now() must be aware, in whole milliseconds"
-    )
+    whole = (before.tzinfo is not None, before.microsecond % 1000)
+    same(whole, (True, 0), "now() must be aware, in whole milliseconds")
     expect(await records.check(), "check() must return a line that says what was checked")
 
 

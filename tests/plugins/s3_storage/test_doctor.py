@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from fault_proxy import FaultProxy, rewritten
 
-from mediagate.findings import Finding
+from mediagate.errors import MediagateError
+from mediagate_plugins.s3_storage.examination import checks
 from mediagate_plugins.s3_storage.lifecycle import ABORT_RULE, VERSIONS_RULE, remarks
 from mediagate_plugins.s3_storage.storage import S3Storage
 
@@ -21,12 +22,11 @@ SOURCES = {"sources": frozenset({"avatar", "document"}), "private_sources": froz
 PAGE = "https://app.example.com"
 
 
-async def examined(storage: S3Storage) -> list[Finding]:
-    return [finding async for finding in storage.examine()]
-
-
-def of(part: str, findings: list[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.part == part]
+async def problem_with(part: str, storage: S3Storage) -> str:
+    """Return what a check says that is to be done."""
+    with pytest.raises(MediagateError) as caught:
+        await checks(storage)[part]()
+    return caught.value.detail
 
 
 def policy(s3: Any, bucket: str, effect: str, action: str, *folders: str) -> None:
@@ -40,51 +40,52 @@ async def test_a_bucket_in_order(storage_of: Any, server: Any, bucket: str, s3: 
     cors = {"AllowedOrigins": [PAGE], "AllowedMethods": ["PUT"], "AllowedHeaders": ["content-type"]}
     s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [cors]})
     async with storage_of(public_url=f"{server.url}/{bucket}", upload_origins=(PAGE,), **SOURCES) as storage:
-        findings = await examined(storage)
+        told = {part: await check() for part, check in checks(storage).items()}
         left = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
-    assert [(f.part, f.ok) for f in findings] == [
-        (part, True) for part in ("bucket", "clock", "rights", "exposure", "lifecycle", "cors")
-    ], findings
+    assert told == {
+        "bucket": f"{bucket}: there",
+        "clock": "agrees with the server's",
+        "rights": "write, read, list and delete work",
+        "exposure": "without a signature, only what is public can be read",
+        "lifecycle": f"{bucket}: {ABORT_RULE}",
+        "cors": f"pages of {PAGE} may upload",
+    }
     assert left == []
 
 
 async def test_a_bucket_that_is_not_there(storage_of: Any) -> None:
     async with storage_of(staging_bucket="mediagate-never-made") as storage:
-        findings = await examined(storage)
-    assert [f.ok for f in findings] == [True, False]
-    assert "mediagate-never-made" in findings[1].text
+        assert await problem_with("bucket", storage) == "mediagate-never-made: there is no such bucket; make it"
 
 
 async def test_a_right_that_is_missing_is_named(storage_of: Any, bucket: str, s3: Any) -> None:
     policy(s3, bucket, "Deny", "s3:DeleteObject", "media/")
     try:
         async with storage_of(**SOURCES) as storage:
-            [rights] = of("rights", await examined(storage))
-        assert not rights.ok
-        assert "cannot delete" in rights.text and "AccessDenied" in rights.text
+            rights = await problem_with("rights", storage)
+        assert "cannot delete" in rights and "AccessDenied" in rights
     finally:
         s3.delete_bucket_policy(Bucket=bucket)
     policy(s3, bucket, "Deny", "s3:PutObject", "staging/")
     async with storage_of(**SOURCES) as storage:
-        [rights] = of("rights", await examined(storage))
-    assert "cannot write: S3, staging/" in rights.text
+        assert "cannot write: S3, staging/" in await problem_with("rights", storage)
 
 
 async def test_what_strangers_may_read_though_it_is_private(storage_of: Any, bucket: str, s3: Any) -> None:
     policy(s3, bucket, "Allow", "s3:GetObject", "")
     async with storage_of(**SOURCES) as storage:
-        exposed = of("exposure", await examined(storage))
-    assert [f.ok for f in exposed] == [False] * 3
-    told = "\n".join(f.text for f in exposed)
-    for folder in ("staging/", "media/document/", "originals/document/"):
-        assert f"/{bucket}/{folder}:" in told
+        told = (await problem_with("exposure", storage)).split("; ")
+        left = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+    folders = ("staging/", "media/document/", "originals/document/")
+    for folder, line in zip(folders, told, strict=True):
+        assert f"everybody can read {storage.options.endpoint_url}/{bucket}/{folder}:" in line
+    assert left == []
 
 
 async def test_a_public_url_that_leads_nowhere(storage_of: Any, server: Any, bucket: str) -> None:
     async with storage_of(public_url=f"{server.url}/{bucket}", **SOURCES) as storage:
-        exposed = of("exposure", await examined(storage))
-    assert [f.ok for f in exposed] == [False] * 2
-    assert "media/avatar/ answers 403" in exposed[0].text
+        told = await problem_with("exposure", storage)
+    assert "media/avatar/ answers 403" in told and "originals/avatar/ answers 403" in told
 
 
 @pytest.mark.parametrize(("date", "told"), [("2020", "ahead of"), ("2099", "behind")])
@@ -92,9 +93,7 @@ async def test_a_clock_that_is_wrong(storage_of: Any, server: Any, date: str, to
     old = rewritten(lambda head: replaced_date(head, date))
     async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url) as storage:
         proxy.faults.append(old)
-        [clock] = of("clock", await examined(storage))
-    assert not clock.ok
-    assert told in clock.text
+        assert told in await problem_with("clock", storage)
 
 
 def replaced_date(head: bytes, year: str) -> bytes:
@@ -107,21 +106,17 @@ async def test_a_page_that_may_not_upload(storage_of: Any, bucket: str, s3: Any)
     cors = {"AllowedOrigins": [PAGE], "AllowedMethods": ["GET"]}
     s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [cors]})
     async with storage_of(upload_origins=(PAGE, "https://other.example")) as storage:
-        findings = of("cors", await examined(storage))
-    assert [f.ok for f in findings] == [False, False]
-    assert "AllowedMethods ['PUT']" in findings[0].text
+        told = await problem_with("cors", storage)
+    assert f"AllowedOrigins ['{PAGE}', 'https://other.example'], AllowedMethods ['PUT']" in told
 
 
 async def test_a_rule_that_would_delete_live_media(storage_of: Any, bucket: str, s3: Any) -> None:
     rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": "app/"}, "Expiration": {"Days": 30}}
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
     async with storage_of(prefix="app") as storage:
-        [lifecycle] = of("lifecycle", await examined(storage))
-        assert not lifecycle.ok
-        assert "'tidy' removes live media below app/media/" in lifecycle.text
+        assert "'tidy' removes live media below app/media/" in await problem_with("lifecycle", storage)
     async with storage_of(prefix="elsewhere") as storage:
-        [lifecycle] = of("lifecycle", await examined(storage))
-        assert lifecycle.ok
+        assert await checks(storage)["lifecycle"]() == f"{bucket}: {ABORT_RULE}"
 
 
 LIVE: dict[str, Any] = {"live": ["a/media/", "a/originals/"], "staged": "a/staging/", "versioned": False}

@@ -15,7 +15,6 @@ from fault_proxy import Exchange, FaultProxy
 
 from mediagate import STORAGE, MediaGate, Settings, Source, Storage
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
-from mediagate.findings import Examined
 from mediagate.testing import check_storage
 from mediagate_plugins.s3_storage import s3_storage
 from mediagate_plugins.s3_storage.options import Options
@@ -38,9 +37,8 @@ async def test_it_keeps_every_promise_of_the_protocol(storage_of: Any, make_buck
     assert (staged["Key"], published["Key"]) == ("one/two/staging/job_1", f"one/two/{KEY}")
 
 
-def test_it_is_a_storage_that_can_be_examined() -> None:
+def test_it_is_a_storage() -> None:
     assert issubclass(S3Storage, Storage)
-    assert issubclass(S3Storage, Examined)
 
 
 async def test_a_staging_prefix_of_its_own(storage_of: Any, bucket: str, s3: Any) -> None:
@@ -60,10 +58,11 @@ async def test_objects_carry_the_type_and_the_caching_that_their_keys_say(
         KEY: ("image/webp", "public, max-age=31536000, immutable"),
         "originals/avatar/u/m/original.jpg": ("image/jpeg", "public, max-age=31536000, immutable"),
         "media/document/u/m/sm.avif": ("image/avif", "private, max-age=3600"),
+        "media/story/u/m/sm.webp": ("image/webp", "public, max-age=3600"),
         "staging/job_1": ("application/octet-stream", "no-store"),
         "media/avatar/u/m/page.html": ("application/octet-stream", "public, max-age=31536000, immutable"),
     }
-    async with storage_of(private_sources=frozenset({"document"})) as storage:
+    async with storage_of(private_sources=frozenset({"document"}), expiring_sources=frozenset({"story"})) as storage:
         for key in wanted:
             await storage.put(key, b"x")
     for key, told in wanted.items():

@@ -1,0 +1,35 @@
+"""The ASGI lifespan protocol, for a gate that is the whole application."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from starlette.types import Receive, Send
+
+log = logging.getLogger("mediagate")
+
+
+class Opened(Protocol):
+    """What is opened before the first request, and closed after the last."""
+
+    async def open(self) -> None:
+        """Open it."""
+
+    async def close(self) -> None:
+        """Close it."""
+
+
+async def run_lifespan(gate: Opened, receive: Receive, send: Send) -> None:
+    """Serve the ASGI lifespan protocol when the gate is the whole application."""
+    await receive()
+    try:
+        await gate.open()
+    except Exception as exc:
+        log.error("cannot start: %s", exc)
+        await send({"type": "lifespan.startup.failed", "message": str(exc)})
+        return
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await gate.close()
+    await send({"type": "lifespan.shutdown.complete"})

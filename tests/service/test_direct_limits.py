@@ -1,0 +1,97 @@
+"""What keeps direct uploads within limits: hooks, places in the process, the length of the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from owners import client_of
+from starlette.requests import Request
+
+from mediagate import Job, MediaGate
+from mediagate.errors import QueueFull, UploadRefused
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+
+
+async def declare(client: httpx.AsyncClient, photo: bytes) -> httpx.Response:
+    told = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
+    return await client.post("/uploads", json=told)
+
+
+async def send(client: httpx.AsyncClient, target: Any, photo: bytes) -> httpx.Response:
+    return await client.put(f"http://test{target['url']}", content=photo, headers=target["headers"])
+
+
+async def complete(client: httpx.AsyncClient, target: Any) -> httpx.Response:
+    return await client.post(f"http://test{target['completeUrl']}")
+
+
+async def test_limits_see_each_direct_upload_once_with_its_bytes_and_its_job(make_gate: MakeGate, photo: bytes) -> None:
+    seen: list[tuple[object, ...]] = []
+    refuse: set[str] = set()
+
+    async def pre_receive(request: Request, principal: object) -> None:
+        seen.append(("pre_receive", request.url.path.rpartition("/")[2]))
+        if "pre_receive" in refuse:
+            raise UploadRefused("not now")
+        request.state.answer_headers = {"X-Left": "7"}
+
+    async def pre_file(request: Request, source_type: str) -> None:
+        seen.append(("pre_file", source_type))
+        if "pre_file" in refuse:
+            raise UploadRefused("not here")
+
+    async def on_received(request: Request, received: int, job: Job | None) -> None:
+        seen.append(("on_received", received >= len(photo), job and job.id))
+
+    gate = make_gate(worker=False)
+    gate.add_hook("pre_receive", pre_receive)
+    gate.add_hook("pre_file", pre_file)
+    gate.add_hook("on_received", on_received)
+    async with client_of(gate) as client:
+        refuse.add("pre_receive")
+        assert (await declare(client, photo)).json()["code"] == "upload_refused"
+        refuse.clear()
+        answer = await declare(client, photo)
+        assert answer.headers["X-Left"] == "7"
+        target = answer.json()
+        assert seen == [("pre_receive", "uploads"), ("on_received", False, None)] * 2
+        seen.clear()
+        assert (await send(client, target, photo)).status_code == 204
+        assert seen == [], "the bytes count when the upload is completed"
+        for name in ("pre_receive", "pre_file"):
+            refuse.add(name)
+            assert (await complete(client, target)).json()["code"] == "upload_refused"
+            refuse.clear()
+        seen.clear()
+        job_id = (await complete(client, target)).json()["jobId"]
+        assert seen == [("pre_receive", "complete"), ("pre_file", "avatar"), ("on_received", True, job_id)]
+        seen.clear()
+        assert (await complete(client, target)).json()["jobId"] == job_id
+        assert seen == [("pre_receive", "complete"), ("on_received", False, None)]
+
+
+async def test_a_full_process_and_a_full_queue_send_them_away(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(worker=False, max_uploads=1, max_queue=2)
+    async with client_of(gate) as client:
+        one, other = (await declare(client, photo)).json(), (await declare(client, photo)).json()
+        async with gate.running.admission.place(0):
+            for answer in (
+                await declare(client, photo),
+                await send(client, one, photo),
+                await complete(client, one),
+            ):
+                assert (answer.status_code, answer.json()["code"]) == (503, "too_many_uploads")
+                assert int(answer.headers["Retry-After"]) >= 1
+        for target in (one, other):
+            assert (await send(client, target, photo)).status_code == 204
+            assert (await complete(client, target)).status_code == 202
+        answer = await declare(client, photo)
+        assert (answer.status_code, answer.json()["code"]) == (503, "queue_full")
+        with pytest.raises(QueueFull):
+            await gate.complete_upload(one["uploadId"])
