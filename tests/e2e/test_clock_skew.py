@@ -73,7 +73,7 @@ async def test_it_neither_steals_nor_starves(offset: str, database: str, tmp_pat
             MEDIAGATE_DATABASE_URL=database, MEDIAGATE_IMAGE_PROCESSES="1", MEDIAGATE_JANITOR_INTERVAL_S="0.5",
         ) as wrong:  # fmt: skip
             sent = wrong.upload("a.jpg", photo)
-            assert sent.status_code == 202, sent.text
+            assert sent.status_code == 202, f"{sent.text}\n{wrong.log.read_text()[-4000:]}"
             own = sent.json()["jobId"]
             for job_id in (waiting, died, own):
                 assert (await right.wait(job_id, timeout_s=60)).status is JobStatus.COMPLETE, job_id

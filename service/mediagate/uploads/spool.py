@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -202,11 +201,14 @@ def sweep_spool(spool_dir: Path, *, older_than_s: float) -> int:
     """Remove what killed processes left in the spool and nobody wrote to for so long; returns how many files."""
     removed = 0
     with suppress(FileNotFoundError), os.scandir(spool_dir) as entries:
+        # By the clock that stamps the files, which need not be this process's: a touch tells what it says now.
+        os.utime(spool_dir)
+        now = spool_dir.stat().st_mtime
         for entry in entries:
             with suppress(FileNotFoundError):
                 if not entry.name.startswith(PREFIX) or not entry.is_file(follow_symlinks=False):
                     continue
-                if entry.stat(follow_symlinks=False).st_mtime < time.time() - older_than_s:
+                if entry.stat(follow_symlinks=False).st_mtime < now - older_than_s:
                     Path(entry.path).unlink()
                     removed += 1
     return removed
