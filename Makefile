@@ -24,6 +24,9 @@ check: lint test ## What runs before a commit
 bench: $(STAMP) ## Print the benchmarks beside their peers (ARGS="engine --runs 5")
 	$(BIN)/python -m bench $(ARGS)
 
+cluster: $(STAMP) ## Run web processes, workers, PostgreSQL and S3 on loopback and kill them at random (ARGS="--photos 100")
+	PYTHONPATH=tests/e2e $(BIN)/python -m bench.cluster $(ARGS)
+
 clean: ## Remove the environment and what was built
 	rm -rf $(VENV) .cache bench/.cache dist service/mediagate/records/client service/mediagate/records/query_engine
 
@@ -33,4 +36,4 @@ $(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
 	@touch $(STAMP)
 
-.PHONY: help run test lint check bench clean
+.PHONY: help run test lint check bench cluster clean

@@ -132,6 +132,12 @@ class Gateway:
             time.sleep(0.05)
         raise RuntimeError(f"the gateway did not start:\n{self._logs()}")
 
+    @property
+    def pid(self) -> int | None:
+        """The id of the gateway's process, while there is one."""
+        gateway = self._daemons.get("radosgw")
+        return gateway.pid if gateway is not None and gateway.poll() is None else None
+
     def kill_gateway(self) -> None:
         """Kill -9 the gateway; its objects stay where they are."""
         self._daemons["radosgw"].kill()

@@ -127,6 +127,7 @@ async def test_what_becomes_of_jobs_is_counted(make_gate: MakeGate) -> None:
         assert grown["mediagate_stage_seconds_count{stage=moderate}"] == 3, "one of them was rejected"
         assert grown["mediagate_stage_seconds_count{stage=publish}"] == 2
         assert grown["mediagate_stage_seconds_count{stage=other}"] == 0
+        assert 0 < grown["mediagate_image_cpu_seconds_total{source=avatar}"] < 10
         assert grown["mediagate_stage_seconds_sum{stage=render}"] >= 5, "one of them ran into its time limit"
         assert grown["mediagate_storage_seconds_count{operation=get}"] == 5
         assert grown["mediagate_storage_seconds_count{operation=put}"] == 5 + 2 * 6, (

@@ -17,10 +17,9 @@ from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate import MediaGate, Source
-from mediagate.access import Principal
+from mediagate.access import AUTHORIZE, Action, Principal
 from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate.media import JobStatus, utcnow
 from mediagate.records import Settlement
@@ -86,16 +85,10 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
         yield Store({"database_url": f"{url}?schema=rate-limit", "migrate": True}, {})
 
 
-class Known:
-    """Lets in whoever names a key, as an app in front of the gate would."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (key := Request(scope).headers.get("X-Key")):
-            Request(scope).state.principal = Principal(key)
-        await self.app(scope, receive, send)
+async def known(request: Request, action: Action) -> Principal | None:
+    """Lets in whoever names a key."""
+    key = request.headers.get("X-Key")
+    return Principal(key) if key else None
 
 
 @asynccontextmanager
@@ -114,7 +107,7 @@ async def client_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
             source_type: str = "avatar",
             **headers: str,
         ) -> httpx.Response:
-            transport = httpx.ASGITransport(app=Known(app), client=(address, 4000))
+            transport = httpx.ASGITransport(app=app, client=(address, 4000))
             headers = {name.replace("_", "-"): value for name, value in headers.items()}
             async with httpx.AsyncClient(transport=transport, base_url="http://test/image-pipeline") as client:
                 form = FORM | {"sourceType": source_type}
@@ -298,19 +291,23 @@ async def test_what_a_refusal_counts_for(store: Store, limited: Limited, photo: 
 
 
 async def test_keys_and_addresses_have_limits_of_their_own(limited: Limited, photo: bytes) -> None:
-    async with client_of(limited(per_key="2/day", per_address="3/day", per_source={"post": "1/day"})) as upload:
+    gate = limited(per_key="2/day", per_address="4/day", per_source={"post": "1/day"})
+    gate.decorate(AUTHORIZE, known)
+    async with client_of(gate) as upload:
+        for _ in range(9):
+            assert (await upload(photo)).status_code == 401, "who is not let in counts for nothing"
         assert (await upload(photo, X_Key="ann")).status_code == 202
         assert (await upload(photo, "192.0.2.9", X_Key="ann")).status_code == 202
         refused = await upload(photo, "192.0.2.10", X_Key="ann")
         assert refused.status_code == 429
         assert refused.json()["detail"].startswith("the limit for this key is 2/day")
-        assert (await upload(photo, X_Key="bob")).status_code == 202
-        assert (await upload(photo)).status_code == 202
-        assert (await upload(photo, X_Key="eve")).status_code == 429, "the address's three are used up"
+        for name in ("bob", "cid", "dan"):
+            assert (await upload(photo, X_Key=name)).status_code == 202
+        assert (await upload(photo, X_Key="eve")).status_code == 429, "the address's four are used up"
         # What a source allows, it allows each key, wherever it comes from.
-        assert (await upload(photo, "192.0.2.20", X_Key="dan", source_type="post")).status_code == 202
-        assert (await upload(photo, "192.0.2.21", X_Key="dan", source_type="post")).status_code == 429
-        assert (await upload(photo, "192.0.2.20", source_type="post")).status_code == 202
+        assert (await upload(photo, "192.0.2.20", X_Key="fay", source_type="post")).status_code == 202
+        assert (await upload(photo, "192.0.2.21", X_Key="fay", source_type="post")).status_code == 429
+        assert (await upload(photo, "192.0.2.20", X_Key="gil", source_type="post")).status_code == 202
 
 
 PROXY = ["10.0.0.0/8", "2001:db8:ffff::/48"]
@@ -456,6 +453,7 @@ async def test_what_is_over_is_removed(store: Store, limited: Limited, photo: by
 
 async def test_no_address_is_kept_in_clear(limited: Limited, photo: bytes) -> None:
     gate = limited(per_address=["9/day", "3 jobs"], per_key="9/day")
+    gate.decorate(AUTHORIZE, known)
     async with client_of(gate) as upload:
         await upload(photo, "192.0.2.77", X_Key="ann")
         client = client_of_records(gate)

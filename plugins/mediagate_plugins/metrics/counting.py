@@ -31,6 +31,7 @@ class Counting(Observer):
         for source in sources:
             of.JOB_SECONDS.labels(source)
             of.UPLOAD_BYTES.labels(source)
+            of.IMAGE_CPU.labels(source)
             for status in ENDED:
                 of.JOBS.labels(source, status)
             for decision in DECISIONS:
@@ -61,7 +62,9 @@ class Counting(Observer):
         if job.finished_at is not None:
             of.JOB_SECONDS.labels(source).observe(max(0.0, (job.finished_at - job.created_at).total_seconds()))
         for stage, taken_ms in job.timings_ms.items():
-            if stage not in ("publish", "total"):  # measured here
+            if stage == "cpu":
+                of.IMAGE_CPU.labels(source).inc(taken_ms / 1000)
+            elif stage not in ("publish", "total"):  # measured here
                 of.STAGE_SECONDS.labels(stage if stage in RENDERING else OTHER).observe(taken_ms / 1000)
         if job.verdict is not None and job.verdict.model != "off":
             of.VERDICTS.labels(source, job.verdict.decision).inc()

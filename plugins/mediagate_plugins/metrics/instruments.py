@@ -32,6 +32,7 @@ IMAGE_PROCESS_ENDS = Counter(
     "Image processes that were replaced: crashed or timeout at an image, idle without one, start when it failed.",
     ["reason"],
 )
+IMAGE_CPU = Counter("mediagate_image_cpu_seconds", "CPU time of the image processes for judged pictures.", ["source"])
 STATUS_ANSWERS = Counter("mediagate_status_answers", "Questions for a job's status, by where it was known.", ["origin"])
 ERROR_ANSWERS = Counter("mediagate_error_answers", "Requests that were answered with an error.", ["code"])
 RUNNING = Gauge("mediagate_jobs_running", "Jobs that are being worked on.", multiprocess_mode="livesum")
