@@ -176,7 +176,7 @@ class Calls(DirectCalls):
         page = await self.running.parts.records.list_jobs(
             owner_id=owner, status=status, source_type=source_type, source_id=source_id, limit=limit, cursor=cursor
         )
-        url_of, now = self._url_of(base_url), utcnow()
+        url_of, now = self._url_of(base_url), await self.running.parts.records.now()
         return StatusPage(tuple(status_of(state.at(now), url_of) for state in page.items), page.next_cursor)
 
     async def usage(self, *, first: date, last: date, owner: str | None = None) -> UsageReport:

@@ -83,7 +83,7 @@ def test_a_crash_at_any_step_loses_nothing_doubles_nothing_and_leaves_nothing(tm
         page = httpx.get(f"{service.url}/media?sourceType=avatar&limit=100").json()["items"]
         assert len(page) == len(clients)
         log = service.log.read_text()
-        assert "/content?token=" in log
+        assert "/content" in log
         for client in clients:
             assert client.target["url"].rpartition("=")[2] not in log, "a token is nobody's to read"
     finally:

@@ -76,16 +76,23 @@ async def test_a_result_answers_as_deleted_when_its_time_is_over_and_the_janitor
         assert (await client.get(f"/media/{avatar.id}")).json()["expiresAt"] is None
         everything = await files(gate)
 
-        monkeypatch.setattr("mediagate.calls.utcnow", lambda: expires - timedelta(milliseconds=1))
+        moment = expires - timedelta(milliseconds=1)
+
+        async def present() -> datetime:
+            return moment
+
+        monkeypatch.setattr(gate.parts.records, "now", present)
         assert (await client.get(f"/status/{jobs[0]}")).status_code == 200
         assert (await client.get(f"/media/{story.id}")).status_code == 200
-        monkeypatch.setattr("mediagate.calls.utcnow", lambda: expires)
+        moment = expires
         gone = await client.get(f"/status/{jobs[0]}")
         assert (gone.status_code, gone.json()["code"]) == (410, "media_deleted")
         assert body["expiresAt"] in gone.json()["detail"]
         assert (await client.get(f"/media/{story.id}")).json()["code"] == "media_not_found"
         assert (await client.get("/media?sourceType=story")).json() == {"items": [], "nextCursor": None}
         assert len((await client.get("/media?sourceType=avatar")).json()["items"]) == 1
+        listed = (await client.get("/jobs")).json()["items"]
+        assert [item["media"] and item["media"]["id"] for item in listed] == [avatar.id, None]
         with pytest.raises(MediaDeleted):
             await gate.wait(jobs[0])
         with pytest.raises(MediaNotFound):
