@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -18,6 +19,7 @@ from mediagate.errors import (
     InvalidParameter,
     InvalidSourceId,
     MediagateError,
+    RecordsUnavailable,
     UnknownSource,
     UploadInFlight,
     UploadMismatch,
@@ -31,7 +33,7 @@ from mediagate.uploads import Spooled, Upload
 
 log = logging.getLogger("mediagate.intake")
 
-RECEIVING_S = 600
+RECEIVING_S = 30.0
 """How long an ``Idempotency-Key`` stays reserved for an upload whose process died while it received the body."""
 MAX_KEY = 255
 
@@ -95,12 +97,34 @@ async def reserved(key: str | None, parts: Parts, *, owner: str | None = None) -
     held = await parts.records.reserve_key(key, now=now, expires_at=now + timedelta(seconds=RECEIVING_S))
     if held is not None and held.fingerprint is None:
         raise UploadInFlight("this Idempotency-Key's upload is being received; wait for its answer", retry_after_s=2)
+    if held is not None:
+        yield KeyHeld(key, held.fingerprint)
+        return
+    keeping = asyncio.create_task(_kept(key, parts))
     try:
-        yield KeyHeld(key, held.fingerprint if held else None)
+        yield KeyHeld(key, None)
     except BaseException:
-        if held is None:
-            await parts.records.release_key(key)
+        await _ended(keeping)
+        await parts.records.release_key(key)
         raise
+    finally:
+        await _ended(keeping)
+
+
+async def _kept(key: str, parts: Parts) -> None:
+    """Keep a key reserved for as long as its upload is being received, however slowly that comes."""
+    while True:
+        await asyncio.sleep(RECEIVING_S / 3)
+        try:
+            expires_at = await parts.records.now() + timedelta(seconds=RECEIVING_S)
+            await parts.records.keep_key(key, expires_at=expires_at)
+        except RecordsUnavailable as exc:
+            log.warning("an Idempotency-Key could not be kept: %s", exc)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def accept(

@@ -102,6 +102,11 @@ class ForgetsBoundKeys(MemoryRecords):
         self._keys.pop(key, None)
 
 
+class LetsGoOfKeys(MemoryRecords):
+    async def keep_key(self, key: str, *, expires_at: datetime) -> None:
+        pass
+
+
 class NeverInFlight(MemoryRecords):
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         found = await super().reserve_key(key, now=now, expires_at=expires_at)
@@ -217,6 +222,7 @@ class ListsWhatHasExpired(MemoryRecords):
         (SkipsOnDelete, "neither repeat nor skip"),
         (ForgetsBoundKeys, "must leave a bound key"),
         (NeverInFlight, "one in flight"),
+        (LetsGoOfKeys, r"keep_key\(\) must keep one in flight"),
         (LooksAtStatusesOnly, "another stage of the same status"),
         (CountsSecondAttempts, "must not count second attempts"),
         (ListsJobsOfOthers, r"list_jobs\(\) must keep to the owner"),

@@ -45,6 +45,11 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         self._keys[key] = (Reservation(key, None, None), expires_at)
         return None
 
+    async def keep_key(self, key: str, *, expires_at: datetime) -> None:
+        """Keep a reservation for longer."""
+        if key in self._keys and self._keys[key][0].job_id is None:
+            self._keys[key] = (self._keys[key][0], expires_at)
+
     async def release_key(self, key: str) -> None:
         """Forget a reservation that no job has taken."""
         if key in self._keys and self._keys[key][0].job_id is None:

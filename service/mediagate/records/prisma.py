@@ -91,6 +91,11 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaLists, PrismaUploads):
         """Reserve an ``Idempotency-Key``: ``None`` when it is ours now, else what is on record."""
         return await reserve_key(self.client, key, now=now, expires_at=expires_at)
 
+    async def keep_key(self, key: str, *, expires_at: datetime) -> None:
+        """Keep a reservation for longer."""
+        where: Any = {"key": key, "jobId": None}
+        await ask(lambda: self.client.mediagateidempotencykey.update_many(where=where, data={"expiresAt": expires_at}))
+
     async def release_key(self, key: str) -> None:
         """Forget a reservation whose upload failed, if no job has taken it yet."""
         where: Any = {"key": key, "jobId": None}

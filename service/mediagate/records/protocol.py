@@ -88,11 +88,13 @@ class Records(Protocol):
     # -- uploads
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
-        """Reserve an ``Idempotency-Key`` for an upload about to be received.
+        """Reserve an ``Idempotency-Key``: ``None`` when it is now ours, else what is on record.
 
-        Returns ``None`` when the key is now ours; else what is on record. A reservation past its ``expires_at``
-        counts as absent and is taken over by exactly one caller.
+        A reservation past its ``expires_at`` counts as absent and is taken over by exactly one caller.
         """
+
+    async def keep_key(self, key: str, *, expires_at: datetime) -> None:
+        """Keep a reservation for longer, as its upload is still coming in; one that a job has taken stays as it is."""
 
     async def release_key(self, key: str) -> None:
         """Forget a reservation whose upload failed, if no job has taken it yet."""

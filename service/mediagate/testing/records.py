@@ -9,22 +9,21 @@ from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
 from mediagate.media import JobStatus, Media, Stage, Verdict, new_id, utcnow
-from mediagate.records.protocol import Records, Reservation, Settlement
+from mediagate.records.protocol import Records, Settlement
 from mediagate.testing.job_ends import check_job_ends
 from mediagate.testing.job_path import check_job_path
+from mediagate.testing.keys import check_keys
 from mediagate.testing.outbox import check_outbox
 from mediagate.testing.owned_records import check_owned_records
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,
     MOMENT,
-    RACERS,
     a_job,
     a_media,
     claimed_job,
     expect,
     published_media,
-    race,
     same,
     waiting_job,
 )
@@ -52,8 +51,7 @@ async def check_records(records: Records) -> None:
         _pages,
         _deleting,
         check_owned_records,
-        _keys,
-        _key_races,
+        check_keys,
         check_uploads,
     ):
         await check(records, now)
@@ -261,40 +259,3 @@ async def _deleting(records: Records, now: datetime) -> None:
     same(await records.existing_media([media.id]), set(), "existing_media() must not name one deleted")
     state = await records.get_state(media.job_id)
     same(state and (state.job.status, state.media), (COMPLETE, None), "the job of a deleted media must stay")
-
-
-async def _keys(records: Records, now: datetime) -> None:
-    key, soon, late = HOSTILE + secrets.token_hex(8), now + LEASE, now + 9 * LEASE
-    same(await records.reserve_key(key, now=now, expires_at=soon), None, "reserve_key() of a new key must be None")
-    in_flight = Reservation(key, None, None)
-    same(await records.reserve_key(key, now=now, expires_at=soon), in_flight, "reserve_key() of one in flight")
-    await records.release_key(key)
-    same(await records.reserve_key(key, now=now, expires_at=soon), None, "reserve_key() after release_key()")
-    job = a_job(now)
-    await records.create_job(job, key=key, fingerprint=HOSTILE, key_expires_at=late)
-    expect(await records.get_job(job.id), "create_job() with a key must create the job")
-    bound = Reservation(key, job.id, HOSTILE)
-    same(await records.reserve_key(key, now=soon, expires_at=late), bound, "create_job() must bind the key, anew till")
-    await records.release_key(key)
-    same(await records.reserve_key(key, now=soon, expires_at=late), bound, "release_key() must leave a bound key")
-    await records.release_key(secrets.token_hex(8))
-    same(await records.reserve_key(key, now=late, expires_at=late + LEASE), None, "reserve_key() of an expired key")
-    same(await records.reserve_key(key, now=late, expires_at=late), in_flight, "a key taken over must be in flight")
-    kept = secrets.token_hex(8)
-    await records.reserve_key(kept, now=now, expires_at=late + 2 * LEASE)
-    expect(await records.expire_keys(now=late + LEASE) >= 1, "expire_keys() must count the keys that expired")
-    same(await records.expire_keys(now=late + LEASE), 0, "expire_keys() must forget them")
-    same(await records.reserve_key(key, now=now, expires_at=late), None, "reserve_key() of a key forgotten")
-    same(
-        await records.reserve_key(kept, now=now, expires_at=late),
-        Reservation(kept, None, None),
-        "expire_keys() must leave keys that have not expired",
-    )
-
-
-async def _key_races(records: Records, now: datetime) -> None:
-    key = secrets.token_hex(8)
-    for at, what in ((now, "a new key"), (now + LEASE, "an expired key")):
-        answers = await race(lambda _, at=at: records.reserve_key(key, now=at, expires_at=at + LEASE))  # type: ignore[misc]  # the default binds at
-        same(answers.count(None), 1, f"of {RACERS} concurrent reservations of {what} exactly one must win")
-        same(answers.count(Reservation(key, None, None)), RACERS - 1, f"the others must see {what} in flight")

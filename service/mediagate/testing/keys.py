@@ -1,0 +1,66 @@
+"""The promises of records about idempotency keys."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+
+from mediagate.records.protocol import Records, Reservation
+from mediagate.testing.record_samples import HOSTILE, LEASE, RACERS, a_job, expect, race, same
+
+
+async def check_keys(records: Records, now: datetime) -> None:
+    """Check what is promised of idempotency keys."""
+    await _one_by_one(records, now)
+    await _kept_in_flight(records, now)
+    await _races(records, now)
+
+
+async def _one_by_one(records: Records, now: datetime) -> None:
+    key, soon, late = HOSTILE + secrets.token_hex(8), now + LEASE, now + 9 * LEASE
+    same(await records.reserve_key(key, now=now, expires_at=soon), None, "reserve_key() of a new key must be None")
+    in_flight = Reservation(key, None, None)
+    same(await records.reserve_key(key, now=now, expires_at=soon), in_flight, "reserve_key() of one in flight")
+    await records.release_key(key)
+    same(await records.reserve_key(key, now=now, expires_at=soon), None, "reserve_key() after release_key()")
+    job = a_job(now)
+    await records.create_job(job, key=key, fingerprint=HOSTILE, key_expires_at=late)
+    expect(await records.get_job(job.id), "create_job() with a key must create the job")
+    bound = Reservation(key, job.id, HOSTILE)
+    same(await records.reserve_key(key, now=soon, expires_at=late), bound, "create_job() must bind the key, anew till")
+    await records.release_key(key)
+    same(await records.reserve_key(key, now=soon, expires_at=late), bound, "release_key() must leave a bound key")
+    await records.release_key(secrets.token_hex(8))
+    same(await records.reserve_key(key, now=late, expires_at=late + LEASE), None, "reserve_key() of an expired key")
+    same(await records.reserve_key(key, now=late, expires_at=late), in_flight, "a key taken over must be in flight")
+    kept = secrets.token_hex(8)
+    await records.reserve_key(kept, now=now, expires_at=late + 2 * LEASE)
+    expect(await records.expire_keys(now=late + LEASE) >= 1, "expire_keys() must count the keys that expired")
+    same(await records.expire_keys(now=late + LEASE), 0, "expire_keys() must forget them")
+    same(await records.reserve_key(key, now=now, expires_at=late), None, "reserve_key() of a key forgotten")
+    same(
+        await records.reserve_key(kept, now=now, expires_at=late),
+        Reservation(kept, None, None),
+        "expire_keys() must leave keys that have not expired",
+    )
+
+
+async def _kept_in_flight(records: Records, now: datetime) -> None:
+    key, soon, late = secrets.token_hex(8), now + LEASE, now + 9 * LEASE
+    in_flight = Reservation(key, None, None)
+    await records.reserve_key(key, now=now, expires_at=soon)
+    await records.keep_key(key, expires_at=late)
+    same(await records.reserve_key(key, now=soon, expires_at=late), in_flight, "keep_key() must keep one in flight")
+    job = a_job(now)
+    await records.create_job(job, key=key, fingerprint="f", key_expires_at=soon)
+    await records.keep_key(key, expires_at=late)
+    same(await records.reserve_key(key, now=soon, expires_at=late), None, "keep_key() must leave a bound key")
+    await records.keep_key(secrets.token_hex(8), expires_at=late)
+
+
+async def _races(records: Records, now: datetime) -> None:
+    key = secrets.token_hex(8)
+    for at, what in ((now, "a new key"), (now + LEASE, "an expired key")):
+        answers = await race(lambda _, at=at: records.reserve_key(key, now=at, expires_at=at + LEASE))  # type: ignore[misc]  # the default binds at
+        same(answers.count(None), 1, f"of {RACERS} concurrent reservations of {what} exactly one must win")
+        same(answers.count(Reservation(key, None, None)), RACERS - 1, f"the others must see {what} in flight")
