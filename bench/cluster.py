@@ -174,7 +174,7 @@ class Cluster:
                 image
                 for worker in own(self.workers)
                 for server, command in below(worker).items()
-                if "forkserver" in command
+                if "mediagate.imageprocess" in command
                 for image in below(server)
             ]
 
