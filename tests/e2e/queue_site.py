@@ -35,6 +35,8 @@ FAST = {
     "MEDIAGATE_DRAIN_TIMEOUT_S": "5",
 }
 DEADLINE_S = 120.0
+READY = (b"mediagate: working", b" ready.", b"Starting worker")
+"""What each of the commands says."""
 BIN = Path(sys.executable).parent
 COMMANDS = {
     "mediagate": [str(BIN / "mediagate"), "worker", "queue_gate:gate"],
@@ -61,6 +63,7 @@ class Worker:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
+            self._began_at = log.tell()
             self.process = subprocess.Popen(
                 self._command, env=self._env, cwd=HERE, stdout=log, stderr=log, start_new_session=True
             )
@@ -69,6 +72,11 @@ class Worker:
     def pid(self) -> int:
         assert self.process is not None
         return self.process.pid
+
+    def works(self) -> bool:
+        """Whether the process has got so far that it takes jobs, and ends in order when it is asked to."""
+        said = self.log.read_bytes()[self._began_at :]
+        return any(word in said for word in READY)
 
     def ended(self) -> bool:
         return self.process is None or self.process.poll() is not None

@@ -43,9 +43,10 @@ async def test_workers_killed_at_random_lose_and_double_nothing(
         assert set(ends) == set(ids)
         media = await site.query("SELECT id FROM mediagate_media")
         assert len(media) == 60
+        await site.until(lambda: {line.split()[0] for line in site.notes("told")} == set(ids))
         for worker in site.workers:
+            await site.until(worker.works)
             assert worker.stop() in (0, -signal.SIGTERM), site.logs()
-        assert {line.split()[0] for line in site.notes("told")} == set(ids)
 
 
 @pytest.mark.parametrize(("engine", "way"), OTHER_WAY)

@@ -36,6 +36,8 @@ class Engine:
             task_acks_late=True,
             task_reject_on_worker_lost=True,
             worker_prefetch_multiplier=1,
+            # Its mailbox is one node name's alone: a worker that is started again at once could not have it.
+            worker_enable_remote_control=False,
             worker_pool="threads",
             worker_concurrency=gate.jobs_at_once,
             broker_connection_timeout=CONNECT_S,
