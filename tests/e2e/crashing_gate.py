@@ -50,7 +50,7 @@ class Mortal:
         return call
 
 
-if POINT:
+if POINT not in ("", "hook"):
     InProcessQueue.poll_s = 3600.0  # so that it is the queue that brings the job
 settings = Settings()
 gate = MediaGate(sources={"avatar": Source()}, moderation="off", settings=settings)
