@@ -53,7 +53,7 @@ class Server:
         )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """The server that MEDIAGATE_TEST_S3_URL names (its keys in AWS_ACCESS_KEY_ID, …), else a Ceph gateway of ours."""
     if url := os.environ.get("MEDIAGATE_TEST_S3_URL"):
@@ -73,7 +73,7 @@ def gateway(server: Server) -> Gateway:
     return server.gateway
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def s3(server: Server) -> Iterator[Any]:
     """A client of boto3 that knows nothing of mediagate."""
     client = server.client()
