@@ -1,0 +1,163 @@
+"""Every error that mediagate raises or answers, each with a stable code, an HTTP status and whether a retry can help.
+
+MediagateError
+├── ConfigError                  the gate cannot start; ``problems`` names every fault at once
+├── PluginError                  a plugin was registered, required or closed wrongly
+├── RequestError                 the caller can mend it
+│   ├── BadUpload                400 bad_upload
+│   ├── UnknownSource            400 unknown_source
+│   ├── InvalidSourceId          400 invalid_source_id
+│   ├── InvalidParameter         400 invalid_parameter
+│   ├── Unauthorized             401 unauthorized
+│   ├── Forbidden                403 forbidden
+│   ├── UploadRefused            403 upload_refused (a ``pre_upload`` hook said no)
+│   ├── UrlExpired               403 url_expired
+│   ├── JobNotFound              404 job_not_found
+│   ├── MediaNotFound            404 media_not_found
+│   ├── UploadNotFound           404 upload_not_found
+│   ├── FileNotServed            404 file_not_found
+│   ├── RouteNotFound            404 not_found
+│   ├── MethodNotAllowed         405 method_not_allowed
+│   ├── UploadTimeout            408 upload_timeout
+│   ├── JobConflict              409 job_conflict
+│   ├── UploadInFlight           409 upload_in_flight
+│   ├── UploadNotReceived        409 upload_not_received
+│   ├── UploadReceived           409 upload_received
+│   ├── MediaDeleted             410 media_deleted
+│   ├── UploadExpired            410 upload_expired
+│   ├── LengthRequired           411 length_required
+│   ├── UploadTooLarge           413 upload_too_large
+│   ├── UnsupportedType          415 unsupported_type
+│   ├── UndecodableImage         422 image_undecodable
+│   ├── ImageTooLarge            422 image_too_large
+│   ├── AnimationRefused         422 animation_refused
+│   ├── UploadMismatch           422 upload_mismatch
+│   ├── IdempotencyKeyReused     422 idempotency_key_reused
+│   └── RateLimited              429 rate_limited
+├── Unavailable                  503: try again later
+│   ├── ShuttingDown             503 shutting_down
+│   ├── QueueFull                503 queue_full
+│   ├── TooManyUploads           503 too_many_uploads
+│   ├── RecordsUnavailable       503 records_unavailable
+│   └── StorageUnavailable       503 storage_unavailable
+├── ObjectNotFound               a storage key holds nothing
+├── ProcessingError              one image could not be processed; ends its own job only
+│   ├── ImageCrashed             image_crashed
+│   ├── ImageTimeout             image_timeout
+│   ├── ModerationFailed         moderation_failed
+│   ├── ProcessingRefused        processing_refused (a ``pre_*`` hook said no)
+│   └── StagedFileLost           staged_file_lost
+└── WaitTimeout                  ``wait()`` ran out of time; the job goes on
+"""
+
+from __future__ import annotations
+
+from mediagate.errors.base import (
+    ConfigError,
+    MediagateError,
+    ObjectNotFound,
+    PluginError,
+    WaitTimeout,
+    known_error,
+)
+from mediagate.errors.processing import (
+    ImageCrashed,
+    ImageTimeout,
+    ModerationFailed,
+    ProcessingError,
+    ProcessingRefused,
+    StagedFileLost,
+)
+from mediagate.errors.requests import (
+    AnimationRefused,
+    BadUpload,
+    FileNotServed,
+    Forbidden,
+    IdempotencyKeyReused,
+    ImageTooLarge,
+    InvalidParameter,
+    InvalidSourceId,
+    JobConflict,
+    JobNotFound,
+    LengthRequired,
+    MediaDeleted,
+    MediaNotFound,
+    MethodNotAllowed,
+    RateLimited,
+    RequestError,
+    RouteNotFound,
+    Unauthorized,
+    UndecodableImage,
+    UnknownSource,
+    UnsupportedType,
+    UploadExpired,
+    UploadInFlight,
+    UploadMismatch,
+    UploadNotFound,
+    UploadNotReceived,
+    UploadReceived,
+    UploadRefused,
+    UploadTimeout,
+    UploadTooLarge,
+    UrlExpired,
+)
+from mediagate.errors.unavailable import (
+    QueueFull,
+    RecordsUnavailable,
+    ShuttingDown,
+    StorageUnavailable,
+    TooManyUploads,
+    Unavailable,
+)
+
+__all__ = [
+    "AnimationRefused",
+    "BadUpload",
+    "ConfigError",
+    "FileNotServed",
+    "Forbidden",
+    "IdempotencyKeyReused",
+    "ImageCrashed",
+    "ImageTimeout",
+    "ImageTooLarge",
+    "InvalidParameter",
+    "InvalidSourceId",
+    "JobConflict",
+    "JobNotFound",
+    "LengthRequired",
+    "MediaDeleted",
+    "MediaNotFound",
+    "MediagateError",
+    "MethodNotAllowed",
+    "ModerationFailed",
+    "ObjectNotFound",
+    "PluginError",
+    "ProcessingError",
+    "ProcessingRefused",
+    "QueueFull",
+    "RateLimited",
+    "RecordsUnavailable",
+    "RequestError",
+    "RouteNotFound",
+    "ShuttingDown",
+    "StagedFileLost",
+    "StorageUnavailable",
+    "TooManyUploads",
+    "Unauthorized",
+    "Unavailable",
+    "UndecodableImage",
+    "UnknownSource",
+    "UnsupportedType",
+    "UploadExpired",
+    "UploadInFlight",
+    "UploadMismatch",
+    "UploadNotFound",
+    "UploadNotReceived",
+    "UploadReceived",
+    "UploadRefused",
+    "UploadTimeout",
+    "UploadTooLarge",
+    "UrlExpired",
+    "WaitTimeout",
+    "known_error",
+]

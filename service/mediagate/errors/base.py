@@ -1,0 +1,75 @@
+"""The base of all errors, and those that are about neither a request nor an image."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+class MediagateError(Exception):
+    """Base of all errors of mediagate: ``code`` is stable, the message says what to do."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    retryable: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        """Make the title from the class's name: ``UploadTooLarge`` is "Upload too large"."""
+        cls.title = re.sub(r"(?<=.)[A-Z]", lambda capital: f" {capital[0].lower()}", cls.__name__)
+
+    def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.close_connection = False
+        """Set where the rest of a request's body stays unread: the answer must then end the connection."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that the answer carries besides its body."""
+        headers = {}
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
+        if self.close_connection:
+            headers["Connection"] = "close"
+        return headers
+
+
+class ConfigError(MediagateError):
+    """The gate cannot start as it is configured; ``problems`` lists every fault, each naming its field."""
+
+    code = "config_error"
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PluginError(MediagateError):
+    """A plugin is registered twice or too late, misses a requirement, or got options it does not take."""
+
+    code = "plugin_error"
+
+
+class ObjectNotFound(MediagateError):
+    """A storage key holds nothing."""
+
+    code = "object_not_found"
+    status = 404
+
+
+class WaitTimeout(MediagateError, TimeoutError):
+    """``wait()`` ran out of time; the job itself goes on."""
+
+    code = "wait_timeout"
+    retryable = True
+
+
+def known_error(exc: BaseException) -> MediagateError | None:
+    """Return the error of ours behind an exception, also when a task group wrapped it."""
+    while isinstance(exc, BaseExceptionGroup):
+        exc = exc.exceptions[0]
+    return exc if isinstance(exc, MediagateError) else None

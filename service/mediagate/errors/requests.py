@@ -1,0 +1,234 @@
+"""Errors that a request's sender can mend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mediagate.errors.base import MediagateError
+
+
+class RequestError(MediagateError):
+    """Something about the request that its sender can mend."""
+
+    code = "bad_request"
+    status = 400
+
+
+class BadUpload(RequestError):
+    """The body is malformed, or a field is missing."""
+
+    code = "bad_upload"
+
+
+class UnknownSource(RequestError):
+    """``sourceType`` names no configured source."""
+
+    code = "unknown_source"
+
+
+class InvalidSourceId(RequestError):
+    """``sourceId`` has characters that may not stand in a storage key."""
+
+    code = "invalid_source_id"
+
+
+class InvalidParameter(RequestError):
+    """A field, query parameter or header has a value that is out of range."""
+
+    code = "invalid_parameter"
+
+
+class Unauthorized(RequestError):
+    """The caller did not say who it is, or cannot prove it; ``challenge`` says how to (RFC 9110, 11.6.1)."""
+
+    code = "unauthorized"
+    status = 401
+
+    def __init__(
+        self, detail: str, *, challenge: str = 'Bearer realm="mediagate"', retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+        self.challenge = challenge
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that the answer carries besides its body."""
+        return {**super().headers, "WWW-Authenticate": self.challenge}
+
+
+class Forbidden(RequestError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class UploadRefused(RequestError):
+    """Raised by a ``pre_upload`` hook to refuse an upload; the message goes to the client."""
+
+    code = "upload_refused"
+    status = 403
+
+
+class UrlExpired(RequestError):
+    """A private file's URL was right, and is too old; the media's answer has a new one."""
+
+    code = "url_expired"
+    status = 403
+
+
+class JobNotFound(RequestError):
+    """No job has this id."""
+
+    code = "job_not_found"
+    status = 404
+
+
+class MediaNotFound(RequestError):
+    """No media has this id."""
+
+    code = "media_not_found"
+    status = 404
+
+
+class UploadNotFound(RequestError):
+    """No direct upload has this id, and, where one is needed, this token."""
+
+    code = "upload_not_found"
+    status = 404
+
+
+class FileNotServed(RequestError):
+    """The gate serves no file under this path."""
+
+    code = "file_not_found"
+    status = 404
+
+
+class RouteNotFound(RequestError):
+    """The gate has no such route."""
+
+    code = "not_found"
+    status = 404
+
+
+class MethodNotAllowed(RequestError):
+    """The route does not take this method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class UploadTimeout(RequestError):
+    """The body of an upload stopped coming, or trickled in too slowly."""
+
+    code = "upload_timeout"
+    status = 408
+    retryable = True
+
+
+class JobConflict(RequestError):
+    """The job's state does not allow this (retry of a running job, cancel of a finished one)."""
+
+    code = "job_conflict"
+    status = 409
+
+
+class UploadInFlight(RequestError):
+    """An upload with the same ``Idempotency-Key`` is being received right now."""
+
+    code = "upload_in_flight"
+    status = 409
+    retryable = True
+
+
+class UploadNotReceived(RequestError):
+    """A direct upload is to be completed, and its bytes have not arrived."""
+
+    code = "upload_not_received"
+    status = 409
+
+
+class UploadReceived(RequestError):
+    """The bytes of a direct upload have arrived already; what is left is to complete it."""
+
+    code = "upload_received"
+    status = 409
+
+
+class MediaDeleted(RequestError):
+    """The job completed, and its media was deleted or expired since."""
+
+    code = "media_deleted"
+    status = 410
+
+
+class UploadExpired(RequestError):
+    """A direct upload was not completed in time."""
+
+    code = "upload_expired"
+    status = 410
+
+
+class LengthRequired(RequestError):
+    """The body comes without its length, and a limit on bytes cannot be kept without it."""
+
+    code = "length_required"
+    status = 411
+
+
+class UploadTooLarge(RequestError):
+    """The file has more bytes than its source allows."""
+
+    code = "upload_too_large"
+    status = 413
+
+
+class UnsupportedType(RequestError):
+    """The bytes are no image of an accepted format."""
+
+    code = "unsupported_type"
+    status = 415
+
+
+class UndecodableImage(RequestError):
+    """The file says it is an accepted format, and cannot be decoded."""
+
+    code = "image_undecodable"
+    status = 422
+
+
+class ImageTooLarge(RequestError):
+    """The image has more pixels or frames, or needs more memory, than its source allows."""
+
+    code = "image_too_large"
+    status = 422
+
+
+class AnimationRefused(RequestError):
+    """The image is animated, and its source takes still images only."""
+
+    code = "animation_refused"
+    status = 422
+
+
+class UploadMismatch(RequestError):
+    """The bytes of a direct upload have another size or type than was declared."""
+
+    code = "upload_mismatch"
+    status = 422
+
+
+class IdempotencyKeyReused(RequestError):
+    """The ``Idempotency-Key`` was used before with another body."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
+class RateLimited(RequestError):
+    """A limit on requests, bytes or jobs is used up; ``retry_after_s`` says when there is room again."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
