@@ -107,13 +107,13 @@ class Client:
         with outcome.lock:
             outcome.lost.append(job_id)
 
-    def _ask(self, end: float, method: str, path: str, wanted: int, **request: object) -> dict[str, str] | None:
+    def _ask(self, end: float, method: str, path: str, wanted: int, **request: Any) -> dict[str, str] | None:
         """Ask until the answer is the one that is wanted; ``None`` for 404, and when it takes too long."""
         while time.monotonic() < end:
             pause_s = 0.2
             try:
                 url = f"http://127.0.0.1:{self._random.choice(self._ports)}{MOUNT}{path}"
-                answer = self._http.request(method, url, **request)  # type: ignore[arg-type]  # passed through
+                answer = self._http.request(method, url, **request)
             except httpx.TransportError:
                 time.sleep(pause_s)
                 continue

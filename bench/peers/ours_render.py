@@ -55,7 +55,7 @@ def floor(path: Path, quality: int, effort: int) -> Variants:
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         size = pictures[0].size
         sideways = (image.width > image.height) != (size[0] > size[1])
-        image.draft(None, (size[1], size[0]) if sideways else size)  # type: ignore[no-untyped-call, unused-ignore]
+        image.draft(None, (size[1], size[0]) if sideways else size)
         image.load()
     made = {}
     for picture in pictures:

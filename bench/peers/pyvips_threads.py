@@ -12,7 +12,7 @@ os.environ.setdefault("VIPS_CONCURRENCY", "1")
 
 import blurhash
 import numpy as np
-import pyvips  # type: ignore[import-not-found, unused-ignore]
+import pyvips
 from bench.peers.protocol import WIDTHS, Request, Variants, serve
 from PIL import Image
 

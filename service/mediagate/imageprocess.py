@@ -18,7 +18,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import process_time
@@ -50,19 +50,30 @@ REST_S = 0.2
 """After so long without work a process gives the memory that it has freed back to the system; at once if it is much."""
 MUCH = 4
 """Much is this part of what an image may use."""
+RENDERING = "mediagate.rendering"
+"""Loaded once, for all image processes."""
 MODERATORS_USE = "numpy"
 """Loaded once too. Their other libraries start threads when they are imported, as onnxruntime does: after the fork."""
 PR_SET_PDEATHSIG = 1
 """An option of Linux's ``prctl``: which signal a process gets when its parent has died."""
 
 _libc = ctypes.CDLL(None)
-_moderator: Moderator | None = None
-_memory_bytes: int | None = None
-_idle_bytes: int | None = None
-"""The address space of this process when it last had nothing to do."""
-_cores: Cores | None = None
-_lent: IO[bytes] | None = None
-"""The file of all cores, opened once for all image processes."""
+
+
+@dataclass
+class _Shared:
+    """What the images of one process share."""
+
+    moderator: Moderator | None = None
+    memory_bytes: int | None = None
+    idle_bytes: int | None = None
+    """The address space of this process when it last had nothing to do."""
+    cores: Cores | None = None
+    lent: IO[bytes] | None = None
+    """The file of all cores, opened once for all image processes."""
+
+
+_shared = _Shared()
 
 
 def begin(channel: int, host: int, log_format: str) -> None:
@@ -70,21 +81,21 @@ def begin(channel: int, host: int, log_format: str) -> None:
 
     ``log_format`` is that of the host, empty if that configures logging itself.
     """
-    global _lent
     if log_format:
         logs.configure(logs.LogFormat(log_format))
     # Ctrl-C reaches the whole foreground group; ending these processes is the host's to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()  # nothing that is imported is garbage
-    from mediagate import images, rendering  # noqa: F401  # loaded once, for all
+    from mediagate import images
 
+    importlib.import_module(RENDERING)
     with contextlib.suppress(ImportError):
         importlib.import_module(MODERATORS_USE)
     images.limit_threads()
     images.lift_pixel_limit()
     gc.enable()
     gc.freeze()  # else each collection in a child would copy the pages of all that is shared
-    with tempfile.TemporaryFile() as _lent:
+    with tempfile.TemporaryFile() as _shared.lent:
         forkserver.serve(socket.socket(fileno=channel), host, serve)
 
 
@@ -124,7 +135,7 @@ def probe(path: Path, source: Source) -> ImageInfo:
     """Read a file's header."""
     from mediagate import images
 
-    return images.probe(path, source, _memory_bytes)
+    return images.probe(path, source, _shared.memory_bytes)
 
 
 def render(data: bytes, source: Source, focal: tuple[float, float]) -> Rendered:
@@ -132,12 +143,18 @@ def render(data: bytes, source: Source, focal: tuple[float, float]) -> Rendered:
     from mediagate import rendering
 
     began = process_time()
-    if _cores is None:
-        rendered = rendering.render(data, source, focal, _moderator, memory_bytes=_memory_bytes)
+    if _shared.cores is None:
+        rendered = rendering.render(data, source, focal, _shared.moderator, memory_bytes=_shared.memory_bytes)
     else:
-        with _cores.used():
+        with _shared.cores.used():
             rendered = rendering.render(
-                data, source, focal, _moderator, threads=2, borrow=_cores.borrow, memory_bytes=_memory_bytes
+                data,
+                source,
+                focal,
+                _shared.moderator,
+                threads=2,
+                borrow=_shared.cores.borrow,
+                memory_bytes=_shared.memory_bytes,
             )
     cpu_ms = round((process_time() - began) * 1000, 2)
     return replace(rendered, timings_ms={**rendered.timings_ms, "cpu": cpu_ms})
@@ -157,10 +174,9 @@ def _answer(function: Any, args: tuple[Any, ...]) -> tuple[bool, Any]:
 
 
 def _prepare(memory_bytes: int, pickled: bytes, core: int | None, cores: int) -> None:
-    global _moderator, _memory_bytes, _cores  # noqa: PLW0603  # the same for all images of a process
-    _memory_bytes = memory_bytes
-    if core is not None and _lent is not None:
-        _cores = Cores(_lent, own=core, count=cores)
+    _shared.memory_bytes = memory_bytes
+    if core is not None and _shared.lent is not None:
+        _shared.cores = Cores(_shared.lent, own=core, count=cores)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -173,26 +189,25 @@ def _prepare(memory_bytes: int, pickled: bytes, core: int | None, cores: int) ->
     from mediagate import images
 
     images.check_pillow()
-    _moderator = pickle.loads(pickled)
-    if _moderator is not None:
-        _moderator.prepare()
+    _shared.moderator = pickle.loads(pickled)
+    if _shared.moderator is not None:
+        _shared.moderator.prepare()
     _give_memory_back()
     # There are as many of these as cores; the host, which answers requests in between, shall not queue behind them.
     os.nice(NICENESS)
 
 
 def _give_memory_back() -> None:
-    global _idle_bytes  # noqa: PLW0603  # of this process
     if hasattr(_libc, "malloc_trim"):  # glibc's
         _libc.malloc_trim(0)
-    _idle_bytes = _address_space()
+    _shared.idle_bytes = _address_space()
 
 
 def _holds_much() -> bool:
-    if _memory_bytes is None or _idle_bytes is None:
+    if _shared.memory_bytes is None or _shared.idle_bytes is None:
         return True
     now = _address_space()
-    return now is None or now > _idle_bytes + _memory_bytes // MUCH
+    return now is None or now > _shared.idle_bytes + _shared.memory_bytes // MUCH
 
 
 def _address_space() -> int | None:
@@ -206,11 +221,11 @@ def _limited() -> Iterator[None]:
 
     Enforced on Linux only. What earlier images left behind counts, else a row of them could grow without end.
     """
-    if _memory_bytes is None or _idle_bytes is None or sys.platform != "linux":
+    if _shared.memory_bytes is None or _shared.idle_bytes is None or sys.platform != "linux":
         yield
         return
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    limit = _idle_bytes + _memory_bytes
+    limit = _shared.idle_bytes + _shared.memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
     try:
         yield

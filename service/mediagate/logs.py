@@ -96,22 +96,23 @@ def configure(form: LogFormat) -> None:
     For programs of our own; a host that configures logging itself can use the formatters. What other libraries say
     below INFO is left out at any level, and httpx's lines too: they hold URLs, queries, headers and signatures.
     """
-    global _configured  # noqa: PLW0603  # as the root logger is
     handler = logging.StreamHandler()
     handler.setFormatter(JSONFormatter() if form is LogFormat.JSON else TextFormatter())
     handler.addFilter(lambda record: record.levelno >= logging.INFO or record.name.partition(".")[0] == "mediagate")
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.captureWarnings(True)
-    _configured = form
 
 
 def configured() -> LogFormat | None:
     """Return the form in which this process writes log lines; ``None`` where its host sees to that."""
-    return _configured
-
-
-_configured: LogFormat | None = None
+    for handler in logging.getLogger().handlers:
+        match handler.formatter:
+            case JSONFormatter():
+                return LogFormat.JSON
+            case TextFormatter():
+                return LogFormat.TEXT
+    return None
 
 
 def _plain(value: object) -> object:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.base_events
 import gc
 import socket
 import threading
 import time
-from asyncio.base_events import _format_handle  # type: ignore[attr-defined]  # how asyncio itself names a slow callback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest import mock
 
 import uvicorn
 from starlette.applications import Starlette
@@ -46,6 +47,7 @@ def served(gate: MediaGate) -> Iterator[str]:
 def loop_never_held() -> Iterator[None]:
     """Fail when a callback of any event loop takes more than ``LIMIT_S`` of CPU time while the block runs."""
     run = asyncio.events.Handle._run
+    name = vars(asyncio.base_events)["_format_handle"]  # as asyncio itself names a slow callback
     held: list[str] = []
 
     def timed(handle: asyncio.Handle) -> None:
@@ -55,15 +57,14 @@ def loop_never_held() -> Iterator[None]:
         finally:
             took = time.thread_time() - started
             if took > LIMIT_S:
-                held.append(f"{took * 1000:.0f} ms: {_format_handle(handle)}")
+                held.append(f"{took * 1000:.0f} ms: {name(handle)}")
 
     # What earlier tests left on the heap would be searched for garbage at the expense of whichever callback is running.
     gc.collect()
     gc.freeze()
-    asyncio.events.Handle._run = timed  # type: ignore[method-assign, assignment]
     try:
-        yield
+        with mock.patch.object(asyncio.events.Handle, "_run", timed):
+            yield
     finally:
-        asyncio.events.Handle._run = run  # type: ignore[method-assign]
         gc.unfreeze()
     assert not held, "\n".join(["the event loop was held:", *held])

@@ -6,6 +6,7 @@ A job of the source ``slow`` waits, in its first attempt, for as long as the fil
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import anyio
 from opentelemetry import trace
@@ -20,7 +21,7 @@ from mediagate_plugins.tracing import tracing
 
 if spans := os.environ.get("SPANS"):
     provider = TracerProvider()
-    file = open(spans, "a", buffering=1)  # noqa: PTH123, SIM115  # as long as the process
+    file = Path(spans).open("a", buffering=1)  # noqa: SIM115  # as long as the process
     provider.add_span_processor(
         SimpleSpanProcessor(ConsoleSpanExporter(out=file, formatter=lambda span: span.to_json(indent=None) + "\n"))
     )

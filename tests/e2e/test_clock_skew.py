@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -40,10 +41,10 @@ async def database(postgres_url: str) -> str:
     return postgres_url
 
 
-async def until(condition: object, what: str) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     """Wait until an async condition holds."""
     end = time.monotonic() + 60
-    while not await condition():  # type: ignore[operator]  # a coroutine function
+    while not await condition():
         assert time.monotonic() < end, what
         await asyncio.sleep(0.1)
 
@@ -88,7 +89,9 @@ async def test_it_neither_steals_nor_starves(offset: str, database: str, tmp_pat
             assert (job.status, job.stage, job.lease_owner) == (JobStatus.PROCESSING, Stage.MODERATE, "other")
             # Also what it says of itself: whoever looks has the right time.
             page = await right.list_media("avatar", "user-1")
-            assert [media.id for media in page.items] == [(await records.get_job(own)).media_id]  # type: ignore[union-attr]
+            job = await records.get_job(own)
+            assert job is not None
+            assert [media.id for media in page.items] == [job.media_id]
         ended = await records.now()
         for job_id in (waiting, died, own):
             state = await records.get_state(job_id)

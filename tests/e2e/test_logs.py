@@ -62,11 +62,11 @@ def use(service: Server, photo: bytes) -> dict[str, list[str]]:
         answer = httpx.get(f"{service.url}/status/{job_id}?http=200&token=query-t0ken&wait=1", timeout=60)
         assert answer.json()["status"] in ("COMPLETE", "REJECTED", "FAILED")
     assert "5ec7e7516" in httpx.get(f"{service.url}/status/{jobs['avatar'][0]}").text, "URLs are signed here"
-    bad = {
+    bad: dict[str, Any] = {
         "files": {"file": ("a.png", b"JFIF no picture at all" * 10)},
         "data": {"sourceType": "avatar", "sourceId": "u1"},
     }
-    assert httpx.post(f"{service.url}/upload?query-t0ken", **bad).status_code == 415  # type: ignore[arg-type]
+    assert httpx.post(f"{service.url}/upload?query-t0ken", **bad).status_code == 415
     assert httpx.post(f"{service.url}/upload?a=query-t0ken", content=photo).status_code == 400
     for path in ("/metrics?access_token=query-t0ken", "/nowhere?%71uery-t0ken", "/status/job_x?query-t0ken"):
         assert httpx.get(service.url + path, headers={"Authorization": "Bearer header-t0ken"}).status_code in (401, 404)

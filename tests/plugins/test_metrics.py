@@ -342,7 +342,7 @@ async def test_without_the_extra(make_gate: MakeGate, monkeypatch: pytest.Monkey
 
 async def test_unknown_options_fail_where_they_stand(make_gate: MakeGate) -> None:
     with pytest.raises(PluginError, match="its options are: token"):
-        make_gate().register(metrics, port=1)  # type: ignore[call-arg]
+        make_gate().register(metrics, port=1)  # type: ignore[call-arg]  # the runtime check is what is tested
 
 
 async def test_the_alerts_ask_for_what_is_exposed(make_gate: MakeGate) -> None:

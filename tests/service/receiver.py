@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 CHUNK = b"x" * 65536
 
@@ -156,9 +157,9 @@ class Receiver(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def receiving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None, **where: object) -> Iterator[Receiver]:
+def receiving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None, **where: Any) -> Iterator[Receiver]:
     """Run a receiver for the length of a block."""
-    receiver = Receiver(*behaviours, **where)  # type: ignore[arg-type]  # host and port
+    receiver = Receiver(*behaviours, **where)
     if tls is not None:
         receiver.secure(tls)
     thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01})

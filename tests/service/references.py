@@ -84,7 +84,7 @@ def luma(image: Image.Image) -> Plane:
 def ssim(image: Image.Image, other: Image.Image) -> float:
     """Return the mean structural similarity of the grey values, with the Gaussian window of Wang et al. (2004)."""
     return float(
-        structural_similarity(  # type: ignore[no-untyped-call]
+        structural_similarity(
             luma(image), luma(other), data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
     )
@@ -103,7 +103,7 @@ def colour_difference(image: Image.Image, other: Image.Image) -> float:
     assert image.size == other.size
     step = 1 + max(image.size) // 300
     first, second = (rgb2lab(np.asarray(each)[::step, ::step]) for each in (image, other))
-    return float(deltaE_ciede2000(first, second).mean())  # type: ignore[no-untyped-call]
+    return float(deltaE_ciede2000(first, second).mean())
 
 
 def waves_told(blurhash: str) -> tuple[Floats, Floats]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -79,16 +80,16 @@ async def test_every_route_asks_who_is_there(guarded: MakeGate, photo: bytes, me
     gate = guarded(worker=False)
     gate.register(of_a_plugin)
     async with client_of(gate) as client:
-        body = {"data": FORM, "files": {"file": ("a.jpg", photo)}} if method == "POST" else {}
+        body: dict[str, Any] = {"data": FORM, "files": {"file": ("a.jpg", photo)}} if method == "POST" else {}
         for headers in ({}, as_user("mallory")):
-            answer = await client.request(method, path, headers=headers, **body)  # type: ignore[arg-type]  # by name
+            answer = await client.request(method, path, headers=headers, **body)
             assert answer.status_code == 401
             assert answer.headers["WWW-Authenticate"] == 'Bearer realm="mediagate"'
             assert answer.headers["Content-Type"] == "application/problem+json"
             assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
             assert (answer.json()["code"], answer.json()["status"]) == ("unauthorized", 401)
         if method != "GET" or path == "/of-a-plugin":
-            answer = await client.request(method, path, headers=as_user("reader"), **body)  # type: ignore[arg-type]
+            answer = await client.request(method, path, headers=as_user("reader"), **body)
             assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
             assert "WWW-Authenticate" not in answer.headers
         assert (await gate.list_jobs()).items == ()

@@ -68,8 +68,13 @@ async def test_from_python(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     gate.add_hook("on_uploaded", on_uploaded)
     async with gate:
-        about = {"source_type": "avatar", "source_id": "u1", "content_type": "image/jpeg", "size": len(photo)}
-        target = await gate.create_upload(**about, owner="ann")  # type: ignore[arg-type]  # by name
+        about: dict[str, Any] = {
+            "source_type": "avatar",
+            "source_id": "u1",
+            "content_type": "image/jpeg",
+            "size": len(photo),
+        }
+        target = await gate.create_upload(**about, owner="ann")
         await gate.parts.storage.put(f"staging/{target.upload_id}", photo)
         with pytest.raises(UploadNotFound):
             await gate.complete_upload(target.upload_id, owner="bob")
@@ -77,4 +82,4 @@ async def test_from_python(make_gate: MakeGate, photo: bytes) -> None:
         await gate.complete_upload(target.upload_id)
         assert [job.owner_id for job in jobs] == ["ann"]
         with pytest.raises(InvalidParameter, match="owner"):
-            await gate.create_upload(**about, owner="")  # type: ignore[arg-type]  # by name
+            await gate.create_upload(**about, owner="")

@@ -160,7 +160,7 @@ def decoded(case: Case) -> tuple[Image.Image, Box | None]:
     wanted = round(width * scale), round(height * scale)
     with Image.open(io.BytesIO(PICTURES[case.picture]())) as image:
         sideways = image.size != (width, height)
-        scaled = image.draft(None, wanted[::-1] if sideways else wanted)  # type: ignore[no-untyped-call, unused-ignore]
+        scaled = image.draft(None, wanted[::-1] if sideways else wanted)
         image.load()
         return image, scaled[1] if scaled else None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import poison
 import pytest
-from PIL import Image, ImageChops, ImageStat
+from PIL import GifImagePlugin, Image, ImageChops, ImageStat, WebPImagePlugin
 from poison import Poison, Reds
 
 from mediagate import Moderator, Rendered, Source, VariantSpec
@@ -124,7 +124,8 @@ def test_a_kept_animation_moves_in_every_format_that_can(name: str, plays: int) 
     path = DATA / "formats" / name
     result = render(path.read_bytes(), KEEP, (0.5, 0.5), None)
     with Image.open(path) as opened:
-        frames = opened.n_frames  # type: ignore[attr-defined]  # of animated formats
+        assert isinstance(opened, (GifImagePlugin.GifImageFile, WebPImagePlugin.WebPImageFile))
+        frames = opened.n_frames
     assert result.info.frames == frames
     source = frames_of(RenderedFile("", "", 0, 0, path.read_bytes()))
     seen = timeline(source)

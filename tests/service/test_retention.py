@@ -121,7 +121,9 @@ async def test_deleting_by_hand_what_has_expired_is_no_error(make_gate: MakeGate
         assert (await gate.running.janitor.sweep_expired(dry_run=False)).expired_media == []
 
 
-async def test_one_that_cannot_be_deleted_holds_up_no_other_and_is_tried_again(make_gate: MakeGate) -> None:
+async def test_one_that_cannot_be_deleted_holds_up_no_other_and_is_tried_again(
+    make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with make_gate(sources=SOURCES, worker=False) as gate:
         now = utcnow()
         made = [await published(gate, now - DAY + timedelta(seconds=n)) for n in range(BATCH + 5)]
@@ -138,7 +140,7 @@ async def test_one_that_cannot_be_deleted_holds_up_no_other_and_is_tried_again(m
                 raise StorageUnavailable("this key cannot be deleted")
             await delete(keys)
 
-        storage.delete = stuck_for_the_first  # type: ignore[method-assign]  # one key that is stuck
+        monkeypatch.setattr(storage, "delete", stuck_for_the_first)
         sweep = gate.running.janitor.sweep_expired
         assert (await sweep(dry_run=True)).expired_media == [media.id for media in made]
         assert (await sweep(dry_run=False)).expired_media == [media.id for media in made[1:]]
@@ -148,22 +150,23 @@ async def test_one_that_cannot_be_deleted_holds_up_no_other_and_is_tried_again(m
         assert max(sizes) == len(made[0].keys), "one picture at a time"
 
 
-async def test_a_storage_that_is_down_is_not_asked_for_each_of_them(make_gate: MakeGate) -> None:
+async def test_a_storage_that_is_down_is_not_asked_for_each_of_them(
+    make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with make_gate(sources=SOURCES, worker=False) as gate:
         now = utcnow()
         made = [await published(gate, now - DAY + timedelta(seconds=n)) for n in range(GIVE_UP + 5)]
         asked: list[object] = []
-        delete = gate.parts.storage.delete
 
         async def down(keys: Iterable[str]) -> None:
             asked.append(keys)
             raise StorageUnavailable("the storage is down")
 
-        gate.parts.storage.delete = down  # type: ignore[method-assign]  # it is down for a while
-        with pytest.raises(StorageUnavailable):
-            await gate.running.janitor.sweep_expired(dry_run=False)
+        with monkeypatch.context() as for_a_while:
+            for_a_while.setattr(gate.parts.storage, "delete", down)
+            with pytest.raises(StorageUnavailable):
+                await gate.running.janitor.sweep_expired(dry_run=False)
         assert len(asked) == GIVE_UP
-        gate.parts.storage.delete = delete  # type: ignore[method-assign]  # it is back
         swept = await gate.running.janitor.sweep_expired(dry_run=False)
         assert swept.expired_media == [media.id for media in made]
 
@@ -177,7 +180,9 @@ async def test_a_round_deletes_about_so_many_at_most(make_gate: MakeGate) -> Non
         assert (await sweep(dry_run=False, most=1)).expired_media == ids[BATCH:]
 
 
-async def test_stale_files_go_in_small_batches_and_hold_no_lock(make_gate: MakeGate) -> None:
+async def test_stale_files_go_in_small_batches_and_hold_no_lock(
+    make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate = make_gate(memory=False, worker=False, staging_ttl_s=3600, orphan_grace_s=60)
     async with gate:
         now, records, storage = utcnow(), gate.parts.records, gate.parts.storage
@@ -204,7 +209,7 @@ async def test_stale_files_go_in_small_batches_and_hold_no_lock(make_gate: MakeG
             await other.create_job(a_job(utcnow()))
             await delete(keys)
 
-        storage.delete = beside_another_process  # type: ignore[method-assign]  # another process writes meanwhile
+        monkeypatch.setattr(storage, "delete", beside_another_process)
         try:
             janitor = gate.running.janitor
             found = await janitor.sweep_files(dry_run=False, now=now + timedelta(seconds=600))

@@ -19,7 +19,7 @@ from starlette.routing import Mount
 
 from mediagate import Job, MediaGate, Settings, Source
 from mediagate.errors import UploadRefused
-from mediagate.media import JobStatus, Verdict, utcnow
+from mediagate.media import JobStatus, Media, Verdict, utcnow
 from mediagate.records import Settlement
 
 pytestmark = pytest.mark.anyio
@@ -218,8 +218,8 @@ async def test_delete_removes_record_and_files_and_can_be_repeated(make_gate: Ma
     gate = make_gate()
     deleted: list[str] = []
 
-    async def on_deleted(media: object) -> None:
-        deleted.append(media.id)  # type: ignore[attr-defined]  # a Media
+    async def on_deleted(media: Media) -> None:
+        deleted.append(media.id)
 
     gate.add_hook("on_deleted", on_deleted)
     async with client_of(gate) as client:

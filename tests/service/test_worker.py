@@ -49,14 +49,15 @@ async def test_a_repeated_id_is_worked_on_once(make_gate: MakeGate, photo: bytes
         assert (done.status, done.job.attempts, len(told)) == (JobStatus.COMPLETE, 1, 1)
 
 
-async def test_an_id_that_the_queue_lost_is_found_in_the_records(make_gate: MakeGate, photo: bytes) -> None:
+async def test_an_id_that_the_queue_lost_is_found_in_the_records(
+    make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate = make_gate()
     async with gate:
-        queue = gate.parts.queue
 
         async def lost(job_id: str) -> None: ...
 
-        queue.dispatch = lost  # type: ignore[method-assign]  # a queue that loses everything
+        monkeypatch.setattr(gate.parts.queue, "dispatch", lost)
         job_id = await upload(gate, photo)
         assert (await gate.wait(job_id, timeout_s=30)).status is JobStatus.COMPLETE
 
@@ -154,11 +155,11 @@ async def test_a_storage_that_is_down_is_tried_again(make_gate: MakeGate, photo:
     class Flaky(MemoryStorage):
         failures = 2
 
-        async def put(self, key: str, body: object) -> None:
+        async def put(self, key: str, body: Any) -> None:
             if key.startswith("media/") and self.failures:
                 self.failures -= 1
                 raise StorageUnavailable("the bucket does not answer")
-            await super().put(key, body)  # type: ignore[arg-type]  # bytes or a path, as given
+            await super().put(key, body)
 
     gate = make_gate(memory=False, retry_backoff_s=0.01)
     gate.decorate(STORAGE, Flaky())

@@ -22,8 +22,11 @@ def create(
     owner: Annotated[str, typer.Option(help="Whose the uploads with this key are.")],
     gate: Gate = STANDALONE,
     scope: Annotated[
-        list[Action], typer.Option(help="What it allows; repeat it for more. admin allows all, on everybody's things.")
-    ] = [Action.UPLOAD, Action.READ],  # noqa: B006  # typer copies it
+        list[Action] | None,
+        typer.Option(
+            help="What it allows; repeat it for more. Unset: upload and read. admin allows all, on everybody's things."
+        ),
+    ] = None,
     expires_days: Annotated[
         int | None, typer.Option(min=1, max=36_500, help="Days until it ends; unset: never.")
     ] = None,
@@ -33,7 +36,7 @@ def create(
 
     async def run() -> None:
         async with _keys_of(gate) as keys:
-            new = await keys.create(owner=owner, scopes=scope, expires_at=expires_at)
+            new = await keys.create(owner=owner, scopes=scope or [Action.UPLOAD, Action.READ], expires_at=expires_at)
         typer.echo(f"key {new.key.id} for {owner}; keep what follows, it is not shown again", err=True)
         typer.echo(new.text)
 

@@ -76,7 +76,7 @@ class Consumer:
 
     def _consume(self) -> None:
         app = self._engine.app
-        hub: Any = Hub()  # type: ignore[no-untyped-call]  # kombu has few types
+        hub: Any = Hub()
         self._hub = hub
         connection = app.connection_for_read(heartbeat=HEARTBEAT_S)
         try:

@@ -45,11 +45,7 @@ class Engine:
             broker_transport_options={"confirm_publish": True},
         )
         self._gate = GateThread(gate)
-
-        @self.app.task(name=TASK)  # type: ignore[untyped-decorator]  # Celery has no types
-        def attempt(job_id: str) -> None:
-            self._gate.work(job_id)
-
+        self.app.task(self._gate.work, name=TASK)
         worker_init.connect(self._begin, weak=False)
         worker_shutdown.connect(self._end, weak=False)
 

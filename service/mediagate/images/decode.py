@@ -125,7 +125,7 @@ def _decode_jpeg(image: JpegImagePlugin.JpegImageFile, data: bytes, info: ImageI
         picture = jpeg.bare(data)
         if picture is not None:
             # What is published is what is decoded and judged, not the file that it came from.
-            image = Image.open(io.BytesIO(picture), formats=["JPEG"])  # type: ignore[assignment]
+            image = JpegImagePlugin.JpegImageFile(io.BytesIO(picture))
     scaled = None
     if picture is not None or source.original == "delete":
         whole = (info.width, info.height)

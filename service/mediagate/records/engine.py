@@ -71,6 +71,17 @@ def _version(node: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", said)[:2])
 
 
+def _run(node: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start the engine in a session of its own, so that Ctrl-C on the terminal reaches only us, who end it cleanly."""
+    return subprocess.Popen(
+        [str(node), "--disable-warning=ExperimentalWarning", str(PROGRAM)],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 def open_client(url: str, engine_url: str | None) -> Prisma:
     """Return a client, not connected yet, whose engine is the user's own if one is named, else ours."""
     options: Any = {"use_dotenv": False, "datasource": {"url": url}, "http": {"trust_env": False}}
@@ -123,15 +134,7 @@ class SocketEngine(AsyncQueryEngine):
             "OVERWRITE_DATASOURCES": json.dumps(self._datasources),
             "NODE_OPTIONS": "",
         }
-        node = await asyncio.to_thread(find_node)
-        # A session of its own, so that Ctrl-C on the terminal reaches only us: we need it to end cleanly.
-        self.process = subprocess.Popen(  # noqa: ASYNC220  # it returns at once
-            [str(node), "--disable-warning=ExperimentalWarning", str(PROGRAM)],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self.process = _run(await asyncio.to_thread(find_node), env)
         self.url = "unix"
         try:
             async with asyncio.timeout(START_S):

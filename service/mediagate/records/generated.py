@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from types import ModuleType
+from typing import ClassVar
 
 from mediagate.errors import ConfigError
 
@@ -10,9 +12,9 @@ from mediagate.errors import ConfigError
 _UNUSED = "httpx._main"
 _absent = _UNUSED not in sys.modules
 if _absent:
-    sys.modules[_UNUSED] = None  # type: ignore[assignment]  # as the import system has it for "not to be found"
+    sys.modules[_UNUSED] = ModuleType(_UNUSED)
 try:
-    from mediagate.records.client import Prisma, _builder
+    from mediagate.records.client import Prisma, _base_client, _builder
     from mediagate.records.client.engine import errors
     from mediagate.records.client.engine._query import AsyncQueryEngine
 except ImportError as exc:
@@ -34,15 +36,16 @@ def _only_newlines(text: str, prefix: str) -> str:
 # The client indents its queries with textwrap, for which U+2028 in a string ends a line: it puts blanks into values.
 vars(_builder)["indent"] = _only_newlines
 
-_find_columns = _builder.QueryBuilder.get_default_fields
-_columns: dict[type, list[str]] = {}
+
+class _QueryBuilder(_builder.QueryBuilder):
+    """Remembers which columns a model has: to find out for each query took a third of the host's time for one."""
+
+    _columns: ClassVar[dict[type, list[str]]] = {}
+
+    def get_default_fields(self, model: type) -> list[str]:
+        if model not in self._columns:
+            self._columns[model] = super().get_default_fields(model)
+        return self._columns[model]
 
 
-def _columns_of(builder: _builder.QueryBuilder, model: type) -> list[str]:
-    if model not in _columns:
-        _columns[model] = _find_columns(builder, model)
-    return _columns[model]
-
-
-# The client finds out for each query which columns a model has, which took a third of the host's time per query.
-setattr(_builder.QueryBuilder, "get_default_fields", _columns_of)  # noqa: B010  # mypy: a method is assigned
+vars(_base_client)["QueryBuilder"] = _QueryBuilder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from mediagate.media import Job, JobStatus, Stage, Variant, Verdict, new_id
 from mediagate.records.protocol import Records, Settlement
@@ -87,14 +88,12 @@ async def _claiming(records: Records, now: datetime) -> None:
 async def _claim_race(records: Records, now: datetime) -> None:
     job = a_job(now)
     await records.create_job(job)
+
+    async def claimed(at: datetime, number: int) -> Job | None:
+        return await records.claim(job.id, owner=f"racer {number}", now=at, lease_until=at + LEASE)
+
     for at in (now, now + LEASE):
-        won = [
-            won
-            for won in await race(
-                lambda n, at=at: records.claim(job.id, owner=f"racer {n}", now=at, lease_until=at + LEASE)  # type: ignore[misc]  # mypy on default
-            )
-            if won
-        ]
+        won = [won for won in await race(partial(claimed, at)) if won]
         same(len(won), 1, f"of {RACERS} concurrent claims exactly one must win")
         found = await records.get_job(job.id)
         same(found and found.lease_owner, won[0].lease_owner, "the winner of a race must own the lease")
@@ -244,11 +243,19 @@ async def _settle_race(records: Records, now: datetime) -> None:
 
 async def _releasing(records: Records, now: datetime) -> None:
     job = await claimed_job(records, now)
-    given_back = {"status": JobStatus.PENDING, "stage": Stage.QUEUED, "lease_owner": None, "lease_until": None}
     later = now + LEASE
     released = await records.release(job.id, owner="worker", available_at=later, error="boom", code="image_crashed")
     expect(released, "release() by the owner must be True")
-    wanted = replace(job, **given_back, available_at=later, error="boom", code="image_crashed")  # type: ignore[arg-type]  # fields by name
+    wanted = replace(
+        job,
+        status=JobStatus.PENDING,
+        stage=Stage.QUEUED,
+        lease_owner=None,
+        lease_until=None,
+        available_at=later,
+        error="boom",
+        code="image_crashed",
+    )
     same(await records.get_job(job.id), wanted, "release() must give the job back and keep the count and the failure")
     same(await records.claim(job.id, owner="worker", now=now, lease_until=later), None, "claim() within the back-off")
     again = await records.claim(job.id, owner="worker", now=later, lease_until=later + LEASE)

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -34,7 +34,7 @@ def same(got: object, wanted: object, promise: str) -> None:
     expect(got == wanted, f"{promise}: got {got!r} instead of {wanted!r}")
 
 
-def a_job(now: datetime, **changes: object) -> Job:
+def a_job(now: datetime, **changes: Any) -> Job:
     """Return a new job of its own source, with these fields changed."""
     job_id = new_id("job")
     job = Job(
@@ -50,10 +50,10 @@ def a_job(now: datetime, **changes: object) -> Job:
         height=480,
         created_at=now,
     )
-    return replace(job, **changes)  # type: ignore[arg-type]  # the caller names fields
+    return replace(job, **changes)
 
 
-def a_media(job: Job, **changes: object) -> Media:
+def a_media(job: Job, **changes: Any) -> Media:
     """Return the media that a job makes, with these fields changed."""
     media = Media(
         id=job.media_id,
@@ -81,10 +81,10 @@ def a_media(job: Job, **changes: object) -> Media:
             for name, width in (("thumb", 160), ("large", 1600), ("a-small", 320), ("medium", 800))
         ),
     )
-    return replace(media, **changes)  # type: ignore[arg-type]  # the caller names fields
+    return replace(media, **changes)
 
 
-async def claimed_job(records: Records, now: datetime, **changes: object) -> Job:
+async def claimed_job(records: Records, now: datetime, **changes: Any) -> Job:
     """Create a job and claim it as ``worker``."""
     job = a_job(now, **changes)
     await records.create_job(job)
@@ -94,7 +94,7 @@ async def claimed_job(records: Records, now: datetime, **changes: object) -> Job
     return claimed
 
 
-async def published_media(records: Records, now: datetime, **changes: object) -> Media:
+async def published_media(records: Records, now: datetime, **changes: Any) -> Media:
     """Create, claim and complete a job; return its media."""
     job = await claimed_job(records, now, **changes)
     media = a_media(job)

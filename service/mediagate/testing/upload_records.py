@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from mediagate.direct_upload import DirectUpload
 from mediagate.media import Job, JobStatus, Media, new_id
@@ -31,10 +32,10 @@ async def check_uploads(records: Records, now: datetime) -> None:
         await check(records, now)
 
 
-def an_upload(now: datetime, **changes: object) -> DirectUpload:
+def an_upload(now: datetime, **changes: Any) -> DirectUpload:
     """Return a new direct upload, with these fields changed."""
     upload = DirectUpload(new_id("upl"), "check", "u1", "image/jpeg", 12_345, now, now + LEASE, token_hash="ab" * 32)
-    return replace(upload, **changes)  # type: ignore[arg-type]  # the caller names fields
+    return replace(upload, **changes)
 
 
 async def _round_trip(records: Records, now: datetime) -> None:

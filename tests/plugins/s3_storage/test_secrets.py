@@ -49,8 +49,8 @@ def test_the_logs_of_boto3_stay_as_quiet_as_the_host_wants_them() -> None:
 
     logging.getLogger("botocore").setLevel(logging.ERROR)
     try:
-        keys = {"access_key_id": "k", "secret_access_key": "s"}
-        Connection(Options(bucket="media", endpoint_url="http://127.0.0.1:9", **keys)).close()  # type: ignore[arg-type]
+        options = Options(bucket="media", endpoint_url="http://127.0.0.1:9", access_key_id="k", secret_access_key="s")
+        Connection(options).close()
         assert logging.getLogger("botocore").level == logging.ERROR
     finally:
         logging.getLogger("botocore").setLevel(logging.NOTSET)

@@ -181,8 +181,8 @@ def test_every_option_that_cannot_be_is_named_at_once() -> None:
             public_url="https://cdn.example.com/?x=1",
             endpoint_url="https://user:hunter2@s3.example.com",
             public_endpoint_url="ftp://s3.example.com",
-            addressing="sideways",  # type: ignore[arg-type]
-            retry_mode="never",  # type: ignore[arg-type]
+            addressing="sideways",  # type: ignore[arg-type]  # wrong on purpose
+            retry_mode="never",  # type: ignore[arg-type]  # wrong on purpose
             access_key_id="AK",
             session_token="hunter3",
             connect_timeout_s=0,

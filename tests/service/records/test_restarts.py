@@ -209,9 +209,9 @@ async def test_a_settlement_whose_answer_was_lost_is_concluded_once(
     settle = PrismaRecords.settle
     lost = 0
 
-    async def settles_unheard(self: PrismaRecords, *args: object, **options: object) -> bool:
+    async def settles_unheard(self: PrismaRecords, *args: Any, **options: Any) -> bool:
         nonlocal lost
-        done = await settle(self, *args, **options)  # type: ignore[arg-type]  # passed on
+        done = await settle(self, *args, **options)
         if lost < 2:
             lost += 1
             raise RecordsUnavailable("the answer was lost")
@@ -227,6 +227,8 @@ async def test_a_settlement_whose_answer_was_lost_is_concluded_once(
         done = await gate.wait(job_id, timeout_s=60)
         assert (done.status, done.job.attempts) == (JobStatus.COMPLETE, 1)
         async with asyncio.timeout(30):
-            while (job := await gate.parts.records.get_job(job_id)) is None or job.notified_at is None:  # noqa: ASYNC110
+            job = await gate.parts.records.get_job(job_id)
+            while job is None or job.notified_at is None:
                 await asyncio.sleep(0.05)
+                job = await gate.parts.records.get_job(job_id)
     assert (told, lost) == ([job_id], 2)
