@@ -20,11 +20,12 @@ from mediagate.errors import (
     MediaNotFound,
     WaitTimeout,
 )
-from mediagate.intake import accept, read_ticket
+from mediagate.intake import accept
 from mediagate.media import JobState, JobStatus, Media, iso, utcnow
 from mediagate.outbox import job_events
 from mediagate.pipeline import remove
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
+from mediagate.ticket import read_ticket
 from mediagate.uploads import spool
 from mediagate.usage import UsageReport
 from mediagate.watch import unknown_job

@@ -30,9 +30,10 @@ from mediagate.errors import (
     UploadReceived,
     UploadTooLarge,
 )
-from mediagate.intake import Ticket, accept, read_ticket
+from mediagate.intake import accept
 from mediagate.media import Job, new_id
 from mediagate.parts import Parts
+from mediagate.ticket import Ticket, read_ticket
 from mediagate.uploads import display_name, spool
 
 log = logging.getLogger("mediagate.intake")
@@ -78,21 +79,15 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> 
 
 async def declare(declaration: Declaration, parts: Parts, *, owner: str | None, base_url: str) -> UploadTarget:
     """Record a declaration and return where the bytes go: to a URL that the storage signed, else to the gate."""
-    ticket, ttl_s = declaration.ticket, parts.settings.direct_upload_ttl_s
+    ttl_s = parts.settings.direct_upload_ttl_s
     now = await parts.records.now()
     upload = DirectUpload(
         id=new_id("upl"),
-        source_type=ticket.source_type,
-        source_id=ticket.source_id,
+        ticket=declaration.ticket,
         content_type=declaration.content_type,
         bytes=declaration.size,
         created_at=now,
         expires_at=now + timedelta(seconds=ttl_s),
-        filename=ticket.filename,
-        client_reference_id=ticket.client_reference_id,
-        callback_url=ticket.callback_url,
-        focal_x=ticket.focal_x,
-        focal_y=ticket.focal_y,
         owner_id=owner,
     )
     signed = await parts.storage.presign_put(
@@ -150,9 +145,9 @@ async def complete(
     if upload.job_id is not None:
         return await _job_of(upload, parts), False
     await _check_time(upload, parts)
-    source = parts.sources.get(upload.source_type)
-    if source is None:
-        raise UnknownSource(f"sourceType {upload.source_type!r} is not configured any more")
+    source_type = upload.ticket.source_type
+    if source_type not in parts.sources:
+        raise UnknownSource(f"sourceType {source_type!r} is not configured any more")
     if on_upload is not None:
         await on_upload(upload)
     try:
@@ -177,20 +172,11 @@ async def _accepted(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
         raise _not_received()
     if found.size != upload.bytes:
         raise UploadMismatch(f"{found.size:,} bytes have arrived, and {upload.bytes:,} were declared; send that file")
-    ticket = Ticket(
-        upload.source_type,
-        upload.source_id,
-        upload.filename,
-        upload.client_reference_id,
-        upload.callback_url,
-        upload.focal_x,
-        upload.focal_y,
-    )
     try:
         async with spool(parts.storage.stream(upload.staging_key), spool_dir, max_bytes=upload.bytes) as file:
             if file.bytes != upload.bytes:
                 raise UploadMismatch("the file was replaced by a smaller one while it was read; send it again")
-            return await accept(file, ticket, parts, direct=upload, owner=upload.owner_id)
+            return await accept(file, upload.ticket, parts, direct=upload, owner=upload.owner_id)
     except ObjectNotFound:
         raise _not_received() from None
 

@@ -72,7 +72,7 @@ class DirectRoutes:
         owner = owner_seen_by(await self._gate.authorize(incoming, Action.UPLOAD))
 
         async def on_upload(upload: DirectUpload) -> None:
-            await parts.hooks.run("pre_file", incoming, upload.source_type)
+            await parts.hooks.run("pre_file", incoming, upload.ticket.source_type)
             # The file came by another way; here is where it counts.
             incoming.received += upload.bytes
 

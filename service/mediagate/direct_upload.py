@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mediagate.media import EXTENSIONS, iso
+from mediagate.ticket import Ticket
 
 DECLARABLE: Mapping[str, str] = {f"image/{name}": name for name in EXTENSIONS} | {"image/heif": "heic"}
 """Image format by the content type that may be declared for it."""
@@ -18,18 +19,12 @@ class DirectUpload:
     """What was declared of a file, and, once it was completed, the job that took it."""
 
     id: str
-    source_type: str
-    source_id: str
+    ticket: Ticket
     content_type: str
     bytes: int
     created_at: datetime
     expires_at: datetime
     """Until then it can be completed; a completed one is remembered until then."""
-    filename: str = ""
-    client_reference_id: str | None = None
-    callback_url: str | None = None
-    focal_x: float = 0.5
-    focal_y: float = 0.5
     token_hash: str | None = None
     """SHA-256 (hex) of the token in the gate's own URL; ``None`` when the storage signed one."""
     job_id: str | None = None

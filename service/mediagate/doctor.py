@@ -10,7 +10,7 @@ from mediagate.app import MediaGate
 from mediagate.errors import MediagateError
 from mediagate.images import codecs
 from mediagate.parts import MODERATOR, Parts
-from mediagate.records import engine
+from mediagate.records.node import find_node
 from mediagate.registry import Check
 
 
@@ -54,7 +54,7 @@ async def _finding(part: str, check: Check) -> Finding:
 
 
 async def _node() -> str:
-    return str(await asyncio.to_thread(engine.find_node))
+    return str(await asyncio.to_thread(find_node))
 
 
 async def _database(parts: Parts) -> str:

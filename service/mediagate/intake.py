@@ -6,21 +6,17 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import urlsplit
 
-from mediagate.config import SOURCE_ID, Source
 from mediagate.direct_upload import DECLARABLE, DirectUpload
 from mediagate.errors import (
     IdempotencyKeyReused,
     InvalidParameter,
-    InvalidSourceId,
     MediagateError,
     RecordsUnavailable,
-    UnknownSource,
     UploadInFlight,
     UploadMismatch,
     UploadReceived,
@@ -29,6 +25,7 @@ from mediagate.hooks import IncomingUpload
 from mediagate.logs import about
 from mediagate.media import Job, new_id, staging_key
 from mediagate.parts import Parts
+from mediagate.ticket import Ticket
 from mediagate.uploads import Spooled, Upload
 
 log = logging.getLogger("mediagate.intake")
@@ -36,40 +33,6 @@ log = logging.getLogger("mediagate.intake")
 RECEIVING_S = 30.0
 """How long an ``Idempotency-Key`` stays reserved for an upload whose process died while it received the body."""
 MAX_KEY = 255
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """What an uploader says of the file besides its bytes; checked by ``read_ticket``."""
-
-    source_type: str
-    source_id: str
-    filename: str = ""
-    client_reference_id: str | None = None
-    callback_url: str | None = None
-    focal_x: float = 0.5
-    focal_y: float = 0.5
-
-
-def read_ticket(fields: Mapping[str, str], filename: str, sources: Mapping[str, Source]) -> Ticket:
-    """Check the form fields of an upload; raises ``UnknownSource``, ``InvalidSourceId`` or ``InvalidParameter``."""
-    source_type, source_id = fields["sourceType"], fields["sourceId"]
-    if source_type not in sources:
-        raise UnknownSource(f"sourceType {source_type!r} is not configured; use one of: {', '.join(sources)}")
-    if not SOURCE_ID.fullmatch(source_id):
-        raise InvalidSourceId("sourceId: use 1 to 128 letters, digits, - and _, starting with a letter or digit")
-    reference = fields.get("clientReferenceId")
-    if reference is not None and not (0 < len(reference) <= 255 and reference.isprintable()):
-        raise InvalidParameter("clientReferenceId: use 1 to 255 printable characters")
-    return Ticket(
-        source_type,
-        source_id,
-        filename,
-        reference,
-        _callback(fields.get("callbackUrl")),
-        _focal("focalX", fields.get("focalX")),
-        _focal("focalY", fields.get("focalY")),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,24 +188,3 @@ async def _replayed(key: str, used: str, fingerprint: str, parts: Parts) -> Job:
 def _fingerprint(sha256: str, ticket: Ticket) -> str:
     told = [sha256, ticket.source_type, ticket.source_id, ticket.client_reference_id, ticket.callback_url]
     return hashlib.sha256(json.dumps([*told, ticket.focal_x, ticket.focal_y]).encode()).hexdigest()
-
-
-def _focal(name: str, text: str | None) -> float:
-    if text is None or text == "":
-        return 0.5
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise InvalidParameter(f"{name}: use a number from 0 (left or top) to 1")
-    return value
-
-
-def _callback(url: str | None) -> str | None:
-    if url is None or url == "":
-        return None
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or len(url) > 2048:
-        raise InvalidParameter("callbackUrl: use an absolute https URL of at most 2,048 characters")
-    return url

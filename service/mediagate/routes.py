@@ -16,13 +16,14 @@ from mediagate.access import Action, owner_seen_by
 from mediagate.direct_routes import DirectRoutes
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.files import serve_file
-from mediagate.intake import accept, read_ticket, reserved
+from mediagate.intake import accept, reserved
 from mediagate.media import Job, utcnow
 from mediagate.owner_routes import OwnerRoutes
 from mediagate.parameters import number
 from mediagate.problems import problem
 from mediagate.status import Status
 from mediagate.storage import segment
+from mediagate.ticket import read_ticket
 from mediagate.uploads import Incoming, receive_upload
 
 if TYPE_CHECKING:

@@ -81,17 +81,8 @@ class SettlesTwice(MemoryRecords):
 
 
 class SkipsOnDelete(MemoryRecords):
-    async def list_media(
-        self,
-        source_type: str,
-        source_id: str | None,
-        *,
-        limit: int,
-        cursor: str | None = None,
-        owner_id: str | None = None,
-        now: datetime | None = None,
-    ) -> MediaPage:
-        page = await super().list_media(source_type, source_id, limit=10_000)
+    async def list_media(self, *source: Any, limit: int, cursor: str | None = None, **how: Any) -> MediaPage:
+        page = await super().list_media(*source, limit=10_000)
         after = [m.id for m in page.items].index(cursor) + 1 if cursor in {m.id for m in page.items} else 0
         items = page.items[after : after + limit]
         return MediaPage(items, items[-1].id if len(page.items) > after + limit else None)
@@ -197,17 +188,8 @@ class ForgetsTooSoon(MemoryRecords):
 
 
 class ListsWhatHasExpired(MemoryRecords):
-    async def list_media(
-        self,
-        source_type: str,
-        source_id: str | None,
-        *,
-        limit: int,
-        cursor: str | None = None,
-        owner_id: str | None = None,
-        now: datetime | None = None,
-    ) -> MediaPage:
-        return await super().list_media(source_type, source_id, limit=limit, cursor=cursor, owner_id=owner_id)
+    async def list_media(self, *source: Any, **how: Any) -> MediaPage:
+        return await super().list_media(*source, **{**how, "now": None})
 
 
 @pytest.mark.parametrize(

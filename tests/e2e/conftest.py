@@ -1,6 +1,23 @@
-"""Lets the tests of this folder import its helper modules."""
+"""The demo page in a browser."""
 
-import sys
-from pathlib import Path
+from __future__ import annotations
 
-sys.path.insert(0, str(Path(__file__).parent))
+from collections.abc import Iterator
+
+import pytest
+from demo_browser import chromium
+from playwright.sync_api import Browser
+from server import Server, running
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data_dir = tmp_path_factory.mktemp("demo") / "data"
+    with running("demo_gate:gate", data_dir, MEDIAGATE_IMAGE_PROCESSES="1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started

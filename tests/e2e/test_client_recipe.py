@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from server import running
 
-from mediagate.records.engine import find_node
+from mediagate.records.node import find_node
 
 RECIPE = Path(__file__).parent / "recipe" / "run.mjs"
 

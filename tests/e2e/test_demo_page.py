@@ -1,4 +1,4 @@
-"""What the demo page says of an upload, in a real browser against the real service."""
+"""What the demo page says of an upload, in a real browser against the real demo."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 import blurhash
 import httpx
 import pytest
-from demo_browser import POOR_CONTRAST, WATCH_STATES, choose, chromium, expect_state, opened, shot
+from demo_browser import POOR_CONTRAST, WATCH_STATES, choose, expect_state, opened, shot
 from playwright.sync_api import Browser, Page, Request, Route, expect
-from server import Server, running
+from server import Server
 
 WATCH_SHIFTS = """() => {
     window.shift = 0;
@@ -31,26 +31,13 @@ GIVE_FILE = """([kind, name, base64]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    data_dir = tmp_path_factory.mktemp("demo") / "data"
-    with running("demo_gate:gate", data_dir, MEDIAGATE_IMAGE_PROCESSES="1") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
 @pytest.fixture
-def page(browser: Browser, service: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
-    with opened(browser, service, request.node.name) as shown:
+def page(browser: Browser, demo: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
+    with opened(browser, demo, request.node.name) as shown:
         yield shown
 
 
-def test_a_good_photo_goes_from_pending_to_complete(page: Page, service: Server, data: Path) -> None:
+def test_a_good_photo_goes_from_pending_to_complete(page: Page, demo: Server, data: Path) -> None:
     page.evaluate(WATCH_STATES)
     card = choose(page, data / "moderation" / "chelsea.png")
     expect_state(card, "PROCESSING")
@@ -67,7 +54,7 @@ def test_a_good_photo_goes_from_pending_to_complete(page: Page, service: Server,
     assert card.locator("tbody th").all_inner_texts() == ["xs", "sm", "md", "lg", "xl"]
     assert card.locator("tbody td").all_inner_texts()[:2] == ["64 \N{MULTIPLICATION SIGN} 43", "webp"]
     for link in card.locator("tbody a").all():
-        found = page.request.get(str(httpx.URL(service.url).join(str(link.get_attribute("href")))))
+        found = page.request.get(str(httpx.URL(demo.url).join(str(link.get_attribute("href")))))
         assert found.headers["content-type"] == "image/webp"
     expect(card.locator("img.loaded")).to_be_visible()
     assert card.locator("img").evaluate("image => image.naturalWidth") == 451

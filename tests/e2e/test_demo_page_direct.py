@@ -1,4 +1,4 @@
-"""Direct uploads from the demo page, in a real browser against the real service."""
+"""Direct uploads from the demo page, in a real browser against the real demo."""
 
 from __future__ import annotations
 
@@ -8,27 +8,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from demo_browser import WATCH_STATES, choose, chromium, expect_state, opened
+from demo_browser import WATCH_STATES, choose, expect_state, opened
 from playwright.sync_api import Browser, Page, Route, expect
-from server import MOUNT, Server, running
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    data_dir = tmp_path_factory.mktemp("demo") / "data"
-    with running("demo_gate:gate", data_dir, MEDIAGATE_IMAGE_PROCESSES="1") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
+from server import MOUNT, Server
 
 
 @pytest.fixture
-def page(browser: Browser, service: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
-    with opened(browser, service, request.node.name) as shown:
+def page(browser: Browser, demo: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
+    with opened(browser, demo, request.node.name) as shown:
         shown.get_by_label("Upload directly").check()
         yield shown
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from demo_browser import DESKTOP, POOR_CONTRAST, SLOW_MS, WATCH_STATES, be, choose, chromium, expect_state, opened, shot
+from demo_browser import DESKTOP, POOR_CONTRAST, SLOW_MS, WATCH_STATES, be, choose, expect_state, opened, shot
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from server import HERE, Server, running
 
@@ -27,31 +27,18 @@ asyncio.run(cancel())
 """
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    data_dir = tmp_path_factory.mktemp("demo") / "data"
-    with running("demo_gate:gate", data_dir, MEDIAGATE_IMAGE_PROCESSES="1") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
 @pytest.fixture
-def page(browser: Browser, service: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
-    with opened(browser, service, request.node.name, size=getattr(request, "param", DESKTOP)) as shown:
+def page(browser: Browser, demo: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
+    with opened(browser, demo, request.node.name, size=getattr(request, "param", DESKTOP)) as shown:
         yield shown
 
 
-def publish(service: Server, owner: str, picture: bytes, count: int) -> None:
+def publish(demo: Server, owner: str, picture: bytes, count: int) -> None:
     """Upload pictures without the page, so that it finds them as earlier ones."""
     for _ in range(count):
         sent = {"sourceType": "post", "sourceId": owner}
-        job = httpx.post(f"{service.url}/upload", data=sent, files={"file": picture}, timeout=30).json()
-        assert service.settled(job["jobId"]).status_code == 200
+        job = httpx.post(f"{demo.url}/upload", data=sent, files={"file": picture}, timeout=30).json()
+        assert demo.settled(job["jobId"]).status_code == 200
 
 
 def test_dark_and_earlier_pictures_and_delete(page: Page, data: Path) -> None:
@@ -82,8 +69,8 @@ def test_dark_and_earlier_pictures_and_delete(page: Page, data: Path) -> None:
     assert gone.status == 404
 
 
-def test_earlier_pictures_come_newest_first_and_in_pages(page: Page, service: Server, data: Path) -> None:
-    publish(service, "many-pictures", (data / "formats" / "hopper.jpg").read_bytes(), 8)
+def test_earlier_pictures_come_newest_first_and_in_pages(page: Page, demo: Server, data: Path) -> None:
+    publish(demo, "many-pictures", (data / "formats" / "hopper.jpg").read_bytes(), 8)
     page.select_option("#source-type", "post")
     be(page, "many-pictures")
     tiles = page.locator("#earlier .card")
@@ -98,10 +85,10 @@ def test_earlier_pictures_come_newest_first_and_in_pages(page: Page, service: Se
 
 
 def test_earlier_pictures_are_found_behind_a_page_of_new_ones(
-    page: Page, service: Server, data: Path, tmp_path: Path
+    page: Page, demo: Server, data: Path, tmp_path: Path
 ) -> None:
     picture = (data / "formats" / "hopper.jpg").read_bytes()
-    publish(service, "new-and-old", picture, 2)
+    publish(demo, "new-and-old", picture, 2)
     page.select_option("#source-type", "post")
     be(page, "new-and-old")
     files = [tmp_path / f"new-{number}.jpg" for number in range(6)]
@@ -118,13 +105,13 @@ def test_earlier_pictures_are_found_behind_a_page_of_new_ones(
     expect(page.get_by_role("button", name="Show more")).to_be_hidden()
 
 
-def test_deleting_the_last_picture_shown_brings_the_next_page(page: Page, service: Server, data: Path) -> None:
-    publish(service, "tidy", (data / "formats" / "hopper.jpg").read_bytes(), 7)
+def test_deleting_the_last_picture_shown_brings_the_next_page(page: Page, demo: Server, data: Path) -> None:
+    publish(demo, "tidy", (data / "formats" / "hopper.jpg").read_bytes(), 7)
     page.select_option("#source-type", "post")
     be(page, "tidy")
     tiles = page.locator("#earlier .card")
     expect(tiles).to_have_count(6)
-    oldest = httpx.get(f"{service.url}/media?sourceType=post&sourceId=tidy&limit=7", timeout=10).json()["items"][-1]
+    oldest = httpx.get(f"{demo.url}/media?sourceType=post&sourceId=tidy&limit=7", timeout=10).json()["items"][-1]
     for left in (5, 4, 3, 2, 1, 0):
         tiles.first.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
@@ -228,9 +215,9 @@ def test_a_page_at_another_path_finds_the_gate(browser: Browser, data: Path, tmp
         page.close()
 
 
-def test_the_files_are_under_a_strict_policy_and_cached_by_their_content(service: Server) -> None:
+def test_the_files_are_under_a_strict_policy_and_cached_by_their_content(demo: Server) -> None:
     for path, kind in {"": "text/html", "demo/page.js": "text/javascript", "demo/page.css": "text/css"}.items():
-        answer = httpx.get(f"{service.url}/{path}", timeout=10)
+        answer = httpx.get(f"{demo.url}/{path}", timeout=10)
         assert answer.status_code == 200
         assert answer.headers["content-type"] == f"{kind}; charset=utf-8"
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -239,6 +226,6 @@ def test_the_files_are_under_a_strict_policy_and_cached_by_their_content(service
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
         assert "unsafe" not in policy
         known = {"If-None-Match": f'"other", W/{answer.headers["etag"]}'}
-        assert httpx.get(f"{service.url}/{path}", headers=known, timeout=10).status_code == 304
+        assert httpx.get(f"{demo.url}/{path}", headers=known, timeout=10).status_code == 304
     for path in ("demo/nothing.js", "demo/page.html", "demo/__init__.py"):
-        assert httpx.get(f"{service.url}/{path}", timeout=10).status_code == 404
+        assert httpx.get(f"{demo.url}/{path}", timeout=10).status_code == 404

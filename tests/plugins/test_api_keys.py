@@ -13,7 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from owners import FORM, client_of
+from mounted import client_of
+from owners import FORM
 
 from mediagate import RECORDS, Action, MediaGate, Settings, Source
 from mediagate.errors import ConfigError, InvalidParameter, RecordsUnavailable

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from owners import client_of
+from mounted import client_of
 
 from mediagate import MediaGate
 from mediagate_plugins.rate_limit import rate_limit

@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from owners import FORM, as_user, by_header, claim, client_of, settle
+from mounted import client_of
+from owners import FORM, as_user, by_header, claim, settle
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
+from mounted import client_of
 from starlette.requests import Request
-from starlette.routing import Mount
 
 from mediagate import RECORDS, Job, MediaGate, Source
 from mediagate.access import Principal
@@ -26,15 +24,6 @@ pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
 FORM = {"sourceType": "avatar", "sourceId": "user-1"}
-
-
-@asynccontextmanager
-async def client_of(gate: MediaGate) -> AsyncIterator[httpx.AsyncClient]:
-    app = Starlette(routes=[Mount("/image-pipeline", gate)], lifespan=gate.lifespan)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test/image-pipeline") as client:
-            yield client
 
 
 async def upload(client: httpx.AsyncClient, photo: bytes, **headers: str) -> httpx.Response:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from owners import client_of
+from mounted import client_of
 from starlette.requests import Request
 
 from mediagate import Job, MediaGate

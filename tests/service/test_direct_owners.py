@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from owners import as_user, by_header, client_of
+from mounted import client_of
+from owners import as_user, by_header
 
 from mediagate import AUTHORIZE, Job, JobStatus, MediaGate
 from mediagate.errors import InvalidParameter, UploadNotFound

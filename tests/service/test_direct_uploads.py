@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from bucket import URL, Bucket
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Mount
+from mounted import ORIGIN, client_of
 
 from mediagate import RECORDS, STORAGE, JobStatus, MediaGate
 from mediagate.errors import (
@@ -32,22 +28,8 @@ from mediagate.records import MemoryRecords
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
-ORIGIN = "https://app.example"
-CORS = Middleware(
-    CORSMiddleware, allow_origins=[ORIGIN], allow_methods=["PUT", "POST"], allow_headers=["*"], expose_headers=["*"]
-)
-MOUNT = "http://test/image-pipeline"
 LATER = timedelta(days=2)
 """Later than a declared or completed upload is remembered."""
-
-
-@asynccontextmanager
-async def client_of(gate: MediaGate) -> AsyncIterator[httpx.AsyncClient]:
-    app = Starlette(routes=[Mount("/image-pipeline", gate)], middleware=[CORS], lifespan=gate.lifespan)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
-        async with httpx.AsyncClient(transport=transport, base_url=MOUNT, headers={"Origin": ORIGIN}) as client:
-            yield client
 
 
 def declaration(file: bytes, content_type: str = "image/jpeg", **more: Any) -> dict[str, Any]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Mount
+from mounted import client_of
 
 from mediagate import JobStatus, Media, MediaGate, Source
 from mediagate.direct_upload import DirectUpload
@@ -19,21 +16,13 @@ from mediagate.expiry import BATCH, GIVE_UP
 from mediagate.media import new_id, utcnow
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.testing.record_samples import a_job, a_media
+from mediagate.ticket import Ticket
 
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
 DAY = timedelta(days=1)
 SOURCES = {"story": Source(ttl=DAY), "avatar": Source()}
-
-
-@asynccontextmanager
-async def client_of(gate: MediaGate) -> AsyncIterator[httpx.AsyncClient]:
-    app = Starlette(routes=[Mount("/image-pipeline", gate)], lifespan=gate.lifespan)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test/image-pipeline") as client:
-            yield client
 
 
 async def files(gate: MediaGate) -> set[str]:
@@ -195,7 +184,9 @@ async def test_stale_files_go_in_small_batches_and_hold_no_lock(
         strays = {f"staging/{new_id('job')}" for _ in range(2 * BATCH + 5)}
         for key in (failed.staging_key, waiting.staging_key, *strays):
             await storage.put(key, b"x")
-        uploads = [DirectUpload(new_id("upl"), "avatar", "u1", "image/png", 1, now, now) for _ in range(BATCH + 5)]
+        uploads = [
+            DirectUpload(new_id("upl"), Ticket("avatar", "u1"), "image/png", 1, now, now) for _ in range(BATCH + 5)
+        ]
         for upload in uploads:
             await records.create_upload(upload)
         delete = storage.delete

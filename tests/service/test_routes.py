@@ -12,9 +12,8 @@ import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
+from mounted import client_of
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
 from mediagate import Job, MediaGate, Settings, Source
@@ -25,18 +24,7 @@ from mediagate.records import Settlement
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
-CORS = Middleware(CORSMiddleware, allow_origins=["https://app.example"], expose_headers=["Location"])
 FORM = {"sourceType": "avatar", "sourceId": "user-abc123"}
-
-
-@asynccontextmanager
-async def client_of(gate: MediaGate, **options: object) -> AsyncIterator[httpx.AsyncClient]:
-    app = Starlette(routes=[Mount("/image-pipeline", gate)], middleware=[CORS], lifespan=gate.lifespan)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test/image-pipeline") as client:
-            client.headers["Origin"] = "https://app.example"
-            yield client
 
 
 async def put_job(gate: MediaGate, photo: bytes, **changes: object) -> Job:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from full_disk import largest_file
 
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
 from mediagate.storage import FilesystemStorage
@@ -19,17 +17,6 @@ from mediagate.storage import FilesystemStorage
 pytestmark = pytest.mark.anyio
 
 KEY = "media/avatar/user-1/med_1/sm.webp"
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Let the operating system refuse to write files beyond a size, as a full disk would."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def files_in(root: Path) -> list[str]:

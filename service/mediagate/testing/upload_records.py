@@ -21,6 +21,7 @@ from mediagate.testing.record_samples import (
     race,
     same,
 )
+from mediagate.ticket import Ticket
 
 LONG_AGO = timedelta(days=400)
 """Before anything else that the check leaves behind expires."""
@@ -34,7 +35,9 @@ async def check_uploads(records: Records, now: datetime) -> None:
 
 def an_upload(now: datetime, **changes: Any) -> DirectUpload:
     """Return a new direct upload, with these fields changed."""
-    upload = DirectUpload(new_id("upl"), "check", "u1", "image/jpeg", 12_345, now, now + LEASE, token_hash="ab" * 32)
+    upload = DirectUpload(
+        new_id("upl"), Ticket("check", "u1"), "image/jpeg", 12_345, now, now + LEASE, token_hash="ab" * 32
+    )
     return replace(upload, **changes)
 
 
@@ -42,14 +45,11 @@ async def _round_trip(records: Records, now: datetime) -> None:
     plain = an_upload(now, token_hash=None)
     full = an_upload(
         now,
-        source_id=HOSTILE,
-        filename=HOSTILE,
-        client_reference_id=HOSTILE,
-        callback_url="https://example.com/?a=1&b=%22#\"'",
+        ticket=Ticket(
+            "check", HOSTILE, HOSTILE, HOSTILE, "https://example.com/?a=1&b=%22#\"'", 0.0, 0.3333333333333333
+        ),
         bytes=2**31 - 1,
         owner_id=HOSTILE,
-        focal_x=0.0,
-        focal_y=0.3333333333333333,
     )
     for upload in (plain, full):
         await records.create_upload(upload)

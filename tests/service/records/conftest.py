@@ -12,8 +12,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from mediagate.records.engine import find_node
 from mediagate.records.migrate import MIGRATIONS
+from mediagate.records.node import find_node
 
 ROOT = Path(__file__).parents[3]
 

@@ -22,8 +22,9 @@ from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate.media import JobStatus, utcnow
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.records.client import __file__ as client_file
-from mediagate.records.engine import PROGRAM, find_node
+from mediagate.records.engine import PROGRAM
 from mediagate.records.migrate import migrate
+from mediagate.records.node import find_node
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +91,7 @@ async def test_an_engine_that_could_not_start_again_is_tried_again(
     broken.chmod(0o755)
     (engine,) = children(os.getpid())
     with monkeypatch.context() as patch:
-        patch.setattr("mediagate.records.engine.find_node", lambda: broken)
+        patch.setattr("mediagate.records.node.find_node", lambda: broken)
         os.kill(engine, signal.SIGKILL)
         for _ in range(2):
             with pytest.raises(RecordsUnavailable):
@@ -298,7 +299,7 @@ def test_without_node_the_error_names_all_ways_out(
         (tmp_path / "node").write_text(f"#!/bin/sh\necho {node}\n")
         (tmp_path / "node").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("mediagate.records.engine.find_spec", lambda _: None)
+    monkeypatch.setattr("mediagate.records.node.find_spec", lambda _: None)
     with pytest.raises(ConfigError) as caught:
         find_node()
     said = str(caught.value)

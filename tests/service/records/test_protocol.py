@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from mediagate.records.engine import find_node
+from mediagate.records.node import find_node
 
 HERE = Path(__file__).parent
 PROTOCOL = HERE.parents[2] / "query_engine" / "src" / "protocol.js"

@@ -1,0 +1,65 @@
+"""What an uploader says of a file besides its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from mediagate.config import SOURCE_ID, Source
+from mediagate.errors import InvalidParameter, InvalidSourceId, UnknownSource
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What an uploader says of the file besides its bytes; checked by ``read_ticket``."""
+
+    source_type: str
+    source_id: str
+    filename: str = ""
+    client_reference_id: str | None = None
+    callback_url: str | None = None
+    focal_x: float = 0.5
+    focal_y: float = 0.5
+
+
+def read_ticket(fields: Mapping[str, str], filename: str, sources: Mapping[str, Source]) -> Ticket:
+    """Check the form fields of an upload; raises ``UnknownSource``, ``InvalidSourceId`` or ``InvalidParameter``."""
+    source_type, source_id = fields["sourceType"], fields["sourceId"]
+    if source_type not in sources:
+        raise UnknownSource(f"sourceType {source_type!r} is not configured; use one of: {', '.join(sources)}")
+    if not SOURCE_ID.fullmatch(source_id):
+        raise InvalidSourceId("sourceId: use 1 to 128 letters, digits, - and _, starting with a letter or digit")
+    reference = fields.get("clientReferenceId")
+    if reference is not None and not (0 < len(reference) <= 255 and reference.isprintable()):
+        raise InvalidParameter("clientReferenceId: use 1 to 255 printable characters")
+    return Ticket(
+        source_type,
+        source_id,
+        filename,
+        reference,
+        _callback(fields.get("callbackUrl")),
+        _focal("focalX", fields.get("focalX")),
+        _focal("focalY", fields.get("focalY")),
+    )
+
+
+def _focal(name: str, text: str | None) -> float:
+    if text is None or text == "":
+        return 0.5
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise InvalidParameter(f"{name}: use a number from 0 (left or top) to 1")
+    return value
+
+
+def _callback(url: str | None) -> str | None:
+    if url is None or url == "":
+        return None
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or len(url) > 2048:
+        raise InvalidParameter("callbackUrl: use an absolute https URL of at most 2,048 characters")
+    return url
