@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import secrets
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from bench.fleet import scratch_database, together
 
 from mediagate.records import PrismaRecords
 from mediagate.records.migrate import migrate
@@ -27,26 +23,6 @@ from mediagate.testing.record_samples import LEASE, a_job
 
 AT_A_TIME = 3
 WAYS = {"one statement": "at_once", "ids first, then each": "by_id"}
-
-
-@contextmanager
-def scratch_database() -> Iterator[str]:
-    """Make a database for the length of a block and yield its URL."""
-    server = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
-    name = f"mediagate_bench_{secrets.token_hex(4)}"
-
-    async def execute(statement: str) -> None:
-        connection = await asyncpg.connect(urlunsplit(urlsplit(server)._replace(path="/postgres")))
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(execute(f"CREATE DATABASE {name}"))
-    try:
-        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    finally:
-        asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 async def claim_all(url: str, way: str) -> tuple[int, int, float]:
@@ -103,18 +79,7 @@ async def fill(url: str, jobs: int) -> None:
 def measure(url: str, way: str, workers: int, jobs: int) -> str:
     """Return a row of the table."""
     asyncio.run(fill(url, jobs))
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-m", "bench.claims", "--claim", way, url]
-    started = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(workers)]
-    for process in started:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    began = time.monotonic()
-    for process in started:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    said = [process.communicate()[0].split() for process in started]
-    took = time.monotonic() - began
+    said, took = together(["-m", "bench.claims", "--claim", way, url], workers)
     claimed, wasted = (sum(int(one[n]) for one in said) for n in (0, 1))
     assert claimed == jobs, f"{claimed} claims of {jobs} jobs"
     longest = max(float(one[2]) for one in said)

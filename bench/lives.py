@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import resource
-import subprocess
 import sys
 import time
 
 import asyncpg
-from bench.claims import scratch_database
+from bench.fleet import scratch_database, together
 
 from mediagate.media import JobStatus, Stage
 from mediagate.records import PrismaRecords, Settlement
@@ -80,18 +79,8 @@ async def figures(url: str) -> tuple[int, int, dict[str, tuple[int, int]]]:
 
 def measure(url: str, processes: int, jobs: int) -> str:
     """Return a row of the table."""
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-m", "bench.lives", "--work", url, str(jobs // processes)]
-    started = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(processes)]
-    for process in started:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    began = time.monotonic()
-    for process in started:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    cpu_s = [sum(map(float, column)) for column in zip(*(p.communicate()[0].split() for p in started), strict=True)]
-    took = time.monotonic() - began
+    said, took = together(["-m", "bench.lives", "--work", url, str(jobs // processes)], processes)
+    cpu_s = [sum(map(float, column)) for column in zip(*said, strict=True)]
     return f"{jobs / took:,.0f} | {cpu_s[0] / jobs * 1000:.1f} | {cpu_s[1] / jobs * 1000:.1f}"
 
 
