@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mediagate.errors import ShuttingDown, Unavailable, known_error
+from mediagate.failures import Retries, failure
 from mediagate.isolation import Isolation, suspect
 from mediagate.lease import Lease, LeaseLost
 from mediagate.logs import about
@@ -26,8 +27,6 @@ from mediagate.records import Settlement
 from mediagate.watch import Watch
 
 log = logging.getLogger("mediagate.worker")
-
-MAX_BACKOFF_S = 300.0
 
 
 class Worker:
@@ -42,6 +41,7 @@ class Worker:
         self._loops: list[asyncio.Task[None]] = []
         self._claiming: asyncio.Task[int] | None = None
         self._isolation = Isolation()
+        self._retries = Retries(parts.settings)
         self._queue_fails = self._queue_brings = False
 
     @property
@@ -99,6 +99,7 @@ class Worker:
                     if suspect(job):
                         await self._isolation.alone()
                     settlement = await process(job, self._parts, enter)
+                    self._retries.came_through()
             except LeaseLost:
                 await self._abandon(job)
                 return
@@ -264,29 +265,29 @@ class Worker:
 
     async def _failed(self, job: Job, exc: Exception, at: Stage) -> Settlement | None:
         """Give the job back for another attempt and return ``None``, or return how it ends."""
-        known = known_error(exc)
-        doing = "publishing" if at is Stage.PUBLISH else "checking and resizing"
-        error = f"Internal error while {doing}; see the log"
-        code, retryable = "internal_error", True
-        if known:
-            error, code, retryable = f"{known.title} while {doing}: {known.detail}", known.code, known.retryable
+        ours, ended = known_error(exc) is not None, failure(exc, at)
         log.log(
-            logging.WARNING if known else logging.ERROR,
+            logging.WARNING if ours else logging.ERROR,
             "job %s, attempt %d: %s",
             job.id,
             job.attempts,
             exc,
-            exc_info=None if known else exc,
-            extra=about(job, stage=at, code=code),
+            exc_info=None if ours else exc,
+            extra=about(job, stage=at, code=ended.code),
         )
-        if retryable and job.attempts < job.max_attempts:
-            records = self._parts.records
-            pause = min(MAX_BACKOFF_S, self._parts.settings.retry_backoff_s * 2 ** (job.attempts - 1))
-            later = await records.now() + timedelta(seconds=pause)
-            await records.release(job.id, owner=self._owner, available_at=later, error=error, code=code)
-            self._watch.changed(job.id)
-            return None
-        return Settlement(JobStatus.FAILED, error=error, code=code, retryable=retryable)
+        retry = self._retries.after(exc, job, await self._parts.records.now())
+        if retry is None:
+            return ended
+        await self._parts.records.release(
+            job.id,
+            owner=self._owner,
+            available_at=retry.at,
+            count_attempt=retry.counted,
+            error=ended.error,
+            code=ended.code,
+        )
+        self._watch.changed(job.id)
+        return None
 
     async def _give_back(self, job: Job) -> None:
         records = self._parts.records

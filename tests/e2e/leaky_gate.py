@@ -18,13 +18,16 @@ SIGNED = "https://key:s3-secret-key@bucket.s3.example/{key}?X-Amz-Credential=AKI
 
 
 class SignedStorage(FilesystemStorage):
-    """Answers signed URLs; its writes for ``broken`` fail as a client library fails that names the URL it called."""
+    """Answers signed URLs; its first writes for ``broken`` fail as those of a client that names the URL."""
+
+    failures = 5
 
     def url(self, key: str) -> str | None:
         return SIGNED.format(key=key)
 
     async def put(self, key: str, body: bytes | Path) -> None:
-        if "/broken/" in key:
+        if "/broken/" in key and self.failures:
+            self.failures -= 1
             try:
                 raise OSError(f"403 for PUT {SIGNED.format(key=key)} with Authorization: Bearer s3-session-token")
             except OSError as exc:

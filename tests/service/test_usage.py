@@ -140,7 +140,7 @@ async def test_model_runs_are_counted_once_for_each_verdict(tmp_path: Path) -> N
             job = (await gate.wait(sent.job_id, timeout_s=60)).job
             return job.status, job.attempts, job.model_runs
 
-        assert await runs(blue, "published-at-the-second-attempt") == (JobStatus.COMPLETE, 2, 2)
+        assert await runs(blue, "published-when-the-storage-is-back") == (JobStatus.COMPLETE, 1, 2)
         assert await runs(blue, "published") == (JobStatus.COMPLETE, 1, 1)
         assert await runs(red, "rejected") == (JobStatus.REJECTED, 1, 1)
         assert await runs(blue, "before") == (JobStatus.REJECTED, 1, 0)

@@ -151,24 +151,53 @@ async def test_a_worker_whose_lease_was_taken_changes_nothing(make_gate: MakeGat
         assert [o async for o in gate.parts.storage.list("media/")] == []
 
 
-async def test_a_storage_that_is_down_is_tried_again(make_gate: MakeGate, photo: bytes) -> None:
-    class Flaky(MemoryStorage):
-        failures = 2
+class Away(MemoryStorage):
+    """Publishes nothing until it is back."""
 
-        async def put(self, key: str, body: Any) -> None:
-            if key.startswith("media/") and self.failures:
-                self.failures -= 1
-                raise StorageUnavailable("the bucket does not answer")
-            await super().put(key, body)
+    def __init__(self) -> None:
+        super().__init__()
+        self.back = False
+        self.refused = 0
 
-    gate = make_gate(memory=False, retry_backoff_s=0.01)
-    gate.decorate(STORAGE, Flaky())
+    async def put(self, key: str, body: Any) -> None:
+        if key.startswith("media/") and not self.back:
+            self.refused += 1
+            raise StorageUnavailable("the bucket does not answer")
+        await super().put(key, body)
+
+
+async def test_a_storage_that_is_away_costs_no_attempt(make_gate: MakeGate, photo: bytes) -> None:
+    gate, storage = make_gate(memory=False, retry_backoff_s=0.01), Away()
+    gate.decorate(STORAGE, storage)
     gate.decorate(RECORDS, MemoryRecords())
     async with gate:
         job_id = await upload(gate, photo)
+        with anyio.fail_after(60):
+            waiting = await gate.get_status(job_id)
+            while waiting.status is not JobStatus.PENDING or storage.refused <= 5 * gate.settings.max_attempts:
+                await anyio.sleep(0.02)
+                waiting = await gate.get_status(job_id)
+        assert (waiting.job.attempts, waiting.job.code) == (0, "storage_unavailable")
+        storage.back = True
         done = await gate.wait(job_id, timeout_s=30)
-        assert done.status is JobStatus.COMPLETE
-        assert done.job.attempts in (2, 3)
+        assert (done.status, done.job.attempts) == (JobStatus.COMPLETE, 1)
+
+
+async def test_a_job_waits_a_day_for_a_storage_that_is_away(
+    make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediagate.failures.OUTAGE", timedelta(0))
+    gate, storage = make_gate(memory=False, retry_backoff_s=0.01), Away()
+    gate.decorate(STORAGE, storage)
+    gate.decorate(RECORDS, MemoryRecords())
+    async with gate:
+        job_id = await upload(gate, photo)
+        failed = (await gate.wait(job_id, timeout_s=30)).job
+        assert (failed.status, failed.attempts, failed.code) == (JobStatus.FAILED, 3, "storage_unavailable")
+        assert failed.retryable, "its file is kept"
+        storage.back = True
+        await gate.retry(job_id)
+        assert (await gate.wait(job_id, timeout_s=30)).status is JobStatus.COMPLETE
 
 
 async def test_attempts_of_dead_workers_count(make_gate: MakeGate, photo: bytes) -> None:
