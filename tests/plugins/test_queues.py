@@ -17,6 +17,7 @@ import pytest
 from queue_site import BROKER, Site, a_database, a_site
 
 from mediagate import QUEUE, JobStatus, MediaGate, Queue, Settings, Source
+from mediagate.doctor import examine
 from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate_plugins.celery_queue import celery_queue
 from mediagate_plugins.procrastinate_queue import carrier as procrastinate_carrier
@@ -109,6 +110,45 @@ async def test_procrastinate_brings_again_what_a_dead_worker_had_taken(
         with contextlib.suppress(Exception):
             await queue.take()
         assert await soon(queue) == "job_b"
+
+
+@pytest.mark.parametrize("engine", ["procrastinate", "celery"])
+async def test_doctor_looks_at_the_queue(engine: str, tmp_path: Path) -> None:
+    async with a_site(engine, "mediagate", tmp_path, takes_uploads=False) as site, a_queue(site, takes=False) as queue:
+        look: Any = queue
+        if engine == "celery":
+            assert f"no queue '{site.queue}' yet" in await look.check()
+        await queue.dispatch("job_a")
+        await queue.dispatch("job_b")
+        assert f"queue '{site.queue}', 2 waiting" in await look.check()
+        settings = Settings(data_dir=tmp_path, database_url=site.database)
+        gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+        if engine == "celery":
+            gate.register(celery_queue, broker=BROKER, queue=site.queue)
+        else:
+            gate.register(procrastinate_queue, queue=site.queue)
+        findings = {finding.part: finding async for finding in examine(gate)}
+        assert findings["queue"].ok and "2 waiting" in findings["queue"].text
+
+
+@pytest.mark.parametrize("address", ["amqp://guest:geheim@127.0.0.1:5672//", "amqp://guest:geheim@127.0.0.1:1//"])
+async def test_doctor_says_that_the_broker_lets_nobody_in(address: str, tmp_path: Path) -> None:
+    gate = MediaGate(sources={"avatar": Source()}, settings=Settings(data_dir=tmp_path), moderation="off")
+    gate.register(celery_queue, broker=address)
+    findings = {finding.part: finding async for finding in examine(gate)}
+    assert not findings["queue"].ok
+    assert "check that RabbitMQ runs there" in findings["queue"].text
+    assert "geheim" not in findings["queue"].text
+
+
+async def test_doctor_says_that_the_queue_lacks_its_tables(tmp_path: Path) -> None:
+    async with a_database() as url:
+        settings = Settings(data_dir=tmp_path, database_url=url)
+        gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+        gate.register(procrastinate_queue)
+        findings = {finding.part: finding async for finding in examine(gate)}
+        assert not findings["queue"].ok
+        assert "mediagate procrastinate migrate" in findings["queue"].text
 
 
 @pytest.mark.parametrize("engine", ["procrastinate", "celery"])

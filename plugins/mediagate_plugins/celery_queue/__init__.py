@@ -63,4 +63,5 @@ def attach(gate: MediaGate, engine: Engine) -> None:
         await gate.enter(queue.opened(worker=gate.settings.worker))
 
     gate.decorate(QUEUE, queue)
+    gate.add_check("queue", queue.check)
     gate.add_hook("on_ready", open_queue)

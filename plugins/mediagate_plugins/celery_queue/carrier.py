@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from amqp.exceptions import NotFound
+
+from mediagate.errors import Unavailable
 from mediagate_plugins.celery_queue.consumer import Consumer
 from mediagate_plugins.celery_queue.engine import CONNECT_S, TASK, Engine
 
@@ -62,6 +65,26 @@ class CeleryQueue:
             if self._consumer is not None:
                 await self._consumer.stop()
                 self._consumer = None
+
+    async def check(self) -> str:
+        """Look at the queue; return one line for ``mediagate doctor``, or raise ``Unavailable`` with what to do."""
+        return await asyncio.to_thread(self._look)
+
+    def _look(self) -> str:
+        app, name = self._engine.app, self._engine.queue
+        connection = app.connection_for_write(connect_timeout=CONNECT_S)
+        try:
+            with connection:
+                connection.connect()
+                found = app.amqp.queues[name].bind(connection.default_channel).queue_declare(passive=True)
+        except NotFound:
+            return f"{connection.as_uri()}: no queue {name!r} yet; the first upload or worker makes it"
+        except (*connection.connection_errors, *connection.channel_errors) as exc:
+            raise Unavailable(
+                f"{connection.as_uri()} cannot be used ({type(exc).__name__}): check that RabbitMQ runs there and lets "
+                "the user in; until it does, workers find jobs in the records, later"
+            ) from exc
+        return f"{connection.as_uri()}: queue {name!r}, {found.message_count} waiting, {found.consumer_count} consumers"
 
     def _publish(self, job_id: str) -> None:
         app = self._engine.app

@@ -60,4 +60,5 @@ def attach(gate: MediaGate, app: GateApp) -> None:
         await gate.enter(queue.opened(worker=gate.settings.worker, migrate=gate.settings.migrate is True))
 
     gate.decorate(QUEUE, queue)
+    gate.add_check("queue", queue.check)
     gate.add_hook("on_ready", open_queue)

@@ -28,6 +28,16 @@ STALLED_S = 30.0
 SCHEMA_LOCK = 72707370
 """The advisory lock under which the tables are created."""
 
+LACKS_TABLES = (
+    "procrastinate_queue: the database lacks Procrastinate's tables: run `mediagate procrastinate "
+    "migrate module:gate`, or set MEDIAGATE_MIGRATE=true"
+)
+LOOK = """
+SELECT (SELECT count(*) FROM procrastinate_jobs WHERE queue_name = %(queue)s AND status = 'todo') AS waiting,
+       (SELECT count(*) FROM procrastinate_jobs WHERE queue_name = %(queue)s AND status = 'doing') AS taken,
+       (SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %(stalled)s))
+"""
+
 
 class ProcrastinateQueue:
     """Job ids in Procrastinate's tables; news of them come by LISTEN, and who is dead is known by its heartbeat."""
@@ -80,10 +90,7 @@ class ProcrastinateQueue:
         Raises ``RecordsUnavailable``, or ``ConfigError`` when the tables are missing and shall not be created.
         """
         if await self.lacks_tables(create=migrate) and not migrate:
-            raise ConfigError(
-                "procrastinate_queue: the database lacks Procrastinate's tables: run `mediagate procrastinate "
-                "migrate module:gate`, or set MEDIAGATE_MIGRATE=true"
-            )
+            raise ConfigError(LACKS_TABLES)
         await self._app.open_async()
         try:
             chores = [asyncio.create_task(chore) for chore in ((self._listen(), self._keep()) if worker else ())]
@@ -97,22 +104,40 @@ class ProcrastinateQueue:
         finally:
             await self._app.close_async()
 
+    async def check(self) -> str:
+        """Look at the queue; return one line for ``mediagate doctor``.
+
+        Raises ``RecordsUnavailable``, or ``ConfigError`` when the tables are missing.
+        """
+        if await self.lacks_tables(create=False):
+            raise ConfigError(LACKS_TABLES)
+        async with self._connected() as connection:
+            of = {"queue": self._app.queue, "stalled": STALLED_S}
+            row = await (await connection.execute(LOOK, of)).fetchone()
+        waiting, taken, workers = row or (0, 0, 0)
+        return f"PostgreSQL: queue {self._app.queue!r}, {waiting} waiting, {taken} taken; {workers} workers"
+
     async def lacks_tables(self, *, create: bool) -> bool:
         """Whether Procrastinate's tables were missing; then they are created if so told.
 
         Raises ``RecordsUnavailable``.
         """
+        async with self._connected() as connection:
+            if create:
+                await connection.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+            found = await (await connection.execute("SELECT to_regclass('procrastinate_jobs')")).fetchone()
+            lacking = found is None or found[0] is None
+            if lacking and create:
+                await connection.execute(SchemaManager.get_schema())
+        return lacking
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[psycopg.AsyncConnection]:
         try:
             async with await psycopg.AsyncConnection.connect(self._app.database, connect_timeout=10) as connection:
-                if create:
-                    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
-                found = await (await connection.execute("SELECT to_regclass('procrastinate_jobs')")).fetchone()
-                lacking = found is None or found[0] is None
-                if lacking and create:
-                    await connection.execute(SchemaManager.get_schema())
+                yield connection
         except psycopg.Error as exc:
             raise RecordsUnavailable(f"procrastinate_queue: PostgreSQL does not answer ({type(exc).__name__})") from exc
-        return lacking
 
     async def _fetched(self) -> Job | None:
         try:
