@@ -32,6 +32,7 @@ ONE_HOME = {
     "psycopg": "mediagate_plugins/procrastinate_queue",
     "celery": "mediagate_plugins/celery_queue",
     "kombu": "mediagate_plugins/celery_queue",
+    "amqp": "mediagate_plugins/celery_queue",
     "httpcore2": "mediagate_plugins/webhooks/post",
     "boto3": "mediagate_plugins/s3_storage",
     "botocore": "mediagate_plugins/s3_storage",

@@ -20,7 +20,7 @@ from mediagate.errors import ConfigError, PluginError, ShuttingDown, Unavailable
 from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
 from mediagate.lifespan import run_lifespan
-from mediagate.observe import Observer
+from mediagate.observe import Observer, Observers
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
 from mediagate.problems import problem_of
@@ -104,6 +104,11 @@ class MediaGate(Calls):
     def observe(self, observer: Observer) -> None:
         """Tell an observer what the core does from when the gate is open; before that, or inside a plugin."""
         self._growing("observe").observers.append(observer)
+
+    @property
+    def observer(self) -> Observer:
+        """All observers as one: what a plugin tells it from ``on_ready`` on, all are told."""
+        return Observers(self._registry.observers)
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Open a resource that closes with the gate, last in, first out; only inside a plugin or ``on_ready``."""
@@ -272,8 +277,7 @@ class MediaGate(Calls):
             if started:
                 raise
             answer = problem_of(exc)
-            if self._running is not None:
-                self.parts.observer.refused(answer.code)
+            self.observer.refused(answer.code)
             await answer(scope, receive, watched)
 
     async def _ready_router(self) -> Router:

@@ -24,6 +24,9 @@ StorageCall = Literal["put", "get", "stream", "stat", "delete", "list"]
 ImageProcessEnd = Literal["crashed", "timeout", "idle", "start"]
 """Why an image process was replaced: it died or took too long at an image, died without work, or did not start."""
 
+DeliveryEnd = Literal["delivered", "failed", "given_up"]
+"""How an attempt to deliver an event ended; after ``failed`` there is another one."""
+
 
 class Observer:
     """Is told what happens; what is not overridden does nothing.
@@ -53,6 +56,9 @@ class Observer:
 
     def refused(self, code: str) -> None:
         """A request was answered with this error code."""
+
+    def delivery_ended(self, endpoint: str, how: DeliveryEnd) -> None:
+        """An attempt ended to deliver an event to an endpoint, known by its configured name."""
 
 
 class Observers(Observer):
@@ -93,6 +99,11 @@ class Observers(Observer):
         """Tell all."""
         for observer in self._observers:
             self._guarded(observer.refused, code)
+
+    def delivery_ended(self, endpoint: str, how: DeliveryEnd) -> None:
+        """Tell all."""
+        for observer in self._observers:
+            self._guarded(observer.delivery_ended, endpoint, how)
 
     @staticmethod
     def _guarded(tell: Callable[..., Any], *args: Any, **named: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from moderators import CRASHES, GOOD, HANGS, REJECTS, Scripted
 from PIL import Image
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
+from receiver import answer, receiving
 from server import children
 from starlette.requests import Request
 
@@ -27,6 +29,7 @@ from mediagate.errors import ConfigError, PluginError, RecordsUnavailable, Uploa
 from mediagate.records import MemoryRecords
 from mediagate.storage import FilesystemStorage, MemoryStorage
 from mediagate_plugins.metrics import metrics
+from mediagate_plugins.webhooks import Endpoint, webhooks
 
 pytestmark = pytest.mark.anyio
 
@@ -340,6 +343,30 @@ async def test_without_the_extra(make_gate: MakeGate, monkeypatch: pytest.Monkey
         await gate.open()
 
 
+async def test_webhooks_are_counted_by_how_they_ended(make_gate: MakeGate, photo: bytes) -> None:
+    secret = "whsec_" + base64.b64encode(bytes(32)).decode()
+    ends = {"good": "delivered", "failing": "failed", "gone": "given_up"}
+    with receiving() as good, receiving(answer(500)) as failing, receiving(answer(410)) as gone:
+        gate = make_gate(memory=False, public_base_url="https://gate.example")
+        receivers = {"good": good, "failing": failing, "gone": gone}
+        gate.register(
+            webhooks,
+            endpoints={
+                name: Endpoint(each.url, [secret], insecure_http=True, private_networks=("127.0.0.0/8",))
+                for name, each in receivers.items()
+            },
+        )
+        gate.register(metrics)
+        async with gate, client_of(gate) as client:
+            before = await scrape(client)
+            assert await ended(client, photo) == "COMPLETE"
+            for name, end in ends.items():
+                grown = await until(
+                    client, before, f"mediagate_webhook_attempts_total{{endpoint={name},outcome={end}}}", 1
+                )
+            assert sum(n for name, n in grown.items() if name.startswith("mediagate_webhook_attempts_total")) == 3
+
+
 async def test_unknown_options_fail_where_they_stand(make_gate: MakeGate) -> None:
     with pytest.raises(PluginError, match="its options are: token"):
         make_gate().register(metrics, port=1)  # type: ignore[call-arg]  # the runtime check is what is tested
@@ -354,4 +381,4 @@ async def test_the_alerts_ask_for_what_is_exposed(make_gate: MakeGate) -> None:
     blocks = "".join(re.findall(r"```yaml\n(.*?)```", rules, re.S)) + "".join(re.findall(r"`(\w+\(.*?)`", rules))
     asked = set(re.findall(r"\b(mediagate_\w+)", blocks))
     assert len(asked) >= 7
-    assert asked <= exposed | {"mediagate_verdict_flags_total"}
+    assert asked <= exposed | {"mediagate_verdict_flags_total", "mediagate_webhook_attempts_total"}

@@ -9,7 +9,7 @@ from time import perf_counter
 from starlette.requests import Request
 
 from mediagate import Job, JobState, JobStatus, Source
-from mediagate.observe import ImageProcessEnd, Observer, Step, StorageCall
+from mediagate.observe import DeliveryEnd, ImageProcessEnd, Observer, Step, StorageCall
 from mediagate_plugins.metrics import instruments as of
 
 OTHER = "other"
@@ -20,6 +20,7 @@ STAGES = ("queue", "fetch", "render", "publish", "record", "finish", *RENDERING,
 ENDED = tuple(str(status) for status in JobStatus if status.terminal)
 STORAGE_CALLS = ("put", "get", "stream", "stat", "delete", "list")
 DECISIONS = ("allow", "review", "reject")
+DELIVERY_ENDS: Collection[DeliveryEnd] = ("delivered", "failed", "given_up")
 ENDS: Collection[ImageProcessEnd] = ("crashed", "timeout", "idle", "start")
 
 
@@ -83,7 +84,7 @@ class Counting(Observer):
 
     @contextmanager
     def _attempt(self, job: Job) -> Iterator[None]:
-        if job.attempts == 1 and job.started_at is not None:
+        if job.attempts == 1 and job.code is None and job.started_at is not None:
             of.STAGE_SECONDS.labels("queue").observe(max(0.0, (job.started_at - job.created_at).total_seconds()))
         with of.RUNNING.track_inprogress():
             yield
@@ -105,6 +106,11 @@ class Counting(Observer):
     def refused(self, code: str) -> None:
         """Count an error that was answered."""
         of.ERROR_ANSWERS.labels(code).inc()
+
+    def delivery_ended(self, endpoint: str, how: DeliveryEnd) -> None:
+        """Count an attempt to deliver an event."""
+        for end in DELIVERY_ENDS:
+            of.DELIVERIES.labels(endpoint, end).inc(end == how)
 
     def _source(self, job: Job) -> str:
         return job.source_type if job.source_type in self._labels else OTHER

@@ -35,5 +35,8 @@ IMAGE_PROCESS_ENDS = Counter(
 IMAGE_CPU = Counter("mediagate_image_cpu_seconds", "CPU time of the image processes for judged pictures.", ["source"])
 STATUS_ANSWERS = Counter("mediagate_status_answers", "Questions for a job's status, by where it was known.", ["origin"])
 ERROR_ANSWERS = Counter("mediagate_error_answers", "Requests that were answered with an error.", ["code"])
+DELIVERIES = Counter(
+    "mediagate_webhook_attempts", "Attempts to deliver events, by endpoint and how they ended.", ["endpoint", "outcome"]
+)
 RUNNING = Gauge("mediagate_jobs_running", "Jobs that are being worked on.", multiprocess_mode="livesum")
 WORKERS = Gauge("mediagate_workers", "Processes that work on jobs.", multiprocess_mode="livesum")

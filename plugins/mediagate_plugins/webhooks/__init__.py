@@ -97,7 +97,16 @@ async def webhooks(
         deliveries = Deliveries(client)
         attempts = Attempts(gate, poster, receivers, callbacks, result_max_bytes=result_max_bytes)
         keep = timedelta(days=keep_days)
-        sending = Sending(gate[RECORDS], deliveries, attempts, receivers, callbacks, timeout_s=timeout_s, keep=keep)
+        sending = Sending(
+            gate[RECORDS],
+            deliveries,
+            attempts,
+            receivers,
+            callbacks,
+            gate.observer,
+            timeout_s=timeout_s,
+            keep=keep,
+        )
         gate.decorate(WEBHOOKS, Webhooks(deliveries, sending, receivers))
         if gate.settings.worker:
 

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from mediagate import Event, EventType, Records
 from mediagate.errors import Unavailable
+from mediagate.observe import Observer
 from mediagate_plugins.webhooks.attempt import CALLBACK, GONE, Attempts, Outcome
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
@@ -45,6 +46,7 @@ class Sending:
         attempts: Attempts,
         endpoints: Mapping[str, Endpoint],
         callbacks: Callbacks | None,
+        observer: Observer,
         *,
         timeout_s: float,
         keep: timedelta,
@@ -54,6 +56,7 @@ class Sending:
         self._attempts = attempts
         self._endpoints = endpoints
         self._callbacks = callbacks
+        self._observer = observer
         self._lease = timedelta(seconds=timeout_s + LEASE_MARGIN_S)
         self._keep = keep
         self._process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -193,6 +196,7 @@ class Sending:
         told = {"event": event.type.value, "event_id": event.id, "job_id": event.job_id, "endpoint": endpoint}
         if outcome.error is None and outcome.answer is not None:
             await self._deliveries.delivered(delivery, owner=owner, answer=outcome.answer)
+            self._observer.delivery_ended(endpoint, "delivered")
             log.info("webhook %s (%s) to %s: %d", event.id, event.type, endpoint, outcome.answer, extra=told)
             return
         error = outcome.error or "no answer"
@@ -200,6 +204,7 @@ class Sending:
         await self._deliveries.failed(
             delivery, owner=owner, error=error, answer=outcome.answer, due_at=now + wait if wait else None
         )
+        self._observer.delivery_ended(endpoint, "failed" if wait else "given_up")
         left = f"again in {wait.total_seconds():.0f} s" if wait else "given up; it is kept for replay"
         level = logging.INFO if wait else logging.WARNING
         log.log(level, "webhook %s (%s) to %s: %s; %s", event.id, event.type, endpoint, error, left, extra=told)
