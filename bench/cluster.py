@@ -2,10 +2,10 @@
 
     python -m bench.cluster --queue procrastinate --photos 500 --kill-every 3
 
-Two web processes, two workers with NudeNet's model, a PostgreSQL and an S3 gateway (Ceph RGW) of their own, and a
-queue. Clients upload mixed photos, each under an Idempotency-Key, and try again as a client should; then they poll
-either web process until their job has ended. Exits with 1 when a photo was lost, doubled or stuck, or a file is left
-over.
+Two web processes, two workers with NudeNet's model, a PostgreSQL, an S3 gateway (Ceph RGW) and, for Celery, a RabbitMQ
+of their own. Clients upload mixed photos, each under an Idempotency-Key, and try again as a client should; then they
+poll either web process until their job has ended. Exits with 1 when a photo was lost, doubled or stuck, or a file is
+left over.
 """
 
 from __future__ import annotations
@@ -35,7 +35,18 @@ import asyncpg
 import boto3
 import httpx
 from bench import photos
-from bench.topology import RESTART_S, Killer, Supervised, answers, below, free_port, mediagate, postgres, until
+from bench.topology import (
+    RESTART_S,
+    Killer,
+    Supervised,
+    answers,
+    below,
+    free_port,
+    mediagate,
+    postgres,
+    rabbitmq,
+    until,
+)
 from rgw import Gateway, running_gateway
 
 ROOT = Path(__file__).parents[1]
@@ -158,6 +169,7 @@ class Cluster:
     web: Sequence[Supervised]
     workers: Sequence[Supervised]
     postmaster: Supervised
+    broker: Supervised | None
     gateway: Gateway
 
     def targets(self) -> dict[str, Callable[[], list[int]]]:
@@ -178,6 +190,7 @@ class Cluster:
                 for image in below(server)
             ]
 
+        broker = [self.broker] if self.broker is not None else []
         return {
             "web": lambda: own(self.web),
             "worker": lambda: own(self.workers),
@@ -185,6 +198,7 @@ class Cluster:
             "Prisma engine": lambda: inside([*self.web, *self.workers], "query-engine"),
             "gateway": lambda: [self.gateway.pid] if self.gateway.pid is not None else [],
             "postmaster": lambda: own([self.postmaster]),
+            **({"broker": lambda: inside(broker, "beam.smp")} if broker else {}),
         }
 
 
@@ -227,8 +241,12 @@ def running(folder: Path, queue: str) -> Iterator[Cluster]:
             "AWS_DEFAULT_REGION": "us-east-1",
             "S3_BUCKET": BUCKET,
             "QUEUE": queue,
-            "BROKER_URL": os.environ.get("MEDIAGATE_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//"),
         }
+        broker = None
+        if queue == "celery":
+            mapper, broker, env["BROKER_URL"] = rabbitmq(folder)
+            stopped_at_the_end(mapper)
+            stopped_at_the_end(broker)
         tool("migrate", env=env)
         if queue == "procrastinate":
             tool("procrastinate", "migrate", GATE, env=env)
@@ -240,7 +258,7 @@ def running(folder: Path, queue: str) -> Iterator[Cluster]:
         workers = [stopped_at_the_end(mediagate(f"worker-{n}", ["worker", GATE], env, folder)) for n in range(2)]
         for port in ports:
             until_ready(port)
-        yield Cluster(env, database, ports, web, workers, postmaster, s3)
+        yield Cluster(env, database, ports, web, workers, postmaster, broker, s3)
 
 
 async def recorded(database: str) -> tuple[Counter[str], set[str], set[str]]:

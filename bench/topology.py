@@ -119,6 +119,48 @@ def _postgres_tools() -> Path:
     raise RuntimeError("initdb is not there: install PostgreSQL's server (Debian: postgresql)")
 
 
+def rabbitmq(folder: Path) -> tuple[Supervised, Supervised, str]:
+    """Start a RabbitMQ of our own, so that it can be killed; returns Erlang's port mapper, the broker, and its URL."""
+    found = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's in PATH runs as another user, from another home
+    server = found if found.exists() else shutil.which("rabbitmq-server")
+    if server is None:
+        raise RuntimeError("rabbitmq-server is not there: install RabbitMQ (Debian: rabbitmq-server)")
+    home = folder / "rabbitmq"
+    home.mkdir()
+    user = "rabbitmq" if os.geteuid() == 0 else ""
+    if user:
+        shutil.chown(home, user)
+    port = free_port()
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(free_port()),
+        "RABBITMQ_NODENAME": f"mediagate-{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_MNESIA_BASE": str(home / "db"),
+        "RABBITMQ_LOG_BASE": str(home / "log"),
+        "RABBITMQ_PID_FILE": str(home / "pid"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
+        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq"),
+    }
+    # Else the broker would start one that outlives us.
+    mapper = Supervised("epmd", ["epmd"], env, home / "epmd.log")
+    until(lambda: listens(int(env["ERL_EPMD_PORT"])), "Erlang's port mapper")
+    broker = Supervised("broker", [str(server)], env, home / "out", user)
+    until(lambda: listens(port), "RabbitMQ")
+    return mapper, broker, f"amqp://guest:guest@127.0.0.1:{port}//"
+
+
+def listens(port: int) -> bool:
+    """Return whether somebody takes connections at a port."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 def mediagate(name: str, arguments: Sequence[str], env: Mapping[str, str], folder: Path) -> Supervised:
     """Start ``mediagate`` with these arguments."""
     command = [str(Path(sys.executable).with_name("mediagate")), *arguments]

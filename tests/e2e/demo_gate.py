@@ -1,6 +1,7 @@
 """The demo page on the real model, with a policy that rejects faces and a source that takes small files only."""
 
 from mediagate import MediaGate, Source
+from mediagate_plugins.api_keys import api_keys
 from mediagate_plugins.demo_page import demo_page
 from mediagate_plugins.nudenet import nudenet
 
@@ -15,3 +16,7 @@ gate.register(demo_page)
 
 deeper = MediaGate(sources={"post": Source()}, moderation="off")
 deeper.register(demo_page, path="/deeper/down/", image_origins=["https://cdn.example"])
+
+keyed = MediaGate(sources={"post": Source()}, moderation="off")
+keyed.register(api_keys)
+keyed.register(demo_page)

@@ -229,3 +229,36 @@ def test_the_files_are_under_a_strict_policy_and_cached_by_their_content(demo: S
         assert httpx.get(f"{demo.url}/{path}", headers=known, timeout=10).status_code == 304
     for path in ("demo/nothing.js", "demo/page.html", "demo/__init__.py"):
         assert httpx.get(f"{demo.url}/{path}", timeout=10).status_code == 404
+
+
+def test_a_gate_with_keys_asks_for_one(browser: Browser, data: Path, tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}
+    create = [sys.executable, "-m", "mediagate.cli", "keys", "create", "demo_gate:keyed", "--owner", "ann"]
+    with running("demo_gate:keyed", tmp_path / "data") as service:
+        made = [
+            subprocess.run([*create, *scopes], env=env, capture_output=True, text=True, check=True).stdout.strip()
+            for scopes in ((), ("--scope", "upload", "--scope", "read", "--scope", "delete"))
+        ]
+        with opened(browser, service, "keys") as page:
+            expect(page.locator("#earlier-fault")).to_contain_text("Type an API key")
+            key = page.get_by_label("API key")
+            key.fill("mg_wrong")
+            card = choose(page, data / "moderation" / "chelsea.png")
+            expect_state(card, "REFUSED")
+            shot(page, "key")
+            key.fill(made[0])
+            key.press("Tab")
+            expect(page.locator("#earlier-fault")).to_be_hidden()
+            card.get_by_role("button", name="Retry").click()
+            expect_state(card, "COMPLETE")
+            card.get_by_role("button", name="Delete").click()
+            page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+            expect(card).to_contain_text("lacks the scope delete")
+            key.fill(made[1])
+            key.press("Tab")
+            card.get_by_role("button", name="Delete").click()
+            page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+            expect(card).to_have_count(0)
+            page.get_by_label("Upload directly").check()
+            expect_state(choose(page, data / "moderation" / "chelsea.png"), "COMPLETE")
+            assert made[1] not in page.content()

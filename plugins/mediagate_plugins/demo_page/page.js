@@ -1,7 +1,7 @@
 // The page: takes files, makes a card for each, and lists what the source id has.
 
 import { Tile, Upload } from "./card.js";
-import { follow, list, newKey, remove, send, sendDirect } from "./upload.js";
+import { follow, list, newKey, remove, send, sendDirect, showKey } from "./upload.js";
 import { limit, sentence } from "./words.js";
 
 const ANNOUNCED = 4;
@@ -97,7 +97,8 @@ async function run(upload) {
   } catch (error) {
     announce(card.title, card.stopped(error));
     // The same key, or the same declaration: should the first attempt have arrived after all, its job is answered and nothing is doubled.
-    if (error.retryable) card.action("Retry", () => run(upload));
+    if (error.retryable || error.lacksKey) card.action("Retry", () => run(upload));
+    if (error.lacksKey) find("with-key").hidden = false;
   }
   // The button that was pressed is gone; the keyboard's place is the card's next one.
   if (waits && document.activeElement === document.body) (card.actions.querySelector("button") ?? files).focus();
@@ -144,6 +145,7 @@ async function showEarlier(from) {
     if (turn !== listing) return;
     fault.textContent = `The earlier pictures cannot be shown. ${sentence(error.message)}`;
     fault.hidden = false;
+    if (error.lacksKey) find("with-key").hidden = false;
     cursor = from;
     more.hidden = false;
   }
@@ -162,6 +164,10 @@ showSource();
 
 sourceType.addEventListener("change", showSource);
 sourceId.addEventListener("change", () => showEarlier());
+find("key").addEventListener("change", (event) => {
+  showKey(event.target.value.trim());
+  showEarlier();
+});
 more.addEventListener("click", () => showEarlier(cursor));
 form.addEventListener("submit", (event) => event.preventDefault());
 files.addEventListener("change", () => { takeAll([...files.files]); files.value = ""; });

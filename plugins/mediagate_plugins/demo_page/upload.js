@@ -5,12 +5,18 @@ const FIRST_POLLS = 20;
 const FIRST_POLL_MS = 250;
 const READABLE_MS = 600;
 
+let credentials = {};
+/** Show this key with each request to the gate from now on; it is kept nowhere else. */
+export const showKey = (key) => { credentials = key ? { Authorization: `Bearer ${key}` } : {}; };
+
 export class Refused extends Error {
   constructor(problem, status) {
-    super(problem.detail ?? `The service answered ${status}.`);
+    const lacksKey = status === 401;
+    super(lacksKey ? "Type an API key that is good here, then try again." : problem.detail ?? `The service answered ${status}.`);
     this.state = "REFUSED";
     this.code = problem.code;
     this.retryable = problem.retryable ?? status >= 500;
+    this.lacksKey = lacksKey;
   }
 }
 
@@ -59,7 +65,7 @@ export function send(file, { sourceType, sourceId }, key, onProgress) {
   form.set("sourceType", sourceType);
   form.set("sourceId", sourceId);
   form.set("file", file, file.name || "pasted");
-  return transfer("POST", `${ROOT}upload`, { "Idempotency-Key": key }, form, onProgress);
+  return transfer("POST", `${ROOT}upload`, { ...credentials, "Idempotency-Key": key }, form, onProgress);
 }
 
 /** Send a file to where the gate says; a retry with the same `sent` goes on where the last attempt broke off. */
@@ -79,11 +85,11 @@ export async function sendDirect(file, { sourceType, sourceId }, sent, onProgres
   return ask(`uploads/${encodeURIComponent(uploadId)}/complete`, { method: "POST" });
 }
 
-async function ask(path, options) {
+async function ask(path, options = {}) {
   let response;
   let text;
   try {
-    response = await fetch(`${ROOT}${path}`, options);
+    response = await fetch(`${ROOT}${path}`, { ...options, headers: { ...credentials, ...options.headers } });
     text = await response.text();
   } catch {
     throw new Unreachable();
