@@ -22,8 +22,11 @@ from mediagate.worker import Worker
 log = logging.getLogger("mediagate.janitor")
 
 FILES_EVERY_S = 3600.0
-"""How often a running gate looks through its files; jobs are looked at every ``janitor_interval_s``."""
-
+"""How often one of a gate's processes looks through the files; jobs are looked at every ``janitor_interval_s``."""
+FILES_ASK_S = 300.0
+"""How often each process asks whether it is its turn."""
+FILES_TURN = "\nfiles"
+"""Who reserves this has the turn. No client's ``Idempotency-Key`` can be it: those have no line break at their start."""
 MOST_EXPIRED = 1000
 """How many media a running gate deletes in one round, so that jobs are looked at between them."""
 
@@ -95,8 +98,7 @@ class Janitor:
         """Remove quarantined files that no live job needs, and published files that no record names."""
         now = now or await self._parts.records.now()
         findings = Findings()
-        storage, settings = self._parts.storage, self._parts.settings
-        await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=settings.staging_ttl_s)
+        storage = self._parts.storage
         for prefix, useless, found in (
             ("staging/", self._stale_staging, findings.staging),
             ("media/", self._orphans, findings.orphans),
@@ -108,6 +110,19 @@ class Janitor:
                 if keys and not dry_run:
                     await storage.delete(keys)
         return findings
+
+    async def sweep_files_in_turn(self) -> Findings:
+        """Look through the files if none of the processes that share the records has done so for an hour."""
+        records = self._parts.records
+        now = await records.now()
+        until = now + timedelta(seconds=FILES_EVERY_S)
+        if await records.reserve_key(FILES_TURN, now=now, expires_at=until) is not None:
+            return Findings()
+        try:
+            return await self.sweep_files(dry_run=False, now=now)
+        except BaseException:
+            await records.release_key(FILES_TURN)
+            raise
 
     async def _stale_staging(self, batch: list[ObjectInfo], now: datetime) -> list[str]:
         """A job that failed keeps its file for a retry until ``staging_ttl_s``; without a job it is an orphan.
@@ -149,8 +164,10 @@ class Janitor:
             await self._logged(self.sweep_jobs)
             await self._logged(lambda: self.sweep_expired(dry_run=False, most=MOST_EXPIRED))
             if clock() >= files_due:
-                await self._logged(lambda: self.sweep_files(dry_run=False))
-                files_due = clock() + FILES_EVERY_S
+                older_than_s = self._parts.settings.staging_ttl_s
+                await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=older_than_s)
+                await self._logged(self.sweep_files_in_turn)
+                files_due = clock() + FILES_ASK_S
             await asyncio.sleep(self._parts.settings.janitor_interval_s)
 
     async def _logged(self, sweep: Callable[[], Awaitable[Findings]]) -> None:

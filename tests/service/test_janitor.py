@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
@@ -12,6 +12,7 @@ import pytest
 
 from mediagate import JobState, JobStatus, MediaGate
 from mediagate.errors import StorageUnavailable
+from mediagate.janitor import FILES_EVERY_S, Janitor
 from mediagate.media import utcnow
 from mediagate.records import Settlement
 from mediagate.testing.record_samples import a_media
@@ -151,3 +152,45 @@ async def test_a_job_that_completes_while_files_are_looked_at_keeps_them(make_ga
         findings = await gate.running.janitor.sweep_files(dry_run=True)
         assert findings.orphans == []
         assert (await gate.get_status(job.id)).status is JobStatus.COMPLETE
+
+
+async def test_processes_take_turns_in_looking_through_the_files(
+    make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_gate(worker=False, orphan_grace_s=0) as gate:
+        parts, stray = gate.parts, "media/avatar/u1/med_unknown/xs.webp"
+        janitors = [Janitor(parts, gate.running.worker, gate.settings.data_dir / "spool") for _ in range(5)]
+
+        async def swept() -> list[str]:
+            await parts.storage.put(stray, b"left over")
+            await anyio.sleep(0.01)
+            found: list[str] = []
+
+            async def look(janitor: Janitor) -> None:
+                found.extend((await janitor.sweep_files_in_turn()).orphans)
+
+            async with anyio.create_task_group() as tasks:
+                for janitor in janitors:
+                    tasks.start_soon(look, janitor)
+            return found
+
+        with monkeypatch.context() as down:
+
+            async def fail(keys: Iterable[str]) -> None:
+                raise StorageUnavailable("the bucket does not answer")
+
+            down.setattr(parts.storage, "delete", fail)
+            await parts.storage.put(stray, b"left over")
+            await anyio.sleep(0.01)
+            with pytest.raises(StorageUnavailable):
+                await janitors[0].sweep_files_in_turn()
+        assert await swept() == [stray], "who could not do it leaves the turn to the next, and then one does"
+        assert await swept() == [], "somebody has just done it"
+        assert (await gate.running.janitor.sweep_files(dry_run=True)).orphans == [stray], "who is told to does it"
+        an_hour_later = await parts.records.now() + timedelta(seconds=FILES_EVERY_S)
+
+        async def now() -> datetime:
+            return an_hour_later
+
+        monkeypatch.setattr(parts.records, "now", now)
+        assert await swept() == [stray]
