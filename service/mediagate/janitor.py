@@ -26,7 +26,7 @@ FILES_EVERY_S = 3600.0
 FILES_ASK_S = 300.0
 """How often each process asks whether it is its turn."""
 FILES_TURN = "\nfiles"
-"""Who reserves this has the turn. No client's ``Idempotency-Key`` can be it: those have no line break at their start."""
+"""Who reserves this has the turn. No client's ``Idempotency-Key`` can be it: those do not begin with a line break."""
 MOST_EXPIRED = 1000
 """How many media a running gate deletes in one round, so that jobs are looked at between them."""
 
