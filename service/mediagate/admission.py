@@ -58,7 +58,7 @@ class Admission:
                 yield visit
             finally:
                 if visit.job is not None:
-                    self.count(visit.job)
+                    self.count()
                 await self._parts.hooks.run("on_received", request, request.received, visit.job)
 
     @asynccontextmanager
@@ -93,7 +93,7 @@ class Admission:
             wait_s = await self._pace.shorter_by_s(depth - limit + 1 + limit // FREED, depth=depth)
             raise QueueFull("too many uploads wait to be worked on; send it again later", retry_after_s=wait_s)
 
-    def count(self, job: Job) -> None:
+    def count(self) -> None:
         """Note that a job was recorded, until the next measurement finds it."""
         self._taken_in += 1
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from mediagate.access import check_owner
 from mediagate.direct_calls import DirectCalls
+from mediagate.ending import finish
 from mediagate.errors import (
     InvalidParameter,
     JobConflict,
@@ -100,7 +101,7 @@ class Calls(DirectCalls):
         with parts.observer.during("upload"):
             async with spool(source, self.running.spool_dir, max_bytes=limit) as file:
                 job = await accept(file, ticket, parts, owner=owner)
-        self.running.admission.count(job)
+        self.running.admission.count()
         return Status(job, None)
 
     async def get_status(self, job_id: str, *, owner: str | None = None, base_url: str = "") -> Status:
@@ -219,7 +220,7 @@ class Calls(DirectCalls):
             status = await self.get_status(job_id)
             raise JobConflict(f"job {job_id} is {status.status} already")
         running.watch.moved(JobState(job))
-        await running.worker.finish(job_id)
+        await finish(job_id, running.parts)
         return await self.get_status(job_id)
 
     async def retry(self, job_id: str, *, owner: str | None = None) -> Status:

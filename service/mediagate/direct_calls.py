@@ -68,7 +68,7 @@ class DirectCalls(ABC):
         await running.admission.check_queue()
         job, made = await complete(upload_id, running.parts, running.spool_dir, owner=owner)
         if made:
-            running.admission.count(job)
+            running.admission.count()
         return await self.get_status(job.id)
 
     def _base(self, base_url: str) -> str:

@@ -107,7 +107,7 @@ async def accept(
     """
     fingerprint = _fingerprint(file.sha256, ticket)
     if held is not None and held.fingerprint is not None:
-        return await _replayed(held.key, held.fingerprint, fingerprint, parts)
+        return await _replayed(held.key, fingerprint, parts)
     source = parts.sources[ticket.source_type]
     info = await parts.images.probe(file.path, source)
     if direct is not None and info.format != DECLARABLE[direct.content_type]:
@@ -151,12 +151,11 @@ async def accept(
     )
     await parts.storage.put(job.staging_key, file.path)
     remembered_until = now + timedelta(seconds=parts.settings.idempotency_ttl_s)
-    ours = True
     try:
         if direct is not None:
             ours = await parts.records.complete_upload(direct.id, job, expires_at=remembered_until)
         else:
-            await parts.records.create_job(
+            ours = await parts.records.create_job(
                 job,
                 key=held.key if held else None,
                 fingerprint=fingerprint if held else None,
@@ -168,20 +167,22 @@ async def accept(
         raise
     if not ours:
         await parts.storage.delete([job.staging_key])
+        if held is not None:
+            return await _replayed(held.key, fingerprint, parts)
         raise UploadReceived("the upload was completed, or expired, meanwhile")
     await parts.hooks.run("on_uploaded", job)
     await parts.queue.dispatch(job.id)
     return job
 
 
-async def _replayed(key: str, used: str, fingerprint: str, parts: Parts) -> Job:
-    if used != fingerprint:
-        raise IdempotencyKeyReused("this Idempotency-Key was used for another upload; use a new one")
+async def _replayed(key: str, fingerprint: str, parts: Parts) -> Job:
     now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now)
     job = await parts.records.get_job(held.job_id) if held and held.job_id else None
-    if job is None:
+    if held is None or job is None:
         raise UploadInFlight("the Idempotency-Key expired while the body was received; send it again", retry_after_s=1)
+    if held.fingerprint != fingerprint:
+        raise IdempotencyKeyReused("this Idempotency-Key was used for another upload; use a new one")
     return job
 
 

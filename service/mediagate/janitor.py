@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from mediagate.ending import finish
 from mediagate.errors import MediagateError
 from mediagate.expiry import BATCH, expire_media, expire_uploads
 from mediagate.media import JobStatus
@@ -17,7 +18,6 @@ from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.storage import ObjectInfo, segment
 from mediagate.uploads import sweep_spool
-from mediagate.worker import Worker
 
 log = logging.getLogger("mediagate.janitor")
 
@@ -27,6 +27,8 @@ FILES_ASK_S = 300.0
 """How often each process asks whether it is its turn."""
 FILES_TURN = "\nfiles"
 """Who reserves this has the turn. No client's ``Idempotency-Key`` can be it: those do not begin with a line break."""
+WORKERS_FIRST_S = 2.0
+"""How long workers have after an outage, before jobs without an attempt left are failed."""
 MOST_EXPIRED = 1000
 """How many media a running gate deletes in one round, so that jobs are looked at between them."""
 
@@ -53,9 +55,8 @@ class Findings:
 class Janitor:
     """Keeps records and files in step; safe to run in many processes at once."""
 
-    def __init__(self, parts: Parts, worker: Worker, spool_dir: Path) -> None:
+    def __init__(self, parts: Parts, spool_dir: Path) -> None:
         self._parts = parts
-        self._worker = worker
         self._spool_dir = spool_dir
         self._loop: asyncio.Task[None] | None = None
 
@@ -81,7 +82,7 @@ class Janitor:
         finished = list(dict.fromkeys([*failed, *unfinished]))
         for job_id in finished:
             try:
-                await self._worker.finish(job_id)
+                await finish(job_id, self._parts)
             except Exception:  # one that cannot be finished must not keep the others from it
                 log.exception("job %s could not be finished; it is tried again", job_id, extra={"job_id": job_id})
         return Findings(failed=failed, finished=finished, expired_keys=await records.expire_keys(now=now))
@@ -125,19 +126,21 @@ class Janitor:
             raise
 
     async def _stale_staging(self, batch: list[ObjectInfo], now: datetime) -> list[str]:
-        """A job that failed keeps its file for a retry until ``staging_ttl_s``; without a job it is an orphan.
+        """A job that failed keeps its file for a retry, for ``staging_ttl_s``; without a job it is an orphan.
 
         That of a direct upload is kept as long as it may be completed: ``sweep_expired`` removes it then.
         """
         settings, records, ids = self._parts.settings, self._parts.records, {segment(o.key, 1) for o in batch}
-        statuses, awaited = await records.statuses(ids), await records.open_uploads(ids)
+        jobs, awaited = await records.get_jobs(ids), await records.open_uploads(ids)
         stale = []
         for info in batch:
-            status = statuses.get(segment(info.key, 1))
-            if (status is not None and not status.terminal) or segment(info.key, 1) in awaited:
+            job = jobs.get(segment(info.key, 1))
+            if (job is not None and not job.status.terminal) or segment(info.key, 1) in awaited:
                 continue
-            keep_s = settings.staging_ttl_s if status is JobStatus.FAILED else settings.orphan_grace_s
-            if info.modified < now - timedelta(seconds=keep_s):
+            since, keep_s = info.modified, settings.orphan_grace_s
+            if job is not None and job.status is JobStatus.FAILED:
+                since, keep_s = max(since, job.finished_at or since), settings.staging_ttl_s
+            if since < now - timedelta(seconds=keep_s):
                 stale.append(info.key)
         return stale
 
@@ -161,25 +164,43 @@ class Janitor:
         await asyncio.sleep(self._parts.settings.janitor_interval_s / 2)
         files_due = clock()
         while True:
-            await self._logged(self.sweep_jobs)
+            if not await self._logged(self.sweep_jobs):
+                await self._until_back()
             await self._logged(lambda: self.sweep_expired(dry_run=False, most=MOST_EXPIRED))
             if clock() >= files_due:
-                older_than_s = self._parts.settings.staging_ttl_s
-                await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=older_than_s)
+                await self._logged(self._sweep_spool)
                 await self._logged(self.sweep_files_in_turn)
                 files_due = clock() + FILES_ASK_S
             await asyncio.sleep(self._parts.settings.janitor_interval_s)
 
-    async def _logged(self, sweep: Callable[[], Awaitable[Findings]]) -> None:
+    async def _sweep_spool(self) -> Findings:
+        await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=self._parts.settings.staging_ttl_s)
+        return Findings()
+
+    async def _until_back(self) -> None:
+        """Wait until the records are back, and workers had time to say what became of jobs whose leases ran out."""
+        while True:
+            await asyncio.sleep(self._parts.settings.janitor_interval_s)
+            try:
+                await self._parts.records.oldest_waiting()
+            except MediagateError:
+                continue
+            await asyncio.sleep(WORKERS_FIRST_S)
+            return
+
+    async def _logged(self, sweep: Callable[[], Awaitable[Findings]]) -> bool:
+        """Make a sweep and say what it found; ``False`` when it could not be made."""
         try:
             findings = await sweep()
         except MediagateError as exc:
             log.warning("round given up: %s", exc)
+            return False
         except Exception:
             log.exception("round failed")
-        else:
-            if findings != Findings():
-                log.info("swept: %s", findings)
+            return False
+        if findings != Findings():
+            log.info("swept: %s", findings)
+        return True
 
 
 async def _batches(objects: AsyncIterator[ObjectInfo]) -> AsyncIterator[list[ObjectInfo]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -34,17 +35,20 @@ class Lease:
         self._lease_s = lease_s
         self.owner = job.lease_owner or ""
 
-    async def extend(self, stage: Stage | None = None, model_runs: int = 0) -> bool:
+    async def extend(self, stage: Stage | None = None, model_runs: int | None = None) -> bool:
         """Extend the lease and, when given, enter a stage after so many model runs; ``False`` when it is not ours."""
         until = await self._records.now() + timedelta(seconds=self._lease_s)
         return await self._records.advance(
             self._job.id, owner=self.owner, lease_until=until, stage=stage, model_runs=model_runs
         )
 
-    async def insist(self, change: Callable[[], Awaitable[T]]) -> T:
-        """Make a change under the lease, again for as long as the records are away and the lease may run."""
+    async def insist(self, change: Callable[[], Awaitable[T]], *, to_the_end: bool = False) -> T:
+        """Make a change under the lease, again for as long as the records are away and the lease may run.
+
+        ``to_the_end`` for what ends the attempt: a lease that nobody could take over meanwhile still counts.
+        """
         clock = asyncio.get_running_loop().time
-        until = clock() + self._lease_s
+        until = clock() + (math.inf if to_the_end else self._lease_s)
         while True:
             try:
                 return await change()

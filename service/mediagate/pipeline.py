@@ -114,13 +114,15 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
 
 
 async def unpublish(job: Job, parts: Parts) -> None:
-    """Remove whatever an attempt may have published for a job that did not complete."""
+    """Remove whatever an attempt may have published for a job that ended otherwise; one that goes on keeps it."""
     keys = [
         info.key
         for root in ("media", "originals")
         async for info in parts.storage.list(f"{root}/{job.source_type}/{job.source_id}/{job.media_id}/")
     ]
-    await parts.storage.delete(keys)
+    found = await parts.records.get_job(job.id)
+    if found is None or (found.status.terminal and found.status is not JobStatus.COMPLETE):
+        await parts.storage.delete(keys)
 
 
 async def remove(media: Media, parts: Parts) -> bool:

@@ -49,7 +49,7 @@ class Running:
         self.pace = Pace(parts.records, least_ms=parts.settings.poll_after_ms)
         self.admission = Admission(parts, self.pace, spool_dir)
         self.worker = Worker(parts, self.watch, concurrency=jobs_at_once(parts.settings))
-        self.janitor = Janitor(parts, self.worker, spool_dir)
+        self.janitor = Janitor(parts, spool_dir)
 
 
 async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> Running:

@@ -13,12 +13,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from mediagate.ending import conclude
 from mediagate.errors import ShuttingDown, Unavailable, known_error
 from mediagate.failures import Retries, failure
 from mediagate.isolation import Isolation, suspect
 from mediagate.lease import Lease, LeaseLost
 from mediagate.logs import about
-from mediagate.media import Job, JobState, JobStatus, Stage
+from mediagate.media import Job, JobState, Stage
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
@@ -88,9 +89,10 @@ class Worker:
 
         async def enter(stage: Stage, model_runs: int) -> None:
             nonlocal job
-            if not await lease.insist(lambda: lease.extend(stage, model_runs)):
+            runs = job.model_runs + model_runs
+            if not await lease.insist(lambda: lease.extend(stage, runs)):
                 raise LeaseLost
-            job = replace(job, stage=stage, model_runs=job.model_runs + model_runs)
+            job = replace(job, stage=stage, model_runs=runs)
             self._watch.moved(JobState(job))
 
         with self._parts.observer.during("attempt", job=job):
@@ -107,10 +109,10 @@ class Worker:
                 await self._give_back(job)
                 raise
             except Exception as exc:
-                failure = await self._failed(job, exc, job.stage)
-                if failure is None:
+                last = await self._failed(job, lease, exc)
+                if last is None:
                     return
-                settlement = failure
+                settlement = last
             finally:
                 if not suspect(job):
                     self._isolation.leave()
@@ -123,12 +125,6 @@ class Worker:
         await self._begin(job_id)
         if job_id in self._jobs:
             await asyncio.wait([self._jobs[job_id]])
-
-    async def finish(self, job_id: str) -> None:
-        """Do what is left to do for a job that is terminal: after a crash, or after another process ended it."""
-        state = await self._parts.records.get_state(job_id)
-        if state is not None and state.job.status.terminal:
-            await self._conclude(state)
 
     # -- where jobs come from
 
@@ -152,9 +148,10 @@ class Worker:
             while not self._slots.locked():
                 await self._slots.acquire()
                 room += 1
-            # Shielded: what is claimed while we stop is still ours to do or to give back.
-            self._claiming = asyncio.create_task(self._begin_oldest(room))
-            began = await asyncio.shield(self._claiming)
+            async with self._isolation.claiming:
+                # Shielded: what is claimed while we stop is still ours to do or to give back.
+                self._claiming = asyncio.create_task(self._begin_oldest(room))
+                began = await asyncio.shield(self._claiming)
             # What the queue did not bring in time is worked off at once, unless the queue is at it.
             if began < room or self._queue_brings:
                 self._queue_brings = False
@@ -166,17 +163,16 @@ class Worker:
         jobs: Sequence[Job] = ()
         records = self._parts.records
         try:
-            async with self._isolation.claiming:
-                now = await records.now()
-                until = now + timedelta(seconds=self._parts.settings.lease_s)
-                jobs = await records.claim_oldest(
-                    owner=self._owner, now=now, lease_until=until, limit=room, busy=self._jobs.keys()
-                )
-                for job in jobs:
-                    if not suspect(job):
-                        self._isolation.enter()
-                # Back to where they were, uncounted, to be claimed again one by one.
-                await asyncio.gather(*(self._give_back(job) for job in jobs if suspect(job)))
+            now = await records.now()
+            until = now + timedelta(seconds=self._parts.settings.lease_s)
+            jobs = await records.claim_oldest(
+                owner=self._owner, now=now, lease_until=until, limit=room, busy=self._jobs.keys()
+            )
+            for job in jobs:
+                if not suspect(job):
+                    self._isolation.enter()
+            # Back to where they were, uncounted, to be claimed again one by one.
+            await asyncio.gather(*(self._give_back(job) for job in jobs if suspect(job)))
         except Exception as exc:
             log.warning("cannot look for jobs: %s", exc, exc_info=None if isinstance(exc, Unavailable) else exc)
         for _ in range(room - len(jobs)):
@@ -221,51 +217,28 @@ class Worker:
 
     async def _settle(self, job: Job, lease: Lease, settlement: Settlement) -> None:
         records = self._parts.records
-        now = await records.now()
+        now = await lease.insist(records.now, to_the_end=True)
         state = settlement.state_of(job, now)
         events = job_events(state.job, self._parts)
         with self._parts.observer.during("record", job=job):
             settled = await lease.insist(
-                lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events)
+                lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events),
+                to_the_end=True,
             )
         if not settled and not await self._settled_unheard(job, settlement, now):
             await self._abandon(job)
             return
         self._watch.moved(state)
-        await self._conclude(state)
+        await conclude(state, self._parts)
 
     async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
         """Whether the job was settled so after all, and only the answer was lost."""
         found = await self._parts.records.get_job(job.id)
         return found is not None and (found.status, found.finished_at) == (settlement.status, now)
 
-    async def _conclude(self, state: JobState) -> None:
-        """Tidy up and run the hooks; done again after a crash, so all of it can be repeated."""
-        job = state.job
-        log.info("job %s: %s", job.id, job.status, extra=about(job, status=str(job.status), code=job.code))
-        with self._parts.observer.during("finish", job=job):
-            await self._tidy_up_and_tell(state)
-
-    async def _tidy_up_and_tell(self, state: JobState) -> None:
-        parts, job = self._parts, state.job
-        if job.status is not JobStatus.COMPLETE and job.attempts:
-            await unpublish(job, parts)
-        if not (job.status is JobStatus.FAILED and job.retryable):
-            await parts.storage.delete([job.staging_key])
-        match job.status:
-            case JobStatus.COMPLETE:
-                await parts.hooks.run("on_complete", state)
-            case JobStatus.REJECTED:
-                await parts.hooks.run("on_rejected", state)
-            case JobStatus.CANCELLED:
-                await parts.hooks.run("on_cancelled", state)
-            case _:
-                await parts.hooks.run("on_failed", state)
-        await parts.records.mark_notified(job.id, now=await parts.records.now())
-
-    async def _failed(self, job: Job, exc: Exception, at: Stage) -> Settlement | None:
+    async def _failed(self, job: Job, lease: Lease, exc: Exception) -> Settlement | None:
         """Give the job back for another attempt and return ``None``, or return how it ends."""
-        ours, ended = known_error(exc) is not None, failure(exc, at)
+        ours, ended = known_error(exc) is not None, failure(exc, job.stage)
         log.log(
             logging.WARNING if ours else logging.ERROR,
             "job %s, attempt %d: %s",
@@ -273,18 +246,22 @@ class Worker:
             job.attempts,
             exc,
             exc_info=None if ours else exc,
-            extra=about(job, stage=at, code=ended.code),
+            extra=about(job, code=ended.code),
         )
-        retry = self._retries.after(exc, job, await self._parts.records.now())
+        records = self._parts.records
+        retry = self._retries.after(exc, job, await lease.insist(records.now, to_the_end=True))
         if retry is None:
             return ended
-        await self._parts.records.release(
-            job.id,
-            owner=self._owner,
-            available_at=retry.at,
-            count_attempt=retry.counted,
-            error=ended.error,
-            code=ended.code,
+        await lease.insist(
+            lambda: records.release(
+                job.id,
+                owner=lease.owner,
+                available_at=retry.at,
+                count_attempt=retry.counted,
+                error=ended.error,
+                code=ended.code,
+            ),
+            to_the_end=True,
         )
         self._watch.changed(job.id)
         return None
@@ -295,6 +272,4 @@ class Worker:
 
     async def _abandon(self, job: Job) -> None:
         log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra=about(job))
-        now = await self._parts.records.get_job(job.id)
-        if now is not None and now.status.terminal and now.status is not JobStatus.COMPLETE:
-            await unpublish(job, self._parts)
+        await unpublish(job, self._parts)

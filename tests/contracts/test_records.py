@@ -67,7 +67,13 @@ class OffersTheNewest(MemoryRecords):
 
 class TakesLateOwners(MemoryRecords):
     async def advance(
-        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        lease_until: datetime,
+        stage: Stage | None = None,
+        model_runs: int | None = None,
     ) -> bool:
         job = await self.get_job(job_id)
         holder = (job and job.lease_owner) or owner
@@ -135,7 +141,13 @@ class TellsOfOthersDeletedMedia(MemoryRecords):
 
 class ForgetsModelRuns(MemoryRecords):
     async def advance(
-        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        lease_until: datetime,
+        stage: Stage | None = None,
+        model_runs: int | None = None,
     ) -> bool:
         return await super().advance(job_id, owner=owner, lease_until=lease_until, stage=stage)
 

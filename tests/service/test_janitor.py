@@ -15,7 +15,7 @@ from mediagate.errors import StorageUnavailable
 from mediagate.janitor import FILES_EVERY_S, Janitor
 from mediagate.media import utcnow
 from mediagate.records import Settlement
-from mediagate.testing.record_samples import a_media
+from mediagate.testing.record_samples import a_job, a_media
 
 pytestmark = pytest.mark.anyio
 
@@ -82,6 +82,46 @@ async def test_a_failed_job_keeps_its_file_for_a_retry_until_the_time_is_up(make
             state = await failed(gate)
             assert state is not None
             assert (await gate.parts.storage.stat(state.job.staging_key) is not None) is kept
+
+
+async def test_the_time_for_a_retry_runs_from_the_failure(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate(worker=False, staging_ttl_s=3600, orphan_grace_s=0) as gate:
+        records, storage = gate.parts.records, gate.parts.storage
+        job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
+        now = utcnow()
+        assert await records.claim(job.id, owner="w", now=now, lease_until=now + timedelta(days=2))
+        failed_at = now + timedelta(days=1)  # it waited so long for a storage that was away
+        failed = Settlement(JobStatus.FAILED, error="away", retryable=True)
+        assert await records.settle(job.id, owner="w", now=failed_at, settlement=failed)
+        for minutes, kept in ((59, True), (61, False)):
+            await gate.running.janitor.sweep_files(dry_run=False, now=failed_at + timedelta(minutes=minutes))
+            assert (await storage.stat(job.staging_key) is not None) is kept
+
+
+async def test_a_spool_that_cannot_be_looked_at_stops_nothing(
+    make_gate: MakeGate, photo: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediagate.janitor.FILES_ASK_S", 0.0)
+    gate = make_gate(worker=False, janitor_interval_s=0.05)
+    gate.settings.data_dir.mkdir(parents=True)
+    async with gate:
+        spool = gate.settings.data_dir / "spool"
+        if spool.exists():
+            spool.rmdir()
+        spool.write_text("a file where the folder should be")
+        janitor = Janitor(gate.parts, spool)
+        janitor.start()
+        await anyio.sleep(0.2)
+        now = utcnow()
+        job = a_job(now, attempts=3)
+        await gate.parts.records.create_job(job)
+        with anyio.fail_after(10):
+            found = await gate.parts.records.get_job(job.id)
+            while found is None or found.status is not JobStatus.FAILED:
+                await anyio.sleep(0.05)
+                found = await gate.parts.records.get_job(job.id)
+        await janitor.stop()
+    assert "round failed" in caplog.text
 
 
 async def test_hooks_that_a_crash_left_out_are_run(make_gate: MakeGate, photo: bytes) -> None:
@@ -159,7 +199,7 @@ async def test_processes_take_turns_in_looking_through_the_files(
 ) -> None:
     async with make_gate(worker=False, orphan_grace_s=0) as gate:
         parts, stray = gate.parts, "media/avatar/u1/med_unknown/xs.webp"
-        janitors = [Janitor(parts, gate.running.worker, gate.settings.data_dir / "spool") for _ in range(5)]
+        janitors = [Janitor(parts, gate.settings.data_dir / "spool") for _ in range(5)]
 
         async def swept() -> list[str]:
             await parts.storage.put(stray, b"left over")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import httpx
 import pytest
 
 from mediagate import MediaGate, intake
@@ -34,3 +35,43 @@ async def test_a_process_that_died_holds_it_for_half_a_minute(make_gate: MakeGat
         await records.reserve_key("key", now=died, expires_at=died + timedelta(seconds=intake.RECEIVING_S))
         async with reserved("key", gate.parts) as held:
             assert held is not None and held.fingerprint is None
+
+
+@pytest.mark.parametrize("memory", [True, False])
+async def test_of_two_uploads_that_hold_it_one_makes_the_job(
+    make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch, memory: bool
+) -> None:
+    monkeypatch.setattr(intake, "RECEIVING_S", 1.0)
+    gate = make_gate(memory=memory, worker=False)
+    first, second = asyncio.Event(), asyncio.Event()
+    waits = iter([first, second])
+
+    async def stands_still(_: object) -> None:
+        turn = next(waits)
+        if turn is first:
+            await second.wait()
+        else:
+            second.set()
+
+    gate.add_hook("pre_upload", stands_still)
+    async with gate, httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://gate") as client:
+
+        async def upload() -> str:
+            form = {"sourceType": "avatar", "sourceId": "u1"}
+            file = {"file": ("a.jpg", photo)}
+            answer = await client.post("/upload", data=form, files=file, headers={"Idempotency-Key": "mine"})
+            assert answer.status_code == 202, answer.text
+            return str(answer.json()["jobId"])
+
+        with monkeypatch.context() as stopped:
+
+            async def keep_key(key: str, *, expires_at: datetime) -> None: ...
+
+            stopped.setattr(gate.parts.records, "keep_key", keep_key)
+            early = asyncio.create_task(upload())
+            await asyncio.sleep(1.5)  # a process that stands still keeps no reservation
+            late = asyncio.create_task(upload())
+            assert await early == await late
+        assert await gate.parts.records.queue_depth() == 1
+        kept = [info.key async for info in gate.parts.storage.list("staging/")]
+        assert len(kept) == 1, "and the file of the other is gone"

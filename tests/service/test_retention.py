@@ -38,7 +38,7 @@ async def published(gate: MediaGate, expires_at: datetime | None) -> Media:
     await records.claim(job.id, owner="w", now=now, lease_until=now + DAY)
     media = a_media(job, expires_at=expires_at, original_key=f"originals/story/u1/{job.media_id}/original.jpg")
     await records.settle(job.id, owner="w", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
-    await records.mark_notified(job.id, now=now)
+    await records.mark_notified(job.id, ended_at=now, now=now)
     await gate.parts.storage.put(str(media.original_key), b"picture")
     return media
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
 import pytest
 
 from mediagate import QUEUE, RECORDS, STORAGE, Job, JobState, JobStatus, MediaGate, Stage
-from mediagate.errors import ProcessingRefused, StorageUnavailable
+from mediagate.errors import ProcessingRefused, RecordsUnavailable, StorageUnavailable
+from mediagate.hooks import HookName
 from mediagate.media import utcnow
 from mediagate.queue import CAPACITY, Dispatcher, InProcessQueue
 from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
+from mediagate.testing.record_samples import a_job
 
 pytestmark = pytest.mark.anyio
 
@@ -200,6 +202,66 @@ async def test_a_job_waits_a_day_for_a_storage_that_is_away(
         assert (await gate.wait(job_id, timeout_s=30)).status is JobStatus.COMPLETE
 
 
+class Silent(MemoryRecords):
+    """Does not answer until it is back, once it was told to go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+
+    async def now(self) -> datetime:
+        self._answer()
+        return await super().now()
+
+    async def oldest_waiting(self) -> datetime | None:
+        self._answer()
+        return await super().oldest_waiting()
+
+    async def advance(self, job_id: str, **how: Any) -> bool:
+        self._answer()
+        return await super().advance(job_id, **how)
+
+    async def release(self, job_id: str, **how: Any) -> bool:
+        self._answer()
+        return await super().release(job_id, **how)
+
+    async def settle(self, job_id: str, **how: Any) -> bool:
+        self._answer()
+        return await super().settle(job_id, **how)
+
+    async def claim_oldest(self, **how: Any) -> Sequence[Job]:
+        self._answer()
+        return await super().claim_oldest(**how)
+
+    def _answer(self) -> None:
+        if self.away:
+            raise RecordsUnavailable("the database does not answer")
+
+
+@pytest.mark.parametrize("at", ["pre_process", "pre_store"])
+async def test_a_database_that_is_away_for_longer_than_a_lease_costs_no_attempt(
+    make_gate: MakeGate, photo: bytes, at: HookName
+) -> None:
+    records, gone = Silent(), anyio.Event()
+    gate = make_gate(memory=False, lease_s=0.5, retry_backoff_s=0.01, max_attempts=1, janitor_interval_s=0.2)
+    gate.decorate(RECORDS, records)
+    gate.decorate(STORAGE, MemoryStorage())
+
+    async def goes(*_: object) -> None:
+        if not gone.is_set():
+            records.away = True
+            gone.set()
+
+    gate.add_hook(at, goes)
+    async with gate:
+        job_id = await upload(gate, photo)
+        await gone.wait()
+        await anyio.sleep(2)
+        records.away = False
+        done = await gate.wait(job_id, timeout_s=30)
+        assert (done.status, done.job.attempts) == (JobStatus.COMPLETE, 1), done.job.error
+
+
 async def test_attempts_of_dead_workers_count(make_gate: MakeGate, photo: bytes) -> None:
     told: list[JobState] = []
 
@@ -257,6 +319,53 @@ async def test_what_cannot_be_drained_is_given_back_uncounted(make_gate: MakeGat
     job = await records.get_job(job_id)
     assert job is not None
     assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
+
+
+async def test_a_last_attempt_does_not_hold_up_the_end(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(drain_timeout_s=0.2)
+    entered = anyio.Event()
+
+    async def stuck(job: Job) -> None:
+        entered.set()
+        await anyio.sleep(60)
+
+    gate.add_hook("pre_process", stuck)
+    async with gate:
+        records, now = gate.parts.records, utcnow()
+        suspect = a_job(now, source_type="avatar", source_id="u1", attempts=2)
+        await gate.parts.storage.put(suspect.staging_key, photo)
+        await records.create_job(suspect)
+        await entered.wait()
+        others = [await upload(gate, photo) for _ in range(3)]
+        await anyio.sleep(0.3)  # who claims waits for the last attempt to end
+        began = anyio.current_time()
+    assert anyio.current_time() - began < 20
+    found = await records.get_jobs([suspect.id, *others])
+    assert found[suspect.id].attempts == 2, "it was given back uncounted"
+    assert {found[job_id].status for job_id in others} == {JobStatus.PENDING}
+    assert {found[job_id].started_at for job_id in others} == {None}, "nothing is claimed to be given back"
+
+
+async def test_a_job_that_goes_on_while_its_end_is_told_is_told_of_anew(make_gate: MakeGate, photo: bytes) -> None:
+    gate, told = make_gate(max_attempts=1), anyio.Event()
+
+    async def fails(job: Job) -> None:
+        raise RuntimeError("down")
+
+    async def on_failed(state: JobState) -> None:
+        await gate.retry(state.job.id)
+        assert await claim(gate, state.job.id), "another process takes it"
+        told.set()
+
+    gate.add_hook("pre_process", fails)
+    gate.add_hook("on_failed", on_failed)
+    async with gate:
+        job_id = await upload(gate, photo)
+        await told.wait()
+        await anyio.sleep(0.2)
+        job = await gate.parts.records.get_job(job_id)
+        assert job is not None
+        assert job.notified_at is None, "else nobody would find it, should its worker die between its end and its hooks"
 
 
 async def test_a_queue_that_fails_loses_no_job(make_gate: MakeGate, photo: bytes) -> None:

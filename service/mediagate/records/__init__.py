@@ -2,7 +2,8 @@
 
 from mediagate.records.memory import MemoryRecords
 from mediagate.records.prisma import PrismaRecords
-from mediagate.records.protocol import Records, Reservation, Settlement
+from mediagate.records.protocol import Records, Reservation
 from mediagate.records.queries import adds, ask, read
+from mediagate.records.settlement import Settlement
 
 __all__ = ["MemoryRecords", "PrismaRecords", "Records", "Reservation", "Settlement", "adds", "ask", "read"]

@@ -11,7 +11,8 @@ from mediagate.media import Job, JobState, JobStatus, Media, Stage, utcnow
 from mediagate.records.memory_claims import MemoryClaims, lapsed
 from mediagate.records.memory_lists import MemoryLists
 from mediagate.records.memory_uploads import MemoryUploads, expired
-from mediagate.records.protocol import Reservation, Settlement
+from mediagate.records.protocol import Reservation
+from mediagate.records.settlement import Settlement, died_each_time
 
 
 class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
@@ -62,11 +63,14 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         key: str | None = None,
         fingerprint: str | None = None,
         key_expires_at: datetime | None = None,
-    ) -> None:
-        """Insert a PENDING job and bind the reserved key to it."""
-        self._jobs[job.id] = replace(job, available_at=job.available_at or job.created_at)
+    ) -> bool:
+        """Insert a PENDING job and bind the reserved key to it, unless another job has it."""
         if key is not None and key_expires_at is not None:
+            if key not in self._keys or self._keys[key][0].job_id is not None:
+                return False
             self._keys[key] = (Reservation(key, job.id, fingerprint), key_expires_at)
+        self._jobs[job.id] = replace(job, available_at=job.available_at or job.created_at)
+        return True
 
     async def get_job(self, job_id: str) -> Job | None:
         """Return a job."""
@@ -91,9 +95,9 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         waiting = [j for j in self._jobs.values() if j.status is JobStatus.PENDING and not j.attempts]
         return min((job.available_at or job.created_at for job in waiting), default=None)
 
-    async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
-        """Return the status of each of these jobs that exists."""
-        return {i: self._jobs[i].status for i in job_ids if i in self._jobs}
+    async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
+        """Return each of these jobs that exists."""
+        return {i: self._jobs[i] for i in job_ids if i in self._jobs}
 
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
@@ -128,13 +132,7 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         spent = [job for job in self._jobs.values() if job.attempts >= job.max_attempts]
         failed = [job for job in spent if job.status is JobStatus.PENDING or lapsed(job, now)][:limit]
         for job in failed:
-            settlement = Settlement(
-                JobStatus.FAILED,
-                error=job.error or f"the worker died at stage {job.stage} on each of {job.attempts} attempts",
-                code=job.code or "attempts_exhausted",
-                retryable=True,
-            )
-            self._write(events_of(self._settle(job, settlement, now)))
+            self._write(events_of(self._settle(job, died_each_time(job), now)))
         return [job.id for job in failed]
 
     async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
@@ -171,10 +169,11 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         jobs = [j for j in self._jobs.values() if j.notified_at is None and j.finished_at and j.finished_at < before]
         return [job.id for job in sorted(jobs, key=lambda j: j.finished_at or before)][:limit]
 
-    async def mark_notified(self, job_id: str, *, now: datetime) -> None:
-        """Note that the hooks of a terminal status have run."""
-        if job_id in self._jobs:
-            self._put(replace(self._jobs[job_id], notified_at=now))
+    async def mark_notified(self, job_id: str, *, ended_at: datetime | None, now: datetime) -> None:
+        """Note that the hooks of a job's end have run."""
+        job = self._jobs.get(job_id)
+        if job is not None and job.finished_at == ended_at:
+            self._put(replace(job, notified_at=now))
 
     async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
         """Delete a media; its job stays."""

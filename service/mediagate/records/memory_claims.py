@@ -45,12 +45,18 @@ class MemoryClaims:
         )
 
     async def advance(
-        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        lease_until: datetime,
+        stage: Stage | None = None,
+        model_runs: int | None = None,
     ) -> bool:
         """Extend the lease and enter a stage."""
         job = self._held(job_id, owner)
         if job is not None:
-            runs = job.model_runs + model_runs
+            runs = job.model_runs if model_runs is None else model_runs
             self._put(replace(job, lease_until=lease_until, stage=stage or job.stage, model_runs=runs))
         return job is not None
 

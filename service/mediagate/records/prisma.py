@@ -9,6 +9,7 @@ from typing import Any
 
 from mediagate.media import Job, JobState, JobStatus, Media, Stage, utcnow
 from mediagate.records.address import postgres_schema, with_connections
+from mediagate.records.client.errors import RecordNotFoundError
 from mediagate.records.clock import DatabaseClock
 from mediagate.records.engine import open_client
 from mediagate.records.migrate import migrate, pending
@@ -108,18 +109,23 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaLists, PrismaUploads):
         key: str | None = None,
         fingerprint: str | None = None,
         key_expires_at: datetime | None = None,
-    ) -> None:
+    ) -> bool:
         """Insert a PENDING job and bind the reserved key to it, in one transaction."""
         row = job_row(job)
-        bound = {"jobId": job.id, "fingerprint": fingerprint, "expiresAt": key_expires_at}
-        both: Any = {"create": {"key": key, **bound}, "update": bound}
+        free: Any = {"key": key, "jobId": None}
+        bound: Any = {"jobId": job.id, "fingerprint": fingerprint, "expiresAt": key_expires_at}
 
-        async def insert(key: str) -> None:
+        async def both() -> None:
             async with self.client.batch_() as batch:
                 batch.mediagatejob.create(data=row)
-                batch.mediagateidempotencykey.upsert(where={"key": key}, data=both)
+                # Fails, and the job with it, when another has bound the key meanwhile.
+                batch.mediagateidempotencykey.update(where=free, data=bound)
 
-        await ask(lambda: insert(key) if key is not None else self.client.mediagatejob.create(data=row))
+        try:
+            await ask(lambda: self.client.mediagatejob.create(data=row) if key is None else both())
+        except RecordNotFoundError:
+            return False
+        return True
 
     # -- reading
 
@@ -155,10 +161,9 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaLists, PrismaUploads):
         rows = await jobs_where(self.client, where, order={"availableAt": "asc"}, take=1)
         return rows[0].availableAt if rows else None
 
-    async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
-        """Return the status of each of these jobs that exists."""
-        rows = await jobs_where(self.client, {"id": {"in": list(job_ids)}})
-        return {row.id: JobStatus(row.status) for row in rows}
+    async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
+        """Return each of these jobs that exists."""
+        return {row.id: job_of(row) for row in await jobs_where(self.client, {"id": {"in": list(job_ids)}})}
 
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
@@ -195,9 +200,9 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaLists, PrismaUploads):
         )
         return [row.id for row in rows]
 
-    async def mark_notified(self, job_id: str, *, now: datetime) -> None:
-        """Note that the hooks of a terminal status have run."""
-        await self._change({"id": job_id}, {"notifiedAt": now})
+    async def mark_notified(self, job_id: str, *, ended_at: datetime | None, now: datetime) -> None:
+        """Note that the hooks of a job's end have run."""
+        await self._change({"id": job_id, "finishedAt": ended_at}, {"notifiedAt": now})
 
     # -- deleting
 

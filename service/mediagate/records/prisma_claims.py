@@ -10,7 +10,7 @@ from typing import Any
 from mediagate.media import Job, JobStatus, Stage
 from mediagate.records.client import Prisma, models
 from mediagate.records.queries import ask, claimable, held, jobs_where, lapsed, retried, waiting
-from mediagate.records.rows import job_of, more_model_runs
+from mediagate.records.rows import job_of
 
 CLAIM_OLDEST = """
 WITH lapsed AS (
@@ -19,7 +19,7 @@ WITH lapsed AS (
     ORDER BY "leaseUntil" LIMIT $4 FOR UPDATE SKIP LOCKED
 ), waiting AS (
     SELECT id, "availableAt" AS since FROM {table}
-    WHERE status = 'PENDING' AND "availableAt" <= $1 AND "attemptsLeft" > 0
+    WHERE status = 'PENDING' AND "availableAt" <= $1 AND "attemptsLeft" > 0 AND id <> ALL ($5)
     ORDER BY "availableAt" LIMIT $4 FOR UPDATE SKIP LOCKED
 ), oldest AS (
     SELECT id FROM (SELECT * FROM lapsed UNION ALL SELECT * FROM waiting) AS due ORDER BY since LIMIT $4
@@ -92,12 +92,20 @@ class PrismaClaims:
         return job_of(row) if row else None
 
     async def advance(
-        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        lease_until: datetime,
+        stage: Stage | None = None,
+        model_runs: int | None = None,
     ) -> bool:
         """Extend the lease and enter a stage."""
-        data: dict[str, Any] = {"leaseUntil": lease_until, **more_model_runs(model_runs)}
+        data: dict[str, Any] = {"leaseUntil": lease_until}
         if stage is not None:
             data["stage"] = stage.value
+        if model_runs is not None:
+            data["modelRuns"] = model_runs
         return await self._change(held(job_id, owner), data)
 
     async def release(

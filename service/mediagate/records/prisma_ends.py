@@ -10,9 +10,9 @@ from typing import Any
 from mediagate.events import Event, EventsOf, EventType, no_events
 from mediagate.media import Job, JobStatus
 from mediagate.records.client import Prisma, models
-from mediagate.records.protocol import Settlement
 from mediagate.records.queries import LIVE, ask, exhausted, find_exhausted, finds, held, read
 from mediagate.records.rows import job_of, media_row, settled_columns
+from mediagate.records.settlement import Settlement, died_each_time
 
 
 class PrismaEnds:
@@ -31,14 +31,10 @@ class PrismaEnds:
         """Fail live jobs whose worker died on each attempt."""
         failed = []
         for row in await find_exhausted(self.client, now, limit):
-            settlement = Settlement(
-                JobStatus.FAILED,
-                error=row.error or f"the worker died at stage {row.stage} on each of {row.attempts} attempts",
-                code=row.code or "attempts_exhausted",
-                retryable=True,
-            )
+            job = job_of(row)
+            settlement = died_each_time(job)
             data = {**settled_columns(settlement), "finishedAt": now}
-            events = events_of(settlement.state_of(job_of(row), now).job)
+            events = events_of(settlement.state_of(job, now).job)
             if await self._end({"id": row.id, **exhausted(now)}, data, events):
                 failed.append(row.id)
         return failed
@@ -64,7 +60,7 @@ class PrismaEnds:
                 batch.mediagatemedia.delete(where={"id": media_id})
                 _write(batch, events)
 
-        return await finds(both)
+        return await finds(both, unheard=True)
 
     async def outbox(self, *, limit: int) -> Sequence[Event]:
         """Return events that were not passed on yet, oldest first."""

@@ -9,7 +9,8 @@ from typing import Any
 from mediagate.direct_upload import DirectUpload
 from mediagate.media import Job
 from mediagate.records.client import Prisma
-from mediagate.records.queries import EXPIRY, ask, expired, finds, read
+from mediagate.records.client.errors import RecordNotFoundError
+from mediagate.records.queries import EXPIRY, ask, expired, read
 from mediagate.records.rows import job_row, upload_of, upload_row
 
 
@@ -33,12 +34,17 @@ class PrismaUploads:
         data: Any = {"jobId": job.id, "expiresAt": expires_at}
 
         async def both() -> None:
+            # Never repeated: if only the answer was lost, a second one would find the upload taken, by this very job.
             async with self.client.batch_() as batch:
                 # Fails, and the job with it, unless the upload is still without one.
                 batch.mediagateupload.update(where=where, data=data)
                 batch.mediagatejob.create(data=job_row(job))
 
-        return await finds(both)
+        try:
+            await ask(both)
+        except RecordNotFoundError:
+            return False
+        return True
 
     async def open_uploads(self, upload_ids: Collection[str]) -> set[str]:
         """Return those of these uploads that have no job."""

@@ -3,55 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
 from mediagate.direct_upload import DirectUpload
 from mediagate.events import Event, EventsOf, no_events
-from mediagate.media import Job, JobPage, JobState, JobStatus, Media, MediaPage, Stage, Verdict
+from mediagate.media import Job, JobPage, JobState, JobStatus, Media, MediaPage, Stage
+from mediagate.records.settlement import Settlement
 from mediagate.usage import Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """How an attempt ended a job: the terminal status and everything that is recorded with it."""
-
-    status: JobStatus
-    media: Media | None = None
-    """Exactly for ``COMPLETE``."""
-    verdict: Verdict | None = None
-    reason: str | None = None
-    error: str | None = None
-    code: str | None = None
-    retryable: bool = False
-    timings_ms: Mapping[str, float] | None = None
-    warnings: tuple[str, ...] = ()
-    bytes_out: int = 0
-    """Bytes of all files that were published."""
-    model_runs: int = 0
-    """How often the moderator judged the picture since ``advance`` was told of it last."""
-
-    def state_of(self, job: Job, now: datetime) -> JobState:
-        """Return what a job that was settled so is from that moment on."""
-        ended = replace(
-            job,
-            status=self.status,
-            stage=Stage.DONE,
-            lease_owner=None,
-            lease_until=None,
-            finished_at=now,
-            verdict=self.verdict,
-            reason=self.reason,
-            error=self.error,
-            code=self.code,
-            retryable=self.retryable,
-            timings_ms=self.timings_ms or {},
-            warnings=self.warnings,
-            bytes_out=self.bytes_out,
-            model_runs=job.model_runs + self.model_runs,
-        )
-        return JobState(ended, self.media)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +66,11 @@ class Records(Protocol):
         key: str | None = None,
         fingerprint: str | None = None,
         key_expires_at: datetime | None = None,
-    ) -> None:
-        """Insert a PENDING job; in the same transaction bind the reserved key to it, with its new expiry."""
+    ) -> bool:
+        """Insert a PENDING job; in the same transaction bind the reserved key to it, with its new expiry.
+
+        ``False``, and nothing written, when the key is bound to another job, or reserved no more.
+        """
 
     # -- direct uploads
 
@@ -188,8 +151,8 @@ class Records(Protocol):
     async def oldest_waiting(self) -> datetime | None:
         """Return since when the job could have been claimed that has waited longest for its first attempt, if any."""
 
-    async def statuses(self, job_ids: Collection[str]) -> Mapping[str, JobStatus]:
-        """Return the status of each of these jobs that exists."""
+    async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
+        """Return, by id, each of these jobs that exists."""
 
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
@@ -228,11 +191,17 @@ class Records(Protocol):
         """
 
     async def advance(
-        self, job_id: str, *, owner: str, lease_until: datetime, stage: Stage | None = None, model_runs: int = 0
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        lease_until: datetime,
+        stage: Stage | None = None,
+        model_runs: int | None = None,
     ) -> bool:
         """Extend the lease and, when given, enter a stage; ``False`` when the lease is no longer ours.
 
-        ``model_runs`` is added to those of the job, in the same change.
+        ``model_runs`` is what the job then has of them in all; ``None`` leaves them.
         """
 
     async def settle(
@@ -274,8 +243,8 @@ class Records(Protocol):
     async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
         """Return ids of terminal jobs that finished before this moment and whose hooks have not all run."""
 
-    async def mark_notified(self, job_id: str, *, now: datetime) -> None:
-        """Note that the hooks of a terminal status have run."""
+    async def mark_notified(self, job_id: str, *, ended_at: datetime | None, now: datetime) -> None:
+        """Note that the hooks of a job's end have run; changes nothing if the job goes on, or has ended anew, since."""
 
     # -- deleting
 

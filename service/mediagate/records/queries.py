@@ -81,12 +81,22 @@ def _went_away(exc: BaseException | None) -> bool:
     return isinstance(exc, EngineConnectionError | OSError) or (isinstance(exc, DataError) and exc.code in GONE)
 
 
-async def finds(change: Callable[[], Awaitable[object]]) -> bool:
-    """Run a change that names one row under a lease; ``False``, and nothing changed, when there is no such row."""
+async def finds(change: Callable[[], Awaitable[object]], *, unheard: bool = False) -> bool:
+    """Run a change that names one row under a lease; ``False``, and nothing changed, when there is no such row.
+
+    ``unheard`` is returned when only a repetition finds no row: the first may have changed it, and its answer was lost.
+    """
+    tries = 0
+
+    async def counted() -> None:
+        nonlocal tries
+        tries += 1
+        await change()
+
     try:
-        await retried(change)
+        await retried(counted)
     except RecordNotFoundError:
-        return False
+        return unheard and tries > 1
     return True
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from mediagate.direct_upload import DirectUpload
 from mediagate.media import Job, JobStatus, Media, Stage, Variant, Verdict
 from mediagate.records.client import models
-from mediagate.records.protocol import Settlement
+from mediagate.records.settlement import Settlement
 from mediagate.ticket import Ticket
 
 
@@ -108,13 +108,8 @@ def settled_columns(settlement: Settlement) -> Any:
         "timings": json.dumps(dict(settlement.timings_ms or {})),
         "warnings": json.dumps(list(settlement.warnings)),
         "bytesOut": settlement.bytes_out,
-        **more_model_runs(settlement.model_runs),
+        **({"modelRuns": {"increment": settlement.model_runs}} if settlement.model_runs else {}),
     }
-
-
-def more_model_runs(runs: int) -> Any:
-    """Return the column that counts model runs, if there are more."""
-    return {"modelRuns": {"increment": runs}} if runs else {}
 
 
 def requeued_columns(job: Job, now: datetime) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from mediagate.media import JobStatus, Media, Stage, new_id
-from mediagate.records.protocol import Records, Settlement
+from mediagate.records.protocol import Records
+from mediagate.records.settlement import Settlement
 from mediagate.testing.record_samples import (
     LEASE,
     MOMENT,
@@ -86,7 +87,7 @@ async def _requeueing(records: Records, now: datetime) -> None:
     await records.settle(
         job.id, owner="worker", now=now, settlement=Settlement(FAILED, error="boom", code="c", retryable=True)
     )
-    await records.mark_notified(job.id, now=now)
+    await records.mark_notified(job.id, ended_at=now, now=now)
     again = await records.requeue(job.id, now=now + LEASE)
     expect(
         again
@@ -118,9 +119,11 @@ async def _notifying(records: Records, now: datetime) -> None:
     same(list(await records.unnotified(before=now, limit=1)), ids[:1], "unnotified() must keep to its limit")
     found = await records.unnotified(before=now + LEASE, limit=10_000)
     expect(live.id not in found, "unnotified() must not give live jobs")
-    await records.mark_notified(ids[0], now=now)
-    await records.mark_notified(new_id("job"), now=now)
+    await records.mark_notified(ids[0], ended_at=past - MOMENT, now=now)
+    same(list(await records.unnotified(before=past + LEASE, limit=9)), ids, "mark_notified() of an end that is no more")
+    await records.mark_notified(ids[0], ended_at=past, now=now)
+    await records.mark_notified(new_id("job"), ended_at=past, now=now)
     same(list(await records.unnotified(before=past + LEASE, limit=9)), ids[1:], "unnotified() after mark_notified()")
     job = await records.get_job(ids[0])
     same(job and job.notified_at, now, "mark_notified() must note the moment")
-    await records.mark_notified(ids[1], now=now)
+    await records.mark_notified(ids[1], ended_at=past + MOMENT, now=now)

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from mediagate.media import Job, JobStatus, Stage, Variant, Verdict, new_id
-from mediagate.records.protocol import Records, Settlement
+from mediagate.records.protocol import Records
+from mediagate.records.settlement import Settlement
 from mediagate.testing.record_samples import (
     LEASE,
     MOMENT,
@@ -115,6 +116,7 @@ async def _claiming_oldest(records: Records, now: datetime) -> None:
 
     ids = [job.id for job in jobs]
     same(await claim_oldest(past - MOMENT, 9), [], "claim_oldest() before available_at must claim nothing")
+    same(await claim_oldest(past + LEASE, 9, *ids), [], "claim_oldest() must leave the busy alone")
     at = past + LEASE
     first = await claim_oldest(at, 2)
     same({job.id for job in first}, set(ids[:2]), "claim_oldest() must claim those that could be for longest")

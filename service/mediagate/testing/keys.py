@@ -25,12 +25,20 @@ async def _one_by_one(records: Records, now: datetime) -> None:
     await records.release_key(key)
     same(await records.reserve_key(key, now=now, expires_at=soon), None, "reserve_key() after release_key()")
     job = a_job(now)
-    await records.create_job(job, key=key, fingerprint=HOSTILE, key_expires_at=late)
-    expect(await records.get_job(job.id), "create_job() with a key must create the job")
+    created = await records.create_job(job, key=key, fingerprint=HOSTILE, key_expires_at=late)
+    expect(created and await records.get_job(job.id), "create_job() with a key must create the job")
     bound = Reservation(key, job.id, HOSTILE)
     same(await records.reserve_key(key, now=soon, expires_at=late), bound, "create_job() must bind the key, anew till")
     await records.release_key(key)
     same(await records.reserve_key(key, now=soon, expires_at=late), bound, "release_key() must leave a bound key")
+    for other in (key, secrets.token_hex(8)):
+        second = a_job(now)
+        expect(
+            not await records.create_job(second, key=other, fingerprint="f", key_expires_at=late),
+            "create_job() with a key that another job has, or that is not reserved, must be False",
+        )
+        same(await records.get_job(second.id), None, "create_job() that is False must insert no job")
+    same(await records.reserve_key(key, now=soon, expires_at=late), bound, "create_job() must leave another job's key")
     await records.release_key(secrets.token_hex(8))
     same(await records.reserve_key(key, now=late, expires_at=late + LEASE), None, "reserve_key() of an expired key")
     same(await records.reserve_key(key, now=late, expires_at=late), in_flight, "a key taken over must be in flight")

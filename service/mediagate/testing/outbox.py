@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from mediagate.events import Event, EventsOf, EventType
 from mediagate.media import Job, JobStatus, new_id
-from mediagate.records.protocol import Records, Settlement
+from mediagate.records.protocol import Records
+from mediagate.records.settlement import Settlement
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,

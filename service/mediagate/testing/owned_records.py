@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
 from mediagate.media import Job, JobStatus, Stage
-from mediagate.records.protocol import Records, Settlement
+from mediagate.records.protocol import Records
+from mediagate.records.settlement import Settlement
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,
@@ -115,12 +116,13 @@ async def _model_runs(records: Records, now: datetime) -> None:
     job = await claimed_job(records, now)
     entered = await records.advance(job.id, owner="worker", lease_until=now + LEASE, stage=Stage.PUBLISH, model_runs=1)
     expect(entered, "advance() must be True")
+    await records.advance(job.id, owner="worker", lease_until=now + LEASE, stage=Stage.PUBLISH, model_runs=1)
     await records.advance(job.id, owner="worker", lease_until=now + LEASE)
     late = await records.advance(job.id, owner="late", lease_until=now + LEASE, model_runs=5)
     expect(not late, "advance() by a late owner must be False")
     await records.release(job.id, owner="worker", available_at=now)
     again = await records.claim(job.id, owner="worker", now=now, lease_until=now + LEASE)
-    same(again and again.model_runs, 1, "claim() must tell the model runs that advance() has counted")
+    same(again and again.model_runs, 1, "advance() must set the model runs, told twice or once")
     settlement = Settlement(JobStatus.REJECTED, reason="why", model_runs=1)
     expect(await records.settle(job.id, owner="worker", now=now, settlement=settlement), "settle() must be True")
     found = await records.get_job(job.id)

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
 from mediagate.media import JobStatus, Media, Stage, Verdict, new_id, utcnow
-from mediagate.records.protocol import Records, Settlement
+from mediagate.records.protocol import Records
+from mediagate.records.settlement import Settlement
 from mediagate.testing.job_ends import check_job_ends
 from mediagate.testing.job_path import check_job_path
 from mediagate.testing.keys import check_keys
@@ -152,12 +153,14 @@ async def _reading_many(records: Records, now: datetime) -> None:
     await records.create_job(waiting)
     media = await published_media(records, now)
     same(await records.queue_depth() - before, 2, "queue_depth() must count PENDING and PROCESSING jobs, no others")
-    same(dict(await records.statuses([])), {}, "statuses() of nothing must be empty")
+    same(dict(await records.get_jobs([])), {}, "get_jobs() of nothing must be empty")
     same(dict(await records.jobs_of_media([])), {}, "jobs_of_media() of nothing must be empty")
     same(await records.existing_media([]), set(), "existing_media() of nothing must be empty")
     wanted = {waiting.id: JobStatus.PENDING, working.id: JobStatus.PROCESSING, media.job_id: COMPLETE}
     strangers = [new_id("job") for _ in range(MANY)]
-    same(dict(await records.statuses([*strangers, *wanted])), wanted, f"statuses() among {MANY} ids")
+    found = await records.get_jobs([*strangers, *wanted])
+    same({i: job.status for i, job in found.items()}, wanted, f"get_jobs() among {MANY} ids")
+    same(found[working.id], await records.get_job(working.id), "get_jobs() must return what get_job() returns")
     by_media = {waiting.media_id: JobStatus.PENDING, working.media_id: JobStatus.PROCESSING, media.id: COMPLETE}
     same(dict(await records.jobs_of_media([*strangers, *by_media])), by_media, f"jobs_of_media() among {MANY} ids")
     same(await records.existing_media({*strangers, *by_media}), {media.id}, f"existing_media() among {MANY} ids")

@@ -8,7 +8,8 @@ from typing import Any
 
 from mediagate.direct_upload import DirectUpload
 from mediagate.media import Job, JobStatus, Media, new_id
-from mediagate.records.protocol import Records, Settlement
+from mediagate.records.protocol import Records
+from mediagate.records.settlement import Settlement
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,
@@ -98,7 +99,7 @@ async def _completing_race(records: Records, now: datetime) -> None:
     same(len(won), 1, f"of {RACERS} concurrent completions exactly one must win")
     found = await records.get_upload(upload.id)
     same(found and found.job_id, won[0].id, "the upload must name the job of the winner")
-    same(set(await records.statuses([job.id for job in jobs])), {won[0].id}, "only the winner's job may be inserted")
+    same(set(await records.get_jobs([job.id for job in jobs])), {won[0].id}, "only the winner's job may be inserted")
     await records.cancel(won[0].id, now=now)
 
 

@@ -38,7 +38,7 @@ async def test_no_more_connections_than_said(
     try:
         now = await records.now()
         jobs = [a_job(now) for _ in range(40)]
-        writes = [records.create_job(job, key=job.id, key_expires_at=now) for job in jobs]
+        writes = [records.create_job(job) for job in jobs]
         asked = asyncio.gather(*writes, *(records.check() for _ in range(60)))
         seen = 0
         while not asked.done():
@@ -46,7 +46,7 @@ async def test_no_more_connections_than_said(
         await asked
         seen = max(seen, await watcher.fetchval(COUNT))
         assert seen == most
-        assert len(await records.statuses([job.id for job in jobs])) == 40
+        assert len(await records.get_jobs([job.id for job in jobs])) == 40
     finally:
         await watcher.close()
         await records.close()

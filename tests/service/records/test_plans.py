@@ -165,13 +165,19 @@ async def settle(records: PrismaRecords) -> None:
     assert await records.settle(job.id, owner="other", now=NOW, settlement=Settlement(JobStatus.COMPLETE, a_media(job)))
 
 
+async def create_job(records: PrismaRecords) -> None:
+    """Reserve a key, and bind it."""
+    await records.reserve_key("mine", now=NOW, expires_at=NOW + LEASE)
+    assert await records.create_job(a_job(NOW), key="mine", fingerprint="f", key_expires_at=NOW + LEASE)
+
+
 QUESTIONS: dict[str, tuple[Question, int]] = {
     "claimable": (lambda r: r.claimable(now=NOW, limit=9), 40),
     "claim_oldest": (lambda r: r.claim_oldest(owner="w", now=NOW, lease_until=NOW + LEASE, limit=9), 80),
     "claim": (lambda r: r.claim(FREE, owner="w", now=NOW, lease_until=NOW + LEASE), 10),
     "advance": (lambda r: r.advance(HELD, owner="other", lease_until=NOW + LEASE, stage=Stage.PUBLISH), 10),
     "settle": (settle, 20),
-    "create_job": (lambda r: r.create_job(a_job(NOW), key="mine", key_expires_at=NOW + LEASE), 10),
+    "create_job": (create_job, 10),
     "fail_exhausted": (lambda r: r.fail_exhausted(now=NOW, limit=200), 250),
     "unnotified": (lambda r: r.unnotified(before=NOW - LEASE, limit=200), 50),
     "oldest_waiting": (lambda r: r.oldest_waiting(), 10),
@@ -182,7 +188,7 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
         lambda r: r.changed({**dict.fromkeys(JOB_IDS, (JobStatus.PENDING, Stage.QUEUED)), FREE: None}),
         2 * (201 + 200 + 400),
     ),
-    "statuses": (lambda r: r.statuses(JOB_IDS), 200),
+    "get_jobs": (lambda r: r.get_jobs(JOB_IDS), 200),
     "jobs_of_media": (lambda r: r.jobs_of_media(MEDIA_IDS), 200),
     "existing_media": (lambda r: r.existing_media(MEDIA_IDS), 200),
     "list_media of a type": (lambda r: r.list_media("post", None, limit=20), 70),

@@ -23,6 +23,7 @@ from starlette.routing import Mount
 from mediagate import STORAGE, JobState, JobStatus, MediaGate, Settings, Source
 from mediagate.errors import RecordsUnavailable
 from mediagate.records import PrismaRecords
+from mediagate.records.client.engine.errors import EngineConnectionError
 from mediagate.records.engine import SocketEngine
 from mediagate.records.queries import RETRY_FOR_S
 from mediagate.storage import MemoryStorage
@@ -129,9 +130,9 @@ async def test_what_may_run_twice_outlasts_a_short_absence(server: Cluster, monk
         await asyncio.to_thread(server.kill)
         repeated = asyncio.gather(
             records.get_state(job.id),
-            records.statuses([job.id]),
+            records.get_jobs([job.id]),
             records.advance(job.id, owner="w", lease_until=now + LEASE),
-            records.mark_notified(job.id, now=now),
+            records.mark_notified(job.id, ended_at=None, now=now),
         )
         with pytest.raises(RecordsUnavailable):
             await records.create_job(a_job(now))
@@ -140,8 +141,8 @@ async def test_what_may_run_twice_outlasts_a_short_absence(server: Cluster, monk
         assert not repeated.done()
         await asyncio.to_thread(server.start)
         async with asyncio.timeout(30):
-            state, statuses, advanced, _ = await repeated
-        assert state is not None and statuses == {job.id: JobStatus.PROCESSING} and advanced
+            state, jobs, advanced, _ = await repeated
+        assert state is not None and jobs[job.id].status is JobStatus.PROCESSING and advanced
     finally:
         await records.close()
 
@@ -170,7 +171,7 @@ async def test_a_server_that_stands_still_is_not_waited_for(server: Cluster) -> 
             for _ in range(20):
                 state = await records.get_state(job.id)
                 assert state is not None and state.job.id == job.id
-                assert await records.statuses([job.id]) == {job.id: state.job.status}
+                assert (await records.get_jobs([job.id]))[job.id].status is state.job.status
     finally:
         await records.close()
 
@@ -232,3 +233,34 @@ async def test_a_settlement_whose_answer_was_lost_is_concluded_once(
                 await asyncio.sleep(0.05)
                 job = await gate.parts.records.get_job(job_id)
     assert (told, lost) == ([job_id], 2)
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_direct_upload_whose_completion_went_unheard_keeps_its_file(
+    server: Cluster, tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    request, lost = SocketEngine.request, 0
+
+    async def once_unheard(self: SocketEngine, *args: Any, **options: Any) -> Any:
+        nonlocal lost
+        if "updateOneMediagateUpload" in str(options.get("content")) and not lost:
+            lost += 1
+            if done:
+                await request(self, *args, **options)
+            raise EngineConnectionError("the answer was lost")
+        return await request(self, *args, **options)
+
+    settings = Settings(data_dir=tmp_path, database_url=SecretStr(server.url), migrate=True, image_processes=1)
+    gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.decorate(STORAGE, MemoryStorage())
+    async with gate:
+        target = await gate.create_upload(
+            source_type="avatar", source_id="u1", content_type="image/jpeg", size=len(photo)
+        )
+        await gate.parts.storage.put(f"staging/{target.upload_id}", photo)
+        monkeypatch.setattr(SocketEngine, "request", once_unheard)
+        with pytest.raises(RecordsUnavailable):
+            await gate.complete_upload(target.upload_id)
+        assert lost == 1
+        status = await gate.complete_upload(target.upload_id)
+        assert (await gate.wait(status.job_id, timeout_s=60)).status is JobStatus.COMPLETE

@@ -176,7 +176,7 @@ async def test_a_file_that_stays_locked_is_unavailable_and_then_usable(
                 for job, settlement in zip(jobs, settlements, strict=True)
             ),
             *(on_sqlite.create_job(a_job(utcnow())) for _ in range(4)),
-            *(on_sqlite.mark_notified(job.id, now=utcnow()) for job in jobs),
+            *(on_sqlite.mark_notified(job.id, ended_at=None, now=utcnow()) for job in jobs),
             return_exceptions=True,
         )
         # Each waits from when it was asked: one after the other they would need a minute.

@@ -1,0 +1,41 @@
+"""What is left to do once a job has ended: remove what it needs no more, and run the hooks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from mediagate.hooks import HookName
+from mediagate.logs import about
+from mediagate.media import JobState, JobStatus
+from mediagate.parts import Parts
+from mediagate.pipeline import unpublish
+
+log = logging.getLogger("mediagate.worker")
+
+HOOKS: Mapping[JobStatus, HookName] = {
+    JobStatus.COMPLETE: "on_complete",
+    JobStatus.REJECTED: "on_rejected",
+    JobStatus.FAILED: "on_failed",
+    JobStatus.CANCELLED: "on_cancelled",
+}
+
+
+async def finish(job_id: str, parts: Parts) -> None:
+    """Do what is left to do for a job if it has ended: after a crash, or after another process ended it."""
+    state = await parts.records.get_state(job_id)
+    if state is not None and state.job.status.terminal:
+        await conclude(state, parts)
+
+
+async def conclude(state: JobState, parts: Parts) -> None:
+    """Tidy up and run the hooks; done again after a crash, so all of it can be repeated."""
+    job = state.job
+    log.info("job %s: %s", job.id, job.status, extra=about(job, status=str(job.status), code=job.code))
+    with parts.observer.during("finish", job=job):
+        if job.status is not JobStatus.COMPLETE and job.attempts:
+            await unpublish(job, parts)
+        if not (job.status is JobStatus.FAILED and job.retryable):
+            await parts.storage.delete([job.staging_key])
+        await parts.hooks.run(HOOKS[job.status], state)
+        await parts.records.mark_notified(job.id, ended_at=job.finished_at, now=await parts.records.now())

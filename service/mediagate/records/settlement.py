@@ -1,0 +1,60 @@
+"""How attempts end jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mediagate.media import Job, JobState, JobStatus, Media, Stage, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an attempt ended a job: the terminal status and everything that is recorded with it."""
+
+    status: JobStatus
+    media: Media | None = None
+    """Exactly for ``COMPLETE``."""
+    verdict: Verdict | None = None
+    reason: str | None = None
+    error: str | None = None
+    code: str | None = None
+    retryable: bool = False
+    timings_ms: Mapping[str, float] | None = None
+    warnings: tuple[str, ...] = ()
+    bytes_out: int = 0
+    """Bytes of all files that were published."""
+    model_runs: int = 0
+    """How often the moderator judged the picture since ``advance`` was told of it last."""
+
+    def state_of(self, job: Job, now: datetime) -> JobState:
+        """Return what a job that was settled so is from that moment on."""
+        ended = replace(
+            job,
+            status=self.status,
+            stage=Stage.DONE,
+            lease_owner=None,
+            lease_until=None,
+            finished_at=now,
+            verdict=self.verdict,
+            reason=self.reason,
+            error=self.error,
+            code=self.code,
+            retryable=self.retryable,
+            timings_ms=self.timings_ms or {},
+            warnings=self.warnings,
+            bytes_out=self.bytes_out,
+            model_runs=job.model_runs + self.model_runs,
+        )
+        return JobState(ended, self.media)
+
+
+def died_each_time(job: Job) -> Settlement:
+    """Return how a job ends that has no attempt left, and whose worker did not live to end it."""
+    return Settlement(
+        JobStatus.FAILED,
+        error=job.error or f"the worker died at stage {job.stage} on each of {job.attempts} attempts",
+        code=job.code or "attempts_exhausted",
+        retryable=True,
+    )
