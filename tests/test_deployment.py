@@ -26,6 +26,13 @@ OF_THE_COMMAND = {"MEDIAGATE_GATE", "MEDIAGATE_LOG"}
 PASSWORDS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
 
 
+def told() -> list[list[str]]:
+    """Return the words after `mediagate` in the commands that production.md and the gate's docstring name."""
+    text = (ROOT / "docs" / "production.md").read_text() + GATE.split('"""')[1]
+    lines = re.findall(r"^    (?:docker compose exec web )?mediagate (.*?)(?: +#.*)?$", text, re.M)
+    return [line.split() for line in lines]
+
+
 def environment() -> dict[str, str]:
     """Return what compose.yaml sets for all of ours, with its own defaults."""
     found = COMPOSE["x-mediagate"]["environment"]
@@ -41,8 +48,8 @@ def commands() -> list[list[str]]:
             found.append(words)
         else:
             found += [line.split() for line in re.findall(r"\bmediagate ([a-z ]+)", "\n".join(words))]
-    told = re.findall(r"exec web mediagate ([\w -]+?)(?:  |$)", (ROOT / "compose.yaml").read_text(), re.M)
-    found += [line.split() for line in told]
+    shown = re.findall(r"exec web mediagate ([\w -]+?)(?:  |$)", (ROOT / "compose.yaml").read_text(), re.M)
+    found += [line.split() for line in shown]
     found += [re.findall(r"\w+", line) for line in re.findall(r"^CMD \[(.*)\]$", DOCKERFILE, re.M)]
     return found
 
@@ -53,7 +60,7 @@ def test_one_service_builds_the_image_and_the_others_take_it() -> None:
     assert {service["pull_policy"] for name, service in OURS.items() if name not in builders} == {"never"}
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
+@pytest.mark.parametrize("words", [*commands(), *told()], ids=" ".join)
 def test_the_command_takes_these_words(words: list[str]) -> None:
     command = [sys.executable, "-m", "mediagate.cli", *words, "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
@@ -63,6 +70,7 @@ def test_the_command_takes_these_words(words: list[str]) -> None:
 def test_there_are_the_commands_that_are_looked_for() -> None:
     first = [words[0] for words in commands()]
     assert sorted(first) == ["keys", "migrate", "procrastinate", "serve", "serve", "worker"]
+    assert {"migrate", "procrastinate", "doctor", "keys", "serve", "worker", "webhooks"} <= {w[0] for w in told()}
 
 
 def test_every_variable_is_a_setting_or_the_gate_s() -> None:
@@ -82,6 +90,15 @@ def test_the_gate_says_what_it_reads() -> None:
     assert read_by_the_gate() == {
         name for name in re.findall(r"``([A-Z0-9_]+)``", doc) if not name.startswith("MEDIAGATE")
     }
+
+
+def test_the_way_to_production_exports_what_there_is() -> None:
+    lines = re.findall(r"^    export (.*?)(?: +#.*)?$", (ROOT / "docs" / "production.md").read_text(), re.M)
+    names = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=", "\n".join(lines)))
+    assert len(names) > 10
+    ours = {name.removeprefix("MEDIAGATE_").lower() for name in names - OF_THE_COMMAND if name.startswith("MEDIAGATE_")}
+    assert ours <= set(Settings.model_fields)
+    assert {name for name in names if not name.startswith(("MEDIAGATE_", "AWS_"))} <= read_by_the_gate()
 
 
 def _env_lines() -> str:
