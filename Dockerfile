@@ -1,11 +1,19 @@
-# One image for web processes, workers and migrations; `docker run … mediagate --help` lists the commands.
+# One image for web processes, workers and migrations; `docker run --rm mediagate --help` lists the commands.
+#
+#   docker build --tag mediagate .
+#   docker run --init --publish 127.0.0.1:8000:8000 --volume mediagate:/data mediagate        the demo, all in one process
+#
+# The extra `all` brings NudeNet's model, whose licence is AGPL-3.0. To do without, name the extras that you need but
+# `nudenet`, in EXTRAS below, and give the image a gate that does not import it: one with a model of your own
+# (onnx_moderation), or with moderation="off".
 FROM python:3.11-slim AS build
+ARG EXTRAS=all
 WORKDIR /src
-COPY pyproject.toml README.md hatch_build.py schema.prisma ./
+COPY pyproject.toml README.md LICENSE hatch_build.py schema.prisma ./
 COPY query_engine query_engine
 COPY service service
 COPY plugins plugins
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir ".[all]"
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir ".[$EXTRAS]"
 
 FROM python:3.11-slim
 RUN useradd --create-home --uid 10001 mediagate && install -d -o mediagate /data

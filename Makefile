@@ -24,7 +24,7 @@ check: lint test ## What runs before a commit
 bench: $(STAMP) ## Print the benchmarks beside their peers (ARGS="engine --runs 5")
 	$(BIN)/python -m bench $(ARGS)
 
-cluster: $(STAMP) ## Run web processes, workers, PostgreSQL and S3 on loopback and kill them at random (ARGS="--photos 100")
+cluster: $(STAMP) ## Run a production on loopback and kill its processes at random, once for each queue (ARGS="--queue celery --photos 100")
 	PYTHONPATH=tests/e2e $(BIN)/python -m bench.cluster $(ARGS)
 
 clean: ## Remove the environment and what was built

@@ -3,9 +3,9 @@
     python -m bench.cluster --queue procrastinate --photos 500 --kill-every 3
 
 Two web processes, two workers with NudeNet's model, a PostgreSQL, an S3 gateway (Ceph RGW) and, for Celery, a RabbitMQ
-of their own. Clients upload mixed photos, each under an Idempotency-Key, and try again as a client should; then they
-poll either web process until their job has ended. Exits with 1 when a photo was lost, doubled or stuck, or a file is
-left over.
+of their own; all run ``examples/production_gate.py``. Clients upload mixed photos with one API key, each under an
+Idempotency-Key, and try again as a client should; then they poll either web process until their job has ended. Exits
+with 1 when a photo was lost, doubled or stuck, or a file is left over or missing.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ FAST = {
 """Production has minutes between two crashes, this has seconds."""
 AT_ONCE = {"MEDIAGATE_ORPHAN_GRACE_S": "0", "MEDIAGATE_STAGING_TTL_S": "0.1"}
 """For the janitor at the end, when no upload is under way: what it leaves then is an orphan."""
+WIDE = {"LIMITS_PER_KEY": "1000000/hour,1000 jobs", "LIMITS_PER_ADDRESS": "1000000/hour"}
+"""Limits that are counted, and never met: all clients have one key and one address."""
 
 
 @dataclass(slots=True)
@@ -87,10 +89,10 @@ class Outcome:
 class Client:
     """Uploads photos and polls for them, at whichever web process answers."""
 
-    def __init__(self, ports: Sequence[int], seed: int) -> None:
+    def __init__(self, ports: Sequence[int], key: str, seed: int) -> None:
         self._ports = list(ports)
         self._random = random.Random(seed)
-        self._http = httpx.Client(timeout=30)
+        self._http = httpx.Client(timeout=30, headers={"X-API-Key": key})
 
     def through(self, photo: Path, outcome: Outcome) -> None:
         """Take a photo from upload to the end of its job."""
@@ -165,6 +167,8 @@ class Cluster:
     """All that runs, and what of it can be killed."""
 
     env: Mapping[str, str]
+    key: str
+    """The clients' API key."""
     database: str
     ports: Sequence[int]
     web: Sequence[Supervised]
@@ -203,12 +207,13 @@ class Cluster:
         }
 
 
-def tool(*arguments: str, env: Mapping[str, str]) -> None:
-    """Run a command of mediagate to its end."""
+def tool(*arguments: str, env: Mapping[str, str]) -> str:
+    """Run a command of mediagate to its end, and return what it prints."""
     command = [str(Path(sys.executable).with_name("mediagate")), *arguments]
     done = subprocess.run(command, env={**os.environ, **env}, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"mediagate {' '.join(arguments)} failed:\n{done.stderr}")
+    return done.stdout.strip()
 
 
 def until_ready(port: int) -> None:
@@ -233,6 +238,8 @@ def running(folder: Path, queue: str) -> Iterator[Cluster]:
         bucket(s3.url, s3.access_key, s3.secret_key).create_bucket(Bucket=BUCKET)
         env = {
             **FAST,
+            **WIDE,
+            "MEDIAGATE_GATE": GATE,
             "PYTHONPATH": str(ROOT),
             "MEDIAGATE_DATABASE_URL": database,
             "MEDIAGATE_DATA_DIR": str(folder / "data"),
@@ -250,16 +257,17 @@ def running(folder: Path, queue: str) -> Iterator[Cluster]:
             stopped_at_the_end(broker)
         tool("migrate", env=env)
         if queue == "procrastinate":
-            tool("procrastinate", "migrate", GATE, env=env)
+            tool("procrastinate", "migrate", env=env)
+        key = tool("keys", "create", "--owner", "bench", env=env)
         ports = [free_port(), free_port()]
         web = [
-            stopped_at_the_end(mediagate(f"web-{n}", ["serve", GATE, "--no-worker", "--port", str(port)], env, folder))
+            stopped_at_the_end(mediagate(f"web-{n}", ["serve", "--no-worker", "--port", str(port)], env, folder))
             for n, port in enumerate(ports)
         ]
-        workers = [stopped_at_the_end(mediagate(f"worker-{n}", ["worker", GATE], env, folder)) for n in range(2)]
+        workers = [stopped_at_the_end(mediagate(f"worker-{n}", ["worker"], env, folder)) for n in range(2)]
         for port in ports:
             until_ready(port)
-        yield Cluster(env, database, ports, web, workers, postmaster, broker, s3)
+        yield Cluster(env, key, database, ports, web, workers, postmaster, broker, s3)
 
 
 async def recorded(database: str) -> tuple[Counter[str], set[str], set[str]]:
@@ -306,7 +314,7 @@ def run(queue: str, count: int, kill_every_s: float, seed: int) -> bool:
             started = time.monotonic()
             killer.start()
             with ThreadPoolExecutor(CLIENTS) as clients:
-                own = [Client(cluster.ports, seed + n) for n in range(CLIENTS)]
+                own = [Client(cluster.ports, cluster.key, seed + n) for n in range(CLIENTS)]
                 done = [clients.submit(own[n % CLIENTS].through, file, outcome) for n, file in enumerate(files)]
                 for each in done:
                     each.result()
@@ -315,7 +323,7 @@ def run(queue: str, count: int, kill_every_s: float, seed: int) -> bool:
             for port in cluster.ports:
                 until_ready(port)
             time.sleep(1)  # files are as old as that
-            tool("janitor", GATE, env={**cluster.env, **AT_ONCE})
+            tool("janitor", env={**cluster.env, **AT_ONCE})
             statuses, jobs, keys = asyncio.run(recorded(cluster.database))
             left = stored(cluster.gateway)
     known = set(outcome.jobs.values())

@@ -1,18 +1,51 @@
 """A gate as production runs it: PostgreSQL, an S3 bucket and a queue, for web processes and workers on many machines.
 
+    export MEDIAGATE_GATE=examples.production_gate:gate
     mediagate migrate
-    mediagate serve examples.production_gate:gate --no-worker
-    mediagate worker examples.production_gate:gate
+    mediagate procrastinate migrate          # with QUEUE=procrastinate
+    mediagate doctor
+    mediagate keys create --owner shop
+    mediagate serve --no-worker
+    mediagate worker --port 9464
 
-Everything that differs between machines comes from the environment: ``MEDIAGATE_DATABASE_URL`` and the rest of
-mediagate's settings, boto3's own ``AWS_*``, and ``S3_BUCKET``, ``S3_ENDPOINT_URL``, ``QUEUE``, ``BROKER_URL`` below.
+Everything that differs between machines comes from the environment: ``MEDIAGATE_DATABASE_URL``,
+``MEDIAGATE_PUBLIC_BASE_URL`` and the rest of mediagate's settings, boto3's own ``AWS_*``, and these (lists are
+separated by commas):
+
+- ``S3_BUCKET``: the bucket (``media``), ``S3_ENDPOINT_URL``: its server (AWS),
+- ``S3_PUBLIC_ENDPOINT_URL``: the server as clients reach it, for direct uploads and private files (the same),
+- ``S3_PUBLIC_URL``: a CDN in front of the bucket (none: the gate serves the files),
+- ``S3_UPLOAD_ORIGINS``: pages that upload directly, for ``mediagate doctor`` to check (none),
+- ``QUEUE``: ``procrastinate``, ``celery`` or ``none`` (``procrastinate``),
+- ``QUEUE_DATABASE_URL``: Procrastinate's PostgreSQL (the records'); behind PgBouncer the server's own address,
+- ``BROKER_URL``: RabbitMQ, with ``QUEUE=celery``,
+- ``TRUSTED_PROXIES``: addresses and networks of load balancers whose ``X-Forwarded-For`` is believed (none),
+- ``LIMITS_PER_KEY``: limits for each API key (``20000/hour,100 GB/day,500 jobs``),
+- ``LIMITS_PER_ADDRESS``: limits for each address (``600/minute``),
+- ``METRICS_TOKEN``: what ``GET /metrics`` asks for as ``Authorization: Bearer …`` (none: a key with the scope admin),
+- ``WEBHOOK_URL``: where events go, https and public (none: nowhere),
+- ``WEBHOOK_SECRETS``: what they are signed with, ``whsec_…``, the newest first.
 """
 
 import os
 
 from mediagate import MediaGate, Source
+from mediagate_plugins.api_keys import api_keys
+from mediagate_plugins.metrics import metrics
 from mediagate_plugins.nudenet import nudenet
+from mediagate_plugins.rate_limit import rate_limit
 from mediagate_plugins.s3_storage import s3_storage
+
+
+def value(name: str) -> str | None:
+    """Return what the environment has under a name; what is set to nothing is not there."""
+    return os.environ.get(name) or None
+
+
+def several(name: str, default: str = "") -> list[str]:
+    """Return a list that the environment has under a name."""
+    return [each.strip() for each in (value(name) or default).split(",") if each.strip()]
+
 
 gate = MediaGate(
     sources={
@@ -23,19 +56,35 @@ gate = MediaGate(
 gate.register(nudenet)
 gate.register(
     s3_storage,
-    bucket=os.environ.get("S3_BUCKET", "media"),
-    endpoint_url=os.environ.get("S3_ENDPOINT_URL"),
-    public_url=os.environ.get("S3_PUBLIC_URL"),
+    bucket=value("S3_BUCKET") or "media",
+    endpoint_url=value("S3_ENDPOINT_URL"),
+    public_endpoint_url=value("S3_PUBLIC_ENDPOINT_URL"),
+    public_url=value("S3_PUBLIC_URL"),
+    upload_origins=several("S3_UPLOAD_ORIGINS"),
 )
-match os.environ.get("QUEUE", "procrastinate"):
+gate.register(api_keys)
+gate.register(
+    rate_limit,
+    per_key=several("LIMITS_PER_KEY", "20000/hour,100 GB/day,500 jobs"),
+    per_address=several("LIMITS_PER_ADDRESS", "600/minute"),
+    trusted_proxies=several("TRUSTED_PROXIES"),
+)
+gate.register(metrics, token=value("METRICS_TOKEN"))
+if (url := value("WEBHOOK_URL")) is not None:
+    from mediagate_plugins.webhooks import Endpoint, webhooks
+
+    gate.register(webhooks, endpoints={"app": Endpoint(url, several("WEBHOOK_SECRETS"))})
+match value("QUEUE") or "procrastinate":
     case "procrastinate":
         from mediagate_plugins.procrastinate_queue import procrastinate_queue
 
-        gate.register(procrastinate_queue)
+        gate.register(procrastinate_queue, database_url=value("QUEUE_DATABASE_URL"))
     case "celery":
         from mediagate_plugins.celery_queue import celery_queue
 
-        gate.register(celery_queue, broker=os.environ["BROKER_URL"])
+        if (broker := value("BROKER_URL")) is None:
+            raise SystemExit("QUEUE=celery: give RabbitMQ's address in BROKER_URL, such as amqp://user:password@host//")
+        gate.register(celery_queue, broker=broker)
     case "none":
         pass  # workers ask the database every second
     case other:

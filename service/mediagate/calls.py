@@ -233,7 +233,7 @@ class Calls(DirectCalls):
             raise JobConflict("the uploaded file was not kept, since trying it again cannot help; upload it again")
         job = await parts.records.requeue(job_id, now=await parts.records.now())
         if job is None:
-            raise JobConflict(f"job {job_id} changed meanwhile")
+            raise JobConflict(f"job {job_id} changed meanwhile; look at its status, and retry it if it is FAILED again")
         self.running.watch.moved(JobState(job))
         await parts.queue.dispatch(job_id)
         return Status(job, None)

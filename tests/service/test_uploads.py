@@ -151,7 +151,7 @@ TINY_PARTS = b"".join(part(f'name="f{n}"', b"") for n in range(5000))
         (FIELDS + IMAGE + b"--B-", "no complete multipart"),
         (FIELDS + IMAGE + IMAGE + END, "two files"),
         (FIELDS + FIELDS + IMAGE + END, "sourceType is there twice"),
-        (FIELDS + part('name="file"; filename="a.jpg"', b"") + END, "empty"),
+        (FIELDS + part('name="file"; filename="a.jpg"', b"") + END, "empty; send one"),
         (FIELDS + part('name="note"', b"x" * 4097) + IMAGE + END, "'note' has more than 4,096 bytes"),
         (FIELDS + part('name="avatar"; filename="a.jpg"', b"x" * 5000) + END, "'avatar' has more than 4,096 bytes"),
         (part('name="sourceId"', b"\xff\xfe") + IMAGE + END, "not UTF-8"),
@@ -419,7 +419,7 @@ async def test_spooling_too_much_nothing_or_no_bytes(tmp_path: Path) -> None:
         with pytest.raises(UploadTooLarge, match="2,999,999 bytes"):
             await spooled(source(), folder, 2_999_999)
     for empty in (b"", BytesIO(), chunked(b"")):
-        with pytest.raises(BadUpload, match="empty"):
+        with pytest.raises(BadUpload, match="empty; send one"):
             await spooled(empty, folder, 10)
     no_bytes: list[Any] = [StringIO("text"), "text", 5, None]
     for wrong in no_bytes:

@@ -137,7 +137,10 @@ class ProcrastinateQueue:
             async with await psycopg.AsyncConnection.connect(self._app.database, connect_timeout=10) as connection:
                 yield connection
         except psycopg.Error as exc:
-            raise RecordsUnavailable(f"procrastinate_queue: PostgreSQL does not answer ({type(exc).__name__})") from exc
+            raise RecordsUnavailable(
+                f"procrastinate_queue: PostgreSQL does not answer ({type(exc).__name__}): see that it runs, check "
+                "host, port, user and password in MEDIAGATE_DATABASE_URL, or in database_url, and what its user may do"
+            ) from exc
 
     async def _fetched(self) -> Job | None:
         try:

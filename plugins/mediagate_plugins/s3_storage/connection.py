@@ -46,6 +46,14 @@ MENDING: Mapping[str, str] = {
     "AuthorizationHeaderMalformed": "the bucket lies in another region; set region",
 }
 """What to do about the error codes that a host can mend."""
+SIGN_IN = (
+    "give access_key_id and secret_access_key, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role "
+    "provides them"
+)
+TRUST = (
+    "give the server one for the name in endpoint_url from an authority that this machine knows, or name its authority "
+    "in AWS_CA_BUNDLE"
+)
 
 _T = TypeVar("_T")
 _CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
@@ -68,10 +76,7 @@ class Connection:
             )
             self._credentials = session.get_credentials()
             if self._credentials is None:
-                raise ConfigError(
-                    "s3_storage: there are no credentials; give access_key_id and secret_access_key, or set "
-                    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role provides them"
-                )
+                raise ConfigError(f"s3_storage: there are no credentials; {SIGN_IN}")
             self.client = _client(session, options, options.endpoint_url)
             outside = (
                 _client(session, options, options.public_endpoint_url) if options.public_endpoint_url else self.client
@@ -211,13 +216,13 @@ def told(what: str, exc: BotoCoreError | ClientError) -> MediagateError:
         return StorageUnavailable(f"S3, {what}: the server answered {status_of(exc)} ({code}); try again in a moment")
     match exc:
         case ConnectTimeoutError() | EndpointConnectionError():
-            words = "the server cannot be reached"
+            words = "the server cannot be reached; try again in a moment"
         case SSLError():
-            words = "the server's certificate is not accepted"
+            words = f"the server's certificate is not accepted; {TRUST}"
         case ReadTimeoutError():
-            words = "the server does not answer"
+            words = "the server does not answer; try again in a moment"
         case NoCredentialsError():
-            words = "there are no credentials"
+            words = f"there are no credentials; {SIGN_IN}"
         case _:
-            words = f"the request broke off ({type(exc).__name__})"
-    return StorageUnavailable(f"S3, {what}: {words}; try again in a moment")
+            words = f"the request broke off ({type(exc).__name__}); try again in a moment"
+    return StorageUnavailable(f"S3, {what}: {words}")

@@ -167,7 +167,7 @@ def _opened(file: IO[bytes], source: Source, memory_bytes: int | None) -> Iterat
     except UnidentifiedImageError:
         raise not_decodable(head) from None
     except (MemoryError, DecompressionBombError, DecompressionBombWarning):
-        raise ImageTooLarge("the picture needs more memory than one image may use") from None
+        raise ImageTooLarge("the picture needs more memory than one image may use; send a smaller one") from None
     except Exception as exc:
         # Decoders raise whatever their author thought of on hostile input: OSError, ValueError, SyntaxError,
         # struct.error, IndexError, EOFError, RuntimeError and more have all been seen.

@@ -173,7 +173,10 @@ async def _postgres(url: str, *, apply: bool) -> list[str]:
             urlunsplit(parts._replace(query=kept)), server_settings=settings, timeout=BUSY_S
         )
     except (OSError, asyncpg.PostgresError, TimeoutError) as exc:
-        raise RecordsUnavailable(f"cannot reach PostgreSQL: {type(exc).__name__}") from exc
+        raise RecordsUnavailable(
+            f"cannot reach PostgreSQL ({type(exc).__name__}): see that it runs, and check host, port, user, password "
+            "and database in MEDIAGATE_DATABASE_URL"
+        ) from exc
     except (ValueError, asyncpg.InterfaceError) as exc:
         # Not chained: the library may quote the URL with its password.
         raise ConfigError(

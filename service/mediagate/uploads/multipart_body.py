@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from mediagate.errors import BadUpload, UploadTooLarge
 from mediagate.uploads.body import RequestBody, opened_body
-from mediagate.uploads.spool import SpoolFile, spool_file
+from mediagate.uploads.spool import EMPTY, SpoolFile, spool_file
 
 FILE = "file"
 REQUIRED = ("sourceType", "sourceId")
@@ -154,7 +154,7 @@ class _Form:
         if missing:
             raise BadUpload(f"missing from the form: {', '.join(missing)}; {HOW}")
         if not self.file.bytes:
-            raise BadUpload("the file is empty")
+            raise BadUpload(EMPTY)
         spooled = await self.file.finish()
         return Upload(spooled.path, spooled.bytes, spooled.sha256, self._filename or "", self._fields)
 

@@ -29,6 +29,7 @@ MANY_PIECES = 64
 """So many are joined before they are hashed and written, since each costs a call of its own."""
 HEAP_KEPT = 4 * 1024 * 1024
 PREFIX = "upload-"
+EMPTY = "the file is empty; send one that holds a picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +165,12 @@ async def spool(
         async for piece in _pieces(source):
             file.add(piece)
             if file.bytes > max_bytes:
-                raise UploadTooLarge(f"the file is larger than {max_bytes:,} bytes, the limit of its source")
+                raise UploadTooLarge(
+                    f"the file is larger than {max_bytes:,} bytes, the limit of its source; send a smaller one"
+                )
             await file.flush()
         if not file.bytes:
-            raise BadUpload("the file is empty")
+            raise BadUpload(EMPTY)
         yield await file.finish()
 
 

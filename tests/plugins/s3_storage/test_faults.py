@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import NoCredentialsError, SSLError
 from fault_proxy import Exchange, Fault, FaultProxy, cut, late, reset, silence, status
 from rgw import Gateway
 
 from mediagate.errors import StorageUnavailable
+from mediagate_plugins.s3_storage.connection import told
 from mediagate_plugins.s3_storage.storage import S3Storage
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +114,20 @@ async def test_a_server_that_is_not_there(storage_of: Any) -> None:
         for operation in operations(storage):
             with pytest.raises(StorageUnavailable, match="cannot be reached"):
                 await operation()
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (SSLError(endpoint_url="https://s3.test", error="self-signed"), "AWS_CA_BUNDLE"),
+        (NoCredentialsError(), "AWS_ACCESS_KEY_ID"),
+    ],
+    ids=["certificate", "credentials"],
+)
+async def test_what_does_not_pass_by_itself_is_not_to_be_waited_for(error: Any, advice: str) -> None:
+    detail = told("bucket", error).detail
+    assert advice in detail
+    assert "in a moment" not in detail
 
 
 def nth_part(wanted: int, then: Fault) -> Fault:

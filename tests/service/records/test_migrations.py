@@ -141,7 +141,7 @@ async def test_a_postgresql_schema_of_its_own(postgres_url: str) -> None:
         ("mysql://root:hush@localhost/db", ConfigError, "must start with file: or postgresql://"),
         ("postgresql://u:hush@localhost:notaport/db", ConfigError, "port"),
         ("postgresql://u:hush@127.0.0.1:5432/db?sslmode=perhaps", ConfigError, "options"),
-        ("postgresql://u:hush@127.0.0.1:1/db", RecordsUnavailable, "cannot reach PostgreSQL"),
+        ("postgresql://u:hush@127.0.0.1:1/db", RecordsUnavailable, "cannot reach PostgreSQL .*MEDIAGATE_DATABASE_URL"),
         ("file:/dev/null/records.db", RecordsUnavailable, "cannot migrate the SQLite file /dev/null/records.db"),
     ],
 )

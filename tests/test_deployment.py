@@ -1,0 +1,199 @@
+"""compose.yaml, the Dockerfile and the gate that they run agree with the code: Docker itself is not needed for that."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mediagate import Settings
+
+ROOT = Path(__file__).parents[1]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"] == "mediagate"}
+GATE = (ROOT / "examples" / "production_gate.py").read_text()
+OF_THE_COMMAND = {"MEDIAGATE_GATE", "MEDIAGATE_LOG"}
+"""Variables that the command reads, and that are no settings."""
+PASSWORDS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
+
+
+def told() -> list[list[str]]:
+    """Return the words after `mediagate` in the commands that production.md and the gate's docstring name."""
+    text = (ROOT / "docs" / "production.md").read_text() + GATE.split('"""')[1]
+    lines = re.findall(r"^    (?:docker compose exec web )?mediagate (.*?)(?: +#.*)?$", text, re.M)
+    return [line.split() for line in lines]
+
+
+def environment() -> dict[str, str]:
+    """Return what compose.yaml sets for all of ours, with its own defaults."""
+    found = COMPOSE["x-mediagate"]["environment"]
+    return {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value) for name, value in found.items() if value is not None}
+
+
+def commands() -> list[list[str]]:
+    """Return the words after `mediagate` wherever a container runs it."""
+    found: list[list[str]] = []
+    for service in OURS.values():
+        words = service.get("command", [])
+        if "entrypoint" not in service:
+            found.append(words)
+        else:
+            found += [line.split() for line in re.findall(r"\bmediagate ([a-z ]+)", "\n".join(words))]
+    shown = re.findall(r"exec web mediagate ([\w -]+?)(?:  |$)", (ROOT / "compose.yaml").read_text(), re.M)
+    found += [line.split() for line in shown]
+    found += [re.findall(r"\w+", line) for line in re.findall(r"^CMD \[(.*)\]$", DOCKERFILE, re.M)]
+    return found
+
+
+def test_one_service_builds_the_image_and_the_others_take_it() -> None:
+    builders = [name for name, service in OURS.items() if "build" in service]
+    assert builders == ["migrate"]
+    assert {service["pull_policy"] for name, service in OURS.items() if name not in builders} == {"never"}
+
+
+@pytest.mark.parametrize("words", [*commands(), *told()], ids=" ".join)
+def test_the_command_takes_these_words(words: list[str]) -> None:
+    command = [sys.executable, "-m", "mediagate.cli", *words, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_are_the_commands_that_are_looked_for() -> None:
+    first = [words[0] for words in commands()]
+    assert sorted(first) == ["keys", "migrate", "procrastinate", "serve", "serve", "worker"]
+    assert {"migrate", "procrastinate", "doctor", "keys", "serve", "worker", "webhooks"} <= {w[0] for w in told()}
+
+
+def test_every_variable_is_a_setting_or_the_gate_s() -> None:
+    names = set(COMPOSE["x-mediagate"]["environment"]) | set(re.findall(r"\b([A-Z_]{3,})=", _env_lines()))
+    ours = {name for name in names if name.startswith("MEDIAGATE_")}
+    assert {name.removeprefix("MEDIAGATE_").lower() for name in ours - OF_THE_COMMAND} <= set(Settings.model_fields)
+    theirs = {name for name in names - ours if not name.startswith(("AWS_", "PYTHON"))} - {"PATH", "HOST", "PORT"}
+    assert theirs <= read_by_the_gate()
+
+
+def read_by_the_gate() -> set[str]:
+    return set(re.findall(r'(?:value|several)\("(\w+)"', GATE))
+
+
+def test_the_gate_says_what_it_reads() -> None:
+    doc = GATE.split('"""')[1]
+    assert read_by_the_gate() == {
+        name for name in re.findall(r"``([A-Z0-9_]+)``", doc) if not name.startswith("MEDIAGATE")
+    }
+
+
+def test_the_way_to_production_exports_what_there_is() -> None:
+    lines = re.findall(r"^    export (.*?)(?: +#.*)?$", (ROOT / "docs" / "production.md").read_text(), re.M)
+    names = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=", "\n".join(lines)))
+    assert len(names) > 10
+    ours = {name.removeprefix("MEDIAGATE_").lower() for name in names - OF_THE_COMMAND if name.startswith("MEDIAGATE_")}
+    assert ours <= set(Settings.model_fields)
+    assert {name for name in names if not name.startswith(("MEDIAGATE_", "AWS_"))} <= read_by_the_gate()
+
+
+def _env_lines() -> str:
+    return "\n".join(re.findall(r"^ENV (.*)$", DOCKERFILE, re.M))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"QUEUE": "celery"},
+        {
+            "QUEUE": "none",
+            "TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1",
+            "WEBHOOK_URL": "https://hooks.invalid/mediagate",
+            "WEBHOOK_SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        },
+    ],
+    ids=["procrastinate", "celery", "webhooks"],
+)
+def test_the_gate_loads(more: dict[str, str]) -> None:
+    env = {**os.environ, **environment(), **more}
+    code = "import sys; from mediagate.cli import load_gate; print(load_gate(sys.argv[1]).sources.keys())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, env["MEDIAGATE_GATE"]],
+        env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "photo" in done.stdout
+
+
+def test_health_checks_ask_where_the_processes_listen() -> None:
+    urls = {}
+    for name in ("web", "worker"):
+        code = SERVICES[name]["healthcheck"]["test"][-1]
+        compile(code, name, "exec")
+        urls[name] = re.search(r'"(http[^"]+)"', code)
+    assert urls["web"] and urls["web"][1] == "http://127.0.0.1:8000/image-pipeline/readyz"
+    assert "PORT=8000" in _env_lines()
+    words = SERVICES["worker"]["command"]
+    assert urls["worker"] and urls["worker"][1] == f"http://127.0.0.1:{words[words.index('--port') + 1]}/readyz"
+
+
+def test_ports_are_open_to_this_machine_alone() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert len(published) == 2
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_passwords_that_stand_in_urls_are_said_to() -> None:
+    in_urls = {
+        name
+        for value in COMPOSE["x-mediagate"]["environment"].values()
+        for name in re.findall(r"://\w+:\$\{(\w+)", value or "")
+    }
+    assert in_urls == PASSWORDS
+    assert "letters and digits only" in (ROOT / "compose.yaml").read_text()
+
+
+def sent_to_docker(path: str) -> bool:
+    """Return whether .dockerignore lets a path below the root pass: the last pattern for it, or for a folder of it."""
+    names = ["/".join(path.split("/")[:n]) for n in range(1, path.count("/") + 2)]
+    passes = True
+    for line in (ROOT / ".dockerignore").read_text().split():
+        pattern = line.removeprefix("!")
+        patterns = {pattern, pattern.removeprefix("**/")}
+        tails = [name.rpartition("/")[2] for name in names] if pattern.startswith("**/") else []
+        if any(fnmatch.fnmatchcase(name, each) for each in patterns for name in [*names, *tails]):
+            passes = line.startswith("!")
+    return passes
+
+
+def copied() -> list[str]:
+    lines = re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.M)
+    return [source for line in lines for source in line.split()[:-1]]
+
+
+def test_every_file_that_is_copied_is_there_and_passes() -> None:
+    assert len(copied()) > 5
+    for source in copied():
+        assert (ROOT / source).exists(), source
+        assert sent_to_docker(source), source
+    for kept_out in (
+        ".git",
+        "tests",
+        "bench",
+        ".venv",
+        "service/mediagate/records/client",
+        "query_engine/node_modules",
+    ):
+        assert not sent_to_docker(kept_out), kept_out
+
+
+def test_what_the_build_reads_is_copied() -> None:
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    read = {"pyproject.toml", "hatch_build.py", "schema.prisma", "query_engine", "service", "plugins"}
+    read |= set(re.findall(r'^(?:readme = |license-files = \[)"([^"]+)"', pyproject, re.M))
+    assert {"README.md", "LICENSE"} < read <= set(copied())
