@@ -171,7 +171,7 @@ class MediaGate(Calls):
     async def authorize(self, request: Request, action: Action) -> Principal | None:
         """Return who makes a request, also as ``request.state.principal``; ``None`` where nobody is asked.
 
-        For every route but those of health and published files. Raises ``Unauthorized`` or ``Forbidden``.
+        Not for health, published files and URLs that hold a token. Raises ``Unauthorized`` or ``Forbidden``.
         """
         return await ask_who(self._registry.values.get(AUTHORIZE), request, action)
 

@@ -98,7 +98,7 @@ async def test_a_photo_comes_through_whatever_the_chunks(tmp_path: Path, photo: 
     assert upload.sha256 == hashlib.sha256(photo).hexdigest()
     assert upload.filename == "a.jpg"
     assert upload.fields == {**FORM, "clientReferenceId": "ü-1"}
-    assert (upload.source_type, upload.source_id) == ("avatar", "user-1")
+    assert (upload.fields["sourceType"], upload.fields["sourceId"]) == ("avatar", "user-1")
 
 
 async def test_a_file_of_many_batches(tmp_path: Path) -> None:

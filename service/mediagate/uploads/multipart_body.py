@@ -52,16 +52,6 @@ class Upload:
     """What the client calls the file, cleaned for display; never part of a path."""
     fields: Mapping[str, str]
 
-    @property
-    def source_type(self) -> str:
-        """The source type that the client names; not checked yet."""
-        return self.fields["sourceType"]
-
-    @property
-    def source_id(self) -> str:
-        """The owner that the client names; not checked yet."""
-        return self.fields["sourceId"]
-
 
 @asynccontextmanager
 async def receive_upload(
