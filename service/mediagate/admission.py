@@ -45,13 +45,13 @@ class Admission:
         self._measuring = asyncio.Lock()
 
     @asynccontextmanager
-    async def visit(self, request: Incoming) -> AsyncIterator[Visit]:
-        """Let an upload in for the length of the block, which receives it.
+    async def visit(self, request: Incoming, *, size: int | None = None) -> AsyncIterator[Visit]:
+        """Let an upload in for the length of the block, which receives it: as many bytes as declared, or ``size``.
 
         Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable``, and what a
         ``pre_receive`` hook refuses with. ``on_received`` hooks run at the end, also after a refusal by a hook.
         """
-        async with self.place(request.declared or 0):
+        async with self.place(size or request.declared or 0):
             visit = Visit()
             try:
                 await self._parts.hooks.run("pre_receive", request, getattr(request.state, "principal", None))

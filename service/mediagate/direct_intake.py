@@ -1,9 +1,8 @@
-"""A direct upload from its declaration to its job: declare, receive the bytes if the storage cannot, complete."""
+"""A direct upload from its declaration to its job: declare, and complete when the bytes have arrived."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import logging
 import re
 import secrets
@@ -19,6 +18,7 @@ from mediagate.errors import (
     BadUpload,
     InvalidParameter,
     MediagateError,
+    ObjectChanged,
     ObjectNotFound,
     RequestError,
     UnknownSource,
@@ -30,8 +30,8 @@ from mediagate.errors import (
     UploadReceived,
     UploadTooLarge,
 )
-from mediagate.intake import accept
-from mediagate.media import Job, new_id
+from mediagate.intake import announced, examined, recording, remembered_until
+from mediagate.media import Job, new_id, staging_key
 from mediagate.parts import Parts
 from mediagate.ticket import Ticket, read_ticket
 from mediagate.uploads import display_name, spool
@@ -99,28 +99,9 @@ async def declare(declaration: Declaration, parts: Parts, *, owner: str | None, 
         until = min(signed.expires_at, upload.expires_at)
         return UploadTarget(upload.id, signed.url, signed.headers, until, f"{place}/complete")
     token = secrets.token_urlsafe(32)
-    await parts.records.create_upload(replace(upload, token_hash=_hashed(token)))
+    await parts.records.create_upload(replace(upload, token_hash=hashed(token)))
     headers = {"Content-Type": upload.content_type}
     return UploadTarget(upload.id, f"{place}/content?token={token}", headers, upload.expires_at, f"{place}/complete")
-
-
-async def awaited(upload_id: str, token: str, content_type: str, parts: Parts) -> DirectUpload:
-    """Return the upload that may be sent to the gate under this token.
-
-    Raises ``UploadNotFound``, ``UploadExpired``, ``UploadReceived`` when its bytes are here already, and
-    ``UploadMismatch`` for another content type than was declared.
-    """
-    upload = await _known(upload_id, parts)
-    if upload.token_hash is None or not hmac.compare_digest(upload.token_hash, _hashed(token)):
-        raise UploadNotFound("no upload has this id and token")
-    if upload.job_id is not None:
-        raise UploadReceived("the upload is complete")
-    await _check_time(upload, parts)
-    if content_type.partition(";")[0].strip().lower() != upload.content_type:
-        raise UploadMismatch(f"the content type is not {upload.content_type}, which was declared")
-    if await parts.storage.stat(upload.staging_key) is not None:
-        raise UploadReceived("the file has arrived already; complete the upload")
-    return upload
 
 
 async def complete(
@@ -134,35 +115,32 @@ async def complete(
     """Check the bytes that arrived for a direct upload and make it a job; return that, and whether this call made it.
 
     ``on_upload`` is told of one that has no job yet, before its bytes are looked at, and may refuse by raising.
-    What arrived is copied first: a signed URL stays good for a while, and must not change what has been checked.
+    What arrived is copied first, and the copy is checked: a signed URL stays good for a while, and does not reach it.
     Bytes that are refused are removed at once, and may be sent again. Raises ``UploadNotFound``, ``UploadExpired``,
     ``UploadNotReceived``, ``UploadMismatch``, and what ``POST /upload`` answers for the same file. With ``owner``,
     another's is as unknown as one that never was.
     """
-    upload = await _known(upload_id, parts)
+    upload = await find_upload(upload_id, parts)
     if owner not in (None, upload.owner_id):
         raise _unknown(upload_id)
     if upload.job_id is not None:
         return await _job_of(upload, parts), False
-    await _check_time(upload, parts)
-    source_type = upload.ticket.source_type
-    if source_type not in parts.sources:
-        raise UnknownSource(f"sourceType {source_type!r} is not configured any more")
+    await check_current(upload, parts)
     if on_upload is not None:
         await on_upload(upload)
     try:
         job = await _accepted(upload, parts, spool_dir)
     except (UploadReceived, UploadNotReceived):
         # Another request may have completed it since it was read, and removed the file.
-        upload = await _known(upload_id, parts)
+        upload = await find_upload(upload_id, parts)
         if upload.job_id is None:
             raise
         return await _job_of(upload, parts), False
     except RequestError as refusal:
         if not refusal.retryable:
-            await _discard(upload, parts)
+            await discard(upload.staging_key, parts)
         raise
-    await _discard(upload, parts)
+    await discard(upload.staging_key, parts)
     return job, True
 
 
@@ -172,23 +150,49 @@ async def _accepted(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
         raise _not_received()
     if found.size != upload.bytes:
         raise UploadMismatch(f"{found.size:,} bytes have arrived, and {upload.bytes:,} were declared; send that file")
+    job_id = new_id("job")
     try:
-        async with spool(parts.storage.stream(upload.staging_key), spool_dir, max_bytes=upload.bytes) as file:
+        await parts.storage.copy(found, staging_key(job_id))
+    except ObjectNotFound:
+        raise _not_received() from None
+    except ObjectChanged:
+        raise UploadMismatch("the file was replaced by another one while it was looked at; send it again") from None
+    try:
+        job = await _examined(upload, job_id, parts, spool_dir)
+    except BaseException:
+        await discard(staging_key(job_id), parts)
+        raise
+    with recording(job):
+        ours = await parts.records.complete_upload(upload.id, job, expires_at=remembered_until(job, parts))
+    if not ours:
+        await discard(job.staging_key, parts)
+        raise UploadReceived("the upload was completed, or expired, meanwhile")
+    await announced(job, parts)
+    return job
+
+
+async def _examined(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: Path) -> Job:
+    try:
+        async with spool(parts.storage.stream(staging_key(job_id)), spool_dir, max_bytes=upload.bytes) as file:
             if file.bytes != upload.bytes:
-                raise UploadMismatch("the file was replaced by a smaller one while it was read; send it again")
-            return await accept(file, upload.ticket, parts, direct=upload, owner=upload.owner_id)
+                raise UploadMismatch("the file was replaced by a smaller one while it was looked at; send it again")
+            return await examined(
+                file, upload.ticket, parts, owner=upload.owner_id, job_id=job_id, declared=upload.content_type
+            )
     except ObjectNotFound:
         raise _not_received() from None
 
 
-async def _discard(upload: DirectUpload, parts: Parts) -> None:
+async def discard(key: str, parts: Parts) -> None:
+    """Delete a quarantined file that nobody needs, or leave it to the janitor."""
     try:
-        await parts.storage.delete([upload.staging_key])
+        await parts.storage.delete([key])
     except MediagateError as exc:
-        log.warning("the file of upload %s stays for the janitor: %s", upload.id, exc)
+        log.warning("%s stays for the janitor: %s", key, exc)
 
 
-async def _known(upload_id: str, parts: Parts) -> DirectUpload:
+async def find_upload(upload_id: str, parts: Parts) -> DirectUpload:
+    """Return an upload; raises ``UploadNotFound``."""
     upload = await parts.records.get_upload(upload_id) if _ID.fullmatch(upload_id) else None
     if upload is None:
         raise _unknown(upload_id)
@@ -206,16 +210,21 @@ async def _job_of(upload: DirectUpload, parts: Parts) -> Job:
     return job
 
 
-async def _check_time(upload: DirectUpload, parts: Parts) -> None:
+async def check_current(upload: DirectUpload, parts: Parts) -> None:
+    """Raise ``UploadExpired`` when it is too late to send or complete an upload, ``UnknownSource`` when its is gone."""
     if upload.expires_at <= await parts.records.now():
         raise UploadExpired("the upload was not completed in time; declare it again")
+    source_type = upload.ticket.source_type
+    if source_type not in parts.sources:
+        raise UnknownSource(f"sourceType {source_type!r} is not configured any more")
 
 
 def _not_received() -> UploadNotReceived:
     return UploadNotReceived("the file has not arrived; send it to the upload's url, then complete the upload")
 
 
-def _hashed(token: str) -> str:
+def hashed(token: str) -> str:
+    """Return what is recorded of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mediagate.access import Action, owner_seen_by
-from mediagate.direct_intake import awaited, complete, declare, read_declaration
+from mediagate.access import Action, Principal, owner_seen_by
+from mediagate.direct_content import awaited, keep_file, sole_sender
+from mediagate.direct_intake import complete, declare, read_declaration
 from mediagate.direct_upload import DirectUpload
 from mediagate.media import Job
-from mediagate.uploads import Incoming, opened_body, receive_file, receive_json
+from mediagate.uploads import Incoming, closes_unread, opened_body, receive_file, receive_json
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
@@ -48,17 +49,24 @@ class DirectRoutes:
         return JSONResponse(target.to_json(), status_code=201, headers={"Cache-Control": "no-store"})
 
     async def _receive(self, request: Request) -> Response:
-        """Take the bytes under the token of the declaration, which was authorized; limits count them on completion."""
+        """Take the bytes under the token of the declaration, in the name of whoever was authorized to declare."""
+        incoming = Incoming(request)
         running, parts = self._gate.running, self._gate.parts
-        async with opened_body(request, idle_timeout_s=parts.settings.upload_timeout_s) as body:
+        token, content_type = request.query_params.get("token", ""), request.headers.get("Content-Type", "")
+        with closes_unread(incoming):
             self._gate.refuse_when_closing()
-            token, content_type = request.query_params.get("token", ""), request.headers.get("Content-Type", "")
             upload = await awaited(request.path_params["upload_id"], token, content_type, parts)
+            incoming.state.principal = Principal(upload.owner_id) if upload.owner_id else None
             async with (
-                running.admission.place(upload.bytes),
-                receive_file(body, running.spool_dir, size=upload.bytes) as file,
+                running.admission.visit(incoming, size=upload.bytes),
+                opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body,
             ):
-                await parts.storage.put(upload.staging_key, file.path)
+                await parts.hooks.run("pre_file", incoming, upload.ticket.source_type)
+                async with (
+                    sole_sender(upload, parts) as hold,
+                    receive_file(body, running.spool_dir, size=upload.bytes) as file,
+                ):
+                    await keep_file(file, upload, hold, parts)
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
     async def _complete(self, request: Request) -> Response:
@@ -73,8 +81,9 @@ class DirectRoutes:
 
         async def on_upload(upload: DirectUpload) -> None:
             await parts.hooks.run("pre_file", incoming, upload.ticket.source_type)
-            # The file came by another way; here is where it counts.
-            incoming.received += upload.bytes
+            if upload.token_hash is None:
+                # The storage took the file; here is where it counts.
+                incoming.received += upload.bytes
 
         async with running.admission.visit(incoming) as visit:
             upload_id = request.path_params["upload_id"]

@@ -6,7 +6,8 @@
 An upload over HTTP passes ``pre_receive(request, principal)`` before its body is read, ``pre_file(request,
 source_type)`` as soon as the form has named its source (before the file comes, where that stands last), and
 ``on_received(request, received, job)`` when its body is done with, however that ended: ``received`` counts the bytes of
-the body, ``job`` is the one that was recorded for it, if any. What these put into the dict
+the body, ``job`` is the one that was recorded for it, if any. A direct upload passes them at each of its requests: with
+its bytes when they are sent to the gate, or when it is completed if a storage took them. What these put into the dict
 ``request.state.answer_headers`` goes out with the answer.
 """
 

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from mediagate.direct_upload import DECLARABLE, DirectUpload
+from mediagate.direct_upload import DECLARABLE
 from mediagate.errors import (
     IdempotencyKeyReused,
     InvalidParameter,
     MediagateError,
-    RecordsUnavailable,
     UploadInFlight,
     UploadMismatch,
-    UploadReceived,
 )
 from mediagate.hooks import IncomingUpload
 from mediagate.logs import about
 from mediagate.media import Job, new_id, staging_key
 from mediagate.parts import Parts
+from mediagate.reservation import holding
 from mediagate.ticket import Ticket
 from mediagate.uploads import Spooled, Upload
 
 log = logging.getLogger("mediagate.intake")
 
-RECEIVING_S = 30.0
-"""How long an ``Idempotency-Key`` stays reserved for an upload whose process died while it received the body."""
 MAX_KEY = 255
+AGAIN_S = 2.0
+"""When to ask again for the job of an upload that is being received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,62 +54,58 @@ async def reserved(key: str | None, parts: Parts, *, owner: str | None = None) -
         raise InvalidParameter(f"Idempotency-Key: use 1 to {MAX_KEY} printable ASCII characters, such as a UUID")
     if owner is not None:
         key = f"{owner}\n{key}"  # neither has a line break, so that no two of them make the same
-    now = await parts.records.now()
-    held = await parts.records.reserve_key(key, now=now, expires_at=now + timedelta(seconds=RECEIVING_S))
-    if held is not None and held.fingerprint is None:
-        raise UploadInFlight("this Idempotency-Key's upload is being received; wait for its answer", retry_after_s=2)
-    if held is not None:
-        yield KeyHeld(key, held.fingerprint)
-        return
-    keeping = asyncio.create_task(_kept(key, parts))
-    try:
-        yield KeyHeld(key, None)
-    except BaseException:
-        await _ended(keeping)
-        await parts.records.release_key(key)
-        raise
-    finally:
-        await _ended(keeping)
-
-
-async def _kept(key: str, parts: Parts) -> None:
-    """Keep a key reserved for as long as its upload is being received, however slowly that comes."""
-    while True:
-        await asyncio.sleep(RECEIVING_S / 3)
-        try:
-            expires_at = await parts.records.now() + timedelta(seconds=RECEIVING_S)
-            await parts.records.keep_key(key, expires_at=expires_at)
-        except RecordsUnavailable as exc:
-            log.warning("an Idempotency-Key could not be kept: %s", exc)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with holding(key, parts) as hold:
+        if hold.found is not None and hold.found.fingerprint is None:
+            raise UploadInFlight(
+                "this Idempotency-Key's upload is being received; wait for its answer", retry_after_s=AGAIN_S
+            )
+        yield KeyHeld(key, hold.found.fingerprint if hold.found else None)
 
 
 async def accept(
-    file: Upload | Spooled,
-    ticket: Ticket,
-    parts: Parts,
-    *,
-    held: KeyHeld | None = None,
-    direct: DirectUpload | None = None,
-    owner: str | None = None,
+    file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: KeyHeld | None = None, owner: str | None = None
 ) -> Job:
     """Quarantine a received file and record its job; when this returns, the job survives any crash.
 
     Under a key that was used before, the same upload gets the job of the first; another raises
-    ``IdempotencyKeyReused``. A direct upload gets at most one job: raises ``UploadReceived`` when it has one, or is
-    gone, and ``UploadMismatch`` when the bytes are of another type than was declared.
+    ``IdempotencyKeyReused``.
     """
     fingerprint = _fingerprint(file.sha256, ticket)
     if held is not None and held.fingerprint is not None:
         return await _replayed(held.key, fingerprint, parts)
+    job = await examined(file, ticket, parts, owner=owner)
+    await parts.storage.put(job.staging_key, file.path)
+    with recording(job):
+        ours = await parts.records.create_job(
+            job,
+            key=held.key if held else None,
+            fingerprint=fingerprint if held else None,
+            key_expires_at=remembered_until(job, parts) if held else None,
+        )
+    if not ours and held is not None:
+        await parts.storage.delete([job.staging_key])
+        return await _replayed(held.key, fingerprint, parts)
+    await announced(job, parts)
+    return job
+
+
+async def examined(
+    file: Upload | Spooled,
+    ticket: Ticket,
+    parts: Parts,
+    *,
+    owner: str | None,
+    job_id: str | None = None,
+    declared: str | None = None,
+) -> Job:
+    """Decode a file's header, run ``pre_upload`` and return the job that is to be recorded.
+
+    Raises ``UploadMismatch`` when the file is of another content type than ``declared``.
+    """
     source = parts.sources[ticket.source_type]
     info = await parts.images.probe(file.path, source)
-    if direct is not None and info.format != DECLARABLE[direct.content_type]:
-        raise UploadMismatch(f"the file is {info.format}, and {direct.content_type} was declared; declare what it is")
+    if declared is not None and info.format != DECLARABLE[declared]:
+        raise UploadMismatch(f"the file is {info.format}, and {declared} was declared; declare what it is")
     await parts.hooks.run(
         "pre_upload",
         IncomingUpload(
@@ -126,9 +120,8 @@ async def accept(
             callback_url=ticket.callback_url,
         ),
     )
-    job_id = new_id("job")
-    now = await parts.records.now()
-    job = Job(
+    job_id = job_id or new_id("job")
+    return Job(
         id=job_id,
         source_type=ticket.source_type,
         source_id=ticket.source_id,
@@ -139,7 +132,7 @@ async def accept(
         sha256=file.sha256,
         width=info.width,
         height=info.height,
-        created_at=now,
+        created_at=await parts.records.now(),
         filename=ticket.filename,
         client_reference_id=ticket.client_reference_id,
         callback_url=ticket.callback_url,
@@ -149,30 +142,28 @@ async def accept(
         owner_id=owner,
         traceparent=parts.observer.traceparent(),
     )
-    await parts.storage.put(job.staging_key, file.path)
-    remembered_until = now + timedelta(seconds=parts.settings.idempotency_ttl_s)
+
+
+@contextmanager
+def recording(job: Job) -> Iterator[None]:
+    """Say so when a job could not be recorded."""
     try:
-        if direct is not None:
-            ours = await parts.records.complete_upload(direct.id, job, expires_at=remembered_until)
-        else:
-            ours = await parts.records.create_job(
-                job,
-                key=held.key if held else None,
-                fingerprint=fingerprint if held else None,
-                key_expires_at=remembered_until if held else None,
-            )
+        yield
     except MediagateError:
         # The row may have been written although the answer was lost, so the file stays: the janitor takes it if not.
         log.warning("job %s could not be recorded", job.id, extra=about(job))
         raise
-    if not ours:
-        await parts.storage.delete([job.staging_key])
-        if held is not None:
-            return await _replayed(held.key, fingerprint, parts)
-        raise UploadReceived("the upload was completed, or expired, meanwhile")
+
+
+def remembered_until(job: Job, parts: Parts) -> datetime:
+    """Return until when what was sent again gets this job."""
+    return job.created_at + timedelta(seconds=parts.settings.idempotency_ttl_s)
+
+
+async def announced(job: Job, parts: Parts) -> None:
+    """Run ``on_uploaded`` for a recorded job, and have it worked on soon."""
     await parts.hooks.run("on_uploaded", job)
     await parts.queue.dispatch(job.id)
-    return job
 
 
 async def _replayed(key: str, fingerprint: str, parts: Parts) -> Job:

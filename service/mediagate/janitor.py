@@ -16,6 +16,7 @@ from mediagate.expiry import BATCH, expire_media, expire_uploads
 from mediagate.media import JobStatus
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
+from mediagate.reservation import holding
 from mediagate.storage import ObjectInfo, segment
 from mediagate.uploads import sweep_spool
 
@@ -26,7 +27,7 @@ FILES_EVERY_S = 3600.0
 FILES_ASK_S = 300.0
 """How often each process asks whether it is its turn."""
 FILES_TURN = "\nfiles"
-"""Who reserves this has the turn. No client's ``Idempotency-Key`` can be it: those do not begin with a line break."""
+"""Who holds this has the turn. No client's ``Idempotency-Key`` can be it: those do not begin with a line break."""
 WORKERS_FIRST_S = 2.0
 """How long workers have after an outage, before jobs without an attempt left are failed."""
 MOST_EXPIRED = 1000
@@ -115,15 +116,12 @@ class Janitor:
     async def sweep_files_in_turn(self) -> Findings:
         """Look through the files if none of the processes that share the records has done so for an hour."""
         records = self._parts.records
-        now = await records.now()
-        until = now + timedelta(seconds=FILES_EVERY_S)
-        if await records.reserve_key(FILES_TURN, now=now, expires_at=until) is not None:
-            return Findings()
-        try:
-            return await self.sweep_files(dry_run=False, now=now)
-        except BaseException:
-            await records.release_key(FILES_TURN)
-            raise
+        async with holding(FILES_TURN, self._parts) as hold:
+            if hold.found is not None:
+                return Findings()
+            findings = await self.sweep_files(dry_run=False)
+        await records.keep_key(FILES_TURN, expires_at=await records.now() + timedelta(seconds=FILES_EVERY_S))
+        return findings
 
     async def _stale_staging(self, batch: list[ObjectInfo], now: datetime) -> list[str]:
         """A job that failed keeps its file for a retry, for ``staging_ttl_s``; without a job it is an orphan.

@@ -20,7 +20,7 @@ Step = Literal["upload", "attempt", "fetch", "render", "publish", "record", "fin
 """``upload`` receives, checks and records a file; ``attempt`` is one of a worker at a job, and has the steps after it:
 ``fetch`` reads the quarantined file, ``render`` is the image process's work, ``record`` the settling transaction,
 ``finish`` tidies up and runs the hooks."""
-StorageCall = Literal["put", "get", "stream", "stat", "delete", "list"]
+StorageCall = Literal["put", "get", "stream", "stat", "copy", "delete", "list"]
 ImageProcessEnd = Literal["crashed", "timeout", "idle", "start"]
 """Why an image process was replaced: it died or took too long at an image, died without work, or did not start."""
 
@@ -46,7 +46,7 @@ class Observer:
         return None
 
     def storage_called(self, call: StorageCall, seconds: float, *, failed: bool) -> None:
-        """A call of the storage has ended; that an object is not there is no failure."""
+        """A call of the storage has ended; that an object is not there, or is another one, is no failure."""
 
     def status_asked(self, *, in_memory: bool) -> None:
         """A job's status was asked for, and was known in this process or not."""

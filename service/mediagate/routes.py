@@ -24,7 +24,7 @@ from mediagate.problems import problem
 from mediagate.status import Status
 from mediagate.storage import segment
 from mediagate.ticket import read_ticket
-from mediagate.uploads import Incoming, receive_upload
+from mediagate.uploads import Incoming, closes_unread, receive_upload
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
@@ -61,13 +61,9 @@ class Routes:
 
     async def _upload(self, request: Request) -> Response:
         incoming = Incoming(request)
-        try:
-            with self._gate.parts.observer.during("upload", request=request):
-                self._gate.refuse_when_closing()
-                return await self._receive(incoming)
-        except MediagateError as exc:
-            exc.close_connection = exc.close_connection or incoming.unread
-            raise
+        with closes_unread(incoming), self._gate.parts.observer.during("upload", request=request):
+            self._gate.refuse_when_closing()
+            return await self._receive(incoming)
 
     async def _receive(self, request: Incoming) -> Response:
         principal = await self._gate.authorize(request, Action.UPLOAD)

@@ -48,9 +48,9 @@ class ListsSiblings(MemoryStorage):
         check_key(prefix.removesuffix("/"))
         if not prefix.endswith("/"):
             raise ValueError(prefix)
-        for key, (data, modified) in tuple(self._objects.items()):
+        for key, (_, info) in tuple(self._objects.items()):
             if key.startswith(prefix.removesuffix("/")):
-                yield ObjectInfo(key, len(data), modified)
+                yield info
 
 
 class WritesInTwoSteps(MemoryStorage):
@@ -78,6 +78,18 @@ class ForgetsTheLength(MemoryStorage):
     async def stream(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         async for chunk in super().stream(key, start=start):
             yield chunk
+
+
+class CopiesWhatIsThere(MemoryStorage):
+    async def copy(self, source: ObjectInfo, key: str) -> None:
+        check_key(source.key)
+        await self.put(key, await self.get(source.key))
+
+
+class Moves(MemoryStorage):
+    async def copy(self, source: ObjectInfo, key: str) -> None:
+        await super().copy(source, key)
+        await self.delete([source.key])
 
 
 class DeletesOnce(MemoryStorage):
@@ -111,6 +123,8 @@ class SignsForLong(MemoryStorage):
         (TakesAnyKey, r"put\(\) of the key 'media/.hidden' must raise ValueError"),
         (MovesTheFile, "leave the local file"),
         (ForgetsTheLength, "just these bytes"),
+        (CopiesWhatIsThere, "must raise ObjectChanged"),
+        (Moves, "leave its source"),
         (DeletesOnce, "pass over what is not there"),
         (PublishesAll, "unpublished"),
         (SignsAnew, "the same URL"),

@@ -1,7 +1,8 @@
 """A gate on the real embedded parts, each call of which can be where the process dies.
 
 ``CRASH_AT=records.settle:before`` kills the process (SIGKILL, by itself) when that method is called,
-``…:after`` when it has returned; ``…:after:2`` at the second call.
+``…:after`` when it has returned; ``…:after:2`` at the second call. ``RECEIVING_S`` is how long a name stays held for a
+process that died while it received a body.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source
+from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source, reservation
 from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.storage import FilesystemStorage
@@ -50,6 +51,7 @@ class Mortal:
         return call
 
 
+reservation.RECEIVING_S = float(os.environ.get("RECEIVING_S", reservation.RECEIVING_S))
 if POINT not in ("", "hook"):
     InProcessQueue.poll_s = 3600.0  # so that it is the queue that brings the job
 settings = Settings()

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import socket
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,37 @@ from server import MOUNT, Server
 
 from mediagate import MediaGate, Settings, Source
 from mediagate.media import utcnow
+from mediagate.reservation import RECEIVING_S
+from mediagate.uploads import sweep_spool
 
 STEPS = [
     ("records.create_upload", 1),
+    ("records.reserve_key", 1),
     ("storage.put", 1),
-    ("storage.put", 2),
+    ("records.release_key", 1),
+    ("storage.copy", 1),
     ("records.complete_upload", 1),
     ("storage.delete", 1),
     ("queue.dispatch", 1),
 ]
 """Every call that changes something outside the process: the declaration, the bytes, the job's file, the job, …"""
+SLACK_S = 20.0
+"""What a loaded machine may add to a bounded wait."""
 POINTS = [f"{call}:{when}:{count}" for call, count in STEPS for when in ("before", "after")]
+
+
+LEASE_S = 2.0
+
+
+def sent(http: httpx.Client, target: Any, photo: bytes) -> httpx.Response:
+    """Send a file, again and again while a request that died with its process still holds the upload."""
+    end = time.monotonic() + LEASE_S + SLACK_S
+    while True:
+        answer = http.put(target["url"], content=photo, headers=target["headers"])
+        if answer.status_code == 204 or not answer.json()["retryable"] or time.monotonic() > end:
+            return answer
+        assert (answer.status_code, answer.json()["code"]) == (409, "upload_in_flight"), answer.text
+        time.sleep(0.2)
 
 
 class Client:
@@ -51,7 +72,7 @@ class Client:
                 answer = http.post(f"{MOUNT}/uploads", json=told)
                 assert answer.status_code == 201, answer.text
                 self.target = answer.json()
-            answer = http.put(self.target["url"], content=self._photo, headers=self.target["headers"])
+            answer = sent(http, self.target, self._photo)
             assert answer.status_code == 204 or answer.json()["code"] == "upload_received", answer.text
             for _ in range(2):
                 answer = http.post(self.target["completeUrl"])
@@ -61,7 +82,7 @@ class Client:
 
 def test_a_crash_at_any_step_loses_nothing_doubles_nothing_and_leaves_nothing(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
-    service = Server("crashing_gate:gate", data_dir, MEDIAGATE_IMAGE_PROCESSES="1")
+    service = Server("crashing_gate:gate", data_dir, MEDIAGATE_IMAGE_PROCESSES="1", RECEIVING_S=str(LEASE_S))
     clients = []
     try:
         for point in POINTS:
@@ -103,6 +124,7 @@ async def nothing_is_left(data_dir: Path, count: int) -> None:
         swept = await janitor.sweep_expired(dry_run=False, now=later)
         assert len(swept.expired_uploads) >= count
         await janitor.sweep_files(dry_run=False, now=later)
+        sweep_spool(gate.running.spool_dir, older_than_s=settings.staging_ttl_s)
         page = await records.list_media("avatar", None, limit=100)
         wanted = {key for media in page.items for key in media.keys}
         found = {info.key for root in ("staging/", "media/", "originals/") async for info in storage.list(root)}
@@ -123,9 +145,43 @@ def test_a_body_that_breaks_off_has_not_arrived(tmp_path: Path, photo: bytes) ->
             raw.sendall(f"{head}Content-Length: {len(photo)}\r\n\r\n".encode() + photo[: len(photo) // 2])
         answer = httpx.post(f"http://127.0.0.1:{service.port}{target['completeUrl']}", timeout=30)
         assert (answer.status_code, answer.json()["code"]) == (409, "upload_not_received")
-        place = f"http://127.0.0.1:{service.port}{target['url']}"
-        assert httpx.put(place, content=photo, headers=target["headers"], timeout=30).status_code == 204
+        with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http:
+            # Right away, but for the moment in which the service notices that the other one hung up.
+            began = time.monotonic()
+            assert sent(http, target, photo).status_code == 204
+            assert time.monotonic() - began < RECEIVING_S
         stored = next((data_dir / "files" / "staging").iterdir()).read_bytes()
         assert hashlib.sha256(stored).digest() == hashlib.sha256(photo).digest()
     finally:
         service.stop()
+
+
+def test_a_service_killed_while_it_receives_takes_the_file_after_the_lease(tmp_path: Path, photo: bytes) -> None:
+    data_dir = tmp_path / "data"
+    service = Server("crashing_gate:gate", data_dir, MEDIAGATE_WORKER="false", RECEIVING_S=str(LEASE_S))
+    try:
+        service.start()
+        told = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
+        target = httpx.post(f"{service.url}/uploads", json=told, timeout=30).json()
+        with (
+            httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http,
+            socket.create_connection(("127.0.0.1", service.port), timeout=30) as raw,
+        ):
+            head = f"PUT {target['url']} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+            raw.sendall(f"{head}Content-Length: {len(photo)}\r\n\r\n".encode() + photo[: len(photo) // 2])
+            end = time.monotonic() + SLACK_S
+            while not list((data_dir / "spool").glob("upload-*")) and time.monotonic() < end:
+                time.sleep(0.05)
+            refused = http.put(target["url"], content=photo, headers=target["headers"])
+            assert (refused.status_code, refused.json()["code"]) == (409, "upload_in_flight")
+            service.kill()
+        service.start()
+        with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http:
+            assert sent(http, target, photo).status_code == 204
+            assert http.post(target["completeUrl"]).status_code == 202
+        [stored] = (data_dir / "files" / "staging").iterdir()
+        assert stored.name.startswith("job_")
+        assert stored.read_bytes() == photo
+    finally:
+        if service.process is not None and service.process.poll() is None:
+            service.stop()

@@ -17,39 +17,66 @@ pytestmark = pytest.mark.anyio
 MakeGate = Callable[..., MediaGate]
 
 
-async def arrived(client: httpx.AsyncClient, photo: bytes) -> httpx.Response:
-    """Declare a file and send it; return the answer to its completion."""
+async def declared(client: httpx.AsyncClient, photo: bytes) -> httpx.Response:
     told = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
-    answer = await client.post("/uploads", json=told)
-    if answer.status_code != 201:
-        return answer
-    target: Any = answer.json()
-    sent = await client.put(f"http://test{target['url']}", content=photo, headers=target["headers"])
-    assert sent.status_code == 204
+    return await client.post("/uploads", json=told)
+
+
+async def sent(client: httpx.AsyncClient, target: Any, photo: bytes) -> httpx.Response:
+    return await client.put(f"http://test{target['url']}", content=photo, headers=target["headers"])
+
+
+async def completed(client: httpx.AsyncClient, target: Any) -> httpx.Response:
     return await client.post(f"http://test{target['completeUrl']}")
 
 
+async def arrived(client: httpx.AsyncClient, photo: bytes) -> httpx.Response:
+    """Declare a file, send it and complete it; return the last answer, or the first that refuses."""
+    answer = await declared(client, photo)
+    if answer.status_code == 201:
+        target = answer.json()
+        answer = await sent(client, target, photo)
+        if answer.status_code == 204:
+            answer = await completed(client, target)
+    return answer
+
+
 async def test_jobs_bytes_and_requests_are_limited(make_gate: MakeGate, photo: bytes) -> None:
-    for limit, passes in (("2 jobs", 2), (f"{2 * len(photo) + 1000} B/day", 3), ("5/day", 2)):
-        gate = make_gate(memory=False, worker=False)
-        gate.register(rate_limit, per_address=limit)
-        async with client_of(gate) as client:
-            answers = [await arrived(client, photo) for _ in range(passes)]
-            assert [answer.status_code for answer in answers] == [202] * passes, limit
-            refused = await arrived(client, photo)
-            assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited"), limit
-            assert int(refused.headers["Retry-After"]) >= 1
-            assert await gate.parts.records.queue_depth() == passes
+    # An upload through the gate is three requests; the small body of a declaration counts as well.
+    for limit, passes in (("2 jobs", 2), (f"{2 * len(photo) + 1000} B/day", 2), ("8/day", 2)):
+        for rules in ({"per_address": limit}, {"per_source": {"avatar": limit.replace("8/day", "5/day")}}):
+            gate = make_gate(memory=False, worker=False)
+            gate.register(rate_limit, **rules)
+            async with client_of(gate) as client:
+                answers = [await arrived(client, photo) for _ in range(passes)]
+                assert [answer.status_code for answer in answers] == [202] * passes, rules
+                refused = await arrived(client, photo)
+                assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited"), rules
+                assert int(refused.headers["Retry-After"]) >= 1
+                assert await gate.parts.records.queue_depth() == passes
 
 
-async def test_a_place_that_becomes_free_lets_the_same_upload_complete(make_gate: MakeGate, photo: bytes) -> None:
+async def test_bytes_that_are_sent_and_never_completed_count(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(memory=False, worker=False)
+    gate.register(rate_limit, per_address=f"{2 * len(photo) + 2000} B/day")
+    async with client_of(gate) as client:
+        for passes in (True, True, False):
+            target = (await declared(client, photo)).json()
+            answer = await sent(client, target, photo)
+            assert answer.status_code == (204 if passes else 429)
+            assert "RateLimit-Policy" in answer.headers
+
+
+async def test_a_place_that_becomes_free_lets_the_same_upload_go_on(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, worker=False)
     gate.register(rate_limit, per_source={"avatar": "1 jobs"})
     async with client_of(gate) as client:
+        early: Any = (await declared(client, photo)).json()
+        assert (await sent(client, early, photo)).status_code == 204
         first = await arrived(client, photo)
-        told = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
-        target: Any = (await client.post("/uploads", json=told)).json()
-        await client.put(f"http://test{target['url']}", content=photo, headers=target["headers"])
-        assert (await client.post(f"http://test{target['completeUrl']}")).status_code == 429
+        late: Any = (await declared(client, photo)).json()
+        assert (await sent(client, late, photo)).status_code == 429
+        assert (await completed(client, early)).status_code == 429
         await gate.cancel(first.json()["jobId"])
-        assert (await client.post(f"http://test{target['completeUrl']}")).status_code == 202
+        assert (await sent(client, late, photo)).status_code == 204
+        assert (await completed(client, early)).status_code == 202

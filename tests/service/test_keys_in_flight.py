@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from mediagate import MediaGate, intake
+from mediagate import MediaGate, reservation
 from mediagate.errors import UploadInFlight
 from mediagate.intake import reserved
 
@@ -19,7 +19,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 async def test_it_is_kept_as_long_as_the_upload_comes_in(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "RECEIVING_S", 0.3)
+    monkeypatch.setattr(reservation, "RECEIVING_S", 0.3)
     async with make_gate() as gate, reserved("key", gate.parts):
         await asyncio.sleep(1)
         with pytest.raises(UploadInFlight):
@@ -31,8 +31,8 @@ async def test_a_process_that_died_holds_it_for_half_a_minute(make_gate: MakeGat
     async with make_gate() as gate:
         records = gate.parts.records
         now = await records.now()
-        died = now - timedelta(seconds=intake.RECEIVING_S)
-        await records.reserve_key("key", now=died, expires_at=died + timedelta(seconds=intake.RECEIVING_S))
+        died = now - timedelta(seconds=reservation.RECEIVING_S)
+        await records.reserve_key("key", now=died, expires_at=died + timedelta(seconds=reservation.RECEIVING_S))
         async with reserved("key", gate.parts) as held:
             assert held is not None and held.fingerprint is None
 
@@ -41,7 +41,7 @@ async def test_a_process_that_died_holds_it_for_half_a_minute(make_gate: MakeGat
 async def test_of_two_uploads_that_hold_it_one_makes_the_job(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch, memory: bool
 ) -> None:
-    monkeypatch.setattr(intake, "RECEIVING_S", 1.0)
+    monkeypatch.setattr(reservation, "RECEIVING_S", 1.0)
     gate = make_gate(memory=memory, worker=False)
     first, second = asyncio.Event(), asyncio.Event()
     waits = iter([first, second])

@@ -127,6 +127,32 @@ async def test_a_local_file_that_is_not_there_is_the_callers_mistake(tmp_path: P
         await FilesystemStorage(tmp_path).put(KEY, tmp_path / "missing")
 
 
+async def test_a_copy_is_a_young_file_of_its_own(tmp_path: Path) -> None:
+    storage = FilesystemStorage(tmp_path, public_url="https://cdn.example.com")
+    await storage.put("staging/upl_1", b"arrived")
+    os.utime(tmp_path / "staging" / "upl_1", (0, 0))
+    seen = await storage.stat("staging/upl_1")
+    assert seen is not None
+    for key, mode in (("staging/job_1", 0o600), (KEY, 0o644)):
+        await storage.copy(seen, key)
+        copied = (tmp_path / key).stat()
+        assert (copied.st_mode & 0o777, copied.st_nlink) == (mode, 1)
+        assert time.time() - copied.st_mtime < 3600, "an old file without a record counts as left over"
+    assert sorted(files_in(tmp_path)) == sorted([KEY, "staging/job_1", "staging/upl_1"])
+
+
+async def test_a_copy_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    storage = FilesystemStorage(tmp_path)
+    await storage.put("staging/upl_1", b"x" * 3_000_000)
+    await storage.put("staging/job_1", b"before")
+    seen = await storage.stat("staging/upl_1")
+    assert seen is not None
+    with largest_file(1_000_000), pytest.raises(StorageUnavailable):
+        await storage.copy(seen, "staging/job_1")
+    assert await storage.get("staging/job_1") == b"before"
+    assert files_in(tmp_path) == ["staging/job_1", "staging/upl_1"]
+
+
 async def test_an_object_in_the_way_of_another(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path)
     await storage.put("media/a", b"x")

@@ -18,7 +18,7 @@ RENDERING = ("decode", "resize", "colour", "moderate", "encode", "original", "bl
 """The image process's own stages, as a job's timings name them."""
 STAGES = ("queue", "fetch", "render", "publish", "record", "finish", *RENDERING, OTHER)
 ENDED = tuple(str(status) for status in JobStatus if status.terminal)
-STORAGE_CALLS = ("put", "get", "stream", "stat", "delete", "list")
+STORAGE_CALLS = ("put", "get", "stream", "stat", "copy", "delete", "list")
 DECISIONS = ("allow", "review", "reject")
 DELIVERY_ENDS: Collection[DeliveryEnd] = ("delivered", "failed", "given_up")
 ENDS: Collection[ImageProcessEnd] = ("crashed", "timeout", "idle", "start")

@@ -33,6 +33,7 @@ from mediagate.storage import (
     segment,
 )
 from mediagate_plugins.s3_storage.connection import Connection, status_of
+from mediagate_plugins.s3_storage.copying import copy_object
 from mediagate_plugins.s3_storage.options import Options
 from mediagate_plugins.s3_storage.signing import MAX_EXPIRES_S, presign
 
@@ -150,7 +151,17 @@ class S3Storage:
             return None
 
         found = await self.connection.ask(key, head)
-        return ObjectInfo(key, found["ContentLength"], found["LastModified"].astimezone(UTC)) if found else None
+        if found is None:
+            return None
+        return ObjectInfo(key, found["ContentLength"], found["LastModified"].astimezone(UTC), found["ETag"])
+
+    async def copy(self, source: ObjectInfo, key: str) -> None:
+        """Have the server copy an object of at most 5 GiB to another key; no byte of it comes through here.
+
+        Raises ``ObjectChanged`` when its ETag is another one by now, ``ObjectNotFound`` when it is gone.
+        """
+        copy = partial(copy_object, self.connection.client, source, self._where(source.key), self._where(key))
+        await self.connection.ask(source.key, partial(copy, self._headers(key)), size=source.size)
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, 1,000 a request; can be repeated."""
@@ -182,7 +193,7 @@ class S3Storage:
             for item in page.get("Contents", ()):
                 key = item["Key"].removeprefix(before)
                 if is_key(key):
-                    yield ObjectInfo(key, item["Size"], item["LastModified"].astimezone(UTC))
+                    yield ObjectInfo(key, item["Size"], item["LastModified"].astimezone(UTC), item["ETag"])
             if not page.get("IsTruncated"):
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]

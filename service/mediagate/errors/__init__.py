@@ -41,6 +41,7 @@ MediagateError
 │   ├── RecordsUnavailable       503 records_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
 ├── ObjectNotFound               a storage key holds nothing
+├── ObjectChanged                a storage key holds another object than was looked at
 ├── ProcessingError              one image could not be processed; ends its own job only
 │   ├── ImageCrashed             image_crashed
 │   ├── ImageTimeout             image_timeout
@@ -55,6 +56,7 @@ from __future__ import annotations
 from mediagate.errors.base import (
     ConfigError,
     MediagateError,
+    ObjectChanged,
     ObjectNotFound,
     PluginError,
     WaitTimeout,
@@ -130,6 +132,7 @@ __all__ = [
     "MediagateError",
     "MethodNotAllowed",
     "ModerationFailed",
+    "ObjectChanged",
     "ObjectNotFound",
     "PluginError",
     "ProcessingError",

@@ -61,6 +61,13 @@ class ObjectNotFound(MediagateError):
     status = 404
 
 
+class ObjectChanged(MediagateError):
+    """A storage key holds another object than the one that was looked at."""
+
+    code = "object_changed"
+    status = 409
+
+
 class WaitTimeout(MediagateError, TimeoutError):
     """``wait()`` ran out of time; the job itself goes on."""
 

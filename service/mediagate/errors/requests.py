@@ -135,7 +135,7 @@ class JobConflict(RequestError):
 
 
 class UploadInFlight(RequestError):
-    """An upload with the same ``Idempotency-Key`` is being received right now."""
+    """An upload with the same ``Idempotency-Key``, or of the same direct upload, is being received right now."""
 
     code = "upload_in_flight"
     status = 409
@@ -213,7 +213,7 @@ class AnimationRefused(RequestError):
 
 
 class UploadMismatch(RequestError):
-    """The bytes of a direct upload have another size or type than was declared."""
+    """The bytes of a direct upload have another size or type than was declared, or changed while they were checked."""
 
     code = "upload_mismatch"
     status = 422

@@ -88,6 +88,12 @@ class FilesystemStorage:
         except ObjectNotFound:
             return None
 
+    async def copy(self, source: ObjectInfo, key: str) -> None:
+        """Copy an object to another key; raises ``ObjectChanged`` or ``ObjectNotFound``."""
+        check_key(source.key)
+        shared = self.url(key) is not None
+        await _ask(source.key, partial(self._tree.copy, source, key, shared=shared))
+
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, and the directories that this leaves empty; can be repeated."""
         checked = [check_key(key) for key in keys]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import anyio
 
-from mediagate.errors import ObjectNotFound
+from mediagate.errors import ObjectChanged, ObjectNotFound
 from mediagate.storage.keys import check_key, check_prefix
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 
@@ -19,13 +20,13 @@ class MemoryStorage:
     """A storage that keeps every promise but one: it forgets everything when the process ends."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, tuple[bytes, datetime]] = {}
+        self._objects: dict[str, tuple[bytes, ObjectInfo]] = {}
+        self._versions = count(1)
 
     async def put(self, key: str, body: bytes | Path) -> None:
         """Store bytes or a file's content under a key."""
         check_key(key)
-        data = await anyio.Path(body).read_bytes() if isinstance(body, Path) else bytes(body)
-        self._objects[key] = data, datetime.now(UTC)
+        self._store(key, await anyio.Path(body).read_bytes() if isinstance(body, Path) else bytes(body))
 
     async def get(self, key: str) -> bytes:
         """Return an object's bytes; raises ``ObjectNotFound``."""
@@ -44,7 +45,17 @@ class MemoryStorage:
     async def stat(self, key: str) -> ObjectInfo | None:
         """Return size and age of an object, ``None`` if there is none."""
         held = self._objects.get(check_key(key))
-        return ObjectInfo(key, len(held[0]), held[1]) if held else None
+        return held[1] if held else None
+
+    async def copy(self, source: ObjectInfo, key: str) -> None:
+        """Copy an object to another key; raises ``ObjectChanged`` or ``ObjectNotFound``."""
+        check_key(key)
+        held = self._objects.get(check_key(source.key))
+        if held is None:
+            raise ObjectNotFound(f"there is no object {source.key}")
+        if held[1].version != source.version:
+            raise ObjectChanged(f"{source.key}: there is another object by now")
+        self._store(key, held[0])
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; those that are not there are no error."""
@@ -54,9 +65,9 @@ class MemoryStorage:
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Iterate over all objects below a prefix, which ends with ``/``."""
         check_prefix(prefix)
-        for key, (data, modified) in tuple(self._objects.items()):
+        for key, (_, info) in tuple(self._objects.items()):
             if key.startswith(prefix):
-                yield ObjectInfo(key, len(data), modified)
+                yield info
 
     def url(self, key: str) -> str | None:
         """Return ``None``: the gate itself serves what is in memory."""
@@ -77,3 +88,6 @@ class MemoryStorage:
         """Return one line for ``mediagate doctor``."""
         size = sum(len(data) for data, _ in self._objects.values())
         return f"in memory: {len(self._objects)} objects, {size:,} bytes, all lost when the process ends"
+
+    def _store(self, key: str, data: bytes) -> None:
+        self._objects[key] = data, ObjectInfo(key, len(data), datetime.now(UTC), str(next(self._versions)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar, cast
 
-from mediagate.errors import ObjectNotFound
+from mediagate.errors import ObjectChanged, ObjectNotFound
 from mediagate.observe import Observer, StorageCall
 from mediagate.storage.protocol import ObjectInfo, Storage
 
@@ -36,6 +36,9 @@ class _Observed:
     async def stat(self, key: str) -> ObjectInfo | None:
         return await self._timed("stat", self._storage.stat(key))
 
+    async def copy(self, source: ObjectInfo, key: str) -> None:
+        await self._timed("copy", self._storage.copy(source, key))
+
     async def delete(self, keys: Iterable[str]) -> None:
         await self._timed("delete", self._storage.delete(keys))
 
@@ -50,7 +53,7 @@ class _Observed:
         failed = False
         try:
             return await answer
-        except ObjectNotFound:
+        except (ObjectNotFound, ObjectChanged):
             raise
         except Exception:
             failed = True

@@ -16,6 +16,8 @@ class ObjectInfo:
     key: str
     size: int
     modified: datetime
+    version: str = ""
+    """Differs where the bytes of one key do: what S3 calls an ETag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,13 @@ class Storage(Protocol):
 
     async def stat(self, key: str) -> ObjectInfo | None:
         """Return what is known of an object, ``None`` if there is none."""
+
+    async def copy(self, source: ObjectInfo, key: str) -> None:
+        """Copy the object that ``stat`` told of to another key, all of it or nothing, as ``put`` would store it there.
+
+        The storage does it by itself where it can. Raises ``ObjectChanged`` when another object is in its place by
+        now, ``ObjectNotFound`` when none is; then the other key has what it had before, or nothing.
+        """
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; those that are not there are no error, so it can be repeated."""

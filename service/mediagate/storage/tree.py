@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from mediagate.errors import StorageUnavailable
+from mediagate.errors import ObjectChanged, StorageUnavailable
 from mediagate.storage.keys import is_key
 from mediagate.storage.protocol import ObjectInfo
 
@@ -55,6 +55,17 @@ class Tree:
                         os.fsync(directory)
                     return
         raise StorageUnavailable(f"{key}: its directory vanishes as fast as it is made")
+
+    def copy(self, source: ObjectInfo, key: str, *, shared: bool) -> None:
+        """Copy an object's bytes under another key; raises ``ObjectChanged`` when it is not the one that was told of.
+
+        Not a hard link, which would have the age of its source: an old file without a record counts as left over.
+        """
+        with self.open(source.key) as file:
+            # What is open stays as it is: whoever writes the key makes a new file.
+            if _info(source.key, os.fstat(file.fileno())).version != source.version:
+                raise ObjectChanged(f"{source.key}: there is another object by now")
+            self.write(key, file, shared=shared)
 
     def open(self, key: str, start: int = 0) -> BinaryIO:
         """Open an object for reading at a byte offset."""
@@ -156,4 +167,6 @@ def _open_directory(name: str, parent: int, create: int | None) -> int:
 def _info(key: str, found: os.stat_result) -> ObjectInfo:
     if not stat.S_ISREG(found.st_mode):
         raise FileNotFoundError(errno.ENOENT, "no regular file")
-    return ObjectInfo(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+    # Each write makes a file; where that has the number of one that was deleted, it is younger.
+    version = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
+    return ObjectInfo(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC), version)

@@ -13,7 +13,8 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from mediagate.errors import ObjectNotFound
-from mediagate.storage import Storage
+from mediagate.storage import ObjectInfo, Storage
+from mediagate.testing.copies import check_copies, check_whole_copy
 
 BIG = 20 * 1024 * 1024
 CLOCK_SKEW = timedelta(minutes=5)
@@ -55,6 +56,7 @@ async def check_storage(storage: Storage) -> None:
         await _ranges(storage, root)
         await _missing(storage, root)
         await _listing(storage, root)
+        await check_copies(storage, root)
         await _deleting(storage, root)
         await _hostile(storage)
         await _big(storage, root)
@@ -182,6 +184,8 @@ async def _refuses(storage: Storage, key: str) -> None:
         "get": lambda: storage.get(key),
         "stream": lambda: _read(storage.stream(key)),
         "stat": lambda: storage.stat(key),
+        "copy of": lambda: storage.copy(ObjectInfo(key, 1, datetime.now(UTC)), "staging/fine"),
+        "copy to": lambda: storage.copy(ObjectInfo("staging/fine", 1, datetime.now(UTC)), key),
         "delete": lambda: storage.delete(["media/fine", key]),
         "list": lambda: _drained(storage, key + "/"),
         "url": url,
@@ -216,6 +220,7 @@ async def _big(storage: Storage, root: str) -> None:
         digest.update(chunk)
         largest = max(largest, len(chunk))
     _expect(digest.digest() == hashlib.sha256(body).digest(), "a big object must come back as it was")
+    await check_whole_copy(storage, f"{root}/big", body)
     _expect(largest <= BIG // 4, f"stream() must yield a big object in pieces, one had {largest:,} bytes")
 
 

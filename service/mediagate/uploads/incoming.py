@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from starlette.requests import Request
 from starlette.types import Message
+
+from mediagate.errors import MediagateError
+
+
+@contextmanager
+def closes_unread(request: Incoming) -> Iterator[None]:
+    """Have the answer to a refusal end the connection if the body is still unread."""
+    try:
+        yield
+    except MediagateError as exc:
+        exc.close_connection = exc.close_connection or request.unread
+        raise
 
 
 class Incoming(Request):

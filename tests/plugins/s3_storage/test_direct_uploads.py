@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fault_proxy import Exchange, FaultProxy
 
 from mediagate import MediaGate, Settings, Source
+from mediagate.hooks import Hook
 from mediagate.media import utcnow
 from mediagate_plugins.s3_storage import s3_storage
 
@@ -54,3 +61,143 @@ async def test_a_browser_puts_a_picture_into_the_bucket(
         record = await gate.parts.records.get_media(media["id"])
         assert record is not None
         assert found == set(record.keys)
+
+
+@asynccontextmanager
+async def opened(
+    tmp_path: Path, *, pre_upload: Hook | None = None, **options: Any
+) -> AsyncIterator[tuple[MediaGate, httpx.AsyncClient]]:
+    """Open a gate on a bucket, without workers, and a client of it."""
+    settings = Settings(data_dir=tmp_path / "data", image_processes=1, worker=False)
+    gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.register(s3_storage, **options)
+    if pre_upload is not None:
+        gate.add_hook("pre_upload", pre_upload)
+    transport = httpx.ASGITransport(gate, root_path="")
+    async with gate, httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60) as client:
+        yield gate, client
+
+
+async def arrived(client: httpx.AsyncClient, body: bytes) -> Any:
+    """Declare a file and put it into the bucket."""
+    about = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(body)}
+    target = (await client.post("/uploads", json=about)).json()
+    await put(target, body)
+    return target
+
+
+async def put(target: Any, body: bytes) -> None:
+    async with httpx.AsyncClient(timeout=60) as browser:
+        answer = await browser.put(target["url"], content=body, headers=target["headers"])
+        assert answer.status_code == 200, answer.text
+
+
+def is_copy(exchange: Exchange) -> bool:
+    return b"\r\nx-amz-copy-source:" in exchange.head.lower()
+
+
+def names_in(s3: Any, bucket: str) -> set[str]:
+    return {item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", ())}
+
+
+def of_parts(s3: Any, bucket: str, body: bytes) -> Callable[[str], None]:
+    """Return what puts a body into the bucket in two parts, which gives it an ETag that is no hash of its bytes."""
+
+    def put(key: str) -> None:
+        upload = s3.create_multipart_upload(Bucket=bucket, Key=key)
+        where = {"Bucket": bucket, "Key": key, "UploadId": upload["UploadId"]}
+        half = 5 * 1024 * 1024
+        parts = [
+            {"PartNumber": n, "ETag": s3.upload_part(**where, PartNumber=n, Body=piece)["ETag"]}
+            for n, piece in ((1, body[:half]), (2, body[half:]))
+        ]
+        s3.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})
+
+    return put
+
+
+@pytest.mark.parametrize("in_parts", [False, True], ids=["whole", "in parts"])
+async def test_a_file_that_is_replaced_between_the_look_and_the_copy(
+    tmp_path: Path, server: Any, s3: Any, bucket: str, photo: bytes, in_parts: bool
+) -> None:
+    body = photo + bytes(6 * 1024 * 1024)
+    replaced = []
+
+    async with (
+        FaultProxy(server.port) as proxy,
+        opened(tmp_path, bucket=bucket, **server.options | {"endpoint_url": proxy.url}) as (gate, client),
+    ):
+        target = await arrived(client, body)
+        key = f"staging/{target['uploadId']}"
+        other = secrets.token_bytes(len(body))
+        if in_parts:
+            await asyncio.to_thread(of_parts(s3, bucket, body), key)
+
+        async def replaces(exchange: Exchange) -> None:
+            if is_copy(exchange):
+                replaced.append(exchange)
+                again = (
+                    of_parts(s3, bucket, other)
+                    if in_parts
+                    else lambda k: s3.put_object(Bucket=bucket, Key=k, Body=other)
+                )
+                await asyncio.to_thread(again, key)
+            await exchange.passed_on()
+
+        proxy.always = replaces
+        refused = await client.post(target["completeUrl"])
+        assert len(replaced) == 1
+        assert (refused.status_code, refused.json()["code"]) == (422, "upload_mismatch")
+        assert names_in(s3, bucket) == set()
+        assert await gate.parts.records.queue_depth() == 0
+        # What is refused may be sent anew.
+        proxy.always = None
+        await put(target, body)
+        assert (await client.post(target["completeUrl"])).status_code == 202
+
+
+async def test_a_file_that_is_replaced_after_the_copy_is_not_the_one_that_is_processed(
+    tmp_path: Path, server: Any, s3: Any, bucket: str, photo: bytes
+) -> None:
+    async def replaces(upload: Any) -> None:
+        await put(target, bytes(len(photo)))
+
+    async with opened(tmp_path, pre_upload=replaces, bucket=bucket, **server.options) as (_, client):
+        target = await arrived(client, photo)
+        accepted = await client.post(target["completeUrl"])
+        assert accepted.status_code == 202
+        key = f"staging/{accepted.json()['jobId']}"
+        assert names_in(s3, bucket) == {key}
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == photo
+
+
+async def test_completing_a_large_one_sends_no_body_to_the_bucket(
+    tmp_path: Path, server: Any, s3: Any, make_bucket: Callable[[], str], photo: bytes
+) -> None:
+    body = photo + bytes(15 * 1024 * 1024)
+    sent: list[tuple[str, int]] = []
+
+    async def counted(exchange: Exchange) -> None:
+        declared = re.search(rb"(?i)\r\ncontent-length: *(\d+)", exchange.head)
+        assert b"transfer-encoding" not in exchange.head.lower()
+        method = exchange.head.partition(b" ")[0].decode()
+        sent.append(("COPY" if is_copy(exchange) else method, int(declared[1]) if declared else 0))
+        await exchange.passed_on()
+
+    bucket, staging = make_bucket(), make_bucket()
+    options = {**server.options, "bucket": bucket, "staging_bucket": staging}
+    async with (
+        FaultProxy(server.port) as proxy,
+        opened(tmp_path, **options | {"endpoint_url": proxy.url}) as (_, client),
+    ):
+        target = await arrived(client, body)
+        proxy.always = counted
+        accepted = await client.post(target["completeUrl"])
+        assert accepted.status_code == 202, accepted.text
+    assert [method for method, _ in sent] == ["HEAD", "COPY", "GET", "DELETE"]
+    assert sum(size for _, size in sent) == 0
+    key = f"staging/{accepted.json()['jobId']}"
+    assert (names_in(s3, bucket), names_in(s3, staging)) == (set(), {key}), "a copy stays in the bucket of its source"
+    stored = s3.get_object(Bucket=staging, Key=key)
+    assert stored["Body"].read() == body
+    assert (stored["ContentType"], stored["CacheControl"]) == ("application/octet-stream", "no-store")

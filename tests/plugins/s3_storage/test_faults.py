@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from fault_proxy import Exchange, Fault, FaultProxy, cut, late, reset, silence, 
 from rgw import Gateway
 
 from mediagate.errors import StorageUnavailable
+from mediagate.storage import ObjectInfo
 from mediagate_plugins.s3_storage.connection import told
 from mediagate_plugins.s3_storage.storage import S3Storage
 
 pytestmark = pytest.mark.anyio
 
 KEY = "media/avatar/user-1/med_1/sm.webp"
+COPIED = "staging/upl_1"
 BIG = 20 * 1024 * 1024
 SLACK_S = 20.0
 """What a loaded machine may add to a bounded wait."""
@@ -31,7 +34,11 @@ SLACK_S = 20.0
 @pytest.mark.parametrize("fault", [status(503), status(500), reset, late(0.5)], ids=["503", "500", "reset", "late"])
 async def test_what_passes_is_tried_again(server: Any, storage_of: Any, fault: Fault) -> None:
     async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url) as storage:
+        await storage.put(COPIED, b"x" * 100_000)
+        seen = await storage.stat(COPIED)
+        assert seen is not None
         several: list[Callable[[], Awaitable[object]]] = [
+            lambda: storage.copy(seen, f"{COPIED}-copy"),
             lambda: storage.put(KEY, b"x" * 100_000),
             lambda: storage.get(KEY),
             lambda: storage.stat(KEY),
@@ -63,6 +70,7 @@ def operations(storage: S3Storage) -> list[Callable[[], Awaitable[object]]]:
         lambda: storage.put(KEY, b"x"),
         lambda: storage.get(KEY),
         lambda: anext(storage.stream(KEY)),
+        lambda: storage.copy(ObjectInfo(COPIED, 1, datetime.now(UTC), '"1"'), f"{COPIED}-copy"),
         lambda: storage.delete([KEY]),
         lambda: anext(storage.list("media/")),
     ]

@@ -1,0 +1,74 @@
+"""The bytes of a direct upload that are sent to the gate: one file, from one request at a time."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from mediagate.direct_intake import check_current, discard, find_upload, hashed
+from mediagate.direct_upload import DirectUpload
+from mediagate.errors import UploadInFlight, UploadMismatch, UploadNotFound, UploadReceived
+from mediagate.parts import Parts
+from mediagate.reservation import Hold, holding
+from mediagate.uploads import Spooled
+
+AGAIN_S = 2.0
+"""When to ask again whether another request has sent the file, or has broken off."""
+
+
+async def awaited(upload_id: str, token: str, content_type: str, parts: Parts) -> DirectUpload:
+    """Return the upload that may be sent to the gate under this token.
+
+    Raises ``UploadNotFound``, ``UploadExpired``, ``UnknownSource``, ``UploadReceived`` when it is complete, and
+    ``UploadMismatch`` for another content type than was declared.
+    """
+    upload = await find_upload(upload_id, parts)
+    if upload.token_hash is None or not hmac.compare_digest(upload.token_hash, hashed(token)):
+        raise UploadNotFound("no upload has this id and token")
+    await _check_open(upload, parts)
+    if content_type.partition(";")[0].strip().lower() != upload.content_type:
+        raise UploadMismatch(f"the content type is not {upload.content_type}, which was declared")
+    return upload
+
+
+@asynccontextmanager
+async def sole_sender(upload: DirectUpload, parts: Parts) -> AsyncIterator[Hold]:
+    """Let nobody else send the file of an upload for the length of the block, which receives and keeps it.
+
+    Raises ``UploadInFlight`` while another request sends it, ``UploadReceived`` when it is here already.
+    """
+    # No client's Idempotency-Key can be this: those do not begin with a line break.
+    async with holding(f"\n{upload.id}", parts) as hold:
+        if await parts.storage.stat(upload.staging_key) is not None:
+            raise UploadReceived("the file has arrived already; complete the upload")
+        if hold.found is not None:
+            raise _in_flight()
+        yield hold
+        await hold.release()
+
+
+async def keep_file(file: Spooled, upload: DirectUpload, hold: Hold, parts: Parts) -> None:
+    """Store what was received, unless somebody else has sent or completed the upload meanwhile.
+
+    Raises ``UploadInFlight``, ``UploadReceived``, ``UploadExpired``, ``UploadNotFound``; then nothing stays.
+    """
+    if await hold.lapsed():
+        raise _in_flight()
+    await parts.storage.put(upload.staging_key, file.path)
+    try:
+        # Asked after the write: whoever completes the upload from now on removes the file.
+        await _check_open(await find_upload(upload.id, parts), parts)
+    except BaseException:
+        await discard(upload.staging_key, parts)
+        raise
+
+
+async def _check_open(upload: DirectUpload, parts: Parts) -> None:
+    if upload.job_id is not None:
+        raise UploadReceived("the upload is complete")
+    await check_current(upload, parts)
+
+
+def _in_flight() -> UploadInFlight:
+    return UploadInFlight("another request sends this upload's file; wait until it is in", retry_after_s=AGAIN_S)
