@@ -8,6 +8,9 @@ source_type)`` as soon as the form has named its source (before the file comes, 
 ``on_received(request, received, job)`` when its body is done with, however that ended: ``received`` counts the bytes of
 the body, ``job`` is the one that was recorded for it, if any. What these put into the dict
 ``request.state.answer_headers`` goes out with the answer.
+
+A direct upload passes ``pre_declare(upload)`` when it is declared, before it is recorded and its URL is made, over HTTP
+and from Python; ``pre_upload`` when it is completed, like every other.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ HookName = Literal[
     "pre_receive",
     "pre_file",
     "on_received",
+    "pre_declare",
     "pre_upload",
     "on_uploaded",
     "pre_process",
