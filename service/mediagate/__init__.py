@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from mediagate.app import MediaGate
     from mediagate.calls import PublishedPage, StatusPage
     from mediagate.config import Settings, Source, VariantSpec
-    from mediagate.direct_upload import UploadTarget
+    from mediagate.direct_upload import DirectUpload, UploadTarget
     from mediagate.events import Event, EventType
     from mediagate.hooks import IncomingUpload
     from mediagate.media import Job, JobState, JobStatus, Media, Rendered, Stage, Variant, Verdict
@@ -25,6 +25,7 @@ _HOMES = {
     "AUTHORIZE": "mediagate.access",
     "Action": "mediagate.access",
     "Authorize": "mediagate.access",
+    "DirectUpload": "mediagate.direct_upload",
     "EVENTS": "mediagate.parts",
     "Event": "mediagate.events",
     "EventType": "mediagate.events",
@@ -80,6 +81,7 @@ __all__ = [
     "STORAGE",
     "Action",
     "Authorize",
+    "DirectUpload",
     "Event",
     "EventType",
     "IncomingUpload",

@@ -78,7 +78,10 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> 
 
 
 async def declare(declaration: Declaration, parts: Parts, *, owner: str | None, base_url: str) -> UploadTarget:
-    """Record a declaration and return where the bytes go: to a URL that the storage signed, else to the gate."""
+    """Record a declaration and return where the bytes go: to a URL that the storage signed, else to the gate.
+
+    ``pre_declare`` hooks may refuse it by raising.
+    """
     ttl_s = parts.settings.direct_upload_ttl_s
     now = await parts.records.now()
     upload = DirectUpload(
@@ -90,6 +93,7 @@ async def declare(declaration: Declaration, parts: Parts, *, owner: str | None, 
         expires_at=now + timedelta(seconds=ttl_s),
         owner_id=owner,
     )
+    await parts.hooks.run("pre_declare", upload)
     signed = await parts.storage.presign_put(
         upload.staging_key, content_type=upload.content_type, size=upload.bytes, expires_s=ttl_s
     )

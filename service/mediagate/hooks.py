@@ -9,6 +9,9 @@ source_type)`` as soon as the form has named its source (before the file comes, 
 the body, ``job`` is the one that was recorded for it, if any. A direct upload passes them at each of its requests: with
 its bytes when they are sent to the gate, or when it is completed if a storage took them. What these put into the dict
 ``request.state.answer_headers`` goes out with the answer.
+
+A direct upload passes ``pre_declare(upload)`` when it is declared, before it is recorded and its URL is made, over HTTP
+and from Python; ``pre_upload`` when it is completed, like every other.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ HookName = Literal[
     "pre_receive",
     "pre_file",
     "on_received",
+    "pre_declare",
     "pre_upload",
     "on_uploaded",
     "pre_process",

@@ -59,7 +59,14 @@ def _focal(name: str, text: str | None) -> float:
 def _callback(url: str | None) -> str | None:
     if url is None or url == "":
         return None
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or len(url) > 2048:
+    if len(url) > 2048 or not _is_https(url):
         raise InvalidParameter("callbackUrl: use an absolute https URL of at most 2,048 characters")
     return url
+
+
+def _is_https(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets around no address, or characters that turn into others with a meaning in URLs
+        return False
+    return parts.scheme == "https" and bool(parts.hostname)

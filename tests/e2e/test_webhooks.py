@@ -87,6 +87,11 @@ def test_a_crash_while_it_is_sent_sends_it_again_under_the_same_id(tmp_path: Pat
         assert "0 deliveries" in webhooks("replay", GATE, "--dead")
         assert "1 deliveries" in webhooks("replay", GATE, "--event", event_id, "--since", "2020-01-01")
         assert "app was not stopped" in webhooks("resume", "app", GATE)
+        left_out = "0 deliveries are sent again\n1 are left out: their endpoints are not configured any more"
+        for name, said in (("old", left_out), ("app", "1 deliveries are sent again")):
+            with closing(sqlite3.connect(data_dir / "mediagate.db")) as database, database:
+                database.execute('UPDATE mediagate_webhook_delivery SET "endpoint" = ?', (name,))
+            assert said in webhooks("replay", GATE, "--event", event_id)
         try:
             service.start()
             assert receiver.wait_for(3)[-1].id == event_id

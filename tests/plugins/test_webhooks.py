@@ -29,7 +29,7 @@ from mediagate.outbox import job_events
 from mediagate.records import MemoryRecords, PrismaRecords, Settlement
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_media
-from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Delivery, Endpoint, webhooks
+from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Delivery, Endpoint, Replayed, webhooks
 from mediagate_plugins.webhooks.schedule import JITTER, PAUSES_S, pause, retry_after_s
 
 pytestmark = pytest.mark.anyio
@@ -202,6 +202,9 @@ async def test_only_what_an_endpoint_asks_for_is_sent_signed_with_all_its_secret
         assert Webhook(secret).verify(one.body, one.headers)["type"] == "job.cancelled"
     with pytest.raises(WebhookVerificationError):
         Webhook("whsec_" + base64.b64encode(b"x" * 32).decode()).verify(one.body, one.headers)
+    # Whoever compares but one signature may still know the old secret alone.
+    simple = hmac.new(SECRET.encode(), one.body, hashlib.sha256).hexdigest()
+    assert one.headers["x-mediagate-signature"] == f"sha256={simple}"
 
 
 async def test_bad_receivers_hold_up_nobody_and_are_tried_again(tmp_path: Path, photo: bytes, clock: Clock) -> None:
@@ -288,14 +291,15 @@ async def test_ten_attempts_over_days_then_dead_and_replayed(tmp_path: Path, pho
 
             with pytest.raises(InvalidParameter, match="say what to send again"):
                 await hooks.replay()
-            assert await hooks.replay(job_id="job_other") == 0
-            assert await hooks.replay(event_id=delivery.event.id, since=utcnow() + timedelta(hours=1)) == 0
-            assert await hooks.replay(dead=True) == 1
+            nothing, one = Replayed(0, 0, 0), Replayed(1, 0, 0)
+            assert await hooks.replay(job_id="job_other") == nothing
+            assert await hooks.replay(event_id=delivery.event.id, since=utcnow() + timedelta(hours=1)) == nothing
+            assert await hooks.replay(dead=True) == one
             assert await hooks.deliver_due() == 1
             assert [d.status for d in await hooks.find(job_id=job_id)] == ["delivered"]
-            assert await hooks.replay(dead=True) == 0
+            assert await hooks.replay(dead=True) == nothing
             for which in ({"event_id": delivery.event.id}, {"job_id": job_id}, {"since": delivery.event.created_at}):
-                assert await hooks.replay(**which) == 1
+                assert await hooks.replay(**which) == one
                 assert await hooks.deliver_due() == 1
             assert len(receiver.received) == 14
             assert {one.id for one in receiver.received} == {delivery.event.id}
@@ -305,6 +309,8 @@ def test_what_a_receiver_may_ask_for() -> None:
     now = datetime(2026, 1, 31, 12, tzinfo=UTC)
     asked = {
         "0": 0, "120": 120, "Sat, 31 Jan 2026 12:01:00 GMT": 60, "Sat, 31 Jan 2026 11:00:00 GMT": 0, "soon": None,
+        "Sat, 31 Jan 2026 12:01:00 +99999999999999999999": None, "Sat, 31 Jan 99999999999999999999 12:01:00 GMT": None,
+        "Sat, 31 Jan 2026 99999999999999999999:01:00 GMT": None, "Sat, 31 Jan 2026 12:01:00 +2500": None,
         "-5": None, "1.5": None, "٣": None, "9" * 99: None, "": None, None: None,
     }  # fmt: skip
     assert {header: retry_after_s(header, now) for header in asked} == asked
@@ -324,12 +330,12 @@ async def test_410_stops_an_endpoint_until_it_is_resumed(tmp_path: Path, photo: 
             dead = {d.error for d in await hooks.find(status="dead")}
             assert dead == {"answered 410", "the endpoint was stopped by a 410 before"}
             assert list(await hooks.stopped()) == ["gone"]
-            assert await hooks.replay(dead=True) == 0, "nothing is sent again to who is gone"
+            assert await hooks.replay(dead=True) == Replayed(0, 2, 0), "nothing is sent again to who is gone"
             with pytest.raises(ConfigError, match="no endpoint is called 'nobody'"):
                 await hooks.resume("nobody")
             assert await hooks.resume("gone")
             assert not await hooks.resume("gone")
-            assert await hooks.replay(dead=True) == 2
+            assert await hooks.replay(dead=True) == Replayed(2, 0, 0)
             assert await hooks.deliver_due() == 2
             assert len({one.id for one in gone.received}) == 2
 
@@ -433,6 +439,69 @@ async def test_a_completed_job_whose_picture_was_deleted_before(
             validator.validate(json.loads(one.body))
 
 
+async def test_a_job_that_completed_elsewhere_after_it_had_failed_here_is_told_with_its_media(
+    tmp_path: Path, photo: bytes, receiver: Receiver
+) -> None:
+    options: dict[str, Any] = {"database_url": f"file:{tmp_path / 'shared.db'}", "endpoints": {"app": local(receiver)}}
+    async with open_gate(tmp_path / "one", **options) as one, open_gate(tmp_path / "two", **options) as two:
+        job_id = await failed(one, photo)
+        assert (await one.get_status(job_id)).status == "FAILED", "which it remembers for a while"
+        assert await two.parts.records.requeue(job_id, now=utcnow()) is not None
+        await complete(two, job_id)
+        assert await one[WEBHOOKS].deliver_due() == 2
+    bodies = {(body := json.loads(one.body))["type"]: body["data"] for one in receiver.received}
+    assert bodies["job.completed"]["status"] == "COMPLETE"
+    assert bodies["job.completed"]["media"]["urls"]["thumb"].startswith(f"{BASE}/media/")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_what_is_for_an_endpoint_that_was_taken_away_is_given_up_and_forgotten(
+    kind: str,
+    tmp_path: Path,
+    photo: bytes,
+    receiver: Receiver,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    url = f"file:{tmp_path / 'kept.db'}" if kind == "sqlite" else str(request.getfixturevalue("postgres_url"))
+    with receiving(behave.answer(500)) as failing:
+        endpoints = {"app": local(receiver), "old": local(failing, events=["job.failed"])}
+        async with open_gate(tmp_path, database_url=url, endpoints=endpoints) as gate:
+            await an_event(gate, photo)
+            await failed(gate, photo)
+            assert await gate[WEBHOOKS].deliver_due() == 3
+    del endpoints["old"]
+
+    @asynccontextmanager
+    async def later(*, days: float, keep_days: float) -> AsyncIterator[MediaGate]:
+        clock.turn(days * 24 * 3600)
+        gate = make_gate(tmp_path, worker=True, database_url=url)
+        gate.register(webhooks, endpoints=endpoints, keep_days=keep_days)
+        async with gate:
+            yield gate
+
+    async with later(days=2, keep_days=1) as gate:
+        await until(gate, lambda found: len(found) == 2)  # what has arrived everywhere was forgotten
+        assert {d.endpoint: d.status for d in await gate[WEBHOOKS].find()} == {"app": "delivered", "old": "pending"}
+    clock.turn(-1.5 * 24 * 3600)
+    for name in ("POLL_S", "FORGET_EVERY_S"):
+        monkeypatch.setattr(f"mediagate_plugins.webhooks.sending.{name}", 0.05)
+    async with later(days=0, keep_days=7) as gate:
+        await asyncio.sleep(1)
+        (waiting,) = await gate[WEBHOOKS].find(status="pending")
+        assert (waiting.endpoint, waiting.error) == ("old", "answered 500"), "a newer process may still know it"
+        assert await gate[WEBHOOKS].replay(job_id=waiting.event.job_id) == Replayed(1, 0, 1)
+        assert await gate[WEBHOOKS].find(status="pending") != [], "it stays as it was"
+    async with later(days=1, keep_days=7) as gate:
+        await until(gate, lambda found: not [d for d in found if d.status == "pending"])
+        (dead,) = await gate[WEBHOOKS].find(status="dead")
+        assert (dead.endpoint, dead.error) == ("old", "no endpoint of this name is configured any more")
+        assert await gate[WEBHOOKS].replay(dead=True) == Replayed(0, 0, 1)
+    async with later(days=7, keep_days=7) as gate:
+        await until(gate, lambda found: found == [])
+
+
 async def test_links_to_private_pictures_are_signed(tmp_path: Path, photo: bytes, receiver: Receiver) -> None:
     gate = make_gate(tmp_path)
     gate.sources["avatar"] = Source(visibility="private")
@@ -456,12 +525,26 @@ async def schema_of(gate: MediaGate) -> Any:
 async def completed(gate: MediaGate, photo: bytes) -> str:
     """Complete a job on the records alone, as a worker elsewhere would."""
     job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
+    await complete(gate, job_id)
+    return job_id
+
+
+async def complete(gate: MediaGate, job_id: str) -> None:
     now = utcnow()
     job = await gate.parts.records.claim(job_id, owner="w", now=now, lease_until=now + LEASE)
     assert job is not None
     settlement = Settlement(JobStatus.COMPLETE, a_media(job))
     events = job_events(settlement.state_of(job, now).job, gate.parts)
     assert await gate.parts.records.settle(job_id, owner="w", now=now, settlement=settlement, events=events)
+
+
+async def failed(gate: MediaGate, photo: bytes) -> str:
+    """Let a job use up its attempts, and return its id."""
+    job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
+    for _ in range(gate.settings.max_attempts):
+        now = utcnow()
+        assert await gate.parts.records.claim(job_id, owner="w", now=now, lease_until=now) is not None
+    assert (await gate.running.janitor.sweep_jobs()).failed == [job_id]
     return job_id
 
 
@@ -505,6 +588,7 @@ def test_wrong_options_say_what_to_do() -> None:
         (lambda: Endpoint("https://example.com", []), "at least one"),
         (lambda: Endpoint("https://example.com", SECRET), "give a list"),
         (lambda: Endpoint("https://example.com", ["whsec_c2hvcnQ="]), "24 to 64 random bytes"),
+        (lambda: Endpoint("https://example.com", ["whsec_" + "ü" * 32]), "24 to 64 random bytes"),
         (lambda: Endpoint("https://example.com", [SECRET], events=["job.done"]), "job.completed"),
         (lambda: Endpoint("https://example.com", [SECRET], events=[]), "job.completed"),
         (lambda: Endpoint("https://example.com", [SECRET], private_networks=["10.0.0.1/8"]), "10.0.0.0/8"),
@@ -522,6 +606,10 @@ async def test_a_gate_that_could_not_send_does_not_start(tmp_path: Path) -> None
         ({"endpoints": {"callback": endpoint}}, "use another"),
         ({"endpoints": {"A b": endpoint}}, "use a-z"),
         ({"endpoints": {"app": endpoint}, "timeout_s": 0}, "above 0"),
+        ({"endpoints": {"app": endpoint}, "timeout_s": float("inf")}, "at most 3,600"),
+        ({"endpoints": {"app": endpoint}, "keep_days": 1e12}, "at most 36,500"),
+        ({"endpoints": {"app": endpoint}, "keep_days": float("nan")}, "at most 36,500"),
+        ({"endpoints": {"app": endpoint}, "callbacks": Callbacks([OTHER, SECRET])}, "'app': it has a secret of"),
         ({"endpoints": {"app": endpoint}, "ca_file": tmp_path / "none.pem"}, "ca_file"),
     ]
     for options, said in cases:

@@ -7,6 +7,7 @@ import base64
 import json
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,15 +16,18 @@ from typing import Any
 import httpx
 import pytest
 import trustme
-from receiver import Behaviour, Receiver, answer, receiving
+from receiver import Behaviour, Receiver, answer, hang, receiving
 from standardwebhooks import Webhook
 
 from mediagate import MediaGate, Settings, Source
 from mediagate.errors import InvalidParameter
+from mediagate.media import utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
 from mediagate_plugins.webhooks.addresses import may_be_reached
+from mediagate_plugins.webhooks.resolver import THREADS, Resolver
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
+OTHER = "whsec_" + base64.b64encode(b"another secret of 24+ bytes.").decode()
 BASE = "https://gate.example"
 PUBLIC = (
     "93.184.216.34",
@@ -59,6 +63,8 @@ class Names:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answers: dict[str, list[list[str]]] = {}
         self.asked: list[str] = []
+        self.hung: set[str] = set()
+        self.over = threading.Event()
         self._ask_the_system = socket.getaddrinfo
         monkeypatch.setattr(socket, "getaddrinfo", self.getaddrinfo)
 
@@ -66,6 +72,8 @@ class Names:
         if host not in self.answers:
             return self._ask_the_system(host, port, *args, **options)
         self.asked.append(host)
+        if host in self.hung:
+            self.over.wait(120)
         turns = self.answers[host]
         addresses = turns.pop(0) if len(turns) > 1 else turns[0]
         if not addresses:
@@ -78,12 +86,16 @@ class Names:
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    return Names(monkeypatch)
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    names = Names(monkeypatch)
+    yield names
+    names.over.set()
 
 
-def make_gate(data_dir: Path, **options: Any) -> MediaGate:
-    settings = Settings(data_dir=data_dir, public_base_url=BASE, worker=False)
+def make_gate(data_dir: Path, *, worker: bool = False, **options: Any) -> MediaGate:
+    settings = Settings(
+        data_dir=data_dir, public_base_url=BASE, worker=worker, image_processes=1, max_attempts=1, drain_timeout_s=0
+    )
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
     gate.register(webhooks, **options)
     return gate
@@ -261,3 +273,95 @@ async def test_a_callback_that_is_allowed_no_longer_is_dead(tmp_path: Path, phot
         (delivery,) = await gate[WEBHOOKS].find()
         assert (delivery.status, delivery.error) == ("dead", "callbackUrl: this service does not call that host")
         assert json.loads(delivery.event.data)["status"] == "CANCELLED"
+
+
+@pytest.mark.anyio
+async def test_a_direct_upload_is_told_when_it_is_declared_that_its_callback_is_not_called(tmp_path: Path) -> None:
+    gate = make_gate(tmp_path, callbacks=Callbacks([SECRET], hosts=["hooks.example"]))
+    declared = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": 9}
+    async with gate, httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=BASE) as client:
+        refused = await client.post("/uploads", json=declared | {"callbackUrl": "https://other.example/"})
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid_parameter")
+        assert refused.json()["detail"] == "callbackUrl: this service does not call that host"
+        about: dict[str, Any] = {"source_type": "avatar", "source_id": "u1", "content_type": "image/jpeg", "size": 9}
+        with pytest.raises(InvalidParameter, match="does not call that host"):
+            await gate.create_upload(**about, callback_url="https://other.example/")
+        taken = await client.post("/uploads", json=declared | {"callbackUrl": "https://hooks.example/"})
+        assert taken.status_code == 201, taken.text
+        await gate.create_upload(**about)
+
+
+@pytest.mark.anyio
+async def test_a_slow_callback_host_holds_up_only_itself(
+    tmp_path: Path,
+    photo: bytes,
+    names: Names,
+    authority: trustme.CA,
+    serve_tls: Callable[..., Receiver],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mediagate_plugins.webhooks.sending.BATCH", 10)  # the slow one's shall be more than a batch
+    slow, quick = serve_tls("slow.example", hang), serve_tls("quick.example")
+    names.answers |= {"slow.example": [["127.0.0.1"]], "quick.example": [["127.0.0.1"]]}
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    options: dict[str, Any] = {
+        "callbacks": Callbacks([SECRET], private_networks=["127.0.0.1/32"]), "ca_file": ca_file, "timeout_s": 60,
+    }  # fmt: skip
+    async with make_gate(tmp_path, **options) as gate:
+        for n in range(40):
+            # Other names for the same host.
+            host = ("slow.example", "SLOW.example", "slow.example.")[n % 3]
+            await an_event(gate, photo, callback_url=f"https://{host}:{slow.port}/{n}")
+        await an_event(gate, photo, callback_url=f"https://quick.example:{quick.port}/")
+    async with make_gate(tmp_path, worker=True, **options) as gate:
+        await asyncio.to_thread(quick.wait_for, 1, 30)
+        await asyncio.to_thread(slow.wait_for, 4)
+        assert len(slow.received) == 4
+        found = await gate[WEBHOOKS].find()
+        assert {d.endpoint for d in found} == {"callback:slow.example", "callback:quick.example"}
+
+
+@pytest.mark.anyio
+async def test_names_of_callbacks_that_are_not_resolved_hold_up_no_endpoint(
+    tmp_path: Path, photo: bytes, names: Names
+) -> None:
+    hosts = [f"host{n}.example" for n in range(THREADS)]
+    names.answers |= {host: [["127.0.0.1"]] for host in hosts} | {"app.example": [["127.0.0.1"]]}
+    names.hung |= set(hosts)
+    with receiving() as receiver:
+        url = f"http://app.example:{receiver.port}/"
+        endpoint = Endpoint(url, [OTHER], events=["job.failed"], insecure_http=True, private_networks=["127.0.0.1/32"])
+        async with make_gate(tmp_path, endpoints={"app": endpoint}, callbacks=Callbacks([SECRET])) as gate:
+            for host in hosts:
+                await an_event(gate, photo, callback_url=f"https://{host}/")
+            stuck = asyncio.create_task(gate[WEBHOOKS].deliver_due())
+            async with asyncio.timeout(30):
+                while len(names.asked) < THREADS:  # noqa: ASYNC110  # threads ask
+                    await asyncio.sleep(0.01)
+            job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
+            now = utcnow()
+            assert await gate.parts.records.claim(job_id, owner="w", now=now, lease_until=now)
+            assert (await gate.running.janitor.sweep_jobs()).failed == [job_id]
+            async with asyncio.timeout(10):
+                assert await gate[WEBHOOKS].deliver_due() == 1
+            assert len(receiver.received) == 1
+            names.over.set()
+            await stuck
+
+
+@pytest.mark.anyio
+async def test_a_name_that_is_not_resolved_holds_one_thread(names: Names) -> None:
+    names.answers |= {"hung.example": [["127.0.0.1"]], "good.example": [["127.0.0.2"]]}
+    names.hung.add("hung.example")
+    resolver = Resolver()
+    try:
+        waiting = [asyncio.create_task(resolver.addresses("hung.example")) for _ in range(3 * THREADS)]
+        async with asyncio.timeout(30):
+            assert await resolver.addresses("good.example") == ["127.0.0.2"]
+        waiting.pop().cancel()
+        names.over.set()
+        assert await asyncio.gather(*waiting) == [["127.0.0.1"]] * len(waiting), "who gives up gives up alone"
+        assert names.asked.count("hung.example") == 1
+    finally:
+        resolver.close()

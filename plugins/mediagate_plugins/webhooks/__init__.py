@@ -15,21 +15,24 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import EVENTS, RECORDS, EventType, IncomingUpload, MediaGate, plugin
+from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingUpload, MediaGate, plugin
 from mediagate.errors import ConfigError, InvalidParameter
 from mediagate.hooks import HookName
 from mediagate_plugins.webhooks.control import WEBHOOKS, Webhooks
-from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus
+from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus, Replayed
 from mediagate_plugins.webhooks.links import link_problem
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schema import event_schema
+from mediagate_plugins.webhooks.signing import key_of
 
 if TYPE_CHECKING:
     from mediagate_plugins.webhooks.post import Poster
 
-__all__ = ["WEBHOOKS", "Callbacks", "Delivery", "DeliveryStatus", "Endpoint", "Webhooks", "webhooks"]
+__all__ = ["WEBHOOKS", "Callbacks", "Delivery", "DeliveryStatus", "Endpoint", "Replayed", "Webhooks", "webhooks"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+LONGEST_TIMEOUT_S, LONGEST_KEEP_DAYS = 3600, 36_500
+SHARED = "it has a secret of the callbacks, whose receivers could sign messages to it; give it one of its own"
 _TOLD_HOOKS: tuple[HookName, ...] = ("on_complete", "on_rejected", "on_failed", "on_cancelled", "on_deleted")
 
 
@@ -48,7 +51,8 @@ async def webhooks(
 
     ``timeout_s`` is for one attempt as a whole. A completed job carries the largest of its variants that has at most
     ``result_max_bytes`` bytes. Events that have arrived are forgotten after ``keep_days``. ``ca_file`` names
-    certificate authorities (PEM) that are trusted besides the system's. Raises ``ConfigError``.
+    certificate authorities (PEM) that are trusted besides the system's. Raises ``ConfigError``, also when an endpoint
+    has a secret of the callbacks.
     """
     receivers = dict(endpoints or {})
     problems = [f"the endpoint {n!r}: use a-z, 0-9, - and _" for n in receivers if not _NAME.fullmatch(n)]
@@ -56,12 +60,18 @@ async def webhooks(
         problems.append("the endpoint 'callback': that name stands for the callbackUrl of uploads; use another")
     if not receivers and callbacks is None:
         problems.append("give endpoints, callbacks or both")
-    if timeout_s <= 0 or result_max_bytes < 0 or keep_days <= 0:
-        problems.append("timeout_s and keep_days must be above 0, result_max_bytes not below")
+    problems += [f"the endpoint {n!r}: {SHARED}" for n in receivers if _shares_a_secret(receivers[n], callbacks)]
+    if not 0 < timeout_s <= LONGEST_TIMEOUT_S or not 0 < keep_days <= LONGEST_KEEP_DAYS or result_max_bytes < 0:
+        problems.append(
+            f"timeout_s must be above 0 and at most {LONGEST_TIMEOUT_S:,}, keep_days above 0 and at most "
+            f"{LONGEST_KEEP_DAYS:,}, result_max_bytes not below 0"
+        )
     if problems:
         raise ConfigError([f"webhooks: {problem}" for problem in problems])
-    poster = _poster(timeout_s, ca_file)
+    # Each resolves names in threads of its own: hosts that uploads name shall not keep endpoints waiting.
+    poster, callback_poster = _posters(timeout_s, ca_file)
     await gate.enter(poster)
+    await gate.enter(callback_poster)
     gate.decorate(EVENTS, _wanted(receivers, callbacks))
     schema = event_schema()
 
@@ -70,12 +80,11 @@ async def webhooks(
 
     gate.add_route("/webhooks/event-schema", show_schema, methods=["GET"])
 
-    async def check_callback(upload: IncomingUpload) -> None:
-        if callbacks is not None and upload.callback_url is not None:
-            try:
-                callbacks.read(upload.callback_url)
-            except ValueError as exc:
-                raise InvalidParameter(f"callbackUrl: {exc}") from None
+    async def check_upload(upload: IncomingUpload) -> None:
+        _check_callback(upload.callback_url, callbacks)
+
+    async def check_declaration(upload: DirectUpload) -> None:
+        _check_callback(upload.ticket.callback_url, callbacks)
 
     async def examine() -> str:
         if problem := link_problem(gate):
@@ -94,8 +103,8 @@ async def webhooks(
         client = getattr(gate[RECORDS], "client", None)
         if client is None:
             raise ConfigError("webhooks: its tables are in the database of PrismaRecords; use these as RECORDS")
-        deliveries = Deliveries(client)
-        attempts = Attempts(gate, poster, receivers, callbacks, result_max_bytes=result_max_bytes)
+        deliveries = Deliveries(client, receivers, callbacks=callbacks is not None)
+        attempts = Attempts(gate, poster, callback_poster, receivers, callbacks, result_max_bytes=result_max_bytes)
         keep = timedelta(days=keep_days)
         sending = Sending(
             gate[RECORDS],
@@ -117,9 +126,24 @@ async def webhooks(
                 gate.add_hook(name, look)
             await gate.enter(sending.running(drain_s=gate.settings.drain_timeout_s))
 
-    gate.add_hook("pre_upload", check_callback)
+    # What is declared is checked again when it is completed: by then another host may be configured.
+    gate.add_hook("pre_declare", check_declaration)
+    gate.add_hook("pre_upload", check_upload)
     gate.add_check("webhooks", examine)
     gate.add_hook("on_ready", ready)
+
+
+def _shares_a_secret(endpoint: Endpoint, callbacks: Callbacks | None) -> bool:
+    keys = {key_of(secret) for secret in callbacks.secrets} if callbacks is not None else set()
+    return any(key_of(secret) in keys for secret in endpoint.secrets)
+
+
+def _check_callback(url: str | None, callbacks: Callbacks | None) -> None:
+    if callbacks is not None and url is not None:
+        try:
+            callbacks.read(url)
+        except ValueError as exc:
+            raise InvalidParameter(f"callbackUrl: {exc}") from None
 
 
 def _wanted(endpoints: Mapping[str, Endpoint], callbacks: Callbacks | None) -> frozenset[EventType]:
@@ -127,7 +151,7 @@ def _wanted(endpoints: Mapping[str, Endpoint], callbacks: Callbacks | None) -> f
     return frozenset(wanted if callbacks is None else wanted | (set(EventType) - {EventType.MEDIA_DELETED}))
 
 
-def _poster(timeout_s: float, ca_file: str | Path | None) -> Poster:
+def _posters(timeout_s: float, ca_file: str | Path | None) -> tuple[Poster, Poster]:
     try:
         from mediagate_plugins.webhooks.post import Poster, tls_context  # only now: its library is an extra
     except ImportError as exc:
@@ -136,4 +160,4 @@ def _poster(timeout_s: float, ca_file: str | Path | None) -> Poster:
         tls = tls_context(str(ca_file) if ca_file is not None else None)
     except OSError as exc:
         raise ConfigError(f"webhooks: ca_file {str(ca_file)!r} cannot be read as certificates in PEM ({exc})") from None
-    return Poster(timeout_s=timeout_s, tls=tls)
+    return Poster(timeout_s=timeout_s, tls=tls), Poster(timeout_s=timeout_s, tls=tls)

@@ -9,14 +9,13 @@ from datetime import datetime
 from mediagate import Event, MediaGate
 from mediagate_plugins.webhooks.addresses import Network
 from mediagate_plugins.webhooks.body import body_of
+from mediagate_plugins.webhooks.names import is_callback
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.post import NotSent, Poster
 from mediagate_plugins.webhooks.schedule import retry_after_s
 from mediagate_plugins.webhooks.signing import signed_headers
 from mediagate_plugins.webhooks.target import Target
 
-CALLBACK = "callback"
-"""What stands for an endpoint where an event goes to its upload's ``callbackUrl``."""
 GONE = 410
 
 
@@ -39,6 +38,7 @@ class Attempts:
         self,
         gate: MediaGate,
         poster: Poster,
+        callback_poster: Poster,
         endpoints: Mapping[str, Endpoint],
         callbacks: Callbacks | None,
         *,
@@ -46,26 +46,37 @@ class Attempts:
     ) -> None:
         self._gate = gate
         self._poster = poster
+        self._callback_poster = callback_poster
         self._endpoints = endpoints
         self._callbacks = callbacks
         self._result_max_bytes = result_max_bytes
 
     async def make(self, event: Event, endpoint: str, now: datetime) -> Outcome:
         """Send an event to an endpoint; raises ``Unavailable`` when our own parts cannot say what to send."""
-        if endpoint == CALLBACK:
-            job = await self._gate.parts.records.get_job(event.job_id)
-            if self._callbacks is None or job is None or job.callback_url is None:
-                return Outcome(error="there is nobody to call any more", final=True)
-            try:
-                target = self._callbacks.read(job.callback_url)
-            except ValueError as exc:
-                return Outcome(error=f"callbackUrl: {exc}", final=True)
-            return await self._send(event, target, self._callbacks.secrets, self._callbacks.networks, now)
+        if is_callback(endpoint):
+            assert self._callbacks is not None  # else nobody looks for deliveries to them
+            return await self._call(event, self._callbacks, now)
         known = self._endpoints[endpoint]
-        return await self._send(event, known.target, known.secrets, known.networks, now)
+        return await self._send(event, self._poster, known.target, known.secrets, known.networks, now)
+
+    async def _call(self, event: Event, callbacks: Callbacks, now: datetime) -> Outcome:
+        job = await self._gate.parts.records.get_job(event.job_id)
+        if job is None or job.callback_url is None:
+            return Outcome(error="there is nobody to call any more", final=True)
+        try:
+            target = callbacks.read(job.callback_url)
+        except ValueError as exc:
+            return Outcome(error=f"callbackUrl: {exc}", final=True)
+        return await self._send(event, self._callback_poster, target, callbacks.secrets, callbacks.networks, now)
 
     async def _send(
-        self, event: Event, target: Target, secrets: Sequence[str], networks: Sequence[Network], now: datetime
+        self,
+        event: Event,
+        poster: Poster,
+        target: Target,
+        secrets: Sequence[str],
+        networks: Sequence[Network],
+        now: datetime,
     ) -> Outcome:
         body = await body_of(self._gate, event, result_max_bytes=self._result_max_bytes)
         headers = {
@@ -74,7 +85,7 @@ class Attempts:
             **signed_headers(secrets, event.id, now, body),
         }
         try:
-            answer = await self._poster.post(target, headers, body, networks=networks)
+            answer = await poster.post(target, headers, body, networks=networks)
         except NotSent as exc:
             return Outcome(error=str(exc))
         if 200 <= answer.status < 300:

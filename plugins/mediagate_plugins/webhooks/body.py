@@ -6,8 +6,8 @@ import base64
 import json
 from typing import Any
 
-from mediagate import STORAGE, Event, EventType, JobStatus, Media, MediaGate
-from mediagate.errors import JobNotFound, MediaDeleted, ObjectNotFound
+from mediagate import STORAGE, Event, EventType, JobStatus, Media, MediaGate, Status
+from mediagate.errors import MediaNotFound, ObjectNotFound
 
 
 async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> bytes:
@@ -25,13 +25,15 @@ async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> by
 
 
 async def _completed(gate: MediaGate, event: Event, result_max_bytes: int) -> dict[str, Any] | None:
+    # Not by get_status, which may answer from memory what another process has changed since.
+    state = await gate.parts.records.get_state(event.job_id)
+    if state is None or state.job.status is not JobStatus.COMPLETE or state.media is None:
+        return None
     try:
-        status = await gate.get_status(event.job_id)
-    except (JobNotFound, MediaDeleted):
+        media = await gate.get_media(state.media.id)
+    except MediaNotFound:
         return None
-    if status.status is not JobStatus.COMPLETE or status.media is None:
-        return None
-    return status.to_json(poll_after_ms=0) | await _result(gate, status.media.record, result_max_bytes)
+    return Status(state.job, media).to_json(poll_after_ms=0) | await _result(gate, state.media, result_max_bytes)
 
 
 async def _result(gate: MediaGate, media: Media, max_bytes: int) -> dict[str, str]:

@@ -70,8 +70,12 @@ def replay(
 
     async def run() -> None:
         async with loaded:
-            count = await _webhooks(loaded).replay(event_id=event, job_id=job, dead=dead, since=moment)
-            typer.echo(f"{count} deliveries are sent again")
+            replayed = await _webhooks(loaded).replay(event_id=event, job_id=job, dead=dead, since=moment)
+            typer.echo(f"{replayed.deliveries} deliveries are sent again")
+            if replayed.stopped:
+                typer.echo(f"{replayed.stopped} are left out: their endpoints are stopped until webhooks resume")
+            if replayed.unknown:
+                typer.echo(f"{replayed.unknown} are left out: their endpoints are not configured any more")
 
     run_async(run())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mediagate import Key
 from mediagate.errors import ConfigError, InvalidParameter
-from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus
+from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus, Replayed
 from mediagate_plugins.webhooks.options import Endpoint
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class Webhooks:
         job_id: str | None = None,
         dead: bool = False,
         since: datetime | None = None,
-    ) -> int:
-        """Send again what all that is given applies to, under the same ids; returns how many deliveries.
+    ) -> Replayed:
+        """Send again what all that is given applies to, under the same ids.
 
-        ``since`` is when the events happened. What stopped endpoints would get is left out. Raises ``InvalidParameter``
-        when nothing is given.
+        ``since`` is when the events happened. What endpoints would get that are stopped, or not configured any more, is
+        left out and counted. Raises ``InvalidParameter`` when nothing is given.
         """
         if event_id is None and job_id is None and not dead and since is None:
             raise InvalidParameter("say what to send again: an event, a job, all that is dead, or since when")
@@ -54,7 +54,6 @@ class Webhooks:
             job_id=job_id,
             event_id=event_id,
             since=since,
-            besides=await self._deliveries.stopped(),
             now=await self._sending.now(),
         )
         self._sending.wake()

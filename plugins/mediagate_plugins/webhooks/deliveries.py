@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from mediagate import Event, EventType
 from mediagate.records import adds, ask, read
+from mediagate_plugins.webhooks.names import CALLBACK_PREFIX
 
 DeliveryStatus = Literal["pending", "delivered", "dead"]
 
@@ -27,11 +28,26 @@ class Delivery:
     error: str | None
 
 
-class Deliveries:
-    """The plugin's tables, through the client of the records."""
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How many deliveries are sent again, and how many of those that were meant are not."""
 
-    def __init__(self, client: Any) -> None:
+    deliveries: int
+    stopped: int
+    """Left out because their endpoints answered 410 Gone."""
+    unknown: int
+    """Left out because their endpoints are not configured (any more)."""
+
+
+class Deliveries:
+    """The plugin's tables, through the client of the records; ``endpoints`` and ``callbacks`` are what is configured.
+
+    Whatever else is on record is for endpoints that were taken away, or that only a newer process knows.
+    """
+
+    def __init__(self, client: Any, endpoints: Collection[str], *, callbacks: bool) -> None:
         self._client = client
+        self._known = _to(endpoints, callbacks=callbacks)
 
     async def add(self, routes: Mapping[Event, Mapping[str, str | None]], now: datetime) -> None:
         """Note for each event where it is to go; an endpoint that comes with an error gets its delivery dead.
@@ -54,9 +70,12 @@ class Deliveries:
 
         return not any(routes.values()) or await adds(all_of_them)
 
-    async def due(self, endpoints: Collection[str], *, now: datetime, limit: int) -> list[Delivery]:
-        """Return deliveries to these endpoints whose time has come, the longest due first."""
-        where: Any = {"status": "pending", "dueAt": {"lte": now}, "endpoint": {"in": list(endpoints)}}
+    async def due(
+        self, endpoints: Collection[str], *, callbacks: bool, besides: Collection[str], now: datetime, limit: int
+    ) -> list[Delivery]:
+        """Return deliveries to these endpoints, and callbacks besides some, whose time has come, longest due first."""
+        where: Any = {"status": "pending", "dueAt": {"lte": now}}
+        where |= _to(endpoints, callbacks=callbacks) | {"NOT": [{"endpoint": {"in": list(besides)}}]}
         return await self._find(where, order={"dueAt": "asc"}, limit=limit)
 
     async def claim(self, delivery: Delivery, *, owner: str, now: datetime, until: datetime) -> bool:
@@ -128,21 +147,36 @@ class Deliveries:
         job_id: str | None,
         event_id: str | None,
         since: datetime | None,
-        besides: Collection[str],
         now: datetime,
-    ) -> int:
-        """Make these due now with all their attempts, except to some endpoints; returns how many."""
+    ) -> Replayed:
+        """Make these due now with all their attempts, except to endpoints that are stopped or not configured."""
+        table = self._client.mediagatewebhookdelivery
         where = _where(status=status, job_id=job_id, event_id=event_id, since=since)
-        where["NOT"] = [{"endpoint": {"in": list(besides)}}]
+        stopped = {"endpoint": {"in": list(await self.stopped())}}
+        unknown = await read(lambda: table.count(where={"AND": [where], "NOT": [self._known]}))
+        left_out = await read(lambda: table.count(where={"AND": [where, self._known, stopped]}))
         data = {"status": "pending", "attempts": 0, "dueAt": now, "owner": None}
+        wanted = {"AND": [where, self._known], "NOT": [stopped]}
+        return Replayed(int(await ask(lambda: table.update_many(where=wanted, data=data))), left_out, unknown)
+
+    # -- what nobody waits for any more
+
+    async def give_up_unknown(self, *, due_before: datetime, error: str) -> int:
+        """Note as dead what was due before a moment to endpoints that are not configured; returns how many."""
+        where: Any = {"status": "pending", "dueAt": {"lt": due_before}, "NOT": [self._known]}
+        data = {"status": "dead", "owner": None, "error": error}
         return int(await ask(lambda: self._client.mediagatewebhookdelivery.update_many(where=where, data=data)))
 
     async def forget(self, *, before: datetime) -> int:
-        """Delete the events from before a moment that have arrived everywhere; returns how many."""
+        """Delete the events from before a moment that have arrived everywhere; returns how many.
+
+        What is dead is kept for replay, unless it is for an endpoint that is not configured.
+        """
+        settled = [{"status": "delivered"}, {"status": "dead", "NOT": [self._known]}]
         where: Any = {
             "createdAt": {"lt": before},
             "NOT": [{"passedOnAt": None}],
-            "deliveries": {"every": {"status": "delivered"}},
+            "deliveries": {"every": {"OR": settled}},
         }
         return int(await ask(lambda: self._client.mediagateevent.delete_many(where=where)))
 
@@ -153,6 +187,11 @@ class Deliveries:
 
     async def _change(self, where: Any, data: Any) -> bool:
         return bool(await ask(lambda: self._client.mediagatewebhookdelivery.update_many(where=where, data=data)))
+
+
+def _to(endpoints: Collection[str], *, callbacks: bool) -> dict[str, Any]:
+    named: list[dict[str, Any]] = [{"endpoint": {"in": list(endpoints)}}]
+    return {"OR": named + [{"endpoint": {"startswith": CALLBACK_PREFIX}}] * callbacks}
 
 
 def _key(delivery: Delivery) -> dict[str, Any]:

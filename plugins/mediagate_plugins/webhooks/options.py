@@ -21,8 +21,9 @@ class Endpoint:
     """A receiver of the host's own; raises ``ConfigError``.
 
     ``secrets`` are ``whsec_…``, the newest first: each event is signed with all of them, so that one can be replaced
-    without losing any. ``events`` are the types that are sent. ``insecure_http`` lets the URL begin with ``http://``;
-    ``private_networks``, such as ``10.0.0.0/8``, may be reached though they are not public.
+    without losing any; ``x-mediagate-signature`` with the last, the oldest. ``events`` are the types that are sent.
+    ``insecure_http`` lets the URL begin with ``http://``; ``private_networks``, such as ``10.0.0.0/8``, may be reached
+    though they are not public.
     """
 
     url: str = field(repr=False)
@@ -58,7 +59,9 @@ class Endpoint:
 class Callbacks:
     """What an upload may name as its ``callbackUrl``, always https; raises ``ConfigError``.
 
-    ``hosts`` are names such as ``hooks.example.com`` or ``*.example.com``; without them any public host may be named.
+    ``secrets`` are those of all who are called, and whoever knows one can sign what the others take for ours: they are
+    for receivers that trust one another, and no endpoint may have one of them. ``hosts`` are names such as
+    ``hooks.example.com`` or ``*.example.com``; without them any public host may be named.
     ``private_networks`` is for development: whoever may upload can have them asked.
     """
 

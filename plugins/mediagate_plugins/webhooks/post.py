@@ -1,16 +1,14 @@
 """One POST to an address that was checked: resolved once, connected to as it was checked, no redirect, no body read.
 
-Names are resolved here and nowhere below: the connection is opened to a numeric address, so an answer of the DNS that
+Names are resolved first and nowhere below: the connection is opened to a numeric address, so an answer of the DNS that
 changes in between changes nothing. Proxies of the environment are not used.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,10 +16,9 @@ import httpcore2
 
 from mediagate.errors import ConfigError
 from mediagate_plugins.webhooks.addresses import Network, may_be_reached
+from mediagate_plugins.webhooks.resolver import Resolver
 from mediagate_plugins.webhooks.target import Target
 
-DNS_THREADS = 16
-"""Threads of their own: a name server that does not answer shall hold up nothing else."""
 MAX_ADDRESSES = 4
 
 
@@ -43,13 +40,13 @@ class Poster:
     def __init__(self, *, timeout_s: float, tls: ssl.SSLContext) -> None:
         self._timeout_s = timeout_s
         self._tls = tls
-        self._resolver = ThreadPoolExecutor(DNS_THREADS, thread_name_prefix="mediagate-webhooks-dns")
+        self._resolver = Resolver()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._resolver.shutdown(wait=False, cancel_futures=True)
+        self._resolver.close()
 
     async def examine(self, name: str, target: Target, networks: Sequence[Network]) -> None:
         """Raise ``ConfigError`` unless the host of an endpoint is found and may be reached."""
@@ -77,14 +74,10 @@ class Poster:
 
     async def addresses(self, target: Target, networks: Sequence[Network]) -> list[str]:
         """Return the addresses of a host, all of them fit to be reached; raises ``NotSent`` if any is not."""
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(
-                self._resolver, lambda: socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-            )
+            addresses = await self._resolver.addresses(target.host)
         except (OSError, UnicodeError) as exc:
             raise NotSent(f"the host's name cannot be resolved ({type(exc).__name__})") from None
-        addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         refused = [address for address in addresses if not may_be_reached(address, networks)]
         if refused or not addresses:
             raise NotSent(f"the host is at {', '.join(refused) or 'no address'}, which is not public")

@@ -17,8 +17,9 @@ from datetime import datetime, timedelta
 from mediagate import Event, EventType, Records
 from mediagate.errors import Unavailable
 from mediagate.observe import Observer
-from mediagate_plugins.webhooks.attempt import CALLBACK, GONE, Attempts, Outcome
+from mediagate_plugins.webhooks.attempt import GONE, Attempts, Outcome
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery
+from mediagate_plugins.webhooks.names import CALLBACK, callback_name, is_callback
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schedule import PAUSES_S, pause
 
@@ -27,13 +28,17 @@ log = logging.getLogger("mediagate.webhooks")
 POLL_S = 1.0
 """How often the records are asked for what other processes left; what this one settles is sent at once."""
 BATCH = 100
-SLOTS, CALLBACK_SLOTS = 8, 32
-"""How many attempts one endpoint, and all callbacks together, have at a time: a slow one holds up only itself."""
+SLOTS = 8
+"""How many attempts one endpoint has at a time: a slow one holds up only itself."""
+CALLBACK_SLOTS, HOST_SLOTS = 32, 4
+"""The same for all callbacks together, and for each host of theirs: it takes eight slow ones to hold up the others."""
 LEASE_MARGIN_S = 60.0
 """How much longer than an attempt its claim lasts."""
 OWN_FAULT_PAUSE = timedelta(seconds=30)
 """The pause after an attempt that our own database or storage broke off; it does not count."""
 FORGET_EVERY_S = 3600.0
+UNKNOWN_FOR = timedelta(days=1)
+"""How long what is for endpoints unknown to us is left to others: a newer process may know them."""
 
 
 class Sending:
@@ -61,8 +66,8 @@ class Sending:
         self._keep = keep
         self._process = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._wake = asyncio.Event()
-        self._flying: dict[str, set[asyncio.Task[None]]] = {name: set() for name in self._names()}
-        self._forget_at = time.monotonic()
+        self._flying: dict[str, set[asyncio.Task[None]]] = {}
+        self._begun_at = self._forget_at = time.monotonic()
 
     async def now(self) -> datetime:
         """Return the present, by which deliveries are due and claims run out: the same for all processes."""
@@ -115,24 +120,30 @@ class Sending:
     async def _round(self) -> list[asyncio.Task[None]]:
         """Begin attempts in free slots."""
         await self._pass_on()
-        free = {name: n for name in self._flying if (n := self._slots(name) - len(self._flying[name])) > 0}
-        if not free:
+        endpoints = [name for name in self._endpoints if self._has_room(name)]
+        callbacks = self._callbacks is not None and self._callbacks_flying() < CALLBACK_SLOTS
+        if not endpoints and not callbacks:
             return []
+        full = [name for name in self._flying if not self._has_room(name)]
         begun = []
-        for delivery in await self._deliveries.due(free, now=await self.now(), limit=BATCH):
-            if not free[delivery.endpoint]:
+        for delivery in await self._deliveries.due(
+            endpoints, callbacks=callbacks, besides=full, now=await self.now(), limit=BATCH
+        ):
+            if not self._has_room(delivery.endpoint):
                 continue
             owner, now = f"{self._process}:{secrets.token_hex(4)}", await self.now()
             if await self._deliveries.claim(delivery, owner=owner, now=now, until=now + self._lease):
-                free[delivery.endpoint] -= 1
                 begun.append(self._begin(replace(delivery, attempts=delivery.attempts + 1), owner))
         return begun
 
-    def _names(self) -> list[str]:
-        return [*self._endpoints, *([CALLBACK] if self._callbacks is not None else [])]
+    def _has_room(self, name: str) -> bool:
+        flying = len(self._flying.get(name, ()))
+        if is_callback(name):
+            return flying < HOST_SLOTS and self._callbacks_flying() < CALLBACK_SLOTS
+        return flying < SLOTS
 
-    def _slots(self, endpoint: str) -> int:
-        return CALLBACK_SLOTS if endpoint == CALLBACK else SLOTS
+    def _callbacks_flying(self) -> int:
+        return sum(len(tasks) for name, tasks in self._flying.items() if is_callback(name))
 
     # -- from the outbox to deliveries
 
@@ -148,20 +159,22 @@ class Sending:
         if self._callbacks is not None and event.type is not EventType.MEDIA_DELETED:
             job = await self._records.get_job(event.job_id)
             if job is not None and job.callback_url is not None:
-                names.append(CALLBACK)
+                names.append(callback_name(job.callback_url))
         return names
 
     # -- one attempt
 
     def _begin(self, delivery: Delivery, owner: str) -> asyncio.Task[None]:
-        flying = self._flying[delivery.endpoint]
+        name = delivery.endpoint
         task = asyncio.create_task(self._deliver(delivery, owner))
-        flying.add(task)
+        self._flying.setdefault(name, set()).add(task)
 
         def ended(_: asyncio.Task[None]) -> None:
-            if len(flying) >= self._slots(delivery.endpoint):
+            if not self._has_room(name):
                 self.wake()
-            flying.discard(task)
+            self._flying[name].discard(task)
+            if not self._flying[name]:
+                del self._flying[name]  # there may be as many hosts as uploads
 
         task.add_done_callback(ended)
         return task
@@ -193,10 +206,11 @@ class Sending:
 
     async def _note(self, delivery: Delivery, owner: str, outcome: Outcome) -> None:
         event, endpoint, now = delivery.event, delivery.endpoint, await self.now()
+        counted_as = CALLBACK if is_callback(endpoint) else endpoint
         told = {"event": event.type.value, "event_id": event.id, "job_id": event.job_id, "endpoint": endpoint}
         if outcome.error is None and outcome.answer is not None:
             await self._deliveries.delivered(delivery, owner=owner, answer=outcome.answer)
-            self._observer.delivery_ended(endpoint, "delivered")
+            self._observer.delivery_ended(counted_as, "delivered")
             log.info("webhook %s (%s) to %s: %d", event.id, event.type, endpoint, outcome.answer, extra=told)
             return
         error = outcome.error or "no answer"
@@ -204,18 +218,25 @@ class Sending:
         await self._deliveries.failed(
             delivery, owner=owner, error=error, answer=outcome.answer, due_at=now + wait if wait else None
         )
-        self._observer.delivery_ended(endpoint, "failed" if wait else "given_up")
+        self._observer.delivery_ended(counted_as, "failed" if wait else "given_up")
         left = f"again in {wait.total_seconds():.0f} s" if wait else "given up; it is kept for replay"
         level = logging.INFO if wait else logging.WARNING
         log.log(level, "webhook %s (%s) to %s: %s; %s", event.id, event.type, endpoint, error, left, extra=told)
-        if outcome.answer == GONE and endpoint != CALLBACK:
+        if outcome.answer == GONE and not is_callback(endpoint):
             await self._deliveries.stop(endpoint, error=error, now=now)
             log.warning("webhooks to %s are stopped: it answered 410 Gone", endpoint, extra={"endpoint": endpoint})
 
     async def _forget(self) -> None:
-        if time.monotonic() >= self._forget_at:
-            self._forget_at = time.monotonic() + FORGET_EVERY_S
-            await self._deliveries.forget(before=await self.now() - self._keep)
+        at = time.monotonic()
+        if at < self._forget_at:
+            return
+        self._forget_at = at + FORGET_EVERY_S
+        now = await self.now()
+        if at - self._begun_at >= FORGET_EVERY_S:  # not at start: a deployment may go on, and bring back who knows them
+            error = "no endpoint of this name is configured any more"
+            if given_up := await self._deliveries.give_up_unknown(due_before=now - UNKNOWN_FOR, error=error):
+                log.warning("%d webhooks are given up: the endpoints that they are for are not configured", given_up)
+        await self._deliveries.forget(before=now - self._keep)
 
 
 def _stopped(name: str, stopped: Mapping[str, object]) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ def key_of(secret: str) -> bytes:
     """Return the key in a ``whsec_`` secret; raises ``ValueError`` that does not quote it."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if not secret.startswith(PREFIX) or len(key) not in KEY_BYTES:
         raise ValueError("write it as whsec_ and the base64 of 24 to 64 random bytes")
@@ -25,10 +24,11 @@ def key_of(secret: str) -> bytes:
 
 
 def signed_headers(secrets: Sequence[str], event_id: str, at: datetime, body: bytes) -> Mapping[str, str]:
-    """Return the headers that prove a body sent now: one signature for each secret, the newest first.
+    """Return the headers that prove a body sent now: one signature for each secret.
 
     ``x-mediagate-signature`` is for receivers that know no Standard Webhooks: the HMAC-SHA256 of the body alone, in
-    hex, under the text of the first secret. It does not age, so it does not keep an old message from being sent again.
+    hex, under the text of the last secret. That is the oldest, for such a receiver may know no newer one until the old
+    one is taken away. It does not age, so it does not keep an old message from being sent again.
     """
     moment = str(int(at.timestamp()))
     signed = f"{event_id}.{moment}.".encode() + body
@@ -37,5 +37,5 @@ def signed_headers(secrets: Sequence[str], event_id: str, at: datetime, body: by
         "webhook-id": event_id,
         "webhook-timestamp": moment,
         "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
-        "x-mediagate-signature": f"sha256={hmac.digest(secrets[0].encode(), body, hashlib.sha256).hex()}",
+        "x-mediagate-signature": f"sha256={hmac.digest(secrets[-1].encode(), body, hashlib.sha256).hex()}",
     }
