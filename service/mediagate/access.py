@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from starlette.requests import Request
 
-from mediagate.errors import InvalidParameter, Unauthorized
+from mediagate.errors import Forbidden, InvalidParameter, Unauthorized
 from mediagate.plugins import Key
 
 MAX_OWNER = 255
@@ -56,7 +56,8 @@ AUTHORIZE: Key[Authorize] = Key("AUTHORIZE")
 async def ask_who(authorize: Authorize | None, request: Request, action: Action) -> Principal | None:
     """Return who asks, also as ``request.state.principal``; ``None`` where nobody is asked.
 
-    Raises ``Unauthorized`` when ``authorize`` knows no such caller, and what it raises.
+    Raises ``Unauthorized`` when ``authorize`` knows no such caller, ``Forbidden`` when the action is ``ADMIN`` and the
+    caller no admin, and what ``authorize`` raises.
     """
     request.state.principal = None
     if authorize is None:
@@ -66,6 +67,9 @@ async def ask_who(authorize: Authorize | None, request: Request, action: Action)
         raise Unauthorized("say who you are: this service serves only callers whom it knows")
     if not isinstance(principal, Principal):
         raise TypeError(f"authorize() must return a Principal or None, not {type(principal).__name__}")
+    if action is Action.ADMIN and not principal.admin:
+        # Said here, for many a host's function lets every user of its own in, whatever the action.
+        raise Forbidden("only an admin may do this")
     request.state.principal = principal
     return principal
 

@@ -129,6 +129,9 @@ async def test_a_plugins_route_learns_who_asks(guarded: MakeGate, make_gate: Mak
     async with client_of(gate) as client:
         answer = await client.get("/of-a-plugin", headers=as_user("root"))
         assert answer.json() == {"who": "root", "same": True}
+        # ``authorize`` lets ann in for any action, and does not make an admin of her.
+        answer = await client.get("/of-a-plugin", headers=as_user("ann"))
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     open_to_all = make_gate(worker=False)
     open_to_all.register(of_a_plugin)
     async with client_of(open_to_all) as client:
