@@ -416,6 +416,47 @@ async def test_an_upload_under_way_takes_a_place(limited: Limited, photo: bytes)
         assert (await slow[1]).status_code == 202
 
 
+async def test_a_slow_upload_keeps_its_place(
+    store: Store, limited: Limited, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediagate_plugins.rate_limit.slots.RECEIVING_S", 1.5)
+    monkeypatch.setattr("mediagate_plugins.rate_limit.RENEW_EVERY_S", 0.5)
+    gate = limited(store, per_address="1 jobs", per_source={"avatar": "1 jobs"})
+    async with client_of(gate) as upload:
+        pause = Pause()
+        slow = asyncio.create_task(upload(photo, chunked=True, pause=pause))
+        await pause.reached.wait()
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            assert (await upload(photo)).status_code == 429, "an upload that is still coming holds its place"
+            await asyncio.sleep(0.2)
+        pause.over.set()
+        sent = await slow
+        assert sent.status_code == 202
+        assert (await upload(photo)).status_code == 429, "and its job holds it after that"
+        await gate.cancel(sent.json()["jobId"])
+        assert (await upload(photo)).status_code == 202
+
+
+async def test_a_place_that_was_lost_is_taken_again(store: Store, limited: Limited, photo: bytes) -> None:
+    gate = limited(store, per_address="2 jobs", per_key="1 jobs")
+    gate.decorate(AUTHORIZE, known)
+    async with client_of(gate) as upload:
+        pause = Pause()
+        slow = asyncio.create_task(upload(photo, chunked=True, pause=pause, X_Key="ann"))
+        await pause.reached.wait()
+        # As when the process stood still, and another one found that the places had lapsed.
+        slots = client_of_records(gate).mediagaterateslot
+        assert await slots.delete_many(where={}) == 2
+        pause.over.set()
+        sent = await slow
+        assert sent.status_code == 202
+        assert await slots.count(where={"jobId": sent.json()["jobId"]}) == 2
+        assert (await upload(photo, X_Key="ann")).status_code == 429, "its job counts all the same"
+        await gate.cancel(sent.json()["jobId"])
+        assert (await upload(photo, X_Key="ann")).status_code == 202
+
+
 async def test_a_complete_job_frees_its_place(limited: Limited, photo: bytes) -> None:
     gate = limited(per_address="1 jobs", settings={"worker": True})
     async with client_of(gate) as upload:

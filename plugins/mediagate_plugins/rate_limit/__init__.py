@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Literal
@@ -22,12 +22,13 @@ from mediagate_plugins.rate_limit.counters import Counters
 from mediagate_plugins.rate_limit.database_counters import DatabaseCounters
 from mediagate_plugins.rate_limit.guard import Guard
 from mediagate_plugins.rate_limit.rules import read_rules
-from mediagate_plugins.rate_limit.slots import Slots
+from mediagate_plugins.rate_limit.slots import RECEIVING_S, Slots
 from mediagate_plugins.rate_limit.sql import Database
 
 log = logging.getLogger("mediagate.rate_limit")
 
 CLEAN_EVERY_S = 60.0
+RENEW_EVERY_S = RECEIVING_S / 3
 NO_SOURCES: Mapping[str, str | Sequence[str]] = MappingProxyType({})
 
 
@@ -82,6 +83,8 @@ async def rate_limit(
             store = store or DatabaseCounters(database)
         await gate.enter(_cleaned(store, slots))
         guard = Guard(rules, addresses, gate.sources, store, slots, store_down=store_down)
+        if slots is not None:
+            await gate.enter(_repeated(guard.renew, RENEW_EVERY_S, "places of uploads under way could not be kept"))
         gate.add_hook("pre_receive", guard.pre_receive)
         gate.add_hook("pre_file", guard.pre_file)
         gate.add_hook("on_received", guard.on_received)
@@ -106,14 +109,6 @@ async def _cleaned(counters: Counters, slots: Slots | None) -> AsyncIterator[Non
         if slots is not None:
             await slots.clean()
 
-    async def keep_cleaning() -> None:
-        while True:
-            await asyncio.sleep(CLEAN_EVERY_S)
-            try:
-                await clean()
-            except Unavailable as exc:
-                log.warning("what is over could not be removed: %s", exc)
-
     try:
         await clean()
     except Unavailable as exc:
@@ -121,10 +116,28 @@ async def _cleaned(counters: Counters, slots: Slots | None) -> AsyncIterator[Non
         raise ConfigError(
             "rate_limit: its tables do not answer; bring the database up with `mediagate migrate`"
         ) from exc
-    cleaning = asyncio.create_task(keep_cleaning())
+    try:
+        async with _repeated(clean, CLEAN_EVERY_S, "what is over could not be removed"):
+            yield
+    finally:
+        await counters.close()
+
+
+@asynccontextmanager
+async def _repeated(step: Callable[[], Awaitable[None]], every_s: float, failed: str) -> AsyncIterator[None]:
+    """Run a step every so many seconds for the length of the block; where the store does not answer, say so."""
+
+    async def keep_on() -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await step()
+            except Unavailable as exc:
+                log.warning("%s: %s", failed, exc)
+
+    running = asyncio.create_task(keep_on())
     try:
         yield
     finally:
-        cleaning.cancel()
-        await asyncio.gather(cleaning, return_exceptions=True)
-        await counters.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
