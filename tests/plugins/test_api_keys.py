@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -18,18 +18,11 @@ from owners import FORM
 
 from mediagate import RECORDS, Action, MediaGate, Settings, Source
 from mediagate.errors import ConfigError, InvalidParameter, RecordsUnavailable
+from mediagate.media import utcnow
 from mediagate.records import MemoryRecords, PrismaRecords
 from mediagate_plugins.api_keys import API_KEYS, ApiKeys, NewKey, api_keys
 
 pytestmark = pytest.mark.anyio
-
-
-class Tomorrow(datetime):
-    """A clock that has gone on by a day."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> Tomorrow:
-        return super().now(tz) + timedelta(days=1)
 
 
 def gate_on(path: Path, *, database: str | None = None, cache_s: float = 5.0) -> MediaGate:
@@ -99,7 +92,8 @@ async def test_what_opens_nothing_is_answered_alike_and_never_repeated(
         assert not await keys.revoke("aaaaaaaaaaaa")
         expired = await keys.create(owner="ann", expires_at=datetime.now(UTC) + timedelta(days=1))
         assert (await client.get("/jobs", headers=bearer(expired))).status_code == 200
-        monkeypatch.setattr("mediagate_plugins.api_keys.store.datetime", Tomorrow)
+        # On SQLite, its clock is this machine's.
+        monkeypatch.setattr("mediagate.records.prisma.utcnow", lambda: utcnow() + timedelta(days=1))
         assert (await client.get("/jobs", headers=bearer(live))).status_code == 200
         other = "b" if live.text[-1] == "a" else "a"
         wrong = live.text[:-1] + other
@@ -256,6 +250,10 @@ async def test_keys_that_cannot_be(tmp_path: Path) -> None:
             await keys.create(owner="ann", scopes=[])
         with pytest.raises(InvalidParameter, match="expires_at"):
             await keys.create(owner="ann", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+        with pytest.raises(InvalidParameter, match="expires_at"):
+            await keys.create(owner="ann", expires_in=timedelta())
+        with pytest.raises(InvalidParameter, match="one of them"):
+            await keys.create(owner="ann", expires_at=utcnow() + timedelta(days=1), expires_in=timedelta(days=1))
         assert await keys.list() == []
 
 
