@@ -36,14 +36,20 @@ def check_owner(owner: str | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller who was let in: ``id`` is the owner of what it uploads; an admin sees what everybody owns."""
+    """A caller who was let in: ``id`` is the owner of what it uploads; an admin sees what everybody owns.
+
+    ``key`` is the id, never the secret, of the credential that it came with, where an owner may have several: each has
+    limits of its own, and ``GET /usage`` tells them apart.
+    """
 
     id: str
     admin: bool = False
+    key: str | None = None
 
     def __post_init__(self) -> None:
-        if not is_owner(self.id):
-            raise ValueError(f"Principal.id: use 1 to {MAX_OWNER} printable characters")
+        for name, text in (("id", self.id), ("key", self.key)):
+            if text is not None and not is_owner(text):
+                raise ValueError(f"Principal.{name}: use 1 to {MAX_OWNER} printable characters")
 
 
 Authorize = Callable[[Request, Action], Awaitable[Principal | None]]
@@ -77,3 +83,8 @@ async def ask_who(authorize: Authorize | None, request: Request, action: Action)
 def owner_seen_by(principal: Principal | None) -> str | None:
     """Return whose things a caller is kept to; ``None`` is everybody's, for an admin and where nobody is asked."""
     return None if principal is None or principal.admin else principal.id
+
+
+def owner_and_key(principal: Principal | None) -> tuple[str | None, str | None]:
+    """Return whose a caller's uploads are, and the key that they count for."""
+    return (principal.id, principal.key) if principal is not None else (None, None)

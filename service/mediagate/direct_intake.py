@@ -77,7 +77,9 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> 
     return Declaration(ticket, content_type, size)
 
 
-async def declare(declaration: Declaration, parts: Parts, *, owner: str | None, base_url: str) -> UploadTarget:
+async def declare(
+    declaration: Declaration, parts: Parts, *, owner: str | None, key_id: str | None = None, base_url: str
+) -> UploadTarget:
     """Record a declaration and return where the bytes go: to a URL that the storage signed, else to the gate."""
     ttl_s = parts.settings.direct_upload_ttl_s
     now = await parts.records.now()
@@ -89,6 +91,7 @@ async def declare(declaration: Declaration, parts: Parts, *, owner: str | None, 
         created_at=now,
         expires_at=now + timedelta(seconds=ttl_s),
         owner_id=owner,
+        key_id=key_id,
     )
     signed = await parts.storage.presign_put(
         upload.staging_key, content_type=upload.content_type, size=upload.bytes, expires_s=ttl_s
@@ -176,7 +179,7 @@ async def _accepted(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
         async with spool(parts.storage.stream(upload.staging_key), spool_dir, max_bytes=upload.bytes) as file:
             if file.bytes != upload.bytes:
                 raise UploadMismatch("the file was replaced by a smaller one while it was read; send it again")
-            return await accept(file, upload.ticket, parts, direct=upload, owner=upload.owner_id)
+            return await accept(file, upload.ticket, parts, direct=upload, owner=upload.owner_id, key_id=upload.key_id)
     except ObjectNotFound:
         raise _not_received() from None
 

@@ -98,6 +98,7 @@ async def accept(
     held: KeyHeld | None = None,
     direct: DirectUpload | None = None,
     owner: str | None = None,
+    key_id: str | None = None,
 ) -> Job:
     """Quarantine a received file and record its job; when this returns, the job survives any crash.
 
@@ -147,6 +148,7 @@ async def accept(
         focal_y=ticket.focal_y,
         max_attempts=parts.settings.max_attempts,
         owner_id=owner,
+        key_id=key_id,
         traceparent=parts.observer.traceparent(),
     )
     await parts.storage.put(job.staging_key, file.path)

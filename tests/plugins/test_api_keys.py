@@ -210,6 +210,27 @@ async def test_the_last_use_is_noted_now_and_then(tmp_path: Path) -> None:
         assert (await keys.list())[0].last_used_at == first.last_used_at, "one write in five minutes"
 
 
+async def test_usage_is_told_by_key(tmp_path: Path, photo: bytes) -> None:
+    async with serving(tmp_path) as (keys, client):
+        ann = [await keys.create(owner="ann") for _ in range(3)]
+        bob = await keys.create(owner="bob")
+        for key in (ann[0], ann[1], ann[0], bob):
+            sent = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)}, headers=bearer(key))
+            assert sent.status_code == 202, sent.text
+        usage = (await client.get("/usage", headers=bearer(ann[2]))).json()
+        assert {key["key"]: key["uploads"] for key in usage["keys"]} == {ann[0].key.id: 2, ann[1].key.id: 1}
+        assert not any(key.text[-32:] in str(usage) for key in ann)
+        declared = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
+        target = (await client.post("/uploads", json=declared, headers=bearer(ann[1]))).json()
+        assert (await client.put(f"http://test{target['url']}", content=photo, headers=target["headers"])).is_success
+        done = await client.post(f"http://test{target['completeUrl']}", headers=bearer(ann[0]))
+        assert done.status_code == 202, done.text
+        usage = (await client.get("/usage", headers=bearer(ann[2]))).json()
+        assert {key["key"]: key["uploads"] for key in usage["keys"]} == {ann[0].key.id: 2, ann[1].key.id: 2}, (
+            "a direct upload counts for the key that declared it"
+        )
+
+
 async def test_a_preflight_asks_for_no_key_and_refusals_carry_cors_headers(tmp_path: Path, photo: bytes) -> None:
     async with serving(tmp_path) as (keys, client):
         wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-api-key"}

@@ -87,7 +87,10 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 async def known(request: Request, action: Action) -> Principal | None:
     """Lets in whoever names a key."""
+    owner = request.headers.get("X-Owner")
     key = request.headers.get("X-Key")
+    if owner:
+        return Principal(owner, key=key)
     return Principal(key) if key else None
 
 
@@ -312,6 +315,17 @@ async def test_keys_and_addresses_have_limits_of_their_own(limited: Limited, pho
 
 
 PROXY = ["10.0.0.0/8", "2001:db8:ffff::/48"]
+
+
+async def test_two_keys_of_an_owner_have_limits_of_their_own(limited: Limited, photo: bytes) -> None:
+    gate = limited(per_key=["2/day", "2 jobs"], per_source={"post": "1/day"})
+    gate.decorate(AUTHORIZE, known)
+    async with client_of(gate) as upload:
+        for who in ({"X_Owner": "ann", "X_Key": "k1"}, {"X_Owner": "ann", "X_Key": "k2"}, {"X_Owner": "ann"},
+                    {"X_Owner": "bob", "X_Key": "k1"}):  # fmt: skip
+            assert (await upload(photo, source_type="post", **who)).status_code == 202, who
+            assert (await upload(photo, source_type="post", **who)).status_code == 429, who
+            assert (await upload(photo, "192.0.2.9", **who)).status_code == 429, "wherever it comes from"
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,8 @@ class Guard:
     async def pre_receive(self, request: Request, principal: Principal | None) -> None:
         """Charge the key and the address; raises ``RateLimited``, ``LengthRequired`` or ``UploadTooLarge``."""
         address = self._addresses.of(request)
-        key = None if principal is None else f"key {principal.id}"
+        # Neither has a line break, so that no two keys make the same.
+        key = None if principal is None else f"key {principal.id}\n{principal.key or ''}"
         held = Held(key or f"address {address}", Incoming(request).declared)
         request.state.rate_limit = held
         asked = [(rule, f"address {address}") for rule in self._rules.address]
