@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from mediagate.errors import Forbidden, InvalidParameter, Unauthorized
 from mediagate.plugins import Key
+from mediagate.registry import Registry
 
 MAX_OWNER = 255
 
@@ -59,18 +60,24 @@ AUTHORIZE: Key[Authorize] = Key("AUTHORIZE")
 """Unset: everybody may do everything, and nobody owns anything."""
 
 
-async def ask_who(authorize: Authorize | None, request: Request, action: Action) -> Principal | None:
+async def ask_who(registry: Registry, request: Request, action: Action) -> Principal | None:
     """Return who asks, also as ``request.state.principal``; ``None`` where nobody is asked.
 
-    Raises ``Unauthorized`` when ``authorize`` knows no such caller, ``Forbidden`` when the action is ``ADMIN`` and the
-    caller no admin, and what ``authorize`` raises.
+    Raises ``Unauthorized`` when ``AUTHORIZE`` knows no such caller, ``Forbidden`` when the action is ``ADMIN`` and the
+    caller no admin, and what ``AUTHORIZE`` or a ``pre_authorize`` hook raises.
     """
     request.state.principal = None
+    authorize: Authorize | None = registry.values.get(AUTHORIZE)
     if authorize is None:
         return None
-    principal = await authorize(request, action)
-    if principal is None:
-        raise Unauthorized("say who you are: this service serves only callers whom it knows")
+    await registry.hooks.run("pre_authorize", request, action)
+    try:
+        principal = await authorize(request, action)
+        if principal is None:
+            raise Unauthorized("say who you are: this service serves only callers whom it knows")
+    except Unauthorized:
+        await registry.hooks.run("on_unauthorized", request, action)
+        raise
     if not isinstance(principal, Principal):
         raise TypeError(f"authorize() must return a Principal or None, not {type(principal).__name__}")
     if action is Action.ADMIN and not principal.admin:
