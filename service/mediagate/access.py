@@ -8,8 +8,9 @@ from enum import StrEnum
 
 from starlette.requests import Request
 
-from mediagate.errors import InvalidParameter, Unauthorized
+from mediagate.errors import Forbidden, InvalidParameter, Unauthorized
 from mediagate.plugins import Key
+from mediagate.registry import Registry
 
 MAX_OWNER = 255
 
@@ -36,14 +37,20 @@ def check_owner(owner: str | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller who was let in: ``id`` is the owner of what it uploads; an admin sees what everybody owns."""
+    """A caller who was let in: ``id`` is the owner of what it uploads; an admin sees what everybody owns.
+
+    ``key`` is the id, never the secret, of the credential that it came with, where an owner may have several: each has
+    limits of its own, and ``GET /usage`` tells them apart.
+    """
 
     id: str
     admin: bool = False
+    key: str | None = None
 
     def __post_init__(self) -> None:
-        if not is_owner(self.id):
-            raise ValueError(f"Principal.id: use 1 to {MAX_OWNER} printable characters")
+        for name, text in (("id", self.id), ("key", self.key)):
+            if text is not None and not is_owner(text):
+                raise ValueError(f"Principal.{name}: use 1 to {MAX_OWNER} printable characters")
 
 
 Authorize = Callable[[Request, Action], Awaitable[Principal | None]]
@@ -53,19 +60,29 @@ AUTHORIZE: Key[Authorize] = Key("AUTHORIZE")
 """Unset: everybody may do everything, and nobody owns anything."""
 
 
-async def ask_who(authorize: Authorize | None, request: Request, action: Action) -> Principal | None:
+async def ask_who(registry: Registry, request: Request, action: Action) -> Principal | None:
     """Return who asks, also as ``request.state.principal``; ``None`` where nobody is asked.
 
-    Raises ``Unauthorized`` when ``authorize`` knows no such caller, and what it raises.
+    Raises ``Unauthorized`` when ``AUTHORIZE`` knows no such caller, ``Forbidden`` when the action is ``ADMIN`` and the
+    caller no admin, and what ``AUTHORIZE`` or a ``pre_authorize`` hook raises.
     """
     request.state.principal = None
+    authorize: Authorize | None = registry.values.get(AUTHORIZE)
     if authorize is None:
         return None
-    principal = await authorize(request, action)
-    if principal is None:
-        raise Unauthorized("say who you are: this service serves only callers whom it knows")
+    await registry.hooks.run("pre_authorize", request, action)
+    try:
+        principal = await authorize(request, action)
+        if principal is None:
+            raise Unauthorized("say who you are: this service serves only callers whom it knows")
+    except Unauthorized:
+        await registry.hooks.run("on_unauthorized", request, action)
+        raise
     if not isinstance(principal, Principal):
         raise TypeError(f"authorize() must return a Principal or None, not {type(principal).__name__}")
+    if action is Action.ADMIN and not principal.admin:
+        # Said here, for many a host's function lets every user of its own in, whatever the action.
+        raise Forbidden("only an admin may do this")
     request.state.principal = principal
     return principal
 
@@ -73,3 +90,8 @@ async def ask_who(authorize: Authorize | None, request: Request, action: Action)
 def owner_seen_by(principal: Principal | None) -> str | None:
     """Return whose things a caller is kept to; ``None`` is everybody's, for an admin and where nobody is asked."""
     return None if principal is None or principal.admin else principal.id
+
+
+def owner_and_key(principal: Principal | None) -> tuple[str | None, str | None]:
+    """Return whose a caller's uploads are, and the key that they count for."""
+    return (principal.id, principal.key) if principal is not None else (None, None)

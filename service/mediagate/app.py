@@ -173,7 +173,7 @@ class MediaGate(Calls):
 
         Not for health, published files and URLs that hold a token. Raises ``Unauthorized`` or ``Forbidden``.
         """
-        return await ask_who(self._registry.values.get(AUTHORIZE), request, action)
+        return await ask_who(self._registry, request, action)
 
     async def check(self) -> None:
         """Raise ``Unavailable`` unless records, storage and, if this process works, the worker are alive."""

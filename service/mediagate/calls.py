@@ -185,8 +185,10 @@ class Calls(DirectCalls):
         """Return what an owner, or all together, used from one UTC day to another, both included: at most 366."""
         if not 0 <= (last - first).days < MAX_DAYS:
             raise InvalidParameter(f"from, to: name at most {MAX_DAYS} days, the first one first")
-        days = await self.running.parts.records.usage(owner_id=owner, first=first, last=last)
-        return UsageReport(owner, first, last, days)
+        records = self.running.parts.records
+        days = await records.usage(owner_id=owner, first=first, last=last)
+        keys = await records.usage_by_key(owner_id=owner, first=first, last=last)
+        return UsageReport(owner, first, last, days, keys)
 
     async def get_media(self, media_id: str, *, owner: str | None = None, base_url: str = "") -> PublishedMedia:
         """Return one media; raises ``MediaNotFound``."""

@@ -77,7 +77,9 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> 
     return Declaration(ticket, content_type, size)
 
 
-async def declare(declaration: Declaration, parts: Parts, *, owner: str | None, base_url: str) -> UploadTarget:
+async def declare(
+    declaration: Declaration, parts: Parts, *, owner: str | None, key_id: str | None = None, base_url: str
+) -> UploadTarget:
     """Record a declaration and return where the bytes go: to a URL that the storage signed, else to the gate.
 
     ``pre_declare`` hooks may refuse it by raising.
@@ -92,6 +94,7 @@ async def declare(declaration: Declaration, parts: Parts, *, owner: str | None, 
         created_at=now,
         expires_at=now + timedelta(seconds=ttl_s),
         owner_id=owner,
+        key_id=key_id,
     )
     await parts.hooks.run("pre_declare", upload)
     signed = await parts.storage.presign_put(
@@ -181,7 +184,13 @@ async def _examined(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: 
             if file.bytes != upload.bytes:
                 raise UploadMismatch("the file was replaced by a smaller one while it was looked at; send it again")
             return await examined(
-                file, upload.ticket, parts, owner=upload.owner_id, job_id=job_id, declared=upload.content_type
+                file,
+                upload.ticket,
+                parts,
+                owner=upload.owner_id,
+                key_id=upload.key_id,
+                job_id=job_id,
+                declared=upload.content_type,
             )
     except ObjectNotFound:
         raise _not_received() from None

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mediagate.access import Action, Principal, owner_seen_by
+from mediagate.access import Action, Principal, owner_and_key, owner_seen_by
 from mediagate.direct_content import awaited, keep_file, sole_sender
 from mediagate.direct_intake import complete, declare, read_declaration
 from mediagate.direct_upload import DirectUpload
@@ -44,8 +44,9 @@ class DirectRoutes:
             async with admission.visit(incoming):
                 declared = await receive_json(body, request.headers.get("Content-Type", ""))
                 declaration = read_declaration(declared, parts.sources)
-                owner = principal.id if principal else None
-                target = await declare(declaration, parts, owner=owner, base_url=self._gate.base_url(request))
+                owner, key_id = owner_and_key(principal)
+                base_url = self._gate.base_url(request)
+                target = await declare(declaration, parts, owner=owner, key_id=key_id, base_url=base_url)
         return JSONResponse(target.to_json(), status_code=201, headers={"Cache-Control": "no-store"})
 
     async def _receive(self, request: Request) -> Response:

@@ -30,6 +30,8 @@ class DirectUpload:
     job_id: str | None = None
     owner_id: str | None = None
     """Who declared it, when callers are known: the owner of what it becomes."""
+    key_id: str | None = None
+    """The credential with which it was declared; what it becomes counts for that one."""
 
     @property
     def staging_key(self) -> str:

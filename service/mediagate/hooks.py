@@ -3,6 +3,9 @@
 ``pre_*`` and ``on_ready`` stop at the first error, which refuses what was about to happen. An error in any other
 ``on_*`` is logged, and the next hook still runs. Hooks run in the order they were added.
 
+Where callers are asked who they are, ``pre_authorize(request, action)`` runs before that, on every route that asks, and
+``on_unauthorized(request, action)`` when the answer is that nobody knows.
+
 An upload over HTTP passes ``pre_receive(request, principal)`` before its body is read, ``pre_file(request,
 source_type)`` as soon as the form has named its source (before the file comes, where that stands last), and
 ``on_received(request, received, job)`` when its body is done with, however that ended: ``received`` counts the bytes of
@@ -27,6 +30,8 @@ from mediagate.media import ImageInfo
 log = logging.getLogger("mediagate.hooks")
 
 HookName = Literal[
+    "pre_authorize",
+    "on_unauthorized",
     "pre_receive",
     "pre_file",
     "on_received",

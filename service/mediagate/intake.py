@@ -63,7 +63,13 @@ async def reserved(key: str | None, parts: Parts, *, owner: str | None = None) -
 
 
 async def accept(
-    file: Upload | Spooled, ticket: Ticket, parts: Parts, *, held: KeyHeld | None = None, owner: str | None = None
+    file: Upload | Spooled,
+    ticket: Ticket,
+    parts: Parts,
+    *,
+    held: KeyHeld | None = None,
+    owner: str | None = None,
+    key_id: str | None = None,
 ) -> Job:
     """Quarantine a received file and record its job; when this returns, the job survives any crash.
 
@@ -73,7 +79,7 @@ async def accept(
     fingerprint = _fingerprint(file.sha256, ticket)
     if held is not None and held.fingerprint is not None:
         return await _replayed(held.key, fingerprint, parts)
-    job = await examined(file, ticket, parts, owner=owner)
+    job = await examined(file, ticket, parts, owner=owner, key_id=key_id)
     await parts.storage.put(job.staging_key, file.path)
     with recording(job):
         ours = await parts.records.create_job(
@@ -95,6 +101,7 @@ async def examined(
     parts: Parts,
     *,
     owner: str | None,
+    key_id: str | None = None,
     job_id: str | None = None,
     declared: str | None = None,
 ) -> Job:
@@ -140,6 +147,7 @@ async def examined(
         focal_y=ticket.focal_y,
         max_attempts=parts.settings.max_attempts,
         owner_id=owner,
+        key_id=key_id,
         traceparent=parts.observer.traceparent(),
     )
 

@@ -216,6 +216,8 @@ class Job:
     warnings: tuple[str, ...] = ()
     owner_id: str | None = None
     """Who uploaded it; ``None`` where nobody was asked."""
+    key_id: str | None = None
+    """The credential with which it was uploaded, if the owner has several and they are told apart."""
     bytes_out: int = 0
     """Bytes of all files that were published."""
     model_runs: int = 0

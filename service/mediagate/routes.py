@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from mediagate.access import Action, owner_seen_by
+from mediagate.access import Action, owner_and_key, owner_seen_by
 from mediagate.direct_routes import DirectRoutes
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.files import serve_file
@@ -67,7 +67,7 @@ class Routes:
 
     async def _receive(self, request: Incoming) -> Response:
         principal = await self._gate.authorize(request, Action.UPLOAD)
-        owner = principal.id if principal else None
+        owner, key_id = owner_and_key(principal)
         parts = self._gate.parts
         limits = {name: source.max_bytes for name, source in parts.sources.items()}
         spool_dir, idle = self._gate.running.spool_dir, parts.settings.upload_timeout_s
@@ -81,7 +81,7 @@ class Routes:
             receive_upload(request, spool_dir, limits=limits, idle_timeout_s=idle, on_source=on_source) as upload,
         ):
             ticket = read_ticket(upload.fields, upload.filename, parts.sources)
-            job = await accept(upload, ticket, parts, held=held, owner=owner)
+            job = await accept(upload, ticket, parts, held=held, owner=owner, key_id=key_id)
             visit.job = job if held is None or held.fingerprint is None else None
         return await self._accepted(request, job)
 

@@ -54,6 +54,8 @@ class UsageReport:
     last: date
     days: Mapping[date, Usage]
     """Only days with uploads, first to last."""
+    keys: Mapping[str, Usage] = field(default_factory=dict)
+    """What was uploaded with each key; what came without one is in the total alone."""
 
     @property
     def total(self) -> Usage:
@@ -68,6 +70,7 @@ class UsageReport:
             "to": self.last.isoformat(),
             "days": [{"day": day.isoformat(), **usage.to_json()} for day, usage in self.days.items()],
             "total": self.total.to_json(),
+            "keys": [{"key": key, **usage.to_json()} for key, usage in self.keys.items()],
         }
 
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
-from server import running
+from server import HERE, running
 
 from mediagate import MediaGate, Settings, Source
 from mediagate.media import JobStatus, Stage
 from mediagate.records.migrate import migrate
+from mediagate_plugins.api_keys import API_KEYS, api_keys
 
 pytestmark = pytest.mark.anyio
 
 GATE = "plain_gate:gate"
 MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
 
 
 def faketime() -> Path:
@@ -101,3 +106,51 @@ async def test_it_neither_steals_nor_starves(offset: str, database: str, tmp_pat
             ]  # fmt: skip
             assert moments == sorted(moments, key=lambda moment: moment or began)
             assert all(moment is not None and began - MINUTE < moment < ended + MINUTE for moment in moments)
+
+
+@pytest.mark.parametrize("offset", ["+2d", "-2d"])
+async def test_keys_live_by_the_databases_clock(offset: str, database: str, tmp_path: Path) -> None:
+    wrong = {
+        "LD_PRELOAD": str(faketime()), "FAKETIME": offset, "NO_FAKE_STAT": "1", "MEDIAGATE_DATABASE_URL": database,
+    }  # fmt: skip
+
+    def command(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "mediagate.cli", "keys", *arguments],
+            env={**os.environ, **wrong, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(tmp_path / "command")},
+            capture_output=True, text=True, timeout=120, check=True,
+        ).stdout.strip()  # fmt: skip
+
+    settings = Settings(data_dir=tmp_path / "right", database_url=database, worker=False)
+    gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    gate.register(api_keys, cache_s=0)
+    async with gate:
+        keys, began = gate[API_KEYS], await gate.parts.records.now()
+        text = await asyncio.to_thread(command, "create", "keys_gate:gate", "--owner", "skewed", "--expires-days", "1")
+        [made] = await keys.list(owner="skewed")
+        assert made.expires_at is not None
+        assert began - MINUTE < made.created_at < began + MINUTE
+        assert began + DAY - MINUTE < made.expires_at < began + DAY + MINUTE
+        assert await keys.check(text) is not None
+        ending = await keys.create(owner="skewed", expires_in=timedelta(seconds=2))
+        with running("keys_gate:gate", tmp_path / "wrong", **wrong, MEDIAGATE_WORKER="false") as service:
+
+            async def status(key: str) -> int:
+                headers = {"X-API-Key": key}
+                answer = await asyncio.to_thread(httpx.get, f"{service.url}/jobs", headers=headers, timeout=30)
+                return answer.status_code
+
+            assert await status(text) == 200
+
+            async def ended() -> bool:
+                return await keys.check(ending.text) is None
+
+            await until(ended, "a key must end when it was said to")
+            assert await status(ending.text) == 401, "it ended for all at once"
+            assert "live" in (await asyncio.to_thread(command, "list", "keys_gate:gate")).splitlines()[0]
+            other = await keys.create(owner="revoked")
+            assert await status(other.text) == 200
+            await asyncio.to_thread(command, "revoke", other.key.id, "keys_gate:gate")
+        [revoked] = await keys.list(owner="revoked")
+        for moment in (revoked.last_used_at, revoked.revoked_at):
+            assert moment is not None and began - MINUTE < moment < began + 3 * MINUTE

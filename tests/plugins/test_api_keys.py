@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -18,18 +18,11 @@ from owners import FORM
 
 from mediagate import RECORDS, Action, MediaGate, Settings, Source
 from mediagate.errors import ConfigError, InvalidParameter, RecordsUnavailable
+from mediagate.media import utcnow
 from mediagate.records import MemoryRecords, PrismaRecords
 from mediagate_plugins.api_keys import API_KEYS, ApiKeys, NewKey, api_keys
 
 pytestmark = pytest.mark.anyio
-
-
-class Tomorrow(datetime):
-    """A clock that has gone on by a day."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> Tomorrow:
-        return super().now(tz) + timedelta(days=1)
 
 
 def gate_on(path: Path, *, database: str | None = None, cache_s: float = 5.0) -> MediaGate:
@@ -99,7 +92,8 @@ async def test_what_opens_nothing_is_answered_alike_and_never_repeated(
         assert not await keys.revoke("aaaaaaaaaaaa")
         expired = await keys.create(owner="ann", expires_at=datetime.now(UTC) + timedelta(days=1))
         assert (await client.get("/jobs", headers=bearer(expired))).status_code == 200
-        monkeypatch.setattr("mediagate_plugins.api_keys.store.datetime", Tomorrow)
+        # On SQLite, its clock is this machine's.
+        monkeypatch.setattr("mediagate.records.prisma.utcnow", lambda: utcnow() + timedelta(days=1))
         assert (await client.get("/jobs", headers=bearer(live))).status_code == 200
         other = "b" if live.text[-1] == "a" else "a"
         wrong = live.text[:-1] + other
@@ -216,6 +210,27 @@ async def test_the_last_use_is_noted_now_and_then(tmp_path: Path) -> None:
         assert (await keys.list())[0].last_used_at == first.last_used_at, "one write in five minutes"
 
 
+async def test_usage_is_told_by_key(tmp_path: Path, photo: bytes) -> None:
+    async with serving(tmp_path) as (keys, client):
+        ann = [await keys.create(owner="ann") for _ in range(3)]
+        bob = await keys.create(owner="bob")
+        for key in (ann[0], ann[1], ann[0], bob):
+            sent = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)}, headers=bearer(key))
+            assert sent.status_code == 202, sent.text
+        usage = (await client.get("/usage", headers=bearer(ann[2]))).json()
+        assert {key["key"]: key["uploads"] for key in usage["keys"]} == {ann[0].key.id: 2, ann[1].key.id: 1}
+        assert not any(key.text[-32:] in str(usage) for key in ann)
+        declared = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
+        target = (await client.post("/uploads", json=declared, headers=bearer(ann[1]))).json()
+        assert (await client.put(f"http://test{target['url']}", content=photo, headers=target["headers"])).is_success
+        done = await client.post(f"http://test{target['completeUrl']}", headers=bearer(ann[0]))
+        assert done.status_code == 202, done.text
+        usage = (await client.get("/usage", headers=bearer(ann[2]))).json()
+        assert {key["key"]: key["uploads"] for key in usage["keys"]} == {ann[0].key.id: 2, ann[1].key.id: 2}, (
+            "a direct upload counts for the key that declared it"
+        )
+
+
 async def test_a_preflight_asks_for_no_key_and_refusals_carry_cors_headers(tmp_path: Path, photo: bytes) -> None:
     async with serving(tmp_path) as (keys, client):
         wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-api-key"}
@@ -256,6 +271,10 @@ async def test_keys_that_cannot_be(tmp_path: Path) -> None:
             await keys.create(owner="ann", scopes=[])
         with pytest.raises(InvalidParameter, match="expires_at"):
             await keys.create(owner="ann", expires_at=datetime.now(UTC) - timedelta(seconds=1))
+        with pytest.raises(InvalidParameter, match="expires_at"):
+            await keys.create(owner="ann", expires_in=timedelta())
+        with pytest.raises(InvalidParameter, match="one of them"):
+            await keys.create(owner="ann", expires_at=utcnow() + timedelta(days=1), expires_in=timedelta(days=1))
         assert await keys.list() == []
 
 

@@ -305,15 +305,20 @@ async def test_without_a_token_the_gate_says_who_may(make_gate: MakeGate) -> Non
     async def authorize(request: Request, action: Action) -> Principal | None:
         if "Authorization" not in request.headers:
             raise UploadRefused("log in first")
-        may = action is Action.ADMIN and request.headers["Authorization"] == "Bearer of-an-admin"
-        return Principal("root", admin=True) if may else None
+        # As a host does that knows its users, and nothing of actions.
+        user = request.headers["Authorization"].removeprefix("Bearer of-")
+        return Principal(user, admin=user == "an-admin") if user in ("an-admin", "a-user") else None
 
     gate = make_gate(worker=False)
     gate.decorate(AUTHORIZE, authorize)
     gate.register(metrics)
     async with gate, client_of(gate) as client:
         assert await scrape(client, Authorization="Bearer of-an-admin")
-        assert (await client.get("/metrics", headers={"Authorization": "Bearer of-another"})).status_code == 401
+        unknown = await client.get("/metrics", headers={"Authorization": "Bearer of-another"})
+        assert (unknown.status_code, unknown.json()["code"]) == (401, "unauthorized")
+        assert unknown.headers["WWW-Authenticate"].startswith("Bearer")
+        user = await client.get("/metrics", headers={"Authorization": "Bearer of-a-user"})
+        assert (user.status_code, user.json()["code"]) == (403, "forbidden"), "logged in, and no admin"
         assert (await client.get("/metrics")).json()["code"] == "upload_refused", "in its own words"
 
 

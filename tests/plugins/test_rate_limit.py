@@ -23,6 +23,7 @@ from mediagate.access import AUTHORIZE, Action, Principal
 from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate.media import JobStatus, utcnow
 from mediagate.records import Settlement
+from mediagate_plugins.api_keys import API_KEYS, api_keys
 from mediagate_plugins.rate_limit import rate_limit
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.fields import fields
@@ -87,7 +88,10 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 async def known(request: Request, action: Action) -> Principal | None:
     """Lets in whoever names a key."""
+    owner = request.headers.get("X-Owner")
     key = request.headers.get("X-Key")
+    if owner:
+        return Principal(owner, key=key)
     return Principal(key) if key else None
 
 
@@ -311,7 +315,92 @@ async def test_keys_and_addresses_have_limits_of_their_own(limited: Limited, pho
         assert (await upload(photo, "192.0.2.20", X_Key="gil", source_type="post")).status_code == 202
 
 
+@asynccontextmanager
+async def asking_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
+    """Return a function that sends a request from an address with a key."""
+    async with gate:
+
+        async def ask(key: str, address: str = "192.0.2.1", method: str = "GET", path: str = "/jobs") -> httpx.Response:
+            transport = httpx.ASGITransport(app=gate, client=(address, 4000))
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, headers={"X-API-Key": key})
+
+        yield ask
+
+
+def a_strangers_key() -> str:
+    """One that looks like a key and never was one."""
+    letters = "abcdefghijklmnopqrstuvwxyz234567"
+    return "mg_live_{}_{}".format(*("".join(secrets.choice(letters) for _ in range(n)) for n in (12, 32)))
+
+
+async def test_who_guesses_keys_is_refused_before_they_are_looked_up(limited: Limited) -> None:
+    gate = limited(per_address="100/day", failures_per_address="5/2 seconds")
+    gate.register(api_keys)
+    async with asking_of(gate) as ask:
+        good = (await gate[API_KEYS].create(owner="ann")).text
+        for _ in range(9):
+            assert (await ask(good)).status_code == 200, "only failures count"
+        began = time.monotonic()
+        for _ in range(5):
+            assert (await ask(a_strangers_key())).status_code == 401
+        records: Any = gate.parts.records
+        await records.close()  # whatever needs the database from now on is answered 503
+        assert (await ask(a_strangers_key(), "192.0.2.2")).status_code == 503
+        for method, path in (("GET", "/jobs"), ("GET", "/status/job_x"), ("POST", "/upload"), ("DELETE", "/media/x"),
+                             ("POST", "/uploads"), ("GET", "/usage")):  # fmt: skip
+            refused = await ask(a_strangers_key(), method=method, path=path)
+            assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited"), path
+            assert 1 <= int(refused.headers["Retry-After"]) <= 2
+            assert "prove who sends them is 5/2 seconds" in refused.json()["detail"]
+        assert (await ask("", path="/healthz")).status_code == 200
+        await records.open()
+        assert (await ask(good)).status_code == 429, "with a good key too"
+        assert (await ask(good, "192.0.2.2")).status_code == 200, "other addresses are not concerned"
+        await asyncio.sleep(began + 2.1 - time.monotonic())
+        assert (await ask(good)).status_code == 200
+        assert (await ask(a_strangers_key())).status_code == 401
+
+
+async def test_failures_are_limited_where_addresses_are(limited: Limited) -> None:
+    for options, most in (
+        ({"per_address": "9/day"}, 60),
+        ({"per_address": "9/day", "failures_per_address": ()}, None),
+        ({"per_key": "9/day"}, None),
+        ({"failures_per_address": ["3/minute", "2/hour"]}, 2),
+    ):
+        gate = limited(**options)
+        gate.decorate(AUTHORIZE, known)
+        async with asking_of(gate) as ask:
+            statuses = [(await ask("")).status_code for _ in range(70)]
+        assert statuses == ([401] * 70 if most is None else [401] * most + [429] * (70 - most)), options
+
+
+async def test_failures_are_forgotten_when_there_are_too_many(
+    limited: Limited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediagate_plugins.rate_limit.failures.KEPT", 3)
+    gate = limited(failures_per_address="1/day")
+    gate.decorate(AUTHORIZE, known)
+    async with asking_of(gate) as ask:
+        for n in range(4):
+            assert (await ask("", f"192.0.2.{n}")).status_code == 401
+        assert [(await ask("", f"192.0.2.{n}")).status_code for n in (3, 2, 1)] == [429] * 3
+        assert (await ask("", "192.0.2.0")).status_code == 401
+
+
 PROXY = ["10.0.0.0/8", "2001:db8:ffff::/48"]
+
+
+async def test_two_keys_of_an_owner_have_limits_of_their_own(limited: Limited, photo: bytes) -> None:
+    gate = limited(per_key=["2/day", "2 jobs"], per_source={"post": "1/day"})
+    gate.decorate(AUTHORIZE, known)
+    async with client_of(gate) as upload:
+        for who in ({"X_Owner": "ann", "X_Key": "k1"}, {"X_Owner": "ann", "X_Key": "k2"}, {"X_Owner": "ann"},
+                    {"X_Owner": "bob", "X_Key": "k1"}):  # fmt: skip
+            assert (await upload(photo, source_type="post", **who)).status_code == 202, who
+            assert (await upload(photo, source_type="post", **who)).status_code == 429, who
+            assert (await upload(photo, "192.0.2.9", **who)).status_code == 429, "wherever it comes from"
 
 
 @pytest.mark.parametrize(
@@ -416,6 +505,47 @@ async def test_an_upload_under_way_takes_a_place(limited: Limited, photo: bytes)
         assert (await slow[1]).status_code == 202
 
 
+async def test_a_slow_upload_keeps_its_place(
+    store: Store, limited: Limited, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediagate_plugins.rate_limit.slots.RECEIVING_S", 1.5)
+    monkeypatch.setattr("mediagate_plugins.rate_limit.RENEW_EVERY_S", 0.5)
+    gate = limited(store, per_address="1 jobs", per_source={"avatar": "1 jobs"})
+    async with client_of(gate) as upload:
+        pause = Pause()
+        slow = asyncio.create_task(upload(photo, chunked=True, pause=pause))
+        await pause.reached.wait()
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            assert (await upload(photo)).status_code == 429, "an upload that is still coming holds its place"
+            await asyncio.sleep(0.2)
+        pause.over.set()
+        sent = await slow
+        assert sent.status_code == 202
+        assert (await upload(photo)).status_code == 429, "and its job holds it after that"
+        await gate.cancel(sent.json()["jobId"])
+        assert (await upload(photo)).status_code == 202
+
+
+async def test_a_place_that_was_lost_is_taken_again(store: Store, limited: Limited, photo: bytes) -> None:
+    gate = limited(store, per_address="2 jobs", per_key="1 jobs")
+    gate.decorate(AUTHORIZE, known)
+    async with client_of(gate) as upload:
+        pause = Pause()
+        slow = asyncio.create_task(upload(photo, chunked=True, pause=pause, X_Key="ann"))
+        await pause.reached.wait()
+        # As when the process stood still, and another one found that the places had lapsed.
+        slots = client_of_records(gate).mediagaterateslot
+        assert await slots.delete_many(where={}) == 2
+        pause.over.set()
+        sent = await slow
+        assert sent.status_code == 202
+        assert await slots.count(where={"jobId": sent.json()["jobId"]}) == 2
+        assert (await upload(photo, X_Key="ann")).status_code == 429, "its job counts all the same"
+        await gate.cancel(sent.json()["jobId"])
+        assert (await upload(photo, X_Key="ann")).status_code == 202
+
+
 async def test_a_complete_job_frees_its_place(limited: Limited, photo: bytes) -> None:
     gate = limited(per_address="1 jobs", settings={"worker": True})
     async with client_of(gate) as upload:
@@ -512,6 +642,10 @@ async def test_a_database_without_the_tables_stops_the_boot(limited: Limited, tm
         ({"per_address": "0 jobs"}, "1 to 1,000 jobs"),
         ({"per_address": ["1/minute", "9/60 seconds"]}, "same kind and window"),
         ({"per_key": ["5 jobs", "6 jobs"]}, "same kind and window"),
+        ({"failures_per_address": "5 jobs"}, "failures are requests"),
+        ({"failures_per_address": "2 MB/day"}, "failures are requests"),
+        ({"failures_per_address": "often"}, "rate_limit.failures_per_address: 'often'"),
+        ({"failures_per_address": ()}, "give it a limit"),
         ({"per_source": {"nowhere": "1/day"}}, "'nowhere' is no source of the gate; it has: avatar, post"),
         ({"per_source": {"post": "x"}}, "rate_limit.per_source.post: 'x'"),
         ({"per_key": "1/day", "trusted_proxies": ["proxy.example"]}, "use addresses, networks or 'unix'"),

@@ -16,13 +16,13 @@ USERS = ("ann", "bob", "root", "reader")
 
 
 async def by_header(request: Request, action: Action) -> Principal | None:
-    """Know four callers; ``root`` is an admin, and ``reader`` may only read."""
+    """Know four callers; ``root`` is an admin, and ``reader`` may only read. ``X-Key`` names the key they have."""
     user = request.headers.get("X-User")
     if user not in USERS:
         return None
     if user == "reader" and action is not Action.READ:
         raise Forbidden(f"you may not {action}")
-    return Principal(user, admin=user == "root")
+    return Principal(user, admin=user == "root", key=request.headers.get("X-Key"))
 
 
 def as_user(name: str, **headers: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Message
 
 from mediagate import AUTHORIZE, Action, MediaGate, Principal, Settings, Source, plugin
-from mediagate.errors import ConfigError, InvalidParameter, JobConflict, JobNotFound, MediaNotFound
+from mediagate.errors import ConfigError, InvalidParameter, JobConflict, JobNotFound, MediaNotFound, RateLimited
 from mediagate.media import JobStatus, new_id
 from mediagate.records import Settlement
 from mediagate.testing.record_samples import a_media
@@ -129,10 +129,47 @@ async def test_a_plugins_route_learns_who_asks(guarded: MakeGate, make_gate: Mak
     async with client_of(gate) as client:
         answer = await client.get("/of-a-plugin", headers=as_user("root"))
         assert answer.json() == {"who": "root", "same": True}
+        # ``authorize`` lets ann in for any action, and does not make an admin of her.
+        answer = await client.get("/of-a-plugin", headers=as_user("ann"))
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     open_to_all = make_gate(worker=False)
     open_to_all.register(of_a_plugin)
     async with client_of(open_to_all) as client:
         assert (await client.get("/of-a-plugin")).json() == {"who": None, "same": True}
+
+
+async def test_hooks_about_who_asks(guarded: MakeGate) -> None:
+    told: list[tuple[str, str, Action]] = []
+    refuse = False
+
+    async def pre_authorize(request: Request, action: Action) -> None:
+        told.append(("pre_authorize", request.url.path, action))
+        if refuse:
+            raise RateLimited("not now", retry_after_s=1)
+
+    async def on_unauthorized(request: Request, action: Action) -> None:
+        told.append(("on_unauthorized", request.url.path, action))
+        raise RuntimeError("which is logged, and changes nothing")
+
+    gate = guarded(worker=False)
+    gate.add_hook("pre_authorize", pre_authorize)
+    gate.add_hook("on_unauthorized", on_unauthorized)
+    async with client_of(gate) as client:
+        path = "/image-pipeline/media/med_x"
+        before, after = (("pre_authorize", path, Action.DELETE), ("on_unauthorized", path, Action.DELETE))
+        for user, status, wanted in (
+            ("mallory", 401, [before, after]), ("reader", 403, [before]), ("ann", 404, [before]),
+        ):  # fmt: skip
+            told.clear()
+            assert (await client.delete("/media/med_x", headers=as_user(user))).status_code == status
+            assert told == wanted
+        refuse = True
+        told.clear()
+        assert (await client.delete("/media/med_x", headers=as_user("ann"))).status_code == 429
+        assert told == [before]
+        told.clear()
+        assert (await client.get("/healthz")).status_code == 200
+        assert told == []
 
 
 async def test_two_owners_do_not_find_each_others_things(guarded: MakeGate, photo: bytes) -> None:

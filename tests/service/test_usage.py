@@ -15,7 +15,7 @@ from owners import FORM, as_user, by_header
 from PIL import Image
 from poison import Reds
 
-from mediagate import AUTHORIZE, MODERATOR, RECORDS, STORAGE, Job, JobStatus, MediaGate, Settings, Source
+from mediagate import AUTHORIZE, MODERATOR, RECORDS, STORAGE, Job, JobStatus, MediaGate, Principal, Settings, Source
 from mediagate.errors import InvalidParameter, ProcessingRefused, StorageUnavailable
 from mediagate.media import utcnow
 from mediagate.records import MemoryRecords
@@ -92,6 +92,44 @@ async def test_usage_is_told_by_owner_and_day(make_gate: MakeGate, photo: bytes,
         with pytest.raises(InvalidParameter, match="366"):
             await gate.usage(first=first, last=today)
         assert (await gate.usage(first=first + timedelta(days=1), last=today)).total.uploads == 3
+
+
+@pytest.mark.parametrize("memory", [True, False])
+async def test_usage_is_told_by_key(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+    gate = make_gate(worker=False, memory=memory)
+    gate.decorate(AUTHORIZE, by_header)
+    async with client_of(gate) as client:
+
+        async def send(user: str, **headers: str) -> None:
+            sent = await client.post(
+                "/upload", data=FORM, files={"file": ("a.jpg", photo)}, headers=as_user(user, **headers)
+            )
+            assert sent.status_code == 202, sent.text
+
+        async def usage(user: str) -> dict[str, Any]:
+            body: dict[str, Any] = (await client.get("/usage", headers=as_user(user))).json()
+            return body
+
+        await send("ann")
+        assert (await usage("ann"))["keys"] == [], "nobody came with a key"
+        for key in ("k2", "k1", "k2"):
+            await send("ann", **{"X-Key": key})
+        await send("bob", **{"X-Key": "k3"})
+        mine = await usage("ann")
+        assert mine["total"]["uploads"] == 4
+        one, two = mine["keys"]
+        ends = dict.fromkeys(map(str, JobStatus), 0)
+        counts = {"bytesOut": 0, "modelRuns": 0}
+        assert one == {"key": "k1", "uploads": 1, "bytesIn": len(photo), **counts, "jobs": ends | {"PENDING": 1}}
+        assert two == {"key": "k2", "uploads": 2, "bytesIn": 2 * len(photo), **counts, "jobs": ends | {"PENDING": 2}}
+        assert [key["key"] for key in (await usage("bob"))["keys"]] == ["k3"]
+        assert [key["key"] for key in (await usage("root"))["keys"]] == ["k1", "k2", "k3"]
+        today = utcnow().date()
+        report = await gate.usage(owner="ann", first=today - timedelta(days=1), last=today)
+        assert {key: used.uploads for key, used in report.keys.items()} == {"k1": 1, "k2": 2}
+        for key in ("", "a\nb", "x" * 256):
+            with pytest.raises(ValueError, match=r"Principal\.key"):
+                Principal("ann", key=key)
 
 
 class Flaky(MemoryStorage):

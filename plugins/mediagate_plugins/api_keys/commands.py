@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -32,11 +32,11 @@ def create(
     ] = None,
 ) -> None:
     """Make a key and print it: this once, for only its hash is kept."""
-    expires_at = datetime.now(UTC) + timedelta(days=expires_days) if expires_days else None
+    expires_in = timedelta(days=expires_days) if expires_days else None
 
     async def run() -> None:
         async with _keys_of(gate) as keys:
-            new = await keys.create(owner=owner, scopes=scope or [Action.UPLOAD, Action.READ], expires_at=expires_at)
+            new = await keys.create(owner=owner, scopes=scope or [Action.UPLOAD, Action.READ], expires_in=expires_in)
         typer.echo(f"key {new.key.id} for {owner}; keep what follows, it is not shown again", err=True)
         typer.echo(new.text)
 
@@ -52,8 +52,7 @@ def list_keys(
 
     async def run() -> None:
         async with _keys_of(gate) as keys:
-            found = await keys.list(owner=owner)
-        now = datetime.now(UTC)
+            found, now = await keys.list(owner=owner), await keys.now()
         for key in found:
             scopes = ",".join(action for action in Action if action in key.scopes)
             typer.echo(

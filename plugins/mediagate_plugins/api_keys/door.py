@@ -31,7 +31,7 @@ class Door:
             raise Unauthorized("the API key is wrong, expired or revoked", challenge=f'{REALM}, error="invalid_token"')
         if not key.allows(action):
             raise Forbidden(f"the API key lacks the scope {action}; ask whoever made it for one that has it")
-        return Principal(key.owner, admin=Action.ADMIN in key.scopes)
+        return Principal(key.owner, admin=Action.ADMIN in key.scopes, key=key.id)
 
 
 def presented(headers: Headers) -> str | None:

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from mediagate import RECORDS, Action, MediaGate, Principal
@@ -25,7 +25,7 @@ USE_NOTED_EVERY = timedelta(minutes=5)
 
 
 class ApiKeys:
-    """Makes, lists, revokes and checks keys. Every method may raise ``RecordsUnavailable``."""
+    """Makes, lists, revokes and checks keys, by the database's clock. Every method may raise ``RecordsUnavailable``."""
 
     def __init__(self, gate: MediaGate, *, cache_s: float) -> None:
         self._gate = gate
@@ -37,15 +37,27 @@ class ApiKeys:
         """Raise ``ConfigError`` unless the gate's records are in a database."""
         _ = self._rows
 
+    async def now(self) -> datetime:
+        """Return the present by the clock that decides when a key ends; as a rule without a query."""
+        return await self._gate[RECORDS].now()
+
     async def create(
         self,
         *,
         owner: str,
         scopes: Collection[Action] = (Action.UPLOAD, Action.READ),
         expires_at: datetime | None = None,
+        expires_in: timedelta | None = None,
     ) -> NewKey:
-        """Make a key for an owner; raises ``InvalidParameter`` for an owner, scopes or an expiry that cannot be."""
-        now = _now()
+        """Make a key for an owner that never ends, or at a moment, or after a while.
+
+        Raises ``InvalidParameter`` for an owner, scopes or an expiry that cannot be.
+        """
+        now = await self.now()
+        if expires_in is not None:
+            if expires_at is not None:
+                raise InvalidParameter("expires_at, expires_in: give one of them")
+            expires_at = now + expires_in
         try:
             Principal(owner)
         except ValueError as exc:
@@ -75,8 +87,9 @@ class ApiKeys:
 
     async def revoke(self, key_id: str) -> bool:
         """Revoke a key for good: here at once, elsewhere within ``cache_s``; ``False`` when there is none to revoke."""
+        now = await self.now()
         where: Any = {"id": key_id, "revokedAt": None}
-        revoked: int = await ask(lambda: self._rows.update_many(where=where, data={"revokedAt": _now()}))
+        revoked: int = await ask(lambda: self._rows.update_many(where=where, data={"revokedAt": now}))
         self._revocations += 1
         self._known.pop(key_id, None)
         return revoked > 0
@@ -88,7 +101,7 @@ class ApiKeys:
             return None
         key_id, secret = parts
         key = await self._find(key_id)
-        now = _now()
+        now = await self.now()
         if not opens(secret, key, now) or key is None:
             return None
         if key.last_used_at is None or now - key.last_used_at >= USE_NOTED_EVERY:
@@ -142,8 +155,3 @@ def _key_of(row: Any) -> ApiKey:
     return ApiKey(
         row.id, row.ownerId, scopes, row.createdAt, row.secretHash, row.expiresAt, row.revokedAt, row.lastUsedAt
     )
-
-
-def _now() -> datetime:
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hmac
 import logging
-from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from mediagate import RECORDS, MediaGate, plugin
-from mediagate.access import AUTHORIZE, Action, Authorize
+from mediagate.access import AUTHORIZE, Action
 from mediagate.config import multiprocess_metrics_dir
 from mediagate.errors import ConfigError, PluginError
 
@@ -24,10 +23,10 @@ log = logging.getLogger("mediagate.metrics")
 async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
     """Answer ``GET /metrics`` below the gate's mount, to those who send ``Authorization: Bearer <token>``.
 
-    Without a token, to those whom the gate's ``AUTHORIZE`` lets do ``Action.ADMIN``; without that either, to whoever
-    reaches the route. Processes that share the folder in
-    ``PROMETHEUS_MULTIPROC_DIR`` answer for all of them. Raises ``ConfigError`` when prometheus_client is not
-    installed, the folder is not there, or the token cannot be sent in a header.
+    Without a token, to those who are admins to the gate's ``AUTHORIZE``; without that either, to whoever reaches the
+    route. Processes that share the folder in ``PROMETHEUS_MULTIPROC_DIR`` answer for all of them. Raises
+    ``ConfigError`` when prometheus_client is not installed, the folder is not there, or the token cannot be sent in a
+    header.
     """
     if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
         raise ConfigError("metrics: token must be printable ASCII without spaces, such as secrets.token_urlsafe()")
@@ -45,24 +44,23 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
         raise ConfigError(f'metrics needs prometheus_client: pip install "mediagate[metrics]" ({exc})') from None
     counting = Counting(gate.sources)
     exposition: Exposition | None = None
-    authorize: Authorize | None = None
 
     async def ready(gate: MediaGate) -> None:
-        nonlocal exposition, authorize
+        nonlocal exposition
         exposition = Exposition(gate[RECORDS], folder)
         instruments.WORKERS.set(float(gate.settings.worker))
-        with suppress(PluginError):
-            authorize = gate[AUTHORIZE]
-        if token is None and authorize is None:
+        if token is None and not _asks(gate):
             log.info("GET /metrics answers whoever reaches it; give the plugin a token, or keep the path from outside")
 
     async def closing(gate: MediaGate) -> None:
         instruments.WORKERS.set(0)
 
     async def show(request: Request) -> Response:
-        if not await _admitted(request, token, authorize):
+        if token is None:
+            await gate.authorize(request, Action.ADMIN)
+        elif not _sent(request, token):
             return PlainTextResponse(
-                "these metrics are not for everybody: send their token, or your own, as Authorization: Bearer …",
+                "these metrics are not for everybody: send their token as Authorization: Bearer …",
                 401,
                 {"WWW-Authenticate": "Bearer", "Cache-Control": "no-store"},
             )
@@ -79,8 +77,13 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
     gate.add_route("/metrics", show, methods=["GET"])
 
 
-async def _admitted(request: Request, token: str | None, authorize: Authorize | None) -> bool:
-    if token is None:
-        return authorize is None or await authorize(request, Action.ADMIN) is not None
+def _asks(gate: MediaGate) -> bool:
+    try:
+        return gate[AUTHORIZE] is not None
+    except PluginError:
+        return False
+
+
+def _sent(request: Request, token: str) -> bool:
     scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
     return scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), token.encode())

@@ -1,5 +1,7 @@
 """Limits on uploads: requests and bytes in a time, and jobs at once, for each key, address and source.
 
+Beside these, limits on requests that fail to say whose they are, for each address.
+
 The limits hold for all processes of a service together: counters are rows of the records' database, or live in Redis.
 A window begins with its first upload and is counted exactly, so a caller can use up one window at its end and the next
 at its beginning. An upload that is refused before its body is read counts for nothing.
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Literal
@@ -20,14 +22,16 @@ from mediagate.records import PrismaRecords
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Counters
 from mediagate_plugins.rate_limit.database_counters import DatabaseCounters
+from mediagate_plugins.rate_limit.failures import Failures
 from mediagate_plugins.rate_limit.guard import Guard
 from mediagate_plugins.rate_limit.rules import read_rules
-from mediagate_plugins.rate_limit.slots import Slots
+from mediagate_plugins.rate_limit.slots import RECEIVING_S, Slots
 from mediagate_plugins.rate_limit.sql import Database
 
 log = logging.getLogger("mediagate.rate_limit")
 
 CLEAN_EVERY_S = 60.0
+RENEW_EVERY_S = RECEIVING_S / 3
 NO_SOURCES: Mapping[str, str | Sequence[str]] = MappingProxyType({})
 
 
@@ -38,6 +42,7 @@ async def rate_limit(
     per_key: str | Sequence[str] = (),
     per_address: str | Sequence[str] = (),
     per_source: Mapping[str, str | Sequence[str]] = NO_SOURCES,
+    failures_per_address: str | Sequence[str] | None = None,
     redis_url: str | None = None,
     trusted_proxies: Sequence[str] = (),
     store_down: Literal["allow", "refuse"] = "allow",
@@ -49,6 +54,10 @@ async def rate_limit(
     network of 64 bits, ``per_source`` (source type → limits) for what each caller, a key or else an address, sends to
     that source. All that apply are kept.
 
+    ``failures_per_address`` is for requests on any route whose caller could not be told: beyond it all of the address
+    are answered 429, and nobody is asked. Each process counts these for itself. Unset: 60 a minute where
+    ``per_address`` is given, else none; ``()``: none.
+
     ``redis_url`` keeps the counters of requests and bytes in Redis; jobs are always counted where their records are.
     ``trusted_proxies`` are addresses or networks (``unix``: a Unix socket) whose ``X-Forwarded-For`` is believed;
     without them the peer's address counts. ``store_down`` says what becomes of uploads while the store does not answer:
@@ -57,7 +66,7 @@ async def rate_limit(
 
     Raises ``ConfigError``.
     """
-    rules = read_rules(per_key, per_address, per_source, gate.sources)
+    rules = read_rules(per_key, per_address, per_source, gate.sources, failures_per_address)
     try:
         addresses = Addresses(trusted_proxies)
     except ValueError as exc:
@@ -82,11 +91,18 @@ async def rate_limit(
             store = store or DatabaseCounters(database)
         await gate.enter(_cleaned(store, slots))
         guard = Guard(rules, addresses, gate.sources, store, slots, store_down=store_down)
+        if slots is not None:
+            await gate.enter(_repeated(guard.renew, RENEW_EVERY_S, "places of uploads under way could not be kept"))
         gate.add_hook("pre_receive", guard.pre_receive)
         gate.add_hook("pre_file", guard.pre_file)
         gate.add_hook("on_received", guard.on_received)
 
-    gate.add_hook("on_ready", ready)
+    if rules.all:
+        gate.add_hook("on_ready", ready)
+    if rules.failures:
+        failures = Failures(rules.failures, addresses)
+        gate.add_hook("pre_authorize", failures.pre_authorize)
+        gate.add_hook("on_unauthorized", failures.on_unauthorized)
 
 
 def _redis(url: str) -> Counters:
@@ -106,14 +122,6 @@ async def _cleaned(counters: Counters, slots: Slots | None) -> AsyncIterator[Non
         if slots is not None:
             await slots.clean()
 
-    async def keep_cleaning() -> None:
-        while True:
-            await asyncio.sleep(CLEAN_EVERY_S)
-            try:
-                await clean()
-            except Unavailable as exc:
-                log.warning("what is over could not be removed: %s", exc)
-
     try:
         await clean()
     except Unavailable as exc:
@@ -121,10 +129,28 @@ async def _cleaned(counters: Counters, slots: Slots | None) -> AsyncIterator[Non
         raise ConfigError(
             "rate_limit: its tables do not answer; bring the database up with `mediagate migrate`"
         ) from exc
-    cleaning = asyncio.create_task(keep_cleaning())
+    try:
+        async with _repeated(clean, CLEAN_EVERY_S, "what is over could not be removed"):
+            yield
+    finally:
+        await counters.close()
+
+
+@asynccontextmanager
+async def _repeated(step: Callable[[], Awaitable[None]], every_s: float, failed: str) -> AsyncIterator[None]:
+    """Run a step every so many seconds for the length of the block; where the store does not answer, say so."""
+
+    async def keep_on() -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await step()
+            except Unavailable as exc:
+                log.warning("%s: %s", failed, exc)
+
+    running = asyncio.create_task(keep_on())
     try:
         yield
     finally:
-        cleaning.cancel()
-        await asyncio.gather(cleaning, return_exceptions=True)
-        await counters.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, TypeVar
+from weakref import WeakSet
 
 from starlette.requests import Request
 
@@ -36,7 +37,7 @@ DOWN_S = 1.0
 """A store that did not answer is not asked again for this long."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Held:
     """What one request has been charged so far."""
 
@@ -47,7 +48,8 @@ class Held:
     charges: list[Charge] = field(default_factory=list)
     counts: dict[str, Count] = field(default_factory=dict)
     """By policy."""
-    has_slots: bool = False
+    places: dict[str, int] = field(default_factory=dict)
+    """The counters of jobs in which it has a slot, and of how many."""
 
 
 class Guard:
@@ -71,11 +73,14 @@ class Guard:
         self._store_down = store_down
         self._refusals = Refusals()
         self._down_until: dict[str, float] = {}
+        # Weak, so that a request whose end nobody told us of holds its slots no longer.
+        self._receiving: WeakSet[Held] = WeakSet()
 
     async def pre_receive(self, request: Request, principal: Principal | None) -> None:
         """Charge the key and the address; raises ``RateLimited``, ``LengthRequired`` or ``UploadTooLarge``."""
         address = self._addresses.of(request)
-        key = None if principal is None else f"key {principal.id}"
+        # Neither has a line break, so that no two keys make the same.
+        key = None if principal is None else f"key {principal.id}\n{principal.key or ''}"
         held = Held(key or f"address {address}", Incoming(request).declared)
         request.state.rate_limit = held
         asked = [(rule, f"address {address}") for rule in self._rules.address]
@@ -95,17 +100,23 @@ class Guard:
         held: Held | None = getattr(request.state, "rate_limit", None)
         if held is None:
             return
+        self._receiving.discard(held)
         more = {c: received - c.amount for c in held.charges if c.rule.limit.kind == "bytes" and received != c.amount}
         await self._correct(held, more)
-        if self._slots is None or not held.has_slots:
+        if self._slots is None or not held.places:
             return
         try:
-            if job is not None:
-                await self._slots.bind(held.token, job.id)
-            else:
+            if job is None:
                 await self._slots.release(held.token)
+            elif not await self._slots.bind(held.token, job.id, held.places):
+                log.warning("job %s counts for no limit on jobs: its place lapsed, and others have taken it", job.id)
         except Unavailable as exc:
-            log.warning("a place stays taken for up to ten minutes: %s", exc)
+            log.warning("a place stays taken for up to a minute, or its job counts for no limit: %s", exc)
+
+    async def renew(self) -> None:
+        """Keep the slots of all uploads that are being received here; raises ``RecordsUnavailable``."""
+        if self._slots is not None:
+            await self._slots.renew([held.token for held in self._receiving if held.places])
 
     async def _take(self, request: Request, held: Held, asked: Sequence[tuple[Rule, str]], *, largest: int) -> None:
         held.rules += [rule for rule, _ in asked]
@@ -140,7 +151,8 @@ class Guard:
         if slots is None:
             return
         for rule, caller in asked:
-            held.has_slots = True
+            held.places[rule.counter(caller)] = rule.limit.amount
+            self._receiving.add(held)
             take = partial(slots.take, rule.counter(caller), held.token, of=rule.limit.amount)
             if await self._asked("slots", take) is False:
                 held.counts[rule.policy] = Count(rule.limit.amount, 0, 0)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from mediagate.errors import ConfigError
 from mediagate_plugins.rate_limit.limits import Limit, parse_all
 
+FAILURES = "60/minute"
+"""Of an address, unless told otherwise: more than people mistype, and little for a database."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -40,10 +43,12 @@ class Rules:
     key: Sequence[Rule]
     address: Sequence[Rule]
     source: Mapping[str, Sequence[Rule]]
+    failures: Sequence[Limit] = ()
+    """On the requests of an address whose caller could not be told."""
 
     @property
     def all(self) -> list[Rule]:
-        """Every rule."""
+        """Every rule on uploads."""
         return [*self.key, *self.address, *(rule for rules in self.source.values() for rule in rules)]
 
 
@@ -52,8 +57,12 @@ def read_rules(
     per_address: str | Sequence[str],
     per_source: Mapping[str, str | Sequence[str]],
     sources: Collection[str],
+    failures_per_address: str | Sequence[str] | None = None,
 ) -> Rules:
-    """Read the options; raises ``ConfigError`` with every problem in them."""
+    """Read the options; raises ``ConfigError`` with every problem in them.
+
+    Where ``per_address`` is given, ``failures_per_address`` is ``FAILURES`` unless something else is said.
+    """
     problems = [
         f"rate_limit.per_source: {name!r} is no source of the gate; it has: {', '.join(sources)}"
         for name in per_source
@@ -67,12 +76,21 @@ def read_rules(
             problems.append(f"rate_limit.{option}: {exc}")
             return []
 
+    if failures_per_address is None:
+        failures_per_address = FAILURES if per_address else ()
+    failures = [rule.limit for rule in rules("failures_per_address", "address", failures_per_address)]
+    problems += [
+        f"rate_limit.failures_per_address: {limit.text!r}: failures are requests; write '60/minute'"
+        for limit in failures
+        if limit.kind != "requests"
+    ]
     read = Rules(
         rules("per_key", "key", per_key),
         rules("per_address", "address", per_address),
         {name: rules(f"per_source.{name}", f"source-{name}", texts) for name, texts in per_source.items()},
+        failures,
     )
-    if not problems and not read.all:
+    if not problems and not read.all and not failures:
         problems.append("rate_limit: give it a limit, such as per_address='60/minute'")
     if problems:
         raise ConfigError(problems)

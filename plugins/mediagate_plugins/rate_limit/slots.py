@@ -5,10 +5,12 @@ The jobs' own rows say so: nothing needs to be given back when a job ends, and n
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from mediagate_plugins.rate_limit.sql import Database
 
-RECEIVING_S = 600
-"""How long a slot stays taken for an upload whose process died while it received the body."""
+RECEIVING_S = 60.0
+"""How long a slot stays taken for an upload whose process died while it received the body; a live one renews it."""
 SETTLING_S = 60
 """A job younger than this may not be seen by a statement that began before it; its slot counts as taken."""
 TRIES = 20
@@ -44,7 +46,12 @@ TAKEN = (
     "SELECT count(*) AS taken FROM mediagate_rate_slot s WHERE caller = ? AND number < CAST(? AS INTEGER) AND NOT "
     + _FREE.replace("{slot}", "s")
 )
-BIND = 'UPDATE mediagate_rate_slot SET "jobId" = ?, "until" = {now} + CAST(? AS BIGINT) WHERE token = ?'
+RENEW = """
+UPDATE mediagate_rate_slot SET "until" = {now} + CAST(? AS BIGINT) WHERE "jobId" IS NULL AND token IN ({tokens})
+"""
+BIND = """
+UPDATE mediagate_rate_slot SET "jobId" = ?, "until" = {now} + CAST(? AS BIGINT) WHERE token = ? RETURNING caller
+"""
 RELEASE = "DELETE FROM mediagate_rate_slot WHERE token = ?"
 CLEAN = "DELETE FROM mediagate_rate_slot AS s WHERE " + _FREE.replace("{slot}", "s")
 
@@ -58,7 +65,7 @@ class Slots:
     async def take(self, caller: str, token: str, *, of: int) -> bool:
         """Take one of the caller's ``of`` slots in the name of a token; ``False`` when none is free."""
         for _ in range(TRIES):
-            if await self._database.rows(TAKE, caller, token, RECEIVING_S * 1000, of, caller):
+            if await self._database.rows(TAKE, caller, token, round(RECEIVING_S * 1000), of, caller):
                 return True
             # No slot was free, or somebody else took the same one in this moment.
             taken = await self._database.rows(TAKEN, caller, of)
@@ -66,9 +73,26 @@ class Slots:
                 return False
         return False
 
-    async def bind(self, token: str, job_id: str) -> None:
-        """Put the job into the slots that a token took; they are free again when it has ended."""
-        await self._database.change(BIND, job_id, SETTLING_S * 1000, token)
+    async def renew(self, tokens: Collection[str]) -> None:
+        """Keep what these tokens took for their uploads, which are still being received."""
+        if tokens:
+            statement = RENEW.replace("{tokens}", ", ".join("?" * len(tokens)))
+            await self._database.change(statement, round(RECEIVING_S * 1000), *tokens)
+
+    async def bind(self, token: str, job_id: str, places: Mapping[str, int]) -> bool:
+        """Put the job into the slots that a token took; they are free again when it has ended.
+
+        ``places`` are the callers whose slots these are, and of how many. One that lapsed, because it could not be
+        renewed in time, is taken again; ``False`` when the caller has none that is free.
+        """
+        lost = places.keys() - await self._bind(token, job_id)
+        for caller in lost:
+            await self.take(caller, token, of=places[caller])
+        return not lost or lost <= await self._bind(token, job_id)
+
+    async def _bind(self, token: str, job_id: str) -> set[str]:
+        rows = await self._database.rows(BIND, job_id, SETTLING_S * 1000, token)
+        return {row["caller"] for row in rows}
 
     async def release(self, token: str) -> None:
         """Give back what a token took."""

@@ -65,7 +65,22 @@ class MemoryLists:
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
         """Return what was used, by the day of the upload."""
         days: dict[date, list[Usage]] = {}
-        for job in self._jobs.values():
-            if owner_id in (None, job.owner_id) and first <= (day := job.created_at.date()) <= last:
-                days.setdefault(day, []).append(Usage(1, job.bytes, job.bytes_out, job.model_runs, {job.status: 1}))
+        for job in self._jobs_between(owner_id, first, last):
+            days.setdefault(job.created_at.date(), []).append(_usage_of(job))
         return {day: added(days[day]) for day in sorted(days)}
+
+    async def usage_by_key(self, *, owner_id: str | None, first: date, last: date) -> Mapping[str, Usage]:
+        """Return what was used, by the key of the upload."""
+        keys: dict[str, list[Usage]] = {}
+        for job in self._jobs_between(owner_id, first, last):
+            if job.key_id is not None:
+                keys.setdefault(job.key_id, []).append(_usage_of(job))
+        return {key: added(keys[key]) for key in sorted(keys)}
+
+    def _jobs_between(self, owner_id: str | None, first: date, last: date) -> list[Job]:
+        mine = (job for job in self._jobs.values() if owner_id in (None, job.owner_id))
+        return [job for job in mine if first <= job.created_at.date() <= last]
+
+
+def _usage_of(job: Job) -> Usage:
+    return Usage(1, job.bytes, job.bytes_out, job.model_runs, {job.status: 1})

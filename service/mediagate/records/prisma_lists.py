@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import Any, Literal
 
 from mediagate.media import JobPage, JobState, JobStatus, Media, MediaPage
 from mediagate.records.client import Prisma
@@ -75,26 +75,38 @@ class PrismaLists:
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
         """Return what was used, by the day of the upload."""
         # Found by the moment, for which there are indexes, and grouped by the day that is written beside it.
-        where: Any = {
-            "createdAt": {"gte": datetime.combine(first, time.min, UTC), "lte": datetime.combine(last, LAST, UTC)}
-        }
-        if owner_id is not None:
-            where["ownerId"] = owner_id
+        days = await self._used_by("day", _between(owner_id, first, last))
+        return {date.fromisoformat(day): used for day, used in days.items()}
+
+    async def usage_by_key(self, *, owner_id: str | None, first: date, last: date) -> Mapping[str, Usage]:
+        """Return what was used, by the key of the upload."""
+        # A question of its own: grouped by day as well, it would have as many rows as there are days and keys together.
+        return await self._used_by("keyId", _between(owner_id, first, last) | {"keyId": {"not": None}})
+
+    async def _used_by(self, column: Literal["day", "keyId"], where: Any) -> dict[str, Usage]:
+        order: Any = {column: "asc"}
         groups: Any = await read(
             lambda: self.client.mediagatejob.group_by(
-                by=["day", "status"],
+                by=[column, "status"],
                 where=where,
                 count=True,
                 sum={"bytes": True, "bytesOut": True, "modelRuns": True},
-                order={"day": "asc"},
+                order=order,
             )
         )
-        days: dict[date, Usage] = {}
+        found: dict[str, Usage] = {}
         for group in groups:
-            day, count, sums = date.fromisoformat(group["day"]), group["_count"]["_all"], group["_sum"]
+            name, count, sums = group[column], group["_count"]["_all"], group["_sum"]
             used = Usage(count, sums["bytes"], sums["bytesOut"], sums["modelRuns"], {JobStatus(group["status"]): count})
-            days[day] = days.get(day, Usage()) + used
-        return days
+            found[name] = found.get(name, Usage()) + used
+        return found
+
+
+def _between(owner_id: str | None, first: date, last: date) -> Any:
+    where: Any = {
+        "createdAt": {"gte": datetime.combine(first, time.min, UTC), "lte": datetime.combine(last, LAST, UTC)}
+    }
+    return where if owner_id is None else where | {"ownerId": owner_id}
 
 
 def page(cursor: str | None, **columns: str | None) -> Any:

@@ -43,7 +43,6 @@ class Records(Protocol):
 
     async def now(self) -> datetime:
         """Return the present by the clock that decides about leases: the database's. As a rule without a query."""
-        ...
 
     # -- uploads
 
@@ -136,10 +135,10 @@ class Records(Protocol):
         """Return jobs newest first, with their media, of those for which each given value holds; pages as above."""
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
-        """Return, by UTC day of the upload, what one owner or all used; both days included, in order.
+        """Return, by UTC day of upload, what one owner or all used: a sum over jobs; both days included, in order."""
 
-        Only days with uploads. A sum over the jobs on record, never a count of its own that could differ from them.
-        """
+    async def usage_by_key(self, *, owner_id: str | None, first: date, last: date) -> Mapping[str, Usage]:
+        """Return the same by the key of the uploads, where they came with one, in the order of the keys."""
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return, by id, the state of each of these jobs that exists and stands elsewhere than known.

@@ -43,6 +43,7 @@ def job_row(job: Job) -> Any:
         "timings": json.dumps(dict(job.timings_ms)),
         "warnings": json.dumps(list(job.warnings)),
         "ownerId": job.owner_id,
+        "keyId": job.key_id,
         "day": job.created_at.date().isoformat(),
         "bytesOut": job.bytes_out,
         "modelRuns": job.model_runs,
@@ -87,6 +88,7 @@ def job_of(row: models.MediagateJob) -> Job:
         timings_ms=json.loads(row.timings),
         warnings=tuple(json.loads(row.warnings)),
         owner_id=row.ownerId,
+        key_id=row.keyId,
         bytes_out=row.bytesOut,
         model_runs=row.modelRuns,
         traceparent=row.traceparent,
@@ -216,6 +218,7 @@ def upload_row(upload: DirectUpload) -> Any:
         "tokenHash": upload.token_hash,
         "jobId": upload.job_id,
         "ownerId": upload.owner_id,
+        "keyId": upload.key_id,
         "createdAt": upload.created_at,
         "expiresAt": upload.expires_at,
     }
@@ -241,6 +244,7 @@ def upload_of(row: models.MediagateUpload) -> DirectUpload:
         token_hash=row.tokenHash,
         job_id=row.jobId,
         owner_id=row.ownerId,
+        key_id=row.keyId,
     )
 
 

@@ -27,7 +27,7 @@ COMPLETE, FAILED, PENDING = JobStatus.COMPLETE, JobStatus.FAILED, JobStatus.PEND
 
 async def check_owned_records(records: Records, now: datetime) -> None:
     """Check every promise about owners; raises ``AssertionError`` naming the broken one."""
-    for check in (_media_of_an_owner, _jobs_of_an_owner, _pages_of_jobs, _model_runs, _usage):
+    for check in (_media_of_an_owner, _jobs_of_an_owner, _pages_of_jobs, _model_runs, _usage, _usage_by_key):
         await check(records, now)
 
 
@@ -159,3 +159,26 @@ async def _usage(records: Records, now: datetime) -> None:
     theirs = Usage(1, a_job(now).bytes, 0, 0, {PENDING: 1})
     everything = before.get(today, Usage()) + wanted[today] + theirs
     same(total.get(today), everything, "usage() without an owner must tell everybody's")
+
+
+async def _usage_by_key(records: Records, now: datetime) -> None:
+    owner, other, today = an_owner(), an_owner(), now.date()
+    one, two = (f"{n}{an_owner()}" for n in "12")
+    used = await records.usage_by_key(owner_id=owner, first=today, last=today)
+    same(dict(used), {}, "usage_by_key() of nothing must be empty")
+    for key in (two, one, one, None):
+        await records.create_job(a_job(now, owner_id=owner, key_id=key, bytes=10))
+    await records.create_job(a_job(now - timedelta(days=1), owner_id=owner, key_id=one))
+    await records.create_job(a_job(now, owner_id=other, key_id=one, bytes=10))
+    job = await claimed_job(records, now, owner_id=owner, key_id=two, bytes=10)
+    settlement = Settlement(COMPLETE, a_media(job), bytes_out=2**31 - 1, model_runs=1)
+    await records.settle(job.id, owner="worker", now=now, settlement=settlement)
+    wanted = {
+        one: Usage(2, 20, 0, 0, {PENDING: 2}),
+        two: Usage(2, 20, 2**31 - 1, 1, {PENDING: 1, COMPLETE: 1}),
+    }
+    used = await records.usage_by_key(owner_id=owner, first=today, last=today)
+    same(dict(used), wanted, "usage_by_key() must sum up an owner's uploads with each key, and leave out those without")
+    same(list(used), [one, two], "usage_by_key() must give the keys in order")
+    used = await records.usage_by_key(owner_id=None, first=today, last=today)
+    same(used.get(one), wanted[one] + Usage(1, 10, 0, 0, {PENDING: 1}), "without an owner it must tell everybody's")

@@ -80,6 +80,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         available_at=now,
         bytes=2**31 - 1,
         owner_id=HOSTILE,
+        key_id=HOSTILE,
     )
     await records.create_job(full)
     same(await records.get_job(full.id), full, "get_job() must return every field as it was created")

@@ -51,6 +51,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         ),
         bytes=2**31 - 1,
         owner_id=HOSTILE,
+        key_id=HOSTILE,
     )
     for upload in (plain, full):
         await records.create_upload(upload)

@@ -29,7 +29,8 @@ FILL = f"""
 INSERT INTO mediagate_job (
     id, status, stage, "sourceType", "sourceId", "mediaId", "stagingKey", filename, format, bytes, sha256, width,
     height, "focalX", "focalY", attempts, "attemptsLeft", "maxAttempts", "leaseOwner", "leaseUntil", "availableAt",
-    "createdAt", "startedAt", "finishedAt", "notifiedAt", retryable, timings, warnings
+    "createdAt", "startedAt", "finishedAt", "notifiedAt", retryable, timings, warnings,
+    day, "keyId"
 )
 SELECT
     'job_' || lpad(n::text, 9, '0'),
@@ -44,7 +45,8 @@ SELECT
          WHEN n BETWEEN {JOBS - WAITING} - 199 AND {JOBS - WAITING} THEN $1::timestamp + interval '1 minute' END,
     $1::timestamp - interval '1 second' * ({JOBS} - n), $1::timestamp - interval '1 second' * ({JOBS} - n),
     $1::timestamp, CASE WHEN n <= {JOBS - WAITING} - 300 THEN $1::timestamp - interval '1 second' * ({JOBS} - n) END,
-    CASE WHEN n <= {JOBS - WAITING} - 300 AND n % 40000 <> 1 THEN $1::timestamp END, false, '{{}}', '[]'
+    CASE WHEN n <= {JOBS - WAITING} - 300 AND n % 40000 <> 1 THEN $1::timestamp END, false, '{{}}', '[]',
+    to_char($1::timestamp - interval '1 second' * ({JOBS} - n), 'YYYY-MM-DD'), 'key' || n % 100
 FROM generate_series(1, {JOBS}) AS n
 """
 MEDIA = """
@@ -148,6 +150,9 @@ def rows_touched(plan: dict[str, Any]) -> float:
 
 
 Question = Callable[[PrismaRecords], Awaitable[object]]
+DAY_S = 24 * 3600
+DAY = NOW.date() - timedelta(days=1)
+"""A job each second."""
 MEDIA_IDS = [f"med_{n:09}" for n in range(1000, 1200)]
 JOB_IDS = [f"job_{n:09}" for n in range(1000, 1200)]
 FREE, HELD = f"job_{JOBS:09}", f"job_{JOBS - WAITING - 50:09}"
@@ -182,6 +187,9 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     "unnotified": (lambda r: r.unnotified(before=NOW - LEASE, limit=200), 50),
     "oldest_waiting": (lambda r: r.oldest_waiting(), 10),
     "queue_depth": (lambda r: r.queue_depth(), WAITING + 500),
+    "usage": (lambda r: r.usage(owner_id=None, first=DAY, last=DAY), 2 * DAY_S + 500),
+    "usage_by_key": (lambda r: r.usage_by_key(owner_id=None, first=DAY, last=DAY), 2 * DAY_S + 500),
+    "usage_by_key of an owner": (lambda r: r.usage_by_key(owner_id="ann", first=DAY, last=DAY), 10),
     "check": (lambda r: r.check(), 10),
     "get_state": (lambda r: r.get_state("job_000001001"), 10),
     "changed": (
