@@ -7,7 +7,9 @@ import contextlib
 import hashlib
 import os
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -156,6 +158,14 @@ def test_a_body_that_breaks_off_has_not_arrived(tmp_path: Path, photo: bytes) ->
         service.stop()
 
 
+def held_names(data_dir: Path) -> list[str]:
+    with closing(sqlite3.connect(data_dir / "mediagate.db")) as database:
+        return [
+            key
+            for (key,) in database.execute("SELECT key FROM mediagate_idempotency_key WHERE key LIKE ?", ("\nupl_%",))
+        ]
+
+
 def test_a_service_killed_while_it_receives_takes_the_file_after_the_lease(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     service = Server("crashing_gate:gate", data_dir, MEDIAGATE_WORKER="false", RECEIVING_S=str(LEASE_S))
@@ -170,11 +180,12 @@ def test_a_service_killed_while_it_receives_takes_the_file_after_the_lease(tmp_p
             head = f"PUT {target['url']} HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
             raw.sendall(f"{head}Content-Length: {len(photo)}\r\n\r\n".encode() + photo[: len(photo) // 2])
             end = time.monotonic() + SLACK_S
-            while not list((data_dir / "spool").glob("upload-*")) and time.monotonic() < end:
+            while not held_names(data_dir) and time.monotonic() < end:
                 time.sleep(0.05)
             refused = http.put(target["url"], content=photo, headers=target["headers"])
             assert (refused.status_code, refused.json()["code"]) == (409, "upload_in_flight")
             service.kill()
+        assert held_names(data_dir) == [f"\n{target['uploadId']}"], "nobody was left to give it back"
         service.start()
         with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http:
             assert sent(http, target, photo).status_code == 204
