@@ -6,9 +6,9 @@ import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mediagate.direct_intake import check_current, discard, find_upload, hashed
+from mediagate.direct_intake import check_current, discard, find_upload, hashed, unknown
 from mediagate.direct_upload import DirectUpload
-from mediagate.errors import UploadInFlight, UploadMismatch, UploadNotFound, UploadReceived
+from mediagate.errors import UploadInFlight, UploadMismatch, UploadReceived
 from mediagate.parts import Parts
 from mediagate.reservation import Hold, holding
 from mediagate.uploads import Spooled
@@ -25,7 +25,7 @@ async def awaited(upload_id: str, token: str, content_type: str, parts: Parts) -
     """
     upload = await find_upload(upload_id, parts)
     if upload.token_hash is None or not hmac.compare_digest(upload.token_hash, hashed(token)):
-        raise UploadNotFound("no upload has this id and token")
+        raise unknown(upload_id)
     await _check_open(upload, parts)
     if content_type.partition(";")[0].strip().lower() != upload.content_type:
         raise UploadMismatch(f"the content type is not {upload.content_type}, which was declared")

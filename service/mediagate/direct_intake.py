@@ -129,7 +129,7 @@ async def complete(
     """
     upload = await find_upload(upload_id, parts)
     if owner not in (None, upload.owner_id):
-        raise _unknown(upload_id)
+        raise unknown(upload_id)
     if upload.job_id is not None:
         return await _job_of(upload, parts), False
     await check_current(upload, parts)
@@ -208,11 +208,12 @@ async def find_upload(upload_id: str, parts: Parts) -> DirectUpload:
     """Return an upload; raises ``UploadNotFound``."""
     upload = await parts.records.get_upload(upload_id) if _ID.fullmatch(upload_id) else None
     if upload is None:
-        raise _unknown(upload_id)
+        raise unknown(upload_id)
     return upload
 
 
-def _unknown(upload_id: str) -> UploadNotFound:
+def unknown(upload_id: str) -> UploadNotFound:
+    """Return the error for an upload that is not there, or not there for who asks: the same words for both."""
     return UploadNotFound(f"no upload is called {upload_id!r:.80}")
 
 

@@ -59,18 +59,18 @@ class Janitor:
     def __init__(self, parts: Parts, spool_dir: Path) -> None:
         self._parts = parts
         self._spool_dir = spool_dir
-        self._loop: asyncio.Task[None] | None = None
+        self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin the rounds."""
-        self._loop = asyncio.create_task(self._rounds())
+        """Begin the rounds; those through all files may take hours, and hold up no other."""
+        self._loops = [asyncio.create_task(self._rounds()), asyncio.create_task(self._walks())]
 
     async def stop(self) -> None:
         """End the rounds."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
-            self._loop = None
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        self._loops = []
 
     async def sweep_jobs(self) -> Findings:
         """Fail what was tried too often, finish what a crash left unfinished, forget expired keys."""
@@ -158,18 +158,19 @@ class Janitor:
         ]
 
     async def _rounds(self) -> None:
-        clock = asyncio.get_running_loop().time
         await asyncio.sleep(self._parts.settings.janitor_interval_s / 2)
-        files_due = clock()
         while True:
             if not await self._logged(self.sweep_jobs):
                 await self._until_back()
             await self._logged(lambda: self.sweep_expired(dry_run=False, most=MOST_EXPIRED))
-            if clock() >= files_due:
-                await self._logged(self._sweep_spool)
-                await self._logged(self.sweep_files_in_turn)
-                files_due = clock() + FILES_ASK_S
             await asyncio.sleep(self._parts.settings.janitor_interval_s)
+
+    async def _walks(self) -> None:
+        await asyncio.sleep(self._parts.settings.janitor_interval_s / 2)
+        while True:
+            await self._logged(self._sweep_spool)
+            await self._logged(self.sweep_files_in_turn)
+            await asyncio.sleep(FILES_ASK_S)
 
     async def _sweep_spool(self) -> Findings:
         await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=self._parts.settings.staging_ttl_s)

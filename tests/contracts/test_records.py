@@ -66,18 +66,9 @@ class OffersTheNewest(MemoryRecords):
 
 
 class TakesLateOwners(MemoryRecords):
-    async def advance(
-        self,
-        job_id: str,
-        *,
-        owner: str,
-        lease_until: datetime,
-        stage: Stage | None = None,
-        model_runs: int | None = None,
-    ) -> bool:
+    async def advance(self, job_id: str, *, owner: str, **how: Any) -> bool:
         job = await self.get_job(job_id)
-        holder = (job and job.lease_owner) or owner
-        return await super().advance(job_id, owner=holder, lease_until=lease_until, stage=stage, model_runs=model_runs)
+        return await super().advance(job_id, owner=(job and job.lease_owner) or owner, **how)
 
 
 class SettlesTwice(MemoryRecords):
@@ -140,16 +131,8 @@ class TellsOfOthersDeletedMedia(MemoryRecords):
 
 
 class ForgetsModelRuns(MemoryRecords):
-    async def advance(
-        self,
-        job_id: str,
-        *,
-        owner: str,
-        lease_until: datetime,
-        stage: Stage | None = None,
-        model_runs: int | None = None,
-    ) -> bool:
-        return await super().advance(job_id, owner=owner, lease_until=lease_until, stage=stage)
+    async def advance(self, job_id: str, *, owner: str, **how: Any) -> bool:
+        return await super().advance(job_id, owner=owner, **{**how, "model_runs": None})
 
 
 class LeavesOutTheLastDay(MemoryRecords):

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from direct import completed, declared, sent
 from mounted import client_of
 
 from mediagate import MediaGate
@@ -15,19 +16,6 @@ from mediagate_plugins.rate_limit import rate_limit
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
-
-
-async def declared(client: httpx.AsyncClient, photo: bytes) -> httpx.Response:
-    told = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
-    return await client.post("/uploads", json=told)
-
-
-async def sent(client: httpx.AsyncClient, target: Any, photo: bytes) -> httpx.Response:
-    return await client.put(f"http://test{target['url']}", content=photo, headers=target["headers"])
-
-
-async def completed(client: httpx.AsyncClient, target: Any) -> httpx.Response:
-    return await client.post(f"http://test{target['completeUrl']}")
 
 
 async def arrived(client: httpx.AsyncClient, photo: bytes) -> httpx.Response:

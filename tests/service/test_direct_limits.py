@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
 from bucket import Bucket
+from direct import completed, declared, sent
 from mounted import client_of
 from starlette.requests import Request
 
@@ -18,19 +18,6 @@ from mediagate.records import MemoryRecords
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
-
-
-async def declare(client: httpx.AsyncClient, photo: bytes) -> httpx.Response:
-    told = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
-    return await client.post("/uploads", json=told)
-
-
-async def send(client: httpx.AsyncClient, target: Any, photo: bytes) -> httpx.Response:
-    return await client.put(f"http://test{target['url']}", content=photo, headers=target["headers"])
-
-
-async def complete(client: httpx.AsyncClient, target: Any) -> httpx.Response:
-    return await client.post(f"http://test{target['completeUrl']}")
 
 
 async def test_what_a_storage_took_counts_once_when_it_is_completed(make_gate: MakeGate, photo: bytes) -> None:
@@ -59,9 +46,9 @@ async def test_what_a_storage_took_counts_once_when_it_is_completed(make_gate: M
     gate.add_hook("on_received", on_received)
     async with client_of(gate) as client, httpx.AsyncClient(transport=httpx.ASGITransport(bucket.app())) as browser:
         refuse.add("pre_receive")
-        assert (await declare(client, photo)).json()["code"] == "upload_refused"
+        assert (await declared(client, photo)).json()["code"] == "upload_refused"
         refuse.clear()
-        answer = await declare(client, photo)
+        answer = await declared(client, photo)
         assert answer.headers["X-Left"] == "7"
         target = answer.json()
         assert seen == [("pre_receive", "uploads"), ("on_received", False, None)] * 2
@@ -71,32 +58,32 @@ async def test_what_a_storage_took_counts_once_when_it_is_completed(make_gate: M
         assert seen == [], "the gate sees nothing of it"
         for name in ("pre_receive", "pre_file"):
             refuse.add(name)
-            assert (await complete(client, target)).json()["code"] == "upload_refused"
+            assert (await completed(client, target)).json()["code"] == "upload_refused"
             refuse.clear()
         seen.clear()
-        job_id = (await complete(client, target)).json()["jobId"]
+        job_id = (await completed(client, target)).json()["jobId"]
         assert seen == [("pre_receive", "complete"), ("pre_file", "avatar"), ("on_received", True, job_id)]
         seen.clear()
-        assert (await complete(client, target)).json()["jobId"] == job_id
+        assert (await completed(client, target)).json()["jobId"] == job_id
         assert seen == [("pre_receive", "complete"), ("on_received", False, None)]
 
 
 async def test_a_full_process_and_a_full_queue_send_them_away(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_uploads=1, max_queue=2)
     async with client_of(gate) as client:
-        one, other = (await declare(client, photo)).json(), (await declare(client, photo)).json()
+        one, other = (await declared(client, photo)).json(), (await declared(client, photo)).json()
         async with gate.running.admission.place(0):
             for answer in (
-                await declare(client, photo),
-                await send(client, one, photo),
-                await complete(client, one),
+                await declared(client, photo),
+                await sent(client, one, photo),
+                await completed(client, one),
             ):
                 assert (answer.status_code, answer.json()["code"]) == (503, "too_many_uploads")
                 assert int(answer.headers["Retry-After"]) >= 1
         for target in (one, other):
-            assert (await send(client, target, photo)).status_code == 204
-            assert (await complete(client, target)).status_code == 202
-        answer = await declare(client, photo)
+            assert (await sent(client, target, photo)).status_code == 204
+            assert (await completed(client, target)).status_code == 202
+        answer = await declared(client, photo)
         assert (answer.status_code, answer.json()["code"]) == (503, "queue_full")
         with pytest.raises(QueueFull):
             await gate.complete_upload(one["uploadId"])

@@ -33,6 +33,18 @@ async def claim(gate: MediaGate, job_id: str, *, lease_s: float = 9) -> Job | No
     return await gate.parts.records.claim(job_id, owner="other", now=now, lease_until=now + timedelta(seconds=lease_s))
 
 
+def hangs(gate: MediaGate) -> anyio.Event:
+    """Let every job hang; the event tells that one does."""
+    entered = anyio.Event()
+
+    async def stuck(job: Job) -> None:
+        entered.set()
+        await anyio.sleep(60)
+
+    gate.add_hook("pre_process", stuck)
+    return entered
+
+
 async def test_a_repeated_id_is_worked_on_once(make_gate: MakeGate, photo: bytes) -> None:
     told: list[JobState] = []
 
@@ -305,13 +317,7 @@ async def test_closing_waits_for_the_job_in_flight(make_gate: MakeGate, photo: b
 
 async def test_what_cannot_be_drained_is_given_back_uncounted(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(drain_timeout_s=0.1)
-    entered = anyio.Event()
-
-    async def stuck(job: Job) -> None:
-        entered.set()
-        await anyio.sleep(60)
-
-    gate.add_hook("pre_process", stuck)
+    entered = hangs(gate)
     async with gate:
         job_id = await upload(gate, photo)
         await entered.wait()
@@ -323,13 +329,7 @@ async def test_what_cannot_be_drained_is_given_back_uncounted(make_gate: MakeGat
 
 async def test_a_last_attempt_does_not_hold_up_the_end(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(drain_timeout_s=0.2)
-    entered = anyio.Event()
-
-    async def stuck(job: Job) -> None:
-        entered.set()
-        await anyio.sleep(60)
-
-    gate.add_hook("pre_process", stuck)
+    entered = hangs(gate)
     async with gate:
         records, now = gate.parts.records, utcnow()
         suspect = a_job(now, source_type="avatar", source_id="u1", attempts=2)
