@@ -140,6 +140,8 @@ def janitor(
             if not dry_run:
                 jobs = await loaded.running.janitor.sweep_jobs()
                 typer.echo(f"jobs: {len(jobs.failed)} failed for good, {len(jobs.finished)} finished")
+                spool = await loaded.running.janitor.sweep_spool()
+                typer.echo(f"spool: removed {spool.spooled} files")
             verb = "would remove" if dry_run else "removed"
             expired = await loaded.running.janitor.sweep_expired(dry_run=dry_run)
             for name in [*expired.expired_media, *expired.expired_uploads]:

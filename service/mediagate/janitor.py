@@ -47,6 +47,8 @@ class Findings:
     """Quarantined files without a live job."""
     orphans: list[str] = field(default_factory=list)
     """Published files without a record."""
+    spooled: int = 0
+    """Files that killed processes of this machine left while they received them."""
     expired_media: list[str] = field(default_factory=list)
     """Media whose time was over."""
     expired_uploads: list[str] = field(default_factory=list)
@@ -95,6 +97,11 @@ class Janitor:
             expired_uploads=await expire_uploads(self._parts, now=now, dry_run=dry_run),
             expired_media=await expire_media(self._parts, now=now, dry_run=dry_run, most=most),
         )
+
+    async def sweep_spool(self) -> Findings:
+        """Remove what killed processes of this machine left while they received it."""
+        older_than_s = self._parts.settings.staging_ttl_s
+        return Findings(spooled=await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=older_than_s))
 
     async def sweep_files(self, *, dry_run: bool, now: datetime | None = None) -> Findings:
         """Remove quarantined files that no live job needs, and published files that no record names."""
@@ -168,13 +175,9 @@ class Janitor:
     async def _walks(self) -> None:
         await asyncio.sleep(self._parts.settings.janitor_interval_s / 2)
         while True:
-            await self._logged(self._sweep_spool)
+            await self._logged(self.sweep_spool)
             await self._logged(self.sweep_files_in_turn)
             await asyncio.sleep(FILES_ASK_S)
-
-    async def _sweep_spool(self) -> Findings:
-        await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=self._parts.settings.staging_ttl_s)
-        return Findings()
 
     async def _until_back(self) -> None:
         """Wait until the records are back, and workers had time to say what became of jobs whose leases ran out."""

@@ -20,7 +20,6 @@ from server import MOUNT, Server
 from mediagate import MediaGate, Settings, Source
 from mediagate.media import utcnow
 from mediagate.reservation import RECEIVING_S
-from mediagate.uploads import sweep_spool
 
 STEPS = [
     ("records.create_upload", 1),
@@ -126,7 +125,7 @@ async def nothing_is_left(data_dir: Path, count: int) -> None:
         swept = await janitor.sweep_expired(dry_run=False, now=later)
         assert len(swept.expired_uploads) >= count
         await janitor.sweep_files(dry_run=False, now=later)
-        sweep_spool(gate.running.spool_dir, older_than_s=settings.staging_ttl_s)
+        await janitor.sweep_spool()
         page = await records.list_media("avatar", None, limit=100)
         wanted = {key for media in page.items for key in media.keys}
         found = {info.key for root in ("staging/", "media/", "originals/") async for info in storage.list(root)}
