@@ -1,4 +1,4 @@
-"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, and the commands that plugins bring.
+"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, retry, and the commands that plugins bring.
 
 A plugin brings a ``typer.Typer`` as an entry point of the group ``mediagate.commands``; its name is the command's.
 Each command imports what it needs itself: only ``doctor`` looks at codecs, and only ``serve`` serves.
@@ -12,14 +12,14 @@ import gc
 import importlib
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from mediagate.errors import MediagateError
+from mediagate.errors import MediagateError, RequestError
 from mediagate.forkserver import ForkServer
 from mediagate.logs import LogFormat, configure
 
@@ -31,7 +31,7 @@ STANDALONE = "mediagate_plugins.standalone:gate"
 
 COMMANDS = "mediagate.commands"
 """The group of entry points under which plugins bring their commands."""
-OWN = ("serve", "worker", "migrate", "doctor", "janitor")
+OWN = ("serve", "worker", "migrate", "doctor", "janitor", "retry")
 """The core's own commands, for which no plugin is loaded."""
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -154,6 +154,53 @@ def janitor(
             typer.echo(f"files: {verb} {len(files.staging)} quarantined, {len(files.orphans)} orphans")
 
     run_async(run())
+
+
+@cli.command()
+def retry(
+    gate: Gate = STANDALONE,
+    job: Annotated[list[str] | None, typer.Option(help="A FAILED job; repeat it for more.")] = None,
+    code: Annotated[
+        str | None,
+        typer.Option(help="All that FAILED with this code, such as storage_unavailable."),
+    ] = None,
+) -> None:
+    """Try FAILED jobs again, with all their attempts; exit 1 if one of them cannot be."""
+    if (job is None) is (code is None):
+        quit_with("say which jobs: --job, or --code for all that failed with it")
+    loaded = load_gate(gate)
+    loaded.settings = loaded.settings.model_copy(update={"worker": False})
+    refused = 0
+
+    async def run() -> None:
+        nonlocal refused
+        async with loaded:
+            for job_id in job or [failed async for failed in _failed_with(loaded, code)]:
+                try:
+                    await loaded.retry(job_id)
+                except RequestError as exc:
+                    refused += 1
+                    typer.echo(exc.detail, err=True)
+                else:
+                    typer.echo(f"{job_id} is tried again")
+
+    run_async(run())
+    if refused:
+        raise typer.Exit(1)
+
+
+async def _failed_with(gate: MediaGate, code: str | None) -> AsyncIterator[str]:
+    from mediagate.media import JobStatus
+
+    cursor = None
+    while True:
+        page = await gate.list_jobs(status=JobStatus.FAILED, limit=100, cursor=cursor)
+        for status in page.items:
+            if status.job.code == code and status.job.retryable:
+                yield status.job_id
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 def main() -> None:

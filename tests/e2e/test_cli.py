@@ -7,12 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import httpx
 import pytest
 from server import HERE, Server, running
+
+from mediagate import JobStatus, MediaGate, Settings, Source
+from mediagate.records import Settlement
 
 POSTGRES = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 
@@ -108,3 +112,35 @@ def test_serve_and_worker_apart_on_postgresql(postgres_url: str, tmp_path: Path,
             assert web.settled(job_id).json()["status"] == "COMPLETE"
         finally:
             assert worker.stop() == 0
+
+
+def test_failed_jobs_are_tried_again(tmp_path: Path, photo: bytes) -> None:
+    settings = Settings(data_dir=tmp_path, migrate=True, worker=False, image_processes=1)
+    gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    ids: dict[str, str] = {}
+
+    async def fail() -> None:
+        async with gate:
+            records = gate.parts.records
+            for code, retryable in (("storage_unavailable", True), ("image_crashed", True), ("image_too_large", False)):
+                job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
+                now = await records.now()
+                assert await records.claim(job_id, owner="w", now=now, lease_until=now + timedelta(seconds=9))
+                end = Settlement(JobStatus.FAILED, error="no", code=code, retryable=retryable)
+                assert await records.settle(job_id, owner="w", now=now, settlement=end)
+                ids[code] = job_id
+
+    async def statuses() -> list[JobStatus]:
+        async with gate:
+            return [(await gate.get_status(job_id)).status for job_id in ids.values()]
+
+    asyncio.run(fail())
+    done = mediagate("retry", "plain_gate:gate", "--code", "storage_unavailable", data_dir=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{ids['storage_unavailable']} is tried again\n"), done.stderr
+    assert asyncio.run(statuses()) == [JobStatus.PENDING, JobStatus.FAILED, JobStatus.FAILED]
+    named = ("--job", ids["image_crashed"], "--job", ids["storage_unavailable"], "--job", "job_x")
+    done = mediagate("retry", "plain_gate:gate", *named, data_dir=tmp_path)
+    assert (done.returncode, done.stdout) == (1, f"{ids['image_crashed']} is tried again\n")
+    assert "is PENDING; only a FAILED job can be retried" in done.stderr
+    assert "job_x" in done.stderr
+    assert mediagate("retry", "plain_gate:gate", data_dir=tmp_path).returncode == 1
