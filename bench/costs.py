@@ -36,7 +36,6 @@ STEPS = (
     "queue",
     "decode",
     "resize",
-    "colour",
     "moderate",
     "encode",
     "blurhash",

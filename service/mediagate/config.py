@@ -90,6 +90,8 @@ class Source(_Frozen):
     """Whether the cleaned original is published beside the variants."""
     ttl: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=36_500))] | None = None
     """How long a result is kept, from its completion on; unset: until it is deleted."""
+    colour: Literal["srgb", "wide"] = "srgb"
+    """Whether the original of a picture with more colours than sRGB stays Display P3; everything else is sRGB."""
     effort: Effort = 4
     """Encoder effort of the variants that name none; 2 makes 1.7 times as many pictures as 4 for a tenth more bytes."""
     animation: Literal["first_frame", "keep", "reject"] = "first_frame"

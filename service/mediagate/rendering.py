@@ -92,30 +92,21 @@ def render(
     threads: int = 1,
     borrow: Callable[[], GiveBack | None] = always,
     memory_bytes: int | None = None,
+    time_s: float | None = None,
 ) -> Rendered:
     """Take an uploaded file to its verdict and, if that is ``allow``, to its variants and its cleaned original.
 
-    ``threads`` (1 or 2) encode side by side, the second only while ``borrow`` lends it a core; what would need more
-    than ``memory_bytes`` is refused. Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``,
-    ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded pixels outgrow the process.
+    ``threads`` (1 or 2) encode side by side, the second only while ``borrow`` lends it a core. What would need more
+    than ``memory_bytes`` is refused; ``time_s`` is how long all may take. Raises ``UnsupportedType``,
+    ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded
+    pixels outgrow the process.
     """
     timings = Timings()
     with timings.step("decode"):
         decoded = images.decode(data, source, memory_bytes)
-    info = decoded.info
+    info, frames = decoded.info, decoded.frames
     whole = (info.width, info.height)
     plans = images.plan(whole, source, focal)
-    with timings.step("resize"):
-        # The largest size that anybody looks at; only the original needs more, and it keeps its own colours.
-        anew = source.original == "keep" and decoded.picture is None
-        frames = _reduced(
-            list(decoded.frames) if anew else decoded.frames, decoded, images.largest(whole, plans.values())
-        )
-    with timings.step("colour"):
-        frames = [images.to_srgb(frame, decoded.profile) for frame in frames]
-        has_alpha = not all(images.opaque(frame) for frame in frames)
-        if not has_alpha:
-            frames = [images.flattened(frame, WHITE) for frame in frames]
     with timings.step("moderate"):
         verdict = _judge(frames, source, moderator)
     if verdict.decision != "allow":
@@ -125,9 +116,9 @@ def render(
 
         def original() -> tuple[str, bytes]:
             with timings.step("original"):
-                return images.encode_original(decoded)
+                return images.encode_original(decoded, time_s)
 
-        variants, smallest = _variants(frames, decoded, source, plans, timings, encoders)
+        variants, smallest = _variants(decoded, source, plans, timings, encoders)
         original_file = encoders.submit(original) if source.original == "keep" else None
         with timings.step("blurhash"):
             tiny = images.within(smallest, EDGE)
@@ -146,7 +137,7 @@ def render(
         blurhash=placeholder,
         dominant_color=color,
         aspect_ratio=images.aspect_ratio(*whole),
-        has_alpha=has_alpha,
+        has_alpha=frames[0].mode == "RGBA",
         removed=decoded.removed,
         warnings=decoded.warnings,
         timings_ms=dict(timings),
@@ -167,18 +158,7 @@ def _judge(frames: list[images.Image], source: Source, moderator: Moderator | No
         raise ModerationFailed(f"the moderator failed with {type(exc).__name__}; the log has its words") from exc
 
 
-def _reduced(frames: list[images.Image], decoded: images.Decoded, size: tuple[int, int]) -> list[images.Image]:
-    """Return frames upright and at this size, turned last, when there is least to turn; empties the list meanwhile."""
-    stored = images.turned(size, decoded.turn)
-    reduced = []
-    while frames:
-        frame = images.resized(images.eight_bit(frames.pop(0)), stored, decoded.filled)
-        reduced.append(images.upright(frame, decoded.turn))
-    return reduced
-
-
 def _variants(
-    frames: list[images.Image],
     decoded: images.Decoded,
     source: Source,
     plans: dict[str, images.Shown],
@@ -196,7 +176,10 @@ def _variants(
 
     files: dict[str, Future[bytes]] = {}
     made: dict[object, Future[bytes]] = {}
-    larger = frames
+    with timings.step("resize"):
+        # No variant needs more than this; the original does, and moderators do.
+        size = images.largest((decoded.info.width, decoded.info.height), plans.values())
+        larger = [images.resized(frame, size) for frame in decoded.frames]
     for name, plan in sorted(plans.items(), key=lambda item: -item[1].scale):
         spec = source.variants[name]
         recipe = (plan, spec.format, spec.quality, source.effort_of(spec))

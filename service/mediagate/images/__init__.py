@@ -2,8 +2,8 @@
 
 from PIL.Image import Image, Transpose
 
-from mediagate.images.colour import eight_bit, flattened, opaque, to_srgb
-from mediagate.images.decode import Decoded, decode, probe, turned, upright
+from mediagate.images.colour import flattened
+from mediagate.images.decode import Decoded, decode, probe
 from mediagate.images.encode import encode, encode_original
 from mediagate.images.formats import check_pillow, codecs, lift_pixel_limit, limit_threads
 from mediagate.images.picture import PixelPicture, dominant_color, pictures
@@ -21,20 +21,15 @@ __all__ = [
     "codecs",
     "decode",
     "dominant_color",
-    "eight_bit",
     "encode",
     "encode_original",
     "flattened",
     "largest",
     "lift_pixel_limit",
     "limit_threads",
-    "opaque",
     "pictures",
     "plan",
     "probe",
     "resized",
-    "to_srgb",
-    "turned",
-    "upright",
     "within",
 ]

@@ -14,6 +14,8 @@ _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 _SPACES = {"RGB": ("RGB ",), "RGBA": ("RGB ",), "CMYK": ("CMYK",), "L": ("GRAY", "RGB ")}
 """The colour spaces that a profile may name to fit a mode (ICC.1:2022, table 19)."""
 _SIXTEEN_TO_EIGHT = [(value + 128) // 257 for value in range(65536)]
+INVISIBLE = 8
+"""Alpha (0-255) up to which a pixel changes what is behind it by less than anybody sees."""
 _MARKUP = re.compile(rb"<\?php|<\?=|<script|<html|<svg|<!doctype", re.IGNORECASE)
 
 
@@ -45,7 +47,7 @@ def read_profile(icc: bytes, image: Image.Image, warnings: list[str]) -> Profile
     try:
         cms = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         profile = Profile(icc, cms, cms.profile.xcolor_space)
-        if profile.space not in _SPACES[image.mode] and not (profile.space == "GRAY" and _is_grey(image)):
+        if profile.space not in _SPACES[image.mode] and not (profile.space == "GRAY" and is_grey(image)):
             raise ValueError(f"it is for {profile.space.strip()}, and the picture is in {image.mode}")
         to_srgb(Image.new(image.mode, (1, 1)), profile)
     except (ImageCms.PyCMSError, OSError, ValueError) as exc:
@@ -57,13 +59,18 @@ def read_profile(icc: bytes, image: Image.Image, warnings: list[str]) -> Profile
 def eight_bit(image: Image.Image) -> Image.Image:
     """Return the picture as ``L``, ``RGB``, ``RGBA`` or ``CMYK`` with 8 bits a channel."""
     mode = image.mode
-    if "transparency" in image.info or mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        return with_alpha(image)
+    if has_alpha(image):
+        return (_sixteen_bit_with_alpha(image) if mode.startswith("I") else image).convert("RGBA")
     if mode.startswith("I"):
         return image.convert("I").point(_SIXTEEN_TO_EIGHT, "L")
     if mode in ("L", "RGB", "CMYK"):
         return image
     return image.convert("L" if mode == "1" else "RGB")
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether a picture as it is stored may let the background through."""
+    return "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa")
 
 
 def to_srgb(image: Image.Image, profile: Profile | None) -> Image.Image:
@@ -81,16 +88,20 @@ def to_srgb(image: Image.Image, profile: Profile | None) -> Image.Image:
     return converted
 
 
-def with_alpha(image: Image.Image) -> Image.Image:
-    """Return the picture as ``RGBA``, whose wholly transparent pixels are black: what they hid is shown to nobody."""
-    if image.mode.startswith("I"):
-        image = _sixteen_bit_with_alpha(image)
-    image = image.convert("RGBA")
-    shown = image.getchannel("A").point([0] + [255] * 255)
-    if shown.getextrema()[0] == 255:
+def without_invisible(image: Image.Image) -> Image.Image:
+    """Return the picture with black wherever alpha is at most ``INVISIBLE``; alpha stays.
+
+    A picture under so little alpha is seen on no background, and would be read out of the file all the same.
+    """
+    if image.mode != "RGBA":
+        return image
+    alpha = image.getchannel("A")
+    seen = alpha.point([0] * (INVISIBLE + 1) + [255] * (255 - INVISIBLE))
+    if seen.getextrema()[0] == 255:
         return image
     clean = Image.new("RGBA", image.size)
-    clean.paste(image, mask=shown)
+    clean.paste(image, mask=seen)
+    clean.putalpha(alpha)
     return clean
 
 
@@ -108,7 +119,7 @@ def opaque(image: Image.Image) -> bool:
     return image.mode != "RGBA" or image.getchannel("A").getextrema()[0] == 255
 
 
-def _is_grey(image: Image.Image) -> bool:
+def is_grey(image: Image.Image) -> bool:
     """Whether all three colours are the same, as where Pillow decodes grey with alpha to ``RGBA``."""
     if image.mode not in ("RGB", "RGBA"):
         return False

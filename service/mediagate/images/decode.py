@@ -1,8 +1,15 @@
-"""From bytes to plain frames, under the limits of a source, with no more pixels than it needs."""
+"""From bytes to plain frames: upright, in sRGB, free of everything but pixels, under the limits of a source.
+
+What these frames show is what is judged and what is published; nothing behind this module sees the file itself.
+"""
 
 from __future__ import annotations
 
 import io
+import logging
+import mmap
+import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,14 +21,25 @@ from PIL.Image import DecompressionBombError, DecompressionBombWarning, Transpos
 
 from mediagate.config import Source
 from mediagate.errors import AnimationRefused, ImageTooLarge, MediagateError
-from mediagate.images import jpeg
 from mediagate.images.budget import check_budget
-from mediagate.images.colour import Profile, eight_bit, read_profile, with_alpha
+from mediagate.images.colour import (
+    Profile,
+    eight_bit,
+    has_alpha,
+    is_grey,
+    opaque,
+    read_profile,
+    to_srgb,
+    without_invisible,
+)
 from mediagate.images.formats import FORMATS, accepted, damaged, not_decodable
-from mediagate.images.metadata import ORIENTATION, found
-from mediagate.images.sizes import Box, largest, plan
-from mediagate.images.structure import check_complete, is_lossless_webp, webp_size
+from mediagate.images.metadata import found, orientation
+from mediagate.images.resize import resized
+from mediagate.images.sizes import largest, plan
+from mediagate.images.structure import check_complete, check_jpeg, is_lossless_webp, webp_size
 from mediagate.media import ImageInfo
+
+log = logging.getLogger("mediagate")
 
 ANIMATED = ("gif", "webp", "png", "avif")
 """Formats whose further frames are an animation; in the others they are other pictures."""
@@ -37,44 +55,45 @@ UPRIGHT: Mapping[int, Transpose] = {
 """What turns a picture upright, by its EXIF orientation (Exif 2.32, section 4.6.4)."""
 SIDEWAYS = (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90)
 """Turns in which width and height change places."""
+SHORTEST_FRAME_MS = 11
 DEFAULT_FRAME_MS = 100
-"""What browsers show for a frame that says 0."""
+"""Browsers show a frame that says less than the former for the latter (``kDefaultFrameDuration`` of Chromium)."""
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
+HALF_CHROMA = 2
+"""Pillow's number for a JPEG whose colours have half of the resolution in both directions (4:2:0)."""
 
 
 @dataclass(slots=True)
 class Decoded:
-    """Frames in the file's own colours, free of everything but pixels, and how they were stored.
+    """Upright frames of one size in sRGB, ``RGB`` or ``RGBA``, and what of the file's form its original keeps.
 
-    ``info`` tells the size of the whole picture when it is upright; ``frames`` may be smaller, but no smaller than the
-    variants of the source, and become upright by ``turn``. ``durations_ms`` has one entry a frame, ``plays`` 0 is for
+    ``info`` tells the size of the whole picture, which the frames have if the original is published; else they have
+    the largest size that variants and moderators look at. ``durations_ms`` has one entry a frame, ``plays`` 0 is for
     ever; ``removed`` names the metadata that was there.
     """
 
     info: ImageInfo
     frames: list[Image.Image]
-    turn: Transpose | None
-    profile: Profile | None
     durations_ms: list[int]
     plays: int
     removed: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-    filled: Box | None = None
-    """The part of a frame that the picture fills: a scaled JPEG's last row and column may reach beyond it."""
-    picture: bytes | None = None
-    """The bare coded picture of a JPEG whose original is to be a copy of it."""
-    orientation: int = 1
-    quantization: dict[int, list[int]] | None = None
-    subsampling: int = -1
-    progressive: bool = False
+    grey: bool = False
+    """Whether the file had no colours."""
     lossless: bool = False
+    """Whether a WebP was compressed without loss."""
+    half_chroma: bool = False
+    """Whether a JPEG's colours had half of its resolution."""
 
 
 def probe(path: Path, source: Source, memory_bytes: int | None = None) -> ImageInfo:
     """Return what the header says, checked against the limits; decodes no pixels."""
-    with path.open("rb") as file, _opened(file, source, memory_bytes) as image:
-        info = _info(image, source)
-        check_budget(info, source, memory_bytes)
-        return info
+    with path.open("rb") as file:
+        check_jpeg(_mapped(file))
+        with _opened(file, source, memory_bytes) as image:
+            info = _info(image, source)
+            check_budget(info, source, memory_bytes, alpha=has_alpha(image))
+            return info
 
 
 def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Decoded:
@@ -82,73 +101,48 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
 
     Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge`` and ``AnimationRefused``.
     """
+    check_jpeg(data)
     with _opened(io.BytesIO(data), source, memory_bytes) as image:
         info = _info(image, source)
         check_complete(data, info.format)
         lossless = info.format == "webp" and is_lossless_webp(data)
-        check_budget(info, source, memory_bytes, lossless=lossless)
-        if isinstance(image, JpegImagePlugin.JpegImageFile):
-            return _decode_jpeg(image, data, info, source)
-        frames, durations_ms = _frames(image, info, source)
-        warnings: list[str] = []
-        icc, turn = _icc(image), UPRIGHT.get(_orientation(image))
-        decoded = Decoded(
-            info=ImageInfo(info.format, *turned(frames[0].size, turn), len(frames)),
+        check_budget(info, source, memory_bytes, alpha=has_alpha(image), lossless=lossless)
+        notes: list[str] = []
+        profile = _profile(image, notes)
+        turn, mode = UPRIGHT.get(orientation(image)), image.mode
+        half_chroma = profile is None and _has_half_chroma(image)
+        size = filled = None
+        if source.original == "delete":
+            whole = (info.width, info.height)
+            size = turned(largest(whole, plan(whole, source).values()), turn)
+            # Colours are settled at full size: a profile may tell another picture of the means of pixels.
+            scaled = image.draft(None, size) if profile is None else None
+            filled = scaled[1] if scaled else None
+        frames, durations_ms = [], []
+        for frame, duration_ms in _frames(image, info, source):
+            settled = without_invisible(to_srgb(eight_bit(frame), profile))
+            settled.info = {}  # encoders would write into a file whatever they find here
+            frames.append(upright(resized(settled, size, filled) if size else settled, turn))
+            durations_ms.append(duration_ms)
+        if len({frame.size for frame in frames}) > 1:
+            raise damaged()
+        _level(frames)
+        return Decoded(
+            info=ImageInfo(info.format, *(frames[0].size if size is None else whole), len(frames)),
             frames=frames,
-            turn=turn,
-            profile=read_profile(icc, eight_bit(frames[0]), warnings) if icc else None,
             durations_ms=durations_ms,
             plays=_plays(image, info.format),
             removed=found(image),
-            warnings=tuple(warnings),
+            warnings=tuple(notes),
+            grey=mode in GREY_MODES and (profile is None or all(is_grey(frame) for frame in frames)),
             lossless=lossless,
+            half_chroma=half_chroma,
         )
-        for frame in frames:
-            _strip(frame)
-        return decoded
 
 
 def upright(image: Image.Image, turn: Transpose | None) -> Image.Image:
     """Return the picture as its camera was held."""
     return image if turn is None else image.transpose(turn)
-
-
-def _decode_jpeg(image: JpegImagePlugin.JpegImageFile, data: bytes, info: ImageInfo, source: Source) -> Decoded:
-    """Decode a JPEG at the smallest scale that covers the variants, unless its original must be made of its pixels."""
-    warnings: list[str] = []
-    removed, orientation = found(image), _orientation(image)
-    turn = UPRIGHT.get(orientation)
-    icc = _icc(image)
-    profile = read_profile(icc, Image.new(image.mode, (1, 1)), warnings) if icc else None
-    picture = None
-    if source.original == "keep" and (profile is None or (profile.is_harmless and profile.fits(image))):
-        picture = jpeg.bare(data)
-        if picture is not None:
-            # What is published is what is decoded and judged, not the file that it came from.
-            image = JpegImagePlugin.JpegImageFile(io.BytesIO(picture))
-    scaled = None
-    if picture is not None or source.original == "delete":
-        whole = (info.width, info.height)
-        scaled = image.draft(None, turned(largest(whole, plan(whole, source).values()), turn))
-    image.load()
-    progressive = "progressive" in image.info
-    _strip(image)
-    return Decoded(
-        info=info,
-        frames=[image],
-        turn=turn,
-        filled=scaled[1] if scaled else None,
-        profile=profile,
-        durations_ms=[0],
-        plays=0,
-        removed=removed,
-        warnings=tuple(warnings),
-        picture=picture,
-        orientation=orientation,
-        quantization=image.quantization,
-        subsampling=JpegImagePlugin.get_sampling(image),
-        progressive=progressive,
-    )
 
 
 @contextmanager
@@ -160,7 +154,7 @@ def _opened(file: IO[bytes], source: Source, memory_bytes: int | None) -> Iterat
         _check_size(*size, source)
         check_budget(ImageInfo("webp", *size), source, memory_bytes)
     try:
-        with Image.open(file, formats=accepted()) as image:
+        with _warnings_counted(), Image.open(file, formats=accepted()) as image:
             yield image
     except MediagateError:
         raise
@@ -174,10 +168,30 @@ def _opened(file: IO[bytes], source: Source, memory_bytes: int | None) -> Iterat
         raise damaged() from exc
 
 
+@contextmanager
+def _warnings_counted() -> Iterator[None]:
+    """Log one line for all warnings of the decoders: a file may give rise to thousands."""
+    told: list[str] = []
+    count = 0
+
+    def note(message: Warning | str, *_: object, **__: object) -> None:
+        nonlocal count
+        count += 1
+        if not told:
+            told.append(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = note
+        yield
+    if count:
+        log.info("image decoder: %d warnings, the first: %s", count, told[0])
+
+
 def _info(image: Image.Image, source: Source) -> ImageInfo:
     image_format = FORMATS[image.format or ""]
     _check_size(*image.size, source)
-    upright_size = turned(image.size, UPRIGHT.get(_orientation(image)))
+    upright_size = turned(image.size, UPRIGHT.get(orientation(image)))
     return ImageInfo(image_format, *upright_size, _count(image, image_format, source))
 
 
@@ -208,16 +222,19 @@ def _check_animation(pixels: int, source: Source) -> None:
         )
 
 
-def _frames(image: Image.Image, info: ImageInfo, source: Source) -> tuple[list[Image.Image], list[int]]:
+def _frames(image: Image.Image, info: ImageInfo, source: Source) -> Iterator[tuple[Image.Image, int]]:
+    """Iterate over the frames as they are stored, each with the milliseconds that it is shown; 0 is a still picture."""
     if info.frames == 1:
         image.load()
         if info.format == "gif" and getattr(image, "is_animated", False):
             first = image.copy()
             image.seek(1)  # not shown, yet a file is refused that would make it grow beyond all limits
             _check_size(*image.size, source)
-            return [first], [0]
-        return [image], [0]
-    frames, durations_ms, pixels = [], [], 0
+            yield first, 0
+        else:
+            yield image, 0
+        return
+    pixels = 0
     # An APNG may begin with a still for programs that cannot animate; it is no part of the animation.
     for number in range(1 if getattr(image, "default_image", False) else 0, info.frames):
         image.seek(number)
@@ -226,33 +243,32 @@ def _frames(image: Image.Image, info: ImageInfo, source: Source) -> tuple[list[I
         pixels += image.width * image.height
         _check_animation(pixels, source)
         image.load()
-        frames.append(with_alpha(image.copy()))
-        durations_ms.append(round(image.info.get("duration") or DEFAULT_FRAME_MS))
-    if all(frame.getchannel("A").getextrema() == (255, 255) for frame in frames):
-        for at, frame in enumerate(frames):  # one at a time, so that only one is held twice
-            frames[at] = frame.convert("RGB")
-    if len({frame.size for frame in frames}) > 1:
-        raise damaged()
-    return frames, durations_ms
+        told_ms = round(image.info.get("duration") or 0)
+        yield image.copy(), told_ms if told_ms >= SHORTEST_FRAME_MS else DEFAULT_FRAME_MS
 
 
-def _orientation(image: Image.Image) -> int:
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1  # Pillow would decode the whole picture to look behind it
-    try:
-        return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:
-        return 1  # broken EXIF does not make the pixels worse
+def _level(frames: list[Image.Image]) -> None:
+    """Give all frames one mode, with alpha only if one of them needs it."""
+    mode = "RGB" if all(opaque(frame) for frame in frames) else "RGBA"
+    for at, frame in enumerate(frames):  # one at a time, so that only one is held twice
+        if frame.mode != mode:
+            frames[at] = frame.convert(mode)
 
 
-def _strip(image: Image.Image) -> None:
-    """Take everything away from a decoded picture that is not pixels."""
-    transparency = image.info.get("transparency")
-    image.info = {} if transparency is None or image.mode in ("RGBA", "LA") else {"transparency": transparency}
+def _profile(image: Image.Image, notes: list[str]) -> Profile | None:
+    icc = image.info.get("icc_profile")
+    if not icc:
+        return None
+    return read_profile(icc, eight_bit(Image.new(image.mode, (1, 1))), notes)
 
 
-def _icc(image: Image.Image) -> bytes | None:
-    return image.info.get("icc_profile") or None
+def _has_half_chroma(image: Image.Image) -> bool:
+    return isinstance(image, JpegImagePlugin.JpegImageFile) and JpegImagePlugin.get_sampling(image) == HALF_CHROMA
+
+
+def _mapped(file: IO[bytes]) -> bytes | mmap.mmap:
+    """Return the bytes of a file without reading it."""
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
 
 
 def turned(size: tuple[int, int], turn: Transpose | None) -> tuple[int, int]:

@@ -6,14 +6,15 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageChops
 
-from mediagate.images import jpeg
-from mediagate.images.colour import eight_bit, flattened, to_srgb, with_alpha
-from mediagate.images.decode import Decoded, upright
+from mediagate.images.colour import flattened
+from mediagate.images.decode import Decoded
 
 WHITE = (255, 255, 255)
-ANIMATES = ("webp", "png", "gif", "avif")
+ANIMATES = ("webp", "png", "avif")
+MOST_PLAYS = LONGEST_FRAME_MS = 65535
+"""WebP counts plays in 16 bits (RFC 9649, section 2.7.1.1), APNG milliseconds (PNG, third edition, section 11.3.6)."""
 ROOMIER: Mapping[str, Mapping[str, Any]] = {
     "jpeg": {"optimize": False, "progressive": False},
     "webp": {"method": 2},
@@ -22,6 +23,8 @@ ROOMIER: Mapping[str, Mapping[str, Any]] = {
 WebP has at efforts 0 and 1, are too small for them."""
 PUBLISHED_AS = {"heic": "jpeg"}
 """Browsers do not show HEIC."""
+AVIF_S_A_PIXEL = 0.25e-6
+"""Seconds that the AVIF encoder takes a pixel at speed 9: 0.09 microseconds on an idle core, more on a busy one."""
 
 
 def encode(
@@ -39,84 +42,70 @@ def encode(
     return _saved(frames, image_format, options, durations_ms, plays)
 
 
-def encode_original(decoded: Decoded) -> tuple[str, bytes]:
-    """Return the format and the bytes of the cleaned original: same size, own colours with their profile.
+def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str, bytes]:
+    """Return the format and the bytes of the original: the judged pixels at full size, in sRGB, and nothing else.
 
-    Of a JPEG the coded picture is copied if possible, and shown upright by its orientation tag; else it is written anew
-    with the quantization tables and the subsampling that it came with, so that it neither grows nor loses visibly. PNG
-    is lossless (16 bits stay for grey without alpha only), WebP too if it was, else it has quality 90; AVIF has 80. GIF
-    keeps its colours as far as 256 a frame allow. What browsers cannot show is published as JPEG of quality 92: HEIC,
-    and JPEG in CMYK. The latter is converted to sRGB, and so is a picture whose profile cannot be stored with its
-    pixels.
+    JPEG and HEIC become JPEG of quality 92, with colours at full resolution unless those of the file had half of it;
+    PNG stays lossless. WebP stays lossless or gets quality 90; AVIF gets quality 80, or becomes WebP where its encoder
+    could take more than a third of ``time_s`` seconds. A GIF keeps its colours as far as a palette of 256 allows; one
+    that moves becomes a lossless WebP.
     """
-    profile = decoded.profile
-    if decoded.picture is not None:
-        icc = profile.icc if profile else None
-        return "jpeg", jpeg.dressed(decoded.picture, orientation=decoded.orientation, icc=icc)
-    image_format = PUBLISHED_AS.get(decoded.info.format, decoded.info.format)
-    frames = [upright(frame, decoded.turn) for frame in decoded.frames]
-    options: dict[str, Any] = {
-        "jpeg": {"quality": 92, "optimize": True, "progressive": decoded.progressive},
-        # Low efforts: at higher ones 50 megapixels of WebP take 20 s instead of 3, to save a tenth of the bytes.
-        "webp": {"lossless": True} if decoded.lossless else {"quality": 90, "method": 2},
-        "avif": {"quality": 80, "speed": 8},
-        "png": {"compress_level": 4},
-    }.get(image_format, {})
-    kept = profile is not None and profile.is_harmless and profile.fits(frames[0]) and image_format != "gif"
-    if frames[0].mode == "CMYK" or (profile is not None and not kept):
-        frames = [to_srgb(eight_bit(frame), profile) for frame in frames]
-    elif decoded.quantization:
-        del options["quality"]
-        options |= {"qtables": decoded.quantization, "subsampling": decoded.subsampling}
-    if profile is not None and kept:
-        options["icc_profile"] = profile.icc
-    frames = [_storable(frame, image_format) for frame in frames]
-    original = _saved(frames, image_format, options, decoded.durations_ms, decoded.plays)
-    if "qtables" in options and jpeg.suspicious(original):
-        del options["qtables"]
-        original = _saved(frames, image_format, {**options, "quality": 92}, decoded.durations_ms, decoded.plays)
-    return image_format, original
-
-
-def _storable(image: Image.Image, image_format: str) -> Image.Image:
-    """Return the frame in a mode that the format can hold, without loss of colour or alpha."""
-    # A single transparent colour can stay as it is; a list of them, like alpha, could hide a picture.
-    keyed = isinstance(image.info.get("transparency"), int) and image_format in ("png", "gif")
-    has_alpha = image.mode in ("RGBA", "LA", "PA") or ("transparency" in image.info and not keyed)
-    if has_alpha:
-        image = with_alpha(image)
+    frames, image_format = decoded.frames, PUBLISHED_AS.get(decoded.info.format, decoded.info.format)
+    pixels = len(frames) * frames[0].width * frames[0].height
+    if image_format == "avif" and time_s is not None and pixels * AVIF_S_A_PIXEL > time_s / 3:
+        image_format = "webp"
+    if image_format == "gif" and len(frames) > 1:
+        image_format, decoded.lossless = "webp", True
+    forms: dict[str, dict[str, Any]] = {
+        "jpeg": {"quality": 92, "subsampling": "4:2:0" if decoded.half_chroma else "4:4:4"},
+        # Low efforts: higher ones take two to four times as long to save a tenth of the bytes.
+        "png": {"compress_level": 2},
+        "webp": {"lossless": True, "quality": 0, "method": 0} if decoded.lossless else {"quality": 90, "method": 2},
+        "avif": {"quality": 80, "speed": 9},
+        "gif": {},
+    }
     if image_format == "jpeg":
-        image = flattened(image, WHITE)
-        return image if image.mode in ("L", "RGB") else eight_bit(image).convert("RGB")
-    if image_format == "png":
-        return image if image.mode in ("1", "L", "P", "I;16", "RGB", "RGBA") else image.convert("RGB")
+        frames = [flattened(frames[0], WHITE)]
     if image_format == "gif":
-        return image if image.mode in ("1", "L", "P") else _paletted(image)
-    return image if image.mode in ("RGB", "RGBA") else eight_bit(image).convert("RGB")
+        frames = [_paletted(frames[0])]
+    elif decoded.grey and image_format in ("jpeg", "png"):
+        frames = [frame.convert("LA" if frame.mode == "RGBA" else "L") for frame in frames]
+    elif image_format == "png" and len(frames) == 1:
+        frames = [_exactly_paletted(frames[0])]
+    return image_format, _saved(frames, image_format, forms[image_format], decoded.durations_ms, decoded.plays)
+
+
+def _exactly_paletted(image: Image.Image) -> Image.Image:
+    """Return the picture with a palette, in half of the bytes or less, if it has up to 256 colours and no alpha."""
+    if image.mode != "RGB" or image.getcolors(256) is None:
+        return image
+    paletted = _quantized(image, 256)
+    return paletted if ImageChops.difference(paletted.convert("RGB"), image).getbbox() is None else image
 
 
 def _paletted(image: Image.Image) -> Image.Image:
     """Return a frame with its own palette, whose last colour stands for transparency."""
     if image.mode != "RGBA":
-        return image.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        return _quantized(image, 256)
     hidden = image.getchannel("A").point([255] * 128 + [0] * 128)
-    colours = flattened(image, (0, 0, 0)).quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    colours = _quantized(flattened(image, (0, 0, 0)), 255)
     colours.paste(255, mask=hidden)
     colours.info = {"transparency": 255}
     return colours
+
+
+def _quantized(image: Image.Image, colours: int) -> Image.Image:
+    return image.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
 
 
 def _saved(
     frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
 ) -> bytes:
     if len(frames) > 1 and image_format in ANIMATES:
+        durations_ms = [min(duration_ms, LONGEST_FRAME_MS) for duration_ms in durations_ms]
         options = {**options, "save_all": True, "append_images": frames[1:], "duration": durations_ms}
-        if image_format == "gif":
-            options["disposal"] = 2 if "transparency" in frames[0].info else 1
-            # Told as repeats after the first time; nothing told: none.
-            options |= {} if plays == 1 else {"loop": plays and plays - 1}
-        elif image_format != "avif":
-            options["loop"] = plays
+        if image_format != "avif":
+            options["loop"] = plays if plays <= MOST_PLAYS else 0
     file = io.BytesIO()
     try:
         frames[0].save(file, image_format, **options)

@@ -12,6 +12,10 @@ POINTERS = (int(IFD.Exif), int(IFD.GPSInfo), int(IFD.Interop), int(Base.ExifOffs
 """What says where the rest is, and the orientation, which the pixels take over."""
 
 
+LONGEST_EXIF = 1024 * 1024
+"""Bytes of EXIF beyond which nothing in it is looked up: it could hold more than a million entries."""
+
+
 def found(image: Image.Image) -> tuple[str, ...]:
     """Return what is there besides the picture and its colour profile, in these words.
 
@@ -33,7 +37,25 @@ def found(image: Image.Image) -> tuple[str, ...]:
     return tuple(words)
 
 
+def orientation(image: Image.Image) -> int:
+    """Return how the picture is stored (Exif 2.32, section 4.6.4): 1 is upright, as whatever cannot be read.
+
+    EXIF alone counts, as for browsers; XMP may name an orientation too.
+    """
+    stored = image.info.get("exif") or b""
+    if len(stored) > LONGEST_EXIF:
+        return 1
+    try:
+        exif = Image.Exif()
+        exif.load(stored)
+        return int(exif.get(ORIENTATION, 1))
+    except Exception:
+        return 1  # broken EXIF does not make the pixels worse
+
+
 def _exif(image: Image.Image) -> list[str]:
+    if len(image.info.get("exif") or b"") > LONGEST_EXIF:
+        return ["exif"]
     try:
         exif = image.getexif()
         camera = exif.get_ifd(IFD.Exif)

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import io
+import mmap
+import re
 
 from PIL import Image
+
+from mediagate.errors import UndecodableImage
+
+EOI, SOS = 0xD9, 0xDA
+"""Markers of a JPEG: end of image, start of scan (ITU-T T.81, table B.1)."""
+MAX_SCANS = 100
+"""Encoders write up to some 15 scans; each further one is another pass over the whole picture."""
+MAX_SEGMENTS = 10_000
+"""The largest profiles, XMP and depth maps take some hundreds."""
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+"""A marker with a length, or EOI. Restart markers and TEM have none, and 0 follows each 0xFF of coded data."""
 
 
 def webp_size(head: bytes) -> tuple[int, int] | None:
@@ -55,3 +68,21 @@ def check_complete(data: bytes, image_format: str) -> None:
         if size < 8 or at + size > len(data):
             raise ValueError("a box reaches beyond the end of the file")
         at += size
+
+
+def check_jpeg(data: bytes | mmap.mmap) -> None:
+    """Raise ``UndecodableImage`` for a JPEG with so many scans or segments that decoding it would take minutes.
+
+    Bytes between segments are passed over, as libjpeg does it. Files of other formats pass.
+    """
+    if data[:3] != b"\xff\xd8\xff":
+        return
+    at, scans, segments = 2, 0, 0
+    while (found := _MARKER.search(data, at)) is not None and data[found.start() + 1] != EOI:
+        segments += 1
+        scans += data[found.start() + 1] == SOS
+        if scans > MAX_SCANS or segments > MAX_SEGMENTS:
+            raise UndecodableImage(
+                f"the JPEG has more than {MAX_SCANS} scans or {MAX_SEGMENTS:,} segments; export it again"
+            )
+        at = found.end() + max(2, int.from_bytes(data[found.end() : found.end() + 2]))
