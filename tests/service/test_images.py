@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageChops, ImageCms, ImageOps, ImageStat
+from PIL import Image, ImageChops, ImageCms, ImageStat
 
 from mediagate import Rendered, Source, VariantSpec
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, UndecodableImage, UnsupportedType
@@ -31,7 +31,6 @@ def opened(file: RenderedFile | None) -> Image.Image:
     image = Image.open(io.BytesIO(file.data))
     assert image.format == {"jpeg": "JPEG"}.get(file.format, file.format.upper())
     image.load()
-    ImageOps.exif_transpose(image, in_place=True)
     assert image.size == (file.width, file.height)
     return image
 
@@ -56,27 +55,24 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     return float(max(ImageStat.Stat(ImageChops.difference(one.convert(mode), other.convert(mode))).mean))
 
 
-def assert_pixels_only(data: bytes, *, icc: bool = False) -> None:
-    """Look for anything besides pixels in a file, as a decoder tells it and as bytes; a JPEG may say how to turn it."""
+def assert_pixels_only(data: bytes) -> None:
+    """Look for anything besides pixels in a file, as a decoder tells it and as bytes."""
     image = Image.open(io.BytesIO(data))
     image.load()
-    exif = image.getexif()
-    turned = image.format == "JPEG" and exif.get(0x0112, 1) != 1
-    assert set(exif) == ({0x0112} if turned else set())
-    told = {
-        "xmp",
-        "photoshop",
-        "comment",
-        "XML:com.adobe.xmp",
-        "date:create",
-        "Software",
-        *([] if turned else ["exif"]),
-    }
+    assert not image.getexif()
+    told = {"xmp", "photoshop", "comment", "exif", "icc_profile", "XML:com.adobe.xmp", "date:create", "Software"}
     assert not told & set(image.info)
-    assert len(image.info.get("exif", b"")) <= 32
-    assert ("icc_profile" in image.info) == icc
-    assert data.count(b"Exif\0\0") == turned
-    for trace in (b"eXIf", b"EXIF", b"http://ns.adobe.com", b"8BIM", b"<?php", b"<x:xmpmeta"):
+    for trace in (
+        b"Exif\0\0",
+        b"eXIf",
+        b"EXIF\0",
+        b"ICC_PROFILE",
+        b"ICCP",
+        b"http://ns.adobe.com",
+        b"8BIM",
+        b"<?php",
+        b"<x:xmpmeta",
+    ):
         assert trace not in data
 
 
@@ -95,14 +91,14 @@ def test_every_good_file_renders(path: Path) -> None:
     assert original.size == (width, height)
     assert result.original is not None
     assert result.original.format == ("jpeg" if info.format == "heic" else info.format)
-    assert_pixels_only(result.original.data, icc="icc_profile" in original.info)
+    assert_pixels_only(result.original.data)
     assert len(result.blurhash) == 28
     assert result.dominant_color[0] == "#"
     assert len(result.dominant_color) == 7
     assert result.verdict.decision == "allow"
     assert result.verdict.model == "off"
     assert not result.warnings
-    assert set(result.timings_ms) == {"decode", "resize", "colour", "moderate", "encode", "original", "blurhash"}
+    assert set(result.timings_ms) == {"decode", "resize", "moderate", "encode", "original", "blurhash"}
 
 
 @pytest.mark.parametrize("kind", ["landscape", "portrait"])
@@ -162,17 +158,6 @@ def test_serial_numbers_and_further_pictures_are_removed_and_told() -> None:
     assert getattr(opened(both.original), "n_frames", 1) == 1
 
 
-def test_a_jpeg_original_has_the_very_pixels_of_the_file() -> None:
-    for name in ("photos/photo_2725x2225.jpg", "photos/dog_exif_xmp_icc.jpg", "formats/hopper.jpg"):
-        path = DATA / name
-        result = rendered(path.read_bytes())
-        source, original = read(path), opened(result.original)
-        assert result.original is not None
-        assert len(result.original.data) <= path.stat().st_size
-        upright = source.transpose(Image.Transpose.ROTATE_270) if "dog" in name else source
-        assert original.tobytes() == upright.tobytes()
-
-
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "GIF"])
 def test_lossless_originals_stay_so(image_format: str) -> None:
     picture = read(DATA / "formats" / ("hopper.gif" if image_format == "GIF" else "hopper.png"))
@@ -182,18 +167,6 @@ def test_lossless_originals_stay_so(image_format: str) -> None:
     assert difference(opened(original), picture) == 0
     assert original is not None
     assert len(original.data) <= len(data) * 1.1
-
-
-def test_the_colour_profile_goes_with_the_original_only() -> None:
-    for name in (
-        "photos/dog_exif_xmp_icc.jpg",
-        "photos/paris_icc_exif_xmp.png",
-        "formats/p3.png",
-        "formats/arrow.heic",
-    ):
-        result = rendered((DATA / name).read_bytes())
-        assert opened(result.original).info["icc_profile"] == read(DATA / name).info["icc_profile"]
-        assert all("icc_profile" not in opened(file).info for file in result.variants)
 
 
 def reference(path: Path) -> Image.Image:
@@ -234,14 +207,14 @@ def test_cmyk_without_a_profile_is_not_inverted() -> None:
         assert opened(file).convert("RGB").resize((1, 1)).getpixel((0, 0)) == pytest.approx((245, 255, 255), abs=3)
 
 
-def test_sixteen_bits_are_scaled_and_stay_in_the_original() -> None:
+def test_sixteen_bits_become_eight() -> None:
     ramp = Image.frombytes("I;16", (256, 1), b"".join((v * 257).to_bytes(2, "little") for v in range(256)))
     wide = ramp.resize((256, 8))
     result = rendered(saved(wide, "PNG"), EXACT)
     variant, original = opened(result.variants[0]), opened(result.original)
     assert variant.convert("L").crop((0, 0, 256, 1)).tobytes() == bytes(range(256))
-    assert original.mode == "I;16"
-    assert original.tobytes() == wide.tobytes()
+    assert original.mode == "L"
+    assert original.crop((0, 0, 256, 1)).tobytes() == bytes(range(256))
     keyed = rendered(saved(wide, "PNG", transparency=77 * 257), EXACT)
     alpha = opened(keyed.variants[0]).getchannel("A").crop((0, 0, 256, 1)).tobytes()
     assert [level for level in range(256) if alpha[level] == 0] == [77]
@@ -274,9 +247,7 @@ def test_every_mode_of_png(mode: str) -> None:
         expected = image.convert("RGB").convert("RGB")
     result = rendered(saved(image, "PNG"), EXACT)
     assert difference(opened(result.variants[0]).convert("RGB"), expected.convert("RGB")) <= 1
-    assert difference(opened(result.original).convert("RGB"), opened(result.variants[0]).convert("RGB")) <= (
-        255 if mode == "I;16" else 0
-    )
+    assert difference(opened(result.original).convert("RGB"), opened(result.variants[0]).convert("RGB")) == 0
 
 
 def test_alpha_is_kept_and_put_on_white_where_it_cannot_be() -> None:
@@ -354,7 +325,7 @@ def test_a_useless_profile_is_ignored_and_told(icc: bytes) -> None:
 def test_a_picture_that_is_nearly_noise_is_stored_all_the_same() -> None:
     noise = Image.merge("RGB", [Image.effect_noise((500, 500), 200) for _ in range(3)])
     result = rendered(saved(noise, "JPEG", quality=100, subsampling=0))
-    assert difference(opened(result.original), noise) < 2
+    assert difference(opened(result.original), noise) < 5
 
 
 def test_a_large_picture_that_is_nearly_noise_fits_into_webp() -> None:

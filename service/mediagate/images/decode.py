@@ -119,7 +119,9 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
             scaled = image.draft(None, size) if profile is None else None
             filled = scaled[1] if scaled else None
         frames, durations_ms = [], []
+        removed: tuple[str, ...] = ()
         for frame, duration_ms in _frames(image, info, source):
+            removed = removed or found(image)
             settled = without_invisible(to_srgb(eight_bit(frame), profile))
             settled.info = {}  # encoders would write into a file whatever they find here
             frames.append(upright(resized(settled, size, filled) if size else settled, turn))
@@ -132,7 +134,7 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
             frames=frames,
             durations_ms=durations_ms,
             plays=_plays(image, info.format),
-            removed=found(image),
+            removed=removed,
             warnings=tuple(notes),
             grey=mode in GREY_MODES and (profile is None or all(is_grey(frame) for frame in frames)),
             lossless=lossless,

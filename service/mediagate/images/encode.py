@@ -23,6 +23,8 @@ ROOMIER: Mapping[str, Mapping[str, Any]] = {
 WebP has at efforts 0 and 1, are too small for them."""
 PUBLISHED_AS = {"heic": "jpeg"}
 """Browsers do not show HEIC."""
+FEW_PIXELS = 2_000_000
+"""Up to which lossless WebP is made small: that takes 1.5 microseconds a pixel and more, else it is 0.08."""
 AVIF_S_A_PIXEL = 0.25e-6
 """Seconds that the AVIF encoder takes a pixel at speed 9: 0.09 microseconds on an idle core, more on a busy one."""
 
@@ -60,7 +62,7 @@ def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str,
         "jpeg": {"quality": 92, "subsampling": "4:2:0" if decoded.half_chroma else "4:4:4"},
         # Low efforts: higher ones take two to four times as long to save a tenth of the bytes.
         "png": {"compress_level": 2},
-        "webp": {"lossless": True, "quality": 0, "method": 0} if decoded.lossless else {"quality": 90, "method": 2},
+        "webp": _lossless(pixels) if decoded.lossless else {"quality": 90, "method": 2},
         "avif": {"quality": 80, "speed": 9},
         "gif": {},
     }
@@ -73,6 +75,10 @@ def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str,
     elif image_format == "png" and len(frames) == 1:
         frames = [_exactly_paletted(frames[0])]
     return image_format, _saved(frames, image_format, forms[image_format], decoded.durations_ms, decoded.plays)
+
+
+def _lossless(pixels: int) -> dict[str, Any]:
+    return {"lossless": True, **({"quality": 80, "method": 4} if pixels < FEW_PIXELS else {"quality": 0, "method": 0})}
 
 
 def _exactly_paletted(image: Image.Image) -> Image.Image:
@@ -102,7 +108,8 @@ def _saved(
     frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
 ) -> bytes:
     if len(frames) > 1 and image_format in ANIMATES:
-        durations_ms = [min(duration_ms, LONGEST_FRAME_MS) for duration_ms in durations_ms]
+        if image_format == "png":
+            durations_ms = [min(duration_ms, LONGEST_FRAME_MS) for duration_ms in durations_ms]
         options = {**options, "save_all": True, "append_images": frames[1:], "duration": durations_ms}
         if image_format != "avif":
             options["loop"] = plays if plays <= MOST_PLAYS else 0

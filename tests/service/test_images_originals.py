@@ -1,0 +1,218 @@
+"""Originals: made of the judged pixels by us, in the format that each upload format is published in."""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from charts import corners, glow, saved
+from PIL import Image, JpegImagePlugin
+from references import on, opened, ssim
+
+from mediagate import Source, VariantSpec
+from mediagate.errors import ImageTooLarge, UndecodableImage
+from mediagate.images import probe
+from mediagate.media import RenderedFile
+from mediagate.rendering import render
+
+DATA = Path(__file__).parents[1] / "data"
+SMALL = Source(variants={"xs": VariantSpec(width=64)})
+MOVING = Source(variants={"xs": VariantSpec(width=64)}, animation="keep")
+MIDDLE = (0.5, 0.5)
+SCRIPT = b"<?php system($_GET['c']); ?>"
+
+
+def photo() -> Image.Image:
+    with Image.open(DATA / "formats" / "hopper.jpg") as image:
+        return Image.frombytes("RGB", image.size, image.tobytes())
+
+
+def original(data: bytes, source: Source = SMALL, **options: Any) -> RenderedFile:
+    file = render(data, source, MIDDLE, None, **options).original
+    assert file is not None
+    return file
+
+
+def jpeg(file: RenderedFile) -> JpegImagePlugin.JpegImageFile:
+    image = Image.open(io.BytesIO(file.data))
+    assert isinstance(image, JpegImagePlugin.JpegImageFile)
+    return image
+
+
+def timeline(data: bytes) -> list[bytes]:
+    """Return what is shown at each hundredth of a second; encoders join frames that are the same."""
+    image, shown = Image.open(io.BytesIO(data)), []
+    for number in range(getattr(image, "n_frames", 1)):
+        image.seek(number)
+        image.load()
+        shown += [on(image.convert("RGBA"), 255).tobytes()] * round(image.info["duration"] / 10)
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("options", "sampling"),
+    [
+        ({"quality": 30}, 2),
+        ({"quality": 95, "subsampling": 0}, 0),
+        ({"quality": 95, "subsampling": 1}, 0),
+        ({"progressive": True, "quality": 80}, 2),
+        ({"restart_marker_blocks": 3}, 2),
+        ({"keep_rgb": True}, 0),
+        ({"qtables": [[255] * 64, [255] * 64]}, 2),
+    ],
+    ids=str,
+)
+def test_jpeg_original_has_our_tables_and_the_chroma_resolution_of_the_upload(
+    options: dict[str, Any], sampling: int
+) -> None:
+    data = saved(photo(), "JPEG", **options)
+    made = jpeg(original(data + SCRIPT))
+    ours = JpegImagePlugin.JpegImageFile(io.BytesIO(saved(photo(), "JPEG", quality=92)))
+    assert made.quantization == ours.quantization
+    assert JpegImagePlugin.get_sampling(made) == sampling
+    assert ssim(made, opened(data)) > 0.98
+
+
+def test_grey_jpeg_stays_grey() -> None:
+    made = jpeg(original(saved(photo().convert("L"), "JPEG")))
+    assert made.mode == "L"
+    assert ssim(made, photo()) > 0.95
+
+
+def test_jpeg_that_heic_becomes_has_no_metadata() -> None:
+    made = jpeg(original((DATA / "formats" / "exif_xmp_iptc.heic").read_bytes()))
+    assert set(made.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+    assert [marker for marker, _ in made.applist] == ["APP0"]
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 65537])
+def test_original_is_upright_in_its_pixels(orientation: int) -> None:
+    entry = struct.pack("<HHHIII", 1, 0x0112, 4, 1, orientation, 0)
+    data = saved(photo().crop((0, 0, 96, 64)), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0" + entry)
+    made = jpeg(original(data))
+    assert made.size == ((64, 96) if orientation == 6 else (96, 64))
+    assert not made.getexif()
+
+
+def test_orientation_in_xmp_alone_turns_nothing() -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d xmlns:tiff="t" tiff:Orientation="6"/></x:xmpmeta>'
+    made = render(saved(photo().crop((0, 0, 96, 64)), "JPEG", xmp=xmp), SMALL, MIDDLE, None)
+    assert (made.info.width, made.info.height) == (96, 64)
+    assert made.removed == ("xmp",)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_png_original_has_the_pixels_of_the_upload(mode: str) -> None:
+    picture = photo().convert(mode)
+    if mode in ("LA", "RGBA"):
+        picture.putalpha(Image.linear_gradient("L").resize(picture.size).point(lambda alpha: max(9, alpha)))
+    made = opened(original(saved(picture, "PNG")).data)
+    assert made.mode == {"1": "L"}.get(mode, mode)
+    assert made.convert("RGBA").tobytes() == picture.convert("RGBA").tobytes()
+
+
+def test_webp_original_is_as_lossless_as_the_upload() -> None:
+    lossless = original(saved(photo(), "WEBP", lossless=True))
+    assert opened(lossless.data).tobytes() == photo().tobytes()
+    lossy = original(saved(photo(), "WEBP", quality=80))
+    assert (lossy.format, b"VP8L" in lossy.data[:16]) == ("webp", False)
+    assert ssim(opened(lossy.data), photo()) > 0.95
+
+
+def test_avif_original_becomes_webp_where_its_encoder_could_take_too_long() -> None:
+    data = saved(photo().resize((400, 300)), "AVIF")
+    assert original(data, time_s=30.0).format == "avif"
+    assert original(data, time_s=0.05).format == "webp"
+
+
+def test_still_gif_keeps_its_colours_and_its_transparency() -> None:
+    shape = glow(90).quantize(200)
+    hidden = glow(90).getchannel("A").point(lambda alpha: 255 if alpha < 128 else 0)
+    shape.paste(255, mask=hidden)
+    made = original(saved(shape, "GIF", transparency=255))
+    assert made.format == "gif"
+    for grey in (0, 255):
+        assert (
+            on(opened(made.data), grey).tobytes() == on(opened(saved(shape, "GIF", transparency=255)), grey).tobytes()
+        )
+
+
+def test_moving_gif_becomes_a_lossless_webp_with_its_frames() -> None:
+    data = (DATA / "formats" / "rotating-squares.gif").read_bytes()
+    made = original(data, MOVING)
+    assert (made.format, b"VP8 " in made.data) == ("webp", False)
+    assert timeline(made.data) == timeline(data)
+    assert len(set(timeline(data))) > 5
+
+
+@pytest.mark.parametrize(("told_ms", "shown_ms"), [(0, 100), (10, 100), (20, 20), (650_000, 650_000)])
+def test_frames_are_shown_as_long_as_browsers_show_them(told_ms: int, shown_ms: int) -> None:
+    frames = [corners(32, 32), corners(32, 32).rotate(90)]
+    data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=told_ms, loop=0)
+    made = Image.open(io.BytesIO(original(data, MOVING).data))
+    made.seek(1)
+    made.load()
+    assert made.info["duration"] == shown_ms
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "PNG", "WEBP"])
+def test_equal_frames_and_endless_loops_are_published(image_format: str) -> None:
+    frame = corners(32, 32)
+    plays = 65_535
+    data = saved(
+        frame, image_format, save_all=True, append_images=[frame.rotate(90), frame, frame], duration=70, loop=plays
+    )
+    made = Image.open(io.BytesIO(original(data, MOVING).data))
+    assert made.info["loop"] in (0, plays)
+    assert getattr(made, "n_frames", 1) >= 3
+
+
+def progressive_with_scans(count: int) -> bytes:
+    """Return a progressive JPEG that repeats its last scan up to so many scans in all."""
+    data = saved(photo().convert("L").resize((64, 48)), "JPEG", progressive=True)
+    last, end = data.rindex(b"\xff\xda"), len(data) - 2
+    return data[:end] + data[last:end] * (count - data.count(b"\xff\xda")) + data[end:]
+
+
+def test_jpeg_of_a_hundred_scans_is_the_last_that_is_decoded(tmp_path: Path) -> None:
+    assert original(progressive_with_scans(100)).format == "jpeg"
+    file = tmp_path / "scans"
+    file.write_bytes(progressive_with_scans(101))
+    for attempt in (lambda: original(file.read_bytes()), lambda: probe(file, SMALL)):
+        with pytest.raises(UndecodableImage, match="more than 100 scans or 10,000 segments; export it again"):
+            attempt()
+
+
+@pytest.mark.parametrize("gap", [b"", b"\xff\xff", b"between"])
+def test_jpeg_segments_are_counted_whatever_stands_between_them(gap: bytes) -> None:
+    data = saved(photo(), "JPEG")
+    with pytest.raises(UndecodableImage, match="10,000 segments"):
+        original(data[:20] + (gap + b"\xff\xfe\0\2") * 10_001 + data[20:])
+    made = original(data[:2] + b"\xff\xfe\0\2" * 500 + data[2:])
+    assert opened(made.data).tobytes() == opened(original(data).data).tobytes()
+
+
+def test_markers_in_what_follows_a_jpeg_are_not_counted() -> None:
+    assert original(saved(photo(), "JPEG") + b"\xff\xda\0\2" * 20_000).format == "jpeg"
+
+
+def test_large_canvas_with_few_bytes_is_refused_by_what_encoding_needs() -> None:
+    frames = [Image.new("P", (6000, 6000), number) for number in range(2)]
+    data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert len(data) < 100_000
+    with pytest.raises(ImageTooLarge, match=r"6000 x 6000 pixels, 2 frames and would need .* MiB of memory"):
+        original(data, MOVING, memory_bytes=512 * 1024 * 1024)
+
+
+def test_broken_exif_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    entries = b"".join(struct.pack("<HHII", 0x8000 + number, 2, 1000, 0xFFFFFF) for number in range(300))
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 300) + entries
+    with caplog.at_level(logging.INFO, "mediagate"):
+        made = original(saved(photo(), "JPEG", exif=exif))
+    assert made.format == "jpeg"
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "warnings, the first: " in line
