@@ -1,0 +1,119 @@
+"""The boxes of AVIF and HEIC files (ISO/IEC 14496-12 and 23008-12)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mediagate.images.code_points import CodePoints
+
+_MAX_BOXES = 4096
+"""Boxes read on one level; a grid of 256 tiles has some 300 properties."""
+
+
+class Box(NamedTuple):
+    """The type of a box and the bytes behind its header."""
+
+    type: bytes
+    body: memoryview
+
+
+def read_code_points(data: bytes) -> CodePoints | None:
+    """Return what the ``nclx`` colour box of the primary picture says, or ``None`` if there is none.
+
+    In an image sequence the first video track counts, as in libavif; a picture that is derived from others, such as a
+    grid, may leave the box to them.
+    """
+    top = {box.type: box.body for box in boxes(memoryview(data))}
+    try:
+        if data[8:12] == b"avis" and b"moov" in top and (found := _of_track(top[b"moov"])):
+            return found
+        return _of_item(top[b"meta"][4:]) if b"meta" in top else None
+    except IndexError:
+        return None
+
+
+def boxes(view: memoryview) -> Iterator[Box]:
+    """Yield the boxes of one level, as far as they are whole (ISO/IEC 14496-12, section 4.2)."""
+    at = 0
+    for _ in range(_MAX_BOXES):
+        if at + 8 > len(view):
+            return
+        size, header = int.from_bytes(view[at : at + 4]), 8
+        if size == 1:
+            size, header = int.from_bytes(view[at + 8 : at + 16]), 16
+        elif size == 0:
+            size = len(view) - at
+        if size < header or at + size > len(view):
+            return
+        yield Box(bytes(view[at + 4 : at + 8]), view[at + header : at + size])
+        at += size
+
+
+def _of_item(meta: memoryview) -> CodePoints | None:
+    """Return what the primary item says, or the first that it is derived from (ISO/IEC 23008-12, section 6.5.5)."""
+    inner = _by_type(meta)
+    properties = _by_type(inner.get(b"iprp", memoryview(b"")))
+    if not {b"pitm"} <= inner.keys() or not {b"ipco", b"ipma"} <= properties.keys():
+        return None
+    pitm = inner[b"pitm"]
+    primary = int.from_bytes(pitm[4:6] if pitm[0] == 0 else pitm[4:8])
+    described = list(boxes(properties[b"ipco"]))
+    associated = _associations(properties[b"ipma"])
+    for item in (primary, *_derived_from(inner.get(b"iref"), primary)):
+        for index in associated.get(item, ()):
+            if 0 < index <= len(described) and (found := _nclx(described[index - 1])):
+                return found
+    return None
+
+
+def _of_track(moov: memoryview) -> CodePoints | None:
+    """Return what the first visual sample entry says (ISO/IEC 14496-12, section 12.1.3)."""
+    for track in boxes(moov):
+        body = track.body
+        for name in (b"mdia", b"minf", b"stbl", b"stsd"):
+            body = _by_type(body).get(name, memoryview(b""))
+        for entry in boxes(body[8:]):
+            if entry.type in (b"av01", b"hvc1"):
+                return next(filter(None, map(_nclx, boxes(entry.body[78:]))), None)
+    return None
+
+
+def _nclx(box: Box) -> CodePoints | None:
+    if box.type != b"colr" or bytes(box.body[:4]) != b"nclx" or len(box.body) < 8:
+        return None
+    return CodePoints(int.from_bytes(box.body[4:6]), int.from_bytes(box.body[6:8]))
+
+
+def _associations(ipma: memoryview) -> dict[int, list[int]]:
+    """Return the numbers of each item's properties, from 1 on (ISO/IEC 23008-12, section 9.3.1)."""
+    id_bytes, wide = (2 if ipma[0] == 0 else 4), ipma[3] & 1
+    found: dict[int, list[int]] = {}
+    at = 8
+    for _ in range(min(int.from_bytes(ipma[4:8]), _MAX_BOXES)):
+        item, count = int.from_bytes(ipma[at : at + id_bytes]), ipma[at + id_bytes]
+        at += id_bytes + 1
+        for _ in range(count):
+            index = (ipma[at] & 0x7F) << 8 | ipma[at + 1] if wide else ipma[at] & 0x7F
+            found.setdefault(item, []).append(index)
+            at += 2 if wide else 1
+    return found
+
+
+def _derived_from(iref: memoryview | None, item: int) -> list[int]:
+    """Return the first item that another one is derived from (ISO/IEC 14496-12, section 8.11.12)."""
+    if iref is None:
+        return []
+    id_bytes = 2 if iref[0] == 0 else 4
+    for box in boxes(iref[4:]):
+        if box.type == b"dimg" and int.from_bytes(box.body[:id_bytes]) == item:
+            first = id_bytes + 2
+            return [int.from_bytes(box.body[first : first + id_bytes])]
+    return []
+
+
+def _by_type(view: memoryview) -> dict[bytes, memoryview]:
+    found: dict[bytes, memoryview] = {}
+    for box in boxes(view):
+        found.setdefault(box.type, box.body)
+    return found
