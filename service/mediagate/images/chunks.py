@@ -7,11 +7,10 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mediagate.images import icc
 from mediagate.images.code_points import CodePoints
 from mediagate.images.primaries import Primaries
 
-MAX_PROFILE_BYTES = 8 * 2**20
-"""The longest profile that is unpacked; those of printers have up to 4 MiB."""
 _SIGNATURE = 8
 _COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
 _PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"eXIf")
@@ -107,10 +106,10 @@ def _profile(data: memoryview | None) -> bytes | None:
         return b""
     unpacking = zlib.decompressobj()
     try:
-        icc = unpacking.decompress(packed[1:], MAX_PROFILE_BYTES)
+        profile = unpacking.decompress(packed[1:], icc.MAX_BYTES)
     except zlib.error:
         return b""
-    return icc if unpacking.eof else b""
+    return profile if unpacking.eof else b""
 
 
 def _gamma(data: memoryview | None) -> float | None:

@@ -61,8 +61,9 @@ CURVES: Mapping[int, Curve] = {
     17: _smpte_428,
 }
 """H.273, table 3, without PQ and HLG."""
-_VIDEO = (1, 2, 6, 14, 15)
-"""Transfers that Chromium takes for sRGB in AVIF: BT.709 and its kin, and unspecified."""
+_SRGB_IN_PROFILES = (1, 6, 11)
+_SRGB_IN_VIDEO = (1, 2, 6, 14, 15)
+"""Transfers of BT.709 and its kin, and unspecified, that Chromium 156 takes for sRGB in ICC profiles and in AVIF."""
 
 
 class CodePoints(NamedTuple):
@@ -84,13 +85,17 @@ class CodePoints(NamedTuple):
     def is_srgb(self) -> bool:
         return self == (_SRGB_PRIMARIES, _SRGB_TRANSFER)
 
+    def for_profile(self) -> CodePoints:
+        """Return what browsers make of the pair in an ICC profile."""
+        return self._replace(transfer=_SRGB_TRANSFER) if self.transfer in _SRGB_IN_PROFILES else self
+
     def for_video(self) -> CodePoints:
         """Return what browsers make of the pair in AVIF, where each code point has a default of its own.
 
         Measured in Chromium 156: primaries without a meaning are those of BT.709, the transfers of BT.709 and its kin
         are sRGB's, and a pair whose transfer is reserved is sRGB.
         """
-        transfer = _SRGB_TRANSFER if self.transfer in _VIDEO else self.transfer
+        transfer = _SRGB_TRANSFER if self.transfer in _SRGB_IN_VIDEO else self.transfer
         if transfer not in CURVES and transfer not in (PQ, HLG):
             return CodePoints(_SRGB_PRIMARIES, _SRGB_TRANSFER)
         return CodePoints(self.primaries if self.primaries in PRIMARIES else _SRGB_PRIMARIES, transfer)

@@ -110,6 +110,8 @@ def _of_icc(profile: bytes, modes: tuple[str, ...], warnings: list[str]) -> Conv
     try:
         if not icc.is_profile(profile):
             raise ValueError("it is damaged")
+        if len(profile) > icc.MAX_BYTES:
+            raise ValueError(f"it has {len(profile):,} bytes, and up to {icc.MAX_BYTES:,} are read")
         mode = _MODES.get(profile[16:20])
         if mode not in modes:
             space = profile[16:20].decode("ascii", "replace").strip()
@@ -136,6 +138,7 @@ def _of_profile(profile: bytes, mode: str) -> Conversion | None:
     """Return the conversion of a profile by its effect on the chart; raises what lcms raises."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     to_srgb = _ProfileStep(source, _srgb(), mode)
+    to_srgb(_chart(mode))
     if mode == "RGB" and not icc.has_lookup_table(profile) and to_srgb.is_identity:
         return None
     return Conversion(mode, to_srgb, _ProfileStep(source, _display_p3(), mode))
@@ -154,29 +157,43 @@ class _ProfileStep:
     """
 
     def __init__(self, source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str) -> None:
-        self._source, self._target = source, target
+        self._source, self._target, self._mode = source, target, mode
         self._transforms: dict[str, ImageCms.ImageCmsTransform] = {}
-        self._flags = ImageCms.Flags.NOOPTIMIZE
-        exact = self(_chart(mode))
-        self.is_identity = mode == "RGB" and _difference(exact, _chart(mode))[1] <= 1
-        self._flags, self._transforms = ImageCms.Flags.NONE, {}
-        mean, most = _difference(self(_chart(mode)), exact)
-        if mean > _MEAN_LEVELS or most > _MOST_LEVELS:
-            self._flags, self._transforms = ImageCms.Flags.NOOPTIMIZE, {}
 
     def __call__(self, frame: Image.Image) -> Image.Image:
-        mode = "RGBA" if frame.mode == "RGBA" else "RGB"
-        transform = self._transforms.get(frame.mode)
-        if transform is None:
-            transform = self._transforms[frame.mode] = ImageCms.buildTransform(
-                self._source, self._target, frame.mode, mode, ImageCms.Intent.PERCEPTUAL, self._flags
-            )
-        if frame.mode == mode:
-            ImageCms.applyTransform(frame, transform, inPlace=True)
-            return frame
-        converted = ImageCms.applyTransform(frame, transform)
-        assert converted is not None  # only with inPlace
-        return converted
+        if frame.mode not in self._transforms:
+            self._transforms[frame.mode] = self._transform(frame.mode, self._flags)
+        return _applied(self._transforms[frame.mode], frame)
+
+    @cached_property
+    def is_identity(self) -> bool:
+        """Whether each colour of the chart stays what it is, to within one level."""
+        return self._mode == "RGB" and _difference(self._exact, _chart("RGB"))[1] <= 1
+
+    @cached_property
+    def _flags(self) -> ImageCms.Flags:
+        optimised = _applied(self._transform(self._mode, ImageCms.Flags.NONE), _chart(self._mode))
+        mean, most = _difference(optimised, self._exact)
+        deviates = mean > _MEAN_LEVELS or most > _MOST_LEVELS
+        return ImageCms.Flags.NOOPTIMIZE if deviates else ImageCms.Flags.NONE
+
+    @cached_property
+    def _exact(self) -> Image.Image:
+        return _applied(self._transform(self._mode, ImageCms.Flags.NOOPTIMIZE), _chart(self._mode))
+
+    def _transform(self, mode: str, flags: ImageCms.Flags) -> ImageCms.ImageCmsTransform:
+        target = "RGBA" if mode == "RGBA" else "RGB"
+        return ImageCms.buildTransform(self._source, self._target, mode, target, ImageCms.Intent.PERCEPTUAL, flags)
+
+
+def _applied(transform: ImageCms.ImageCmsTransform, frame: Image.Image) -> Image.Image:
+    """Return a converted picture, which is the same one if its mode stays."""
+    if frame.mode in ("RGB", "RGBA"):
+        ImageCms.applyTransform(frame, transform, inPlace=True)
+        return frame
+    converted = ImageCms.applyTransform(frame, transform)
+    assert converted is not None  # only with inPlace
+    return converted
 
 
 def _modes(image: Image.Image) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from itertools import accumulate
 from mediagate.images.code_points import CodePoints, Curve
 from mediagate.images.primaries import D50, DISPLAY_P3, Primaries, adaptation
 
+MAX_BYTES = 8 * 2**20
+"""The longest profile that is read; those of printers have up to 4 MiB."""
 _HEADER = 128
 _TABLE_ENTRIES = 255 * 16 + 1
 """Each 8-bit value is an entry of its own, and 15 lie between two of them."""
@@ -70,17 +72,20 @@ def code_points(icc: bytes) -> CodePoints | None:
     if len(tag) < 12 or tag[:4] != b"cicp" or tag[10:12] != b"\0\1":
         return None
     points = CodePoints(tag[8], tag[9])
-    return points if points.known else None
+    return points.for_profile() if points.known else None
 
 
 def as_browsers_read(icc: bytes) -> bytes:
     """Return a profile of which lcms, with perceptual intent, reads the tags that browsers read.
 
     They know neither D2B nor A2B2, and use A2B1 where A2B0 is absent (skcms, measured in Chromium 156); the class of
-    the device does not matter to them. Raises ``ValueError`` for a version of the format that they do not know.
+    the device does not matter to them. Raises ``ValueError`` for a profile that they ignore because of its header.
     """
     if icc[8] > 4:
         raise ValueError(f"its version is {icc[8]}, and versions up to 4 are known")
+    white = struct.unpack(">3i", icc[68:80])
+    if any(abs(value / 65536 - expected) > 0.01 for value, expected in zip(white, D50, strict=True)):
+        raise ValueError("its illuminant is not D50")
     names = tags(icc)
     read = bytearray(icc)
     read[12:16] = b"mntr"
