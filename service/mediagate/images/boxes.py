@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mediagate.images.av1 import sequence_code_points
 from mediagate.images.code_points import CodePoints
 
 _MAX_BOXES = 4096
@@ -19,16 +20,17 @@ class Box(NamedTuple):
 
 
 def read_code_points(data: bytes) -> CodePoints | None:
-    """Return what the ``nclx`` colour box of the primary picture says, or ``None`` if there is none.
+    """Return what the ``nclx`` colour box of the primary picture says, or else the AV1 sequence header.
 
     In an image sequence the first video track counts, as in libavif; a picture that is derived from others, such as a
-    grid, may leave the box to them.
+    grid, may leave the box to them. ``None``: neither says anything.
     """
-    top = {box.type: box.body for box in boxes(memoryview(data))}
+    view = memoryview(data)
+    top = _by_type(view)
     try:
         if data[8:12] == b"avis" and b"moov" in top and (found := _of_track(top[b"moov"])):
             return found
-        return _of_item(top[b"meta"][4:]) if b"meta" in top else None
+        return _of_item(view, top[b"meta"][4:]) if b"meta" in top else None
     except IndexError:
         return None
 
@@ -50,20 +52,23 @@ def boxes(view: memoryview) -> Iterator[Box]:
         at += size
 
 
-def _of_item(meta: memoryview) -> CodePoints | None:
+def _of_item(file: memoryview, meta: memoryview) -> CodePoints | None:
     """Return what the primary item says, or the first that it is derived from (ISO/IEC 23008-12, section 6.5.5)."""
     inner = _by_type(meta)
     properties = _by_type(inner.get(b"iprp", memoryview(b"")))
-    if not {b"pitm"} <= inner.keys() or not {b"ipco", b"ipma"} <= properties.keys():
+    if b"pitm" not in inner or not {b"ipco", b"ipma"} <= properties.keys():
         return None
     pitm = inner[b"pitm"]
     primary = int.from_bytes(pitm[4:6] if pitm[0] == 0 else pitm[4:8])
     described = list(boxes(properties[b"ipco"]))
     associated = _associations(properties[b"ipma"])
-    for item in (primary, *_derived_from(inner.get(b"iref"), primary)):
-        for index in associated.get(item, ()):
-            if 0 < index <= len(described) and (found := _nclx(described[index - 1])):
-                return found
+    items = (primary, *_derived_from(inner.get(b"iref"), primary))
+    for item in items:
+        of_item = [described[index - 1] for index in associated.get(item, ()) if 0 < index <= len(described)]
+        if found := next(filter(None, map(_nclx, of_item)), None):
+            return found
+        if any(box.type == b"av1C" for box in of_item) and b"iloc" in inner:
+            return sequence_code_points(file[_offset(inner[b"iloc"], item) :])
     return None
 
 
@@ -110,6 +115,31 @@ def _derived_from(iref: memoryview | None, item: int) -> list[int]:
             first = id_bytes + 2
             return [int.from_bytes(box.body[first : first + id_bytes])]
     return []
+
+
+def _offset(iloc: memoryview, item: int) -> int:
+    """Return where the data of an item begins in the file (ISO/IEC 14496-12, section 8.11.3)."""
+    version = iloc[0]
+    id_bytes, index_bytes = (4 if version == 2 else 2), (iloc[5] & 15 if version else 0)
+    offset_bytes, length_bytes, base_bytes = iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4
+    at = 6 + id_bytes
+    for _ in range(min(int.from_bytes(iloc[6:at]), _MAX_BOXES)):
+        number = int.from_bytes(iloc[at : at + id_bytes])
+        at += id_bytes
+        if version:
+            in_file = iloc[at + 1] & 15 == 0
+            at += 2
+        else:
+            in_file = True
+        at += 2
+        base = int.from_bytes(iloc[at : at + base_bytes])
+        at += base_bytes
+        extents = int.from_bytes(iloc[at : at + 2])
+        at += 2
+        if number == item and extents and in_file:
+            return base + int.from_bytes(iloc[at + index_bytes : at + index_bytes + offset_bytes])
+        at += extents * (index_bytes + offset_bytes + length_bytes)
+    raise IndexError("the item has no data in the file")
 
 
 def _by_type(view: memoryview) -> dict[bytes, memoryview]:

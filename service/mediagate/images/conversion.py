@@ -158,12 +158,12 @@ class _ProfileStep:
 
     def __init__(self, source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str) -> None:
         self._source, self._target, self._mode = source, target, mode
-        self._transforms: dict[str, ImageCms.ImageCmsTransform] = {}
+        self._transforms: dict[tuple[str, ImageCms.Flags], ImageCms.ImageCmsTransform] = {}
 
     def __call__(self, frame: Image.Image) -> Image.Image:
-        if frame.mode not in self._transforms:
-            self._transforms[frame.mode] = self._transform(frame.mode, self._flags)
-        return _applied(self._transforms[frame.mode], frame)
+        if frame.mode == "L":
+            return Image.merge("RGB", [frame.point(band.tobytes()) for band in self._exact.split()])
+        return self._applied(frame, self._flags)
 
     @cached_property
     def is_identity(self) -> bool:
@@ -172,28 +172,28 @@ class _ProfileStep:
 
     @cached_property
     def _flags(self) -> ImageCms.Flags:
-        optimised = _applied(self._transform(self._mode, ImageCms.Flags.NONE), _chart(self._mode))
-        mean, most = _difference(optimised, self._exact)
+        mean, most = _difference(self._applied(_chart(self._mode), ImageCms.Flags.NONE), self._exact)
         deviates = mean > _MEAN_LEVELS or most > _MOST_LEVELS
         return ImageCms.Flags.NOOPTIMIZE if deviates else ImageCms.Flags.NONE
 
     @cached_property
     def _exact(self) -> Image.Image:
-        return _applied(self._transform(self._mode, ImageCms.Flags.NOOPTIMIZE), _chart(self._mode))
+        return self._applied(_chart(self._mode), ImageCms.Flags.NOOPTIMIZE)
 
-    def _transform(self, mode: str, flags: ImageCms.Flags) -> ImageCms.ImageCmsTransform:
-        target = "RGBA" if mode == "RGBA" else "RGB"
-        return ImageCms.buildTransform(self._source, self._target, mode, target, ImageCms.Intent.PERCEPTUAL, flags)
-
-
-def _applied(transform: ImageCms.ImageCmsTransform, frame: Image.Image) -> Image.Image:
-    """Return a converted picture, which is the same one if its mode stays."""
-    if frame.mode in ("RGB", "RGBA"):
-        ImageCms.applyTransform(frame, transform, inPlace=True)
-        return frame
-    converted = ImageCms.applyTransform(frame, transform)
-    assert converted is not None  # only with inPlace
-    return converted
+    def _applied(self, frame: Image.Image, flags: ImageCms.Flags) -> Image.Image:
+        """Return the converted frame, which is the same picture if its mode stays."""
+        mode = "RGBA" if frame.mode == "RGBA" else "RGB"
+        transform = self._transforms.get((frame.mode, flags))
+        if transform is None:
+            transform = self._transforms[frame.mode, flags] = ImageCms.buildTransform(
+                self._source, self._target, frame.mode, mode, ImageCms.Intent.PERCEPTUAL, flags
+            )
+        if frame.mode == mode:
+            ImageCms.applyTransform(frame, transform, inPlace=True)
+            return frame
+        converted = ImageCms.applyTransform(frame, transform)
+        assert converted is not None  # only with inPlace
+        return converted
 
 
 def _modes(image: Image.Image) -> tuple[str, ...]:
@@ -230,7 +230,7 @@ def _difference(one: Image.Image, other: Image.Image) -> tuple[float, int]:
 
 
 def _chart(mode: str) -> Image.Image:
-    """Return all values of each channel alone and of all together, and a lattice of mixed colours."""
+    """Return all values of each channel alone and of all together, and a lattice of mixed colours; of ``L`` a ramp."""
     colours = _chart_bytes(len(mode))
     return Image.frombytes(mode, (len(colours) // len(mode), 1), colours)
 
@@ -241,9 +241,12 @@ def _chart_bytes(channels: int) -> bytes:
 
 
 def _chart_colours(channels: int) -> Iterator[tuple[int, ...]]:
+    if channels == 1:
+        yield from ((value,) for value in range(256))
+        return
     for value in range(256):
         yield (value,) * channels
         for channel in range(channels):
             yield (0,) * channel + (value,) + (0,) * (channels - channel - 1)
-    steps = {1: 256, 3: 16, 4: 7}[channels]
+    steps = {3: 16, 4: 7}[channels]
     yield from product([round(255 * step / (steps - 1)) for step in range(steps)], repeat=channels)
