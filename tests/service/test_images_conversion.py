@@ -371,7 +371,7 @@ def with_nclx(image_format: str, primaries: int, transfer: int, **options: objec
     file = io.BytesIO()
     if image_format == "HEIF":
         pytest.importorskip("pillow_heif").register_heif_opener()
-    Image.new("RGB", (64, 64)).save(file, image_format, **options)
+    Image.new("RGB", (64, 64)).save(file, image_format, speed=10, **options)
     data = bytearray(file.getvalue())
     at = data.find(b"colrnclx")
     if at < 0:
