@@ -25,6 +25,14 @@ def test_colour_chunks_are_read() -> None:
     assert colour.primaries == ((0.64, 0.33), (0.3, 0.6), (0.15, 0.06), (0.3127, 0.329))
 
 
+def test_brightest_light_is_read() -> None:
+    content = (b"cLLI", struct.pack(">2I", 4_000_000, 1))
+    display = (b"mDCV", bytes(16) + struct.pack(">2I", 6_000_000, 1))
+    assert read_colour(png(chart(), display)).peak == 600
+    assert read_colour(png(chart(), display, content)).peak == 400
+    assert read_colour(png(chart(), (b"cLLI", bytes(8)))).peak is None
+
+
 def test_first_chunk_of_a_type_counts() -> None:
     assert read_colour(png(chart(), gama(100_000), gama(45_455))).gamma == 1
 

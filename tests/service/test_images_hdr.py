@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
-from colorimetry import BT2020, D65, P3, SRGB, Floats, chart, cicp, converted, levels, png, rgb_to_xyz
+from colorimetry import BT2020, D65, P3, SRGB, Floats, chart, cicp, converted, encoded, levels, png, rgb_to_xyz
 from PIL import Image
 
 from mediagate.images.conversion import Conversion, read_conversion
@@ -39,6 +41,16 @@ def test_diffuse_white_leaves_room_for_highlights() -> None:
     white = round(255 * 0.5807)  # 203 cd/m² in PQ (ITU-R BT.2408, table 1)
     shown = conversion.to_srgb(Image.new("RGB", (1, 1), (white, white, white)))
     assert levels(shown)[0, 0] == pytest.approx(188, abs=3)  # half of the light
+
+
+@pytest.mark.parametrize(("peak", "shown"), [(203, 1), (400, 0.787), (1000, 0.5), (4000, 0.5)])
+def test_diffuse_white_has_the_room_that_the_brightest_light_needs(peak: int, shown: float) -> None:
+    data = png(chart(), cicp(1, 16), (b"cLLI", struct.pack(">2I", peak * 10_000, 1)))
+    conversion = read_conversion(Image.new("RGB", (1, 1)), data, "png", [])
+    assert conversion is not None
+    # 128 is 94 cd/m² (ITU-R BT.2100, table 4).
+    grey = conversion.to_srgb(Image.new("RGB", (1, 1), (128, 128, 128)))
+    assert levels(grey)[0, 0] == pytest.approx(encoded(np.full(3, shown * 94.0 / 203)), abs=2)
 
 
 def test_hdr_keeps_alpha() -> None:

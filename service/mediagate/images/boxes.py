@@ -19,20 +19,27 @@ class Box(NamedTuple):
     body: memoryview
 
 
-def read_code_points(data: bytes) -> CodePoints | None:
-    """Return what the ``nclx`` colour box of the primary picture says, or else the AV1 sequence header.
+class Colour(NamedTuple):
+    """What the boxes say about colours: code points, and the brightest light in cd/m²."""
+
+    code_points: CodePoints | None
+    peak: float | None
+
+
+def read_colour(data: bytes) -> Colour:
+    """Return what the boxes of the primary picture say, or its AV1 sequence header if it has no ``nclx`` box.
 
     In an image sequence the first video track counts, as in libavif; a picture that is derived from others, such as a
-    grid, may leave the box to them. ``None``: neither says anything.
+    grid, may leave the boxes to them.
     """
     view = memoryview(data)
     top = _by_type(view)
     try:
-        if data[8:12] == b"avis" and b"moov" in top and (found := _of_track(top[b"moov"])):
+        if data[8:12] == b"avis" and b"moov" in top and (found := _colour(_of_track(top[b"moov"]))).code_points:
             return found
-        return _of_item(view, top[b"meta"][4:]) if b"meta" in top else None
+        return _of_item(view, top[b"meta"][4:]) if b"meta" in top else Colour(None, None)
     except IndexError:
-        return None
+        return Colour(None, None)
 
 
 def boxes(view: memoryview) -> Iterator[Box]:
@@ -52,12 +59,12 @@ def boxes(view: memoryview) -> Iterator[Box]:
         at += size
 
 
-def _of_item(file: memoryview, meta: memoryview) -> CodePoints | None:
+def _of_item(file: memoryview, meta: memoryview) -> Colour:
     """Return what the primary item says, or the first that it is derived from (ISO/IEC 23008-12, section 6.5.5)."""
     inner = _by_type(meta)
     properties = _by_type(inner.get(b"iprp", memoryview(b"")))
     if b"pitm" not in inner or not {b"ipco", b"ipma"} <= properties.keys():
-        return None
+        return Colour(None, None)
     pitm = inner[b"pitm"]
     primary = int.from_bytes(pitm[4:6] if pitm[0] == 0 else pitm[4:8])
     described = list(boxes(properties[b"ipco"]))
@@ -65,29 +72,37 @@ def _of_item(file: memoryview, meta: memoryview) -> CodePoints | None:
     items = (primary, *_derived_from(inner.get(b"iref"), primary))
     for item in items:
         of_item = [described[index - 1] for index in associated.get(item, ()) if 0 < index <= len(described)]
-        if found := next(filter(None, map(_nclx, of_item)), None):
-            return found
+        colour = _colour(of_item)
+        if colour.code_points:
+            return colour
         if any(box.type == b"av1C" for box in of_item) and b"iloc" in inner:
-            return sequence_code_points(file[_offset(inner[b"iloc"], item) :])
-    return None
+            return colour._replace(code_points=sequence_code_points(file[_offset(inner[b"iloc"], item) :]))
+    return Colour(None, None)
 
 
-def _of_track(moov: memoryview) -> CodePoints | None:
-    """Return what the first visual sample entry says (ISO/IEC 14496-12, section 12.1.3)."""
+def _of_track(moov: memoryview) -> list[Box]:
+    """Return the boxes of the first visual sample entry (ISO/IEC 14496-12, section 12.1.3)."""
     for track in boxes(moov):
         body = track.body
         for name in (b"mdia", b"minf", b"stbl", b"stsd"):
             body = _by_type(body).get(name, memoryview(b""))
         for entry in boxes(body[8:]):
             if entry.type in (b"av01", b"hvc1"):
-                return next(filter(None, map(_nclx, boxes(entry.body[78:]))), None)
-    return None
+                return list(boxes(entry.body[78:]))
+    return []
 
 
-def _nclx(box: Box) -> CodePoints | None:
-    if box.type != b"colr" or bytes(box.body[:4]) != b"nclx" or len(box.body) < 8:
-        return None
-    return CodePoints(int.from_bytes(box.body[4:6]), int.from_bytes(box.body[6:8]))
+def _colour(described: list[Box]) -> Colour:
+    """Return what colour boxes say (ISO/IEC 14496-12, sections 12.1.5 to 12.1.7); ``clli`` goes before ``mdcv``."""
+    points, brightest, display = None, 0.0, 0.0
+    for name, body in described:
+        if name == b"colr" and bytes(body[:4]) == b"nclx" and len(body) >= 8 and points is None:
+            points = CodePoints(int.from_bytes(body[4:6]), int.from_bytes(body[6:8]))
+        elif name == b"clli" and len(body) >= 4:
+            brightest = float(int.from_bytes(body[:2]))
+        elif name == b"mdcv" and len(body) >= 24:
+            display = int.from_bytes(body[16:20]) / 10_000
+    return Colour(points, brightest or display or None)
 
 
 def _associations(ipma: memoryview) -> dict[int, list[int]]:

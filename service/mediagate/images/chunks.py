@@ -12,7 +12,7 @@ from mediagate.images.code_points import CodePoints
 from mediagate.images.primaries import Primaries
 
 _SIGNATURE = 8
-_COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
+_COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cLLI", b"mDCV")
 _PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"eXIf")
 
 
@@ -27,7 +27,7 @@ class Chunk(NamedTuple):
 class Colour(NamedTuple):
     """What a PNG says about its colours; ``None`` for each chunk that is absent or malformed.
 
-    ``icc`` is empty if the profile is damaged or too long.
+    ``icc`` is empty if the profile is damaged or too long; ``peak`` is the brightest light in cd/m².
     """
 
     code_points: CodePoints | None
@@ -35,6 +35,7 @@ class Colour(NamedTuple):
     is_srgb: bool
     gamma: float | None
     primaries: Primaries | None
+    peak: float | None
 
     @property
     def has_srgb_gamma(self) -> bool:
@@ -73,6 +74,7 @@ def read_colour(png: bytes) -> Colour:
         len(found.get(b"sRGB", b"")) == 1,
         _gamma(found.get(b"gAMA")),
         _primaries(found.get(b"cHRM")),
+        _peak(found.get(b"cLLI", memoryview(b"")), found.get(b"mDCV", memoryview(b""))),
     )
 
 
@@ -122,3 +124,10 @@ def _primaries(data: memoryview | None) -> Primaries | None:
         return None
     white_x, white_y, *rest = (value / 100_000 for value in struct.unpack(">8I", data))
     return Primaries((rest[0], rest[1]), (rest[2], rest[3]), (rest[4], rest[5]), (white_x, white_y))
+
+
+def _peak(light: memoryview, display: memoryview) -> float | None:
+    """Return the brightest light of the content, or else of the display that it was made on (11.3.2.7 and 11.3.2.8)."""
+    brightest = int.from_bytes(light[:4]) if len(light) == 8 else 0
+    mastered = int.from_bytes(display[16:20]) if len(display) == 24 else 0
+    return (brightest or mastered) / 10_000 or None

@@ -11,11 +11,9 @@ from typing import TypeAlias
 
 from PIL import Image, ImageChops, ImageCms, ImageStat
 
-from mediagate.images import icc
-from mediagate.images.boxes import read_code_points
-from mediagate.images.chunks import read_colour
+from mediagate.images import boxes, chunks, icc
 from mediagate.images.code_points import CURVES, PQ, PRIMARIES, CodePoints, gamma
-from mediagate.images.hdr import tone_mapping
+from mediagate.images.hdr import PEAK, tone_mapping
 from mediagate.images.primaries import BT_709, DISPLAY_P3, Primaries
 
 Step: TypeAlias = Callable[[Image.Image], Image.Image]
@@ -27,8 +25,8 @@ _GREY_PNG = (0, 4)
 """Colour types (PNG, third edition, table 8): Pillow opens grey with alpha in 16 bits as RGBA."""
 _WIDE_LEVELS = 24
 """How many levels of Display P3 the farthest colour of a wide space lies beyond sRGB."""
-_MEAN_LEVELS, _MOST_LEVELS = 0.5, 12
-"""How far the optimised path of lcms may deviate from the exact one, on the chart."""
+_MEAN_LEVELS, _MOST_LEVELS = 0.5, 24
+"""How far the optimised path of lcms may deviate from the exact one on the chart; in profiles of printers 0.2 and 16."""
 
 
 class Conversion:
@@ -77,8 +75,10 @@ def read_conversion(image: Image.Image, data: bytes, image_format: str, warnings
         return _of_png(image, data, warnings)
     if profile := image.info.get("icc_profile"):
         return _of_icc(profile, _modes(image), warnings)
-    if image_format in ("avif", "heic") and (points := read_code_points(data)):
-        return _of_code_points(points.for_video(), warnings)
+    if image_format in ("avif", "heic"):
+        colour = boxes.read_colour(data)
+        if colour.code_points:
+            return _of_code_points(colour.code_points.for_video(), warnings, colour.peak)
     return None
 
 
@@ -89,9 +89,9 @@ def display_p3_to_srgb(frame: Image.Image) -> Image.Image:
 
 def _of_png(image: Image.Image, data: bytes, warnings: list[str]) -> Conversion | None:
     """Read the chunks by their precedence (PNG, third edition, section 4.3)."""
-    colour = read_colour(data)
+    colour = chunks.read_colour(data)
     if colour.code_points:
-        return _of_code_points(colour.code_points, warnings)
+        return _of_code_points(colour.code_points, warnings, colour.peak)
     if colour.icc is not None:
         if icc.is_profile(colour.icc):
             modes = ("L", "RGB") if data[25] in _GREY_PNG else _modes(image)
@@ -124,13 +124,13 @@ def _of_icc(profile: bytes, modes: tuple[str, ...], warnings: list[str]) -> Conv
         return None
 
 
-def _of_code_points(points: CodePoints, warnings: list[str]) -> Conversion | None:
+def _of_code_points(points: CodePoints, warnings: list[str], peak: float | None = None) -> Conversion | None:
     if points.is_srgb:
         return None
     if points.is_hdr:
         name = "PQ" if points.transfer == PQ else "HLG"
         warnings.append(f"the picture is HDR ({name}); it was tone-mapped to SDR")
-        return Conversion("RGB", _tone_mapped(points, BT_709), _tone_mapped(points, DISPLAY_P3))
+        return Conversion("RGB", _tone_mapped(points, peak, BT_709), _tone_mapped(points, peak, DISPLAY_P3))
     return _of_profile(icc.matrix_profile(PRIMARIES[points.primaries], CURVES[points.transfer]), "RGB")
 
 
@@ -144,8 +144,8 @@ def _of_profile(profile: bytes, mode: str) -> Conversion | None:
     return Conversion(mode, to_srgb, _ProfileStep(source, _display_p3(), mode))
 
 
-def _tone_mapped(points: CodePoints, target: Primaries) -> Step:
-    return lambda frame: frame.filter(tone_mapping(points, target))
+def _tone_mapped(points: CodePoints, peak: float | None, target: Primaries) -> Step:
+    return lambda frame: frame.filter(tone_mapping(points, peak or PEAK, target))
 
 
 class _ProfileStep:

@@ -12,10 +12,10 @@ from mediagate.images.primaries import BT_2020, Primaries, Vector, multiply
 
 _SDR_WHITE = 203.0
 """cd/m² of diffuse white (ITU-R BT.2408, section 2.1)."""
-_PEAK = 1000.0 / _SDR_WHITE
-"""The brightest light, where diffuse white is 1: BT.2408's HLG display, and Chromium's assumption for PQ."""
-_WHITE_SHOWN = 0.5
-"""What diffuse white becomes, so that highlights keep room above it."""
+PEAK = 1000.0
+"""cd/m² of the brightest light, where the file does not say; HLG is made for such a display (BT.2100, table 5)."""
+_WHITE_AT_PEAK = 0.5
+"""What diffuse white becomes, so that highlights up to 1000 cd/m² and more have room above it."""
 _KAPPA = 0.65
 """How far along the knee the middle control point lies."""
 _SYSTEM_GAMMA = 1.2
@@ -25,13 +25,16 @@ _STEPS = 33
 
 
 @lru_cache(maxsize=8)
-def tone_mapping(points: CodePoints, target: Primaries) -> ImageFilter.Color3DLUT:
+def tone_mapping(points: CodePoints, peak: float, target: Primaries) -> ImageFilter.Color3DLUT:
     """Return a filter from 8-bit RGB in PQ or HLG to 8-bit RGB with the curve of sRGB and the target's primaries.
+
+    ``peak`` is the brightest light of the picture in cd/m².
 
     It is the reference white tone mapping of SMPTE ST 2094-50, which Chromium applies: linear up to diffuse white, then
     a quadratic Bézier curve up to the peak. The gain comes from the largest of the three channels in BT.2020, so that
     hues stay.
     """
+    tone = _ToneCurve(peak)
     source = PRIMARIES[points.primaries]
     working, shown = source.to(BT_2020), BT_2020.to(target)
     luminance = source.to_xyz()[1]
@@ -41,12 +44,12 @@ def tone_mapping(points: CodePoints, target: Primaries) -> ImageFilter.Color3DLU
         # The filter's own positions are on the grid, hence the look-up.
         signal = (_at(light, red), _at(light, green), _at(light, blue))
         if points.transfer == HLG:
-            signal = _scaled(signal, _PEAK * _scene_gain(luminance, signal))
+            signal = _scaled(signal, PEAK / _SDR_WHITE * _scene_gain(luminance, signal))
         scene = multiply(working, signal)
         brightest = max(scene)
         if brightest <= 0:
             return 0.0, 0.0, 0.0
-        r, g, b = multiply(shown, _scaled(scene, _tone_mapped(brightest) / brightest))
+        r, g, b = multiply(shown, _scaled(scene, tone(brightest) / brightest))
         return _encoded(r), _encoded(g), _encoded(b)
 
     return ImageFilter.Color3DLUT.generate(_STEPS, mapped)
@@ -78,18 +81,24 @@ def _scene_gain(luminance: Vector, signal: Vector) -> float:
     return float(max(light, 0.0) ** (_SYSTEM_GAMMA - 1))
 
 
-def _tone_mapped(light: float) -> float:
-    """Return what a display shows of light, both relative to diffuse white; 1 is the display's brightest."""
-    if light <= 1:
-        return light * _WHITE_SHOWN
-    if light >= _PEAK:
-        return 1.0
-    # Control points (1, white), (middle, ...), (peak, 1); the middle one continues the slope of the linear part.
-    middle = 1 - _KAPPA + _KAPPA / _WHITE_SHOWN
-    middle_shown = (1 - _KAPPA) * _WHITE_SHOWN + _KAPPA
-    a, b = 1 - 2 * middle + _PEAK, 2 * (middle - 1)
-    t = (math.sqrt(b * b + 4 * a * (light - 1)) - b) / (2 * a)
-    return (1 - t) ** 2 * _WHITE_SHOWN + 2 * t * (1 - t) * middle_shown + t * t
+class _ToneCurve:
+    """From light to what a display shows of it, relative to diffuse white and to the display's brightest."""
+
+    def __init__(self, peak: float) -> None:
+        self._peak = max(peak / _SDR_WHITE, 1.0)
+        room = min(math.log2(self._peak) / math.log2(PEAK / _SDR_WHITE), 1.0)
+        self._white = 1 - (1 - _WHITE_AT_PEAK) * room
+        # The control points are (1, white), (middle, ...) and (peak, 1); the first two continue the linear part.
+        self._middle = 1 - _KAPPA + _KAPPA / self._white
+
+    def __call__(self, light: float) -> float:
+        if light <= 1:
+            return light * self._white
+        if light >= self._peak:
+            return 1.0
+        a, b = 1 - 2 * self._middle + self._peak, 2 * (self._middle - 1)
+        t = (math.sqrt(b * b + 4 * a * (light - 1)) - b) / (2 * a)
+        return (1 - t) ** 2 * self._white + 2 * t * (1 - t) * self._middle * self._white + t * t
 
 
 def _encoded(light: float) -> float:
