@@ -20,13 +20,13 @@ Step: TypeAlias = Callable[[Image.Image], Image.Image]
 """From a picture in the mode of a file's colours, or RGBA, to RGB or RGBA."""
 _MODES = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L"}
 """Pillow's modes of the colour spaces that a profile may describe (ICC.1:2022, table 19)."""
-_GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
+_GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _GREY_PNG = (0, 4)
 """Colour types (PNG, third edition, table 8): Pillow opens grey with alpha in 16 bits as RGBA."""
 _WIDE_LEVELS = 24
 """How many levels of Display P3 the farthest colour of a wide space lies beyond sRGB."""
 _MEAN_LEVELS, _MOST_LEVELS = 0.5, 24
-"""How far the optimised path of lcms may deviate from the exact one on the chart; in profiles of printers 0.2 and 16."""
+"""How far the optimised path of lcms may deviate from the exact one on the chart: it does by 0.2 and 16 for CMYK."""
 
 
 class Conversion:
@@ -113,9 +113,10 @@ def _of_icc(profile: bytes, modes: tuple[str, ...], warnings: list[str]) -> Conv
         if len(profile) > icc.MAX_BYTES:
             raise ValueError(f"it has {len(profile):,} bytes, and up to {icc.MAX_BYTES:,} are read")
         mode = _MODES.get(profile[16:20])
+        if mode is None:
+            raise ValueError("it is for none of RGB, CMYK and grey")
         if mode not in modes:
-            space = profile[16:20].decode("ascii", "replace").strip()
-            raise ValueError(f"it is for {space}, and the picture is in {modes[0]}")
+            raise ValueError(f"it is for {profile[16:20].decode().strip()}, and the picture is in {modes[0]}")
         if mode == "RGB" and (points := icc.code_points(profile)):
             return _of_code_points(points, warnings)
         return _of_profile(icc.as_browsers_read(profile), mode)

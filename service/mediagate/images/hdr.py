@@ -102,6 +102,10 @@ class _ToneCurve:
 
 
 def _encoded(light: float) -> float:
-    """Return the sRGB value of linear light (IEC 61966-2-1)."""
-    light = min(max(light, 0.0), 1.0)
+    """Return the sRGB value of linear light (IEC 61966-2-1), mirrored below 0.
+
+    Values outside 0 to 1 are clipped behind the interpolation, which would else err next to clipped entries.
+    """
+    if light < 0:
+        return -_encoded(-light)
     return float(12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055)
