@@ -79,7 +79,8 @@ def as_browsers_read(icc: bytes) -> bytes:
     """Return a profile of which lcms, with perceptual intent, reads the tags that browsers read.
 
     They know neither D2B nor A2B2, and use A2B1 where A2B0 is absent (skcms, measured in Chromium 156); the class of
-    the device does not matter to them. Raises ``ValueError`` for a profile that they ignore because of its header.
+    the device does not matter to them. Raises ``ValueError`` for a profile that they ignore because of its header or
+    its tag table.
     """
     if icc[8] > 4:
         raise ValueError(f"its version is {icc[8]}, and versions up to 4 are known")
@@ -87,6 +88,8 @@ def as_browsers_read(icc: bytes) -> bytes:
     if any(abs(value / 65536 - expected) > 0.01 for value, expected in zip(white, D50, strict=True)):
         raise ValueError("its illuminant is not D50")
     names = tags(icc)
+    if int.from_bytes(icc[:4]) > len(icc) or any(offset + size > len(icc) for offset, size in names.values()):
+        raise ValueError("it was cut off")
     read = bytearray(icc)
     read[12:16] = b"mntr"
     for number, at in enumerate(_entries(icc)):
