@@ -1,0 +1,137 @@
+"""The chunks of a PNG (PNG, third edition, W3C 2025)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mediagate.images import icc
+from mediagate.images.code_points import CodePoints
+from mediagate.images.primaries import Primaries
+
+_SIGNATURE = 8
+_MAX_CHUNKS = 200_000
+"""Chunks that are looked at, in some 0.4 s; encoders write IDAT in pieces of 8 KiB and more."""
+_COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cLLI", b"mDCV")
+_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"eXIf")
+
+
+class Chunk(NamedTuple):
+    """One chunk: its type, its data, and all of its bytes."""
+
+    type: bytes
+    data: memoryview
+    whole: memoryview
+
+
+class Colour(NamedTuple):
+    """What a PNG says about its colours; ``None`` for each chunk that is absent or malformed.
+
+    ``icc`` is empty if the profile is damaged or too long; ``peak`` is the brightest light in cd/m².
+    """
+
+    code_points: CodePoints | None
+    icc: bytes | None
+    is_srgb: bool
+    gamma: float | None
+    primaries: Primaries | None
+    peak: float | None
+
+    @property
+    def has_srgb_gamma(self) -> bool:
+        """Whether gamma is about 1/2.2 and alone, which means sRGB to browsers (measured in Chromium 156)."""
+        return self.primaries is None and self.gamma is not None and abs(self.gamma * 2.2 - 1) <= 0.05
+
+
+def chunks(png: bytes) -> Iterator[Chunk]:
+    """Yield the chunks up to IEND, or as far as the file is whole (section 5.3)."""
+    view, at = memoryview(png), _SIGNATURE
+    for _ in range(_MAX_CHUNKS):
+        if at + 12 > len(png):
+            return
+        length = int.from_bytes(view[at : at + 4])
+        if at + 12 + length > len(png):
+            return
+        chunk = Chunk(png[at + 4 : at + 8], view[at + 8 : at + 8 + length], view[at : at + 12 + length])
+        yield chunk
+        if chunk.type == b"IEND":
+            return
+        at += 12 + length
+
+
+def read_colour(png: bytes) -> Colour:
+    """Return what the chunks before the palette and the pixels say (sections 5.6 and 11.3.2).
+
+    The first of two chunks of one type counts, and one with a wrong checksum is absent, as in libpng.
+    """
+    found: dict[bytes, memoryview] = {}
+    for chunk in chunks(png):
+        if chunk.type in (b"PLTE", b"IDAT", b"fdAT"):
+            break
+        if chunk.type in _COLOUR and chunk.type not in found and _is_intact(chunk):
+            found[chunk.type] = chunk.data
+    return Colour(
+        _code_points(found.get(b"cICP")),
+        _profile(found.get(b"iCCP")),
+        len(found.get(b"sRGB", b"")) == 1,
+        _gamma(found.get(b"gAMA")),
+        _primaries(found.get(b"cHRM")),
+        _peak(found.get(b"cLLI", memoryview(b"")), found.get(b"mDCV", memoryview(b""))),
+    )
+
+
+def for_pixels(png: bytes) -> bytes:
+    """Return the PNG with the chunks that its pixels, its frames and its orientation need.
+
+    Decoders refuse whole files for ancillary chunks that are malformed or long.
+    """
+    kept = (chunk.whole for chunk in chunks(png) if chunk.type in _PIXELS)
+    return b"".join((png[:_SIGNATURE], *kept))
+
+
+def _is_intact(chunk: Chunk) -> bool:
+    return zlib.crc32(chunk.whole[4:-4]) == int.from_bytes(chunk.whole[-4:])
+
+
+def _code_points(data: memoryview | None) -> CodePoints | None:
+    """Return the code points of RGB in full range (section 11.3.2.6), which is the only kind that PNG has."""
+    if data is None or len(data) != 4 or data[2] != 0 or data[3] != 1:
+        return None
+    points = CodePoints(data[0], data[1])
+    return points if points.known else None
+
+
+def _profile(data: memoryview | None) -> bytes | None:
+    """Return the unpacked profile (section 11.3.2.3), or ``b""`` if it is damaged or too long."""
+    if data is None:
+        return None
+    name, _, packed = bytes(data).partition(b"\0")
+    if not 1 <= len(name) <= 79 or packed[:1] != b"\0":
+        return b""
+    unpacking = zlib.decompressobj()
+    try:
+        profile = unpacking.decompress(packed[1:], icc.MAX_BYTES)
+    except zlib.error:
+        return b""
+    return profile if unpacking.eof else b""
+
+
+def _gamma(data: memoryview | None) -> float | None:
+    value = int.from_bytes(data) if data is not None and len(data) == 4 else 0
+    return value / 100_000 if 0 < value < 2**31 else None
+
+
+def _primaries(data: memoryview | None) -> Primaries | None:
+    if data is None or len(data) != 32:
+        return None
+    white_x, white_y, *rest = (value / 100_000 for value in struct.unpack(">8I", data))
+    return Primaries((rest[0], rest[1]), (rest[2], rest[3]), (rest[4], rest[5]), (white_x, white_y))
+
+
+def _peak(light: memoryview, display: memoryview) -> float | None:
+    """Return the brightest light of the content, or else of the display that it was made on (11.3.2.7 and 11.3.2.8)."""
+    brightest = int.from_bytes(light[:4]) if len(light) == 8 else 0
+    mastered = int.from_bytes(display[16:20]) if len(display) == 24 else 0
+    return (brightest or mastered) / 10_000 or None
