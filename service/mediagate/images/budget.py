@@ -53,7 +53,7 @@ def needed_bytes(info: ImageInfo, source: Source, *, alpha: bool = False, lossle
     plans = plan(whole, source)
     top = largest(whole, plans.values())
     kept = source.original == "keep"
-    held = HELD * info.frames * (pixels if kept else prod(top))
+    held = HELD * info.frames * (pixels if kept else prod(top)) * (2 if kept and source.colour == "wide" else 1)
     working = HELD * info.frames * prod(top) if kept and top != whole else 0
     variants = [
         prod(plans[name].size) * info.frames * HELD + _encoding(prod(plans[name].size), info, spec.format, alpha, slow)

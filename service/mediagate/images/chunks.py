@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 import zlib
 from collections.abc import Iterator
@@ -11,11 +12,15 @@ from mediagate.images import icc
 from mediagate.images.code_points import CodePoints
 from mediagate.images.primaries import Primaries
 
-_SIGNATURE = 8
+PNG = b"\x89PNG\r\n\x1a\n"
+"""What a PNG begins with (section 5.2)."""
 _MAX_CHUNKS = 200_000
 """Chunks that are looked at, in some 0.4 s; encoders write IDAT in pieces of 8 KiB and more."""
 _COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cLLI", b"mDCV")
-_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"eXIf")
+_GREY, _RGB, _PALETTE = 0, 2, 3
+"""Colour types (section 11.2.1)."""
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT", b"eXIf")
 
 
 class Chunk(NamedTuple):
@@ -45,9 +50,9 @@ class Colour(NamedTuple):
         return self.primaries is None and self.gamma is not None and abs(self.gamma * 2.2 - 1) <= 0.05
 
 
-def chunks(png: bytes) -> Iterator[Chunk]:
+def chunks(png: bytes | mmap.mmap) -> Iterator[Chunk]:
     """Yield the chunks up to IEND, or as far as the file is whole (section 5.3)."""
-    view, at = memoryview(png), _SIGNATURE
+    view, at = memoryview(png), len(PNG)
     for _ in range(_MAX_CHUNKS):
         if at + 12 > len(png):
             return
@@ -82,13 +87,44 @@ def read_colour(png: bytes) -> Colour:
     )
 
 
-def for_pixels(png: bytes) -> bytes:
+def for_pixels(png: bytes | mmap.mmap) -> bytes:
     """Return the PNG with the chunks that its pixels, its frames and its orientation need.
 
-    Decoders refuse whole files for ancillary chunks that are malformed or long.
+    Decoders refuse whole files for ancillary chunks that are malformed or long. Raises ``ValueError`` for a picture
+    with a palette that has none (section 11.2.2).
     """
-    kept = (chunk.whole for chunk in chunks(png) if chunk.type in _PIXELS)
-    return b"".join((png[:_SIGNATURE], *kept))
+    kept: list[bytes | memoryview] = [PNG]
+    colours = 0
+    for chunk in chunks(png):
+        if chunk.type == b"PLTE":
+            colours = len(chunk.data) // 3
+        if chunk.type == b"IDAT" and png[25] == _PALETTE and not colours:
+            raise ValueError("there is no palette")
+        if chunk.type == b"tRNS":
+            kept.append(_transparency(chunk, png[24], png[25], colours))
+        elif chunk.type in _PIXELS:
+            kept.append(chunk.whole)
+    return b"".join(kept)
+
+
+def _transparency(chunk: Chunk, depth: int, colour_type: int, colours: int) -> bytes | memoryview:
+    """Return the chunk as Pillow reads it; nothing for one that libpng ignores, being too long or too short.
+
+    Samples of grey with fewer than eight bits are compared after they were scaled to eight.
+    """
+    longest: int = {_GREY: 2, _RGB: 6, _PALETTE: colours}.get(colour_type, 0)
+    if not _is_intact(chunk) or len(chunk.data) > longest or (colour_type != _PALETTE and len(chunk.data) < longest):
+        return b""
+    if colour_type != _GREY or depth >= 8:
+        return chunk.whole
+    scaled: bytes = (int.from_bytes(chunk.data) % 2**depth * 255 // (2**depth - 1)).to_bytes(2)
+    return b"".join((b"\0\0\0\2tRNS", scaled, zlib.crc32(b"tRNS" + scaled).to_bytes(4)))
+
+
+def text_keywords(png: bytes) -> set[str]:
+    """Return the keywords of all texts (section 11.3.3), such as ``Comment``."""
+    texts = (chunk.data for chunk in chunks(png) if chunk.type in _TEXTS)
+    return {bytes(text[:80]).partition(b"\0")[0].decode("latin-1") for text in texts}
 
 
 def _is_intact(chunk: Chunk) -> bool:

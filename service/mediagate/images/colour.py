@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageCms
 
@@ -17,43 +15,6 @@ _SIXTEEN_TO_EIGHT = [(value + 128) // 257 for value in range(65536)]
 INVISIBLE = 8
 """Alpha (0-255) up to which a pixel changes what is behind it by less than anybody sees."""
 _MARKUP = re.compile(rb"<\?php|<\?=|<script|<html|<svg|<!doctype", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """A colour profile that can be applied to the picture it came with."""
-
-    icc: bytes
-    cms: ImageCms.ImageCmsProfile
-    space: str
-
-    @property
-    def is_srgb(self) -> bool:
-        """Whether it says that nothing needs to be converted."""
-        return self.space == "RGB " and "sRGB" in (self.cms.profile.profile_description or "")
-
-    @property
-    def is_harmless(self) -> bool:
-        """Whether it may be published; its text fields are the one place left for a hidden script."""
-        return _MARKUP.search(self.icc) is None
-
-    def fits(self, image: Image.Image) -> bool:
-        """Whether it can be stored with a picture in this mode."""
-        return self.space == ("GRAY" if image.mode in ("1", "L", "LA") or image.mode.startswith("I") else "RGB ")
-
-
-def read_profile(icc: bytes, image: Image.Image, warnings: list[str]) -> Profile | None:
-    """Return the profile of an 8-bit picture; one that is broken or belongs to another picture is warned of."""
-    try:
-        cms = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        profile = Profile(icc, cms, cms.profile.xcolor_space)
-        if profile.space not in _SPACES[image.mode] and not (profile.space == "GRAY" and is_grey(image)):
-            raise ValueError(f"it is for {profile.space.strip()}, and the picture is in {image.mode}")
-        to_srgb(Image.new(image.mode, (1, 1)), profile)
-    except (ImageCms.PyCMSError, OSError, ValueError) as exc:
-        warnings.append(f"the colour profile was ignored: {exc}")
-        return None
-    return profile
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
@@ -71,21 +32,6 @@ def eight_bit(image: Image.Image) -> Image.Image:
 def has_alpha(image: Image.Image) -> bool:
     """Whether a picture as it is stored may let the background through."""
     return "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa")
-
-
-def to_srgb(image: Image.Image, profile: Profile | None) -> Image.Image:
-    """Return an 8-bit picture as ``RGB``, or ``RGBA`` if it has alpha, in sRGB."""
-    if profile is None or profile.is_srgb:
-        return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
-    alpha = image.getchannel("A") if image.mode == "RGBA" else None
-    mode = {"RGB ": "RGB", "CMYK": "CMYK", "GRAY": "L"}[profile.space]
-    colours = image if image.mode == mode else image.convert(mode)
-    converted = ImageCms.profileToProfile(colours, profile.cms, _SRGB, _INTENT, outputMode="RGB", flags=_FLAGS)
-    assert converted is not None  # only with inPlace
-    converted.info = {}
-    if alpha is not None:
-        converted.putalpha(alpha)
-    return converted
 
 
 def without_invisible(image: Image.Image) -> Image.Image:

@@ -12,7 +12,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -22,16 +22,9 @@ from PIL.Image import DecompressionBombError, DecompressionBombWarning, Transpos
 from mediagate.config import Source
 from mediagate.errors import AnimationRefused, ImageTooLarge, MediagateError
 from mediagate.images.budget import check_budget
-from mediagate.images.colour import (
-    Profile,
-    eight_bit,
-    has_alpha,
-    is_grey,
-    opaque,
-    read_profile,
-    to_srgb,
-    without_invisible,
-)
+from mediagate.images.chunks import PNG, for_pixels
+from mediagate.images.colour import eight_bit, has_alpha, is_grey, opaque, without_invisible
+from mediagate.images.conversion import Conversion, display_p3_to_srgb, read_conversion
 from mediagate.images.formats import FORMATS, accepted, damaged, not_decodable
 from mediagate.images.metadata import found, orientation
 from mediagate.images.resize import resized
@@ -84,16 +77,16 @@ class Decoded:
     """Whether a WebP was compressed without loss."""
     half_chroma: bool = False
     """Whether a JPEG's colours had half of its resolution."""
+    wide_frames: list[Image.Image] = field(default_factory=list)
+    """The frames in Display P3, from which ``frames`` were converted, if the original is published so; else empty."""
 
 
 def probe(path: Path, source: Source, memory_bytes: int | None = None) -> ImageInfo:
     """Return what the header says, checked against the limits; decodes no pixels."""
-    with path.open("rb") as file:
-        check_jpeg(_mapped(file))
-        with _opened(file, source, memory_bytes) as image:
-            info = _info(image, source)
-            check_budget(info, source, memory_bytes, alpha=has_alpha(image))
-            return info
+    with path.open("rb") as file, _opened(_mapped(file), file, source, memory_bytes) as image:
+        info = _info(image, source)
+        check_budget(info, source, memory_bytes, alpha=has_alpha(image))
+        return info
 
 
 def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Decoded:
@@ -101,34 +94,41 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
 
     Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge`` and ``AnimationRefused``.
     """
-    check_jpeg(data)
-    with _opened(io.BytesIO(data), source, memory_bytes) as image:
+    with _opened(data, io.BytesIO(data), source, memory_bytes) as image:
         info = _info(image, source)
         check_complete(data, info.format)
         lossless = info.format == "webp" and is_lossless_webp(data)
         check_budget(info, source, memory_bytes, alpha=has_alpha(image), lossless=lossless)
         notes: list[str] = []
-        profile = _profile(image, notes)
+        conversion = read_conversion(image, data, info.format, notes)
+        wide = conversion is not None and source.colour == "wide" and source.original == "keep" and conversion.wide
         turn, mode = UPRIGHT.get(orientation(image)), image.mode
-        half_chroma = profile is None and _has_half_chroma(image)
+        half_chroma = conversion is None and _has_half_chroma(image)
         size = filled = None
         if source.original == "delete":
             whole = (info.width, info.height)
             size = turned(largest(whole, plan(whole, source).values()), turn)
             # Colours are settled at full size: a profile may tell another picture of the means of pixels.
-            scaled = image.draft(None, size) if profile is None else None
+            scaled = image.draft(None, size) if conversion is None else None
             filled = scaled[1] if scaled else None
-        frames, durations_ms = [], []
+        frames, wide_frames, durations_ms = [], [], []
         removed: tuple[str, ...] = ()
         for frame, duration_ms in _frames(image, info, source):
-            removed = removed or found(image)
-            settled = without_invisible(to_srgb(eight_bit(frame), profile))
+            removed = removed or found(image, data)
+            settled = eight_bit(frame)
+            if wide and conversion is not None:
+                settled = without_invisible(conversion.to_display_p3(settled))
+                wide_frames.append(upright(settled, turn))
+                settled = display_p3_to_srgb(settled)
+            else:
+                settled = without_invisible(_in_srgb(settled, conversion))
             settled.info = {}  # encoders would write into a file whatever they find here
             frames.append(upright(resized(settled, size, filled) if size else settled, turn))
             durations_ms.append(duration_ms)
         if len({frame.size for frame in frames}) > 1:
             raise damaged()
-        _level(frames)
+        for each in (frames, wide_frames):
+            _level(each)
         return Decoded(
             info=ImageInfo(info.format, *(frames[0].size if size is None else whole), len(frames)),
             frames=frames,
@@ -136,7 +136,8 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
             plays=_plays(image, info.format),
             removed=removed,
             warnings=tuple(notes),
-            grey=mode in GREY_MODES and (profile is None or all(is_grey(frame) for frame in frames)),
+            grey=mode in GREY_MODES and (conversion is None or all(is_grey(frame) for frame in frames)),
+            wide_frames=wide_frames,
             lossless=lossless,
             half_chroma=half_chroma,
         )
@@ -148,14 +149,18 @@ def upright(image: Image.Image, turn: Transpose | None) -> Image.Image:
 
 
 @contextmanager
-def _opened(file: IO[bytes], source: Source, memory_bytes: int | None) -> Iterator[Image.Image]:
+def _opened(
+    data: bytes | mmap.mmap, file: IO[bytes], source: Source, memory_bytes: int | None
+) -> Iterator[Image.Image]:
     """Open an image; whatever a decoder does inside the block is told as one of our errors."""
-    head = file.read(64)
-    file.seek(0)
+    head = data[:64]
+    check_jpeg(data)
     if size := webp_size(head):
         _check_size(*size, source)
         check_budget(ImageInfo("webp", *size), source, memory_bytes)
     try:
+        if head.startswith(PNG):
+            file = io.BytesIO(for_pixels(data))
         with _warnings_counted(), Image.open(file, formats=accepted()) as image:
             yield image
     except MediagateError:
@@ -198,6 +203,8 @@ def _info(image: Image.Image, source: Source) -> ImageInfo:
 
 
 def _check_size(width: int, height: int, source: Source) -> None:
+    if not width * height:
+        raise damaged()
     if width * height > source.max_pixels:
         raise ImageTooLarge(f"the picture has {width} x {height} pixels; up to {source.max_pixels:,} are accepted")
 
@@ -257,11 +264,10 @@ def _level(frames: list[Image.Image]) -> None:
             frames[at] = frame.convert(mode)
 
 
-def _profile(image: Image.Image, notes: list[str]) -> Profile | None:
-    icc = image.info.get("icc_profile")
-    if not icc:
-        return None
-    return read_profile(icc, eight_bit(Image.new(image.mode, (1, 1))), notes)
+def _in_srgb(image: Image.Image, conversion: Conversion | None) -> Image.Image:
+    if conversion is not None:
+        return conversion.to_srgb(image)
+    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
 
 
 def _has_half_chroma(image: Image.Image) -> bool:

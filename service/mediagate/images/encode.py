@@ -10,6 +10,7 @@ from PIL import Image, ImageChops
 
 from mediagate.images.colour import flattened
 from mediagate.images.decode import Decoded
+from mediagate.images.icc import display_p3_profile
 
 WHITE = (255, 255, 255)
 ANIMATES = ("webp", "png", "avif")
@@ -45,14 +46,17 @@ def encode(
 
 
 def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str, bytes]:
-    """Return the format and the bytes of the original: the judged pixels at full size, in sRGB, and nothing else.
+    """Return the format and the bytes of the original: the judged pixels at full size, and nothing else.
 
     JPEG and HEIC become JPEG of quality 92, with colours at full resolution unless those of the file had half of it;
     PNG stays lossless. WebP stays lossless or gets quality 90; AVIF gets quality 80, or becomes WebP where its encoder
     could take more than a third of ``time_s`` seconds. A GIF keeps its colours as far as a palette of 256 allows; one
     that moves becomes a lossless WebP.
     """
-    frames, image_format = decoded.frames, PUBLISHED_AS.get(decoded.info.format, decoded.info.format)
+    frames, image_format = (
+        decoded.wide_frames or decoded.frames,
+        PUBLISHED_AS.get(decoded.info.format, decoded.info.format),
+    )
     pixels = len(frames) * frames[0].width * frames[0].height
     if image_format == "avif" and time_s is not None and pixels * AVIF_S_A_PIXEL > time_s / 3:
         image_format = "webp"
@@ -74,7 +78,8 @@ def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str,
         frames = [frame.convert("LA" if frame.mode == "RGBA" else "L") for frame in frames]
     elif image_format == "png" and len(frames) == 1:
         frames = [_exactly_paletted(frames[0])]
-    return image_format, _saved(frames, image_format, forms[image_format], decoded.durations_ms, decoded.plays)
+    options = forms[image_format] | ({"icc_profile": display_p3_profile()} if decoded.wide_frames else {})
+    return image_format, _saved(frames, image_format, options, decoded.durations_ms, decoded.plays)
 
 
 def _lossless(pixels: int) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
+from mediagate.images.chunks import text_keywords
+
 ORIENTATION = int(Base.Orientation)
 SERIALS = (0xA431, 0xA435, 0xC62F)
 """BodySerialNumber and LensSerialNumber (Exif 2.32, section 4.6.5), CameraSerialNumber (DNG, also in JPEGs)."""
@@ -16,16 +18,18 @@ LONGEST_EXIF = 1024 * 1024
 """Bytes of EXIF beyond which nothing in it is looked up: it could hold more than a million entries."""
 
 
-def found(image: Image.Image) -> tuple[str, ...]:
-    """Return what is there besides the picture and its colour profile, in these words.
+def found(image: Image.Image, data: bytes) -> tuple[str, ...]:
+    """Return what an opened file has besides the picture and its colour profile, in these words.
 
     ``gps`` a place; ``serial`` the number of a camera or lens; ``thumbnail`` a small copy in the EXIF, which may show
     what was cropped away; ``exif`` other camera data; ``xmp`` and ``iptc`` editors' data; ``comment`` free text;
     ``pictures`` further pictures in the same file.
     """
     info = image.info
-    texts = set(getattr(image, "text", ()))  # a PNG's
+    texts = text_keywords(data) if image.format == "PNG" else set()
     words = _exif(image)
+    if "Raw profile type exif" in texts and "exif" not in words:
+        words.append("exif")
     if info.get("xmp") or "XML:com.adobe.xmp" in texts or "Raw profile type xmp" in texts:
         words.append("xmp")
     if info.get("photoshop") or "Raw profile type iptc" in texts:

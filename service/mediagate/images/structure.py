@@ -9,6 +9,7 @@ import re
 from PIL import Image
 
 from mediagate.errors import UndecodableImage
+from mediagate.images.chunks import for_pixels
 
 EOI, SOS = 0xD9, 0xDA
 """Markers of a JPEG: end of image, start of scan (ITU-T T.81, table B.1)."""
@@ -50,12 +51,12 @@ def is_lossless_webp(data: bytes) -> bool:
 
 
 def check_complete(data: bytes, image_format: str) -> None:
-    """Raise ``ValueError`` or what Pillow raises for a PNG with wrong checksums, or an AVIF or HEIC that was cut off.
+    """Raise ``ValueError``, or what Pillow raises, for a PNG with wrong checksums, an AVIF or HEIC that was cut off.
 
     Their decoders would make do with what is there. The sizes of boxes: ISO/IEC 14496-12, section 4.2.
     """
     if image_format == "png":
-        Image.open(io.BytesIO(data), formats=["PNG"]).verify()
+        Image.open(io.BytesIO(for_pixels(data)), formats=["PNG"]).verify()
     if image_format not in ("avif", "heic"):
         return
     at = 0
