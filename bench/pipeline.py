@@ -79,9 +79,7 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
     order = sorted(plans, key=lambda name: -plans[name].scale)
 
     def to_largest() -> images.Image:
-        size = plans[order[0]].size
-        frame = images.resized(images.eight_bit(decoded.frames[0]), images.turned(size, decoded.turn), decoded.filled)
-        return images.upright(frame, decoded.turn)
+        return images.resized(decoded.frames[0], plans[order[0]].size)
 
     def cascade() -> list[images.Image]:
         sizes = [largest]
@@ -98,8 +96,7 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
         tiny = images.flattened(images.within(sizes[-1], EDGE), WHITE)
         return blurhash_of(*tiny.size, tiny.tobytes()) + images.dominant_color(sizes[-1])
 
-    raw = steps.measure("resize to largest", to_largest)
-    largest = steps.measure("colour", lambda: images.to_srgb(raw, decoded.profile))
+    largest = steps.measure("resize to largest", to_largest)
     if moderator is not None:
         steps.measure("moderate", lambda: [moderator.judge(picture) for picture in images.pictures(largest)])
     sizes = steps.measure("resize the others", cascade)
