@@ -1,0 +1,170 @@
+"""The property: every published file shows what was judged, in Chromium and in Pillow, in every size, on every ground."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, ImageSequence
+
+from mediagate.media import RenderedFile
+from showing.browser import Browser, Cell, Seen
+from showing.engine import BLACK, COVER, WHITE, Frame, Outcome
+
+SCALES = (1.0, 0.5, 0.25, 0.125)
+GREYS = (WHITE, BLACK, 128, 0x12)
+BLOCK = 8
+"""Means are taken over blocks of this many pixels as they are shown, and at least one block."""
+LOSSLESS = (2.0, 12.0)
+"""Mean and highest difference of the means that are allowed, in levels of 0-255."""
+LOSSY = (4.0, 24.0)
+TOO_LARGE = 20_000_000
+"""Pixels of one picture on a sheet; a larger one is looked at in its smaller sizes."""
+SRGB = ImageCms.createProfile("sRGB")
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A file as somebody sees it: by which viewer, in which part of full size, on which grey, which of its frames."""
+
+    viewer: str
+    scale: float
+    grey: int
+    frame: int
+    image: Image.Image
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A view of a published file that is not what was judged, with the mean and the highest difference."""
+
+    file: str
+    view: str
+    mean: float
+    highest: float
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.view}: mean {self.mean:.1f}, highest {self.highest:.0f}"
+
+
+def views_of(browser: Browser, files: Sequence[RenderedFile]) -> list[list[View]]:
+    """Return what Chromium shows of each file; an empty list where it shows nothing."""
+    seen = browser.load([(file.format, file.data) for file in files])
+    wanted = [(at, cell) for at, found in enumerate(seen) for cell in _cells(at, found, _opaque(files[at]))]
+    shown = browser.look([cell for _, (cell, _, _) in wanted])
+    views: list[list[View]] = [[] for _ in files]
+    for (at, (cell, scale, grey)), image in zip(wanted, shown, strict=True):
+        views[at].append(View("Chromium", scale, grey, cell.frame, image))
+    return views
+
+
+def check(outcomes: Sequence[Outcome], browser: Browser) -> list[list[Difference]]:
+    """Return where the published files of each outcome show something else than was judged."""
+    files = [(at, file) for at, outcome in enumerate(outcomes) if outcome.rendered for file in outcome.rendered.files]
+    differences: list[list[Difference]] = [[] for _ in outcomes]
+    for (at, file), views in zip(files, views_of(browser, [file for _, file in files]), strict=True):
+        judged = outcomes[at].judged
+        if not views:
+            differences[at].append(Difference(f"{file.name}.{file.format}", "is not shown by Chromium", 255, 255))
+        for view in (*views, *pillow_views(file)):
+            difference = _difference(file, view, judged)
+            if difference:
+                differences[at].append(difference)
+    return differences
+
+
+def apart(shown: Image.Image, expected: Image.Image, box: Box | None = None) -> tuple[float, float]:
+    """Return the mean and the highest difference of two pictures, after means over the blocks of the smaller one."""
+    left, top, right, bottom = box or (0, 0, *expected.size)
+    width, height = min(shown.width, right - left), min(shown.height, bottom - top)
+    grid = max(1, int(width / BLOCK)), max(1, int(height / BLOCK))
+    means = [
+        np.asarray(image.resize(grid, Image.Resampling.BOX, box=part), dtype=np.int16)
+        for image, part in ((shown, None), (expected, box))
+    ]
+    difference = np.abs(means[0] - means[1])
+    return float(difference.mean()), float(difference.max())
+
+
+def pillow_views(file: RenderedFile) -> Iterator[View]:
+    """Yield what Pillow shows: with the profile ignored, and if there is one, converted with each of its intents."""
+    with Image.open(io.BytesIO(file.data)) as image:
+        icc = image.info.get("icc_profile")
+        for number, frame in enumerate(ImageSequence.Iterator(image)):
+            frame = ImageOps.exif_transpose(frame)
+            plain = frame.convert("RGBA")
+            for grey in (WHITE, BLACK):
+                yield View("Pillow", 1.0, grey, number, _on(plain, grey))
+            for intent in ImageCms.Intent if icc else ():
+                converted = _converted(frame, icc, intent)
+                if converted is not None:
+                    yield View(f"Pillow, {intent.name}", 1.0, WHITE, number, _on(converted, WHITE))
+
+
+def _difference(file: RenderedFile, view: View, judged: Sequence[Frame]) -> Difference | None:
+    """Return how far a view is from the nearest of the judged frames, if that is too far."""
+    # JPEG has no alpha: the picture on white is what is published, whatever it stands on.
+    grey = WHITE if file.format == "jpeg" else view.grey
+    box = _cut(judged[0].on_white.size) if file.name == "face" else None
+    mean, highest = min(apart(view.image, frame.on(grey), box) for frame in judged)
+    limits = LOSSLESS if _lossless(file) else LOSSY
+    if mean <= limits[0] and highest <= limits[1]:
+        return None
+    size = f"at {view.scale:.1%} on {view.grey}, frame {view.frame}"
+    return Difference(f"{file.name}.{file.format}", f"in {view.viewer} {size}", mean, highest)
+
+
+def _cells(at: int, seen: Seen, opaque: bool) -> Iterator[tuple[Cell, float, int]]:
+    for scale in SCALES:
+        width, height = max(1, round(seen.width * scale)), max(1, round(seen.height * scale))
+        if not seen.width or width * height > TOO_LARGE or (scale < 1 and min(width, height) < BLOCK):
+            continue
+        for grey in GREYS[:2] if opaque else GREYS:
+            for frame in range(max(1, seen.frames)):
+                yield Cell(at, width, height, f"rgb({grey},{grey},{grey})", frame), scale, grey
+
+
+def _cut(size: tuple[int, int]) -> Box:
+    """Return the square in the middle that a ``cover`` of a square shows."""
+    width, height = size
+    edge = min(size)
+    if edge < COVER:  # then it is no square: the proportions stay, and the size is the picture's
+        edge = min(width, height)
+    left, top = (width - edge) / 2, (height - edge) / 2
+    return left, top, left + edge, top + edge
+
+
+def _lossless(file: RenderedFile) -> bool:
+    return file.format == "png" or (file.format == "webp" and b"VP8L" in file.data[:64] and b"ANMF" not in file.data)
+
+
+def _opaque(file: RenderedFile) -> bool:
+    with Image.open(io.BytesIO(file.data)) as image:
+        return all(
+            "transparency" not in frame.info and not frame.mode.endswith(("A", "a"))
+            for frame in ImageSequence.Iterator(image)
+        )
+
+
+def _on(image: Image.Image, grey: int) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", image.size, (grey, grey, grey, 255)), image).convert("RGB")
+
+
+def _converted(frame: Image.Image, icc: bytes, intent: ImageCms.Intent) -> Image.Image | None:
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        mode = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}[profile.profile.xcolor_space]
+        converted = ImageCms.profileToProfile(
+            frame.convert(mode), profile, SRGB, renderingIntent=intent, outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, KeyError):
+        return None
+    if converted is None:
+        return None
+    converted.info = {}
+    alpha = frame.convert("RGBA").getchannel("A")
+    converted.putalpha(alpha)
+    return converted
