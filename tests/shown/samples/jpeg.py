@@ -199,7 +199,7 @@ def structure() -> Iterator[Sample]:
     tail = plain(pixels=cat())
     yield Sample("jpeg_behind_jpeg", "jpeg", plain() + tail, whole, hidden=True)
     yield Sample("jpeg_cat_before_face", "jpeg", tail + plain(), _rgb(cat()), hidden=True)
-    yield Sample("jpeg_no_eoi", "jpeg", plain()[:-2], whole, hidden=True, valid=False)
+    yield Sample("jpeg_no_eoi", "jpeg", plain()[:-2], hidden=True, valid=False)
     yield Sample("jpeg_cut_in_half", "jpeg", plain()[: len(plain()) // 2], hidden=True, valid=False)
     nested = segment(0xE5, plain()) if len(plain()) < 65000 else b""
     yield Sample("jpeg_in_app5", "jpeg", plain(pixels=cat(), between=nested), _rgb(cat()), hidden=True)

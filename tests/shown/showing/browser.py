@@ -39,7 +39,7 @@ LOAD = """async (files) => {
         const file = { image, width: 0, height: 0, frames: [] };
         try { await image.decode(); } catch { return file; }
         [file.width, file.height] = [image.naturalWidth, image.naturalHeight];
-        try {
+        if (type !== "image/jpeg") try {
             const decoder = new ImageDecoder({ data: bytes, type, preferAnimation: true });
             await decoder.tracks.ready;
             await decoder.completed;
