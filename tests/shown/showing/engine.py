@@ -29,7 +29,7 @@ SOURCE = Source(
 WHITE, BLACK = 255, 0
 ALIKE = 3
 """Levels by which two backgrounds may differ between the colours of one pixel, rounding included."""
-NEAR = 12
+NEAR = 6
 """How many pictures later the same frame is judged on another background, at most."""
 
 
@@ -110,16 +110,19 @@ def _frames(pictures: list[Image.Image], has_alpha: bool) -> list[Frame]:
     whole = [picture for picture in pictures if picture.size == pictures[0].size]
     if not has_alpha:
         return [Frame(picture, picture) for picture in whole]
-    return [Frame(picture, _on_black(picture, whole[at + 1 : at + NEAR])) for at, picture in enumerate(whole)]
+    return [
+        Frame(picture, other)
+        for at, picture in enumerate(whole)
+        for other in (picture, *whole[at + 1 : at + NEAR])
+        if _darker(picture, other)
+    ]
 
 
-def _on_black(on_white: Image.Image, others: list[Image.Image]) -> Image.Image:
-    """Return the same frame on black: nowhere lighter, darker by the same in all colours, and of those the darkest."""
-    white = np.asarray(on_white, dtype=np.int16)
-    darkest, found = 0.0, on_white
-    for other in others:
-        difference = white - np.asarray(other, dtype=np.int16)
-        alike = difference.max(axis=2) - difference.min(axis=2) <= ALIKE
-        if difference.min() >= -ALIKE and alike.all() and difference.mean() > darkest:
-            darkest, found = float(difference.mean()), other
-    return found
+def _darker(on_white: Image.Image, other: Image.Image) -> bool:
+    """Whether the other picture can be the same frame on black: nowhere lighter, and darker by the same in all colours.
+
+    Of grey frames another one may be so too; it was judged as well.
+    """
+    difference = np.asarray(on_white, dtype=np.int16) - np.asarray(other, dtype=np.int16)
+    alike = difference.max(axis=2) - difference.min(axis=2) <= ALIKE
+    return bool(difference.min() >= -ALIKE and alike.all())
