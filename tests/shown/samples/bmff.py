@@ -172,7 +172,7 @@ def further(image_format: str, of_face: Coded, of_cat: Coded) -> Iterator[Sample
     yield _sample("tmap_primary", file(image_format, [shown, tone, gain], 2), valid=False)
     sample = file(image_format, [shown])
     yield _sample("behind", sample + file(image_format, [other]), valid=False)
-    yield _sample("garbage_behind", sample + b"garbage", cat())
+    yield _sample("garbage_behind", sample + b"garbage that is no box at all", cat())
 
 
 def sequences() -> Iterator[Sample]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -97,7 +98,9 @@ def process(data: bytes, source: Source = SOURCE, moderator: Moderator | None = 
     """Put an upload through the engine, in this process."""
     recording = Recording(moderator)
     try:
-        rendered = render(data, source, MIDDLE, recording)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow has something to say of many broken files
+            rendered = render(data, source, MIDDLE, recording)
     except MediagateError as error:
         return Outcome(refused=error.code, error=error)
     except Exception as error:
