@@ -127,7 +127,7 @@ def derived(image_format: str, of_face: Coded, of_cat: Coded) -> Iterator[Sample
     yield _sample("grid_backwards", file(image_format, [backwards, *parts]))
     same = made_of(b"grid", grid(2, 2, EDGE, EDGE), (2, 2, 2, 2), whole)
     yield _sample("grid_of_one_tile", file(image_format, [same, *parts]), valid=False)
-    cut = made_of(b"grid", grid(2, 2, 144, 144), (2, 3, 4, 5), (extent(144, 144), *common))
+    cut = made_of(b"grid", grid(2, 2, EDGE - 16, EDGE - 16), (2, 3, 4, 5), (extent(EDGE - 16, EDGE - 16), *common))
     yield _sample("grid_cut", file(image_format, [cut, *parts]))
     few = made_of(b"grid", grid(2, 2, EDGE, EDGE), (2, 3, 4), whole)
     yield _sample("grid_lacks_tile", file(image_format, [few, *parts]), valid=False)

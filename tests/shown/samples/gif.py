@@ -69,11 +69,11 @@ def animations() -> Iterator[Sample]:
         frames = [
             Frame(other, dispose=dispose if dispose != 3 else 0),
             Frame(holed, 40, 40, dispose, transparent=7),
-            Frame(other[:30, :30], 120, 0, dispose),
-            Frame(part[:20, :20], 10, 130),
+            Frame(other[:30, :30], EDGE - 30, 0, dispose),
+            Frame(part[:20, :20], 10, EDGE - 20),
         ]
         yield _sample(f"dispose_{dispose}", gif(frames, EDGE, EDGE))
-        first = [Frame(holed, 20, 20, dispose, transparent=7), Frame(part[:40, :40], 90, 90, dispose), Frame(part, 60, 0)]
+        first = [Frame(holed, 20, 20, dispose, transparent=7), Frame(part[:40, :40], EDGE - 40, 80, dispose), Frame(part, 40, 0)]
         yield _sample(f"dispose_{dispose}_first_small", gif(first, EDGE, EDGE, background=9))
     for name, hundredths in (("no_time", (10, 0, 10)), ("all_no_time", (0, 0, 0)), ("1_hundredth", (50, 1, 50))):
         middle = [Frame(at, hundredths=time) for at, time in zip((other, whole, other), hundredths, strict=True)]
@@ -85,7 +85,7 @@ def animations() -> Iterator[Sample]:
     yield _sample("palette_reversed_in_second", gif(two_palettes, EDGE, EDGE))
     shrinking = [Frame(whole, dispose=2, transparent=255), Frame(np.full((1, 1), 255, np.uint8), transparent=255)]
     yield _sample("disposed_by_pixel", gif(shrinking, EDGE, EDGE))
-    restored = [Frame(whole, dispose=3), Frame(part, 0, 0, 3), Frame(part, 80, 80)]
+    restored = [Frame(whole, dispose=3), Frame(part, 0, 0, 3), Frame(part, EDGE - SMALL, EDGE - SMALL)]
     yield _sample("first_restores_nothing", gif(restored, EDGE, EDGE))
 
 

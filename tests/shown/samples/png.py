@@ -253,11 +253,11 @@ def animations() -> Iterator[Sample]:
     yield Sample("png_face_of_no_time", "png", _animated(opaque, both, ms=0), hidden=True)
     yield Sample("png_says_9_frames", "png", _animated(opaque, both, says=9), hidden=True, valid=False)
     yield Sample("png_says_1_frame", "png", _animated(opaque, both, says=1), hidden=True, valid=False)
-    beyond = _animated(opaque, [(part, 120, 120, 0, 0)])
+    beyond = _animated(opaque, [(part, 100, 100, 0, 0)])
     yield Sample("png_frame_beyond", "png", beyond, hidden=True, valid=False)
     misnumbered = _animated(opaque, both, first=5)
     yield Sample("png_frames_misnumbered", "png", misnumbered, hidden=True, valid=False)
-    first_previous = _animated(opaque, [(veil, 10, 10, 2, 1), (part, 70, 70, 0, 1)], first_dispose=2)
+    first_previous = _animated(opaque, [(veil, 10, 10, 2, 1), (part, 48, 48, 0, 1)], first_dispose=2)
     yield Sample("png_first_dispose_previous", "png", first_previous, hidden=True)
 
 

@@ -16,7 +16,7 @@ Pixels = NDArray[np.uint8]
 """Height x width x 3, sRGB."""
 
 MODERATION = Path(__file__).parents[2] / "data" / "moderation"
-EDGE = 160
+EDGE = 128
 """Pixels along the edge of a sample; the model sees the face at this size as well as at full size."""
 CAT_BOX = (75, 0, 375, 300)
 

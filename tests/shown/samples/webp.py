@@ -77,8 +77,8 @@ def animations() -> Iterator[Sample]:
                 frames = [
                     frame(opaque),
                     frame(veil, 40, 40, dispose=dispose, blend=blend),
-                    frame(patch, 100, 0, dispose=dispose, blend=not blend),
-                    frame(patch, 0, 100),
+                    frame(patch, EDGE - 40, 0, dispose=dispose, blend=not blend),
+                    frame(patch, 0, EDGE - 40),
                 ]
                 name = f"dispose_{dispose:d}_blend_{blend:d}_on_{'blue' if background[3] else 'nothing'}"
                 yield _sample(name, animated(frames, background))

@@ -70,9 +70,11 @@ def check(outcomes: Sequence[Outcome], browser: Browser) -> list[list[Difference
         if not views:
             differences[at].append(Difference(f"{file.name}.{file.format}", "is not shown by Chromium", 255, 255))
         for view in (*views, *pillow_views(file)):
-            difference = _difference(file, view, judged)
-            if difference:
-                differences[at].append(difference)
+            found = _difference(file, view, judged)
+            if found:
+                differences[at].append(found)
+        if judged[0].on_white.size == (file.width, file.height):
+            differences[at] += _bare_differences(file, outcomes[at].pictures)
     return differences
 
 
@@ -118,15 +120,31 @@ def _difference(file: RenderedFile, view: View, judged: Sequence[Frame]) -> Diff
     return Difference(f"{file.name}.{file.format}", f"in {view.viewer} {size}", mean, highest)
 
 
+def _bare_differences(file: RenderedFile, pictures: Sequence[Image.Image]) -> Iterator[Difference]:
+    """Yield the frames that are not as judged for a viewer that ignores alpha; fully transparent pixels are black."""
+    with Image.open(io.BytesIO(file.data)) as image:
+        for number, frame in enumerate(ImageSequence.Iterator(image)):
+            pixels = np.array(_eight_bit(frame).convert("RGBA"))
+            if pixels[..., 3].min() == 255:
+                continue
+            bare = Image.fromarray(np.where(pixels[..., 3:] == 0, 0, pixels[..., :3]).astype(np.uint8))
+            mean, highest = min(apart(bare, picture) for picture in pictures)
+            limits = LOSSLESS if _lossless(file) else LOSSY
+            if mean > limits[0] or highest > limits[1]:
+                yield Difference(f"{file.name}.{file.format}", f"without alpha, frame {number}", mean, highest)
+
+
 def _cells(at: int, seen: Seen, opaque: bool) -> Iterator[tuple[Cell, float, int]]:
     # A frame stands on a canvas, which is reduced without a filter: by half, that is the mean all the same.
-    for scale in SCALES[:2] if seen.frames else SCALES:
+    every = SCALES[:2] if seen.frames else SCALES
+    for scale, grey in ((scale, grey) for grey in GREYS for scale in every):
+        if opaque and (grey not in (WHITE, BLACK) or (grey == BLACK and scale < 1)):
+            continue  # no background can be seen, and one other is enough to prove it
         width, height = max(1, round(seen.width * scale)), max(1, round(seen.height * scale))
         if not seen.width or width * height > TOO_LARGE or (scale < 1 and min(width, height) < BLOCK):
             continue
-        for grey in GREYS[:2] if opaque else GREYS:
-            for frame in range(max(1, seen.frames)):
-                yield Cell(at, width, height, f"rgb({grey},{grey},{grey})", frame), scale, grey
+        for frame in range(max(1, seen.frames)):
+            yield Cell(at, width, height, f"rgb({grey},{grey},{grey})", frame), scale, grey
 
 
 def _cut(size: tuple[int, int]) -> Box:

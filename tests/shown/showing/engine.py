@@ -80,6 +80,8 @@ class Outcome:
 
     rendered: Rendered | None = None
     judged: tuple[Frame, ...] = ()
+    pictures: tuple[Image.Image, ...] = ()
+    """Every whole picture that the moderator was given, on whatever background, or without its alpha."""
     refused: str = ""
     """The code of one of our errors."""
     broken: str = ""
@@ -105,12 +107,12 @@ def process(data: bytes, source: Source = SOURCE, moderator: Moderator | None = 
         return Outcome(refused=error.code, error=error)
     except Exception as error:
         return Outcome(broken=type(error).__name__, error=error)
-    return Outcome(rendered, tuple(_frames(recording.pictures, rendered.has_alpha)))
+    # The first one is the first frame, and no other view of it is as large.
+    whole = [picture for picture in recording.pictures if picture.size == recording.pictures[0].size]
+    return Outcome(rendered, tuple(_frames(whole, rendered.has_alpha)), tuple(whole))
 
 
-def _frames(pictures: list[Image.Image], has_alpha: bool) -> list[Frame]:
-    """Return the whole frames among what was judged: those as large as the first, which is the whole first frame."""
-    whole = [picture for picture in pictures if picture.size == pictures[0].size]
+def _frames(whole: list[Image.Image], has_alpha: bool) -> list[Frame]:
     if not has_alpha:
         return [Frame(picture, picture) for picture in whole]
     return [
