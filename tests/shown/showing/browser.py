@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -30,16 +31,19 @@ SHEET = 2048
 SLOW_MS = 60_000
 PAGE = "http://localhost/"
 """Never asked for: it is answered here. The address makes the page a secure context, which ``ImageDecoder`` needs."""
-LOAD = """async (files) => {
-    window.files = await Promise.all(files.map(async ([type, text]) => {
-        const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+MOVES = (b"GIF8", b"acTL", b"ANIM", b"avis")
+"""What a file that may have frames has near its start."""
+LOAD = """async (told) => {
+    window.files = await Promise.all(JSON.parse(told).map(async ([type, text, moves]) => {
+        const answer = await fetch(`data:application/octet-stream;base64,${text}`);
+        const bytes = new Uint8Array(await answer.arrayBuffer());
         const image = new Image();
         image.decoding = "sync";
         image.src = URL.createObjectURL(new Blob([bytes], { type }));
         const file = { image, width: 0, height: 0, frames: [] };
         try { await image.decode(); } catch { return file; }
         [file.width, file.height] = [image.naturalWidth, image.naturalHeight];
-        if (type !== "image/jpeg") try {
+        if (moves) try {
             const decoder = new ImageDecoder({ data: bytes, type, preferAnimation: true });
             await decoder.tracks.ready;
             await decoder.completed;
@@ -55,8 +59,8 @@ LOAD = """async (files) => {
     }));
     return window.files.map(({ width, height, frames }) => [width, height, frames.length]);
 }"""
-DRAW = """async (cells) => {
-    const drawn = cells.map(({ file, frame, background, left, top, width, height }) => {
+DRAW = """async (told) => {
+    const drawn = JSON.parse(told).map(({ file, frame, background, left, top, width, height }) => {
         const { image, frames } = window.files[file];
         const cell = document.createElement("div");
         let picture = image.cloneNode();
@@ -105,8 +109,11 @@ class Browser:
 
     def load(self, files: Sequence[tuple[str, bytes]]) -> list[Seen]:
         """Load files, each with its format (``jpeg``, ``png``, ...)."""
-        texts = [(f"image/{image_format}", base64.b64encode(data).decode()) for image_format, data in files]
-        return [Seen(*found) for found in self._page.evaluate(LOAD, texts)]
+        texts = [
+            (f"image/{image_format}", base64.b64encode(data).decode(), any(sign in data[:4096] for sign in MOVES))
+            for image_format, data in files
+        ]
+        return [Seen(*found) for found in self._page.evaluate(LOAD, json.dumps(texts))]
 
     def look(self, cells: Sequence[Cell]) -> list[Image.Image]:
         """Return what is shown in each cell, as ``RGB``."""
@@ -134,7 +141,7 @@ class Browser:
             }
             for at, left, top in sheet
         ]
-        self._page.evaluate(DRAW, drawn)
+        self._page.evaluate(DRAW, json.dumps(drawn))
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         shot = self._session.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True, "clip": clip})
         return Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, ImageSequence
 
 from mediagate.media import RenderedFile
@@ -24,6 +25,7 @@ TOO_LARGE = 20_000_000
 """Pixels of one picture on a sheet; a larger one is looked at in its smaller sizes."""
 SRGB = ImageCms.createProfile("sRGB")
 Box = tuple[float, float, float, float]
+Means = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,26 @@ class Difference:
         return f"{self.file} {self.view}: mean {self.mean:.1f}, highest {self.highest:.0f}"
 
 
+class Reference:
+    """The judged frames of an upload, whose means are kept: many views are compared with the same ones."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self.size = frames[0].on_white.size
+        self._frames = frames
+        self._means: dict[object, Means] = {}
+
+    def nearest(self, shown: Image.Image, grey: int, *, cut: bool) -> tuple[float, float]:
+        """Return the mean and the highest difference from the nearest frame, or from the middle that is cut out."""
+        box = _cut(self.size) if cut else None
+        grid = _grid(shown.size, box or (0, 0, *self.size))
+        if (grey, grid, cut) not in self._means:
+            self._means[grey, grid, cut] = np.stack([_means(frame.on(grey), grid, box) for frame in self._frames])
+        differences = np.abs(self._means[grey, grid, cut] - _means(shown, grid)).reshape(len(self._frames), -1)
+        means = differences.mean(axis=1)
+        nearest = int(means.argmin())
+        return float(means[nearest]), float(differences[nearest].max())
+
+
 def views_of(browser: Browser, files: Sequence[RenderedFile]) -> list[list[View]]:
     """Return what Chromium shows of each file; an empty list where it shows nothing."""
     seen = browser.load([(file.format, file.data) for file in files])
@@ -65,29 +87,24 @@ def check(outcomes: Sequence[Outcome], browser: Browser) -> list[list[Difference
     """Return where the published files of each outcome show something else than was judged."""
     files = [(at, file) for at, outcome in enumerate(outcomes) if outcome.rendered for file in outcome.rendered.files]
     differences: list[list[Difference]] = [[] for _ in outcomes]
+    references: dict[int, Reference] = {}
     for (at, file), views in zip(files, views_of(browser, [file for _, file in files]), strict=True):
-        judged = outcomes[at].judged
+        reference = references.setdefault(at, Reference(outcomes[at].judged))
         if not views:
             differences[at].append(Difference(f"{file.name}.{file.format}", "is not shown by Chromium", 255, 255))
         for view in (*views, *pillow_views(file)):
-            found = _difference(file, view, judged)
+            found = _difference(file, view, reference)
             if found:
                 differences[at].append(found)
-        if judged[0].on_white.size == (file.width, file.height):
+        if reference.size == (file.width, file.height):
             differences[at] += _bare_differences(file, outcomes[at].pictures)
     return differences
 
 
 def apart(shown: Image.Image, expected: Image.Image, box: Box | None = None) -> tuple[float, float]:
     """Return the mean and the highest difference of two pictures, after means over the blocks of the smaller one."""
-    left, top, right, bottom = box or (0, 0, *expected.size)
-    width, height = min(shown.width, right - left), min(shown.height, bottom - top)
-    grid = max(1, int(width / BLOCK)), max(1, int(height / BLOCK))
-    means = [
-        np.asarray(image.resize(grid, Image.Resampling.BOX, box=part), dtype=np.int16)
-        for image, part in ((shown, None), (expected, box))
-    ]
-    difference = np.abs(means[0] - means[1])
+    grid = _grid(shown.size, box or (0, 0, *expected.size))
+    difference = np.abs(_means(shown, grid) - _means(expected, grid, box))
     return float(difference.mean()), float(difference.max())
 
 
@@ -106,13 +123,21 @@ def pillow_views(file: RenderedFile) -> Iterator[View]:
                     yield View(f"Pillow, {intent.name}", 1.0, WHITE, number, _on(converted, WHITE))
 
 
-def _difference(file: RenderedFile, view: View, judged: Sequence[Frame]) -> Difference | None:
+def _grid(size: tuple[int, int], box: Box) -> tuple[int, int]:
+    width, height = min(size[0], box[2] - box[0]), min(size[1], box[3] - box[1])
+    return max(1, int(width / BLOCK)), max(1, int(height / BLOCK))
+
+
+def _means(image: Image.Image, grid: tuple[int, int], box: Box | None = None) -> Means:
+    return np.asarray(image.resize(grid, Image.Resampling.BOX, box=box), dtype=np.int16)
+
+
+def _difference(file: RenderedFile, view: View, reference: Reference) -> Difference | None:
     """Return how far a view is from the nearest of the judged frames, if that is too far."""
     # JPEG has no alpha: the picture on white is what is published, whatever it stands on.
     grey = WHITE if file.format == "jpeg" else view.grey
-    box = _cut(judged[0].on_white.size) if file.name == "face" else None
-    mean, highest = min(apart(view.image, frame.on(grey), box) for frame in judged)
-    exact = _lossless(file) and (file.width, file.height) == judged[0].on_white.size
+    mean, highest = reference.nearest(view.image, grey, cut=file.name == "face")
+    exact = _lossless(file) and (file.width, file.height) == reference.size
     limits = LOSSLESS if exact else LOSSY
     if mean <= limits[0] and highest <= limits[1]:
         return None

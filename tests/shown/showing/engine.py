@@ -82,6 +82,8 @@ class Outcome:
     judged: tuple[Frame, ...] = ()
     pictures: tuple[Image.Image, ...] = ()
     """Every whole picture that the moderator was given, on whatever background, or without its alpha."""
+    seen: tuple[Image.Image, ...] = ()
+    """Every picture that the moderator was given."""
     refused: str = ""
     """The code of one of our errors."""
     broken: str = ""
@@ -109,7 +111,7 @@ def process(data: bytes, source: Source = SOURCE, moderator: Moderator | None = 
         return Outcome(broken=type(error).__name__, error=error)
     # The first one is the first frame, and no other view of it is as large.
     whole = [picture for picture in recording.pictures if picture.size == recording.pictures[0].size]
-    return Outcome(rendered, tuple(_frames(whole, rendered.has_alpha)), tuple(whole))
+    return Outcome(rendered, tuple(_frames(whole, rendered.has_alpha)), tuple(whole), tuple(recording.pictures))
 
 
 def _frames(whole: list[Image.Image], has_alpha: bool) -> list[Frame]:
