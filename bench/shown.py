@@ -7,6 +7,7 @@ shown.
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 from collections import Counter
@@ -42,6 +43,13 @@ LIMITS: dict[str, Any] = {"max_pixels": 1_000_000, "max_frames": 20, "max_animat
 LARGE_SAMPLE = 500_000
 """Bytes of a sample that is too slow to be mutated again and again."""
 SMALLEST = 64
+QUALITY = 95
+VARIANTS = {
+    **SOURCE.variants,
+    "avatar": VariantSpec(width=512, height=512, fit="cover", quality=90),
+    "large": VariantSpec(width=1920, quality=90),
+}
+"""Those of given files: large enough for the model to see what a person sees."""
 FACE = "FACE_FEMALE"
 
 
@@ -100,8 +108,14 @@ class Fuzz:
         }
         if "colour" in Source.model_fields:
             options["colour"] = random.choice(("srgb", "wide"))
-        variants = {"whole": SOURCE.variants["whole"], "face": SOURCE.variants["face"]}
-        variants["small"] = VariantSpec(width=random.randint(8, 96), format=random.choice(("webp", "jpeg", "avif", "png")))
+        # Of good quality, so that an encoder's own loss stays within the limits whatever the picture is.
+        variants = {
+            name: spec.model_copy(update={"quality": QUALITY})
+            for name, spec in SOURCE.variants.items()
+            if name != "small"
+        }
+        small = {"width": random.randint(8, 96), "format": random.choice(("webp", "jpeg", "avif", "png"))}
+        variants["small"] = VariantSpec.model_validate({**small, "quality": QUALITY})
         kept = random.sample(sorted(variants), random.randint(1, 3))
         return Source(variants={name: variants[name] for name in kept}, **options)
 
@@ -158,8 +172,7 @@ def main() -> int:
     parser.add_argument("--source", default="{}", help="options of the source of given files, as JSON")
     options = parser.parse_args()
     if options.files:
-        fields = {name: getattr(SOURCE, name) for name in ("variants", "animation")}
-        source = Source.model_validate({**fields, **_json(options.source)})
+        source = Source.model_validate({"variants": VARIANTS, "animation": "keep", **json.loads(options.source)})
         return 1 if show_files(options.files, source) else 0
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
@@ -191,12 +204,18 @@ def _count(tally: Tally, outcome: Outcome, differences: list[Difference]) -> Non
 
 
 def _print(tallies: dict[str, Tally], seconds: float, seed: int) -> None:
-    print("\n| format | uploads | complete | differences | refused | exceptions |\n| --- | --- | --- | --- | --- | --- |")
+    print(
+        "\n| format | uploads | complete | differences | refused | exceptions |\n| --- | --- | --- | --- | --- | --- |"
+    )
     for name, tally in tallies.items():
         cells = [name, tally.uploads, tally.complete, tally.differences, _told(tally.refused), _told(tally.broken)]
         print(f"| {' | '.join(map(str, cells))} |")
-    uploads, differences = (sum(getattr(each, name) for each in tallies.values()) for name in ("uploads", "differences"))
-    print(f"\n{uploads:,} uploads in {seconds:.0f} s ({uploads / seconds:.1f}/s), seed {seed}: {differences} differences")
+    uploads, differences = (
+        sum(getattr(each, name) for each in tallies.values()) for name in ("uploads", "differences")
+    )
+    print(
+        f"\n{uploads:,} uploads in {seconds:.0f} s ({uploads / seconds:.1f}/s), seed {seed}: {differences} differences"
+    )
 
 
 def _told(counts: Counter[str]) -> str:
@@ -221,18 +240,12 @@ def _score(moderator: Moderator, picture: Any) -> float:
 
 def _model() -> Moderator:
     from mediagate_plugins.nudenet import model_file
-    from mediagate_plugins.onnx_moderation import Options, load
+    from mediagate_plugins.onnx_moderation import load
+    from mediagate_plugins.onnx_moderation.options import Options
 
     moderator = load(Options(model=model_file(), fit="corner", pad=0))
     moderator.prepare()
     return moderator
-
-
-def _json(text: str) -> dict[str, Any]:
-    import json
-
-    given: dict[str, Any] = json.loads(text)
-    return given
 
 
 if __name__ == "__main__":

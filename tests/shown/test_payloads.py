@@ -11,6 +11,8 @@ from samples.payloads import WORD, samples
 from samples.sample import Sample
 from showing.engine import Outcome, process
 
+from mediagate.media import RenderedFile
+
 
 @pytest.fixture(scope="module")
 def published() -> list[tuple[Sample, Outcome]]:
@@ -45,5 +47,5 @@ def _valid(published: list[tuple[Sample, Outcome]]) -> set[str]:
     return {sample.name for sample, _ in published if sample.valid}
 
 
-def _whole(outcome: Outcome) -> list[object]:
+def _whole(outcome: Outcome) -> list[RenderedFile]:
     return [outcome.rendered.original] if outcome.rendered and outcome.rendered.original else []

@@ -19,7 +19,8 @@ from mediagate.images.picture import PixelPicture
 from mediagate.media import RenderedFile
 from mediagate.moderation import Moderator
 from mediagate_plugins.nudenet import model_file
-from mediagate_plugins.onnx_moderation import Options, load
+from mediagate_plugins.onnx_moderation import load
+from mediagate_plugins.onnx_moderation.options import Options
 
 ALIKE = 14
 """Mean levels by which a sample may miss what it is to show: a table of colours is coarse, another picture is far."""
@@ -27,7 +28,18 @@ BATCH = 40
 FORBIDDEN = 0.5
 SMALLEST = 64
 """Pixels of an edge below which nothing can be told of a face."""
-METADATA = {"exif", "icc_profile", "xmp", "XML:com.adobe.xmp", "comment", "photoshop", "mp", "mpoffset", "gamma", "chromaticity"}
+METADATA = {
+    "exif",
+    "icc_profile",
+    "xmp",
+    "XML:com.adobe.xmp",
+    "comment",
+    "photoshop",
+    "mp",
+    "mpoffset",
+    "gamma",
+    "chromaticity",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +115,7 @@ def test_samples_are_shown_by_chromium_as_they_say(kind: str, browser: Browser) 
     told = [sample for sample in made(kind) if sample.shown is not None and sample.format != "heic"]
     sizes = browser.load([(sample.format, sample.data) for sample in told])
     shots = iter(
-        browser.look(
-            [Cell(at, seen.width, seen.height, "white") for at, seen in enumerate(sizes) if seen.width]
-        )
+        browser.look([Cell(at, seen.width, seen.height, "white") for at, seen in enumerate(sizes) if seen.width])
     )
     wrong = {}
     for sample, seen in zip(told, sizes, strict=True):

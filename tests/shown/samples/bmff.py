@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from samples.bmff_writer import CODED as KINDS
 from samples.bmff_writer import (
     Coded,
     Item,
@@ -22,7 +23,6 @@ from samples.bmff_writer import (
     overlay,
     turn,
 )
-from samples.bmff_writer import CODED as KINDS
 from samples.icc_writer import matrix_profile
 from samples.profiles import FALLING
 from samples.sample import EDGE, Pixels, Sample, cat, encoded, face, grey
@@ -111,9 +111,7 @@ def geometry(image_format: str, of_face: Coded, of_cat: Coded) -> Iterator[Sampl
 def derived(image_format: str, of_face: Coded, of_cat: Coded) -> Iterator[Sample]:
     """Pictures that are put together from others."""
     tiles = [coded(np.ascontiguousarray(part), image_format) for part in _quarters(face())]
-    parts = [
-        Item(KINDS[image_format], tile.data, tile.properties, hidden=True) for tile in tiles
-    ]
+    parts = [Item(KINDS[image_format], tile.data, tile.properties, hidden=True) for tile in tiles]
     # The pixi and the colour of the whole are those of its tiles.
     common = tuple(whole for whole in tiles[0].properties if whole[4:8] in (b"pixi", b"colr"))
     whole = (extent(EDGE, EDGE), *common)

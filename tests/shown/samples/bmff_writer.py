@@ -111,7 +111,9 @@ def overlay(width: int, height: int, offsets: Sequence[tuple[int, int]], fill: t
     return struct.pack(">2B4H2H", 0, 0, *fill, width, height) + places
 
 
-def file(image_format: str, items: Sequence[Item], primary: int = 1, *, before: bytes = b"", after: bytes = b"") -> bytes:
+def file(
+    image_format: str, items: Sequence[Item], primary: int = 1, *, before: bytes = b"", after: bytes = b""
+) -> bytes:
     """Return a file; ``before`` and ``after`` are boxes around ``mdat``."""
     brands = {"avif": b"avif\0\0\0\0avifmif1miafMA1B", "heic": b"heic\0\0\0\0mif1heicmiaf"}[image_format]
     head = box(b"ftyp", brands)

@@ -17,7 +17,7 @@ SMALL = 80
 
 def samples() -> Iterator[Sample]:
     """Yield a sample a kind."""
-    whole, other = grey(face()), grey(cat())
+    whole = grey(face())
     yield _sample("plain", gif([Frame(whole)], EDGE, EDGE), whole)
     yield from stills()
     yield from passes()
@@ -73,7 +73,11 @@ def animations() -> Iterator[Sample]:
             Frame(part[:20, :20], 10, EDGE - 20),
         ]
         yield _sample(f"dispose_{dispose}", gif(frames, EDGE, EDGE))
-        first = [Frame(holed, 20, 20, dispose, transparent=7), Frame(part[:40, :40], EDGE - 40, 80, dispose), Frame(part, 40, 0)]
+        first = [
+            Frame(holed, 20, 20, dispose, transparent=7),
+            Frame(part[:40, :40], EDGE - 40, 80, dispose),
+            Frame(part, 40, 0),
+        ]
         yield _sample(f"dispose_{dispose}_first_small", gif(first, EDGE, EDGE, background=9))
     for name, hundredths in (("no_time", (10, 0, 10)), ("all_no_time", (0, 0, 0)), ("1_hundredth", (50, 1, 50))):
         middle = [Frame(at, hundredths=time) for at, time in zip((other, whole, other), hundredths, strict=True)]

@@ -27,8 +27,8 @@ def srgb_curve(values: Floats) -> Floats:
 
 def curve_tag(values: Floats) -> bytes:
     """Return a ``curv`` of a table of values, 0-1."""
-    table = np.rint(np.clip(values, 0, 1) * 65535).astype(">u2")
-    return b"curv" + bytes(4) + struct.pack(">I", len(table)) + table.tobytes()
+    table = bytes(np.rint(np.clip(values, 0, 1) * 65535).astype(">u2").tobytes())
+    return b"curv" + bytes(4) + struct.pack(">I", len(values)) + table
 
 
 def matrix_profile(
@@ -55,7 +55,7 @@ def table_tag(seen: Callable[[Floats], Floats]) -> bytes:
     lab = rgb2lab(seen(nodes).reshape(1, -1, 3), illuminant="D50").reshape(-1, 3)
     # The legacy encoding of 16 bits: 0xFF00 is L* 100, 0x8000 is a* or b* 0 (ICC.1:2022, table 42).
     words = np.stack([lab[:, 0] * 652.8, (lab[:, 1] + 128) * 256, (lab[:, 2] + 128) * 256], axis=-1)
-    table = np.rint(np.clip(words, 0, 65535)).astype(">u2").tobytes()
+    table: bytes = np.rint(np.clip(words, 0, 65535)).astype(">u2").tobytes()
     matrix = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
     line = struct.pack(">2H", 0, 65535) * 3
     head = b"mft2" + bytes(4) + bytes((3, 3, GRID, 0)) + matrix + struct.pack(">2H", 2, 2)

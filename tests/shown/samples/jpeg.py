@@ -107,7 +107,12 @@ def quantization_tables() -> Iterator[Sample]:
 def sampling() -> Iterator[Sample]:
     """Factors that cameras do not use."""
     planes = ycbcr(face())
-    for factors in (((1, 1), (2, 2), (1, 1)), ((4, 1), (1, 1), (1, 1)), ((2, 2), (1, 2), (2, 1)), ((1, 4), (1, 1), (1, 2))):
+    for factors in (
+        ((1, 1), (2, 2), (1, 1)),
+        ((4, 1), (1, 1), (1, 1)),
+        ((2, 2), (1, 2), (2, 1)),
+        ((1, 4), (1, 1), (1, 2)),
+    ):
         widest, highest = (max(factor[axis] for factor in factors) for axis in (0, 1))
         parts = [
             Component(

@@ -52,7 +52,8 @@ def segment(marker: int, content: bytes) -> bytes:
 
 def flat(step: int) -> NDArray[np.int64]:
     """Return a quantization table with the same step for every coefficient."""
-    return np.full(64, step)
+    table: NDArray[np.int64] = np.full(64, step, dtype=np.int64)
+    return table
 
 
 def quantized(plane: Plane, table: NDArray[np.int64], across: int = 1, down: int = 1) -> Coefficients:
@@ -62,7 +63,8 @@ def quantized(plane: Plane, table: NDArray[np.int64], across: int = 1, down: int
     rows, columns = padded.shape[0] // 8, padded.shape[1] // 8
     blocks = padded.reshape(rows, 8, columns, 8).transpose(0, 2, 1, 3)
     waves = (_WAVES @ blocks @ _WAVES.T).reshape(rows, columns, 64)[..., ZIGZAG]
-    return np.rint(waves / table).astype(np.int64)
+    coefficients: Coefficients = np.rint(waves / table).astype(np.int64)
+    return coefficients
 
 
 def quantization(table: NDArray[np.int64], number: int = 0) -> bytes:

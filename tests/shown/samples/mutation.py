@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 
 PNG_SIGNATURE = 8
@@ -53,11 +54,13 @@ def parts(data: bytes, image_format: str) -> list[bytes]:
         case "webp":
             cuts = _chunk_cuts(data, RIFF_HEAD, "<I", size_first=False, extra=8)
         case "gif":
-            cuts = [at for at in range(13, len(data)) if data[at : at + 1] in (b"!", b",") and data[at - 1 : at] == b"\0"]
+            cuts = [
+                at for at in range(13, len(data)) if data[at : at + 1] in (b"!", b",") and data[at - 1 : at] == b"\0"
+            ]
         case _:
             cuts = _chunk_cuts(data, 0, ">I", size_first=True, extra=0)
     edges = [0, *sorted({at for at in cuts if 0 < at < len(data)}), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 def _joined(cut: list[bytes], image_format: str, random: Random) -> bytes:

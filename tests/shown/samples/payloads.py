@@ -9,11 +9,13 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
-from samples.bmff_writer import Item, box, coded, file, full
+
 from samples.bmff_writer import CODED as KINDS
+from samples.bmff_writer import Item, box, coded, file, full
 from samples.gif_writer import TRAILER, Frame, extension, gif
 from samples.icc_writer import SRGB_NAME, matrix_profile, srgb_curve
-from samples.jpeg import components, file as jpeg_file, plain
+from samples.jpeg import components, plain
+from samples.jpeg import file as jpeg_file
 from samples.jpeg_writer import APP0, APP1, APP2, APP14, COM, EOI, JFIF, SOF2, SOI, scan, segment, ycbcr
 from samples.png_writer import chunk, png
 from samples.sample import EDGE, Sample, cat, grey
@@ -85,7 +87,9 @@ def _jpeg(payload: bytes) -> Iterator[tuple[str, str, bytes]]:
     commented = segment(COM, payload).join((scan(parts, 0, 0), *(scan([part], 1, 63) for part in parts)))
     yield "jpeg_comment_between_scans", "jpeg", jpeg_file(parts, scans=commented, marker=SOF2)
     # A Huffman table whose symbols are never used, and a quantization table that nothing refers to.
-    unused = segment(0xC4, b"\x11" + bytes(8) + bytes([len(payload)]) + bytes(7) + payload) if len(payload) < 200 else b""
+    unused = (
+        segment(0xC4, b"\x11" + bytes(8) + bytes([len(payload)]) + bytes(7) + payload) if len(payload) < 200 else b""
+    )
     tables = segment(0xDB, b"\x03" + (payload + b"\1" * 64)[:64].replace(b"\0", b"\1"))
     if unused:
         yield "jpeg_unused_tables", "jpeg", SOI + segment(APP0, JFIF) + tables + unused + whole[2 + 18 :]

@@ -167,7 +167,9 @@ def transparency() -> Iterator[Sample]:
     on_alpha = png(np.dstack([face(), noise]), COLOUR_ALPHA, before=chunk(b"tRNS", colour))
     yield Sample("png_trns_on_alpha", "png", on_alpha, hidden=True)
     backdrop = chunk(b"bKGD", struct.pack(">3H", 255, 0, 0))
-    yield Sample("png_background", "png", png(dotted, COLOUR_ALPHA, before=backdrop), Image.fromarray(dotted), hidden=True)
+    yield Sample(
+        "png_background", "png", png(dotted, COLOUR_ALPHA, before=backdrop), Image.fromarray(dotted), hidden=True
+    )
 
 
 def passes() -> Iterator[Sample]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ def packed(values: Values, depth: int = 8, *, interlaced: bool = False) -> bytes
 
 
 def png(
-    values: NDArray[np.uint8] | Values,
+    values: NDArray[np.integer[Any]],
     kind: int = COLOUR,
     depth: int = 8,
     *,
@@ -58,7 +59,15 @@ def palette(colours: NDArray[np.uint8]) -> bytes:
 
 
 def frame_control(
-    number: int, width: int, height: int, left: int = 0, top: int = 0, *, ms: int = 100, dispose: int = 0, blend: int = 0
+    number: int,
+    width: int,
+    height: int,
+    left: int = 0,
+    top: int = 0,
+    *,
+    ms: int = 100,
+    dispose: int = 0,
+    blend: int = 0,
 ) -> bytes:
     """Return fcTL."""
     return chunk(b"fcTL", struct.pack(">5I2H2B", number, width, height, left, top, ms, 1000, dispose, blend))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,11 @@ from samples.sample import Pixels, Sample, cat, encoded, face, grey
 
 RAMP = np.arange(256) / 255
 FALLING = srgb_curve(1 - RAMP)
-LOSSLESS = {"png": {}, "webp": {"lossless": True}, "avif": {"quality": 100, "subsampling": "4:4:4"}}
+LOSSLESS: Mapping[str, Mapping[str, Any]] = {
+    "png": {},
+    "webp": {"lossless": True},
+    "avif": {"quality": 100, "subsampling": "4:4:4"},
+}
 
 
 def samples() -> Iterator[Sample]:
@@ -91,7 +96,9 @@ def tables() -> Iterator[Sample]:
     yield Sample("icc_a2b1_only", "png", encoded(negative, "PNG", icc_profile=only), hidden=True)
     both = matrix_profile([srgb_curve(RAMP)] * 3, extra={b"A2B0": table_tag(negated)})
     yield Sample("icc_matrix_and_a2b0", "png", encoded(negative, "PNG", icc_profile=both), hidden=True)
-    jpeg = encoded(negative, "JPEG", quality=95, icc_profile=profile(b"RGB ", b"Lab ", {b"A2B0": table_tag(negated)}, "sRGB"))
+    jpeg = encoded(
+        negative, "JPEG", quality=95, icc_profile=profile(b"RGB ", b"Lab ", {b"A2B0": table_tag(negated)}, "sRGB")
+    )
     yield Sample("icc_a2b0_jpeg", "jpeg", jpeg, Image.fromarray(face()), hidden=True)
 
 
@@ -110,9 +117,21 @@ def others() -> Iterator[Sample]:
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     yield Sample("icc_srgb_v4", "jpeg", encoded(face(), "JPEG", quality=95, icc_profile=icc), _rgb(face()), hidden=True)
     grey_icc = grey_profile(FALLING)
-    yield Sample("icc_grey_on_colour", "jpeg", encoded(face(), "JPEG", quality=95, icc_profile=grey_icc), _rgb(face()), hidden=True)
+    yield Sample(
+        "icc_grey_on_colour",
+        "jpeg",
+        encoded(face(), "JPEG", quality=95, icc_profile=grey_icc),
+        _rgb(face()),
+        hidden=True,
+    )
     luma = Image.fromarray(255 - grey(face()))
-    yield Sample("icc_falling_grey_jpeg", "jpeg", encoded(luma, "JPEG", quality=95, icc_profile=grey_icc), _grey(face()), hidden=True)
+    yield Sample(
+        "icc_falling_grey_jpeg",
+        "jpeg",
+        encoded(luma, "JPEG", quality=95, icc_profile=grey_icc),
+        _grey(face()),
+        hidden=True,
+    )
     alpha = Image.merge("LA", (luma, Image.new("L", luma.size, 200)))
     yield Sample("icc_falling_grey_alpha", "png", encoded(alpha, "PNG", icc_profile=grey_icc), hidden=True)
     rgb_icc = matrix_profile([FALLING] * 3)

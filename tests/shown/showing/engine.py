@@ -16,12 +16,13 @@ from mediagate.moderation import Moderator
 from mediagate.rendering import render
 
 MIDDLE = (0.5, 0.5)
-COVER = 64
+SQUARES = ("face", "avatar")
+"""Variants that are a square, cut out of the middle."""
 SOURCE = Source(
     variants={
         "whole": VariantSpec(width=512, format="png", effort=0),
         "small": VariantSpec(width=96, format="webp", effort=0),
-        "face": VariantSpec(width=COVER, height=COVER, fit="cover", format="webp", effort=0),
+        "face": VariantSpec(width=64, height=64, fit="cover", format="webp", effort=0),
     },
     animation="keep",
     reject={"FACE_FEMALE": 0.5},
