@@ -138,13 +138,18 @@ def probe(path: Path, source: Source) -> ImageInfo:
     return images.probe(path, source, _shared.memory_bytes)
 
 
-def render(data: bytes, source: Source, focal: tuple[float, float]) -> Rendered:
-    """Take a file to its verdict, variants and original; its timings say what CPU time all threads took."""
+def render(data: bytes, source: Source, focal: tuple[float, float], time_s: float) -> Rendered:
+    """Take a file to its verdict, variants and original; its timings say what CPU time all threads took.
+
+    What cannot be judged in ``time_s`` seconds is refused.
+    """
     from mediagate import rendering
 
     began = process_time()
     if _shared.cores is None:
-        rendered = rendering.render(data, source, focal, _shared.moderator, memory_bytes=_shared.memory_bytes)
+        rendered = rendering.render(
+            data, source, focal, _shared.moderator, memory_bytes=_shared.memory_bytes, time_s=time_s
+        )
     else:
         with _shared.cores.used():
             rendered = rendering.render(
@@ -155,6 +160,7 @@ def render(data: bytes, source: Source, focal: tuple[float, float]) -> Rendered:
                 threads=2,
                 borrow=_shared.cores.borrow,
                 memory_bytes=_shared.memory_bytes,
+                time_s=time_s,
             )
     cpu_ms = round((process_time() - began) * 1000, 2)
     return replace(rendered, timings_ms={**rendered.timings_ms, "cpu": cpu_ms})

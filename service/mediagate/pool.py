@@ -142,7 +142,7 @@ class ImagePool:
         if not self._processes:
             raise ConfigError("this gate has no image processes that render, since worker=False")
         crew = _opened(self._rendering)
-        return await crew.run(imageprocess.render, self._timeout_s, data, source, focal)
+        return await crew.run(imageprocess.render, self._timeout_s, data, source, focal, self._timeout_s)
 
 
 def _opened(crew: _Crew | None) -> _Crew:
