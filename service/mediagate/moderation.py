@@ -81,8 +81,14 @@ class TellsInputEdge(Protocol):
 
 
 def input_edge(moderator: Moderator) -> int:
-    """Return the longer edge of the model's input in pixels, 320 unless the moderator tells."""
-    return moderator.input_edge if isinstance(moderator, TellsInputEdge) else INPUT_EDGE
+    """Return the longer edge of the model's input in pixels, 320 unless the moderator tells.
+
+    Raises ``ModerationFailed`` for what is no such number: a picture reduced to nothing would be found harmless.
+    """
+    edge = moderator.input_edge if isinstance(moderator, TellsInputEdge) else INPUT_EDGE
+    if not isinstance(edge, int) or edge < 1:
+        raise ModerationFailed(f"the moderator's input_edge is {edge!r}; return a whole number of pixels, such as 320")
+    return edge
 
 
 def merge(verdicts: Iterable[Verdict]) -> Verdict:
@@ -156,6 +162,10 @@ def policy_problems(sources: Mapping[str, Source], moderator: Moderator) -> list
     """
     known = {label: frozenset({label}) for label in moderator.labels} | dict(moderator.groups)
     problems = list(_group_problems(moderator))
+    try:
+        input_edge(moderator)
+    except ModerationFailed as exc:
+        problems.append(f"moderator: {exc.detail}")
     for source_type, source in sources.items():
         where = f"sources[{source_type!r}]"
         if moderator.labels and not source.reject and not source.review:

@@ -68,10 +68,11 @@ def views(size: tuple[int, int], plans: Mapping[str, Shown], source: Source, edg
         parts = _parts(region, edge) if region.zoom else ()
         found += [box for box in (region.box, *(part.box for part in parts)) if not _shown(box, found)]
     if source.scrutiny == "thorough":
+        regions = [region.box for region in (whole, *crops)]
         for region in (whole, *crops):
             # The tiles of the whole are also those of a crop, unless that is published larger.
             if region.zoom and (region is whole or not 0 < whole.zoom <= region.zoom):
-                found += [tile.box for tile in _pyramid(region)]
+                found += [tile.box for tile in _pyramid(region) if not _shown(tile.box, regions)]
     return list(dict.fromkeys(found))
 
 
