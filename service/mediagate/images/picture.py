@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops
 
-from mediagate.images.colour import flattened, opaque
+from mediagate.images.colour import opaque
 from mediagate.images.resize import within
 
-BACKGROUNDS = ((255, 255, 255), (0, 0, 0), (128, 128, 128))
-"""What can be read on one of these only would otherwise escape moderation."""
-LOOKS = len(BACKGROUNDS) + 1
-"""How many pictures a transparent frame is at most: one a background, and one without its alpha."""
+WHITE, GREY = 255, 128
+"""Backgrounds beside black; content visible on only one of the three would otherwise escape moderation."""
+LOOKS = 4
+"""How many pictures a transparent frame is at most: one on each background, and one without its alpha."""
 ROUNDING = 2
 """Pictures that differ by so many levels at most are the same: they were rounded in another order."""
 
@@ -51,16 +51,26 @@ def looks(frame: Image.Image, box: tuple[int, int, int, int], edge: int) -> list
     """
     if frame.mode != "RGBA":
         return [_reduced(frame, box, edge)]
-    part = frame.crop(box)
+    part = frame if box == (0, 0, *frame.size) else frame.crop(box)
     whole = (0, 0, *part.size)
-    small = _reduced(part, whole, edge)
-    if opaque(small):
-        return [small.convert("RGB")]
-    white, black, grey = (flattened(small, background) for background in BACKGROUNDS)
-    bare = _reduced(part.convert("RGB"), whole, edge)
-    difference = ImageChops.difference(bare, black).getextrema()
+    alpha = part.getchannel("A")
+    clear = ImageChops.invert(_reduced(alpha, whole, edge))
+    # A channel at a time: copies of all of them would take as much memory as the frame does, several times.
+    bare, black = [], []
+    for name in "RGB":
+        channel = part.getchannel(name)
+        bare.append(_reduced(channel, whole, edge))
+        black.append(_reduced(ImageChops.multiply(channel, alpha), whole, edge))
+    without_alpha, on_black = Image.merge("RGB", bare), Image.merge("RGB", black)
+    if alpha.getextrema()[0] == 255:
+        return [without_alpha]
+    on_white, on_grey = (
+        Image.merge("RGB", [ImageChops.add(channel, clear.point(_share_of(level))) for channel in black])
+        for level in (WHITE, GREY)
+    )
+    difference = ImageChops.difference(without_alpha, on_black).getextrema()
     same = all(isinstance(channel, tuple) and channel[1] <= ROUNDING for channel in difference)
-    return [white, black, grey, black if same else bare]
+    return [on_white, on_black, on_grey, on_black if same else without_alpha]
 
 
 def count_looks(frame: Image.Image) -> int:
@@ -77,6 +87,11 @@ def mean(pictures: Sequence[Image.Image], weights: Sequence[float]) -> Image.Ima
         total += weight
         result = Image.blend(result, picture, weight / total)
     return result
+
+
+def _share_of(level: int) -> list[int]:
+    """Return for each degree of transparency what a background of this level adds to a colour."""
+    return [round(clear * level / 255) for clear in range(256)]
 
 
 def _reduced(image: Image.Image, box: tuple[int, int, int, int], edge: int) -> Image.Image:
