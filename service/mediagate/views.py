@@ -63,16 +63,17 @@ def views(size: tuple[int, int], plans: Mapping[str, Shown], source: Source, edg
     input. ``thorough``: also tiles of 640 published pixels, and of 1280, 2560 and so on until one shows all.
     """
     whole, *crops = _regions(size, plans, source)
-    found = [whole.box]
+    found: list[Box] = []
     for region in (whole, *crops):
-        parts = _parts(region, edge) if region.zoom else ()
-        found += [box for box in (region.box, *(part.box for part in parts)) if not _shown(box, found)]
+        if region is whole or not _alike(region.box, whole.box):
+            found.append(region.box)
+        if region.zoom:
+            found += [part.box for part in _parts(region, edge)]
     if source.scrutiny == "thorough":
-        regions = [region.box for region in (whole, *crops)]
         for region in (whole, *crops):
             # The tiles of the whole are also those of a crop, unless that is published larger.
             if region.zoom and (region is whole or not 0 < whole.zoom <= region.zoom):
-                found += [tile.box for tile in _pyramid(region) if not _shown(tile.box, regions)]
+                found += [tile.box for tile in _pyramid(region)]
     return list(dict.fromkeys(found))
 
 
@@ -90,7 +91,7 @@ def _regions(size: tuple[int, int], plans: Mapping[str, Shown], source: Source) 
     whole = Region(0, 0, *size, 1 / published if published else 0)
     distinct: list[Region] = []
     for crop in sorted(crops, key=lambda crop: crop.zoom):
-        if not _shown(crop.box, [region.box for region in distinct]):
+        if not any(_alike(crop.box, other.box) for other in distinct):
             distinct.append(crop)
     return [whole, *distinct]
 
@@ -109,8 +110,9 @@ def _parts(region: Region, edge: int) -> Iterable[Region]:
 
 
 def _pyramid(region: Region) -> Iterator[Region]:
+    """Return tiles of 640 published pixels, of 1280 and so on, until one would show nearly everything."""
     tile = TILE * region.zoom
-    while tile < region.longest:
+    while min(tile, region.width) * min(tile, region.height) < SAME * region.width * region.height:
         yield from region.tiles(tile, tile)
         tile *= 2
 
@@ -120,10 +122,6 @@ def _starts(length: float, tile: float) -> list[float]:
     # What floating point adds to a whole number must not become one more tile.
     count = max(1, ceil((length / tile - OVERLAP) / (1 - OVERLAP) - 1e-6))
     return [0.0] if count == 1 else [(length - tile) * number / (count - 1) for number in range(count)]
-
-
-def _shown(box: Box, others: Iterable[Box]) -> bool:
-    return any(_alike(box, other) for other in others)
 
 
 def _alike(one: Box, other: Box) -> bool:
