@@ -27,6 +27,7 @@ from typing import Any
 from mediagate import MODERATOR, MediaGate, Moderator, Source, images
 from mediagate.blurhash import EDGE, blurhash_of
 from mediagate.rendering import render
+from mediagate.scrutiny import judge
 
 PHOTOS = Path(__file__).parents[1] / "tests" / "data" / "photos"
 SOURCE = Source()
@@ -98,7 +99,7 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
 
     largest = steps.measure("resize to largest", to_largest)
     if moderator is not None:
-        steps.measure("moderate", lambda: [moderator.judge(picture) for picture in images.pictures(largest)])
+        steps.measure("moderate", lambda: judge([largest], [0], 0, plans, SOURCE, moderator))
     sizes = steps.measure("resize the others", cascade)
     steps.measure("encode", encode_all)
     steps.measure("blurhash", placeholder)

@@ -86,6 +86,8 @@ class Source(_Frozen):
     """Label or label group → score (0-1) from which a person must look; without a reviewer that is a rejection."""
     visibility: Literal["public", "private"] = "public"
     """Whether the files' URLs work for everybody and for ever, or are signed and expire."""
+    scrutiny: Literal["standard", "thorough"] = "standard"
+    """In how many parts a moderator is shown a picture, and so how small a forbidden part of it may be."""
     original: Literal["keep", "delete"] = "keep"
     """Whether the cleaned original is published beside the variants."""
     ttl: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=36_500))] | None = None

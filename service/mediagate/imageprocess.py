@@ -139,7 +139,10 @@ def probe(path: Path, source: Source) -> ImageInfo:
 
 
 def render(data: bytes, source: Source, focal: tuple[float, float], time_s: float) -> Rendered:
-    """Take a file to its verdict, variants and original; its timings say what CPU time all threads took."""
+    """Take a file to its verdict, variants and original; its timings say what CPU time all threads took.
+
+    What cannot be judged in ``time_s`` seconds is refused.
+    """
     from mediagate import rendering
 
     began = process_time()

@@ -75,6 +75,8 @@ class Verdict:
     model: str = ""
     model_hash: str = ""
     reason: str = ""
+    complete: bool = True
+    """Whether everything was judged that is to be; a rejection stops the rest, so that scores may be too low."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class Rendered:
     """What metadata was taken out, such as ``gps``, ``serial``, ``thumbnail``."""
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    model_runs: int = 0
+    """How often the model ran on it."""
 
     @property
     def files(self) -> tuple[RenderedFile, ...]:
@@ -221,7 +225,7 @@ class Job:
     bytes_out: int = 0
     """Bytes of all files that were published."""
     model_runs: int = 0
-    """How often the moderator has judged the picture, over all attempts."""
+    """How often the model has run on parts of the picture, over all attempts."""
     traceparent: str | None = None
     """The W3C trace context of the upload, under which whoever works on the job goes on with its trace."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mediagate.config import Source
 from mediagate.errors import ModerationFailed
@@ -18,6 +18,9 @@ from mediagate.media import Decision, Verdict
 REJECTED = "Content moderation failed"
 TO_REVIEW = "Content moderation asks for a person to look at this image"
 NO_REVIEWER = "Content moderation asks for a review of this image, and no reviewer is registered"
+
+INPUT_EDGE = 320
+"""The input edge that a moderator is taken to have which does not tell its own, in pixels."""
 
 _STRICTNESS: tuple[Decision, ...] = ("allow", "review", "reject")
 
@@ -65,6 +68,27 @@ class Moderator(Protocol):
     def judge(self, picture: Picture) -> Verdict:
         """Score a picture (0-1 per label); raising fails the image's job, which is tried again."""
         ...
+
+
+@runtime_checkable
+class TellsInputEdge(Protocol):
+    """A moderator that says what its model takes: it is shown parts of a picture that suit it."""
+
+    @property
+    def input_edge(self) -> int:
+        """The longer edge of the model's input in pixels; pictures are reduced to twice of it before ``judge``."""
+        ...
+
+
+def input_edge(moderator: Moderator) -> int:
+    """Return the longer edge of the model's input in pixels, 320 unless the moderator tells.
+
+    Raises ``ModerationFailed`` for what is no such number: a picture reduced to nothing would be found harmless.
+    """
+    edge = moderator.input_edge if isinstance(moderator, TellsInputEdge) else INPUT_EDGE
+    if not isinstance(edge, int) or edge < 1:
+        raise ModerationFailed(f"the moderator's input_edge is {edge!r}; return a whole number of pixels, such as 320")
+    return edge
 
 
 def merge(verdicts: Iterable[Verdict]) -> Verdict:
@@ -138,6 +162,10 @@ def policy_problems(sources: Mapping[str, Source], moderator: Moderator) -> list
     """
     known = {label: frozenset({label}) for label in moderator.labels} | dict(moderator.groups)
     problems = list(_group_problems(moderator))
+    try:
+        input_edge(moderator)
+    except ModerationFailed as exc:
+        problems.append(f"moderator: {exc.detail}")
     for source_type, source in sources.items():
         where = f"sources[{source_type!r}]"
         if moderator.labels and not source.reject and not source.review:

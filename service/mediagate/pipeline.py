@@ -45,7 +45,7 @@ async def process(job: Job, parts: Parts, enter: Enter) -> Settlement:
         await parts.hooks.run("pre_process", job)
         with parts.observer.during("render", job=job):
             rendered = await parts.images.render(data, source, focal=(job.focal_x, job.focal_y))
-        model_runs = 0 if parts.settings.moderation == "off" else 1
+        model_runs = rendered.model_runs
         verdict = count_review_as_reject(rendered.verdict)
         await parts.hooks.run("pre_verdict", job, verdict)
         if verdict.decision != "allow":

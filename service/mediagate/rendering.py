@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,17 +13,13 @@ from mediagate import images
 from mediagate.blurhash import EDGE, blurhash_of
 from mediagate.config import Source
 from mediagate.cores import GiveBack
-from mediagate.errors import ModerationFailed
-from mediagate.media import Rendered, RenderedFile, Verdict
-from mediagate.moderation import Moderator, apply_policy, merge
+from mediagate.media import Rendered, RenderedFile
+from mediagate.moderation import Moderator
+from mediagate.scrutiny import judge
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-log = logging.getLogger("mediagate")
-
-OFF = Verdict(model="off")
-"""What stands for a verdict where moderation is off."""
 WHITE = (255, 255, 255)
 
 
@@ -96,21 +91,31 @@ def render(
 ) -> Rendered:
     """Take an uploaded file to its verdict and, if that is ``allow``, to its variants and its cleaned original.
 
-    ``threads`` (1 or 2) encode side by side, the second only while ``borrow`` lends it a core. What would need more
-    than ``memory_bytes`` is refused; ``time_s`` is how long all may take. Raises ``UnsupportedType``,
+    ``threads`` (1 or 2) encode side by side, the second only while ``borrow`` lends it a core. A picture that needs
+    more than ``memory_bytes``, or cannot be judged in ``time_s`` seconds, is refused. Raises ``UnsupportedType``,
     ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded
     pixels outgrow the process.
     """
-    timings = Timings()
+    started, timings = perf_counter(), Timings()
     with timings.step("decode"):
         decoded = images.decode(data, source, memory_bytes)
     info, frames = decoded.info, decoded.frames
     whole = (info.width, info.height)
     plans = images.plan(whole, source, focal)
     with timings.step("moderate"):
-        verdict = _judge(frames, source, moderator)
+        left_s = None if time_s is None else max(0.0, time_s - (perf_counter() - started))
+        verdict, model_runs = judge(
+            frames, decoded.durations_ms, decoded.plays, plans, source, moderator, time_s=left_s
+        )
     if verdict.decision != "allow":
-        return Rendered(verdict, info, removed=decoded.removed, warnings=decoded.warnings, timings_ms=dict(timings))
+        return Rendered(
+            verdict,
+            info,
+            removed=decoded.removed,
+            warnings=decoded.warnings,
+            timings_ms=dict(timings),
+            model_runs=model_runs,
+        )
 
     with Encoders(threads, borrow) as encoders:
 
@@ -141,21 +146,8 @@ def render(
         removed=decoded.removed,
         warnings=decoded.warnings,
         timings_ms=dict(timings),
+        model_runs=model_runs,
     )
-
-
-def _judge(frames: list[images.Image], source: Source, moderator: Moderator | None) -> Verdict:
-    """Judge every frame that would be published, on each background that it can stand on."""
-    if moderator is None:
-        return OFF
-    try:
-        verdict = merge(moderator.judge(picture) for frame in frames for picture in images.pictures(frame))
-        return apply_policy(verdict, source, moderator.groups)
-    except (ModerationFailed, MemoryError):
-        raise
-    except Exception as exc:
-        log.exception("the moderator failed")
-        raise ModerationFailed(f"the moderator failed with {type(exc).__name__}; the log has its words") from exc
 
 
 def _variants(

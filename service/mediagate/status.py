@@ -152,6 +152,7 @@ class Status:
                     "moderationDetails": {
                         "flags": list(verdict.flags) if verdict else [],
                         "confidence": verdict.confidence if verdict else 0.0,
+                        **({} if verdict is None or verdict.complete else {"complete": False}),
                     },
                 }
             case JobStatus.FAILED:

@@ -21,7 +21,7 @@ class Usage:
     bytes_in: int = 0
     bytes_out: int = 0
     model_runs: int = 0
-    """How often the moderator judged a picture; an attempt that died before its verdict is not counted."""
+    """How often the model ran; an attempt that died before its verdict is not counted."""
     jobs: Mapping[JobStatus, int] = field(default_factory=dict)
     """How many of the uploads stand where."""
 

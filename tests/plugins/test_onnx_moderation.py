@@ -20,6 +20,7 @@ from PIL import Image
 
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images.picture import PixelPicture
+from mediagate.moderation import input_edge
 from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.moderator import OnnxModerator
 from mediagate_plugins.onnx_moderation.options import Options
@@ -228,6 +229,7 @@ def test_a_dynamic_size_must_be_said(classifier: Callable[..., Path]) -> None:
             judged(path, labels=RGB)
         moderator = load(Options(model=path, labels=RGB, size=(10, 12)))
         assert (moderator.input.width, moderator.input.height, moderator.input.layout) == (10, 12, "NCHW")
+        assert input_edge(moderator) == 12
         assert moderator.judge(plain(ORANGE)).scores == scores(softmax(3, 0.6, -1))
     path = classifier(shape=("n", "h", "w", "c"), axes=(1, 2))
     assert judged(path, labels=RGB, size=(10, 12), layout="NHWC") == scores(softmax(3, 0.6, -1))

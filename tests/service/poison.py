@@ -28,6 +28,10 @@ def sleep() -> None:
     time.sleep(1.5)
 
 
+def nap() -> None:
+    time.sleep(0.25)
+
+
 def hog() -> None:
     bytearray(600 << 20)
 

@@ -199,6 +199,17 @@ def test_a_review_of_a_group_may_lie_above_the_rejection_of_one_of_its_labels() 
     assert problems(review={"warm": 0.9}, reject={"red": 0.5}) == []
 
 
+@dataclass(frozen=True)
+class Edged(Scorer):
+    input_edge: int = 224
+
+
+def test_an_input_edge_must_be_pixels() -> None:
+    assert problems(Edged(), reject={"red": 0.5}) == []
+    (problem,) = problems(Edged(input_edge=0), reject={"red": 0.5})
+    assert "input_edge is 0; return a whole number of pixels" in problem
+
+
 def test_groups_of_a_moderator_must_be_of_its_labels() -> None:
     groups = {"red": frozenset({"blue"}), "none": frozenset[str](), "odd": frozenset({"violet"})}
     found = problems(Scorer(groups=groups), reject={"blue": 0.5})

@@ -154,6 +154,16 @@ async def test_an_image_that_hangs_is_ended_while_the_others_finish() -> None:
         assert (await pool.render(HARMLESS, Source())).variants
 
 
+async def test_more_model_runs_than_the_time_allows_are_refused_not_timed_out() -> None:
+    frames = [Image.new("RGB", (64, 64), (shade, 0, 0)) for shade in range(0, 250, 5)]
+    file = io.BytesIO()
+    frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], duration=100, lossless=True)
+    async with opened(Poison(poison.nap, width=64), timeout_s=12) as pool:
+        with pytest.raises(ImageTooLarge, match=r"takes 50 runs of the model, and at most \d+ fit into 12 s"):
+            await pool.render(file.getvalue(), Source(animation="keep"))
+        assert (await pool.render(file.getvalue(), Source())).model_runs == 1
+
+
 async def test_memory_is_limited_for_each_image() -> None:
     huge = picture(6000, 6000)
     async with opened(Poison(poison.hog), memory_bytes=128 * MIB) as pool:

@@ -58,19 +58,32 @@ def test_what_is_not_allowed_has_no_files(colour: tuple[int, int, int], decision
     assert not {"encode", "original", "blurhash"} & set(result.timings_ms)
 
 
-def test_a_transparent_picture_is_judged_on_white_and_on_black() -> None:
-    red_on_black = plain((*RED, 153))
-    result = judged(red_on_black)
+def test_a_transparent_picture_is_judged_on_all_backgrounds() -> None:
+    result = judged(plain((*RED, 153)))
     assert result.verdict.decision == "reject", "on white it is pink"
+    assert result.model_runs == 4
     assert judged(plain((*BLACK, 0))).verdict.decision == "review", "nothing on white is light"
     assert judged(plain((*WHITE, 255))).verdict.flags == ("light",)
 
 
-def test_a_large_picture_is_judged_whole() -> None:
+def test_a_large_picture_is_judged_whole_and_as_the_crop_that_is_published() -> None:
     picture = plain(GREY, (5000, 2000))
     picture.paste(RED, (0, 0, 2600, 2000))
-    thumbnails = LIGHT_RED.model_copy(update={"variants": {"xs": VariantSpec(width=8, height=8, fit="cover")}})
-    assert judged(picture, thumbnails).verdict.scores["red"] == pytest.approx(0.52, abs=0.05)
+    thumbnail = {"xs": VariantSpec(width=8, height=8, fit="cover")}
+    thumbnails = Source(reject={"red": 1.0}, variants=thumbnail, original="delete")
+    whole = render(saved([picture], "PNG"), thumbnails, (1.0, 0.5), Reds())
+    assert whole.verdict.scores["red"] == pytest.approx(0.52, abs=0.05)
+    assert (whole.verdict.decision, whole.model_runs) == ("allow", 2)
+    crop = render(saved([picture], "PNG"), thumbnails, (0.0, 0.5), Reds())
+    assert (crop.verdict.decision, crop.verdict.scores["red"], crop.model_runs) == ("reject", 1.0, 2)
+
+
+def test_what_cannot_be_judged_in_time_is_refused() -> None:
+    picture = plain(GREY, (1920, 1920))
+    picture.paste(RED, (0, 0, 5, 5))
+    picture.paste(BLACK, (1900, 0, 1920, 20))
+    with pytest.raises(ImageTooLarge, match="judging the picture takes 5 runs"):
+        render(saved([picture], "PNG"), LIGHT_RED, (0.5, 0.5), Reds(), time_s=1e-9)
 
 
 def out_of_memory() -> None:

@@ -98,6 +98,11 @@ async def test_upload_and_status_to_complete(make_gate: MakeGate, data: Path) ->
             },
         ),
         (
+            Settlement(JobStatus.REJECTED, verdict=Verdict("reject", ("explicit",), {}, 0.6, complete=False)),
+            400,
+            {"moderationDetails": {"flags": ["explicit"], "confidence": 0.6, "complete": False}},
+        ),
+        (
             Settlement(JobStatus.FAILED, error="Image timed out", code="image_timeout", retryable=True),
             500,
             {"error": "Image timed out", "attempts": 1, "code": "image_timeout", "retryable": True},

@@ -152,7 +152,13 @@ def square(colour: tuple[int, int, int]) -> bytes:
     return file.getvalue()
 
 
-async def test_model_runs_are_counted_once_for_each_verdict(tmp_path: Path) -> None:
+def half_clear(*colour: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGBA", (64, 64), (*colour, 128)).save(file, "PNG")
+    return file.getvalue()
+
+
+async def test_all_model_runs_are_counted(tmp_path: Path) -> None:
     async def refuse(job: Job, *_: object) -> None:
         if job.source_id in ("before", "after"):
             raise ProcessingRefused("no")
@@ -183,7 +189,9 @@ async def test_model_runs_are_counted_once_for_each_verdict(tmp_path: Path) -> N
         assert await runs(red, "rejected") == (JobStatus.REJECTED, 1, 1)
         assert await runs(blue, "before") == (JobStatus.REJECTED, 1, 0)
         assert await runs(blue, "after") == (JobStatus.REJECTED, 1, 1)
+        assert await runs(half_clear(10, 20, 200), "published") == (JobStatus.COMPLETE, 1, 4)
+        assert await runs(half_clear(220, 10, 10), "rejected") == (JobStatus.REJECTED, 1, 4)
         today = utcnow().date()
         total = (await gate.usage(owner="ann", first=today - timedelta(days=1), last=today)).total
-        assert (total.uploads, total.model_runs) == (5, 5)
-        assert total.jobs == {JobStatus.COMPLETE: 2, JobStatus.REJECTED: 3}
+        assert (total.uploads, total.model_runs) == (7, 13)
+        assert total.jobs == {JobStatus.COMPLETE: 3, JobStatus.REJECTED: 4}

@@ -36,6 +36,11 @@ class OnnxModerator:
         self.groups: Mapping[str, frozenset[str]] = dict(options.groups)
         self._session: Session | None = None
 
+    @property
+    def input_edge(self) -> int:
+        """The longer edge of the model's input in pixels."""
+        return max(self.input.width, self.input.height)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_session": None}
 

@@ -6,7 +6,7 @@ from mediagate.images.colour import flattened
 from mediagate.images.decode import Decoded, decode, probe
 from mediagate.images.encode import encode, encode_original
 from mediagate.images.formats import check_pillow, codecs, lift_pixel_limit, limit_threads
-from mediagate.images.picture import PixelPicture, dominant_color, pictures
+from mediagate.images.picture import PixelPicture, count_looks, dominant_color, looks, mean
 from mediagate.images.resize import resized, within
 from mediagate.images.sizes import Shown, aspect_ratio, largest, plan
 
@@ -19,6 +19,7 @@ __all__ = [
     "aspect_ratio",
     "check_pillow",
     "codecs",
+    "count_looks",
     "decode",
     "dominant_color",
     "encode",
@@ -27,7 +28,8 @@ __all__ = [
     "largest",
     "lift_pixel_limit",
     "limit_threads",
-    "pictures",
+    "looks",
+    "mean",
     "plan",
     "probe",
     "resized",

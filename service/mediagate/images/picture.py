@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image
+from PIL import Image, ImageChops
 
-from mediagate.images.colour import flattened, opaque
+from mediagate.images.colour import opaque
 from mediagate.images.resize import within
-from mediagate.images.sizes import MODERATED_EDGE
 
-BACKGROUNDS = ((255, 255, 255), (0, 0, 0))
-"""What shows only on one of these would else pass unseen."""
+WHITE, GREY = 255, 128
+"""Backgrounds beside black; content visible on only one of the three would otherwise escape moderation."""
+LOOKS = 4
+"""How many pictures a transparent frame is at most: one on each background, and one without its alpha."""
+ROUNDING = 2
+"""Pictures that differ by so many levels at most are the same: they were rounded in another order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,65 @@ class PixelPicture:
         return self.image.tobytes()
 
 
-def pictures(frame: Image.Image) -> list[PixelPicture]:
-    """Return what must be judged of one frame: it, or if it is transparent, it on white and on black."""
-    factor = max(frame.size) // MODERATED_EDGE
-    small = frame.reduce(factor) if factor > 1 else frame
-    backgrounds = BACKGROUNDS[:1] if opaque(small) else BACKGROUNDS
-    return [PixelPicture(flattened(small, background)) for background in backgrounds]
+def looks(frame: Image.Image, box: tuple[int, int, int, int], edge: int) -> list[Image.Image]:
+    """Return what a box of a frame looks like, reduced to at most ``edge`` pixels: ``RGB`` pictures of one size.
+
+    One if it is opaque; else on white, on black, on grey 128, and without its alpha, as software shows it that ignores
+    alpha. The last two may be one object: what is black where it is transparent has nothing else to show.
+    """
+    if frame.mode != "RGBA":
+        return [_reduced(frame, box, edge)]
+    part = frame if box == (0, 0, *frame.size) else frame.crop(box)
+    whole = (0, 0, *part.size)
+    alpha = part.getchannel("A")
+    clear = ImageChops.invert(_reduced(alpha, whole, edge))
+    # A channel at a time: copies of all of them would take as much memory as the frame does, several times.
+    bare, black = [], []
+    for name in "RGB":
+        channel = part.getchannel(name)
+        bare.append(_reduced(channel, whole, edge))
+        black.append(_reduced(ImageChops.multiply(channel, alpha), whole, edge))
+    without_alpha, on_black = Image.merge("RGB", bare), Image.merge("RGB", black)
+    if alpha.getextrema()[0] == 255:
+        return [without_alpha]
+    on_white, on_grey = (
+        Image.merge("RGB", [ImageChops.add(channel, clear.point(_share_of(level))) for channel in black])
+        for level in (WHITE, GREY)
+    )
+    difference = ImageChops.difference(without_alpha, on_black).getextrema()
+    same = all(isinstance(channel, tuple) and channel[1] <= ROUNDING for channel in difference)
+    return [on_white, on_black, on_grey, on_black if same else without_alpha]
+
+
+def count_looks(frame: Image.Image) -> int:
+    """Return how many different ``looks`` a frame has at most: 1 if it is opaque, 3 if its alpha is 0 or 255 only."""
+    if opaque(frame):
+        return 1
+    return LOOKS if sum(frame.getchannel("A").histogram()[1:255]) else LOOKS - 1
+
+
+def mean(pictures: Sequence[Image.Image], weights: Sequence[float]) -> Image.Image:
+    """Return the weighted mean of pictures of one size."""
+    result, total = pictures[0], weights[0]
+    for picture, weight in zip(pictures[1:], weights[1:], strict=True):
+        total += weight
+        result = Image.blend(result, picture, weight / total)
+    return result
+
+
+def _share_of(level: int) -> list[int]:
+    """Return for each degree of transparency what a background of this level adds to a colour."""
+    return [round(clear * level / 255) for clear in range(256)]
+
+
+def _reduced(image: Image.Image, box: tuple[int, int, int, int], edge: int) -> Image.Image:
+    """Return a box of the picture with no edge above this: a box filter by a whole factor, then bilinear."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    scale = edge / max(width, height)
+    if scale >= 1:
+        return image if box == (0, 0, *image.size) else image.crop(box)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=1.0)
 
 
 def dominant_color(image: Image.Image) -> str:

@@ -97,7 +97,8 @@ async def _round_trip(records: Records, now: datetime) -> None:
     same(job, claimed, "claim() must return the job as it now is")
     state = await records.get_state(full.id)
     same(state and (state.job, state.media), (claimed, None), "get_state() of a job in work must have no media")
-    verdict = Verdict("review", ("nudity", HOSTILE), {"nudity": 0.1234567890123, HOSTILE: 1.0}, 0.5, "m", "ff", HOSTILE)
+    scores = {"nudity": 0.1234567890123, HOSTILE: 1.0}
+    verdict = Verdict("review", ("nudity", HOSTILE), scores, 0.5, "m", "ff", HOSTILE, complete=False)
     media = a_media(full, original_key=None, focal_x=0.0)
     settlement = Settlement(
         COMPLETE,
