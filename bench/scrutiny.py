@@ -13,15 +13,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from time import process_time
 from typing import Literal, get_args
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from mediagate import Moderator, Source, images
+from mediagate.errors import MediagateError
 from mediagate.moderation import apply_policy, input_edge, merge
 from mediagate.scrutiny import FINER, judge
 from mediagate.views import Box, views
@@ -35,6 +37,7 @@ Level = Literal["whole", "standard", "thorough"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 FACE = (172, 82, 276, 182)
 """Where NudeNet finds the face in the portrait, in pixels."""
+EVERYTHING = Source(max_pixels=1_000_000_000)
 PORTRAIT, PHOTO = DATA / "moderation" / "astronaut.png", DATA / "photos" / "photo_2725x2225.jpg"
 SHARES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 PLACES = tuple((across, down) for across in (0.08, 0.47, 0.83) for down in (0.13, 0.52, 0.95))
@@ -186,13 +189,9 @@ def _scores(path: Path) -> list[tuple[float, int]]:
 
 
 def _opened(path: Path) -> Iterator[Image.Image]:
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        with Image.open(path) as opened:
-            upright = ImageOps.exif_transpose(images.eight_bit(opened))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return
-    yield upright if upright.mode == "RGBA" and not images.opaque(upright) else upright.convert("RGB")
+    images.lift_pixel_limit()
+    with suppress(MediagateError):
+        yield images.decode(path.read_bytes(), EVERYTHING).frames[0]
 
 
 def main() -> None:

@@ -131,7 +131,7 @@ def render(
             placeholder = blurhash_of(*tiny.size, images.flattened(tiny, WHITE).tobytes())
         kept = original_file.result() if original_file else None
         files = tuple(
-            RenderedFile(name, spec.format, *plans[name].size, variants[name].result())
+            RenderedFile(name, images.published_format(spec.format, frames), *plans[name].size, variants[name].result())
             for name, spec in source.variants.items()
         )
     return Rendered(
@@ -174,7 +174,8 @@ def _variants(
         larger = [images.resized(frame, size) for frame in decoded.frames]
     for name, plan in sorted(plans.items(), key=lambda item: -item[1].scale):
         spec = source.variants[name]
-        recipe = (plan, spec.format, spec.quality, source.effort_of(spec))
+        image_format = images.published_format(spec.format, decoded.frames)
+        recipe = (plan, image_format, spec.quality, source.effort_of(spec))
         if recipe not in made:
             with timings.step("resize"):
                 sized = [images.resized(frame, plan.size, plan.box_on(frame.size)) for frame in larger]

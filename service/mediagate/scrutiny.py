@@ -54,7 +54,7 @@ class Pace:
             return
         raise ImageTooLarge(
             f"judging the picture takes {runs:,} runs of the model, and at most {int(time_s / self.quickest_s):,} fit "
-            f"into {time_s:g} s; send a smaller picture or fewer frames, publish a smaller one "
+            f"into {time_s:.3g} s; send a smaller picture or fewer frames, publish a smaller one "
             '(original="delete", scrutiny="standard"), or raise image_timeout_s'
         )
 

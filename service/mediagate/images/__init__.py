@@ -4,7 +4,7 @@ from PIL.Image import Image, Transpose
 
 from mediagate.images.colour import flattened
 from mediagate.images.decode import Decoded, decode, probe
-from mediagate.images.encode import encode, encode_original
+from mediagate.images.encode import encode, encode_original, published_format
 from mediagate.images.formats import check_pillow, codecs, lift_pixel_limit, limit_threads
 from mediagate.images.picture import PixelPicture, count_looks, dominant_color, looks, mean
 from mediagate.images.resize import resized, within
@@ -32,6 +32,7 @@ __all__ = [
     "mean",
     "plan",
     "probe",
+    "published_format",
     "resized",
     "within",
 ]

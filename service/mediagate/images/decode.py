@@ -243,7 +243,7 @@ def _frames(image: Image.Image, info: ImageInfo, source: Source) -> Iterator[tup
         else:
             yield image, 0
         return
-    pixels = 0
+    pixels, canvas = 0, (0, 0, *image.size)
     # An APNG may begin with a still for programs that cannot animate; it is no part of the animation.
     for number in range(1 if getattr(image, "default_image", False) else 0, info.frames):
         image.seek(number)
@@ -253,7 +253,7 @@ def _frames(image: Image.Image, info: ImageInfo, source: Source) -> Iterator[tup
         _check_animation(pixels, source)
         image.load()
         told_ms = round(image.info.get("duration") or 0)
-        yield image.copy(), told_ms if told_ms >= SHORTEST_FRAME_MS else DEFAULT_FRAME_MS
+        yield image.crop(canvas), told_ms if told_ms >= SHORTEST_FRAME_MS else DEFAULT_FRAME_MS
 
 
 def _level(frames: list[Image.Image]) -> None:

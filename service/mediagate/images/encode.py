@@ -45,6 +45,15 @@ def encode(
     return _saved(frames, image_format, options, durations_ms, plays)
 
 
+def published_format(image_format: str, frames: list[Image.Image]) -> str:
+    """Return the format that is written where this one was asked for.
+
+    AVIF with alpha becomes WebP: Chromium 156 reads the alpha of an AVIF as video levels, so that 16 of 255 is shown as
+    transparent and 235 as opaque.
+    """
+    return "webp" if image_format == "avif" and frames[0].mode == "RGBA" else image_format
+
+
 def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str, bytes]:
     """Return the format and the bytes of the original: the judged pixels at full size, and nothing else.
 
@@ -116,7 +125,10 @@ def _saved(
         if image_format == "png":
             durations_ms = [min(duration_ms, LONGEST_FRAME_MS) for duration_ms in durations_ms]
         options = {**options, "save_all": True, "append_images": frames[1:], "duration": durations_ms}
-        if image_format != "avif":
+        if image_format == "avif":
+            # Chromium 156 reads the frames of a sequence as video levels, whatever it says.
+            options["range"] = "limited"
+        else:
             options["loop"] = plays if plays <= MOST_PLAYS else 0
     file = io.BytesIO()
     try:

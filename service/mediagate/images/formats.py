@@ -21,8 +21,8 @@ FORMATS: Mapping[str, str] = {
     "HEIF": "heic",
 }
 """Our name of a format by Pillow's. An MPO is a JPEG with further pictures behind it, which are dropped."""
-MAX_EDGE: Mapping[str, int] = {"webp": 16383, "jpeg": 65500, "avif": 65535, "png": 2**31 - 1}
-"""Longest edge that a format, or its encoder, can hold, in pixels."""
+MAX_EDGE: Mapping[str, int] = {"webp": 16383, "jpeg": 65500, "avif": 16383, "png": 2**31 - 1}
+"""Longest edge that a format, or its encoder, can hold, in pixels; what is asked for as AVIF may become WebP."""
 
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")

@@ -17,6 +17,8 @@ MAX_SCANS = 100
 """Encoders write up to some 15 scans; each further one is another pass over the whole picture."""
 MAX_SEGMENTS = 10_000
 """The largest profiles, XMP and depth maps take some hundreds."""
+BOXES = (b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"mfra", b"idat", b"free", b"skip", b"uuid", b"styp", b"sidx")
+"""Boxes of a file's top level (ISO/IEC 14496-12, table 1). Bytes behind them are no part of the picture."""
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 """A marker with a length, or EOI. Restart markers and TEM have none, and 0 follows each 0xFF of coded data."""
 
@@ -60,7 +62,7 @@ def check_complete(data: bytes, image_format: str) -> None:
     if image_format not in ("avif", "heic"):
         return
     at = 0
-    while at + 8 <= len(data):
+    while at + 8 <= len(data) and data[at + 4 : at + 8] in BOXES:
         size = int.from_bytes(data[at : at + 4])
         if size == 1:
             size = int.from_bytes(data[at + 8 : at + 16])
