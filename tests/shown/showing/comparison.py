@@ -21,6 +21,8 @@ BLOCK = 8
 LOSSLESS = (2.0, 12.0)
 """Mean and highest difference of the means that are allowed, in levels of 0-255."""
 LOSSY = (4.0, 24.0)
+UNEVEN = 2
+"""How much more may be lost where a size cannot be divided by what it is reduced by."""
 TOO_LARGE = 20_000_000
 """Pixels of one picture on a sheet; a larger one is looked at in its smaller sizes."""
 SRGB = ImageCms.createProfile("sRGB")
@@ -160,10 +162,12 @@ def _difference(file: RenderedFile, view: View, reference: Reference, lossy: tup
     # JPEG has no alpha: the picture on white is what is published, whatever it stands on.
     grey = WHITE if file.format == "jpeg" else view.grey
     mean, highest = reference.nearest(view.image, grey, cut=file.name in SQUARES)
-    # A viewer reduces by 2, 4 and 8 by means alone where it comes out even.
+    if file.name in SQUARES and min(reference.size) < BLOCK:
+        return None  # the middle of so few pixels lies between two of them
+    # A viewer reduces by 2, 4 and 8 by means alone where it comes out even; else each has its own filter.
     even = not (file.width % round(1 / view.scale) or file.height % round(1 / view.scale))
     exact = even and _lossless(file) and (file.width, file.height) == reference.size
-    limits = LOSSLESS if exact else lossy
+    limits = LOSSLESS if exact else lossy if even else (UNEVEN * lossy[0], UNEVEN * lossy[1])
     if mean <= limits[0] and highest <= limits[1]:
         return None
     size = f"at {view.scale:.1%} on {view.grey}, frame {view.frame}"
