@@ -49,9 +49,8 @@ WILD = (8.0, 48.0)
 VARIANTS = {
     **SOURCE.variants,
     "avatar": VariantSpec(width=512, height=512, fit="cover", quality=90),
-    "large": VariantSpec(width=1920, quality=90),
 }
-"""Those of given files: large enough for the model to see what a person sees."""
+"""Those of given files: a cut that the model can see, and none so large that nothing is decoded at a reduced scale."""
 FACE = "FACE_FEMALE"
 
 
