@@ -32,7 +32,9 @@ pillow_heif.register_heif_opener()
 def random_file(random: Random) -> tuple[str, bytes]:
     """Return a format and a file."""
     image_format = random.choice(FORMATS)
-    size = random.randint(1, LARGEST), random.randint(1, LARGEST)
+    # Mostly sizes that can be halved three times, where reducing is exact.
+    step = random.choice((1, 8, 8))
+    size = step * random.randint(1, LARGEST // step), step * random.randint(1, LARGEST // step)
     mode = random.choice(MODES[image_format])
     options = _options(image_format, random)
     first = _picture(size, mode, random)

@@ -21,6 +21,8 @@ BLOCK = 8
 LOSSLESS = (2.0, 12.0)
 """Mean and highest difference of the means that are allowed, in levels of 0-255."""
 LOSSY = (4.0, 24.0)
+UNEVEN = 2
+"""How much more may be lost where a size cannot be divided by what it is reduced by."""
 TOO_LARGE = 20_000_000
 """Pixels of one picture on a sheet; a larger one is looked at in its smaller sizes."""
 SRGB = ImageCms.createProfile("sRGB")
@@ -62,11 +64,14 @@ class Reference:
 
     def nearest(self, shown: Image.Image, grey: int, *, cut: bool) -> tuple[float, float]:
         """Return the mean and the highest difference from the nearest frame, or from the middle that is cut out."""
-        box = _cut(self.size) if cut else None
-        grid = _grid(shown.size, box or (0, 0, *self.size))
-        if (grey, grid, cut) not in self._means:
-            self._means[grey, grid, cut] = np.stack([_means(frame.on(grey), grid, box) for frame in self._frames])
-        differences = np.abs(self._means[grey, grid, cut] - _means(shown, grid)).reshape(len(self._frames), -1)
+        part = _cut(self.size) if cut else (0, 0, *self.size)
+        like = part[2] - part[0], part[3] - part[1]
+        key = grey, shown.size, cut
+        if key not in self._means:
+            expected = [_means(frame.on(grey), shown.size, part, like) for frame in self._frames]
+            self._means[key] = np.stack(expected)
+        seen = _means(shown, shown.size, _whole(shown), like)
+        differences = np.abs(self._means[key] - seen).reshape(len(self._frames), -1)
         means = differences.mean(axis=1)
         nearest = int(means.argmin())
         return float(means[nearest]), float(differences[nearest].max())
@@ -83,8 +88,11 @@ def views_of(browser: Browser, files: Sequence[RenderedFile]) -> list[list[View]
     return views
 
 
-def check(outcomes: Sequence[Outcome], browser: Browser) -> list[list[Difference]]:
-    """Return where the published files of each outcome show something else than was judged."""
+def check(outcomes: Sequence[Outcome], browser: Browser, lossy: tuple[float, float] = LOSSY) -> list[list[Difference]]:
+    """Return where the published files of each outcome show something else than was judged.
+
+    ``lossy`` is what an encoder may lose: the mean and the highest difference in levels.
+    """
     files = [(at, file) for at, outcome in enumerate(outcomes) if outcome.rendered for file in outcome.rendered.files]
     differences: list[list[Difference]] = [[] for _ in outcomes]
     references: dict[int, Reference] = {}
@@ -92,23 +100,21 @@ def check(outcomes: Sequence[Outcome], browser: Browser) -> list[list[Difference
         reference = references.setdefault(at, Reference(outcomes[at].judged))
         if not views:
             differences[at].append(Difference(f"{file.name}.{file.format}", "is not shown by Chromium", 255, 255))
-        differences[at] += [found for view in views if (found := _difference(file, view, reference))]
+        differences[at] += [found for view in views if (found := _difference(file, view, reference, lossy))]
         try:
             shown = list(pillow_views(file))
-            differences[at] += [found for view in shown if (found := _difference(file, view, reference))]
+            differences[at] += [found for view in shown if (found := _difference(file, view, reference, lossy))]
             if reference.size == (file.width, file.height):
-                differences[at] += _bare_differences(file, outcomes[at].pictures)
+                differences[at] += _bare_differences(file, outcomes[at].pictures, lossy)
         except Exception as error:  # as many kinds as Pillow has decoders
             said = f"cannot be read by Pillow: {type(error).__name__}: {error}"
             differences[at].append(Difference(f"{file.name}.{file.format}", said, 255, 255))
     return differences
 
 
-def apart(shown: Image.Image, expected: Image.Image, box: Box | None = None) -> tuple[float, float]:
-    """Return the mean and the highest difference of two pictures, after means over the blocks of the smaller one."""
-    grid = _grid(shown.size, box or (0, 0, *expected.size))
-    difference = np.abs(_means(shown, grid) - _means(expected, grid, box))
-    return float(difference.mean()), float(difference.max())
+def apart(shown: Image.Image, expected: Image.Image) -> tuple[float, float]:
+    """Return the mean and the highest difference of two whole pictures, after means over blocks."""
+    return Reference([Frame(expected, expected)]).nearest(shown, WHITE, cut=False)
 
 
 def pillow_views(file: RenderedFile) -> Iterator[View]:
@@ -126,31 +132,51 @@ def pillow_views(file: RenderedFile) -> Iterator[View]:
                     yield View(f"Pillow, {intent.name}", 1.0, WHITE, number, _on(converted, WHITE))
 
 
-def _grid(size: tuple[int, int], box: Box) -> tuple[int, int]:
-    width, height = min(size[0], box[2] - box[0]), min(size[1], box[3] - box[1])
-    return max(1, int(width / BLOCK)), max(1, int(height / BLOCK))
+def _means(image: Image.Image, size: tuple[int, int], part: Box, like: tuple[float, float]) -> Means:
+    """Return the means of a part of a picture over blocks of what is shown in ``size``.
+
+    A block has ``BLOCK`` pixels along an edge, as it is shown, or more where ``like``, the size of what it is compared
+    with, is smaller. Blocks are counted from the first pixel, and then once more from the last.
+    """
+    blocks, spans, starts = [], [], []
+    for shown, other, first, last in zip(size, like, part[:2], part[2:], strict=True):
+        edge = BLOCK * max(1.0, shown / other)
+        number = max(1, int(shown / edge))
+        span = min(1.0, number * edge / shown) if shown >= edge else 1.0
+        blocks.append(number)
+        spans.append(span * (last - first))
+        starts.append((first, last - span * (last - first)))
+    found = []
+    for left, top in zip(*starts, strict=True):
+        box = left, top, left + spans[0], top + spans[1]
+        found.append(np.asarray(image.resize((blocks[0], blocks[1]), Image.Resampling.BOX, box=box), dtype=np.int16))
+    return np.stack(found)
 
 
-def _means(image: Image.Image, grid: tuple[int, int], box: Box | None = None) -> Means:
-    return np.asarray(image.resize(grid, Image.Resampling.BOX, box=box), dtype=np.int16)
+def _whole(image: Image.Image) -> Box:
+    return 0, 0, *image.size
 
 
-def _difference(file: RenderedFile, view: View, reference: Reference) -> Difference | None:
+def _difference(file: RenderedFile, view: View, reference: Reference, lossy: tuple[float, float]) -> Difference | None:
     """Return how far a view is from the nearest of the judged frames, if that is too far."""
     # JPEG has no alpha: the picture on white is what is published, whatever it stands on.
     grey = WHITE if file.format == "jpeg" else view.grey
     mean, highest = reference.nearest(view.image, grey, cut=file.name in SQUARES)
-    # A viewer reduces by 2, 4 and 8 by means alone where it comes out even.
+    if file.name in SQUARES and min(reference.size) < BLOCK:
+        return None  # the middle of so few pixels lies between two of them
+    # A viewer reduces by 2, 4 and 8 by means alone where it comes out even; else each has its own filter.
     even = not (file.width % round(1 / view.scale) or file.height % round(1 / view.scale))
     exact = even and _lossless(file) and (file.width, file.height) == reference.size
-    limits = LOSSLESS if exact else LOSSY
+    limits = LOSSLESS if exact else lossy if even else (UNEVEN * lossy[0], UNEVEN * lossy[1])
     if mean <= limits[0] and highest <= limits[1]:
         return None
     size = f"at {view.scale:.1%} on {view.grey}, frame {view.frame}"
     return Difference(f"{file.name}.{file.format}", f"in {view.viewer} {size}", mean, highest)
 
 
-def _bare_differences(file: RenderedFile, pictures: Sequence[Image.Image]) -> Iterator[Difference]:
+def _bare_differences(
+    file: RenderedFile, pictures: Sequence[Image.Image], lossy: tuple[float, float]
+) -> Iterator[Difference]:
     """Yield the frames that are not as judged for a viewer that ignores alpha; fully transparent pixels are black."""
     with Image.open(io.BytesIO(file.data)) as image:
         for number, frame in enumerate(ImageSequence.Iterator(image)):
@@ -159,7 +185,7 @@ def _bare_differences(file: RenderedFile, pictures: Sequence[Image.Image]) -> It
                 continue
             bare = Image.fromarray(np.where(pixels[..., 3:] == 0, 0, pixels[..., :3]).astype(np.uint8))
             mean, highest = min(apart(bare, picture) for picture in pictures)
-            limits = LOSSLESS if _lossless(file) else LOSSY
+            limits = LOSSLESS if _lossless(file) else lossy
             if mean > limits[0] or highest > limits[1]:
                 yield Difference(f"{file.name}.{file.format}", f"without alpha, frame {number}", mean, highest)
 
