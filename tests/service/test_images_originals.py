@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from charts import corners, glow, saved
 from PIL import Image, JpegImagePlugin
-from references import on, opened, ssim
+from references import colour_difference, on, opened, ssim
 
 from mediagate import Source, VariantSpec
 from mediagate.errors import ImageTooLarge, UndecodableImage
 from mediagate.images import probe
+from mediagate.images.icc import display_p3_profile
 from mediagate.media import RenderedFile
 from mediagate.rendering import render
 
@@ -216,3 +218,90 @@ def test_broken_exif_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) ->
     assert made.format == "jpeg"
     (line,) = [record.getMessage() for record in caplog.records]
     assert "warnings, the first: " in line
+
+
+@pytest.mark.parametrize("image_format", ["webp", "avif", "jpeg", "png"])
+def test_variants_of_flat_pictures_keep_their_colours(image_format: Any) -> None:
+    pattern = Image.new("RGB", (12, 12), (255, 0, 0))
+    for at in range(72):
+        pattern.putpixel((at % 6 * 2 + at // 6 % 2, at // 6), (0, 255, 255))
+    source = Source(variants={"all": VariantSpec(width=12, format=image_format)})
+    made = render(saved(pattern, "PNG"), source, MIDDLE, None).variants[0]
+    assert colour_difference(opened(made.data).convert("RGB"), pattern) < 2
+
+
+@pytest.mark.parametrize("image_format", ["webp", "avif"])
+def test_avif_with_alpha_is_published_as_webp(image_format: Any) -> None:
+    source = Source(variants={"all": VariantSpec(width=90, format=image_format)})
+    made = render(saved(glow(90), "AVIF"), source, MIDDLE, None)
+    assert [file.format for file in made.files] == ["webp", "webp"]
+    assert [opened(file.data).mode for file in made.files] == ["RGBA", "RGBA"]
+
+
+def test_wide_original_is_published_in_display_p3_and_judged_in_srgb() -> None:
+    wide = Image.new("RGB", (64, 64), (0, 255, 0))
+    data = saved(wide, "PNG", icc_profile=display_p3_profile())
+    made = original(data, SMALL.model_copy(update={"colour": "wide"}))
+    image = Image.open(io.BytesIO(made.data))
+    assert image.convert("RGB").getpixel((9, 9)) == (0, 255, 0)
+    assert image.info["icc_profile"] == display_p3_profile()
+    plain = opened(original(data).data)
+    assert "icc_profile" not in plain.info
+    assert plain.convert("RGB").getpixel((9, 9)) == (0, 255, 0), "clipped to sRGB's green"
+    narrow = original(saved(wide, "PNG"), SMALL.model_copy(update={"colour": "wide"}))
+    assert "icc_profile" not in Image.open(io.BytesIO(narrow.data)).info
+
+
+@pytest.mark.parametrize("image_format", ["AVIF", "HEIF"])
+def test_bytes_behind_the_last_box_are_ignored(image_format: str) -> None:
+    data = saved(photo(), image_format)
+    for behind in (b"PK\3\4 trailing", b"\0" * 40, b"word" * 30):
+        assert opened(original(data + behind).data).tobytes() == opened(original(data).data).tobytes()
+    with pytest.raises(UndecodableImage):
+        original(data[:-40])
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_grey_png_of_few_bits_has_its_transparent_colour(depth: int) -> None:
+    width, top = 16, 2**depth - 1
+    row = b"\0" + bytes(255 if at < width * depth // 16 else 0 for at in range(width * depth // 8))
+    pieces = {
+        b"IHDR": struct.pack(">IIBBBBB", width, 4, depth, 0, 0, 0, 0),
+        b"tRNS": top.to_bytes(2),
+        b"IDAT": zlib.compress(row * 4),
+        b"IEND": b"",
+    }
+    data = b"".join(png_chunk(name, content) for name, content in pieces.items())
+    alpha = opened(original(b"\x89PNG\r\n\x1a\n" + data).data).convert("RGBA").getchannel("A")
+    assert (alpha.getpixel((1, 1)), alpha.getpixel((14, 1))) == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "content"), [(b"pHYs", bytes(8)), (b"zTXt", b"k\0\0" + bytes(2_000_000)), (b"tRNS", bytes(257))]
+)
+def test_png_with_a_malformed_chunk_that_is_no_pixel_is_published(chunk: bytes, content: bytes) -> None:
+    data = saved(corners(8, 8).quantize(4), "PNG")
+    at = data.index(b"IDAT") - 4
+    made = opened(original(data[:at] + png_chunk(chunk, content) + data[at:]).data)
+    assert made.convert("RGB").tobytes() == opened(data).convert("RGB").tobytes()
+
+
+def test_png_without_its_palette_is_refused() -> None:
+    data = saved(corners(8, 8).quantize(4), "PNG")
+    start = data.index(b"PLTE") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4])
+    with pytest.raises(UndecodableImage):
+        original(data[:start] + data[end:])
+
+
+def png_chunk(name: bytes, content: bytes) -> bytes:
+    return len(content).to_bytes(4) + name + content + zlib.crc32(name + content).to_bytes(4)
+
+
+def test_webp_without_width_is_refused(tmp_path: Path) -> None:
+    data = bytearray(saved(photo(), "WEBP"))
+    data[26:28] = bytes(2)
+    file = tmp_path / "flat"
+    file.write_bytes(data)
+    with pytest.raises(UndecodableImage):
+        probe(file, SMALL)

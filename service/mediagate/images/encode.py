@@ -22,6 +22,15 @@ ROOMIER: Mapping[str, Mapping[str, Any]] = {
 }
 """What large pictures need that are nearly noise: Pillow's buffer for optimized JPEGs, and the first partition that
 WebP has at efforts 0 and 1, are too small for them."""
+FLAT_PIXELS, FLAT_COLOURS = 100_000, 256
+"""Small pictures of so few colours are icons, pixel art or a few pixels, which lossy encoders miss by many levels."""
+EXACT: Mapping[str, Mapping[str, Any]] = {
+    "webp": {"lossless": True},
+    "avif": {"quality": 100, "subsampling": "4:4:4"},
+    "jpeg": {"quality": 95, "subsampling": "4:4:4"},
+    "png": {},
+}
+"""How flat pictures are written."""
 PUBLISHED_AS = {"heic": "jpeg"}
 """Browsers do not show HEIC."""
 FEW_PIXELS = 2_000_000
@@ -42,7 +51,13 @@ def encode(
     }[image_format]
     if image_format == "jpeg":
         frames = [flattened(frames[0], WHITE)]
+    if all(_is_flat(frame) for frame in frames):
+        options |= EXACT[image_format]
     return _saved(frames, image_format, options, durations_ms, plays)
+
+
+def _is_flat(image: Image.Image) -> bool:
+    return image.width * image.height <= FLAT_PIXELS and image.getcolors(FLAT_COLOURS) is not None
 
 
 def published_format(image_format: str, frames: list[Image.Image]) -> str:
@@ -62,10 +77,8 @@ def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str,
     could take more than a third of ``time_s`` seconds. A GIF keeps its colours as far as a palette of 256 allows; one
     that moves becomes a lossless WebP.
     """
-    frames, image_format = (
-        decoded.wide_frames or decoded.frames,
-        PUBLISHED_AS.get(decoded.info.format, decoded.info.format),
-    )
+    frames = decoded.wide_frames or decoded.frames
+    image_format = published_format(PUBLISHED_AS.get(decoded.info.format, decoded.info.format), frames)
     pixels = len(frames) * frames[0].width * frames[0].height
     if image_format == "avif" and time_s is not None and pixels * AVIF_S_A_PIXEL > time_s / 3:
         image_format = "webp"
