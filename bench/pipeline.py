@@ -7,7 +7,8 @@
 Each picture gets a process of its own, which has rendered another one before, so that nothing is loaded for the first
 time. The steps run one after the other on one thread, as in an image process when all cores are busy, with the default
 source: five WebP variants and the cleaned original. "render" is the whole path as the image process runs it,
-unmoderated, on one encoding thread and, as when a core is free, on two. Memory is the peak of the resident set in a
+unmoderated, on one encoding thread and, as when a core is free, on two; then without the original, which spares a JPEG
+the decoding at full scale too. Memory is the peak of the resident set in a
 step, less what the process held before it had the picture. Linux only.
 """
 
@@ -31,6 +32,7 @@ from mediagate.scrutiny import judge
 
 PHOTOS = Path(__file__).parents[1] / "tests" / "data" / "photos"
 SOURCE = Source()
+NO_ORIGINAL = Source(original="delete")
 MIDDLE = (0.5, 0.5)
 WHITE = (255, 255, 255)
 MIB = 1024 * 1024
@@ -123,6 +125,8 @@ def bench(path: Path, runs: int, moderator: Moderator | None) -> None:
             # A rejected picture would cost nothing more, so this is without the moderator.
             whole_path = partial(render, path.read_bytes(), SOURCE, MIDDLE, None, threads=threads)
             steps.measure("render, 1 thread" if threads == 1 else f"render, {threads} threads", whole_path)
+    for _ in range(runs):
+        steps.measure("render, no original", partial(render, path.read_bytes(), NO_ORIGINAL, MIDDLE, None))
     print(f"\n{path.name}: {info.width} x {info.height} {info.format}, {path.stat().st_size / 1000:,.0f} kB")
     steps.print(total_of=apart)
 
