@@ -6,10 +6,12 @@ model can never be taken for a picture without faults.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from mediagate.config import Source
 from mediagate.errors import ModerationFailed
@@ -65,6 +67,27 @@ class Moderator(Protocol):
     def judge(self, picture: Picture) -> Verdict:
         """Score a picture (0-1 per label); raising fails the image's job, which is tried again."""
         ...
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A moderator that reads files besides its modules: it says which, and can open no others in an image process."""
+
+    @property
+    def reads(self) -> Iterable[str | Path]:
+        """Files, and folders with all that is in them, such as the model's; a device may be written to as well."""
+        ...
+
+
+def reads_of(moderator: Moderator | None) -> tuple[Path, ...]:
+    """Return the files that a moderator declares, and where its own module is."""
+    if moderator is None:
+        return ()
+    top = sys.modules.get(type(moderator).__module__.partition(".")[0])
+    # An editable installation may have it where no entry of Python's path leads.
+    module = [*getattr(top, "__path__", ())] or [file for file in (getattr(top, "__file__", None),) if file]
+    declared = moderator.reads if isinstance(moderator, ReadsFiles) else ()
+    return tuple(Path(path).absolute() for path in (*declared, *module))
 
 
 def merge(verdicts: Iterable[Verdict]) -> Verdict:

@@ -149,6 +149,7 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
         memory_bytes=settings.image_memory_bytes,
         timeout_s=settings.image_timeout_s,
         moderator=moderator,
+        private=(settings.data_dir,),
         server=server,
         observer=observer,
     )

@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
@@ -69,9 +68,9 @@ class Decoded:
     lossless: bool = False
 
 
-def probe(path: Path, source: Source, memory_bytes: int | None = None) -> ImageInfo:
+def probe(file: IO[bytes], source: Source, memory_bytes: int | None = None) -> ImageInfo:
     """Return what the header says, checked against the limits; decodes no pixels."""
-    with path.open("rb") as file, _opened(file, source, memory_bytes) as image:
+    with _opened(file, source, memory_bytes) as image:
         info = _info(image, source)
         check_budget(info, source, memory_bytes)
         return info
