@@ -228,6 +228,7 @@ def _prepare(setup: Setup) -> sandbox.Walls:
     from mediagate import images
 
     images.check_pillow()
+    images.check_libheif()
     limited = sys.platform == "linux" and _address_space() is not None
     walls = sandbox.enclose(setup.readable, memory=limited)
     _shared.moderator = pickle.loads(setup.moderator)

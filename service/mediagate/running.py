@@ -21,6 +21,7 @@ from mediagate.observe import Observers
 from mediagate.pace import Pace
 from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, STORAGE, Parts
 from mediagate.pool import ImagePool
+from mediagate.private import keep_folder
 from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.registry import Registry
@@ -95,6 +96,8 @@ async def _side_by_side(*opening: Coroutine[Any, Any, None]) -> None:
 
 async def assemble(gate: MediaGate, registry: Registry, server: ForkServer | None = None) -> Parts:
     """Boot the plugins and fill what is unset with the embedded defaults; nothing of the core's is opened yet."""
+    passed_through = gate.settings.public_url is not None
+    await asyncio.to_thread(keep_folder, gate.settings.data_dir, passed_through=passed_through)
     await _boot_plugins(gate, registry.plugins, registry, set())
     return _parts(gate.sources, gate.settings, registry, server)
 
