@@ -175,25 +175,35 @@ def probe(file: IO[bytes], source: Source) -> ImageInfo:
     return images.probe(file, source, _shared.memory_bytes)
 
 
-def render(data: bytes, source: Source, focal: tuple[float, float]) -> Rendered:
-    """Take a file to its verdict, variants and original; its timings say what CPU time all threads took."""
+def render(data: bytes, source: Source, focal: tuple[float, float], previews: bool) -> Rendered:
+    """Take a file to its verdict, variants and original; its timings say what CPU time all threads took.
+
+    ``previews``: as JPEGs, too, what was judged of a picture that may be published.
+    """
     from mediagate import rendering
 
     began = process_time()
+    moderator: Moderator | None = _shared.moderator
+    if previews:
+        from mediagate.previews import Previewing
+
+        moderator = seen = Previewing(moderator)
     if _shared.cores is None:
-        rendered = rendering.render(data, source, focal, _shared.moderator, memory_bytes=_shared.memory_bytes)
+        rendered = rendering.render(data, source, focal, moderator, memory_bytes=_shared.memory_bytes)
     else:
         with _shared.cores.used():
             rendered = rendering.render(
                 data,
                 source,
                 focal,
-                _shared.moderator,
+                moderator,
                 threads=2,
                 borrow=_shared.cores.borrow,
                 memory_bytes=_shared.memory_bytes,
             )
     cpu_ms = round((process_time() - began) * 1000, 2)
+    if previews and rendered.verdict.decision == "allow":
+        rendered = replace(rendered, previews=tuple(seen.jpegs))
     return replace(rendered, timings_ms={**rendered.timings_ms, "cpu": cpu_ms})
 
 

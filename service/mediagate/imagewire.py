@@ -34,6 +34,7 @@ Pipe: TypeAlias = "Connection[Any, Any]"
 HEAD_BYTES = 4 << 20
 """The JSON of an answer; a moderator of ten thousand labels needs a tenth of it."""
 LONGEST_EDGE = 2**31 - 1
+MAX_PREVIEWS = 10_000
 FRAME_HEADERS = 64 << 10
 BYTES_PER_PIXEL = 9
 """What one frame of a published file may take: 16 bits of four channels that do not compress at all, and headers."""
@@ -120,6 +121,7 @@ def rendered(data: Read) -> Read:
         removed=several(text(40, "[a-z_]+"), 50),
         warnings=several(text(2000), 100),
         timings_ms=table(text(40), number(), 100),
+        previews=several(data, MAX_PREVIEWS),
     )
 
 
@@ -139,8 +141,9 @@ def send(pipe: Pipe, answer: Rendered | ImageInfo | Walls | MediagateError) -> N
         send(pipe, ModerationFailed(f"the moderator's verdict cannot be sent: {exc}"))
         return
     pipe.send_bytes(head)
-    for file in answer.files if isinstance(answer, Rendered) else ():
-        pipe.send_bytes(file.data)
+    if isinstance(answer, Rendered):
+        for data in (*(file.data for file in answer.files), *answer.previews):
+            pipe.send_bytes(data)
 
 
 def _json(value: object) -> bytes:
@@ -180,8 +183,8 @@ def receive(pipe: Pipe, read: Read) -> Any:
     raise ERRORS[told["code"]](told["detail"])
 
 
-def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int) -> Rendered:
-    """Return what became of a picture of this source; raises like ``receive``.
+def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews: bool) -> Rendered:
+    """Return what became of a picture of this source, and ``previews`` if they were asked for; raises like ``receive``.
 
     No file is taken that was not asked for; all of them together are no larger than what an image may use.
     """
@@ -198,7 +201,7 @@ def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int) -> Render
     answer: Rendered = receive(pipe, rendered(data))
     check_info(answer.info, source)
     if answer.verdict.decision != "allow":
-        if answer.files:
+        if answer.files or answer.previews:
             raise Malformed("files of a picture that may not be published")
         return answer
     asked = {name: spec.format for name, spec in source.variants.items()}
@@ -213,6 +216,8 @@ def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int) -> Render
         if answer.original.name != "original":
             raise Malformed("an original of another name")
         _check_file(answer.original, answer.info, (None, None), profile_bytes=source.max_bytes)
+    if bool(answer.previews) != previews or not all(map(_SIGNATURES["jpeg"].match, answer.previews)):
+        raise Malformed("previews where none were asked for, or none where they were")
     return answer
 
 

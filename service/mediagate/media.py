@@ -116,6 +116,8 @@ class Rendered:
     """What metadata was taken out, such as ``gps``, ``serial``, ``thumbnail``."""
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    previews: tuple[bytes, ...] = ()
+    """JPEGs of all that was judged, when they were asked for."""
 
     @property
     def files(self) -> tuple[RenderedFile, ...]:

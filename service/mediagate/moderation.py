@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 
 from mediagate.config import Source
 from mediagate.errors import ModerationFailed
+from mediagate.labels import Scored
 from mediagate.media import Decision, Verdict
 
 REJECTED = "Content moderation failed"
@@ -67,6 +68,57 @@ class Moderator(Protocol):
     def judge(self, picture: Picture) -> Verdict:
         """Score a picture (0-1 per label); raising fails the image's job, which is tried again."""
         ...
+
+
+class RemoteModerator(Protocol):
+    """Asks a service for its opinion; runs in the host, for image processes have no network.
+
+    It is given what the local moderators would have judged, as JPEGs made here: whatever the uploaded file held besides
+    its pixels is gone. Its scores are for the thresholds that name its labels and groups; the stricter decision of it
+    and of a local moderator counts, and a picture that the local one refuses is not sent.
+    """
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Every label that it scores."""
+        ...
+
+    @property
+    def groups(self) -> Mapping[str, frozenset[str]]:
+        """Labels by the name of their group; a group scores as high as its highest label."""
+        ...
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one call may take."""
+        ...
+
+    @property
+    def max_calls_per_day(self) -> int | None:
+        """How often it is asked in one UTC day by all processes together; ``None``: without a limit."""
+        ...
+
+    async def judge(self, jpeg: bytes) -> Verdict:
+        """Score one picture (0-1 per label).
+
+        Raises ``ModeratorUnavailable`` when the service is away, after which the job waits and is tried again, and
+        ``ModerationFailed`` when it cannot judge this picture. Nothing is published without a verdict.
+        """
+        ...
+
+
+def stricter(first: Verdict, second: Verdict) -> Verdict:
+    """Return one verdict of two moderators: the stricter decision with its reason, and the scores and flags of both."""
+    harder = max(first, second, key=lambda verdict: _STRICTNESS.index(verdict.decision))
+    models = [verdict.model for verdict in (first, second) if verdict.model]
+    return replace(
+        harder,
+        flags=tuple(dict.fromkeys((*first.flags, *second.flags))),
+        scores={**first.scores, **second.scores},
+        confidence=harder.confidence,
+        model=" + ".join(models),
+        model_hash=first.model_hash or second.model_hash,
+    )
 
 
 @runtime_checkable
@@ -153,7 +205,7 @@ def count_review_as_reject(verdict: Verdict) -> Verdict:
     return replace(verdict, decision="reject", reason=NO_REVIEWER)
 
 
-def policy_problems(sources: Mapping[str, Source], moderator: Moderator) -> list[str]:
+def policy_problems(sources: Mapping[str, Source], moderator: Scored) -> list[str]:
     """Return what is wrong between the thresholds of the sources and what the moderator scores; empty when nothing.
 
     A moderator that scores labels decides nothing by itself: a source without a threshold would publish every picture,
@@ -175,7 +227,7 @@ def policy_problems(sources: Mapping[str, Source], moderator: Moderator) -> list
     return problems
 
 
-def _group_problems(moderator: Moderator) -> Iterator[str]:
+def _group_problems(moderator: Scored) -> Iterator[str]:
     for group, labels in moderator.groups.items():
         if group in moderator.labels:
             yield f"moderator: {group!r} is both a label and a group; name the group otherwise"
@@ -185,7 +237,7 @@ def _group_problems(moderator: Moderator) -> Iterator[str]:
             yield f"moderator: group {group!r} has labels that are never scored: {', '.join(unknown)}"
 
 
-def _unknown(name: str, moderator: Moderator) -> str:
+def _unknown(name: str, moderator: Scored) -> str:
     if not moderator.labels:
         return f"{name!r} can name nothing: the moderator scores no labels and decides by itself; remove the threshold"
     spelled = {known.casefold(): known for known in [*moderator.labels, *moderator.groups]}

@@ -44,8 +44,13 @@ async def process(job: Job, parts: Parts, enter: Enter) -> Settlement:
     try:
         await parts.hooks.run("pre_process", job)
         with parts.observer.during("render", job=job):
-            rendered = await parts.images.render(data, source, focal=(job.focal_x, job.focal_y))
+            remote, focal = parts.remote, (job.focal_x, job.focal_y)
+            judged_by = source if remote is None else remote.locally(source)
+            rendered = await parts.images.render(data, judged_by, focal=focal, previews=remote is not None)
         model_runs = 0 if parts.settings.moderation == "off" else 1
+        if remote is not None and rendered.verdict.decision == "allow":
+            model_runs += len(rendered.previews)
+            rendered = await remote.judged(rendered, source)
         verdict = count_review_as_reject(rendered.verdict)
         await parts.hooks.run("pre_verdict", job, verdict)
         if verdict.decision != "allow":

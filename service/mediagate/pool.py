@@ -150,8 +150,10 @@ class ImagePool:
         request = Request(imageprocess.probe, PROBE_S, (source,), with_file=True)
         return await crew.run(request, partial(receive_info, source=source), path)
 
-    async def render(self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5)) -> Rendered:
-        """Take a file to its verdict, variants and cleaned original.
+    async def render(
+        self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: bool = False
+    ) -> Rendered:
+        """Take a file to its verdict, variants and cleaned original, and with ``previews`` to JPEGs of what was judged.
 
         Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
@@ -159,8 +161,9 @@ class ImagePool:
         if not self._processes:
             raise ConfigError("this gate has no image processes that render, since worker=False")
         crew = _opened(self._rendering)
-        request = Request(imageprocess.render, self._timeout_s, (data, source, focal))
-        return await crew.run(request, partial(receive_rendered, source=source, memory_bytes=self._memory_bytes))
+        request = Request(imageprocess.render, self._timeout_s, (data, source, focal, previews))
+        read = partial(receive_rendered, source=source, memory_bytes=self._memory_bytes, previews=previews)
+        return await crew.run(request, read)
 
 
 def _opened(crew: Crew | None) -> Crew:

@@ -51,8 +51,8 @@ def test_doctor_says_ok_for_each_part(tmp_path: Path) -> None:
     done = mediagate("doctor", "face_gate:gate", data_dir=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert [line[:21].split(maxsplit=1) for line in lines] == [
-        ["ok", part] for part in ("node          ", "database", "storage", "model", "codecs", "image processes")
+    assert [[line[:4].strip(), line[6:22].strip()] for line in lines] == [
+        ["ok", part] for part in ("node", "database", "storage", "model", "codecs", "image processes")
     ]
     assert "jpeg" in lines[-2]
     for library in ("libjpeg", "zlib", "libwebp 1.", "libavif 1.", "libheif 1."):

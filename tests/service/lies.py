@@ -69,6 +69,7 @@ def honest(**changed: Any) -> dict[str, Any]:
         "removed": changed.get("removed", []),
         "warnings": [],
         "timings_ms": changed.get("timings_ms", {}),
+        "previews": changed.get("previews", []),
     }
 
 
@@ -126,6 +127,7 @@ def lies() -> Iterator[tuple[str, tuple[bytes, ...]]]:
         yield f"original.{name}", (*_answer(honest(decision="allow", original={**file, name: value})), png)
     for size in (5, 29, 0, -1, 10**12):
         yield f"original of {size} bytes", (*_answer(honest(decision="allow", original={**file, "data": size})), png)
+    yield "previews of a refused picture", (*_answer(honest(previews=[20])), png)
     yield "a page for a picture", (*_answer(honest(decision="allow", original=file)), b"<html>".ljust(len(png)))
     yield "no variants", (*_answer(honest(decision="allow", original=file)), png)
 

@@ -47,6 +47,13 @@ class RecordsUnavailable(Unavailable):
     told = "the service's database is away; try again in a moment"
 
 
+class ModeratorUnavailable(Unavailable):
+    """The service that judges pictures did not answer, or may not be asked more often today."""
+
+    code = "moderator_unavailable"
+    told = "the picture waits for the service that judges it"
+
+
 class StorageUnavailable(Unavailable):
     """The storage did not answer, or has no space left."""
 

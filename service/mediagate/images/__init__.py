@@ -6,7 +6,7 @@ from mediagate.images.colour import eight_bit, flattened, opaque, to_srgb
 from mediagate.images.decode import Decoded, decode, probe, turned, upright
 from mediagate.images.encode import encode, encode_original
 from mediagate.images.formats import check_libheif, check_pillow, codecs, lift_pixel_limit, limit_threads
-from mediagate.images.picture import PixelPicture, dominant_color, pictures
+from mediagate.images.picture import PixelPicture, dominant_color, jpeg_of, pictures
 from mediagate.images.resize import resized, within
 from mediagate.images.sizes import Shown, aspect_ratio, largest, plan
 
@@ -26,6 +26,7 @@ __all__ = [
     "encode",
     "encode_original",
     "flattened",
+    "jpeg_of",
     "largest",
     "lift_pixel_limit",
     "limit_threads",

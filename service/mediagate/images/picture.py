@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 
 from PIL import Image
@@ -45,6 +46,13 @@ def pictures(frame: Image.Image) -> list[PixelPicture]:
     small = frame.reduce(factor) if factor > 1 else frame
     backgrounds = BACKGROUNDS[:1] if opaque(small) else BACKGROUNDS
     return [PixelPicture(flattened(small, background)) for background in backgrounds]
+
+
+def jpeg_of(width: int, height: int, rgb: bytes) -> bytes:
+    """Return a picture as a JPEG that holds nothing but its pixels."""
+    file = io.BytesIO()
+    Image.frombytes("RGB", (width, height), rgb).save(file, "JPEG", quality=90)
+    return file.getvalue()
 
 
 def dominant_color(image: Image.Image) -> str:
