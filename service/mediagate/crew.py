@@ -23,7 +23,7 @@ from mediagate.errors import (
 )
 from mediagate.forkserver import Forked, ForkServer
 from mediagate.imageprocess import Request, Setup
-from mediagate.imagewire import Pipe, receive_walls
+from mediagate.imagewire import HEAD_BYTES, Pipe, receive_walls
 from mediagate.observe import Observer
 from mediagate.sandbox import Walls
 from mediagate.shapes import Malformed
@@ -154,6 +154,7 @@ class _Member:
         error: MediagateError | Malformed | None = None
         try:
             if self._process.pipe.poll():
+                self._process.pipe.recv_bytes(HEAD_BYTES)  # raises for a process that has just ended
                 raise Malformed("an answer that nothing was asked for")
             self._process.send(request, file)
             answer = read(self._process.pipe)

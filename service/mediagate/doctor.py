@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from mediagate.app import MediaGate
-from mediagate.errors import MediagateError
+from mediagate.errors import MediagateError, PluginError
 from mediagate.images import codecs
 from mediagate.parts import MODERATOR, Parts
 from mediagate.pool import ImagePool
@@ -39,7 +39,7 @@ def _checks(gate: MediaGate, parts: Parts) -> dict[str, Check]:
         "node": _node,
         "database": lambda: _database(parts),
         "storage": parts.storage.check,
-        "model": lambda: _model(gate),
+        "model": lambda: _model(gate, parts),
         "codecs": _codecs,
         "image processes": lambda: _image_processes(gate),
         **gate.checks,
@@ -67,10 +67,15 @@ async def _database(parts: Parts) -> str:
         await parts.records.close()
 
 
-async def _model(gate: MediaGate) -> str:
+async def _model(gate: MediaGate, parts: Parts) -> str:
     if gate.settings.moderation == "off":
         return "moderation is off: every decodable picture is published"
-    moderator = gate[MODERATOR]
+    try:
+        moderator = gate[MODERATOR]
+    except PluginError:
+        if parts.remote is None:
+            raise
+        return "no model here: a service judges every picture"
     await asyncio.to_thread(moderator.prepare)
     return f"{len(moderator.labels)} labels, groups: {', '.join(moderator.groups) or 'none'}"
 

@@ -256,7 +256,8 @@ def _lent_file() -> IO[bytes]:
         return tempfile.TemporaryFile()
     memory = os.memfd_create("mediagate-cores", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     seals = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
+    with contextlib.suppress(OSError):  # not every system that has such files can seal them
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
     return os.fdopen(memory, "r+b", buffering=0)
 
 

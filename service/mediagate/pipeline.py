@@ -47,7 +47,7 @@ async def process(job: Job, parts: Parts, enter: Enter) -> Settlement:
             remote, focal = parts.remote, (job.focal_x, job.focal_y)
             judged_by = source if remote is None else remote.locally(source)
             rendered = await parts.images.render(data, judged_by, focal=focal, previews=remote is not None)
-        model_runs = 0 if parts.settings.moderation == "off" else 1
+        model_runs = 0 if parts.settings.moderation == "off" or (remote is not None and remote.alone) else 1
         if remote is not None and rendered.verdict.decision == "allow":
             model_runs += len(rendered.previews)
             rendered = await remote.judged(rendered, source)

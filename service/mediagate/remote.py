@@ -35,6 +35,11 @@ class RemoteModeration:
         self._records = records
         self._allowance = Allowance(records)
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is no local moderator."""
+        return isinstance(self._local, Names)
+
     def locally(self, source: Source) -> Source:
         """Return the source as the image processes are to judge by it."""
         return thresholds_for(source, self._local)

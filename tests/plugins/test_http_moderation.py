@@ -21,6 +21,7 @@ from PIL import Image
 from poison import Reds
 
 from mediagate import MODERATOR, JobStatus, MediaGate, Settings, Source, Status
+from mediagate.doctor import examine
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images import jpeg_of
 from mediagate.records import Allowance, PrismaRecords
@@ -156,7 +157,17 @@ async def test_a_service_like_openai_s_judges_every_picture(make_gate: Callable[
             assert refused.job.verdict.scores["sexual"] > 0.8
             assert refused.job.verdict.model == "openai/omni-moderation-latest"
             assert len(server.calls) == 2
-            assert [status.job.model_runs for status in (refused, published)] == [2, 2], "here, and there"
+            assert [status.job.model_runs for status in (refused, published)] == [1, 1]
+
+
+async def test_doctor_asks_for_no_model_where_there_is_none(make_gate: Callable[..., MediaGate]) -> None:
+    with serving(like_openai) as server:
+        gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}))
+        gate.register(http_moderation, service=of_openai(server), max_calls_per_day=1000)
+        findings = {finding.part: finding async for finding in examine(gate)}
+        assert findings["model"].ok
+        assert findings["service"].text == "127.0.0.1 may be reached; 6 labels, at most 1,000 calls a day"
+        assert not server.calls
 
 
 async def test_a_service_like_google_s_answers_in_words(make_gate: Callable[..., MediaGate]) -> None:
@@ -182,6 +193,7 @@ async def test_the_stricter_of_two_moderators_counts(make_gate: Callable[..., Me
             both = await outcome(gate, picture("maroon"))
             assert both.job.verdict is not None
             assert (both.status, both.job.verdict.flags) == (JobStatus.REJECTED, ("sexual",))
+            assert both.job.model_runs == 2, "here, and there"
             assert both.job.verdict.model == "reds + openai/omni-moderation-latest"
             assert both.job.verdict.scores.keys() >= {"red", "light", "sexual"}
             assert (await outcome(gate, BLUE)).status is JobStatus.COMPLETE

@@ -251,10 +251,12 @@ def test_the_environment_of_image_processes_is_a_list() -> None:
 
 @confined
 async def test_of_a_program_s_folder_only_modules_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "package").mkdir()
-    for name in ("module.py", ".env", "notes.txt", "package/__init__.py"):
+    for folder in ("package", "space/inner", "conf", ".git"):
+        (tmp_path / folder).mkdir(parents=True)
+    importable = ["module.py", "package/__init__.py", "package/words.txt", "space/inner/__init__.py"]
+    for name in (*importable, ".env", "notes.txt", "space/key.pem", "conf/app.yaml", ".git/config"):
         (tmp_path / name).write_text("x = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     async with opened(Reader(str(tmp_path))) as pool:
         rendered = await pool.render(picture(128), Source())
-    assert json.loads(rendered.verdict.reason) == ["module.py", "package/__init__.py"]
+    assert json.loads(rendered.verdict.reason) == importable

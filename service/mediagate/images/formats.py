@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from PIL import AvifImagePlugin, Image, features
@@ -83,7 +84,7 @@ def check_pillow(version: str = PILLOW) -> None:
 def check_libheif(version: str | None = None) -> None:
     """Raise ``ConfigError`` when there is a libheif and it is older than the release that we trust likewise."""
     found = version or (pillow_heif.libheif_version() if _heif else None)
-    if found is not None and tuple(int(part) for part in found.split(".")[:3]) < OLDEST_LIBHEIF:
+    if found is not None and tuple(map(int, re.findall(r"\d+", found)[:3])) < OLDEST_LIBHEIF:
         oldest = ".".join(map(str, OLDEST_LIBHEIF))
         raise ConfigError(
             f"libheif {found} has known faults in its decoders, and {oldest} has not: "

@@ -6,6 +6,7 @@ calling thread and those that it starts later, and loading onnxruntime starts so
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -60,7 +61,8 @@ def enclose(readable: Iterable[Readable], *, memory: bool) -> Walls:
     _drop_capabilities(libc)
     # Kept open for as long as the process lives: the kernel makes the files of a process in /proc anew whenever it has
     # forgotten them, and what is allowed belongs to the folder that is open here.
-    os.open("/proc/self", os.O_PATH | os.O_CLOEXEC)
+    with contextlib.suppress(OSError):  # there may be no /proc
+        os.open("/proc/self", os.O_PATH | os.O_CLOEXEC)
     files = landlock.restrict(libc, [*readable, Readable("/proc/self")])
     unfiltered = seccomp.restrict(libc, may_open_to_write=bool(files))
     missing = [] if files else ["Landlock, which this kernel lacks or has switched off"]

@@ -30,6 +30,9 @@ SYSTEM = (
     "/sys/devices/system/node",
 )
 """Libraries, and what they ask about the machine. Its devices may be written to."""
+NAMESPACES = 2
+"""How many folders without an ``__init__.py`` may lie above a module, one in the other."""
+_MODULES = (*all_suffixes(), ".zip")
 LIBRARY_FOLDERS = ("site-packages", "dist-packages")
 """Names of folders that hold nothing but installed packages."""
 
@@ -53,12 +56,12 @@ def readable(declared: Iterable[Path], private: Sequence[Path]) -> tuple[Readabl
     found = [grant for path in sorted(libraries) for grant in _without(path, shut)]
     for entry in dict.fromkeys(Path(entry or ".").absolute() for entry in sys.path):
         if entry.is_dir() and not _in_library(entry, libraries):
-            found.append(Readable(str(entry), names_only=True))
-            for inside in sorted(entry.iterdir()):
-                if _importable(inside):
-                    found += _without(inside, shut)
+            found += _modules(entry, shut, deeper=NAMESPACES)
         else:
             found += _without(entry, shut)
+            # Some installers and distributions link to what they keep elsewhere.
+            links = (inside for inside in _listed(entry) if inside.is_symlink())
+            found += [grant for link in links for grant in _without(link.resolve(), shut)]
     return tuple(dict.fromkeys(found))
 
 
@@ -73,11 +76,27 @@ def _in_library(entry: Path, libraries: Iterable[Path]) -> bool:
     return entry.name in LIBRARY_FOLDERS or any(entry.is_relative_to(library) for library in libraries)
 
 
-def _importable(path: Path) -> bool:
-    suffixes = tuple(all_suffixes())
-    if not path.is_dir():
-        return path.name.endswith((*suffixes, ".pth", ".zip"))
-    return path.name.isidentifier() and any(inside.name.endswith(suffixes) for inside in path.iterdir())
+def _modules(folder: Path, shut: Sequence[Path], *, deeper: int) -> list[Readable]:
+    """Return what can be imported from a folder; nothing if there is nothing."""
+    found: list[Readable] = []
+    for inside in _listed(folder):
+        if inside.is_dir():
+            if not inside.name.isidentifier():
+                continue
+            if (inside / "__init__.py").exists():
+                found += _without(inside, shut)
+            elif deeper:
+                found += _modules(inside, shut, deeper=deeper - 1)
+        elif inside.name.endswith(_MODULES):
+            found += _without(inside, shut)
+    return [Readable(str(folder), names_only=True), *found] if found else []
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _without(path: Path, shut: Sequence[Path]) -> Iterator[Readable]:
@@ -89,5 +108,5 @@ def _without(path: Path, shut: Sequence[Path]) -> Iterator[Readable]:
         yield Readable(str(path))
         return
     yield Readable(str(path), names_only=True)
-    for inside in sorted(path.iterdir()):
+    for inside in _listed(path):
         yield from _without(inside, shut)
