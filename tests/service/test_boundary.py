@@ -23,7 +23,7 @@ from hostile import Hostile, Library, Reader, Targets
 from lies import SIZED, Liar, bomb, honest, lies
 from PIL import Image
 
-from mediagate import Moderator, Source
+from mediagate import Moderator, Source, forkserver
 from mediagate.errors import ImageCrashed
 from mediagate.forkserver import environment
 from mediagate.pool import ImagePool
@@ -143,6 +143,45 @@ async def test_a_hostile_moderator_reaches_nothing(targets: Targets) -> None:
             assert "Seccomp:\t2\n" in status
             assert "CapEff:\t000000000000000" in status
     assert held(targets) == {"files": None, "url_secret": SECRET}
+
+
+READING = {
+    "a private file",
+    "a private file, by another call",
+    "a private file, through /proc",
+    "the system's users",
+    "environment of the host",
+    "environment of a sibling",
+    "memory of the host",
+    "memory of a sibling",
+    "descriptors of the host",
+}
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        ("landlock as it; it.restrict = lambda *a: 0", "Landlock, which this kernel lacks"),
+        ("seccomp as it; it.restrict = lambda *a, **k: 'not here'", "seccomp (not here)"),
+    ],
+    ids=["Landlock", "seccomp"],
+)
+async def test_what_a_kernel_lacks_is_told_and_the_rest_holds(
+    lacking: str, told: str, targets: Targets, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    head, _, tail = forkserver.PROGRAM.rpartition("begin(")
+    monkeypatch.setattr(forkserver, "PROGRAM", f"{head}import mediagate.sandbox.{lacking}; begin({tail}")
+    async with opened(Hostile(targets), private=data_of(targets)) as pool:
+        reached = set(json.loads((await pool.render(picture(128), Source())).verdict.reason))
+        assert pool.walls is not None
+        assert told in pool.walls.missing
+        assert told in caplog.text
+    if "landlock" in lacking:
+        assert reached <= READING, "no file is written, nobody is spoken to"
+        assert held(targets) == {"files": None, "url_secret": SECRET}
+    else:
+        assert not reached & (READING | {"a public file", "a folder among the public files", "TCP"})
+    assert "environment of its own" not in reached
 
 
 CONSTRUCTOR = """
