@@ -1,14 +1,14 @@
-"""Benchmarks beside peers: ``python -m bench [engine|ingest|status|service|costs] [--runs N] [--photos N]``."""
+"""Benchmarks beside peers: ``python -m bench [engine|ingest|status|service|costs|walls] [--runs N] [--photos N]``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from bench import costs, engine, ingest, service, status
+from bench import costs, engine, ingest, service, status, walls
 from bench.table import print_rows
 
-PARTS = {"engine": engine, "ingest": ingest, "status": status, "service": service, "costs": costs}
+PARTS = {"engine": engine, "ingest": ingest, "status": status, "service": service, "costs": costs, "walls": walls}
 
 
 def main() -> int:
@@ -25,10 +25,10 @@ def main() -> int:
     for part in options.parts or PARTS:
         module = PARTS[part]
         limits = {"count": options.photos} if module is engine else {}
-        if module is not costs:
+        if module not in (costs, walls):
             print_rows(part, module.rows(options.runs, **limits))
             sys.stdout.flush()
-        if module in (engine, costs):
+        if module in (engine, costs, walls):
             module.details(options.runs, **limits)
     return 0
 

@@ -115,7 +115,8 @@ def bench(path: Path, runs: int, moderator: Moderator | None) -> None:
     if moderator is not None:
         moderator.prepare()
     render((PHOTOS / "exif_gps_tiny.jpg").read_bytes(), SOURCE, MIDDLE, moderator)
-    info = images.probe(path, SOURCE)
+    with path.open("rb") as file:
+        info = images.probe(file, SOURCE)
     steps = Steps(memory("VmRSS"))
     for _ in range(runs):
         run_steps(path, steps, moderator)

@@ -33,7 +33,7 @@ ONE_HOME = {
     "celery": "mediagate_plugins/celery_queue",
     "kombu": "mediagate_plugins/celery_queue",
     "amqp": "mediagate_plugins/celery_queue",
-    "httpcore2": "mediagate_plugins/webhooks/post",
+    "httpcore2": "mediagate/outbound/post",
     "boto3": "mediagate_plugins/s3_storage",
     "botocore": "mediagate_plugins/s3_storage",
     "prometheus_client": "mediagate_plugins/metrics",

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from mediagate.events import Event, EventType
     from mediagate.hooks import IncomingUpload
     from mediagate.media import Job, JobState, JobStatus, Media, Rendered, Stage, Variant, Verdict
-    from mediagate.moderation import Moderator, Picture
-    from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, STORAGE
+    from mediagate.moderation import Moderator, Picture, RemoteModerator
+    from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE
     from mediagate.plugins import Key, Plugin, plugin
     from mediagate.queue import Queue
     from mediagate.records import Records
@@ -46,7 +46,9 @@ _HOMES = {
     "QUEUE": "mediagate.parts",
     "Queue": "mediagate.queue",
     "RECORDS": "mediagate.parts",
+    "REMOTE_MODERATOR": "mediagate.parts",
     "Records": "mediagate.records",
+    "RemoteModerator": "mediagate.moderation",
     "Rendered": "mediagate.media",
     "STORAGE": "mediagate.parts",
     "Settings": "mediagate.config",
@@ -78,6 +80,7 @@ __all__ = [
     "MODERATOR",
     "QUEUE",
     "RECORDS",
+    "REMOTE_MODERATOR",
     "STORAGE",
     "Action",
     "Authorize",
@@ -99,6 +102,7 @@ __all__ = [
     "PublishedPage",
     "Queue",
     "Records",
+    "RemoteModerator",
     "Rendered",
     "Settings",
     "Source",

@@ -119,7 +119,7 @@ def doctor(gate: Gate = STANDALONE) -> None:
         nonlocal healthy
         async for finding in examine(loaded):
             healthy &= finding.ok
-            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.part:<9} {finding.text}")
+            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.part:<15} {finding.text}")
 
     run_async(run())
     if not healthy:

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from mediagate.app import MediaGate
-from mediagate.errors import MediagateError
+from mediagate.errors import MediagateError, PluginError
 from mediagate.images import codecs
 from mediagate.parts import MODERATOR, Parts
-from mediagate.records.node import find_node
+from mediagate.pool import ImagePool
+from mediagate.records.node import describe_node
 from mediagate.registry import Check
 
 
@@ -38,8 +39,9 @@ def _checks(gate: MediaGate, parts: Parts) -> dict[str, Check]:
         "node": _node,
         "database": lambda: _database(parts),
         "storage": parts.storage.check,
-        "model": lambda: _model(gate),
+        "model": lambda: _model(gate, parts),
         "codecs": _codecs,
+        "image processes": lambda: _image_processes(gate),
         **gate.checks,
     }
 
@@ -54,7 +56,7 @@ async def _finding(part: str, check: Check) -> Finding:
 
 
 async def _node() -> str:
-    return str(await asyncio.to_thread(find_node))
+    return await asyncio.to_thread(describe_node)
 
 
 async def _database(parts: Parts) -> str:
@@ -65,12 +67,33 @@ async def _database(parts: Parts) -> str:
         await parts.records.close()
 
 
-async def _model(gate: MediaGate) -> str:
+async def _model(gate: MediaGate, parts: Parts) -> str:
     if gate.settings.moderation == "off":
         return "moderation is off: every decodable picture is published"
-    moderator = gate[MODERATOR]
+    try:
+        moderator = gate[MODERATOR]
+    except PluginError:
+        if parts.remote is None:
+            raise
+        return "no model here: a service judges every picture"
     await asyncio.to_thread(moderator.prepare)
     return f"{len(moderator.labels)} labels, groups: {', '.join(moderator.groups) or 'none'}"
+
+
+async def _image_processes(gate: MediaGate) -> str:
+    settings = gate.settings
+    pool = ImagePool(
+        processes=0,
+        memory_bytes=settings.image_memory_bytes,
+        timeout_s=settings.image_timeout_s,
+        moderator=None,
+        private=(settings.data_dir,),
+    )
+    await pool.open()
+    try:
+        return str(pool.walls)
+    finally:
+        await pool.close()
 
 
 async def _codecs() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import signal
 import socket
@@ -21,25 +22,40 @@ from itertools import count
 from multiprocessing.connection import Connection, wait
 from multiprocessing.spawn import get_executable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from mediagate import logs
 from mediagate.errors import ImageCrashed, ShuttingDown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 FORK, KILL = 0, 1
 _REQUEST = struct.Struct("!BI")
 """What to do, and the number of the image process that it concerns."""
+_EXIT_CODE = struct.Struct("!i")
 END_S = 10.0
 """How long is waited for a killed process to be gone."""
 HOST_CHECK_S = 1.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Read when libraries are loaded; as many processes as cores would each start as many threads."""
+INHERITED = re.compile(
+    "PATH|LANG|LANGUAGE|LC_[A-Z]+|TZ|TZDIR|LD_LIBRARY_PATH|LD_PRELOAD|DYLD_[A-Z_]+|MALLOC_[A-Z_]+"
+    "|PYTHON(HOME|PATH|PLATLIBDIR|UTF8|WARNINGS|MALLOC|FAULTHANDLER|NOUSERSITE|PYCACHEPREFIX|DONTWRITEBYTECODE|"
+    "UNBUFFERED|IOENCODING|HASHSEED|DEVMODE)|COVERAGE_(PROCESS_START|RCFILE|FILE)"
+    "|(OMP|OPENBLAS|MKL|GOMP|KMP)_[A-Z_]+|(CUDA|NVIDIA|ORT)_[A-Z_]+"
+)
+"""The variables of the host's environment that image processes have as well; all others may be secrets."""
 PROGRAM = (
     "import sys; sys.path[:] = sys.argv[4:]; from mediagate.imageprocess import begin; "
     "begin(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
 )
+
+
+def environment(host: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the image processes: what is in ``INHERITED``, one thread, no telemetry."""
+    inherited = {name: value for name, value in host.items() if INHERITED.fullmatch(name)}
+    return {**dict.fromkeys(THREAD_VARIABLES, "1"), **inherited, "ORT_DISABLE_TELEMETRY": "1"}
 
 
 class ForkServer:
@@ -69,7 +85,7 @@ class ForkServer:
                 pipe.close()
                 watch.close()
                 raise ImageCrashed(f"the fork server of the image processes does not run ({exc})") from exc
-        return Forked(self, number, Connection(pipe.detach()), Connection(watch.detach()))
+        return Forked(self, number, Connection(pipe.detach()), watch)
 
     def kill(self, number: int) -> None:
         """Kill an image process unless it has ended; its parent alone knows whether the process id is still its own."""
@@ -112,8 +128,7 @@ class ForkServer:
                 ],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                # Read when libraries are loaded; as many processes as cores would each start as many threads.
-                env={**dict.fromkeys(THREAD_VARIABLES, "1"), **os.environ},
+                env=environment(os.environ),
             )
         return self._channel
 
@@ -133,13 +148,21 @@ class ForkServer:
 class Forked:
     """An image process as its host sees it: the pipe to it, and how it ended."""
 
-    def __init__(
-        self, server: ForkServer, number: int, pipe: Connection[Any, Any], watch: Connection[Any, Any]
-    ) -> None:
+    def __init__(self, server: ForkServer, number: int, pipe: Connection[Any, Any], watch: socket.socket) -> None:
         self.pipe = pipe
         self._server = server
         self._number = number
         self._watch = watch
+
+    def send(self, message: object, file: IO[bytes] | None = None) -> None:
+        """Send it a message, and then the descriptor of a file."""
+        self.pipe.send(message)
+        if file is not None:
+            end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self.pipe.fileno())
+            try:
+                socket.send_fds(end, [b"f"], [file.fileno()])
+            finally:
+                end.detach()
 
     def ended(self, timeout_s: float) -> bool:
         """Wait so long for its end; return whether it has ended."""
@@ -147,10 +170,11 @@ class Forked:
 
     def exit_code(self) -> int | None:
         """Return the exit code of one that has ended, a signal as a negative number; ``None`` if nobody saw it."""
-        try:
-            return int(self._watch.recv())
-        except (EOFError, OSError):
-            return None
+        with contextlib.suppress(OSError):
+            told = self._watch.recv(_EXIT_CODE.size)
+            if len(told) == _EXIT_CODE.size:
+                return int(_EXIT_CODE.unpack(told)[0])
+        return None
 
     def kill(self) -> None:
         """End it."""
@@ -188,7 +212,7 @@ def serve(channel: socket.socket, host: int, child: Callable[[Connection[Any, An
             kind, number = _REQUEST.unpack(request)
             if kind == FORK:
                 pipe: Connection[Any, Any] = Connection(descriptors[0])
-                report: Connection[Any, Any] = Connection(descriptors[1])
+                report = socket.socket(fileno=descriptors[1])
                 pid = os.fork()
                 if not pid:
                     ends: list[Any] = [selector, channel, woken, wakes, report]
@@ -208,7 +232,7 @@ def serve(channel: socket.socket, host: int, child: Callable[[Connection[Any, An
 @dataclass(frozen=True, slots=True)
 class _Child:
     pid: int
-    report: Connection[Any, Any]
+    report: socket.socket
     """Where the host reads its exit code."""
 
 
@@ -231,5 +255,5 @@ def _report_ends(children: dict[int, _Child]) -> None:
         if ended:
             del children[number]
             with contextlib.suppress(OSError):  # the host no longer cares
-                child.report.send(os.waitstatus_to_exitcode(status))
+                child.report.send(_EXIT_CODE.pack(os.waitstatus_to_exitcode(status)))
             child.report.close()

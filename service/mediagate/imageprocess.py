@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import gc
 import importlib
 import logging
@@ -17,14 +18,14 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import process_time
 from typing import IO, TYPE_CHECKING, Any
 
-from mediagate import forkserver, logs
+from mediagate import forkserver, imagewire, logs, sandbox
 from mediagate.config import Source
 from mediagate.cores import Cores
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
@@ -60,6 +61,31 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The first message to an image process: how it is to prepare itself."""
+
+    memory_bytes: int
+    """What one image may add to its address space."""
+    readable: tuple[sandbox.Readable, ...]
+    """All that it may open from then on."""
+    moderator: bytes = pickle.dumps(None)
+    """Pickled by the host; here it is made, inside the walls."""
+    core: int | None = None
+    """The number of its own core among ``cores``, ``None`` if it has none."""
+    cores: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call; ``with_file``: a descriptor follows, and is the first argument as an open file."""
+
+    function: Callable[..., Rendered | ImageInfo]
+    timeout_s: float
+    args: tuple[Any, ...]
+    with_file: bool = False
+
+
 @dataclass
 class _Shared:
     """What the images of one process share."""
@@ -83,6 +109,7 @@ def begin(channel: int, host: int, log_format: str) -> None:
     """
     if log_format:
         logs.configure(logs.LogFormat(log_format))
+    os.dup2(2, 1)  # what libraries print belongs to no output of the host's program
     # Ctrl-C reaches the whole foreground group; ending these processes is the host's to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()  # nothing that is imported is garbage
@@ -95,26 +122,24 @@ def begin(channel: int, host: int, log_format: str) -> None:
     images.lift_pixel_limit()
     gc.enable()
     gc.freeze()  # else each collection in a child would copy the pages of all that is shared
-    with tempfile.TemporaryFile() as _shared.lent:
+    with _lent_file() as _shared.lent:
         forkserver.serve(socket.socket(fileno=channel), host, serve)
 
 
 def serve(pipe: Connection[Any, Any]) -> None:
     """Prepare, say so, and answer requests until the pipe ends.
 
-    The first message is ``(memory_bytes, moderator, core, cores)``: the moderator is pickled, ``core`` the number of
-    this process's own among ``cores``, ``None`` if it has none. A request is ``(function, timeout_s, args)``, an answer
-    ``(True, result)`` or ``(False, an error of ours)``.
+    The first message is a ``Setup``, each further one a ``Request``; answers are those of ``imagewire``.
     """
     try:
-        _prepare(*pipe.recv())
+        walls = _prepare(pipe.recv())
     except EOFError:
         return
     except Exception as exc:
         error = exc if isinstance(exc, MediagateError) else ConfigError(f"{type(exc).__name__}: {exc}")
-        pipe.send((False, ConfigError(f"the image processes cannot start: {error.detail}")))
+        imagewire.send(pipe, ConfigError(f"the image processes cannot start: {error.detail}"))
         return
-    pipe.send((True, None))
+    imagewire.send(pipe, walls)
     with contextlib.suppress(EOFError, OSError):  # the host has gone
         while True:
             if _holds_much() or not pipe.poll(REST_S):
@@ -123,66 +148,86 @@ def serve(pipe: Connection[Any, Any]) -> None:
 
 
 def _serve_one(pipe: Connection[Any, Any]) -> None:
-    function, timeout_s, args = pipe.recv()
-    # The kernel keeps this one, whatever a decoder does to the interpreter: no hung process outlives its host.
-    signal.setitimer(signal.ITIMER_REAL, timeout_s + ALARM_AFTER_S)
-    answer = _answer(function, args)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    pipe.send(answer)
+    request: Request = pipe.recv()
+    with _file(pipe) if request.with_file else contextlib.nullcontext() as file:
+        args = request.args if file is None else (file, *request.args)
+        # The kernel keeps this one, whatever a decoder does to the interpreter: no hung process outlives its host.
+        signal.setitimer(signal.ITIMER_REAL, request.timeout_s + ALARM_AFTER_S)
+        answer = _answer(request.function, args)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    imagewire.send(pipe, answer)
 
 
-def probe(path: Path, source: Source) -> ImageInfo:
+def _file(pipe: Connection[Any, Any]) -> IO[bytes]:
+    """Return the file whose descriptor comes through the pipe."""
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, pipe.fileno())
+    try:
+        _, descriptors, _, _ = socket.recv_fds(end, 1, 1)
+    finally:
+        end.detach()
+    return os.fdopen(descriptors[0], "rb")
+
+
+def probe(file: IO[bytes], source: Source) -> ImageInfo:
     """Read a file's header."""
     from mediagate import images
 
-    return images.probe(path, source, _shared.memory_bytes)
+    return images.probe(file, source, _shared.memory_bytes)
 
 
-def render(data: bytes, source: Source, focal: tuple[float, float], time_s: float) -> Rendered:
+def render(data: bytes, source: Source, focal: tuple[float, float], time_s: float, previews: int) -> Rendered:
     """Take a file to its verdict, variants and original; its timings say what CPU time all threads took.
 
-    What cannot be judged in ``time_s`` seconds is refused.
+    What cannot be judged in ``time_s`` seconds is refused. ``previews``: the edge in pixels for which a remote
+    moderator is made; it is given, as JPEGs, what was judged of a picture that may be published. 0: there is none.
     """
     from mediagate import rendering
 
     began = process_time()
+    moderator: Moderator | None = _shared.moderator
+    if previews:
+        from mediagate.previews import Previewing
+
+        moderator = seen = Previewing(moderator, previews)
     if _shared.cores is None:
-        rendered = rendering.render(
-            data, source, focal, _shared.moderator, memory_bytes=_shared.memory_bytes, time_s=time_s
-        )
+        rendered = rendering.render(data, source, focal, moderator, memory_bytes=_shared.memory_bytes, time_s=time_s)
     else:
         with _shared.cores.used():
             rendered = rendering.render(
                 data,
                 source,
                 focal,
-                _shared.moderator,
+                moderator,
                 threads=2,
                 borrow=_shared.cores.borrow,
                 memory_bytes=_shared.memory_bytes,
                 time_s=time_s,
             )
     cpu_ms = round((process_time() - began) * 1000, 2)
+    if previews and rendered.verdict.decision == "allow":
+        rendered = replace(rendered, previews=tuple(seen.jpegs))
     return replace(rendered, timings_ms={**rendered.timings_ms, "cpu": cpu_ms})
 
 
-def _answer(function: Any, args: tuple[Any, ...]) -> tuple[bool, Any]:
+def _answer(
+    function: Callable[..., Rendered | ImageInfo], args: tuple[Any, ...]
+) -> Rendered | ImageInfo | MediagateError:
     try:
         with _limited():
-            return True, function(*args)
+            return function(*args)
     except MediagateError as exc:
-        return False, exc
+        return exc
     except MemoryError:
-        return False, ImageTooLarge("the picture needs more memory than one image may use; send a smaller one")
+        return ImageTooLarge("the picture needs more memory than one image may use; send a smaller one")
     except Exception as exc:
         log.exception("an image could not be processed")
-        return False, ProcessingError(f"the image could not be processed ({type(exc).__name__})")
+        return ProcessingError(f"the image could not be processed ({type(exc).__name__})")
 
 
-def _prepare(memory_bytes: int, pickled: bytes, core: int | None, cores: int) -> None:
-    _shared.memory_bytes = memory_bytes
-    if core is not None and _shared.lent is not None:
-        _shared.cores = Cores(_shared.lent, own=core, count=cores)
+def _prepare(setup: Setup) -> sandbox.Walls:
+    _shared.memory_bytes = setup.memory_bytes
+    if setup.core is not None and _shared.lent is not None:
+        _shared.cores = Cores(_shared.lent, own=setup.core, count=setup.cores)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -195,12 +240,27 @@ def _prepare(memory_bytes: int, pickled: bytes, core: int | None, cores: int) ->
     from mediagate import images
 
     images.check_pillow()
-    _shared.moderator = pickle.loads(pickled)
+    images.check_libheif()
+    limited = sys.platform == "linux" and _address_space() is not None
+    walls = sandbox.enclose(setup.readable, memory=limited)
+    _shared.moderator = pickle.loads(setup.moderator)
     if _shared.moderator is not None:
         _shared.moderator.prepare()
     _give_memory_back()
     # There are as many of these as cores; the host, which answers requests in between, shall not queue behind them.
     os.nice(NICENESS)
+    return walls
+
+
+def _lent_file() -> IO[bytes]:
+    """Return a file of no length, to be locked only: nobody can write to it, where the system can forbid that."""
+    if not hasattr(os, "memfd_create"):
+        return tempfile.TemporaryFile()
+    memory = os.memfd_create("mediagate-cores", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    seals = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+    with contextlib.suppress(OSError):  # not every system that has such files can seal them
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
+    return os.fdopen(memory, "r+b", buffering=0)
 
 
 def _give_memory_back() -> None:

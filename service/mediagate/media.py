@@ -120,6 +120,8 @@ class Rendered:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     model_runs: int = 0
     """How often the model ran on it."""
+    previews: tuple[bytes, ...] = ()
+    """JPEGs of all that was judged, when they were asked for."""
 
     @property
     def files(self) -> tuple[RenderedFile, ...]:

@@ -6,13 +6,16 @@ model can never be taken for a picture without faults.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from mediagate.config import Source
 from mediagate.errors import ModerationFailed
+from mediagate.labels import Scored
 from mediagate.media import Decision, Verdict
 
 REJECTED = "Content moderation failed"
@@ -80,7 +83,7 @@ class TellsInputEdge(Protocol):
         ...
 
 
-def input_edge(moderator: Moderator) -> int:
+def input_edge(moderator: object) -> int:
     """Return the longer edge of the model's input in pixels, 320 unless the moderator tells.
 
     Raises ``ModerationFailed`` for what is no such number: a picture reduced to nothing would be found harmless.
@@ -89,6 +92,78 @@ def input_edge(moderator: Moderator) -> int:
     if not isinstance(edge, int) or edge < 1:
         raise ModerationFailed(f"the moderator's input_edge is {edge!r}; return a whole number of pixels, such as 320")
     return edge
+
+
+class RemoteModerator(Protocol):
+    """Asks a service for its opinion; runs in the host, for image processes have no network.
+
+    It is given what the local moderators would have judged, as JPEGs made here: whatever the uploaded file held besides
+    its pixels is gone. Its scores are for the thresholds that name its labels and groups; the stricter decision of it
+    and of a local moderator counts, and a picture that the local one refuses is not sent.
+    """
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Every label that it scores."""
+        ...
+
+    @property
+    def groups(self) -> Mapping[str, frozenset[str]]:
+        """Labels by the name of their group; a group scores as high as its highest label."""
+        ...
+
+    @property
+    def timeout_s(self) -> float:
+        """How long one call may take."""
+        ...
+
+    @property
+    def max_calls_per_day(self) -> int | None:
+        """How often it is asked in one UTC day by all processes together; ``None``: without a limit."""
+        ...
+
+    async def judge(self, jpeg: bytes) -> Verdict:
+        """Score one picture (0-1 per label).
+
+        Raises ``ModeratorUnavailable`` when the service is away, after which the job waits and is tried again, and
+        ``ModerationFailed`` when it cannot judge this picture. Nothing is published without a verdict.
+        """
+        ...
+
+
+def stricter(first: Verdict, second: Verdict) -> Verdict:
+    """Return one verdict of two moderators: the stricter decision with its reason, and the scores and flags of both."""
+    harder = max(first, second, key=lambda verdict: _STRICTNESS.index(verdict.decision))
+    models = [verdict.model for verdict in (first, second) if verdict.model]
+    return replace(
+        harder,
+        flags=tuple(dict.fromkeys((*first.flags, *second.flags))),
+        scores={**first.scores, **second.scores},
+        confidence=harder.confidence,
+        model=" + ".join(models),
+        model_hash=first.model_hash or second.model_hash,
+    )
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A moderator that reads files besides its modules: it says which, and can open no others in an image process."""
+
+    @property
+    def reads(self) -> Iterable[str | Path]:
+        """Files, and folders with all that is in them, such as the model's; a device may be written to as well."""
+        ...
+
+
+def reads_of(moderator: Moderator | None) -> tuple[Path, ...]:
+    """Return the files that a moderator declares, and where its own module is."""
+    if moderator is None:
+        return ()
+    top = sys.modules.get(type(moderator).__module__.partition(".")[0])
+    # An editable installation may have it where no entry of Python's path leads.
+    module = [*getattr(top, "__path__", ())] or [file for file in (getattr(top, "__file__", None),) if file]
+    declared = moderator.reads if isinstance(moderator, ReadsFiles) else ()
+    return tuple(Path(path).absolute() for path in (*declared, *module))
 
 
 def merge(verdicts: Iterable[Verdict]) -> Verdict:
@@ -154,7 +229,7 @@ def count_review_as_reject(verdict: Verdict) -> Verdict:
     return replace(verdict, decision="reject", reason=NO_REVIEWER)
 
 
-def policy_problems(sources: Mapping[str, Source], moderator: Moderator) -> list[str]:
+def policy_problems(sources: Mapping[str, Source], moderator: Scored) -> list[str]:
     """Return what is wrong between the thresholds of the sources and what the moderator scores; empty when nothing.
 
     A moderator that scores labels decides nothing by itself: a source without a threshold would publish every picture,
@@ -180,7 +255,7 @@ def policy_problems(sources: Mapping[str, Source], moderator: Moderator) -> list
     return problems
 
 
-def _group_problems(moderator: Moderator) -> Iterator[str]:
+def _group_problems(moderator: Scored) -> Iterator[str]:
     for group, labels in moderator.groups.items():
         if group in moderator.labels:
             yield f"moderator: {group!r} is both a label and a group; name the group otherwise"
@@ -190,7 +265,7 @@ def _group_problems(moderator: Moderator) -> Iterator[str]:
             yield f"moderator: group {group!r} has labels that are never scored: {', '.join(unknown)}"
 
 
-def _unknown(name: str, moderator: Moderator) -> str:
+def _unknown(name: str, moderator: Scored) -> str:
     if not moderator.labels:
         return f"{name!r} can name nothing: the moderator scores no labels and decides by itself; remove the threshold"
     spelled = {known.casefold(): known for known in [*moderator.labels, *moderator.groups]}

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from mediagate.config import Settings, Source
 from mediagate.events import EventType
 from mediagate.hooks import Hooks
-from mediagate.moderation import Moderator
+from mediagate.moderation import Moderator, RemoteModerator
 from mediagate.observe import Observer
 from mediagate.plugins import Key
 from mediagate.pool import ImagePool
 from mediagate.queue import Dispatcher, Queue
 from mediagate.records import Records
+from mediagate.remote import RemoteModeration
 from mediagate.storage import Storage
 
 STORAGE: Key[Storage] = Key("STORAGE")
 RECORDS: Key[Records] = Key("RECORDS")
 MODERATOR: Key[Moderator] = Key("MODERATOR")
+REMOTE_MODERATOR: Key[RemoteModerator] = Key("REMOTE_MODERATOR")
 QUEUE: Key[Queue] = Key("QUEUE")
 EVENTS: Key[Collection[EventType]] = Key("EVENTS")
 """The events that are written to the outbox, for a plugin that passes them on; unset: none."""
@@ -37,3 +39,4 @@ class Parts:
     images: ImagePool
     events: Collection[EventType] = ()
     observer: Observer = Observer()
+    remote: RemoteModeration | None = None

@@ -44,8 +44,14 @@ async def process(job: Job, parts: Parts, enter: Enter) -> Settlement:
     try:
         await parts.hooks.run("pre_process", job)
         with parts.observer.during("render", job=job):
-            rendered = await parts.images.render(data, source, focal=(job.focal_x, job.focal_y))
-        model_runs = rendered.model_runs
+            remote, focal = parts.remote, (job.focal_x, job.focal_y)
+            judged_by = source if remote is None else remote.locally(source)
+            previews = 0 if remote is None else remote.input_edge
+            rendered = await parts.images.render(data, judged_by, focal=focal, previews=previews)
+        model_runs = 0 if remote is not None and remote.alone else rendered.model_runs
+        if remote is not None and rendered.verdict.decision == "allow":
+            model_runs += len(rendered.previews)
+            rendered = await remote.judged(rendered, source)
         verdict = count_review_as_reject(rendered.verdict)
         await parts.hooks.run("pre_verdict", job, verdict)
         if verdict.decision != "allow":

@@ -1,46 +1,41 @@
 """The image processes: hostile bytes are decoded in them alone, under limits of time and memory.
 
-They never touch the database, and nothing but a result or an error of ours comes back. Each has a pipe of its own, so
-that one that crashes, hangs or outgrows its memory ends its own image only; it is replaced at once.
+They reach nothing but their pipe and what they may read, and nothing but a result or an error of ours comes back. Each
+has a pipe of its own, so that one that crashes, hangs or outgrows its memory ends its own image only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pickle
-import signal
-import threading
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
+from typing import TypeVar
 
 from mediagate import imageprocess
 from mediagate.config import Source
+from mediagate.crew import Crew
 from mediagate.errors import (
     ConfigError,
     ImageCrashed,
     ImageTimeout,
-    MediagateError,
-    ModerationFailed,
     ShuttingDown,
     UndecodableImage,
 )
-from mediagate.forkserver import Forked, ForkServer
+from mediagate.forkserver import ForkServer
+from mediagate.imageprocess import Request, Setup
+from mediagate.imagewire import receive_info, receive_rendered
 from mediagate.media import ImageInfo, Rendered
-from mediagate.moderation import Moderator
+from mediagate.moderation import Moderator, reads_of
 from mediagate.observe import Observer
+from mediagate.sandbox import Readable, Walls, readable
 
 T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-Setup = tuple[int, bytes, int | None, int]
-"""The first message to an image process; ``imageprocess.serve`` names its parts."""
 
-START_S = 120.0
-"""How long a process may take to start and to load the model."""
+log = logging.getLogger("mediagate")
 PROBE_S = 10.0
 """How long the reading of a header may take."""
 NOBODY = Observer()
@@ -50,7 +45,8 @@ class ImagePool:
     """Image processes: ``processes`` that render, and one that only reads headers, so that uploads never wait behind.
 
     ``memory_bytes`` is what one image may add to its process, ``timeout_s`` its wall clock. With ``processes=0``
-    nothing can be rendered. ``server`` is what they are forked from, if it has been started already.
+    nothing can be rendered. ``private`` are folders that they may not read, wherever Python looks for modules.
+    ``server`` is what they are forked from, if it has been started already.
     """
 
     def __init__(
@@ -60,6 +56,7 @@ class ImagePool:
         memory_bytes: int,
         timeout_s: float,
         moderator: Moderator | None,
+        private: Sequence[Path] = (),
         server: ForkServer | None = None,
         observer: Observer = NOBODY,
     ) -> None:
@@ -67,10 +64,13 @@ class ImagePool:
         self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s
         self._moderator = moderator
+        self._private = private
         self._server = server
         self._observer = observer
-        self._probing: _Crew | None = None
-        self._rendering: _Crew | None = None
+        self.walls: Walls | None = None
+        """What holds of the processes; known once they have been started."""
+        self._probing: Crew | None = None
+        self._rendering: Crew | None = None
 
     async def open(self) -> None:
         """Start the processes and load the model in each; repeating it does nothing.
@@ -89,22 +89,35 @@ class ImagePool:
                 "define its class in a module, and open sessions and files in prepare()"
             ) from exc
         self._server = self._server or ForkServer()
-        self._probing = _Crew(self._server, [(self._memory_bytes, pickle.dumps(None), None, 0)], self._observer)
+        readable, moderators = await asyncio.to_thread(self._readable)
+        self._probing = Crew(self._server, [Setup(self._memory_bytes, readable)], self._observer)
         if self._processes:
             own_core = self._processes <= len(os.sched_getaffinity(0))
-            self._rendering = _Crew(
+            self._rendering = Crew(
                 self._server,
                 [
-                    (self._memory_bytes, moderator, number if own_core else None, self._processes)
+                    Setup(
+                        self._memory_bytes, moderators, moderator, number if own_core else None, cores=self._processes
+                    )
                     for number in range(self._processes)
                 ],
                 self._observer,
             )
         try:
-            await asyncio.gather(*(crew.start() for crew in (self._probing, self._rendering) if crew))
+            walls = await asyncio.gather(*(crew.start() for crew in (self._probing, self._rendering) if crew))
         except BaseException:
             await self.close()
             raise
+        self.walls = walls[-1]
+        if self.walls.missing:
+            log.warning(
+                "what a decoder is made to do by a hostile picture is not confined as it could be; missing: %s",
+                self.walls.missing,
+            )
+
+    def _readable(self) -> tuple[tuple[Readable, ...], tuple[Readable, ...]]:
+        """Return what may be read in processes without a moderator, and with it."""
+        return readable((), self._private), readable(reads_of(self._moderator), self._private)
 
     async def close(self) -> None:
         """End the processes, and with ``ShuttingDown`` whatever they work on; can be repeated."""
@@ -123,18 +136,24 @@ class ImagePool:
         """
         crew = _opened(self._probing)
         try:
-            return await crew.run(imageprocess.probe, PROBE_S, path, source)
+            return await self._probe(crew, path, source)
         except ImageCrashed:
             pass  # once may be the fault of whoever ended the process
         except ImageTimeout as exc:
             raise UndecodableImage("the picture's header takes too long to read; export it again") from exc
         try:
-            return await crew.run(imageprocess.probe, PROBE_S, path, source)
+            return await self._probe(crew, path, source)
         except (ImageCrashed, ImageTimeout) as exc:
             raise UndecodableImage("the picture's header cannot be read; export it again") from exc
 
-    async def render(self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5)) -> Rendered:
-        """Take a file to its verdict, variants and cleaned original.
+    async def _probe(self, crew: Crew, path: Path, source: Source) -> ImageInfo:
+        request = Request(imageprocess.probe, PROBE_S, (source,), with_file=True)
+        return await crew.run(request, partial(receive_info, source=source), path)
+
+    async def render(
+        self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0
+    ) -> Rendered:
+        """Take a file to its verdict, variants and cleaned original, and to JPEGs of what was judged for ``previews``.
 
         Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
@@ -142,149 +161,12 @@ class ImagePool:
         if not self._processes:
             raise ConfigError("this gate has no image processes that render, since worker=False")
         crew = _opened(self._rendering)
-        return await crew.run(imageprocess.render, self._timeout_s, data, source, focal, self._timeout_s)
+        request = Request(imageprocess.render, self._timeout_s, (data, source, focal, self._timeout_s, previews))
+        read = partial(receive_rendered, source=source, memory_bytes=self._memory_bytes, previews=previews > 0)
+        return await crew.run(request, read)
 
 
-def _opened(crew: _Crew | None) -> _Crew:
+def _opened(crew: Crew | None) -> Crew:
     if crew is None:
         raise ShuttingDown("the image processes are not running")
     return crew
-
-
-class _Crew:
-    """Image processes that share the work; each does one thing at a time."""
-
-    def __init__(self, server: ForkServer, setups: Sequence[Setup], observer: Observer) -> None:
-        self._members = [_Member(server, setup, observer) for setup in setups]
-        self._idle: SimpleQueue[_Member] = SimpleQueue()
-        self._threads = ThreadPoolExecutor(len(setups), thread_name_prefix="mediagate-image")
-
-    async def start(self) -> None:
-        """Start all, and wait until the last one is ready."""
-        starting = [asyncio.wrap_future(self._threads.submit(member.start)) for member in self._members]
-        await asyncio.gather(*starting)
-        for member in self._members:
-            self._idle.put(member)
-
-    async def run(self, function: Callable[[Unpack[Ts]], T], timeout_s: float, *args: *Ts) -> T:
-        """Call a function in the next free process; its time limit starts there."""
-        try:
-            called = self._threads.submit(self._call, function, timeout_s, args)
-        except RuntimeError:
-            raise _closing() from None
-        return cast("T", await asyncio.wrap_future(called))
-
-    def _call(self, function: Callable[..., Any], timeout_s: float, args: tuple[Any, ...]) -> Any:
-        member = self._idle.get()
-        try:
-            return member.call(function, timeout_s, args)
-        finally:
-            self._idle.put(member)
-
-    def close(self) -> None:
-        """End all at once; what waits for them is told so."""
-        for member in self._members:
-            member.close()
-        self._threads.shutdown()
-
-
-class _Member:
-    """One image process and the pipe to it. Used by one thread at a time, except for ``close``."""
-
-    _process: Forked
-
-    def __init__(self, server: ForkServer, setup: Setup, observer: Observer) -> None:
-        self._server = server
-        self._setup = setup
-        self._observer = observer
-        self._changing = threading.Lock()
-        self._forked = self._ready = self._closed = False
-
-    def start(self) -> None:
-        """Start the process and wait until it is ready; raises ``ConfigError`` when it will not be."""
-        try:
-            self._fork()
-            self._await_ready()
-        except (ImageCrashed, ImageTimeout) as exc:
-            raise ConfigError(f"an image process does not start: {exc.detail}") from exc
-
-    def call(self, function: Callable[..., Any], timeout_s: float, args: tuple[Any, ...]) -> Any:
-        """Return what the function returns in the process; raises its error, ``ImageTimeout`` or ``ImageCrashed``."""
-        if self._closed:
-            raise _closing()
-        if not self._forked or self._process.ended(0):
-            if self._forked:
-                self._observer.image_process_ended("idle")
-            self._fork()  # it was ended while it had nothing to do
-        if not self._ready:
-            try:
-                self._await_ready()
-            except (ConfigError, ImageTimeout) as exc:
-                if isinstance(exc, ConfigError):
-                    self._observer.image_process_ended("start")
-                self._fork()
-                raise ModerationFailed(f"the image process does not start again: {exc.detail}") from exc
-        return self._exchange((function, timeout_s, args), timeout_s)
-
-    def close(self) -> None:
-        """End the process, whatever it does, for good."""
-        with self._changing:
-            self._closed = True
-            self._end()
-
-    def _fork(self) -> None:
-        with self._changing:
-            self._end()
-            if self._closed:
-                raise _closing()
-            self._process = self._server.fork()
-            self._forked, self._ready = True, False
-
-    def _end(self) -> None:
-        if self._forked:
-            self._process.close()
-            self._forked = False
-
-    def _await_ready(self) -> None:
-        self._exchange(self._setup, START_S)
-        self._ready = True
-
-    def _exchange(self, request: Any, timeout_s: float) -> Any:
-        started = time.monotonic()
-        # Whatever the process hangs in, also one that was stopped: killed, it ends the waiting on this side.
-        deadline = threading.Timer(timeout_s, self._process.kill)
-        deadline.daemon = True
-        deadline.start()
-        try:
-            self._process.pipe.send(request)
-            succeeded, value = self._process.pipe.recv()
-        except Exception:
-            succeeded, value = False, None  # the process is gone, or what it sent is no answer
-        finally:
-            deadline.cancel()
-        if time.monotonic() - started >= timeout_s:
-            self._observer.image_process_ended("timeout")
-            self._fork()
-            raise ImageTimeout(f"it took longer than {timeout_s:g} s")
-        if succeeded:
-            return value
-        if isinstance(value, MediagateError):
-            raise value
-        ended = self._process.ended(1)
-        exit_code = self._process.exit_code() if ended else None
-        if not self._closed:
-            self._observer.image_process_ended("crashed")
-        self._fork()
-        raise ImageCrashed(f"the image process died ({_reason(exit_code)})")
-
-
-def _closing() -> ShuttingDown:
-    return ShuttingDown("the image processes are ending")
-
-
-def _reason(exit_code: int | None) -> str:
-    if exit_code is None:
-        return "its end was not seen; standard error may say why"
-    if exit_code < 0:
-        return signal.Signals(-exit_code).name
-    return f"exit code {exit_code}"

@@ -56,17 +56,19 @@ async def _hang_up(receive: Receive) -> None:
 
 
 def problem(error: MediagateError) -> ProblemResponse:
-    """Return the answer for an error of ours."""
+    """Return the answer for an error of ours; what the client is not told of it is logged."""
+    if error.client_detail != error.detail:
+        log.warning("answered %d %s: %s", error.status, error.code, error.detail)
     answer = (LastWord if error.close_connection else ProblemResponse)(
         {
             "type": f"urn:mediagate:problem:{error.code}",
             "title": error.title,
             "status": error.status,
-            "detail": error.detail,
+            "detail": error.client_detail,
             "code": error.code,
             "retryable": error.retryable,
-            "error": error.detail,
-            "reason": error.detail,
+            "error": error.client_detail,
+            "reason": error.client_detail,
         },
         status_code=error.status,
         headers={"Cache-Control": "no-store", **error.headers},

@@ -135,7 +135,7 @@ class Routes:
                 # Asked again, for a stream may outlive the right to it.
                 await self._gate.authorize(request, Action.READ)
             except MediagateError as exc:
-                yield f"event: error\ndata: {json.dumps({'code': exc.code, 'detail': exc.detail})}\n\n"
+                yield f"event: error\ndata: {json.dumps({'code': exc.code, 'detail': exc.client_detail})}\n\n"
                 return
 
     async def _list_media(self, request: Request) -> Response:

@@ -16,14 +16,17 @@ from mediagate.config import Settings, Source, private_sources
 from mediagate.errors import ConfigError, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.janitor import Janitor
-from mediagate.moderation import Moderator, policy_problems
+from mediagate.labels import names_of
+from mediagate.moderation import Moderator, RemoteModerator, policy_problems
 from mediagate.observe import Observers
 from mediagate.pace import Pace
-from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, STORAGE, Parts
+from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
 from mediagate.pool import ImagePool
+from mediagate.private import keep_folder
 from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.registry import Registry
+from mediagate.remote import RemoteModeration
 from mediagate.storage import FilesystemStorage
 from mediagate.storage.observed import observed
 from mediagate.urls import FileUrls, url_secret
@@ -95,6 +98,8 @@ async def _side_by_side(*opening: Coroutine[Any, Any, None]) -> None:
 
 async def assemble(gate: MediaGate, registry: Registry, server: ForkServer | None = None) -> Parts:
     """Boot the plugins and fill what is unset with the embedded defaults; nothing of the core's is opened yet."""
+    passed_through = gate.settings.public_url is not None
+    await asyncio.to_thread(keep_folder, gate.settings.data_dir, passed_through=passed_through)
     await _boot_plugins(gate, registry.plugins, registry, set())
     return _parts(gate.sources, gate.settings, registry, server)
 
@@ -128,7 +133,8 @@ async def _boot_plugins(gate: MediaGate, level: list[Any], registry: Registry, b
 
 def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry, server: ForkServer | None) -> Parts:
     values = registry.values
-    moderator = _moderator(sources, settings, values.get(MODERATOR))
+    remote_moderator = values.get(REMOTE_MODERATOR)
+    moderator = _moderator(sources, settings, values.get(MODERATOR), remote_moderator)
     if STORAGE not in values:
         values[STORAGE] = FilesystemStorage(
             settings.data_dir / "files", public_url=settings.public_url, private_sources=private_sources(sources)
@@ -149,29 +155,45 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
         memory_bytes=settings.image_memory_bytes,
         timeout_s=settings.image_timeout_s,
         moderator=moderator,
+        private=(settings.data_dir,),
         server=server,
         observer=observer,
     )
     records, queue, events = values[RECORDS], Dispatcher(values[QUEUE]), values.get(EVENTS, ())
     storage = observed(values[STORAGE], observer) if registry.observers else values[STORAGE]
-    return Parts(sources, settings, registry.hooks, storage, records, queue, images, events=events, observer=observer)
+    remote = None if remote_moderator is None else RemoteModeration(remote_moderator, moderator, records)
+    return Parts(
+        sources,
+        settings,
+        registry.hooks,
+        storage,
+        records,
+        queue,
+        images,
+        events=events,
+        observer=observer,
+        remote=remote,
+    )
 
 
-def _moderator(sources: Mapping[str, Source], settings: Settings, moderator: Moderator | None) -> Moderator | None:
+def _moderator(
+    sources: Mapping[str, Source], settings: Settings, moderator: Moderator | None, remote: RemoteModerator | None
+) -> Moderator | None:
+    registered = [one for one in (moderator, remote) if one is not None]
     if settings.moderation == "off":
-        if moderator is not None:
+        if registered:
             raise ConfigError('moderation="off" is set and a moderator is registered: remove one of the two')
         ruled = [name for name, source in sources.items() if source.reject or source.review]
         if ruled:
             raise ConfigError(f'moderation="off" is set, yet these sources have thresholds: {", ".join(ruled)}')
         log.warning("moderation is off: every decodable picture is published")
         return None
-    if moderator is None:
+    if not registered:
         raise ConfigError(
             "no moderator is registered: add gate.register(onnx_moderation, model=…) or gate.register(nudenet), "
             'or say moderation="off" (MEDIAGATE_MODERATION=off) to publish every picture unseen'
         )
-    problems = policy_problems(sources, moderator)
+    problems = policy_problems(sources, names_of(*registered))
     if problems:
         raise ConfigError(problems)
     return moderator

@@ -51,10 +51,13 @@ def test_doctor_says_ok_for_each_part(tmp_path: Path) -> None:
     done = mediagate("doctor", "face_gate:gate", data_dir=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[:2] for line in lines] == [
-        ["ok", part] for part in ("node", "database", "storage", "model", "codecs")
+    assert [[line[:4].strip(), line[6:22].strip()] for line in lines] == [
+        ["ok", part] for part in ("node", "database", "storage", "model", "codecs", "image processes")
     ]
-    assert "jpeg" in lines[-1]
+    assert "jpeg" in lines[-2]
+    for library in ("libjpeg", "zlib", "libwebp 1.", "libavif 1.", "libheif 1."):
+        assert library in lines[-2]
+    assert lines[-1].endswith("memory, time, Landlock 7, seccomp, no network") or "missing" in lines[-1]
 
 
 def test_doctor_says_what_to_do(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from standardwebhooks import Webhook
 from mediagate import MediaGate, Settings, Source
 from mediagate.errors import InvalidParameter
 from mediagate.media import utcnow
+from mediagate.outbound.addresses import may_be_reached
+from mediagate.outbound.resolver import THREADS, Resolver
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
-from mediagate_plugins.webhooks.addresses import may_be_reached
-from mediagate_plugins.webhooks.resolver import THREADS, Resolver
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
 OTHER = "whsec_" + base64.b64encode(b"another secret of 24+ bytes.").decode()

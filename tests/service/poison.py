@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from mediagate.errors import ModerationFailed
 from mediagate.media import Verdict
 from mediagate.moderation import Picture
 
@@ -42,6 +43,10 @@ def leave() -> None:
 
 def fail() -> None:
     raise ValueError("cannot read /srv/secret/model.onnx with token=hunter2\nTraceback of the session")
+
+
+def refuse() -> None:
+    raise ModerationFailed("/srv/secret/model.onnx has changed since the gate started")
 
 
 def nothing() -> None: ...

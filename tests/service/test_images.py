@@ -12,7 +12,7 @@ from PIL import Image, ImageChops, ImageCms, ImageStat
 
 from mediagate import Rendered, Source, VariantSpec
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, UndecodableImage, UnsupportedType
-from mediagate.images import check_pillow, codecs
+from mediagate.images import check_libheif, check_pillow, codecs
 from mediagate.media import RenderedFile
 from mediagate.rendering import render
 
@@ -410,6 +410,15 @@ def test_old_decoders_are_refused() -> None:
     check_pillow("13.0.0")
     check_pillow("14.1")
     assert "jpeg, png, webp, gif, avif, heic" in codecs()
+
+
+def test_libheif_must_be_newer_than_the_known_faults() -> None:
+    for version in ("1.23.5", "1.9.10", "1.23.5.99"):
+        with pytest.raises(ConfigError, match="pillow-heif>="):
+            check_libheif(version)
+    for version in ("1.23.6", "1.24.0", "2.0"):
+        check_libheif(version)
+    check_libheif()
 
 
 @pytest.mark.parametrize("name", ["4.webp", "5_webp_a.webp", "hopper.webp", "animated-loop-3.webp"])

@@ -184,9 +184,10 @@ def test_jpeg_of_a_hundred_scans_is_the_last_that_is_decoded(tmp_path: Path) -> 
     assert original(progressive_with_scans(100)).format == "jpeg"
     file = tmp_path / "scans"
     file.write_bytes(progressive_with_scans(101))
-    for attempt in (lambda: original(file.read_bytes()), lambda: probe(file, SMALL)):
-        with pytest.raises(UndecodableImage, match="more than 100 scans or 10,000 segments; export it again"):
-            attempt()
+    with file.open("rb") as opened_file:
+        for attempt in (lambda: original(file.read_bytes()), lambda: probe(opened_file, SMALL)):
+            with pytest.raises(UndecodableImage, match="more than 100 scans or 10,000 segments; export it again"):
+                attempt()
 
 
 @pytest.mark.parametrize("gap", [b"", b"\xff\xff", b"between"])
@@ -303,5 +304,5 @@ def test_webp_without_width_is_refused(tmp_path: Path) -> None:
     data[26:28] = bytes(2)
     file = tmp_path / "flat"
     file.write_bytes(data)
-    with pytest.raises(UndecodableImage):
-        probe(file, SMALL)
+    with file.open("rb") as opened_file, pytest.raises(UndecodableImage):
+        probe(opened_file, SMALL)

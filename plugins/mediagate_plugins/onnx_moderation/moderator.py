@@ -27,6 +27,7 @@ class OnnxModerator:
 
     def __init__(self, options: Options) -> None:
         self.path = options.model.absolute()
+        self.reads = (self.path,)
         self.threads = options.threads
         model, self.sha256 = read_model(self.path)
         session = open_checked(self.path, model, threads=options.threads)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate_plugins.onnx_moderation.graph import external_files
+
+# Read when onnxruntime is imported, which otherwise leaves files behind and prepares to report what runs it where.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime  # after what it reads
 
 Tensor = NDArray[Any]
 

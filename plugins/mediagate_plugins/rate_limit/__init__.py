@@ -19,6 +19,7 @@ from typing import Literal
 from mediagate import RECORDS, MediaGate, plugin
 from mediagate.errors import ConfigError, Unavailable
 from mediagate.records import PrismaRecords
+from mediagate.records.sql import Database
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Counters
 from mediagate_plugins.rate_limit.database_counters import DatabaseCounters
@@ -26,7 +27,6 @@ from mediagate_plugins.rate_limit.failures import Failures
 from mediagate_plugins.rate_limit.guard import Guard
 from mediagate_plugins.rate_limit.rules import read_rules
 from mediagate_plugins.rate_limit.slots import RECEIVING_S, Slots
-from mediagate_plugins.rate_limit.sql import Database
 
 log = logging.getLogger("mediagate.rate_limit")
 

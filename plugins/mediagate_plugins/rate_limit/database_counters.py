@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mediagate.records.sql import Database
 from mediagate_plugins.rate_limit.counters import Charge, Charged, Correction, Count
-from mediagate_plugins.rate_limit.sql import Database
 
 CHARGE = """
 WITH asked(id, amount, allowed, span) AS (VALUES {rows}),

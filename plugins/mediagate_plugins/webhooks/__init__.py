@@ -26,7 +26,7 @@ from mediagate_plugins.webhooks.schema import event_schema
 from mediagate_plugins.webhooks.signing import key_of
 
 if TYPE_CHECKING:
-    from mediagate_plugins.webhooks.post import Poster
+    from mediagate.outbound.post import Poster
 
 __all__ = ["WEBHOOKS", "Callbacks", "Delivery", "DeliveryStatus", "Endpoint", "Replayed", "Webhooks", "webhooks"]
 
@@ -90,7 +90,7 @@ async def webhooks(
         if problem := link_problem(gate):
             raise ConfigError(problem)
         for name, endpoint in receivers.items():
-            await poster.examine(name, endpoint.target, endpoint.networks)
+            await poster.examine(f"webhooks: the endpoint {name!r}", endpoint.target, endpoint.networks)
         calls = "none" if callbacks is None else ", ".join(callbacks.hosts or ("any public host",))
         return f"{len(receivers)} endpoints, their hosts may be reached; callbacks to: {calls}"
 
@@ -153,7 +153,7 @@ def _wanted(endpoints: Mapping[str, Endpoint], callbacks: Callbacks | None) -> f
 
 def _posters(timeout_s: float, ca_file: str | Path | None) -> tuple[Poster, Poster]:
     try:
-        from mediagate_plugins.webhooks.post import Poster, tls_context  # only now: its library is an extra
+        from mediagate.outbound.post import Poster, tls_context  # only now: its library is an extra
     except ImportError as exc:
         raise ConfigError(f'webhooks need httpcore2: pip install "mediagate[webhooks]" ({exc})') from None
     try:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mediagate import Event, MediaGate
-from mediagate_plugins.webhooks.addresses import Network
+from mediagate.outbound.addresses import Network
+from mediagate.outbound.post import NotSent, Poster
+from mediagate.outbound.target import Target
 from mediagate_plugins.webhooks.body import body_of
 from mediagate_plugins.webhooks.names import is_callback
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
-from mediagate_plugins.webhooks.post import NotSent, Poster
 from mediagate_plugins.webhooks.schedule import retry_after_s
 from mediagate_plugins.webhooks.signing import signed_headers
-from mediagate_plugins.webhooks.target import Target
 
 GONE = 410
 

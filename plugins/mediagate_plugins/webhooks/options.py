@@ -9,9 +9,9 @@ from ipaddress import ip_address, ip_network
 
 from mediagate import EventType
 from mediagate.errors import ConfigError
-from mediagate_plugins.webhooks.addresses import Network, may_be_reached
+from mediagate.outbound.addresses import Network, may_be_reached
+from mediagate.outbound.target import Target, read_url
 from mediagate_plugins.webhooks.signing import key_of
-from mediagate_plugins.webhooks.target import Target, read_url
 
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.:-]*[a-z0-9])?")
 

@@ -39,6 +39,7 @@ MediagateError
 │   ├── QueueFull                503 queue_full
 │   ├── TooManyUploads           503 too_many_uploads
 │   ├── RecordsUnavailable       503 records_unavailable
+│   ├── ModeratorUnavailable     503 moderator_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
 ├── ObjectNotFound               a storage key holds nothing
 ├── ObjectChanged                a storage key holds another object than was looked at
@@ -104,6 +105,7 @@ from mediagate.errors.requests import (
     UrlExpired,
 )
 from mediagate.errors.unavailable import (
+    ModeratorUnavailable,
     QueueFull,
     RecordsUnavailable,
     ShuttingDown,
@@ -132,6 +134,7 @@ __all__ = [
     "MediagateError",
     "MethodNotAllowed",
     "ModerationFailed",
+    "ModeratorUnavailable",
     "ObjectChanged",
     "ObjectNotFound",
     "PluginError",

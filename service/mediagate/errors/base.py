@@ -15,6 +15,9 @@ class MediagateError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     retryable: ClassVar[bool] = False
+    told: ClassVar[str | None] = "An internal error; the server's log says more."
+    """What clients are told in place of ``detail``, which may name paths, hosts and programs of the server; ``None``
+    where ``detail`` is written for them."""
 
     def __init_subclass__(cls) -> None:
         """Make the title from the class's name: ``UploadTooLarge`` is "Upload too large"."""
@@ -26,6 +29,11 @@ class MediagateError(Exception):
         self.retry_after_s = retry_after_s
         self.close_connection = False
         """Set where the rest of a request's body stays unread: the answer must then end the connection."""
+
+    @property
+    def client_detail(self) -> str:
+        """What a client is told: all that leaves the server by HTTP, in a job or by webhook goes through here."""
+        return self.detail if self.told is None else self.told
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -59,6 +67,7 @@ class ObjectNotFound(MediagateError):
 
     code = "object_not_found"
     status = 404
+    told = "there is no such object"
 
 
 class ObjectChanged(MediagateError):
@@ -66,12 +75,14 @@ class ObjectChanged(MediagateError):
 
     code = "object_changed"
     status = 409
+    told = "the object has changed meanwhile"
 
 
 class WaitTimeout(MediagateError, TimeoutError):
     """``wait()`` ran out of time; the job itself goes on."""
 
     code = "wait_timeout"
+    told = None
     retryable = True
 
 

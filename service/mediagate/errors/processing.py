@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mediagate.errors.base import MediagateError
 
 
@@ -10,24 +12,28 @@ class ProcessingError(MediagateError):
 
     code = "processing_failed"
     retryable = True
+    told: ClassVar[str | None] = "the picture could not be processed"
 
 
 class ImageCrashed(ProcessingError):
     """The image process died while it worked on this image."""
 
     code = "image_crashed"
+    told = "the picture brought its process to an end"
 
 
 class ImageTimeout(ProcessingError):
     """The image took longer than its wall-clock limit."""
 
     code = "image_timeout"
+    told = None
 
 
 class ModerationFailed(ProcessingError):
     """The moderator raised instead of judging; nothing is published without a verdict."""
 
     code = "moderation_failed"
+    told = "the picture could not be judged"
 
 
 class ProcessingRefused(ProcessingError):
@@ -35,6 +41,7 @@ class ProcessingRefused(ProcessingError):
 
     code = "processing_refused"
     retryable = False
+    told = None
 
 
 class StagedFileLost(ProcessingError):
@@ -42,3 +49,4 @@ class StagedFileLost(ProcessingError):
 
     code = "staged_file_lost"
     retryable = False
+    told = None

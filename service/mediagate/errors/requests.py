@@ -12,6 +12,7 @@ class RequestError(MediagateError):
 
     code = "bad_request"
     status = 400
+    told = None
 
 
 class BadUpload(RequestError):

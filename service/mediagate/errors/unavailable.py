@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mediagate.errors.base import MediagateError
 
 
@@ -11,6 +13,7 @@ class Unavailable(MediagateError):
     code = "unavailable"
     status = 503
     retryable = True
+    told: ClassVar[str | None] = "something that the service needs is away; try again in a moment"
 
     def __init__(self, detail: str, *, retry_after_s: float | None = 5) -> None:
         super().__init__(detail, retry_after_s=retry_after_s)
@@ -20,27 +23,39 @@ class ShuttingDown(Unavailable):
     """The gate is closing and takes no more uploads."""
 
     code = "shutting_down"
+    told = None
 
 
 class QueueFull(Unavailable):
     """So many jobs wait that no more are taken in."""
 
     code = "queue_full"
+    told = None
 
 
 class TooManyUploads(Unavailable):
     """This process receives as many uploads at once as it may."""
 
     code = "too_many_uploads"
+    told = None
 
 
 class RecordsUnavailable(Unavailable):
     """The database or its query engine did not answer."""
 
     code = "records_unavailable"
+    told = "the service's database is away; try again in a moment"
+
+
+class ModeratorUnavailable(Unavailable):
+    """The service that judges pictures did not answer, or may not be asked more often today."""
+
+    code = "moderator_unavailable"
+    told = "the picture waits for the service that judges it"
 
 
 class StorageUnavailable(Unavailable):
     """The storage did not answer, or has no space left."""
 
     code = "storage_unavailable"
+    told = "the service's storage is away or full; try again in a moment"

@@ -5,8 +5,8 @@ from PIL.Image import Image, Transpose
 from mediagate.images.colour import flattened
 from mediagate.images.decode import Decoded, decode, probe
 from mediagate.images.encode import encode, encode_original, published_format
-from mediagate.images.formats import check_pillow, codecs, lift_pixel_limit, limit_threads
-from mediagate.images.picture import PixelPicture, count_looks, dominant_color, looks, mean
+from mediagate.images.formats import check_libheif, check_pillow, codecs, lift_pixel_limit, limit_threads
+from mediagate.images.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
 from mediagate.images.resize import resized, within
 from mediagate.images.sizes import Shown, aspect_ratio, largest, plan
 
@@ -17,6 +17,7 @@ __all__ = [
     "Shown",
     "Transpose",
     "aspect_ratio",
+    "check_libheif",
     "check_pillow",
     "codecs",
     "count_looks",
@@ -25,6 +26,7 @@ __all__ = [
     "encode",
     "encode_original",
     "flattened",
+    "jpeg_of",
     "largest",
     "lift_pixel_limit",
     "limit_threads",

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO
 
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
@@ -81,9 +80,9 @@ class Decoded:
     """The frames in Display P3, from which ``frames`` were converted, if the original is published so; else empty."""
 
 
-def probe(path: Path, source: Source, memory_bytes: int | None = None) -> ImageInfo:
+def probe(file: IO[bytes], source: Source, memory_bytes: int | None = None) -> ImageInfo:
     """Return what the header says, checked against the limits; decodes no pixels."""
-    with path.open("rb") as file, _opened(_mapped(file), file, source, memory_bytes) as image:
+    with _opened(_mapped(file), file, source, memory_bytes) as image:
         info = _info(image, source)
         check_budget(info, source, memory_bytes, alpha=has_alpha(image))
         return info

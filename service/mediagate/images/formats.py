@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 from PIL import AvifImagePlugin, Image, features
 from PIL import __version__ as PILLOW
@@ -11,6 +12,9 @@ from mediagate.errors import ConfigError, MediagateError, UndecodableImage, Unsu
 
 OLDEST_PILLOW = (13, 0)
 """Older releases have decoders with known memory faults (CVE-2026-96639, CVE-2026-112398 and others)."""
+OLDEST_LIBHEIF = (1, 23, 6)
+"""Older releases have decoders with known memory faults (1.23.3: GHSA-x8r2-mggj-j6wr and others; 1.23.4 to 1.23.6
+fixed more). pillow-heif 1.8 brings this one along."""
 FORMATS: Mapping[str, str] = {
     "JPEG": "jpeg",
     "MPO": "jpeg",
@@ -77,14 +81,40 @@ def check_pillow(version: str = PILLOW) -> None:
         raise ConfigError(f'Pillow {version} has known faults in its decoders: pip install "pillow>={oldest}"')
 
 
+def check_libheif(version: str | None = None) -> None:
+    """Raise ``ConfigError`` when there is a libheif and it is older than the release that we trust likewise."""
+    found = version or (pillow_heif.libheif_version() if _heif else None)
+    if found is not None and tuple(map(int, re.findall(r"\d+", found)[:3])) < OLDEST_LIBHEIF:
+        oldest = ".".join(map(str, OLDEST_LIBHEIF))
+        raise ConfigError(
+            f"libheif {found} has known faults in its decoders, and {oldest} has not: "
+            'pip install "pillow-heif>=1.8", or uninstall pillow-heif to take no HEIC'
+        )
+
+
 def codecs() -> str:
-    """Return one line on what can be decoded; raises ``ConfigError`` when something essential is missing."""
+    """Return one line on what can be decoded and by what; raises ``ConfigError`` for what is missing or too old."""
     check_pillow()
+    check_libheif()
     missing = [name for name in ("webp", "jpg", "zlib", "littlecms2") if not features.check(name)]
     if missing:
         raise ConfigError(f"Pillow was built without {', '.join(missing)}: install a wheel from PyPI")
     names = ", ".join(FORMATS[name] for name in accepted())
-    return f"Pillow {PILLOW}: {names}" + ("" if _heif else ' (heic: pip install "mediagate[heic]")')
+    libraries = "; ".join(f"{name} {version}" for name, version in _libraries() if version)
+    return f"Pillow {PILLOW}: {names}" + ("" if _heif else ' (heic: pip install "mediagate[heic]")') + f"; {libraries}"
+
+
+def _libraries() -> Iterator[tuple[str, str | None]]:
+    """Yield the libraries that read hostile bytes, with their versions."""
+    turbo = features.version_feature("libjpeg_turbo")
+    yield ("libjpeg-turbo", turbo) if turbo else ("libjpeg", features.version_codec("jpg"))
+    yield "zlib-ng" if features.version_feature("zlib_ng") else "zlib", features.version_codec("zlib")
+    yield "libwebp", features.version_module("webp")
+    yield "libavif", features.version_module("avif")
+    yield "Little CMS", features.version_module("littlecms2")
+    if _heif:
+        yield "libheif", pillow_heif.libheif_version()
+        yield from (("", decoder) for decoder in pillow_heif.libheif_info()["decoders"].values())
 
 
 def not_decodable(head: bytes) -> MediagateError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -102,6 +103,13 @@ def _reduced(image: Image.Image, box: tuple[int, int, int, int], edge: int) -> I
         return image if box == (0, 0, *image.size) else image.crop(box)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=1.0)
+
+
+def jpeg_of(width: int, height: int, rgb: bytes) -> bytes:
+    """Return a picture as a JPEG that holds nothing but its pixels."""
+    file = io.BytesIO()
+    Image.frombytes("RGB", (width, height), rgb).save(file, "JPEG", quality=90)
+    return file.getvalue()
 
 
 def dominant_color(image: Image.Image) -> str:

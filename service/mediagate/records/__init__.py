@@ -1,9 +1,10 @@
 """Jobs and media rows: the protocol, the Prisma implementation, and one in memory for tests."""
 
+from mediagate.records.allowance import Allowance
 from mediagate.records.memory import MemoryRecords
 from mediagate.records.prisma import PrismaRecords
 from mediagate.records.protocol import Records, Reservation
 from mediagate.records.queries import adds, ask, read
 from mediagate.records.settlement import Settlement
 
-__all__ = ["MemoryRecords", "PrismaRecords", "Records", "Reservation", "Settlement", "adds", "ask", "read"]
+__all__ = ["Allowance", "MemoryRecords", "PrismaRecords", "Records", "Reservation", "Settlement", "adds", "ask", "read"]

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mediagate.errors import ConfigError, RecordsUnavailable
+from mediagate.private import keep_database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PRISMA_LOCK = 72707369
@@ -108,7 +109,7 @@ def _lacking(provider: str, done: Mapping[str, str]) -> list[Migration]:
 
 def _migrate_sqlite(path: Path) -> list[str]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        keep_database(path)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("BEGIN IMMEDIATE")

@@ -15,6 +15,24 @@ from mediagate.errors import ConfigError
 OLDEST_NODE = (22, 16)
 """The first Node whose own SQLite module has what the query engine needs."""
 
+FIXED_NODE = ((22, 23), (24, 17), (26, 3))
+"""The releases of each line that fix what was known in June 2026 (https://nodejs.org/en/blog/vulnerability)."""
+
+
+def describe_node() -> str:
+    """Return Node's path and version; raises ``ConfigError`` when there is none, or one with a known fault."""
+    node = find_node()
+    version = _version(str(node))
+    fixed = next((line for line in FIXED_NODE if line[0] == version[0]), None)
+    shown = ".".join(map(str, version))
+    if version < FIXED_NODE[-1] and (fixed is None or version < fixed):
+        known = ", ".join(".".join(map(str, line)) for line in FIXED_NODE)
+        raise ConfigError(
+            f"{node} is Node {shown}, and known faults of it are fixed in {known}: install one of them, or "
+            'pip install -U "mediagate[node]" and take the older one from PATH'
+        )
+    return f"{node}, version {shown}"
+
 
 @cache
 def find_node() -> Path:

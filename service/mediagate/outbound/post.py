@@ -1,4 +1,4 @@
-"""One POST to an address that was checked: resolved once, connected to as it was checked, no redirect, no body read.
+"""One POST to an address that was checked: resolved once, connected to as it was checked, no redirect followed.
 
 Names are resolved first and nowhere below: the connection is opened to a numeric address, so an answer of the DNS that
 changes in between changes nothing. Proxies of the environment are not used.
@@ -15,9 +15,9 @@ from typing import Any, Self
 import httpcore2
 
 from mediagate.errors import ConfigError
-from mediagate_plugins.webhooks.addresses import Network, may_be_reached
-from mediagate_plugins.webhooks.resolver import Resolver
-from mediagate_plugins.webhooks.target import Target
+from mediagate.outbound.addresses import Network, may_be_reached
+from mediagate.outbound.resolver import Resolver
+from mediagate.outbound.target import Target
 
 MAX_ADDRESSES = 4
 
@@ -28,14 +28,15 @@ class NotSent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver said; its body is never read."""
+    """What a receiver said; ``body`` is what was asked for of it, and as a rule nothing."""
 
     status: int
     retry_after: str | None = None
+    body: bytes = b""
 
 
 class Poster:
-    """Sends bodies; ``timeout_s`` is for all of it, from the DNS to the answer's headers. Raises ``NotSent``."""
+    """Sends bodies; ``timeout_s`` is for all of it, from the DNS to what is read of the answer. Raises ``NotSent``."""
 
     def __init__(self, *, timeout_s: float, tls: ssl.SSLContext) -> None:
         self._timeout_s = timeout_s
@@ -48,21 +49,27 @@ class Poster:
     async def __aexit__(self, *exc: object) -> None:
         self._resolver.close()
 
-    async def examine(self, name: str, target: Target, networks: Sequence[Network]) -> None:
-        """Raise ``ConfigError`` unless the host of an endpoint is found and may be reached."""
+    async def examine(self, what: str, target: Target, networks: Sequence[Network]) -> None:
+        """Raise ``ConfigError`` unless a host is found and may be reached."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self.addresses(target, networks)
         except (NotSent, TimeoutError) as exc:
-            raise ConfigError(f"webhooks: the endpoint {name!r}: {exc or 'its name is not resolved in time'}") from None
+            raise ConfigError(f"{what}: {exc or 'its name is not resolved in time'}") from None
 
     async def post(
-        self, target: Target, headers: Mapping[str, str], body: bytes, *, networks: Sequence[Network]
+        self,
+        target: Target,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        networks: Sequence[Network],
+        read_bytes: int = 0,
     ) -> Answer:
-        """Send a body and return what was answered, whatever that is."""
+        """Send a body and return what was answered, whatever that is, with a body of at most ``read_bytes``."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._post(target, headers, body, networks)
+                return await self._post(target, headers, body, networks, read_bytes)
         except TimeoutError:
             raise NotSent(f"no answer within {self._timeout_s:g} s") from None
         except httpcore2.TimeoutException:
@@ -84,7 +91,7 @@ class Poster:
         return addresses
 
     async def _post(
-        self, target: Target, headers: Mapping[str, str], body: bytes, networks: Sequence[Network]
+        self, target: Target, headers: Mapping[str, str], body: bytes, networks: Sequence[Network], read_bytes: int
     ) -> Answer:
         addresses = await self.addresses(target, networks)
         url = httpcore2.URL(
@@ -107,7 +114,13 @@ class Poster:
         ):
             said = {name.lower(): value for name, value in answer.headers}
             retry_after = said.get(b"retry-after")
-            return Answer(answer.status, retry_after.decode("ascii", "replace") if retry_after else None)
+            received = b""
+            if read_bytes:
+                async for piece in answer.aiter_stream():
+                    received += piece
+                    if len(received) > read_bytes:
+                        raise NotSent(f"the answer has more than {read_bytes:,} bytes")
+            return Answer(answer.status, retry_after.decode("ascii", "replace") if retry_after else None, received)
 
 
 class _Pinned(httpcore2.AsyncNetworkBackend):

@@ -6,7 +6,8 @@ import itertools
 import re
 from typing import Any
 
-from mediagate.records import PrismaRecords, ask
+from mediagate.records.prisma import PrismaRecords
+from mediagate.records.queries import ask
 
 SQLITE_NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 POSTGRES_NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"

@@ -1,4 +1,4 @@
-"""Which addresses a webhook may be sent to: public unicast ones, and those that the host allows in so many words.
+"""Which addresses may be reached from here: public unicast ones, and those that the host allows in so many words.
 
 The networks are those of the IANA special-purpose address registries
 (https://www.iana.org/assignments/iana-ipv4-special-registry, …/iana-ipv6-special-registry) that are not meant for

@@ -1,4 +1,4 @@
-"""Where a webhook goes: a URL taken apart once, so that what is checked is also what is asked."""
+"""Where a request goes: a URL taken apart once, so that what is checked is also what is asked."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ class Resolver:
     """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="mediagate-webhooks-dns")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="mediagate-dns")
         self._asked: dict[str, asyncio.Future[list[str]]] = {}
 
     async def addresses(self, host: str) -> list[str]:

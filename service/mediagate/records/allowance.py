@@ -1,0 +1,45 @@
+"""An allowance that all processes of a service share: so many of something until a moment, and no more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from mediagate.records.prisma import PrismaRecords
+from mediagate.records.protocol import Records
+from mediagate.records.sql import Database
+
+_TAKE = """
+INSERT INTO mediagate_rate_counter AS c (id, used, allowed, "resetsAt")
+SELECT CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), {now} + CAST(? AS BIGINT)
+WHERE CAST(? AS BIGINT) <= CAST(? AS BIGINT)
+ON CONFLICT (id) DO UPDATE SET used = c.used + excluded.used, allowed = excluded.allowed
+WHERE c.used + excluded.used <= excluded.allowed
+RETURNING used
+"""
+_CLEAN = 'DELETE FROM mediagate_rate_counter WHERE "resetsAt" <= {now}'
+
+
+class Allowance:
+    """Counts in the records' database; for records that have none, in this process."""
+
+    def __init__(self, records: Records) -> None:
+        self._database = records if isinstance(records, PrismaRecords) else None
+        self._used: dict[str, int] = {}
+
+    async def take(self, name: str, amount: int, most: int, *, lasts: timedelta) -> bool:
+        """Take so much of what is allowed under a name; ``False``, and nothing taken, when it is not there any more.
+
+        ``lasts``: how long the count is kept from the first taking on. Raises ``RecordsUnavailable``.
+        """
+        if self._database is None:
+            used = self._used.get(name, 0) + amount
+            if used > most:
+                return False
+            self._used = {name: used}
+            return True
+        database = Database(self._database)
+        lasts_ms = int(lasts.total_seconds() * 1000)
+        taken = await database.rows(_TAKE, name, amount, most, lasts_ms, amount, most)
+        if taken and int(taken[0]["used"]) == amount:  # a new count: those whose time is over make room
+            await database.change(_CLEAN)
+        return bool(taken)

@@ -1,0 +1,107 @@
+"""Shapes of JSON that an enemy may have written: each reads one kind of value, and takes nothing that is not of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+Read = Callable[[Any], Any]
+"""Checks a value of the JSON and returns what it stands for; raises ``Malformed``."""
+
+
+class Malformed(Exception):
+    """No answer of ours; says where and why, and quotes nothing of it."""
+
+
+def whole(least: int, most: int) -> Read:
+    """Read an integer within these bounds."""
+
+    def read(value: Any) -> int:
+        if type(value) is not int or not least <= value <= most:
+            raise Malformed(f"no integer within {least}-{most}")
+        return value
+
+    return read
+
+
+def number(most: float = math.inf) -> Read:
+    """Read a finite number from 0 to ``most``."""
+
+    def read(value: Any) -> float:
+        # bool is an int to Python; NaN and infinity are none of JSON's, and Python reads them.
+        if type(value) not in (int, float) or not (0 <= value <= most and math.isfinite(value)):
+            raise Malformed(f"no number within 0-{most:g}")
+        return float(value)
+
+    return read
+
+
+def flag(value: Any) -> bool:
+    """Read true or false."""
+    if type(value) is not bool:
+        raise Malformed("neither true nor false")
+    return value
+
+
+def text(longest: int, pattern: str = "(?s:.*)") -> Read:
+    """Read a string of at most so many characters."""
+    allowed = re.compile(pattern)
+
+    def read(value: Any) -> str:
+        if type(value) is not str or len(value) > longest or not allowed.fullmatch(value):
+            raise Malformed(f"no such text of up to {longest} characters")
+        return value.encode("utf-8", "replace").decode()  # lone surrogates would fail where it is written
+
+    return read
+
+
+def several(item: Read, most: int) -> Read:
+    """Read a list as a tuple."""
+
+    def read(value: Any) -> tuple[Any, ...]:
+        if type(value) is not list or len(value) > most:
+            raise Malformed(f"no list of up to {most}")
+        return tuple(map(item, value))
+
+    return read
+
+
+def table(name: Read, item: Read, most: int) -> Read:
+    """Read an object whose names are not known beforehand."""
+
+    def read(value: Any) -> dict[str, Any]:
+        if type(value) is not dict or len(value) > most:
+            raise Malformed(f"no object of up to {most} names")
+        return {name(key): item(one) for key, one in value.items()}
+
+    return read
+
+
+def optional(item: Read) -> Read:
+    """Read null, or a value."""
+    return lambda value: None if value is None else item(value)
+
+
+class Shape(Generic[T]):
+    """Reads an object as a dataclass; a field without a reader, or a reader without a field, is a mistake of ours."""
+
+    def __init__(self, made: type[T], **readers: Read) -> None:
+        if readers.keys() != {field.name for field in fields(made)}:  # type: ignore[arg-type]  # T is a dataclass
+            raise TypeError(f"every field of {made.__name__} needs its line here")
+        self._made = made
+        self._readers = readers
+
+    def __call__(self, value: Any) -> T:
+        if type(value) is not dict or value.keys() != self._readers.keys():
+            raise Malformed(f"no {self._made.__name__}")
+        read = {}
+        for name, reader in self._readers.items():
+            try:
+                read[name] = reader(value[name])
+            except Malformed as exc:
+                raise Malformed(f"{self._made.__name__}.{name}: {exc}") from None
+        return self._made(**read)
