@@ -1,9 +1,10 @@
-"""The names that thresholds use, and which moderator each of them belongs to."""
+"""The names that thresholds use: which moderator each of them belongs to, and which cannot be."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Protocol
 
 from mediagate.config import Source
@@ -50,3 +51,59 @@ def thresholds_for(source: Source, names: Scored) -> Source:
             for field, thresholds in (("reject", source.reject), ("review", source.review))
         }
     )
+
+
+def policy_problems(sources: Mapping[str, Source], moderator: Scored) -> list[str]:
+    """Return what is wrong between the thresholds of the sources and what the moderator scores; empty when nothing.
+
+    A moderator that scores labels decides nothing by itself: a source without a threshold would publish every picture,
+    so each must state one. A moderator without labels decides by itself, and no threshold can name anything.
+    """
+    known = {label: frozenset({label}) for label in moderator.labels} | dict(moderator.groups)
+    problems = list(_group_problems(moderator))
+    for source_type, source in sources.items():
+        where = f"sources[{source_type!r}]"
+        if moderator.labels and not source.reject and not source.review:
+            example = min(moderator.groups, default=min(moderator.labels))
+            problems.append(
+                f"{where}: it has no threshold, so every picture would be published; "
+                f'say from which score to reject, such as Source(reject={{"{example}": 0.5}})'
+            )
+        for field, thresholds in (("reject", source.reject), ("review", source.review)):
+            problems += [f"{where}.{field}: {_unknown(name, moderator)}" for name in thresholds if name not in known]
+        problems += [f"{where}.review: {problem}" for problem in _dead_reviews(source, known)]
+    return problems
+
+
+def _group_problems(moderator: Scored) -> Iterator[str]:
+    for group, labels in moderator.groups.items():
+        if group in moderator.labels:
+            yield f"moderator: {group!r} is both a label and a group; name the group otherwise"
+        if not labels:
+            yield f"moderator: group {group!r} is empty; give it labels or leave it out"
+        if unknown := sorted(labels - moderator.labels):
+            yield f"moderator: group {group!r} has labels that are never scored: {', '.join(unknown)}"
+
+
+def _unknown(name: str, moderator: Scored) -> str:
+    if not moderator.labels:
+        return f"{name!r} can name nothing: the moderator scores no labels and decides by itself; remove the threshold"
+    spelled = {known.casefold(): known for known in [*moderator.labels, *moderator.groups]}
+    nearest = [spelled[match] for match in get_close_matches(name.casefold(), spelled, n=3, cutoff=0.5)]
+    advice = f"did you mean {' or '.join(map(repr, nearest))}? " if nearest else ""
+    groups = ", ".join(sorted(moderator.groups)) or "none"
+    return (
+        f"{name!r} is neither a label nor a group of the moderator; {advice}"
+        f"Groups: {groups}; labels: {', '.join(sorted(moderator.labels))}"
+    )
+
+
+def _dead_reviews(source: Source, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """Name the review thresholds that no picture reaches without being rejected first."""
+    for name, threshold in source.review.items():
+        for other, limit in source.reject.items():
+            if limit < threshold and known.get(name, frozenset({name})) <= known.get(other, frozenset({other})):
+                yield (
+                    f"{name!r} asks for a review from {threshold}, yet {other!r} is rejected from {limit} already; "
+                    "lower the review threshold, or remove it"
+                )

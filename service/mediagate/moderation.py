@@ -7,15 +7,13 @@ model can never be taken for a picture without faults.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from mediagate.config import Source
 from mediagate.errors import ModerationFailed
-from mediagate.labels import Scored
 from mediagate.media import Decision, Verdict
 
 REJECTED = "Content moderation failed"
@@ -227,66 +225,6 @@ def count_review_as_reject(verdict: Verdict) -> Verdict:
     if verdict.decision != "review":
         return verdict
     return replace(verdict, decision="reject", reason=NO_REVIEWER)
-
-
-def policy_problems(sources: Mapping[str, Source], moderator: Scored) -> list[str]:
-    """Return what is wrong between the thresholds of the sources and what the moderator scores; empty when nothing.
-
-    A moderator that scores labels decides nothing by itself: a source without a threshold would publish every picture,
-    so each must state one. A moderator without labels decides by itself, and no threshold can name anything.
-    """
-    known = {label: frozenset({label}) for label in moderator.labels} | dict(moderator.groups)
-    problems = list(_group_problems(moderator))
-    try:
-        input_edge(moderator)
-    except ModerationFailed as exc:
-        problems.append(f"moderator: {exc.detail}")
-    for source_type, source in sources.items():
-        where = f"sources[{source_type!r}]"
-        if moderator.labels and not source.reject and not source.review:
-            example = min(moderator.groups, default=min(moderator.labels))
-            problems.append(
-                f"{where}: it has no threshold, so every picture would be published; "
-                f'say from which score to reject, such as Source(reject={{"{example}": 0.5}})'
-            )
-        for field, thresholds in (("reject", source.reject), ("review", source.review)):
-            problems += [f"{where}.{field}: {_unknown(name, moderator)}" for name in thresholds if name not in known]
-        problems += [f"{where}.review: {problem}" for problem in _dead_reviews(source, known)]
-    return problems
-
-
-def _group_problems(moderator: Scored) -> Iterator[str]:
-    for group, labels in moderator.groups.items():
-        if group in moderator.labels:
-            yield f"moderator: {group!r} is both a label and a group; name the group otherwise"
-        if not labels:
-            yield f"moderator: group {group!r} is empty; give it labels or leave it out"
-        if unknown := sorted(labels - moderator.labels):
-            yield f"moderator: group {group!r} has labels that are never scored: {', '.join(unknown)}"
-
-
-def _unknown(name: str, moderator: Scored) -> str:
-    if not moderator.labels:
-        return f"{name!r} can name nothing: the moderator scores no labels and decides by itself; remove the threshold"
-    spelled = {known.casefold(): known for known in [*moderator.labels, *moderator.groups]}
-    nearest = [spelled[match] for match in get_close_matches(name.casefold(), spelled, n=3, cutoff=0.5)]
-    advice = f"did you mean {' or '.join(map(repr, nearest))}? " if nearest else ""
-    groups = ", ".join(sorted(moderator.groups)) or "none"
-    return (
-        f"{name!r} is neither a label nor a group of the moderator; {advice}"
-        f"Groups: {groups}; labels: {', '.join(sorted(moderator.labels))}"
-    )
-
-
-def _dead_reviews(source: Source, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
-    """Name the review thresholds that no picture reaches without being rejected first."""
-    for name, threshold in source.review.items():
-        for other, limit in source.reject.items():
-            if limit < threshold and known.get(name, frozenset({name})) <= known.get(other, frozenset({other})):
-                yield (
-                    f"{name!r} asks for a review from {threshold}, yet {other!r} is rejected from {limit} already; "
-                    "lower the review threshold, or remove it"
-                )
 
 
 def _check(verdict: Verdict) -> None:

@@ -13,11 +13,11 @@ import anyio
 
 from mediagate.admission import Admission
 from mediagate.config import Settings, Source, private_sources
-from mediagate.errors import ConfigError, PluginError
+from mediagate.errors import ConfigError, ModerationFailed, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.janitor import Janitor
-from mediagate.labels import names_of
-from mediagate.moderation import Moderator, RemoteModerator, policy_problems
+from mediagate.labels import names_of, policy_problems
+from mediagate.moderation import Moderator, RemoteModerator, input_edge
 from mediagate.observe import Observers
 from mediagate.pace import Pace
 from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
@@ -194,6 +194,11 @@ def _moderator(
             'or say moderation="off" (MEDIAGATE_MODERATION=off) to publish every picture unseen'
         )
     problems = policy_problems(sources, names_of(*registered))
+    for one in registered:
+        try:
+            input_edge(one)
+        except ModerationFailed as exc:
+            problems.append(f"moderator: {exc.detail}")
     if problems:
         raise ConfigError(problems)
     return moderator

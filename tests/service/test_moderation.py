@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from mediagate.config import Source
-from mediagate.errors import ModerationFailed
+from mediagate import MODERATOR, MediaGate, plugin
+from mediagate.config import Settings, Source
+from mediagate.errors import ConfigError, ModerationFailed
+from mediagate.labels import policy_problems
 from mediagate.media import Decision, Verdict
 from mediagate.moderation import (
     Moderator,
@@ -17,7 +20,6 @@ from mediagate.moderation import (
     apply_policy,
     count_review_as_reject,
     merge,
-    policy_problems,
 )
 
 GROUPS = {"explicit": frozenset({"porn", "hentai"})}
@@ -204,10 +206,16 @@ class Edged(Scorer):
     input_edge: int = 224
 
 
-def test_an_input_edge_must_be_pixels() -> None:
-    assert problems(Edged(), reject={"red": 0.5}) == []
-    (problem,) = problems(Edged(input_edge=0), reject={"red": 0.5})
-    assert "input_edge is 0; return a whole number of pixels" in problem
+@plugin("edged")
+async def edged(gate: MediaGate, *, edge: int) -> None:
+    gate.decorate(MODERATOR, Edged(input_edge=edge))
+
+
+async def test_input_edge_that_is_no_number_of_pixels_stops_the_boot(tmp_path: Path) -> None:
+    gate = MediaGate(sources={"avatar": Source(reject={"red": 0.5})}, settings=Settings(data_dir=tmp_path))
+    gate.register(edged, edge=0)
+    with pytest.raises(ConfigError, match="input_edge is 0; return a whole number of pixels"):
+        await gate.open()
 
 
 def test_groups_of_a_moderator_must_be_of_its_labels() -> None:
