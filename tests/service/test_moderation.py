@@ -211,6 +211,7 @@ async def edged(gate: MediaGate, *, edge: int) -> None:
     gate.decorate(MODERATOR, Edged(input_edge=edge))
 
 
+@pytest.mark.anyio
 async def test_input_edge_that_is_no_number_of_pixels_stops_the_boot(tmp_path: Path) -> None:
     gate = MediaGate(sources={"avatar": Source(reject={"red": 0.5})}, settings=Settings(data_dir=tmp_path))
     gate.register(edged, edge=0)
