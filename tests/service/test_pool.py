@@ -159,7 +159,7 @@ async def test_more_model_runs_than_the_time_allows_are_refused_not_timed_out() 
     file = io.BytesIO()
     frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], duration=100, lossless=True)
     async with opened(Poison(poison.nap, width=64), timeout_s=12) as pool:
-        with pytest.raises(ImageTooLarge, match=r"takes 50 runs of the model, and at most \d+ fit into 12 s"):
+        with pytest.raises(ImageTooLarge, match=r"takes 50 runs of the model, and at most \d+ fit into 1[0-9.]+ s"):
             await pool.render(file.getvalue(), Source(animation="keep"))
         assert (await pool.render(file.getvalue(), Source())).model_runs == 1
 
