@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -85,7 +86,20 @@ def redis_url() -> str:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A fresh database, dropped at the end, on the server that MEDIAGATE_TEST_POSTGRES_URL names."""
+    """A database for the whole session, dropped at the end, on the server that MEDIAGATE_TEST_POSTGRES_URL names."""
+    with _fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def own_postgres_url() -> Iterator[str]:
+    """A database for one test, which sees no rows of others."""
+    with _fresh_database() as url:
+        yield url
+
+
+@contextmanager
+def _fresh_database() -> Iterator[str]:
     server = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
     name = f"mediagate_test_{secrets.token_hex(6)}"
 

@@ -344,7 +344,7 @@ async def test_410_stops_an_endpoint_until_it_is_resumed(tmp_path: Path, photo: 
 async def test_two_gates_share_the_work(
     kind: str, tmp_path: Path, photo: bytes, receiver: Receiver, request: pytest.FixtureRequest
 ) -> None:
-    url = f"file:{tmp_path / 'shared.db'}" if kind == "sqlite" else str(request.getfixturevalue("postgres_url"))
+    url = f"file:{tmp_path / 'shared.db'}" if kind == "sqlite" else str(request.getfixturevalue("own_postgres_url"))
     options: dict[str, Any] = {"database_url": url, "endpoints": {"app": local(receiver)}}
     async with open_gate(tmp_path / "one", **options) as one, open_gate(tmp_path / "two", **options) as two:
         jobs = {await an_event(gate, photo) for gate in (one, two) for _ in range(12)}
@@ -464,7 +464,7 @@ async def test_what_is_for_an_endpoint_that_was_taken_away_is_given_up_and_forgo
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    url = f"file:{tmp_path / 'kept.db'}" if kind == "sqlite" else str(request.getfixturevalue("postgres_url"))
+    url = f"file:{tmp_path / 'kept.db'}" if kind == "sqlite" else str(request.getfixturevalue("own_postgres_url"))
     with receiving(behave.answer(500)) as failing:
         endpoints = {"app": local(receiver), "old": local(failing, events=["job.failed"])}
         async with open_gate(tmp_path, database_url=url, endpoints=endpoints) as gate:
