@@ -103,9 +103,8 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
         wide = conversion is not None and source.colour == "wide" and source.original == "keep" and conversion.wide
         turn, mode = UPRIGHT.get(orientation(image)), image.mode
         half_chroma = conversion is None and _has_half_chroma(image)
-        size = filled = None
+        whole, size, filled = (info.width, info.height), None, None
         if source.original == "delete":
-            whole = (info.width, info.height)
             size = turned(largest(whole, plan(whole, source).values()), turn)
             # Colours are settled at full size: a profile may tell another picture of the means of pixels.
             scaled = image.draft(None, size) if conversion is None else None
