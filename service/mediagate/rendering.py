@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from math import prod
 from threading import Lock
 from time import perf_counter
 from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
@@ -21,6 +22,11 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 WHITE = (255, 255, 255)
+STILL_MS = 1000
+"""How long a frame is taken to be shown that is no part of the animation."""
+ENCODE_S_A_PIXEL = 0.3e-6
+"""Seconds that a pixel of an animation takes that is nearly noise, at effort 4; a third of it at ``HURRIED_EFFORT``."""
+MOST_EFFORT, HURRIED_EFFORT = 6, 1
 
 
 class Timings(dict[str, float]):
@@ -102,10 +108,17 @@ def render(
     info, frames = decoded.info, decoded.frames
     whole = (info.width, info.height)
     plans = images.plan(whole, source, focal)
+    with timings.step("resize"):
+        # No variant needs more than this; the original does, and moderators do.
+        size = images.largest(whole, plans.values())
+        working = [images.resized(frame, size) for frame in frames]
     with timings.step("moderate"):
         left_s = None if time_s is None else max(0.0, time_s - (perf_counter() - started))
+        # The numbers of a wide original may be read as sRGB.
+        shown = [*frames, *decoded.wide_frames]
+        durations_ms = [*decoded.durations_ms, *(STILL_MS for _ in decoded.wide_frames)]
         verdict, model_runs = judge(
-            frames, decoded.durations_ms, decoded.plays, plans, source, moderator, time_s=left_s
+            shown, durations_ms, decoded.plays, plans, source, moderator, working=working, time_s=left_s
         )
     if verdict.decision != "allow":
         return Rendered(
@@ -123,7 +136,7 @@ def render(
             with timings.step("original"):
                 return images.encode_original(decoded, time_s)
 
-        variants, smallest = _variants(decoded, source, plans, timings, encoders)
+        variants, smallest = _variants(working, decoded, source, plans, timings, encoders, time_s)
         original_file = encoders.submit(original) if source.original == "keep" else None
         with timings.step("blurhash"):
             tiny = images.within(smallest, EDGE)
@@ -151,11 +164,13 @@ def render(
 
 
 def _variants(
+    working: list[images.Image],
     decoded: images.Decoded,
     source: Source,
     plans: dict[str, images.Shown],
     timings: Timings,
     encoders: Encoders,
+    time_s: float | None,
 ) -> tuple[dict[str, Future[bytes]], images.Image]:
     """Make each size from the next larger one, and what would be the same file only once.
 
@@ -168,17 +183,17 @@ def _variants(
 
     files: dict[str, Future[bytes]] = {}
     made: dict[object, Future[bytes]] = {}
-    with timings.step("resize"):
-        # No variant needs more than this; the original does, and moderators do.
-        size = images.largest((decoded.info.width, decoded.info.height), plans.values())
-        larger = [images.resized(frame, size) for frame in decoded.frames]
+    pixels = len(working) * sum(prod(size) for size in {plan.size for plan in plans.values()})
+    hurried = len(working) > 1 and time_s is not None and pixels * ENCODE_S_A_PIXEL > time_s / 2
+    most_effort = HURRIED_EFFORT if hurried else MOST_EFFORT
+    larger = working
     for name, plan in sorted(plans.items(), key=lambda item: -item[1].scale):
         spec = source.variants[name]
         image_format = images.published_format(spec.format, decoded.frames)
-        recipe = (plan, image_format, spec.quality, source.effort_of(spec))
+        recipe = (plan, image_format, spec.quality, min(source.effort_of(spec), most_effort))
         if recipe not in made:
             with timings.step("resize"):
-                sized = [images.resized(frame, plan.size, plan.box_on(frame.size)) for frame in larger]
+                sized = [images.cut(frame, plan) for frame in larger]
             if spec.fit == "inside":
                 larger = sized
             made[recipe] = encoders.submit(encoded, sized, *recipe[1:])

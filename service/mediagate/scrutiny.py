@@ -71,12 +71,14 @@ def judge(
     source: Source,
     moderator: Moderator | None,
     *,
+    working: Sequence[images.Image] = (),
     time_s: float | None = None,
     pace: Pace = PACE,
 ) -> tuple[Verdict, int]:
     """Judge all that is published of a picture, and return the verdict and how many runs of the model it took.
 
-    ``frames`` are upright, in sRGB and of one size, the largest that is published; ``plays`` is 0 for ever. The work
+    ``frames`` are upright, in sRGB and of one size, the largest that is published; ``plays`` is 0 for ever. Variants
+    are made of ``working``, the first of these frames; those smaller than a view are judged as they are. The work
     stops with the batch that the policy rejects, and the verdict is then not ``complete``. Raises ``ImageTooLarge``
     before the work if it cannot be done in ``time_s`` seconds, and ``ModerationFailed`` for all that a moderator
     raises but ``MemoryError``.
@@ -87,9 +89,12 @@ def judge(
         edge = input_edge(moderator)
         boxes = views(frames[0].size, plans, source, edge)
         mixes = _mixes(_first_alike(frames), durations_ms, plays)
+        small = [plan for plan in dict.fromkeys(plans.values()) if working and max(plan.size) < FINER * edge]
         looks = [images.count_looks(frame) for frame in frames]
-        needed = len(boxes) * sum(max(looks[number] for number, _ in mix) for mix in mixes)
-        pictures = _pictures(frames, mixes, boxes, FINER * edge)
+        needed = (len(boxes) + len(small)) * sum(max(looks[number] for number, _ in mix) for mix in mixes)
+        sights = [_Sight(frames, box, FINER * edge) for box in boxes]
+        sights += [_Sight(working, plan, FINER * edge) for plan in small]
+        pictures = _pictures(sights, mixes)
         verdict, runs = None, 0
         while batch := list(islice(pictures, BATCH)):
             pace.check(needed, time_s)
@@ -152,14 +157,30 @@ def _mixes(numbers: Sequence[int], durations_ms: Sequence[int], plays: int) -> l
     return list(mixes)
 
 
-def _pictures(
-    frames: Sequence[images.Image], mixes: Sequence[Mix], boxes: Sequence[Box], edge: int
-) -> Iterator[images.PixelPicture]:
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """One view of each of these frames, or one variant of them that is smaller than a view."""
+
+    frames: Sequence[images.Image]
+    part: Box | Shown
+    edge: int
+
+    def looks(self, number: int) -> list[images.Image]:
+        """Return what it looks like in a frame."""
+        if isinstance(self.part, Shown):
+            variant = images.cut(self.frames[number], self.part)
+            return images.looks(variant, (0, 0, *variant.size), self.edge)
+        return images.looks(self.frames[number], self.part, self.edge)
+
+
+def _pictures(sights: Sequence[_Sight], mixes: Sequence[Mix]) -> Iterator[images.PixelPicture]:
     """Iterate over what is to be judged, each picture once; made one by one."""
     seen: set[bytes] = set()
-    for box in boxes:
-        looks = lru_cache(max(map(len, mixes)))(lambda number, box=box: images.looks(frames[number], box, edge))
+    for sight in sights:
+        looks = lru_cache(max(map(len, mixes)))(sight.looks)
         for mix in mixes:
+            if any(number >= len(sight.frames) for number, _ in mix):
+                continue
             of_each = [looks(number) for number, _ in mix]
             shares = [share for _, share in mix]
             for look in range(max(map(len, of_each))):

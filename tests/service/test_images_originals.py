@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from charts import corners, glow, saved
 from PIL import Image, JpegImagePlugin
@@ -56,26 +57,24 @@ def timeline(data: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("options", "sampling"),
+    "options",
     [
-        ({"quality": 30}, 2),
-        ({"quality": 95, "subsampling": 0}, 0),
-        ({"quality": 95, "subsampling": 1}, 0),
-        ({"progressive": True, "quality": 80}, 2),
-        ({"restart_marker_blocks": 3}, 2),
-        ({"keep_rgb": True}, 0),
-        ({"qtables": [[255] * 64, [255] * 64]}, 2),
+        {"quality": 30},
+        {"quality": 95, "subsampling": 0},
+        {"quality": 95, "subsampling": 1},
+        {"progressive": True, "quality": 80},
+        {"restart_marker_blocks": 3},
+        {"keep_rgb": True},
+        {"qtables": [[255] * 64, [255] * 64]},
     ],
     ids=str,
 )
-def test_jpeg_original_has_our_tables_and_the_chroma_resolution_of_the_upload(
-    options: dict[str, Any], sampling: int
-) -> None:
+def test_jpeg_original_has_our_tables_and_colours_at_full_resolution(options: dict[str, Any]) -> None:
     data = saved(photo(), "JPEG", **options)
     made = jpeg(original(data + SCRIPT))
     ours = JpegImagePlugin.JpegImageFile(io.BytesIO(saved(photo(), "JPEG", quality=92)))
     assert made.quantization == ours.quantization
-    assert JpegImagePlugin.get_sampling(made) == sampling
+    assert JpegImagePlugin.get_sampling(made) == 0
     assert ssim(made, opened(data)) > 0.98
 
 
@@ -306,3 +305,66 @@ def test_webp_without_width_is_refused(tmp_path: Path) -> None:
     file.write_bytes(data)
     with file.open("rb") as opened_file, pytest.raises(UndecodableImage):
         probe(opened_file, SMALL)
+
+
+@pytest.mark.parametrize("image_format", ["webp", "jpeg", "avif"])
+def test_pattern_that_halved_colours_would_turn_into_a_picture_is_written_exactly(image_format: Any) -> None:
+    down, across = np.mgrid[0:384, 0:384]
+    amplitude = np.where((across // 48 + down // 48) % 2, 250, 20)
+    green = np.where((across + down) % 2, 125 + amplitude / 2, 125 - amplitude / 2)
+    pattern = np.zeros((384, 384, 3), np.uint8)
+    pattern[..., 1] = green.round()
+    picture = Image.fromarray(pattern)
+    source = Source(variants={"all": VariantSpec(width=384, format=image_format)})
+    made = opened(render(saved(picture, "PNG"), source, MIDDLE, None).variants[0].data).convert("RGB")
+    means = [np.asarray(image.reduce(8), dtype=float) for image in (made, picture)]
+    assert np.abs(means[0] - means[1]).mean() <= 4
+    assert np.abs(means[0] - means[1]).max() <= 24
+
+
+@pytest.mark.parametrize("quality", [10, 80])
+def test_slow_drift_of_an_animation_is_followed(quality: int) -> None:
+    frames = [Image.new("RGB", (64, 64), (60 + 4 * step, 90, 140 - 4 * step)) for step in range(16)]
+    for step, frame in enumerate(frames):
+        frame.paste(corners(32, 32), (step, 16))
+    data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=200)
+    source = Source(variants={"all": VariantSpec(width=64, quality=quality)}, animation="keep")
+    made = Image.open(io.BytesIO(render(data, source, MIDDLE, None).variants[0].data))
+    made.seek(getattr(made, "n_frames", 1) - 1)
+    made.load()
+    last = np.asarray(made.convert("RGB").reduce(8), dtype=float) - np.asarray(frames[-1].reduce(8), dtype=float)
+    assert np.abs(last).mean() <= 4
+
+
+def test_colours_do_not_come_back_where_resizing_spreads_them_thin() -> None:
+    sparse = Image.new("RGBA", (640, 640))
+    for at in range(0, 640, 8):
+        for down in range(0, 640, 8):
+            sparse.putpixel((at, down), (255, 40, 40, 255))
+    source = Source(variants={"small": VariantSpec(width=80, format="png")})
+    made = opened(render(saved(sparse, "PNG"), source, MIDDLE, None).variants[0].data).convert("RGBA")
+    alpha = np.asarray(made)[..., 3]
+    assert 0 < alpha.max() <= 8
+    assert np.asarray(made)[..., :3].max() == 0
+
+
+@pytest.mark.parametrize(("size", "moving"), [((17_000, 2), True), ((1, 30_000), True), ((17_000, 2), False)])
+def test_original_that_is_too_long_for_webp_becomes_png(size: tuple[int, int], moving: bool) -> None:
+    frames = [Image.new("RGB", size, colour) for colour in ("red", "blue")]
+    if moving:
+        data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100)
+    else:
+        frames[0].putalpha(100)
+        data = saved(frames[0], "AVIF", speed=10)
+    made = original(data, MOVING)
+    assert (made.format, made.width, made.height) == ("png", *size)
+
+
+def test_frame_that_lasts_for_hours_is_published() -> None:
+    frames = [corners(16, 16), corners(16, 16).rotate(90)]
+    data = bytearray(saved(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=1000))
+    at = data.rindex(b"fcTL")
+    data[at + 24 : at + 28] = struct.pack(">HH", 65535, 1)
+    data[at + 30 : at + 34] = zlib.crc32(data[at : at + 30]).to_bytes(4)
+    made = render(bytes(data), MOVING, MIDDLE, None)
+    assert [file.format for file in made.files] == ["webp", "png"]

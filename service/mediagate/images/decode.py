@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
 
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.Image import DecompressionBombError, DecompressionBombWarning, Transpose
 
 from mediagate.config import Source
@@ -51,8 +51,6 @@ SHORTEST_FRAME_MS = 11
 DEFAULT_FRAME_MS = 100
 """Browsers show a frame that says less than the former for the latter (``kDefaultFrameDuration`` of Chromium)."""
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
-HALF_CHROMA = 2
-"""Pillow's number for a JPEG whose colours have half of the resolution in both directions (4:2:0)."""
 
 
 @dataclass(slots=True)
@@ -74,8 +72,6 @@ class Decoded:
     """Whether the file had no colours."""
     lossless: bool = False
     """Whether a WebP was compressed without loss."""
-    half_chroma: bool = False
-    """Whether a JPEG's colours had half of its resolution."""
     wide_frames: list[Image.Image] = field(default_factory=list)
     """The frames in Display P3, from which ``frames`` were converted, if the original is published so; else empty."""
 
@@ -102,7 +98,6 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
         conversion = read_conversion(image, data, info.format, notes)
         wide = conversion is not None and source.colour == "wide" and source.original == "keep" and conversion.wide
         turn, mode = UPRIGHT.get(orientation(image)), image.mode
-        half_chroma = conversion is None and _has_half_chroma(image)
         whole, size, filled = (info.width, info.height), None, None
         if source.original == "delete":
             size = turned(largest(whole, plan(whole, source).values()), turn)
@@ -137,7 +132,6 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
             grey=mode in GREY_MODES and (conversion is None or all(is_grey(frame) for frame in frames)),
             wide_frames=wide_frames,
             lossless=lossless,
-            half_chroma=half_chroma,
         )
 
 
@@ -266,10 +260,6 @@ def _in_srgb(image: Image.Image, conversion: Conversion | None) -> Image.Image:
     if conversion is not None:
         return conversion.to_srgb(image)
     return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
-
-
-def _has_half_chroma(image: Image.Image) -> bool:
-    return isinstance(image, JpegImagePlugin.JpegImageFile) and JpegImagePlugin.get_sampling(image) == HALF_CHROMA
 
 
 def _mapped(file: IO[bytes]) -> bytes | mmap.mmap:

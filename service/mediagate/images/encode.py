@@ -8,14 +8,20 @@ from typing import Any
 
 from PIL import Image, ImageChops
 
+from mediagate.errors import UndecodableImage
 from mediagate.images.colour import flattened
 from mediagate.images.decode import Decoded
+from mediagate.images.fidelity import shows
+from mediagate.images.formats import MAX_EDGE
 from mediagate.images.icc import display_p3_profile
 
 WHITE = (255, 255, 255)
+LOSSY = ("webp", "avif", "jpeg")
 ANIMATES = ("webp", "png", "avif")
-MOST_PLAYS = LONGEST_FRAME_MS = 65535
-"""WebP counts plays in 16 bits (RFC 9649, section 2.7.1.1), APNG milliseconds (PNG, third edition, section 11.3.6)."""
+MOST_PLAYS = 65535
+"""WebP counts plays in 16 bits (RFC 9649, section 2.7.1.1)."""
+LONGEST_FRAME_MS: Mapping[str, int] = {"webp": 2**24 - 1, "png": 65535, "avif": 2**24 - 1}
+"""WebP counts a frame's milliseconds in 24 bits (section 2.7.1.1), APNG in 16 (PNG, third edition, section 11.3.6)."""
 ROOMIER: Mapping[str, Mapping[str, Any]] = {
     "jpeg": {"optimize": False, "progressive": False},
     "webp": {"method": 2},
@@ -24,13 +30,6 @@ ROOMIER: Mapping[str, Mapping[str, Any]] = {
 WebP has at efforts 0 and 1, are too small for them."""
 FLAT_PIXELS, FLAT_COLOURS = 100_000, 256
 """Small pictures of so few colours are icons, pixel art or a few pixels, which lossy encoders miss by many levels."""
-EXACT: Mapping[str, Mapping[str, Any]] = {
-    "webp": {"lossless": True},
-    "avif": {"quality": 100, "subsampling": "4:4:4"},
-    "jpeg": {"quality": 95, "subsampling": "4:4:4"},
-    "png": {},
-}
-"""How flat pictures are written."""
 PUBLISHED_AS = {"heic": "jpeg"}
 """Browsers do not show HEIC."""
 FEW_PIXELS = 2_000_000
@@ -52,8 +51,18 @@ def encode(
     if image_format == "jpeg":
         frames = [flattened(frames[0], WHITE)]
     if all(_is_flat(frame) for frame in frames):
-        options |= EXACT[image_format]
-    return _saved(frames, image_format, options, durations_ms, plays)
+        options |= _exact(image_format, frames)
+    return _faithful(frames, image_format, options, durations_ms, plays)
+
+
+def _exact(image_format: str, frames: list[Image.Image]) -> dict[str, Any]:
+    """Return how pictures are written that a lossy encoder would miss."""
+    return {
+        "webp": _lossless(len(frames) * frames[0].width * frames[0].height),
+        "avif": {"quality": 100, "subsampling": "4:4:4"},
+        "jpeg": {"quality": 95, "subsampling": "4:4:4"},
+        "png": {},
+    }[image_format]
 
 
 def _is_flat(image: Image.Image) -> bool:
@@ -72,23 +81,27 @@ def published_format(image_format: str, frames: list[Image.Image]) -> str:
 def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str, bytes]:
     """Return the format and the bytes of the original: the judged pixels at full size, and nothing else.
 
-    JPEG and HEIC become JPEG of quality 92, with colours at full resolution unless those of the file had half of it;
-    PNG stays lossless. WebP stays lossless or gets quality 90; AVIF gets quality 80, or becomes WebP where its encoder
-    could take more than a third of ``time_s`` seconds. A GIF keeps its colours as far as a palette of 256 allows; one
-    that moves becomes a lossless WebP.
+    JPEG and HEIC become JPEG of quality 92 with colours at full resolution: at half of it they would be clipped a
+    second time, and might then show something else. PNG stays lossless. WebP stays lossless or gets quality 90; AVIF
+    gets quality 80, or becomes WebP where its encoder could take more than a third of ``time_s`` seconds. A GIF keeps
+    its colours as far as a palette of 256 allows; one that moves becomes a lossless WebP. What is too long for WebP
+    becomes PNG.
     """
     frames = decoded.wide_frames or decoded.frames
     image_format = published_format(PUBLISHED_AS.get(decoded.info.format, decoded.info.format), frames)
     pixels = len(frames) * frames[0].width * frames[0].height
     if image_format == "avif" and time_s is not None and pixels * AVIF_S_A_PIXEL > time_s / 3:
         image_format = "webp"
+    lossless = decoded.lossless
     if image_format == "gif" and len(frames) > 1:
-        image_format, decoded.lossless = "webp", True
+        image_format, lossless = "webp", True
+    if image_format == "webp" and max(frames[0].size) > MAX_EDGE["webp"]:
+        image_format = "png"
     forms: dict[str, dict[str, Any]] = {
-        "jpeg": {"quality": 92, "subsampling": "4:2:0" if decoded.half_chroma else "4:4:4"},
+        "jpeg": {"quality": 92, "subsampling": "4:4:4"},
         # Low efforts: higher ones take two to four times as long to save a tenth of the bytes.
         "png": {"compress_level": 2},
-        "webp": _lossless(pixels) if decoded.lossless else {"quality": 90, "method": 2},
+        "webp": _lossless(pixels) if lossless else {"quality": 90, "method": 2},
         "avif": {"quality": 80, "speed": 9},
         "gif": {},
     }
@@ -101,7 +114,8 @@ def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str,
     elif image_format == "png" and len(frames) == 1:
         frames = [_exactly_paletted(frames[0])]
     options = forms[image_format] | ({"icc_profile": display_p3_profile()} if decoded.wide_frames else {})
-    return image_format, _saved(frames, image_format, options, decoded.durations_ms, decoded.plays)
+    write = _faithful if image_format in LOSSY and options.get("subsampling") != "4:4:4" else _saved
+    return image_format, write(frames, image_format, options, decoded.durations_ms, decoded.plays)
 
 
 def _lossless(pixels: int) -> dict[str, Any]:
@@ -131,24 +145,39 @@ def _quantized(image: Image.Image, colours: int) -> Image.Image:
     return image.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
 
 
+def _faithful(
+    frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
+) -> bytes:
+    """Return a file that shows these frames: one that turned out to show something else is written anew, exactly."""
+    file = _saved(frames, image_format, options, durations_ms, plays)
+    if image_format not in LOSSY or options.get("lossless") or shows(file, frames):
+        return file
+    return _saved(frames, image_format, options | _exact(image_format, frames), durations_ms, plays)
+
+
 def _saved(
     frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
 ) -> bytes:
     if len(frames) > 1 and image_format in ANIMATES:
-        if image_format == "png":
-            durations_ms = [min(duration_ms, LONGEST_FRAME_MS) for duration_ms in durations_ms]
+        durations_ms = [min(duration_ms, LONGEST_FRAME_MS[image_format]) for duration_ms in durations_ms]
         options = {**options, "save_all": True, "append_images": frames[1:], "duration": durations_ms}
+        if image_format == "webp" and not options.get("lossless"):
+            # Between key frames libwebp leaves pixels as they were that change little, and so follows no slow drift.
+            options |= {"kmin": 0, "kmax": 1}
         if image_format == "avif":
             # Chromium 156 reads the frames of a sequence as video levels, whatever it says.
             options["range"] = "limited"
         else:
             options["loop"] = plays if plays <= MOST_PLAYS else 0
-    file = io.BytesIO()
-    try:
-        frames[0].save(file, image_format, **options)
-    except (OSError, ValueError):
-        if image_format not in ROOMIER:
-            raise
+    attempts = [options, *([{**options, **ROOMIER[image_format]}] if image_format in ROOMIER else [])]
+    for attempt in attempts:
         file = io.BytesIO()
-        frames[0].save(file, image_format, **{**options, **ROOMIER[image_format]})
-    return file.getvalue()
+        try:
+            frames[0].save(file, image_format, **attempt)
+        except (OSError, ValueError, RuntimeError) as exc:
+            failure = exc
+        else:
+            return file.getvalue()
+    raise UndecodableImage(
+        f"the picture cannot be written as {image_format}; send one of other measures, or in another format"
+    ) from failure

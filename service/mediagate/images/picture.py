@@ -13,8 +13,8 @@ from mediagate.images.resize import within
 
 WHITE, GREY = 255, 128
 """Backgrounds beside black; content visible on only one of the three would otherwise escape moderation."""
-LOOKS = 4
-"""How many pictures a transparent frame is at most: one on each background, and one without its alpha."""
+LOOKS = 5
+"""How many pictures a transparent frame is at most: one on each background, and two without its alpha."""
 ROUNDING = 2
 """Pictures that differ by so many levels at most are the same: they were rounded in another order."""
 
@@ -47,15 +47,17 @@ class PixelPicture:
 def looks(frame: Image.Image, box: tuple[int, int, int, int], edge: int) -> list[Image.Image]:
     """Return what a box of a frame looks like, reduced to at most ``edge`` pixels: ``RGB`` pictures of one size.
 
-    One if it is opaque; else on white, on black, on grey 128, and without its alpha, as software shows it that ignores
-    alpha. The last two may be one object: what is black where it is transparent has nothing else to show.
+    One if it is opaque; else on white, on black, on grey 128, and twice without its alpha, as software shows it that
+    ignores alpha: reduced after that, and reduced before, as variants are, which weighs colours by their alpha. Equal
+    ones may be one object: what is black where it is transparent has nothing else to show.
     """
     if frame.mode != "RGBA":
         return [_reduced(frame, box, edge)]
     part = frame if box == (0, 0, *frame.size) else frame.crop(box)
     whole = (0, 0, *part.size)
     alpha = part.getchannel("A")
-    clear = ImageChops.invert(_reduced(alpha, whole, edge))
+    opacity = _reduced(alpha, whole, edge)
+    clear = ImageChops.invert(opacity)
     # A channel at a time: copies of all of them would take as much memory as the frame does, several times.
     bare, black = [], []
     for name in "RGB":
@@ -71,11 +73,12 @@ def looks(frame: Image.Image, box: tuple[int, int, int, int], edge: int) -> list
     )
     difference = ImageChops.difference(without_alpha, on_black).getextrema()
     same = all(isinstance(channel, tuple) and channel[1] <= ROUNDING for channel in difference)
-    return [on_white, on_black, on_grey, on_black if same else without_alpha]
+    weighted = Image.merge("RGBa", [*black, opacity]).convert("RGBA").convert("RGB")
+    return [on_white, on_black, on_grey, on_black if same else without_alpha, weighted]
 
 
 def count_looks(frame: Image.Image) -> int:
-    """Return how many different ``looks`` a frame has at most: 1 if it is opaque, 3 if its alpha is 0 or 255 only."""
+    """Return how many different ``looks`` a frame has at most: 1 if it is opaque, 4 if its alpha is 0 or 255 only."""
     if opaque(frame):
         return 1
     return LOOKS if sum(frame.getchannel("A").histogram()[1:255]) else LOOKS - 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PIL import Image
 
-from mediagate.images.sizes import Box
+from mediagate.images.colour import without_invisible
+from mediagate.images.sizes import Box, Shown
 
 REDUCING_GAP = 2.0
 """Shrinking by more than twice this goes through a fast box filter first; Pillow calls 2.0 hardly distinguishable."""
@@ -38,6 +39,11 @@ def resized(image: Image.Image, size: tuple[int, int], box: Box | None = None) -
     across = image.resize((size[0], image.height), Image.Resampling.BICUBIC, box=(left, 0, right, image.height))
     del image
     return across.resize(size, Image.Resampling.BICUBIC, box=(0, top, size[0], bottom))
+
+
+def cut(image: Image.Image, plan: Shown) -> Image.Image:
+    """Return what a variant shows of a picture of any size; colours that its alpha hides are black again."""
+    return without_invisible(resized(image, plan.size, plan.box_on(image.size)))
 
 
 def within(image: Image.Image, edge: int) -> Image.Image:
