@@ -252,9 +252,9 @@ def test_backgrounds_views_and_means_count_in_advance() -> None:
     clear.paste((0, 0, 0, 0), (0, 0, 5, 5))
     quick = [plain(RED), plain(GREEN), plain(BLUE)]
     for frames, durations_ms, source, needed in (
-        ([clear], [0], REJECT_RED, 3 * 5),
-        ([half], [0], REJECT_RED, 4 * 5),
-        ([half], [0], thorough, 4 * (5 + 9)),
+        ([clear], [0], REJECT_RED, 4 * 5),
+        ([half], [0], REJECT_RED, 5 * 5),
+        ([half], [0], thorough, 5 * (5 + 9)),
         (quick, [40, 40, 40], REJECT_RED, 3 + 3),
         (quick, [30, 30, 30], REJECT_RED, 3 + 3 + 1),
     ):
