@@ -147,7 +147,7 @@ def test_track_with_thousands_of_runs_is_refused() -> None:
 
 
 @pytest.mark.parametrize("image_format", ["avif", "heic"])
-@pytest.mark.parametrize("size", [(1, 1), (63, 65), (1001, 17)])
+@pytest.mark.parametrize("size", [(64, 64), (66, 130), (1002, 66)])
 def test_honest_picture_passes_at_its_own_limit(image_format: str, size: tuple[int, int]) -> None:
     width, height = size
     decoded = decode(
