@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
+from mediagate.images.bits import Bits
 from mediagate.images.code_points import CodePoints
 
 _SEQUENCE_HEADER = 1
@@ -16,15 +20,35 @@ def sequence_code_points(stream: memoryview) -> CodePoints | None:
 
     Raises ``IndexError`` for a stream that was cut off.
     """
+    for header in islice(sequence_headers(stream), _MAX_UNITS):
+        if header is not None:
+            return _colour_description(Bits(header))
+    return None
+
+
+def sequence_headers(stream: memoryview) -> Iterator[bytes | None]:
+    """Yield the beginning of each sequence header, and ``None`` for each other unit (section 5.3).
+
+    Raises ``IndexError`` for a stream that was cut off.
+    """
     at = 0
-    for _ in range(_MAX_UNITS):
+    while at < len(stream):
         header = stream[at]
         at += 2 if header & 4 else 1  # an extension
         size, at = _leb128(stream, at) if header & 2 else (len(stream) - at, at)
-        if header >> 3 & 15 == _SEQUENCE_HEADER:
-            return _colour_description(_Bits(bytes(stream[at : at + min(size, _WHOLE_BYTES)])))
+        is_sequence_header = header >> 3 & 15 == _SEQUENCE_HEADER
+        yield bytes(stream[at : at + min(size, _WHOLE_BYTES)]) if is_sequence_header else None
         at += size
-    return None
+
+
+def sequence_size(header: bytes) -> tuple[int, int]:
+    """Return width and height of the largest frame that a sequence header allows, in pixels.
+
+    Raises ``IndexError`` for a header that was cut off.
+    """
+    bits = Bits(header)
+    _begin(bits)
+    return _frame_size(bits)
 
 
 def _leb128(stream: memoryview, at: int) -> tuple[int, int]:
@@ -37,37 +61,9 @@ def _leb128(stream: memoryview, at: int) -> tuple[int, int]:
     raise IndexError("a number has more than 8 bytes")
 
 
-class _Bits:
-    """Fields of so many bits, the most significant first."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
-
-    def read(self, count: int) -> int:
-        first, last = self._at // 8, (self._at + count + 7) // 8
-        if last > len(self._data):
-            raise IndexError("the header was cut off")
-        self._at += count
-        return int.from_bytes(self._data[first:last]) >> (8 * last - self._at) & (1 << count) - 1
-
-    def skip_uvlc(self) -> None:
-        """Skip a number of variable length (section 4.10.3)."""
-        zeros = 0
-        while not self.read(1):
-            zeros += 1
-        if zeros < 32:
-            self.read(zeros)
-
-
-def _colour_description(bits: _Bits) -> CodePoints | None:
-    profile, _, reduced = bits.read(3), bits.read(1), bits.read(1)
-    if reduced:
-        bits.read(5)
-    else:
-        _skip_operating_points(bits)
-    width_bits, height_bits = bits.read(4) + 1, bits.read(4) + 1
-    bits.read(width_bits)
-    bits.read(height_bits)
+def _colour_description(bits: Bits) -> CodePoints | None:
+    profile, reduced = _begin(bits)
+    _frame_size(bits)
     if not reduced and bits.read(1):  # frame ids
         bits.read(7)
     bits.read(3)
@@ -81,7 +77,22 @@ def _colour_description(bits: _Bits) -> CodePoints | None:
     return CodePoints(bits.read(8), bits.read(8)) if bits.read(1) else None
 
 
-def _skip_operating_points(bits: _Bits) -> None:
+def _begin(bits: Bits) -> tuple[int, int]:
+    """Read up to the size of frames; return the profile, and whether the header is that of a still, cut short."""
+    profile, _, reduced = bits.read(3), bits.read(1), bits.read(1)
+    if reduced:
+        bits.read(5)
+    else:
+        _skip_operating_points(bits)
+    return profile, reduced
+
+
+def _frame_size(bits: Bits) -> tuple[int, int]:
+    width_bits, height_bits = bits.read(4) + 1, bits.read(4) + 1
+    return bits.read(width_bits) + 1, bits.read(height_bits) + 1
+
+
+def _skip_operating_points(bits: Bits) -> None:
     """Skip timing and operating points (sections 5.5.1 and 5.5.3 to 5.5.5)."""
     delay_bits = 0
     if bits.read(1):
@@ -102,7 +113,7 @@ def _skip_operating_points(bits: _Bits) -> None:
             bits.read(4)
 
 
-def _skip_tools(bits: _Bits) -> None:
+def _skip_tools(bits: Bits) -> None:
     """Skip the flags of inter prediction (section 5.5.1)."""
     bits.read(4)
     order_hint = bits.read(1)

@@ -42,10 +42,10 @@ def read_colour(data: bytes) -> Colour:
         return Colour(None, None)
 
 
-def boxes(view: memoryview) -> Iterator[Box]:
+def boxes(view: memoryview, most: int = _MAX_BOXES) -> Iterator[Box]:
     """Yield the boxes of one level, as far as they are whole (ISO/IEC 14496-12, section 4.2)."""
     at = 0
-    for _ in range(_MAX_BOXES):
+    for _ in range(most):
         if at + 8 > len(view):
             return
         size, header = int.from_bytes(view[at : at + 4]), 8

@@ -22,6 +22,7 @@ from mediagate.config import Source
 from mediagate.errors import AnimationRefused, ImageTooLarge, MediagateError
 from mediagate.images.budget import check_budget
 from mediagate.images.chunks import PNG, for_pixels
+from mediagate.images.coded_sizes import check_coded_sizes
 from mediagate.images.colour import eight_bit, has_alpha, is_grey, opaque, without_invisible
 from mediagate.images.conversion import Conversion, display_p3_to_srgb, read_conversion
 from mediagate.images.formats import FORMATS, accepted, damaged, not_decodable
@@ -147,6 +148,7 @@ def _opened(
     """Open an image; whatever a decoder does inside the block is told as one of our errors."""
     head = data[:64]
     check_jpeg(data)
+    check_coded_sizes(data, source)
     if size := webp_size(head):
         _check_size(*size, source)
         check_budget(ImageInfo("webp", *size), source, memory_bytes)
