@@ -12,6 +12,8 @@ import json
 import os
 import resource
 import socket
+import stat
+import struct
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,11 @@ PTRACE_ATTACH, PTRACE_DETACH = 16, 17
 SYS_SHMGET, SYS_BPF, SYS_IO_URING_SETUP, SYS_PIDFD_OPEN, SYS_OPENAT2, SYS_ADD_KEY = (
     (29, 321, 425, 434, 437, 248) if os.uname().machine == "x86_64" else (194, 280, 425, 434, 437, 217)
 )
+
+SYS_PWRITEV = 296 if os.uname().machine == "x86_64" else 70
+FS_IOC_RESVSP64 = 0x4030582A
+DESCRIPTORS = 4096
+"""Above how many none is looked for: the kernel gives the lowest that is free."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,46 @@ def _owner(pid: int) -> None:
         os.close(theirs)
 
 
+def _append_no_more() -> None:
+    fcntl.fcntl(2, fcntl.F_SETFL, fcntl.fcntl(2, fcntl.F_GETFL) & ~os.O_APPEND)
+
+
+def _pwritev() -> None:
+    vector = (ctypes.c_size_t * 2)(ctypes.addressof(ctypes.create_string_buffer(b"x")), 1)
+    _syscall(SYS_PWRITEV, 2, vector, 1, 0, 0)
+
+
+def _reserve() -> None:
+    """Take room on the disk as XFS once did, which every file system understands now."""
+    fcntl.ioctl(2, FS_IOC_RESVSP64, struct.pack("hhqqiI16x", 0, 0, 0, 1 << 20, 0, 0))
+
+
+def _splice() -> None:
+    """Move a byte from a pipe to the beginning of the log, which has to be open without ``O_APPEND``."""
+    ours, theirs = os.pipe()
+    try:
+        os.write(theirs, b"x")
+        os.splice(ours, 2, 1, offset_dst=0)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def _sendfile() -> None:
+    with Path(__file__).open("rb") as file:
+        os.sendfile(2, file.fileno(), 0, 1)
+
+
+def _peer() -> None:
+    """Ask a socket who is at its other end, as which the kernel also gives a handle of it."""
+    libc, told, length = _libc(), ctypes.create_string_buffer(12), ctypes.c_int(12)
+    with contextlib.ExitStack() as opened:
+        ends = [number for number in _descriptors() if stat.S_ISSOCK(os.fstat(number).st_mode)]
+        if not ends:
+            ends = [opened.enter_context(end).fileno() for end in socket.socketpair()]
+        _called(libc.getsockopt(ends[0], socket.SOL_SOCKET, socket.SO_PEERCRED, told, ctypes.byref(length)))
+
+
 def _find(secret: str) -> None:
     """Look for a secret in the environment, as Python and as the kernel has it."""
     if secret in json.dumps(dict(os.environ)) or secret.encode() in Path("/proc/self/environ").read_bytes():
@@ -141,20 +188,30 @@ def _find(secret: str) -> None:
     raise OSError("there is none")
 
 
-def unexpected_descriptors() -> list[str]:
-    """Return what is open here besides standard error, /dev/null, a pipe, the file of the cores and two in /proc.
-
-    The two are this process's own folder, of which nothing but the path is open, and this listing.
-    """
-    expected = {"socket": 1, "/memfd:mediagate-cores": 1, "/dev/null": 1, f"/proc/{os.getpid()}": 1}
-    found: dict[str, int] = {}
-    for entry in list(Path("/proc/self/fd").iterdir()):
-        number = int(entry.name)
+def _descriptors() -> list[int]:
+    """Return what is open here, by trying: the list in /proc is shut."""
+    found = []
+    for number in range(DESCRIPTORS):
         with contextlib.suppress(OSError):
-            link = str(entry.readlink())
-            kind = "socket" if link.startswith("socket:") else link.removesuffix(" (deleted)")
-            if number not in (1, 2) and kind != f"/proc/{os.getpid()}/fd":
-                found[kind] = found.get(kind, 0) + 1
+            os.fstat(number)
+            found.append(number)
+    return found
+
+
+def unexpected_descriptors() -> list[str]:
+    """Return what is open here besides standard error, /dev/null, a pipe, the file of the cores and some in /proc.
+
+    Those are about this process, and nothing but their path is open.
+    """
+    own = {f"/proc/{os.getpid()}/{name}": 1 for name in ("maps", "statm", "status")}
+    expected = {"socket": 1, "/memfd:mediagate-cores": 1, "/dev/null": 1, **own}
+    found: dict[str, int] = {}
+    for number in _descriptors():
+        if number in (1, 2):
+            continue
+        link = str(Path(f"/proc/self/fd/{number}").readlink())
+        kind = "socket" if link.startswith("socket:") else link.removesuffix(" (deleted)")
+        found[kind] = found.get(kind, 0) + 1
     return [kind for kind, times in found.items() if times > expected.get(kind, 0)]
 
 
@@ -188,6 +245,21 @@ def ways_out(targets: Targets) -> Mapping[str, Callable[[], object]]:
         "a folder among the public files": lambda: (public / "folder").mkdir(exist_ok=True),
         "a link among the public files": lambda: os.link(secret, public / f"link{os.getpid()}-{os.urandom(4).hex()}"),
         "a temporary file": _temporary_file,
+        "the flags of the log": _append_no_more,
+        "the flags of the log, by another call": lambda: os.set_blocking(2, False),
+        "the beginning of the log": lambda: os.pwrite(2, b"x", 0),
+        "the beginning of the log, by another call": _pwritev,
+        "the beginning of the log, by a third call": lambda: os.pwritev(2, [b"x"], 0, os.RWF_HIPRI),
+        "the beginning of the log, from a pipe": _splice,
+        "the log, from a file": _sendfile,
+        "the length of the log": lambda: os.ftruncate(2, 1),
+        "room on the disk of the log": lambda: os.posix_fallocate(2, 0, 1 << 20),
+        "room on the disk of the log, by another call": _reserve,
+        "memory beside its limit": lambda: os.close(os.memfd_create("hostile")),
+        "who is at the other end": _peer,
+        "connections of the host": Path("/proc/self/net/tcp").read_bytes,
+        "Unix sockets of the host": Path("/proc/self/net/unix").read_bytes,
+        "what the host has mounted": Path("/proc/self/mountinfo").read_bytes,
         "TCP": lambda: _tcp(targets.tcp_port),
         "a Unix socket": lambda: _unix(targets.unix_socket),
         "UDP": _udp,

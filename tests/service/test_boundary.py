@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import fcntl
 import io
 import json
 import os
@@ -13,7 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from mediagate.sandbox import landlock
 pytestmark = pytest.mark.anyio
 
 SECRET = "a-secret-of-the-host-3f1c"
+LINES = "a line of the host\n" * 5
 confined = pytest.mark.skipif(
     sys.platform != "linux" or not landlock.version(ctypes.CDLL(None, use_errno=True)),
     reason="this kernel has no Landlock",
@@ -102,6 +104,21 @@ def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Targets
     Path(path).unlink()
 
 
+@contextmanager
+def host_log(folder: Path) -> Iterator[Path]:
+    """Append standard error to a file with lines in it, that of this process and of all that it starts."""
+    path = folder / "log"
+    path.write_text(LINES)
+    before = os.dup(2)
+    with path.open("a") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield path
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
 def data_of(targets: Targets) -> tuple[Path]:
     return (Path(targets.secret_file).parent,)
 
@@ -112,36 +129,45 @@ def held(targets: Targets) -> dict[str, str | None]:
     return {str(path.relative_to(data)): path.read_text() if path.is_file() else None for path in data.rglob("*")}
 
 
-def test_every_way_out_is_open_where_there_are_no_walls(targets: Targets) -> None:
+def test_every_way_out_is_open_where_there_are_no_walls(targets: Targets, tmp_path: Path) -> None:
     if os.geteuid():
         pytest.skip("some ways out are open to root alone")
-    told = subprocess.run(
-        [sys.executable, hostile.__file__, json.dumps(asdict(targets))],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
+    with host_log(tmp_path) as log:
+        told = subprocess.run(
+            [sys.executable, hostile.__file__, json.dumps(asdict(targets))],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        flags = fcntl.fcntl(2, fcntl.F_GETFL)
     tried = set(hostile.ways_out(targets))
     # These need arguments that would do harm, or are shut on many machines; their errors say so elsewhere.
     unlikely = {"BPF", "io_uring", "the keyring"}
     assert tried - set(json.loads(told.stdout)) <= unlikely
+    assert not log.read_text().startswith(LINES)
+    assert flags & (os.O_APPEND | os.O_NONBLOCK) == os.O_NONBLOCK, "the flags are those of this process too"
 
 
 @confined
-async def test_a_hostile_moderator_reaches_nothing(targets: Targets) -> None:
-    async with opened(Hostile(targets), private=data_of(targets)) as pool:
-        rendered = await pool.render(picture(128), Source())
-        assert json.loads(rendered.verdict.reason) == []
-        assert pool.walls is not None
-        assert not pool.walls.missing
-        confined_tasks = [task for process in image_processes() for task in tasks(process)]
-        assert len(confined_tasks) > 2, "its moderator has a thread of its own"
-        for task in confined_tasks:
-            status = (task / "status").read_text()
-            assert "NoNewPrivs:\t1\n" in status
-            assert "Seccomp:\t2\n" in status
-            assert "CapEff:\t000000000000000" in status
+async def test_a_hostile_moderator_reaches_nothing(targets: Targets, tmp_path: Path) -> None:
+    with host_log(tmp_path) as log:
+        async with opened(Hostile(targets), private=data_of(targets)) as pool:
+            rendered = await pool.render(picture(128), Source())
+            assert json.loads(rendered.verdict.reason) == []
+            assert pool.walls is not None
+            assert not pool.walls.missing
+            confined_tasks = [task for process in image_processes() for task in tasks(process)]
+            assert len(confined_tasks) > 2, "its moderator has a thread of its own"
+            for task in confined_tasks:
+                status = (task / "status").read_text()
+                assert "NoNewPrivs:\t1\n" in status
+                assert "Seccomp:\t2\n" in status
+                assert "CapEff:\t000000000000000" in status
+        flags = fcntl.fcntl(2, fcntl.F_GETFL)
+    assert log.read_text().startswith(LINES)
+    assert flags & (os.O_APPEND | os.O_NONBLOCK) == os.O_APPEND
+    assert log.stat().st_blocks * 512 < 1 << 20, "no room was taken"
     assert held(targets) == {"files": None, "url_secret": SECRET}
 
 
@@ -155,6 +181,9 @@ READING = {
     "memory of the host",
     "memory of a sibling",
     "descriptors of the host",
+    "connections of the host",
+    "Unix sockets of the host",
+    "what the host has mounted",
 }
 
 
@@ -167,15 +196,21 @@ READING = {
     ids=["Landlock", "seccomp"],
 )
 async def test_what_a_kernel_lacks_is_told_and_the_rest_holds(
-    lacking: str, told: str, targets: Targets, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    lacking: str,
+    told: str,
+    targets: Targets,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     head, _, tail = forkserver.PROGRAM.rpartition("begin(")
     monkeypatch.setattr(forkserver, "PROGRAM", f"{head}import mediagate.sandbox.{lacking}; begin({tail}")
-    async with opened(Hostile(targets), private=data_of(targets)) as pool:
-        reached = set(json.loads((await pool.render(picture(128), Source())).verdict.reason))
-        assert pool.walls is not None
-        assert told in pool.walls.missing
-        assert told in caplog.text
+    with host_log(tmp_path):
+        async with opened(Hostile(targets), private=data_of(targets)) as pool:
+            reached = set(json.loads((await pool.render(picture(128), Source())).verdict.reason))
+            assert pool.walls is not None
+            assert told in pool.walls.missing
+            assert told in caplog.text
     if "landlock" in lacking:
         assert reached <= READING, "no file is written, nobody is spoken to"
         assert held(targets) == {"files": None, "url_secret": SECRET}

@@ -21,6 +21,52 @@ NEEDED = {
     "x86_64": {"read": 0, "write": 1, "mmap": 9, "recvmsg": 47, "exit_group": 231, "futex": 202, "getrandom": 318},
     "aarch64": {"read": 63, "write": 64, "mmap": 222, "recvmsg": 212, "exit_group": 94, "futex": 98, "getrandom": 278},
 }
+CHANGING = {
+    "x86_64": {
+        "ftruncate": 77,
+        "truncate": 76,
+        "fallocate": 285,
+        "pwrite64": 18,
+        "pwritev": 296,
+        "pwritev2": 328,
+        "splice": 275,
+        "copy_file_range": 326,
+        "sendfile": 40,
+    },
+    "aarch64": {
+        "ftruncate": 46,
+        "truncate": 45,
+        "fallocate": 47,
+        "pwrite64": 68,
+        "pwritev": 70,
+        "pwritev2": 287,
+        "splice": 76,
+        "copy_file_range": 285,
+        "sendfile": 71,
+    },
+}
+"""Calls that change a file elsewhere than at its end."""
+F_SETFL, F_SETPIPE_SZ = 4, 1031
+LOCKS = (5, 6, 7)
+"""``F_GETLK``, ``F_SETLK``, ``F_SETLKW``, by which cores are lent."""
+
+
+def _iow(kind: int, number: int, size: int, *, both: bool = False) -> int:
+    """``_IOW`` and ``_IOWR`` of include/uapi/asm-generic/ioctl.h."""
+    return (3 if both else 1) << 30 | size << 16 | kind << 8 | number
+
+
+IOCTLS = {
+    "FIONBIO": 0x5421,
+    "FIOASYNC": 0x5452,
+    **{f"space {number}": _iow(ord("X"), number, 48) for number in (40, 41, 42, 43, 57)},
+    "FICLONE": _iow(0x94, 9, 4),
+    "FICLONERANGE": _iow(0x94, 13, 32),
+    "FIDEDUPERANGE": _iow(0x94, 54, 24, both=True),
+    "FS_IOC_SETFLAGS": _iow(ord("f"), 2, 8),
+    "FS_IOC_SETVERSION": _iow(ord("v"), 2, 8),
+    "FS_IOC_FSSETXATTR": _iow(ord("X"), 32, 28),
+}
 machines = pytest.mark.parametrize("machine", get_args(Machine))
 
 
@@ -72,12 +118,21 @@ def test_some_calls_are_allowed_in_some_uses(machine: Machine) -> None:
         REFUSE,
     ]
     assert [call(machine, calls["fcntl"], 3, command) for command in (3, 6, 8, 10, 15)] == [ALLOW] * 2 + [REFUSE] * 3
+    assert {call(machine, calls["fcntl"], 3, command) for command in LOCKS} == {ALLOW}
     assert [call(machine, calls["ioctl"], 2, command) for command in (0x5401, 0x5412, 0x8901)] == [
         ALLOW,
         REFUSE,
         REFUSE,
     ]
     assert [call(machine, calls["prctl"], option) for option in (15, 1, 4)] == [ALLOW, REFUSE, REFUSE]
+
+
+@machines
+def test_what_was_written_to_an_open_file_stays_as_it_is(machine: Machine) -> None:
+    refused, calls = set(denied(machine)), limited(machine)
+    assert set(CHANGING[machine].values()) <= refused
+    assert {call(machine, calls["fcntl"], 2, command) for command in (F_SETFL, F_SETPIPE_SZ)} == {REFUSE}
+    assert {name for name, command in IOCTLS.items() if call(machine, calls["ioctl"], 2, command) != REFUSE} == set()
 
 
 @machines

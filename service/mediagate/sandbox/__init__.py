@@ -24,6 +24,8 @@ _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_READ_SEARCH = 1 << 2
 """All that is left to a process of root: to read the libraries of other users."""
+_PROC = ("/proc/self/maps", "/proc/self/statm", "/proc/self/status")
+"""What may be read about itself: where glibc and libffi look for memory that is mapped, how much, on which cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,11 @@ def enclose(readable: Iterable[Readable], *, memory: bool) -> Walls:
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _drop_capabilities(libc)
     # Kept open for as long as the process lives: the kernel makes the files of a process in /proc anew whenever it has
-    # forgotten them, and what is allowed belongs to the folder that is open here.
-    with contextlib.suppress(OSError):  # there may be no /proc
-        os.open("/proc/self", os.O_PATH | os.O_CLOEXEC)
-    files = landlock.restrict(libc, [*readable, Readable("/proc/self")])
+    # forgotten them, and what is allowed belongs to those that are open here.
+    for path in _PROC:
+        with contextlib.suppress(OSError):  # there may be no /proc
+            os.open(path, os.O_PATH | os.O_CLOEXEC)
+    files = landlock.restrict(libc, [*readable, *map(Readable, _PROC)])
     unfiltered = seccomp.restrict(libc, may_open_to_write=bool(files))
     missing = [] if files else ["Landlock, which this kernel lacks or has switched off"]
     missing += [] if unfiltered is None else [f"seccomp ({unfiltered})"]

@@ -31,10 +31,19 @@ _NUMBER, _ARCHITECTURE, _ARGUMENT = 0, 4, 16
 _CLONE_THREAD = 0x00010000
 _WRITING = 0o3 | 0o100 | 0o1000
 """``O_WRONLY | O_RDWR``, ``O_CREAT``, ``O_TRUNC``, alike on both machines."""
-_FCNTL = (8, 10, 15, 1024, 1026)
-"""``F_SETOWN``, ``F_SETSIG`` and ``F_SETOWN_EX``, by which the kernel signals others; ``F_SETLEASE``, ``F_NOTIFY``."""
-_IOCTL = (0x5412, 0x541C, 0x8901, 0x8902)
-"""``TIOCSTI`` and ``TIOCLINUX``, which type into a terminal; ``FIOSETOWN``, ``SIOCSPGRP``."""
+_FCNTL = (4, 8, 10, 15, 1024, 1026, 1031)
+"""``F_SETFL`` and ``F_SETPIPE_SZ``, which change the host's standard error too; ``F_SETOWN``, ``F_SETSIG`` and
+``F_SETOWN_EX``, by which the kernel signals others; ``F_SETLEASE``, ``F_NOTIFY``."""
+_TERMINAL = (0x5412, 0x541C)
+"""``TIOCSTI`` and ``TIOCLINUX``, which type into a terminal."""
+_FLAGS = (0x5421, 0x5452, 0x8901, 0x8902)
+"""``FIONBIO`` and ``FIOASYNC``, which do what ``F_SETFL`` does; ``FIOSETOWN``, ``SIOCSPGRP``."""
+_SPACE = (0x40305828, 0x40305829, 0x4030582A, 0x4030582B, 0x40305839)
+"""``FS_IOC_RESVSP``, ``UNRESVSP``, their ``64`` and ``ZERO_RANGE``, which do what ``fallocate`` does."""
+_INODE = (0x40049409, 0x4020940D, 0xC0189436, 0x40086602, 0x40087602, 0x401C5820)
+"""``FICLONE``, ``FICLONERANGE`` and ``FIDEDUPERANGE``, which write; ``FS_IOC_SETFLAGS``, ``SETVERSION`` and
+``FSSETXATTR``. These and the ones above: ``include/uapi/linux/{fs,falloc}.h``."""
+_IOCTL = (*_TERMINAL, *_FLAGS, *_SPACE, *_INODE)
 _PRCTL = (1, 4)
 """``PR_SET_PDEATHSIG`` and ``PR_SET_DUMPABLE``, which have been set for good."""
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2

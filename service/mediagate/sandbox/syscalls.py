@@ -17,7 +17,7 @@ LAST = 462
 _DENIED = """
 socket 41 198 · socketpair 53 199 · connect 42 203 · bind 49 200 · listen 50 201 · accept 43 202 · accept4 288 242
 sendto 44 206 · sendmsg 46 211 · sendmmsg 307 269 · recvfrom 45 207 · recvmmsg 299 243 · setsockopt 54 208
-shutdown 48 210
+shutdown 48 210 · getsockopt 55 209
 
 execve 59 221 · execveat 322 281 · fork 57 - · vfork 58 - · uselib 134 -
 
@@ -39,6 +39,9 @@ lremovexattr 198 15 · fremovexattr 199 16 · utime 132 - · utimes 235 - · fut
 name_to_handle_at 303 264 · open_by_handle_at 304 265 · inotify_init 253 - · inotify_init1 294 26
 inotify_add_watch 254 27 · fanotify_init 300 262 · fanotify_mark 301 263
 
+ftruncate 77 46 · fallocate 285 47 · pwrite64 18 68 · pwritev 296 70 · pwritev2 328 287 · copy_file_range 326 285
+splice 275 76 · sendfile 40 71 · memfd_create 319 279
+
 mount 165 40 · umount2 166 39 · pivot_root 155 41 · chroot 161 51 · setns 308 268 · unshare 272 97
 open_tree 428 428 · move_mount 429 429 · fsopen 430 430 · fsconfig 431 431 · fsmount 432 432 · fspick 433 433
 mount_setattr 442 442 · statmount 457 457 · listmount 458 458 · bpf 321 280 · perf_event_open 298 241
@@ -52,7 +55,8 @@ lookup_dcookie 212 18 · personality 135 92 · setuid 105 146 · setgid 106 144 
 setresuid 117 147 · setresgid 119 149 · setgroups 116 159 · setfsuid 122 151 · setfsgid 123 152 · capset 126 91
 memfd_secret 447 447 · lsm_set_self_attr 460 460
 """
-"""By what they would open: the network, other programs, other processes, what those share, files, the kernel."""
+"""By what they would open: the network, other programs, other processes, what those share, files, what has been written
+to a file that is open, the kernel."""
 
 _LIMITED = """
 clone 56 220 · clone3 435 435 · kill 62 129 · tgkill 234 131 · prlimit64 302 261 · setpriority 141 140
