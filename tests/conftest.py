@@ -66,6 +66,13 @@ def make_gate(tmp_path: Path) -> Callable[..., MediaGate]:
     return make
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each of two processes its half: tests that share Redis, RabbitMQ, Ceph and whole services stay together."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        item.add_marker(pytest.mark.xdist_group("services" if folder in ("e2e", "plugins") else "engine"))
+
+
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """Where nothing may be skipped (CI), a skip is a failure that gives the reason of the skip."""
     if os.environ.get("MEDIAGATE_TEST_NO_SKIPS") and call.excinfo and call.excinfo.errisinstance(pytest.skip.Exception):
