@@ -187,7 +187,8 @@ def _variants(
     hurried = len(working) > 1 and time_s is not None and pixels * ENCODE_S_A_PIXEL > time_s / 2
     most_effort = HURRIED_EFFORT if hurried else MOST_EFFORT
     larger = working
-    for name, plan in sorted(plans.items(), key=lambda item: -item[1].scale):
+    # Scales that agree but for rounding must not make a size from a smaller one.
+    for name, plan in sorted(plans.items(), key=lambda item: (-item[1].scale, -prod(item[1].size))):
         spec = source.variants[name]
         image_format = images.published_format(spec.format, decoded.frames)
         recipe = (plan, image_format, spec.quality, min(source.effort_of(spec), most_effort))

@@ -132,3 +132,9 @@ def test_everything_is_upright(orientation: int, image_format: str, original: Li
         if file.name == "original":
             assert image.size == size
             assert image_format == "JPEG" or image.tobytes() == upright.tobytes()
+
+
+def test_size_is_never_made_from_a_smaller_one() -> None:
+    picture = corners(96, 8)
+    source = Source(variants={"small": lossless(width=93), "whole": lossless(width=512)}, original="delete")
+    assert variants(source, saved(picture, "PNG"))["whole"].convert("RGB").tobytes() == picture.tobytes()
