@@ -66,6 +66,7 @@ def make_gate(tmp_path: Path) -> Callable[..., MediaGate]:
     return make
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each of two processes its half: tests that share Redis, RabbitMQ, Ceph and whole services stay together."""
     for item in items:
