@@ -68,10 +68,18 @@ def make_gate(tmp_path: Path) -> Callable[..., MediaGate]:
 
 @pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each of two processes its half: tests that share Redis, RabbitMQ, Ceph and whole services stay together."""
+    """Keep tests together that share a service; the others are handed to whichever of the processes is free."""
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        item.add_marker(pytest.mark.xdist_group("services" if folder in ("e2e", "plugins") else "engine"))
+        folders = item.path.relative_to(Path(__file__).parent).parts
+        if "redis_url" in getattr(item, "fixturenames", ()) or "rate_limit" in folders[-1]:
+            group = "redis"
+        elif "queues" in folders[-1]:
+            group = "rabbitmq"
+        elif "s3_storage" in folders:
+            group = "ceph"
+        else:
+            continue
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
