@@ -89,7 +89,11 @@ def judge(
         edge = input_edge(moderator)
         boxes = views(frames[0].size, plans, source, edge)
         mixes = _mixes(_first_alike(frames), durations_ms, plays)
-        small = [plan for plan in dict.fromkeys(plans.values()) if working and max(plan.size) < FINER * edge]
+        small = [
+            plan
+            for plan in dict.fromkeys(plans.values())
+            if working and max(plan.size) < FINER * edge and plan.size != frames[0].size
+        ]
         looks = [images.count_looks(frame) for frame in frames]
         needed = (len(boxes) + len(small)) * sum(max(looks[number] for number, _ in mix) for mix in mixes)
         sights = [_Sight(frames, box, FINER * edge) for box in boxes]

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from poison import Reds
 
-from mediagate import MODERATOR, JobStatus, MediaGate, Settings, Source, Status
+from mediagate import MODERATOR, JobStatus, MediaGate, Settings, Source, Status, VariantSpec
 from mediagate.doctor import examine
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images import jpeg_of
@@ -32,6 +32,10 @@ pytestmark = pytest.mark.anyio
 
 KEY = "sk-local-test"
 LOOPBACK = ("127.0.0.0/8",)
+
+
+WHOLE = {"whole": VariantSpec(width=640)}
+"""Not enlarged, so that a small picture has one view."""
 
 
 def redness(jpeg: bytes) -> float:
@@ -147,7 +151,7 @@ def stricter_gate(make_gate: Callable[..., MediaGate], source: Source, **setting
 
 async def test_a_service_like_openai_s_judges_every_picture(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
-        gate = stricter_gate(make_gate, Source(reject={"harmful": 0.8}))
+        gate = stricter_gate(make_gate, Source(reject={"harmful": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=of_openai(server), groups={"harmful": {"sexual", "violence"}})
         async with gate:
             refused, published = await outcome(gate, RED), await outcome(gate, BLUE)
@@ -162,7 +166,7 @@ async def test_a_service_like_openai_s_judges_every_picture(make_gate: Callable[
 
 async def test_doctor_asks_for_no_model_where_there_is_none(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
-        gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}))
+        gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=of_openai(server), max_calls_per_day=1000)
         findings = {finding.part: finding async for finding in examine(gate)}
         assert findings["model"].ok
@@ -173,7 +177,7 @@ async def test_doctor_asks_for_no_model_where_there_is_none(make_gate: Callable[
 async def test_a_service_like_google_s_answers_in_words(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_google) as server:
         service = google_safe_search(KEY, url=server.url(GOOGLE), insecure_http=True, private_networks=LOOPBACK)
-        gate = stricter_gate(make_gate, Source(reject={"adult": 0.75}))
+        gate = stricter_gate(make_gate, Source(reject={"adult": 0.75}, variants=WHOLE))
         gate.register(http_moderation, service=service)
         async with gate:
             assert (await outcome(gate, RED)).status is JobStatus.REJECTED
@@ -182,7 +186,7 @@ async def test_a_service_like_google_s_answers_in_words(make_gate: Callable[...,
 
 async def test_the_stricter_of_two_moderators_counts(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
-        gate = stricter_gate(make_gate, Source(reject={"red": 0.9, "sexual": 0.1}))
+        gate = stricter_gate(make_gate, Source(reject={"red": 0.9, "sexual": 0.1}, variants=WHOLE))
         gate.decorate(MODERATOR, Reds())
         gate.register(http_moderation, service=of_openai(server))
         async with gate:
@@ -206,7 +210,7 @@ async def test_without_an_answer_nothing_is_published(
     away: tuple[int, bytes] | None, make_gate: Callable[..., MediaGate]
 ) -> None:
     with serving(lambda *_: away or (200, b"{}")) as server:
-        gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}), max_attempts=1)
+        gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE), max_attempts=1)
         if away is None:
             server.pause_s = 60
         gate.register(http_moderation, service=of_openai(server), timeout_s=0.5)
@@ -230,7 +234,7 @@ async def test_without_an_answer_nothing_is_published(
 )
 async def test_an_answer_without_scores_publishes_nothing(said: bytes, make_gate: Callable[..., MediaGate]) -> None:
     with serving(lambda *_: (200, said)) as server:
-        gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}), max_attempts=1)
+        gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE), max_attempts=1)
         gate.register(http_moderation, service=of_openai(server))
         async with gate:
             status = await outcome(gate, BLUE)
@@ -239,7 +243,7 @@ async def test_an_answer_without_scores_publishes_nothing(said: bytes, make_gate
 
 async def test_no_more_calls_are_made_than_a_day_allows(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
-        gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}))
+        gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=of_openai(server), max_calls_per_day=2)
         async with gate:
             for _ in range(2):
@@ -270,7 +274,7 @@ async def test_processes_share_an_allowance(database: str, tmp_path: Path, reque
 
 async def test_a_service_at_a_private_address_is_not_asked(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
-        gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}))
+        gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=openai(KEY, url=server.url(OPENAI), insecure_http=True))
         async with gate:
             job = await gate.upload(BLUE, source_type="avatar", source_id="1")
@@ -291,7 +295,8 @@ def test_wrong_options_are_told_all_at_once() -> None:
 
 async def test_two_moderators_with_one_name_stop_the_start(tmp_path: Path) -> None:
     gate = MediaGate(
-        sources={"avatar": Source(reject={"red": 0.5})}, settings=Settings(data_dir=tmp_path, image_processes=1)
+        sources={"avatar": Source(reject={"red": 0.5}, variants=WHOLE)},
+        settings=Settings(data_dir=tmp_path, image_processes=1),
     )
     gate.decorate(MODERATOR, Reds())
     service = Service(url="https://x.example/", body={"image": "{image}"}, scores={"red": "red"})

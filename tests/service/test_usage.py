@@ -189,9 +189,9 @@ async def test_all_model_runs_are_counted(tmp_path: Path) -> None:
         assert await runs(red, "rejected") == (JobStatus.REJECTED, 1, 1)
         assert await runs(blue, "before") == (JobStatus.REJECTED, 1, 0)
         assert await runs(blue, "after") == (JobStatus.REJECTED, 1, 1)
-        assert await runs(half_clear(10, 20, 200), "published") == (JobStatus.COMPLETE, 1, 4)
+        assert await runs(half_clear(10, 20, 200), "published") == (JobStatus.COMPLETE, 1, 5)
         assert await runs(half_clear(220, 10, 10), "rejected") == (JobStatus.REJECTED, 1, 4)
         today = utcnow().date()
         total = (await gate.usage(owner="ann", first=today - timedelta(days=1), last=today)).total
-        assert (total.uploads, total.model_runs) == (7, 13)
+        assert (total.uploads, total.model_runs) == (7, 14)
         assert total.jobs == {JobStatus.COMPLETE: 3, JobStatus.REJECTED: 4}
