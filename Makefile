@@ -10,8 +10,13 @@ help: ## Print this help
 run: $(STAMP) ## Start the service on http://127.0.0.1:8000 (PORT=… changes it)
 	$(BIN)/mediagate serve --port $(PORT)
 
-test: $(STAMP) ## Run the whole suite in two processes (ARGS=… goes to pytest)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+test: $(STAMP) ## Run the whole suite (ARGS=… goes to pytest, which then runs what it says)
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --ignore tests/e2e
+	$(BIN)/python -m pytest tests/e2e
+else
+	$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .
