@@ -3,6 +3,9 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# What only computes, and shares nothing, is tested in two processes.
+PIXELS := tests/shown $(wildcard tests/service/test_images*.py) tests/service/test_rendering.py tests/service/test_scrutiny.py \
+	$(wildcard tests/plugins/test_nudenet*.py) tests/plugins/test_onnx_moderation.py
 
 help: ## Print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -12,8 +15,8 @@ run: $(STAMP) ## Start the service on http://127.0.0.1:8000 (PORT=… changes it
 
 test: $(STAMP) ## Run the whole suite (ARGS=… goes to pytest, which then runs what it says)
 ifeq ($(ARGS),)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --ignore tests/e2e
-	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PIXELS)
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(PIXELS))
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

@@ -66,22 +66,6 @@ def make_gate(tmp_path: Path) -> Callable[..., MediaGate]:
     return make
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests together that share a service; the others are handed to whichever of the processes is free."""
-    for item in items:
-        folders = item.path.relative_to(Path(__file__).parent).parts
-        if "redis_url" in getattr(item, "fixturenames", ()) or "rate_limit" in folders[-1]:
-            group = "redis"
-        elif "queues" in folders[-1]:
-            group = "rabbitmq"
-        elif "s3_storage" in folders:
-            group = "ceph"
-        else:
-            continue
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """Where nothing may be skipped (CI), a skip is a failure that gives the reason of the skip."""
     if os.environ.get("MEDIAGATE_TEST_NO_SKIPS") and call.excinfo and call.excinfo.errisinstance(pytest.skip.Exception):
