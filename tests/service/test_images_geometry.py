@@ -57,7 +57,8 @@ def test_nothing_is_shifted_where_a_halved_picture_is_just_large_enough(
     assert made.size == (640, round(201 * 640 / width))
     shift = np.asarray(made, dtype=float) - np.asarray(reference(data, made.size))
     # A shift by a pixel of a picture of 50 rows is one by 5 levels.
-    assert np.abs(shift.mean(axis=(0, 1))).max() <= 0.35
+    # A picture that is decoded whole is reduced in one step more, whose rounding adds a little.
+    assert np.abs(shift.mean(axis=(0, 1))).max() <= {"keep": 0.35, "delete": 0.3}[kept]
     assert np.abs(shift).max() <= 4
 
 
