@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from mediagate.access import check_owner
 from mediagate.direct_calls import DirectCalls
@@ -21,13 +19,13 @@ from mediagate.errors import (
     MediaNotFound,
     WaitTimeout,
 )
-from mediagate.intake import accept
+from mediagate.intake import accept, reserved
 from mediagate.media import JobState, JobStatus, Media, iso, utcnow
 from mediagate.outbox import job_events
 from mediagate.pipeline import remove
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
-from mediagate.ticket import read_ticket
-from mediagate.uploads import spool
+from mediagate.ticket import read_ticket, source_id_text
+from mediagate.uploads import Readable, display_name, spool
 from mediagate.usage import UsageReport
 from mediagate.watch import unknown_job
 
@@ -67,26 +65,28 @@ class Calls(DirectCalls):
 
     async def upload(
         self,
-        source: bytes | Path | BinaryIO | AsyncIterator[bytes],
+        source: Readable,
         *,
         source_type: str,
-        source_id: str,
+        source_id: str | int,
         filename: str = "",
         client_reference_id: str | None = None,
         callback_url: str | None = None,
         focal: tuple[float, float] = (0.5, 0.5),
         owner: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Status:
-        """Accept a picture given as bytes, a path or a stream, and return its PENDING job.
+        """Accept a picture given as bytes, a path, an ``UploadFile`` or a stream, and return its PENDING job.
 
         ``focal`` is the point (x, y from 0 to 1) that ``fit="cover"`` keeps; ``owner`` is whose the picture
-        is. Raises the same ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
+        is. Under an ``idempotency_key`` that was used before, the same upload returns the job of the first, wherever
+        that stands. Raises the same ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
         """
         parts = self.running.parts
         check_owner(owner)
         fields = {
             "sourceType": source_type,
-            "sourceId": source_id,
+            "sourceId": source_id_text(source_id),
             "focalX": str(focal[0]),
             "focalY": str(focal[1]),
         }
@@ -94,13 +94,18 @@ class Calls(DirectCalls):
             fields["clientReferenceId"] = client_reference_id
         if callback_url is not None:
             fields["callbackUrl"] = callback_url
-        name = filename or (source.name if isinstance(source, Path) else "")
-        ticket = read_ticket(fields, name, parts.sources)
+        name = filename or (source.name if isinstance(source, Path) else getattr(source, "filename", None) or "")
+        ticket = read_ticket(fields, display_name(name), parts.sources)
         limit = parts.sources[source_type].max_bytes
         await self.running.admission.check_queue()
         with parts.observer.during("upload"):
-            async with spool(source, self.running.spool_dir, max_bytes=limit) as file:
-                job = await accept(file, ticket, parts, owner=owner)
+            async with (
+                reserved(idempotency_key, parts, owner=owner) as held,
+                spool(source, self.running.spool_dir, max_bytes=limit) as file,
+            ):
+                job = await accept(file, ticket, parts, held=held, owner=owner)
+        if held is not None and held.fingerprint is not None:
+            return await self.get_status(job.id)
         self.running.admission.count()
         return Status(job, None)
 
@@ -146,7 +151,7 @@ class Calls(DirectCalls):
     async def list_media(
         self,
         source_type: str,
-        source_id: str | None = None,
+        source_id: str | int | None = None,
         *,
         limit: int = 20,
         cursor: str | None = None,
@@ -157,7 +162,7 @@ class Calls(DirectCalls):
         _check_limit(limit)
         records = self.running.parts.records
         page = await records.list_media(
-            source_type, source_id, limit=limit, cursor=cursor, owner_id=owner, now=await records.now()
+            source_type, _id_text(source_id), limit=limit, cursor=cursor, owner_id=owner, now=await records.now()
         )
         url_of = self._url_of(base_url)
         return PublishedPage(tuple(published(media, url_of) for media in page.items), page.next_cursor)
@@ -165,18 +170,27 @@ class Calls(DirectCalls):
     async def list_jobs(
         self,
         *,
-        status: JobStatus | None = None,
+        status: JobStatus | str | None = None,
         source_type: str | None = None,
-        source_id: str | None = None,
+        source_id: str | int | None = None,
         limit: int = 20,
         cursor: str | None = None,
         owner: str | None = None,
         base_url: str = "",
     ) -> StatusPage:
-        """Return the jobs for which each given value holds, newest first, ``limit`` (1-100) at a time."""
+        """Return the jobs for which each given value holds, newest first, ``limit`` (1-100) at a time.
+
+        ``status`` may be given by its name, such as ``"FAILED"``. Raises ``InvalidParameter``.
+        """
         _check_limit(limit)
+        status = None if status is None else _status_called(status)
         page = await self.running.parts.records.list_jobs(
-            owner_id=owner, status=status, source_type=source_type, source_id=source_id, limit=limit, cursor=cursor
+            owner_id=owner,
+            status=status,
+            source_type=source_type,
+            source_id=_id_text(source_id),
+            limit=limit,
+            cursor=cursor,
         )
         url_of, now = self._url_of(base_url), await self.running.parts.records.now()
         return StatusPage(tuple(status_of(state.at(now), url_of) for state in page.items), page.next_cursor)
@@ -261,6 +275,17 @@ class Calls(DirectCalls):
 def _check_limit(limit: int) -> None:
     if not 1 <= limit <= 100:
         raise InvalidParameter("limit: use a number from 1 to 100")
+
+
+def _id_text(source_id: str | int | None) -> str | None:
+    return None if source_id is None else source_id_text(source_id)
+
+
+def _status_called(name: str) -> JobStatus:
+    try:
+        return JobStatus(name)
+    except ValueError:
+        raise InvalidParameter(f"status: use one of {', '.join(JobStatus)}") from None
 
 
 def _unknown_media(media_id: str) -> MediaNotFound:

@@ -9,6 +9,7 @@ from mediagate.direct_intake import complete, declare, read_declaration
 from mediagate.direct_upload import UploadTarget
 from mediagate.running import Running
 from mediagate.status import Status
+from mediagate.ticket import source_id_text
 
 
 class DirectCalls(ABC):
@@ -27,7 +28,7 @@ class DirectCalls(ABC):
         self,
         *,
         source_type: str,
-        source_id: str,
+        source_id: str | int,
         content_type: str,
         size: int,
         filename: str = "",
@@ -46,7 +47,7 @@ class DirectCalls(ABC):
         parts = self.running.parts
         declared = {
             "sourceType": source_type,
-            "sourceId": source_id,
+            "sourceId": source_id_text(source_id),
             "contentType": content_type,
             "size": size,
             "filename": filename,

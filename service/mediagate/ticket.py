@@ -44,6 +44,13 @@ def read_ticket(fields: Mapping[str, str], filename: str, sources: Mapping[str, 
     )
 
 
+def source_id_text(source_id: object) -> str:
+    """Return a source id given from Python, where the id of a row may be a number; raises ``InvalidSourceId``."""
+    if isinstance(source_id, bool) or not isinstance(source_id, str | int):
+        raise InvalidSourceId(f"source_id: use a string or an int, not {type(source_id).__name__}")
+    return str(source_id)
+
+
 def _focal(name: str, text: str | None) -> float:
     if text is None or text == "":
         return 0.5

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.datastructures import UploadFile
 
 from mediagate import Job, JobState, JobStatus, MediaGate, Source, VariantSpec, Verdict
 from mediagate.errors import (
+    IdempotencyKeyReused,
+    InvalidParameter,
+    InvalidSourceId,
     JobConflict,
     JobNotFound,
     MediaNotFound,
@@ -217,3 +225,52 @@ async def test_variants_of_a_source_and_the_focal_point(make_gate: MakeGate, dat
             assert (variant.width, variant.height, variant.format) == (100, 100, "png")
             made.append(await gate.parts.storage.get(variant.key))
         assert made[0] != made[1]
+
+
+async def test_an_upload_file_of_the_host_is_read_and_named(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate() as gate:
+        with tempfile.SpooledTemporaryFile() as kept:
+            kept.write(photo)
+            kept.seek(0)
+            file = UploadFile(kept, filename="../me\x00.jpg")  # type: ignore[arg-type]
+            status = await gate.upload(file, source_type="avatar", source_id=17)
+        assert (status.job.filename, status.job.source_id, status.job.bytes) == ("me.jpg", "17", len(photo))
+        listed = await gate.list_jobs(source_id=17)
+        assert [found.job_id for found in listed.items] == [status.job_id]
+
+
+async def test_a_path_whose_name_is_no_unicode_is_taken(make_gate: MakeGate, photo: bytes, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
+    await asyncio.to_thread(path.write_bytes, photo)
+    async with make_gate(memory=False) as gate:
+        status = await gate.upload(path, source_type="avatar", source_id="u1")
+        assert (await gate.get_status(status.job_id)).job.filename == "caf.jpg"
+
+
+@pytest.mark.parametrize("source_id", [True, 1.5, None, b"u1"])
+async def test_a_source_id_that_is_neither_text_nor_a_number_is_refused(
+    make_gate: MakeGate, photo: bytes, source_id: Any
+) -> None:
+    async with make_gate() as gate:
+        with pytest.raises(InvalidSourceId, match=type(source_id).__name__):
+            await gate.upload(photo, source_type="avatar", source_id=source_id)
+
+
+async def test_an_idempotency_key_is_worth_one_job(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate() as gate:
+        first = await gate.upload(photo, source_type="avatar", source_id="u1", idempotency_key="k1")
+        done = await gate.wait(first.job_id)
+        again = await gate.upload(photo, source_type="avatar", source_id="u1", idempotency_key="k1")
+        assert (again.job_id, again.status) == (done.job_id, JobStatus.COMPLETE)
+        with pytest.raises(IdempotencyKeyReused):
+            await gate.upload(photo, source_type="avatar", source_id="u2", idempotency_key="k1")
+        assert len((await gate.list_jobs()).items) == 1
+
+
+async def test_jobs_are_listed_by_the_name_of_their_status(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate(memory=False) as gate:
+        done = await gate.wait((await gate.upload(photo, source_type="avatar", source_id="u1")).job_id)
+        assert [found.job_id for found in (await gate.list_jobs(status="COMPLETE")).items] == [done.job_id]
+        assert (await gate.list_jobs(status="FAILED")).items == ()
+        with pytest.raises(InvalidParameter, match="COMPLETE, REJECTED"):
+            await gate.list_jobs(status="DONE")

@@ -182,8 +182,12 @@ class Deliveries:
 
     async def _find(self, where: Any, *, order: Any, limit: int) -> list[Delivery]:
         table = self._client.mediagatewebhookdelivery
-        rows = await read(lambda: table.find_many(where=where, order=order, take=limit, include={"event": True}))
-        return [_delivery_of(row) for row in rows]
+        rows = await read(lambda: table.find_many(where=where, order=order, take=limit))
+        # Not by an include, which fails when an event is forgotten between its two queries.
+        ids = list({row.eventId for row in rows})
+        events = await read(lambda: self._client.mediagateevent.find_many(where={"id": {"in": ids}})) if ids else []
+        event_of = {row.id: Event(row.id, EventType(row.type), row.jobId, row.createdAt, row.data) for row in events}
+        return [_delivery_of(row, event_of[row.eventId]) for row in rows if row.eventId in event_of]
 
     async def _change(self, where: Any, data: Any) -> bool:
         return bool(await ask(lambda: self._client.mediagatewebhookdelivery.update_many(where=where, data=data)))
@@ -214,6 +218,5 @@ def _where(
     return where
 
 
-def _delivery_of(row: Any) -> Delivery:
-    event = Event(row.event.id, EventType(row.event.type), row.event.jobId, row.event.createdAt, row.event.data)
+def _delivery_of(row: Any, event: Event) -> Delivery:
     return Delivery(event, row.endpoint, row.status, row.attempts, row.dueAt, row.triedAt, row.answer, row.error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import logging
 import os
 import secrets
@@ -13,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from anyio import CancelScope, to_thread
 
@@ -151,10 +152,19 @@ async def spool_file(spool_dir: Path) -> AsyncIterator[SpoolFile]:
         await file.discard()
 
 
+class AsyncFile(Protocol):
+    """A file that is read asynchronously, such as Starlette's ``UploadFile``, whose ``filename`` is taken too."""
+
+    async def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, none at the end."""
+
+
+Readable = bytes | Path | BinaryIO | AsyncFile | AsyncIterator[bytes]
+"""What a picture can be read from."""
+
+
 @asynccontextmanager
-async def spool(
-    source: bytes | Path | BinaryIO | AsyncIterator[bytes], spool_dir: Path, *, max_bytes: int
-) -> AsyncIterator[Spooled]:
+async def spool(source: Readable, spool_dir: Path, *, max_bytes: int) -> AsyncIterator[Spooled]:
     """Copy bytes, a file or a stream into the spool for the length of a block.
 
     The source stays as it is; whoever opened it closes it. Raises ``UploadTooLarge`` as soon as there are more than
@@ -174,7 +184,7 @@ async def spool(
         yield await file.finish()
 
 
-async def _pieces(source: bytes | Path | BinaryIO | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _pieces(source: Readable) -> AsyncIterator[bytes]:
     if isinstance(source, bytes | bytearray | memoryview):
         yield bytes(source)
     elif isinstance(source, Path):
@@ -185,13 +195,18 @@ async def _pieces(source: bytes | Path | BinaryIO | AsyncIterator[bytes]) -> Asy
         async for piece in source:
             yield _checked(piece)
     elif callable(getattr(source, "read", None)):
-        while piece := _checked(await to_thread.run_sync(source.read, BATCH)):
+        while piece := _checked(await _read(source)):
             yield piece
     else:
         raise TypeError(
             f"cannot read an upload from {type(source).__name__}: give bytes, a pathlib.Path, a file opened in binary "
-            "mode or an asynchronous iterator of bytes"
+            "mode, an UploadFile or an asynchronous iterator of bytes"
         )
+
+
+async def _read(file: BinaryIO | AsyncFile) -> object:
+    piece = await to_thread.run_sync(file.read, BATCH)
+    return await piece if inspect.isawaitable(piece) else piece
 
 
 def _checked(piece: object) -> bytes:
