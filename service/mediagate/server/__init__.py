@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from mediagate.app import MediaGate
 from mediagate.errors import ConfigError
 from mediagate.logs import WithoutQuery
-from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, most_by_default
+from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
 
 MONITORING = ("/healthz", "/readyz", "/metrics")
 """The paths that a worker answers; the last one if a plugin has such a route."""
@@ -52,7 +52,7 @@ def serve(
         gate.observer.refused(code)
 
     proxies = _proxies(forwarded_allow_ips)
-    most = max_connections or most_by_default(gate.settings.max_uploads)
+    most = check_most(max_connections) if max_connections else most_by_default(gate.settings.max_uploads)
     connections = Connections(most, head_s=head_timeout_s, refused=refused)
     gate.guard_hosts()
 

@@ -42,7 +42,7 @@ FEWEST, MOST = 16, 4096
 """Connections by default, however low or high the open-file limit is: each also takes memory."""
 LINGER_S = 1.0
 """How long a refused client may take to hang up: a connection that is closed over unread bytes loses its answer."""
-FLUSH_S = 30.0
+FLUSH_S = 60.0
 """How long a closed connection waits for its client to read the rest of the answer."""
 SWEEP_S = 1.0
 LOOK = 32
@@ -59,6 +59,17 @@ def open_files() -> int:
 def most_by_default(max_uploads: int) -> int:
     """Return how many connections the open-file limit leaves room for: each may have a stored file open besides."""
     return max(FEWEST, min(MOST, (open_files() - OWN_FILES - BACKLOG - max_uploads) // 2))
+
+
+def check_most(most: int) -> int:
+    """Return a number of connections; raises ``ConfigError`` when the open-file limit has no room for them."""
+    room = open_files() - OWN_FILES - BACKLOG
+    if most > room > FEWEST:
+        raise ConfigError(
+            f"--max-connections {most}: the open-file limit is {open_files()}; raise it (`ulimit -n`), or use at most "
+            f"{room}"
+        )
+    return most
 
 
 class Connections:
