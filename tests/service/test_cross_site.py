@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from starlette.requests import Request
+from starlette.testclient import TestClient
 
 from mediagate import Action, MediaGate, Principal, Settings, Source
 from mediagate.errors import ConfigError
@@ -162,3 +165,21 @@ async def test_it_comes_before_who_asks_and_before_the_body(make_gate: MakeGate,
 def test_csrf_is_auto_or_off(value: Any) -> None:
     with pytest.raises(ConfigError, match=r"MEDIAGATE\.csrf"):
         Settings(csrf=value)
+
+
+def test_the_how_to_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: bytes) -> None:
+    monkeypatch.setenv("MEDIAGATE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("MEDIAGATE_IMAGE_PROCESSES", "1")
+    monkeypatch.setenv("MEDIAGATE_WORKER", "false")
+    docs = (Path(__file__).parents[2] / "docs" / "cookies.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", docs, re.S)
+    names: dict[str, Any] = {"__name__": "cookies"}
+    exec(compile(code, "cookies.md", "exec"), names)
+    with TestClient(names["app"], cookies={"session": "s3cr3t-session-id"}) as client:
+        for origin, status in (("https://app.example.com", 202), ("https://evil.example", 403)):
+            headers = {"Sec-Fetch-Site": "cross-site", "Origin": origin}
+            file = {"file": ("a.jpg", photo)}
+            answer = client.post("/image-pipeline/upload", data=FORM, files=file, headers=headers)
+            assert answer.status_code == status
+        client.cookies.clear()
+        assert client.get("/image-pipeline/jobs").status_code == 401

@@ -63,8 +63,8 @@ def most_by_default(max_uploads: int) -> int:
 
 def check_most(most: int) -> int:
     """Return a number of connections; raises ``ConfigError`` when the open-file limit has no room for them."""
-    room = open_files() - OWN_FILES - BACKLOG
-    if most > room > FEWEST:
+    room = max(FEWEST, open_files() - OWN_FILES - BACKLOG)
+    if most > room:
         raise ConfigError(
             f"--max-connections {most}: the open-file limit is {open_files()}; raise it (`ulimit -n`), or use at most "
             f"{room}"
