@@ -25,6 +25,7 @@ ONE_HOME = {
     "pydantic": "mediagate/config",
     "pydantic_settings": "mediagate/config",
     "uvicorn": "mediagate/server",
+    "h11": "mediagate/server",
     "redis": "mediagate_plugins/rate_limit/redis_counters",
     "onnxruntime": "mediagate_plugins/onnx_moderation",
     "numpy": "mediagate_plugins/onnx_moderation",

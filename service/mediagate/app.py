@@ -8,22 +8,22 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Literal, ParamSpec, Self, TypeVar
 
-from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.routing import Router
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate.access import AUTHORIZE, Action, Authorize, Principal, ask_who
 from mediagate.calls import Calls
 from mediagate.config import Settings, Source, check_sources
+from mediagate.entrance import Entrance
 from mediagate.errors import ConfigError, PluginError, ShuttingDown, Unavailable
+from mediagate.exchange import answer
 from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
 from mediagate.lifespan import run_lifespan
 from mediagate.observe import Observer, Observers
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
-from mediagate.problems import problem_of
 from mediagate.registry import Check, Endpoint, Registry
 from mediagate.routes import Routes
 from mediagate.running import Running, assemble, jobs_at_once, start
@@ -64,7 +64,7 @@ class MediaGate(Calls):
         self._registry = self._host
         self._state: Literal["closed", "booting", "open", "closing"] = "closed"
         self._running: Running | None = None
-        self._router: Router | None = None
+        self._router: ASGIApp | None = None
         self._stack = AsyncExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
@@ -95,6 +95,13 @@ class MediaGate(Calls):
     def add_check(self, part: str, check: Check) -> None:
         """Add a line to ``mediagate doctor``."""
         self._growing("add_check").checks[part] = check
+
+    def guard_hosts(self) -> None:
+        """Refuse foreign host names on loopback addresses, unless ``AUTHORIZE`` is provided; before the gate is open.
+
+        A page of another site can have its own name resolve to 127.0.0.1, and then read whatever is answered there.
+        """
+        self._growing("guard_hosts").guards_hosts = True
 
     @property
     def checks(self) -> Mapping[str, Check]:
@@ -198,7 +205,9 @@ class MediaGate(Calls):
             await self._unwind()
             raise
         served = Routes(self)
-        self._router = Router([*served.core(), *self._registry.routes, served.files()], redirect_slashes=False)
+        router = Router([*served.core(), *self._registry.routes, served.files()], redirect_slashes=False)
+        guards_hosts = self._registry.guards_hosts and AUTHORIZE not in self._registry.values
+        self._router = Entrance(router, self.settings, guards_hosts=guards_hosts)
         self._loop = asyncio.get_running_loop()
         self._state = "open"
 
@@ -251,36 +260,11 @@ class MediaGate(Calls):
         if scope["type"] == "lifespan":
             await run_lifespan(self, receive, send)
         elif scope["type"] == "http":
-            await self._answer(scope, receive, send)
+            await answer(self, self._ready_router, scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000, "reason": "mediagate speaks HTTP"})
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-        inner = {**scope, "app": self}
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            more = inner.get("state", {}).get("answer_headers")
-            if more and message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(more)
-            await send(message)
-
-        try:
-            router = await self._ready_router()
-            await router(inner, receive, watched)
-        except ClientDisconnect:
-            log.debug("the client went away")
-        except Exception as exc:
-            # Answered here, never raised: a host's CORS middleware must see a response.
-            if started:
-                raise
-            answer = problem_of(exc)
-            self.observer.refused(answer.code)
-            await answer(scope, receive, watched)
-
-    async def _ready_router(self) -> Router:
+    async def _ready_router(self) -> ASGIApp:
         if self._router is None:
             async with self._opening:
                 if self._state == "closed":

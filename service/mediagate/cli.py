@@ -53,6 +53,12 @@ def serve(
     port: Annotated[int, typer.Option(envvar="PORT", help="Port to listen on.")] = 8000,
     mount: Annotated[str, typer.Option(help="Path under which the gate answers.")] = "/image-pipeline",
     worker: Annotated[bool, typer.Option(help="Also work on jobs in this process.")] = True,
+    http: Annotated[str, typer.Option(help="HTTP parser: auto, h11 or httptools.")] = "auto",
+    max_connections: Annotated[int | None, typer.Option(min=1, help="Default: by `ulimit -n`.")] = None,
+    head_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request's line and headers take.")] = 10,
+    forwarded_allow_ips: Annotated[
+        str, typer.Option(envvar="FORWARDED_ALLOW_IPS", help="Proxies whose X-Forwarded-For is believed, * for all.")
+    ] = "",
 ) -> None:
     """Serve a gate over HTTP, and work on its jobs."""
     with _without_collecting():
@@ -61,7 +67,20 @@ def serve(
     if not worker:
         loaded.settings = loaded.settings.model_copy(update={"worker": False})
     typer.echo(f"mediagate: http://{host}:{port}{mount}/")
-    if not run(loaded, host=host, port=port, mount=mount):
+    try:
+        started = run(
+            loaded,
+            host=host,
+            port=port,
+            mount=mount,
+            http=http,
+            max_connections=max_connections,
+            head_timeout_s=head_timeout,
+            forwarded_allow_ips=forwarded_allow_ips,
+        )
+    except MediagateError as exc:
+        quit_with(exc.detail)
+    if not started:
         raise typer.Exit(1)
 
 

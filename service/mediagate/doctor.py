@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mediagate.app import MediaGate
 from mediagate.errors import MediagateError, PluginError
 from mediagate.images import codecs
+from mediagate.logs import cause_of
 from mediagate.parts import MODERATOR, Parts
 from mediagate.pool import ImagePool
 from mediagate.records.node import describe_node
@@ -52,7 +53,7 @@ async def _finding(part: str, check: Check) -> Finding:
     except MediagateError as exc:
         return Finding(part, False, exc.detail)
     except Exception as exc:
-        return Finding(part, False, f"{type(exc).__name__}: {exc}")
+        return Finding(part, False, cause_of(exc))
 
 
 async def _node() -> str:

@@ -6,6 +6,7 @@ import logging
 from datetime import datetime
 
 from mediagate.errors import MediagateError
+from mediagate.logs import cause_of
 from mediagate.media import Media
 from mediagate.parts import Parts
 from mediagate.pipeline import remove
@@ -34,7 +35,9 @@ async def expire_media(parts: Parts, *, now: datetime, dry_run: bool, most: int 
                     expired.append(media.id)
             except Exception as exc:
                 unknown = None if isinstance(exc, MediagateError) else exc
-                log.warning("media %s has expired and could not be deleted: %s", media.id, exc, exc_info=unknown)
+                log.warning(
+                    "media %s has expired and could not be deleted: %s", media.id, cause_of(exc), exc_info=unknown
+                )
                 failures += 1
                 if failures == GIVE_UP:
                     raise

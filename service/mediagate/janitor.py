@@ -13,6 +13,7 @@ from pathlib import Path
 from mediagate.ending import finish
 from mediagate.errors import MediagateError
 from mediagate.expiry import BATCH, expire_media, expire_uploads
+from mediagate.logs import cause_of
 from mediagate.media import JobStatus
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
@@ -195,10 +196,10 @@ class Janitor:
         try:
             findings = await sweep()
         except MediagateError as exc:
-            log.warning("round given up: %s", exc)
+            log.warning("round given up: %s", cause_of(exc))
             return False
-        except Exception:
-            log.exception("round failed")
+        except Exception as exc:
+            log.exception("round failed: %s", cause_of(exc))
             return False
         if findings != Findings():
             log.info("swept: %s", findings)

@@ -9,7 +9,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from mediagate.errors import MediagateError, members
 from mediagate.media import Job, Stage
+
+LONGEST = 1000
+"""Characters of a cause: a database driver may quote a whole statement."""
 
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
 _QUERY = re.compile(r"(?<=[^\s\"'(])\?[^\s\"'<>=]+=[^\s\"'<>]*")
@@ -39,6 +43,29 @@ def redacted(text: str) -> str:
     """Return a text without what its URLs may hold of secrets: user and password, and the query of a signed one."""
     text = _QUERY.sub("?…", _USER_INFO.sub("…@", text))
     return _CREDENTIALS.sub(r"\1 …", text)
+
+
+def cause_of(exc: BaseException) -> str:
+    """Return what an exception says and, in brackets, what caused it: the members of groups, and ``__cause__``.
+
+    Redacted, since the words of a cause may be those of a library; at most ``LONGEST`` characters.
+    """
+    said = redacted("; ".join(dict.fromkeys(map(_chain, members(exc)))))
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
+
+
+def _chain(exc: BaseException) -> str:
+    own = str(exc) if isinstance(exc, MediagateError) else f"{type(exc).__name__}: {exc}"
+    said, seen = [], {id(exc)}
+    while (cause := exc.__cause__) is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        said += [f"{type(one).__name__}: {one}" for one in members(cause) if _words(one) not in own]
+        exc = next(members(cause))
+    return f"{own} ({'; '.join(said)})" if said else own
+
+
+def _words(exc: BaseException) -> str:
+    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
 
 
 class TextFormatter(logging.Formatter):

@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from mediagate.errors import MediagateError, MethodNotAllowed, RouteNotFound
+from mediagate.errors import MediagateError, MethodNotAllowed, RouteNotFound, known_error
+from mediagate.logs import cause_of
 
 log = logging.getLogger("mediagate.http")
 
@@ -55,10 +56,13 @@ async def _hang_up(receive: Receive) -> None:
     await asyncio.sleep(LINGER_S)
 
 
-def problem(error: MediagateError) -> ProblemResponse:
-    """Return the answer for an error of ours; what the client is not told of it is logged."""
+def problem(error: MediagateError, *, raised: Exception | None = None) -> ProblemResponse:
+    """Return the answer for an error of ours; what the client is not told of it is logged.
+
+    ``raised`` is what was raised, such as the group that the error is in.
+    """
     if error.client_detail != error.detail:
-        log.warning("answered %d %s: %s", error.status, error.code, error.detail)
+        log.warning("answered %d %s: %s", error.status, error.code, cause_of(raised or error))
     answer = (LastWord if error.close_connection else ProblemResponse)(
         {
             "type": f"urn:mediagate:problem:{error.code}",
@@ -71,7 +75,7 @@ def problem(error: MediagateError) -> ProblemResponse:
             "reason": error.client_detail,
         },
         status_code=error.status,
-        headers={"Cache-Control": "no-store", **error.headers},
+        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **error.headers},
     )
     answer.code = error.code
     return answer
@@ -79,11 +83,11 @@ def problem(error: MediagateError) -> ProblemResponse:
 
 def problem_of(exc: Exception) -> ProblemResponse:
     """Return the answer for any exception; what is not ours is logged whole and answered without its words."""
-    if isinstance(exc, MediagateError):
-        return problem(exc)
+    if (known := known_error(exc)) is not None:
+        return problem(known, raised=exc)
     if isinstance(exc, HTTPException) and exc.status_code == 405:
         return problem(MethodNotAllowed("this route does not take this method"))
     if isinstance(exc, HTTPException) and exc.status_code == 404:
         return problem(RouteNotFound("there is no such route"))
-    log.error("unhandled error", exc_info=exc)
+    log.error("unhandled error: %s", cause_of(exc), exc_info=exc)
     return problem(MediagateError("An internal error; the server's log says more."))

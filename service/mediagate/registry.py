@@ -30,6 +30,8 @@ class Registry:
     routes: list[Route] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
     observers: list[Observer] = field(default_factory=list)
+    guards_hosts: bool = False
+    """Whether requests that reach a loopback address must name a host that is allowed there."""
 
     def copy(self) -> Registry:
         """Return a registry that can grow apart from this one."""
@@ -40,6 +42,7 @@ class Registry:
             list(self.routes),
             checks=dict(self.checks),
             observers=list(self.observers),
+            guards_hosts=self.guards_hosts,
         )
 
     def provide(self, key: Key[Any], value: Any) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from mediagate.config import SOURCE_ID, Source
 from mediagate.errors import InvalidParameter, InvalidSourceId, UnknownSource
+
+MAX_URL = 2048
+_READABLE = re.compile(r"[!#-;=?-\[\]^-~]+")
+"""About blanks, control characters and backslashes URL parsers disagree: some drop them, some go another way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +71,21 @@ def _focal(name: str, text: str | None) -> float:
 def _callback(url: str | None) -> str | None:
     if url is None or url == "":
         return None
-    if len(url) > 2048 or not _is_https(url):
-        raise InvalidParameter("callbackUrl: use an absolute https URL of at most 2,048 characters")
+    parts = _split(url)
+    if len(url) > MAX_URL or parts is None or parts.scheme != "https" or not parts.hostname:
+        raise InvalidParameter(f"callbackUrl: use an absolute https URL of at most {MAX_URL:,} characters")
+    if not _READABLE.fullmatch(url):
+        raise InvalidParameter(
+            "callbackUrl: use printable ASCII without spaces, quotes and backslashes; write other hosts in punycode"
+        )
+    if "@" in parts.netloc:
+        raise InvalidParameter("callbackUrl: there may be no user name and no password; leave user and password out")
     return url
 
 
-def _is_https(url: str) -> bool:
+def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-    except ValueError:  # brackets around no address, or characters that turn into others with a meaning in URLs
-        return False
-    return parts.scheme == "https" and bool(parts.hostname)
+        return parts if parts.port != 0 else None
+    except ValueError:  # brackets around no address, or a port that is none
+        return None

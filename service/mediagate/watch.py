@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from mediagate.answers import MAX_AGE_S, Answers
 from mediagate.errors import JobNotFound, MediagateError, RecordsUnavailable
+from mediagate.logs import cause_of
 from mediagate.media import Job, JobState, JobStatus, Stage
 from mediagate.observe import Observer
 from mediagate.records import Records
@@ -166,7 +167,7 @@ class Watch:
         except Exception as exc:
             log.warning(
                 "cannot ask for jobs that are waited for: %s",
-                exc,
+                cause_of(exc),
                 exc_info=None if isinstance(exc, MediagateError) else exc,
             )
             for job_id in known:

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mediagate.ending import conclude
-from mediagate.errors import ShuttingDown, Unavailable, known_error
+from mediagate.errors import MediagateError, ShuttingDown, Unavailable, members
 from mediagate.failures import Retries, failure
 from mediagate.isolation import Isolation, suspect
 from mediagate.lease import Lease, LeaseLost
-from mediagate.logs import about
+from mediagate.logs import about, cause_of
 from mediagate.media import Job, JobState, Stage
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
@@ -174,7 +174,9 @@ class Worker:
             # Back to where they were, uncounted, to be claimed again one by one.
             await asyncio.gather(*(self._give_back(job) for job in jobs if suspect(job)))
         except Exception as exc:
-            log.warning("cannot look for jobs: %s", exc, exc_info=None if isinstance(exc, Unavailable) else exc)
+            log.warning(
+                "cannot look for jobs: %s", cause_of(exc), exc_info=None if isinstance(exc, Unavailable) else exc
+            )
         for _ in range(room - len(jobs)):
             self._slots.release()
         for job in jobs:
@@ -238,13 +240,13 @@ class Worker:
 
     async def _failed(self, job: Job, lease: Lease, exc: Exception) -> Settlement | None:
         """Give the job back for another attempt and return ``None``, or return how it ends."""
-        ours, ended = known_error(exc) is not None, failure(exc, job.stage)
+        ours, ended = all(isinstance(one, MediagateError) for one in members(exc)), failure(exc, job.stage)
         log.log(
             logging.WARNING if ours else logging.ERROR,
             "job %s, attempt %d: %s",
             job.id,
             job.attempts,
-            exc,
+            cause_of(exc),
             exc_info=None if ours else exc,
             extra=about(job, code=ended.code),
         )

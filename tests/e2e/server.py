@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -49,13 +49,14 @@ def alive(pid: int) -> bool:
 
 
 class Server:
-    """``mediagate serve`` on a gate of the tests; ``env`` adds to the environment."""
+    """``mediagate serve`` on a gate of the tests; ``options`` are its own, ``env`` adds to the environment."""
 
-    def __init__(self, gate: str, data_dir: Path, **env: str) -> None:
+    def __init__(self, gate: str, data_dir: Path, *, options: Sequence[str] = (), **env: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}{MOUNT}"
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self._gate = gate
+        self._options = options
         self._env = {
             **os.environ,
             "MEDIAGATE_DATA_DIR": str(data_dir),
@@ -66,7 +67,7 @@ class Server:
 
     def start(self, *, wait: bool = True, command: str = "serve", **env: str) -> None:
         """Start the process and, for ``serve``, wait until it answers."""
-        arguments = ["--port", str(self.port)] if command == "serve" else []
+        arguments = ["--port", str(self.port), *self._options] if command == "serve" else []
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mediagate.cli", command, self._gate, *arguments],
@@ -127,9 +128,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(gate: str, data_dir: Path, **env: str) -> Iterator[Server]:
+def running(gate: str, data_dir: Path, *, options: Sequence[str] = (), **env: str) -> Iterator[Server]:
     """Run a service for the length of a block."""
-    service = Server(gate, data_dir, **env)
+    service = Server(gate, data_dir, options=options, **env)
     try:
         service.start()
         yield service

@@ -1,8 +1,8 @@
-"""A ``callbackUrl`` that is no URL is refused alike, however the upload comes."""
+"""A ``callbackUrl`` that may not be called is refused alike, however the upload comes, and without ``webhooks`` too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -16,22 +16,66 @@ BASE = "https://gate.example"
 SENTENCE = "callbackUrl: use an absolute https URL of at most 2,048 characters"
 
 
-@pytest.mark.parametrize("url", ["https://[", "https://[::1", "https://℀.com/", "http://a.example/", "https://", "x"])
-async def test_what_is_no_https_url(make_gate: Callable[..., MediaGate], photo: bytes, url: str) -> None:
-    gate = make_gate(worker=False)
+UNREADABLE = "callbackUrl: use printable ASCII without spaces, quotes and backslashes; write other hosts in punycode"
+NO_USER = "callbackUrl: there may be no user name and no password; leave user and password out"
+REFUSED = {
+    **dict.fromkeys(["https://[", "https://[::1", "https://℀.com/", "http://a.example/", "https://", "x"], SENTENCE),
+    **dict.fromkeys(["//a.example/", "https:/a.example", "https:a.example", "javascript:alert(1)", "/x"], SENTENCE),
+    **dict.fromkeys(["https://a.example:0/", "https://a.example:65536/", "https://a.example:x/"], SENTENCE),
+    "https://a.example/" + "x" * 2031: SENTENCE,
+    **dict.fromkeys(
+        [
+            "https://a.example/\r\nX-Injected: 1", "https://a.example/\x00", "https://a.ex\tample/", "\x01https://a.example/",
+            "https://a.example/\x7f", "https://a.example/\x85", "https://a.example/\u202e", "https://a.example/ b",
+            "https://a.example/\n", "https://a.example\\@b.example/", "https://a.example/<x>", 'https://a.example/"',
+            "https://exämple.com/",
+        ],
+        UNREADABLE,
+    ),
+    **dict.fromkeys(
+        ["https://u:p@a.example/", "https://u@a.example/", "https://:p@a.example/", "https://@a.example/"], NO_USER
+    ),
+}  # fmt: skip
+ACCEPTED = [
+    "https://a.example", "HTTPS://A.example:8443/done?of=1&to=x@y.example#z", "https://[::1]/x", "https://xn--a-0ga.example/",
+    "https://a.example/" + "x" * 2030,
+]  # fmt: skip
+
+
+@pytest.fixture
+async def gate(make_gate: Callable[..., MediaGate]) -> AsyncIterator[MediaGate]:
+    async with make_gate(worker=False) as opened:
+        yield opened
+
+
+async def sent(gate: MediaGate, photo: bytes, url: str) -> list[httpx.Response]:
+    """Send an upload and declare one."""
     fields = {"sourceType": "avatar", "sourceId": "u1", "callbackUrl": url}
     declared = fields | {"contentType": "image/jpeg", "size": len(photo)}
     transport = httpx.ASGITransport(gate, raise_app_exceptions=False)
-    async with gate, httpx.AsyncClient(transport=transport, base_url=BASE) as client:
-        for answer in (
+    async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+        return [
             await client.post("/upload", data=fields, files={"file": ("a.jpg", photo)}),
             await client.post("/uploads", json=declared),
-        ):
-            assert answer.status_code == 400, answer.text
-            assert (answer.json()["code"], answer.json()["detail"]) == ("invalid_parameter", SENTENCE)
-        with pytest.raises(InvalidParameter, match="absolute https URL"):
+        ]
+
+
+async def test_what_may_not_be_called(gate: MediaGate, photo: bytes) -> None:
+    for url, sentence in REFUSED.items():
+        for answer in await sent(gate, photo, url):
+            assert answer.status_code == 400, url
+            assert (answer.json()["code"], answer.json()["detail"]) == ("invalid_parameter", sentence), url
+        with pytest.raises(InvalidParameter) as refused:
             await gate.upload(photo, source_type="avatar", source_id="u1", callback_url=url)
-        with pytest.raises(InvalidParameter, match="absolute https URL"):
+        assert refused.value.detail == sentence
+        with pytest.raises(InvalidParameter) as refused:
             await gate.create_upload(
                 source_type="avatar", source_id="u1", content_type="image/jpeg", size=9, callback_url=url
             )
+        assert refused.value.detail == sentence
+    assert not (await gate.list_jobs()).items
+
+
+async def test_what_may(gate: MediaGate, photo: bytes) -> None:
+    for url in ACCEPTED:
+        assert [answer.status_code for answer in await sent(gate, photo, url)] == [202, 201], url

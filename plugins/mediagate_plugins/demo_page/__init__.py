@@ -33,7 +33,9 @@ async def demo_page(
 
     Pictures may come from the gate, from ``public_url`` and ``public_base_url``, and from ``image_origins``, such as
     ``https://cdn.example``, where a storage of your own publishes; ``upload_origins`` are those for which a storage
-    signs the URLs of direct uploads. Raises ``PluginError`` for a path or an origin that is none.
+    signs the URLs of direct uploads. On loopback addresses a gate with this page and without ``authorize`` answers
+    only under the host names of this machine and those of the setting ``allowed_hosts``. Raises ``PluginError`` for a
+    path or an origin that is none.
     """
     if not PATH.fullmatch(path):
         raise PluginError(f"demo_page: path {path!r} must begin and end with a slash, such as '/try/'")
@@ -60,6 +62,7 @@ async def demo_page(
             raise FileNotServed(f"the demo page has no file {name!r}")
         return _answer(request, files[name], TYPES[Path(name).suffix], headers)
 
+    gate.guard_hosts()
     gate.add_route(path, show, methods=["GET"])
     gate.add_route(f"{path}demo/{{name}}", send, methods=["GET"])
 

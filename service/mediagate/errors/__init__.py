@@ -10,6 +10,8 @@ MediagateError
 │   ├── InvalidParameter         400 invalid_parameter
 │   ├── Unauthorized             401 unauthorized
 │   ├── Forbidden                403 forbidden
+│   ├── CrossSiteRequest         403 cross_site_request
+│   ├── HostNotAllowed           403 host_not_allowed
 │   ├── UploadRefused            403 upload_refused (a ``pre_upload`` hook said no)
 │   ├── UrlExpired               403 url_expired
 │   ├── JobNotFound              404 job_not_found
@@ -18,6 +20,7 @@ MediagateError
 │   ├── FileNotServed            404 file_not_found
 │   ├── RouteNotFound            404 not_found
 │   ├── MethodNotAllowed         405 method_not_allowed
+│   ├── HeadTimeout              408 head_timeout
 │   ├── UploadTimeout            408 upload_timeout
 │   ├── JobConflict              409 job_conflict
 │   ├── UploadInFlight           409 upload_in_flight
@@ -33,11 +36,13 @@ MediagateError
 │   ├── AnimationRefused         422 animation_refused
 │   ├── UploadMismatch           422 upload_mismatch
 │   ├── IdempotencyKeyReused     422 idempotency_key_reused
-│   └── RateLimited              429 rate_limited
+│   ├── RateLimited              429 rate_limited
+│   └── HeadTooLarge             431 head_too_large
 ├── Unavailable                  503: try again later
 │   ├── ShuttingDown             503 shutting_down
 │   ├── QueueFull                503 queue_full
 │   ├── TooManyUploads           503 too_many_uploads
+│   ├── TooManyConnections       503 too_many_connections
 │   ├── RecordsUnavailable       503 records_unavailable
 │   ├── ModeratorUnavailable     503 moderator_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
@@ -62,6 +67,7 @@ from mediagate.errors.base import (
     PluginError,
     WaitTimeout,
     known_error,
+    members,
 )
 from mediagate.errors.processing import (
     ImageCrashed,
@@ -74,8 +80,12 @@ from mediagate.errors.processing import (
 from mediagate.errors.requests import (
     AnimationRefused,
     BadUpload,
+    CrossSiteRequest,
     FileNotServed,
     Forbidden,
+    HeadTimeout,
+    HeadTooLarge,
+    HostNotAllowed,
     IdempotencyKeyReused,
     ImageTooLarge,
     InvalidParameter,
@@ -110,6 +120,7 @@ from mediagate.errors.unavailable import (
     RecordsUnavailable,
     ShuttingDown,
     StorageUnavailable,
+    TooManyConnections,
     TooManyUploads,
     Unavailable,
 )
@@ -118,8 +129,12 @@ __all__ = [
     "AnimationRefused",
     "BadUpload",
     "ConfigError",
+    "CrossSiteRequest",
     "FileNotServed",
     "Forbidden",
+    "HeadTimeout",
+    "HeadTooLarge",
+    "HostNotAllowed",
     "IdempotencyKeyReused",
     "ImageCrashed",
     "ImageTimeout",
@@ -148,6 +163,7 @@ __all__ = [
     "ShuttingDown",
     "StagedFileLost",
     "StorageUnavailable",
+    "TooManyConnections",
     "TooManyUploads",
     "Unauthorized",
     "Unavailable",
@@ -166,4 +182,5 @@ __all__ = [
     "UrlExpired",
     "WaitTimeout",
     "known_error",
+    "members",
 ]

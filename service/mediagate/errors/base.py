@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 
@@ -86,8 +86,15 @@ class WaitTimeout(MediagateError, TimeoutError):
     retryable = True
 
 
+def members(exc: BaseException) -> Iterator[BaseException]:
+    """Iterate over the exceptions inside a group, at any depth; an exception that is no group is its own member."""
+    if isinstance(exc, BaseExceptionGroup):
+        for member in exc.exceptions:
+            yield from members(member)
+    else:
+        yield exc
+
+
 def known_error(exc: BaseException) -> MediagateError | None:
-    """Return the error of ours behind an exception, also when a task group wrapped it."""
-    while isinstance(exc, BaseExceptionGroup):
-        exc = exc.exceptions[0]
-    return exc if isinstance(exc, MediagateError) else None
+    """Return the first error of ours behind an exception, also inside a group, as a task group raises it."""
+    return next((member for member in members(exc) if isinstance(member, MediagateError)), None)

@@ -64,6 +64,20 @@ class Forbidden(RequestError):
     status = 403
 
 
+class CrossSiteRequest(RequestError):
+    """A page of another site sent the request with the cookies of this one, and its origin is not allowed."""
+
+    code = "cross_site_request"
+    status = 403
+
+
+class HostNotAllowed(RequestError):
+    """The request reached a loopback address under a host name that is not allowed there."""
+
+    code = "host_not_allowed"
+    status = 403
+
+
 class UploadRefused(RequestError):
     """Raised by a ``pre_upload`` hook to refuse an upload; the message goes to the client."""
 
@@ -118,6 +132,14 @@ class MethodNotAllowed(RequestError):
 
     code = "method_not_allowed"
     status = 405
+
+
+class HeadTimeout(RequestError):
+    """The line and headers of a request did not arrive in time."""
+
+    code = "head_timeout"
+    status = 408
+    retryable = True
 
 
 class UploadTimeout(RequestError):
@@ -225,6 +247,13 @@ class IdempotencyKeyReused(RequestError):
 
     code = "idempotency_key_reused"
     status = 422
+
+
+class HeadTooLarge(RequestError):
+    """The line and headers of a request are larger than the server reads."""
+
+    code = "head_too_large"
+    status = 431
 
 
 class RateLimited(RequestError):

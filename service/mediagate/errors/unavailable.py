@@ -40,6 +40,13 @@ class TooManyUploads(Unavailable):
     told = None
 
 
+class TooManyConnections(Unavailable):
+    """This process serves as many connections at once as it may, and each has a request under way."""
+
+    code = "too_many_connections"
+    told = None
+
+
 class RecordsUnavailable(Unavailable):
     """The database or its query engine did not answer."""
 

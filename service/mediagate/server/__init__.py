@@ -7,7 +7,9 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from ipaddress import ip_network
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,13 +21,40 @@ from starlette.types import Receive, Scope, Send
 from mediagate.app import MediaGate
 from mediagate.errors import ConfigError
 from mediagate.logs import WithoutQuery
+from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
 
 MONITORING = ("/healthz", "/readyz", "/metrics")
 """The paths that a worker answers; the last one if a plugin has such a route."""
+MONITORS = 64
+"""Connections that a worker answers at once."""
 
 
-def serve(gate: MediaGate, *, host: str, port: int, mount: str) -> bool:
-    """Serve a gate under a path until SIGTERM or Ctrl-C; ``False`` when it could not start."""
+def serve(
+    gate: MediaGate,
+    *,
+    host: str,
+    port: int,
+    mount: str,
+    http: str = "auto",
+    max_connections: int | None = None,
+    head_timeout_s: float = HEAD_S,
+    forwarded_allow_ips: str = "",
+) -> bool:
+    """Serve a gate under a path until SIGTERM or Ctrl-C; ``False`` when it could not start.
+
+    ``http`` names uvicorn's parser: ``auto``, ``h11`` or ``httptools``. ``max_connections`` is derived from the
+    open-file limit unless given. ``forwarded_allow_ips`` are the addresses and networks of proxies, separated by
+    commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. Raises
+    ``ConfigError``.
+    """
+
+    def refused(code: str) -> None:
+        gate.observer.refused(code)
+
+    proxies = _proxies(forwarded_allow_ips)
+    most = check_most(max_connections) if max_connections else most_by_default(gate.settings.max_uploads)
+    connections = Connections(most, head_s=head_timeout_s, refused=refused)
+    gate.guard_hosts()
 
     async def home(request: Request) -> RedirectResponse:
         return RedirectResponse(f"{mount}/")
@@ -37,6 +66,9 @@ def serve(gate: MediaGate, *, host: str, port: int, mount: str) -> bool:
         port=port,
         log_level="info",
         log_config=None,
+        **_bounded(connections, http),
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         timeout_graceful_shutdown=int(gate.settings.drain_timeout_s) + 5,
     )
     logging.getLogger("uvicorn.access").addFilter(WithoutQuery())
@@ -61,7 +93,15 @@ async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[N
     except OSError as exc:
         raise ConfigError(f"cannot listen on {host} port {port} ({exc.strerror}); choose another --port") from exc
     server = _Beside(
-        uvicorn.Config(app, log_config=None, log_level="warning", access_log=False, lifespan="off", ws="none")
+        uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            proxy_headers=False,
+            **_bounded(Connections(MONITORS), "auto"),
+        )
     )
     serving = asyncio.create_task(server.serve([listening]))
     try:
@@ -70,6 +110,29 @@ async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[N
         server.should_exit = True
         await serving
         listening.close()
+
+
+def _bounded(connections: Connections, http: str) -> dict[str, Any]:
+    """Return the options of uvicorn that keep connections within their bounds; a gate speaks no WebSocket."""
+    return {
+        "http": connections.protocol(http),
+        "h11_max_incomplete_event_size": UNPARSED_BYTES,
+        "backlog": BACKLOG,
+        "ws": "none",
+    }
+
+
+def _proxies(text: str) -> list[str]:
+    """Read addresses and networks; raises ``ConfigError``, since uvicorn passes over what it cannot read."""
+    proxies = [part.strip() for part in text.split(",") if part.strip()]
+    if proxies == ["*"]:
+        return proxies
+    for proxy in proxies:
+        try:
+            ip_network(proxy)
+        except ValueError as exc:
+            raise ConfigError(f"--forwarded-allow-ips: {exc}; use addresses or networks, or * for all") from None
+    return proxies
 
 
 class _Beside(uvicorn.Server):

@@ -1,0 +1,49 @@
+"""One HTTP exchange with a gate: the headers that every answer carries, and errors as problems."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mediagate.problems import problem_of
+
+if TYPE_CHECKING:
+    from mediagate.app import MediaGate
+
+log = logging.getLogger("mediagate")
+
+
+async def answer(
+    gate: MediaGate, ready: Callable[[], Awaitable[ASGIApp]], scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a request with the routes that ``ready`` returns, or with a problem; raises only once an answer began."""
+    started = False
+    inner = {**scope, "app": gate}
+
+    async def watched(message: Message) -> None:
+        nonlocal started
+        started = True
+        if message["type"] == "http.response.start":
+            message.setdefault("headers", [])
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("X-Content-Type-Options", "nosniff")
+            headers.update(inner.get("state", {}).get("answer_headers") or {})
+        await send(message)
+
+    try:
+        routes = await ready()
+        await routes(inner, receive, watched)
+    except ClientDisconnect:
+        log.debug("the client went away")
+    except Exception as exc:
+        # Answered here, never raised: a host's CORS middleware must see a response.
+        if started:
+            raise
+        problem = problem_of(exc)
+        gate.observer.refused(problem.code)
+        await problem(scope, receive, watched)

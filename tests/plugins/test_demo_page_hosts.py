@@ -1,0 +1,96 @@
+"""A gate with the demo page on a loopback address answers under names of this machine only (DNS rebinding)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from starlette.requests import Request
+
+from mediagate import Action, MediaGate, Principal, Settings
+from mediagate.errors import ConfigError
+from mediagate_plugins.demo_page import demo_page
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+LOCAL = [
+    "127.0.0.1:8000", "127.0.0.1", "127.8.8.8", "localhost", "LOCALHOST:8000", "localhost.:8000", "app.localhost:1",
+    "[::1]:8000", "[::1]", "192.168.1.5:8000",
+]  # fmt: skip
+FOREIGN = [
+    "evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example:8000", "notlocalhost",
+    "localhost@evil.example", "localhost:8000.evil.example", "127.1:8000", "0x7f000001", "[evil.example]", "", ":8000",
+]  # fmt: skip
+ROUTES = [
+    ("GET", "/"), ("GET", "/demo/page.js"), ("GET", "/media?sourceType=avatar"), ("GET", "/jobs"), ("GET", "/usage"),
+    ("GET", "/status/job_x"), ("POST", "/upload"), ("POST", "/uploads"), ("DELETE", "/media/med_x"),
+    ("GET", "/media/avatar/u1/med_x/xs.webp"), ("GET", "/healthz"), ("GET", "/no-such-route"),
+]  # fmt: skip
+
+
+@asynccontextmanager
+async def reached_on(gate: MediaGate, address: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client whose connection reaches the gate on an address of the server."""
+    transport = httpx.ASGITransport(gate, raise_app_exceptions=False)
+    async with gate, httpx.AsyncClient(transport=transport, base_url=f"http://{address}:8000") as client:
+        yield client
+
+
+def with_page(gate: MediaGate) -> MediaGate:
+    gate.register(demo_page)
+    return gate
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "[::1]", "[::ffff:127.0.0.1]"])
+async def test_foreign_names_are_refused_on_loopback_by_every_route(make_gate: MakeGate, address: str) -> None:
+    async with reached_on(with_page(make_gate(worker=False)), address) as client:
+        for host in FOREIGN:
+            for method, path in ROUTES:
+                answer = await client.request(method, path, headers={"Host": host})
+                assert (answer.status_code, answer.json()["code"]) == (403, "host_not_allowed"), (host, path)
+            assert "MEDIAGATE_ALLOWED_HOSTS" in answer.json()["detail"]
+        for host in LOCAL:
+            assert (await client.get("/", headers={"Host": host})).status_code == 200, host
+            assert (await client.get("/jobs", headers={"Host": host})).status_code == 200, host
+
+
+async def test_allowed_hosts_and_public_base_url_are_names_of_the_service(
+    make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDIAGATE_ALLOWED_HOSTS", "dev.example, Box.Example.")
+    gate = with_page(make_gate(worker=False, public_base_url="https://Public.example/pictures"))
+    async with reached_on(gate, "127.0.0.1") as client:
+        for host in ("dev.example", "dev.example:8000", "box.example", "public.example:443"):
+            assert (await client.get("/", headers={"Host": host})).status_code == 200, host
+        assert (await client.get("/", headers={"Host": "evil.example"})).status_code == 403
+
+
+async def test_a_star_allows_every_host(make_gate: MakeGate) -> None:
+    async with reached_on(with_page(make_gate(worker=False, allowed_hosts=["*"])), "127.0.0.1") as client:
+        assert (await client.get("/", headers={"Host": "evil.example"})).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["https://dev.example", "dev.example:8000", "*.example", "dev example"])
+def test_an_allowed_host_that_is_none(host: str) -> None:
+    with pytest.raises(ConfigError, match="without scheme and port"):
+        Settings(allowed_hosts=[host])
+
+
+async def test_other_addresses_answer_under_every_name(make_gate: MakeGate) -> None:
+    for address in ("10.0.0.7", "gate.example"):
+        async with reached_on(with_page(make_gate(worker=False)), address) as client:
+            assert (await client.get("/", headers={"Host": "evil.example"})).status_code == 200
+
+
+async def test_a_gate_that_asks_who_is_there_or_has_no_page_leaves_names_to_its_proxy(make_gate: MakeGate) -> None:
+    async def authorize(request: Request, action: Action) -> Principal | None:
+        return None
+
+    made = make_gate(worker=False)
+    asking = MediaGate(sources=made.sources, settings=made.settings, moderation="off", authorize=authorize)
+    for gate, status in ((with_page(asking), 401), (make_gate(worker=False), 200)):
+        async with reached_on(gate, "127.0.0.1") as client:
+            assert (await client.get("/jobs", headers={"Host": "app.example"})).status_code == status
