@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mediagate.app import MediaGate
 from mediagate.errors import MediagateError, PluginError
+from mediagate.identity import describe
 from mediagate.images import codecs
 from mediagate.parts import MODERATOR, Parts
 from mediagate.pool import ImagePool
@@ -39,6 +40,7 @@ def _checks(gate: MediaGate, parts: Parts) -> dict[str, Check]:
         "node": _node,
         "database": lambda: _database(parts),
         "storage": parts.storage.check,
+        "files": lambda: _files(parts),
         "model": lambda: _model(gate, parts),
         "codecs": _codecs,
         "image processes": lambda: _image_processes(gate),
@@ -63,6 +65,14 @@ async def _database(parts: Parts) -> str:
     await parts.records.open()
     try:
         return await parts.records.check()
+    finally:
+        await parts.records.close()
+
+
+async def _files(parts: Parts) -> str:
+    await parts.records.open()
+    try:
+        return await describe(parts)
     finally:
         await parts.records.close()
 
