@@ -149,7 +149,7 @@ class MediaGate(Calls):
         return jobs_at_once(self.settings.model_copy(update={"worker": True}))
 
     async def work(self, job_id: str) -> None:
-        """Make one attempt at the job whose turn it is, as this one waits; for engines that run the workers themselves."""
+        """Make one attempt at the job whose turn it is, since this one waits; for engines that run the workers."""
         await self.running.worker.attend()
 
     @property

@@ -1,4 +1,4 @@
-"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, adopt, retry, and the commands that plugins bring.
+"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, adopt, retry, and what plugins bring.
 
 A plugin brings a ``typer.Typer`` as an entry point of the group ``mediagate.commands``; its name is the command's.
 Each command imports what it needs itself: only ``doctor`` looks at codecs, and only ``serve`` serves.

@@ -42,7 +42,7 @@ async def read_mark(parts: Parts) -> Mark | None:
     try:
         mark: Mark = _MARK(json.loads(written))
     except (ValueError, Malformed):
-        raise ConfigError(f"the storage's {KEY} is no mark of a database: bring it back, or see whose it is; {ADOPT}") from None
+        raise ConfigError(f"the storage's {KEY} cannot be read: see whose files these are; {ADOPT}") from None
     return mark
 
 

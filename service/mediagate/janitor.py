@@ -207,4 +207,6 @@ def what_to_do(count: int) -> str:
 def _found(keys: list[str], look: Look, doubt: str | None) -> Findings:
     staging = [key for key in keys if key.startswith(STAGING)]
     orphans = [key for key in keys if not key.startswith(STAGING)]
-    return Findings(staging=staging, orphans=orphans, left=look.count - len(look.files), doubt=doubt, useless=look.count)
+    return Findings(
+        staging=staging, orphans=orphans, left=look.count - len(look.files), doubt=doubt, useless=look.count
+    )

@@ -71,7 +71,7 @@ class Walk:
         return look
 
     async def doubt(self, look: Look) -> str | None:
-        """Return why these may be the files of a database that is not this one, or not all of it, if anything says so."""
+        """Return what says that the database is not the one that knows these files, or not all of it, if anything."""
         if not look.count:
             return None
         if await is_set_back(self._parts):
@@ -80,7 +80,9 @@ class Walk:
             return f"{look.unknown:,} of {look.seen:,} files are in no record"
         newest = await self._parts.records.newest_job()
         if newest and look.youngest and look.youngest > newest + timedelta(seconds=max(self._grace_s, LEAST_GRACE_S)):
-            return f"files that are in no record are younger than the last upload on record ({newest:%Y-%m-%d %H:%M} UTC)"
+            return (
+                f"files that are in no record are younger than the last upload on record ({newest:%Y-%m-%d %H:%M} UTC)"
+            )
         return None
 
     async def remove(self, files: Sequence[ObjectInfo]) -> list[str]:

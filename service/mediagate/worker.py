@@ -40,7 +40,7 @@ class Worker:
         self._slots = asyncio.Semaphore(concurrency)
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
-        self._claiming: asyncio.Task[int] | None = None
+        self._claiming: asyncio.Task[list[asyncio.Task[None]]] | None = None
         self._isolation = Isolation()
         self._retries = Retries(parts.settings)
         self._queue_fails = self._queue_brings = False
@@ -187,9 +187,7 @@ class Worker:
             log.warning("cannot look for jobs: %s", exc, exc_info=None if isinstance(exc, Unavailable) else exc)
         for _ in range(room - len(jobs)):
             self._slots.release()
-        return [
-            self._start(job.id, self.work(job.id) if suspect(job) else self._attempt(job), brought) for job in jobs
-        ]
+        return [self._start(job.id, self.work(job.id) if suspect(job) else self._attempt(job), brought) for job in jobs]
 
     def _start(self, job_id: str, work: Coroutine[Any, Any, None], brought: str | None) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(job_id, work, brought))

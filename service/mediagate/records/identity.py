@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from mediagate.media import new_id
 from mediagate.records.client import Prisma
+from mediagate.records.protocol import Identity
 from mediagate.records.sql import Database
 
 NAME = "database"
@@ -17,17 +17,6 @@ UPDATE mediagate_identity
 SET generation = 1 + CASE WHEN generation > CAST(? AS BIGINT) THEN generation ELSE CAST(? AS BIGINT) END
 WHERE name = ? RETURNING id, generation
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The id of a database, made at its first use, and a number that only grows.
-
-    A copy of a database has its id. One that was restored has a lower number than it had before.
-    """
-
-    id: str
-    generation: int
 
 
 class PrismaIdentity:

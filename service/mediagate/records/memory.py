@@ -8,11 +8,10 @@ from datetime import datetime
 
 from mediagate.events import Event, EventsOf, no_events
 from mediagate.media import Job, JobState, JobStatus, Media, Stage, new_id, utcnow
-from mediagate.records.identity import Identity
 from mediagate.records.memory_claims import MemoryClaims, lapsed
 from mediagate.records.memory_lists import MemoryLists
 from mediagate.records.memory_uploads import MemoryUploads, expired
-from mediagate.records.protocol import Reservation
+from mediagate.records.protocol import Identity, Reservation
 from mediagate.records.settlement import Settlement, died_each_time
 
 

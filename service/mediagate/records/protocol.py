@@ -10,7 +10,6 @@ from typing import Protocol, runtime_checkable
 from mediagate.direct_upload import DirectUpload
 from mediagate.events import Event, EventsOf, no_events
 from mediagate.media import Job, JobPage, JobState, JobStatus, Media, MediaPage, Stage
-from mediagate.records.identity import Identity
 from mediagate.records.settlement import Settlement
 from mediagate.usage import Usage
 
@@ -22,6 +21,17 @@ class Reservation:
     key: str
     job_id: str | None
     fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The id of a database, made at its first use, and a number that only grows.
+
+    A copy of a database has its id. One that was restored has a lower number than it had before.
+    """
+
+    id: str
+    generation: int
 
 
 @runtime_checkable
@@ -46,7 +56,7 @@ class Records(Protocol):
         """Return the present by the clock that decides about leases: the database's. As a rule without a query."""
 
     async def identity(self) -> Identity:
-        """Return which database this is: an id that was made when it was first asked for, and its generation, from 0."""
+        """Return which database this is: an id that is made when it is first asked for, and a generation from 0 on."""
 
     async def next_generation(self, *, above: int = 0) -> Identity:
         """Count the generation up by at least one, to beyond ``above``, and return the identity as it then is."""

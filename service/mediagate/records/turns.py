@@ -1,8 +1,8 @@
 """Turns: the order in which jobs of one priority are claimed, so that no owner waits behind all that another sent.
 
-A start-time fair queue (Goyal, Vin, Cheng 1996, "Start-time Fair Queuing") in which every job costs the same: the time
-of the queue is the highest turn that was claimed, and the jobs of one share are ``APART``. Whoever has none waiting comes
-one behind that time: before the next of those who have many, and behind it the next time.
+A start-time fair queue (Goyal, Vin, Cheng 1996, "Start-time Fair Queuing") in which every job costs the same. Its time
+is the highest turn that was claimed, and the jobs of one share are ``APART``. Whoever has none waiting comes one behind
+that time: before the next of those who have many, and behind it the next time.
 """
 
 from __future__ import annotations
