@@ -19,7 +19,7 @@ WITH lapsed AS (
     ORDER BY "leaseUntil" LIMIT $4 FOR UPDATE SKIP LOCKED
 ), waiting AS (
     SELECT id, priority, turn, "availableAt" AS since FROM {table}
-    WHERE status = 'PENDING' AND "availableAt" <= $1 AND "attemptsLeft" > 0 AND id <> ALL ($5)
+    WHERE (status || '') = 'PENDING' AND "availableAt" <= $1 AND "attemptsLeft" > 0 AND id <> ALL ($5)
     ORDER BY priority, turn, "availableAt" LIMIT $4 FOR UPDATE SKIP LOCKED
 ), next AS (
     SELECT id FROM (SELECT * FROM lapsed UNION ALL SELECT * FROM waiting) AS due ORDER BY priority, turn, since LIMIT $4
@@ -30,7 +30,10 @@ UPDATE {table} AS job SET
 FROM next WHERE job.id = next.id
 RETURNING job.*
 """
-"""For PostgreSQL: what another claims at this moment is passed over, so that claimers neither wait nor collide."""
+"""For PostgreSQL: what another claims at this moment is passed over, so that claimers neither wait nor collide.
+
+The condition on ``status`` is that of the index ``mediagate_job_turn_idx``, and no other index fits it.
+"""
 
 
 class PrismaClaims:
