@@ -11,10 +11,9 @@ import pytest
 from mediagate import MediaGate
 from mediagate.errors import ConfigError
 from mediagate.janitor import Findings
-from mediagate.media import Variant, new_id, utcnow
-from mediagate.testing.record_samples import a_job, a_media, claimed_job
+from mediagate.media import JobStatus, Variant, new_id, utcnow
 from mediagate.records import Settlement
-from mediagate.media import JobStatus
+from mediagate.testing.record_samples import a_job, a_media, claimed_job
 
 pytestmark = pytest.mark.anyio
 

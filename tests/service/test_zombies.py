@@ -1,4 +1,4 @@
-"""Attempts that lost their job while they published: what they write then is public for no longer than it takes to see."""
+"""Attempts that lost their job while they published: what they write then is removed as soon as they see it."""
 
 from __future__ import annotations
 
