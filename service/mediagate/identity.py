@@ -106,7 +106,7 @@ async def describe(parts: Parts) -> str:
             "the database is older than the storage, as after a restore: no files are removed. `mediagate janitor "
             "--dry-run` lists those that it does not know, `mediagate adopt` goes on without them (docs/backup.md)"
         )
-    return f"of this database ({(await parts.records.identity()).id})"
+    return "the files are this database's"
 
 
 async def _write(parts: Parts, *, above: int = 0) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
     stack.push_async_callback(parts.records.close)
     stack.push_async_callback(parts.images.close)
     await _side_by_side(parts.records.open(), parts.images.open())
-    await recognize_files(parts)
+    await recognize_files(replace(parts, storage=registry.values[STORAGE]))
     secret = await asyncio.to_thread(url_secret, parts.settings)
     urls = FileUrls(parts.sources, parts.storage, secret=secret, ttl_s=parts.settings.url_ttl_s)
     running = Running(parts, spool_dir, urls)

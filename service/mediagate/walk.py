@@ -11,43 +11,46 @@ from mediagate.expiry import BATCH
 from mediagate.identity import FEW, is_set_back
 from mediagate.media import JobStatus
 from mediagate.parts import Parts
-from mediagate.storage import ObjectInfo, segment
+from mediagate.storage import ObjectInfo, is_public, segment
 
 STAGING = "staging/"
 AT_ONCE = 20_000
 """How many files one walk removes at most, and so keeps in memory: about 10 MB."""
 SHARE = 0.03
-"""More than this part of the files that were seen, and more than ``FEW``, are not what crashes leave behind."""
+"""More than this part of the published files, and more than ``FEW``, are not what crashes leave behind."""
 LEAST_GRACE_S = 60.0
 """By how much the clock of a storage may be ahead of the database's."""
 
 
 @dataclass(slots=True)
 class Useless:
-    """Files that may go; ``unknown`` are those of them that were a job's, and of which the records know no end."""
+    """Files that may go."""
 
     files: list[ObjectInfo] = field(default_factory=list)
     unknown: list[ObjectInfo] = field(default_factory=list)
+    """Those of them that a job made, and of which the records know no end."""
 
 
 @dataclass(slots=True)
 class Look:
     """What a look through all files found."""
 
-    seen: int = 0
     count: int = 0
     """How many may go."""
+    published: int = 0
+    """How many were seen of the published ones."""
     unknown: int = 0
+    """How many of these are unknown. In quarantine each process that was killed may have left some hundred."""
     youngest: datetime | None = None
-    """When the last of the unknown ones was written."""
+    """When the last of all unknown ones was written."""
     files: list[ObjectInfo] = field(default_factory=list)
     """The first ``AT_ONCE`` of those that may go."""
 
     def add(self, batch: Sequence[ObjectInfo], useless: Useless) -> None:
         """Count what was found in a batch."""
-        self.seen += len(batch)
         self.count += len(useless.files)
-        self.unknown += len(useless.unknown)
+        self.published += sum(is_public(info.key) for info in batch)
+        self.unknown += sum(is_public(info.key) for info in useless.unknown)
         written = [info.modified for info in useless.unknown]
         self.youngest = max([*written, *([self.youngest] if self.youngest else [])], default=None)
         self.files += useless.files[: AT_ONCE - len(self.files)]
@@ -76,8 +79,8 @@ class Walk:
             return None
         if await is_set_back(self._parts):
             return "the database is older than the storage, as after a restore"
-        if look.unknown > max(FEW, SHARE * look.seen):
-            return f"{look.unknown:,} of {look.seen:,} files are in no record"
+        if look.unknown > max(FEW, SHARE * look.published):
+            return f"{look.unknown:,} of {look.published:,} published files are in no record"
         newest = await self._parts.records.newest_job()
         if newest and look.youngest and look.youngest > newest + timedelta(seconds=max(self._grace_s, LEAST_GRACE_S)):
             return (

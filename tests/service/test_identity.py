@@ -30,7 +30,7 @@ def gate_on(make_gate: MakeGate, storage: MemoryStorage, records: MemoryRecords)
 
 async def finding(gate: MediaGate) -> Finding:
     """Return what ``mediagate doctor`` says of the files."""
-    (found,) = [one async for one in examine(gate) if one.part == "files"]
+    (found,) = [one async for one in examine(gate) if one.part == "storage"]
     return found
 
 

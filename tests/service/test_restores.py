@@ -104,5 +104,5 @@ async def test_a_dump_of_yesterday_loses_nothing(database: tuple[str, str, Copy]
             assert found.doubt is not None
         assert kept <= await files(restored)
     told = {finding.part: finding async for finding in examine(restored)}
-    assert not told["files"].ok
-    assert "older than the storage" in told["files"].text
+    assert not told["storage"].ok
+    assert "older than the storage" in told["storage"].text

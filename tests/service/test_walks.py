@@ -62,7 +62,7 @@ async def test_a_database_that_knows_nothing_removes_nothing(make_gate: MakeGate
         found = await swept(gate)
         assert (found.orphans, found.useless) == ([], 40)
         assert await keys(gate) == full
-        assert "40 of 40 files are in no record" in caplog.text
+        assert "40 of 40 published files are in no record" in caplog.text
         assert "--really 40" in caplog.text
         assert (await swept(gate, really=39)).orphans == []
         assert await keys(gate) == full
@@ -83,13 +83,16 @@ async def test_a_few_in_a_hundred_are_what_crashes_leave(
         assert await keys(gate) == (kept if goes else kept | left_over)
 
 
-async def test_quarantined_files_without_a_job_count_and_those_of_direct_uploads_do_not(make_gate: MakeGate) -> None:
+async def test_quarantined_files_are_no_sign_of_another_database_but_go_with_no_others(make_gate: MakeGate) -> None:
     async with make_gate(worker=False) as gate:
         await strays(gate, 30, "staging/upl")
-        assert len((await swept(gate)).staging) == 30
-        await strays(gate, 6, "staging/job")
+        await strays(gate, 30, "staging/job")
+        assert len((await swept(gate)).staging) == 60
+        await strays(gate, 30, "staging/job")
+        await strays(gate, 6)
         found = await swept(gate)
-        assert (found.staging, found.doubt) == ([], "6 of 6 files are in no record")
+        assert (found.staging, found.useless) == ([], 36)
+        assert found.doubt == "6 of 6 published files are in no record"
 
 
 async def test_files_that_are_younger_than_all_records_are_kept(make_gate: MakeGate) -> None:
