@@ -156,8 +156,8 @@ class MediaGate(Calls):
         return jobs_at_once(self.settings.model_copy(update={"worker": True}))
 
     async def work(self, job_id: str) -> None:
-        """Make one attempt at a job unless somebody else has it; for engines that run the workers themselves."""
-        await self.running.worker.attend(job_id)
+        """Make one attempt at the job whose turn it is, since this one waits; for engines that run the workers."""
+        await self.running.worker.attend()
 
     @property
     def closing(self) -> bool:

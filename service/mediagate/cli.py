@@ -1,4 +1,4 @@
-"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, retry, and the commands that plugins bring.
+"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, adopt, retry, and what plugins bring.
 
 A plugin brings a ``typer.Typer`` as an entry point of the group ``mediagate.commands``; its name is the command's.
 Each command imports what it needs itself: only ``doctor`` looks at codecs, and only ``serve`` serves.
@@ -31,7 +31,7 @@ STANDALONE = "mediagate_plugins.standalone:gate"
 
 COMMANDS = "mediagate.commands"
 """The group of entry points under which plugins bring their commands."""
-OWN = ("serve", "worker", "migrate", "doctor", "janitor", "retry")
+OWN = ("serve", "worker", "migrate", "doctor", "janitor", "adopt", "retry")
 """The core's own commands, for which no plugin is loaded."""
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -149,28 +149,34 @@ def doctor(gate: Gate = STANDALONE) -> None:
 def janitor(
     gate: Gate = STANDALONE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
+    really: Annotated[int | None, typer.Option(help="Remove files, up to so many, whatever speaks against it.")] = None,
 ) -> None:
-    """Finish what crashes left behind, and remove what has expired and files that no record names."""
+    """Finish what crashes left behind, and remove what has expired and files that no record names.
+
+    Exits with 1, and removes no files, where the database may not be the one that knows them, or not all of it.
+    """
+    from mediagate.upkeep import sweep
+
     loaded = load_gate(gate)
     loaded.settings = loaded.settings.model_copy(update={"worker": False})
 
     async def run() -> None:
         async with loaded:
-            if not dry_run:
-                jobs = await loaded.running.janitor.sweep_jobs()
-                typer.echo(f"jobs: {len(jobs.failed)} failed for good, {len(jobs.finished)} finished")
-                spool = await loaded.running.janitor.sweep_spool()
-                typer.echo(f"spool: removed {spool.spooled} files")
-            verb = "would remove" if dry_run else "removed"
-            expired = await loaded.running.janitor.sweep_expired(dry_run=dry_run)
-            for name in [*expired.expired_media, *expired.expired_uploads]:
-                typer.echo(f"{verb} {name}")
-            media, uploads = len(expired.expired_media), len(expired.expired_uploads)
-            typer.echo(f"expired: {verb} {media} media, {uploads} direct uploads")
-            files = await loaded.running.janitor.sweep_files(dry_run=dry_run)
-            for key in [*files.staging, *files.orphans]:
-                typer.echo(f"{verb} {key}")
-            typer.echo(f"files: {verb} {len(files.staging)} quarantined, {len(files.orphans)} orphans")
+            async for line in sweep(loaded, dry_run=dry_run, really=really):
+                typer.echo(line)
+
+    run_async(run())
+
+
+@cli.command()
+def adopt(gate: Gate = STANDALONE) -> None:
+    """Make the files in the storage those of the gate's database, after an intended restore or move."""
+    from mediagate.upkeep import adopted
+
+    loaded = load_gate(gate)
+
+    async def run() -> None:
+        typer.echo(await adopted(loaded))
 
     run_async(run())
 

@@ -106,6 +106,8 @@ class Source(_Frozen):
     """Label or label group → score (0-1) from which a person must look; without a reviewer that is a rejection."""
     visibility: Literal["public", "private"] = "public"
     """Whether the files' URLs work for everybody and for ever, or are signed and expire."""
+    priority: Literal["high", "normal", "low"] = "normal"
+    """Jobs of a high one are all begun before those of a normal one, and these before those of a low one."""
     scrutiny: Literal["standard", "thorough"] = "standard"
     """In how many parts a moderator is shown a picture, and so how small a forbidden part of it may be."""
     original: Literal["keep", "delete"] = "keep"
@@ -124,6 +126,11 @@ class Source(_Frozen):
     """Frames that are decoded at most when an animation is kept; more is refused."""
     max_animation_pixels: Annotated[int, Field(ge=1)] = 100_000_000
     """Pixels of all frames together when an animation is kept."""
+
+    @property
+    def rank(self) -> int:
+        """The priority as a number: what is lower is begun first."""
+        return {"high": -1, "normal": 0, "low": 1}[self.priority]
 
     def effort_of(self, spec: VariantSpec) -> int:
         """Return the effort that a variant is encoded with."""
@@ -186,8 +193,8 @@ class Settings(BaseSettings):
     """How often lost and stale jobs are looked for."""
     staging_ttl_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
     """Age at which a quarantined file without a live job is removed."""
-    orphan_grace_s: Annotated[float, Field(ge=0)] = 3600.0
-    """Age below which a published file without a record is left alone."""
+    orphan_grace_s: Annotated[float, Field(ge=0)] | Literal["never"] = 3600.0
+    """Age below which a file without a record is left alone; ``"never"``: none is removed, however old."""
     idempotency_ttl_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
     upload_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """Longest pause between two parts of a request body."""

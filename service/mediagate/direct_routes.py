@@ -57,7 +57,7 @@ class DirectRoutes:
         with closes_unread(incoming):
             self._gate.refuse_when_closing()
             upload = await awaited(request.path_params["upload_id"], token, content_type, parts)
-            incoming.state.principal = Principal(upload.owner_id) if upload.owner_id else None
+            incoming.state.principal = Principal(upload.owner_id, key=upload.key_id) if upload.owner_id else None
             async with (
                 running.admission.visit(incoming, size=upload.bytes),
                 opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body,

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from mediagate.app import MediaGate
-from mediagate.errors import MediagateError, PluginError
+from mediagate.errors import MediagateError, PluginError, RecordsUnavailable
+from mediagate.identity import describe
 from mediagate.images import codecs
 from mediagate.logs import cause_of
 from mediagate.parts import MODERATOR, Parts
@@ -39,7 +40,7 @@ def _checks(gate: MediaGate, parts: Parts) -> dict[str, Check]:
     return {
         "node": _node,
         "database": lambda: _database(parts),
-        "storage": parts.storage.check,
+        "storage": lambda: _storage(parts),
         "model": lambda: _model(gate, parts),
         "codecs": _codecs,
         "image processes": lambda: _image_processes(gate),
@@ -66,6 +67,18 @@ async def _database(parts: Parts) -> str:
         return await parts.records.check()
     finally:
         await parts.records.close()
+
+
+async def _storage(parts: Parts) -> str:
+    found = await parts.storage.check()
+    try:
+        await parts.records.open()
+        try:
+            return f"{found}; {await describe(parts)}"
+        finally:
+            await parts.records.close()
+    except RecordsUnavailable:
+        return f"{found}; whose the files are is known when the database is there"
 
 
 async def _model(gate: MediaGate, parts: Parts) -> str:

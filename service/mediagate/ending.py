@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from mediagate.hooks import HookName
 from mediagate.logs import about
-from mediagate.media import JobState, JobStatus
+from mediagate.media import Job, JobState, JobStatus
 from mediagate.parts import Parts
 from mediagate.pipeline import unpublish
 
@@ -33,9 +33,17 @@ async def conclude(state: JobState, parts: Parts) -> None:
     job = state.job
     log.info("job %s: %s", job.id, job.status, extra=about(job, status=str(job.status), code=job.code))
     with parts.observer.during("finish", job=job):
-        if job.status is not JobStatus.COMPLETE and job.attempts:
+        if job.status is not JobStatus.COMPLETE and job.attempts and not await _completed_before(job, parts):
             await unpublish(job, parts)
         if not (job.status is JobStatus.FAILED and job.retryable):
             await parts.storage.delete([job.staging_key])
         await parts.hooks.run(HOOKS[job.status], state)
         await parts.records.mark_notified(job.id, ended_at=job.finished_at, now=await parts.records.now())
+
+
+async def _completed_before(job: Job, parts: Parts) -> bool:
+    """Whether a failed job may have completed in a time that the database, restored from a copy, knows nothing of.
+
+    Its quarantined file is gone then, and what is published under its keys is all that there is of the picture.
+    """
+    return job.status is JobStatus.FAILED and await parts.storage.stat(job.staging_key) is None

@@ -149,6 +149,7 @@ async def examined(
         owner_id=owner,
         key_id=key_id,
         traceparent=parts.observer.traceparent(),
+        priority=source.rank,
     )
 
 

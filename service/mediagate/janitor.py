@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,13 @@ from pathlib import Path
 from mediagate.ending import finish
 from mediagate.errors import MediagateError
 from mediagate.expiry import BATCH, expire_media, expire_uploads
+from mediagate.identity import adopt, is_set_back, mark_files
 from mediagate.logs import cause_of
-from mediagate.media import JobStatus
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.reservation import holding
-from mediagate.storage import ObjectInfo, segment
 from mediagate.uploads import sweep_spool
+from mediagate.walk import STAGING, Look, Walk
 
 log = logging.getLogger("mediagate.janitor")
 
@@ -48,12 +48,24 @@ class Findings:
     """Quarantined files without a live job."""
     orphans: list[str] = field(default_factory=list)
     """Published files without a record."""
+    useless: int = 0
+    """All files that might go, of which a walk removes 20,000 at most."""
+    left: int = 0
+    """How many of them it left to the next one for that reason."""
+    doubt: str | None = None
+    """Why none were removed."""
     spooled: int = 0
     """Files that killed processes of this machine left while they received them."""
     expired_media: list[str] = field(default_factory=list)
     """Media whose time was over."""
     expired_uploads: list[str] = field(default_factory=list)
     """Direct uploads that were not completed in time, or whose completion need not be remembered any longer."""
+
+    @property
+    def summary(self) -> str:
+        """How many of each kind there were, in few words however many that is."""
+        found = {name: len(value) if isinstance(value, list) else value for name, value in asdict(self).items()}
+        return ", ".join(f"{name}: {value}" for name, value in found.items() if value)
 
 
 class Janitor:
@@ -89,6 +101,7 @@ class Janitor:
                 await finish(job_id, self._parts)
             except Exception:  # one that cannot be finished must not keep the others from it
                 log.exception("job %s could not be finished; it is tried again", job_id, extra={"job_id": job_id})
+        await records.forget_turns()
         return Findings(failed=failed, finished=finished, expired_keys=await records.expire_keys(now=now))
 
     async def sweep_expired(self, *, dry_run: bool, now: datetime | None = None, most: int | None = None) -> Findings:
@@ -104,21 +117,32 @@ class Janitor:
         older_than_s = self._parts.settings.staging_ttl_s
         return Findings(spooled=await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=older_than_s))
 
-    async def sweep_files(self, *, dry_run: bool, now: datetime | None = None) -> Findings:
-        """Remove quarantined files that no live job needs, and published files that no record names."""
-        now = now or await self._parts.records.now()
-        findings = Findings()
-        storage = self._parts.storage
-        for prefix, useless, found in (
-            ("staging/", self._stale_staging, findings.staging),
-            ("media/", self._orphans, findings.orphans),
-            ("originals/", self._orphans, findings.orphans),
-        ):
-            async for batch in _batches(storage.list(prefix)):
-                keys = await useless(batch, now)
-                found.extend(keys)
-                if keys and not dry_run:
-                    await storage.delete(keys)
+    async def mark_files(self) -> Findings:
+        """Note among the files how far the database has come, to tell it from an older copy of it."""
+        await mark_files(self._parts)
+        return Findings()
+
+    async def sweep_files(self, *, dry_run: bool, now: datetime | None = None, really: int | None = None) -> Findings:
+        """Remove quarantined files that no live job needs, and published files that no record names.
+
+        Nothing is removed where there is a doubt that the database knows all that is its own, unless it is ``really``
+        so many files that may go, or fewer. Raises ``ConfigError`` for the files of another database.
+        """
+        parts = self._parts
+        walk = Walk(parts, now or await parts.records.now())
+        await is_set_back(parts)
+        look = await walk.look()
+        doubt = await walk.doubt(look)
+        insists = really is not None and look.count <= really
+        if dry_run:
+            return _found([info.key for info in look.files], look, doubt)
+        if doubt is not None and not insists:
+            log.error("no files are removed: %s. %s", doubt, what_to_do(look.count))
+            return _found([], look, doubt)
+        removed = await walk.remove(look.files)
+        findings = _found(removed, look, None)
+        if insists and not findings.left and await is_set_back(parts):
+            await adopt(parts)
         return findings
 
     async def sweep_files_in_turn(self) -> Findings:
@@ -130,40 +154,6 @@ class Janitor:
             findings = await self.sweep_files(dry_run=False)
         await records.keep_key(FILES_TURN, expires_at=await records.now() + timedelta(seconds=FILES_EVERY_S))
         return findings
-
-    async def _stale_staging(self, batch: list[ObjectInfo], now: datetime) -> list[str]:
-        """A job that failed keeps its file for a retry, for ``staging_ttl_s``; without a job it is an orphan.
-
-        That of a direct upload is kept as long as it may be completed: ``sweep_expired`` removes it then.
-        """
-        settings, records, ids = self._parts.settings, self._parts.records, {segment(o.key, 1) for o in batch}
-        jobs, awaited = await records.get_jobs(ids), await records.open_uploads(ids)
-        stale = []
-        for info in batch:
-            job = jobs.get(segment(info.key, 1))
-            if (job is not None and not job.status.terminal) or segment(info.key, 1) in awaited:
-                continue
-            since, keep_s = info.modified, settings.orphan_grace_s
-            if job is not None and job.status is JobStatus.FAILED:
-                since, keep_s = max(since, job.finished_at or since), settings.staging_ttl_s
-            if since < now - timedelta(seconds=keep_s):
-                stale.append(info.key)
-        return stale
-
-    async def _orphans(self, batch: list[ObjectInfo], now: datetime) -> list[str]:
-        records = self._parts.records
-        ids = {segment(o.key, 3) for o in batch}
-        # Jobs first: one that ends between the two questions is live in the first, or its media is in the second.
-        jobs = await records.jobs_of_media(ids)
-        known = await records.existing_media(ids)
-        grace = now - timedelta(seconds=self._parts.settings.orphan_grace_s)
-        return [
-            info.key
-            for info in batch
-            if (media_id := segment(info.key, 3)) not in known
-            and (media_id not in jobs or jobs[media_id].terminal)
-            and info.modified < grace
-        ]
 
     async def _rounds(self) -> None:
         await asyncio.sleep(self._parts.settings.janitor_interval_s / 2)
@@ -177,6 +167,7 @@ class Janitor:
         await asyncio.sleep(self._parts.settings.janitor_interval_s / 2)
         while True:
             await self._logged(self.sweep_spool)
+            await self._logged(self.mark_files)
             await self._logged(self.sweep_files_in_turn)
             await asyncio.sleep(FILES_ASK_S)
 
@@ -202,16 +193,21 @@ class Janitor:
             log.exception("round failed: %s", cause_of(exc))
             return False
         if findings != Findings():
-            log.info("swept: %s", findings)
+            log.info("swept: %s", findings.summary)
         return True
 
 
-async def _batches(objects: AsyncIterator[ObjectInfo]) -> AsyncIterator[list[ObjectInfo]]:
-    batch: list[ObjectInfo] = []
-    async for info in objects:
-        batch.append(info)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def what_to_do(count: int) -> str:
+    """Return what somebody is to do about a walk that removed nothing, though so many files may go."""
+    return (
+        "If the database was restored, or is not the right one, see docs/backup.md. If these files may go, remove them "
+        f"with `mediagate janitor --really {count}`; `--dry-run` lists them"
+    )
+
+
+def _found(keys: list[str], look: Look, doubt: str | None) -> Findings:
+    staging = [key for key in keys if key.startswith(STAGING)]
+    orphans = [key for key in keys if not key.startswith(STAGING)]
+    return Findings(
+        staging=staging, orphans=orphans, left=look.count - len(look.files), doubt=doubt, useless=look.count
+    )

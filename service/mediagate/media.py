@@ -44,7 +44,7 @@ class Stage(StrEnum):
         return {"queued": 0, "moderate": 10, "publish": 70, "record": 90, "done": 100}[self.value]
 
 
-def new_id(prefix: Literal["job", "med", "upl", "evt"]) -> str:
+def new_id(prefix: Literal["job", "med", "upl", "evt", "db"]) -> str:
     """Return an unguessable identifier such as ``job_3k5…`` (128 random bits, lower-case base 32)."""
     return f"{prefix}_{base64.b32encode(secrets.token_bytes(16)).decode().rstrip('=').lower()}"
 
@@ -230,6 +230,10 @@ class Job:
     """How often the model has run on parts of the picture, over all attempts."""
     traceparent: str | None = None
     """The W3C trace context of the upload, under which whoever works on the job goes on with its trace."""
+    priority: int = 0
+    """Its source's rank: jobs of a lower one are claimed first."""
+    turn: int = 0
+    """Its place among the jobs of its priority, given by the records when it is created, and kept for retries."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,22 +120,30 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
 
 
 async def unpublish(job: Job, parts: Parts) -> None:
-    """Remove whatever an attempt may have published for a job that ended otherwise; one that goes on keeps it."""
+    """Remove what an attempt may have published and no media names; a job that goes on keeps it.
+
+    For an attempt to call after its last write: by then the media of another one may be deleted, with what it had.
+    """
     keys = [
         info.key
         for root in ("media", "originals")
         async for info in parts.storage.list(f"{root}/{job.source_type}/{job.source_id}/{job.media_id}/")
     ]
-    found = await parts.records.get_job(job.id)
-    if found is None or (found.status.terminal and found.status is not JobStatus.COMPLETE):
-        await parts.storage.delete(keys)
+    found = await parts.records.get_state(job.id)
+    if found is None or found.job.status.terminal:
+        named = found.media.keys if found is not None and found.media is not None else ()
+        await parts.storage.delete([key for key in keys if key not in named])
 
 
 async def remove(media: Media, parts: Parts) -> bool:
     """Delete a media's files and its record; ``False`` when the record had gone already."""
     # Files first: if this breaks off, the record still says what is left to delete.
     await parts.storage.delete(media.keys)
-    return await parts.records.delete_media(media.id, events=deletion_events(media, parts, await parts.records.now()))
+    events = deletion_events(media, parts, await parts.records.now())
+    deleted = await parts.records.delete_media(media.id, events=events)
+    # What an attempt that had lost its job wrote in between, and left to the media that it still found.
+    await parts.storage.delete(media.keys)
+    return deleted
 
 
 def _rejected(verdict: Verdict, rendered: Rendered, model_runs: int, started: float) -> Settlement:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from mediagate.admission import Admission
 from mediagate.config import Settings, Source, private_sources
 from mediagate.errors import ConfigError, ModerationFailed, PluginError
 from mediagate.forkserver import ForkServer
+from mediagate.identity import recognize_files
 from mediagate.janitor import Janitor
 from mediagate.labels import names_of, policy_problems
 from mediagate.moderation import Moderator, RemoteModerator, input_edge
@@ -70,6 +72,7 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
     stack.push_async_callback(parts.records.close)
     stack.push_async_callback(parts.images.close)
     await _side_by_side(parts.records.open(), parts.images.open())
+    await recognize_files(replace(parts, storage=registry.values[STORAGE]))
     secret = await asyncio.to_thread(url_secret, parts.settings)
     urls = FileUrls(parts.sources, parts.storage, secret=secret, ttl_s=parts.settings.url_ttl_s)
     running = Running(parts, spool_dir, urls)

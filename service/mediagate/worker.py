@@ -40,7 +40,7 @@ class Worker:
         self._slots = asyncio.Semaphore(concurrency)
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
-        self._claiming: asyncio.Task[int] | None = None
+        self._claiming: asyncio.Task[list[asyncio.Task[None]]] | None = None
         self._isolation = Isolation()
         self._retries = Retries(parts.settings)
         self._queue_fails = self._queue_brings = False
@@ -118,13 +118,14 @@ class Worker:
                     self._isolation.leave()
             await self._settle(job, lease, settlement)
 
-    async def attend(self, job_id: str) -> None:
-        """Make one attempt at a job unless somebody else has it; returns when it has ended."""
+    async def attend(self) -> None:
+        """Make one attempt at the job whose turn it is, if one waits; returns when it has ended."""
         if not self._loops:
             raise ShuttingDown("this process takes no jobs")
-        await self._begin(job_id)
-        if job_id in self._jobs:
-            await asyncio.wait([self._jobs[job_id]])
+        await self._slots.acquire()
+        begun = await self._claim_next(1)
+        if begun:
+            await asyncio.wait(begun)
 
     # -- where jobs come from
 
@@ -138,7 +139,10 @@ class Worker:
                 await asyncio.sleep(POLL_S)
             else:
                 self._queue_fails, self._queue_brings = False, True
-                await self._begin(job_id, taken=True)
+                # That a job waits is all that it says: whose turn it is, the records know.
+                await self._slots.acquire()
+                if not await self._claim_next(1, brought=job_id):
+                    await self._parts.queue.done(job_id)
 
     async def _from_records(self) -> None:
         while True:
@@ -148,18 +152,24 @@ class Worker:
             while not self._slots.locked():
                 await self._slots.acquire()
                 room += 1
-            async with self._isolation.claiming:
-                # Shielded: what is claimed while we stop is still ours to do or to give back.
-                self._claiming = asyncio.create_task(self._begin_oldest(room))
-                began = await asyncio.shield(self._claiming)
+            begun = await self._claim_next(room)
             # What the queue did not bring in time is worked off at once, unless the queue is at it.
-            if began < room or self._queue_brings:
+            if len(begun) < room or self._queue_brings:
                 self._queue_brings = False
                 pause = POLL_S if self._queue_fails else self._parts.queue.poll_s
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
 
-    async def _begin_oldest(self, room: int) -> int:
-        """Claim jobs and begin with them, in slots that were taken for them; returns how many there were."""
+    async def _claim_next(self, room: int, *, brought: str | None = None) -> list[asyncio.Task[None]]:
+        """Claim jobs in their turns and begin with them, in slots that were taken for them; returns the attempts.
+
+        An id that the queue ``brought`` is done with when the attempt has ended that was begun for it.
+        """
+        async with self._isolation.claiming:
+            # Shielded: what is claimed while we stop is still ours to do or to give back.
+            self._claiming = asyncio.create_task(self._begin_next(room, brought))
+            return await asyncio.shield(self._claiming)
+
+    async def _begin_next(self, room: int, brought: str | None) -> list[asyncio.Task[None]]:
         jobs: Sequence[Job] = ()
         records = self._parts.records
         try:
@@ -179,41 +189,27 @@ class Worker:
             )
         for _ in range(room - len(jobs)):
             self._slots.release()
-        for job in jobs:
-            self._start(job.id, self.work(job.id) if suspect(job) else self._attempt(job))
-        return len(jobs)
+        return [self._start(job.id, self.work(job.id) if suspect(job) else self._attempt(job), brought) for job in jobs]
 
-    async def _begin(self, job_id: str, *, taken: bool = False) -> None:
-        """Begin an attempt in the next free slot, unless this worker has the job in hand."""
-        if job_id not in self._jobs:
-            await self._slots.acquire()
-            if job_id not in self._jobs:
-                self._start(job_id, self.work(job_id), taken=taken)
-                return
-            self._slots.release()
-        if taken:
-            await self._parts.queue.done(job_id)
-
-    def _start(self, job_id: str, work: Coroutine[Any, Any, None], *, taken: bool = False) -> None:
-        task = asyncio.create_task(self._guarded(job_id, work, taken=taken))
+    def _start(self, job_id: str, work: Coroutine[Any, Any, None], brought: str | None) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guarded(job_id, work, brought))
         self._jobs[job_id] = task
-        task.add_done_callback(lambda _: self._ended(job_id, task))
+        task.add_done_callback(lambda _: self._ended(job_id))
+        return task
 
-    def _ended(self, job_id: str, task: asyncio.Task[None]) -> None:
-        # The queue may bring an id that is being claimed: there are two tasks for it then, one of which ends at once.
-        if self._jobs.get(job_id) is task:
-            del self._jobs[job_id]
+    def _ended(self, job_id: str) -> None:
+        del self._jobs[job_id]
         self._slots.release()
 
-    async def _guarded(self, job_id: str, work: Coroutine[Any, Any, None], *, taken: bool) -> None:
+    async def _guarded(self, job_id: str, work: Coroutine[Any, Any, None], brought: str | None) -> None:
         try:
             await work
         except Unavailable as exc:
             log.warning("job %s waits: %s", job_id, exc, extra={"job_id": job_id})
         except Exception:
             log.exception("job %s: the attempt broke off", job_id, extra={"job_id": job_id})
-        if taken:
-            await self._parts.queue.done(job_id)
+        if brought is not None:
+            await self._parts.queue.done(brought)
 
     # -- how an attempt ends
 

@@ -9,8 +9,9 @@ import httpx
 import pytest
 from direct import completed, declared, sent
 from mounted import client_of
+from starlette.requests import Request
 
-from mediagate import MediaGate
+from mediagate import AUTHORIZE, Action, MediaGate, Principal
 from mediagate_plugins.rate_limit import rate_limit
 
 pytestmark = pytest.mark.anyio
@@ -68,3 +69,27 @@ async def test_a_place_that_becomes_free_lets_the_same_upload_go_on(make_gate: M
         await gate.cancel(first.json()["jobId"])
         assert (await sent(client, late, photo)).status_code == 204
         assert (await completed(client, early)).status_code == 202
+
+
+async def test_what_a_key_declared_counts_for_that_key(make_gate: MakeGate, photo: bytes) -> None:
+    async def authorize(request: Request, action: Action) -> Principal | None:
+        return Principal("shop", key=request.headers["X-Key"])
+
+    for limit, passes in ((f"{2 * len(photo) + 2000} B/day", 2), ("3/day", 1)):
+        gate = make_gate(memory=False, worker=False)
+        gate.decorate(AUTHORIZE, authorize)
+        gate.register(rate_limit, per_key=limit)
+        async with client_of(gate) as client:
+            for key in ("one", "other"):
+                client.headers["X-Key"] = key
+                for _ in range(passes):
+                    assert (await arrived(client, photo)).status_code == 202, limit
+                refused = await arrived(client, photo)
+                assert refused.status_code == 429, limit
+            # An upload that its key has no room for: the bytes, though declared, are not taken.
+            client.headers["X-Key"] = "third"
+            early: Any = (await declared(client, photo)).json()
+            late: Any = (await declared(client, photo)).json()
+            assert (await sent(client, early, photo)).status_code == 204
+            answer = await sent(client, late, photo)
+            assert answer.status_code == (204 if "B" in limit else 429), limit

@@ -3,8 +3,19 @@
 from mediagate.records.allowance import Allowance
 from mediagate.records.memory import MemoryRecords
 from mediagate.records.prisma import PrismaRecords
-from mediagate.records.protocol import Records, Reservation
+from mediagate.records.protocol import Identity, Records, Reservation
 from mediagate.records.queries import adds, ask, read
 from mediagate.records.settlement import Settlement
 
-__all__ = ["Allowance", "MemoryRecords", "PrismaRecords", "Records", "Reservation", "Settlement", "adds", "ask", "read"]
+__all__ = [
+    "Allowance",
+    "Identity",
+    "MemoryRecords",
+    "PrismaRecords",
+    "Records",
+    "Reservation",
+    "Settlement",
+    "adds",
+    "ask",
+    "read",
+]

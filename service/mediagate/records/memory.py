@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from mediagate.events import Event, EventsOf, no_events
-from mediagate.media import Job, JobState, JobStatus, Media, Stage, utcnow
+from mediagate.media import Job, JobState, JobStatus, Media, Stage, new_id, utcnow
 from mediagate.records.memory_claims import MemoryClaims, lapsed
 from mediagate.records.memory_lists import MemoryLists
 from mediagate.records.memory_uploads import MemoryUploads, expired
-from mediagate.records.protocol import Reservation
+from mediagate.records.protocol import Identity, Reservation
 from mediagate.records.settlement import Settlement, died_each_time
 
 
@@ -23,6 +23,7 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         self._media: dict[str, Media] = {}
         self._keys: dict[str, tuple[Reservation, datetime]] = {}
         self._outbox: dict[str, Event] = {}
+        self._identity = Identity(new_id("db"), 0)
 
     async def open(self) -> None:
         """Nothing to open."""
@@ -37,6 +38,15 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
     async def now(self) -> datetime:
         """Return the present."""
         return utcnow()
+
+    async def identity(self) -> Identity:
+        """Return which database this is."""
+        return self._identity
+
+    async def next_generation(self, *, above: int = 0) -> Identity:
+        """Count the generation up, to beyond ``above``."""
+        self._identity = replace(self._identity, generation=max(self._identity.generation, above) + 1)
+        return self._identity
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         """Reserve an ``Idempotency-Key``: ``None`` when it is ours now, else what is on record."""
@@ -69,7 +79,7 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
             if key not in self._keys or self._keys[key][0].job_id is not None:
                 return False
             self._keys[key] = (Reservation(key, job.id, fingerprint), key_expires_at)
-        self._jobs[job.id] = replace(job, available_at=job.available_at or job.created_at)
+        self._insert(job)
         return True
 
     async def get_job(self, job_id: str) -> Job | None:
@@ -98,6 +108,10 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
     async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
         """Return each of these jobs that exists."""
         return {i: self._jobs[i] for i in job_ids if i in self._jobs}
+
+    async def newest_job(self) -> datetime | None:
+        """Return when the last job was created."""
+        return max((job.created_at for job in self._jobs.values()), default=None)
 
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None

@@ -7,22 +7,21 @@ from dataclasses import replace
 from datetime import datetime
 
 from mediagate.media import Job, JobStatus, Stage
+from mediagate.records.memory_turns import MemoryTurns
 
 
-class MemoryClaims:
+class MemoryClaims(MemoryTurns):
     """The part of the records in memory that gives jobs to workers."""
 
-    _jobs: dict[str, Job]
-
     async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of jobs that may be claimed now, those first that could be for longest."""
+        """Return ids of jobs that may be claimed now, in their turns."""
         free = [job for job in self._jobs.values() if job.attempts < job.max_attempts and _free(job, now)]
-        return [job.id for job in sorted(free, key=_free_since)][:limit]
+        return [job.id for job in sorted(free, key=_place)][:limit]
 
     async def claim_oldest(
         self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
     ) -> Sequence[Job]:
-        """Claim the jobs that could be claimed for longest."""
+        """Claim the jobs whose turn it is."""
         ids = [job_id for job_id in await self.claimable(now=now, limit=limit + len(busy)) if job_id not in busy]
         claimed = [await self.claim(job_id, owner=owner, now=now, lease_until=lease_until) for job_id in ids[:limit]]
         return [job for job in claimed if job is not None]
@@ -32,6 +31,7 @@ class MemoryClaims:
         job = self._jobs.get(job_id)
         if job is None or job.attempts >= job.max_attempts or not _free(job, now):
             return None
+        self._begin(job)
         return self._put(
             replace(
                 job,
@@ -107,5 +107,5 @@ def _free(job: Job, now: datetime) -> bool:
     return waiting or lapsed(job, now)
 
 
-def _free_since(job: Job) -> datetime:
-    return job.lease_until or job.available_at or job.created_at
+def _place(job: Job) -> tuple[int, int, datetime]:
+    return job.priority, job.turn, job.lease_until or job.available_at or job.created_at

@@ -9,15 +9,16 @@ from typing import TypeVar
 
 from mediagate.direct_upload import DirectUpload
 from mediagate.media import Job, Media
+from mediagate.records.memory_turns import MemoryTurns
 
 Expiring = TypeVar("Expiring", DirectUpload, Media)
 
 
-class MemoryUploads:
+class MemoryUploads(MemoryTurns):
     """The part of ``MemoryRecords`` that keeps direct uploads beside the jobs which take them."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, Job] = {}
+        super().__init__()
         self._uploads: dict[str, DirectUpload] = {}
 
     async def create_upload(self, upload: DirectUpload) -> None:
@@ -34,7 +35,7 @@ class MemoryUploads:
         if upload is None or upload.job_id is not None:
             return False
         self._uploads[upload_id] = replace(upload, job_id=job.id, expires_at=expires_at)
-        self._jobs[job.id] = replace(job, available_at=job.available_at or job.created_at)
+        self._insert(job)
         return True
 
     async def open_uploads(self, upload_ids: Collection[str]) -> set[str]:

@@ -12,6 +12,7 @@ from mediagate.records.address import postgres_schema, with_connections
 from mediagate.records.client.errors import RecordNotFoundError
 from mediagate.records.clock import DatabaseClock
 from mediagate.records.engine import open_client
+from mediagate.records.identity import PrismaIdentity
 from mediagate.records.migrate import migrate, pending
 from mediagate.records.prisma_claims import PrismaClaims
 from mediagate.records.prisma_ends import PrismaEnds
@@ -31,7 +32,7 @@ from mediagate.records.rows import job_of, job_row, media_of, requeued_columns
 log = logging.getLogger("mediagate.records")
 
 
-class PrismaRecords(PrismaClaims, PrismaEnds, PrismaLists, PrismaUploads):
+class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, PrismaUploads):
     """Jobs and media in a database that Prisma's query engine reaches.
 
     ``url`` is ``file:/path`` or ``postgresql://…``; ``engine_url`` names an engine that the host runs itself;
@@ -111,7 +112,7 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaLists, PrismaUploads):
         key_expires_at: datetime | None = None,
     ) -> bool:
         """Insert a PENDING job and bind the reserved key to it, in one transaction."""
-        row = job_row(job)
+        row = job_row(await self._with_turn(job))
         free: Any = {"key": key, "jobId": None}
         bound: Any = {"jobId": job.id, "fingerprint": fingerprint, "expiresAt": key_expires_at}
 
@@ -164,6 +165,11 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaLists, PrismaUploads):
     async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
         """Return each of these jobs that exists."""
         return {row.id: job_of(row) for row in await jobs_where(self.client, {"id": {"in": list(job_ids)}})}
+
+    async def newest_job(self) -> datetime | None:
+        """Return when the last job was created."""
+        rows = await jobs_where(self.client, {}, order={"createdAt": "desc"}, take=1)
+        return rows[0].createdAt if rows else None
 
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None

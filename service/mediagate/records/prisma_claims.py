@@ -9,28 +9,31 @@ from typing import Any
 
 from mediagate.media import Job, JobStatus, Stage
 from mediagate.records.client import Prisma, models
-from mediagate.records.queries import ask, claimable, held, jobs_where, lapsed, retried, waiting
+from mediagate.records.queries import TURNS, ask, claimable, held, jobs_where, lapsed, retried, waiting
 from mediagate.records.rows import job_of
 
 CLAIM_OLDEST = """
 WITH lapsed AS (
-    SELECT id, "leaseUntil" AS since FROM {table}
+    SELECT id, priority, turn, "leaseUntil" AS since FROM {table}
     WHERE status = 'PROCESSING' AND "leaseUntil" <= $1 AND "attemptsLeft" > 0 AND id <> ALL ($5::text[])
     ORDER BY "leaseUntil" LIMIT $4 FOR UPDATE SKIP LOCKED
 ), waiting AS (
-    SELECT id, "availableAt" AS since FROM {table}
-    WHERE status = 'PENDING' AND "availableAt" <= $1 AND "attemptsLeft" > 0 AND id <> ALL ($5)
-    ORDER BY "availableAt" LIMIT $4 FOR UPDATE SKIP LOCKED
-), oldest AS (
-    SELECT id FROM (SELECT * FROM lapsed UNION ALL SELECT * FROM waiting) AS due ORDER BY since LIMIT $4
+    SELECT id, priority, turn, "availableAt" AS since FROM {table}
+    WHERE (status || '') = 'PENDING' AND "availableAt" <= $1 AND "attemptsLeft" > 0 AND id <> ALL ($5)
+    ORDER BY priority, turn, "availableAt" LIMIT $4 FOR UPDATE SKIP LOCKED
+), next AS (
+    SELECT id FROM (SELECT * FROM lapsed UNION ALL SELECT * FROM waiting) AS due ORDER BY priority, turn, since LIMIT $4
 )
 UPDATE {table} AS job SET
     status = 'PROCESSING', stage = 'moderate', attempts = attempts + 1, "attemptsLeft" = "attemptsLeft" - 1,
     "leaseOwner" = $2, "leaseUntil" = $3, "startedAt" = COALESCE("startedAt", $1)
-FROM oldest WHERE job.id = oldest.id
+FROM next WHERE job.id = next.id
 RETURNING job.*
 """
-"""For PostgreSQL: what another claims at this moment is passed over, so that claimers neither wait nor collide."""
+"""For PostgreSQL: what another claims at this moment is passed over, so that claimers neither wait nor collide.
+
+The condition on ``status`` is that of the index ``mediagate_job_turn_idx``, and no other index fits it.
+"""
 
 
 class PrismaClaims:
@@ -41,19 +44,20 @@ class PrismaClaims:
     """The schema of the tables on PostgreSQL, ``None`` on SQLite."""
 
     async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of jobs that may be claimed now, those first that could be for longest."""
+        """Return ids of jobs that may be claimed now, in their turns."""
         # Two questions, for each can follow an index and stop; with one, all that may be claimed would be sorted.
         over, queued = await asyncio.gather(
             jobs_where(self.client, lapsed(now), order={"leaseUntil": "asc"}, take=limit),
-            jobs_where(self.client, waiting(now), order={"availableAt": "asc"}, take=limit),
+            jobs_where(self.client, waiting(now), order=TURNS, take=limit),
         )
-        due = [(row.leaseUntil, row.id) for row in over] + [(row.availableAt, row.id) for row in queued]
-        return [job_id for _, job_id in sorted(due)[:limit]]
+        due = [(row.priority, row.turn, row.leaseUntil, row.id) for row in over]
+        due += [(row.priority, row.turn, row.availableAt, row.id) for row in queued]
+        return [job_id for *_, job_id in sorted(due)[:limit]]
 
     async def claim_oldest(
         self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
     ) -> Sequence[Job]:
-        """Claim the jobs that could be claimed for longest."""
+        """Claim the jobs whose turn it is."""
         if self.postgres_schema is not None:
             return await self._claim_at_once(owner, now, lease_until, limit, busy)
         jobs: list[Job] = []
@@ -73,7 +77,7 @@ class PrismaClaims:
                 statement, now, owner, lease_until, limit, list(busy), model=models.MediagateJob
             )
         )
-        return sorted((job_of(row) for row in rows), key=lambda job: job.available_at or job.created_at)
+        return sorted((job_of(row) for row in rows), key=lambda job: (job.priority, job.turn))
 
     async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
         """Take a claimable job by compare-and-set."""

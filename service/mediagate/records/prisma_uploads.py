@@ -8,16 +8,14 @@ from typing import Any
 
 from mediagate.direct_upload import DirectUpload
 from mediagate.media import Job
-from mediagate.records.client import Prisma
 from mediagate.records.client.errors import RecordNotFoundError
 from mediagate.records.queries import EXPIRY, ask, expired, read
 from mediagate.records.rows import job_row, upload_of, upload_row
+from mediagate.records.turns import PrismaTurns
 
 
-class PrismaUploads:
+class PrismaUploads(PrismaTurns):
     """The part of ``PrismaRecords`` that keeps direct uploads."""
-
-    client: Prisma
 
     async def create_upload(self, upload: DirectUpload) -> None:
         """Insert a direct upload."""
@@ -32,13 +30,14 @@ class PrismaUploads:
         """Insert a PENDING job and name it in its upload, unless that has one, in one transaction."""
         where: Any = {"id": upload_id, "jobId": None}
         data: Any = {"jobId": job.id, "expiresAt": expires_at}
+        row = job_row(await self._with_turn(job))
 
         async def both() -> None:
             # Never repeated: if only the answer was lost, a second one would find the upload taken, by this very job.
             async with self.client.batch_() as batch:
                 # Fails, and the job with it, unless the upload is still without one.
                 batch.mediagateupload.update(where=where, data=data)
-                batch.mediagatejob.create(data=job_row(job))
+                batch.mediagatejob.create(data=row)
 
         try:
             await ask(both)

@@ -23,6 +23,17 @@ class Reservation:
     fingerprint: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The id of a database, made at its first use, and a number that only grows.
+
+    A copy of a database has its id. One that was restored has a lower number than it had before.
+    """
+
+    id: str
+    generation: int
+
+
 @runtime_checkable
 class Records(Protocol):
     """Jobs and media rows.
@@ -43,6 +54,12 @@ class Records(Protocol):
 
     async def now(self) -> datetime:
         """Return the present by the clock that decides about leases: the database's. As a rule without a query."""
+
+    async def identity(self) -> Identity:
+        """Return which database this is: an id that is made when it is first asked for, and a generation from 0 on."""
+
+    async def next_generation(self, *, above: int = 0) -> Identity:
+        """Count the generation up by at least one, to beyond ``above``, and return the identity as it then is."""
 
     # -- uploads
 
@@ -66,8 +83,10 @@ class Records(Protocol):
         fingerprint: str | None = None,
         key_expires_at: datetime | None = None,
     ) -> bool:
-        """Insert a PENDING job; in the same transaction bind the reserved key to it, with its new expiry.
+        """Insert a PENDING job with its turn; in the same transaction bind the reserved key to it, with its new expiry.
 
+        Of the jobs of one priority each gets a turn that is above the highest that was claimed, and by more above the
+        last one of its share: its owner, or, without one, its source type and id. ``records.turns`` says how far.
         ``False``, and nothing written, when the key is bound to another job, or reserved no more.
         """
 
@@ -80,7 +99,7 @@ class Records(Protocol):
         """Return a direct upload."""
 
     async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
-        """Insert a PENDING job and name it in its direct upload, which expires then, in one transaction.
+        """Insert a PENDING job with its turn and name it in its direct upload, which expires then, in one transaction.
 
         ``False``, and nothing written, when the upload has a job already, or is not there.
         """
@@ -153,6 +172,9 @@ class Records(Protocol):
     async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
         """Return, by id, each of these jobs that exists."""
 
+    async def newest_job(self) -> datetime | None:
+        """Return the ``created_at`` of the job that was created last, if there is any."""
+
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
     ) -> Mapping[str, JobStatus]:
@@ -170,7 +192,7 @@ class Records(Protocol):
     # -- a job's path
 
     async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of live jobs that may be claimed now, those first that could be for longest.
+        """Return ids of live jobs that may be claimed now: by priority, then turn, then since when they could be.
 
         PENDING ones whose ``available_at`` has come, and PROCESSING ones whose lease ran out; both with attempts left.
         """
@@ -178,7 +200,7 @@ class Records(Protocol):
     async def claim_oldest(
         self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
     ) -> Sequence[Job]:
-        """Claim jobs as ``claim`` does: up to so many of those that are ``claimable``, none of the busy ones.
+        """Claim jobs as ``claim`` does: up to so many of those that are ``claimable``, in that order, no busy ones.
 
         Of several callers at once each gets jobs of its own.
         """
@@ -244,6 +266,9 @@ class Records(Protocol):
 
     async def mark_notified(self, job_id: str, *, ended_at: datetime | None, now: datetime) -> None:
         """Note that the hooks of a job's end have run; changes nothing if the job goes on, or has ended anew, since."""
+
+    async def forget_turns(self) -> int:
+        """Forget the last turns of shares that a new one need not keep away from; returns how many."""
 
     # -- deleting
 

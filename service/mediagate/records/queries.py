@@ -149,6 +149,10 @@ def waiting(now: datetime) -> Any:
     return {"attemptsLeft": {"gt": 0}, "status": JobStatus.PENDING.value, "availableAt": {"lte": now}}
 
 
+TURNS: Any = [{"priority": "asc"}, {"turn": "asc"}, {"availableAt": "asc"}]
+"""The order of ``waiting`` jobs."""
+
+
 def lapsed(now: datetime) -> Any:
     """Return the condition of a job whose lease ran out and that may be claimed."""
     return {"attemptsLeft": {"gt": 0}, "status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}}

@@ -48,6 +48,8 @@ def job_row(job: Job) -> Any:
         "bytesOut": job.bytes_out,
         "modelRuns": job.model_runs,
         "traceparent": job.traceparent,
+        "priority": job.priority,
+        "turn": job.turn,
     }
 
 
@@ -92,6 +94,8 @@ def job_of(row: models.MediagateJob) -> Job:
         bytes_out=row.bytesOut,
         model_runs=row.modelRuns,
         traceparent=row.traceparent,
+        priority=row.priority,
+        turn=row.turn,
     )
 
 

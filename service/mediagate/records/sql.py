@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import Any
+from typing import Any, Protocol
 
-from mediagate.records.prisma import PrismaRecords
+from mediagate.records.client import Prisma
 from mediagate.records.queries import ask
 
 SQLITE_NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
@@ -15,10 +15,24 @@ POSTGRES_NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 TABLES = re.compile(r"\bmediagate_\w+")
 
 
+class Records(Protocol):
+    """What is needed of ``PrismaRecords``."""
+
+    @property
+    def client(self) -> Prisma:
+        """The client that is connected while the records are open."""
+        ...
+
+    @property
+    def postgres_schema(self) -> str | None:
+        """The schema of the tables on PostgreSQL, ``None`` on SQLite."""
+        ...
+
+
 class Database:
     """Runs statements in which ``?`` is a value, ``{now}`` the database's clock and ``{lock}`` locks selected rows."""
 
-    def __init__(self, records: PrismaRecords) -> None:
+    def __init__(self, records: Records) -> None:
         self._client = records.client
         self._schema = records.postgres_schema
 

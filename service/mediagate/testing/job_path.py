@@ -16,6 +16,7 @@ from mediagate.testing.record_samples import (
     a_job,
     a_media,
     claimed_job,
+    created,
     expect,
     owns_nothing,
     published_media,
@@ -73,12 +74,12 @@ async def _claiming(records: Records, now: datetime) -> None:
     media = await published_media(records, now)
     same(await records.claim(media.job_id, owner="w", now=later, lease_until=lapse), None, "claim() of a terminal job")
     past = now - timedelta(days=300)
-    queue = [a_job(past + (9 - n) * MOMENT, available_at=past + n * MOMENT) for n in (2, 0, 1)]
+    queue = [a_job(past + (9 - n) * MOMENT, available_at=past + n * MOMENT, priority=-5) for n in (2, 0, 1)]
     for each in queue:
         await records.create_job(each)
     ids = [queue[1].id, queue[2].id]
     offers = list(await records.claimable(now=now, limit=2))
-    same(offers, ids, "claimable() must give first what could be claimed for longest, up to limit")
+    same(offers, ids, "claimable() must give first, of equal turns, what could be claimed for longest, up to limit")
     await records.claim(ids[1], owner="worker", now=now, lease_until=past - MOMENT)
     offers = list(await records.claimable(now=now, limit=1))
     same(offers, ids[1:], "claimable() must give a job whose lease ran out since that moment")
@@ -105,8 +106,7 @@ async def _claiming_oldest(records: Records, now: datetime) -> None:
     jobs = [a_job(now, available_at=past + n * MOMENT) for n in range(4)]
     spent = await claimed_job(records, past, max_attempts=1)
     await records.release(spent.id, owner="worker", available_at=past)
-    for job in reversed(jobs):
-        await records.create_job(job)
+    jobs = [await created(records, job) for job in reversed(jobs)][::-1]
 
     async def claim_oldest(at: datetime, limit: int, *busy: str) -> list[Job]:
         claimed = await records.claim_oldest(owner="w", now=at, lease_until=at + LEASE, limit=limit, busy=busy)

@@ -11,6 +11,7 @@ from mediagate.errors import InvalidParameter
 from mediagate.media import JobStatus, Media, Stage, Verdict, new_id, utcnow
 from mediagate.records.protocol import Records
 from mediagate.records.settlement import Settlement
+from mediagate.testing.identity import check_identity
 from mediagate.testing.job_ends import check_job_ends
 from mediagate.testing.job_path import check_job_path
 from mediagate.testing.keys import check_keys
@@ -23,11 +24,13 @@ from mediagate.testing.record_samples import (
     a_job,
     a_media,
     claimed_job,
+    created,
     expect,
     published_media,
     same,
     waiting_job,
 )
+from mediagate.testing.turns import check_turns
 from mediagate.testing.upload_records import check_uploads
 
 MANY = 500
@@ -54,6 +57,8 @@ async def check_records(records: Records) -> None:
         check_owned_records,
         check_keys,
         check_uploads,
+        check_turns,
+        check_identity,
     ):
         await check(records, now)
     before, after = await records.now(), await records.now()
@@ -65,7 +70,7 @@ async def check_records(records: Records) -> None:
 
 async def _round_trip(records: Records, now: datetime) -> None:
     plain = a_job(now)
-    await records.create_job(plain)
+    plain = await created(records, plain)
     same(await records.get_job(plain.id), replace(plain, available_at=now), "get_job() must return what was created")
     full = a_job(
         now + MOMENT,
@@ -81,8 +86,9 @@ async def _round_trip(records: Records, now: datetime) -> None:
         bytes=2**31 - 1,
         owner_id=HOSTILE,
         key_id=HOSTILE,
+        priority=-3,
     )
-    await records.create_job(full)
+    full = await created(records, full)
     same(await records.get_job(full.id), full, "get_job() must return every field as it was created")
     job = await records.claim(full.id, owner=HOSTILE, now=now, lease_until=now + LEASE)
     claimed = replace(

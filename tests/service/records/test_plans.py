@@ -24,13 +24,15 @@ pytestmark = pytest.mark.anyio
 
 JOBS = 1_000_000
 WAITING = 50_000
+BACKED_OFF = 500
+"""The first of those that wait are tried again later."""
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FILL = f"""
 INSERT INTO mediagate_job (
     id, status, stage, "sourceType", "sourceId", "mediaId", "stagingKey", filename, format, bytes, sha256, width,
     height, "focalX", "focalY", attempts, "attemptsLeft", "maxAttempts", "leaseOwner", "leaseUntil", "availableAt",
     "createdAt", "startedAt", "finishedAt", "notifiedAt", retryable, timings, warnings,
-    day, "keyId"
+    day, "keyId", "ownerId", priority, turn
 )
 SELECT
     'job_' || lpad(n::text, 9, '0'),
@@ -43,10 +45,14 @@ SELECT
     CASE WHEN n BETWEEN {JOBS - WAITING} - 299 AND {JOBS - WAITING} THEN 'other' END,
     CASE WHEN n BETWEEN {JOBS - WAITING} - 299 AND {JOBS - WAITING} - 200 THEN $1::timestamp - interval '1 minute'
          WHEN n BETWEEN {JOBS - WAITING} - 199 AND {JOBS - WAITING} THEN $1::timestamp + interval '1 minute' END,
-    $1::timestamp - interval '1 second' * ({JOBS} - n), $1::timestamp - interval '1 second' * ({JOBS} - n),
+    $1::timestamp + CASE WHEN n BETWEEN {JOBS - WAITING} + 1 AND {JOBS - WAITING} + {BACKED_OFF}
+         THEN interval '1 minute'
+         ELSE - interval '1 second' * ({JOBS} - n) END,
+    $1::timestamp - interval '1 second' * ({JOBS} - n),
     $1::timestamp, CASE WHEN n <= {JOBS - WAITING} - 300 THEN $1::timestamp - interval '1 second' * ({JOBS} - n) END,
     CASE WHEN n <= {JOBS - WAITING} - 300 AND n % 40000 <> 1 THEN $1::timestamp END, false, '{{}}', '[]',
-    to_char($1::timestamp - interval '1 second' * ({JOBS} - n), 'YYYY-MM-DD'), 'key' || n % 100
+    to_char($1::timestamp - interval '1 second' * ({JOBS} - n), 'YYYY-MM-DD'), 'key' || n % 100,
+    CASE WHEN n > {JOBS} / 2 THEN 'owner' || n % 7 END, n % 3 - 1, n
 FROM generate_series(1, {JOBS}) AS n
 """
 MEDIA = """
@@ -185,6 +191,7 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     "create_job": (create_job, 10),
     "fail_exhausted": (lambda r: r.fail_exhausted(now=NOW, limit=200), 250),
     "unnotified": (lambda r: r.unnotified(before=NOW - LEASE, limit=200), 50),
+    "newest_job": (lambda r: r.newest_job(), 10),
     "oldest_waiting": (lambda r: r.oldest_waiting(), 10),
     "queue_depth": (lambda r: r.queue_depth(), WAITING + 500),
     "usage": (lambda r: r.usage(owner_id=None, first=DAY, last=DAY), 2 * DAY_S + 500),

@@ -1,0 +1,133 @@
+"""Whose the files of a storage are: the mark of the database that knows them, among them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+
+from mediagate.errors import ConfigError, ObjectNotFound, Unavailable
+from mediagate.media import JobStatus
+from mediagate.parts import Parts
+from mediagate.shapes import Malformed, Shape, text, whole
+from mediagate.storage import ObjectInfo, segment
+
+log = logging.getLogger("mediagate.identity")
+
+KEY = "mediagate/database.json"
+FEW = 5
+"""So many files without a row are what is left of a crash, in a storage of any size."""
+FIRST = 200
+"""How many published files of a storage without a mark are looked at."""
+ADOPT = "`mediagate adopt` makes them this database's"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The id and the generation of a database when it last marked its files."""
+
+    database: str
+    generation: int
+
+
+_MARK = Shape(Mark, database=text(64, "[a-z0-9_]+"), generation=whole(0, 2**63 - 1))
+
+
+async def read_mark(parts: Parts) -> Mark | None:
+    """Return the mark of the storage, if it has one; raises ``ConfigError`` for one that cannot be read."""
+    try:
+        written = await parts.storage.get(KEY)
+    except ObjectNotFound:
+        return None
+    try:
+        mark: Mark = _MARK(json.loads(written))
+    except (ValueError, Malformed):
+        raise ConfigError(f"the storage's {KEY} cannot be read: see whose files these are; {ADOPT}") from None
+    return mark
+
+
+async def is_set_back(parts: Parts) -> bool:
+    """Whether the database is older than its files: restored from a copy, it lacks rows that it had.
+
+    Raises ``ConfigError`` for files of another database, or of one that they do not name and this one does not know.
+    """
+    # The mark first: a generation is counted in the database before it is in the mark.
+    mark, here = await read_mark(parts), await parts.records.identity()
+    if mark is None:
+        await _check_unmarked(parts)
+        return False
+    if mark.database != here.id:
+        raise ConfigError(
+            f"the storage holds the files of another database ({mark.database}; this one is {here.id}): check the "
+            f"database's URL and the bucket or folder. After an intended move, {ADOPT} (docs/backup.md)"
+        )
+    return mark.generation > here.generation
+
+
+async def mark_files(parts: Parts) -> None:
+    """Write the mark, and count the generation up, so that an older copy of the database can be told from this one.
+
+    A database that was set back leaves the mark as it is. Raises ``ConfigError`` as ``is_set_back`` does.
+    """
+    if await is_set_back(parts):
+        log.error(
+            "the database is older than the storage, as after a restore: no files are removed until `mediagate janitor "
+            "--really` with their number, or `mediagate adopt` (docs/backup.md)"
+        )
+        return
+    await _write(parts)
+
+
+async def recognize_files(parts: Parts) -> None:
+    """Mark the files of a gate that opens; raises ``ConfigError`` when they are another database's.
+
+    What is away cannot be asked, and keeps no gate from opening: the janitor asks again before it removes anything.
+    """
+    try:
+        await mark_files(parts)
+    except Unavailable as exc:
+        log.warning("not asked whether these are the database's files: %s", exc)
+
+
+async def adopt(parts: Parts) -> Mark | None:
+    """Make the files this database's, whoever's they were; returns the mark that they had."""
+    try:
+        before = await read_mark(parts)
+    except ConfigError:
+        before = None
+    await _write(parts, above=before.generation if before is not None else 0)
+    return before
+
+
+async def describe(parts: Parts) -> str:
+    """Return a line for ``mediagate doctor``; raises ``ConfigError`` with what to do."""
+    if await is_set_back(parts):
+        raise ConfigError(
+            "the database is older than the storage, as after a restore: no files are removed. `mediagate janitor "
+            "--dry-run` lists those that it does not know, `mediagate adopt` goes on without them (docs/backup.md)"
+        )
+    return "the files are this database's"
+
+
+async def _write(parts: Parts, *, above: int = 0) -> None:
+    here = await parts.records.next_generation(above=above)
+    await parts.storage.put(KEY, json.dumps({"database": here.id, "generation": here.generation}).encode())
+
+
+async def _check_unmarked(parts: Parts) -> None:
+    seen: list[ObjectInfo] = []
+    objects = parts.storage.list("media/")
+    async for info in objects:
+        seen.append(info)
+        if len(seen) == FIRST:
+            break
+    if len(seen) > FEW and not await _known(parts, {segment(info.key, 3) for info in seen}):
+        raise ConfigError(
+            f"the storage holds files, and this database knows none of the first {len(seen)}: check the database's URL "
+            f"and the bucket or folder. If they may be removed, or after an intended move, {ADOPT} (docs/backup.md)"
+        )
+
+
+async def _known(parts: Parts, media_ids: set[str]) -> bool:
+    jobs = await parts.records.jobs_of_media(media_ids)
+    return JobStatus.COMPLETE in jobs.values() or bool(await parts.records.existing_media(media_ids))

@@ -1,0 +1,44 @@
+"""Which database this is, so that files can say whose they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mediagate.media import new_id
+from mediagate.records.client import Prisma
+from mediagate.records.protocol import Identity
+from mediagate.records.sql import Database
+
+NAME = "database"
+READ = "SELECT id, generation FROM mediagate_identity WHERE name = ?"
+MAKE = "INSERT INTO mediagate_identity (name, id, generation) VALUES (?, ?, 0) ON CONFLICT (name) DO NOTHING"
+COUNT = """
+UPDATE mediagate_identity
+SET generation = 1 + CASE WHEN generation > CAST(? AS BIGINT) THEN generation ELSE CAST(? AS BIGINT) END
+WHERE name = ? RETURNING id, generation
+"""
+
+
+class PrismaIdentity:
+    """The part of ``PrismaRecords`` that knows which database it is."""
+
+    client: Prisma
+    postgres_schema: str | None
+
+    async def identity(self) -> Identity:
+        """Return which database this is."""
+        rows = await Database(self).rows(READ, NAME)
+        if not rows:
+            await Database(self).change(MAKE, NAME, new_id("db"))
+            rows = await Database(self).rows(READ, NAME)
+        return _identity_of(rows[0])
+
+    async def next_generation(self, *, above: int = 0) -> Identity:
+        """Count the generation up, to beyond ``above``."""
+        await self.identity()
+        (row,) = await Database(self).rows(COUNT, above, above, NAME)
+        return _identity_of(row)
+
+
+def _identity_of(row: dict[str, Any]) -> Identity:
+    return Identity(str(row["id"]), int(row["generation"]))

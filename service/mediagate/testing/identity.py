@@ -1,0 +1,27 @@
+"""The part of the check of records that is about which database they are, and how far it has come."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mediagate.records.protocol import Records
+from mediagate.testing.record_samples import LEASE, a_job, expect, same
+
+
+async def check_identity(records: Records, now: datetime) -> None:
+    """Check every promise about the identity; raises ``AssertionError`` naming the broken one."""
+    before = await records.identity()
+    expect(before.id and before.generation >= 0, "identity() must have an id and a generation from 0 on")
+    same(await records.identity(), before, "identity() must stay as it is")
+    counted = await records.next_generation()
+    same((counted.id, counted.generation > before.generation), (before.id, True), "next_generation() must count up")
+    same(await records.identity(), counted, "identity() must be what next_generation() returned")
+    above = counted.generation + 1000
+    same((await records.next_generation(above=above)).generation > above, True, "next_generation() must pass above")
+    last = await records.next_generation(above=0)
+    same(last.generation > above, True, "next_generation() must never count down")
+    job = a_job(now + LEASE)
+    await records.create_job(job)
+    same(await records.newest_job(), now + LEASE, "newest_job() must be when the last job was created")
+    await records.create_job(a_job(now))
+    same(await records.newest_job(), now + LEASE, "newest_job() must be the newest, not the one recorded last")

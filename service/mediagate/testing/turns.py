@@ -1,0 +1,111 @@
+"""The part of the check of records that is about whose turn it is: priorities, and shares of owners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from mediagate.media import Job
+from mediagate.records.protocol import Records
+from mediagate.testing.record_samples import LEASE, MOMENT, RACERS, a_job, created, expect, race, same
+from mediagate.testing.upload_records import an_upload
+
+FIRST = -9
+"""A priority before those of all other checks, so that what is due elsewhere comes behind."""
+
+
+async def check_turns(records: Records, now: datetime) -> None:
+    """Check every promise about turns; raises ``AssertionError`` naming the broken one."""
+    for check in (_priorities, _shares, _retries, _sources, _race, _forgetting):
+        left = await check(records, now)
+        for job in left:
+            await records.cancel(job.id, now=now)
+
+
+async def _next(records: Records, now: datetime, limit: int = 1) -> list[str]:
+    offered = await records.claimable(now=now, limit=limit)
+    claimed = await records.claim_oldest(owner="w", now=now, lease_until=now + LEASE, limit=limit)
+    same({job.id for job in claimed}, set(offered), "claim_oldest() must claim what claimable() offers first")
+    return list(offered)
+
+
+async def _many(records: Records, now: datetime, number: int, **changes: object) -> list[Job]:
+    return [await created(records, a_job(now, priority=FIRST, **changes)) for _ in range(number)]
+
+
+async def _priorities(records: Records, now: datetime) -> Sequence[Job]:
+    late, early = a_job(now, priority=FIRST), a_job(now - LEASE, priority=FIRST + 1)
+    lapsed = a_job(now - LEASE, priority=FIRST + 2)
+    await records.create_job(lapsed)
+    expect(
+        await records.claim(lapsed.id, owner="dead", now=now - LEASE, lease_until=now - MOMENT), "claim() must claim"
+    )
+    for job in (early, late):
+        await records.create_job(job)
+    order = [*await _next(records, now), *await _next(records, now), *await _next(records, now)]
+    same(order, [late.id, early.id, lapsed.id], "jobs must be claimed by priority, the lowest first, however old")
+    return late, early, lapsed
+
+
+async def _shares(records: Records, now: datetime) -> Sequence[Job]:
+    many = await _many(records, now, 8, owner_id="ann")
+    same(sorted(job.turn for job in many), [job.turn for job in many], "an owner's jobs must keep their order")
+    same(await _next(records, now, 2), [many[0].id, many[1].id], "who is alone must not wait")
+    one = await created(records, a_job(now + MOMENT, priority=FIRST, owner_id="bob"))
+    same(await _next(records, now + MOMENT), [one.id], "who has none waiting must come before the next of who has many")
+    again = await created(records, a_job(now + MOMENT, priority=FIRST, owner_id="cleo"))
+    same(await _next(records, now + MOMENT), [many[2].id], "who has many must not wait for ever newer owners")
+    same(await _next(records, now + MOMENT), [again.id], "one that came meanwhile must be the next")
+    others = await _many(records, now, 4, owner_id="dan")
+    order = await _next(records, now, 8)
+    of_ann = [n for n, job_id in enumerate(order) if job_id in {job.id for job in many}]
+    expect(of_ann[:3] and of_ann[2] <= 6, "two owners who have many must take turns")
+    return *many, one, again, *others
+
+
+async def _retries(records: Records, now: datetime) -> Sequence[Job]:
+    first, *rest = await _many(records, now, 4, owner_id="eve")
+    same(await _next(records, now), [first.id], "the first comes first")
+    await records.release(first.id, owner="w", available_at=now + MOMENT)
+    same(await _next(records, now), [rest[0].id], "a job that waits for its next attempt must hold up no other")
+    found = await records.get_job(first.id)
+    same(found and found.turn, first.turn, "release() must leave a job its turn")
+    same(await _next(records, now + MOMENT), [first.id], "a job that is tried again must keep its turn")
+    return first, *rest
+
+
+async def _sources(records: Records, now: datetime) -> Sequence[Job]:
+    many = await _many(records, now, 4, source_id="s1")
+    same(await _next(records, now), [many[0].id], "the first comes first")
+    upload = an_upload(now)
+    await records.create_upload(upload)
+    one = a_job(now, priority=FIRST, source_id="s2")
+    expect(await records.complete_upload(upload.id, one, expires_at=now), "complete_upload() must be True")
+    same(await _next(records, now), [one.id], "without owners, source ids must take turns, direct uploads too")
+    return *many, one
+
+
+async def _race(records: Records, now: datetime) -> Sequence[Job]:
+    async def create(number: int) -> Job:
+        return await created(records, a_job(now, priority=FIRST, owner_id="fred"))
+
+    jobs = await race(create)
+    same(
+        len({job.turn for job in jobs}), RACERS, f"of {RACERS} uploads of one owner at once each must get its own turn"
+    )
+    return jobs
+
+
+async def _forgetting(records: Records, now: datetime) -> Sequence[Job]:
+    jobs = await _many(records, now, 3, owner_id="gil")
+    await records.forget_turns()
+    jobs += await _many(records, now, 1, owner_id="gil")
+    turns = [job.turn for job in jobs]
+    same(sorted(set(turns)), turns, "forget_turns() must keep the last turn of who has jobs waiting")
+    same(await _next(records, now, 4), [job.id for job in jobs], "they must come in their order")
+    await records.forget_turns()
+    later = await _many(records, now, 1, owner_id="gil")
+    expect(
+        later[0].turn > turns[-1], "a new job must come behind those that were claimed, also when they are forgotten"
+    )
+    return *jobs, *later

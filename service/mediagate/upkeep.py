@@ -1,0 +1,51 @@
+"""What ``mediagate janitor`` and ``mediagate adopt`` do, told line by line."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from mediagate.app import MediaGate
+from mediagate.errors import ConfigError
+from mediagate.identity import adopt
+from mediagate.janitor import what_to_do
+
+
+async def sweep(gate: MediaGate, *, dry_run: bool, really: int | None) -> AsyncIterator[str]:
+    """Make a round of the janitor in an open gate; raises ``ConfigError`` where it refuses to remove files."""
+    janitor = gate.running.janitor
+    if not dry_run:
+        jobs = await janitor.sweep_jobs()
+        yield f"jobs: {len(jobs.failed)} failed for good, {len(jobs.finished)} finished"
+        yield f"spool: removed {(await janitor.sweep_spool()).spooled} files"
+    verb = "would remove" if dry_run else "removed"
+    expired = await janitor.sweep_expired(dry_run=dry_run)
+    for name in [*expired.expired_media, *expired.expired_uploads]:
+        yield f"{verb} {name}"
+    yield f"expired: {verb} {len(expired.expired_media)} media, {len(expired.expired_uploads)} direct uploads"
+    left = 1
+    while left:
+        files = await janitor.sweep_files(dry_run=dry_run, really=really)
+        for key in [*files.staging, *files.orphans]:
+            yield f"{verb} {key}"
+        yield f"files: {verb} {len(files.staging)} quarantined, {len(files.orphans)} orphans"
+        if dry_run and files.left:
+            yield f"files: {files.left:,} more"
+        if files.doubt is not None:
+            doubt = f"{files.doubt}. {what_to_do(files.useless)}"
+            if not dry_run:
+                raise ConfigError(f"no files were removed: {doubt}")
+            yield f"files: none would be removed: {doubt}"
+        left = 0 if dry_run else files.left
+
+
+async def adopted(gate: MediaGate) -> str:
+    """Make a closed gate's files those of its database; returns a line that says so."""
+    async with gate.assembled() as parts:
+        await parts.records.open()
+        try:
+            before = await adopt(parts)
+            here = await parts.records.identity()
+        finally:
+            await parts.records.close()
+    whose = "nobody's" if before is None else "its own" if before.database == here.id else f"those of {before.database}"
+    return f"the files in the storage were {whose}, and are those of this database ({here.id}) from now on"

@@ -1,0 +1,161 @@
+"""A walk through all files: first it looks, then it removes what no row needs, unless there is a reason to doubt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mediagate.expiry import BATCH
+from mediagate.identity import FEW, is_set_back
+from mediagate.media import JobStatus
+from mediagate.parts import Parts
+from mediagate.storage import ObjectInfo, is_public, segment
+
+STAGING = "staging/"
+AT_ONCE = 20_000
+"""How many files one walk removes at most, and so keeps in memory: about 10 MB."""
+SHARE = 0.03
+"""More than this part of the published files, and more than ``FEW``, are not what crashes leave behind."""
+LEAST_GRACE_S = 60.0
+"""By how much the clock of a storage may be ahead of the database's."""
+
+
+@dataclass(slots=True)
+class Useless:
+    """Files that may go."""
+
+    files: list[ObjectInfo] = field(default_factory=list)
+    unknown: list[ObjectInfo] = field(default_factory=list)
+    """Those of them that a job made, and of which the records know no end."""
+
+
+@dataclass(slots=True)
+class Look:
+    """What a look through all files found."""
+
+    count: int = 0
+    """How many may go."""
+    published: int = 0
+    """How many were seen of the published ones."""
+    unknown: int = 0
+    """How many of these are unknown. In quarantine each process that was killed may have left some hundred."""
+    youngest: datetime | None = None
+    """When the last of all unknown ones was written."""
+    files: list[ObjectInfo] = field(default_factory=list)
+    """The first ``AT_ONCE`` of those that may go."""
+
+    def add(self, batch: Sequence[ObjectInfo], useless: Useless) -> None:
+        """Count what was found in a batch."""
+        self.count += len(useless.files)
+        self.published += sum(is_public(info.key) for info in batch)
+        self.unknown += sum(is_public(info.key) for info in useless.unknown)
+        written = [info.modified for info in useless.unknown]
+        self.youngest = max([*written, *([self.youngest] if self.youngest else [])], default=None)
+        self.files += useless.files[: AT_ONCE - len(self.files)]
+
+
+class Walk:
+    """A walk through all files by the clock of the records."""
+
+    def __init__(self, parts: Parts, now: datetime) -> None:
+        self._parts = parts
+        self._now = now
+        grace = parts.settings.orphan_grace_s
+        self._grace_s = math.inf if grace == "never" else grace
+
+    async def look(self) -> Look:
+        """Look at all files that may go at all, and change nothing."""
+        look = Look()
+        for prefix in (STAGING,) if math.isinf(self._grace_s) else (STAGING, "media/", "originals/"):
+            async for batch in _batches(self._parts.storage.list(prefix)):
+                look.add(batch, await self._useless(batch))
+        return look
+
+    async def doubt(self, look: Look) -> str | None:
+        """Return what says that the database is not the one that knows these files, or not all of it, if anything."""
+        if not look.count:
+            return None
+        if await is_set_back(self._parts):
+            return "the database is older than the storage, as after a restore"
+        if look.unknown > max(FEW, SHARE * look.published):
+            return f"{look.unknown:,} of {look.published:,} published files are in no record"
+        newest = await self._parts.records.newest_job()
+        if newest and look.youngest and look.youngest > newest + timedelta(seconds=max(self._grace_s, LEAST_GRACE_S)):
+            return (
+                f"files that are in no record are younger than the last upload on record ({newest:%Y-%m-%d %H:%M} UTC)"
+            )
+        return None
+
+    async def remove(self, files: Sequence[ObjectInfo]) -> list[str]:
+        """Remove those of these files that still may go, and return their keys."""
+        removed: list[str] = []
+        for first in range(0, len(files), BATCH):
+            # Asked again: since the look, a job may have been tried again under the same keys.
+            useless = await self._useless(files[first : first + BATCH])
+            keys = [info.key for info in useless.files]
+            if keys:
+                await self._parts.storage.delete(keys)
+            removed += keys
+        return removed
+
+    async def _useless(self, batch: Sequence[ObjectInfo]) -> Useless:
+        useless = Useless()
+        await self._stale(useless, [info for info in batch if info.key.startswith(STAGING)])
+        await self._orphans(useless, [info for info in batch if not info.key.startswith(STAGING)])
+        return useless
+
+    async def _stale(self, useless: Useless, staged: Sequence[ObjectInfo]) -> None:
+        """Find what is quarantined for nobody.
+
+        A job that failed keeps its file for a retry, for ``staging_ttl_s``; without a job it is an orphan.
+        That of a direct upload is kept as long as it may be completed: ``sweep_expired`` removes it then.
+        """
+        if not staged:
+            return
+        ids, ttl_s = {segment(info.key, 1) for info in staged}, self._parts.settings.staging_ttl_s
+        jobs, awaited = await self._parts.records.get_jobs(ids), await self._parts.records.open_uploads(ids)
+        for info in staged:
+            job = jobs.get(segment(info.key, 1))
+            if (job is not None and not job.status.terminal) or segment(info.key, 1) in awaited:
+                continue
+            since, keep_s = info.modified, self._grace_s
+            if job is not None and job.status is JobStatus.FAILED:
+                since, keep_s = max(since, job.finished_at or since), ttl_s
+            elif job is not None:
+                keep_s = min(keep_s, ttl_s)
+            if self._over(since, keep_s):
+                useless.files.append(info)
+                # What arrived for a direct upload that is gone was never promised to be kept.
+                useless.unknown += [info] if job is None and info.key.startswith(f"{STAGING}job_") else []
+
+    async def _orphans(self, useless: Useless, published: Sequence[ObjectInfo]) -> None:
+        if not published:
+            return
+        ids = {segment(info.key, 3) for info in published}
+        # Jobs first: one that ends between the two questions is live in the first, or its media is in the second.
+        jobs = await self._parts.records.jobs_of_media(ids)
+        known = await self._parts.records.existing_media(ids)
+        for info in published:
+            job = jobs.get(segment(info.key, 3))
+            if segment(info.key, 3) in known or (job is not None and not job.terminal):
+                continue
+            if self._over(info.modified, self._grace_s):
+                useless.files.append(info)
+                # One that failed here may have completed before the database was set back.
+                useless.unknown += [info] if job in (None, JobStatus.FAILED) else []
+
+    def _over(self, since: datetime, keep_s: float) -> bool:
+        return (self._now - since).total_seconds() > keep_s
+
+
+async def _batches(objects: AsyncIterator[ObjectInfo]) -> AsyncIterator[list[ObjectInfo]]:
+    batch: list[ObjectInfo] = []
+    async for info in objects:
+        batch.append(info)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,115 @@
+"""The check of records sees broken promises about turns and about which database they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from mediagate.media import Job, utcnow
+from mediagate.records import Identity, MemoryRecords
+from mediagate.testing.identity import check_identity
+from mediagate.testing.turns import check_turns
+
+pytestmark = pytest.mark.anyio
+
+
+class KnowsNoPriority(MemoryRecords):
+    async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
+        ids = await super().claimable(now=now, limit=10_000)
+        return sorted(ids, key=lambda job_id: self._jobs[job_id].available_at or now)[:limit]
+
+
+class FirstComeFirstServed(MemoryRecords):
+    def _insert(self, job: Job) -> None:
+        super()._insert(job)
+        self._jobs[job.id] = replace(self._jobs[job.id], turn=len(self._jobs))
+
+
+class LetsNewcomersGoFirst(MemoryRecords):
+    def _insert(self, job: Job) -> None:
+        super()._insert(job)
+        if job.owner_id not in (None, "ann"):
+            self._jobs[job.id] = replace(self._jobs[job.id], turn=0)
+
+
+class ForgetsTheirTurns(MemoryRecords):
+    async def release(self, job_id: str, **how: Any) -> bool:
+        done = await super().release(job_id, **how)
+        self._jobs[job_id] = replace(self._jobs[job_id], turn=10_000)
+        return done
+
+
+class HasOneTurnForAll(MemoryRecords):
+    def _insert(self, job: Job) -> None:
+        super()._insert(job)
+        self._jobs[job.id] = replace(self._jobs[job.id], turn=self._begun.get(job.priority, 0) + 1)
+
+
+class ForgetsWhoWaits(MemoryRecords):
+    async def forget_turns(self) -> int:
+        self._turns.clear()
+        return 0
+
+
+class ForgetsItsTime(MemoryRecords):
+    async def forget_turns(self) -> int:
+        if not any(not job.status.terminal and job.attempts == 0 for job in self._jobs.values()):
+            self._turns.clear()
+            self._begun.clear()
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("broken", "promise"),
+    [
+        (KnowsNoPriority, "by priority, the lowest first"),
+        (FirstComeFirstServed, "must come before the next of who has many"),
+        (LetsNewcomersGoFirst, "must not wait for ever newer owners"),
+        (ForgetsTheirTurns, "must leave a job its turn"),
+        (HasOneTurnForAll, "must come before the next|must keep their order|its own turn"),
+        (ForgetsWhoWaits, "must keep the last turn of who has jobs waiting"),
+        (ForgetsItsTime, "must come behind those that were claimed"),
+    ],
+)
+async def test_a_broken_promise_about_turns_is_named(broken: type[MemoryRecords], promise: str) -> None:
+    with pytest.raises(AssertionError, match=promise):
+        await check_turns(broken(), utcnow())
+
+
+class IsNew(MemoryRecords):
+    async def identity(self) -> Identity:
+        return MemoryRecords()._identity
+
+
+class StandsStill(MemoryRecords):
+    async def next_generation(self, *, above: int = 0) -> Identity:
+        return await self.identity()
+
+
+class CountsDown(MemoryRecords):
+    async def next_generation(self, *, above: int = 0) -> Identity:
+        self._identity = replace(self._identity, generation=above + 1)
+        return self._identity
+
+
+class KnowsTheLast(MemoryRecords):
+    async def newest_job(self) -> datetime | None:
+        return [*self._jobs.values()][-1].created_at
+
+
+@pytest.mark.parametrize(
+    ("broken", "promise"),
+    [
+        (IsNew, "must stay as it is"),
+        (StandsStill, "must count up"),
+        (CountsDown, "must never count down"),
+        (KnowsTheLast, "not the one recorded last"),
+    ],
+)
+async def test_a_broken_promise_about_the_identity_is_named(broken: type[MemoryRecords], promise: str) -> None:
+    with pytest.raises(AssertionError, match=promise):
+        await check_identity(broken(), utcnow())

@@ -1,0 +1,129 @@
+"""A storage says whose its files are: no other database is let near them, and an older one removes none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from mediagate import RECORDS, STORAGE, MediaGate
+from mediagate.doctor import Finding, examine
+from mediagate.errors import ConfigError, RecordsUnavailable, StorageUnavailable
+from mediagate.identity import KEY
+from mediagate.records import Identity, MemoryRecords
+from mediagate.storage import MemoryStorage
+from mediagate.upkeep import adopted
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+
+
+def gate_on(make_gate: MakeGate, storage: MemoryStorage, records: MemoryRecords) -> MediaGate:
+    gate = make_gate(memory=False, worker=False)
+    gate.decorate(RECORDS, records)
+    gate.decorate(STORAGE, storage)
+    return gate
+
+
+async def finding(gate: MediaGate) -> Finding:
+    """Return what ``mediagate doctor`` says of the files."""
+    (found,) = [one async for one in examine(gate) if one.part == "storage"]
+    return found
+
+
+async def test_another_database_is_refused_until_it_adopts_the_files(make_gate: MakeGate, photo: bytes) -> None:
+    storage, own, other = MemoryStorage(), MemoryRecords(), MemoryRecords()
+    async with gate_on(make_gate, storage, own) as gate:
+        await gate.upload(photo, source_type="avatar", source_id="u1")
+    async with gate_on(make_gate, storage, own):
+        pass
+    refused = gate_on(make_gate, storage, other)
+    with pytest.raises(ConfigError, match=r"another database .*mediagate adopt"):
+        await refused.open()
+    found = await finding(refused)
+    assert not found.ok
+    assert "mediagate adopt" in found.text
+    assert (await own.identity()).id in await adopted(refused)
+    async with refused:
+        pass
+    assert (await finding(refused)).ok
+    with pytest.raises(ConfigError, match="another database"):
+        await gate_on(make_gate, storage, own).open()
+
+
+@pytest.mark.parametrize(("files", "boots"), [(5, True), (6, False)])
+async def test_files_without_a_mark_that_nobody_knows_are_not_taken_over(
+    make_gate: MakeGate, files: int, boots: bool
+) -> None:
+    storage = MemoryStorage()
+    for n in range(files):
+        await storage.put(f"media/avatar/u1/med_{n}/xs.webp", b"from an older release, or of somebody else")
+    gate = gate_on(make_gate, storage, MemoryRecords())
+    if not boots:
+        with pytest.raises(ConfigError, match="knows none of the first 6"):
+            await gate.open()
+        assert await storage.stat(KEY) is None
+        assert not (await finding(gate)).ok
+        assert "nobody's" in await adopted(gate)
+    async with gate:
+        assert await storage.stat(KEY) is not None
+
+
+@pytest.mark.parametrize("mark", [b"", b"[]", b'{"database": 7, "generation": 1}', b'{"database": "db_x"}', b"\xff"])
+async def test_a_mark_that_cannot_be_read_is_nobodys(make_gate: MakeGate, mark: bytes) -> None:
+    storage, records = MemoryStorage(), MemoryRecords()
+    await storage.put(KEY, mark)
+    gate = gate_on(make_gate, storage, records)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        await gate.open()
+    await adopted(gate)
+    async with gate:
+        assert json.loads(await storage.get(KEY))["database"] == (await records.identity()).id
+
+
+async def test_a_database_that_was_set_back_removes_no_file(make_gate: MakeGate) -> None:
+    storage, records = MemoryStorage(), MemoryRecords()
+    async with gate_on(make_gate, storage, records) as gate:
+        await storage.put("media/avatar/u1/med_x/xs.webp", b"known to what was lost")
+        yesterday = await records.identity()
+        await gate.running.janitor.mark_files()
+    records._identity = yesterday
+    later = await records.now() + timedelta(hours=2)
+    for _ in range(2):
+        async with gate_on(make_gate, storage, records) as gate:
+            found = await gate.running.janitor.sweep_files(dry_run=False, now=later)
+            assert (found.orphans, found.useless) == ([], 1)
+            assert "older than the storage" in (found.doubt or "")
+        assert not (await finding(gate)).ok
+    async with gate_on(make_gate, storage, records) as gate:
+        found = await gate.running.janitor.sweep_files(dry_run=False, now=later, really=1)
+        assert found.orphans == ["media/avatar/u1/med_x/xs.webp"]
+        assert (await gate.running.janitor.sweep_files(dry_run=False, now=later)).doubt is None
+    assert (await finding(gate)).ok, "who really goes on has the files that are left"
+
+
+async def test_what_is_away_keeps_no_gate_from_opening(make_gate: MakeGate, caplog: pytest.LogCaptureFixture) -> None:
+    class Away(MemoryStorage):
+        away = True
+
+        async def get(self, key: str) -> bytes:
+            if self.away:
+                raise StorageUnavailable("the bucket does not answer")
+            return await super().get(key)
+
+    class Down(MemoryRecords):
+        async def identity(self) -> Identity:
+            raise RecordsUnavailable("the database does not answer")
+
+    storage = Away()
+    async with gate_on(make_gate, storage, MemoryRecords()) as gate:
+        assert "not asked whether" in caplog.text
+        with pytest.raises(StorageUnavailable):
+            await gate.running.janitor.sweep_files(dry_run=False)
+        storage.away = False
+        await gate.running.janitor.sweep_files(dry_run=False)
+    async with gate_on(make_gate, MemoryStorage(), Down()):
+        pass
