@@ -38,6 +38,7 @@ MediagateError
 │   ├── ShuttingDown             503 shutting_down
 │   ├── QueueFull                503 queue_full
 │   ├── TooManyUploads           503 too_many_uploads
+│   ├── TooManyDownloads         503 too_many_downloads
 │   ├── RecordsUnavailable       503 records_unavailable
 │   ├── ModeratorUnavailable     503 moderator_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
@@ -110,6 +111,7 @@ from mediagate.errors.unavailable import (
     RecordsUnavailable,
     ShuttingDown,
     StorageUnavailable,
+    TooManyDownloads,
     TooManyUploads,
     Unavailable,
 )
@@ -148,6 +150,7 @@ __all__ = [
     "ShuttingDown",
     "StagedFileLost",
     "StorageUnavailable",
+    "TooManyDownloads",
     "TooManyUploads",
     "Unauthorized",
     "Unavailable",
