@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -93,6 +94,8 @@ class Delivery:
         """
         if not hasattr(self._transport, "abort"):
             return
+        # Else the kernel would go on to offer what it holds for minutes.
+        _set(self._transport, socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
         try:
             async with asyncio.timeout(HUNG_UP_S):
@@ -107,5 +110,9 @@ def _tighten(transport: Any) -> None:
     with suppress(AttributeError):
         # The server then waits with each piece until the one before has gone, and with the end until all has.
         transport.set_write_buffer_limits(high=0)
-    with suppress(AttributeError, OSError):  # a Unix socket has no such option
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+    _set(transport, socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+
+
+def _set(transport: Any, level: int, option: int, value: int | bytes) -> None:
+    with suppress(AttributeError, OSError):  # no socket, or a Unix socket
+        transport.get_extra_info("socket").setsockopt(level, option, value)

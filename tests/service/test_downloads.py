@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import select
 import socket
 import threading
 import time
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
 KEY = "media/avatar/user-1/med_1/sm.webp"
-SIZE = 12_000_000
+SIZE = 6_000_000
 """More than the kernel keeps for a connection on loopback."""
 SERVERS = pytest.mark.parametrize(
     ("http", "loop"), [("h11", "asyncio"), ("httptools", "uvloop")], ids=["h11", "httptools"]
@@ -85,6 +86,12 @@ def rest_of(connection: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+def was_cut(connection: socket.socket) -> bool:
+    watch = select.poll()
+    watch.register(connection, select.POLLHUP)
+    return any(event & select.POLLHUP for _, event in watch.poll(0))
+
+
 def until(what: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
     while not what():
@@ -128,8 +135,9 @@ def test_a_slow_reader_that_goes_on_is_served(make_gate: MakeGate, storage: Coun
     gate = with_storage(make_gate, storage, download_timeout_s=1)
     with served(gate, http, loop) as port, asked(port, headers="Connection: close\r\n") as slow:
         received = 0
-        for _ in range(10):
-            received += len(slow.recv(60_000, socket.MSG_WAITALL))
+        for step in range(1, 11):
+            while received < step * 100_000:
+                received += len(slow.recv(65536))
             time.sleep(0.2)
         received += len(rest_of(slow))
     assert received > SIZE
@@ -164,7 +172,7 @@ def test_a_reader_that_dawdles_makes_room_for_another(
         until(lambda: storage.open == 2)
         until(lambda: httpx.get(url).status_code == 200)
         until(lambda: storage.open == 1)
-        assert min(len(rest_of(one)), len(rest_of(other))) < SIZE
+        assert len([reader for reader in (one, other) if was_cut(reader)]) == 1
 
 
 def test_an_address_has_its_share(make_gate: MakeGate, storage: Counted) -> None:
@@ -178,7 +186,7 @@ def test_an_address_has_its_share(make_gate: MakeGate, storage: Counted) -> None
             assert len(client.get(url).content) == SIZE
 
 
-@pytest.mark.parametrize("headers", ["", "Range: bytes=1-11000000\r\n"])
+@pytest.mark.parametrize("headers", ["", "Range: bytes=1-5000000\r\n"])
 def test_many_who_take_nothing_keep_little(make_gate: MakeGate, storage: Counted, headers: str) -> None:
     """Two pieces of each are in memory: one that the server has, and one that waits."""
     gate = with_storage(make_gate, storage)
@@ -188,7 +196,7 @@ def test_many_who_take_nothing_keep_little(make_gate: MakeGate, storage: Counted
             stack.enter_context(asked(port, headers=headers))
         until(lambda: storage.open == 100)
         until(lambda: stands_still(memory))
-        assert memory() - before < 100 * 200_000, "two chunks of 256 KiB, and what the server keeps, would be 70 MB"
+        assert memory() - before < 35_000_000, "two chunks of 256 KiB, and what the server keeps, would be 70 MB"
 
 
 def memory() -> int:
