@@ -175,10 +175,10 @@ class Settings(BaseSettings):
     """Live jobs beyond which uploads are answered 503; 0: no limit."""
     max_uploads: Annotated[int, Field(ge=1)] = 128
     """Uploads that this process receives at once: each takes about 3 MiB of memory and its file's room in the spool."""
-    max_downloads: Annotated[int, Field(ge=1)] = 256
-    """Files that this process sends at once: each takes up to 128 KiB of memory."""
+    max_downloads: Annotated[int, Field(ge=1)] = 128
+    """Files that this process sends at once: a reader that takes nothing keeps about 70 KiB of memory."""
     download_timeout_s: Annotated[float, Field(gt=0)] = 30.0
-    """How long a reader may take for 64 KiB of a file before its connection is cut."""
+    """How long a reader may take for 32 KiB of a file before its connection is cut."""
     address_share: Annotated[float, Field(gt=0, le=1)] | None = None
     """Part of ``max_uploads``, and of ``max_downloads``, that one client address may hold; unset: a quarter, and all
     for peers on loopback, which are proxies as a rule."""

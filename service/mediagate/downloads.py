@@ -18,10 +18,10 @@ from mediagate.places import Places
 
 log = logging.getLogger("mediagate.files")
 
-UNSENT = 128 * 1024
+PIECE = 32 * 1024
+"""Bytes of a file that are handed to the server at once: a reader that takes nothing keeps so many in memory."""
+UNSENT = 64 * 1024
 """Bytes that the kernel takes beyond what is on its way, in place of some 3 MB."""
-PIECE = 64 * 1024
-"""Bytes of a file that are handed to the server at once: a reader that takes nothing keeps two of them in memory."""
 OVERDUE_S = 5.0
 """How long a reader may take for a piece before another may have its place."""
 HUNG_UP_S = 5.0
@@ -87,6 +87,11 @@ class Delivery:
         finally:
             self._writing = None
 
+    async def hand_over(self, send: Send, piece: bytes) -> None:
+        """Send a piece of the body, and return when it has gone, so that the next one is read only then."""
+        await self.write(send, {"type": "http.response.body", "body": piece, "more_body": True})
+        await self.write(send, {"type": "http.response.body", "body": b"", "more_body": True})
+
     async def cut(self, receive: Receive) -> None:
         """End the connection without sending what waits in it, which the server would keep for as long as the reader.
 
@@ -108,7 +113,7 @@ class Delivery:
 def _tighten(transport: Any) -> None:
     """Have a connection keep little of what its reader does not take, so that it shows soon who takes nothing."""
     with suppress(AttributeError):
-        # The server then waits with each piece until the one before has gone, and with the end until all has.
+        # The server then waits with each message until all of those before has gone.
         transport.set_write_buffer_limits(high=0)
     _set(transport, socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 

@@ -120,8 +120,7 @@ class _StoredFile(Response):
             while 0 < len(chunk) <= left:
                 left -= len(chunk)
                 for start in range(0, len(chunk), PIECE):
-                    body = chunk[start : start + PIECE]
-                    await delivery.write(send, {"type": "http.response.body", "body": body, "more_body": True})
+                    await delivery.hand_over(send, chunk[start : start + PIECE])
                 chunk = await anext(rest, b"")
             if left or chunk:
                 log.warning("%s changed its size while it was served", self._part.key)

@@ -20,7 +20,7 @@ from mediagate.storage.keys import check_key, check_prefix, is_public, segment
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 from mediagate.storage.tree import Tree
 
-CHUNK = 64 * 1024
+CHUNK = 32 * 1024
 LIST_BATCH = 500
 
 _T = TypeVar("_T")

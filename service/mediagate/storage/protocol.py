@@ -66,7 +66,7 @@ class Storage(Protocol):
     def stream(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Iterate over ``length`` bytes of an object from ``start``; raises ``ObjectNotFound`` on first step.
 
-        In chunks of about 64 KiB, since one is in memory for each reader. Who stops reading calls ``aclose``, if there
+        In chunks of about 32 KiB, since one is in memory for each reader. Who stops reading calls ``aclose``, if there
         is one.
         """
 
