@@ -35,7 +35,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mediagate.uploads import receive_upload
+from mediagate.uploads import Patience, receive_upload
 
 MB = 1_000_000
 SIZE = 3 * MB
@@ -207,7 +207,7 @@ def receiving_app(spool_dir: Path) -> Starlette:
     """Return an app that receives uploads and forgets them."""
 
     async def upload(request: Request) -> Response:
-        async with receive_upload(request, spool_dir, limits={"photo": 32 * MB}, idle_timeout_s=30) as received:
+        async with receive_upload(request, spool_dir, limits={"photo": 32 * MB}, patience=Patience(30)) as received:
             return JSONResponse({"bytes": received.bytes, "fields": dict(received.fields)})
 
     return Starlette(routes=[Route("/upload", upload, methods=["POST"])])

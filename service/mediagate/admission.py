@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +14,13 @@ from mediagate.errors import QueueFull, StorageUnavailable, TooManyUploads
 from mediagate.media import Job
 from mediagate.pace import Pace
 from mediagate.parts import Parts
+from mediagate.places import Places
 from mediagate.uploads import Incoming
 
 MEASURE_EVERY_S = 1.0
 """How often the records are asked for the depth of the queue; what this process takes in between is added."""
 FREED = 20
 """Who finds the queue full is told to come back when a 20th of it has been worked off, so that many find room."""
-PLACE_S = 2.0
-"""When to ask again for a place among the uploads that are being received: an upload takes about that long."""
 
 
 @dataclass(slots=True)
@@ -31,6 +30,18 @@ class Visit:
     job: Job | None = None
 
 
+@dataclass(eq=False, slots=True)
+class _Room:
+    """Bytes that are on their way to the disk: ``size``, less what has come of a request's body."""
+
+    size: int
+    request: Incoming | None
+
+    @property
+    def left(self) -> int:
+        return max(0, self.size - (self.request.received if self.request else 0))
+
+
 class Admission:
     """Lets uploads in, before their bodies are read."""
 
@@ -38,7 +49,14 @@ class Admission:
         self._parts = parts
         self._pace = pace
         self._spool_dir = spool_dir
-        self._receiving = 0
+        self._places = Places(
+            parts.settings.max_uploads,
+            share=parts.settings.address_share,
+            refusal=TooManyUploads,
+            full="this server receives as many uploads as it can; try again",
+            shared="your address sends as many uploads as one may at once; let one of them end first",
+        )
+        self._rooms: set[_Room] = set()
         self._depth = 0
         self._taken_in = 0
         self._measured_at = float("-inf")
@@ -51,7 +69,7 @@ class Admission:
         Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable``, and what a
         ``pre_receive`` hook refuses with. ``on_received`` hooks run at the end, also after a refusal by a hook.
         """
-        async with self.place(size or request.declared or 0):
+        async with self.place(size or request.declared or 0, request):
             visit = Visit()
             try:
                 await self._parts.hooks.run("pre_receive", request, getattr(request.state, "principal", None))
@@ -62,20 +80,30 @@ class Admission:
                 await self._parts.hooks.run("on_received", request, request.received, visit.job)
 
     @asynccontextmanager
-    async def place(self, size: int) -> AsyncIterator[None]:
+    async def place(self, size: int, request: Incoming | None = None) -> AsyncIterator[None]:
         """Make sure that there is room for a body of so many bytes, and keep it for the length of the block.
 
         Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable``.
         """
-        if self._receiving >= self._parts.settings.max_uploads:
-            raise TooManyUploads("this server receives as many uploads as it can; try again", retry_after_s=PLACE_S)
-        self._receiving += 1
+        host = request.client.host if request is not None and request.client else None
+        with self._places.place(host, request), self.room(size, request):
+            await self.check_queue(besides=len(self._places) - 1)
+            yield
+
+    @contextmanager
+    def room(self, size: int, request: Incoming | None = None) -> Iterator[None]:
+        """Keep so many bytes of the spool's disk for the length of the block, besides those of all other uploads.
+
+        What has come of ``request`` is on the disk already. Raises ``StorageUnavailable``.
+        """
+        largest = max(source.max_bytes for source in self._parts.sources.values())
+        room = _Room(min(size, largest), request)
+        self._check_disk(room.size)
+        self._rooms.add(room)
         try:
-            self._check_disk(size)
-            await self.check_queue(besides=self._receiving - 1)
             yield
         finally:
-            self._receiving -= 1
+            self._rooms.discard(room)
 
     async def check_queue(self, *, besides: int = 0) -> None:
         """Raise ``QueueFull`` when with this one, and so many others on their way, there are more than may wait."""
@@ -102,6 +130,5 @@ class Admission:
             free = shutil.disk_usage(self._spool_dir).free
         except FileNotFoundError:  # somebody removed the folder; the upload makes it anew
             return
-        largest = max(source.max_bytes for source in self._parts.sources.values())
-        if free < min(size, largest):
+        if free < size + sum(room.left for room in self._rooms):
             raise StorageUnavailable("there is no space left to receive this upload; try again later")

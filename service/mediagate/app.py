@@ -16,7 +16,7 @@ from mediagate.access import AUTHORIZE, Action, Authorize, Principal, ask_who
 from mediagate.calls import Calls
 from mediagate.config import Settings, Source, check_sources
 from mediagate.entrance import Entrance
-from mediagate.errors import ConfigError, PluginError, ShuttingDown, Unavailable
+from mediagate.errors import ConfigError, PluginError, ShuttingDown
 from mediagate.exchange import answer
 from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
@@ -183,11 +183,8 @@ class MediaGate(Calls):
         return await ask_who(self._registry, request, action)
 
     async def check(self) -> None:
-        """Raise ``Unavailable`` unless records, storage and, if this process works, the worker are alive."""
-        await self.parts.records.check()
-        await self.parts.storage.stat("staging/readiness")
-        if self.settings.worker and not self.running.worker.alive:
-            raise Unavailable("the worker of this process has stopped; restart the process")
+        """Raise ``Unavailable`` unless records, storage, spool and, if this process works, the worker do their work."""
+        await self.running.readiness.check()
 
     def base_url(self, request: Request) -> str:
         """Return what links begin with: ``public_base_url``, else the path under which the gate is mounted."""

@@ -198,12 +198,23 @@ class Settings(BaseSettings):
     idempotency_ttl_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
     upload_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     """Longest pause between two parts of a request body."""
+    min_upload_rate: Annotated[int, Field(ge=0)] = 1024
+    """Slowest average rate of a request body in bytes per second, besides ``upload_grace_s``; 0: none."""
+    upload_grace_s: Annotated[float, Field(ge=0)] = 15.0
+    """How long a body may be waited for beyond the time that it takes at ``min_upload_rate``."""
     direct_upload_ttl_s: Annotated[float, Field(gt=0, le=7 * 24 * 3600)] = 3600.0
     """How long a direct upload may take until it is completed; S3 signs URLs for at most a week."""
     max_queue: Annotated[int, Field(ge=0)] = 10_000
     """Live jobs beyond which uploads are answered 503; 0: no limit."""
     max_uploads: Annotated[int, Field(ge=1)] = 128
     """Uploads that this process receives at once: each takes about 3 MiB of memory and its file's room in the spool."""
+    max_downloads: Annotated[int, Field(ge=1)] = 128
+    """Files that this process sends at once: a reader that takes nothing keeps about 70 KiB of memory."""
+    download_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    """How long a reader may take for 32 KiB of a file before its connection is cut."""
+    address_share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Part of ``max_uploads``, and of ``max_downloads``, that one client address may hold; unset: a quarter, and all
+    for peers on loopback, which are proxies as a rule."""
     drain_timeout_s: Annotated[float, Field(ge=0)] = 20.0
     """How long closing waits for the jobs in flight."""
     poll_after_ms: Annotated[int, Field(ge=100)] = 1000

@@ -63,13 +63,15 @@ class DirectCalls(ABC):
         """Check what arrived for a direct upload and return its job; doing so again returns the same job.
 
         Raises ``UploadNotFound``, ``UploadExpired``, ``UploadNotReceived`` before the bytes have arrived,
-        ``UploadMismatch`` when they are others than declared, and what ``upload`` raises for the same file.
+        ``UploadInFlight`` while another call completes it, ``UploadMismatch`` when they are others than declared, and
+        what ``upload`` raises for the same file.
         """
         running = self.running
-        await running.admission.check_queue()
-        job, made = await complete(upload_id, running.parts, running.spool_dir, owner=owner)
+        admission = running.admission
+        async with admission.place(0):
+            job, made = await complete(upload_id, running.parts, running.spool_dir, owner=owner, room=admission.room)
         if made:
-            running.admission.count()
+            admission.count()
         return await self.get_status(job.id)
 
     def _base(self, base_url: str) -> str:

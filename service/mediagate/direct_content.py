@@ -6,15 +6,12 @@ import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mediagate.direct_intake import check_current, discard, find_upload, hashed, unknown
+from mediagate.direct_intake import AGAIN_S, check_current, discard, find_upload, hashed, unknown
 from mediagate.direct_upload import DirectUpload
 from mediagate.errors import UploadInFlight, UploadMismatch, UploadReceived
 from mediagate.parts import Parts
 from mediagate.reservation import Hold, holding
 from mediagate.uploads import Spooled
-
-AGAIN_S = 2.0
-"""When to ask again whether another request has sent the file, or has broken off."""
 
 
 async def awaited(upload_id: str, token: str, content_type: str, parts: Parts) -> DirectUpload:

@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from mediagate.errors import (
     UnknownSource,
     UnsupportedType,
     UploadExpired,
+    UploadInFlight,
     UploadMismatch,
     UploadNotFound,
     UploadNotReceived,
@@ -33,6 +35,7 @@ from mediagate.errors import (
 from mediagate.intake import announced, examined, recording, remembered_until
 from mediagate.media import Job, new_id, staging_key
 from mediagate.parts import Parts
+from mediagate.reservation import holding
 from mediagate.ticket import Ticket, read_ticket
 from mediagate.uploads import display_name, spool
 
@@ -41,6 +44,9 @@ log = logging.getLogger("mediagate.intake")
 REQUIRED = ("sourceType", "sourceId", "contentType", "size")
 TEXTS = ("sourceType", "sourceId", "contentType", "filename", "clientReferenceId", "callbackUrl")
 NUMBERS = ("focalX", "focalY")
+
+AGAIN_S = 2.0
+"""When to ask again whether another request has sent, or completed, an upload."""
 
 _ID = re.compile(r"upl_[a-z2-7]{26}")
 
@@ -117,15 +123,17 @@ async def complete(
     spool_dir: Path,
     *,
     owner: str | None,
+    room: Callable[[int], AbstractContextManager[None]],
     on_upload: Callable[[DirectUpload], Awaitable[None]] | None = None,
 ) -> tuple[Job, bool]:
     """Check the bytes that arrived for a direct upload and make it a job; return that, and whether this call made it.
 
-    ``on_upload`` is told of one that has no job yet, before its bytes are looked at, and may refuse by raising.
-    What arrived is copied first, and the copy is checked: a signed URL stays good for a while, and does not reach it.
-    Bytes that are refused are removed at once, and may be sent again. Raises ``UploadNotFound``, ``UploadExpired``,
-    ``UploadNotReceived``, ``UploadMismatch``, and what ``POST /upload`` answers for the same file. With ``owner``,
-    another's is as unknown as one that never was.
+    One request at a time does so, of all processes. It keeps ``room`` on the disk for the bytes that it reads;
+    ``on_upload`` is told of the upload before that, and may refuse by raising. What arrived is copied first, and the
+    copy is checked: a signed URL stays good for a while, and does not reach it. Bytes that are refused are removed at
+    once, and may be sent again. Raises ``UploadInFlight`` while another request completes it, ``UploadNotFound``,
+    ``UploadExpired``, ``UploadNotReceived``, ``UploadMismatch``, what ``room`` raises, and what ``POST /upload``
+    answers for the same file. With ``owner``, another's is as unknown as one that never was.
     """
     upload = await find_upload(upload_id, parts)
     if owner not in (None, upload.owner_id):
@@ -133,13 +141,36 @@ async def complete(
     if upload.job_id is not None:
         return await _job_of(upload, parts), False
     await check_current(upload, parts)
+    # Another name than that of whoever sends the file; and no Idempotency-Key begins with a line break.
+    async with holding(f"\n{upload.id}\n", parts) as hold:
+        # Another may have completed it before the name was free.
+        upload = await find_upload(upload_id, parts)
+        if hold.found is None:
+            done = await _completed(upload, parts, spool_dir, room, on_upload)
+            await hold.release()
+            return done
+    if upload.job_id is not None:
+        return await _job_of(upload, parts), False
+    raise UploadInFlight("another request completes this upload; ask again for its job", retry_after_s=AGAIN_S)
+
+
+async def _completed(
+    upload: DirectUpload,
+    parts: Parts,
+    spool_dir: Path,
+    room: Callable[[int], AbstractContextManager[None]],
+    on_upload: Callable[[DirectUpload], Awaitable[None]] | None,
+) -> tuple[Job, bool]:
+    if upload.job_id is not None:
+        return await _job_of(upload, parts), False
     if on_upload is not None:
         await on_upload(upload)
     try:
-        job = await _accepted(upload, parts, spool_dir)
+        with room(upload.bytes):
+            job = await _accepted(upload, parts, spool_dir)
     except (UploadReceived, UploadNotReceived):
-        # Another request may have completed it since it was read, and removed the file.
-        upload = await find_upload(upload_id, parts)
+        # A process that stood still for longer than its hold may find it completed, and the file removed.
+        upload = await find_upload(upload.id, parts)
         if upload.job_id is None:
             raise
         return await _job_of(upload, parts), False

@@ -38,7 +38,7 @@ class DirectRoutes:
     async def _declare(self, request: Request) -> Response:
         incoming = Incoming(request)
         parts, admission = self._gate.parts, self._gate.running.admission
-        async with opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body:
+        async with opened_body(incoming, self._gate.running.patience) as body:
             self._gate.refuse_when_closing()
             principal = await self._gate.authorize(incoming, Action.UPLOAD)
             async with admission.visit(incoming):
@@ -60,7 +60,7 @@ class DirectRoutes:
             incoming.state.principal = Principal(upload.owner_id, key=upload.key_id) if upload.owner_id else None
             async with (
                 running.admission.visit(incoming, size=upload.bytes),
-                opened_body(incoming, idle_timeout_s=parts.settings.upload_timeout_s) as body,
+                opened_body(incoming, running.patience) as body,
             ):
                 await parts.hooks.run("pre_file", incoming, upload.ticket.source_type)
                 async with (
@@ -88,6 +88,8 @@ class DirectRoutes:
 
         async with running.admission.visit(incoming) as visit:
             upload_id = request.path_params["upload_id"]
-            job, made = await complete(upload_id, parts, running.spool_dir, owner=owner, on_upload=on_upload)
+            job, made = await complete(
+                upload_id, parts, running.spool_dir, owner=owner, room=running.admission.room, on_upload=on_upload
+            )
             visit.job = job if made else None
         return await self._accepted(request, job)

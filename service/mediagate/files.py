@@ -6,15 +6,18 @@ import hashlib
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
+import anyio
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Send
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from mediagate.downloads import PIECE, Delivery, Downloads, ReaderStalled
 from mediagate.errors import FileNotServed, MediagateError, ObjectNotFound
 from mediagate.media import CONTENT_TYPES, utcnow
-from mediagate.storage import ObjectInfo, Storage, is_public
+from mediagate.storage import ObjectInfo, Storage, is_public, streaming
 
 log = logging.getLogger("mediagate.files")
 
@@ -36,6 +39,7 @@ async def serve_file(
     request: Request,
     storage: Storage,
     key: str,
+    downloads: Downloads,
     *,
     ttl: timedelta | None = None,
     private_for_s: int | None = None,
@@ -44,8 +48,9 @@ async def serve_file(
 
     Caches may keep it for a year, or, when files are kept for ``ttl`` only, for what is left of that; when it is
     private, no shared cache may, and a browser for ``private_for_s``.
-    Raises ``FileNotServed`` for what is not published or not there, ``StorageUnavailable``. A ``Range`` of several
-    parts, or one that makes no sense, is answered with the whole file (RFC 9110, section 14.2).
+    Raises ``FileNotServed`` for what is not published or not there, ``StorageUnavailable``; the answer raises them too,
+    and ``TooManyDownloads``, as long as nothing of it is out. A ``Range`` of several parts, or one that makes no
+    sense, is answered with the whole file (RFC 9110, section 14.2).
     """
     info = await storage.stat(key) if is_public(key) and _spelt_plainly(request, key) else None
     if info is None:
@@ -65,40 +70,76 @@ async def serve_file(
             return Response(status_code=416, headers={"Content-Range": f"bytes */{info.size}"})
         status = 206
         headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{info.size}"
-    chunks = storage.stream(key, start=start, length=length)
-    try:
-        # Before the answer begins: what went since ``stat`` is still a 404.
-        first = await anext(chunks, b"")
-    except ObjectNotFound:
-        raise FileNotServed("there is no such file") from None
-    return _StoredFile(key, first, chunks, length, status, {**headers, "Content-Length": str(length)})
+    part = _Part(storage, key, start, length)
+    return _StoredFile(part, downloads, status, {**headers, "Content-Length": str(length)})
 
 
-class _StoredFile(StreamingResponse):
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The bytes of an object that were asked for."""
+
+    storage: Storage
+    key: str
+    start: int
+    length: int
+
+
+class _StoredFile(Response):
     """A stream of known length; when it breaks off, so does the connection, for nobody to take it for whole."""
 
-    def __init__(
-        self, key: str, first: bytes, rest: AsyncIterator[bytes], length: int, status: int, headers: Mapping[str, str]
-    ) -> None:
-        super().__init__(rest, status_code=status, headers=headers)
-        self._key, self._first, self._rest, self._length = key, first, rest, length
+    def __init__(self, part: _Part, downloads: Downloads, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(status_code=status, headers=headers)
+        self._part, self._downloads = part, downloads
 
-    async def stream_response(self, send: Send) -> None:
-        """Send the chunks, and the end only if all of them came."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        chunk, left = self._first, self._length
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file until its reader goes away, or takes nothing for too long."""
+        part = self._part
+        with self._downloads.begin(scope, receive) as delivery:
+            async with streaming(part.storage.stream(part.key, start=part.start, length=part.length)) as chunks:
+                try:
+                    # Before the answer begins: what went since ``stat`` is still a 404.
+                    first = await anext(chunks, b"")
+                except ObjectNotFound:
+                    raise FileNotServed("there is no such file") from None
+                stalled = False
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_watch, receive, group.cancel_scope)
+                    stalled = await self._deliver(first, chunks, delivery, send)
+                    group.cancel_scope.cancel()
+            if stalled:
+                log.info("the reader of %s took nothing for too long; its connection is cut", part.key)
+                await delivery.cut(receive)
+
+    async def _deliver(self, first: bytes, rest: AsyncIterator[bytes], delivery: Delivery, send: Send) -> bool:
+        """Send the answer, and its end only if all of it came; return whether the reader was given up."""
         try:
+            await delivery.write(
+                send, {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            chunk, left = first, self._part.length
             while 0 < len(chunk) <= left:
                 left -= len(chunk)
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                chunk = await anext(self._rest, b"")
+                for start in range(0, len(chunk), PIECE):
+                    await delivery.hand_over(send, chunk[start : start + PIECE])
+                chunk = await anext(rest, b"")
+            if left or chunk:
+                log.warning("%s changed its size while it was served", self._part.key)
+                return False
+            await delivery.write(send, {"type": "http.response.body", "body": b"", "more_body": False})
+        except ReaderStalled:
+            return True
         except MediagateError as exc:
-            log.warning("%s broke off while it was served: %s", self._key, exc)
-            return
-        if left or chunk:
-            log.warning("%s changed its size while it was served", self._key)
-            return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            log.warning("%s broke off while it was served: %s", self._part.key, exc)
+        except OSError as exc:
+            log.debug("the reader of %s went away: %s", self._part.key, exc)
+        return False
+
+
+async def _watch(receive: Receive, sending: anyio.CancelScope) -> None:
+    """End the sending when the reader goes away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    sending.cancel()
 
 
 def _spelt_plainly(request: Request, key: str) -> bool:

@@ -70,7 +70,7 @@ class Routes:
         owner, key_id = owner_and_key(principal)
         parts = self._gate.parts
         limits = {name: source.max_bytes for name, source in parts.sources.items()}
-        spool_dir, idle = self._gate.running.spool_dir, parts.settings.upload_timeout_s
+        spool_dir, patience = self._gate.running.spool_dir, self._gate.running.patience
 
         async def on_source(source_type: str) -> None:
             await parts.hooks.run("pre_file", request, source_type)
@@ -78,7 +78,7 @@ class Routes:
         async with (
             self._gate.running.admission.visit(request) as visit,
             reserved(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
-            receive_upload(request, spool_dir, limits=limits, idle_timeout_s=idle, on_source=on_source) as upload,
+            receive_upload(request, spool_dir, limits=limits, patience=patience, on_source=on_source) as upload,
         ):
             ticket = read_ticket(upload.fields, upload.filename, parts.sources)
             job = await accept(upload, ticket, parts, held=held, owner=owner, key_id=key_id)
@@ -183,7 +183,12 @@ class Routes:
         left_s = gate.running.urls.admit(key, request.query_params, now=utcnow())
         source = gate.parts.sources.get(segment(key, 1))
         return await serve_file(
-            request, gate.parts.storage, key, ttl=source.ttl if source else None, private_for_s=left_s
+            request,
+            gate.parts.storage,
+            key,
+            gate.running.downloads,
+            ttl=source.ttl if source else None,
+            private_for_s=left_s,
         )
 
     async def _owner(self, request: Request, action: Action) -> str | None:

@@ -14,6 +14,7 @@ import anyio
 
 from mediagate.admission import Admission
 from mediagate.config import Settings, Source, private_sources
+from mediagate.downloads import Downloads
 from mediagate.errors import ConfigError, ModerationFailed, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.identity import recognize_files
@@ -26,11 +27,13 @@ from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR,
 from mediagate.pool import ImagePool
 from mediagate.private import keep_folder
 from mediagate.queue import Dispatcher, InProcessQueue
+from mediagate.readiness import Readiness
 from mediagate.records import PrismaRecords
 from mediagate.registry import Registry
 from mediagate.remote import RemoteModeration
 from mediagate.storage import FilesystemStorage
 from mediagate.storage.observed import observed
+from mediagate.uploads import Patience
 from mediagate.urls import FileUrls, url_secret
 from mediagate.watch import Watch
 from mediagate.worker import Worker
@@ -53,8 +56,19 @@ class Running:
         self.watch = Watch(parts.records, parts.observer)
         self.pace = Pace(parts.records, least_ms=parts.settings.poll_after_ms)
         self.admission = Admission(parts, self.pace, spool_dir)
+        self.downloads = Downloads(parts.settings)
         self.worker = Worker(parts, self.watch, concurrency=jobs_at_once(parts.settings))
         self.janitor = Janitor(parts, spool_dir)
+        self.readiness = Readiness(parts, spool_dir, alive=self._works)
+
+    @property
+    def patience(self) -> Patience:
+        """How long the bodies of uploads are waited for."""
+        settings = self.parts.settings
+        return Patience(settings.upload_timeout_s, settings.upload_grace_s, settings.min_upload_rate)
+
+    def _works(self) -> bool:
+        return self.worker.alive or not self.parts.settings.worker
 
 
 async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> Running:
@@ -77,6 +91,7 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
     urls = FileUrls(parts.sources, parts.storage, secret=secret, ttl_s=parts.settings.url_ttl_s)
     running = Running(parts, spool_dir, urls)
     stack.push_async_callback(running.watch.close)
+    stack.push_async_callback(running.readiness.close)
     stack.push_async_callback(registry.hooks.run, "on_close", gate)
     await registry.hooks.run("on_ready", gate)
     stack.push_async_callback(parts.queue.stop)

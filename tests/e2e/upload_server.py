@@ -14,17 +14,18 @@ from starlette.routing import Route
 
 from mediagate.errors import MediagateError
 from mediagate.problems import problem
-from mediagate.uploads import receive_upload
+from mediagate.uploads import Patience, receive_upload
 
+PATIENCE = Patience(idle_s=1.0, grace_s=1.0, least_rate=500)
 LIMITS = {"avatar": 1024 * 1024, "post": 20 * 1024 * 1024}
 
 
-def upload_app(spool_dir: Path, *, idle_timeout_s: float = 1.0) -> Starlette:
+def upload_app(spool_dir: Path, *, patience: Patience = PATIENCE) -> Starlette:
     """An app with one route, which answers with what it received and the mode of the spool file."""
 
     async def upload(request: Request) -> Response:
         try:
-            async with receive_upload(request, spool_dir, limits=LIMITS, idle_timeout_s=idle_timeout_s) as got:
+            async with receive_upload(request, spool_dir, limits=LIMITS, patience=patience) as got:
                 found = got.path.stat()
                 return JSONResponse(
                     {

@@ -105,8 +105,12 @@ async def test_completing_many_times_at_once_makes_one_job(make_gate: MakeGate, 
         target = await declared(client, photo)
         await sent(client, target, photo)
         answers = await asyncio.gather(*(completed(client, target) for _ in range(8)))
-        assert {answer.status_code for answer in answers} == {202}
-        jobs = {answer.json()["jobId"] for answer in answers}
+        others = [answer for answer in answers if answer.status_code != 202]
+        assert len(others) < 8
+        for answer in others:
+            assert code_of(answer) == (409, "upload_in_flight")
+        jobs = {answer.json()["jobId"] for answer in answers if answer.status_code == 202}
+        jobs.add((await completed(client, target)).json()["jobId"])
         assert len(jobs) == 1
         assert await gate.parts.records.queue_depth() == 1
         assert await staged(gate) == {f"staging/{jobs.pop()}"}

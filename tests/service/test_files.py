@@ -12,11 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mediagate import Settings
+from mediagate.downloads import Downloads
 from mediagate.errors import MediagateError, ObjectNotFound, StorageUnavailable
 from mediagate.files import serve_file
 from mediagate.problems import problem
@@ -28,14 +30,21 @@ KEY = "media/avatar/user-1/med_1/sm.webp"
 BODY = bytes(range(256)) * 4000
 
 
-def app_of(storage: Storage) -> Starlette:
-    async def file(request: Request) -> Response:
-        try:
-            return await serve_file(request, storage, request.path_params["key"])
-        except MediagateError as exc:
-            return problem(exc)
+def app_of(storage: Storage) -> ASGIApp:
+    downloads = Downloads(Settings())
 
-    return Starlette(routes=[Mount("/image-pipeline", routes=[Route("/{key:path}", file, methods=["GET", "HEAD"])])])
+    async def file(request: Request) -> Response:
+        return await serve_file(request, storage, request.path_params["key"], downloads)
+
+    served = Router([Mount("/image-pipeline", routes=[Route("/{key:path}", file, methods=["GET", "HEAD"])])])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await served(scope, receive, send)
+        except MediagateError as exc:
+            await problem(exc)(scope, receive, send)
+
+    return app
 
 
 def client_of(storage: Storage) -> httpx.AsyncClient:

@@ -26,7 +26,7 @@ from mediagate.errors import (
     UploadTimeout,
     UploadTooLarge,
 )
-from mediagate.uploads import Upload, receive_upload, spool, sweep_spool
+from mediagate.uploads import Patience, Upload, receive_upload, spool, sweep_spool
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +81,7 @@ END = b"--B--\r\n"
 
 async def receive(spool_dir: Path, *chunks: bytes | str, headers: dict[str, str] = TYPE, idle_s: float = 5) -> Upload:
     request = request_of(chunks, headers)
-    async with receive_upload(request, spool_dir, limits=LIMITS, idle_timeout_s=idle_s) as upload:
+    async with receive_upload(request, spool_dir, limits=LIMITS, patience=Patience(idle_s)) as upload:
         assert upload.path.parent == spool_dir
         assert upload.path.stat().st_mode & 0o777 == 0o600
         content = upload.path.read_bytes()
@@ -221,7 +221,7 @@ async def test_a_file_that_is_too_large_is_refused_while_it_comes(tmp_path: Path
     for chunks in ([body], [body[i : i + 65536] for i in range(0, len(body), 65536)]):
         request = request_of([*chunks, *[b"x" * 1_000_000] * 200], TYPE)
         with pytest.raises(UploadTooLarge) as caught:
-            async with receive_upload(request, tmp_path, limits=LIMITS, idle_timeout_s=5):
+            async with receive_upload(request, tmp_path, limits=LIMITS, patience=Patience(5)):
                 pass
         assert caught.value.close_connection
         assert caught.value.headers["Connection"] == "close"
@@ -233,7 +233,7 @@ async def test_a_length_that_cannot_be_right_is_refused_unread(tmp_path: Path) -
         asked: list[int] = []
         request = request_of([b"x"], {**TYPE, "Content-Length": str(length), **headers}, asked=asked)
         with pytest.raises(UploadTooLarge) as caught:
-            async with receive_upload(request, tmp_path, limits=LIMITS, idle_timeout_s=5):
+            async with receive_upload(request, tmp_path, limits=LIMITS, patience=Patience(5)):
                 pass
         assert asked == []
         assert caught.value.close_connection
@@ -245,7 +245,7 @@ async def test_the_length_is_judged_again_when_the_source_is_known(tmp_path: Pat
     chunks = [body[:300], *(body[i : i + 10_000] for i in range(300, len(body), 10_000))]
     request = request_of(chunks, {**TYPE, "Content-Length": str(len(body))}, asked=asked)
     with pytest.raises(UploadTooLarge, match="limit of avatar") as caught:
-        async with receive_upload(request, tmp_path, limits=LIMITS, idle_timeout_s=5):
+        async with receive_upload(request, tmp_path, limits=LIMITS, patience=Patience(5)):
             pass
     assert not caught.value.close_connection, "the rest is small enough to read on"
     assert asked[-1] == 1
@@ -299,7 +299,7 @@ async def test_the_next_batch_comes_in_while_one_is_written_and_no_more(
     monkeypatch.setattr(os, "write", slow)
 
     async def run() -> int:
-        async with receive_upload(request, tmp_path, limits=LIMITS, idle_timeout_s=5) as upload:
+        async with receive_upload(request, tmp_path, limits=LIMITS, patience=Patience(5)) as upload:
             assert upload.path.stat().st_size == size
             return upload.bytes
 
@@ -332,7 +332,7 @@ async def test_a_cancelled_upload_leaves_nothing(tmp_path: Path) -> None:
 async def test_an_error_of_the_caller_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         async with receive_upload(
-            request_of([FIELDS + IMAGE + END], TYPE), tmp_path / "new", limits=LIMITS, idle_timeout_s=5
+            request_of([FIELDS + IMAGE + END], TYPE), tmp_path / "new", limits=LIMITS, patience=Patience(5)
         ):
             assert len(files_in(tmp_path / "new")) == 1
             raise RuntimeError

@@ -39,7 +39,7 @@ from mediagate_plugins.s3_storage.signing import MAX_EXPIRES_S, presign
 
 log = logging.getLogger("mediagate")
 
-CHUNK = 256 * 1024
+CHUNK = 32 * 1024
 PART = 8 * 1024 * 1024
 """Bytes from which an object is sent in parts of this size, so that a retry repeats one part."""
 DELETE_BATCH = 1000

@@ -43,6 +43,7 @@ MediagateError
 │   ├── QueueFull                503 queue_full
 │   ├── TooManyUploads           503 too_many_uploads
 │   ├── TooManyConnections       503 too_many_connections
+│   ├── TooManyDownloads         503 too_many_downloads
 │   ├── RecordsUnavailable       503 records_unavailable
 │   ├── ModeratorUnavailable     503 moderator_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
@@ -121,6 +122,7 @@ from mediagate.errors.unavailable import (
     ShuttingDown,
     StorageUnavailable,
     TooManyConnections,
+    TooManyDownloads,
     TooManyUploads,
     Unavailable,
 )
@@ -164,6 +166,7 @@ __all__ = [
     "StagedFileLost",
     "StorageUnavailable",
     "TooManyConnections",
+    "TooManyDownloads",
     "TooManyUploads",
     "Unauthorized",
     "Unavailable",

@@ -47,6 +47,13 @@ class TooManyConnections(Unavailable):
     told = None
 
 
+class TooManyDownloads(Unavailable):
+    """This process sends as many files at once as it may."""
+
+    code = "too_many_downloads"
+    told = None
+
+
 class RecordsUnavailable(Unavailable):
     """The database or its query engine did not answer."""
 

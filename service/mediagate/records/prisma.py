@@ -67,8 +67,10 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
             await self.client.disconnect(timeout=timedelta(seconds=5))
 
     async def check(self) -> str:
-        """Ask the database for the first job in line, which takes as long however many there are."""
+        """Ask the database for the first job in line, which takes as long however many there are, and for a write."""
         oldest = await self.oldest_waiting()
+        # Nobody's key: nothing is deleted, and yet a file that is locked or may only be read refuses.
+        await self.release_key("\n")
         waits = (
             "no new job waits" if oldest is None else f"the first new job waits since {oldest:%Y-%m-%d %H:%M:%S} UTC"
         )

@@ -50,7 +50,7 @@ class Records(Protocol):
         """Disconnect and stop what ``open`` started; can be repeated."""
 
     async def check(self) -> str:
-        """Run one query; return one line for ``mediagate doctor`` and ``/readyz``."""
+        """Run one query, and a write that changes nothing; return one line for ``mediagate doctor`` and ``/readyz``."""
 
     async def now(self) -> datetime:
         """Return the present by the clock that decides about leases: the database's. As a rule without a query."""

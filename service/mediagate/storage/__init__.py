@@ -4,6 +4,7 @@ from mediagate.storage.filesystem import FilesystemStorage
 from mediagate.storage.keys import check_key, check_prefix, is_key, is_public, segment
 from mediagate.storage.memory import MemoryStorage
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage
+from mediagate.storage.streams import streaming
 
 __all__ = [
     "FilesystemStorage",
@@ -17,4 +18,5 @@ __all__ = [
     "is_key",
     "is_public",
     "segment",
+    "streaming",
 ]

@@ -20,7 +20,7 @@ from mediagate.storage.keys import check_key, check_prefix, is_public, segment
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 from mediagate.storage.tree import Tree
 
-CHUNK = 256 * 1024
+CHUNK = 32 * 1024
 LIST_BATCH = 500
 
 _T = TypeVar("_T")
@@ -127,6 +127,10 @@ class FilesystemStorage:
         """Return ``None``: the gate itself takes what is to be stored."""
         check_key(key)
         return None
+
+    async def probe(self) -> None:
+        """Write a small file and remove it; raises ``StorageUnavailable`` when the disk takes none."""
+        await _ask("probe", self._tree.probe)
 
     async def check(self) -> str:
         """Write, read and delete a small object; return one line for ``mediagate doctor``."""

@@ -13,7 +13,7 @@ from mediagate.errors import ObjectChanged, ObjectNotFound
 from mediagate.storage.keys import check_key, check_prefix
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 
-CHUNK = 256 * 1024
+CHUNK = 32 * 1024
 
 
 class MemoryStorage:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from mediagate.errors import ObjectChanged, ObjectNotFound
 from mediagate.observe import Observer, StorageCall
 from mediagate.storage.protocol import ObjectInfo, Storage
+from mediagate.storage.streams import streaming
 
 T = TypeVar("T")
 
@@ -65,13 +66,14 @@ class _Observed:
         """Yield the items; what counts is the time that the storage took for them, not their reader's."""
         spent, failed = 0.0, False
         try:
-            while True:
-                began = perf_counter()
-                try:
-                    item = await anext(items)
-                finally:
-                    spent += perf_counter() - began
-                yield item
+            async with streaming(items):
+                while True:
+                    began = perf_counter()
+                    try:
+                        item = await anext(items)
+                    finally:
+                        spent += perf_counter() - began
+                    yield item
         except StopAsyncIteration:
             pass
         except ObjectNotFound:

@@ -37,6 +37,13 @@ class PresignedPut:
     expires_at: datetime
 
 
+class Probed(Protocol):
+    """What a storage has besides, if whether it can be written to is cheap to find out."""
+
+    async def probe(self) -> None:
+        """Write a little and remove it; raises ``StorageUnavailable`` when that fails."""
+
+
 @runtime_checkable
 class Storage(Protocol):
     """Bytes by key.
@@ -57,7 +64,11 @@ class Storage(Protocol):
         """Return an object's bytes; raises ``ObjectNotFound``."""
 
     def stream(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """Iterate over ``length`` bytes of an object from ``start``; raises ``ObjectNotFound`` on first step."""
+        """Iterate over ``length`` bytes of an object from ``start``; raises ``ObjectNotFound`` on first step.
+
+        In chunks of about 32 KiB, since one is in memory for each reader. Who stops reading calls ``aclose``, if there
+        is one.
+        """
 
     async def stat(self, key: str) -> ObjectInfo | None:
         """Return what is known of an object, ``None`` if there is none."""

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,8 @@ from mediagate.storage.keys import is_key
 from mediagate.storage.protocol import ObjectInfo
 
 COPY_CHUNK = 1024 * 1024
+PROBE_BYTES = 64 * 1024
+"""Enough to need blocks of its own on any file system."""
 LEFTOVER_S = 3600.0
 """Age at which a half-written file belongs to a process that died: no write takes that long."""
 WRITE_ATTEMPTS = 100
@@ -105,6 +108,11 @@ class Tree:
                 elif is_key(key):
                     with suppress(FileNotFoundError):
                         yield _info(key, entry.stat(follow_symlinks=False))
+
+    def probe(self) -> None:
+        """Write a small file and remove it."""
+        with self._temporary(BytesIO(bytes(PROBE_BYTES)), 0o600):
+            pass
 
     def remove_leftovers(self) -> None:
         """Remove the half-written files of processes that died."""

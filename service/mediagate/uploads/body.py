@@ -5,54 +5,93 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 from starlette.requests import ClientDisconnect, Request
 
 from mediagate.errors import BadUpload, MediagateError, UploadTimeout
+from mediagate.uploads.incoming import Incoming
 
-MIN_BYTES_PER_S = 500
-"""Slowest average rate that is waited for; what Apache's ``mod_reqtimeout`` asks of a body by default."""
+SLACK_S = 2.0
+"""How far a body may fall behind its least rate before another upload may have its place."""
 DRAIN_BYTES = 32 * 1024 * 1024
 DRAIN_S = 2.0
 """What is read for nothing after a refusal, so that a client which only listens when it has sent all hears it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a body is waited for: ``idle_s`` for its next bytes, ``grace_s`` and its bytes at ``least_rate`` in all.
+
+    ``least_rate`` is in bytes per second; 0: no rate is asked for.
+    """
+
+    idle_s: float
+    grace_s: float = 15.0
+    least_rate: int = 1024
+
+
 class RequestBody:
     """The body of a request, read chunk by chunk."""
 
-    def __init__(self, request: Request, *, idle_timeout_s: float) -> None:
+    def __init__(self, request: Request, patience: Patience) -> None:
         self.declared = _content_length(request)
         """What ``Content-Length`` says, in bytes; ``None`` for a chunked body."""
         self.received = 0
         self._stream = request.stream()
-        self._idle_timeout_s = idle_timeout_s
+        self._patience = patience
         self._waited_s = 0.0
+        self._slack_s = SLACK_S
+        self._waiting: tuple[float, asyncio.Timeout] | None = None
         self._state: Literal["open", "ended", "broken"] = "open"
         self._asks_first = request.headers.get("Expect", "").lower() == "100-continue"
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the client keeps us waiting, and has fallen behind the least rate lately."""
+        if self._waiting is None or not self._patience.least_rate:
+            return False
+        return self._slack_s < asyncio.get_running_loop().time() - self._waiting[0]
+
+    def give_up(self) -> None:
+        """Have the ``read`` that waits raise ``UploadTimeout`` at once."""
+        if self._waiting is not None and not self._waiting[1].expired():
+            self._waiting[1].reschedule(asyncio.get_running_loop().time())
 
     async def read(self) -> bytes:
         """Return the next chunk, ``b""`` at the end.
 
-        Raises ``UploadTimeout`` when it does not come within the idle timeout, or when all chunks together came more
-        slowly than ``MIN_BYTES_PER_S``; ``ClientDisconnect`` when the client hung up.
+        Raises ``UploadTimeout`` when it does not come in time, or when all chunks together came more slowly than the
+        least rate; ``ClientDisconnect`` when the client hung up.
         """
-        patience_s = self._idle_timeout_s + self.received / MIN_BYTES_PER_S - self._waited_s
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
-            async with asyncio.timeout(max(0.0, min(self._idle_timeout_s, patience_s))):
+            async with asyncio.timeout(max(0.0, self._left_s())) as timeout:
+                self._waiting = started, timeout
                 chunk = await anext(self._stream)
         except TimeoutError:
             self._state = "broken"
             raise UploadTimeout(
                 f"the upload stopped coming, or came too slowly, after {self.received:,} bytes; send it again"
             ) from None
-        self._waited_s += clock() - started
+        finally:
+            self._waiting = None
+        waited_s = clock() - started
+        self._waited_s += waited_s
+        if self._patience.least_rate:
+            self._slack_s = min(SLACK_S, self._slack_s - waited_s + len(chunk) / self._patience.least_rate)
         self.received += len(chunk)
         if not chunk:
             self._state = "ended"
         return chunk
+
+    def _left_s(self) -> float:
+        asked = self._patience
+        if not asked.least_rate:
+            return asked.idle_s
+        return min(asked.idle_s, asked.grace_s + self.received / asked.least_rate - self._waited_s)
 
     async def drain(self) -> bool:
         """Read on for a moment and drop it, if the end is near enough; returns whether the body is at its end."""
@@ -75,9 +114,11 @@ class RequestBody:
 
 
 @asynccontextmanager
-async def opened_body(request: Request, *, idle_timeout_s: float) -> AsyncIterator[RequestBody]:
+async def opened_body(request: Request, patience: Patience) -> AsyncIterator[RequestBody]:
     """Open the body of a request; a client that is refused within the block is read out, so that it hears why."""
-    body = RequestBody(request, idle_timeout_s=idle_timeout_s)
+    body = RequestBody(request, patience)
+    if isinstance(request, Incoming):
+        request.reading = body
     try:
         yield body
     except MediagateError as exc:

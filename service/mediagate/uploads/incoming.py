@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.types import Message
 
 from mediagate.errors import MediagateError
+
+if TYPE_CHECKING:
+    from mediagate.uploads.body import RequestBody
 
 
 @contextmanager
@@ -28,6 +32,8 @@ class Incoming(Request):
         super().__init__(request.scope, self._count)
         self.received = 0
         """Bytes of the body that have been read so far."""
+        self.reading: RequestBody | None = None
+        """The body while it is read as a stream."""
         self._from = request.receive
         self._begun = False
 
@@ -38,6 +44,16 @@ class Incoming(Request):
             return None
         text = self.headers.get("Content-Length", "0" if self._http1 else "")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether its body has fallen behind the least rate."""
+        return self.reading is not None and self.reading.overdue
+
+    def give_up(self) -> None:
+        """Read its body no further."""
+        if self.reading is not None:
+            self.reading.give_up()
 
     @property
     def unread(self) -> bool:

@@ -13,7 +13,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from starlette.requests import Request
 
 from mediagate.errors import BadUpload, UploadTooLarge
-from mediagate.uploads.body import RequestBody, opened_body
+from mediagate.uploads.body import Patience, RequestBody, opened_body
 from mediagate.uploads.spool import EMPTY, SpoolFile, spool_file
 
 FILE = "file"
@@ -59,7 +59,7 @@ async def receive_upload(
     spool_dir: Path,
     *,
     limits: Mapping[str, int],
-    idle_timeout_s: float,
+    patience: Patience,
     on_source: Callable[[str], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Upload]:
     """Receive an upload into the spool, where it stays for the length of the block.
@@ -68,11 +68,11 @@ async def receive_upload(
     ``on_source`` is told a source type of ``limits`` as soon as it has come, and may refuse by raising.
     In memory are at most about 3 MiB (a batch that is written, and one that comes in) and the chunk that the server
     handed over, whatever the size of the file.
-    Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``UploadTimeout`` after a pause of
-    ``idle_timeout_s``, ``StorageUnavailable`` when the disk is full, Starlette's ``ClientDisconnect``.
+    Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``UploadTimeout`` when there is no more
+    ``patience``, ``StorageUnavailable`` when the disk is full, Starlette's ``ClientDisconnect``.
     """
     async with spool_file(spool_dir) as file:
-        async with opened_body(request, idle_timeout_s=idle_timeout_s) as body:
+        async with opened_body(request, patience) as body:
             upload = await _receive(body, _boundary(request), _Form(limits, file), on_source)
         yield upload
 

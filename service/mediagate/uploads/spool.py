@@ -29,6 +29,8 @@ PIECE_COST = 64
 MANY_PIECES = 64
 """So many are joined before they are hashed and written, since each costs a call of its own."""
 HEAP_KEPT = 4 * 1024 * 1024
+PROBE_BYTES = 64 * 1024
+"""Enough to need blocks of its own on any file system."""
 PREFIX = "upload-"
 EMPTY = "the file is empty; send one that holds a picture"
 
@@ -161,6 +163,13 @@ class AsyncFile(Protocol):
 
 Readable = bytes | Path | BinaryIO | AsyncFile | AsyncIterator[bytes]
 """What a picture can be read from."""
+
+
+async def probe_spool(spool_dir: Path) -> None:
+    """Write a small file to the spool and remove it; raises ``StorageUnavailable`` when the disk takes none."""
+    async with spool_file(spool_dir) as file:
+        file.add(bytes(PROBE_BYTES))
+        await file.finish()
 
 
 @asynccontextmanager

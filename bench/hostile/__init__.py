@@ -1,0 +1,1 @@
+"""Attacks that cost their sender little, each beside somebody innocent: ``python -m bench.hostile``."""
