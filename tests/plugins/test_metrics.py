@@ -145,7 +145,7 @@ async def test_an_image_process_that_dies_without_work_is_counted(make_gate: Mak
     async with gate, client_of(gate) as client:
         before = await scrape(client)
         forked = [process for process in children(os.getpid()) if _is_image_process(process)]
-        assert len(forked) == 2, "one reads headers, one renders"
+        assert len(forked) == 3, "two read headers, one renders"
         for process in forked:
             os.kill(process, signal.SIGKILL)
         assert await ended(client, picture(GOOD)) == "COMPLETE"

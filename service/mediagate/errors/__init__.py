@@ -38,6 +38,7 @@ MediagateError
 │   ├── ShuttingDown             503 shutting_down
 │   ├── QueueFull                503 queue_full
 │   ├── TooManyUploads           503 too_many_uploads
+│   ├── ImageReadersBusy         503 image_readers_busy
 │   ├── RecordsUnavailable       503 records_unavailable
 │   ├── ModeratorUnavailable     503 moderator_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
@@ -105,6 +106,7 @@ from mediagate.errors.requests import (
     UrlExpired,
 )
 from mediagate.errors.unavailable import (
+    ImageReadersBusy,
     ModeratorUnavailable,
     QueueFull,
     RecordsUnavailable,
@@ -122,6 +124,7 @@ __all__ = [
     "Forbidden",
     "IdempotencyKeyReused",
     "ImageCrashed",
+    "ImageReadersBusy",
     "ImageTimeout",
     "ImageTooLarge",
     "InvalidParameter",
