@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import poison
 import pytest
+from forked import (
+    HARMLESS,
+    MIB,
+    POISONED,
+    alive,
+    children,
+    image_processes,
+    opened,
+    picture,
+    resident,
+    threads,
+    until_dead,
+)
 from PIL import Image
 from poison import Poison
 
-from mediagate import Moderator, Source, VariantSpec
+from mediagate import Source, VariantSpec
 from mediagate.errors import (
     AnimationRefused,
     ConfigError,
@@ -35,56 +46,6 @@ from mediagate.errors import (
 from mediagate.pool import ImagePool
 
 pytestmark = pytest.mark.anyio
-
-MIB = 1024 * 1024
-
-
-@asynccontextmanager
-async def opened(
-    moderator: Moderator | None = None, *, processes: int = 1, timeout_s: float = 30, memory_bytes: int = 512 * MIB
-) -> AsyncIterator[ImagePool]:
-    pool = ImagePool(processes=processes, memory_bytes=memory_bytes, timeout_s=timeout_s, moderator=moderator)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(pool.close)
-        await pool.open()
-        yield pool
-    assert not image_processes()
-
-
-def children(pid: int) -> list[int]:
-    """Return the processes that a process has started and that run (a zombie does not)."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == pid and state != "Z":
-                found.append(int(stat.parent.name))
-    return sorted(found)
-
-
-def image_processes() -> list[int]:
-    return [process for server in children(os.getpid()) for process in children(server)]
-
-
-def threads(pid: int) -> int:
-    return len([*Path(f"/proc/{pid}/task").iterdir()])
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def picture(width: int, height: int = 64) -> bytes:
-    file = io.BytesIO()
-    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(file, "PNG")
-    return file.getvalue()
-
-
-POISONED = picture(128)
-HARMLESS = picture(100)
 
 
 async def test_every_bad_file_is_refused_and_nothing_breaks(data: Path, photo: bytes) -> None:
@@ -208,21 +169,12 @@ async def test_too_little_memory_is_never_taken_for_damage_and_never_crashes(ima
     assert outcomes == sorted(outcomes)
 
 
-def resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 async def test_a_moderator_that_raises_publishes_nothing_and_tells_no_secrets() -> None:
     async with opened(Poison(poison.fail)) as pool:
         with pytest.raises(ModerationFailed) as failed:
             await pool.render(POISONED, Source())
     assert failed.value.detail == "the moderator failed with ValueError; the log has its words"
     assert failed.value.retryable
-
-
-def until_dead(pid: int) -> None:
-    while alive(pid):
-        time.sleep(0.01)
 
 
 async def test_processes_that_are_killed_while_idle_are_replaced(data: Path) -> None:
