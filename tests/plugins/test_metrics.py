@@ -151,8 +151,9 @@ async def test_an_image_process_that_dies_without_work_is_counted(make_gate: Mak
         assert await ended(client, picture(GOOD)) == "COMPLETE"
         grown = Grown(before, await scrape(client))
         replaced = {why: grown[f"mediagate_image_process_ends_total{{reason={why}}}"] for why in ("idle", "crashed")}
-        # One whose end is not seen yet when it is given the next picture has crashed at that one.
-        assert sum(replaced.values()) == 2, replaced
+        # One whose end is not seen yet when it is given the next picture has crashed at that one; where that was a
+        # reader, the other one was replaced too.
+        assert sum(replaced.values()) in (2, 3), replaced
 
 
 def _is_image_process(process: int) -> bool:
