@@ -20,6 +20,7 @@ from mediagate.errors import (
     MediagateError,
     ModerationFailed,
     ShuttingDown,
+    UndecodableImage,
 )
 from mediagate.forkserver import Forked, ForkServer
 from mediagate.imageprocess import Request, Setup
@@ -27,6 +28,7 @@ from mediagate.imagewire import HEAD_BYTES, Pipe, receive_walls
 from mediagate.observe import Observer
 from mediagate.sandbox import Walls
 from mediagate.shapes import Malformed
+from mediagate.timelimit import CPU_SIGNAL
 
 T = TypeVar("T")
 
@@ -52,16 +54,28 @@ class Crew:
             self._idle.put(member)
         return walls[-1]
 
-    async def run(self, request: Request, read: Callable[[Pipe], T], path: Path | None = None) -> T:
+    async def run(
+        self, request: Request, read: Callable[[Pipe], T], path: Path | None = None, *, wait_s: float | None = None
+    ) -> T:
         """Have a request answered by the next free process; its time limit starts there.
 
-        ``read`` takes the answer from the pipe; the process gets the file at ``path`` opened.
+        ``read`` takes the answer from the pipe; the process gets the file at ``path`` opened. Raises ``TimeoutError``
+        when no process is free within ``wait_s``.
         """
         try:
             called = self._threads.submit(self._call, request, read, path)
         except RuntimeError:
             raise closing() from None
-        return await asyncio.wrap_future(called)
+        answer = asyncio.wrap_future(called)
+        if wait_s is not None:
+            try:
+                await asyncio.wait([answer], timeout=wait_s)
+            except asyncio.CancelledError:
+                answer.cancel()
+                raise
+            if called.cancel():  # which nothing that has begun can be
+                raise TimeoutError
+        return await answer
 
     def _call(self, request: Request, read: Callable[[Pipe], T], path: Path | None) -> T:
         member = self._idle.get()
@@ -101,7 +115,10 @@ class _Member:
             raise ConfigError(f"an image process does not start: {exc.detail}") from exc
 
     def call(self, request: Request, read: Callable[[Pipe], T], file: IO[bytes] | None = None) -> T:
-        """Return what the process answers; raises its error, ``ImageTimeout`` or ``ImageCrashed``."""
+        """Return what the process answers; raises its error, ``ImageTimeout`` or ``ImageCrashed``.
+
+        Raises ``UndecodableImage`` for a picture that took more CPU time than the request allows.
+        """
         if self._closed:
             raise closing()
         if not self._forked or self._process.ended(0):
@@ -175,9 +192,12 @@ class _Member:
             return answer
         ended = error is None and self._process.ended(1)
         exit_code = self._process.exit_code() if ended else None
+        slow = exit_code == -CPU_SIGNAL
         if not self._closed:
-            self._observer.image_process_ended("crashed")
+            self._observer.image_process_ended("timeout" if slow else "crashed")
         self._fork()
+        if slow:
+            raise UndecodableImage("the picture takes too much time to read; export it again")
         if error is not None:
             log.error("an image process was ended, for it may have been taken over: it sent %s", error)
             raise ImageCrashed("the image process sent no answer of ours, and was ended")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mediagate.config import Settings
-from mediagate.errors import Unavailable, known_error
+from mediagate.errors import ImageTimeout, Unavailable, known_error
 from mediagate.media import Job, JobStatus, Stage
 from mediagate.records import Settlement
 
@@ -31,7 +31,8 @@ class Retries:
     """What one worker does about attempts that failed.
 
     An attempt that found the storage or the database away says nothing about its job. It does not count, and the pauses
-    grow with each such attempt of this worker until one comes through.
+    grow with each such attempt of this worker until one comes through. A picture that ran out of time is tried once
+    more: each attempt takes a process for all of its time.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,7 +50,8 @@ class Retries:
             pause_s = min(MAX_OUTAGE_PAUSE_S, self._first_s * 2.0 ** min(self._outages, 10))
             self._outages += 1
             return Retry(now + timedelta(seconds=pause_s * random.uniform(0.5, 1)), counted=False)
-        if (error is not None and not error.retryable) or job.attempts >= job.max_attempts:
+        last = job.attempts >= job.max_attempts or job.code == ImageTimeout.code
+        if last or (error is not None and not error.retryable):
             return None
         pause_s = min(MAX_BACKOFF_S, self._first_s * 2.0 ** (job.attempts - 1))
         return Retry(now + timedelta(seconds=pause_s), counted=True)

@@ -26,6 +26,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from mediagate import logs
 from mediagate.errors import ImageCrashed, ShuttingDown
+from mediagate.pulse import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,8 +48,8 @@ INHERITED = re.compile(
 )
 """The variables of the host's environment that image processes have as well; all others may be secrets."""
 PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[4:]; from mediagate.imageprocess import begin; "
-    "begin(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
+    "import sys; sys.path[:] = sys.argv[5:]; from mediagate.imageprocess import begin; "
+    "begin(*map(int, sys.argv[1:4]), sys.argv[4])"
 )
 
 
@@ -59,12 +60,16 @@ def environment(host: Mapping[str, str]) -> dict[str, str]:
 
 
 class ForkServer:
-    """The fork server as its host sees it; one that died is started again by the next fork. Thread-safe."""
+    """The fork server as its host sees it; one that died is started again by the next fork. Thread-safe.
+
+    One that gives no sign of life is killed, so nothing waits for it for longer than that.
+    """
 
     def __init__(self) -> None:
         self._changing = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
+        self._pulse: Pulse | None = None
         self._closed = False
         self._numbers = count()
 
@@ -103,7 +108,7 @@ class ForkServer:
         with self._changing:
             try:
                 socket.send_fds(self._running(), [request], descriptors)
-            except BrokenPipeError:  # it is just dying
+            except ConnectionError:  # it is just dying
                 self._end()
                 socket.send_fds(self._running(), [request], descriptors)
 
@@ -114,22 +119,25 @@ class ForkServer:
             return self._channel
         self._end()
         self._channel, theirs = socket.socketpair()
+        ours, pulse = socket.socketpair()
         path = [str(Path(entry).absolute()) for entry in sys.path]
-        with theirs:
+        with theirs, pulse:
             self._process = subprocess.Popen(
                 [
                     get_executable(),
                     "-c",
                     PROGRAM,
                     str(theirs.fileno()),
+                    str(pulse.fileno()),
                     str(os.getpid()),
                     logs.configured() or "",
                     *path,
                 ],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), pulse.fileno()],
                 env=environment(os.environ),
             )
+        self._pulse = Pulse(self._process, ours)
         return self._channel
 
     def _end(self) -> None:
@@ -143,6 +151,9 @@ class ForkServer:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+        if self._pulse is not None:
+            self._pulse.stop()
+            self._pulse = None
 
 
 class Forked:
@@ -188,22 +199,29 @@ class Forked:
         self._watch.close()
 
 
-def serve(channel: socket.socket, host: int, child: Callable[[Connection[Any, Any]], None]) -> None:
-    """Fork a process, which calls ``child`` with its pipe, for each request; until the host ends."""
+def serve(
+    channel: socket.socket, pulse: socket.socket, host: int, child: Callable[[Connection[Any, Any]], None]
+) -> None:
+    """Fork a process, which calls ``child`` with its pipe, for each request; until the host ends.
+
+    What comes through ``pulse`` is sent back, as a sign of life.
+    """
     children: dict[int, _Child] = {}
     woken, wakes = socket.socketpair()
     wakes.setblocking(False)
     signal.set_wakeup_fd(wakes.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
     with selectors.DefaultSelector() as selector:
-        selector.register(channel, selectors.EVENT_READ)
-        selector.register(woken, selectors.EVENT_READ)
+        for end in (channel, pulse, woken):
+            selector.register(end, selectors.EVENT_READ)
         # The host's end of the channel may be open in other processes that it has forked.
         while os.getppid() == host:
             ready = {key.fileobj for key, _ in selector.select(HOST_CHECK_S)}
             if woken in ready:
                 woken.recv(4096)
                 _report_ends(children)
+            if pulse in ready and not _sent_back(pulse):
+                selector.unregister(pulse)
             if channel not in ready:
                 continue
             request, descriptors, _, _ = socket.recv_fds(channel, _REQUEST.size, 2)
@@ -215,7 +233,7 @@ def serve(channel: socket.socket, host: int, child: Callable[[Connection[Any, An
                 report = socket.socket(fileno=descriptors[1])
                 pid = os.fork()
                 if not pid:
-                    ends: list[Any] = [selector, channel, woken, wakes, report]
+                    ends: list[Any] = [selector, channel, pulse, woken, wakes, report]
                     for end in (*ends, *(sibling.report for sibling in children.values())):
                         end.close()
                     _be(child, pipe)
@@ -227,6 +245,13 @@ def serve(channel: socket.socket, host: int, child: Callable[[Connection[Any, An
         os.kill(ending.pid, signal.SIGKILL)
     for ending in children.values():
         os.waitpid(ending.pid, 0)
+
+
+def _sent_back(pulse: socket.socket) -> bool:
+    """Send back what came; whether something did."""
+    with contextlib.suppress(OSError):
+        return pulse.send(pulse.recv(64)) > 0
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from pathlib import Path
 from time import process_time
 from typing import IO, TYPE_CHECKING, Any
 
-from mediagate import forkserver, imagewire, logs, sandbox
+from mediagate import forkserver, imagewire, logs, sandbox, timelimit
 from mediagate.config import Source
 from mediagate.cores import Cores
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mediagate")
 
-ALARM_AFTER_S = 5.0
-"""How long after its time limit a process ends by itself, should its host be gone and nobody end it."""
 NICENESS = 10
 MALLOC = {
     -8: 1,  # M_ARENA_MAX: each further arena would reserve 64 MiB of the limited address space
@@ -84,6 +82,8 @@ class Request:
     timeout_s: float
     args: tuple[Any, ...]
     with_file: bool = False
+    cpu_s: float | None = None
+    """After so much CPU time a picture is refused."""
 
 
 @dataclass
@@ -102,7 +102,7 @@ class _Shared:
 _shared = _Shared()
 
 
-def begin(channel: int, host: int, log_format: str) -> None:
+def begin(channel: int, pulse: int, host: int, log_format: str) -> None:
     """Be the fork server of the process ``host``: load what every image process needs, then fork them.
 
     ``log_format`` is that of the host, empty if that configures logging itself.
@@ -123,7 +123,7 @@ def begin(channel: int, host: int, log_format: str) -> None:
     gc.enable()
     gc.freeze()  # else each collection in a child would copy the pages of all that is shared
     with _lent_file() as _shared.lent:
-        forkserver.serve(socket.socket(fileno=channel), host, serve)
+        forkserver.serve(socket.socket(fileno=channel), socket.socket(fileno=pulse), host, serve)
 
 
 def serve(pipe: Connection[Any, Any]) -> None:
@@ -151,10 +151,8 @@ def _serve_one(pipe: Connection[Any, Any]) -> None:
     request: Request = pipe.recv()
     with _file(pipe) if request.with_file else contextlib.nullcontext() as file:
         args = request.args if file is None else (file, *request.args)
-        # The kernel keeps this one, whatever a decoder does to the interpreter: no hung process outlives its host.
-        signal.setitimer(signal.ITIMER_REAL, request.timeout_s + ALARM_AFTER_S)
-        answer = _answer(request.function, args)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        with timelimit.kept(request.timeout_s, request.cpu_s):
+            answer = _answer(request.function, args)
     imagewire.send(pipe, answer)
 
 
@@ -217,9 +215,11 @@ def _answer(
             return function(*args)
     except MediagateError as exc:
         return exc
-    except MemoryError:
-        return ImageTooLarge("the picture needs more memory than one image may use; send a smaller one")
     except Exception as exc:
+        from mediagate.images.allocation import ran_out_of_memory
+
+        if ran_out_of_memory(exc):
+            return ImageTooLarge("the picture needs more memory than one image may use; send a smaller one")
         log.exception("an image could not be processed")
         return ProcessingError(f"the image could not be processed ({type(exc).__name__})")
 
@@ -230,6 +230,7 @@ def _prepare(setup: Setup) -> sandbox.Walls:
         _shared.cores = Cores(_shared.lent, own=setup.core, count=setup.cores)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(timelimit.CPU_SIGNAL, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":

@@ -1,15 +1,26 @@
-"""Attempts run side by side, but for a last one: what has killed its workers shall take no other job with it."""
+"""Attempts run side by side, but for two kinds: what has killed its workers shall take no other job with it, and what
+ran out of time shall have the machine for itself, so that its neighbours are not the reason.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
+from mediagate.errors import ImageTimeout
 from mediagate.media import Job
 
 
 def suspect(job: Job) -> bool:
-    """Whether this is a job's last attempt, and no earlier one lived to tell an error."""
-    return 1 < job.attempts == job.max_attempts and job.code is None
+    """Whether an attempt runs alone.
+
+    It does when the one before ran out of time, and when it is the last and no earlier one lived to tell an error.
+    """
+    return ran_out_of_time(job) or (1 < job.attempts == job.max_attempts and job.code is None)
+
+
+def ran_out_of_time(job: Job) -> bool:
+    """Whether the attempt before the one that is under way ran out of time."""
+    return job.code == ImageTimeout.code
 
 
 class Isolation:

@@ -7,6 +7,7 @@ has a pipe of its own, so that one that crashes, hangs or outgrows its memory en
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import pickle
@@ -21,6 +22,7 @@ from mediagate.crew import Crew
 from mediagate.errors import (
     ConfigError,
     ImageCrashed,
+    ImageReadersBusy,
     ImageTimeout,
     ShuttingDown,
     UndecodableImage,
@@ -36,13 +38,17 @@ from mediagate.sandbox import Readable, Walls, readable
 T = TypeVar("T")
 
 log = logging.getLogger("mediagate")
-PROBE_S = 10.0
-"""How long the reading of a header may take."""
+READERS = 2
+"""Processes that read headers."""
+READER_WAIT_S = 5.0
+"""How long a header waits for one of them."""
+PROBE_S, PROBE_CPU_S = 5.0, 2.0
+"""How long the reading of a header may take, and of that CPU time: the largest files that are accepted take 0.2 s."""
 NOBODY = Observer()
 
 
 class ImagePool:
-    """Image processes: ``processes`` that render, and one that only reads headers, so that uploads never wait behind.
+    """Image processes: ``processes`` that render, and two that only read headers, so that uploads never wait behind.
 
     ``memory_bytes`` is what one image may add to its process, ``timeout_s`` its wall clock. With ``processes=0``
     nothing can be rendered. ``private`` are folders that they may not read, wherever Python looks for modules.
@@ -90,7 +96,7 @@ class ImagePool:
             ) from exc
         self._server = self._server or ForkServer()
         readable, moderators = await asyncio.to_thread(self._readable)
-        self._probing = Crew(self._server, [Setup(self._memory_bytes, readable)], self._observer)
+        self._probing = Crew(self._server, [Setup(self._memory_bytes, readable)] * READERS, self._observer)
         if self._processes:
             own_core = self._processes <= len(os.sched_getaffinity(0))
             self._rendering = Crew(
@@ -131,24 +137,26 @@ class ImagePool:
     async def probe(self, path: Path, source: Source) -> ImageInfo:
         """Return what a file's header says, checked against the limits of its source.
 
-        Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``; ``ShuttingDown`` when
-        the pool is not open.
+        Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``; ``ImageReadersBusy``
+        when no process comes to it in time, ``ShuttingDown`` when the pool is not open.
         """
         crew = _opened(self._probing)
+        with contextlib.suppress(ImageCrashed, ImageTimeout):
+            return await self._probe(crew, path, source)
+        # Once may be the fault of whoever ended or stopped the process.
         try:
             return await self._probe(crew, path, source)
-        except ImageCrashed:
-            pass  # once may be the fault of whoever ended the process
-        except ImageTimeout as exc:
-            raise UndecodableImage("the picture's header takes too long to read; export it again") from exc
-        try:
-            return await self._probe(crew, path, source)
-        except (ImageCrashed, ImageTimeout) as exc:
+        except ImageCrashed as exc:
             raise UndecodableImage("the picture's header cannot be read; export it again") from exc
+        except ImageTimeout as exc:
+            raise ImageReadersBusy("the picture's header could not be read in time; send it again") from exc
 
     async def _probe(self, crew: Crew, path: Path, source: Source) -> ImageInfo:
-        request = Request(imageprocess.probe, PROBE_S, (source,), with_file=True)
-        return await crew.run(request, partial(receive_info, source=source), path)
+        request = Request(imageprocess.probe, PROBE_S, (source,), with_file=True, cpu_s=PROBE_CPU_S)
+        try:
+            return await crew.run(request, partial(receive_info, source=source), path, wait_s=READER_WAIT_S)
+        except TimeoutError:
+            raise ImageReadersBusy("the headers of other pictures are being read; send it again in a moment") from None
 
     async def render(
         self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0

@@ -16,7 +16,7 @@ from typing import Any
 from mediagate.ending import conclude
 from mediagate.errors import MediagateError, ShuttingDown, Unavailable, members
 from mediagate.failures import Retries, failure
-from mediagate.isolation import Isolation, suspect
+from mediagate.isolation import Isolation, ran_out_of_time, suspect
 from mediagate.lease import Lease, LeaseLost
 from mediagate.logs import about, cause_of
 from mediagate.media import Job, JobState, Stage
@@ -250,14 +250,16 @@ class Worker:
         retry = self._retries.after(exc, job, await lease.insist(records.now, to_the_end=True))
         if retry is None:
             return ended
+        # What is not counted takes from a job neither that it ran out of time nor its turn alone.
+        told = job if ran_out_of_time(job) and not retry.counted else ended
         await lease.insist(
             lambda: records.release(
                 job.id,
                 owner=lease.owner,
                 available_at=retry.at,
                 count_attempt=retry.counted,
-                error=ended.error,
-                code=ended.code,
+                error=told.error,
+                code=told.code,
             ),
             to_the_end=True,
         )
@@ -266,7 +268,10 @@ class Worker:
 
     async def _give_back(self, job: Job) -> None:
         records = self._parts.records
-        await records.release(job.id, owner=self._owner, available_at=await records.now(), count_attempt=False)
+        now = await records.now()
+        await records.release(
+            job.id, owner=self._owner, available_at=now, count_attempt=False, error=job.error, code=job.code
+        )
 
     async def _abandon(self, job: Job) -> None:
         log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra=about(job))

@@ -145,14 +145,15 @@ async def test_an_image_process_that_dies_without_work_is_counted(make_gate: Mak
     async with gate, client_of(gate) as client:
         before = await scrape(client)
         forked = [process for process in children(os.getpid()) if _is_image_process(process)]
-        assert len(forked) == 2, "one reads headers, one renders"
+        assert len(forked) == 3, "two read headers, one renders"
         for process in forked:
             os.kill(process, signal.SIGKILL)
         assert await ended(client, picture(GOOD)) == "COMPLETE"
         grown = Grown(before, await scrape(client))
         replaced = {why: grown[f"mediagate_image_process_ends_total{{reason={why}}}"] for why in ("idle", "crashed")}
-        # One whose end is not seen yet when it is given the next picture has crashed at that one.
-        assert sum(replaced.values()) == 2, replaced
+        # One whose end is not seen yet when it is given the next picture has crashed at that one; where that was a
+        # reader, the other one was replaced too.
+        assert sum(replaced.values()) in (2, 3), replaced
 
 
 def _is_image_process(process: int) -> bool:

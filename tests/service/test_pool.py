@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import poison
 import pytest
+from forked import (
+    HARMLESS,
+    MIB,
+    POISONED,
+    alive,
+    children,
+    image_processes,
+    opened,
+    picture,
+    resident,
+    threads,
+    until_dead,
+)
 from PIL import Image
 from poison import Poison
 
-from mediagate import Moderator, Source, VariantSpec
+from mediagate import Source, VariantSpec
 from mediagate.errors import (
     AnimationRefused,
     ConfigError,
@@ -35,56 +46,6 @@ from mediagate.errors import (
 from mediagate.pool import ImagePool
 
 pytestmark = pytest.mark.anyio
-
-MIB = 1024 * 1024
-
-
-@asynccontextmanager
-async def opened(
-    moderator: Moderator | None = None, *, processes: int = 1, timeout_s: float = 30, memory_bytes: int = 512 * MIB
-) -> AsyncIterator[ImagePool]:
-    pool = ImagePool(processes=processes, memory_bytes=memory_bytes, timeout_s=timeout_s, moderator=moderator)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(pool.close)
-        await pool.open()
-        yield pool
-    assert not image_processes()
-
-
-def children(pid: int) -> list[int]:
-    """Return the processes that a process has started and that run (a zombie does not)."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == pid and state != "Z":
-                found.append(int(stat.parent.name))
-    return sorted(found)
-
-
-def image_processes() -> list[int]:
-    return [process for server in children(os.getpid()) for process in children(server)]
-
-
-def threads(pid: int) -> int:
-    return len([*Path(f"/proc/{pid}/task").iterdir()])
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def picture(width: int, height: int = 64) -> bytes:
-    file = io.BytesIO()
-    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(file, "PNG")
-    return file.getvalue()
-
-
-POISONED = picture(128)
-HARMLESS = picture(100)
 
 
 async def test_every_bad_file_is_refused_and_nothing_breaks(data: Path, photo: bytes) -> None:
@@ -208,10 +169,6 @@ async def test_too_little_memory_is_never_taken_for_damage_and_never_crashes(ima
     assert outcomes == sorted(outcomes)
 
 
-def resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 async def test_a_moderator_that_raises_publishes_nothing_and_tells_no_secrets() -> None:
     async with opened(Poison(poison.fail)) as pool:
         with pytest.raises(ModerationFailed) as failed:
@@ -220,21 +177,17 @@ async def test_a_moderator_that_raises_publishes_nothing_and_tells_no_secrets() 
     assert failed.value.retryable
 
 
-def until_dead(pid: int) -> None:
-    while alive(pid):
-        time.sleep(0.01)
-
-
 async def test_processes_that_are_killed_while_idle_are_replaced(data: Path) -> None:
     path = data / "formats" / "hopper.jpg"
     async with opened(processes=2) as pool:
         for _ in range(2):
             processes = image_processes()
-            assert len(processes) == 3
+            assert len(processes) == 4
             for process in processes:
                 os.kill(process, signal.SIGKILL)
             await asyncio.sleep(0.2)
-            assert (await pool.probe(path, Source())).width == 128
+            for _ in range(2):
+                assert (await pool.probe(path, Source())).width == 128
             done = await asyncio.gather(*(pool.render(HARMLESS, Source()) for _ in range(4)))
             assert all(rendered.variants for rendered in done)
 
@@ -296,7 +249,7 @@ async def test_closing_never_waits_for_an_image() -> None:
     await pool.close()
     await pool.open()
     await pool.open()
-    assert len(image_processes()) == 2
+    assert len(image_processes()) == 3
     running, waiting = (asyncio.create_task(pool.render(POISONED, Source())) for _ in range(2))
     await asyncio.sleep(0.3)
     started = time.monotonic()
@@ -381,7 +334,7 @@ def test_no_process_outlives_a_host_that_is_killed(tmp_path: Path) -> None:
         assert process.stdout.readline()
         (server,) = children(process.pid)
         processes = [server, *children(server)]
-        assert len(processes) == 4
+        assert len(processes) == 5
         process.kill()
     deadline = time.monotonic() + 10
     while any(alive(pid) for pid in processes):

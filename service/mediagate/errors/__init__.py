@@ -44,6 +44,7 @@ MediagateError
 │   ├── TooManyUploads           503 too_many_uploads
 │   ├── TooManyConnections       503 too_many_connections
 │   ├── TooManyDownloads         503 too_many_downloads
+│   ├── ImageReadersBusy         503 image_readers_busy
 │   ├── RecordsUnavailable       503 records_unavailable
 │   ├── ModeratorUnavailable     503 moderator_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
@@ -116,6 +117,7 @@ from mediagate.errors.requests import (
     UrlExpired,
 )
 from mediagate.errors.unavailable import (
+    ImageReadersBusy,
     ModeratorUnavailable,
     QueueFull,
     RecordsUnavailable,
@@ -139,6 +141,7 @@ __all__ = [
     "HostNotAllowed",
     "IdempotencyKeyReused",
     "ImageCrashed",
+    "ImageReadersBusy",
     "ImageTimeout",
     "ImageTooLarge",
     "InvalidParameter",

@@ -54,6 +54,13 @@ class TooManyDownloads(Unavailable):
     told = None
 
 
+class ImageReadersBusy(Unavailable):
+    """No process that reads headers came to this picture in time."""
+
+    code = "image_readers_busy"
+    told = None
+
+
 class RecordsUnavailable(Unavailable):
     """The database or its query engine did not answer."""
 

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mediagate.errors import UndecodableImage
 from mediagate.images.av1 import sequence_code_points
 from mediagate.images.code_points import CodePoints
 
 _MAX_BOXES = 4096
 """Boxes read on one level; a grid of 256 tiles has some 300 properties."""
+MAX_TOTAL = 20_000
+"""Boxes of a whole file; the items of a picture of 100 megapixels have some 2,000."""
+_DEEPEST = 12
+"""How deep they may lie in one another: a sample entry's are seven deep."""
+_CONTAINERS = {
+    **dict.fromkeys((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"dinf", b"edts", b"udta", b"mvex"), 0),
+    **dict.fromkeys((b"moof", b"traf", b"iprp", b"ipco", b"grpl"), 0),
+    b"meta": 4,
+    b"iref": 4,
+    b"iinf": 6,
+    b"dref": 8,
+    b"stsd": 8,
+}
+"""Boxes that others lie in, and how many bytes stand before those (ISO/IEC 14496-12, table 1)."""
 
 
 class Box(NamedTuple):
@@ -57,6 +73,22 @@ def boxes(view: memoryview, most: int = _MAX_BOXES) -> Iterator[Box]:
             return
         yield Box(bytes(view[at + 4 : at + 8]), view[at + header : at + size])
         at += size
+
+
+def check_boxes(data: bytes | mmap.mmap) -> None:
+    """Raise ``UndecodableImage`` for an AVIF or HEIC of more boxes than any program writes; other files pass."""
+    if data[4:8] != b"ftyp":
+        return
+    total, levels = 0, [(memoryview(data), 0)]
+    while levels:
+        view, depth = levels.pop()
+        for name, body in boxes(view, MAX_TOTAL + 1):
+            total += 1
+            if total > MAX_TOTAL or depth > _DEEPEST:
+                raise UndecodableImage("the AVIF or HEIC has more boxes than any program writes; export it again")
+            if (before := _CONTAINERS.get(name)) is not None:
+                wide = name == b"iinf" and any(body[:1])  # its version
+                levels.append((body[before + 2 * wide :], depth + 1))
 
 
 def _of_item(file: memoryview, meta: memoryview) -> Colour:

@@ -8,14 +8,15 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mediagate.errors import UndecodableImage
 from mediagate.images import icc
 from mediagate.images.code_points import CodePoints
 from mediagate.images.primaries import Primaries
 
 PNG = b"\x89PNG\r\n\x1a\n"
 """What a PNG begins with (section 5.2)."""
-_MAX_CHUNKS = 200_000
-"""Chunks that are looked at, in some 0.4 s; encoders write IDAT in pieces of 8 KiB and more."""
+MAX_CHUNKS, BYTES_A_CHUNK = 10_000, 4096
+"""How many chunks there may be: so many, and one for each so many bytes. Encoders write IDAT in 8 KiB and more."""
 _COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cLLI", b"mDCV")
 _GREY, _RGB, _PALETTE = 0, 2, 3
 """Colour types (section 11.2.1)."""
@@ -53,9 +54,7 @@ class Colour(NamedTuple):
 def chunks(png: bytes | mmap.mmap) -> Iterator[Chunk]:
     """Yield the chunks up to IEND, or as far as the file is whole (section 5.3)."""
     view, at = memoryview(png), len(PNG)
-    for _ in range(_MAX_CHUNKS):
-        if at + 12 > len(png):
-            return
+    while at + 12 <= len(png):
         length = int.from_bytes(view[at : at + 4])
         if at + 12 + length > len(png):
             return
@@ -64,6 +63,18 @@ def chunks(png: bytes | mmap.mmap) -> Iterator[Chunk]:
         if chunk.type == b"IEND":
             return
         at += 12 + length
+
+
+def check_chunks(data: bytes | mmap.mmap) -> None:
+    """Raise ``UndecodableImage`` for a PNG of so many chunks that opening it would take long; other files pass."""
+    if data[: len(PNG)] != PNG:
+        return
+    at, most = len(PNG), MAX_CHUNKS + len(data) // BYTES_A_CHUNK
+    while at + 12 <= len(data) and data[at + 4 : at + 8] != b"IEND":
+        at += 12 + int.from_bytes(data[at : at + 4])
+        most -= 1
+        if most < 0:
+            raise UndecodableImage("the PNG is in more chunks than any program writes; export it again")
 
 
 def read_colour(png: bytes) -> Colour:

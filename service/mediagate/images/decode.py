@@ -20,6 +20,7 @@ from PIL.Image import DecompressionBombError, DecompressionBombWarning, Transpos
 
 from mediagate.config import Source
 from mediagate.errors import AnimationRefused, ImageTooLarge, MediagateError
+from mediagate.images.allocation import ran_out_of_memory
 from mediagate.images.budget import check_budget
 from mediagate.images.chunks import PNG, for_pixels
 from mediagate.images.coded_sizes import check_coded_sizes
@@ -29,7 +30,7 @@ from mediagate.images.formats import FORMATS, accepted, damaged, not_decodable
 from mediagate.images.metadata import found, orientation
 from mediagate.images.resize import resized
 from mediagate.images.sizes import largest, plan
-from mediagate.images.structure import check_complete, check_jpeg, is_lossless_webp, webp_size
+from mediagate.images.structure import check_complete, check_frames, check_structure, is_lossless_webp, webp_size
 from mediagate.media import ImageInfo
 
 log = logging.getLogger("mediagate")
@@ -147,7 +148,7 @@ def _opened(
 ) -> Iterator[Image.Image]:
     """Open an image; whatever a decoder does inside the block is told as one of our errors."""
     head = data[:64]
-    check_jpeg(data)
+    check_structure(data, source)
     check_coded_sizes(data, source)
     if size := webp_size(head):
         _check_size(*size, source)
@@ -161,9 +162,9 @@ def _opened(
         raise
     except UnidentifiedImageError:
         raise not_decodable(head) from None
-    except (MemoryError, DecompressionBombError, DecompressionBombWarning):
-        raise ImageTooLarge("the picture needs more memory than one image may use; send a smaller one") from None
     except Exception as exc:
+        if ran_out_of_memory(exc) or isinstance(exc, DecompressionBombError | DecompressionBombWarning):
+            raise ImageTooLarge("the picture needs more memory than one image may use; send a smaller one") from None
         # Decoders raise whatever their author thought of on hostile input: OSError, ValueError, SyntaxError,
         # struct.error, IndexError, EOFError, RuntimeError and more have all been seen.
         raise damaged() from exc
@@ -212,8 +213,7 @@ def _count(image: Image.Image, image_format: str, source: Source) -> int:
     if source.animation == "first_frame":
         return 1
     frames = int(getattr(image, "n_frames", 1))
-    if frames > source.max_frames:
-        raise ImageTooLarge(f"the animation has {frames} frames; up to {source.max_frames} are accepted")
+    check_frames(frames, source)
     _check_animation(frames * image.width * image.height, source)
     return frames
 

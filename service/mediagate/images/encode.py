@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image, ImageChops
 
 from mediagate.errors import UndecodableImage
+from mediagate.images.allocation import ran_out_of_memory
 from mediagate.images.colour import flattened
 from mediagate.images.decode import Decoded
 from mediagate.images.fidelity import shows
@@ -41,7 +42,10 @@ AVIF_S_A_PIXEL = 0.25e-6
 def encode(
     frames: list[Image.Image], durations_ms: list[int], plays: int, image_format: str, quality: int, effort: int
 ) -> bytes:
-    """Return sRGB frames of one size as a file; in a format that cannot move, the first one."""
+    """Return sRGB frames of one size as a file; in a format that cannot move, the first one.
+
+    Raises ``MemoryError``, whatever the encoder says for want of memory, and ``UndecodableImage``.
+    """
     options: dict[str, Any] = {
         "webp": {"quality": quality, "method": effort},
         "avif": {"quality": quality, "speed": 10 - effort},
@@ -175,6 +179,8 @@ def _saved(
         try:
             frames[0].save(file, image_format, **attempt)
         except (OSError, ValueError, RuntimeError) as exc:
+            if ran_out_of_memory(exc):
+                raise MemoryError from exc
             failure = exc
         else:
             return file.getvalue()

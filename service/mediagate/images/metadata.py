@@ -6,6 +6,7 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from mediagate.images.chunks import text_keywords
+from mediagate.images.exif import has_many_tags
 
 ORIENTATION = int(Base.Orientation)
 SERIALS = (0xA431, 0xA435, 0xC62F)
@@ -47,7 +48,7 @@ def orientation(image: Image.Image) -> int:
     EXIF alone counts, as for browsers; XMP may name an orientation too.
     """
     stored = image.info.get("exif") or b""
-    if len(stored) > LONGEST_EXIF:
+    if len(stored) > LONGEST_EXIF or has_many_tags(stored):
         return 1
     try:
         exif = Image.Exif()
@@ -58,7 +59,8 @@ def orientation(image: Image.Image) -> int:
 
 
 def _exif(image: Image.Image) -> list[str]:
-    if len(image.info.get("exif") or b"") > LONGEST_EXIF:
+    stored = image.info.get("exif") or b""
+    if len(stored) > LONGEST_EXIF or has_many_tags(stored):
         return ["exif"]
     try:
         exif = image.getexif()

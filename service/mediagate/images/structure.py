@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import io
 import mmap
-import re
 
 from PIL import Image
 
-from mediagate.errors import UndecodableImage
-from mediagate.images.chunks import for_pixels
+from mediagate.config import Source
+from mediagate.errors import ImageTooLarge, UndecodableImage
+from mediagate.images.blocks import count_images
+from mediagate.images.boxes import check_boxes
+from mediagate.images.chunks import check_chunks, for_pixels
+from mediagate.images.segments import check_jpeg
 
-EOI, SOS = 0xD9, 0xDA
-"""Markers of a JPEG: end of image, start of scan (ITU-T T.81, table B.1)."""
-MAX_SCANS = 100
-"""Encoders write up to some 15 scans; each further one is another pass over the whole picture."""
-MAX_SEGMENTS = 10_000
-"""The largest profiles, XMP and depth maps take some hundreds."""
+MAX_WEBP_CHUNKS = 20_000
+"""Chunks of the file and of its frames: an animation of 5,000 frames has some 10,000."""
 BOXES = (b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"mfra", b"idat", b"free", b"skip", b"uuid", b"styp", b"sidx")
 """Boxes of a file's top level (ISO/IEC 14496-12, table 1). Bytes behind them are no part of the picture."""
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
-"""A marker with a length, or EOI. Restart markers and TEM have none, and 0 follows each 0xFF of coded data."""
 
 
 def webp_size(head: bytes) -> tuple[int, int] | None:
@@ -73,19 +70,41 @@ def check_complete(data: bytes, image_format: str) -> None:
         at += size
 
 
-def check_jpeg(data: bytes | mmap.mmap) -> None:
-    """Raise ``UndecodableImage`` for a JPEG with so many scans or segments that decoding it would take minutes.
+def check_structure(data: bytes | mmap.mmap, source: Source) -> None:
+    """Raise ``UndecodableImage`` or ``ImageTooLarge`` for a file of so many parts that opening it would take long.
 
-    Bytes between segments are passed over, as libjpeg does it. Files of other formats pass.
+    Decoders read some of them one by one in Python; whatever a file of 20 MB has, this takes a tenth of a second.
     """
-    if data[:3] != b"\xff\xd8\xff":
-        return
-    at, scans, segments = 2, 0, 0
-    while (found := _MARKER.search(data, at)) is not None and data[found.start() + 1] != EOI:
-        segments += 1
-        scans += data[found.start() + 1] == SOS
-        if scans > MAX_SCANS or segments > MAX_SEGMENTS:
-            raise UndecodableImage(
-                f"the JPEG has more than {MAX_SCANS} scans or {MAX_SEGMENTS:,} segments; export it again"
-            )
-        at = found.end() + max(2, int.from_bytes(data[found.end() : found.end() + 2]))
+    check_jpeg(data)
+    check_chunks(data)
+    check_boxes(data)
+    frames = max(count_images(data), _count_webp_frames(data))
+    if source.animation == "keep":
+        check_frames(frames, source)
+
+
+def check_frames(frames: int, source: Source) -> None:
+    """Raise ``ImageTooLarge`` for an animation of more frames than its source takes."""
+    if frames > source.max_frames:
+        raise ImageTooLarge(f"the animation has {frames} frames; up to {source.max_frames} are accepted")
+
+
+def _count_webp_frames(data: bytes | mmap.mmap) -> int:
+    """Return how many frames a WebP has; 0 for files of other formats."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return 0
+    whole = min(len(data), 8 + int.from_bytes(data[4:8], "little"))
+    frames, chunks, parts = 0, 0, [(12, whole)]
+    while parts:
+        at, end = parts.pop()
+        while at + 8 <= end:
+            chunk, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+            behind = at + 8 + size + size % 2
+            if chunk == b"ANMF":
+                frames += 1
+                parts.append((at + 24, min(behind, end)))
+            chunks += 1
+            if chunks > MAX_WEBP_CHUNKS:
+                raise UndecodableImage(f"the WebP has more than {MAX_WEBP_CHUNKS:,} chunks; export it again")
+            at = behind
+    return frames

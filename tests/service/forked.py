@@ -1,0 +1,77 @@
+"""Pools of image processes, the processes themselves, and pictures for ``poison``."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from mediagate import Moderator
+from mediagate.pool import ImagePool
+
+MIB = 1024 * 1024
+
+
+@asynccontextmanager
+async def opened(
+    moderator: Moderator | None = None, *, processes: int = 1, timeout_s: float = 30, memory_bytes: int = 512 * MIB
+) -> AsyncIterator[ImagePool]:
+    pool = ImagePool(processes=processes, memory_bytes=memory_bytes, timeout_s=timeout_s, moderator=moderator)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(pool.close)
+        await pool.open()
+        yield pool
+    assert not image_processes()
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that run (a zombie does not)."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == pid and state != "Z":
+                found.append(int(stat.parent.name))
+    return sorted(found)
+
+
+def image_processes() -> list[int]:
+    return [process for server in children(os.getpid()) for process in children(server)]
+
+
+def threads(pid: int) -> int:
+    return len([*Path(f"/proc/{pid}/task").iterdir()])
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def until_dead(pid: int) -> None:
+    """Wait until a process has ended, which it does soon."""
+    deadline = time.monotonic() + 30
+    while alive(pid):
+        assert time.monotonic() < deadline, f"process {pid} does not end"
+        time.sleep(0.01)
+
+
+def picture(width: int, height: int = 64) -> bytes:
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(file, "PNG")
+    return file.getvalue()
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+POISONED, HARMLESS = picture(128), picture(100)
