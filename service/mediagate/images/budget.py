@@ -19,9 +19,9 @@ OVERHEAD = 25 * MIB
 """Small buffers, and the stacks of two threads."""
 HELD = 4.0
 """Bytes a pixel of a decoded frame (Pillow stores RGB in four)."""
-DECODING: Mapping[str, float] = {"jpeg": 11.0, "png": 8.5, "gif": 8.5, "webp": 17.5, "avif": 12.0, "heic": 11.0}
+DECODING: Mapping[str, float] = {"jpeg": 11.0, "png": 8.5, "gif": 17.0, "webp": 17.5, "avif": 12.0, "heic": 11.0}
 """Bytes a pixel while a frame is decoded, converted and turned."""
-DECODING_ALPHA: Mapping[str, float] = {"jpeg": 11.0, "png": 16.5, "gif": 12.0, "webp": 24.5, "avif": 18.5, "heic": 16.5}
+DECODING_ALPHA: Mapping[str, float] = {"jpeg": 11.0, "png": 16.5, "gif": 17.0, "webp": 24.5, "avif": 18.5, "heic": 16.5}
 ENCODING: Mapping[str, float] = {"jpeg": 4.0, "png": 10.5, "gif": 10.5, "webp": 11.5, "avif": 31.0}
 """Bytes a pixel that an encoder takes besides the frame."""
 ENCODING_ALPHA: Mapping[str, float] = {**ENCODING, "webp": 22.0, "avif": 35.0}
