@@ -56,6 +56,8 @@ def read(png: bytes | mmap.mmap) -> Animation | None:
             frame = _control(chunk.data, expected, size)
             if frame is None or (frames and not frames[-1].data):
                 break
+            if not begun and (frame.width, frame.height) != size:
+                return None  # its pixels are the whole picture's (section 11.3.2.3)
             frames.append(frame)
             expected += 1
         elif chunk.type == b"IDAT":
@@ -85,9 +87,6 @@ def read(png: bytes | mmap.mmap) -> Animation | None:
     ]
     notes = (f"the animation has {len(parts)} of {promised} frames",) if len(parts) < promised else ()
     return Animation(size, parts, plays, notes)
-
-
-
 
 
 def _control(data: memoryview, expected: int, canvas: tuple[int, int]) -> _Frame | None:

@@ -51,15 +51,6 @@ def without_invisible(image: Image.Image) -> Image.Image:
     return clean
 
 
-def above(image: Image.Image, rows: int | None) -> Image.Image:
-    """Return an ``RGB`` or ``RGBA`` picture that is transparent from this row on; ``None``: as it is."""
-    if rows is None:
-        return image
-    cut = Image.new("RGBA", image.size)
-    cut.paste(image.crop((0, 0, image.width, rows)))
-    return cut
-
-
 def flattened(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     """Return an opaque ``RGB`` picture on a plain background."""
     if image.mode != "RGBA":

@@ -24,7 +24,7 @@ from mediagate.errors import UndecodableImage
 from mediagate.images.budget import check_budget
 from mediagate.images.chunks import ignored
 from mediagate.images.coded_sizes import check_coded_sizes
-from mediagate.images.colour import above, eight_bit, has_alpha, is_grey, opaque, without_invisible
+from mediagate.images.colour import eight_bit, has_alpha, is_grey, opaque, without_invisible
 from mediagate.images.conversion import Conversion, display_p3_to_srgb, read_conversion
 from mediagate.images.formats import not_decodable
 from mediagate.images.frames import Opened, check_size, opened
@@ -114,8 +114,8 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
         notes = [repair.warning] if repair else []
         check_complete(data, info.format)
         lossless = info.format == "webp" and is_lossless_webp(data)
-        rows = repair.rows if repair else None
-        alpha = has_alpha(image) or rows is not None
+        shown = repair.shown if repair else None
+        alpha = has_alpha(image) or shown is not None
         check_budget(info, source, memory_bytes, alpha=alpha, lossless=lossless)
         if info.format == "png":
             notes += ignored(data)
@@ -126,7 +126,7 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
         if source.original == "delete":
             size = turned(largest(whole, plan(whole, source).values()), turn)
             # Colours are settled at full size: a profile may tell another picture of the means of pixels.
-            scaled = image.draft(None, size) if conversion is None and rows is None else None
+            scaled = image.draft(None, size) if conversion is None and shown is None else None
             filled = scaled[1] if scaled else None
         frames, wide_frames, durations_ms = [], [], []
         removed: tuple[str, ...] = ()
@@ -134,11 +134,13 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
             removed = removed or found(image, data)
             settled = eight_bit(frame)
             if wide and conversion is not None:
-                settled = without_invisible(above(conversion.to_display_p3(settled), rows))
+                settled = conversion.to_display_p3(settled)
+                settled = without_invisible(shown(settled) if shown else settled)
                 wide_frames.append(upright(settled, turn))
                 settled = display_p3_to_srgb(settled)
             else:
-                settled = without_invisible(above(_in_srgb(settled, conversion), rows))
+                settled = _in_srgb(settled, conversion)
+                settled = without_invisible(shown(settled) if shown else settled)
             settled.info = {}  # encoders would write into a file whatever they find here
             frames.append(upright(resized(settled, size, filled) if size else settled, turn))
             durations_ms.append(duration_ms)
@@ -163,9 +165,7 @@ def upright(image: Image.Image, turn: Transpose | None) -> Image.Image:
 
 
 @contextmanager
-def _opened(
-    data: bytes | mmap.mmap, file: IO[bytes], source: Source, memory_bytes: int | None
-) -> Iterator[Opened]:
+def _opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source, memory_bytes: int | None) -> Iterator[Opened]:
     """Open an image; whatever a decoder does inside the block is told as one of our errors."""
     head = data[:64]
     with final("decoding"):
@@ -203,7 +203,7 @@ def _warnings_counted() -> Iterator[None]:
 
 def _info(reading: Opened, source: Source) -> ImageInfo:
     check_size(*reading.image.size, source)
-    upright_size = turned(reading.image.size, UPRIGHT.get(orientation(reading.image)))
+    upright_size = turned(reading.size, UPRIGHT.get(orientation(reading.image)))
     return ImageInfo(reading.format, *upright_size, reading.count(source))
 
 

@@ -147,9 +147,10 @@ def _paletted(image: Image.Image) -> Image.Image:
 def _exactly_transparent(image: Image.Image) -> Image.Image | None:
     """Return the frame with all of its colours, if they are at most 256 with transparency, which is all or nothing."""
     colours = image.getcolors(256)
-    if colours is None or any(colour[3] not in (0, 255) for _, colour in colours):
+    alpha = image.getchannel("A").histogram()
+    if colours is None or sum(alpha[1:255]):
         return None
-    used = {colour[:3] for _, colour in colours if colour[3]}
+    used = {colour for _, colour in colours}
     unused = next(free for at in range(257) if (free := (at % 256, at // 256, 255)) not in used)
     plain = flattened(image, unused)
     paletted = _quantized(plain, 256)

@@ -7,6 +7,7 @@ import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from typing import IO
 
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 from mediagate.config import Source
 from mediagate.errors import AnimationRefused, ImageTooLarge, MediagateError
 from mediagate.images import apng, gif, webp
+from mediagate.images.aperture import aperture
 from mediagate.images.canvas import Animation, shown_ms
 from mediagate.images.chunks import PNG, for_pixels
 from mediagate.images.formats import FORMATS, accepted, damaged
@@ -30,6 +32,8 @@ class Opened:
     """
 
     image: Image.Image
+    size: tuple[int, int]
+    """Of a frame as it is shown, before it is turned upright."""
     animation: Animation | None = None
     lenient: bool = False
     warnings: list[str] = field(default_factory=list)
@@ -67,8 +71,8 @@ class Opened:
         return count
 
     def _check(self, count: int, source: Source) -> int:
-        """Return the pixels of the first frames, each of which counts as it is stored if that is more than the canvas."""
-        canvas = self.image.width * self.image.height
+        """Return the pixels of the first frames, each as it is stored if that is more than the canvas."""
+        canvas = prod(self.size)
         if self.animation is None:
             return count * canvas
         for part in self.animation.parts[:count]:
@@ -99,7 +103,8 @@ class Opened:
                 self.image.seek(number)
             self.image.load()
             # Decoders draw the next frame into the same picture.
-            frame = self.image.copy() if count > 1 else self.image
+            cut = count > 1 or self.size != self.image.size
+            frame = self.image.crop((0, 0, *self.size)) if cut else self.image
             yield frame, round(self.image.info.get("duration") or 0)
 
 
@@ -128,4 +133,5 @@ def opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source) -> Iterator
     elif playable := webp.playable(data, 1 if source.animation == "first_frame" else None, lenient=lenient):
         file = io.BytesIO(playable)
     with Image.open(file, formats=accepted()) as image:
-        yield Opened(image, animation, lenient, list(animation.warnings) if animation else [])
+        size = aperture(data, image.size) if image.format == "AVIF" else image.size
+        yield Opened(image, size, animation, lenient, list(animation.warnings) if animation else [])

@@ -104,7 +104,8 @@ class _Reader:
 def read(data: bytes | mmap.mmap, *, lenient: bool = False) -> Gif:
     """Return the frames of a GIF whose signature has been seen.
 
-    Frames without pixels are passed over; if ``lenient``, missing pixels are transparent. Raises ``ValueError`` if the header is cut off or there is no frame.
+    Frames without pixels are passed over; if ``lenient``, missing pixels are transparent. Raises ``ValueError`` if the
+    header is cut off or there is no frame.
     """
     if len(data) < 13:
         raise ValueError("the header was cut off")
@@ -196,7 +197,7 @@ class _Coded(NamedTuple):
 
 
 def _pixels(coded: _Coded, palette: bytes, transparent: int | None, *, lenient: bool) -> Image.Image:
-    """Return a frame in ``RGB``, or in ``RGBA`` where some of it is transparent; indices beyond the palette are black."""
+    """Return a frame in ``RGB``, in ``RGBA`` where some of it is transparent; indices without a colour are black."""
     colours = palette[: 3 * _COLOURS].ljust(3 * _COLOURS, b"\0")
     try:
         indices = _indices(coded)

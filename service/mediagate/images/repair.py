@@ -4,43 +4,49 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from itertools import accumulate
+from typing import TypeAlias
 
 from PIL import Image, ImageChops
 
+from mediagate.errors import UndecodableImage
 from mediagate.images.chunks import PNG, chunks, is_intact, written
 
 EOI = b"\xff\xd9"
 """The end of a JPEG (ITU-T T.81, table B.1)."""
 FILLER = bytes((167 * at + 181) % 251 for at in range(2048))
 """Coded data that is in no file: what it changes of a picture was not there. It has no 0xFF, which begins markers."""
+FILLERS = (b"\0", FILLER, b"\x55", b"\xff", b"\xaa", b"\x33")
+"""What is tried in place of missing data; some of it is no code."""
 _PIECE = 1024
 _MOST_MISSING = 100
 """A WebP of which less than a hundredth is there shows nothing."""
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Left, top, step across and step down of Adam7 (PNG, third edition, section 8.1)."""
+_KNOWN = ((8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2), (1, 1))
+"""Every how many pixels, across and down, one is known after each pass."""
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """By colour type (PNG, third edition, table 9)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A file that decoders take, what was done to it, and how many rows of pixels, from the top, are really there."""
+    """A file that decoders take, what is wrong with it, and what of its pixels is there."""
 
     data: bytes
     warning: str
     missing: bool = False
     """Whether pixels are missing."""
-    rows: int | None = None
-    """``None``: all, or as many as the decoder shows."""
+    shown: Callable[[Image.Image], Image.Image] | None = None
+    """From the decoded picture to what is shown of it; ``None``: all."""
 
 
-class Decode(Protocol):
-    """Decodes a still as it is stored."""
-
-    def __call__(self, data: bytes, /) -> Image.Image: ...
+Decode: TypeAlias = Callable[[bytes], Image.Image]
+"""Decodes a still as it is stored; raises errors of ours."""
 
 
 def repaired(data: bytes, decode: Decode) -> Repaired | None:
@@ -59,17 +65,35 @@ def repaired(data: bytes, decode: Decode) -> Repaired | None:
 
 def _jpeg(data: bytes, decode: Decode) -> Repaired | None:
     """Return a JPEG that ends with EOI."""
-    rows, height = _rows_there(decode(data + EOI), decode(data + FILLER + EOI))
-    if rows == height:
+    one, other = decode(data + EOI), decode(data + FILLER + EOI)
+    rows = _rows_there(one, other)
+    if rows == one.height:
         return Repaired(data + EOI, "the JPEG has no end")
-    return Repaired(data + EOI, "the JPEG was cut off", True, rows)
+    # Of a progressive one all is there, if not in full.
+    shown = None if one.info.get("progressive") else partial(_above, rows=rows)
+    return Repaired(data + EOI, "the JPEG was cut off", True, shown)
 
 
-def _rows_there(one: Image.Image, other: Image.Image) -> tuple[int, int]:
-    """Return up to which row two pictures are the same, and their height."""
+def _rows_there(one: Image.Image, other: Image.Image) -> int:
+    """Return how many rows two pictures share, from the top."""
     box = ImageChops.difference(one, other).getbbox(alpha_only=False)
-    return box[1] if box else one.height, one.height
+    return box[1] if box else one.height
 
+
+def _above(image: Image.Image, rows: int) -> Image.Image:
+    """Return an ``RGB`` or ``RGBA`` picture that is transparent from this row on."""
+    cut = Image.new("RGBA", image.size)
+    cut.paste(image.crop((0, 0, image.width, rows)))
+    return cut
+
+
+def _coarse(image: Image.Image, across: int, down: int) -> Image.Image:
+    """Return a picture of which every so many pixels are known."""
+    size = -(-image.width // across), -(-image.height // down)
+    at = (across, 0, (1 - across) / 2, 0, down, (1 - down) / 2)
+    known = image.transform(size, Image.Transform.AFFINE, at, Image.Resampling.NEAREST)
+    large = known.resize((size[0] * across, size[1] * down), Image.Resampling.NEAREST)
+    return large.crop((0, 0, *image.size))
 
 
 def _png(png: bytes) -> Repaired | None:
@@ -82,16 +106,21 @@ def _png(png: bytes) -> Repaired | None:
     expected = sum(bytes_ * down for bytes_, (_, down) in zip(row_bytes, sizes, strict=True))
     before, coded, after, intact = _split(png)
     pixels, checked = _unpacked(coded, expected)
-    rows = None
+    warning, missing, shown = "the PNG's pixels have a wrong checksum or no end", not intact and not checked, None
     if len(pixels) < expected:
-        rows = len(pixels) // row_bytes[0]
-        if interlaced or not rows:
+        warning, missing = "the PNG was cut off", True
+        if interlaced:
+            ends = accumulate(row * down for row, (_, down) in zip(row_bytes, sizes, strict=True))
+            whole = sum(end <= len(pixels) for end in ends)
+            shown = partial(_coarse, across=_KNOWN[whole - 1][0], down=_KNOWN[whole - 1][1])
+        else:
+            whole = len(pixels) // row_bytes[0]
+            shown = partial(_above, rows=whole)
+        if not whole:
             return None
         pixels = pixels.ljust(expected, b"\0")
     data = b"".join((PNG, *before, written(b"IDAT", zlib.compress(pixels, 1)), *after, written(b"IEND")))
-    if rows is None:
-        return Repaired(data, "the PNG's pixels have a wrong checksum or no end", not intact and not checked)
-    return Repaired(data, "the PNG was cut off", True, rows)
+    return Repaired(data, warning, missing, shown)
 
 
 def _split(png: bytes) -> tuple[list[memoryview], bytes, list[memoryview], bool]:
@@ -116,6 +145,8 @@ def _split(png: bytes) -> tuple[list[memoryview], bytes, list[memoryview], bool]
 
 def _unpacked(coded: bytes, most: int) -> tuple[bytes, bool]:
     """Return what the stream holds (RFC 1950) as far as it can be read, and whether its own checksum is right."""
+    if int.from_bytes(coded[:2]) % 31 or coded[:1] == b"" or coded[0] & 15 != 8:
+        return b"", False
     unpacking, pixels = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
     for at in range(2, len(coded), _PIECE):
         here = unpacking.copy()
@@ -136,8 +167,15 @@ def _webp(data: bytes, decode: Decode) -> Repaired | None:
     missing = 8 + int.from_bytes(data[4:8], "little") - len(data)
     if missing <= 0 or missing > len(data) * _MOST_MISSING:
         return None
-    whole = data + bytes(missing)
-    rows, height = _rows_there(decode(whole), decode(data + (FILLER * (1 + missing // len(FILLER)))[:missing]))
-    if rows == height:
-        return Repaired(whole, "the WebP has no end")
-    return Repaired(whole, "the WebP was cut off", True, rows)
+    found: list[tuple[bytes, Image.Image]] = []
+    for filler in FILLERS:
+        whole = data + (filler * (1 + missing // len(filler)))[:missing]
+        with suppress(UndecodableImage):
+            found.append((whole, decode(whole)))
+        if len(found) == 2:
+            (whole, one), (_, other) = found
+            rows = _rows_there(one, other)
+            if rows == one.height:
+                return Repaired(whole, "the WebP has no end")
+            return Repaired(whole, "the WebP was cut off", True, partial(_above, rows=rows)) if rows else None
+    return None
