@@ -148,7 +148,7 @@ def _exactly_transparent(image: Image.Image) -> Image.Image | None:
     """Return the frame with all of its colours, if they are at most 256 with transparency, which is all or nothing."""
     colours = image.getcolors(256)
     alpha = image.getchannel("A").histogram()
-    if colours is None or sum(alpha[1:255]):
+    if colours is None or any(alpha[1:255]):
         return None
     used = {colour for _, colour in colours}
     unused = next(free for at in range(257) if (free := (at % 256, at // 256, 255)) not in used)
@@ -156,15 +156,12 @@ def _exactly_transparent(image: Image.Image) -> Image.Image | None:
     paletted = _quantized(plain, 256)
     if ImageChops.difference(paletted.convert("RGB"), plain).getbbox() is not None:
         return None
-    paletted.info = {"transparency": paletted.getpixel(_first_clear(image))}
+    clear = paletted.tobytes()[image.getchannel("A").tobytes().index(0)]
+    palette = paletted.getpalette() or []
+    palette[3 * clear : 3 * clear + 3] = (0, 0, 0)  # what ignores transparency shows black, as it was judged
+    paletted.putpalette(palette)
+    paletted.info = {"transparency": clear}
     return paletted
-
-
-def _first_clear(image: Image.Image) -> tuple[int, int]:
-    """Return a pixel that is transparent."""
-    left, top, right, _ = image.getchannel("A").point([255] + [0] * 255).getbbox() or (0, 0, 1, 1)
-    row = image.getchannel("A").crop((left, top, right, top + 1)).tobytes()
-    return left + row.index(0), top
 
 
 def _quantized(image: Image.Image, colours: int) -> Image.Image:

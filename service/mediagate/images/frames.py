@@ -34,6 +34,8 @@ class Opened:
     image: Image.Image
     size: tuple[int, int]
     """Of a frame as it is shown, before it is turned upright."""
+    cut: bool = False
+    """Whether the decoder's frames are larger."""
     animation: Animation | None = None
     lenient: bool = False
     warnings: list[str] = field(default_factory=list)
@@ -103,8 +105,7 @@ class Opened:
                 self.image.seek(number)
             self.image.load()
             # Decoders draw the next frame into the same picture.
-            cut = count > 1 or self.size != self.image.size
-            frame = self.image.crop((0, 0, *self.size)) if cut else self.image
+            frame = self.image.crop((0, 0, *self.size)) if self.cut or count > 1 else self.image
             yield frame, round(self.image.info.get("duration") or 0)
 
 
@@ -134,4 +135,4 @@ def opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source) -> Iterator
         file = io.BytesIO(playable)
     with Image.open(file, formats=accepted()) as image:
         size = aperture(data, image.size) if image.format == "AVIF" else image.size
-        yield Opened(image, size, animation, lenient, list(animation.warnings) if animation else [])
+        yield Opened(image, size, size != image.size, animation, lenient, list(animation.warnings) if animation else [])

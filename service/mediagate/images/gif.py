@@ -26,6 +26,7 @@ _LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _DISPOSALS = {2: Disposal.CLEAR, 3: Disposal.RESTORE, 4: Disposal.RESTORE}
 """By their number (section 23); browsers take 4 for 3."""
 _COLOURS = 256
+_LONGEST_EDGE = 65535
 _INTERLACED, _HAS_PALETTE = 0x40, 0x80
 _PLAIN_PALETTE = bytes(3 * _COLOURS)
 
@@ -125,8 +126,8 @@ def read(data: bytes | mmap.mmap, *, lenient: bool = False) -> Gif:
                 raise IndexError("there is no such block")
     except IndexError:
         gif.cut = True
-    if not gif.parts:
-        raise ValueError("there is no frame")
+    if not gif.parts or max(gif.size) > _LONGEST_EDGE:
+        raise ValueError("there is no frame, or it is beyond all canvases")
     return gif
 
 

@@ -8,23 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import UnidentifiedImageError
 from PIL.Image import DecompressionBombError, DecompressionBombWarning
 
-from mediagate.errors import ImageTooLarge, MediagateError, UndecodableImage
+from mediagate.errors import ImageTooLarge, MediagateError
+from mediagate.images.formats import damaged
 
 log = logging.getLogger("mediagate")
 
-EXPECTED = (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError)
-"""What decoders raise of files that do not keep to their format."""
+OURS = Path(__file__).parents[1]
+EXPECTED = (OSError, ValueError, EOFError)
+"""What our own lines raise of files that do not keep to their format; decoders raise whatever there is."""
 
 
 @contextmanager
 def final(doing: str) -> Iterator[None]:
     """Turn every exception of the block into one of ours, so that no job tries the same bytes again.
 
-    Raises ``ImageTooLarge`` for a lack of memory, errors of ours as they are, and else ``UndecodableImage``. One line
-    in the log says where it came from, unless it is of a kind that damaged files cause.
+    Raises ``ImageTooLarge`` for a lack of memory, errors of ours as they are, and else ``UndecodableImage``. What comes
+    from a line of ours and is not expected is a fault of ours, and logged.
     """
     try:
         yield
@@ -33,14 +34,8 @@ def final(doing: str) -> Iterator[None]:
     except (MemoryError, DecompressionBombError, DecompressionBombWarning):
         raise ImageTooLarge("the picture needs more memory than one image may use; send a smaller one") from None
     except Exception as exc:
-        if not isinstance(exc, EXPECTED):
-            log.error("%s a picture raised %s in %s", doing, type(exc).__name__, _place(exc))
-        raise UndecodableImage("the picture is damaged or incomplete; export it again, and send that") from exc
-
-
-def _place(exc: Exception) -> str:
-    """Return the innermost line of ours and the innermost of all."""
-    frames = traceback.extract_tb(exc.__traceback__)
-    ours = [frame for frame in frames if "mediagate" in Path(frame.filename).parts]
-    told = dict.fromkeys(f"{Path(frame.filename).name}:{frame.lineno}" for frame in (*ours[-1:], *frames[-1:]))
-    return ", ".join(told)
+        raised = traceback.extract_tb(exc.__traceback__)[-1]
+        if OURS in Path(raised.filename).parents and not isinstance(exc, EXPECTED):
+            place = f"{Path(raised.filename).name}:{raised.lineno}"
+            log.error("a fault of mediagate's own: %s raised %s at %s", doing, type(exc).__name__, place)
+        raise damaged() from exc

@@ -99,6 +99,8 @@ def _coarse(image: Image.Image, across: int, down: int) -> Image.Image:
 def _png(png: bytes) -> Repaired | None:
     """Return a PNG whose pixels are compressed anew."""
     width, height, depth, colour_type, interlaced = struct.unpack(">IIBB2xB", png[16:29])
+    if colour_type not in _CHANNELS or not width * height:
+        return None
     row_bits = depth * _CHANNELS[colour_type]
     passes = _PASSES if interlaced else ((0, 0, 1, 1),)
     sizes = [(-((left - width) // across), -((top - height) // down)) for left, top, across, down in passes]
