@@ -14,7 +14,8 @@ import logging
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -46,6 +47,7 @@ FORMATS = {
     "mpo": "jpeg",
 }
 """What is mutated, and the structure that it has."""
+RANDOM_FILES = 300
 LARGE_SAMPLE = 100_000
 """Bytes of a sample that is too slow to be mutated again and again."""
 MEMORY_BYTES, TIMEOUT_S = 512 * 2**20, 20.0
@@ -61,12 +63,12 @@ SOURCES = (
 
 
 class Mutants:
-    """Mutants of one format; the same seed makes the same ones."""
+    """Mutants of samples of one format; the same seed makes the same ones."""
 
-    def __init__(self, name: str, seed: int) -> None:
+    def __init__(self, name: str, samples: Sequence[bytes], seed: int) -> None:
         self._structure = FORMATS[name]
         self._random = Random(f"{name} {seed}")
-        self._samples = list(_samples(name, Random(seed)))
+        self._samples = samples
 
     def next(self) -> tuple[bytes, Source]:
         """Return one, and the source that it is sent to."""
@@ -75,23 +77,25 @@ class Mutants:
         return data, random.choice(SOURCES)
 
 
-def _samples(name: str, random: Random) -> Iterator[bytes]:
-    if name == "mpo":
-        for quality in (60, 90):
-            yield _saved("MPO", quality=quality)
-        return
-    structure = FORMATS[name]
-    made = [sample for kind in KINDS.values() for sample in kind()] + list(payloads.samples())
-    found = [sample.data for sample in made if sample.format == structure and len(sample.data) < LARGE_SAMPLE]
-    if name == "apng":
-        yield from (data for data in found if b"acTL" in data)
-        yield _saved("PNG", duration=70)
-        return
-    yield from found
-    for _ in range(200):
-        image_format, data = random_file(random)
-        if image_format == structure and len(data) < LARGE_SAMPLE:
-            yield data
+def samples_of(name: str, seed: int, folder: Path | None) -> list[bytes]:
+    """Return what is mutated: the files of a folder that are called so, or else those of the tests and random ones."""
+    if folder is not None:
+        found = [path.read_bytes() for path in sorted(folder.glob(f"*.{name}"))]
+    elif name == "mpo":
+        found = [_saved("MPO", quality=quality) for quality in (60, 90)]
+    elif name == "apng":
+        found = [data for image_format, data in _made(seed) if image_format == "png" and b"acTL" in data]
+        found.append(_saved("PNG", duration=70))
+    else:
+        found = [data for image_format, data in _made(seed) if image_format == name]
+    return [data for data in found if len(data) < LARGE_SAMPLE]
+
+
+@cache
+def _made(seed: int) -> list[tuple[str, bytes]]:
+    random = Random(seed)
+    samples = [*(sample for kind in KINDS.values() for sample in kind()), *payloads.samples()]
+    return [*((sample.format, sample.data) for sample in samples), *(random_file(random) for _ in range(RANDOM_FILES))]
 
 
 def _saved(image_format: str, **options: Any) -> bytes:
@@ -103,7 +107,7 @@ def _saved(image_format: str, **options: Any) -> bytes:
 
 async def outcome(pool: ImagePool, path: Path, data: bytes, source: Source) -> str:
     """Return ``COMPLETE`` or the code of an error, for a mutant that is probed and then rendered."""
-    path.write_bytes(data)
+    await asyncio.to_thread(path.write_bytes, data)
     try:
         await pool.probe(path, source)
         await pool.render(data, source)
@@ -112,42 +116,44 @@ async def outcome(pool: ImagePool, path: Path, data: bytes, source: Source) -> s
     return "COMPLETE"
 
 
-async def run(names: Sequence[str], count: int, seed: int, processes: int, keep: Path | None) -> int:
+async def run(options: argparse.Namespace) -> int:
     """Print a row a format, and return how many mutants had a wrong outcome."""
     wrong = 0
-    pool = ImagePool(processes=processes, memory_bytes=MEMORY_BYTES, timeout_s=TIMEOUT_S, moderator=None)
+    pool = ImagePool(processes=options.processes, memory_bytes=MEMORY_BYTES, timeout_s=TIMEOUT_S, moderator=None)
     print("| format | mutants | seconds | outcomes |\n| --- | --- | --- | --- |", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         await pool.open()
         try:
-            for name in names:
-                wrong += await _format(name, Path(folder), pool, count, seed, processes, keep)
+            for name in options.format or list(FORMATS):
+                if samples := samples_of(name, options.seed, options.samples):
+                    mutants = Mutants(name, samples, options.seed)
+                    wrong += await _count(name, mutants, Path(folder), pool, options)
         finally:
             await pool.close()
     return wrong
 
 
-async def _format(
-    name: str, folder: Path, pool: ImagePool, count: int, seed: int, processes: int, keep: Path | None
-) -> int:
-    mutants, started, outcomes = Mutants(name, seed), monotonic(), Counter[str]()
-    left = iter(range(count))
+async def _count(name: str, mutants: Mutants, folder: Path, pool: ImagePool, options: argparse.Namespace) -> int:
+    started, outcomes, left = monotonic(), Counter[str](), iter(range(options.count))
 
     async def work(number: int) -> None:
         for _ in left:
             data, source = mutants.next()
             became = await outcome(pool, folder / str(number), data, source)
             outcomes[became] += 1
-            if became in WRONG and keep:
-                file = keep / f"{became}-{hashlib.sha256(data).hexdigest()[:12]}.{name}"
-                file.write_bytes(data)
-                file.with_suffix(".json").write_text(source.model_dump_json())
+            if became in WRONG and options.keep:
+                _save(options.keep / f"{became}-{hashlib.sha256(data).hexdigest()[:12]}.{name}", data, source)
 
     # One more than there are processes, so that none waits for the next mutant to be made.
-    await asyncio.gather(*(work(number) for number in range(processes + 1)))
+    await asyncio.gather(*(work(number) for number in range(options.processes + 1)))
     told = ", ".join(f"{code} {times:,}" for code, times in outcomes.most_common())
-    print(f"| {name} | {count:,} | {monotonic() - started:.0f} | {told} |", flush=True)
+    print(f"| {name} | {options.count:,} | {monotonic() - started:.0f} | {told} |", flush=True)
     return sum(outcomes[code] for code in WRONG)
+
+
+def _save(file: Path, data: bytes, source: Source) -> None:
+    file.write_bytes(data)
+    file.with_suffix(".json").write_text(source.model_dump_json())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,13 +163,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the mutants (1)")
     parser.add_argument("--format", action="append", choices=FORMATS, help="all without one; may be repeated")
     parser.add_argument("--processes", type=int, default=2, help="image processes (2)")
+    parser.add_argument("--samples", type=Path, help="folder of files to mutate, each called *.FORMAT")
     parser.add_argument("--keep", type=Path, help="folder for the mutants with a wrong outcome")
     options = parser.parse_args(arguments)
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
     logging.getLogger("mediagate").setLevel(logging.CRITICAL)
-    names = options.format or list(FORMATS)
-    return 1 if asyncio.run(run(names, options.count, options.seed, options.processes, options.keep)) else 0
+    return 1 if asyncio.run(run(options)) else 0
 
 
 if __name__ == "__main__":

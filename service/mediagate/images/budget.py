@@ -56,7 +56,8 @@ def needed_bytes(info: ImageInfo, source: Source, *, alpha: bool = False, lossle
     held = HELD * info.frames * (pixels if kept else prod(top)) * (2 if kept and source.colour == "wide" else 1)
     working = HELD * info.frames * prod(top) if kept and top != whole else 0
     variants = [
-        prod(plans[name].size) * info.frames * HELD + _encoding(prod(plans[name].size), info, spec.format, alpha, slow)
+        (0 if plans[name].size == top and not alpha else prod(plans[name].size) * info.frames * HELD)
+        + _encoding(prod(plans[name].size), info, spec.format, alpha, slow)
         for name, spec in source.variants.items()
         for slow in [source.effort_of(spec) > 4]
     ]

@@ -123,7 +123,7 @@ def transparency(chunk: Chunk, depth: int, colour_type: int, colours: int) -> by
     longest: int = {_GREY: 2, _RGB: 6, _PALETTE: colours}.get(colour_type, 0)
     if not is_intact(chunk) or len(chunk.data) > longest or (colour_type != _PALETTE and len(chunk.data) < longest):
         return b""
-    if colour_type != _GREY or depth >= 8:
+    if colour_type != _GREY or depth not in (1, 2, 4):
         return chunk.whole
     scaled: bytes = (int.from_bytes(chunk.data) % 2**depth * 255 // (2**depth - 1)).to_bytes(2)
     return written(b"tRNS", scaled)
