@@ -13,6 +13,7 @@ from PIL import Image
 from mediagate.images.canvas import Animation, Disposal, Part
 from mediagate.images.chunks import PNG, Chunk, chunks, is_intact, transparency, written
 from mediagate.images.colour import eight_bit
+from mediagate.images.repair import check_pixels
 
 _DISPOSALS = (Disposal.KEEP, Disposal.CLEAR, Disposal.RESTORE)
 
@@ -102,7 +103,7 @@ class _Reader:
             for frame in whole
         ]
         lacks = len(parts) < self._promised
-        notes = (f"the animation has {len(parts)} of {self._promised:,} frames",) if lacks else ()
+        notes = [f"the animation has {len(parts)} of {self._promised:,} frames"] if lacks else []
         return Animation(self._size, parts, self._plays, notes)
 
     def _begin(self, data: memoryview) -> bool:
@@ -135,6 +136,8 @@ def _pixels(frame: _Frame, header: bytes, before: list[bytes | memoryview]) -> I
     """Return a frame with 8 bits a channel."""
     size = struct.pack(">II", frame.width, frame.height)
     parts = [PNG, written(b"IHDR", size + header[8:]), *before, written(b"IDAT", *frame.data), written(b"IEND")]
-    with Image.open(io.BytesIO(b"".join(parts)), formats=["PNG"]) as image:
+    png = b"".join(parts)
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
         image.load()
+        check_pixels(png, image)
         return eight_bit(image)

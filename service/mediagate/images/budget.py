@@ -61,7 +61,8 @@ def needed_bytes(info: ImageInfo, source: Source, *, alpha: bool = False, lossle
         for name, spec in source.variants.items()
         for slow in [source.effort_of(spec) > 4]
     ]
-    decoding = (DECODING_ALPHA if alpha else DECODING)[info.format] * pixels + max(0, held - HELD * pixels)
+    drawn = info.format == "png" and info.frames > 1  # on a canvas with alpha
+    decoding = (DECODING_ALPHA if alpha or drawn else DECODING)[info.format] * pixels + max(0, held - HELD * pixels)
     # Two files at most are encoded at a time; one of them may be the original.
     original = [_original(pixels, info, alpha, lossless)] if kept else []
     encoding = held + working + sum(sorted([*variants, *original])[-2:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from PIL import Image
@@ -47,10 +47,15 @@ class Animation:
     size: tuple[int, int]
     parts: Sequence[Part]
     plays: int = 1
-    warnings: tuple[str, ...] = ()
+    warnings: list[str] = field(default_factory=list)
+    """Those of parts that were loaded are among them."""
 
     def frames(self, count: int) -> Iterator[tuple[Image.Image, int]]:
         """Yield the first frames as they are shown, each with its milliseconds; none is changed later."""
+        first = self.parts[0]
+        if count == 1 and (first.left, first.top, first.width, first.height) == (0, 0, *self.size):
+            yield first.load(), first.duration_ms
+            return
         canvas = Image.new("RGBA", self.size, CLEAR)
         for number, part in enumerate(self.parts[:count], 1):
             before = canvas.copy() if part.disposal is Disposal.RESTORE and number < count else canvas

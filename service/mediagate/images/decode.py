@@ -30,7 +30,7 @@ from mediagate.images.formats import not_decodable
 from mediagate.images.frames import Opened, check_size, opened
 from mediagate.images.guard import final
 from mediagate.images.metadata import found, orientation
-from mediagate.images.repair import Repaired, repaired
+from mediagate.images.repair import Repaired, check_pixels, repaired
 from mediagate.images.resize import resized
 from mediagate.images.sizes import largest, plan
 from mediagate.images.structure import check_complete, check_jpeg, is_lossless_webp, webp_size
@@ -132,6 +132,8 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
         removed: tuple[str, ...] = ()
         for frame, duration_ms in reading.frames(info.frames):
             removed = removed or found(image, data)
+            if info.format == "png" and reading.animation is None:
+                check_pixels(data, image)
             settled = eight_bit(frame)
             if wide and conversion is not None:
                 settled = conversion.to_display_p3(settled)

@@ -83,10 +83,7 @@ class Opened:
 
     def frames(self, count: int) -> Iterator[tuple[Image.Image, int]]:
         """Yield the first frames, each with the milliseconds that it is shown; 0 is a still picture."""
-        if self.animation is not None and (count > 1 or self.format == "gif"):
-            shown = self.animation.frames(count)
-        else:
-            shown = self._decoded(count)
+        shown = self._decoded(count) if self.animation is None else self.animation.frames(count)
         for number in range(count):
             try:
                 frame, told_ms = next(shown)
@@ -129,10 +126,10 @@ def opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source) -> Iterator
         file = io.BytesIO(for_pixels(data))
     elif data[:6] in gif.GIF:
         read = gif.read(data, lenient=lenient)
-        animation = read.animation
+        animation = read.animation()
         file = io.BytesIO(gif.head(read))
     elif playable := webp.playable(data, 1 if source.animation == "first_frame" else None, lenient=lenient):
         file = io.BytesIO(playable)
     with Image.open(file, formats=accepted()) as image:
         size = aperture(data, image.size) if image.format == "AVIF" else image.size
-        yield Opened(image, size, size != image.size, animation, lenient, list(animation.warnings) if animation else [])
+        yield Opened(image, size, size != image.size, animation, lenient, animation.warnings if animation else [])

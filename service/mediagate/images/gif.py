@@ -50,16 +50,17 @@ class Gif:
     plays: int = 1
     has_comment: bool = False
     has_xmp: bool = False
+    warnings: list[str] = field(default_factory=list)
     cut: bool = False
     """Whether the file ends within a block, or goes on with what is no block."""
     begun: bool = False
     """Whether a frame has been seen."""
 
-    @property
     def animation(self) -> Animation:
-        """The frames."""
-        notes = ("the GIF was cut off, or goes on with what is no part of it",) if self.cut else ()
-        return Animation(self.size, self.parts, self.plays, notes)
+        """Return the frames."""
+        if self.cut:
+            self.warnings.append("the GIF was cut off, or goes on with what is no part of it")
+        return Animation(self.size, self.parts, self.plays, self.warnings)
 
 
 class _Reader:
@@ -183,7 +184,7 @@ def _read_image(data: bytes | mmap.mmap, reader: _Reader, gif: Gif, control: _Co
                 gif.parts[-1] = replace(gif.parts[-1], duration_ms=longer)
         else:
             coded = _Coded(data, start, reader.at, (width, height), bool(descriptor[8] & _INTERLACED))
-            load = partial(_pixels, coded, palette, control.transparent, lenient=gif.lenient)
+            load = partial(_pixels, coded, palette, control.transparent, gif.warnings if gif.lenient else None)
             gif.parts.append(Part(left, top, width, height, load, control.duration_ms, control.disposal))
 
 
@@ -197,14 +198,15 @@ class _Coded(NamedTuple):
     interlaced: bool
 
 
-def _pixels(coded: _Coded, palette: bytes, transparent: int | None, *, lenient: bool) -> Image.Image:
+def _pixels(coded: _Coded, palette: bytes, transparent: int | None, lenient: list[str] | None) -> Image.Image:
     """Return a frame in ``RGB``, in ``RGBA`` where some of it is transparent; indices without a colour are black."""
     colours = palette[: 3 * _COLOURS].ljust(3 * _COLOURS, b"\0")
     try:
         indices = _indices(coded)
     except OSError:
-        if not lenient:
+        if lenient is None:
             raise
+        lenient.append("pixels of the GIF are missing")
         return _pixels_there(coded, colours, transparent)
     if transparent is None:
         indices.putpalette(colours)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from PIL import Image, ImageChops
 
@@ -96,27 +96,60 @@ def _coarse(image: Image.Image, across: int, down: int) -> Image.Image:
     return large.crop((0, 0, *image.size))
 
 
+def check_pixels(png: bytes, image: Image.Image) -> None:
+    """Raise ``ValueError`` for a PNG whose pixels end too early; Pillow leaves the others at 0.
+
+    ``image`` was decoded from it.
+    """
+    layout = _Layout.of(png)
+    last = image.crop((0, image.height - 1, *image.size))
+    if layout is None or (not layout.interlaced and last.getbbox(alpha_only=False) is not None):
+        return
+    if len(_unpacked(_split(png)[1], layout.size)[0]) < layout.size:
+        raise ValueError("pixels are missing")
+
+
+class _Layout(NamedTuple):
+    """How many bytes the pixels of a PNG take: in each pass, a row and so many of them."""
+
+    passes: list[tuple[int, int]]
+    interlaced: bool
+
+    @property
+    def size(self) -> int:
+        return sum(row * count for row, count in self.passes)
+
+    @classmethod
+    def of(cls, png: bytes) -> _Layout | None:
+        """Read IHDR (section 11.2.1); ``None`` for one without a meaning."""
+        width, height, depth, colour_type, interlaced = struct.unpack(">IIBB2xB", png[16:29])
+        if colour_type not in _CHANNELS or not width * height:
+            return None
+        bits = depth * _CHANNELS[colour_type]
+        passes = []
+        for left, top, across, down in _PASSES if interlaced else ((0, 0, 1, 1),):
+            columns, rows = -((left - width) // across), -((top - height) // down)
+            passes.append((1 + (columns * bits + 7) // 8 if columns > 0 else 0, max(0, rows)))
+        return cls(passes, bool(interlaced))
+
+
 def _png(png: bytes) -> Repaired | None:
     """Return a PNG whose pixels are compressed anew."""
-    width, height, depth, colour_type, interlaced = struct.unpack(">IIBB2xB", png[16:29])
-    if colour_type not in _CHANNELS or not width * height:
+    layout = _Layout.of(png)
+    if layout is None:
         return None
-    row_bits = depth * _CHANNELS[colour_type]
-    passes = _PASSES if interlaced else ((0, 0, 1, 1),)
-    sizes = [(-((left - width) // across), -((top - height) // down)) for left, top, across, down in passes]
-    row_bytes = [1 + (across * row_bits + 7) // 8 if across > 0 else 0 for across, _ in sizes]
-    expected = sum(bytes_ * down for bytes_, (_, down) in zip(row_bytes, sizes, strict=True))
+    expected = layout.size
     before, coded, after, intact = _split(png)
     pixels, checked = _unpacked(coded, expected)
     warning, missing, shown = "the PNG's pixels have a wrong checksum or no end", not intact and not checked, None
     if len(pixels) < expected:
         warning, missing = "the PNG was cut off", True
-        if interlaced:
-            ends = accumulate(row * down for row, (_, down) in zip(row_bytes, sizes, strict=True))
+        if layout.interlaced:
+            ends = accumulate(row * count for row, count in layout.passes)
             whole = sum(end <= len(pixels) for end in ends)
             shown = partial(_coarse, across=_KNOWN[whole - 1][0], down=_KNOWN[whole - 1][1])
         else:
-            whole = len(pixels) // row_bytes[0]
+            whole = len(pixels) // layout.passes[0][0]
             shown = partial(_above, rows=whole)
         if not whole:
             return None
