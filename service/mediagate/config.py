@@ -122,7 +122,9 @@ class Source(_Frozen):
     max_bytes: Annotated[int, Field(ge=1)] = 20 * MIB
     max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
     """Pixels of one frame (width x height)."""
-    max_frames: Annotated[int, Field(ge=1)] = 100
+    damaged: Literal["refuse", "accept"] = "refuse"
+    """Whether a picture of which pixels are missing is refused, or published as browsers show it."""
+    max_frames: Annotated[int, Field(ge=1)] = 1000
     """Frames that are decoded at most when an animation is kept; more is refused."""
     max_animation_pixels: Annotated[int, Field(ge=1)] = 100_000_000
     """Pixels of all frames together when an animation is kept."""

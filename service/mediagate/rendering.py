@@ -103,12 +103,12 @@ def render(
     pixels outgrow the process.
     """
     started, timings = perf_counter(), Timings()
-    with timings.step("decode"):
+    with images.final("decoding"), timings.step("decode"):
         decoded = images.decode(data, source, memory_bytes)
     info, frames = decoded.info, decoded.frames
     whole = (info.width, info.height)
     plans = images.plan(whole, source, focal)
-    with timings.step("resize"):
+    with images.final("resizing"), timings.step("resize"):
         # No variant needs more than this; the original does, and moderators do.
         size = images.largest(whole, plans.values())
         working = [images.resized(frame, size) for frame in frames]
@@ -130,7 +130,7 @@ def render(
             model_runs=model_runs,
         )
 
-    with Encoders(threads, borrow) as encoders:
+    with images.final("encoding"), Encoders(threads, borrow) as encoders:
 
         def original() -> tuple[str, bytes]:
             with timings.step("original"):

@@ -13,7 +13,7 @@ from time import perf_counter
 
 from mediagate import images
 from mediagate.config import Source
-from mediagate.errors import ImageTooLarge, ModerationFailed
+from mediagate.errors import ImageTooLarge, ModerationFailed, UndecodableImage
 from mediagate.images import Shown
 from mediagate.media import Verdict
 from mediagate.moderation import Moderator, apply_policy, input_edge, merge
@@ -87,20 +87,21 @@ def judge(
         return OFF, 0
     try:
         edge = input_edge(moderator)
-        boxes = views(frames[0].size, plans, source, edge)
-        mixes = _mixes(_first_alike(frames), durations_ms, plays)
-        small = [
-            plan
-            for plan in dict.fromkeys(plans.values())
-            if working and max(plan.size) < FINER * edge and plan.size != frames[0].size
-        ]
-        looks = [images.count_looks(frame) for frame in frames]
-        needed = (len(boxes) + len(small)) * sum(max(looks[number] for number, _ in mix) for mix in mixes)
-        sights = [_Sight(frames, box, FINER * edge) for box in boxes]
-        sights += [_Sight(working, plan, FINER * edge) for plan in small]
+        with images.final("judging"):
+            boxes = views(frames[0].size, plans, source, edge)
+            mixes = _mixes(_first_alike(frames), durations_ms, plays)
+            small = [
+                plan
+                for plan in dict.fromkeys(plans.values())
+                if working and max(plan.size) < FINER * edge and plan.size != frames[0].size
+            ]
+            looks = [images.count_looks(frame) for frame in frames]
+            needed = (len(boxes) + len(small)) * sum(max(looks[number] for number, _ in mix) for mix in mixes)
+            sights = [_Sight(frames, box, FINER * edge) for box in boxes]
+            sights += [_Sight(working, plan, FINER * edge) for plan in small]
         pictures = _pictures(sights, mixes)
         verdict, runs = None, 0
-        while batch := list(islice(pictures, BATCH)):
+        while batch := _taken(pictures):
             pace.check(needed, time_s)
             judged = [_run(moderator, picture, pace) for picture in batch]
             runs += len(judged)
@@ -112,11 +113,16 @@ def judge(
         if verdict is None:
             raise ModerationFailed("there was nothing to judge")
         return replace(decided, complete=next(pictures, None) is None), runs
-    except (ImageTooLarge, ModerationFailed, MemoryError):
+    except (ImageTooLarge, UndecodableImage, ModerationFailed, MemoryError):
         raise
     except Exception as exc:
         log.exception("the moderator failed")
         raise ModerationFailed(f"the moderator failed with {type(exc).__name__}; the log has its words") from exc
+
+
+def _taken(pictures: Iterator[images.PixelPicture]) -> list[images.PixelPicture]:
+    with images.final("judging"):
+        return list(islice(pictures, BATCH))
 
 
 def _run(moderator: Moderator, picture: images.PixelPicture, pace: Pace) -> Verdict:

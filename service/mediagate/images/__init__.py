@@ -6,6 +6,7 @@ from mediagate.images.colour import flattened
 from mediagate.images.decode import Decoded, decode, probe
 from mediagate.images.encode import encode, encode_original, published_format
 from mediagate.images.formats import check_libheif, check_pillow, codecs, lift_pixel_limit, limit_threads
+from mediagate.images.guard import final
 from mediagate.images.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
 from mediagate.images.resize import cut, resized, within
 from mediagate.images.sizes import Shown, aspect_ratio, largest, plan
@@ -26,6 +27,7 @@ __all__ = [
     "dominant_color",
     "encode",
     "encode_original",
+    "final",
     "flattened",
     "jpeg_of",
     "largest",

@@ -51,7 +51,7 @@ def read_colour(data: bytes) -> Colour:
     view = memoryview(data)
     top = _by_type(view)
     try:
-        if data[8:12] == b"avis" and b"moov" in top and (found := _colour(_of_track(top[b"moov"]))).code_points:
+        if data[8:12] == b"avis" and b"moov" in top and (found := _colour(of_track(top[b"moov"]))).code_points:
             return found
         return _of_item(view, top[b"meta"][4:]) if b"meta" in top else Colour(None, None)
     except IndexError:
@@ -112,7 +112,7 @@ def _of_item(file: memoryview, meta: memoryview) -> Colour:
     return Colour(None, None)
 
 
-def _of_track(moov: memoryview) -> list[Box]:
+def of_track(moov: memoryview) -> list[Box]:
     """Return the boxes of the first visual sample entry (ISO/IEC 14496-12, section 12.1.3)."""
     for track in boxes(moov):
         body = track.body

@@ -19,9 +19,9 @@ OVERHEAD = 25 * MIB
 """Small buffers, and the stacks of two threads."""
 HELD = 4.0
 """Bytes a pixel of a decoded frame (Pillow stores RGB in four)."""
-DECODING: Mapping[str, float] = {"jpeg": 11.0, "png": 8.5, "gif": 8.5, "webp": 17.5, "avif": 12.0, "heic": 11.0}
+DECODING: Mapping[str, float] = {"jpeg": 11.0, "png": 8.5, "gif": 17.0, "webp": 17.5, "avif": 12.0, "heic": 11.0}
 """Bytes a pixel while a frame is decoded, converted and turned."""
-DECODING_ALPHA: Mapping[str, float] = {"jpeg": 11.0, "png": 16.5, "gif": 12.0, "webp": 24.5, "avif": 18.5, "heic": 16.5}
+DECODING_ALPHA: Mapping[str, float] = {"jpeg": 11.0, "png": 16.5, "gif": 17.0, "webp": 24.5, "avif": 18.5, "heic": 16.5}
 ENCODING: Mapping[str, float] = {"jpeg": 4.0, "png": 10.5, "gif": 10.5, "webp": 11.5, "avif": 31.0}
 """Bytes a pixel that an encoder takes besides the frame."""
 ENCODING_ALPHA: Mapping[str, float] = {**ENCODING, "webp": 22.0, "avif": 35.0}
@@ -56,11 +56,13 @@ def needed_bytes(info: ImageInfo, source: Source, *, alpha: bool = False, lossle
     held = HELD * info.frames * (pixels if kept else prod(top)) * (2 if kept and source.colour == "wide" else 1)
     working = HELD * info.frames * prod(top) if kept and top != whole else 0
     variants = [
-        prod(plans[name].size) * info.frames * HELD + _encoding(prod(plans[name].size), info, spec.format, alpha, slow)
+        (0 if plans[name].size == top and not alpha else prod(plans[name].size) * info.frames * HELD)
+        + _encoding(prod(plans[name].size), info, spec.format, alpha, slow)
         for name, spec in source.variants.items()
         for slow in [source.effort_of(spec) > 4]
     ]
-    decoding = (DECODING_ALPHA if alpha else DECODING)[info.format] * pixels + max(0, held - HELD * pixels)
+    drawn = info.format == "png" and info.frames > 1  # on a canvas with alpha
+    decoding = (DECODING_ALPHA if alpha or drawn else DECODING)[info.format] * pixels + max(0, held - HELD * pixels)
     # Two files at most are encoded at a time; one of them may be the original.
     original = [_original(pixels, info, alpha, lossless)] if kept else []
     encoding = held + working + sum(sorted([*variants, *original])[-2:])

@@ -21,7 +21,15 @@ _COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cLLI", b"mDCV")
 _GREY, _RGB, _PALETTE = 0, 2, 3
 """Colour types (section 11.2.1)."""
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT", b"eXIf")
+_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+FRAMES = (b"acTL", b"fcTL", b"fdAT")
+"""What an animation consists of besides pixels (section 11.3.2)."""
+_LENGTHS = {b"cHRM": 32, b"gAMA": 4, b"sRGB": 1, b"pHYs": 9, b"tIME": 7, b"cICP": 4, b"mDCV": 24, b"cLLI": 8}
+"""Of ancillary chunks that always have the same (section 11.3)."""
+_LONG_TEXT = 2**20
+"""Bytes of an unpacked text beyond which other decoders refuse the file; texts are not read here."""
+_MOST_UNPACKED = 8 * _LONG_TEXT
+"""Bytes of text that are unpacked in all, in some 20 ms, to say whether one is long."""
 
 
 class Chunk(NamedTuple):
@@ -86,7 +94,7 @@ def read_colour(png: bytes) -> Colour:
     for chunk in chunks(png):
         if chunk.type in (b"PLTE", b"IDAT", b"fdAT"):
             break
-        if chunk.type in _COLOUR and chunk.type not in found and _is_intact(chunk):
+        if chunk.type in _COLOUR and chunk.type not in found and is_intact(chunk):
             found[chunk.type] = chunk.data
     return Colour(
         _code_points(found.get(b"cICP")),
@@ -99,10 +107,10 @@ def read_colour(png: bytes) -> Colour:
 
 
 def for_pixels(png: bytes | mmap.mmap) -> bytes:
-    """Return the PNG with the chunks that its pixels, its frames and its orientation need.
+    """Return the PNG with the chunks that its first picture and its orientation need.
 
-    Decoders refuse whole files for ancillary chunks that are malformed or long. Raises ``ValueError`` for a picture
-    with a palette that has none (section 11.2.2).
+    Decoders refuse whole files for ancillary chunks that are malformed or long, and for later frames. Raises
+    ``ValueError`` for a picture with a palette that has none (section 11.2.2).
     """
     kept: list[bytes | memoryview] = [PNG]
     colours = 0
@@ -112,24 +120,72 @@ def for_pixels(png: bytes | mmap.mmap) -> bytes:
         if chunk.type == b"IDAT" and png[25] == _PALETTE and not colours:
             raise ValueError("there is no palette")
         if chunk.type == b"tRNS":
-            kept.append(_transparency(chunk, png[24], png[25], colours))
-        elif chunk.type in _PIXELS:
+            kept.append(transparency(chunk, png[24], png[25], colours))
+        elif chunk.type in _PIXELS or (chunk.type == b"eXIf" and is_intact(chunk)):
             kept.append(chunk.whole)
     return b"".join(kept)
 
 
-def _transparency(chunk: Chunk, depth: int, colour_type: int, colours: int) -> bytes | memoryview:
+def transparency(chunk: Chunk, depth: int, colour_type: int, colours: int) -> bytes | memoryview:
     """Return the chunk as Pillow reads it; nothing for one that libpng ignores, being too long or too short.
 
     Samples of grey with fewer than eight bits are compared after they were scaled to eight.
     """
     longest: int = {_GREY: 2, _RGB: 6, _PALETTE: colours}.get(colour_type, 0)
-    if not _is_intact(chunk) or len(chunk.data) > longest or (colour_type != _PALETTE and len(chunk.data) < longest):
+    if not is_intact(chunk) or len(chunk.data) > longest or (colour_type != _PALETTE and len(chunk.data) < longest):
         return b""
-    if colour_type != _GREY or depth >= 8:
+    if colour_type != _GREY or depth not in (1, 2, 4):
         return chunk.whole
     scaled: bytes = (int.from_bytes(chunk.data) % 2**depth * 255 // (2**depth - 1)).to_bytes(2)
-    return b"".join((b"\0\0\0\2tRNS", scaled, zlib.crc32(b"tRNS" + scaled).to_bytes(4)))
+    return written(b"tRNS", scaled)
+
+
+def ignored(png: bytes) -> list[str]:
+    """Return a warning for each kind of fault that made a chunk count as absent."""
+    wrong, odd, long = set(), set(), False
+    left = _MOST_UNPACKED
+    for chunk in chunks(png):
+        if chunk.type in _PIXELS or chunk.type in FRAMES:
+            continue
+        if not is_intact(chunk):
+            wrong.add(chunk.type.decode("latin-1"))
+        elif len(chunk.data) != _LENGTHS.get(chunk.type, len(chunk.data)):
+            odd.add(chunk.type.decode("latin-1"))
+        elif chunk.type in _TEXTS and not long and left > 0:
+            size = _unpacked_size(chunk)
+            long, left = size > _LONG_TEXT, left - size
+    notes = []
+    if wrong:
+        notes.append(f"PNG chunks with a wrong checksum were ignored: {_listed(wrong)}")
+    if odd:
+        notes.append(f"PNG chunks of a wrong length were ignored: {_listed(odd)}")
+    if long:
+        notes.append("a text of more than 1 MiB was ignored")
+    return notes
+
+
+def _listed(names: set[str]) -> str:
+    told = sorted(name if name.isalpha() and name.isascii() else "?" for name in names)
+    return ", ".join(told[:10])
+
+
+def _unpacked_size(text: Chunk) -> int:
+    """Return how many bytes a text has (section 11.3.3), up to one more than count as long."""
+    data = bytes(text.data)
+    start = data.find(b"\0") + 1
+    if text.type == b"iTXt":
+        packed = data[start : start + 1] == b"\1"
+        start = data.find(b"\0", start + 2) + 1  # behind the language
+        start = data.find(b"\0", start) + 1  # behind the keyword in it
+    else:
+        packed = text.type == b"zTXt"
+        start += packed
+    if not packed:
+        return len(data)
+    try:
+        return len(zlib.decompressobj().decompress(data[start:], _LONG_TEXT + 1))
+    except zlib.error:
+        return 0
 
 
 def text_keywords(png: bytes) -> set[str]:
@@ -138,7 +194,14 @@ def text_keywords(png: bytes) -> set[str]:
     return {bytes(text[:80]).partition(b"\0")[0].decode("latin-1") for text in texts}
 
 
-def _is_intact(chunk: Chunk) -> bool:
+def written(name: bytes, *content: bytes | memoryview) -> bytes:
+    """Return a chunk with its length and checksum."""
+    data = b"".join((name, *content))
+    return b"".join(((len(data) - 4).to_bytes(4), data, zlib.crc32(data).to_bytes(4)))
+
+
+def is_intact(chunk: Chunk) -> bool:
+    """Whether the checksum is right."""
     return zlib.crc32(chunk.whole[4:-4]) == int.from_bytes(chunk.whole[-4:])
 
 

@@ -26,6 +26,9 @@ DECODED_FACTOR, DECODED_MORE = 4, 4_000_000
 Colours and alpha have ``max_pixels`` each, and as much again is left for pictures laid over another. A grid's tiles
 reach over its edge by one row and one column: the constant is enough for tiles of up to 1024 x 1024.
 """
+DECODERS_PIXELS, DECODERS_EDGE = 16384 * 16384, 32768
+"""The limits of libavif (``AVIF_DEFAULT_IMAGE_SIZE_LIMIT`` and ``AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT``); libheif has the
+same edge."""
 MAX_DEPTH = 8
 """Pictures that are derived from others: a grid of turned tiles with alpha takes four steps."""
 MAX_UNITS = 20_000
@@ -110,12 +113,13 @@ class _Reader:
 
     def _item_pixels(self, items: Items, item: int) -> int:
         described = items.described(item)
-        if not any(name in (b"av1C", b"hvcC") for name, _ in described):
-            return 0
         told = None
         for name, body in described:
             if name == b"ispe" and len(body) >= 12:
                 told = int.from_bytes(body[4:8]), int.from_bytes(body[8:12])
+                self._check_told(*told)
+        if not any(name in (b"av1C", b"hvcC") for name, _ in described):
+            return 0
         return self._check(self._coded_size(described, self._data(items.extents(item))), told)
 
     def _data(self, parts: list[memoryview]) -> memoryview:
@@ -149,6 +153,14 @@ class _Reader:
         self._units += 1
         if self._units > MAX_UNITS:
             raise UndecodableImage("the picture's bitstream has too many units; export it again")
+
+    def _check_told(self, width: int, height: int) -> None:
+        # Decoders call what is beyond their own limits damaged.
+        most = min(self._source.max_pixels, DECODERS_PIXELS)
+        if width * height > most or max(width, height) > DECODERS_EDGE:
+            raise ImageTooLarge(
+                f"the picture has {width} x {height} pixels; up to {most:,} are accepted, and {DECODERS_EDGE:,} an edge"
+            )
 
     def _check(self, coded: tuple[int, int], told: tuple[int, int] | None) -> int:
         """Return the pixels of a coded picture, if it is as large as told and not too large."""

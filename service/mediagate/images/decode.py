@@ -13,30 +13,31 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO
 
 from PIL import Image, UnidentifiedImageError
-from PIL.Image import DecompressionBombError, DecompressionBombWarning, Transpose
+from PIL.Image import Transpose
 
 from mediagate.config import Source
-from mediagate.errors import AnimationRefused, ImageTooLarge, MediagateError
-from mediagate.images.allocation import ran_out_of_memory
+from mediagate.errors import UndecodableImage
 from mediagate.images.budget import check_budget
-from mediagate.images.chunks import PNG, for_pixels
+from mediagate.images.chunks import ignored
 from mediagate.images.coded_sizes import check_coded_sizes
 from mediagate.images.colour import eight_bit, has_alpha, is_grey, opaque, without_invisible
 from mediagate.images.conversion import Conversion, display_p3_to_srgb, read_conversion
-from mediagate.images.formats import FORMATS, accepted, damaged, not_decodable
+from mediagate.images.formats import not_decodable
+from mediagate.images.frames import Opened, check_size, opened
+from mediagate.images.guard import final
 from mediagate.images.metadata import found, orientation
+from mediagate.images.repair import Repaired, check_pixels, repaired
 from mediagate.images.resize import resized
 from mediagate.images.sizes import largest, plan
-from mediagate.images.structure import check_complete, check_frames, check_structure, is_lossless_webp, webp_size
+from mediagate.images.structure import check_complete, check_structure, is_lossless_webp, webp_size
 from mediagate.media import ImageInfo
 
 log = logging.getLogger("mediagate")
 
-ANIMATED = ("gif", "webp", "png", "avif")
-"""Formats whose further frames are an animation; in the others they are other pictures."""
 UPRIGHT: Mapping[int, Transpose] = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -49,9 +50,6 @@ UPRIGHT: Mapping[int, Transpose] = {
 """What turns a picture upright, by its EXIF orientation (Exif 2.32, section 4.6.4)."""
 SIDEWAYS = (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90)
 """Turns in which width and height change places."""
-SHORTEST_FRAME_MS = 11
-DEFAULT_FRAME_MS = 100
-"""Browsers show a frame that says less than the former for the latter (``kDefaultFrameDuration`` of Chromium)."""
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -80,23 +78,47 @@ class Decoded:
 
 def probe(file: IO[bytes], source: Source, memory_bytes: int | None = None) -> ImageInfo:
     """Return what the header says, checked against the limits; decodes no pixels."""
-    with _opened(_mapped(file), file, source, memory_bytes) as image:
-        info = _info(image, source)
-        check_budget(info, source, memory_bytes, alpha=has_alpha(image))
+    with _opened(_mapped(file), file, source, memory_bytes) as reading:
+        info = _info(reading, source)
+        check_budget(info, source, memory_bytes, alpha=has_alpha(reading.image))
         return info
 
 
 def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Decoded:
     """Decode the frames that the source wants, once, before anything else sees them.
 
-    Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge`` and ``AnimationRefused``.
+    A still that decoders refuse is shown as browsers show it if all of its pixels are there, or if the source takes
+    damaged ones. Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge`` and ``AnimationRefused``.
     """
-    with _opened(data, io.BytesIO(data), source, memory_bytes) as image:
-        info = _info(image, source)
+    try:
+        return _decoded(data, source, memory_bytes)
+    except UndecodableImage as refusal:
+        with final("repairing"):
+            repair = repaired(data, partial(_still, source=source, memory_bytes=memory_bytes))
+        if repair is None or (repair.missing and source.damaged == "refuse"):
+            raise refusal from None
+    return _decoded(repair.data, source, memory_bytes, repair)
+
+
+def _still(data: bytes, source: Source, memory_bytes: int | None) -> Image.Image:
+    """Return a still as it is stored."""
+    with _opened(data, io.BytesIO(data), source, memory_bytes) as reading:
+        check_budget(_info(reading, source), source, memory_bytes, alpha=True)
+        reading.image.load()
+        return reading.image
+
+
+def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repaired | None = None) -> Decoded:
+    with _opened(data, io.BytesIO(data), source, memory_bytes) as reading:
+        image, info = reading.image, _info(reading, source)
+        notes = [repair.warning] if repair else []
         check_complete(data, info.format)
         lossless = info.format == "webp" and is_lossless_webp(data)
-        check_budget(info, source, memory_bytes, alpha=has_alpha(image), lossless=lossless)
-        notes: list[str] = []
+        shown = repair.shown if repair else None
+        alpha = has_alpha(image) or shown is not None
+        check_budget(info, source, memory_bytes, alpha=alpha, lossless=lossless)
+        if info.format == "png":
+            notes += ignored(data)
         conversion = read_conversion(image, data, info.format, notes)
         wide = conversion is not None and source.colour == "wide" and source.original == "keep" and conversion.wide
         turn, mode = UPRIGHT.get(orientation(image)), image.mode
@@ -104,33 +126,35 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
         if source.original == "delete":
             size = turned(largest(whole, plan(whole, source).values()), turn)
             # Colours are settled at full size: a profile may tell another picture of the means of pixels.
-            scaled = image.draft(None, size) if conversion is None else None
+            scaled = image.draft(None, size) if conversion is None and shown is None else None
             filled = scaled[1] if scaled else None
         frames, wide_frames, durations_ms = [], [], []
         removed: tuple[str, ...] = ()
-        for frame, duration_ms in _frames(image, info, source):
+        for frame, duration_ms in reading.frames(info.frames):
             removed = removed or found(image, data)
+            if info.format == "png" and reading.animation is None:
+                check_pixels(data, image)
             settled = eight_bit(frame)
             if wide and conversion is not None:
-                settled = without_invisible(conversion.to_display_p3(settled))
+                settled = conversion.to_display_p3(settled)
+                settled = without_invisible(shown(settled) if shown else settled)
                 wide_frames.append(upright(settled, turn))
                 settled = display_p3_to_srgb(settled)
             else:
-                settled = without_invisible(_in_srgb(settled, conversion))
+                settled = _in_srgb(settled, conversion)
+                settled = without_invisible(shown(settled) if shown else settled)
             settled.info = {}  # encoders would write into a file whatever they find here
             frames.append(upright(resized(settled, size, filled) if size else settled, turn))
             durations_ms.append(duration_ms)
-        if len({frame.size for frame in frames}) > 1:
-            raise damaged()
         for each in (frames, wide_frames):
             _level(each)
         return Decoded(
             info=ImageInfo(info.format, *(frames[0].size if size is None else whole), len(frames)),
             frames=frames,
             durations_ms=durations_ms,
-            plays=_plays(image, info.format),
+            plays=reading.plays,
             removed=removed,
-            warnings=tuple(notes),
+            warnings=tuple(dict.fromkeys([*notes, *reading.warnings])),
             grey=mode in GREY_MODES and (conversion is None or all(is_grey(frame) for frame in frames)),
             wide_frames=wide_frames,
             lossless=lossless,
@@ -143,31 +167,20 @@ def upright(image: Image.Image, turn: Transpose | None) -> Image.Image:
 
 
 @contextmanager
-def _opened(
-    data: bytes | mmap.mmap, file: IO[bytes], source: Source, memory_bytes: int | None
-) -> Iterator[Image.Image]:
+def _opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source, memory_bytes: int | None) -> Iterator[Opened]:
     """Open an image; whatever a decoder does inside the block is told as one of our errors."""
     head = data[:64]
-    check_structure(data, source)
-    check_coded_sizes(data, source)
-    if size := webp_size(head):
-        _check_size(*size, source)
-        check_budget(ImageInfo("webp", *size), source, memory_bytes)
-    try:
-        if head.startswith(PNG):
-            file = io.BytesIO(for_pixels(data))
-        with _warnings_counted(), Image.open(file, formats=accepted()) as image:
-            yield image
-    except MediagateError:
-        raise
-    except UnidentifiedImageError:
-        raise not_decodable(head) from None
-    except Exception as exc:
-        if ran_out_of_memory(exc) or isinstance(exc, DecompressionBombError | DecompressionBombWarning):
-            raise ImageTooLarge("the picture needs more memory than one image may use; send a smaller one") from None
-        # Decoders raise whatever their author thought of on hostile input: OSError, ValueError, SyntaxError,
-        # struct.error, IndexError, EOFError, RuntimeError and more have all been seen.
-        raise damaged() from exc
+    with final("decoding"):
+        check_structure(data, source)
+        check_coded_sizes(data, source)
+        if size := webp_size(head):
+            check_size(*size, source)
+            check_budget(ImageInfo("webp", *size), source, memory_bytes)
+        try:
+            with _warnings_counted(), opened(data, file, source) as reading:
+                yield reading
+        except UnidentifiedImageError:
+            raise not_decodable(head) from None
 
 
 @contextmanager
@@ -190,64 +203,10 @@ def _warnings_counted() -> Iterator[None]:
         log.info("image decoder: %d warnings, the first: %s", count, told[0])
 
 
-def _info(image: Image.Image, source: Source) -> ImageInfo:
-    image_format = FORMATS[image.format or ""]
-    _check_size(*image.size, source)
-    upright_size = turned(image.size, UPRIGHT.get(orientation(image)))
-    return ImageInfo(image_format, *upright_size, _count(image, image_format, source))
-
-
-def _check_size(width: int, height: int, source: Source) -> None:
-    if not width * height:
-        raise damaged()
-    if width * height > source.max_pixels:
-        raise ImageTooLarge(f"the picture has {width} x {height} pixels; up to {source.max_pixels:,} are accepted")
-
-
-def _count(image: Image.Image, image_format: str, source: Source) -> int:
-    """Return how many frames are to be decoded."""
-    if image_format not in ANIMATED or not getattr(image, "is_animated", False):
-        return 1
-    if source.animation == "reject":
-        raise AnimationRefused("animated pictures are not accepted here; send a still one")
-    if source.animation == "first_frame":
-        return 1
-    frames = int(getattr(image, "n_frames", 1))
-    check_frames(frames, source)
-    _check_animation(frames * image.width * image.height, source)
-    return frames
-
-
-def _check_animation(pixels: int, source: Source) -> None:
-    if pixels > source.max_animation_pixels:
-        raise ImageTooLarge(
-            f"the animation's frames have {pixels:,} pixels; up to {source.max_animation_pixels:,} are accepted"
-        )
-
-
-def _frames(image: Image.Image, info: ImageInfo, source: Source) -> Iterator[tuple[Image.Image, int]]:
-    """Iterate over the frames as they are stored, each with the milliseconds that it is shown; 0 is a still picture."""
-    if info.frames == 1:
-        image.load()
-        if info.format == "gif" and getattr(image, "is_animated", False):
-            first = image.copy()
-            image.seek(1)  # not shown, yet a file is refused that would make it grow beyond all limits
-            _check_size(*image.size, source)
-            yield first, 0
-        else:
-            yield image, 0
-        return
-    pixels, canvas = 0, (0, 0, *image.size)
-    # An APNG may begin with a still for programs that cannot animate; it is no part of the animation.
-    for number in range(1 if getattr(image, "default_image", False) else 0, info.frames):
-        image.seek(number)
-        # A later GIF frame may reach beyond the canvas of the header, and makes it grow.
-        _check_size(*image.size, source)
-        pixels += image.width * image.height
-        _check_animation(pixels, source)
-        image.load()
-        told_ms = round(image.info.get("duration") or 0)
-        yield image.crop(canvas), told_ms if told_ms >= SHORTEST_FRAME_MS else DEFAULT_FRAME_MS
+def _info(reading: Opened, source: Source) -> ImageInfo:
+    check_size(*reading.image.size, source)
+    upright_size = turned(reading.size, UPRIGHT.get(orientation(reading.image)))
+    return ImageInfo(reading.format, *upright_size, reading.count(source))
 
 
 def _level(frames: list[Image.Image]) -> None:
@@ -272,11 +231,3 @@ def _mapped(file: IO[bytes]) -> bytes | mmap.mmap:
 def turned(size: tuple[int, int], turn: Transpose | None) -> tuple[int, int]:
     """Return a size after a turn, which is also the size before it."""
     return (size[1], size[0]) if turn in SIDEWAYS else size
-
-
-def _plays(image: Image.Image, image_format: str) -> int:
-    """Return how often the animation is shown in all; 0 is for ever."""
-    if image_format == "gif":
-        repeats = image.info.get("loop")  # told as repeats after the first time; nothing told: none
-        return 1 if repeats is None else (int(repeats) + 1 if repeats else 0)
-    return int(image.info.get("loop", 0))

@@ -31,6 +31,9 @@ ROOMIER: Mapping[str, Mapping[str, Any]] = {
 WebP has at efforts 0 and 1, are too small for them."""
 FLAT_PIXELS, FLAT_COLOURS = 100_000, 256
 """Small pictures of so few colours are icons, pixel art or a few pixels, which lossy encoders miss by many levels."""
+TINY_EDGE = 64
+"""Pictures up to so many pixels wide and high are written without loss where that is not larger, and so are those of up
+to ``FLAT_COLOURS`` colours that are larger than ``FLAT_PIXELS``."""
 PUBLISHED_AS = {"heic": "jpeg"}
 """Browsers do not show HEIC."""
 FEW_PIXELS = 2_000_000
@@ -54,9 +57,7 @@ def encode(
     }[image_format]
     if image_format == "jpeg":
         frames = [flattened(frames[0], WHITE)]
-    if all(_is_flat(frame) for frame in frames):
-        options |= _exact(image_format, frames)
-    return _faithful(frames, image_format, options, durations_ms, plays)
+    return _smallest(frames, image_format, options, durations_ms, plays)
 
 
 def _exact(image_format: str, frames: list[Image.Image]) -> dict[str, Any]:
@@ -69,8 +70,8 @@ def _exact(image_format: str, frames: list[Image.Image]) -> dict[str, Any]:
     }[image_format]
 
 
-def _is_flat(image: Image.Image) -> bool:
-    return image.width * image.height <= FLAT_PIXELS and image.getcolors(FLAT_COLOURS) is not None
+def _has_few_colours(image: Image.Image) -> bool:
+    return image.getcolors(FLAT_COLOURS) is not None
 
 
 def published_format(image_format: str, frames: list[Image.Image]) -> str:
@@ -118,7 +119,7 @@ def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str,
     elif image_format == "png" and len(frames) == 1:
         frames = [_exactly_paletted(frames[0])]
     options = forms[image_format] | ({"icc_profile": display_p3_profile()} if decoded.wide_frames else {})
-    write = _faithful if image_format in LOSSY and options.get("subsampling") != "4:4:4" else _saved
+    write = _smallest if options.get("subsampling") != "4:4:4" else _saved
     return image_format, write(frames, image_format, options, decoded.durations_ms, decoded.plays)
 
 
@@ -135,9 +136,11 @@ def _exactly_paletted(image: Image.Image) -> Image.Image:
 
 
 def _paletted(image: Image.Image) -> Image.Image:
-    """Return a frame with its own palette, whose last colour stands for transparency."""
+    """Return a frame with its own palette, one colour of which stands for transparency."""
     if image.mode != "RGBA":
         return _quantized(image, 256)
+    if (exact := _exactly_transparent(image)) is not None:
+        return exact
     hidden = image.getchannel("A").point([255] * 128 + [0] * 128)
     colours = _quantized(flattened(image, (0, 0, 0)), 255)
     colours.paste(255, mask=hidden)
@@ -145,8 +148,44 @@ def _paletted(image: Image.Image) -> Image.Image:
     return colours
 
 
+def _exactly_transparent(image: Image.Image) -> Image.Image | None:
+    """Return the frame with all of its colours, if they are at most 256 with transparency, which is all or nothing."""
+    colours = image.getcolors(256)
+    alpha = image.getchannel("A").histogram()
+    if colours is None or any(alpha[1:255]):
+        return None
+    used = {colour for _, colour in colours}
+    unused = next(free for at in range(257) if (free := (at % 256, at // 256, 255)) not in used)
+    plain = flattened(image, unused)
+    paletted = _quantized(plain, 256)
+    if ImageChops.difference(paletted.convert("RGB"), plain).getbbox() is not None:
+        return None
+    clear = paletted.tobytes()[image.getchannel("A").tobytes().index(0)]
+    palette = paletted.getpalette() or []
+    palette[3 * clear : 3 * clear + 3] = (0, 0, 0)  # what ignores transparency shows black, as it was judged
+    paletted.putpalette(palette)
+    paletted.info = {"transparency": clear}
+    return paletted
+
+
 def _quantized(image: Image.Image, colours: int) -> Image.Image:
     return image.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+
+
+def _smallest(
+    frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
+) -> bytes:
+    """Return a file without loss for tiny and flat pictures where that is not larger; small flat ones in any case."""
+    if image_format not in LOSSY or options.get("lossless"):
+        return _saved(frames, image_format, options, durations_ms, plays)
+    flat = all(map(_has_few_colours, frames))
+    if not flat and max(frames[0].size) > TINY_EDGE:
+        return _faithful(frames, image_format, options, durations_ms, plays)
+    exact = _saved(frames, image_format, options | _exact(image_format, frames), durations_ms, plays)
+    if flat and frames[0].width * frames[0].height <= FLAT_PIXELS:
+        return exact
+    lossy = _faithful(frames, image_format, options, durations_ms, plays)
+    return min(exact, lossy, key=len)  # the first of equal ones
 
 
 def _faithful(
