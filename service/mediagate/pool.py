@@ -23,6 +23,7 @@ from mediagate.errors import (
     ImageCrashed,
     ImageTimeout,
     ShuttingDown,
+    TooManyUploads,
     UndecodableImage,
 )
 from mediagate.forkserver import ForkServer
@@ -45,14 +46,16 @@ class ImagePool:
     """Image processes: ``processes`` that render, and one that only reads headers, so that uploads never wait behind.
 
     ``memory_bytes`` is what one image may add to its process, ``timeout_s`` its wall clock. With ``processes=0``
-    nothing can be rendered. ``private`` are folders that they may not read, wherever Python looks for modules.
-    ``server`` is what they are forked from, if it has been started already.
+    nothing can be rendered. ``decoders`` are further ones that decode uploads before they are accepted. ``private``
+    are folders that they may not read, wherever Python looks for modules. ``server`` is what they are forked
+    from, if it has been started already.
     """
 
     def __init__(
         self,
         *,
         processes: int,
+        decoders: int = 0,
         memory_bytes: int,
         timeout_s: float,
         moderator: Moderator | None,
@@ -61,6 +64,7 @@ class ImagePool:
         observer: Observer = NOBODY,
     ) -> None:
         self._processes = processes
+        self._decoders = decoders
         self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s
         self._moderator = moderator
@@ -70,7 +74,9 @@ class ImagePool:
         self.walls: Walls | None = None
         """What holds of the processes; known once they have been started."""
         self._probing: Crew | None = None
+        self._decoding: Crew | None = None
         self._rendering: Crew | None = None
+        self._decoder_free = asyncio.Semaphore(decoders)
 
     async def open(self) -> None:
         """Start the processes and load the model in each; repeating it does nothing.
@@ -90,7 +96,10 @@ class ImagePool:
             ) from exc
         self._server = self._server or ForkServer()
         readable, moderators = await asyncio.to_thread(self._readable)
-        self._probing = Crew(self._server, [Setup(self._memory_bytes, readable)], self._observer)
+        without_moderator = Setup(self._memory_bytes, readable)
+        self._probing = Crew(self._server, [without_moderator], self._observer)
+        if self._decoders:
+            self._decoding = Crew(self._server, [without_moderator] * self._decoders, self._observer)
         if self._processes:
             own_core = self._processes <= len(os.sched_getaffinity(0))
             self._rendering = Crew(
@@ -104,7 +113,7 @@ class ImagePool:
                 self._observer,
             )
         try:
-            walls = await asyncio.gather(*(crew.start() for crew in (self._probing, self._rendering) if crew))
+            walls = await asyncio.gather(*(crew.start() for crew in self._crews))
         except BaseException:
             await self.close()
             raise
@@ -121,12 +130,16 @@ class ImagePool:
 
     async def close(self) -> None:
         """End the processes, and with ``ShuttingDown`` whatever they work on; can be repeated."""
-        crews = [crew for crew in (self._probing, self._rendering) if crew]
-        self._probing = self._rendering = None
+        crews = self._crews
+        self._probing = self._decoding = self._rendering = None
         await asyncio.gather(*(asyncio.to_thread(crew.close) for crew in crews))
         server, self._server = self._server, None
         if server is not None:
             await asyncio.to_thread(server.close)
+
+    @property
+    def _crews(self) -> list[Crew]:
+        return [crew for crew in (self._probing, self._decoding, self._rendering) if crew]
 
     async def probe(self, path: Path, source: Source) -> ImageInfo:
         """Return what a file's header says, checked against the limits of its source.
@@ -135,20 +148,38 @@ class ImagePool:
         the pool is not open.
         """
         crew = _opened(self._probing)
-        try:
-            return await self._probe(crew, path, source)
-        except ImageCrashed:
-            pass  # once may be the fault of whoever ended the process
-        except ImageTimeout as exc:
-            raise UndecodableImage("the picture's header takes too long to read; export it again") from exc
-        try:
-            return await self._probe(crew, path, source)
-        except (ImageCrashed, ImageTimeout) as exc:
-            raise UndecodableImage("the picture's header cannot be read; export it again") from exc
+        return await self._read(crew, Request(imageprocess.probe, PROBE_S, (source, False), with_file=True), path)
 
-    async def _probe(self, crew: Crew, path: Path, source: Source) -> ImageInfo:
-        request = Request(imageprocess.probe, PROBE_S, (source,), with_file=True)
-        return await crew.run(request, partial(receive_info, source=source), path)
+    async def check(self, path: Path, source: Source) -> ImageInfo:
+        """Decode a file whole and forget it; raises like ``probe``, and ``TooManyUploads`` when no decoder gets free.
+
+        It may wait for a decoder, and then decode, for the wall clock of an image each.
+        """
+        crew = _opened(self._decoding)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._decoder_free.acquire()
+        except TimeoutError:
+            raise TooManyUploads(
+                "more pictures are sent than can be decoded here; try again", retry_after_s=self._timeout_s
+            ) from None
+        try:
+            request = Request(imageprocess.probe, self._timeout_s, (source, True), with_file=True)
+            return await self._read(crew, request, path)
+        finally:
+            self._decoder_free.release()
+
+    async def _read(self, crew: Crew, request: Request, path: Path) -> ImageInfo:
+        read = partial(receive_info, source=request.args[0])
+        try:
+            try:
+                return await crew.run(request, read, path)
+            except ImageCrashed:  # once may be the fault of whoever ended the process
+                return await crew.run(request, read, path)
+        except ImageTimeout as exc:
+            raise UndecodableImage("the picture takes too long to read; export it again, or smaller") from exc
+        except ImageCrashed as exc:
+            raise UndecodableImage("the picture cannot be read; export it again") from exc
 
     async def render(
         self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0

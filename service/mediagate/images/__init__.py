@@ -7,7 +7,7 @@ from mediagate.images.decode import Decoded, decode, probe
 from mediagate.images.encode import encode, encode_original, published_format
 from mediagate.images.formats import check_libheif, check_pillow, codecs, lift_pixel_limit, limit_threads
 from mediagate.images.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
-from mediagate.images.resize import cut, resized, within
+from mediagate.images.resize import cut, resized, square, within
 from mediagate.images.sizes import Shown, aspect_ratio, largest, plan
 
 __all__ = [
@@ -37,5 +37,6 @@ __all__ = [
     "probe",
     "published_format",
     "resized",
+    "square",
     "within",
 ]

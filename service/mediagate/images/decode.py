@@ -25,7 +25,7 @@ from mediagate.images.chunks import PNG, for_pixels
 from mediagate.images.coded_sizes import check_coded_sizes
 from mediagate.images.colour import eight_bit, has_alpha, is_grey, opaque, without_invisible
 from mediagate.images.conversion import Conversion, display_p3_to_srgb, read_conversion
-from mediagate.images.formats import FORMATS, accepted, damaged, not_decodable
+from mediagate.images.formats import FORMATS, check_accepted, damaged, decodable, not_decodable
 from mediagate.images.metadata import found, orientation
 from mediagate.images.resize import resized
 from mediagate.images.sizes import largest, plan
@@ -77,8 +77,10 @@ class Decoded:
     """The frames in Display P3, from which ``frames`` were converted, if the original is published so; else empty."""
 
 
-def probe(file: IO[bytes], source: Source, memory_bytes: int | None = None) -> ImageInfo:
-    """Return what the header says, checked against the limits; decodes no pixels."""
+def probe(file: IO[bytes], source: Source, memory_bytes: int | None = None, *, pixels: bool = False) -> ImageInfo:
+    """Return what the header says, checked against the limits; ``pixels`` are decoded only if that is wanted."""
+    if pixels:
+        return decode(file.read(), source, memory_bytes).info
     with _opened(_mapped(file), file, source, memory_bytes) as image:
         info = _info(image, source)
         check_budget(info, source, memory_bytes, alpha=has_alpha(image))
@@ -147,6 +149,7 @@ def _opened(
 ) -> Iterator[Image.Image]:
     """Open an image; whatever a decoder does inside the block is told as one of our errors."""
     head = data[:64]
+    check_accepted(head, source.formats)
     check_jpeg(data)
     check_coded_sizes(data, source)
     if size := webp_size(head):
@@ -155,12 +158,12 @@ def _opened(
     try:
         if head.startswith(PNG):
             file = io.BytesIO(for_pixels(data))
-        with _warnings_counted(), Image.open(file, formats=accepted()) as image:
+        with _warnings_counted(), Image.open(file, formats=decodable(source.formats)) as image:
             yield image
     except MediagateError:
         raise
     except UnidentifiedImageError:
-        raise not_decodable(head) from None
+        raise not_decodable(head, source.formats) from None
     except (MemoryError, DecompressionBombError, DecompressionBombWarning):
         raise ImageTooLarge("the picture needs more memory than one image may use; send a smaller one") from None
     except Exception as exc:
