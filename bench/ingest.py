@@ -45,8 +45,11 @@ FIELDS = {"sourceType": "photo", "sourceId": "bench"}
 GATE = """
 from mediagate import MediaGate, Settings, Source
 
-gate = MediaGate(sources={"photo": Source()}, settings=Settings(worker=False), moderation="off")
+settings = Settings(worker=False, decode_before_202={decode_before_202})
+gate = MediaGate(sources={{"photo": Source(max_bytes=30_000_000)}}, settings=settings, moderation="off")
 """
+PHOTO_EDGES = ((1000, 1000), (4000, 3000), (6000, 4000), (8000, 6000))
+"""Pictures that are decoded before they are accepted, and the same uploads without that, in pixels."""
 
 
 @dataclass
@@ -177,7 +180,7 @@ def beside_fastify(folder: Path, runs: int) -> Row:
 
 def whole_upload(folder: Path, runs: int) -> None:
     """Print what the whole ``POST /upload`` of a gate takes: received, probed, kept and on record."""
-    with serving(folder, GATE) as service:
+    with serving(folder, GATE.format(decode_before_202=False)) as service:
         gate = Server(service.process.pid, service.port, "/image-pipeline/upload", photo_of(SIZE))
         gate.warm_up()
         rates = [gate.rate() for _ in range(runs)]
@@ -186,6 +189,34 @@ def whole_upload(folder: Path, runs: int) -> None:
         f"POST /upload of 3 MB with SQLite and files: {median(rates):.0f} MB/s over {CONNECTIONS} connections, "
         f"{1000 * SIZE / MB / median(alone):.0f} ms each over one; {median(gate.cpu_ms):.1f} ms CPU of its process"
     )
+
+
+def decoded_before_accepted(folder: Path, runs: int) -> None:
+    """Print what ``decode_before_202`` adds to ``POST /upload``, by size and format."""
+    taken: dict[bool, list[float]] = {}
+    files = [(edges, name, _picture(*edges, name)) for edges in PHOTO_EDGES for name in ("JPEG", "PNG")]
+    for decoding in (False, True):
+        (place := folder / f"decoding-{decoding}").mkdir()
+        with serving(place, GATE.format(decode_before_202=decoding)) as service:
+            gate = Server(service.process.pid, service.port, "/image-pipeline/upload", photo_of(SIZE))
+            gate.warm_up()
+            taken[decoding] = []
+            for _, _, gate.file in files:
+                rates = [gate.rate(seconds=1.0, connections=1) for _ in range(runs)]
+                taken[decoding].append(1000 * len(gate.file) / MB / median(rates))
+    print("\n| megapixels | format | MB | `POST /upload` | with `decode_before_202` |\n| --- | --- | --- | --- | --- |")
+    for (edges, name, file), without, decoded in zip(files, taken[False], taken[True], strict=True):
+        print(
+            f"| {edges[0] * edges[1] / 1e6:.0f} | {name} | {len(file) / MB:.1f} | {without:.0f} ms | {decoded:.0f} ms |"
+        )
+
+
+def _picture(width: int, height: int, image_format: str) -> bytes:
+    """Return a picture of coarse noise, whose edges are as costly as a photo's."""
+    file = io.BytesIO()
+    noise = Image.merge("RGB", [Image.effect_noise((width // 8, height // 8), 60) for _ in "RGB"])
+    noise.resize((width, height), Image.Resampling.BICUBIC).save(file, image_format, quality=90)
+    return file.getvalue()
 
 
 def photo_of(size: int) -> bytes:
@@ -200,6 +231,7 @@ def rows(runs: int) -> list[Row]:
     with TemporaryDirectory(prefix="mediagate-bench-") as folder:
         compared = beside_fastify(Path(folder), runs)
         whole_upload(Path(folder), runs)
+        decoded_before_accepted(Path(folder), runs)
     return [compared]
 
 

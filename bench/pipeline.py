@@ -26,7 +26,7 @@ from statistics import median
 from typing import Any
 
 from mediagate import MODERATOR, MediaGate, Moderator, Source, images
-from mediagate.blurhash import EDGE, blurhash_of
+from mediagate.blurhash import SIDE, blurhash_of
 from mediagate.rendering import render
 from mediagate.scrutiny import judge
 
@@ -96,8 +96,8 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
             images.encode([sized], [0], 0, spec.format, spec.quality, SOURCE.effort_of(spec))
 
     def placeholder() -> str:
-        tiny = images.flattened(images.within(sizes[-1], EDGE), WHITE)
-        return blurhash_of(*tiny.size, tiny.tobytes()) + images.dominant_color(sizes[-1])
+        tiny = images.flattened(images.square(sizes[-1], SIDE), WHITE)
+        return blurhash_of(SIDE, SIDE, tiny.tobytes()) + images.dominant_color(sizes[-1])
 
     largest = steps.measure("resize to largest", to_largest)
     if moderator is not None:

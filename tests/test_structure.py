@@ -17,7 +17,6 @@ SOURCES = [
 ONE_HOME = {
     "PIL": "mediagate/images",
     "pillow_heif": "mediagate/images",
-    "blurhash": "mediagate/blurhash",
     "multipart": "mediagate/uploads",
     "prisma": "mediagate/records",
     "asyncpg": "mediagate/records",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -26,6 +26,9 @@ from mediagate.errors import ConfigError
 MIB = 1024 * 1024
 
 Score = Annotated[float, Field(gt=0, le=1)]
+Format = Literal["jpeg", "png", "webp", "gif", "avif", "heic"]
+"""A format that can be uploaded, by our name for it."""
+Placeholder = Literal["blurhash", "thumbhash"]
 Effort = Annotated[int, Field(ge=0, le=6)]
 """How hard an encoder tries, 0 (fast) to 6 (small), as libwebp counts it."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -99,6 +102,8 @@ DEFAULT_VARIANTS: Mapping[str, VariantSpec] = {
 class Source(_Frozen):
     """The policy of one source type: limits, variants and moderation thresholds."""
 
+    formats: Annotated[tuple[Format, ...], Field(min_length=1)] = get_args(Format)
+    """Formats that are accepted, as the bytes say."""
     variants: Mapping[str, VariantSpec] = DEFAULT_VARIANTS
     reject: Mapping[str, Score] = {}
     """Label or label group → score (0-1) from which an image is rejected."""
@@ -112,6 +117,8 @@ class Source(_Frozen):
     """In how many parts a moderator is shown a picture, and so how small a forbidden part of it may be."""
     original: Literal["keep", "delete"] = "keep"
     """Whether the cleaned original is published beside the variants."""
+    placeholders: tuple[Placeholder, ...] = ("blurhash",)
+    """What stands in for a picture until it is loaded; every media has a BlurHash."""
     ttl: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=36_500))] | None = None
     """How long a result is kept, from its completion on; unset: until it is deleted."""
     colour: Literal["srgb", "wide"] = "srgb"
@@ -137,6 +144,13 @@ class Source(_Frozen):
     def effort_of(self, spec: VariantSpec) -> int:
         """Return the effort that a variant is encoded with."""
         return self.effort if spec.effort is None else spec.effort
+
+    @field_validator("placeholders")
+    @classmethod
+    def _has_blurhash(cls, placeholders: tuple[Placeholder, ...]) -> tuple[Placeholder, ...]:
+        if "blurhash" not in placeholders:
+            raise ValueError('every media has a BlurHash: use ("blurhash",) or ("blurhash", "thumbhash")')
+        return placeholders
 
     @field_validator("variants")
     @classmethod
@@ -186,6 +200,8 @@ class Settings(BaseSettings):
     """Address space that one image may add to its process."""
     image_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     """Wall-clock limit for one image."""
+    decode_before_202: bool = False
+    """Whether an upload is decoded before it is accepted, so that what cannot be decoded is refused, not FAILED."""
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
     lease_s: Annotated[float, Field(gt=0)] = 30.0
     """How long a claimed job stays claimed without a heartbeat."""

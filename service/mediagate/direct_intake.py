@@ -64,7 +64,7 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> 
     """Check the JSON of ``POST /uploads``.
 
     Raises ``BadUpload`` naming what is missing, ``InvalidParameter``, ``UnknownSource``, ``InvalidSourceId``,
-    ``UnsupportedType`` for a type that no source takes, ``UploadTooLarge``.
+    ``UnsupportedType`` for a type that the source does not take, ``UploadTooLarge``.
     """
     missing = [name for name in REQUIRED if body.get(name) is None]
     if missing:
@@ -72,10 +72,12 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> 
     fields = {name: _text(name, body[name]) for name in TEXTS if body.get(name) is not None}
     fields |= {name: _number(name, body[name]) for name in NUMBERS if body.get(name) is not None}
     ticket = read_ticket(fields, display_name(fields.get("filename", "")), sources)
+    source = sources[ticket.source_type]
     content_type = fields["contentType"].lower()
-    if content_type not in DECLARABLE:
-        raise UnsupportedType(f"contentType {content_type!r:.80} is not accepted; use one of: {', '.join(DECLARABLE)}")
-    size, limit = body["size"], sources[ticket.source_type].max_bytes
+    declarable = [name for name, image_format in DECLARABLE.items() if image_format in source.formats]
+    if content_type not in declarable:
+        raise UnsupportedType(f"contentType {content_type!r:.80} is not accepted; use one of: {', '.join(declarable)}")
+    size, limit = body["size"], source.max_bytes
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise InvalidParameter("size: use the number of bytes of the file, a whole number from 1")
     if size > limit:

@@ -166,11 +166,11 @@ def _file(pipe: Connection[Any, Any]) -> IO[bytes]:
     return os.fdopen(descriptors[0], "rb")
 
 
-def probe(file: IO[bytes], source: Source) -> ImageInfo:
-    """Read a file's header."""
+def probe(file: IO[bytes], source: Source, pixels: bool) -> ImageInfo:
+    """Read a file's header, or all of it."""
     from mediagate import images
 
-    return images.probe(file, source, _shared.memory_bytes)
+    return images.probe(file, source, _shared.memory_bytes, pixels=pixels)
 
 
 def render(data: bytes, source: Source, focal: tuple[float, float], time_s: float, previews: int) -> Rendered:

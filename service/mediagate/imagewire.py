@@ -116,6 +116,7 @@ def rendered(data: Read) -> Read:
         variants=several(file, 1000),
         original=optional(file),
         blurhash=text(200, r"[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]*"),
+        thumbhash=optional(text(60, "[0-9A-Za-z+/]+={0,2}")),
         dominant_color=text(7, "(#[0-9a-f]{6})?"),
         aspect_ratio=text(25, "([0-9]+:[0-9]+)?"),
         has_alpha=flag,
@@ -219,6 +220,8 @@ def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews:
         if answer.original.name != "original":
             raise Malformed("an original of another name")
         _check_file(answer.original, answer.info, (None, None))
+    if (answer.thumbhash is not None) != ("thumbhash" in source.placeholders):
+        raise Malformed("a ThumbHash where none was asked for, or none where one was")
     if bool(answer.previews) != previews or not all(map(_SIGNATURES["jpeg"].match, answer.previews)):
         raise Malformed("previews where none were asked for, or none where they were")
     return answer
@@ -248,6 +251,8 @@ def receive_walls(pipe: Pipe) -> Walls:
 
 def check_info(info: ImageInfo, source: Source) -> None:
     """Raise ``Malformed`` for a picture that its source would have refused."""
+    if info.format not in source.formats:
+        raise Malformed("a picture of a format that its source does not take")
     frames = source.max_frames if source.animation == "keep" else 1
     if info.width * info.height > source.max_pixels or info.frames > frames:
         raise Malformed("a picture beyond the limits of its source")

@@ -107,6 +107,8 @@ async def examined(
 ) -> Job:
     """Decode a file's header, run ``pre_upload`` and return the job that is to be recorded.
 
+    With ``decode_before_202`` the whole file is decoded as well, after the hook: that may take seconds.
+
     Raises ``UploadMismatch`` when the file is of another content type than ``declared``.
     """
     source = parts.sources[ticket.source_type]
@@ -127,6 +129,8 @@ async def examined(
             callback_url=ticket.callback_url,
         ),
     )
+    if parts.settings.decode_before_202:
+        info = await parts.images.check(file.path, source)
     job_id = job_id or new_id("job")
     return Job(
         id=job_id,

@@ -110,6 +110,8 @@ class Rendered:
     variants: tuple[RenderedFile, ...] = ()
     original: RenderedFile | None = None
     blurhash: str = ""
+    thumbhash: str | None = None
+    """ThumbHash in Base64, where the source asks for one."""
     dominant_color: str = ""
     """``#rrggbb``"""
     aspect_ratio: str = ""
@@ -169,6 +171,8 @@ class Media:
     """From then on it counts as deleted, and the janitor removes it; ``None``: never."""
     owner_id: str | None = None
     """Who uploaded it; ``None`` where nobody was asked."""
+    thumbhash: str | None = None
+    """ThumbHash in Base64; ``None`` where the source did not ask for one."""
 
     def expired(self, now: datetime) -> bool:
         """Whether its time is over."""

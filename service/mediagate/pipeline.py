@@ -116,6 +116,7 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
         variants=tuple(Variant(v.name, key_of(v), v.format, v.width, v.height, len(v.data)) for v in rendered.variants),
         expires_at=now + ttl if ttl else None,
         owner_id=job.owner_id,
+        thumbhash=rendered.thumbhash,
     )
 
 

@@ -25,6 +25,7 @@ from mediagate.errors import (
     ImageReadersBusy,
     ImageTimeout,
     ShuttingDown,
+    TooManyUploads,
     UndecodableImage,
 )
 from mediagate.forkserver import ForkServer
@@ -51,14 +52,16 @@ class ImagePool:
     """Image processes: ``processes`` that render, and two that only read headers, so that uploads never wait behind.
 
     ``memory_bytes`` is what one image may add to its process, ``timeout_s`` its wall clock. With ``processes=0``
-    nothing can be rendered. ``private`` are folders that they may not read, wherever Python looks for modules.
-    ``server`` is what they are forked from, if it has been started already.
+    nothing can be rendered. ``decoders`` are further ones that decode uploads before they are accepted. ``private``
+    are folders that they may not read, wherever Python looks for modules. ``server`` is what they are forked
+    from, if it has been started already.
     """
 
     def __init__(
         self,
         *,
         processes: int,
+        decoders: int = 0,
         memory_bytes: int,
         timeout_s: float,
         moderator: Moderator | None,
@@ -67,6 +70,7 @@ class ImagePool:
         observer: Observer = NOBODY,
     ) -> None:
         self._processes = processes
+        self._decoders = decoders
         self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s
         self._moderator = moderator
@@ -76,6 +80,7 @@ class ImagePool:
         self.walls: Walls | None = None
         """What holds of the processes; known once they have been started."""
         self._probing: Crew | None = None
+        self._decoding: Crew | None = None
         self._rendering: Crew | None = None
 
     async def open(self) -> None:
@@ -96,7 +101,10 @@ class ImagePool:
             ) from exc
         self._server = self._server or ForkServer()
         readable, moderators = await asyncio.to_thread(self._readable)
-        self._probing = Crew(self._server, [Setup(self._memory_bytes, readable)] * READERS, self._observer)
+        without_moderator = Setup(self._memory_bytes, readable)
+        self._probing = Crew(self._server, [without_moderator] * READERS, self._observer)
+        if self._decoders:
+            self._decoding = Crew(self._server, [without_moderator] * self._decoders, self._observer)
         if self._processes:
             own_core = self._processes <= len(os.sched_getaffinity(0))
             self._rendering = Crew(
@@ -110,7 +118,7 @@ class ImagePool:
                 self._observer,
             )
         try:
-            walls = await asyncio.gather(*(crew.start() for crew in (self._probing, self._rendering) if crew))
+            walls = await asyncio.gather(*(crew.start() for crew in self._crews))
         except BaseException:
             await self.close()
             raise
@@ -127,12 +135,16 @@ class ImagePool:
 
     async def close(self) -> None:
         """End the processes, and with ``ShuttingDown`` whatever they work on; can be repeated."""
-        crews = [crew for crew in (self._probing, self._rendering) if crew]
-        self._probing = self._rendering = None
+        crews = self._crews
+        self._probing = self._decoding = self._rendering = None
         await asyncio.gather(*(asyncio.to_thread(crew.close) for crew in crews))
         server, self._server = self._server, None
         if server is not None:
             await asyncio.to_thread(server.close)
+
+    @property
+    def _crews(self) -> list[Crew]:
+        return [crew for crew in (self._probing, self._decoding, self._rendering) if crew]
 
     async def probe(self, path: Path, source: Source) -> ImageInfo:
         """Return what a file's header says, checked against the limits of its source.
@@ -141,22 +153,50 @@ class ImagePool:
         when no process comes to it in time, ``ShuttingDown`` when the pool is not open.
         """
         crew = _opened(self._probing)
+        request = Request(imageprocess.probe, PROBE_S, (source, False), with_file=True, cpu_s=PROBE_CPU_S)
+
+        async def read() -> ImageInfo:
+            try:
+                return await crew.run(request, partial(receive_info, source=source), path, wait_s=READER_WAIT_S)
+            except TimeoutError:
+                raise ImageReadersBusy(
+                    "the headers of other pictures are being read; send it again in a moment"
+                ) from None
+
         with contextlib.suppress(ImageCrashed, ImageTimeout):
-            return await self._probe(crew, path, source)
+            return await read()
         # Once may be the fault of whoever ended or stopped the process.
         try:
-            return await self._probe(crew, path, source)
+            return await read()
         except ImageCrashed as exc:
             raise UndecodableImage("the picture's header cannot be read; export it again") from exc
         except ImageTimeout as exc:
             raise ImageReadersBusy("the picture's header could not be read in time; send it again") from exc
 
-    async def _probe(self, crew: Crew, path: Path, source: Source) -> ImageInfo:
-        request = Request(imageprocess.probe, PROBE_S, (source,), with_file=True, cpu_s=PROBE_CPU_S)
+    async def check(self, path: Path, source: Source) -> ImageInfo:
+        """Decode a file whole and forget it; raises like ``probe``, and ``TooManyUploads`` when no decoder gets free.
+
+        It may wait for a decoder, and then decode, for the wall clock of an image each.
+        """
+        crew = _opened(self._decoding)
+        request = Request(imageprocess.probe, self._timeout_s, (source, True), with_file=True)
+
+        async def read() -> ImageInfo:
+            try:
+                return await crew.run(request, partial(receive_info, source=source), path, wait_s=self._timeout_s)
+            except TimeoutError:
+                raise TooManyUploads(
+                    "more pictures are sent than can be decoded here; try again", retry_after_s=self._timeout_s
+                ) from None
+
         try:
-            return await crew.run(request, partial(receive_info, source=source), path, wait_s=READER_WAIT_S)
-        except TimeoutError:
-            raise ImageReadersBusy("the headers of other pictures are being read; send it again in a moment") from None
+            with contextlib.suppress(ImageCrashed):
+                return await read()
+            return await read()
+        except ImageTimeout as exc:
+            raise UndecodableImage("the picture takes too long to read; export it again, or smaller") from exc
+        except ImageCrashed as exc:
+            raise UndecodableImage("the picture cannot be read; export it again") from exc
 
     async def render(
         self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0

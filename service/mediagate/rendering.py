@@ -11,12 +11,13 @@ from time import perf_counter
 from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
 
 from mediagate import images
-from mediagate.blurhash import EDGE, blurhash_of
+from mediagate.blurhash import SIDE, blurhash_of
 from mediagate.config import Source
 from mediagate.cores import GiveBack
 from mediagate.media import Rendered, RenderedFile
 from mediagate.moderation import Moderator
 from mediagate.scrutiny import judge
+from mediagate.thumbhash import thumbhash_of
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -139,9 +140,13 @@ def render(
         variants, smallest = _variants(working, decoded, source, plans, timings, encoders, time_s)
         original_file = encoders.submit(original) if source.original == "keep" else None
         with timings.step("blurhash"):
-            tiny = images.within(smallest, EDGE)
-            color = images.dominant_color(tiny)
-            placeholder = blurhash_of(*tiny.size, images.flattened(tiny, WHITE).tobytes())
+            tiny = images.square(smallest, SIDE)
+            color = images.dominant_color(smallest)
+            blurhash = blurhash_of(SIDE, SIDE, images.flattened(tiny, WHITE).tobytes())
+        thumbhash = None
+        if "thumbhash" in source.placeholders:
+            with timings.step("thumbhash"):
+                thumbhash = thumbhash_of(SIDE, SIDE, tiny.convert("RGBA").tobytes(), whole)
         kept = original_file.result() if original_file else None
         files = tuple(
             RenderedFile(name, images.published_format(spec.format, frames), *plans[name].size, variants[name].result())
@@ -152,7 +157,8 @@ def render(
         info=info,
         variants=files,
         original=RenderedFile("original", kept[0], *whole, kept[1]) if kept else None,
-        blurhash=placeholder,
+        blurhash=blurhash,
+        thumbhash=thumbhash,
         dominant_color=color,
         aspect_ratio=images.aspect_ratio(*whole),
         has_alpha=frames[0].mode == "RGBA",

@@ -129,6 +129,11 @@ def image_processes(settings: Settings) -> int:
     return settings.image_processes or len(os.sched_getaffinity(0))
 
 
+def decoders(settings: Settings) -> int:
+    """Return how many processes decode uploads before they are accepted: as many as may render, and apart from them."""
+    return image_processes(settings.model_copy(update={"worker": True})) if settings.decode_before_202 else 0
+
+
 def jobs_at_once(settings: Settings) -> int:
     """Return how many jobs a worker has in hand: one beyond its image processes keeps storage and records busy too."""
     return image_processes(settings) + 1
@@ -170,6 +175,7 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
     observer = Observers(registry.observers)
     images = ImagePool(
         processes=image_processes(settings),
+        decoders=decoders(settings),
         memory_bytes=settings.image_memory_bytes,
         timeout_s=settings.image_timeout_s,
         moderator=moderator,

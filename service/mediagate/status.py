@@ -53,6 +53,11 @@ class PublishedMedia:
         """The placeholder string."""
         return self.record.blurhash
 
+    @property
+    def thumbhash(self) -> str | None:
+        """The ThumbHash in Base64, where the source asked for one."""
+        return self.record.thumbhash
+
     def to_json(self) -> dict[str, Any]:
         """Return the ``media`` object of the HTTP API."""
         media = self.record
@@ -67,6 +72,7 @@ class PublishedMedia:
             "height": media.height,
             "aspectRatio": media.aspect_ratio,
             "blurhash": media.blurhash,
+            **({"thumbhash": media.thumbhash} if media.thumbhash is not None else {}),
             "dominantColor": media.dominant_color,
             "format": media.format,
             "bytes": media.bytes,

@@ -64,6 +64,7 @@ def honest(**changed: Any) -> dict[str, Any]:
         "variants": [],
         "original": changed.get("original"),
         "blurhash": changed.get("blurhash", ""),
+        "thumbhash": changed.get("thumbhash"),
         "dominant_color": changed.get("dominant_color", ""),
         "aspect_ratio": changed.get("aspect_ratio", ""),
         "has_alpha": changed.get("has_alpha", False),
@@ -147,6 +148,7 @@ WRONG: Mapping[str, tuple[Any, ...]] = {
     "model_runs": (-1, 1.5),
     "removed": (["<script>"],),
     "blurhash": ("\n",),
+    "thumbhash": ("<b>", "", 5),
     "dominant_color": ("red",),
     "aspect_ratio": ("3/2",),
 }

@@ -115,12 +115,12 @@ def waves_told(blurhash: str) -> tuple[Floats, Floats]:
 
 
 def waves_of(image: Image.Image, across: int, down: int) -> tuple[Floats, Floats]:
-    """Return the same of a picture, by the definition of BlurHash."""
+    """Return the same of a picture, by the definition of BlurHash, with waves taken at the middles of pixels."""
     pixels = np.asarray(image.convert("RGB"), dtype=float) / 255
     linear = np.where(pixels <= 0.04045, pixels / 12.92, ((pixels + 0.055) / 1.055) ** 2.4)
     height, width, _ = linear.shape
-    columns = np.cos(np.pi / width * np.outer(np.arange(across), np.arange(width)))
-    rows = np.cos(np.pi / height * np.outer(np.arange(down), np.arange(height)))
+    columns = np.cos(np.pi / width * np.outer(np.arange(across), np.arange(width) + 0.5))
+    rows = np.cos(np.pi / height * np.outer(np.arange(down), np.arange(height) + 0.5))
     waves = np.einsum("hwc,aw,dh->dac", linear, columns, rows).reshape(-1, 3) / (width * height)
     mean = waves[0]
     average = np.where(mean <= 0.0031308, mean * 12.92, 1.055 * mean ** (1 / 2.4) - 0.055) * 255

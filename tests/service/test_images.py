@@ -389,7 +389,7 @@ def test_a_file_that_was_cut_off_is_refused(name: str, cut: float) -> None:
 def test_other_files_are_named(data: bytes, named: str) -> None:
     with pytest.raises(UnsupportedType, match=named) as refused:
         rendered(data)
-    assert "send JPEG, PNG, WebP, GIF or AVIF" in refused.value.detail
+    assert "send JPEG, PNG, WebP, GIF, AVIF or HEIC" in refused.value.detail
 
 
 def test_heic_asks_for_its_package_where_it_is_missing() -> None:

@@ -14,7 +14,7 @@ from mediagate_plugins.metrics import instruments as of
 
 OTHER = "other"
 """Stands for what is not known beforehand, so that no label grows without end."""
-RENDERING = ("decode", "resize", "moderate", "encode", "original", "blurhash")
+RENDERING = ("decode", "resize", "moderate", "encode", "original", "blurhash", "thumbhash")
 """The image process's own stages, as a job's timings name them."""
 STAGES = ("queue", "fetch", "render", "publish", "record", "finish", *RENDERING, OTHER)
 ENDED = tuple(str(status) for status in JobStatus if status.terminal)

@@ -76,6 +76,7 @@ def _completed() -> dict[str, Any]:
 
 def _media() -> dict[str, Any]:
     media = _always_in_media()
+    media["properties"]["thumbhash"] = TEXT | {"description": "In Base64, where the source asked for one."}
     media["properties"]["urlsExpireAt"] = MOMENT | {"description": "When the first URL of a private picture expires."}
     return media
 

@@ -8,7 +8,7 @@ from mediagate.images.encode import encode, encode_original, published_format
 from mediagate.images.formats import check_libheif, check_pillow, codecs, lift_pixel_limit, limit_threads
 from mediagate.images.guard import final
 from mediagate.images.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
-from mediagate.images.resize import cut, resized, within
+from mediagate.images.resize import cut, resized, square, within
 from mediagate.images.sizes import Shown, aspect_ratio, largest, plan
 
 __all__ = [
@@ -39,5 +39,6 @@ __all__ = [
     "probe",
     "published_format",
     "resized",
+    "square",
     "within",
 ]

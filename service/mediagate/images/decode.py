@@ -26,7 +26,7 @@ from mediagate.images.chunks import ignored
 from mediagate.images.coded_sizes import check_coded_sizes
 from mediagate.images.colour import eight_bit, has_alpha, is_grey, opaque, without_invisible
 from mediagate.images.conversion import Conversion, display_p3_to_srgb, read_conversion
-from mediagate.images.formats import not_decodable
+from mediagate.images.formats import check_accepted, not_decodable
 from mediagate.images.frames import Opened, check_size, opened
 from mediagate.images.guard import final
 from mediagate.images.metadata import found, orientation
@@ -76,8 +76,10 @@ class Decoded:
     """The frames in Display P3, from which ``frames`` were converted, if the original is published so; else empty."""
 
 
-def probe(file: IO[bytes], source: Source, memory_bytes: int | None = None) -> ImageInfo:
-    """Return what the header says, checked against the limits; decodes no pixels."""
+def probe(file: IO[bytes], source: Source, memory_bytes: int | None = None, *, pixels: bool = False) -> ImageInfo:
+    """Return what the header says, checked against the limits; ``pixels`` are decoded only if that is wanted."""
+    if pixels:
+        return decode(file.read(), source, memory_bytes).info
     with _opened(_mapped(file), file, source, memory_bytes) as reading:
         info = _info(reading, source)
         check_budget(info, source, memory_bytes, alpha=has_alpha(reading.image))
@@ -171,6 +173,7 @@ def _opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source, memory_byt
     """Open an image; whatever a decoder does inside the block is told as one of our errors."""
     head = data[:64]
     with final("decoding"):
+        check_accepted(head, source.formats)
         check_structure(data, source)
         check_coded_sizes(data, source)
         if size := webp_size(head):
@@ -180,7 +183,7 @@ def _opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source, memory_byt
             with _warnings_counted(), opened(data, file, source) as reading:
                 yield reading
         except UnidentifiedImageError:
-            raise not_decodable(head) from None
+            raise not_decodable(head, source.formats) from None
 
 
 @contextmanager

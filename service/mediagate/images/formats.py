@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from PIL import AvifImagePlugin, Image, features
 from PIL import __version__ as PILLOW
@@ -25,11 +25,28 @@ FORMATS: Mapping[str, str] = {
     "HEIF": "heic",
 }
 """Our name of a format by Pillow's. An MPO is a JPEG with further pictures behind it, which are dropped."""
+LABELS: Mapping[str, str] = {
+    "jpeg": "JPEG",
+    "png": "PNG",
+    "webp": "WebP",
+    "gif": "GIF",
+    "avif": "AVIF",
+    "heic": "HEIC",
+}
+"""What a format is called by people, by our name."""
 MAX_EDGE: Mapping[str, int] = {"webp": 16383, "jpeg": 65500, "avif": 16383, "png": 2**31 - 1}
 """Longest edge that a format, or its encoder, can hold, in pixels; what is asked for as AVIF may become WebP."""
 
 _AVIF_BRANDS = (b"avif", b"avis")
-_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_HEVC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
+_HEIC_BRANDS = (*_HEVC_BRANDS, b"mif1", b"msf1")
+_SIGNATURES: Mapping[bytes, str] = {
+    b"\xff\xd8\xff": "jpeg",
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"GIF87a": "gif",
+    b"GIF89a": "gif",
+    b"RIFF": "webp",
+}
 _OTHERS: Mapping[bytes, str] = {
     b"<svg": "SVG",
     b"<?xml": "SVG and other XML",
@@ -54,14 +71,14 @@ else:
     _heif = True
 
 
-def accepted() -> list[str]:
-    """Return Pillow's names of the formats that can be decoded here."""
+def decodable(formats: Collection[str] = LABELS) -> list[str]:
+    """Return Pillow's names of those of these formats that can be decoded here."""
     missing = {"MPO"}  # opened as a JPEG
     if not features.check("avif"):
         missing.add("AVIF")
     if not _heif:
         missing.add("HEIF")
-    return [name for name in FORMATS if name not in missing]
+    return [name for name, ours in FORMATS.items() if name not in missing and ours in formats]
 
 
 def limit_threads() -> None:
@@ -99,7 +116,7 @@ def codecs() -> str:
     missing = [name for name in ("webp", "jpg", "zlib", "littlecms2") if not features.check(name)]
     if missing:
         raise ConfigError(f"Pillow was built without {', '.join(missing)}: install a wheel from PyPI")
-    names = ", ".join(FORMATS[name] for name in accepted())
+    names = ", ".join(FORMATS[name] for name in decodable())
     libraries = "; ".join(f"{name} {version}" for name, version in _libraries() if version)
     return f"Pillow {PILLOW}: {names}" + ("" if _heif else ' (heic: pip install "mediagate[heic]")') + f"; {libraries}"
 
@@ -117,21 +134,29 @@ def _libraries() -> Iterator[tuple[str, str | None]]:
         yield from (("", decoder) for decoder in pillow_heif.libheif_info()["decoders"].values())
 
 
-def not_decodable(head: bytes) -> MediagateError:
-    """Return the error for a file that no accepted decoder took, from its first bytes."""
-    brand = head[8:12] if head[4:8] == b"ftyp" else b""
-    if brand in _HEIC_BRANDS and not _heif:
+def check_accepted(head: bytes, formats: Collection[str]) -> None:
+    """Raise ``UnsupportedType`` for a file that begins like one of a format that is not among these."""
+    signed = _signed(head)
+    if signed is not None and signed not in formats:
+        raise UnsupportedType(f"{LABELS[signed]} files are not accepted here; {_send(formats)}")
+
+
+def not_decodable(head: bytes, formats: Collection[str]) -> MediagateError:
+    """Return the error for a file that no decoder of these formats took, from its first bytes."""
+    signed = _signed(head)
+    if signed == "heic" and not _heif:
         return UnsupportedType(
-            'HEIC is not accepted here; send JPEG, or have the service installed with pip install "mediagate[heic]"'
+            f"HEIC is not accepted here; {_send(formats)}, or have the service installed with "
+            'pip install "mediagate[heic]"'
         )
-    if brand in _AVIF_BRANDS and "AVIF" not in accepted():
-        return UnsupportedType("AVIF is not accepted here, since Pillow was built without it; send JPEG, PNG or WebP")
-    if _signed(head, brand):
+    if signed == "avif" and "AVIF" not in decodable():
+        return UnsupportedType(f"AVIF is not accepted here, since Pillow was built without it; {_send(formats)}")
+    if signed is not None:
         return damaged()
     for magic, name in _OTHERS.items():
         if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(magic):
-            return UnsupportedType(f"{name} files are not accepted; send JPEG, PNG, WebP, GIF or AVIF")
-    return UnsupportedType("the file is no picture of an accepted format; send JPEG, PNG, WebP, GIF or AVIF")
+            return UnsupportedType(f"{name} files are not accepted; {_send(formats)}")
+    return UnsupportedType(f"the file is no picture of an accepted format; {_send(formats)}")
 
 
 def damaged() -> UndecodableImage:
@@ -139,10 +164,25 @@ def damaged() -> UndecodableImage:
     return UndecodableImage("the picture is damaged or incomplete; export it again, and send that")
 
 
-def _signed(head: bytes, brand: bytes) -> bool:
-    """Whether the file begins like one of an accepted format."""
-    return (
-        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a"))
-        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-        or brand in (*_AVIF_BRANDS, *_HEIC_BRANDS)
-    )
+def _send(formats: Collection[str]) -> str:
+    """Return what to send instead, in the order of ``LABELS``."""
+    accepted = {FORMATS[name] for name in decodable(formats)}
+    if not accepted:
+        return "what this source takes cannot be decoded here"
+    *others, last = [label for name, label in LABELS.items() if name in accepted]
+    return f"send {', '.join(others)} or {last}" if others else f"send {last}"
+
+
+def _signed(head: bytes) -> str | None:
+    """Return the format that a file begins like."""
+    for signature, name in _SIGNATURES.items():
+        if head.startswith(signature) and (name != "webp" or head[8:12] == b"WEBP"):
+            return name
+    if head[4:8] != b"ftyp":
+        return None
+    # The first brand may be one of all formats of this kind (mif1); then those behind it tell.
+    length = min(len(head), int.from_bytes(head[:4], "big"))
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, length - 3, 4))}
+    if brands.intersection(_AVIF_BRANDS) and head[8:12] not in _HEVC_BRANDS:
+        return "avif"
+    return "heic" if head[8:12] in _HEIC_BRANDS else None

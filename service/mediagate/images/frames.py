@@ -18,7 +18,7 @@ from mediagate.images import apng, gif, webp
 from mediagate.images.aperture import aperture
 from mediagate.images.canvas import Animation, shown_ms
 from mediagate.images.chunks import PNG, for_pixels
-from mediagate.images.formats import FORMATS, accepted, damaged
+from mediagate.images.formats import FORMATS, damaged, decodable
 from mediagate.images.structure import check_frames
 
 ANIMATED = ("webp", "avif")
@@ -130,6 +130,6 @@ def opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source) -> Iterator
         file = io.BytesIO(gif.head(read))
     elif playable := webp.playable(data, 1 if source.animation == "first_frame" else None, lenient=lenient):
         file = io.BytesIO(playable)
-    with Image.open(file, formats=accepted()) as image:
+    with Image.open(file, formats=decodable(source.formats)) as image:
         size = aperture(data, image.size) if image.format == "AVIF" else image.size
         yield Opened(image, size, size != image.size, animation, lenient, animation.warnings if animation else [])

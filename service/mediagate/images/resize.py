@@ -46,6 +46,11 @@ def cut(image: Image.Image, plan: Shown) -> Image.Image:
     return without_invisible(resized(image, plan.size, plan.box_on(image.size)))
 
 
+def square(image: Image.Image, side: int) -> Image.Image:
+    """Return the picture stretched to ``side x side`` pixels (means, alpha premultiplied; or pixels repeated)."""
+    return image.resize((side, side), Image.Resampling.BOX)
+
+
 def within(image: Image.Image, edge: int) -> Image.Image:
     """Return the picture with no edge longer than ``edge`` pixels."""
     scale = min(1.0, edge / max(image.size))

@@ -148,6 +148,7 @@ def media_row(media: Media) -> Any:
         "bytes": media.bytes,
         "aspectRatio": media.aspect_ratio,
         "blurhash": media.blurhash,
+        "thumbhash": media.thumbhash,
         "dominantColor": media.dominant_color,
         "hasAlpha": media.has_alpha,
         "frames": media.frames,
@@ -203,6 +204,7 @@ def media_of(row: models.MediagateMedia) -> Media:
         ),
         expires_at=row.expiresAt,
         owner_id=row.ownerId,
+        thumbhash=row.thumbhash,
     )
 
 

@@ -68,6 +68,7 @@ def a_media(job: Job, **changes: Any) -> Media:
         bytes=9_999,
         aspect_ratio="4:3",
         blurhash='LEHV6nWB2yk8pyo0adR*.7kCMdnj%#{}\\"',
+        thumbhash="1QcSHQRnh493V4dIh4eXh1h4kJUI",
         dominant_color="#aabbcc",
         has_alpha=True,
         frames=3,

@@ -10,11 +10,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 from playwright.sync_api import CDPSession, Page, Route, sync_playwright
 
+Decoding = Literal["whole", "with an error", "not"]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -80,6 +81,25 @@ DRAW = """async (told) => {
 }"""
 
 
+DECODE = """async ([type, text]) => {
+    const answer = await fetch(`data:application/octet-stream;base64,${text}`);
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    const image = new Image();
+    const loaded = new Promise((resolve) => {
+        [image.onload, image.onerror] = [() => resolve(true), () => resolve(false)];
+    });
+    image.src = URL.createObjectURL(new Blob([bytes], { type }));
+    try {
+        if (!await loaded || !image.naturalWidth) return "not";
+        try { await image.decode(); } catch { return "with an error"; }
+        if (!await ImageDecoder.isTypeSupported(type)) return "whole";
+        const decoder = new ImageDecoder({ data: bytes, type });
+        try { (await decoder.decode()).image.close(); } catch { return "with an error"; } finally { decoder.close(); }
+        return "whole";
+    } finally { URL.revokeObjectURL(image.src); }
+}"""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What Chromium says of a file: its size in pixels (0: it shows nothing), and how many frames it moves through."""
@@ -114,6 +134,11 @@ class Browser:
             for image_format, data in files
         ]
         return [Seen(*found) for found in self._page.evaluate(LOAD, json.dumps(texts))]
+
+    def decodes(self, content_type: str, data: bytes) -> Decoding:
+        """Return whether a file is shown whole, is shown although its decoder tells an error, or is not shown."""
+        found: Decoding = self._page.evaluate(DECODE, [content_type, base64.b64encode(data).decode()])
+        return found
 
     def look(self, cells: Sequence[Cell]) -> list[Image.Image]:
         """Return what is shown in each cell, as ``RGB``."""

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "mediagate_media" ADD COLUMN     "thumbhash" TEXT;

@@ -1,0 +1,30 @@
+"""Cosine waves: how much of each a plane of values has. BlurHash and ThumbHash are both made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cache
+from math import cos, pi
+from operator import mul
+
+Wave = tuple[int, int]
+"""Half periods across and down."""
+
+
+def waves(values: Sequence[float], width: int, wanted: Collection[Wave]) -> list[float]:
+    """Return the mean of rows of ``width`` values times each wave (type II of the discrete cosine transform).
+
+    A wave is taken at the middle of each value, so that a plane of one value has none but (0, 0), as long as no count
+    of half periods reaches the number of values along its edge.
+    """
+    rows = [values[start : start + width] for start in range(0, len(values), width)]
+    height = len(rows)
+    across = {
+        count: [sum(map(mul, row, _cosines(count, width))) for row in rows] for count in {wave[0] for wave in wanted}
+    }
+    return [sum(map(mul, across[x], _cosines(y, height))) / (width * height) for x, y in wanted]
+
+
+@cache
+def _cosines(count: int, length: int) -> tuple[float, ...]:
+    return tuple(cos(pi * count * (at + 0.5) / length) for at in range(length))
