@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -19,9 +18,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mediagate.errors import ConfigError
+from mediagate.origins import Hosts, Origins
 
 MIB = 1024 * 1024
 
@@ -34,25 +34,6 @@ Effort = Annotated[int, Field(ge=0, le=6)]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 """A ``sourceId`` becomes one segment of a storage key: no dots, no slashes, at most 128 characters."""
-
-
-_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._\-\[\]:]+")
-_HOST = re.compile(r"\*|[A-Za-z0-9._-]+")
-
-
-def _listed(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
-"""Names in order; in the environment separated by commas."""
-
-
-def read_origin(origin: str) -> str:
-    """Return an origin as browsers write it: in lower case, without the port that its scheme implies."""
-    scheme, _, host = origin.lower().partition("://")
-    implied = {"http": ":80", "https": ":443"}.get(scheme)
-    return f"{scheme}://{host.removesuffix(implied) if implied else host}"
 
 
 class _Frozen(BaseModel):
@@ -186,9 +167,9 @@ class Settings(BaseSettings):
     moderation: Literal["on", "off"] = "on"
     csrf: Literal["auto", "off"] = "auto"
     """Refuse requests with cookies that pages of other sites send; ``off`` where the host does so."""
-    allowed_origins: Names = ()
+    allowed_origins: Origins = ()
     """Origins of other sites whose pages may send requests with cookies, such as ``https://app.example.com``."""
-    allowed_hosts: Names = ()
+    allowed_hosts: Hosts = ()
     """Host names allowed on loopback addresses, besides those of this machine, where hosts are guarded; ``*``: all."""
     worker: bool = True
     """Whether this process works on jobs besides answering HTTP."""
@@ -237,22 +218,6 @@ class Settings(BaseSettings):
     """How long closing waits for the jobs in flight."""
     poll_after_ms: Annotated[int, Field(ge=100)] = 1000
     """What ``pollAfterMs`` tells clients at least."""
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            if not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin!r} is not an origin; write scheme and host, such as https://app.example.com")
-        return tuple(map(read_origin, origins))
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        for host in hosts:
-            if not _HOST.fullmatch(host):
-                raise ValueError(f"{host!r} is not a host name; write it without scheme and port, such as dev.example")
-        return tuple(host.lower().removesuffix(".") for host in hosts)
 
     def __init__(self, **values: Any) -> None:
         try:
