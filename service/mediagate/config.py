@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -18,10 +20,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediagate.errors import ConfigError
-from mediagate.origins import Hosts, Origins
+from mediagate.origins import checked_hosts, checked_origins, listed
 
 MIB = 1024 * 1024
 
@@ -34,6 +36,10 @@ Effort = Annotated[int, Field(ge=0, le=6)]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 """A ``sourceId`` becomes one segment of a storage key: no dots, no slashes, at most 128 characters."""
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
+"""Names in order; in the environment separated by commas."""
 
 
 class _Frozen(BaseModel):
@@ -167,9 +173,9 @@ class Settings(BaseSettings):
     moderation: Literal["on", "off"] = "on"
     csrf: Literal["auto", "off"] = "auto"
     """Refuse requests with cookies that pages of other sites send; ``off`` where the host does so."""
-    allowed_origins: Origins = ()
+    allowed_origins: Annotated[Names, AfterValidator(checked_origins)] = ()
     """Origins of other sites whose pages may send requests with cookies, such as ``https://app.example.com``."""
-    allowed_hosts: Hosts = ()
+    allowed_hosts: Annotated[Names, AfterValidator(checked_hosts)] = ()
     """Host names allowed on loopback addresses, besides those of this machine, where hosts are guarded; ``*``: all."""
     worker: bool = True
     """Whether this process works on jobs besides answering HTTP."""
