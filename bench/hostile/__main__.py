@@ -1,4 +1,4 @@
-"""Send each attack at its real size to a real service on loopback: ``python -m bench.hostile [--runs N] [--only ROW]``."""
+"""Send each attack to a real service on loopback: ``python -m bench.hostile [--runs N] [--only ROW]``."""
 
 from __future__ import annotations
 

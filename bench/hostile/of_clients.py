@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from bench.hostile import pictures
 from bench.hostile.attack import Attack, Outcome
@@ -134,25 +136,32 @@ def _bodies() -> Outcome:
     told = []
     held = True
     for where, host, env in (("its own address", STRANGER, SHARED), ("everybody's address", "127.0.0.1", {})):
-        with serving(**env) as here, ExitStack() as stack:
-            opened = stack.enter_context(connections(here.port, BODIES, head.encode() + body[:2000], host=host))
-            dripping = threading.Event()
-
-            def drip() -> None:
-                while not dripping.wait(0.5):
-                    at_once(*[lambda one=one: one.send(b"x") for one in opened[:]])
-
-            thread = threading.Thread(target=drip)
-            thread.start()
-            try:
-                with Bystander(here) as innocent:
-                    innocent.wait(5)
-            finally:
-                dripping.set()
-                thread.join()
+        with serving(**env) as here, connections(here.port, BODIES, head.encode() + body[:2000], host=host) as opened:
+            with _dripping(opened), Bystander(here) as innocent:
+                innocent.wait(5)
             told.append(f"{len(opened)} from {where}: {innocent}")
             held &= innocent.worst_s <= 2 * WAIT_S
     return Outcome("; ".join(told), held)
+
+
+@contextmanager
+def _dripping(opened: list[socket.socket]) -> Iterator[None]:
+    """Send a byte every half second on each connection."""
+    ended = threading.Event()
+
+    def drip() -> None:
+        while not ended.wait(0.5):
+            for connection in opened:
+                with suppress(OSError):
+                    connection.send(b"x")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 ATTACKS = (

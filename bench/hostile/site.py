@@ -30,7 +30,7 @@ gate = MediaGate(
 )
 """
 BOUNDARY = b"6e4b1a"
-PATIENCE_S = 180.0
+PATIENCE_S = 120.0
 """After this an innocent client counts as turned away."""
 PAUSE_S = 0.2
 
@@ -97,26 +97,19 @@ class Site:
     def start(self, *command: str, descriptors: int | None = None) -> subprocess.Popen[bytes]:
         """Start ``mediagate`` with a command; ``descriptors``: as under ``ulimit -n``."""
         (self.folder / "bench_gate.py").write_text(self.gate)
-
-        def limit() -> None:
-            if descriptors is not None:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-
+        env = {"MEDIAGATE_DATA_DIR": str(self.data), "MEDIAGATE_GATE": "bench_gate:gate", **self.env}
         program = str(Path(sys.executable).with_name("mediagate"))
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [program, *command],
                 cwd=self.folder,
-                env={
-                    **os.environ,
-                    "MEDIAGATE_DATA_DIR": str(self.data),
-                    "MEDIAGATE_GATE": "bench_gate:gate",
-                    **self.env,
-                },
+                env={**os.environ, **env},
                 stdout=log,
                 stderr=log,
-                preexec_fn=limit,
             )
+        if descriptors is not None:
+            # Right away: it has not loaded anything yet.
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
         self.processes.append(process)
         return process
 
@@ -267,8 +260,12 @@ class Bystander:
     def _look(self) -> None:
         while not self._stopped.is_set():
             began = time.monotonic()
-            with suppress(OSError, http.client.HTTPException):
-                self._site.ask("GET", "/healthz")
+            while time.monotonic() - began < PATIENCE_S:
+                with suppress(OSError, http.client.HTTPException):
+                    if self._site.ask("GET", "/healthz").status == 200:
+                        break
+                if self._stopped.wait(PAUSE_S):
+                    break
             self.alive.append(time.monotonic() - began)
             self._stopped.wait(PAUSE_S)
 

@@ -68,7 +68,8 @@ async def test_a_body_below_the_least_rate_is_refused(make_gate: MakeGate, photo
         assert said(slow) == (408, "upload_timeout")
         assert slow.json()["retryable"]
         target = (await declared(client, photo)).json()
-        assert said(await sent(client, target, Trickle(photo, 10))) == (408, "upload_timeout")
+        trickle: Any = Trickle(photo, 10)
+        assert said(await sent(client, target, trickle)) == (408, "upload_timeout")
         as_json = {"Content-Type": "application/json"}
         slow = await client.post("/uploads", content=Trickle(b" " * 9000, 10), headers=as_json)
         assert said(slow) == (408, "upload_timeout")
@@ -107,10 +108,10 @@ async def test_a_body_that_stops_makes_room_when_somebody_needs_it(
             await asyncio.sleep(0.05)
         assert answer.status_code == 202
         done, pending = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
-        assert [said(one.result()) for one in done] == [(408, "upload_timeout")]
+        assert [said(task.result()) for task in done] == [(408, "upload_timeout")]
         assert (await upload(client, photo)).status_code == 202, "the place is given back"
-        for one in pending:
-            one.cancel()
+        for task in pending:
+            task.cancel()
 
 
 async def test_one_address_has_at_most_its_share(make_gate: MakeGate, photo: bytes) -> None:
