@@ -236,7 +236,7 @@ class Job:
     """The W3C trace context of the upload, under which whoever works on the job goes on with its trace."""
     priority: int = 0
     """Its source's rank: jobs of a lower one are claimed first."""
-    turn: int = 0
+    turn: int = field(default=0, compare=False)
     """Its place among the jobs of its priority, given by the records when it is created, and kept for retries."""
 
 

@@ -231,8 +231,12 @@ class Worker:
 
     async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
         """Whether the job was settled so after all, and only the answer was lost."""
-        found = await self._parts.records.get_job(job.id)
-        return found is not None and (found.status, found.finished_at) == (settlement.status, now)
+        found = await self._parts.records.get_state(job.id)
+        if found is None:
+            return False
+        # Another attempt may have ended it within the same millisecond, and its media be another one, or be gone.
+        ended = (found.job.status, found.job.finished_at, found.media)
+        return ended == (settlement.status, now, settlement.media)
 
     async def _failed(self, job: Job, lease: Lease, exc: Exception) -> Settlement | None:
         """Give the job back for another attempt and return ``None``, or return how it ends."""

@@ -14,6 +14,8 @@ import httpx
 import pytest
 from server import Server, alive, running
 
+from mediagate.identity import KEY
+
 FAST = {
     "MEDIAGATE_LEASE_S": "2",
     "MEDIAGATE_JANITOR_INTERVAL_S": "0.4",
@@ -26,7 +28,7 @@ PATH = [
     ("storage.put", 1),
     ("records.create_job", 1),
     ("queue.dispatch", 1),
-    ("records.claim", 1),
+    ("records.claim_oldest", 2),
     ("storage.get", 1),
     ("records.advance", 1),
     ("storage.put", 2),
@@ -35,7 +37,7 @@ PATH = [
     ("storage.delete", 1),
     ("records.mark_notified", 1),
 ]
-"""Every call that changes something outside the process, in the order of the path."""
+"""Every call that changes something outside the process, in the order of the path; a worker looks for jobs at first."""
 POINTS = [f"{call}:{when}:{count}" for call, count in PATH for when in ("before", "after")]
 HOOKS = [
     f"hook:{name}" for name in ("pre_upload", "on_uploaded", "pre_process", "pre_verdict", "pre_store", "on_complete")
@@ -44,7 +46,7 @@ HOOKS = [
 
 def files(data_dir: Path) -> set[str]:
     root = data_dir / "files"
-    return {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()}
+    return {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()} - {KEY}
 
 
 def forget_unfinished_writes(service: Server, data_dir: Path) -> None:

@@ -14,7 +14,7 @@ from mediagate import RECORDS, STORAGE, Job, JobStatus, Media, MediaGate, Varian
 from mediagate.media import utcnow
 from mediagate.pipeline import unpublish
 from mediagate.records import MemoryRecords, Settlement
-from mediagate.storage import MemoryStorage
+from mediagate.storage import FilesystemStorage, MemoryStorage, Storage
 from mediagate.testing.record_samples import a_media
 
 pytestmark = pytest.mark.anyio
@@ -22,21 +22,39 @@ pytestmark = pytest.mark.anyio
 MakeGate = Callable[..., MediaGate]
 
 
-class Pausing(MemoryStorage):
-    """Publishes nothing until it is told to go on, as in a process that was stopped."""
+class Stopped:
+    """Where a process was stopped while it published."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.reached, self.resumed = anyio.Event(), anyio.Event()
 
-    async def put(self, key: str, body: bytes | Path) -> None:
+    async def here(self, key: str) -> None:
         if key.startswith(("media/", "originals/")):
             self.reached.set()
             await self.resumed.wait()
+
+
+class InMemory(MemoryStorage):
+    def __init__(self, stopped: Stopped) -> None:
+        super().__init__()
+        self._stopped = stopped
+
+    async def put(self, key: str, body: bytes | Path) -> None:
+        await self._stopped.here(key)
         await super().put(key, body)
 
 
-async def published(storage: MemoryStorage) -> set[str]:
+class InFolder(FilesystemStorage):
+    def __init__(self, root: Path, stopped: Stopped) -> None:
+        super().__init__(root)
+        self._stopped = stopped
+
+    async def put(self, key: str, body: bytes | Path) -> None:
+        await self._stopped.here(key)
+        await super().put(key, body)
+
+
+async def published(storage: Storage) -> set[str]:
     return {info.key for root in ("media/", "originals/") async for info in storage.list(root)}
 
 
@@ -60,38 +78,44 @@ async def complete_as_another(gate: MediaGate, job_id: str, *names: str) -> Medi
     return media
 
 
-def stopped_gate(make_gate: MakeGate) -> tuple[MediaGate, Pausing]:
-    gate, storage = make_gate(memory=False, lease_s=600), Pausing()
+Stopping = tuple[MediaGate, Storage, Stopped]
+
+
+@pytest.fixture(params=["memory", "folder"])
+def stopping(request: pytest.FixtureRequest, make_gate: MakeGate, tmp_path: Path) -> Stopping:
+    """A gate whose worker is stopped when it publishes."""
+    gate, stopped = make_gate(memory=False, lease_s=600), Stopped()
+    storage = InMemory(stopped) if request.param == "memory" else InFolder(tmp_path / "files", stopped)
     gate.decorate(RECORDS, MemoryRecords())
     gate.decorate(STORAGE, storage)
-    return gate, storage
+    return gate, storage, stopped
 
 
 @pytest.mark.parametrize("end", ["deleted", "cancelled"])
-async def test_what_is_published_too_late_is_removed(make_gate: MakeGate, photo: bytes, end: str) -> None:
-    gate, storage = stopped_gate(make_gate)
+async def test_what_is_published_too_late_is_removed(stopping: Stopping, photo: bytes, end: str) -> None:
+    gate, storage, stopped = stopping
     async with gate:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
         with anyio.fail_after(30):
-            await storage.reached.wait()
+            await stopped.reached.wait()
         if end == "deleted":
             await complete_as_another(gate, job.id, "xs", "sm")
             await gate.delete_media(job.media_id)
         else:
             await gate.cancel(job.id)
-        storage.resumed.set()
+        stopped.resumed.set()
         # Closing waits for the attempt.
     assert await published(storage) == set()
 
 
-async def test_of_a_media_that_is_there_only_what_it_names_is_kept(make_gate: MakeGate, photo: bytes) -> None:
-    gate, storage = stopped_gate(make_gate)
+async def test_of_a_media_that_is_there_only_what_it_names_is_kept(stopping: Stopping, photo: bytes) -> None:
+    gate, storage, stopped = stopping
     async with gate:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
         with anyio.fail_after(30):
-            await storage.reached.wait()
+            await stopped.reached.wait()
         media = await complete_as_another(gate, job.id, "xs", "sm")
-        storage.resumed.set()
+        stopped.resumed.set()
     assert await published(storage) == set(media.keys)
 
 

@@ -16,7 +16,6 @@ from mediagate.testing.record_samples import (
     a_job,
     a_media,
     claimed_job,
-    created,
     expect,
     owns_nothing,
     published_media,
@@ -106,7 +105,8 @@ async def _claiming_oldest(records: Records, now: datetime) -> None:
     jobs = [a_job(now, available_at=past + n * MOMENT) for n in range(4)]
     spent = await claimed_job(records, past, max_attempts=1)
     await records.release(spent.id, owner="worker", available_at=past)
-    jobs = [await created(records, job) for job in reversed(jobs)][::-1]
+    for job in reversed(jobs):
+        await records.create_job(job)
 
     async def claim_oldest(at: datetime, limit: int, *busy: str) -> list[Job]:
         claimed = await records.claim_oldest(owner="w", now=at, lease_until=at + LEASE, limit=limit, busy=busy)

@@ -86,13 +86,6 @@ def a_media(job: Job, **changes: Any) -> Media:
     return replace(media, **changes)
 
 
-async def created(records: Records, job: Job) -> Job:
-    """Create a job and return it with the turn that it was given."""
-    await records.create_job(job)
-    found = await records.get_job(job.id)
-    return replace(job, turn=found.turn if found is not None else 0)
-
-
 async def claimed_job(records: Records, now: datetime, **changes: Any) -> Job:
     """Create a job and claim it as ``worker``."""
     job = a_job(now, **changes)

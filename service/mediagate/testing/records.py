@@ -24,7 +24,6 @@ from mediagate.testing.record_samples import (
     a_job,
     a_media,
     claimed_job,
-    created,
     expect,
     published_media,
     same,
@@ -70,7 +69,7 @@ async def check_records(records: Records) -> None:
 
 async def _round_trip(records: Records, now: datetime) -> None:
     plain = a_job(now)
-    plain = await created(records, plain)
+    await records.create_job(plain)
     same(await records.get_job(plain.id), replace(plain, available_at=now), "get_job() must return what was created")
     full = a_job(
         now + MOMENT,
@@ -88,7 +87,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         key_id=HOSTILE,
         priority=-3,
     )
-    full = await created(records, full)
+    await records.create_job(full)
     same(await records.get_job(full.id), full, "get_job() must return every field as it was created")
     job = await records.claim(full.id, owner=HOSTILE, now=now, lease_until=now + LEASE)
     claimed = replace(

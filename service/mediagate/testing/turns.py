@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mediagate.media import Job
 from mediagate.records.protocol import Records
-from mediagate.testing.record_samples import LEASE, MOMENT, RACERS, a_job, created, expect, race, same
+from mediagate.testing.record_samples import LEASE, MOMENT, RACERS, a_job, expect, race, same
 from mediagate.testing.upload_records import an_upload
 
 FIRST = -9
@@ -22,6 +22,15 @@ async def check_turns(records: Records, now: datetime) -> None:
             await records.cancel(job.id, now=now)
 
 
+async def _created(records: Records, job: Job) -> Job:
+    """Create a job and return it with the turn that it was given."""
+    await records.create_job(job)
+    found = await records.get_job(job.id)
+    if found is None:
+        raise AssertionError("get_job() must return what was created")
+    return found
+
+
 async def _next(records: Records, now: datetime, limit: int = 1) -> list[str]:
     offered = await records.claimable(now=now, limit=limit)
     claimed = await records.claim_oldest(owner="w", now=now, lease_until=now + LEASE, limit=limit)
@@ -30,7 +39,7 @@ async def _next(records: Records, now: datetime, limit: int = 1) -> list[str]:
 
 
 async def _many(records: Records, now: datetime, number: int, **changes: object) -> list[Job]:
-    return [await created(records, a_job(now, priority=FIRST, **changes)) for _ in range(number)]
+    return [await _created(records, a_job(now, priority=FIRST, **changes)) for _ in range(number)]
 
 
 async def _priorities(records: Records, now: datetime) -> Sequence[Job]:
@@ -51,9 +60,9 @@ async def _shares(records: Records, now: datetime) -> Sequence[Job]:
     many = await _many(records, now, 8, owner_id="ann")
     same(sorted(job.turn for job in many), [job.turn for job in many], "an owner's jobs must keep their order")
     same(await _next(records, now, 2), [many[0].id, many[1].id], "who is alone must not wait")
-    one = await created(records, a_job(now + MOMENT, priority=FIRST, owner_id="bob"))
+    one = await _created(records, a_job(now + MOMENT, priority=FIRST, owner_id="bob"))
     same(await _next(records, now + MOMENT), [one.id], "who has none waiting must come before the next of who has many")
-    again = await created(records, a_job(now + MOMENT, priority=FIRST, owner_id="cleo"))
+    again = await _created(records, a_job(now + MOMENT, priority=FIRST, owner_id="cleo"))
     same(await _next(records, now + MOMENT), [many[2].id], "who has many must not wait for ever newer owners")
     same(await _next(records, now + MOMENT), [again.id], "one that came meanwhile must be the next")
     others = await _many(records, now, 4, owner_id="dan")
@@ -87,7 +96,7 @@ async def _sources(records: Records, now: datetime) -> Sequence[Job]:
 
 async def _race(records: Records, now: datetime) -> Sequence[Job]:
     async def create(number: int) -> Job:
-        return await created(records, a_job(now, priority=FIRST, owner_id="fred"))
+        return await _created(records, a_job(now, priority=FIRST, owner_id="fred"))
 
     jobs = await race(create)
     same(

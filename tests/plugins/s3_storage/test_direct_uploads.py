@@ -17,6 +17,7 @@ from fault_proxy import Exchange, FaultProxy
 
 from mediagate import MediaGate, Settings, Source
 from mediagate.hooks import Hook
+from mediagate.identity import KEY
 from mediagate.media import utcnow
 from mediagate_plugins.s3_storage import s3_storage
 
@@ -56,7 +57,7 @@ async def test_a_browser_puts_a_picture_into_the_bucket(
         assert again.status_code == 200
         assert (await client.post(target["completeUrl"])).json()["jobId"] == accepted.json()["jobId"]
         await gate.running.janitor.sweep_files(dry_run=False, now=utcnow() + timedelta(minutes=1))
-        found = {item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", ())}
+        found = names_in(s3, bucket)
         media = done.json()["media"]
         record = await gate.parts.records.get_media(media["id"])
         assert record is not None
@@ -97,7 +98,8 @@ def is_copy(exchange: Exchange) -> bool:
 
 
 def names_in(s3: Any, bucket: str) -> set[str]:
-    return {item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", ())}
+    """Return all keys but that of the mark."""
+    return {item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", ())} - {KEY}
 
 
 def of_parts(s3: Any, bucket: str, body: bytes) -> Callable[[str], None]:

@@ -20,7 +20,7 @@ CREATE INDEX "mediagate_job_status_priority_turn_availableAt_idx" ON "mediagate_
 -- CreateIndex
 CREATE INDEX "mediagate_job_status_attempts_availableAt_idx" ON "mediagate_job"("status", "attempts", "availableAt");
 
--- What is claimed next. Statistics from before a backlog came say that nothing waits; by them the planner would take any
--- index on the status and sort the backlog for each claim. No other index knows this expression, and this one is sorted.
+-- What is claimed next. By statistics from before a backlog came, nothing waits, and the planner would take any index on
+-- the status and sort the backlog for each claim. No other index knows this expression, and this one is sorted.
 -- A partial index, of which Prisma's schema knows nothing and which Prisma Migrate leaves alone.
 CREATE INDEX "mediagate_job_turn_idx" ON "mediagate_job"("priority", "turn", "availableAt") WHERE ("status" || '') = 'PENDING' AND "attemptsLeft" > 0;

@@ -1,0 +1,57 @@
+"""A bucket says whose its files are, and a prefix is a bucket of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediagate import RECORDS, MediaGate, Settings, Source
+from mediagate.doctor import examine
+from mediagate.errors import ConfigError
+from mediagate.records import MemoryRecords
+from mediagate_plugins.s3_storage import s3_storage
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def gate_of(tmp_path: Path, server: Any, bucket: str) -> Callable[..., MediaGate]:
+    def make(records: MemoryRecords, **options: Any) -> MediaGate:
+        settings = Settings(data_dir=tmp_path / "data", worker=False, orphan_grace_s=0)
+        gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+        gate.register(s3_storage, bucket=bucket, **server.options, **options)
+        gate.decorate(RECORDS, records)
+        return gate
+
+    return make
+
+
+async def test_another_database_is_refused_and_has_a_prefix_of_its_own(gate_of: Any, bucket: str, s3: Any) -> None:
+    own, other = MemoryRecords(), MemoryRecords()
+    async with gate_of(own):
+        pass
+    kept = [f"media/avatar/u1/med_{n}/xs.webp" for n in range(12)]
+    for key in kept:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    with pytest.raises(ConfigError, match="another database"):
+        await gate_of(other).open()
+    told = {finding.part: finding async for finding in examine(gate_of(other))}
+    assert not told["storage"].ok
+    assert "mediagate adopt" in told["storage"].text
+    async with gate_of(other, prefix="staging-area/") as gate:
+        assert (await gate.running.janitor.sweep_files(dry_run=False)).useless == 0
+    async with gate_of(own) as gate:
+        found = await gate.running.janitor.sweep_files(dry_run=False)
+        assert (found.orphans, found.doubt) == ([], "12 of 12 published files are in no record")
+    left = {item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert left == {*kept, "mediagate/database.json", "staging-area/mediagate/database.json"}
+
+
+async def test_an_empty_database_beside_a_bucket_of_an_older_release(gate_of: Any, bucket: str, s3: Any) -> None:
+    for n in range(12):
+        s3.put_object(Bucket=bucket, Key=f"media/avatar/u1/med_{n}/xs.webp", Body=b"x")
+    with pytest.raises(ConfigError, match="knows none of the first 12"):
+        await gate_of(MemoryRecords()).open()
