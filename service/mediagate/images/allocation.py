@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 
-_TOLD = re.compile(r"memory|alloc|quantization error|encoding error [12]\b", re.IGNORECASE)
-"""What is in the messages of Pillow and its codecs then. ``[12]`` are libwebp's ``VP8_ENC_ERROR_OUT_OF_MEMORY`` and
-``VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY``; Pillow's quantization fails for nothing else."""
+_TOLD = re.compile(
+    r"memory|alloc|start new thread|quantization error|encoding error [12]\b|create encoder|planes failed",
+    re.IGNORECASE,
+)
+"""What is in the messages of Python, Pillow and its codecs then, as seen under small limits. ``[12]`` are libwebp's
+``VP8_ENC_ERROR_OUT_OF_MEMORY`` and ``VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY``; the last three are libwebp's and
+libavif's, whose encoders say no more, and Pillow's quantization fails for nothing else."""
 
 
 def ran_out_of_memory(exc: Exception) -> bool:
