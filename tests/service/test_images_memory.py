@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from mediagate.images.allocation import ran_out_of_memory
+
 PROGRAM = """
 import ctypes, io, os, resource, sys
 from PIL import Image
@@ -38,7 +40,8 @@ def outcome(mib):
             rendering.render(file.getvalue(), source, (0.5, 0.5), None, threads=2)
             told = "published"
         except Exception as exc:
-            told = "memory" if isinstance(exc, ImageTooLarge) or ran_out_of_memory(exc) else repr(exc)
+            known = isinstance(exc, ImageTooLarge) or ran_out_of_memory(exc)
+            told = "memory" if known else f"{exc!r} from {exc.__cause__!r}"
         os.write(writing, told.encode())
         os._exit(0)
     os.close(writing)
@@ -57,3 +60,30 @@ def test_want_of_memory_is_told_as_that(image_format: str, count: int) -> None:
         [sys.executable, "-c", PROGRAM, image_format, str(count)], capture_output=True, text=True, check=True
     )
     assert done.stdout == "memory published\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ERROR adding frame. WebPEncodingError: 1",
+        "encoding error 2: Bitstream out of memory",
+        "ERROR adding frame. WebPMuxError: -3",
+        "Failed to encode image: Encoding of alpha plane failed",
+        "out of memory error when writing image file",
+    ],
+)
+def test_what_encoders_say_without_memory_is_known(said: str) -> None:
+    assert ran_out_of_memory(RuntimeError(said))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Failed to decode frame 0: Decoding of color planes failed",
+        "could not create decoder object",
+        "encoding error 6: PARTITION0_OVERFLOW: Partition #0 is too big to fit 512k",
+        "broken data stream when reading image file",
+    ],
+)
+def test_damage_and_other_faults_are_no_want_of_memory(said: str) -> None:
+    assert not ran_out_of_memory(OSError(said))
