@@ -21,7 +21,17 @@ BACKGROUNDS = ((255, 255, 255), (0, 0, 0))
 
 
 def shows(data: bytes, frames: Sequence[Image.Image]) -> bool:
-    """Whether each frame of a file is near enough to one of these ``RGB`` or ``RGBA`` frames, in their order."""
+    """Whether each frame of a file is near enough to one of these ``RGB`` or ``RGBA`` frames, in their order.
+
+    The file was encoded here and is sound, so it is for want of memory that it cannot be decoded: ``MemoryError``.
+    """
+    try:
+        return _shows(data, frames)
+    except (OSError, RuntimeError) as exc:
+        raise MemoryError from exc
+
+
+def _shows(data: bytes, frames: Sequence[Image.Image]) -> bool:
     with Image.open(io.BytesIO(data)) as image:
         wanted = iter(frames)
         expected = next(wanted)

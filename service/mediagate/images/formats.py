@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 
+import PIL.WebPImagePlugin  # noqa: F401 - registers itself
 from PIL import AvifImagePlugin, Image, features
 from PIL import __version__ as PILLOW
 
@@ -61,6 +62,9 @@ _OTHERS: Mapping[bytes, str] = {
     b"\0\0\0\x0cJXL": "JPEG XL",
     b"\xff\x0a": "JPEG XL",
 }
+
+# Here, and not at the first picture of each process, out of the memory that it may use.
+Image.preinit()
 
 try:
     import pillow_heif

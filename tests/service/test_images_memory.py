@@ -1,0 +1,89 @@
+"""However little memory there is: what ends a picture then is told as that, never as damage."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from mediagate.images.allocation import ran_out_of_memory
+
+PROGRAM = """
+import ctypes, io, os, resource, sys
+from PIL import Image
+from mediagate import images, rendering
+from mediagate.config import Source, VariantSpec
+from mediagate.errors import ImageTooLarge
+from mediagate.images.allocation import ran_out_of_memory
+from mediagate.imageprocess import MALLOC
+
+for parameter, value in MALLOC.items():
+    ctypes.CDLL(None).mallopt(parameter, value)
+images.limit_threads()
+image_format, count = sys.argv[1], int(sys.argv[2])
+frames = [Image.effect_noise((75, 60), 90).convert("RGB").resize((500, 400)).convert("RGBA") for _ in range(count)]
+frames[0].putalpha(Image.linear_gradient("L").resize((500, 400)))
+file = io.BytesIO()
+moving = {"save_all": True, "append_images": frames[1:], "duration": 100} if count > 1 else {}
+frames[0].save(file, image_format, **moving)
+variants = {name: VariantSpec(width=450, format=name) for name in ("webp", "png", "jpeg")}
+source = Source(animation="keep", effort=1, variants=variants)
+
+def outcome(mib):
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + mib * 2**20,) * 2)
+        try:
+            rendering.render(file.getvalue(), source, (0.5, 0.5), None, threads=2)
+            told = "published"
+        except Exception as exc:
+            known = isinstance(exc, ImageTooLarge) or ran_out_of_memory(exc)
+            told = "memory" if known else f"{exc!r} from {exc.__cause__!r}"
+        os.write(writing, told.encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(pid, 0)
+    with os.fdopen(reading) as answers:
+        return answers.read() or "died"
+
+print(*sorted({outcome(mib) for mib in (1, 3, 5, 8, 12, 17, 24, 400)}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and limits of the address space")
+@pytest.mark.parametrize(("image_format", "count"), [("PNG", 1), ("GIF", 3), ("WEBP", 3)])
+def test_want_of_memory_is_told_as_that(image_format: str, count: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, image_format, str(count)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "memory published\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ERROR adding frame. WebPEncodingError: 1",
+        "encoding error 2: Bitstream out of memory",
+        "ERROR adding frame. WebPMuxError: -3",
+        "Failed to encode image: Encoding of alpha plane failed",
+        "out of memory error when writing image file",
+    ],
+)
+def test_what_encoders_say_without_memory_is_known(said: str) -> None:
+    assert ran_out_of_memory(RuntimeError(said))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Failed to decode frame 0: Decoding of color planes failed",
+        "could not create decoder object",
+        "encoding error 6: PARTITION0_OVERFLOW: Partition #0 is too big to fit 512k",
+        "broken data stream when reading image file",
+    ],
+)
+def test_damage_and_other_faults_are_no_want_of_memory(said: str) -> None:
+    assert not ran_out_of_memory(OSError(said))
