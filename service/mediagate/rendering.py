@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from math import prod
@@ -25,9 +25,10 @@ Ts = TypeVarTuple("Ts")
 WHITE = (255, 255, 255)
 STILL_MS = 1000
 """How long a frame is taken to be shown that is no part of the animation."""
-ENCODE_S_A_PIXEL = 0.3e-6
-"""Seconds that a pixel of an animation takes that is nearly noise, at effort 4; a third of it at ``HURRIED_EFFORT``."""
-MOST_EFFORT, HURRIED_EFFORT = 6, 1
+ENCODE_S_A_PIXEL: Mapping[str, float] = {"webp": 0.3e-6, "avif": 1.4e-6, "png": 0.15e-6, "jpeg": 0.1e-6}
+"""Seconds that a pixel takes that is nearly noise, at effort 4, by format; at most twice of it above, and a third or
+less at ``HURRIED_EFFORT``."""
+MOST_EFFORT, USUAL_EFFORT, HURRIED_EFFORT = 6, 4, 1
 
 
 class Timings(dict[str, float]):
@@ -189,8 +190,8 @@ def _variants(
 
     files: dict[str, Future[bytes]] = {}
     made: dict[object, Future[bytes]] = {}
-    pixels = len(working) * sum(prod(size) for size in {plan.size for plan in plans.values()})
-    hurried = len(working) > 1 and time_s is not None and pixels * ENCODE_S_A_PIXEL > time_s / 2
+    # The variants may take a quarter of the time, so that with decoding and the original it is a third.
+    hurried = time_s is not None and len(working) * _encoding_s(decoded, source, plans) > time_s / 4
     most_effort = HURRIED_EFFORT if hurried else MOST_EFFORT
     larger = working
     # Scales that agree but for rounding must not make a size from a smaller one.
@@ -206,3 +207,12 @@ def _variants(
             made[recipe] = encoders.submit(encoded, sized, *recipe[1:])
         files[name] = made[recipe]
     return files, larger[0]
+
+
+def _encoding_s(decoded: images.Decoded, source: Source, plans: dict[str, images.Shown]) -> float:
+    """Return the seconds that one frame takes in all variants at most, about."""
+    recipes = {
+        (plans[name].size, images.published_format(spec.format, decoded.frames), source.effort_of(spec) > USUAL_EFFORT)
+        for name, spec in source.variants.items()
+    }
+    return sum(prod(size) * ENCODE_S_A_PIXEL[image_format] * (1 + slow) for size, image_format, slow in recipes)

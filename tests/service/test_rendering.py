@@ -237,3 +237,20 @@ def test_two_threads_make_the_same_files() -> None:
     two = render(data, Source(), (0.5, 0.5), None, threads=2)
     assert one.variants == two.variants
     assert one.original == two.original
+
+
+@pytest.mark.parametrize("image_format", ["webp", "avif"])
+def test_what_would_take_too_long_is_encoded_with_less_effort(image_format: str) -> None:
+    noise = io.BytesIO()
+    Image.merge("RGB", [Image.effect_noise((320, 240), 90) for _ in "RGB"]).save(noise, "PNG")
+
+    def files(effort: int, time_s: float | None) -> list[bytes]:
+        variants = {str(width): VariantSpec(width=width, format=image_format) for width in (320, 160)}
+        source = Source(variants=variants, original="delete", effort=effort)
+        return [file.data for file in render(noise.getvalue(), source, (0.5, 0.5), None, time_s=time_s).variants]
+
+    hurried, usual = files(1, None), files(4, None)
+    assert hurried != usual
+    assert files(4, 30) == usual
+    assert files(4, 0.05) == files(6, 0.05) == hurried
+    assert files(0, 0.05) == files(0, None)
