@@ -7,6 +7,8 @@ from typing import Protocol
 
 from starlette.types import Receive, Send
 
+from mediagate.logs import cause_of
+
 log = logging.getLogger("mediagate")
 
 
@@ -26,8 +28,9 @@ async def run_lifespan(gate: Opened, receive: Receive, send: Send) -> None:
     try:
         await gate.open()
     except Exception as exc:
-        log.error("cannot start: %s", exc)
-        await send({"type": "lifespan.startup.failed", "message": str(exc)})
+        why = cause_of(exc) if isinstance(exc, BaseExceptionGroup) else str(exc)
+        log.error("cannot start: %s", why)
+        await send({"type": "lifespan.startup.failed", "message": why})
         return
     await send({"type": "lifespan.startup.complete"})
     await receive()

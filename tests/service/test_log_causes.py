@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 from full_disk import largest_file
+from starlette.types import Message
 
-from mediagate import STORAGE, Job, MediaGate, Rendered
+from mediagate import STORAGE, Job, MediaGate, Rendered, plugin
 from mediagate.errors import RecordsUnavailable, StorageUnavailable, known_error, members
 from mediagate.logs import LONGEST, cause_of
 from mediagate.storage import FilesystemStorage, MemoryStorage
@@ -154,3 +155,23 @@ async def test_a_disk_that_refuses_while_a_picture_is_published(
     assert status.status == "COMPLETE"
     (line,) = [r for r in caplog.records if "attempt 1" in r.getMessage()]
     assert "File too large" in line.getMessage()
+
+
+async def test_a_start_that_fails(make_gate: MakeGate, caplog: pytest.LogCaptureFixture) -> None:
+    @plugin("full_disk")
+    async def full_disk(gate: MediaGate) -> None:
+        raise ExceptionGroup("two tasks", [full()])
+
+    gate = make_gate()
+    gate.register(full_disk)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await gate({"type": "lifespan"}, receive, send)
+    assert sent == [{"type": "lifespan.startup.failed", "message": FULL}]
+    assert f"cannot start: {FULL}" in caplog.text
