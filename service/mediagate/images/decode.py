@@ -94,7 +94,7 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
         return _decoded(data, source, memory_bytes)
     except UndecodableImage as refusal:
         with final("repairing"):
-            repair = repaired(data, partial(_still, source=source, memory_bytes=memory_bytes))
+            repair = repaired(data, partial(_still, source=source, memory_bytes=memory_bytes), source.max_pixels)
         if repair is None or (repair.missing and source.damaged == "refuse"):
             raise refusal from None
     return _decoded(repair.data, source, memory_bytes, repair)

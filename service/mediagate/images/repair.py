@@ -15,6 +15,7 @@ from PIL import Image, ImageChops
 
 from mediagate.errors import UndecodableImage
 from mediagate.images.chunks import PNG, chunks, is_intact, written
+from mediagate.images.structure import webp_size
 
 EOI = b"\xff\xd9"
 """The end of a JPEG (ITU-T T.81, table B.1)."""
@@ -29,6 +30,8 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 """Left, top, step across and step down of Adam7 (PNG, third edition, section 8.1)."""
 _KNOWN = ((8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2), (1, 1))
 """Every how many pixels, across and down, one is known after each pass."""
+_LAST_FILTER = 4
+"""The highest number that a row may begin with (section 9.2)."""
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """By colour type (PNG, third edition, table 9)."""
 
@@ -49,7 +52,7 @@ Decode: TypeAlias = Callable[[bytes], Image.Image]
 """Decodes a still as it is stored; raises errors of ours."""
 
 
-def repaired(data: bytes, decode: Decode) -> Repaired | None:
+def repaired(data: bytes, decode: Decode, max_pixels: int) -> Repaired | None:
     """Return what can be shown of a still that was refused, or ``None`` if that is nothing.
 
     Raises what ``decode`` raises.
@@ -57,7 +60,7 @@ def repaired(data: bytes, decode: Decode) -> Repaired | None:
     if data.startswith(b"\xff\xd8\xff"):
         return _jpeg(data, decode)
     if data.startswith(PNG):
-        return _png(data)
+        return _png(data, max_pixels)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _webp(data, decode)
     return None
@@ -65,6 +68,7 @@ def repaired(data: bytes, decode: Decode) -> Repaired | None:
 
 def _jpeg(data: bytes, decode: Decode) -> Repaired | None:
     """Return a JPEG that ends with EOI."""
+    data = data.rstrip(b"\xff")  # the beginning of a marker
     one, other = decode(data + EOI), decode(data + FILLER + EOI)
     rows = _rows_there(one, other)
     if rows == one.height:
@@ -133,14 +137,18 @@ class _Layout(NamedTuple):
         return cls(passes, bool(interlaced))
 
 
-def _png(png: bytes) -> Repaired | None:
+def _png(png: bytes, max_pixels: int) -> Repaired | None:
     """Return a PNG whose pixels are compressed anew."""
     layout = _Layout.of(png)
-    if layout is None:
+    if layout is None or int.from_bytes(png[16:20]) * int.from_bytes(png[20:24]) > max_pixels:
         return None
     expected = layout.size
     before, coded, after, intact = _split(png)
     pixels, checked = _unpacked(coded, expected)
+    if not layout.interlaced:
+        row = layout.passes[0][0]
+        unknown = (at for at, filtered in enumerate(pixels[::row]) if filtered > _LAST_FILTER)
+        pixels = pixels[: row * next(unknown, len(pixels))]
     warning, missing, shown = "the PNG's pixels have a wrong checksum or no end", not intact and not checked, None
     if len(pixels) < expected:
         warning, missing = "the PNG was cut off", True
@@ -149,7 +157,7 @@ def _png(png: bytes) -> Repaired | None:
             whole = sum(end <= len(pixels) for end in ends)
             shown = partial(_coarse, across=_KNOWN[whole - 1][0], down=_KNOWN[whole - 1][1])
         else:
-            whole = len(pixels) // layout.passes[0][0]
+            whole = len(pixels) // row
             shown = partial(_above, rows=whole)
         if not whole:
             return None
@@ -200,7 +208,7 @@ def _unpacked(coded: bytes, most: int) -> tuple[bytes, bool]:
 def _webp(data: bytes, decode: Decode) -> Repaired | None:
     """Return a still WebP of the length that it says (RFC 9649, section 2.4)."""
     missing = 8 + int.from_bytes(data[4:8], "little") - len(data)
-    if missing <= 0 or missing > len(data) * _MOST_MISSING:
+    if webp_size(data[:30]) is None or missing <= 0 or missing > len(data) * _MOST_MISSING:
         return None
     found: list[tuple[bytes, Image.Image]] = []
     for filler in FILLERS:
