@@ -124,6 +124,15 @@ def test_progressive_jpeg_that_was_cut_off_is_coarse() -> None:
     assert np.abs(np.asarray(coarse.frames[0]).astype(int) - pixels()).mean() < 20
 
 
+def test_progressive_jpeg_that_ends_between_scans_or_within_a_table_lacks_something() -> None:
+    data = saved(picture(), "JPEG", progressive=True, quality=90)
+    for at in (data.rindex(b"\xff\xda"), data.rindex(b"\xff\xc4"), data.rindex(b"\xff\xc4") + 9):
+        with pytest.raises(UndecodableImage):
+            decode(data[:at], REFUSING)
+        coarse = decode(data[:at], ACCEPTING)
+        assert (coarse.frames[0].mode, coarse.warnings) == ("RGB", ("the JPEG was cut off",))
+
+
 def test_missing_rows_turn_with_the_picture() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

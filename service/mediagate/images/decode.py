@@ -30,8 +30,9 @@ from mediagate.images.formats import not_decodable
 from mediagate.images.frames import Opened, check_size, opened
 from mediagate.images.guard import final
 from mediagate.images.metadata import found, orientation
-from mediagate.images.repair import Repaired, check_pixels, repaired
+from mediagate.images.repair import Repaired, repaired
 from mediagate.images.resize import resized
+from mediagate.images.rows import check_pixels
 from mediagate.images.sizes import largest, plan
 from mediagate.images.structure import check_complete, check_jpeg, is_lossless_webp, webp_size
 from mediagate.media import ImageInfo
