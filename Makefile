@@ -3,9 +3,6 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# What only computes, and shares nothing, is tested in two processes.
-PIXELS := tests/shown $(wildcard tests/service/test_images*.py) tests/service/test_rendering.py tests/service/test_scrutiny.py \
-	$(wildcard tests/plugins/test_nudenet*.py) tests/plugins/test_onnx_moderation.py
 
 help: ## Print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -13,10 +10,11 @@ help: ## Print this help
 run: $(STAMP) ## Start the service on http://127.0.0.1:8000 (PORT=… changes it)
 	$(BIN)/mediagate serve --port $(PORT)
 
+# Whole services are tested one after the other, all else in two processes.
 test: $(STAMP) ## Run the whole suite (ARGS=… goes to pytest, which then runs what it says)
 ifeq ($(ARGS),)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PIXELS)
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(PIXELS))
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/e2e
+	$(BIN)/python -m pytest tests/e2e
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

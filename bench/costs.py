@@ -54,7 +54,6 @@ COLOURS = (
     "#fccde5",
     "#d9d9d9",
     "#bc80bd",
-    "#ccebc5",
 )
 
 

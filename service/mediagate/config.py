@@ -95,7 +95,7 @@ class Source(_Frozen):
     colour: Literal["srgb", "wide"] = "srgb"
     """Whether the original of a picture with more colours than sRGB stays Display P3; everything else is sRGB."""
     effort: Effort = 4
-    """Encoder effort of the variants that name none; 2 makes 1.7 times as many pictures as 4 for a tenth more bytes."""
+    """Encoder effort of the variants that name none; 2 makes 1.5 times as many pictures as 4 for a tenth more bytes."""
     animation: Literal["first_frame", "keep", "reject"] = "first_frame"
     max_bytes: Annotated[int, Field(ge=1)] = 20 * MIB
     max_pixels: Annotated[int, Field(ge=1)] = 50_000_000

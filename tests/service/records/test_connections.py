@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,7 +92,9 @@ def pgbouncer(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
         "pool_mode = transaction\ndefault_pool_size = 2\n"
     )
-    for folder in (config, *config.parents[:3]):
+    for folder in (config, *config.parents):
+        if folder == Path(tempfile.gettempdir()):
+            break
         folder.chmod(0o755)
     process = subprocess.Popen(
         [program, config], **as_user(), cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
