@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 from samples import bmff, gif, png
 from samples.bmff_writer import box, coded, crop, file, mirror, turn
+from samples.gif_writer import Frame
+from samples.gif_writer import gif as gif_of
 from samples.png_writer import COLOUR, SIGNATURE, chunk, header, packed
 from samples.png_writer import png as written
-from samples.sample import EDGE, Sample, cat, encoded
+from samples.sample import EDGE, Sample, cat, encoded, grey
 from showing.browser import Browser, Cell, executable, opened
 
 from mediagate import Source, VariantSpec
@@ -158,5 +160,5 @@ def test_jpeg_that_was_cut_off_is_shown_as_by_chromium(options: dict[str, int], 
 
 
 def test_gif_that_was_cut_off_is_shown_as_by_chromium(browser: Browser) -> None:
-    data = gif.gif([gif.Frame(gif.grey(cat()))], EDGE, EDGE)
+    data = gif_of([Frame(grey(cat()))], EDGE, EDGE)
     assert compared(browser, "gif", data[: len(data) // 2]) <= EDGES

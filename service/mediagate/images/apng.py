@@ -13,7 +13,7 @@ from PIL import Image
 from mediagate.images.canvas import Animation, Disposal, Part
 from mediagate.images.chunks import PNG, Chunk, chunks, is_intact, transparency, written
 from mediagate.images.colour import eight_bit
-from mediagate.images.repair import check_pixels
+from mediagate.images.rows import check_pixels
 
 _DISPOSALS = (Disposal.KEEP, Disposal.CLEAR, Disposal.RESTORE)
 

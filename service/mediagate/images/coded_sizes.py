@@ -85,6 +85,8 @@ class _Reader:
         most = DECODED_FACTOR * self._source.max_pixels + DECODED_MORE
         if total > most:
             raise ImageTooLarge(f"the picture's parts have {total:,} pixels; up to {most:,} are accepted")
+        if items.primary is not None and (told := _told(items.described(items.primary))) is not None:
+            self._check_told(*told)
 
     def check_tracks(self, moov: memoryview) -> None:
         for track in counted(moov):
@@ -113,14 +115,9 @@ class _Reader:
 
     def _item_pixels(self, items: Items, item: int) -> int:
         described = items.described(item)
-        told = None
-        for name, body in described:
-            if name == b"ispe" and len(body) >= 12:
-                told = int.from_bytes(body[4:8]), int.from_bytes(body[8:12])
-                self._check_told(*told)
         if not any(name in (b"av1C", b"hvcC") for name, _ in described):
             return 0
-        return self._check(self._coded_size(described, self._data(items.extents(item))), told)
+        return self._check(self._coded_size(described, self._data(items.extents(item))), _told(described))
 
     def _data(self, parts: list[memoryview]) -> memoryview:
         """Return an item's data as one, without a copy where it lies in one place."""
@@ -175,6 +172,12 @@ class _Reader:
                 f"the picture is coded with {width} x {height} pixels; up to {self._source.max_pixels:,} are accepted"
             )
         return width * height
+
+
+def _told(described: list[Box]) -> tuple[int, int] | None:
+    """Return the size that the last ``ispe`` says (ISO/IEC 23008-12, section 6.5.3)."""
+    sizes = [body for name, body in described if name == b"ispe" and len(body) >= 12]
+    return (int.from_bytes(sizes[-1][4:8]), int.from_bytes(sizes[-1][8:12])) if sizes else None
 
 
 def _largest(sizes: list[tuple[int, int]]) -> tuple[int, int]:

@@ -30,8 +30,9 @@ from mediagate.images.formats import check_accepted, not_decodable
 from mediagate.images.frames import Opened, check_size, opened
 from mediagate.images.guard import final
 from mediagate.images.metadata import found, orientation
-from mediagate.images.repair import Repaired, check_pixels, repaired
+from mediagate.images.repair import Repaired, repaired
 from mediagate.images.resize import resized
+from mediagate.images.rows import check_pixels
 from mediagate.images.sizes import largest, plan
 from mediagate.images.structure import check_complete, check_structure, is_lossless_webp, webp_size
 from mediagate.media import ImageInfo
@@ -96,7 +97,7 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
         return _decoded(data, source, memory_bytes)
     except UndecodableImage as refusal:
         with final("repairing"):
-            repair = repaired(data, partial(_still, source=source, memory_bytes=memory_bytes))
+            repair = repaired(data, partial(_still, source=source, memory_bytes=memory_bytes), source.max_pixels)
         if repair is None or (repair.missing and source.damaged == "refuse"):
             raise refusal from None
     return _decoded(repair.data, source, memory_bytes, repair)

@@ -29,11 +29,9 @@ ROOMIER: Mapping[str, Mapping[str, Any]] = {
 }
 """What large pictures need that are nearly noise: Pillow's buffer for optimized JPEGs, and the first partition that
 WebP has at efforts 0 and 1, are too small for them."""
-FLAT_PIXELS, FLAT_COLOURS = 100_000, 256
-"""Small pictures of so few colours are icons, pixel art or a few pixels, which lossy encoders miss by many levels."""
-TINY_EDGE = 64
-"""Pictures up to so many pixels wide and high are written without loss where that is not larger, and so are those of up
-to ``FLAT_COLOURS`` colours that are larger than ``FLAT_PIXELS``."""
+TINY_EDGE, FLAT_COLOURS = 64, 256
+"""Pictures up to so many pixels wide and high, or of so few colours, are written without loss where that is not larger.
+Those that are both are in any case: lossy encoders miss the colour of a few pixels by many levels."""
 PUBLISHED_AS = {"heic": "jpeg"}
 """Browsers do not show HEIC."""
 FEW_PIXELS = 2_000_000
@@ -175,14 +173,14 @@ def _quantized(image: Image.Image, colours: int) -> Image.Image:
 def _smallest(
     frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
 ) -> bytes:
-    """Return a file without loss for tiny and flat pictures where that is not larger; small flat ones in any case."""
+    """Return a file without loss for tiny or flat pictures where that is not larger; for tiny flat ones in any case."""
     if image_format not in LOSSY or options.get("lossless"):
         return _saved(frames, image_format, options, durations_ms, plays)
-    flat = all(map(_has_few_colours, frames))
-    if not flat and max(frames[0].size) > TINY_EDGE:
+    flat, tiny = all(map(_has_few_colours, frames)), max(frames[0].size) <= TINY_EDGE
+    if not flat and not tiny:
         return _faithful(frames, image_format, options, durations_ms, plays)
     exact = _saved(frames, image_format, options | _exact(image_format, frames), durations_ms, plays)
-    if flat and frames[0].width * frames[0].height <= FLAT_PIXELS:
+    if flat and tiny:
         return exact
     lossy = _faithful(frames, image_format, options, durations_ms, plays)
     return min(exact, lossy, key=len)  # the first of equal ones

@@ -122,7 +122,8 @@ def opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source) -> Iterator
     """
     animation, lenient = None, source.damaged == "accept"
     if data[: len(PNG)] == PNG:
-        animation = apng.read(data)
+        # The still that an APNG has for programs that cannot animate need not be its first frame.
+        animation = None if source.animation == "first_frame" else apng.read(data)
         file = io.BytesIO(for_pixels(data))
     elif data[:6] in gif.GIF:
         read = gif.read(data, lenient=lenient)

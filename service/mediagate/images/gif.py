@@ -49,7 +49,6 @@ class Gif:
     parts: list[Part] = field(default_factory=list)
     plays: int = 1
     has_comment: bool = False
-    has_xmp: bool = False
     warnings: list[str] = field(default_factory=list)
     cut: bool = False
     """Whether the file ends within a block, or goes on with what is no block."""
@@ -133,7 +132,7 @@ def read(data: bytes | mmap.mmap, *, lenient: bool = False) -> Gif:
 
 
 def head(gif: Gif) -> bytes:
-    """Return a GIF of the same canvas with one pixel, and with an empty comment or XMP where the file has one."""
+    """Return a GIF of the same canvas with one pixel, and with an empty comment where the file has one."""
     words = b"\x21\xfe\1 \0" if gif.has_comment else b""
     return _file(gif.size, (1, 1), words, False, b"\2\2\x4c\1\0")
 
@@ -151,7 +150,6 @@ def _read_extension(reader: _Reader, gif: Gif, control: _Control) -> _Control:
     elif label == _APPLICATION:
         blocks = reader.blocks()
         name = next(blocks, b"")
-        gif.has_xmp |= name == b"XMP DataXMP"
         for block in blocks:
             if name in _LOOPS and len(block) >= 3 and block[0] & 7 == 1:
                 repeats = int.from_bytes(block[1:3], "little")  # told as repeats after the first time; 0 is for ever
@@ -199,7 +197,10 @@ class _Coded(NamedTuple):
 
 
 def _pixels(coded: _Coded, palette: bytes, transparent: int | None, lenient: list[str] | None) -> Image.Image:
-    """Return a frame in ``RGB``, in ``RGBA`` where some of it is transparent; indices without a colour are black."""
+    """Return a frame in ``RGB``, in ``RGBA`` where some of it is transparent; indices without a colour are black.
+
+    Raises ``OSError`` where pixels are missing, unless ``lenient`` is a list, which gets a warning then.
+    """
     colours = palette[: 3 * _COLOURS].ljust(3 * _COLOURS, b"\0")
     try:
         indices = _indices(coded)
