@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import poison
 import pytest
@@ -240,7 +241,7 @@ def test_two_threads_make_the_same_files() -> None:
 
 
 @pytest.mark.parametrize("image_format", ["webp", "avif"])
-def test_what_would_take_too_long_is_encoded_with_less_effort(image_format: str) -> None:
+def test_what_would_take_too_long_is_encoded_with_less_effort(image_format: Literal["webp", "avif"]) -> None:
     noise = io.BytesIO()
     Image.merge("RGB", [Image.effect_noise((320, 240), 90) for _ in "RGB"]).save(noise, "PNG")
 

@@ -16,7 +16,8 @@ from PIL import Image, ImageChops
 from mediagate.errors import UndecodableImage
 from mediagate.images.chunks import PNG, written
 from mediagate.images.rows import Layout, split, unpacked
-from mediagate.images.structure import MAX_SEGMENTS, webp_size
+from mediagate.images.segments import MAX_SEGMENTS
+from mediagate.images.structure import webp_size
 
 EOI = b"\xff\xd9"
 """The end of a JPEG; other markers are below (ITU-T T.81, table B.1)."""
