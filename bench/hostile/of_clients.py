@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import threading
 import time
@@ -19,6 +20,8 @@ COMPLETIONS = 30
 DISK_MB = 100.0
 READERS = 1_000
 READERS_MB = 100.0
+HELD_S = 45.0
+"""How long the readers hold on: longer than ``download_timeout_s``."""
 HALF_LINES = 1_000
 DESCRIPTORS = 1_024
 REACHED_S = 20.0
@@ -97,16 +100,24 @@ def _readers() -> Outcome:
         with Bystander(here) as innocent, connections(here.port, READERS, line) as readers:
             innocent.wait()
             during = here.memory_mb()
-            end = time.monotonic() + 15
+            end = time.monotonic() + HELD_S
             while time.monotonic() < end:
                 during = max(during, here.memory_mb())
                 time.sleep(0.1)
             still = here.memory_mb()
+            ended = sum(_has_ended(reader) for reader in readers)
             opened = len(readers)
         time.sleep(3)
-        words = f"{opened} readers: {before:.0f} → {during:.0f} MB, {still:.0f} MB while they hold on, "
-        words += f"{here.memory_mb():.0f} MB after; {innocent}"
+        words = f"{opened} readers: {before:.0f} → {during:.0f} MB, {still:.0f} MB after {HELD_S:g} s ({ended} ended), "
+        words += f"{here.memory_mb():.0f} MB when they are gone; {innocent}"
         return Outcome(words, during <= READERS_MB)
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    """Whether the other side has closed or reset a connection, however much of it is unread."""
+    watch = select.poll()
+    watch.register(connection, select.POLLRDHUP)
+    return bool(watch.poll(0))
 
 
 def _half_lines() -> Outcome:

@@ -57,6 +57,7 @@ class Admission:
             shared="your address sends as many uploads as one may at once; let one of them end first",
         )
         self._rooms: set[_Room] = set()
+        self._largest = max(source.max_bytes for source in parts.sources.values())
         self._depth = 0
         self._taken_in = 0
         self._measured_at = float("-inf")
@@ -66,10 +67,14 @@ class Admission:
     async def visit(self, request: Incoming, *, size: int | None = None) -> AsyncIterator[Visit]:
         """Let an upload in for the length of the block, which receives it: as many bytes as declared, or ``size``.
 
+        A body that says nothing of its length is taken for the largest that any source allows.
+
         Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable``, and what a
         ``pre_receive`` hook refuses with. ``on_received`` hooks run at the end, also after a refusal by a hook.
         """
-        async with self.place(size or request.declared or 0, request):
+        if size is None:
+            size = self._largest if request.declared is None else request.declared
+        async with self.place(size, request):
             visit = Visit()
             try:
                 await self._parts.hooks.run("pre_receive", request, getattr(request.state, "principal", None))
@@ -96,8 +101,7 @@ class Admission:
 
         What has come of ``request`` is on the disk already. Raises ``StorageUnavailable``.
         """
-        largest = max(source.max_bytes for source in self._parts.sources.values())
-        room = _Room(min(size, largest), request)
+        room = _Room(min(size, self._largest), request)
         self._check_disk(room.size)
         self._rooms.add(room)
         try:

@@ -108,7 +108,7 @@ async def test_max_queue_zero_is_no_limit(make_gate: MakeGate, photo: bytes) -> 
 
 
 async def test_a_process_receives_so_many_at_once(make_gate: MakeGate, photo: bytes) -> None:
-    gate = make_gate(worker=False, max_uploads=2)
+    gate = make_gate(worker=False, max_uploads=2, min_upload_rate=0)
     go_on, under_way = asyncio.Event(), asyncio.Semaphore(0)
     request = httpx.Request("POST", "http://test/", data=FORM, files={"file": ("a.jpg", photo)})
     body = await request.aread()
@@ -142,6 +142,14 @@ async def test_an_upload_for_which_the_disk_has_no_room(make_gate: MakeGate) -> 
     async with client_of(gate) as client:
         headers = {"Content-Length": str(10**17), "Content-Type": "multipart/form-data; boundary=B"}
         refused = await client.post("/upload", content=b"x", headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+
+        async def of_unknown_length() -> AsyncIterator[bytes]:
+            yield b"x"
+
+        refused = await client.post(
+            "/upload", content=of_unknown_length(), headers={"Content-Type": headers["Content-Type"]}
+        )
         assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
 
 

@@ -209,7 +209,7 @@ async def test_limits_see_the_bytes_that_come_to_the_gate_once(make_gate: MakeGa
 
 
 async def test_what_is_refused_is_read_out_so_that_its_sender_hears_why(make_gate: MakeGate, photo: bytes) -> None:
-    gate = make_gate(worker=False, max_uploads=1)
+    gate = make_gate(worker=False, max_uploads=1, min_upload_rate=0)
     async with client_of(gate) as client:
         target, slow = await declared(client, photo), Slowly(photo)
         async with gate.running.admission.place(0):

@@ -23,7 +23,9 @@ from starlette.types import Message
 from mediagate import STORAGE, MediaGate, downloads
 from mediagate.downloads import Downloads
 from mediagate.files import serve_file
-from mediagate.storage import FilesystemStorage, MemoryStorage, Storage
+from mediagate.observe import Observer
+from mediagate.storage import FilesystemStorage, MemoryStorage, Storage, streaming
+from mediagate.storage.observed import observed
 
 pytestmark = pytest.mark.anyio
 
@@ -101,9 +103,10 @@ def until(what: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Counted:
-    storage = Counted(tmp_path / "files")
-    asyncio.run(storage.put(KEY, bytes(SIZE)))
-    return storage
+    file = tmp_path / "files" / KEY
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(SIZE))
+    return Counted(tmp_path / "files")
 
 
 def with_storage(make_gate: MakeGate, storage: Storage, **settings: Any) -> MediaGate:
@@ -144,7 +147,10 @@ def test_a_slow_reader_that_goes_on_is_served(make_gate: MakeGate, storage: Coun
 
 
 @SERVERS
-def test_there_are_so_many_and_places_come_back(make_gate: MakeGate, storage: Counted, http: str, loop: str) -> None:
+def test_there_are_so_many_and_places_come_back(
+    make_gate: MakeGate, storage: Counted, http: str, loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "OVERDUE_S", 60.0)
     gate = with_storage(make_gate, storage, max_downloads=3)
     with served(gate, http, loop) as port, ExitStack() as stack:
         url = f"http://127.0.0.1:{port}/{KEY}"
@@ -175,7 +181,8 @@ def test_a_reader_that_dawdles_makes_room_for_another(
         assert len([reader for reader in (one, other) if was_cut(reader)]) == 1
 
 
-def test_an_address_has_its_share(make_gate: MakeGate, storage: Counted) -> None:
+def test_an_address_has_its_share(make_gate: MakeGate, storage: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "OVERDUE_S", 60.0)
     gate = with_storage(make_gate, storage, max_downloads=4, address_share=0.25)
     with served(gate) as port, asked(port):
         until(lambda: storage.open == 1)
@@ -243,3 +250,11 @@ async def test_what_is_sent_comes_in_pieces(make_gate: MakeGate, spec: Literal["
     async with asyncio.timeout(20):
         await answer(scope, receive, send)
     assert sent == [0, downloads.PIECE, 0]
+
+
+async def test_who_stops_reading_closes_an_observed_stream(storage: Counted) -> None:
+    stream = observed(storage, Observer()).stream(KEY)
+    async with streaming(stream) as chunks:
+        assert await anext(chunks)
+        assert storage.open == 1
+    assert storage.open == 0

@@ -115,7 +115,7 @@ async def test_a_body_that_stops_makes_room_when_somebody_needs_it(
 
 
 async def test_one_address_has_at_most_its_share(make_gate: MakeGate, photo: bytes) -> None:
-    gate = make_gate(worker=False, max_uploads=8)
+    gate = make_gate(worker=False, max_uploads=8, min_upload_rate=0)
     async with gate, from_address(gate, "203.0.113.7") as one, from_address(gate, "203.0.113.8") as other:
         body, headers = await form_of(photo)
         bodies = [Trickle(body, 100, None) for _ in range(2)]
