@@ -149,7 +149,9 @@ def doctor(gate: Gate = STANDALONE) -> None:
 def janitor(
     gate: Gate = STANDALONE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
-    really: Annotated[int | None, typer.Option(help="Remove files, up to so many, whatever speaks against it.")] = None,
+    really: Annotated[
+        int | None, typer.Option(min=1, help="Remove up to so many files, whatever speaks against it.")
+    ] = None,
 ) -> None:
     """Finish what crashes left behind, and remove what has expired and files that no record names.
 

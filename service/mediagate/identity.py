@@ -15,6 +15,8 @@ from mediagate.storage import ObjectInfo, segment
 log = logging.getLogger("mediagate.identity")
 
 KEY = "mediagate/database.json"
+MAX_ID = 200
+"""Characters of a database's id."""
 FEW = 5
 """So many files without a row are what is left of a crash, in a storage of any size."""
 FIRST = 200
@@ -30,7 +32,7 @@ class Mark:
     generation: int
 
 
-_MARK = Shape(Mark, database=text(64, "[a-z0-9_]+"), generation=whole(0, 2**63 - 1))
+_MARK = Shape(Mark, database=text(MAX_ID), generation=whole(0, 2**63 - 1))
 
 
 async def read_mark(parts: Parts) -> Mark | None:
@@ -41,7 +43,7 @@ async def read_mark(parts: Parts) -> Mark | None:
         return None
     try:
         mark: Mark = _MARK(json.loads(written))
-    except (ValueError, Malformed):
+    except (ValueError, RecursionError, Malformed):
         raise ConfigError(f"the storage's {KEY} cannot be read: see whose files these are; {ADOPT}") from None
     return mark
 

@@ -1,8 +1,8 @@
 """A gate on the real embedded parts, each call of which can be where the process dies.
 
 ``CRASH_AT=records.settle:before`` kills the process (SIGKILL, by itself) when that method is called,
-``…:after`` when it has returned; ``…:after:2`` at the second call. ``RECEIVING_S`` is how long a name stays held for a
-process that died while it received a body.
+``…:after`` when it has returned; ``…:after:2`` at the second call. ``CRASH_BY=SIGSTOP`` stops it instead.
+``RECEIVING_S`` is how long a name stays held for a process that died while it received a body.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ countdown = itertools.count(int(_COUNT or 1), -1)
 
 
 def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.Signals[os.environ.get("CRASH_BY", "SIGKILL")])
 
 
 class Mortal:

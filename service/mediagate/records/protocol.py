@@ -25,7 +25,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The id of a database, made at its first use, and a number that only grows.
+    """The id of a database, at most 200 characters that were made at its first use, and a number that only grows.
 
     A copy of a database has its id. One that was restored has a lower number than it had before.
     """

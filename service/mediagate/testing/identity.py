@@ -11,7 +11,7 @@ from mediagate.testing.record_samples import LEASE, a_job, expect, same
 async def check_identity(records: Records, now: datetime) -> None:
     """Check every promise about the identity; raises ``AssertionError`` naming the broken one."""
     before = await records.identity()
-    expect(before.id and before.generation >= 0, "identity() must have an id and a generation from 0 on")
+    expect(0 < len(before.id) <= 200 and before.generation >= 0, "identity() must have an id, and a generation from 0")
     same(await records.identity(), before, "identity() must stay as it is")
     counted = await records.next_generation()
     same((counted.id, counted.generation > before.generation), (before.id, True), "next_generation() must count up")

@@ -1,0 +1,65 @@
+"""A worker that is stopped (SIGSTOP) while it publishes, and goes on when the picture was deleted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+from server import Server
+
+FAST = {
+    "MEDIAGATE_LEASE_S": "2",
+    "MEDIAGATE_JANITOR_INTERVAL_S": "0.4",
+    "MEDIAGATE_RETRY_BACKOFF_S": "0.1",
+    "MEDIAGATE_IMAGE_PROCESSES": "1",
+}
+
+
+def until(reached: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < end, what
+        time.sleep(0.1)
+
+
+def stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def public(data_dir: Path) -> list[Path]:
+    return [path for root in ("media", "originals") for path in (data_dir / "files" / root).rglob("*.*")]
+
+
+def test_what_it_publishes_of_a_deleted_picture_goes_at_once(tmp_path: Path, photo: bytes) -> None:
+    data_dir = tmp_path / "data"
+    web = Server("crashing_gate:gate", data_dir, **FAST)
+    zombie = Server("crashing_gate:gate", data_dir, **FAST)
+    zombie.log = tmp_path / "zombie.log"
+    try:
+        web.start(MEDIAGATE_WORKER="false")
+        job_id = web.upload("a.jpg", photo).json()["jobId"]
+        # Its third write would be the third published file: three more are written when it goes on.
+        zombie.start(command="worker", CRASH_AT="storage.put:before:3", CRASH_BY="SIGSTOP")
+        assert zombie.process is not None
+        pid = zombie.process.pid
+        until(lambda: stopped(pid), "the worker must come to publish")
+        web.stop()
+        web.start()
+        media = web.settled(job_id).json()["media"]
+        assert httpx.delete(f"{web.url}/media/{media['id']}", timeout=30).status_code == 204
+        assert public(data_dir) == []
+        os.kill(pid, signal.SIGCONT)
+        until(lambda: "is no longer ours" in zombie.log.read_text(), "the worker must see that it lost the job")
+        until(lambda: public(data_dir) == [], f"left: {public(data_dir)}")
+        until(
+            lambda: httpx.get(f"{web.url}{media['urls']['xs'].removeprefix('/image-pipeline')}").status_code == 404, ""
+        )
+    finally:
+        for service in (zombie, web):
+            if service.process is not None:
+                service.process.send_signal(signal.SIGCONT)
+                service.stop()
