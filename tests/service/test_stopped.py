@@ -26,7 +26,7 @@ ENOUGH_S = 60
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what gives no sign of life be taken for dead sooner."""
     monkeypatch.setattr("mediagate.pulse.PAUSE_S", 0.1)
-    monkeypatch.setattr("mediagate.pulse.ANSWER_S", 1.0)
+    monkeypatch.setattr("mediagate.pulse.ANSWER_S", 2.0)
     monkeypatch.setattr("mediagate.pool.PROBE_S", 1.0)
 
 
