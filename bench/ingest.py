@@ -21,9 +21,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO
 
 import uvicorn
 from bench.service import serving
@@ -35,6 +37,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediagate import Source, images
 from mediagate.uploads import Patience, receive_upload
 
 MB = 1_000_000
@@ -45,11 +48,10 @@ FIELDS = {"sourceType": "photo", "sourceId": "bench"}
 GATE = """
 from mediagate import MediaGate, Settings, Source
 
-settings = Settings(worker=False, decode_before_202={decode_before_202})
-gate = MediaGate(sources={{"photo": Source(max_bytes=30_000_000)}}, settings=settings, moderation="off")
+gate = MediaGate(sources={"photo": Source()}, settings=Settings(worker=False), moderation="off")
 """
 PHOTO_EDGES = ((1000, 1000), (4000, 3000), (6000, 4000), (8000, 6000))
-"""Pictures that are decoded before they are accepted, and the same uploads without that, in pixels."""
+"""Pictures whose decoding is measured, in pixels."""
 
 
 @dataclass
@@ -180,7 +182,7 @@ def beside_fastify(folder: Path, runs: int) -> Row:
 
 def whole_upload(folder: Path, runs: int) -> None:
     """Print what the whole ``POST /upload`` of a gate takes: received, probed, kept and on record."""
-    with serving(folder, GATE.format(decode_before_202=False)) as service:
+    with serving(folder, GATE) as service:
         gate = Server(service.process.pid, service.port, "/image-pipeline/upload", photo_of(SIZE))
         gate.warm_up()
         rates = [gate.rate() for _ in range(runs)]
@@ -191,31 +193,32 @@ def whole_upload(folder: Path, runs: int) -> None:
     )
 
 
-def decoded_before_accepted(folder: Path, runs: int) -> None:
-    """Print what ``decode_before_202`` adds to ``POST /upload``, by size and format."""
-    taken: dict[bool, list[float]] = {}
-    files = [(edges, name, _picture(*edges, name)) for edges in PHOTO_EDGES for name in ("JPEG", "PNG")]
-    for decoding in (False, True):
-        (place := folder / f"decoding-{decoding}").mkdir()
-        with serving(place, GATE.format(decode_before_202=decoding)) as service:
-            gate = Server(service.process.pid, service.port, "/image-pipeline/upload", photo_of(SIZE))
-            gate.warm_up()
-            taken[decoding] = []
-            for _, _, gate.file in files:
-                rates = [gate.rate(seconds=1.0, connections=1) for _ in range(runs)]
-                taken[decoding].append(1000 * len(gate.file) / MB / median(rates))
-    print("\n| megapixels | format | MB | `POST /upload` | with `decode_before_202` |\n| --- | --- | --- | --- | --- |")
-    for (edges, name, file), without, decoded in zip(files, taken[False], taken[True], strict=True):
-        print(
-            f"| {edges[0] * edges[1] / 1e6:.0f} | {name} | {len(file) / MB:.1f} | {without:.0f} ms | {decoded:.0f} ms |"
-        )
+def decoding(runs: int) -> None:
+    """Print what ``decode_before_202`` adds to an upload: all of a picture is decoded, and not its header alone."""
+    images.limit_threads()
+    images.lift_pixel_limit()
+    print("\n| megapixels | format | MB | CPU of its header | CPU of all of it |\n| --- | --- | --- | --- | --- |")
+    for (width, height), name in product(PHOTO_EDGES, ("JPEG", "PNG", "WEBP", "AVIF")):
+        file = _picture(width, height, name)
+        with TemporaryFile() as opened:
+            opened.write(file)
+            header, whole = (median(_probe_ms(opened, pixels=pixels) for _ in range(runs)) for pixels in (False, True))
+        print(f"| {width * height / 1e6:.0f} | {name} | {len(file) / MB:.1f} | {header:.1f} ms | {whole:.0f} ms |")
+
+
+def _probe_ms(file: IO[bytes], *, pixels: bool) -> float:
+    file.seek(0)
+    started = time.process_time()
+    images.probe(file, Source(), pixels=pixels)
+    return 1000 * (time.process_time() - started)
 
 
 def _picture(width: int, height: int, image_format: str) -> bytes:
-    """Return a picture of coarse noise, whose edges are as costly as a photo's."""
+    """Return a picture of coarse noise, in a PNG in squares, so that it stays below 20 MB."""
     file = io.BytesIO()
     noise = Image.merge("RGB", [Image.effect_noise((width // 8, height // 8), 60) for _ in "RGB"])
-    noise.resize((width, height), Image.Resampling.BICUBIC).save(file, image_format, quality=90)
+    kernel = Image.Resampling.NEAREST if image_format == "PNG" else Image.Resampling.BICUBIC
+    noise.resize((width, height), kernel).save(file, image_format, quality=90)
     return file.getvalue()
 
 
@@ -231,7 +234,7 @@ def rows(runs: int) -> list[Row]:
     with TemporaryDirectory(prefix="mediagate-bench-") as folder:
         compared = beside_fastify(Path(folder), runs)
         whole_upload(Path(folder), runs)
-        decoded_before_accepted(Path(folder), runs)
+    decoding(runs)
     return [compared]
 
 

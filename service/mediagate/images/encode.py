@@ -104,7 +104,7 @@ def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str,
         "jpeg": {"quality": 92, "subsampling": "4:4:4"},
         # Low efforts: higher ones take two to four times as long to save a tenth of the bytes.
         "png": {"compress_level": 2},
-        "webp": _lossless(pixels) if lossless else {"quality": 90, "method": 2},
+        "webp": _lossless(pixels) if lossless else {"quality": 90, "method": 2 if len(frames) == 1 else 0},
         "avif": {"quality": 80, "speed": 9},
         "gif": {},
     }
