@@ -231,6 +231,14 @@ def test_the_files_are_under_a_strict_policy_and_cached_by_their_content(demo: S
         assert httpx.get(f"{demo.url}/{path}", timeout=10).status_code == 404
 
 
+def test_a_foreign_host_name_reaches_no_route(demo: Server) -> None:
+    for path in ("", "jobs", "media?sourceType=post", "healthz"):
+        answer = httpx.get(f"{demo.url}/{path}", headers={"Host": f"evil.example:{demo.port}"}, timeout=10)
+        assert (answer.status_code, answer.json()["code"]) == (403, "host_not_allowed")
+        assert "MEDIAGATE_ALLOWED_HOSTS" in answer.json()["detail"]
+    assert httpx.get(f"{demo.url.replace('127.0.0.1', 'localhost')}/", timeout=10).status_code == 200
+
+
 def test_a_gate_with_keys_asks_for_one(browser: Browser, data: Path, tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}
     create = [sys.executable, "-m", "mediagate.cli", "keys", "create", "demo_gate:keyed", "--owner", "ann"]

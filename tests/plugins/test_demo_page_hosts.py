@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from mediagate import Action, MediaGate, Principal, Settings
-from mediagate.errors import ConfigError
+from mediagate.errors import ConfigError, PluginError
 from mediagate_plugins.demo_page import demo_page
 
 pytestmark = pytest.mark.anyio
@@ -94,3 +94,12 @@ async def test_a_gate_that_asks_who_is_there_or_has_no_page_leaves_names_to_its_
     for gate, status in ((with_page(asking), 401), (make_gate(worker=False), 200)):
         async with reached_on(gate, "127.0.0.1") as client:
             assert (await client.get("/jobs", headers={"Host": "app.example"})).status_code == status
+
+
+async def test_a_gate_without_the_page_can_ask_for_the_same(make_gate: MakeGate) -> None:
+    gate = make_gate(worker=False)
+    gate.guard_hosts()
+    async with reached_on(gate, "127.0.0.1") as client:
+        assert (await client.get("/jobs", headers={"Host": "evil.example"})).status_code == 403
+        with pytest.raises(PluginError, match=r"guard_hosts\(\) came after boot"):
+            gate.guard_hosts()

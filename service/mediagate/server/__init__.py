@@ -54,7 +54,6 @@ def serve(
     proxies = _proxies(forwarded_allow_ips)
     most = check_most(max_connections) if max_connections else most_by_default(gate.settings.max_uploads)
     connections = Connections(most, head_s=head_timeout_s, refused=refused)
-    gate.guard_hosts()
 
     async def home(request: Request) -> RedirectResponse:
         return RedirectResponse(f"{mount}/")
