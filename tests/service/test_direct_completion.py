@@ -61,7 +61,8 @@ async def test_thirty_at_once_read_the_file_once(make_gate: MakeGate, photo: byt
         await sent(client, target, photo)
         first = asyncio.create_task(completed(client, target))
         await storage.under_way.wait()
-        answers = await asyncio.gather(*(completed(one, target) for one in (client, other) * 15))
+        async with asyncio.timeout(60):  # all of them would wait for the storage
+            answers = await asyncio.gather(*(completed(one, target) for one in (client, other) * 15))
         for answer in answers:
             assert said(answer) == (409, "upload_in_flight")
             assert answer.json()["retryable"]
