@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from charts import corners, saved
 from PIL import Image
-from samples.png_writer import COLOUR, SIGNATURE, chunk, header, packed
+from samples.png_writer import COLOUR, PALETTE, SIGNATURE, chunk, header, packed
 from samples.png_writer import png as written
 
 from mediagate import Source, VariantSpec
@@ -164,6 +164,15 @@ def test_ancillary_chunks_are_ignored_with_a_warning() -> None:
     ):
         decoded = decode(written(pixels(), before=before), REFUSING)
         assert (decoded.warnings, decoded.frames[0].tobytes()) == (warnings, picture().tobytes())
+
+
+@pytest.mark.parametrize("depth", [4, 8])
+def test_index_beyond_a_palette_is_its_last_colour(depth: int) -> None:
+    colours = bytes((1, 2, 3, 200, 100, 50))
+    for index, seen in ((0, (1, 2, 3)), (1, (200, 100, 50)), (9, (200, 100, 50))):
+        content = zlib.compress(bytes((0, index if depth == 8 else index << 4)))
+        pieces = [header(1, 1, PALETTE, depth), chunk(b"PLTE", colours), chunk(b"IDAT", content), chunk(b"IEND")]
+        assert decode(SIGNATURE + b"".join(pieces), REFUSING).frames[0].getpixel((0, 0)) == seen
 
 
 def test_transparent_bottom_of_a_png_is_not_missing() -> None:

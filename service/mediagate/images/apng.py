@@ -11,7 +11,7 @@ from functools import partial
 from PIL import Image
 
 from mediagate.images.canvas import Animation, Disposal, Part
-from mediagate.images.chunks import PNG, Chunk, chunks, is_intact, transparency, written
+from mediagate.images.chunks import PNG, Chunk, chunks, is_intact, palette, transparency, written
 from mediagate.images.colour import eight_bit
 from mediagate.images.rows import check_pixels
 
@@ -69,7 +69,7 @@ class _Reader:
                 self._promised, self._plays = struct.unpack(">II", chunk.data)
             case b"PLTE":
                 self._colours = len(chunk.data) // 3
-                self._before.append(chunk.whole)
+                self._before.append(palette(chunk, self._header[8]))
             case b"tRNS":
                 self._before.append(transparency(chunk, self._header[8], self._header[9], self._colours))
             case b"fcTL":

@@ -121,9 +121,19 @@ def for_pixels(png: bytes | mmap.mmap) -> bytes:
             raise ValueError("there is no palette")
         if chunk.type == b"tRNS":
             kept.append(transparency(chunk, png[24], png[25], colours))
+        elif chunk.type == b"PLTE":
+            kept.append(palette(chunk, png[24]))
         elif chunk.type in _PIXELS or (chunk.type == b"eXIf" and is_intact(chunk)):
             kept.append(chunk.whole)
     return b"".join(kept)
+
+
+def palette(chunk: Chunk, depth: int) -> bytes | memoryview:
+    """Return the chunk with its last colour for all indices beyond it, as Chromium shows them; Pillow has black."""
+    missing = 3 * 2**depth - len(chunk.data)
+    if not is_intact(chunk) or len(chunk.data) < 3 or missing <= 0 or depth > 8:
+        return chunk.whole
+    return written(b"PLTE", chunk.data, bytes(chunk.data[-3:]) * (missing // 3))
 
 
 def transparency(chunk: Chunk, depth: int, colour_type: int, colours: int) -> bytes | memoryview:
@@ -143,13 +153,15 @@ def transparency(chunk: Chunk, depth: int, colour_type: int, colours: int) -> by
 def ignored(png: bytes) -> list[str]:
     """Return a warning for each kind of fault that made a chunk count as absent."""
     wrong, odd, long = set(), set(), False
-    left = _MOST_UNPACKED
+    left, colours = _MOST_UNPACKED, 0
     for chunk in chunks(png):
+        if chunk.type == b"PLTE":
+            colours = len(chunk.data) // 3
         if chunk.type in _PIXELS or chunk.type in FRAMES:
             continue
         if not is_intact(chunk):
             wrong.add(chunk.type.decode("latin-1"))
-        elif len(chunk.data) != _LENGTHS.get(chunk.type, len(chunk.data)):
+        elif len(chunk.data) != _LENGTHS.get(chunk.type, len(chunk.data)) or _lacks_meaning(chunk, png, colours):
             odd.add(chunk.type.decode("latin-1"))
         elif chunk.type in _TEXTS and not long and left > 0:
             size = _unpacked_size(chunk)
@@ -162,6 +174,10 @@ def ignored(png: bytes) -> list[str]:
     if long:
         notes.append("a text of more than 1 MiB was ignored")
     return notes
+
+
+def _lacks_meaning(chunk: Chunk, png: bytes, colours: int) -> bool:
+    return chunk.type == b"tRNS" and not transparency(chunk, png[24], png[25], colours)
 
 
 def _listed(names: set[str]) -> str:

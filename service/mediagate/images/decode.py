@@ -115,7 +115,8 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
     with _opened(data, io.BytesIO(data), source, memory_bytes) as reading:
         image, info = reading.image, _info(reading, source)
         notes = [repair.warning] if repair else []
-        check_complete(data, info.format)
+        if check_complete(data, info.format) < len(data):
+            notes.append("bytes behind the last box were ignored")
         lossless = info.format == "webp" and is_lossless_webp(data)
         shown = repair.shown if repair else None
         alpha = has_alpha(image) or shown is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from contextlib import suppress
 from typing import NamedTuple
@@ -81,6 +82,7 @@ def unpacked(coded: bytes, most: int) -> tuple[bytes, bool]:
     if int.from_bytes(coded[:2]) % 31 or coded[:1] == b"" or coded[0] & 15 != 8:
         return b"", False
     unpacking, pixels = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
+    most = min(most, sys.maxsize)
     for at in range(2, len(coded), _PIECE):
         here = unpacking.copy()
         try:

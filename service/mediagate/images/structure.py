@@ -49,25 +49,27 @@ def is_lossless_webp(data: bytes) -> bool:
     return False
 
 
-def check_complete(data: bytes, image_format: str) -> None:
-    """Raise ``ValueError``, or what Pillow raises, for a PNG with wrong checksums, an AVIF or HEIC that was cut off.
+def check_complete(data: bytes, image_format: str) -> int:
+    """Return where an AVIF or HEIC ends; bytes may follow that are no part of it. Other formats end with the file.
 
-    Their decoders would make do with what is there. The sizes of boxes: ISO/IEC 14496-12, section 4.2.
+    Raises ``ValueError``, or what Pillow raises, for a PNG with wrong checksums and an AVIF or HEIC that was cut off:
+    their decoders would make do with what is there. The sizes of boxes: ISO/IEC 14496-12, section 4.2.
     """
     if image_format == "png":
         Image.open(io.BytesIO(for_pixels(data)), formats=["PNG"]).verify()
     if image_format not in ("avif", "heic"):
-        return
+        return len(data)
     at = 0
     while at + 8 <= len(data) and data[at + 4 : at + 8] in BOXES:
         size = int.from_bytes(data[at : at + 4])
         if size == 1:
             size = int.from_bytes(data[at + 8 : at + 16])
         if size == 0:
-            return  # up to the end of the file
+            return len(data)
         if size < 8 or at + size > len(data):
             raise ValueError("a box reaches beyond the end of the file")
         at += size
+    return at
 
 
 def check_structure(data: bytes | mmap.mmap, source: Source) -> None:
