@@ -12,6 +12,7 @@ from playwright.sync_api import Error
 from showing.browser import Decoding, opened
 
 Shown = Literal[Decoding, "crashed"]
+"""``crashed`` and ``too slow`` ended Chromium."""
 NO_ANSWER = "no answer"
 SLOW_S = 120.0
 """After so long without an answer the service counts as hanging."""
@@ -84,11 +85,13 @@ class Viewer:
         """Return whether Chromium shows a file whole, shows it although decoding it ends with an error, or not."""
         data = path.read_bytes()
         try:
-            return self._browser.decodes(f"image/{content_of(data)}", data)
+            shown: Shown = self._browser.decodes(f"image/{content_of(data)}", data)
         except Error:
+            shown = "crashed"
+        if shown in ("crashed", "too slow"):
             self._stack.close()
             self._browser = self._stack.enter_context(opened())
-            return "crashed"
+        return shown
 
 
 def content_of(data: bytes) -> str:

@@ -33,9 +33,9 @@ def test_it_prints_who_takes_what(tmp_path: Path, data: Path) -> None:
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert told.returncode == 0, told.stdout + told.stderr
     table, here, there, faults = told.stdout.split("\n\n")
-    assert "| COMPLETE | 2 | 1 | 0 | 1 | 0 |" in table
-    assert "| 415 unsupported_type | 3 | 2 | 0 | 1 | 0 |" in table
-    assert "image_undecodable | 1 | 0 | 1 | 0 | 0 |" in table
+    assert "| COMPLETE | 2 | 1 | 0 | 1 | 0 | 0 |" in table
+    assert "| 415 unsupported_type | 3 | 2 | 0 | 1 | 0 | 0 |" in table
+    assert "image_undecodable | 1 | 0 | 1 | 0 | 0 | 0 |" in table
     assert here.startswith("Shown whole by Chromium, not COMPLETE here: 2\n")
     assert "c.bmp: 415 unsupported_type, in Chromium whole (BMP files are not accepted; send JPEG, PNG or HEIC)" in here
     assert "f.webp: 415 unsupported_type" in here

@@ -246,8 +246,8 @@ def test_what_would_take_too_long_is_encoded_with_less_effort(image_format: Lite
     Image.merge("RGB", [Image.effect_noise((320, 240), 90) for _ in "RGB"]).save(noise, "PNG")
 
     def files(effort: int, time_s: float | None) -> list[bytes]:
-        variants = {str(width): VariantSpec(width=width, format=image_format) for width in (320, 160)}
-        source = Source(variants=variants, original="delete", effort=effort)
+        variants = {str(width): {"width": width, "format": image_format} for width in (320, 160)}
+        source = Source.model_validate({"variants": variants, "original": "delete", "effort": effort})
         return [file.data for file in render(noise.getvalue(), source, (0.5, 0.5), None, time_s=time_s).variants]
 
     hurried, usual = files(1, None), files(4, None)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from PIL import Image
 from playwright.sync_api import CDPSession, Page, Route, sync_playwright
 
-Decoding = Literal["whole", "with an error", "not"]
+Decoding = Literal["whole", "with an error", "not", "too slow"]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -30,6 +30,7 @@ FLAGS = [
 SHEET = 2048
 """Pixels along an edge of a sheet; a larger picture has one of its own."""
 SLOW_MS = 60_000
+PATIENCE_MS = 20_000
 PAGE = "http://localhost/"
 """Never asked for: it is answered here. The address makes the page a secure context, which ``ImageDecoder`` needs."""
 MOVES = (b"GIF8", b"acTL", b"ANIM", b"avis")
@@ -81,7 +82,7 @@ DRAW = """async (told) => {
 }"""
 
 
-DECODE = """async ([type, text]) => {
+DECODE = """([type, text, slowMs]) => Promise.race([(async () => {
     const answer = await fetch(`data:application/octet-stream;base64,${text}`);
     const bytes = new Uint8Array(await answer.arrayBuffer());
     const image = new Image();
@@ -97,7 +98,7 @@ DECODE = """async ([type, text]) => {
         try { (await decoder.decode()).image.close(); } catch { return "with an error"; } finally { decoder.close(); }
         return "whole";
     } finally { URL.revokeObjectURL(image.src); }
-}"""
+})(), new Promise((resolve) => setTimeout(resolve, slowMs, "too slow"))])"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +137,12 @@ class Browser:
         return [Seen(*found) for found in self._page.evaluate(LOAD, json.dumps(texts))]
 
     def decodes(self, content_type: str, data: bytes) -> Decoding:
-        """Return whether a file is shown whole, is shown although its decoder tells an error, or is not shown."""
-        found: Decoding = self._page.evaluate(DECODE, [content_type, base64.b64encode(data).decode()])
+        """Return whether a file is shown whole, is shown although its decoder tells an error, or is not shown.
+
+        A browser that is ``too slow`` (20 s) goes on with it, so it is to be closed.
+        """
+        text = base64.b64encode(data).decode()
+        found: Decoding = self._page.evaluate(DECODE, [content_type, text, PATIENCE_MS])
         return found
 
     def look(self, cells: Sequence[Cell]) -> list[Image.Image]:
