@@ -33,6 +33,8 @@ class Layout(NamedTuple):
     @classmethod
     def of(cls, png: bytes) -> Layout | None:
         """Read IHDR (section 11.2.1); ``None`` for one without a meaning."""
+        if png[12:16] != b"IHDR":
+            return None
         width, height, depth, colour_type, interlaced = struct.unpack(">IIBB2xB", png[16:29])
         if colour_type not in _CHANNELS or not width * height:
             return None
