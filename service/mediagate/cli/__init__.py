@@ -1,0 +1,49 @@
+"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, adopt, retry, and what plugins bring.
+
+A plugin brings a ``typer.Typer`` as an entry point of the group ``mediagate.commands``; its name is the command's.
+Each command imports what it needs itself: only ``doctor`` looks at codecs, and only ``serve`` serves.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from typing import Annotated
+
+import typer
+
+from mediagate.cli.loading import STANDALONE, Gate, load_gate, quit_with, run_async
+from mediagate.cli.maintenance import adopt, doctor, janitor, migrate
+from mediagate.cli.retry import retry
+from mediagate.cli.service import serve, worker
+from mediagate.logs import LogFormat, configure
+
+__all__ = ["STANDALONE", "Gate", "load_gate", "main", "quit_with", "run_async"]
+
+COMMANDS = "mediagate.commands"
+"""The group of entry points under which plugins bring their commands."""
+OWN = {command.__name__: command for command in (serve, worker, migrate, doctor, janitor, adopt, retry)}
+"""The core's own commands, for which no plugin is loaded."""
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.callback(help=__doc__)
+def options(
+    log: Annotated[LogFormat, typer.Option(envvar="MEDIAGATE_LOG", help="How log lines look.")] = LogFormat.TEXT,
+) -> None:
+    """Take what all commands have in common."""
+    configure(log)
+
+
+for command in OWN.values():
+    cli.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    words = sys.argv[3:] if sys.argv[1:2] == ["--log"] else [w for w in sys.argv[1:] if not w.startswith("--log=")]
+    if not set(words[:1]) & set(OWN):
+        for brought in entry_points(group=COMMANDS):
+            cli.add_typer(brought.load(), name=brought.name)
+    cli()

@@ -1,0 +1,83 @@
+"""What all commands begin and end with: the gate that is named, its coroutine, and a message instead of a traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import sys
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from mediagate.errors import MediagateError
+from mediagate.forkserver import ForkServer
+
+if TYPE_CHECKING:
+    from mediagate.app import MediaGate
+
+STANDALONE = "mediagate_plugins.standalone:gate"
+"""The gate that runs when none is named: sources ``avatar`` and ``post``, NudeNet, and the demo page."""
+
+Gate = Annotated[str, typer.Argument(help="Your gate as module:attribute.", envvar="MEDIAGATE_GATE", metavar="GATE")]
+
+
+@contextlib.contextmanager
+def without_collecting() -> Iterator[None]:
+    """Import without looking for garbage: nothing that is imported is, and the looking took a seventh of the start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def load_gate(path: str) -> MediaGate:
+    """Return the gate named as ``module:attribute``; ends the command with a message if there is none."""
+    from mediagate.app import MediaGate
+
+    module, _, attribute = path.partition(":")
+    _find_modules_here()
+    try:
+        gate = getattr(importlib.import_module(module), attribute or "gate")
+    except (ImportError, AttributeError) as exc:
+        quit_with(f"cannot load {path!r}: {exc}; name your gate as module:attribute")
+    except MediagateError as exc:
+        quit_with(exc.detail)
+    if not isinstance(gate, MediaGate):
+        quit_with(f"{path!r} is no MediaGate but {gate!r}")
+    return gate
+
+
+def _find_modules_here() -> None:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+
+
+def load_and_fork(path: str) -> MediaGate:
+    """Load a gate while the fork server of its image processes starts on another core."""
+    _find_modules_here()  # both of them
+    server = ForkServer()
+    server.start()
+    gate = load_gate(path)
+    gate.fork_server = server
+    return gate
+
+
+def run_async(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a command's coroutine; an error of mediagate ends the command with its message."""
+    try:
+        asyncio.run(coroutine)
+    except MediagateError as exc:
+        quit_with(exc.detail)
+
+
+def quit_with(message: str) -> NoReturn:
+    """End the command with a message and exit code 1."""
+    typer.echo(f"mediagate: {message}", err=True)
+    raise SystemExit(1)

@@ -1,0 +1,77 @@
+"""The commands that run until they are told to end: ``serve`` and ``worker``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import Annotated
+
+import typer
+
+from mediagate.cli.loading import STANDALONE, Gate, load_and_fork, quit_with, run_async, without_collecting
+from mediagate.errors import MediagateError
+
+
+def serve(
+    gate: Gate = STANDALONE,
+    host: Annotated[str, typer.Option(envvar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", help="Port to listen on.")] = 8000,
+    mount: Annotated[str, typer.Option(help="Path under which the gate answers.")] = "/image-pipeline",
+    worker: Annotated[bool, typer.Option(help="Also work on jobs in this process.")] = True,
+    http: Annotated[str, typer.Option(help="HTTP parser: auto, h11 or httptools.")] = "auto",
+    max_connections: Annotated[int | None, typer.Option(min=1, help="Default: by `ulimit -n`.")] = None,
+    head_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request's line and headers take.")] = 10,
+    forwarded_allow_ips: Annotated[
+        str, typer.Option(envvar="FORWARDED_ALLOW_IPS", help="Proxies whose X-Forwarded-For is believed, * for all.")
+    ] = "",
+) -> None:
+    """Serve a gate over HTTP, and work on its jobs."""
+    with without_collecting():
+        loaded = load_and_fork(gate)
+        from mediagate.server import serve as run
+    if not worker:
+        loaded.settings = loaded.settings.model_copy(update={"worker": False})
+    typer.echo(f"mediagate: http://{host}:{port}{mount}/")
+    try:
+        started = run(
+            loaded,
+            host=host,
+            port=port,
+            mount=mount,
+            http=http,
+            max_connections=max_connections,
+            head_timeout_s=head_timeout,
+            forwarded_allow_ips=forwarded_allow_ips,
+        )
+    except MediagateError as exc:
+        quit_with(exc.detail)
+    if not started:
+        raise typer.Exit(1)
+
+
+def worker(
+    gate: Gate = STANDALONE,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Answer /healthz, /readyz and /metrics on this port.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address of that port.")] = "127.0.0.1",
+) -> None:
+    """Work on a gate's jobs without taking uploads, until SIGTERM or Ctrl-C."""
+    with without_collecting():
+        loaded = load_and_fork(gate)
+    loaded.settings = loaded.settings.model_copy(update={"worker": True})
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with loaded, contextlib.AsyncExitStack() as stack:
+            if port is not None:
+                from mediagate.server import monitored
+
+                await stack.enter_async_context(monitored(loaded, host=host, port=port))
+            typer.echo("mediagate: working")
+            await stop.wait()
+
+    run_async(run())
