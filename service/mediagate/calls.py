@@ -234,7 +234,7 @@ class Calls(DirectCalls):
         job = await records.cancel(job_id, now=await records.now(), events_of=events_of)
         if job is None:
             status = await self.get_status(job_id)
-            raise JobConflict(f"job {job_id} is {status.status} already")
+            raise JobConflict(f"job {job_id} is {status.status} already", job_status=status.status)
         running.watch.moved(JobState(job))
         await finish(job_id, running.parts)
         return await self.get_status(job_id)
@@ -244,9 +244,14 @@ class Calls(DirectCalls):
         parts = self.running.parts
         status = await self.get_status(job_id, owner=owner)
         if status.status is not JobStatus.FAILED:
-            raise JobConflict(f"job {job_id} is {status.status}; only a FAILED job can be retried")
+            raise JobConflict(
+                f"job {job_id} is {status.status}; only a FAILED job can be retried", job_status=status.status
+            )
         if await parts.storage.stat(status.job.staging_key) is None:
-            raise JobConflict("the uploaded file was not kept, since trying it again cannot help; upload it again")
+            raise JobConflict(
+                "the uploaded file was not kept, since trying it again cannot help; upload it again",
+                job_status=status.status,
+            )
         job = await parts.records.requeue(job_id, now=await parts.records.now())
         if job is None:
             raise JobConflict(f"job {job_id} changed meanwhile; look at its status, and retry it if it is FAILED again")
@@ -262,9 +267,10 @@ class Calls(DirectCalls):
             raise unknown_job(state.job.id)
         if state.job.status is JobStatus.COMPLETE:
             if state.media is None:
-                raise MediaDeleted("the picture was deleted after it had completed")
+                raise MediaDeleted("the picture was deleted after it had completed", job_status=JobStatus.COMPLETE)
             if await self._expired(state.media):
-                raise MediaDeleted(f"the picture was kept until {iso(state.media.expires_at)}")
+                until = iso(state.media.expires_at)
+                raise MediaDeleted(f"the picture was kept until {until}", job_status=JobStatus.COMPLETE)
         return status_of(state, self._url_of(base_url))
 
     def _url_of(self, base_url: str) -> UrlOf:

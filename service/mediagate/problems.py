@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import logging
 
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from mediagate.errors import MediagateError, MethodNotAllowed, RouteNotFound, known_error
+from mediagate.errors import MediagateError, known_error
 from mediagate.logs import cause_of
 
 log = logging.getLogger("mediagate.http")
@@ -85,9 +84,5 @@ def problem_of(exc: Exception) -> ProblemResponse:
     """Return the answer for any exception; what is not ours is logged whole and answered without its words."""
     if (known := known_error(exc)) is not None:
         return problem(known, raised=exc)
-    if isinstance(exc, HTTPException) and exc.status_code == 405:
-        return problem(MethodNotAllowed("this route does not take this method"))
-    if isinstance(exc, HTTPException) and exc.status_code == 404:
-        return problem(RouteNotFound("there is no such route"))
     log.error("unhandled error: %s", cause_of(exc), exc_info=exc)
     return problem(MediagateError("An internal error; the server's log says more."))

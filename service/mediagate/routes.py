@@ -98,7 +98,12 @@ class Routes:
                 "clientReferenceId": job.client_reference_id,
             },
             status_code=202,
-            headers={"Location": url, "Retry-After": _seconds(pause), "Cache-Control": "no-store"},
+            headers={
+                "Location": url,
+                "Retry-After": _seconds(pause),
+                "Cache-Control": "no-store",
+                "Mediagate-Job-Status": str(job.status),
+            },
         )
 
     async def _status(self, request: Request) -> Response:
@@ -109,7 +114,8 @@ class Routes:
             first = await self._gate.news(job_id, timeout_s=STREAM_WAIT_S, owner=owner, base_url=base)
             first = first or await self._gate.get_status(job_id, owner=owner, base_url=base)
             events = self._events(request, first, owner, base)
-            return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+            headers = {"Cache-Control": "no-store", "Mediagate-Job-Status": str(first.status)}
+            return StreamingResponse(events, media_type="text/event-stream", headers=headers)
         wait_s = number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
         status = await self._gate.settled(job_id, timeout_s=wait_s, owner=owner, base_url=base)
         return _status_response(request, status, await self._gate.running.pace.poll_after_ms(status.job))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mediagate.errors.base import MediagateError
 
@@ -128,10 +128,19 @@ class RouteNotFound(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """The route does not take this method."""
+    """The route does not take this method; ``allowed`` are those that it takes (RFC 9110, 15.5.6)."""
 
     code = "method_not_allowed"
     status = 405
+
+    def __init__(self, detail: str, *, allowed: Iterable[str] = ()) -> None:
+        super().__init__(detail)
+        self.allowed = sorted(allowed)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that the answer carries besides its body."""
+        return {**super().headers, "Allow": ", ".join(self.allowed)}
 
 
 class HeadTimeout(RequestError):
