@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mediagate.config import Source
-from mediagate.direct_upload import DECLARABLE, DirectUpload, UploadTarget
+from mediagate.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
 from mediagate.errors import (
     BadUpload,
     InvalidParameter,
@@ -33,7 +33,7 @@ from mediagate.errors import (
     UploadTooLarge,
 )
 from mediagate.intake import announced, examined, recording, remembered_until
-from mediagate.media import Job, new_id, staging_key
+from mediagate.media import EXTENSIONS, Job, new_id, staging_key
 from mediagate.parts import Parts
 from mediagate.reservation import holding
 from mediagate.ticket import Ticket, read_ticket
@@ -41,7 +41,7 @@ from mediagate.uploads import display_name, spool
 
 log = logging.getLogger("mediagate.intake")
 
-REQUIRED = ("sourceType", "sourceId", "contentType", "size")
+REQUIRED = ("sourceType", "sourceId", "size")
 TEXTS = ("sourceType", "sourceId", "contentType", "filename", "clientReferenceId", "callbackUrl")
 NUMBERS = ("focalX", "focalY")
 
@@ -73,10 +73,10 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> 
     fields |= {name: _number(name, body[name]) for name in NUMBERS if body.get(name) is not None}
     ticket = read_ticket(fields, display_name(fields.get("filename", "")), sources)
     source = sources[ticket.source_type]
-    content_type = fields["contentType"].lower()
-    declarable = [name for name, image_format in DECLARABLE.items() if image_format in source.formats]
-    if content_type not in declarable:
-        raise UnsupportedType(f"contentType {content_type!r:.80} is not accepted; use one of: {', '.join(declarable)}")
+    content_type = fields.get("contentType", "").lower() or ANY_TYPE
+    if content_type != ANY_TYPE and DECLARABLE.get(content_type) not in source.formats:
+        usual = ", ".join(f"image/{name}" for name in EXTENSIONS if name in source.formats)
+        raise UnsupportedType(f"contentType {content_type!r:.80} is not accepted; use one of {usual}, or leave it out")
     size, limit = body["size"], source.max_bytes
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise InvalidParameter("size: use the number of bytes of the file, a whole number from 1")
@@ -223,7 +223,7 @@ async def _examined(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: 
                 owner=upload.owner_id,
                 key_id=upload.key_id,
                 job_id=job_id,
-                declared=upload.content_type,
+                declared=upload.declared_type,
             )
     except ObjectNotFound:
         raise _not_received() from None

@@ -16,6 +16,7 @@ from mediagate.access import Action, owner_and_key, owner_seen_by
 from mediagate.direct_routes import DirectRoutes
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.files import serve_file
+from mediagate.images import check_head
 from mediagate.intake import accept, reserved
 from mediagate.media import Job, utcnow
 from mediagate.owner_routes import OwnerRoutes
@@ -71,14 +72,21 @@ class Routes:
         parts = self._gate.parts
         limits = {name: source.max_bytes for name, source in parts.sources.items()}
         spool_dir, patience = self._gate.running.spool_dir, self._gate.running.patience
+        every_format = {name for source in parts.sources.values() for name in source.formats}
 
         async def on_source(source_type: str) -> None:
             await parts.hooks.run("pre_file", request, source_type)
 
+        def check(head: bytes, source_type: str | None) -> None:
+            source = parts.sources.get(source_type or "")
+            check_head(head, source.formats if source else every_format)
+
         async with (
             self._gate.running.admission.visit(request) as visit,
             reserved(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
-            receive_upload(request, spool_dir, limits=limits, patience=patience, on_source=on_source) as upload,
+            receive_upload(
+                request, spool_dir, limits=limits, patience=patience, on_source=on_source, check_head=check
+            ) as upload,
         ):
             ticket = read_ticket(upload.fields, upload.filename, parts.sources)
             job = await accept(upload, ticket, parts, held=held, owner=owner, key_id=key_id)
@@ -108,7 +116,7 @@ class Routes:
 
     async def _status(self, request: Request) -> Response:
         owner = await self._owner(request, Action.READ)
-        job_id = request.path_params["job_id"]
+        job_id, as_200 = request.path_params["job_id"], _as_200(request)
         base = self._gate.base_url(request)
         if "text/event-stream" in request.headers.get("Accept", ""):
             first = await self._gate.news(job_id, timeout_s=STREAM_WAIT_S, owner=owner, base_url=base)
@@ -118,7 +126,7 @@ class Routes:
             return StreamingResponse(events, media_type="text/event-stream", headers=headers)
         wait_s = number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
         status = await self._gate.settled(job_id, timeout_s=wait_s, owner=owner, base_url=base)
-        return _status_response(request, status, await self._gate.running.pace.poll_after_ms(status.job))
+        return _status_response(request, status, as_200, await self._gate.running.pace.poll_after_ms(status.job))
 
     async def _events(self, request: Request, status: Status, owner: str | None, base: str) -> AsyncIterator[str]:
         """The same JSON as a poll answers, one event for each change, until the job is terminal."""
@@ -202,9 +210,13 @@ class Routes:
         return owner_seen_by(await self._gate.authorize(request, action))
 
 
-def _status_response(request: Request, status: Status, poll_after_ms: int) -> Response:
-    if (as_http := request.query_params.get("http", "status")) not in ("status", "200"):
+def _as_200(request: Request) -> bool:
+    if (asked := request.query_params.get("http", "status")) not in ("status", "200"):
         raise InvalidParameter("http: leave it out, or use ?http=200 for 200 in every job state")
+    return asked == "200"
+
+
+def _status_response(request: Request, status: Status, as_200: bool, poll_after_ms: int) -> Response:
     body = json.dumps(status.to_json(poll_after_ms=poll_after_ms), ensure_ascii=False, separators=(",", ":")).encode()
     headers = {
         "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
@@ -215,7 +227,7 @@ def _status_response(request: Request, status: Status, poll_after_ms: int) -> Re
         headers["Retry-After"] = _seconds(poll_after_ms)
     if _etag_matches(request.headers, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    code = 200 if as_http == "200" else status.http_status
+    code = 200 if as_200 else status.http_status
     return Response(body, status_code=code, headers=headers, media_type="application/json")
 
 

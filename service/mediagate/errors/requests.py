@@ -223,6 +223,18 @@ class UnsupportedType(RequestError):
     status = 415
 
 
+class UnsupportedEncoding(RequestError):
+    """The body is compressed by a ``Content-Encoding``."""
+
+    code = "unsupported_encoding"
+    status = 415
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that the answer carries besides its body: what is taken instead (RFC 9110, 12.5.3)."""
+        return {**super().headers, "Accept-Encoding": "identity"}
+
+
 class UndecodableImage(RequestError):
     """The file says it is an accepted format, and cannot be decoded."""
 

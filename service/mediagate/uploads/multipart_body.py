@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from mediagate.errors import BadUpload, UploadTooLarge
 from mediagate.uploads.body import Patience, RequestBody, opened_body
+from mediagate.uploads.file_head import FileHead
 from mediagate.uploads.spool import EMPTY, SpoolFile, spool_file
 
 FILE = "file"
@@ -61,11 +62,13 @@ async def receive_upload(
     limits: Mapping[str, int],
     patience: Patience,
     on_source: Callable[[str], Awaitable[None]] | None = None,
+    check_head: Callable[[bytes, str | None], None] | None = None,
 ) -> AsyncIterator[Upload]:
     """Receive an upload into the spool, where it stays for the length of the block.
 
     ``limits`` has the most bytes of a file for each source type; the largest holds until ``sourceType`` has come.
-    ``on_source`` is told a source type of ``limits`` as soon as it has come, and may refuse by raising.
+    ``on_source`` is told a source type of ``limits`` as soon as it has come, and may refuse by raising; so may
+    ``check_head``, which is given the first bytes of the file, and the source type if that came before them.
     In memory are at most about 3 MiB (a batch that is written, and one that comes in) and the chunk that the server
     handed over, whatever the size of the file.
     Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``UploadTimeout`` when there is no more
@@ -73,7 +76,7 @@ async def receive_upload(
     """
     async with spool_file(spool_dir) as file:
         async with opened_body(request, patience) as body:
-            upload = await _receive(body, _boundary(request), _Form(limits, file), on_source)
+            upload = await _receive(body, _boundary(request), _Form(limits, file, check_head), on_source)
         yield upload
 
 
@@ -82,7 +85,11 @@ async def _receive(
 ) -> Upload:
     form.check_declared(body.declared)
     parser = PushMultipartParser(
-        boundary, max_header_size=MAX_HEADER, max_header_count=MAX_HEADERS, max_segment_count=MAX_PARTS
+        boundary,
+        max_header_size=MAX_HEADER,
+        max_header_count=MAX_HEADERS,
+        max_segment_count=MAX_PARTS,
+        header_charset="latin-1",  # takes any bytes; ``_decoded`` finds out what they are
     )
     try:
         while chunk := await body.read():
@@ -104,12 +111,16 @@ async def _receive(
 class _Form:
     """What the parts of a body add up to."""
 
-    def __init__(self, limits: Mapping[str, int], file: SpoolFile) -> None:
+    def __init__(
+        self, limits: Mapping[str, int], file: SpoolFile, check_head: Callable[[bytes, str | None], None] | None
+    ) -> None:
         self.file = file
+        self._head = FileHead(lambda head: check_head(head, self._fields.get("sourceType"))) if check_head else None
         self._limits = limits
         self._largest = max(limits.values())
         self._fields: dict[str, str] = {}
         self._filename: str | None = None
+        self._misplaced: str | None = None
         self._name = ""
         self._text = bytearray()
 
@@ -122,9 +133,13 @@ class _Form:
         elif self._name == FILE:
             self.file.add(event)
             self._check_size(self.file.bytes)
+            if self._head is not None:
+                self._head.add(event)
         else:
             self._text += event
             if len(self._text) > MAX_FIELD:
+                if self._misplaced == self._name:
+                    raise _in_another_field(self._name)
                 raise BadUpload(f"the field {self._name!r:.80} has more than {MAX_FIELD:,} bytes; {HOW}")
 
     def new_source(self) -> str | None:
@@ -139,6 +154,8 @@ class _Form:
 
     async def finish(self) -> Upload:
         """Return the upload; raises ``BadUpload`` naming what is missing."""
+        if self._filename is None and self._misplaced is not None:
+            raise _in_another_field(self._misplaced)
         missing = [name for name in REQUIRED if name not in self._fields]
         missing += [] if self._filename is not None else [FILE]
         if missing:
@@ -149,13 +166,15 @@ class _Form:
         return Upload(spooled.path, spooled.bytes, spooled.sha256, self._filename or "", self._fields)
 
     def _begin(self, part: MultipartSegment) -> None:
-        self._name = part.name or ""
+        self._name = _decoded(part.name or "")
         self._text.clear()
         if self._name == FILE:
             if self._filename is not None:
                 raise BadUpload("there are two files; send one upload for each")
             self._filename = _display_name(part)
-        elif self._name in self._fields:
+        elif part.filename is not None:
+            self._misplaced = self._name
+        if self._name in self._fields:
             raise BadUpload(f"the field {self._name} is there twice; send it once")
 
     def _end(self) -> None:
@@ -185,8 +204,20 @@ def _boundary(request: Request) -> str:
     return boundary
 
 
+def _in_another_field(name: str) -> BadUpload:
+    return BadUpload(f"the file came in the field {name!r:.80}; send it in the field file, as curl's -F file=@… does")
+
+
+def _decoded(text: str) -> str:
+    """Return a header's text, whose bytes were taken as Latin-1: UTF-8 if they are that (RFC 7578, section 5.1)."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return text
+
+
 def _display_name(part: MultipartSegment) -> str:
-    name = part.filename or ""
+    name = _decoded(part.filename or "")
     for header, value in part.headerlist:
         # RFC 8187; browsers do not send it, some libraries do, and then it is the better of the two.
         if header == "Content-Disposition" and (extended := _FILENAME_EXTENDED.search(value)):
