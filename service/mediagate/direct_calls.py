@@ -21,7 +21,7 @@ class DirectCalls(ABC):
         """The open gate's parts; raises ``PluginError`` while it is closed."""
 
     @abstractmethod
-    async def get_status(self, job_id: str) -> Status:
+    async def get_status(self, job_id: str, *, owner: str | None = None) -> Status:
         """Return where a job stands."""
 
     async def create_upload(

@@ -18,6 +18,7 @@ from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.files import serve_file
 from mediagate.images import check_head
 from mediagate.intake import accept, reserved
+from mediagate.job_routes import JobRoutes
 from mediagate.media import Job, utcnow
 from mediagate.owner_routes import OwnerRoutes
 from mediagate.parameters import number
@@ -52,6 +53,7 @@ class Routes:
             Route("/media/{media_id}", self._get_media, methods=["GET"]),
             Route("/media/{media_id}", self._delete_media, methods=["DELETE"]),
             *OwnerRoutes(self._gate).routes(),
+            *JobRoutes(self._gate, self._accepted).routes(),
             Route("/healthz", self._healthz, methods=["GET"]),
             Route("/readyz", self._readyz, methods=["GET"]),
         ]
