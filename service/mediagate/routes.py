@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mediagate.access import Action, owner_and_key, owner_seen_by
 from mediagate.direct_routes import DirectRoutes
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
+from mediagate.event_stream import event_stream
 from mediagate.files import serve_file
 from mediagate.images import check_head
 from mediagate.intake import accept, reserved
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 MAX_WAIT_S = 60.0
 """The longest that ``?wait=`` holds a request; load balancers commonly cut at 60 s."""
-STREAM_WAIT_S = 15.0
-"""How often an event stream says that it is alive."""
 
 
 class Routes:
@@ -121,38 +120,10 @@ class Routes:
         job_id, as_200 = request.path_params["job_id"], _as_200(request)
         base = self._gate.base_url(request)
         if "text/event-stream" in request.headers.get("Accept", ""):
-            first = await self._gate.news(job_id, timeout_s=STREAM_WAIT_S, owner=owner, base_url=base)
-            first = first or await self._gate.get_status(job_id, owner=owner, base_url=base)
-            events = self._events(request, first, owner, base)
-            headers = {"Cache-Control": "no-store", "Mediagate-Job-Status": str(first.status)}
-            return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+            return await event_stream(self._gate, request, owner=owner, base_url=base)
         wait_s = number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
         status = await self._gate.settled(job_id, timeout_s=wait_s, owner=owner, base_url=base)
         return _status_response(request, status, as_200, await self._gate.running.pace.poll_after_ms(status.job))
-
-    async def _events(self, request: Request, status: Status, owner: str | None, base: str) -> AsyncIterator[str]:
-        """The same JSON as a poll answers, one event for each change, until the job is terminal."""
-        said = ""
-        news: Status | None = status
-        while True:
-            if news is None:
-                yield ": alive\n\n"
-            else:
-                status = news
-                pause_ms = await self._gate.running.pace.poll_after_ms(status.job)
-                body = json.dumps(status.to_json(poll_after_ms=pause_ms), separators=(",", ":"))
-                if body != said:
-                    yield f"event: status\ndata: {body}\n\n"
-                said = body
-            if status.status.terminal or self._gate.closing or await request.is_disconnected():
-                return
-            try:
-                news = await self._gate.news(status.job_id, status, timeout_s=STREAM_WAIT_S, owner=owner, base_url=base)
-                # Asked again, for a stream may outlive the right to it.
-                await self._gate.authorize(request, Action.READ)
-            except MediagateError as exc:
-                yield f"event: error\ndata: {json.dumps({'code': exc.code, 'detail': exc.client_detail})}\n\n"
-                return
 
     async def _list_media(self, request: Request) -> Response:
         owner = await self._owner(request, Action.READ)
