@@ -6,11 +6,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mediagate.problems import problem_of
+from mediagate.preferences import accepts
+from mediagate.problems import ProblemResponse, problem_of
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
@@ -32,6 +33,8 @@ async def answer(
             message.setdefault("headers", [])
             headers = MutableHeaders(scope=message)
             headers.setdefault("X-Content-Type-Options", "nosniff")
+            if headers.get("Content-Type") == ProblemResponse.media_type and _takes_plain_json_only(scope):
+                headers["Content-Type"] = "application/json"
             headers.update(inner.get("state", {}).get("answer_headers") or {})
         await send(message)
 
@@ -47,3 +50,9 @@ async def answer(
         problem = problem_of(exc)
         gate.observer.refused(problem.code)
         await problem(scope, receive, watched)
+
+
+def _takes_plain_json_only(scope: Scope) -> bool:
+    """Whether the client would not read a problem as JSON, under the type that RFC 9457 gives it."""
+    asked = ", ".join(Headers(scope=scope).getlist("Accept"))
+    return accepts(asked, "application/json") and not accepts(asked, ProblemResponse.media_type)
