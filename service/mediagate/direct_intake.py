@@ -81,7 +81,7 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> 
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise InvalidParameter("size: use the number of bytes of the file, a whole number from 1")
     if size > limit:
-        raise UploadTooLarge(f"the file is larger than {limit:,} bytes, the limit of {ticket.source_type}")
+        raise UploadTooLarge(f"the file is larger than {limit:,} bytes, the limit of {ticket.source_type}", limit=limit)
     return Declaration(ticket, content_type, size)
 
 

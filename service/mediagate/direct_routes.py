@@ -43,6 +43,7 @@ class DirectRoutes:
             principal = await self._gate.authorize(incoming, Action.UPLOAD)
             async with admission.visit(incoming):
                 declared = await receive_json(body, request.headers.get("Content-Type", ""))
+                incoming.state.source_type = declared.get("sourceType")
                 declaration = read_declaration(declared, parts.sources)
                 owner, key_id = owner_and_key(principal)
                 base_url = self._gate.base_url(request)

@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from mediagate.access import Action
 from mediagate.errors import MediagateError
+from mediagate.job_json import job_json
 from mediagate.status import Status
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ async def _events(
             yield ": alive\n\n"
         else:
             status = news
-            pause_ms = await gate.running.pace.poll_after_ms(status.job)
-            body = json.dumps(status.to_json(poll_after_ms=pause_ms), separators=(",", ":"))
+            body = json.dumps(await job_json(gate, request, status), separators=(",", ":"))
             if body != said:
                 yield f"event: status\nid: {_event_id(status)}\ndata: {body}\n\n"
             said = body

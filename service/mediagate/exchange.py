@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mediagate.errors import MediagateError
+from mediagate.messages import language_of, message_of_error
 from mediagate.preferences import accepts
 from mediagate.problems import ProblemResponse, problem_of
 
@@ -47,9 +50,17 @@ async def answer(
         # Answered here, never raised: a host's CORS middleware must see a response.
         if started:
             raise
-        problem = problem_of(exc)
+        problem = problem_of(exc, message_of=_message_of(gate, inner))
         gate.observer.refused(problem.code)
         await problem(scope, receive, watched)
+
+
+def _message_of(gate: MediaGate, scope: Scope) -> Callable[[MediagateError], str]:
+    """Return how to tell an error to whoever sent a request, in the words of its source as far as that is known."""
+    language = language_of(Headers(scope=scope).get("Accept-Language", ""))
+    named = (scope.get("state") or {}).get("source_type")
+    source = gate.sources.get(named) if isinstance(named, str) else None
+    return partial(message_of_error, language=language, source=source)
 
 
 def _takes_plain_json_only(scope: Scope) -> bool:

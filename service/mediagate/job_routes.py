@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mediagate.access import Action, owner_seen_by
+from mediagate.job_json import job_json
 from mediagate.media import Job
 from mediagate.uploads import Incoming, closes_unread
 
@@ -40,7 +41,7 @@ class JobRoutes:
     async def _cancel(self, request: Request) -> Response:
         owner = await self._owner(request, Action.DELETE)
         status = await self._gate.cancel(request.path_params["job_id"], owner=owner)
-        return JSONResponse(status.to_json(poll_after_ms=0), headers=_headers(status.status))
+        return JSONResponse(await job_json(self._gate, request, status), headers=_headers(status.status))
 
     async def _retry(self, request: Request) -> Response:
         owner = await self._owner(request, Action.UPLOAD)

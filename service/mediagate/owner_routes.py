@@ -12,6 +12,7 @@ from starlette.routing import Route
 from mediagate import parameters
 from mediagate.access import Action, owner_seen_by
 from mediagate.errors import Forbidden
+from mediagate.job_json import job_json
 from mediagate.media import utcnow
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ class OwnerRoutes:
             cursor=request.query_params.get("cursor"),
             base_url=self._gate.base_url(request),
         )
-        pace = self._gate.running.pace
-        items = [status.to_json(poll_after_ms=await pace.poll_after_ms(status.job)) for status in page.items]
+        items = [await job_json(self._gate, request, status) for status in page.items]
         return JSONResponse({"items": items, "nextCursor": page.next_cursor}, headers={"Cache-Control": "no-store"})
 
     async def _usage(self, request: Request) -> Response:

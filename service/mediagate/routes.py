@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,6 +19,7 @@ from mediagate.event_stream import event_stream
 from mediagate.files import serve_file
 from mediagate.images import check_head
 from mediagate.intake import accept, reserved
+from mediagate.job_json import job_json
 from mediagate.job_routes import JobRoutes
 from mediagate.media import Job, utcnow
 from mediagate.owner_routes import OwnerRoutes
@@ -76,6 +77,7 @@ class Routes:
         every_format = {name for source in parts.sources.values() for name in source.formats}
 
         async def on_source(source_type: str) -> None:
+            request.state.source_type = source_type
             await parts.hooks.run("pre_file", request, source_type)
 
         def check(head: bytes, source_type: str | None) -> None:
@@ -123,7 +125,7 @@ class Routes:
             return await event_stream(self._gate, request, owner=owner, base_url=base)
         wait_s = number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
         status = await self._gate.settled(job_id, timeout_s=wait_s, owner=owner, base_url=base)
-        return _status_response(request, status, as_200, await self._gate.running.pace.poll_after_ms(status.job))
+        return _status_response(request, status, as_200, await job_json(self._gate, request, status))
 
     async def _list_media(self, request: Request) -> Response:
         owner = await self._owner(request, Action.READ)
@@ -189,15 +191,15 @@ def _as_200(request: Request) -> bool:
     return asked == "200"
 
 
-def _status_response(request: Request, status: Status, as_200: bool, poll_after_ms: int) -> Response:
-    body = json.dumps(status.to_json(poll_after_ms=poll_after_ms), ensure_ascii=False, separators=(",", ":")).encode()
+def _status_response(request: Request, status: Status, as_200: bool, told: dict[str, Any]) -> Response:
+    body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
     headers = {
         "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
         "Cache-Control": "no-store",
         "Mediagate-Job-Status": str(status.status),
     }
     if not status.status.terminal:
-        headers["Retry-After"] = _seconds(poll_after_ms)
+        headers["Retry-After"] = _seconds(told["pollAfterMs"])
     if _etag_matches(request.headers, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     code = 200 if as_200 else status.http_status

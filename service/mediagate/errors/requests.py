@@ -210,10 +210,14 @@ class LengthRequired(RequestError):
 
 
 class UploadTooLarge(RequestError):
-    """The file has more bytes than its source allows."""
+    """The file has more bytes than its source allows; ``limit`` is how many those are, where that is one number."""
 
     code = "upload_too_large"
     status = 413
+
+    def __init__(self, detail: str, *, limit: int | None = None) -> None:
+        super().__init__(detail)
+        self.limit = limit
 
 
 class UnsupportedType(RequestError):

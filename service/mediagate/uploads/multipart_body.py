@@ -187,11 +187,12 @@ class _Form:
 
     def _check_size(self, size: int) -> None:
         """The limit of the source may come to be known when the file is already in."""
-        source = self._fields.get("sourceType", "")
+        only = next(iter(self._limits)) if len(self._limits) == 1 else ""
+        source = self._fields.get("sourceType", only)
         limit = self._limits.get(source, self._largest)
         if size > limit:
             whose = f"the limit of {source}" if source in self._limits else "the largest limit of any source"
-            raise UploadTooLarge(f"the file is larger than {limit:,} bytes, {whose}; send a smaller one")
+            raise UploadTooLarge(f"the file is larger than {limit:,} bytes, {whose}; send a smaller one", limit=limit)
 
 
 def _boundary(request: Request) -> str:
