@@ -181,6 +181,8 @@ class Settings(BaseSettings):
     """Origins of other sites whose pages may send requests with cookies, such as ``https://app.example.com``."""
     allowed_hosts: Annotated[Names, AfterValidator(checked_hosts)] = ()
     """Host names allowed on loopback addresses, besides those of this machine, where hosts are guarded; ``*``: all."""
+    strict: bool = False
+    """Whether a field or parameter that nobody reads is refused, and not only named in the answer."""
     worker: bool = True
     """Whether this process works on jobs besides answering HTTP."""
     migrate: bool | None = None

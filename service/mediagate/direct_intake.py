@@ -37,6 +37,7 @@ from mediagate.media import EXTENSIONS, Job, new_id, staging_key
 from mediagate.parts import Parts
 from mediagate.reservation import holding
 from mediagate.ticket import Ticket, read_ticket
+from mediagate.unknown_names import passed_over
 from mediagate.uploads import display_name, spool
 
 log = logging.getLogger("mediagate.intake")
@@ -58,14 +59,17 @@ class Declaration:
     ticket: Ticket
     content_type: str
     size: int
+    ignored: tuple[str, ...] = ()
+    """Names that nobody reads."""
 
 
-def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> Declaration:
+def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source], *, strict: bool = False) -> Declaration:
     """Check the JSON of ``POST /uploads``.
 
     Raises ``BadUpload`` naming what is missing, ``InvalidParameter``, ``UnknownSource``, ``InvalidSourceId``,
     ``UnsupportedType`` for a type that the source does not take, ``UploadTooLarge``.
     """
+    ignored = passed_over(body, {*TEXTS, *NUMBERS, "size"}, strict=strict)
     missing = [name for name in REQUIRED if body.get(name) is None]
     if missing:
         raise BadUpload(f"missing from the JSON object: {', '.join(missing)}")
@@ -82,7 +86,7 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> 
         raise InvalidParameter("size: use the number of bytes of the file, a whole number from 1")
     if size > limit:
         raise UploadTooLarge(f"the file is larger than {limit:,} bytes, the limit of {ticket.source_type}", limit=limit)
-    return Declaration(ticket, content_type, size)
+    return Declaration(ticket, content_type, size, tuple(ignored))
 
 
 async def declare(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediagate import parameters
 from mediagate.access import Action, owner_and_key, owner_seen_by
 from mediagate.direct_routes import DirectRoutes
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
@@ -23,7 +24,6 @@ from mediagate.job_json import job_json
 from mediagate.job_routes import JobRoutes
 from mediagate.media import Job, utcnow
 from mediagate.owner_routes import OwnerRoutes
-from mediagate.parameters import number
 from mediagate.problems import problem
 from mediagate.status import Status
 from mediagate.storage import segment
@@ -88,15 +88,21 @@ class Routes:
             self._gate.running.admission.visit(request) as visit,
             reserved(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
             receive_upload(
-                request, spool_dir, limits=limits, patience=patience, on_source=on_source, check_head=check
+                request,
+                spool_dir,
+                limits=limits,
+                patience=patience,
+                on_source=on_source,
+                check_head=check,
+                strict=parts.settings.strict,
             ) as upload,
         ):
             ticket = read_ticket(upload.fields, upload.filename, parts.sources)
             job = await accept(upload, ticket, parts, held=held, owner=owner, key_id=key_id)
             visit.job = job if held is None or held.fingerprint is None else None
-        return await self._accepted(request, job)
+        return await self._accepted(request, job, upload.ignored)
 
-    async def _accepted(self, request: Request, job: Job) -> Response:
+    async def _accepted(self, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
         url = f"{self._gate.base_url(request)}/status/{job.id}"
         pause = await self._gate.running.pace.poll_after_ms(job)
         return JSONResponse(
@@ -107,6 +113,7 @@ class Routes:
                 "statusUrl": url,
                 "pollAfterMs": pause,
                 "clientReferenceId": job.client_reference_id,
+                **({"ignored": ignored} if ignored else {}),
             },
             status_code=202,
             headers={
@@ -120,36 +127,41 @@ class Routes:
     async def _status(self, request: Request) -> Response:
         owner = await self._owner(request, Action.READ)
         job_id, as_200 = request.path_params["job_id"], _as_200(request)
+        ignored = parameters.ignored(request, "http", "wait", strict=self._gate.settings.strict)
         base = self._gate.base_url(request)
         if "text/event-stream" in request.headers.get("Accept", ""):
             return await event_stream(self._gate, request, owner=owner, base_url=base)
-        wait_s = number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
+        wait_s = parameters.number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
         status = await self._gate.settled(job_id, timeout_s=wait_s, owner=owner, base_url=base)
-        return _status_response(request, status, as_200, await job_json(self._gate, request, status))
+        told = await job_json(self._gate, request, status) | ignored
+        return _status_response(request, status, as_200, told)
 
     async def _list_media(self, request: Request) -> Response:
         owner = await self._owner(request, Action.READ)
+        known = ("sourceType", "sourceId", "limit", "cursor")
+        ignored = parameters.ignored(request, *known, strict=self._gate.settings.strict)
         source_type = request.query_params.get("sourceType")
         if source_type is None:
             raise InvalidParameter("sourceType: name the source whose media to list, as ?sourceType=avatar")
         page = await self._gate.list_media(
             source_type,
             request.query_params.get("sourceId"),
-            limit=int(number(request, "limit", default=20, low=1, high=100)),
+            limit=int(parameters.number(request, "limit", default=20, low=1, high=100)),
             cursor=request.query_params.get("cursor"),
             owner=owner,
             base_url=self._gate.base_url(request),
         )
         return JSONResponse(
-            {"items": [m.to_json() for m in page.items], "nextCursor": page.next_cursor},
+            {"items": [m.to_json() for m in page.items], "nextCursor": page.next_cursor, **ignored},
             headers={"Cache-Control": "no-store"},
         )
 
     async def _get_media(self, request: Request) -> Response:
         owner = await self._owner(request, Action.READ)
+        ignored = parameters.ignored(request, strict=self._gate.settings.strict)
         base = self._gate.base_url(request)
         media = await self._gate.get_media(request.path_params["media_id"], owner=owner, base_url=base)
-        return JSONResponse(media.to_json(), headers={"Cache-Control": "no-store"})
+        return JSONResponse(media.to_json() | ignored, headers={"Cache-Control": "no-store"})
 
     async def _delete_media(self, request: Request) -> Response:
         owner = await self._owner(request, Action.DELETE)

@@ -13,6 +13,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from starlette.requests import Request
 
 from mediagate.errors import BadUpload, UploadTooLarge
+from mediagate.unknown_names import passed_over
 from mediagate.uploads.body import Patience, RequestBody, opened_body
 from mediagate.uploads.file_head import FileHead
 from mediagate.uploads.spool import EMPTY, SpoolFile, spool_file
@@ -52,6 +53,8 @@ class Upload:
     filename: str
     """What the client calls the file, cleaned for display; never part of a path."""
     fields: Mapping[str, str]
+    ignored: tuple[str, ...] = ()
+    """Fields that nobody reads."""
 
 
 @asynccontextmanager
@@ -63,6 +66,7 @@ async def receive_upload(
     patience: Patience,
     on_source: Callable[[str], Awaitable[None]] | None = None,
     check_head: Callable[[bytes, str | None], None] | None = None,
+    strict: bool = False,
 ) -> AsyncIterator[Upload]:
     """Receive an upload into the spool, where it stays for the length of the block.
 
@@ -71,12 +75,14 @@ async def receive_upload(
     ``check_head``, which is given the first bytes of the file, and the source type if that came before them.
     In memory are at most about 3 MiB (a batch that is written, and one that comes in) and the chunk that the server
     handed over, whatever the size of the file.
-    Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``UploadTimeout`` when there is no more
+    Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``InvalidParameter`` for a field that is nearly a
+    known one and, when ``strict``, for any unknown one, ``UploadTimeout`` when there is no more
     ``patience``, ``StorageUnavailable`` when the disk is full, Starlette's ``ClientDisconnect``.
     """
     async with spool_file(spool_dir) as file:
         async with opened_body(request, patience) as body:
-            upload = await _receive(body, _boundary(request), _Form(limits, file, check_head), on_source)
+            form = _Form(limits, file, check_head, strict=strict)
+            upload = await _receive(body, _boundary(request), form, on_source)
         yield upload
 
 
@@ -112,8 +118,15 @@ class _Form:
     """What the parts of a body add up to."""
 
     def __init__(
-        self, limits: Mapping[str, int], file: SpoolFile, check_head: Callable[[bytes, str | None], None] | None
+        self,
+        limits: Mapping[str, int],
+        file: SpoolFile,
+        check_head: Callable[[bytes, str | None], None] | None,
+        *,
+        strict: bool,
     ) -> None:
+        self._strict = strict
+        self._names: dict[str, None] = {}
         self.file = file
         self._head = FileHead(lambda head: check_head(head, self._fields.get("sourceType"))) if check_head else None
         self._limits = limits
@@ -156,6 +169,7 @@ class _Form:
         """Return the upload; raises ``BadUpload`` naming what is missing."""
         if self._filename is None and self._misplaced is not None:
             raise _in_another_field(self._misplaced)
+        ignored = passed_over(self._names, {*FIELDS, FILE}, strict=self._strict)
         missing = [name for name in REQUIRED if name not in self._fields]
         missing += [] if self._filename is not None else [FILE]
         if missing:
@@ -163,10 +177,11 @@ class _Form:
         if not self.file.bytes:
             raise BadUpload(EMPTY)
         spooled = await self.file.finish()
-        return Upload(spooled.path, spooled.bytes, spooled.sha256, self._filename or "", self._fields)
+        return Upload(spooled.path, spooled.bytes, spooled.sha256, self._filename or "", self._fields, tuple(ignored))
 
     def _begin(self, part: MultipartSegment) -> None:
         self._name = _decoded(part.name or "")
+        self._names[self._name] = None
         self._text.clear()
         if self._name == FILE:
             if self._filename is not None:
