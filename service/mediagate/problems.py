@@ -7,10 +7,11 @@ import contextlib
 import logging
 from collections.abc import Callable
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from mediagate.errors import MediagateError, known_error
+from mediagate.errors import MediagateError, MethodNotAllowed, RouteNotFound, known_error
 from mediagate.logs import cause_of
 from mediagate.messages import message_of_error
 
@@ -92,5 +93,10 @@ def problem_of(exc: Exception, *, message_of: Callable[[MediagateError], str] = 
     """Return the answer for any exception; what is not ours is logged whole and answered without its words."""
     if (known := known_error(exc)) is not None:
         return problem(known, raised=exc, message_of=message_of)
+    if isinstance(exc, HTTPException) and exc.status_code == 405:
+        allowed = (exc.headers or {}).get("Allow", "").split(", ")
+        return problem(MethodNotAllowed("this route does not take this method", allowed=allowed), message_of=message_of)
+    if isinstance(exc, HTTPException) and exc.status_code == 404:
+        return problem(RouteNotFound("there is no such route"), message_of=message_of)
     log.error("unhandled error: %s", cause_of(exc), exc_info=exc)
     return problem(MediagateError("An internal error; the server's log says more."), message_of=message_of)
