@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Literal, ParamSpec, Self, TypeVar
 
 from starlette.requests import Request
-from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate.access import AUTHORIZE, Action, Authorize, Principal, ask_who
@@ -25,6 +24,7 @@ from mediagate.observe import Observer, Observers
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
 from mediagate.registry import Check, Endpoint, Registry
+from mediagate.route_table import RouteTable
 from mediagate.routes import Routes
 from mediagate.running import Running, assemble, jobs_at_once, start
 
@@ -202,9 +202,9 @@ class MediaGate(Calls):
             await self._unwind()
             raise
         served = Routes(self)
-        router = Router([*served.core(), *self._registry.routes, served.files()], redirect_slashes=False)
+        table = RouteTable([*served.core(), *self._registry.routes], served.files())
         guards_hosts = self._registry.guards_hosts and AUTHORIZE not in self._registry.values
-        self._router = Entrance(router, self.settings, guards_hosts=guards_hosts)
+        self._router = Entrance(table, self.settings, guards_hosts=guards_hosts)
         self._loop = asyncio.get_running_loop()
         self._state = "open"
 

@@ -11,17 +11,15 @@ from pathlib import Path
 
 from mediagate.access import check_owner
 from mediagate.direct_calls import DirectCalls
-from mediagate.ending import finish
 from mediagate.errors import (
     InvalidParameter,
-    JobConflict,
     MediaDeleted,
     MediaNotFound,
     WaitTimeout,
 )
 from mediagate.intake import accept, reserved
+from mediagate.job_calls import JobCalls
 from mediagate.media import JobState, JobStatus, Media, iso, utcnow
-from mediagate.outbox import job_events
 from mediagate.pipeline import remove
 from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.ticket import read_ticket, source_id_text
@@ -52,7 +50,7 @@ class StatusPage:
     next_cursor: str | None
 
 
-class Calls(DirectCalls):
+class Calls(DirectCalls, JobCalls):
     """What an open gate can be asked. URLs start with ``public_base_url`` when it is set, else with ``base_url``.
 
     ``owner`` keeps a call to what this owner uploaded: whatever is somebody else's is not there. ``None``: to nothing.
@@ -224,36 +222,6 @@ class Calls(DirectCalls):
         if deleted:
             await parts.hooks.run("on_deleted", media)
 
-    async def cancel(self, job_id: str, *, owner: str | None = None) -> Status:
-        """Stop a job that is not finished; raises ``JobNotFound``, or ``JobConflict`` when it is."""
-        running = self.running
-        records = running.parts.records
-        if owner is not None:
-            await self.get_status(job_id, owner=owner)
-        events_of = partial(job_events, parts=running.parts)
-        job = await records.cancel(job_id, now=await records.now(), events_of=events_of)
-        if job is None:
-            status = await self.get_status(job_id)
-            raise JobConflict(f"job {job_id} is {status.status} already")
-        running.watch.moved(JobState(job))
-        await finish(job_id, running.parts)
-        return await self.get_status(job_id)
-
-    async def retry(self, job_id: str, *, owner: str | None = None) -> Status:
-        """Try a FAILED job again; raises ``JobNotFound``, or ``JobConflict`` unless it failed and its file is kept."""
-        parts = self.running.parts
-        status = await self.get_status(job_id, owner=owner)
-        if status.status is not JobStatus.FAILED:
-            raise JobConflict(f"job {job_id} is {status.status}; only a FAILED job can be retried")
-        if await parts.storage.stat(status.job.staging_key) is None:
-            raise JobConflict("the uploaded file was not kept, since trying it again cannot help; upload it again")
-        job = await parts.records.requeue(job_id, now=await parts.records.now())
-        if job is None:
-            raise JobConflict(f"job {job_id} changed meanwhile; look at its status, and retry it if it is FAILED again")
-        self.running.watch.moved(JobState(job))
-        await parts.queue.dispatch(job_id)
-        return Status(job, None)
-
     async def _expired(self, media: Media) -> bool:
         return media.expires_at is not None and media.expired(await self.running.parts.records.now())
 
@@ -262,9 +230,10 @@ class Calls(DirectCalls):
             raise unknown_job(state.job.id)
         if state.job.status is JobStatus.COMPLETE:
             if state.media is None:
-                raise MediaDeleted("the picture was deleted after it had completed")
+                raise MediaDeleted("the picture was deleted after it had completed", job_status=JobStatus.COMPLETE)
             if await self._expired(state.media):
-                raise MediaDeleted(f"the picture was kept until {iso(state.media.expires_at)}")
+                until = iso(state.media.expires_at)
+                raise MediaDeleted(f"the picture was kept until {until}", job_status=JobStatus.COMPLETE)
         return status_of(state, self._url_of(base_url))
 
     def _url_of(self, base_url: str) -> UrlOf:

@@ -31,6 +31,8 @@ Score = Annotated[float, Field(gt=0, le=1)]
 Format = Literal["jpeg", "png", "webp", "gif", "avif", "heic"]
 """A format that can be uploaded, by our name for it."""
 Placeholder = Literal["blurhash", "thumbhash"]
+Language = Literal["en", "de", "es", "fr", "ja"]
+"""A language in which people are told what is wrong."""
 Effort = Annotated[int, Field(ge=0, le=6)]
 """How hard an encoder tries, 0 (fast) to 6 (small), as libwebp counts it."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -112,6 +114,8 @@ class Source(_Frozen):
     """Whether the original of a picture with more colours than sRGB stays Display P3; everything else is sRGB."""
     effort: Effort = 4
     """Encoder effort of the variants that name none; 2 makes 1.5 times as many pictures as 4 for a tenth more bytes."""
+    messages: Mapping[str, str | Mapping[Language, str]] = {}
+    """Error code → what people are told in place of our own words, also by language; ``{limit}`` is the most bytes."""
     animation: Literal["first_frame", "keep", "reject"] = "first_frame"
     max_bytes: Annotated[int, Field(ge=1)] = 20 * MIB
     max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
@@ -177,6 +181,8 @@ class Settings(BaseSettings):
     """Origins of other sites whose pages may send requests with cookies, such as ``https://app.example.com``."""
     allowed_hosts: Annotated[Names, AfterValidator(checked_hosts)] = ()
     """Host names allowed on loopback addresses, besides those of this machine, where hosts are guarded; ``*``: all."""
+    strict: bool = False
+    """Whether a field or parameter that nobody reads is refused, and not only named in the answer."""
     worker: bool = True
     """Whether this process works on jobs besides answering HTTP."""
     migrate: bool | None = None

@@ -21,7 +21,7 @@ class DirectCalls(ABC):
         """The open gate's parts; raises ``PluginError`` while it is closed."""
 
     @abstractmethod
-    async def get_status(self, job_id: str) -> Status:
+    async def get_status(self, job_id: str, *, owner: str | None = None) -> Status:
         """Return where a job stands."""
 
     async def create_upload(
@@ -29,8 +29,8 @@ class DirectCalls(ABC):
         *,
         source_type: str,
         source_id: str | int,
-        content_type: str,
         size: int,
+        content_type: str = "",
         filename: str = "",
         client_reference_id: str | None = None,
         callback_url: str | None = None,
@@ -40,8 +40,8 @@ class DirectCalls(ABC):
     ) -> UploadTarget:
         """Declare a file of ``size`` bytes and return where a client puts them; then ``complete_upload``.
 
-        ``owner`` says whose it will be. Raises the same ``RequestError`` that ``POST /uploads`` answers, or
-        ``Unavailable``.
+        Without a ``content_type`` the bytes decide. ``owner`` says whose it will be. Raises the same ``RequestError``
+        that ``POST /uploads`` answers, or ``Unavailable``.
         """
         check_owner(owner)
         parts = self.running.parts

@@ -24,7 +24,7 @@ async def awaited(upload_id: str, token: str, content_type: str, parts: Parts) -
     if upload.token_hash is None or not hmac.compare_digest(upload.token_hash, hashed(token)):
         raise unknown(upload_id)
     await _check_open(upload, parts)
-    if content_type.partition(";")[0].strip().lower() != upload.content_type:
+    if upload.declared_type not in (None, content_type.partition(";")[0].strip().lower()):
         raise UploadMismatch(f"the content type is not {upload.content_type}, which was declared")
     return upload
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mediagate.config import Source
-from mediagate.direct_upload import DECLARABLE, DirectUpload, UploadTarget
+from mediagate.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
 from mediagate.errors import (
     BadUpload,
     InvalidParameter,
@@ -33,15 +33,16 @@ from mediagate.errors import (
     UploadTooLarge,
 )
 from mediagate.intake import announced, examined, recording, remembered_until
-from mediagate.media import Job, new_id, staging_key
+from mediagate.media import EXTENSIONS, Job, new_id, staging_key
 from mediagate.parts import Parts
 from mediagate.reservation import holding
 from mediagate.ticket import Ticket, read_ticket
+from mediagate.unknown_names import passed_over
 from mediagate.uploads import display_name, spool
 
 log = logging.getLogger("mediagate.intake")
 
-REQUIRED = ("sourceType", "sourceId", "contentType", "size")
+REQUIRED = ("sourceType", "sourceId", "size")
 TEXTS = ("sourceType", "sourceId", "contentType", "filename", "clientReferenceId", "callbackUrl")
 NUMBERS = ("focalX", "focalY")
 
@@ -58,14 +59,17 @@ class Declaration:
     ticket: Ticket
     content_type: str
     size: int
+    ignored: tuple[str, ...] = ()
+    """Names that nobody reads."""
 
 
-def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> Declaration:
+def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source], *, strict: bool = False) -> Declaration:
     """Check the JSON of ``POST /uploads``.
 
     Raises ``BadUpload`` naming what is missing, ``InvalidParameter``, ``UnknownSource``, ``InvalidSourceId``,
     ``UnsupportedType`` for a type that the source does not take, ``UploadTooLarge``.
     """
+    ignored = passed_over(body, {*TEXTS, *NUMBERS, "size"}, strict=strict)
     missing = [name for name in REQUIRED if body.get(name) is None]
     if missing:
         raise BadUpload(f"missing from the JSON object: {', '.join(missing)}")
@@ -73,16 +77,16 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source]) -> 
     fields |= {name: _number(name, body[name]) for name in NUMBERS if body.get(name) is not None}
     ticket = read_ticket(fields, display_name(fields.get("filename", "")), sources)
     source = sources[ticket.source_type]
-    content_type = fields["contentType"].lower()
-    declarable = [name for name, image_format in DECLARABLE.items() if image_format in source.formats]
-    if content_type not in declarable:
-        raise UnsupportedType(f"contentType {content_type!r:.80} is not accepted; use one of: {', '.join(declarable)}")
+    content_type = fields.get("contentType", "").lower() or ANY_TYPE
+    if content_type != ANY_TYPE and DECLARABLE.get(content_type) not in source.formats:
+        usual = ", ".join(f"image/{name}" for name in EXTENSIONS if name in source.formats)
+        raise UnsupportedType(f"contentType {content_type!r:.80} is not accepted; use one of {usual}, or leave it out")
     size, limit = body["size"], source.max_bytes
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise InvalidParameter("size: use the number of bytes of the file, a whole number from 1")
     if size > limit:
-        raise UploadTooLarge(f"the file is larger than {limit:,} bytes, the limit of {ticket.source_type}")
-    return Declaration(ticket, content_type, size)
+        raise UploadTooLarge(f"the file is larger than {limit:,} bytes, the limit of {ticket.source_type}", limit=limit)
+    return Declaration(ticket, content_type, size, tuple(ignored))
 
 
 async def declare(
@@ -223,7 +227,7 @@ async def _examined(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: 
                 owner=upload.owner_id,
                 key_id=upload.key_id,
                 job_id=job_id,
-                declared=upload.content_type,
+                declared=upload.declared_type,
             )
     except ObjectNotFound:
         raise _not_received() from None

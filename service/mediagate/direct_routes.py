@@ -43,11 +43,13 @@ class DirectRoutes:
             principal = await self._gate.authorize(incoming, Action.UPLOAD)
             async with admission.visit(incoming):
                 declared = await receive_json(body, request.headers.get("Content-Type", ""))
-                declaration = read_declaration(declared, parts.sources)
+                incoming.state.source_type = declared.get("sourceType")
+                declaration = read_declaration(declared, parts.sources, strict=parts.settings.strict)
                 owner, key_id = owner_and_key(principal)
                 base_url = self._gate.base_url(request)
                 target = await declare(declaration, parts, owner=owner, key_id=key_id, base_url=base_url)
-        return JSONResponse(target.to_json(), status_code=201, headers={"Cache-Control": "no-store"})
+        ignored = {"ignored": declaration.ignored} if declaration.ignored else {}
+        return JSONResponse(target.to_json() | ignored, status_code=201, headers={"Cache-Control": "no-store"})
 
     async def _receive(self, request: Request) -> Response:
         """Take the bytes under the token of the declaration, in the name of whoever was authorized to declare."""

@@ -10,8 +10,16 @@ from typing import Any, Literal
 from mediagate.media import EXTENSIONS, iso
 from mediagate.ticket import Ticket
 
-DECLARABLE: Mapping[str, str] = {f"image/{name}": name for name in EXTENSIONS} | {"image/heif": "heic"}
-"""Image format by the content type that may be declared for it."""
+ANY_TYPE = "application/octet-stream"
+"""Declared by who does not know the type, or declares none: the bytes decide."""
+DECLARABLE: Mapping[str, str] = {f"image/{name}": name for name in EXTENSIONS} | {
+    "image/heif": "heic",
+    "image/jpg": "jpeg",
+    "image/pjpeg": "jpeg",
+    "image/x-png": "png",
+    "image/apng": "png",
+}
+"""Image format by the content type that may be declared for it; the last four are in use, and not registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,11 @@ class DirectUpload:
     """Who declared it, when callers are known: the owner of what it becomes."""
     key_id: str | None = None
     """The credential with which it was declared; what it becomes counts for that one."""
+
+    @property
+    def declared_type(self) -> str | None:
+        """The type that the bytes must have; ``None``: any."""
+        return None if self.content_type == ANY_TYPE else self.content_type
 
     @property
     def staging_key(self) -> str:

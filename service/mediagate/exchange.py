@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mediagate.problems import problem_of
+from mediagate.errors import MediagateError
+from mediagate.messages import language_of, message_of_error
+from mediagate.preferences import accepts
+from mediagate.problems import ProblemResponse, problem_of
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
@@ -32,6 +36,8 @@ async def answer(
             message.setdefault("headers", [])
             headers = MutableHeaders(scope=message)
             headers.setdefault("X-Content-Type-Options", "nosniff")
+            if headers.get("Content-Type") == ProblemResponse.media_type and _takes_plain_json_only(scope):
+                headers["Content-Type"] = "application/json"
             headers.update(inner.get("state", {}).get("answer_headers") or {})
         await send(message)
 
@@ -44,6 +50,20 @@ async def answer(
         # Answered here, never raised: a host's CORS middleware must see a response.
         if started:
             raise
-        problem = problem_of(exc)
+        problem = problem_of(exc, message_of=_message_of(gate, inner))
         gate.observer.refused(problem.code)
         await problem(scope, receive, watched)
+
+
+def _message_of(gate: MediaGate, scope: Scope) -> Callable[[MediagateError], str]:
+    """Return how to tell an error to whoever sent a request, in the words of its source as far as that is known."""
+    language = language_of(Headers(scope=scope).get("Accept-Language", ""))
+    named = (scope.get("state") or {}).get("source_type")
+    source = gate.sources.get(named) if isinstance(named, str) else None
+    return partial(message_of_error, language=language, source=source)
+
+
+def _takes_plain_json_only(scope: Scope) -> bool:
+    """Whether the client would not read a problem as JSON, under the type that RFC 9457 gives it."""
+    asked = ", ".join(Headers(scope=scope).getlist("Accept"))
+    return accepts(asked, "application/json") and not accepts(asked, ProblemResponse.media_type)

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from mediagate import parameters
 from mediagate.access import Action, owner_seen_by
 from mediagate.errors import Forbidden
+from mediagate.job_json import job_json
 from mediagate.media import utcnow
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class OwnerRoutes:
 
     async def _list_jobs(self, request: Request) -> Response:
         owner = owner_seen_by(await self._gate.authorize(request, Action.READ))
+        known = ("status", "sourceType", "sourceId", "limit", "cursor")
+        ignored = parameters.ignored(request, *known, strict=self._gate.settings.strict)
         page = await self._gate.list_jobs(
             owner=owner,
             status=parameters.job_status(request, "status"),
@@ -45,16 +48,17 @@ class OwnerRoutes:
             cursor=request.query_params.get("cursor"),
             base_url=self._gate.base_url(request),
         )
-        pace = self._gate.running.pace
-        items = [status.to_json(poll_after_ms=await pace.poll_after_ms(status.job)) for status in page.items]
-        return JSONResponse({"items": items, "nextCursor": page.next_cursor}, headers={"Cache-Control": "no-store"})
+        items = [await job_json(self._gate, request, status) for status in page.items]
+        body = {"items": items, "nextCursor": page.next_cursor, **ignored}
+        return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
     async def _usage(self, request: Request) -> Response:
         seen = owner_seen_by(await self._gate.authorize(request, Action.READ))
+        ignored = parameters.ignored(request, "owner", "from", "to", strict=self._gate.settings.strict)
         owner = request.query_params.get("owner", seen)
         if seen is not None and owner != seen:
             raise Forbidden("owner: only an admin sees what others used; leave it out")
         last = parameters.day(request, "to", default=utcnow().date())
         first = parameters.day(request, "from", default=last - timedelta(days=DAYS - 1))
         report = await self._gate.usage(owner=owner, first=first, last=last)
-        return JSONResponse(report.to_json(), headers={"Cache-Control": "no-store"})
+        return JSONResponse(report.to_json() | ignored, headers={"Cache-Control": "no-store"})

@@ -10,8 +10,18 @@ from starlette.requests import Request
 
 from mediagate.errors import InvalidParameter
 from mediagate.media import JobStatus
+from mediagate.unknown_names import passed_over
 
 _DAY = re.compile(r"2\d{3}-\d\d-\d\d", re.ASCII)
+
+
+def ignored(request: Request, *known: str, strict: bool) -> dict[str, list[str]]:
+    """Return ``{"ignored": […]}``, for the answer, of parameters that are not known, and nothing when all are.
+
+    Raises ``InvalidParameter`` for one that is nearly known, and, when ``strict``, for any.
+    """
+    names = passed_over(request.query_params, known, strict=strict)
+    return {"ignored": names} if names else {}
 
 
 def number(request: Request, name: str, *, default: float, low: float, high: float) -> float:

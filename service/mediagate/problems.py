@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -12,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from mediagate.errors import MediagateError, MethodNotAllowed, RouteNotFound, known_error
 from mediagate.logs import cause_of
+from mediagate.messages import message_of_error
 
 log = logging.getLogger("mediagate.http")
 
@@ -56,10 +58,15 @@ async def _hang_up(receive: Receive) -> None:
     await asyncio.sleep(LINGER_S)
 
 
-def problem(error: MediagateError, *, raised: Exception | None = None) -> ProblemResponse:
+def problem(
+    error: MediagateError,
+    *,
+    raised: Exception | None = None,
+    message_of: Callable[[MediagateError], str] = message_of_error,
+) -> ProblemResponse:
     """Return the answer for an error of ours; what the client is not told of it is logged.
 
-    ``raised`` is what was raised, such as the group that the error is in.
+    ``raised`` is what was raised, such as the group that the error is in; ``message_of`` tells it to people.
     """
     if error.client_detail != error.detail:
         log.warning("answered %d %s: %s", error.status, error.code, cause_of(raised or error))
@@ -73,6 +80,7 @@ def problem(error: MediagateError, *, raised: Exception | None = None) -> Proble
             "retryable": error.retryable,
             "error": error.client_detail,
             "reason": error.client_detail,
+            "message": message_of(error),
         },
         status_code=error.status,
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **error.headers},
@@ -81,13 +89,14 @@ def problem(error: MediagateError, *, raised: Exception | None = None) -> Proble
     return answer
 
 
-def problem_of(exc: Exception) -> ProblemResponse:
+def problem_of(exc: Exception, *, message_of: Callable[[MediagateError], str] = message_of_error) -> ProblemResponse:
     """Return the answer for any exception; what is not ours is logged whole and answered without its words."""
     if (known := known_error(exc)) is not None:
-        return problem(known, raised=exc)
+        return problem(known, raised=exc, message_of=message_of)
     if isinstance(exc, HTTPException) and exc.status_code == 405:
-        return problem(MethodNotAllowed("this route does not take this method"))
+        allowed = (exc.headers or {}).get("Allow", "").split(", ")
+        return problem(MethodNotAllowed("this route does not take this method", allowed=allowed), message_of=message_of)
     if isinstance(exc, HTTPException) and exc.status_code == 404:
-        return problem(RouteNotFound("there is no such route"))
+        return problem(RouteNotFound("there is no such route"), message_of=message_of)
     log.error("unhandled error: %s", cause_of(exc), exc_info=exc)
-    return problem(MediagateError("An internal error; the server's log says more."))
+    return problem(MediagateError("An internal error; the server's log says more."), message_of=message_of)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediagate import parameters
 from mediagate.access import Action, owner_and_key, owner_seen_by
 from mediagate.direct_routes import DirectRoutes
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
+from mediagate.event_stream import event_stream
 from mediagate.files import serve_file
+from mediagate.images import check_head
 from mediagate.intake import accept, reserved
+from mediagate.job_json import job_json
+from mediagate.job_routes import JobRoutes
 from mediagate.media import Job, utcnow
 from mediagate.owner_routes import OwnerRoutes
-from mediagate.parameters import number
 from mediagate.problems import problem
 from mediagate.status import Status
 from mediagate.storage import segment
@@ -31,8 +35,6 @@ if TYPE_CHECKING:
 
 MAX_WAIT_S = 60.0
 """The longest that ``?wait=`` holds a request; load balancers commonly cut at 60 s."""
-STREAM_WAIT_S = 15.0
-"""How often an event stream says that it is alive."""
 
 
 class Routes:
@@ -51,6 +53,7 @@ class Routes:
             Route("/media/{media_id}", self._get_media, methods=["GET"]),
             Route("/media/{media_id}", self._delete_media, methods=["DELETE"]),
             *OwnerRoutes(self._gate).routes(),
+            *JobRoutes(self._gate, self._accepted).routes(),
             Route("/healthz", self._healthz, methods=["GET"]),
             Route("/readyz", self._readyz, methods=["GET"]),
         ]
@@ -71,21 +74,35 @@ class Routes:
         parts = self._gate.parts
         limits = {name: source.max_bytes for name, source in parts.sources.items()}
         spool_dir, patience = self._gate.running.spool_dir, self._gate.running.patience
+        every_format = {name for source in parts.sources.values() for name in source.formats}
 
         async def on_source(source_type: str) -> None:
+            request.state.source_type = source_type
             await parts.hooks.run("pre_file", request, source_type)
+
+        def check(head: bytes, source_type: str | None) -> None:
+            source = parts.sources.get(source_type or "")
+            check_head(head, source.formats if source else every_format)
 
         async with (
             self._gate.running.admission.visit(request) as visit,
             reserved(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
-            receive_upload(request, spool_dir, limits=limits, patience=patience, on_source=on_source) as upload,
+            receive_upload(
+                request,
+                spool_dir,
+                limits=limits,
+                patience=patience,
+                on_source=on_source,
+                check_head=check,
+                strict=parts.settings.strict,
+            ) as upload,
         ):
             ticket = read_ticket(upload.fields, upload.filename, parts.sources)
             job = await accept(upload, ticket, parts, held=held, owner=owner, key_id=key_id)
             visit.job = job if held is None or held.fingerprint is None else None
-        return await self._accepted(request, job)
+        return await self._accepted(request, job, upload.ignored)
 
-    async def _accepted(self, request: Request, job: Job) -> Response:
+    async def _accepted(self, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
         url = f"{self._gate.base_url(request)}/status/{job.id}"
         pause = await self._gate.running.pace.poll_after_ms(job)
         return JSONResponse(
@@ -96,71 +113,55 @@ class Routes:
                 "statusUrl": url,
                 "pollAfterMs": pause,
                 "clientReferenceId": job.client_reference_id,
+                **({"ignored": ignored} if ignored else {}),
             },
             status_code=202,
-            headers={"Location": url, "Retry-After": _seconds(pause), "Cache-Control": "no-store"},
+            headers={
+                "Location": url,
+                "Retry-After": _seconds(pause),
+                "Cache-Control": "no-store",
+                "Mediagate-Job-Status": str(job.status),
+            },
         )
 
     async def _status(self, request: Request) -> Response:
         owner = await self._owner(request, Action.READ)
-        job_id = request.path_params["job_id"]
+        job_id, as_200 = request.path_params["job_id"], _as_200(request)
+        ignored = parameters.ignored(request, "http", "wait", strict=self._gate.settings.strict)
         base = self._gate.base_url(request)
         if "text/event-stream" in request.headers.get("Accept", ""):
-            first = await self._gate.news(job_id, timeout_s=STREAM_WAIT_S, owner=owner, base_url=base)
-            first = first or await self._gate.get_status(job_id, owner=owner, base_url=base)
-            events = self._events(request, first, owner, base)
-            return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        wait_s = number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
+            return await event_stream(self._gate, request, owner=owner, base_url=base)
+        wait_s = parameters.number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
         status = await self._gate.settled(job_id, timeout_s=wait_s, owner=owner, base_url=base)
-        return _status_response(request, status, await self._gate.running.pace.poll_after_ms(status.job))
-
-    async def _events(self, request: Request, status: Status, owner: str | None, base: str) -> AsyncIterator[str]:
-        """The same JSON as a poll answers, one event for each change, until the job is terminal."""
-        said = ""
-        news: Status | None = status
-        while True:
-            if news is None:
-                yield ": alive\n\n"
-            else:
-                status = news
-                pause_ms = await self._gate.running.pace.poll_after_ms(status.job)
-                body = json.dumps(status.to_json(poll_after_ms=pause_ms), separators=(",", ":"))
-                if body != said:
-                    yield f"event: status\ndata: {body}\n\n"
-                said = body
-            if status.status.terminal or self._gate.closing or await request.is_disconnected():
-                return
-            try:
-                news = await self._gate.news(status.job_id, status, timeout_s=STREAM_WAIT_S, owner=owner, base_url=base)
-                # Asked again, for a stream may outlive the right to it.
-                await self._gate.authorize(request, Action.READ)
-            except MediagateError as exc:
-                yield f"event: error\ndata: {json.dumps({'code': exc.code, 'detail': exc.client_detail})}\n\n"
-                return
+        told = await job_json(self._gate, request, status) | ignored
+        return _status_response(request, status, as_200, told)
 
     async def _list_media(self, request: Request) -> Response:
         owner = await self._owner(request, Action.READ)
+        known = ("sourceType", "sourceId", "limit", "cursor")
+        ignored = parameters.ignored(request, *known, strict=self._gate.settings.strict)
         source_type = request.query_params.get("sourceType")
         if source_type is None:
             raise InvalidParameter("sourceType: name the source whose media to list, as ?sourceType=avatar")
         page = await self._gate.list_media(
             source_type,
             request.query_params.get("sourceId"),
-            limit=int(number(request, "limit", default=20, low=1, high=100)),
+            limit=int(parameters.number(request, "limit", default=20, low=1, high=100)),
             cursor=request.query_params.get("cursor"),
             owner=owner,
             base_url=self._gate.base_url(request),
         )
         return JSONResponse(
-            {"items": [m.to_json() for m in page.items], "nextCursor": page.next_cursor},
+            {"items": [m.to_json() for m in page.items], "nextCursor": page.next_cursor, **ignored},
             headers={"Cache-Control": "no-store"},
         )
 
     async def _get_media(self, request: Request) -> Response:
         owner = await self._owner(request, Action.READ)
+        ignored = parameters.ignored(request, strict=self._gate.settings.strict)
         base = self._gate.base_url(request)
         media = await self._gate.get_media(request.path_params["media_id"], owner=owner, base_url=base)
-        return JSONResponse(media.to_json(), headers={"Cache-Control": "no-store"})
+        return JSONResponse(media.to_json() | ignored, headers={"Cache-Control": "no-store"})
 
     async def _delete_media(self, request: Request) -> Response:
         owner = await self._owner(request, Action.DELETE)
@@ -196,20 +197,24 @@ class Routes:
         return owner_seen_by(await self._gate.authorize(request, action))
 
 
-def _status_response(request: Request, status: Status, poll_after_ms: int) -> Response:
-    if (as_http := request.query_params.get("http", "status")) not in ("status", "200"):
+def _as_200(request: Request) -> bool:
+    if (asked := request.query_params.get("http", "status")) not in ("status", "200"):
         raise InvalidParameter("http: leave it out, or use ?http=200 for 200 in every job state")
-    body = json.dumps(status.to_json(poll_after_ms=poll_after_ms), ensure_ascii=False, separators=(",", ":")).encode()
+    return asked == "200"
+
+
+def _status_response(request: Request, status: Status, as_200: bool, told: dict[str, Any]) -> Response:
+    body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
     headers = {
         "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
         "Cache-Control": "no-store",
         "Mediagate-Job-Status": str(status.status),
     }
     if not status.status.terminal:
-        headers["Retry-After"] = _seconds(poll_after_ms)
+        headers["Retry-After"] = _seconds(told["pollAfterMs"])
     if _etag_matches(request.headers, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    code = 200 if as_http == "200" else status.http_status
+    code = 200 if as_200 else status.http_status
     return Response(body, status_code=code, headers=headers, media_type="application/json")
 
 

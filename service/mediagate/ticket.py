@@ -35,8 +35,8 @@ def read_ticket(fields: Mapping[str, str], filename: str, sources: Mapping[str, 
         raise UnknownSource(f"sourceType {source_type!r} is not configured; use one of: {', '.join(sources)}")
     if not SOURCE_ID.fullmatch(source_id):
         raise InvalidSourceId("sourceId: use 1 to 128 letters, digits, - and _, starting with a letter or digit")
-    reference = fields.get("clientReferenceId")
-    if reference is not None and not (0 < len(reference) <= 255 and reference.isprintable()):
+    reference = fields.get("clientReferenceId") or None
+    if reference is not None and not (len(reference) <= 255 and reference.isprintable()):
         raise InvalidParameter("clientReferenceId: use 1 to 255 printable characters")
     return Ticket(
         source_type,

@@ -53,7 +53,7 @@ class Watch:
         self._observer.status_asked(in_memory=kept is not None)
         if kept is not None:
             return kept
-        _check(job_id)
+        check_id(job_id)
         drops = self._answers.drops
         state = await self._records.get_state(job_id)
         if state is None:
@@ -70,7 +70,7 @@ class Watch:
         if kept is not None:
             self._observer.status_asked(in_memory=True)
             return kept
-        _check(job_id)
+        check_id(job_id)
         awaited = self._awaited.setdefault(job_id, _Awaited())
         known = awaited.state is not None and awaited.state.job is not seen
         self._observer.status_asked(in_memory=known)
@@ -207,7 +207,8 @@ def _fail(awaited: _Awaited, error: MediagateError) -> None:
             future.exception()
 
 
-def _check(job_id: str) -> None:
+def check_id(job_id: str) -> None:
+    """Raise ``JobNotFound`` for what cannot be the id of a job."""
     # One id that the database refuses, such as one with a NUL, would fail the query of everybody.
     if not _ID.fullmatch(job_id):
         raise unknown_job(job_id)

@@ -33,6 +33,9 @@ ASKING = [
     ("GET", "/media/med_x"),
     ("DELETE", "/media/med_x"),
     ("GET", "/jobs"),
+    ("DELETE", f"/jobs/{NOBODY}"),
+    ("POST", f"/jobs/{NOBODY}/cancel"),
+    ("POST", f"/jobs/{NOBODY}/retry"),
     ("GET", "/usage"),
     ("GET", "/of-a-plugin"),
 ]
@@ -347,7 +350,7 @@ async def test_python_calls_keep_to_an_owner(make_gate: MakeGate, photo: bytes) 
     async with make_gate(worker=False) as gate:
         job = (await gate.upload(photo, source_type="avatar", source_id="u", owner="ann")).job
         assert job.owner_id == "ann"
-        for call in (gate.get_status, gate.cancel, gate.retry):
+        for call in (gate.get_status, gate.cancel, gate.retry, gate.delete_job):
             with pytest.raises(JobNotFound):
                 await call(job.id, owner="bob")
         with pytest.raises(JobNotFound):

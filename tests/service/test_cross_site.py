@@ -31,7 +31,7 @@ OWN = [
     {"Origin": "http://gate.example", "Host": "gate.example:80"},
     {},
 ]
-SERVED = [202, 201, 404, 404, 404, 405]
+SERVED = [202, 201, 404, 404, 404, 404]
 CREDENTIALS: list[dict[str, str]] = [{}, {"Authorization": "Bearer mg_live_x"}, {"X-API-Key": "mg_live_x"}]
 FOREIGN = [
     {"Sec-Fetch-Site": "cross-site"},

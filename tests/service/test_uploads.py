@@ -153,7 +153,10 @@ TINY_PARTS = b"".join(part(f'name="f{n}"', b"") for n in range(5000))
         (FIELDS + FIELDS + IMAGE + END, "sourceType is there twice"),
         (FIELDS + part('name="file"; filename="a.jpg"', b"") + END, "empty; send one"),
         (FIELDS + part('name="note"', b"x" * 4097) + IMAGE + END, "'note' has more than 4,096 bytes"),
-        (FIELDS + part('name="avatar"; filename="a.jpg"', b"x" * 5000) + END, "'avatar' has more than 4,096 bytes"),
+        (
+            FIELDS + part('name="avatar"; filename="a.jpg"', b"x" * 5000) + END,
+            "came in the field 'avatar'; send it in the field file",
+        ),
         (part('name="sourceId"', b"\xff\xfe") + IMAGE + END, "not UTF-8"),
         (FIELDS + part('name="file"; filename="' + "a" * 10_000 + '"', b"x") + END, "header length"),
         (FIELDS + b"--B\r\n" + b"X-A: b\r\n" * 9 + IMAGE + END, "header count"),

@@ -31,6 +31,7 @@ MediagateError
 │   ├── LengthRequired           411 length_required
 │   ├── UploadTooLarge           413 upload_too_large
 │   ├── UnsupportedType          415 unsupported_type
+│   ├── UnsupportedEncoding      415 unsupported_encoding
 │   ├── UndecodableImage         422 image_undecodable
 │   ├── ImageTooLarge            422 image_too_large
 │   ├── AnimationRefused         422 animation_refused
@@ -104,6 +105,7 @@ from mediagate.errors.requests import (
     Unauthorized,
     UndecodableImage,
     UnknownSource,
+    UnsupportedEncoding,
     UnsupportedType,
     UploadExpired,
     UploadInFlight,
@@ -175,6 +177,7 @@ __all__ = [
     "Unavailable",
     "UndecodableImage",
     "UnknownSource",
+    "UnsupportedEncoding",
     "UnsupportedType",
     "UploadExpired",
     "UploadInFlight",

@@ -23,10 +23,12 @@ class MediagateError(Exception):
         """Make the title from the class's name: ``UploadTooLarge`` is "Upload too large"."""
         cls.title = re.sub(r"(?<=.)[A-Z]", lambda capital: f" {capital[0].lower()}", cls.__name__)
 
-    def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(self, detail: str, *, retry_after_s: float | None = None, job_status: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.job_status = job_status
+        """Where the job stands that the error is about, if it is about one that is there."""
         self.close_connection = False
         """Set where the rest of a request's body stays unread: the answer must then end the connection."""
 
@@ -43,6 +45,8 @@ class MediagateError(Exception):
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
         if self.close_connection:
             headers["Connection"] = "close"
+        if self.job_status is not None:
+            headers["Mediagate-Job-Status"] = self.job_status
         return headers
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mediagate.errors.base import MediagateError
 
@@ -128,10 +128,19 @@ class RouteNotFound(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """The route does not take this method."""
+    """The route does not take this method; ``allowed`` are those that it takes (RFC 9110, 15.5.6)."""
 
     code = "method_not_allowed"
     status = 405
+
+    def __init__(self, detail: str, *, allowed: Iterable[str] = ()) -> None:
+        super().__init__(detail)
+        self.allowed = sorted(allowed)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that the answer carries besides its body."""
+        return {**super().headers, "Allow": ", ".join(self.allowed)}
 
 
 class HeadTimeout(RequestError):
@@ -201,10 +210,14 @@ class LengthRequired(RequestError):
 
 
 class UploadTooLarge(RequestError):
-    """The file has more bytes than its source allows."""
+    """The file has more bytes than its source allows; ``limit`` is how many those are, where that is one number."""
 
     code = "upload_too_large"
     status = 413
+
+    def __init__(self, detail: str, *, limit: int | None = None) -> None:
+        super().__init__(detail)
+        self.limit = limit
 
 
 class UnsupportedType(RequestError):
@@ -212,6 +225,18 @@ class UnsupportedType(RequestError):
 
     code = "unsupported_type"
     status = 415
+
+
+class UnsupportedEncoding(RequestError):
+    """The body is compressed by a ``Content-Encoding``."""
+
+    code = "unsupported_encoding"
+    status = 415
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """HTTP headers that the answer carries besides its body: what is taken instead (RFC 9110, 12.5.3)."""
+        return {**super().headers, "Accept-Encoding": "identity"}
 
 
 class UndecodableImage(RequestError):

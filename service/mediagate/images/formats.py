@@ -145,6 +145,16 @@ def check_accepted(head: bytes, formats: Collection[str]) -> None:
         raise UnsupportedType(f"{LABELS[signed]} files are not accepted here; {_send(formats)}")
 
 
+def check_head(head: bytes, formats: Collection[str]) -> None:
+    """Raise ``UnsupportedType`` if the first 64 bytes of a file show that no decoder of these formats would take it.
+
+    What begins like AVIF or HEIC without a brand that we know is left to the decoders.
+    """
+    check_accepted(head, formats)
+    if _signed(head) is None and head[4:8] != b"ftyp":
+        raise not_decodable(head, formats)
+
+
 def not_decodable(head: bytes, formats: Collection[str]) -> MediagateError:
     """Return the error for a file that no decoder of these formats took, from its first bytes."""
     signed = _signed(head)

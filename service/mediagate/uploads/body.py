@@ -10,7 +10,7 @@ from typing import Literal
 
 from starlette.requests import ClientDisconnect, Request
 
-from mediagate.errors import BadUpload, MediagateError, UploadTimeout
+from mediagate.errors import BadUpload, MediagateError, UnsupportedEncoding, UploadTimeout
 from mediagate.uploads.incoming import Incoming
 
 SLACK_S = 2.0
@@ -120,11 +120,18 @@ async def opened_body(request: Request, patience: Patience) -> AsyncIterator[Req
     if isinstance(request, Incoming):
         request.reading = body
     try:
+        _check_encoding(request)
         yield body
     except MediagateError as exc:
         at_end = await body.drain()
         exc.close_connection = not at_end and request.scope.get("http_version", "1.1").startswith("1")
         raise
+
+
+def _check_encoding(request: Request) -> None:
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedEncoding(f"the body is {encoding!r:.40}-encoded; send it without Content-Encoding, as it is")
 
 
 def _content_length(request: Request) -> int | None:

@@ -13,7 +13,9 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from starlette.requests import Request
 
 from mediagate.errors import BadUpload, UploadTooLarge
+from mediagate.unknown_names import passed_over
 from mediagate.uploads.body import Patience, RequestBody, opened_body
+from mediagate.uploads.file_head import FileHead
 from mediagate.uploads.spool import EMPTY, SpoolFile, spool_file
 
 FILE = "file"
@@ -51,6 +53,8 @@ class Upload:
     filename: str
     """What the client calls the file, cleaned for display; never part of a path."""
     fields: Mapping[str, str]
+    ignored: tuple[str, ...] = ()
+    """Fields that nobody reads."""
 
 
 @asynccontextmanager
@@ -61,19 +65,24 @@ async def receive_upload(
     limits: Mapping[str, int],
     patience: Patience,
     on_source: Callable[[str], Awaitable[None]] | None = None,
+    check_head: Callable[[bytes, str | None], None] | None = None,
+    strict: bool = False,
 ) -> AsyncIterator[Upload]:
     """Receive an upload into the spool, where it stays for the length of the block.
 
     ``limits`` has the most bytes of a file for each source type; the largest holds until ``sourceType`` has come.
-    ``on_source`` is told a source type of ``limits`` as soon as it has come, and may refuse by raising.
+    ``on_source`` is told a source type of ``limits`` as soon as it has come, and may refuse by raising; so may
+    ``check_head``, which is given the first bytes of the file, and the source type if that came before them.
     In memory are at most about 3 MiB (a batch that is written, and one that comes in) and the chunk that the server
     handed over, whatever the size of the file.
-    Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``UploadTimeout`` when there is no more
+    Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``InvalidParameter`` for a field that is nearly a
+    known one and, when ``strict``, for any unknown one, ``UploadTimeout`` when there is no more
     ``patience``, ``StorageUnavailable`` when the disk is full, Starlette's ``ClientDisconnect``.
     """
     async with spool_file(spool_dir) as file:
         async with opened_body(request, patience) as body:
-            upload = await _receive(body, _boundary(request), _Form(limits, file), on_source)
+            form = _Form(limits, file, check_head, strict=strict)
+            upload = await _receive(body, _boundary(request), form, on_source)
         yield upload
 
 
@@ -82,7 +91,11 @@ async def _receive(
 ) -> Upload:
     form.check_declared(body.declared)
     parser = PushMultipartParser(
-        boundary, max_header_size=MAX_HEADER, max_header_count=MAX_HEADERS, max_segment_count=MAX_PARTS
+        boundary,
+        max_header_size=MAX_HEADER,
+        max_header_count=MAX_HEADERS,
+        max_segment_count=MAX_PARTS,
+        header_charset="latin-1",  # takes any bytes; ``_decoded`` finds out what they are
     )
     try:
         while chunk := await body.read():
@@ -104,12 +117,23 @@ async def _receive(
 class _Form:
     """What the parts of a body add up to."""
 
-    def __init__(self, limits: Mapping[str, int], file: SpoolFile) -> None:
+    def __init__(
+        self,
+        limits: Mapping[str, int],
+        file: SpoolFile,
+        check_head: Callable[[bytes, str | None], None] | None,
+        *,
+        strict: bool,
+    ) -> None:
+        self._strict = strict
+        self._names: dict[str, None] = {}
         self.file = file
+        self._head = FileHead(lambda head: check_head(head, self._fields.get("sourceType"))) if check_head else None
         self._limits = limits
         self._largest = max(limits.values())
         self._fields: dict[str, str] = {}
         self._filename: str | None = None
+        self._misplaced: str | None = None
         self._name = ""
         self._text = bytearray()
 
@@ -122,9 +146,13 @@ class _Form:
         elif self._name == FILE:
             self.file.add(event)
             self._check_size(self.file.bytes)
+            if self._head is not None:
+                self._head.add(event)
         else:
             self._text += event
             if len(self._text) > MAX_FIELD:
+                if self._misplaced == self._name:
+                    raise _in_another_field(self._name)
                 raise BadUpload(f"the field {self._name!r:.80} has more than {MAX_FIELD:,} bytes; {HOW}")
 
     def new_source(self) -> str | None:
@@ -139,6 +167,9 @@ class _Form:
 
     async def finish(self) -> Upload:
         """Return the upload; raises ``BadUpload`` naming what is missing."""
+        if self._filename is None and self._misplaced is not None:
+            raise _in_another_field(self._misplaced)
+        ignored = passed_over(self._names, {*FIELDS, FILE}, strict=self._strict)
         missing = [name for name in REQUIRED if name not in self._fields]
         missing += [] if self._filename is not None else [FILE]
         if missing:
@@ -146,16 +177,19 @@ class _Form:
         if not self.file.bytes:
             raise BadUpload(EMPTY)
         spooled = await self.file.finish()
-        return Upload(spooled.path, spooled.bytes, spooled.sha256, self._filename or "", self._fields)
+        return Upload(spooled.path, spooled.bytes, spooled.sha256, self._filename or "", self._fields, tuple(ignored))
 
     def _begin(self, part: MultipartSegment) -> None:
-        self._name = part.name or ""
+        self._name = _decoded(part.name or "")
+        self._names[self._name] = None
         self._text.clear()
         if self._name == FILE:
             if self._filename is not None:
                 raise BadUpload("there are two files; send one upload for each")
             self._filename = _display_name(part)
-        elif self._name in self._fields:
+        elif part.filename is not None:
+            self._misplaced = self._name
+        if self._name in self._fields:
             raise BadUpload(f"the field {self._name} is there twice; send it once")
 
     def _end(self) -> None:
@@ -168,11 +202,12 @@ class _Form:
 
     def _check_size(self, size: int) -> None:
         """The limit of the source may come to be known when the file is already in."""
-        source = self._fields.get("sourceType", "")
+        only = next(iter(self._limits)) if len(self._limits) == 1 else ""
+        source = self._fields.get("sourceType", only)
         limit = self._limits.get(source, self._largest)
         if size > limit:
             whose = f"the limit of {source}" if source in self._limits else "the largest limit of any source"
-            raise UploadTooLarge(f"the file is larger than {limit:,} bytes, {whose}; send a smaller one")
+            raise UploadTooLarge(f"the file is larger than {limit:,} bytes, {whose}; send a smaller one", limit=limit)
 
 
 def _boundary(request: Request) -> str:
@@ -185,8 +220,20 @@ def _boundary(request: Request) -> str:
     return boundary
 
 
+def _in_another_field(name: str) -> BadUpload:
+    return BadUpload(f"the file came in the field {name!r:.80}; send it in the field file, as curl's -F file=@… does")
+
+
+def _decoded(text: str) -> str:
+    """Return a header's text, whose bytes were taken as Latin-1: UTF-8 if they are that (RFC 7578, section 5.1)."""
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return text
+
+
 def _display_name(part: MultipartSegment) -> str:
-    name = part.filename or ""
+    name = _decoded(part.filename or "")
     for header, value in part.headerlist:
         # RFC 8187; browsers do not send it, some libraries do, and then it is the better of the two.
         if header == "Content-Disposition" and (extended := _FILENAME_EXTENDED.search(value)):

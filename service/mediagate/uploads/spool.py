@@ -185,7 +185,8 @@ async def spool(source: Readable, spool_dir: Path, *, max_bytes: int) -> AsyncIt
             file.add(piece)
             if file.bytes > max_bytes:
                 raise UploadTooLarge(
-                    f"the file is larger than {max_bytes:,} bytes, the limit of its source; send a smaller one"
+                    f"the file is larger than {max_bytes:,} bytes, the limit of its source; send a smaller one",
+                    limit=max_bytes,
                 )
             await file.flush()
         if not file.bytes:

@@ -1,0 +1,75 @@
+"""A job's changes as server-sent events (HTML Living Standard, 9.2), until the job has ended or a minute is over."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from mediagate.access import Action
+from mediagate.errors import MediagateError
+from mediagate.job_json import job_json
+from mediagate.status import Status
+
+if TYPE_CHECKING:
+    from mediagate.app import MediaGate
+
+ALIVE_S = 15.0
+"""How often a stream says that it is alive."""
+STREAM_S = 60.0
+"""How long a stream lasts; an ``EventSource`` comes again by itself. A server that stops waits for those open."""
+
+
+async def event_stream(gate: MediaGate, request: Request, *, owner: str | None, base_url: str) -> Response:
+    """Answer with the JSON of a poll at once and after each change; 204 to who has had the last one.
+
+    Raises what ``get_status`` raises.
+    """
+    job_id = request.path_params["job_id"]
+    first = await gate.news(job_id, timeout_s=ALIVE_S, owner=owner, base_url=base_url)
+    first = first or await gate.get_status(job_id, owner=owner, base_url=base_url)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Mediagate-Job-Status": str(first.status)}
+    if first.status.terminal and request.headers.get("Last-Event-ID") == _event_id(first):
+        # The only answer that keeps an EventSource from asking again.
+        return Response(status_code=204, headers=headers)
+    events = _events(gate, request, first, owner, base_url)
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+
+async def _events(
+    gate: MediaGate, request: Request, status: Status, owner: str | None, base_url: str
+) -> AsyncIterator[str]:
+    clock = asyncio.get_running_loop().time
+    end = clock() + STREAM_S
+    said = ""
+    news: Status | None = status
+    while True:
+        if news is None:
+            yield ": alive\n\n"
+        else:
+            status = news
+            body = json.dumps(await job_json(gate, request, status), separators=(",", ":"))
+            if body != said:
+                yield f"event: status\nid: {_event_id(status)}\ndata: {body}\n\n"
+            said = body
+        left = end - clock()
+        if status.status.terminal or gate.closing or left <= 0:
+            return
+        try:
+            news = await gate.news(status.job_id, status, timeout_s=min(ALIVE_S, left), owner=owner, base_url=base_url)
+            # Asked again, for a stream may outlive the right to it.
+            await gate.authorize(request, Action.READ)
+        except MediagateError as exc:
+            yield f"event: error\ndata: {json.dumps({'code': exc.code, 'detail': exc.client_detail})}\n\n"
+            return
+
+
+def _event_id(status: Status) -> str:
+    """Return what tells one state of a job from another, also in another process."""
+    job = status.job
+    finished_ms = int(job.finished_at.timestamp() * 1000) if job.finished_at else 0
+    return f"{job.status}-{job.stage}-{job.attempts}-{finished_ms}"

@@ -1,0 +1,21 @@
+"""A job as HTTP tells it: its status, when to ask again, and what to tell a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+
+from mediagate.messages import language_of, message_of_job
+from mediagate.status import Status
+
+if TYPE_CHECKING:
+    from mediagate.app import MediaGate
+
+
+async def job_json(gate: MediaGate, request: Request, status: Status) -> dict[str, Any]:
+    """Return the JSON object of a job, with a ``message`` in the language of the request where there is one."""
+    body = status.to_json(poll_after_ms=await gate.running.pace.poll_after_ms(status.job))
+    language = language_of(request.headers.get("Accept-Language", ""))
+    message = message_of_job(status.job, language, gate.sources.get(status.job.source_type))
+    return body if message is None else body | {"message": message}

@@ -1,0 +1,57 @@
+"""The routes by which a job is stopped, tried again, and deleted with all that it made."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mediagate.access import Action, owner_seen_by
+from mediagate.job_json import job_json
+from mediagate.media import Job
+from mediagate.uploads import Incoming, closes_unread
+
+if TYPE_CHECKING:
+    from mediagate.app import MediaGate
+
+
+class JobRoutes:
+    """The routes of one job of a gate; ``accepted`` writes the answer of ``POST /upload`` for a job."""
+
+    def __init__(self, gate: MediaGate, accepted: Callable[[Request, Job], Awaitable[Response]]) -> None:
+        self._gate = gate
+        self._accepted = accepted
+
+    def routes(self) -> list[Route]:
+        """Return them."""
+        return [
+            Route("/jobs/{job_id}", self._delete, methods=["DELETE"]),
+            Route("/jobs/{job_id}/cancel", self._cancel, methods=["POST"]),
+            Route("/jobs/{job_id}/retry", self._retry, methods=["POST"]),
+        ]
+
+    async def _delete(self, request: Request) -> Response:
+        owner = await self._owner(request, Action.DELETE)
+        status = await self._gate.delete_job(request.path_params["job_id"], owner=owner)
+        return Response(status_code=204, headers=_headers(status))
+
+    async def _cancel(self, request: Request) -> Response:
+        owner = await self._owner(request, Action.DELETE)
+        status = await self._gate.cancel(request.path_params["job_id"], owner=owner)
+        return JSONResponse(await job_json(self._gate, request, status), headers=_headers(status.status))
+
+    async def _retry(self, request: Request) -> Response:
+        owner = await self._owner(request, Action.UPLOAD)
+        status = await self._gate.retry(request.path_params["job_id"], owner=owner)
+        return await self._accepted(request, status.job)
+
+    async def _owner(self, request: Request, action: Action) -> str | None:
+        with closes_unread(Incoming(request)):
+            return owner_seen_by(await self._gate.authorize(request, action))
+
+
+def _headers(status: str) -> dict[str, str]:
+    return {"Cache-Control": "no-store", "Mediagate-Job-Status": status}

@@ -1,0 +1,57 @@
+"""Which route answers a request: what is not there is 404, what takes another method 405 and says which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette._utils import get_route_path
+from starlette.requests import Request
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from mediagate.errors import MethodNotAllowed, RouteNotFound
+from mediagate.storage import is_public
+from mediagate.uploads import Incoming, closes_unread
+
+
+class RouteTable:
+    """The routes of an open gate, the first one that fits answers; ``files`` takes paths that no other route has.
+
+    A path with a slash at its end is answered as the one without, unless a route has it itself. Raises
+    ``RouteNotFound`` and ``MethodNotAllowed``.
+    """
+
+    def __init__(self, routes: Sequence[Route], files: Route) -> None:
+        self._routes = tuple(routes)
+        self._files = files
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with closes_unread(Incoming(Request(scope, receive))):
+            route, found = self._find(scope)
+        # In place, since what a route notes on its request is looked at behind it.
+        scope.update(found)
+        await route.handle(scope, receive, send)
+
+    def _find(self, scope: Scope) -> tuple[Route, Scope]:
+        allowed: set[str] = set()
+        for place in _spellings(scope):
+            for route in self._routes:
+                match, child = route.matches(place)
+                if match is Match.FULL:
+                    return route, {**place, **child}
+                if match is Match.PARTIAL:
+                    allowed |= route.methods or set()
+        match, child = self._files.matches(scope)
+        if match is Match.FULL and not allowed:
+            return self._files, child
+        if match is Match.PARTIAL and is_public(get_route_path(scope).removeprefix("/")):
+            allowed |= self._files.methods or set()
+        if allowed:
+            raise MethodNotAllowed(f"this route takes {' and '.join(sorted(allowed))} only", allowed=allowed)
+        raise RouteNotFound("there is no such route")
+
+
+def _spellings(scope: Scope) -> list[Scope]:
+    if len(get_route_path(scope)) > 1 and scope["path"].endswith("/"):
+        return [scope, {**scope, "path": scope["path"][:-1]}]
+    return [scope]
