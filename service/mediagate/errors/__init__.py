@@ -46,6 +46,8 @@ MediagateError
 │   ├── TooManyDownloads         503 too_many_downloads
 │   ├── ImageReadersBusy         503 image_readers_busy
 │   ├── RecordsUnavailable       503 records_unavailable
+│   │   ├── SchemaOutdated       503 schema_outdated
+│   │   └── RecordsRefused       503 records_refused
 │   ├── ModeratorUnavailable     503 moderator_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
 ├── ObjectNotFound               a storage key holds nothing
@@ -120,7 +122,9 @@ from mediagate.errors.unavailable import (
     ImageReadersBusy,
     ModeratorUnavailable,
     QueueFull,
+    RecordsRefused,
     RecordsUnavailable,
+    SchemaOutdated,
     ShuttingDown,
     StorageUnavailable,
     TooManyConnections,
@@ -162,9 +166,11 @@ __all__ = [
     "ProcessingRefused",
     "QueueFull",
     "RateLimited",
+    "RecordsRefused",
     "RecordsUnavailable",
     "RequestError",
     "RouteNotFound",
+    "SchemaOutdated",
     "ShuttingDown",
     "StagedFileLost",
     "StorageUnavailable",
