@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from mediagate.app import MediaGate
-from mediagate.errors import MediagateError, PluginError, RecordsUnavailable
+from mediagate.errors import MediagateError, PluginError, RecordsUnavailable, SchemaOutdated
 from mediagate.identity import describe
 from mediagate.images import codecs
 from mediagate.logs import cause_of
 from mediagate.parts import MODERATOR, Parts
 from mediagate.pool import ImagePool
+from mediagate.records import PrismaRecords
 from mediagate.records.node import describe_node
 from mediagate.registry import Check
 
@@ -62,11 +63,19 @@ async def _node() -> str:
 
 
 async def _database(parts: Parts) -> str:
-    await parts.records.open()
+    records = parts.records
+    migrates = isinstance(records, PrismaRecords) and records.migrates
+    if isinstance(records, PrismaRecords):
+        records.migrates = False  # to look changes nothing
     try:
-        return await parts.records.check()
+        await records.open()
+        return await records.check()
+    except SchemaOutdated as exc:
+        if migrates:
+            return f"{exc.detail}, or open the gate, which does the same"
+        raise
     finally:
-        await parts.records.close()
+        await records.close()
 
 
 async def _storage(parts: Parts) -> str:

@@ -70,6 +70,28 @@ def test_doctor_says_what_to_do(tmp_path: Path) -> None:
     assert "geheim" not in done.stdout + done.stderr
 
 
+def test_a_schema_that_lacks_something_is_told_and_not_changed(tmp_path: Path) -> None:
+    env = {"MEDIAGATE_DATABASE_URL": f"file:{tmp_path / 'records.db'}"}
+    for _ in range(2):
+        done = mediagate("doctor", "plain_gate:gate", data_dir=tmp_path / "data", **env)
+        assert done.returncode == 1
+        assert "FAIL  database" in done.stdout
+        assert "run `mediagate migrate`" in done.stdout
+        assert not (tmp_path / "records.db").exists()
+    for command in ("serve", "worker"):
+        done = mediagate(command, "plain_gate:gate", "--port", "18999", data_dir=tmp_path / "data", **env)
+        assert done.returncode != 0, command
+        assert "run `mediagate migrate`" in done.stderr
+    assert mediagate("migrate", data_dir=tmp_path / "data", **env).returncode == 0
+    assert mediagate("doctor", "plain_gate:gate", data_dir=tmp_path / "data", **env).returncode == 0
+
+
+def test_doctor_leaves_it_to_the_gate_to_make_its_own_file(tmp_path: Path) -> None:
+    done = mediagate("doctor", "plain_gate:gate", data_dir=tmp_path)
+    assert (done.returncode, "or open the gate" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert not list(tmp_path.glob("*.db*"))
+
+
 def test_wrong_settings_are_told_all_at_once(tmp_path: Path) -> None:
     done = mediagate(
         "serve", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_MAX_ATTEMPTS="0", MEDIAGATE_LEASE_S="soon"

@@ -47,6 +47,8 @@ MediagateError
 │   ├── TooManyDownloads         503 too_many_downloads
 │   ├── ImageReadersBusy         503 image_readers_busy
 │   ├── RecordsUnavailable       503 records_unavailable
+│   │   ├── SchemaOutdated       503 schema_outdated
+│   │   └── RecordsRefused       503 records_refused
 │   ├── ModeratorUnavailable     503 moderator_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
 ├── ObjectNotFound               a storage key holds nothing
@@ -122,7 +124,9 @@ from mediagate.errors.unavailable import (
     ImageReadersBusy,
     ModeratorUnavailable,
     QueueFull,
+    RecordsRefused,
     RecordsUnavailable,
+    SchemaOutdated,
     ShuttingDown,
     StorageUnavailable,
     TooManyConnections,
@@ -164,9 +168,11 @@ __all__ = [
     "ProcessingRefused",
     "QueueFull",
     "RateLimited",
+    "RecordsRefused",
     "RecordsUnavailable",
     "RequestError",
     "RouteNotFound",
+    "SchemaOutdated",
     "ShuttingDown",
     "StagedFileLost",
     "StorageUnavailable",

@@ -68,6 +68,28 @@ class RecordsUnavailable(Unavailable):
     told = "the service's database is away; try again in a moment"
 
 
+class SchemaOutdated(RecordsUnavailable):
+    """The database lacks migrations of this release: ``mediagate migrate`` applies them."""
+
+    code = "schema_outdated"
+    retryable = False
+    told = "the service's database is not set up for it; its operator finds the reason in the log"
+
+    def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+
+
+class RecordsRefused(RecordsUnavailable):
+    """The database answers, and refuses the user, the password or the database's name that it is given."""
+
+    code = "records_refused"
+    retryable = False
+    told = "the service's database does not let it in; its operator finds the reason in the log"
+
+    def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+
+
 class ModeratorUnavailable(Unavailable):
     """The service that judges pictures did not answer, or may not be asked more often today."""
 

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from mediagate.errors import ConfigError, RecordsUnavailable
+from mediagate.errors import ConfigError, RecordsRefused, RecordsUnavailable
 from mediagate.private import keep_database
+from mediagate.records.refusals import refused
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PRISMA_LOCK = 72707369
@@ -77,18 +78,24 @@ async def migrate(url: str) -> list[str]:
     ``RecordsUnavailable`` when the database does not answer.
     """
     if url.startswith("file:"):
-        return await asyncio.to_thread(_migrate_sqlite, _sqlite_path(url))
+        return await asyncio.to_thread(_migrate_sqlite, sqlite_path(url))
     return await _postgres(url, apply=True)
 
 
 async def pending(url: str) -> list[str]:
     """Return the names of the migrations that the database lacks, changing nothing."""
     if url.startswith("file:"):
-        return await asyncio.to_thread(_pending_sqlite, _sqlite_path(url))
+        return await asyncio.to_thread(_pending_sqlite, sqlite_path(url))
     return await _postgres(url, apply=False)
 
 
-def _sqlite_path(url: str) -> Path:
+def migration_names(provider: str) -> list[str]:
+    """Return the names of the migrations of this release for ``sqlite`` or ``postgresql``, in their order."""
+    return sorted(path.parent.name for path in (MIGRATIONS / provider).glob("*/migration.sql"))
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file that a ``file:`` URL names."""
     return Path(url.removeprefix("file:").partition("?")[0])
 
 
@@ -173,6 +180,12 @@ async def _postgres(url: str, *, apply: bool) -> list[str]:
         connection = await asyncpg.connect(
             urlunsplit(parts._replace(query=kept)), server_settings=settings, timeout=BUSY_S
         )
+    except (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidPasswordError,
+        asyncpg.InvalidCatalogNameError,
+    ) as exc:
+        raise RecordsRefused(refused(str(exc))) from exc
     except (OSError, asyncpg.PostgresError, TimeoutError) as exc:
         raise RecordsUnavailable(
             f"cannot reach PostgreSQL ({type(exc).__name__}): see that it runs, and check host, port, user, password "

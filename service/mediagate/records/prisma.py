@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from mediagate.errors import RecordsUnavailable, SchemaOutdated
 from mediagate.media import Job, JobState, JobStatus, Media, Stage, utcnow
 from mediagate.records.address import postgres_schema, with_connections
 from mediagate.records.client.errors import RecordNotFoundError
 from mediagate.records.clock import DatabaseClock
 from mediagate.records.engine import open_client
 from mediagate.records.identity import PrismaIdentity
-from mediagate.records.migrate import migrate, pending
+from mediagate.records.migrate import migrate, pending, sqlite_path
 from mediagate.records.prisma_claims import PrismaClaims
 from mediagate.records.prisma_ends import PrismaEnds
 from mediagate.records.prisma_lists import PrismaLists
@@ -27,7 +28,9 @@ from mediagate.records.queries import (
     read,
     reserve_key,
 )
+from mediagate.records.refusals import MIGRATE
 from mediagate.records.rows import job_of, job_row, media_of, requeued_columns
+from mediagate.records.schema import check_schema
 
 log = logging.getLogger("mediagate.records")
 
@@ -44,7 +47,8 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
         self, url: str, *, engine_url: str | None = None, migrate: bool = False, connections: int | None = None
     ) -> None:
         self._url = with_connections(url, connections)
-        self._migrate = migrate
+        self.migrates = migrate
+        """Whether opening applies what the database lacks; until then it can be changed."""
         self.client = open_client(self._url, engine_url)
         """For plugins that keep tables of their own; connected while the records are open."""
         self.postgres_schema = postgres_schema(url)
@@ -55,11 +59,24 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
         return f"PrismaRecords({self._url.partition(':')[0]}:…)"
 
     async def open(self) -> None:
-        """Migrate if that was asked for, and start the engine."""
-        if self._migrate:
+        """Migrate if that was asked for, and start the engine; raises ``SchemaOutdated`` for an older schema.
+
+        A database that does not answer is no reason not to open: each query asks it again.
+        """
+        if self.migrates:
             for name in await migrate(self._url):
                 log.info("applied migration %s", name)
+        elif self.postgres_schema is None and not sqlite_path(self._url).exists():
+            # The engine would make an empty file.
+            raise SchemaOutdated(f"there is no database file {sqlite_path(self._url)}: {MIGRATE}")
         await ask(self.client.connect)
+        try:
+            await check_schema(self.client, self.postgres_schema)
+        except SchemaOutdated:
+            await self.close()
+            raise
+        except RecordsUnavailable as exc:
+            log.warning("not asked whether the database has this release's schema: %s", exc)
 
     async def close(self) -> None:
         """Stop the engine; can be repeated."""
@@ -68,6 +85,7 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     async def check(self) -> str:
         """Ask the database for the first job in line, which takes as long however many there are, and for a write."""
+        await check_schema(self.client, self.postgres_schema)
         oldest = await self.oldest_waiting()
         # Nobody's key: nothing is deleted, and yet a file that is locked or may only be read refuses.
         await self.release_key("\n")

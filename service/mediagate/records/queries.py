@@ -17,6 +17,7 @@ from mediagate.records.client import Prisma
 from mediagate.records.client.engine.errors import EngineConnectionError
 from mediagate.records.client.errors import DataError, PrismaError, RecordNotFoundError, UniqueViolationError
 from mediagate.records.protocol import Reservation
+from mediagate.records.refusals import refusal_of
 
 log = logging.getLogger("mediagate.records")
 
@@ -32,13 +33,14 @@ LIVE = [JobStatus.PENDING.value, JobStatus.PROCESSING.value]
 async def ask(query: Callable[[], Awaitable[T]]) -> T:
     """Run a query once.
 
-    Raises ``RecordsUnavailable`` when the database or its engine does not answer, ``InvalidParameter`` for a NUL
-    character, which PostgreSQL cannot keep.
+    Raises ``RecordsUnavailable`` when the database or its engine does not answer, ``SchemaOutdated`` and
+    ``RecordsRefused`` when no waiting changes its answer, ``InvalidParameter`` for a NUL character, which PostgreSQL
+    cannot keep.
     """
     try:
         return await _asked(query)
     except RecordsUnavailable as exc:
-        _log(exc.__cause__)
+        _log(exc)
         raise
 
 
@@ -50,10 +52,15 @@ async def _asked(query: Callable[[], Awaitable[T]]) -> T:
     except (PrismaError, OSError) as exc:
         if POSTGRES_NUL in str(exc):
             raise InvalidParameter("take the NUL character out of the text") from exc
-        raise RecordsUnavailable("the database does not answer; try again in a moment") from exc
+        refusal = refusal_of(exc)
+        raise refusal or RecordsUnavailable("the database does not answer; try again in a moment") from exc
 
 
-def _log(cause: BaseException | None) -> None:
+def _log(error: RecordsUnavailable) -> None:
+    if type(error) is not RecordsUnavailable:
+        log.warning("%s", error)
+        return
+    cause = error.__cause__
     log.warning("the database or its engine did not answer: %s", cause, exc_info=None if _went_away(cause) else cause)
 
 
@@ -68,7 +75,7 @@ async def retried(query: Callable[[], Awaitable[T]]) -> T:
             return await _asked(query)
         except RecordsUnavailable as exc:
             if not _went_away(exc.__cause__) or time.monotonic() + pause > until:
-                _log(exc.__cause__)
+                _log(exc)
                 raise
         await asyncio.sleep(pause)
         pause = min(2 * pause, 0.5)

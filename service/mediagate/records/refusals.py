@@ -1,0 +1,43 @@
+"""Why the database said no, where that is no outage: its schema lacks something, or it does not let the user in."""
+
+from __future__ import annotations
+
+import re
+
+from mediagate.errors import RecordsRefused, RecordsUnavailable, SchemaOutdated
+from mediagate.records.client.errors import DataError
+
+MIGRATE = "run `mediagate migrate`"
+ACCOUNT = "check host, port, user, password and database in MEDIAGATE_DATABASE_URL"
+LACKING = {"P2021", "P2022", "42P01", "42703"}
+"""Prisma's codes (its error reference) and PostgreSQL's (its appendix A) for a table or column that is not there."""
+REFUSING = {"P1000", "P1003", "P1010", "28000", "28P01", "3D000", "42501"}
+"""… for a wrong user or password, a database that does not exist, and want of a privilege."""
+
+_LACKING = re.compile(r"no such (?:table|column): (\S+)|(?:table|column|relation) [`\"]([^`\"]+)[`\"].* does not exist")
+_REFUSING = re.compile(
+    r"Access denied to database|(?:Authentication failed|Database does not exist)[^,)]*|permission denied for \w+ \w+"
+)
+
+
+def refusal_of(exc: BaseException) -> RecordsUnavailable | None:
+    """Return what to raise for an answer of the database that no waiting changes; ``None`` for any other."""
+    if not isinstance(exc, DataError):
+        return None
+    words = str(exc)
+    meta = exc.meta if isinstance(exc.meta, dict) else {}
+    codes = {exc.code, meta.get("code")}
+    lacking = _LACKING.search(words)
+    if codes & LACKING or lacking:
+        what = next(filter(None, lacking.groups())) if lacking else words
+        return SchemaOutdated(f"the database's schema lacks {what}: {MIGRATE}")
+    refusing = _REFUSING.search(words)
+    if codes & REFUSING or refusing:
+        said = refusing[0] if refusing else words
+        return RecordsRefused(refused(said))
+    return None
+
+
+def refused(said: str) -> str:
+    """Return the sentence for a database that does not let its user in, with its own words."""
+    return f"the database does not let this process in ({said}): {ACCOUNT}"

@@ -1,0 +1,33 @@
+"""Whether the database has the schema of this release, asked over the connection that the records use."""
+
+from __future__ import annotations
+
+from mediagate.errors import RecordsRefused, SchemaOutdated
+from mediagate.records.client import Prisma
+from mediagate.records.migrate import migration_names
+from mediagate.records.queries import ask
+from mediagate.records.refusals import MIGRATE
+
+APPLIED = "SELECT migration_name FROM {table} WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL"
+
+
+async def check_schema(client: Prisma, postgres_schema: str | None) -> None:
+    """Raise ``SchemaOutdated`` when migrations of this release are not applied; those of later releases do no harm."""
+    provider, table = "sqlite", '"_prisma_migrations"'
+    if postgres_schema is not None:
+        provider, table = "postgresql", '"{}".{}'.format(postgres_schema.replace('"', '""'), table)
+    try:
+        rows = await ask(lambda: client.query_raw(APPLIED.format(table=table)))
+    except RecordsRefused:
+        return  # a user that may use the tables, and not look at the list: what is lacking shows when it is used
+    applied = {row["migration_name"] for row in rows}
+    lacking = [name for name in migration_names(provider) if name not in applied]
+    if lacking:
+        raise SchemaOutdated(lacks(lacking))
+
+
+def lacks(names: list[str]) -> str:
+    """Return the sentence that says which migrations are lacking, and what to do."""
+    number = "1 migration" if len(names) == 1 else f"{len(names)} migrations"
+    which = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    return f"the database's schema lacks {number} ({which}): {MIGRATE}"
