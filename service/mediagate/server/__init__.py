@@ -22,6 +22,7 @@ from mediagate.app import MediaGate
 from mediagate.errors import ConfigError
 from mediagate.logs import WithoutQuery
 from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
+from mediagate.server.heap import limit_arenas
 
 MONITORING = ("/healthz", "/readyz", "/metrics")
 """The paths that a worker answers; the last one if a plugin has such a route."""
@@ -47,6 +48,8 @@ def serve(
     commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. Raises
     ``ConfigError``.
     """
+
+    limit_arenas()
 
     def refused(code: str) -> None:
         gate.observer.refused(code)
