@@ -10,6 +10,7 @@ from mounted import client_of
 from owners import claim, settle
 
 from mediagate import JobStatus, MediaGate, Source
+from mediagate.config import Language
 from mediagate.errors import ConfigError, UploadRefused
 from mediagate.media import Verdict
 from mediagate.records import Settlement
@@ -99,7 +100,7 @@ async def test_the_only_source_is_known_before_it_has_come(make_gate: MakeGate) 
 
 
 async def test_a_source_has_words_of_its_own(make_gate: MakeGate, photo: bytes) -> None:
-    own = {
+    own: dict[str, str | dict[Language, str]] = {
         "moderation_rejected": {"en": "Keep it clean.", "de": "Bitte jugendfrei."},
         "upload_too_large": "Höchstens {limit}!",
         "unsupported_type": {"ja": "だめ"},

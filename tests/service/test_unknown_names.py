@@ -24,7 +24,8 @@ SLIPS = {
     "/jobs?perPage=5": "limit",
     "/jobs?Status=FAILED": "status",
     "/usage?form=2026-01-01": "from",
-    "/status/{job}?wiat=5&HTTP=200": "http",
+    "/status/{job}?wiat=5": "wait",
+    "/status/{job}?HTTP=200": "http",
 }
 
 
