@@ -16,7 +16,7 @@ from mediagate.errors import MediagateError
 def serve(
     gate: Gate = STANDALONE,
     host: Annotated[str, typer.Option(envvar="HOST", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="PORT", help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="Port to listen on.")] = 8000,
     mount: Annotated[str, typer.Option(help="Path under which the gate answers.")] = "/image-pipeline",
     worker: Annotated[bool, typer.Option(help="Also work on jobs in this process.")] = True,
     http: Annotated[str, typer.Option(help="HTTP parser: auto, h11 or httptools.")] = "auto",
@@ -32,9 +32,9 @@ def serve(
         from mediagate.server import serve as run
     if not worker:
         loaded.settings = loaded.settings.model_copy(update={"worker": False})
-    typer.echo(f"mediagate: http://{host}:{port}{mount}/")
+    name = f"[{host}]" if ":" in host else host
     try:
-        started = run(
+        run(
             loaded,
             host=host,
             port=port,
@@ -43,11 +43,10 @@ def serve(
             max_connections=max_connections,
             head_timeout_s=head_timeout,
             forwarded_allow_ips=forwarded_allow_ips,
+            listens=lambda: typer.echo(f"mediagate: http://{name}:{port}{mount}/"),
         )
     except MediagateError as exc:
         quit_with(exc.detail)
-    if not started:
-        raise typer.Exit(1)
 
 
 def worker(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_network
 from types import FrameType
@@ -16,12 +15,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Mount, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate.app import MediaGate
 from mediagate.errors import ConfigError
 from mediagate.logs import WithoutQuery
 from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
+from mediagate.server.listener import close, listen
 
 MONITORING = ("/healthz", "/readyz", "/metrics")
 """The paths that a worker answers; the last one if a plugin has such a route."""
@@ -39,13 +39,14 @@ def serve(
     max_connections: int | None = None,
     head_timeout_s: float = HEAD_S,
     forwarded_allow_ips: str = "",
-) -> bool:
-    """Serve a gate under a path until SIGTERM or Ctrl-C; ``False`` when it could not start.
+    listens: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve a gate under a path until SIGTERM or Ctrl-C.
 
     ``http`` names uvicorn's parser: ``auto``, ``h11`` or ``httptools``. ``max_connections`` is derived from the
     open-file limit unless given. ``forwarded_allow_ips`` are the addresses and networks of proxies, separated by
-    commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. Raises
-    ``ConfigError``.
+    commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. ``listens`` is
+    called when the port is had, before the gate opens. Raises ``ConfigError``, and what the gate raises when it opens.
     """
 
     def refused(code: str) -> None:
@@ -58,11 +59,12 @@ def serve(
     async def home(request: Request) -> RedirectResponse:
         return RedirectResponse(f"{mount}/")
 
-    app = Starlette(routes=[Route("/", home), Mount(mount, gate)], lifespan=gate.lifespan)
+    site = _Site(gate, Starlette(routes=[Route("/", home), Mount(mount, gate)]))
     config = uvicorn.Config(
-        app,
+        site,
         host=host,
         port=port,
+        lifespan="on",
         log_level="info",
         log_config=None,
         **_bounded(connections, http),
@@ -71,9 +73,16 @@ def serve(
         timeout_graceful_shutdown=int(gate.settings.drain_timeout_s) + 5,
     )
     logging.getLogger("uvicorn.access").addFilter(WithoutQuery())
-    server = _Server(config, gate)
-    server.run()
-    return server.started
+    listening = listen(host, port)
+    try:
+        listens()
+        _Server(config, gate).run(listening)
+    except SystemExit:
+        if site.failure is None:
+            raise
+        raise site.failure from site.failure.__cause__
+    finally:
+        close(listening)
 
 
 @asynccontextmanager
@@ -87,10 +96,7 @@ async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[N
         served = gate if scope["path"] in MONITORING else PlainTextResponse("there is no such route", 404)
         await served(scope, receive, send)
 
-    try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as exc:
-        raise ConfigError(f"cannot listen on {host} port {port} ({exc.strerror}); choose another --port") from exc
+    listening = listen(host, port)
     server = _Beside(
         uvicorn.Config(
             app,
@@ -102,13 +108,13 @@ async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[N
             **_bounded(Connections(MONITORS), "auto"),
         )
     )
-    serving = asyncio.create_task(server.serve([listening]))
+    serving = asyncio.create_task(server.serve(listening))
     try:
         yield
     finally:
         server.should_exit = True
         await serving
-        listening.close()
+        close(listening)
 
 
 def _bounded(connections: Connections, http: str) -> dict[str, Any]:
@@ -132,6 +138,31 @@ def _proxies(text: str) -> list[str]:
         except ValueError as exc:
             raise ConfigError(f"--forwarded-allow-ips: {exc}; use addresses or networks, or * for all") from None
     return proxies
+
+
+class _Site:
+    """An application with the lifespan of its gate; why that did not open is kept for whoever serves it."""
+
+    def __init__(self, gate: MediaGate, app: ASGIApp) -> None:
+        self._gate = gate
+        self._app = app
+        self.failure: Exception | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        await receive()
+        try:
+            await self._gate.open()
+        except Exception as exc:
+            self.failure = exc
+            await send({"type": "lifespan.startup.failed"})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._gate.close()
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 class _Beside(uvicorn.Server):

@@ -1,0 +1,54 @@
+"""``mediagate serve`` has its port before anything else, says in one line why it does not start, and leaves in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from server import HERE, running
+
+
+def serve(*arguments: str, data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mediagate.cli", "serve", "plain_gate:gate", *arguments],
+        env={**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(data_dir), **env},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_port_that_is_taken_is_told_before_the_gate_opens(tmp_path: Path, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        done = serve("--host", host, "--port", str(other.getsockname()[1]), data_dir=tmp_path / "data")
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert f"cannot listen on {host} port" in done.stderr and "choose another --port" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists(), "the gate was not opened"
+
+
+def test_a_host_that_is_not_of_this_machine(tmp_path: Path) -> None:
+    done = serve("--host", "192.0.2.1", "--port", "18999", data_dir=tmp_path / "data")
+    assert (done.returncode, "choose another --host" in done.stderr) == (1, True), done.stderr
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
+def test_a_port_that_is_none(tmp_path: Path, port: str) -> None:
+    for words, env in ((("--port", port), {}), ((), {"PORT": port})):
+        done = serve(*words, data_dir=tmp_path / "data", **env)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+        assert "--port" in done.stderr
+
+
+def test_a_gate_that_does_not_open_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+    done = serve("--port", "18999", data_dir=tmp_path / "data")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"mediagate: data_dir {tmp_path / 'data'}: ")
+    assert done.stderr.count("name a folder that can be written to") == 1, "one cause, one line"
