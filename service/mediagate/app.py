@@ -68,6 +68,8 @@ class MediaGate(Calls):
         self._stack = AsyncExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
+        self.withdrawn = False
+        """Whether ``/readyz`` says that the process is about to end."""
 
     # -- before the gate is open
 
@@ -164,6 +166,10 @@ class MediaGate(Calls):
         """Whether the gate takes no more uploads because it is closing."""
         return self._state == "closing"
 
+    def withdraw(self) -> None:
+        """Answer 503 on ``/readyz`` from now on, so that load balancers go elsewhere; all else goes on as before."""
+        self.withdrawn = True
+
     def begin_closing(self) -> None:
         """Refuse uploads and end event streams from now on; ``close`` does the rest."""
         if self._state == "open":
@@ -184,6 +190,8 @@ class MediaGate(Calls):
 
     async def check(self) -> None:
         """Raise ``Unavailable`` unless records, storage, spool and, if this process works, the worker do their work."""
+        if self.withdrawn:
+            raise ShuttingDown("this process is about to end")
         await self.running.readiness.check()
 
     def base_url(self, request: Request) -> str:
@@ -235,7 +243,7 @@ class MediaGate(Calls):
         try:
             await self._stack.aclose()
         finally:
-            self._running, self._router = None, None
+            self._running, self._router, self.withdrawn = None, None, False
             self._registry, self._state = self._host, "closed"
 
     async def __aenter__(self) -> Self:

@@ -52,3 +52,33 @@ def test_a_gate_that_does_not_open_is_one_line(tmp_path: Path) -> None:
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"mediagate: data_dir {tmp_path / 'data'}: ")
     assert done.stderr.count("name a folder that can be written to") == 1, "one cause, one line"
+
+
+def until_it_leaves(url: str) -> httpx.Response:
+    """Ask whether it is ready until it is not."""
+    end = time.monotonic() + 30
+    while (answer := httpx.get(f"{url}/readyz", timeout=10)).status_code == 200:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return answer
+
+
+def test_after_sigterm_it_serves_on_for_the_delay_and_says_that_it_ends(tmp_path: Path, photo: bytes) -> None:
+    with running("plain_gate:gate", tmp_path / "data", options=("--drain-delay", "600")) as service:
+        assert service.process is not None
+        service.process.send_signal(signal.SIGTERM)
+        answer = until_it_leaves(service.url)
+        assert (answer.status_code, answer.json()["code"]) == (503, "shutting_down")
+        assert service.upload("a.jpg", photo).status_code == 202
+        assert httpx.get(f"{service.url}/healthz").status_code == 200
+        assert service.process.poll() is None
+        service.stop()  # the second signal
+
+
+def test_the_delay_ends_by_itself(tmp_path: Path) -> None:
+    with running("plain_gate:gate", tmp_path / "data", options=("--drain-delay", "0.5")) as service:
+        assert service.process is not None
+        service.process.send_signal(signal.SIGTERM)
+        assert until_it_leaves(service.url).json()["code"] == "shutting_down"
+        service.wait_dead()
+    assert "Traceback" not in service.log.read_text()

@@ -22,6 +22,9 @@ def serve(
     http: Annotated[str, typer.Option(help="HTTP parser: auto, h11 or httptools.")] = "auto",
     max_connections: Annotated[int | None, typer.Option(min=1, help="Default: by `ulimit -n`.")] = None,
     head_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request's line and headers take.")] = 10,
+    drain_delay: Annotated[
+        float, typer.Option(min=0, help="Seconds after SIGTERM in which only /readyz says that the service ends.")
+    ] = 0,
     forwarded_allow_ips: Annotated[
         str, typer.Option(envvar="FORWARDED_ALLOW_IPS", help="Proxies whose X-Forwarded-For is believed, * for all.")
     ] = "",
@@ -43,6 +46,7 @@ def serve(
             max_connections=max_connections,
             head_timeout_s=head_timeout,
             forwarded_allow_ips=forwarded_allow_ips,
+            drain_delay_s=drain_delay,
             listens=lambda: typer.echo(f"mediagate: http://{name}:{port}{mount}/"),
         )
     except MediagateError as exc:

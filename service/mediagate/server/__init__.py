@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_network
@@ -23,6 +25,8 @@ from mediagate.logs import WithoutQuery
 from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
 from mediagate.server.listener import close, listen
 
+log = logging.getLogger("mediagate.server")
+
 MONITORING = ("/healthz", "/readyz", "/metrics")
 """The paths that a worker answers; the last one if a plugin has such a route."""
 MONITORS = 64
@@ -39,14 +43,15 @@ def serve(
     max_connections: int | None = None,
     head_timeout_s: float = HEAD_S,
     forwarded_allow_ips: str = "",
+    drain_delay_s: float = 0,
     listens: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve a gate under a path until SIGTERM or Ctrl-C.
 
     ``http`` names uvicorn's parser: ``auto``, ``h11`` or ``httptools``. ``max_connections`` is derived from the
     open-file limit unless given. ``forwarded_allow_ips`` are the addresses and networks of proxies, separated by
-    commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. ``listens`` is
-    called when the port is had, before the gate opens. Raises ``ConfigError``, and what the gate raises when it opens.
+    commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. For ``drain_delay_s``
+    after SIGTERM only ``/readyz`` says that the process ends; another signal ends the delay. ``listens`` is called when the port is had, before the gate opens. Raises ``ConfigError``, and what the gate raises when it opens.
     """
 
     def refused(code: str) -> None:
@@ -76,7 +81,7 @@ def serve(
     listening = listen(host, port)
     try:
         listens()
-        _Server(config, gate).run(listening)
+        _Server(config, gate, drain_delay_s).run(listening)
     except SystemExit:
         if site.failure is None:
             raise
@@ -175,12 +180,33 @@ class _Beside(uvicorn.Server):
 
 
 class _Server(uvicorn.Server):
-    """Tells the gate about SIGTERM at once: waiting clients are answered, else they would hold up the shutdown."""
+    """Tells the gate about SIGTERM at once: waiting clients are answered, else they would hold up the shutdown.
 
-    def __init__(self, config: uvicorn.Config, gate: MediaGate) -> None:
+    With a delay it first says so to whoever asks whether it is ready, so that a load balancer sends no more requests to
+    a listener that is about to close.
+    """
+
+    def __init__(self, config: uvicorn.Config, gate: MediaGate, delay_s: float) -> None:
         super().__init__(config)
         self._gate = gate
+        self._delay_s = delay_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the gate and accept connections."""
+        await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end the process; called by the interpreter between two steps of whatever runs."""
+        if sig == signal.SIGTERM and self._delay_s and self._loop is not None and not self._gate.withdrawn:
+            self._gate.withdraw()
+            log.info("SIGTERM: /readyz answers 503 for %g s before the service ends", self._delay_s)
+            self._loop.call_soon_threadsafe(self._loop.call_later, self._delay_s, self._end)
+            return
         self._gate.begin_closing()
         super().handle_exit(sig, frame)
+
+    def _end(self) -> None:
+        if not self.should_exit:
+            self.handle_exit(signal.SIGTERM, None)
