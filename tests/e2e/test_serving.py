@@ -76,7 +76,7 @@ def test_after_sigterm_it_serves_on_for_the_delay_and_says_that_it_ends(tmp_path
 
 
 def test_the_delay_ends_by_itself(tmp_path: Path) -> None:
-    with running("plain_gate:gate", tmp_path / "data", options=("--drain-delay", "0.5")) as service:
+    with running("plain_gate:gate", tmp_path / "data", options=("--drain-delay", "1.5")) as service:
         assert service.process is not None
         service.process.send_signal(signal.SIGTERM)
         assert until_it_leaves(service.url).json()["code"] == "shutting_down"
