@@ -98,9 +98,18 @@ def test_wrong_settings_are_told_all_at_once(tmp_path: Path) -> None:
         "serve", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_MAX_ATTEMPTS="0", MEDIAGATE_LEASE_S="soon"
     )
     assert done.returncode == 1
-    assert "max_attempts" in done.stderr
-    assert "lease_s" in done.stderr
+    assert "MEDIAGATE_MAX_ATTEMPTS: " in done.stderr
+    assert "MEDIAGATE_LEASE_S: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["migrate", "doctor"])
+def test_a_variable_that_is_nearly_a_setting_is_warned_of(tmp_path: Path, command: str) -> None:
+    words = [command] if command == "migrate" else [command, "plain_gate:gate"]
+    done = mediagate(*words, data_dir=tmp_path, MEDIAGATE_LEASES_S="5", MEDIAGATE_PORT_8000_TCP="tcp://10.0.0.1")
+    assert done.returncode == 0
+    assert "MEDIAGATE_LEASES_S is no setting; did you mean MEDIAGATE_LEASE_S?" in done.stderr
+    assert "8000" not in done.stderr
 
 
 def test_a_gate_that_cannot_be_loaded(tmp_path: Path) -> None:
