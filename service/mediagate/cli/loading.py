@@ -57,7 +57,10 @@ def load_gate(path: str) -> MediaGate:
     try:
         gate = getattr(importlib.import_module(module), attribute or "gate")
     except (ImportError, AttributeError) as exc:
-        quit_with(f"cannot load {path!r}: {exc}; name your gate as module:attribute")
+        quit_with(
+            f"cannot load {path!r} in the folder {Path.cwd()}: {exc}; name your gate as module:attribute, and run the "
+            "command in the folder of the module"
+        )
     except MediagateError as exc:
         quit_with(exc.detail)
     if not isinstance(gate, MediaGate):
