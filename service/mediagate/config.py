@@ -1,5 +1,4 @@
-"""What a gate can be told: settings, sources and their variants. Only this module and
-``variables`` read the environment."""
+"""What a gate can be told: settings, sources and their variants. It and ``variables`` read the environment."""
 
 from __future__ import annotations
 

@@ -27,8 +27,9 @@ OWN = {command.__name__: command for command in (serve, worker, migrate, doctor,
 
 ABOUT = """Takes image uploads, judges and converts each, and publishes only those that are safe.
 
-`mediagate serve` runs a gate over HTTP and works on its jobs; `mediagate worker` only works. `mediagate doctor` says whether
-everything is there that they need. A command that names no GATE takes that of MEDIAGATE_GATE, else a demo of its own.
+`mediagate serve` runs a gate over HTTP and works on its jobs; `mediagate worker` only works.
+`mediagate doctor` says whether everything is there that they need.
+A command that names no GATE takes that of MEDIAGATE_GATE, else a demo of its own.
 Settings are environment variables, MEDIAGATE_DATA_DIR, MEDIAGATE_DATABASE_URL and so on: README, "Settings".
 """
 RUNNING = ("serve", "worker")
