@@ -23,6 +23,8 @@ OURS = {name: service for name, service in SERVICES.items() if service["image"] 
 GATE = (ROOT / "examples" / "production_gate.py").read_text()
 OF_THE_COMMAND = {"MEDIAGATE_GATE", "MEDIAGATE_LOG"}
 """Variables that the command reads, and that are no settings."""
+OF_SERVE = {"HOST", "PORT", "CORS_ORIGINS"}
+"""Variables that are options of `mediagate serve`."""
 PASSWORDS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
 
 
@@ -77,18 +79,20 @@ def test_every_variable_is_a_setting_or_the_gate_s() -> None:
     names = set(COMPOSE["x-mediagate"]["environment"]) | set(re.findall(r"\b([A-Z_]{3,})=", _env_lines()))
     ours = {name for name in names if name.startswith("MEDIAGATE_")}
     assert {name.removeprefix("MEDIAGATE_").lower() for name in ours - OF_THE_COMMAND} <= set(Settings.model_fields)
-    theirs = {name for name in names - ours if not name.startswith(("AWS_", "PYTHON"))} - {"PATH", "HOST", "PORT"}
+    theirs = {name for name in names - ours if not name.startswith(("AWS_", "PYTHON"))} - {"PATH"} - OF_SERVE
     assert theirs <= read_by_the_gate()
 
 
 def read_by_the_gate() -> set[str]:
-    return set(re.findall(r'(?:value|several)\("(\w+)"', GATE))
+    return set(re.findall(r'(?:value|several|yes)\("(\w+)"', GATE))
 
 
 def test_the_gate_says_what_it_reads() -> None:
     doc = GATE.split('"""')[1]
     assert read_by_the_gate() == {
-        name for name in re.findall(r"``([A-Z0-9_]+)``", doc) if not name.startswith("MEDIAGATE")
+        name
+        for name in re.findall(r"``([A-Z0-9_]+)``", doc)
+        if not name.startswith("MEDIAGATE") and name not in OF_SERVE
     }
 
 
@@ -98,7 +102,8 @@ def test_the_way_to_production_exports_what_there_is() -> None:
     assert len(names) > 10
     ours = {name.removeprefix("MEDIAGATE_").lower() for name in names - OF_THE_COMMAND if name.startswith("MEDIAGATE_")}
     assert ours <= set(Settings.model_fields)
-    assert {name for name in names if not name.startswith(("MEDIAGATE_", "AWS_"))} <= read_by_the_gate()
+    theirs = {name for name in names if not name.startswith(("MEDIAGATE_", "AWS_"))}
+    assert theirs <= read_by_the_gate() | OF_SERVE
 
 
 def _env_lines() -> str:
@@ -116,18 +121,55 @@ def _env_lines() -> str:
             "WEBHOOK_URL": "https://hooks.invalid/mediagate",
             "WEBHOOK_SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         },
+        {"MODERATION": "off"},
+        {"MEDIAGATE_MODERATION": "off"},
+        {
+            "WEBHOOK_URL": "http://10.1.2.3:9000/mediagate",
+            "WEBHOOK_SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "WEBHOOK_INSECURE_HTTP": "true",
+            "WEBHOOK_PRIVATE_NETWORKS": "10.0.0.0/8, 192.168.0.0/16",
+        },
     ],
-    ids=["procrastinate", "celery", "webhooks"],
+    ids=["procrastinate", "celery", "webhooks", "unmoderated", "setting", "private"],
 )
 def test_the_gate_loads(more: dict[str, str]) -> None:
+    done = loaded(more)
+    assert done.returncode == 0, done.stderr
+    assert "photo" in done.stdout
+
+
+def loaded(more: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Load the gate as a command does, and print what it has of sources."""
     env = {**os.environ, **environment(), **more}
-    code = "import sys; from mediagate.cli import load_gate; print(load_gate(sys.argv[1]).sources.keys())"
-    done = subprocess.run(
+    code = (
+        "import sys; from mediagate.cli import load_gate; gate = load_gate(sys.argv[1]); "
+        "print(gate.settings.moderation, *(source.reject for source in gate.sources.values()), *gate.sources)"
+    )
+    return subprocess.run(
         [sys.executable, "-c", code, env["MEDIAGATE_GATE"]],
         env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "photo" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"WEBHOOK_URL": "http://10.1.2.3/x", "WEBHOOK_SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, "https://"),
+        ({"MODERATION": "sometimes"}, "use on or off"),
+        ({"WEBHOOK_URL": "https://a.invalid", "WEBHOOK_INSECURE_HTTP": "maybe"}, "use true or false"),
+    ],
+)
+def test_the_gate_says_what_is_wrong(more: dict[str, str], said: str) -> None:
+    done = loaded(more)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("more", [{"MODERATION": "off"}, {"MEDIAGATE_MODERATION": "off"}])
+def test_the_gate_is_without_thresholds_where_nothing_is_moderated(more: dict[str, str]) -> None:
+    assert "off {} {}" in loaded(more).stdout
+    assert "on {'explicit': 0.5}" in loaded({}).stdout
 
 
 def test_health_checks_ask_where_the_processes_listen() -> None:

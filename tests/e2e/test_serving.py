@@ -82,3 +82,22 @@ def test_the_delay_ends_by_itself(tmp_path: Path) -> None:
         assert until_it_leaves(service.url).json()["code"] == "shutting_down"
         service.wait_dead()
     assert "Traceback" not in service.log.read_text()
+
+
+def test_pages_of_named_origins_may_use_the_gate(tmp_path: Path) -> None:
+    page = "https://app.example.com"
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,idempotency-key"}
+    with running("plain_gate:gate", tmp_path / "data", CORS_ORIGINS=f"{page}, https://b.example") as service:
+        for origin, status in ((page, 200), ("https://evil.example", 400)):
+            preflight = httpx.options(f"{service.url}/uploads", headers=asked | {"Origin": origin})
+            assert preflight.status_code == status, origin
+        answer = httpx.get(f"{service.url}/status/job_x", headers={"Origin": page})
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (404, page)
+        assert "Access-Control-Allow-Origin" not in httpx.get(f"{service.url}/healthz", headers={"Origin": "null"}).headers
+
+
+@pytest.mark.parametrize("origins", ["app.example.com", "https://a.example,b"])
+def test_an_origin_that_is_none(tmp_path: Path, origins: str) -> None:
+    done = serve("--cors-origins", origins, "--port", "18999", data_dir=tmp_path / "data")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "--cors-origins: " in done.stderr and "such as https://app.example.com" in done.stderr

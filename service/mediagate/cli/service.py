@@ -22,6 +22,9 @@ def serve(
     http: Annotated[str, typer.Option(help="HTTP parser: auto, h11 or httptools.")] = "auto",
     max_connections: Annotated[int | None, typer.Option(min=1, help="Default: by `ulimit -n`.")] = None,
     head_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request's line and headers take.")] = 10,
+    cors_origins: Annotated[
+        str, typer.Option(envvar="CORS_ORIGINS", help="Pages that may use the gate from elsewhere, * for all.")
+    ] = "",
     drain_delay: Annotated[
         float, typer.Option(min=0, help="Seconds after SIGTERM in which only /readyz says that the service ends.")
     ] = 0,
@@ -46,6 +49,7 @@ def serve(
             max_connections=max_connections,
             head_timeout_s=head_timeout,
             forwarded_allow_ips=forwarded_allow_ips,
+            cors_origins=cors_origins,
             drain_delay_s=drain_delay,
             listens=lambda: typer.echo(f"mediagate: http://{name}:{port}{mount}/"),
         )
