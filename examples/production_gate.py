@@ -26,7 +26,7 @@ separated by commas):
 - ``METRICS_TOKEN``: what ``GET /metrics`` asks for as ``Authorization: Bearer …`` (none: a key with the scope admin),
 - ``WEBHOOK_URL``: where events go, https and public (none: nowhere),
 - ``WEBHOOK_SECRETS``: what they are signed with, ``whsec_…``, the newest first,
-- ``WEBHOOK_PRIVATE_NETWORKS``: networks that events may go to though they are not public, such as ``10.0.0.0/8`` (none),
+- ``WEBHOOK_PRIVATE_NETWORKS``: networks that are not public and that events may go to, such as ``10.0.0.0/8`` (none),
 - ``WEBHOOK_INSECURE_HTTP``: ``true`` lets ``WEBHOOK_URL`` begin with ``http://`` (``false``).
 
 What is kept on disk (the spool of uploads) is in ``MEDIAGATE_DATA_DIR`` (``.mediagate``). Pages of another origin that

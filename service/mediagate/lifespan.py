@@ -17,9 +17,9 @@ BY_REQUEST = (
     "lifespan=gate.lifespan, or enter the gate before the first request"
 )
 OPENED_LATE = (
-    "opened on the first request because the host did not run the gate's lifespan: pass lifespan=gate.lifespan to it, or "
-    "enter gate.lifespan() inside its own, so that jobs left over from before a restart are worked on and closing waits "
-    "for those in flight"
+    "opened on the first request because the host did not run the gate's lifespan: pass lifespan=gate.lifespan to it, "
+    "or enter gate.lifespan() inside its own, so that jobs left over from before a restart are worked on and closing "
+    "waits for those in flight"
 )
 
 

@@ -33,7 +33,9 @@ def checked_base(url: str | None) -> str | None:
     """Return a URL that links begin with, ``None`` for an empty one; raises ``ValueError``."""
     if url and not _BASE.fullmatch(url):
         # Not repeated: it may hold a password.
-        raise ValueError("write it whole, with http:// or https://, host and path, such as https://app.example.com/media")
+        raise ValueError(
+            "write it whole, with http:// or https://, host and path, such as https://app.example.com/media"
+        )
     return url or None
 
 

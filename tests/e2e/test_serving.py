@@ -1,4 +1,4 @@
-"""``mediagate serve`` has its port before anything else, says in one line why it does not start, and leaves in order."""
+"""``mediagate serve`` has its port first, says in one line why it does not start, and leaves in order."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def test_pages_of_named_origins_may_use_the_gate(tmp_path: Path) -> None:
             assert preflight.status_code == status, origin
         answer = httpx.get(f"{service.url}/status/job_x", headers={"Origin": page})
         assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (404, page)
-        assert "Access-Control-Allow-Origin" not in httpx.get(f"{service.url}/healthz", headers={"Origin": "null"}).headers
+        assert (
+            "Access-Control-Allow-Origin" not in httpx.get(f"{service.url}/healthz", headers={"Origin": "null"}).headers
+        )
 
 
 @pytest.mark.parametrize("origins", ["app.example.com", "https://a.example,b"])

@@ -210,7 +210,7 @@ async def test_a_gate_that_a_request_opened_says_so_to_who_opens_it_again(make_g
         assert (await client.get("/healthz")).status_code == 200
     try:
         for opened in (gate, gate.lifespan()):
-            with pytest.raises(PluginError, match="a request that came first opened it.*lifespan=gate.lifespan"):
+            with pytest.raises(PluginError, match=r"a request that came first opened it.*lifespan=gate\.lifespan"):
                 async with opened:
                     pass
     finally:

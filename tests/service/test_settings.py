@@ -14,7 +14,8 @@ from mediagate.variables import unknown_variables
 
 @pytest.mark.parametrize("name", ["public_base_url", "public_url"])
 @pytest.mark.parametrize(
-    "url", ["app.example.com", "//app.example.com/m", "/media", "ftp://app.example.com", "https://", "https:///m", "a b"]
+    "url",
+    ["app.example.com", "//app.example.com/m", "/media", "ftp://app.example.com", "https://", "https:///m", "a b"],
 )
 def test_a_url_without_scheme_or_host_is_refused(name: str, url: str) -> None:
     with pytest.raises(ConfigError, match=f"^MEDIAGATE_{name.upper()}: .*https://"):

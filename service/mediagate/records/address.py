@@ -1,4 +1,4 @@
-"""What the database's URL says: where the tables are, how many connections may be opened, and whether it can be read."""
+"""What the database's URL says: where the tables are, and how many connections may be opened."""
 
 from __future__ import annotations
 

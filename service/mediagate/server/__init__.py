@@ -55,8 +55,9 @@ def serve(
     ``http`` names uvicorn's parser: ``auto``, ``h11`` or ``httptools``. ``max_connections`` is derived from the
     open-file limit unless given. ``forwarded_allow_ips`` are the addresses and networks of proxies, separated by
     commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. Pages of
-    ``cors_origins``, separated by commas, may read the answers. For ``drain_delay_s``
-    after SIGTERM only ``/readyz`` says that the process ends; another signal ends the delay. ``listens`` is called when the port is had, before the gate opens. Raises ``ConfigError``, and what the gate raises when it opens.
+    ``cors_origins``, separated by commas, may read the answers. For ``drain_delay_s`` after SIGTERM only ``/readyz``
+    says that the process ends; another signal ends the delay. ``listens`` is called when the port is had, before the
+    gate opens. Raises ``ConfigError``, and what the gate raises when it opens.
     """
 
     def refused(code: str) -> None:
