@@ -66,8 +66,7 @@ def test_doctor_says_what_to_do(tmp_path: Path) -> None:
         "doctor", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/x"
     )
     assert done.returncode == 1
-    assert "FAIL  database        cannot reach PostgreSQL at 127.0.0.1:1 (it refuses connections)" in done.stdout
-    assert "MEDIAGATE_DATABASE_URL" in done.stdout
+    assert "FAIL" in done.stdout
     assert "geheim" not in done.stdout + done.stderr
 
 
@@ -94,6 +93,16 @@ def test_doctor_leaves_it_to_the_gate_to_make_its_own_file(tmp_path: Path) -> No
     assert not list(tmp_path.glob("*.db*"))
 
 
+def test_doctor_names_place_and_setting_of_a_database_that_is_away(tmp_path: Path) -> None:
+    done = mediagate(
+        "doctor", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/x"
+    )
+    assert done.returncode == 1
+    assert "FAIL  database        cannot reach PostgreSQL at 127.0.0.1:1 (it refuses connections)" in done.stdout
+    assert "MEDIAGATE_DATABASE_URL" in done.stdout
+    assert "geheim" not in done.stdout + done.stderr
+
+
 def test_wrong_settings_are_told_all_at_once(tmp_path: Path) -> None:
     done = mediagate(
         "serve", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_MAX_ATTEMPTS="0", MEDIAGATE_LEASE_S="soon"
@@ -104,7 +113,6 @@ def test_wrong_settings_are_told_all_at_once(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["migrate", "doctor"])
 @pytest.mark.parametrize(
     ("url", "said"),
     [("mysql://u:geheim@db/x", "must start with file: or postgresql://"), ("postgresql://u:ge/heim@db/x", "%2F")],
@@ -116,6 +124,7 @@ def test_doctor_names_the_setting_of_a_url_that_cannot_be_read(tmp_path: Path, u
     assert "heim" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("command", ["migrate", "doctor"])
 def test_a_variable_that_is_nearly_a_setting_is_warned_of(tmp_path: Path, command: str) -> None:
     words = [command] if command == "migrate" else [command, "plain_gate:gate"]
     done = mediagate(*words, data_dir=tmp_path, MEDIAGATE_LEASES_S="5", MEDIAGATE_PORT_8000_TCP="tcp://10.0.0.1")
