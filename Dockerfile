@@ -3,9 +3,15 @@
 #   docker build --tag mediagate .
 #   docker run --init --publish 127.0.0.1:8000:8000 --volume mediagate:/data mediagate        the demo, all in one process
 #
+# Your own gate, in an image on top of this one:
+#
+#   FROM mediagate
+#   COPY media.py /app/
+#   ENV MEDIAGATE_GATE=media:gate
+#
 # The extra `all` brings NudeNet's model, whose licence is AGPL-3.0. To do without, name the extras that you need but
-# `nudenet`, in EXTRAS below, and give the image a gate that does not import it: one with a model of your own
-# (onnx_moderation), or with moderation="off".
+# `nudenet` (`docker build --build-arg EXTRAS=node,postgres,s3,heic,fast`), and give the image a gate that does not
+# import it: one with a model of your own (onnx_moderation), or with moderation="off".
 FROM python:3.11-slim AS build
 ARG EXTRAS=all
 WORKDIR /src
@@ -22,6 +28,9 @@ COPY examples /app/examples
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 MEDIAGATE_DATA_DIR=/data HOST=0.0.0.0 PORT=8000
 WORKDIR /app
 USER mediagate
+VOLUME /data
 EXPOSE 8000
+# For `serve`; a worker that answers on a port has one in compose.yaml, and one that does not needs --no-healthcheck.
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/image-pipeline/readyz', timeout=5)"]
 ENTRYPOINT ["mediagate"]
 CMD ["serve"]

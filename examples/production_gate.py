@@ -12,6 +12,7 @@ Everything that differs between machines comes from the environment: ``MEDIAGATE
 ``MEDIAGATE_PUBLIC_BASE_URL`` and the rest of mediagate's settings, boto3's own ``AWS_*``, and these (lists are
 separated by commas):
 
+- ``MODERATION``: ``off`` publishes every picture unseen, as does ``MEDIAGATE_MODERATION`` (``on``),
 - ``S3_BUCKET``: the bucket (``media``), ``S3_ENDPOINT_URL``: its server (AWS),
 - ``S3_PUBLIC_ENDPOINT_URL``: the server as clients reach it, for direct uploads and private files (the same),
 - ``S3_PUBLIC_URL``: a CDN in front of the bucket (none: the gate serves the files),
@@ -24,12 +25,17 @@ separated by commas):
 - ``LIMITS_PER_ADDRESS``: limits for each address (``600/minute``),
 - ``METRICS_TOKEN``: what ``GET /metrics`` asks for as ``Authorization: Bearer …`` (none: a key with the scope admin),
 - ``WEBHOOK_URL``: where events go, https and public (none: nowhere),
-- ``WEBHOOK_SECRETS``: what they are signed with, ``whsec_…``, the newest first.
+- ``WEBHOOK_SECRETS``: what they are signed with, ``whsec_…``, the newest first,
+- ``WEBHOOK_PRIVATE_NETWORKS``: networks that are not public and that events may go to, such as ``10.0.0.0/8`` (none),
+- ``WEBHOOK_INSECURE_HTTP``: ``true`` lets ``WEBHOOK_URL`` begin with ``http://`` (``false``).
+
+What is kept on disk (the spool of uploads) is in ``MEDIAGATE_DATA_DIR`` (``.mediagate``). Pages of another origin that
+upload need ``CORS_ORIGINS``, which ``mediagate serve`` reads, and those that upload directly a CORS rule of the bucket.
 """
 
 import os
 
-from mediagate import MediaGate, Source
+from mediagate import MediaGate, Settings, Source
 from mediagate_plugins.api_keys import api_keys
 from mediagate_plugins.metrics import metrics
 from mediagate_plugins.nudenet import nudenet
@@ -47,13 +53,32 @@ def several(name: str, default: str = "") -> list[str]:
     return [each.strip() for each in (value(name) or default).split(",") if each.strip()]
 
 
+def yes(name: str) -> bool:
+    """Return whether the environment says yes under a name."""
+    match (value(name) or "false").lower():
+        case "true" | "1" | "yes":
+            return True
+        case "false" | "0" | "no":
+            return False
+        case other:
+            raise SystemExit(f"{name}={other}: use true or false")
+
+
+settings = Settings()
+moderation = value("MODERATION") or settings.moderation
+if moderation not in ("on", "off"):
+    raise SystemExit(f"MODERATION={moderation}: use on or off")
+moderated = moderation == "on"
 gate = MediaGate(
     sources={
-        "avatar": Source(reject={"explicit": 0.5}),
-        "photo": Source(reject={"explicit": 0.9}, original="delete"),
-    }
+        "avatar": Source(reject={"explicit": 0.5} if moderated else {}),
+        "photo": Source(reject={"explicit": 0.9} if moderated else {}, original="delete"),
+    },
+    settings=settings,
+    moderation="on" if moderated else "off",
 )
-gate.register(nudenet)
+if moderated:
+    gate.register(nudenet)
 gate.register(
     s3_storage,
     bucket=value("S3_BUCKET") or "media",
@@ -73,7 +98,13 @@ gate.register(metrics, token=value("METRICS_TOKEN"))
 if (url := value("WEBHOOK_URL")) is not None:
     from mediagate_plugins.webhooks import Endpoint, webhooks
 
-    gate.register(webhooks, endpoints={"app": Endpoint(url, several("WEBHOOK_SECRETS"))})
+    endpoint = Endpoint(
+        url,
+        several("WEBHOOK_SECRETS"),
+        insecure_http=yes("WEBHOOK_INSECURE_HTTP"),
+        private_networks=several("WEBHOOK_PRIVATE_NETWORKS"),
+    )
+    gate.register(webhooks, endpoints={"app": endpoint})
 match value("QUEUE") or "procrastinate":
     case "procrastinate":
         from mediagate_plugins.procrastinate_queue import procrastinate_queue

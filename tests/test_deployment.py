@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 import subprocess
@@ -23,6 +22,8 @@ OURS = {name: service for name, service in SERVICES.items() if service["image"] 
 GATE = (ROOT / "examples" / "production_gate.py").read_text()
 OF_THE_COMMAND = {"MEDIAGATE_GATE", "MEDIAGATE_LOG"}
 """Variables that the command reads, and that are no settings."""
+OF_SERVE = {"HOST", "PORT", "CORS_ORIGINS"}
+"""Variables that are options of `mediagate serve`."""
 PASSWORDS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
 
 
@@ -77,18 +78,20 @@ def test_every_variable_is_a_setting_or_the_gate_s() -> None:
     names = set(COMPOSE["x-mediagate"]["environment"]) | set(re.findall(r"\b([A-Z_]{3,})=", _env_lines()))
     ours = {name for name in names if name.startswith("MEDIAGATE_")}
     assert {name.removeprefix("MEDIAGATE_").lower() for name in ours - OF_THE_COMMAND} <= set(Settings.model_fields)
-    theirs = {name for name in names - ours if not name.startswith(("AWS_", "PYTHON"))} - {"PATH", "HOST", "PORT"}
+    theirs = {name for name in names - ours if not name.startswith(("AWS_", "PYTHON"))} - {"PATH"} - OF_SERVE
     assert theirs <= read_by_the_gate()
 
 
 def read_by_the_gate() -> set[str]:
-    return set(re.findall(r'(?:value|several)\("(\w+)"', GATE))
+    return set(re.findall(r'(?:value|several|yes)\("(\w+)"', GATE))
 
 
 def test_the_gate_says_what_it_reads() -> None:
     doc = GATE.split('"""')[1]
     assert read_by_the_gate() == {
-        name for name in re.findall(r"``([A-Z0-9_]+)``", doc) if not name.startswith("MEDIAGATE")
+        name
+        for name in re.findall(r"``([A-Z0-9_]+)``", doc)
+        if not name.startswith("MEDIAGATE") and name not in OF_SERVE
     }
 
 
@@ -98,7 +101,8 @@ def test_the_way_to_production_exports_what_there_is() -> None:
     assert len(names) > 10
     ours = {name.removeprefix("MEDIAGATE_").lower() for name in names - OF_THE_COMMAND if name.startswith("MEDIAGATE_")}
     assert ours <= set(Settings.model_fields)
-    assert {name for name in names if not name.startswith(("MEDIAGATE_", "AWS_"))} <= read_by_the_gate()
+    theirs = {name for name in names if not name.startswith(("MEDIAGATE_", "AWS_"))}
+    assert theirs <= read_by_the_gate() | OF_SERVE
 
 
 def _env_lines() -> str:
@@ -116,18 +120,55 @@ def _env_lines() -> str:
             "WEBHOOK_URL": "https://hooks.invalid/mediagate",
             "WEBHOOK_SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         },
+        {"MODERATION": "off"},
+        {"MEDIAGATE_MODERATION": "off"},
+        {
+            "WEBHOOK_URL": "http://10.1.2.3:9000/mediagate",
+            "WEBHOOK_SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "WEBHOOK_INSECURE_HTTP": "true",
+            "WEBHOOK_PRIVATE_NETWORKS": "10.0.0.0/8, 192.168.0.0/16",
+        },
     ],
-    ids=["procrastinate", "celery", "webhooks"],
+    ids=["procrastinate", "celery", "webhooks", "unmoderated", "setting", "private"],
 )
 def test_the_gate_loads(more: dict[str, str]) -> None:
+    done = loaded(more)
+    assert done.returncode == 0, done.stderr
+    assert "photo" in done.stdout
+
+
+def loaded(more: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Load the gate as a command does, and print what it has of sources."""
     env = {**os.environ, **environment(), **more}
-    code = "import sys; from mediagate.cli import load_gate; print(load_gate(sys.argv[1]).sources.keys())"
-    done = subprocess.run(
+    code = (
+        "import sys; from mediagate.cli import load_gate; gate = load_gate(sys.argv[1]); "
+        "print(gate.settings.moderation, *(source.reject for source in gate.sources.values()), *gate.sources)"
+    )
+    return subprocess.run(
         [sys.executable, "-c", code, env["MEDIAGATE_GATE"]],
         env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "photo" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"WEBHOOK_URL": "http://10.1.2.3/x", "WEBHOOK_SECRETS": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, "https://"),
+        ({"MODERATION": "sometimes"}, "use on or off"),
+        ({"WEBHOOK_URL": "https://a.invalid", "WEBHOOK_INSECURE_HTTP": "maybe"}, "use true or false"),
+    ],
+)
+def test_the_gate_says_what_is_wrong(more: dict[str, str], said: str) -> None:
+    done = loaded(more)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("more", [{"MODERATION": "off"}, {"MEDIAGATE_MODERATION": "off"}])
+def test_the_gate_is_without_thresholds_where_nothing_is_moderated(more: dict[str, str]) -> None:
+    assert "off {} {}" in loaded(more).stdout
+    assert "on {'explicit': 0.5}" in loaded({}).stdout
 
 
 def test_health_checks_ask_where_the_processes_listen() -> None:
@@ -158,42 +199,18 @@ def test_passwords_that_stand_in_urls_are_said_to() -> None:
     assert "letters and digits only" in (ROOT / "compose.yaml").read_text()
 
 
-def sent_to_docker(path: str) -> bool:
-    """Return whether .dockerignore lets a path below the root pass: the last pattern for it, or for a folder of it."""
-    names = ["/".join(path.split("/")[:n]) for n in range(1, path.count("/") + 2)]
-    passes = True
-    for line in (ROOT / ".dockerignore").read_text().split():
-        pattern = line.removeprefix("!")
-        patterns = {pattern, pattern.removeprefix("**/")}
-        tails = [name.rpartition("/")[2] for name in names] if pattern.startswith("**/") else []
-        if any(fnmatch.fnmatchcase(name, each) for each in patterns for name in [*names, *tails]):
-            passes = line.startswith("!")
-    return passes
+def test_whatever_runs_on_has_a_health_check_and_a_log_that_ends() -> None:
+    for name, service in SERVICES.items():
+        assert service["logging"]["options"]["max-size"], name
+        if service["restart"] == "on-failure":
+            assert service["healthcheck"] == {"disable": True}, name
+        else:
+            assert service["healthcheck"]["test"][0] == "CMD", name
 
 
-def copied() -> list[str]:
-    lines = re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.M)
-    return [source for line in lines for source in line.split()[:-1]]
-
-
-def test_every_file_that_is_copied_is_there_and_passes() -> None:
-    assert len(copied()) > 5
-    for source in copied():
-        assert (ROOT / source).exists(), source
-        assert sent_to_docker(source), source
-    for kept_out in (
-        ".git",
-        "tests",
-        "bench",
-        ".venv",
-        "service/mediagate/records/client",
-        "query_engine/node_modules",
-    ):
-        assert not sent_to_docker(kept_out), kept_out
-
-
-def test_what_the_build_reads_is_copied() -> None:
-    pyproject = (ROOT / "pyproject.toml").read_text()
-    read = {"pyproject.toml", "hatch_build.py", "schema.prisma", "query_engine", "service", "plugins"}
-    read |= set(re.findall(r'^(?:readme = |license-files = \[)"([^"]+)"', pyproject, re.M))
-    assert {"README.md", "LICENSE"} < read <= set(copied())
+def test_ours_have_no_rights_and_write_only_where_they_may() -> None:
+    for name, service in OURS.items():
+        assert service["read_only"] and service["cap_drop"] == ["ALL"], name
+        assert service["tmpfs"] == ["/tmp"] and service["mem_limit"] and service["pids_limit"], name
+    assert "MEDIAGATE_DATA_DIR=/data" in _env_lines()
+    assert re.search(r"^VOLUME /data$", DOCKERFILE, re.M)

@@ -19,7 +19,7 @@ from mediagate.errors import ConfigError, PluginError, ShuttingDown
 from mediagate.exchange import answer
 from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
-from mediagate.lifespan import run_lifespan
+from mediagate.lifespan import BY_HOST, BY_REQUEST, OPENED_LATE, run_lifespan
 from mediagate.observe import Observer, Observers
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
@@ -68,6 +68,9 @@ class MediaGate(Calls):
         self._stack = AsyncExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
+        self._opener = BY_HOST
+        self.withdrawn = False
+        """Whether ``/readyz`` says that the process is about to end."""
 
     # -- before the gate is open
 
@@ -164,6 +167,10 @@ class MediaGate(Calls):
         """Whether the gate takes no more uploads because it is closing."""
         return self._state == "closing"
 
+    def withdraw(self) -> None:
+        """Answer 503 on ``/readyz`` from now on, so that load balancers go elsewhere; all else goes on as before."""
+        self.withdrawn = True
+
     def begin_closing(self) -> None:
         """Refuse uploads and end event streams from now on; ``close`` does the rest."""
         if self._state == "open":
@@ -184,6 +191,8 @@ class MediaGate(Calls):
 
     async def check(self) -> None:
         """Raise ``Unavailable`` unless records, storage, spool and, if this process works, the worker do their work."""
+        if self.withdrawn:
+            raise ShuttingDown("this process is about to end")
         await self.running.readiness.check()
 
     def base_url(self, request: Request) -> str:
@@ -226,7 +235,8 @@ class MediaGate(Calls):
 
     def _begin_booting(self) -> None:
         if self._state != "closed":
-            raise PluginError("the gate is open already")
+            raise PluginError(f"the gate is open already: {self._opener}")
+        self._opener = BY_HOST
         self._state = "booting"
         self._registry = self._host.copy()
         self._stack = AsyncExitStack()
@@ -235,7 +245,7 @@ class MediaGate(Calls):
         try:
             await self._stack.aclose()
         finally:
-            self._running, self._router = None, None
+            self._running, self._router, self.withdrawn = None, None, False
             self._registry, self._state = self._host, "closed"
 
     async def __aenter__(self) -> Self:
@@ -266,11 +276,8 @@ class MediaGate(Calls):
             async with self._opening:
                 if self._state == "closed":
                     await self.open()
-                    log.warning(
-                        "opened on the first request because the host did not run the gate's lifespan: pass "
-                        "lifespan=gate.lifespan to it, or enter gate.lifespan() inside its own, so that jobs "
-                        "left over from before a restart are worked on and closing waits for those in flight"
-                    )
+                    self._opener = BY_REQUEST
+                    log.warning(OPENED_LATE)
         if self._router is None:
             raise ShuttingDown("the service is restarting", retry_after_s=5)
         if self._loop is not asyncio.get_running_loop():

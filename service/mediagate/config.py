@@ -1,4 +1,4 @@
-"""What a gate can be told: settings, sources and their variants. Only this module reads the environment."""
+"""What a gate can be told: settings, sources and their variants. It and ``variables`` read the environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediagate.errors import ConfigError
-from mediagate.origins import checked_hosts, checked_origins, listed
+from mediagate.origins import checked_base, checked_hosts, checked_origins, listed
 
 MIB = 1024 * 1024
 
@@ -35,6 +35,7 @@ Language = Literal["en", "de", "es", "fr", "ja"]
 """A language in which people are told what is wrong."""
 Effort = Annotated[int, Field(ge=0, le=6)]
 """How hard an encoder tries, 0 (fast) to 6 (small), as libwebp counts it."""
+_PREFIX = "MEDIAGATE_"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 """A ``sourceId`` becomes one segment of a storage key: no dots, no slashes, at most 128 characters."""
@@ -156,7 +157,7 @@ class Source(_Frozen):
 class Settings(BaseSettings):
     """How the gate runs, from keyword arguments or environment variables ``MEDIAGATE_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="MEDIAGATE_", env_file=None, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=None, frozen=True, extra="forbid")
 
     data_dir: Path = Path(".mediagate")
     """Where the embedded defaults keep the SQLite file, the stored files and the upload spool."""
@@ -166,9 +167,9 @@ class Settings(BaseSettings):
     """Connections to PostgreSQL that this process opens at most; unset: 5, or ``connection_limit`` in the URL."""
     database_engine_url: str | None = None
     """URL of a Prisma query engine that the host runs itself; unset: the gate starts its own."""
-    public_base_url: str | None = None
+    public_base_url: Annotated[str | None, AfterValidator(checked_base)] = None
     """Absolute URL under which the gate is reached, for links made outside a request; unset: ``root_path`` is used."""
-    public_url: str | None = None
+    public_url: Annotated[str | None, AfterValidator(checked_base)] = None
     """CDN or web server in front of the stored files; unset: the gate serves them."""
     url_ttl_s: Annotated[int, Field(ge=2, le=7 * 24 * 3600)] = 3600
     """How long a private file's URL works; an answer's URLs have at least half of it left."""
@@ -235,7 +236,7 @@ class Settings(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as exc:
-            raise ConfigError(_problems("MEDIAGATE", exc)) from None
+            raise ConfigError(_variable_problems(exc)) from None
 
     @property
     def records_url(self) -> str:
@@ -280,6 +281,10 @@ def _check_name(kind: str, name: str) -> None:
         raise ValueError(
             f"{kind} {name!r}: use lower-case letters, digits, - and _, at most 64, not starting with - or _"
         )
+
+
+def _variable_problems(exc: ValidationError) -> list[str]:
+    return [f"{_PREFIX}{str((*e['loc'], '*')[0]).upper()}: {e['msg']}" for e in exc.errors()]
 
 
 def _problems(owner: str, exc: ValidationError) -> list[str]:

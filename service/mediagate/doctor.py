@@ -13,7 +13,7 @@ from mediagate.images import codecs
 from mediagate.logs import cause_of
 from mediagate.parts import MODERATOR, Parts
 from mediagate.pool import ImagePool
-from mediagate.records import PrismaRecords
+from mediagate.records import PrismaRecords, Records
 from mediagate.records.node import describe_node
 from mediagate.registry import Check
 
@@ -64,16 +64,23 @@ async def _node() -> str:
 
 async def _database(parts: Parts) -> str:
     records = parts.records
-    migrates = isinstance(records, PrismaRecords) and records.migrates
-    if isinstance(records, PrismaRecords):
-        records.migrates = False  # to look changes nothing
+    if not isinstance(records, PrismaRecords):
+        return await _opened(records)
+    migrates, records.migrates = records.migrates, False  # to look changes nothing
     try:
-        await records.open()
-        return await records.check()
+        return await _opened(records)
     except SchemaOutdated as exc:
         if migrates:
             return f"{exc.detail}, or open the gate, which does the same"
         raise
+    except RecordsUnavailable as exc:
+        raise RecordsUnavailable(records.explain(exc)) from exc
+
+
+async def _opened(records: Records) -> str:
+    await records.open()
+    try:
+        return await records.check()
     finally:
         await records.close()
 

@@ -11,6 +11,17 @@ from mediagate.logs import cause_of
 
 log = logging.getLogger("mediagate")
 
+BY_HOST = "`async with gate`, gate.open() or a lifespan opened it; keep one of them"
+BY_REQUEST = (
+    "a request that came first opened it, since the host did not run its lifespan; pass the host "
+    "lifespan=gate.lifespan, or enter the gate before the first request"
+)
+OPENED_LATE = (
+    "opened on the first request because the host did not run the gate's lifespan: pass lifespan=gate.lifespan to it, "
+    "or enter gate.lifespan() inside its own, so that jobs left over from before a restart are worked on and closing "
+    "waits for those in flight"
+)
+
 
 class Opened(Protocol):
     """What is opened before the first request, and closed after the last."""

@@ -117,15 +117,17 @@ class WithoutQuery(logging.Filter):
         return True
 
 
-def configure(form: LogFormat) -> None:
+def configure(form: LogFormat, *, libraries: bool = True) -> None:
     """Write all log lines of this process to standard error in one form, from INFO on.
 
     For programs of our own; a host that configures logging itself can use the formatters. What other libraries say
-    below INFO is left out at any level, and httpx's lines too: they hold URLs, queries, headers and signatures.
+    below INFO is left out at any level, and httpx's lines too: they hold URLs, queries, headers and signatures. Without
+    ``libraries`` they are heard from WARNING on.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JSONFormatter() if form is LogFormat.JSON else TextFormatter())
-    handler.addFilter(lambda record: record.levelno >= logging.INFO or record.name.partition(".")[0] == "mediagate")
+    least = logging.INFO if libraries else logging.WARNING
+    handler.addFilter(lambda record: record.levelno >= least or record.name.partition(".")[0] == "mediagate")
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.captureWarnings(True)

@@ -1,10 +1,11 @@
-"""Origins of pages and names of hosts, as settings name them; in the environment they are separated by commas."""
+"""Origins of pages, bases of links and names of hosts, as settings name them; lists are separated by commas."""
 
 from __future__ import annotations
 
 import re
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._\-\[\]:]+")
+_BASE = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?", re.IGNORECASE)
 _HOST = re.compile(r"\*|[A-Za-z0-9._-]+")
 
 
@@ -26,6 +27,16 @@ def checked_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
         if not _ORIGIN.fullmatch(origin):
             raise ValueError(f"{origin!r} is not an origin; write scheme and host, such as https://app.example.com")
     return tuple(map(read_origin, origins))
+
+
+def checked_base(url: str | None) -> str | None:
+    """Return a URL that links begin with, ``None`` for an empty one; raises ``ValueError``."""
+    if url and not _BASE.fullmatch(url):
+        # Not repeated: it may hold a password.
+        raise ValueError(
+            "write it whole, with http:// or https://, host and path, such as https://app.example.com/media"
+        )
+    return url or None
 
 
 def checked_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:

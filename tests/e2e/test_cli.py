@@ -80,7 +80,8 @@ def test_a_schema_that_lacks_something_is_told_and_not_changed(tmp_path: Path) -
         assert not (tmp_path / "records.db").exists()
     for command in ("serve", "worker"):
         done = mediagate(command, "plain_gate:gate", "--port", "18999", data_dir=tmp_path / "data", **env)
-        assert done.returncode != 0, command
+        assert done.returncode == 1, command
+        assert "Traceback" not in done.stderr
         assert "run `mediagate migrate`" in done.stderr
     assert mediagate("migrate", data_dir=tmp_path / "data", **env).returncode == 0
     assert mediagate("doctor", "plain_gate:gate", data_dir=tmp_path / "data", **env).returncode == 0
@@ -92,14 +93,44 @@ def test_doctor_leaves_it_to_the_gate_to_make_its_own_file(tmp_path: Path) -> No
     assert not list(tmp_path.glob("*.db*"))
 
 
+def test_doctor_names_place_and_setting_of_a_database_that_is_away(tmp_path: Path) -> None:
+    done = mediagate(
+        "doctor", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/x"
+    )
+    assert done.returncode == 1
+    assert "FAIL  database        cannot reach PostgreSQL at 127.0.0.1:1 (it refuses connections)" in done.stdout
+    assert "MEDIAGATE_DATABASE_URL" in done.stdout
+    assert "geheim" not in done.stdout + done.stderr
+
+
 def test_wrong_settings_are_told_all_at_once(tmp_path: Path) -> None:
     done = mediagate(
         "serve", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_MAX_ATTEMPTS="0", MEDIAGATE_LEASE_S="soon"
     )
     assert done.returncode == 1
-    assert "max_attempts" in done.stderr
-    assert "lease_s" in done.stderr
+    assert "MEDIAGATE_MAX_ATTEMPTS: " in done.stderr
+    assert "MEDIAGATE_LEASE_S: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("mysql://u:geheim@db/x", "must start with file: or postgresql://"), ("postgresql://u:ge/heim@db/x", "%2F")],
+)
+def test_doctor_names_the_setting_of_a_url_that_cannot_be_read(tmp_path: Path, url: str, said: str) -> None:
+    done = mediagate("doctor", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_DATABASE_URL=url)
+    assert done.returncode == 1
+    assert "MEDIAGATE_DATABASE_URL: " in done.stdout and said in done.stdout
+    assert "heim" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["migrate", "doctor"])
+def test_a_variable_that_is_nearly_a_setting_is_warned_of(tmp_path: Path, command: str) -> None:
+    words = [command] if command == "migrate" else [command, "plain_gate:gate"]
+    done = mediagate(*words, data_dir=tmp_path, MEDIAGATE_LEASES_S="5", MEDIAGATE_PORT_8000_TCP="tcp://10.0.0.1")
+    assert done.returncode == 0
+    assert "MEDIAGATE_LEASES_S is no setting; did you mean MEDIAGATE_LEASE_S?" in done.stderr
+    assert "MEDIAGATE_PORT" not in done.stderr
 
 
 def test_a_gate_that_cannot_be_loaded(tmp_path: Path) -> None:

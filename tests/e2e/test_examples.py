@@ -12,6 +12,7 @@ from pathlib import Path
 import boto3
 import httpx
 import pytest
+import yaml
 from rgw import Gateway, missing, running_gateway
 from server import free_port
 
@@ -165,3 +166,26 @@ def test_the_gate_of_a_production(gateway: Gateway, postgres_url: str, tmp_path:
                 process.terminate()
             for process in processes:
                 process.wait(60)
+
+
+def test_the_bucket_of_compose_has_its_rules(gateway: Gateway) -> None:
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["bucket"]
+    keys = {"aws_access_key_id": gateway.access_key, "aws_secret_access_key": gateway.secret_key}
+    env = {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": gateway.access_key,
+        "AWS_SECRET_ACCESS_KEY": gateway.secret_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "S3_ENDPOINT_URL": gateway.url,
+        "S3_BUCKET": "of-compose",
+        "S3_UPLOAD_ORIGINS": "https://app.example.com, https://b.example.com",
+    }
+    command = [sys.executable, "-c", service["command"][0]]
+    for _ in range(2):
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    s3 = boto3.client("s3", endpoint_url=gateway.url, region_name="us-east-1", **keys)
+    (rule,) = s3.get_bucket_cors(Bucket="of-compose")["CORSRules"]
+    assert rule["AllowedOrigins"] == ["https://app.example.com", "https://b.example.com"]
+    (unfinished,) = s3.get_bucket_lifecycle_configuration(Bucket="of-compose")["Rules"]
+    assert unfinished["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -79,6 +80,14 @@ async def test_the_model_names_its_18_labels_and_groups_are_of_them() -> None:
         "FEET_EXPOSED",
         "MALE_BREAST_EXPOSED",
     }
+
+
+async def test_what_it_logs_at_boot_fits_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with gate_with().assembled():
+        pass
+    assert "18 labels" in caplog.text
+    assert max(len(record.getMessage()) for record in caplog.records) < 200
 
 
 async def test_other_groups_and_another_file(tmp_path: Path) -> None:

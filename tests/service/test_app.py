@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import httpx
 import poison
 import pytest
 from poison import Poison
@@ -201,6 +202,22 @@ def test_every_configuration_problem_is_told_at_once() -> None:
         MediaGate(sources={}, moderation="off")
     with pytest.raises(ConfigError, match=r"\.\./etc"):
         MediaGate(sources={"../etc": Source()}, moderation="off")
+
+
+async def test_a_gate_that_a_request_opened_says_so_to_who_opens_it_again(make_gate: MakeGate) -> None:
+    gate = make_gate()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://gate") as client:
+        assert (await client.get("/healthz")).status_code == 200
+    try:
+        for opened in (gate, gate.lifespan()):
+            with pytest.raises(PluginError, match=r"a request that came first opened it.*lifespan=gate\.lifespan"):
+                async with opened:
+                    pass
+    finally:
+        await gate.close()
+    async with gate:
+        with pytest.raises(PluginError, match="open already: `async with gate`"):
+            await gate.open()
 
 
 async def test_close_can_be_repeated_and_open_cannot(make_gate: MakeGate) -> None:

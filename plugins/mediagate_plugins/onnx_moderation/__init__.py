@@ -81,7 +81,8 @@ async def onnx_moderation(
     from mediagate import MODERATOR
 
     moderator = await asyncio.to_thread(load, options)
-    log.info("moderating with %s: %s, %s", moderator.path, moderator.input, moderator.output)
+    log.info("moderating with %s: %d labels", moderator.path, len(moderator.labels))
+    log.debug("%s: %s, %s", moderator.path, moderator.input, moderator.output)
     gate.decorate(MODERATOR, moderator)
 
 

@@ -25,15 +25,26 @@ COMMANDS = "mediagate.commands"
 OWN = {command.__name__: command for command in (serve, worker, migrate, doctor, janitor, adopt, retry)}
 """The core's own commands, for which no plugin is loaded."""
 
+ABOUT = """Takes image uploads, judges and converts each, and publishes only those that are safe.
+
+`mediagate serve` runs a gate over HTTP and works on its jobs; `mediagate worker` only works.
+`mediagate doctor` says whether everything is there that they need.
+A command that names no GATE takes that of MEDIAGATE_GATE, else a demo of its own.
+Settings are environment variables, MEDIAGATE_DATA_DIR, MEDIAGATE_DATABASE_URL and so on: README, "Settings".
+"""
+RUNNING = ("serve", "worker")
+"""Commands that have no answer: what libraries log at INFO belongs to their log."""
+
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-@cli.callback(help=__doc__)
+@cli.callback(help=ABOUT)
 def options(
+    context: typer.Context,
     log: Annotated[LogFormat, typer.Option(envvar="MEDIAGATE_LOG", help="How log lines look.")] = LogFormat.TEXT,
 ) -> None:
     """Take what all commands have in common."""
-    configure(log)
+    configure(log, libraries=context.invoked_subcommand in RUNNING)
 
 
 for command in OWN.values():

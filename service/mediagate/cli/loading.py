@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import importlib
+import logging
 import sys
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from mediagate.forkserver import ForkServer
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
+
+log = logging.getLogger("mediagate")
 
 STANDALONE = "mediagate_plugins.standalone:gate"
 """The gate that runs when none is named: sources ``avatar`` and ``post``, NudeNet, and the demo page."""
@@ -36,16 +39,28 @@ def without_collecting() -> Iterator[None]:
         gc.enable()
 
 
+def warn_of_unknown_variables() -> None:
+    """Log each environment variable that looks like a setting and is none."""
+    from mediagate.variables import unknown_variables
+
+    for sentence in unknown_variables():
+        log.warning("%s", sentence)
+
+
 def load_gate(path: str) -> MediaGate:
     """Return the gate named as ``module:attribute``; ends the command with a message if there is none."""
     from mediagate.app import MediaGate
 
+    warn_of_unknown_variables()
     module, _, attribute = path.partition(":")
     _find_modules_here()
     try:
         gate = getattr(importlib.import_module(module), attribute or "gate")
     except (ImportError, AttributeError) as exc:
-        quit_with(f"cannot load {path!r}: {exc}; name your gate as module:attribute")
+        quit_with(
+            f"cannot load {path!r} in the folder {Path.cwd()}: {exc}; name your gate as module:attribute, and run the "
+            "command in the folder of the module"
+        )
     except MediagateError as exc:
         quit_with(exc.detail)
     if not isinstance(gate, MediaGate):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mediagate.cli.loading import STANDALONE, Gate, load_gate, run_async
+from mediagate.cli.loading import STANDALONE, Gate, load_gate, run_async, warn_of_unknown_variables
 
 
 def migrate() -> None:
@@ -14,6 +14,8 @@ def migrate() -> None:
 
     from mediagate.config import Settings
     from mediagate.records.migrate import migrate as apply
+
+    warn_of_unknown_variables()
 
     async def run() -> None:
         applied = await apply(Settings().records_url)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mediagate.cli.loading import STANDALONE, Gate, load_gate, quit_with, run_async
-from mediagate.errors import RequestError
+from mediagate.errors import MediagateError, RequestError
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate
@@ -25,6 +26,10 @@ def retry(
     """Try FAILED jobs again, with all their attempts; exit 1 if one of them cannot be."""
     if (job is None) is (code is None):
         quit_with("say which jobs: --job, or --code for all that failed with it")
+    if code is not None and code not in (known := _codes(MediagateError)):
+        nearest = get_close_matches(code, known, n=1)
+        advice = f"did you mean {nearest[0]}?" if nearest else "the README lists them under Errors"
+        quit_with(f"there is no code {code!r}; {advice}")
     loaded = load_gate(gate)
     loaded.settings = loaded.settings.model_copy(update={"worker": False})
     refused = 0
@@ -32,7 +37,10 @@ def retry(
     async def run() -> None:
         nonlocal refused
         async with loaded:
-            for job_id in job or [failed async for failed in _failed_with(loaded, code)]:
+            jobs = job or [failed async for failed in _failed_with(loaded, code)]
+            if not jobs:
+                typer.echo(f"no FAILED job with the code {code} can be tried again")
+            for job_id in jobs:
                 try:
                     await loaded.retry(job_id)
                 except RequestError as exc:
@@ -44,6 +52,11 @@ def retry(
     run_async(run())
     if refused:
         raise typer.Exit(1)
+
+
+def _codes(kind: type[MediagateError]) -> set[str]:
+    """Return the codes that a job can end with: those of the errors, and of one that no worker survived."""
+    return {kind.code, "attempts_exhausted"}.union(*map(_codes, kind.__subclasses__()))
 
 
 async def _failed_with(gate: MediaGate, code: str | None) -> AsyncIterator[str]:

@@ -16,12 +16,18 @@ from mediagate.errors import MediagateError
 def serve(
     gate: Gate = STANDALONE,
     host: Annotated[str, typer.Option(envvar="HOST", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="PORT", help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="Port to listen on.")] = 8000,
     mount: Annotated[str, typer.Option(help="Path under which the gate answers.")] = "/image-pipeline",
     worker: Annotated[bool, typer.Option(help="Also work on jobs in this process.")] = True,
     http: Annotated[str, typer.Option(help="HTTP parser: auto, h11 or httptools.")] = "auto",
     max_connections: Annotated[int | None, typer.Option(min=1, help="Default: by `ulimit -n`.")] = None,
     head_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request's line and headers take.")] = 10,
+    cors_origins: Annotated[
+        str, typer.Option(envvar="CORS_ORIGINS", help="Pages that may use the gate from elsewhere, * for all.")
+    ] = "",
+    drain_delay: Annotated[
+        float, typer.Option(min=0, help="Seconds after SIGTERM in which only /readyz says that the service ends.")
+    ] = 0,
     forwarded_allow_ips: Annotated[
         str, typer.Option(envvar="FORWARDED_ALLOW_IPS", help="Proxies whose X-Forwarded-For is believed, * for all.")
     ] = "",
@@ -32,9 +38,9 @@ def serve(
         from mediagate.server import serve as run
     if not worker:
         loaded.settings = loaded.settings.model_copy(update={"worker": False})
-    typer.echo(f"mediagate: http://{host}:{port}{mount}/")
+    name = f"[{host}]" if ":" in host else host
     try:
-        started = run(
+        run(
             loaded,
             host=host,
             port=port,
@@ -43,11 +49,12 @@ def serve(
             max_connections=max_connections,
             head_timeout_s=head_timeout,
             forwarded_allow_ips=forwarded_allow_ips,
+            cors_origins=cors_origins,
+            drain_delay_s=drain_delay,
+            listens=lambda: typer.echo(f"mediagate: http://{name}:{port}{mount}/"),
         )
     except MediagateError as exc:
         quit_with(exc.detail)
-    if not started:
-        raise typer.Exit(1)
 
 
 def worker(

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlunsplit
 
 from mediagate.errors import ConfigError, RecordsRefused, RecordsUnavailable
 from mediagate.private import keep_database
-from mediagate.records.refusals import refused
+from mediagate.records.address import place_of, postgres_parts
+from mediagate.records.refusals import ACCOUNT, RUNS, refused, why_away
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PRISMA_LOCK = 72707369
@@ -77,16 +78,16 @@ async def migrate(url: str) -> list[str]:
     Raises ``ConfigError`` for a URL of another kind or a migration that was changed after it had been applied,
     ``RecordsUnavailable`` when the database does not answer.
     """
-    if url.startswith("file:"):
+    if (parts := postgres_parts(url)) is None:
         return await asyncio.to_thread(_migrate_sqlite, sqlite_path(url))
-    return await _postgres(url, apply=True)
+    return await _postgres(url, parts, apply=True)
 
 
 async def pending(url: str) -> list[str]:
     """Return the names of the migrations that the database lacks, changing nothing."""
-    if url.startswith("file:"):
+    if (parts := postgres_parts(url)) is None:
         return await asyncio.to_thread(_pending_sqlite, sqlite_path(url))
-    return await _postgres(url, apply=False)
+    return await _postgres(url, parts, apply=False)
 
 
 def migration_names(provider: str) -> list[str]:
@@ -164,14 +165,11 @@ def _pending_sqlite(path: Path) -> list[str]:
     return [migration.name for migration in _lacking("sqlite", done)]
 
 
-async def _postgres(url: str, *, apply: bool) -> list[str]:
+async def _postgres(url: str, parts: SplitResult, *, apply: bool) -> list[str]:
     try:
         import asyncpg  # an extra: only migrations on PostgreSQL need it
     except ImportError:
         raise ConfigError('migrations on PostgreSQL need asyncpg: pip install "mediagate[postgres]"') from None
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise ConfigError("the database URL must start with file: or postgresql://")
-    parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     schema = options.get("schema")
     settings = {"search_path": f'"{schema}"'} if schema else {}
@@ -187,14 +185,11 @@ async def _postgres(url: str, *, apply: bool) -> list[str]:
     ) as exc:
         raise RecordsRefused(refused(str(exc))) from exc
     except (OSError, asyncpg.PostgresError, TimeoutError) as exc:
-        raise RecordsUnavailable(
-            f"cannot reach PostgreSQL ({type(exc).__name__}): see that it runs, and check host, port, user, password "
-            "and database in MEDIAGATE_DATABASE_URL"
-        ) from exc
+        raise RecordsUnavailable(f"cannot reach {place_of(url)} ({why_away(exc)}): {RUNS}, and {ACCOUNT}") from exc
     except (ValueError, asyncpg.InterfaceError) as exc:
         # Not chained: the library may quote the URL with its password.
         raise ConfigError(
-            f"the database URL cannot be read ({type(exc).__name__}): check its port and options"
+            f"MEDIAGATE_DATABASE_URL: the database URL cannot be read ({type(exc).__name__}): check its options"
         ) from None
     try:
         async with connection.transaction():

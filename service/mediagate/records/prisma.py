@@ -9,7 +9,7 @@ from typing import Any
 
 from mediagate.errors import RecordsUnavailable, SchemaOutdated
 from mediagate.media import Job, JobState, JobStatus, Media, Stage, utcnow
-from mediagate.records.address import postgres_schema, with_connections
+from mediagate.records.address import place_of, postgres_schema, with_connections
 from mediagate.records.client.errors import RecordNotFoundError
 from mediagate.records.clock import DatabaseClock
 from mediagate.records.engine import open_client
@@ -28,7 +28,7 @@ from mediagate.records.queries import (
     read,
     reserve_key,
 )
-from mediagate.records.refusals import MIGRATE
+from mediagate.records.refusals import ACCOUNT, MIGRATE, RUNS, why_away
 from mediagate.records.rows import job_of, job_row, media_of, requeued_columns
 from mediagate.records.schema import check_schema
 
@@ -85,14 +85,20 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     async def check(self) -> str:
         """Ask the database for the first job in line, which takes as long however many there are, and for a write."""
-        await check_schema(self.client, self.postgres_schema)
         oldest = await self.oldest_waiting()
+        await check_schema(self.client, self.postgres_schema)
         # Nobody's key: nothing is deleted, and yet a file that is locked or may only be read refuses.
         await self.release_key("\n")
         waits = (
             "no new job waits" if oldest is None else f"the first new job waits since {oldest:%Y-%m-%d %H:%M:%S} UTC"
         )
         return f"{self._url.partition(':')[0]}: {waits}"
+
+    def explain(self, error: RecordsUnavailable) -> str:
+        """Return what an operator is told of an error: where the database is, and which setting says so."""
+        if type(error) is not RecordsUnavailable or error.__cause__ is None:
+            return f"{place_of(self._url)}: {error.detail}"
+        return f"cannot reach {place_of(self._url)} ({why_away(error.__cause__)}): {RUNS}, and {ACCOUNT}"
 
     async def now(self) -> datetime:
         """Return the present by the database's clock."""

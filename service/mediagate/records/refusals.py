@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from socket import gaierror
 
 from mediagate.errors import RecordsRefused, RecordsUnavailable, SchemaOutdated
 from mediagate.records.client.errors import DataError
 
 MIGRATE = "run `mediagate migrate`"
 ACCOUNT = "check host, port, user, password and database in MEDIAGATE_DATABASE_URL"
+RUNS = "see that it runs"
 LACKING = {"P2021", "P2022", "42P01", "42703"}
 """Prisma's codes (its error reference) and PostgreSQL's (its appendix A) for a table or column that is not there."""
 REFUSING = {"P1000", "P1003", "P1010", "28000", "28P01", "3D000", "42501"}
@@ -36,6 +38,18 @@ def refusal_of(exc: BaseException) -> RecordsUnavailable | None:
         said = refusing[0] if refusing else words
         return RecordsRefused(refused(said))
     return None
+
+
+def why_away(exc: BaseException | None) -> str:
+    """Return why a database is away, in words: what the connection said of itself, else the exception's own."""
+    words = str(exc)
+    if isinstance(exc, ConnectionRefusedError) or "ECONNREFUSED" in words:
+        return "it refuses connections"
+    if isinstance(exc, gaierror) or "ENOTFOUND" in words or "EAI_AGAIN" in words:
+        return "its host name is not known"
+    if isinstance(exc, TimeoutError) or "ETIMEDOUT" in words or "imeout" in words:
+        return "it does not answer in time"
+    return f"{type(exc).__name__}: {words}" if words else type(exc).__name__
 
 
 def refused(said: str) -> str:

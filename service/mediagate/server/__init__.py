@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_network
 from types import FrameType
@@ -13,16 +14,22 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Mount, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate.app import MediaGate
 from mediagate.errors import ConfigError
 from mediagate.logs import WithoutQuery
+from mediagate.origins import checked_origins
 from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
 from mediagate.server.heap import limit_arenas
+from mediagate.server.listener import close, listen
+
+log = logging.getLogger("mediagate.server")
 
 MONITORING = ("/healthz", "/readyz", "/metrics")
 """The paths that a worker answers; the last one if a plugin has such a route."""
@@ -40,13 +47,18 @@ def serve(
     max_connections: int | None = None,
     head_timeout_s: float = HEAD_S,
     forwarded_allow_ips: str = "",
-) -> bool:
-    """Serve a gate under a path until SIGTERM or Ctrl-C; ``False`` when it could not start.
+    cors_origins: str = "",
+    drain_delay_s: float = 0,
+    listens: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve a gate under a path until SIGTERM or Ctrl-C.
 
     ``http`` names uvicorn's parser: ``auto``, ``h11`` or ``httptools``. ``max_connections`` is derived from the
     open-file limit unless given. ``forwarded_allow_ips`` are the addresses and networks of proxies, separated by
-    commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. Raises
-    ``ConfigError``.
+    commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. Pages of
+    ``cors_origins``, separated by commas, may read the answers. For ``drain_delay_s`` after SIGTERM only ``/readyz``
+    says that the process ends; another signal ends the delay. ``listens`` is called when the port is had, before the
+    gate opens. Raises ``ConfigError``, and what the gate raises when it opens.
     """
 
     limit_arenas()
@@ -61,11 +73,13 @@ def serve(
     async def home(request: Request) -> RedirectResponse:
         return RedirectResponse(f"{mount}/")
 
-    app = Starlette(routes=[Route("/", home), Mount(mount, gate)], lifespan=gate.lifespan)
+    middleware = _cors(cors_origins)
+    site = _Site(gate, Starlette(routes=[Route("/", home), Mount(mount, gate)], middleware=middleware))
     config = uvicorn.Config(
-        app,
+        site,
         host=host,
         port=port,
+        lifespan="on",
         log_level="info",
         log_config=None,
         **_bounded(connections, http),
@@ -74,9 +88,16 @@ def serve(
         timeout_graceful_shutdown=int(gate.settings.drain_timeout_s) + 5,
     )
     logging.getLogger("uvicorn.access").addFilter(WithoutQuery())
-    server = _Server(config, gate)
-    server.run()
-    return server.started
+    listening = listen(host, port)
+    try:
+        listens()
+        _Server(config, gate, drain_delay_s).run(listening)
+    except SystemExit:
+        if site.failure is None:
+            raise
+        raise site.failure from site.failure.__cause__
+    finally:
+        close(listening)
 
 
 @asynccontextmanager
@@ -90,10 +111,7 @@ async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[N
         served = gate if scope["path"] in MONITORING else PlainTextResponse("there is no such route", 404)
         await served(scope, receive, send)
 
-    try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as exc:
-        raise ConfigError(f"cannot listen on {host} port {port} ({exc.strerror}); choose another --port") from exc
+    listening = listen(host, port)
     server = _Beside(
         uvicorn.Config(
             app,
@@ -105,13 +123,13 @@ async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[N
             **_bounded(Connections(MONITORS), "auto"),
         )
     )
-    serving = asyncio.create_task(server.serve([listening]))
+    serving = asyncio.create_task(server.serve(listening))
     try:
         yield
     finally:
         server.should_exit = True
         await serving
-        listening.close()
+        close(listening)
 
 
 def _bounded(connections: Connections, http: str) -> dict[str, Any]:
@@ -122,6 +140,23 @@ def _bounded(connections: Connections, http: str) -> dict[str, Any]:
         "backlog": BACKLOG,
         "ws": "none",
     }
+
+
+def _cors(text: str) -> list[Middleware]:
+    """Return what lets pages of other origins use the gate, without cookies; raises ``ConfigError``."""
+    named = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        origins = named if named == ["*"] else list(checked_origins(tuple(named)))
+    except ValueError as exc:
+        raise ConfigError(f"--cors-origins: {exc}, or * for all") from None
+    if not origins:
+        return []
+    methods = ["GET", "POST", "PUT", "DELETE"]
+    return [
+        Middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=["*"], expose_headers=["*"]
+        )
+    ]
 
 
 def _proxies(text: str) -> list[str]:
@@ -137,6 +172,31 @@ def _proxies(text: str) -> list[str]:
     return proxies
 
 
+class _Site:
+    """An application with the lifespan of its gate; why that did not open is kept for whoever serves it."""
+
+    def __init__(self, gate: MediaGate, app: ASGIApp) -> None:
+        self._gate = gate
+        self._app = app
+        self.failure: Exception | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        await receive()
+        try:
+            await self._gate.open()
+        except Exception as exc:
+            self.failure = exc
+            await send({"type": "lifespan.startup.failed"})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._gate.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
 class _Beside(uvicorn.Server):
     """Leaves signals to the program that it runs in."""
 
@@ -147,12 +207,33 @@ class _Beside(uvicorn.Server):
 
 
 class _Server(uvicorn.Server):
-    """Tells the gate about SIGTERM at once: waiting clients are answered, else they would hold up the shutdown."""
+    """Tells the gate about SIGTERM at once: waiting clients are answered, else they would hold up the shutdown.
 
-    def __init__(self, config: uvicorn.Config, gate: MediaGate) -> None:
+    With a delay it first says so to whoever asks whether it is ready, so that a load balancer sends no more requests to
+    a listener that is about to close.
+    """
+
+    def __init__(self, config: uvicorn.Config, gate: MediaGate, delay_s: float) -> None:
         super().__init__(config)
         self._gate = gate
+        self._delay_s = delay_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the gate and accept connections."""
+        await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end the process; called by the interpreter between two steps of whatever runs."""
+        if sig == signal.SIGTERM and self._delay_s and self._loop is not None and not self._gate.withdrawn:
+            self._gate.withdraw()
+            log.info("SIGTERM: /readyz answers 503 for %g s before the service ends", self._delay_s)
+            self._loop.call_soon_threadsafe(self._loop.call_later, self._delay_s, self._end)
+            return
         self._gate.begin_closing()
         super().handle_exit(sig, frame)
+
+    def _end(self) -> None:
+        if not self.should_exit:
+            self.handle_exit(signal.SIGTERM, None)

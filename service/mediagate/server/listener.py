@@ -1,0 +1,46 @@
+"""Sockets that listen before anything else is started, so that a port that cannot be had is told at once."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable
+
+from mediagate.errors import ConfigError
+from mediagate.server.connections import BACKLOG
+
+ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""What an address of a family says that this machine does not have, such as IPv6's of ``localhost`` in a container."""
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Return a listening socket for each address of a host; raises ``ConfigError`` when there is none to be had."""
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as exc:
+        raise ConfigError(f"cannot listen on --host {host!r} ({exc}): name an address of this machine") from None
+    listening: list[socket.socket] = []
+    absent: OSError | None = None
+    for family, address in dict.fromkeys((family, address) for family, *_, address in found):
+        try:
+            listening.append(socket.create_server(address, family=family, backlog=BACKLOG))
+        except OSError as exc:
+            if exc.errno in ABSENT:
+                absent = exc
+                continue
+            close(listening)
+            raise ConfigError(_refused(host, port, exc)) from exc
+    if not listening and absent is not None:
+        raise ConfigError(_refused(host, port, absent)) from absent
+    return listening
+
+
+def close(listening: Iterable[socket.socket]) -> None:
+    """Close sockets; can be repeated."""
+    for one in listening:
+        one.close()
+
+
+def _refused(host: str, port: int, exc: OSError) -> str:
+    other = "another --host" if exc.errno in ABSENT else "another --port"
+    return f"cannot listen on {host} port {port} ({exc.strerror}); choose {other}"
