@@ -25,6 +25,8 @@ from pathlib import Path
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 PACKAGES = "ceph-mon ceph-osd ceph-mgr radosgw ceph-common"
+ATTEMPTS = 3
+"""Ports that were free may be taken by another program before the gateway has them."""
 START_S = 180.0
 """It takes some 13 s; this long on a machine that has much else to do."""
 
@@ -126,9 +128,9 @@ class Gateway:
         self._spawn("radosgw", "-n", "client.rgw")
         end = time.monotonic() + START_S
         while time.monotonic() < end and self._daemons["radosgw"].poll() is None:
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(self.url, timeout=5).close()
-                return
+            with contextlib.suppress(OSError), urllib.request.urlopen(self.url, timeout=5) as answer:
+                if answer.headers["x-amz-request-id"]:  # another program may have been faster to take the port
+                    return
             time.sleep(0.05)
         raise RuntimeError(f"the gateway did not start:\n{self._logs()}")
 
@@ -194,14 +196,19 @@ def _free_port() -> int:
 @contextlib.contextmanager
 def running_gateway(port: int | None = None) -> Iterator[Gateway]:
     """Run a gateway for the length of a block, in a directory that goes with it."""
-    # Not below pytest's directories: the path of a Unix socket may have 107 characters.
-    with tempfile.TemporaryDirectory(prefix="rgw-", ignore_cleanup_errors=True) as folder:
-        gateway = Gateway(Path(folder), port)
-        try:
-            gateway.start()
-            yield gateway
-        finally:
-            gateway.stop()
+    with contextlib.ExitStack() as stack:
+        for attempt in range(ATTEMPTS):
+            # Not below pytest's directories: the path of a Unix socket may have 107 characters.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rgw-", ignore_cleanup_errors=True))
+            gateway = Gateway(Path(folder), port)
+            stack.callback(gateway.stop)
+            try:
+                gateway.start()
+                break
+            except RuntimeError:
+                if port is not None or attempt + 1 == ATTEMPTS:
+                    raise
+        yield gateway
 
 
 def main() -> None:

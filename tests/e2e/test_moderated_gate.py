@@ -67,7 +67,7 @@ async def test_allow_review_and_reject(make_gate: MakeGate) -> None:
     ("width", "code", "attempts"),
     [
         (CRASHES, "image_crashed", 3),
-        (HANGS, "image_timeout", 3),
+        (HANGS, "image_timeout", 2),
         (HOGS, "image_too_large", 1),
         (RAISES, "moderation_failed", 3),
     ],

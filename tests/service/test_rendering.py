@@ -14,6 +14,7 @@ from poison import Poison, Reds
 
 from mediagate import Moderator, Rendered, Source, VariantSpec
 from mediagate.errors import AnimationRefused, ImageTooLarge, ModerationFailed
+from mediagate.images import encode
 from mediagate.media import RenderedFile
 from mediagate.rendering import render
 
@@ -255,3 +256,22 @@ def test_what_would_take_too_long_is_encoded_with_less_effort(image_format: Lite
     assert files(4, 30) == usual
     assert files(4, 0.05) == files(6, 0.05) == hurried
     assert files(0, 0.05) == files(0, None)
+
+
+class Shared(Image.Image):
+    """A picture on which nobody may note how it is saved, since another thread may save it too."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        assert name not in ("encoderinfo", "encoderconfig", "info"), f"{name} of a shared picture was set"
+        super().__setattr__(name, value)
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "png", "webp", "avif"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_pictures_that_are_saved_stay_as_they_are(
+    image_format: Literal["jpeg", "png", "webp", "avif"], count: int
+) -> None:
+    frames = [Image.effect_noise((80, 60), 90).convert("RGB") for _ in range(count)]
+    for frame in frames:
+        frame.__class__ = Shared
+    assert encode(frames, [100] * count, 0, image_format, 80, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -240,3 +241,27 @@ async def test_check_says_what_it_did(tmp_path: Path) -> None:
     told = await FilesystemStorage(tmp_path).check()
     assert str(tmp_path) in told and "GB free" in told
     assert files_in(tmp_path) == []
+
+
+def until_begun(folder: Path) -> None:
+    """Wait until there is a half-written file."""
+    while not (folder.is_dir() and list(folder.iterdir())):
+        time.sleep(0.01)
+
+
+async def test_a_write_that_is_given_up_has_ended_when_its_caller_goes_on(tmp_path: Path) -> None:
+    storage, body, key = FilesystemStorage(tmp_path / "files"), tmp_path / "pipe", "media/a/b/c/xs.webp"
+    os.mkfifo(body)
+    put = asyncio.create_task(storage.put(key, body))
+    pipe = await asyncio.to_thread(os.open, body, os.O_WRONLY)
+    try:
+        os.write(pipe, b"begun")
+        await asyncio.to_thread(until_begun, tmp_path / "files" / ".tmp")
+        put.cancel()
+        ended, _ = await asyncio.wait([put], timeout=0.3)
+        assert not ended, "it still writes"
+    finally:
+        os.close(pipe)
+    with pytest.raises(asyncio.CancelledError):
+        await put
+    assert await storage.stat(key) is not None, "who deletes it now finds it"

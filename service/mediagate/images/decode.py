@@ -81,7 +81,9 @@ def probe(file: IO[bytes], source: Source, memory_bytes: int | None = None, *, p
     """Return what the header says, checked against the limits; ``pixels`` are decoded only if that is wanted."""
     if pixels:
         return decode(file.read(), source, memory_bytes).info
-    with _opened(_mapped(file), file, source, memory_bytes) as reading:
+    data = _mapped(file)
+    _check_form(data, source)
+    with _opened(data, file, source, memory_bytes) as reading:
         info = _info(reading, source)
         check_budget(info, source, memory_bytes, alpha=has_alpha(reading.image))
         return info
@@ -93,6 +95,7 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
     A still that decoders refuse is shown as browsers show it if all of its pixels are there, or if the source takes
     damaged ones. Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge`` and ``AnimationRefused``.
     """
+    _check_form(data, source)
     try:
         return _decoded(data, source, memory_bytes)
     except UndecodableImage as refusal:
@@ -101,6 +104,13 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
         if repair is None or (repair.missing and source.damaged == "refuse"):
             raise refusal from None
     return _decoded(repair.data, source, memory_bytes, repair)
+
+
+def _check_form(data: bytes | mmap.mmap, source: Source) -> None:
+    """Refuse what is not wanted, or would take long to open, whatever could be repaired of it."""
+    with final("decoding"):
+        check_accepted(data[:64], source.formats)
+        check_structure(data, source)
 
 
 def _still(data: bytes, source: Source, memory_bytes: int | None) -> Image.Image:
@@ -175,8 +185,6 @@ def _opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source, memory_byt
     """Open an image; whatever a decoder does inside the block is told as one of our errors."""
     head = data[:64]
     with final("decoding"):
-        check_accepted(head, source.formats)
-        check_structure(data, source)
         check_coded_sizes(data, source)
         if size := webp_size(head):
             check_size(*size, source)

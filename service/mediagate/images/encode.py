@@ -196,9 +196,16 @@ def _faithful(
     return _saved(frames, image_format, options | _exact(image_format, frames), durations_ms, plays)
 
 
+def _apart(frame: Image.Image) -> Image.Image:
+    """Return the same pixels, not a copy, as a picture of their own."""
+    return frame._new(frame.im)
+
+
 def _saved(
     frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
 ) -> bytes:
+    # Pillow notes the options of a save on the picture, and another thread may save the same one with others.
+    frames = [_apart(frame) for frame in frames]
     if len(frames) > 1 and image_format in ANIMATES:
         durations_ms = [min(duration_ms, LONGEST_FRAME_MS[image_format]) for duration_ms in durations_ms]
         options = {**options, "save_all": True, "append_images": frames[1:], "duration": durations_ms}

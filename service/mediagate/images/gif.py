@@ -12,13 +12,10 @@ from typing import NamedTuple
 
 from PIL import Image, ImageChops, ImageFile
 
-from mediagate.errors import UndecodableImage
 from mediagate.images.canvas import Animation, Disposal, Part, shown_ms
 
 GIF = (b"GIF87a", b"GIF89a")
 """What a GIF begins with (section 17)."""
-_MOST_BLOCKS = 1_000_000
-"""Data blocks that are passed, in some 0.3 s; encoders fill each with 255 bytes."""
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL, _COMMENT, _APPLICATION = 0xF9, 0xFE, 0xFF
 """Labels of extensions (appendix A)."""
@@ -67,7 +64,6 @@ class _Reader:
 
     def __init__(self, data: bytes | mmap.mmap, at: int) -> None:
         self._data, self.at = data, at
-        self._blocks = 0
 
     def byte(self) -> int:
         self.at += 1
@@ -83,7 +79,6 @@ class _Reader:
     def blocks(self) -> Iterator[bytes]:
         """Yield data blocks up to the empty one (section 15)."""
         while size := self.byte():
-            self._count()
             yield self.take(size)
 
     def skip_blocks(self) -> None:
@@ -91,15 +86,9 @@ class _Reader:
         data, at, end = self._data, self.at, len(self._data)
         while at < end and (size := data[at]):
             at += 1 + size
-            self._count()
         self.at = at + 1
         if self.at > end:
             raise IndexError("the file was cut off")
-
-    def _count(self) -> None:
-        self._blocks += 1
-        if self._blocks > _MOST_BLOCKS:
-            raise UndecodableImage(f"the GIF has more than {_MOST_BLOCKS:,} data blocks; export it again")
 
 
 def read(data: bytes | mmap.mmap, *, lenient: bool = False) -> Gif:

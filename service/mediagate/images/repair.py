@@ -144,12 +144,12 @@ def _png(png: bytes, max_pixels: int) -> Repaired | None:
         return None
     expected = layout.size
     before, coded, after, intact = split(png)
-    pixels, checked = unpacked(coded, expected)
+    pixels = unpacked(coded, expected)
     if not layout.interlaced:
         row = layout.passes[0][0]
         unknown = (at for at, filtered in enumerate(pixels[::row]) if filtered > _LAST_FILTER)
         pixels = pixels[: row * next(unknown, len(pixels))]
-    warning, missing, shown = "the PNG's pixels have a wrong checksum or no end", not intact and not checked, None
+    warning, missing, shown = "the PNG's pixels have a wrong checksum or no end", not intact, None
     if len(pixels) < expected:
         warning, missing = "the PNG was cut off", True
         if layout.interlaced:

@@ -33,6 +33,8 @@ class Layout(NamedTuple):
     @classmethod
     def of(cls, png: bytes) -> Layout | None:
         """Read IHDR (section 11.2.1); ``None`` for one without a meaning."""
+        if png[12:16] != b"IHDR":
+            return None
         width, height, depth, colour_type, interlaced = struct.unpack(">IIBB2xB", png[16:29])
         if colour_type not in _CHANNELS or not width * height:
             return None
@@ -53,13 +55,13 @@ def check_pixels(png: bytes, image: Image.Image) -> None:
     last = image.crop((0, image.height - 1, *image.size))
     if layout is None or (not layout.interlaced and last.getbbox(alpha_only=False) is not None):
         return
-    if len(unpacked(split(png)[1], layout.size)[0]) < layout.size:
+    if len(unpacked(split(png)[1], layout.size)) < layout.size:
         raise ValueError("pixels are missing")
 
 
 def split(png: bytes) -> tuple[list[memoryview], bytes, list[memoryview], bool]:
     """Return the chunks before IDAT, the data of all IDAT, also of one that was cut off, the chunks behind them, and
-    whether each IDAT has its checksum."""
+    whether each whole IDAT has its checksum."""
     before: list[memoryview] = []
     coded: list[memoryview] = []
     after: list[memoryview] = []
@@ -73,14 +75,13 @@ def split(png: bytes) -> tuple[list[memoryview], bytes, list[memoryview], bool]:
             (after if coded else before).append(chunk.whole)
     if png[end + 4 : end + 8] == b"IDAT":
         coded.append(memoryview(png)[end + 8 :])
-        intact = False
     return before, b"".join(coded), after, intact
 
 
-def unpacked(coded: bytes, most: int) -> tuple[bytes, bool]:
-    """Return what the stream holds (RFC 1950) as far as it can be read, and whether its own checksum is right."""
+def unpacked(coded: bytes, most: int) -> bytes:
+    """Return what the stream holds (RFC 1950) as far as it can be read, whatever its own checksum is."""
     if int.from_bytes(coded[:2]) % 31 or coded[:1] == b"" or coded[0] & 15 != 8:
-        return b"", False
+        return b""
     unpacking, pixels = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
     most = min(most, sys.maxsize)
     for at in range(2, len(coded), _PIECE):
@@ -94,4 +95,4 @@ def unpacked(coded: bytes, most: int) -> tuple[bytes, bool]:
             break
         if unpacking.eof or len(pixels) >= most:
             break
-    return bytes(pixels[:most]), unpacking.unused_data[:4] == zlib.adler32(pixels).to_bytes(4)
+    return bytes(pixels[:most])

@@ -173,7 +173,7 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
         row = await read(
             lambda: self.client.mediagatemedia.find_unique(where={"id": media_id}, include={"variants": True})
         )
-        return media_of(row) if row and row.variants else None
+        return media_of(row) if row else None
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return the states of those of these jobs that stand elsewhere than known."""

@@ -37,21 +37,15 @@ class PrismaLists:
         where = page(cursor, sourceType=source_type, sourceId=source_id, ownerId=owner_id)
         if now is not None:
             where["AND"] = [{"OR": [{"expiresAt": None}, {"expiresAt": {"gt": now}}]}]
-        found = list((await self._rows_where(where, order=NEWEST_FIRST, take=limit + 1)).values())
-        items = tuple(media for media in found[:limit] if media.variants)
-        return MediaPage(items, cursor_after(found[limit - 1]) if len(found) > limit else None)
+        found = await self._media_where(where, order=NEWEST_FIRST, take=limit + 1)
+        items = tuple(found.values())[:limit]
+        return MediaPage(items, cursor_after(items[-1]) if len(found) > limit else None)
 
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
         """Return media whose time is over."""
         return list((await self._media_where(expired(now, after), order=EXPIRY, take=limit)).values())
 
     async def _media_where(self, where: Any, *, take: int | None = None, order: Any = None) -> dict[str, Media]:
-        """Return media by their ids, without those that are deleted while they are read."""
-        rows = await self._rows_where(where, take=take, order=order)
-        return {media_id: media for media_id, media in rows.items() if media.variants}
-
-    async def _rows_where(self, where: Any, *, take: int | None = None, order: Any = None) -> dict[str, Media]:
-        """Return media by their ids; one that is deleted between the queries of the include has no variants."""
         media = self.client.mediagatemedia
         rows = await read(lambda: media.find_many(where=where, take=take, order=order, include={"variants": True}))
         return {row.id: media_of(row) for row in rows}
@@ -75,10 +69,7 @@ class PrismaLists:
                 where=where, order=NEWEST_FIRST, take=limit + 1, include={"media": {"include": {"variants": True}}}
             )
         )
-        items = tuple(
-            JobState(job_of(row), media_of(row.media) if row.media and row.media.variants else None)
-            for row in rows[:limit]
-        )
+        items = tuple(JobState(job_of(row), media_of(row.media) if row.media else None) for row in rows[:limit])
         return JobPage(items, cursor_after(items[-1].job) if len(rows) > limit else None)
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:

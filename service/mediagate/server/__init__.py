@@ -26,6 +26,7 @@ from mediagate.errors import ConfigError
 from mediagate.logs import WithoutQuery
 from mediagate.origins import checked_origins
 from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
+from mediagate.server.heap import limit_arenas
 from mediagate.server.listener import close, listen
 
 log = logging.getLogger("mediagate.server")
@@ -59,6 +60,8 @@ def serve(
     says that the process ends; another signal ends the delay. ``listens`` is called when the port is had, before the
     gate opens. Raises ``ConfigError``, and what the gate raises when it opens.
     """
+
+    limit_arenas()
 
     def refused(code: str) -> None:
         gate.observer.refused(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
 from mediagate.storage.keys import check_key, check_prefix, is_public, segment
@@ -147,8 +148,22 @@ class FilesystemStorage:
 
 async def _ask(what: str, blocking: Callable[[], _T]) -> _T:
     """Run file work in a thread, and say its errors in the words of the protocol."""
+    given_up = False
+
+    def unless_given_up() -> _T:
+        if given_up:
+            raise InterruptedError
+        return blocking()
+
+    running = asyncio.ensure_future(to_thread.run_sync(unless_given_up))
     try:
-        return await to_thread.run_sync(blocking)
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        # Else a write could go on behind who gave it up, and publish what was cancelled.
+        given_up = True
+        with CancelScope(shield=True):
+            await asyncio.wait([running])
+        raise
     except FileNotFoundError as exc:
         raise ObjectNotFound(f"there is no object {what}") from exc
     except OSError as exc:

@@ -27,22 +27,6 @@ def leave(gate: MediaGate, statement: str) -> None:
         database.execute(statement)
 
 
-async def test_a_media_without_its_variants_is_not_there(make_gate: MakeGate, photo: bytes) -> None:
-    async with make_gate(memory=False) as gate:
-        jobs = [
-            await gate.wait((await gate.upload(photo, source_type="avatar", source_id=number)).job_id)
-            for number in range(3)
-        ]
-        first, second, third = (done.media.id for done in jobs if done.media is not None)
-        leave(gate, f"DELETE FROM mediagate_variant WHERE mediaId = '{second}'")
-        page = await gate.list_media("avatar", limit=2)
-        assert [media.id for media in page.items] == [third]
-        page = await gate.list_media("avatar", limit=2, cursor=page.next_cursor)
-        assert [media.id for media in page.items] == [first]
-        assert [job.media is None for job in (await gate.list_jobs()).items] == [False, True, False]
-        assert await gate.parts.records.get_media(second) is None
-
-
 async def test_a_delivery_whose_event_was_forgotten_is_not_there(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, public_base_url="https://example.org")
     secret = "whsec_" + base64.b64encode(bytes(32)).decode()
