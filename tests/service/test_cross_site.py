@@ -163,7 +163,7 @@ async def test_it_comes_before_who_asks_and_before_the_body(make_gate: MakeGate,
 
 @pytest.mark.parametrize("value", ["on", "strict", ""])
 def test_csrf_is_auto_or_off(value: Any) -> None:
-    with pytest.raises(ConfigError, match=r"MEDIAGATE\.csrf"):
+    with pytest.raises(ConfigError, match="MEDIAGATE_CSRF"):
         Settings(csrf=value)
 
 

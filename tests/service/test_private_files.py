@@ -221,7 +221,7 @@ def test_a_secret_that_is_none_stops_the_boot(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ConfigError, match="make it readable, or set url_secret"):
         url_secret(Settings(data_dir=tmp_path / "not" / "there"))
     monkeypatch.setenv("MEDIAGATE_URL_SECRET", "too short")
-    with pytest.raises(ConfigError, match="url_secret") as caught:
+    with pytest.raises(ConfigError, match="MEDIAGATE_URL_SECRET") as caught:
         Settings()
     assert "too short" not in str(caught.value)
 

@@ -74,7 +74,7 @@ async def test_the_setting_reaches_the_gates_records(postgres_url: str, tmp_path
     with pytest.raises(ConfigError, match="database_connections is 3"):
         async with MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off"):
             pass
-    with pytest.raises(ConfigError, match="database_connections"):
+    with pytest.raises(ConfigError, match="MEDIAGATE_DATABASE_CONNECTIONS"):
         Settings(database_connections=0)
 
 
