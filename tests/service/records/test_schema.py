@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -20,6 +21,14 @@ pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
 RENAME = 'ALTER TABLE mediagate_job RENAME COLUMN "{}" TO "{}"'
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind that no other test meets: what is left of it is no schema."""
+    if request.param == "sqlite":
+        return f"file:{tmp_path / 'records.db'}"
+    return str(request.getfixturevalue("own_postgres_url"))
 
 
 async def execute(url: str, statement: str) -> None:
