@@ -145,6 +145,6 @@ async def test_never_is_never(make_gate: MakeGate, photo: bytes) -> None:
 
 @pytest.mark.parametrize("grace", [-1, "often", "-3"])
 async def test_other_graces_are_refused(make_gate: MakeGate, grace: object) -> None:
-    with pytest.raises(ConfigError, match="orphan_grace_s"):
+    with pytest.raises(ConfigError, match="MEDIAGATE_ORPHAN_GRACE_S"):
         make_gate(orphan_grace_s=grace)
     assert new_id("db").startswith("db_")

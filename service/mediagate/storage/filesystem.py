@@ -162,7 +162,7 @@ async def _ask(what: str, blocking: Callable[[], _T]) -> _T:
         # Else a write could go on behind who gave it up, and publish what was cancelled.
         given_up = True
         with CancelScope(shield=True):
-            await asyncio.wait([running])
+            await asyncio.gather(running, return_exceptions=True)
         raise
     except FileNotFoundError as exc:
         raise ObjectNotFound(f"there is no object {what}") from exc
