@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mediagate.app import MediaGate
 from mediagate.errors import MediagateError, PluginError, RecordsUnavailable, SchemaOutdated
-from mediagate.identity import describe
+from mediagate.identity import check_no_files, describe
 from mediagate.images import codecs
 from mediagate.logs import cause_of
 from mediagate.parts import MODERATOR, Parts
@@ -93,6 +93,11 @@ async def _storage(parts: Parts) -> str:
             return f"{found}; {await describe(parts)}"
         finally:
             await parts.records.close()
+    except SchemaOutdated:
+        if isinstance(parts.records, PrismaRecords) and await parts.records.is_empty():
+            await check_no_files(parts)
+            return f"{found}; the database is empty, and so is the storage"
+        return f"{found}; whose the files are is known when the schema is there"
     except RecordsUnavailable:
         return f"{found}; whose the files are is known when the database is there"
 

@@ -111,6 +111,29 @@ async def describe(parts: Parts) -> str:
     return "the files are this database's"
 
 
+async def check_no_files(parts: Parts) -> None:
+    """Raise ``ConfigError`` where there are files beside a database that is empty, which can know none of them."""
+    if (mark := await read_mark(parts)) is not None:
+        whose = mark.database
+    elif await _are_more_than_few(parts):
+        whose = "one that they do not name"
+    else:
+        return
+    raise ConfigError(
+        f"the storage holds the files of another database ({whose}; this one is empty): check the database's URL and "
+        f"the bucket or folder. After an intended move, migrate and {ADOPT} (docs/backup.md)"
+    )
+
+
+async def _are_more_than_few(parts: Parts) -> bool:
+    count = 0
+    async for _ in parts.storage.list("media/"):
+        count += 1
+        if count > FEW:
+            return True
+    return False
+
+
 async def _write(parts: Parts, *, above: int = 0) -> None:
     here = await parts.records.next_generation(above=above)
     await parts.storage.put(KEY, json.dumps({"database": here.id, "generation": here.generation}).encode())

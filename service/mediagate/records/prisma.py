@@ -14,7 +14,7 @@ from mediagate.records.client.errors import RecordNotFoundError
 from mediagate.records.clock import DatabaseClock
 from mediagate.records.engine import open_client
 from mediagate.records.identity import PrismaIdentity
-from mediagate.records.migrate import migrate, pending, sqlite_path
+from mediagate.records.migrate import migrate, migration_names, pending, sqlite_path
 from mediagate.records.prisma_claims import PrismaClaims
 from mediagate.records.prisma_ends import PrismaEnds
 from mediagate.records.prisma_lists import PrismaLists
@@ -112,6 +112,11 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
     async def lacks(self) -> list[str]:
         """Return the migrations that the database lacks."""
         return await pending(self._url)
+
+    async def is_empty(self) -> bool:
+        """Whether the database has none of the migrations; changes nothing."""
+        provider = "sqlite" if self.postgres_schema is None else "postgresql"
+        return set(await self.lacks()) == set(migration_names(provider))
 
     # -- uploads
 
