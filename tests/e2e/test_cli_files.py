@@ -59,7 +59,8 @@ def test_an_empty_database_beside_full_files_is_refused_until_it_adopts_them(tmp
         failed = [line.split()[1] for line in refused.stdout.splitlines() if line.startswith("FAIL")]
         assert failed == (["storage"] if command == "doctor" else [])
     (tmp_path / "files" / "mediagate" / "database.json").unlink()
-    unnamed = mediagate("doctor", data_dir=tmp_path, **other)
+    empty = {"MEDIAGATE_DATABASE_URL": f"file:{tmp_path}/empty.db"}
+    unnamed = mediagate("doctor", data_dir=tmp_path, **empty)
     assert (unnamed.returncode, "one that they do not name; this one is empty" in unnamed.stdout) == (1, True)
     assert all(path.exists() for path in paths)
     assert mediagate("adopt", data_dir=tmp_path, **other).returncode == 0
