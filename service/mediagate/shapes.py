@@ -6,9 +6,16 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-T = TypeVar("T")
+
+class Dataclass(Protocol):
+    """An instance of any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+T = TypeVar("T", bound=Dataclass)
 Read = Callable[[Any], Any]
 """Checks a value of the JSON and returns what it stands for; raises ``Malformed``."""
 
@@ -90,7 +97,7 @@ class Shape(Generic[T]):
     """Reads an object as a dataclass; a field without a reader, or a reader without a field, is a mistake of ours."""
 
     def __init__(self, made: type[T], **readers: Read) -> None:
-        if readers.keys() != {field.name for field in fields(made)}:  # type: ignore[arg-type]  # T is a dataclass
+        if readers.keys() != {field.name for field in fields(made)}:
             raise TypeError(f"every field of {made.__name__} needs its line here")
         self._made = made
         self._readers = readers

@@ -11,9 +11,10 @@ import itertools
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source, reservation
+from mediagate.hooks import HookName
 from mediagate.identity import KEY
 from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
@@ -76,4 +77,4 @@ async def dies(*_: object) -> None:
 gate.add_hook("on_complete", told)
 gate.add_hook("on_failed", told)
 if POINT == "hook":
-    gate.add_hook(WHEN, dies)  # type: ignore[arg-type]  # the name comes from the environment
+    gate.add_hook(cast(HookName, WHEN), dies)

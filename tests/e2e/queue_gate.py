@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 from mediagate import Job, JobState, MediaGate, Settings, Source, VariantSpec
@@ -30,14 +31,19 @@ def note(file: str, line: str) -> None:
         notes.write(f"{line}\n")
 
 
+def until_told() -> None:
+    """Wait until another process makes the file."""
+    while not (data_dir / "go").exists():
+        time.sleep(0.05)
+
+
 async def meets(job: Job) -> None:
     if job.source_id == "poison":
         note("poisoned", job.id)
         os.kill(os.getpid(), signal.SIGKILL)
     if job.source_id == "held":
         note("held", str(os.getpid()))
-        while not (data_dir / "go").exists():  # noqa: ASYNC110  # another process makes it
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(until_told)
 
 
 async def told(state: JobState) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-import PIL.WebPImagePlugin  # noqa: F401 - registers itself
-from PIL import AvifImagePlugin, Image, features
+from PIL import AvifImagePlugin, Image, WebPImagePlugin, features
 from PIL import __version__ as PILLOW
 
 from mediagate.errors import ConfigError, MediagateError, UndecodableImage, UnsupportedType
@@ -80,6 +79,8 @@ def decodable(formats: Collection[str] = LABELS) -> list[str]:
     missing = {"MPO"}  # opened as a JPEG
     if not features.check("avif"):
         missing.add("AVIF")
+    if not WebPImagePlugin.SUPPORTED:
+        missing.add("WEBP")
     if not _heif:
         missing.add("HEIF")
     return [name for name, ours in FORMATS.items() if name not in missing and ours in formats]

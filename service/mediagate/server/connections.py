@@ -13,7 +13,7 @@ import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import h11
 
@@ -176,7 +176,7 @@ class Bounded(Uvicorn):
 
     bounds: ClassVar[Connections]
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._since = self.loop.time()
