@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import threading
@@ -55,15 +56,22 @@ class Crew:
         return walls[-1]
 
     async def run(
-        self, request: Request, read: Callable[[Pipe], T], path: Path | None = None, *, wait_s: float | None = None
+        self,
+        request: Request,
+        read: Callable[[Pipe], T],
+        path: Path | None = None,
+        *,
+        wait_s: float | None = None,
+        again: tuple[type[Exception], ...] = (),
     ) -> T:
         """Have a request answered by the next free process; its time limit starts there.
 
-        ``read`` takes the answer from the pipe; the process gets the file at ``path`` opened. Raises ``TimeoutError``
-        when no process is free within ``wait_s``.
+        ``read`` takes the answer from the pipe; the process gets the file at ``path`` opened. One of the errors
+        ``again`` may be the fault of whoever ended or stopped the process, so a new process is asked once more. Raises
+        ``TimeoutError`` when no process is free within ``wait_s``.
         """
         try:
-            called = self._threads.submit(self._call, request, read, path)
+            called = self._threads.submit(self._call, request, read, path, again)
         except RuntimeError:
             raise closing() from None
         answer = asyncio.wrap_future(called)
@@ -77,15 +85,23 @@ class Crew:
                 raise TimeoutError
         return await answer
 
-    def _call(self, request: Request, read: Callable[[Pipe], T], path: Path | None) -> T:
+    def _call(
+        self, request: Request, read: Callable[[Pipe], T], path: Path | None, again: tuple[type[Exception], ...]
+    ) -> T:
         member = self._idle.get()
         try:
-            if path is None:
-                return member.call(request, read)
-            with path.open("rb") as file:
-                return member.call(request, read, file)
+            with contextlib.suppress(*again):
+                return self._ask(member, request, read, path)
+            return self._ask(member, request, read, path)  # after such an error, the member has a new process
         finally:
             self._idle.put(member)
+
+    @staticmethod
+    def _ask(member: _Member, request: Request, read: Callable[[Pipe], T], path: Path | None) -> T:
+        if path is None:
+            return member.call(request, read)
+        with path.open("rb") as file:
+            return member.call(request, read, file)
 
     def close(self) -> None:
         """End all at once; what waits for them is told so."""

@@ -7,7 +7,6 @@ has a pipe of its own, so that one that crashes, hangs or outgrows its memory en
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import pickle
@@ -155,19 +154,11 @@ class ImagePool:
         crew = _opened(self._probing)
         request = Request(imageprocess.probe, PROBE_S, (source, False), with_file=True, cpu_s=PROBE_CPU_S)
 
-        async def read() -> ImageInfo:
-            try:
-                return await crew.run(request, partial(receive_info, source=source), path, wait_s=READER_WAIT_S)
-            except TimeoutError:
-                raise ImageReadersBusy(
-                    "the headers of other pictures are being read; send it again in a moment"
-                ) from None
-
-        with contextlib.suppress(ImageCrashed, ImageTimeout):
-            return await read()
-        # Once may be the fault of whoever ended or stopped the process.
+        read = partial(receive_info, source=source)
         try:
-            return await read()
+            return await crew.run(request, read, path, wait_s=READER_WAIT_S, again=(ImageCrashed, ImageTimeout))
+        except TimeoutError:
+            raise ImageReadersBusy("the headers of other pictures are being read; send it again in a moment") from None
         except ImageCrashed as exc:
             raise UndecodableImage("the picture's header cannot be read; export it again") from exc
         except ImageTimeout as exc:
@@ -181,18 +172,13 @@ class ImagePool:
         crew = _opened(self._decoding)
         request = Request(imageprocess.probe, self._timeout_s, (source, True), with_file=True)
 
-        async def read() -> ImageInfo:
-            try:
-                return await crew.run(request, partial(receive_info, source=source), path, wait_s=self._timeout_s)
-            except TimeoutError:
-                raise TooManyUploads(
-                    "more pictures are sent than can be decoded here; try again", retry_after_s=self._timeout_s
-                ) from None
-
+        read = partial(receive_info, source=source)
         try:
-            with contextlib.suppress(ImageCrashed):
-                return await read()
-            return await read()
+            return await crew.run(request, read, path, wait_s=self._timeout_s, again=(ImageCrashed,))
+        except TimeoutError:
+            raise TooManyUploads(
+                "more pictures are sent than can be decoded here; try again", retry_after_s=self._timeout_s
+            ) from None
         except ImageTimeout as exc:
             raise UndecodableImage("the picture takes too long to read; export it again, or smaller") from exc
         except ImageCrashed as exc:

@@ -95,13 +95,20 @@ async def test_a_stopped_reader_costs_no_upload(path: Path) -> None:
         assert other in image_processes()
 
 
-async def test_an_upload_that_finds_all_readers_stopped_may_come_again(path: Path) -> None:
+async def test_an_upload_that_finds_all_readers_stopped_is_read_by_a_new_one(path: Path) -> None:
     async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
         send(signal.SIGSTOP, *image_processes())
+        assert (await pool.probe(path, Source())).width == 128
+
+
+async def test_an_upload_whose_reader_is_stopped_twice_may_come_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediagate.pool.PROBE_S", 0.0)
+    async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
         with pytest.raises(ImageReadersBusy) as busy:
             await pool.probe(path, Source())
         assert busy.value.retryable
-        assert (await pool.probe(path, Source())).width == 128
 
 
 def padded(photo: Path, to: Path) -> Path:
