@@ -28,6 +28,10 @@ STILL_MS = 1000
 ENCODE_S_A_PIXEL: Mapping[str, float] = {"webp": 0.3e-6, "avif": 1.4e-6, "png": 0.15e-6, "jpeg": 0.1e-6}
 """Seconds that a pixel takes that is nearly noise, at effort 4, by format; at most twice of it above, and a third or
 less at ``HURRIED_EFFORT``."""
+ORIGINAL_S_A_PIXEL: Mapping[str, float] = {"webp": 0.15e-6, "avif": 0.25e-6, "png": 0.1e-6}
+"""Seconds that a pixel of the original takes, likewise, by the format of the upload; 0.1 microseconds for others."""
+ENCODING_SHARE = 0.3
+"""The part of the time limit that encoding may take on an idle core, so that with decoding it is a third."""
 MOST_EFFORT, USUAL_EFFORT, HURRIED_EFFORT = 6, 4, 1
 
 
@@ -132,13 +136,14 @@ def render(
             model_runs=model_runs,
         )
 
+    time = images.EncodingTime() if time_s is None else images.EncodingTime(time_s * ENCODING_SHARE)
     with images.final("encoding"), Encoders(threads, borrow) as encoders:
 
         def original() -> tuple[str, bytes]:
             with timings.step("original"):
-                return images.encode_original(decoded, time_s)
+                return images.encode_original(decoded, time_s, time)
 
-        variants, smallest = _variants(working, decoded, source, plans, timings, encoders, time_s)
+        variants, smallest = _variants(working, decoded, source, plans, timings, encoders, time_s, time)
         original_file = encoders.submit(original) if source.original == "keep" else None
         with timings.step("blurhash"):
             tiny = images.square(smallest, SIDE)
@@ -178,6 +183,7 @@ def _variants(
     timings: Timings,
     encoders: Encoders,
     time_s: float | None,
+    time: images.EncodingTime,
 ) -> tuple[dict[str, Future[bytes]], images.Image]:
     """Make each size from the next larger one, and what would be the same file only once.
 
@@ -186,12 +192,11 @@ def _variants(
 
     def encoded(sized: list[images.Image], image_format: str, quality: int, effort: int) -> bytes:
         with timings.step("encode"):
-            return images.encode(sized, decoded.durations_ms, decoded.plays, image_format, quality, effort)
+            return images.encode(sized, decoded.durations_ms, decoded.plays, image_format, quality, effort, time)
 
     files: dict[str, Future[bytes]] = {}
     made: dict[object, Future[bytes]] = {}
-    # The variants may take a quarter of the time, so that with decoding and the original it is a third.
-    hurried = time_s is not None and len(working) * _encoding_s(decoded, source, plans) > time_s / 4
+    hurried = time_s is not None and len(working) * _encoding_s(decoded, source, plans) > time_s * ENCODING_SHARE
     most_effort = HURRIED_EFFORT if hurried else MOST_EFFORT
     larger = working
     # Scales that agree but for rounding must not make a size from a smaller one.
@@ -210,9 +215,12 @@ def _variants(
 
 
 def _encoding_s(decoded: images.Decoded, source: Source, plans: dict[str, images.Shown]) -> float:
-    """Return the seconds that one frame takes in all variants at most, about."""
+    """Return the seconds that one frame takes in all variants and the original at most, about."""
     recipes = {
         (plans[name].size, images.published_format(spec.format, decoded.frames), source.effort_of(spec) > USUAL_EFFORT)
         for name, spec in source.variants.items()
     }
-    return sum(prod(size) * ENCODE_S_A_PIXEL[image_format] * (1 + slow) for size, image_format, slow in recipes)
+    variants = sum(prod(size) * ENCODE_S_A_PIXEL[image_format] * (1 + slow) for size, image_format, slow in recipes)
+    if source.original != "keep":
+        return variants
+    return variants + prod(decoded.frames[0].size) * ORIGINAL_S_A_PIXEL.get(decoded.info.format, 0.1e-6)

@@ -309,19 +309,33 @@ def test_webp_without_width_is_refused(tmp_path: Path) -> None:
         probe(opened_file, SMALL)
 
 
-@pytest.mark.parametrize("image_format", ["webp", "jpeg", "avif"])
-def test_pattern_that_halved_colours_would_turn_into_a_picture_is_written_exactly(image_format: Any) -> None:
+def pattern_that_halved_colours_would_turn_into_a_picture() -> Image.Image:
     down, across = np.mgrid[0:384, 0:384]
     amplitude = np.where((across // 48 + down // 48) % 2, 250, 20)
     green = np.where((across + down) % 2, 125 + amplitude / 2, 125 - amplitude / 2)
     pattern = np.zeros((384, 384, 3), np.uint8)
     pattern[..., 1] = green.round()
-    picture = Image.fromarray(pattern)
+    return Image.fromarray(pattern)
+
+
+@pytest.mark.parametrize("image_format", ["webp", "jpeg", "avif"])
+def test_pattern_that_halved_colours_would_turn_into_a_picture_is_written_exactly(image_format: Any) -> None:
+    picture = pattern_that_halved_colours_would_turn_into_a_picture()
     source = Source(variants={"all": VariantSpec(width=384, format=image_format)})
     made = opened(render(saved(picture, "PNG"), source, MIDDLE, None).variants[0].data).convert("RGB")
     means = [np.asarray(image.reduce(8), dtype=float) for image in (made, picture)]
     assert np.abs(means[0] - means[1]).mean() <= 4
     assert np.abs(means[0] - means[1]).max() <= 24
+
+
+def test_pattern_that_would_take_too_long_to_write_exactly_is_refused() -> None:
+    noisy = np.asarray(pattern_that_halved_colours_would_turn_into_a_picture()).copy()
+    noisy[..., 2] = np.random.default_rng(1).integers(0, 40, (384, 384))  # has more than a few colours
+    source = Source(variants={"all": VariantSpec(width=384, format="avif")}, original="delete")
+    data = saved(Image.fromarray(noisy), "PNG")
+    assert render(data, source, MIDDLE, None, time_s=60).variants
+    with pytest.raises(ImageTooLarge, match="takes too long to encode"):
+        render(data, source, MIDDLE, None, time_s=0.3)
 
 
 @pytest.mark.parametrize("quality", [10, 80])

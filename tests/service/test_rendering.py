@@ -275,3 +275,16 @@ def test_pictures_that_are_saved_stay_as_they_are(
     for frame in frames:
         frame.__class__ = Shared
     assert encode(frames, [100] * count, 0, image_format, 80, 4)
+
+
+def noise(count: int, size: tuple[int, int]) -> list[Image.Image]:
+    return [Image.merge("RGB", [Image.effect_noise(size, 90) for _ in "RGB"]) for _ in range(count)]
+
+
+def test_an_animation_that_takes_too_long_to_encode_is_refused() -> None:
+    data = saved(noise(4, (320, 240)), "WEBP", lossless=True, quality=0, duration=100)
+    source = Source(animation="keep")
+    assert render(data, source, (0.5, 0.5), None, time_s=60).info.frames == 4
+    with pytest.raises(ImageTooLarge, match="takes too long to encode; send a smaller one, or fewer frames"):
+        render(data, source, (0.5, 0.5), None, time_s=0.1)
+    assert render(data, Source(), (0.5, 0.5), None, time_s=0.1).variants, "one frame costs little"

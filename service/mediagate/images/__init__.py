@@ -5,6 +5,7 @@ from PIL.Image import Image, Transpose
 from mediagate.images.colour import flattened
 from mediagate.images.decode import Decoded, decode, probe
 from mediagate.images.encode import encode, encode_original, published_format
+from mediagate.images.encoding_time import EncodingTime
 from mediagate.images.formats import check_head, check_libheif, check_pillow, codecs, lift_pixel_limit, limit_threads
 from mediagate.images.guard import final
 from mediagate.images.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
@@ -13,6 +14,7 @@ from mediagate.images.sizes import Shown, aspect_ratio, largest, plan
 
 __all__ = [
     "Decoded",
+    "EncodingTime",
     "Image",
     "PixelPicture",
     "Shown",

@@ -12,10 +12,12 @@ from mediagate.errors import UndecodableImage
 from mediagate.images.allocation import ran_out_of_memory
 from mediagate.images.colour import flattened
 from mediagate.images.decode import Decoded
+from mediagate.images.encoding_time import EXACT_S_A_PIXEL, EncodingTime
 from mediagate.images.fidelity import shows
 from mediagate.images.formats import MAX_EDGE
 from mediagate.images.icc import display_p3_profile
 
+ENDLESS = EncodingTime()
 WHITE = (255, 255, 255)
 LOSSY = ("webp", "avif", "jpeg")
 ANIMATES = ("webp", "png", "avif")
@@ -41,11 +43,18 @@ AVIF_S_A_PIXEL = 0.25e-6
 
 
 def encode(
-    frames: list[Image.Image], durations_ms: list[int], plays: int, image_format: str, quality: int, effort: int
+    frames: list[Image.Image],
+    durations_ms: list[int],
+    plays: int,
+    image_format: str,
+    quality: int,
+    effort: int,
+    time: EncodingTime = ENDLESS,
 ) -> bytes:
     """Return sRGB frames of one size as a file; in a format that cannot move, the first one.
 
-    Raises ``MemoryError``, whatever the encoder says for want of memory, and ``UndecodableImage``.
+    Raises ``MemoryError``, whatever the encoder says for want of memory, ``UndecodableImage``, and ``ImageTooLarge``
+    for an animation that takes longer than ``time``.
     """
     options: dict[str, Any] = {
         "webp": {"quality": quality, "method": effort},
@@ -55,7 +64,7 @@ def encode(
     }[image_format]
     if image_format == "jpeg":
         frames = [flattened(frames[0], WHITE)]
-    return _smallest(frames, image_format, options, durations_ms, plays)
+    return _smallest(frames, image_format, options, durations_ms, plays, time)
 
 
 def _exact(image_format: str, frames: list[Image.Image]) -> dict[str, Any]:
@@ -81,14 +90,14 @@ def published_format(image_format: str, frames: list[Image.Image]) -> str:
     return "webp" if image_format == "avif" and frames[0].mode == "RGBA" else image_format
 
 
-def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str, bytes]:
+def encode_original(decoded: Decoded, time_s: float | None = None, time: EncodingTime = ENDLESS) -> tuple[str, bytes]:
     """Return the format and the bytes of the original: the judged pixels at full size, and nothing else.
 
     JPEG and HEIC become JPEG of quality 92 with colours at full resolution: at half of it they would be clipped a
     second time, and might then show something else. PNG stays lossless. WebP stays lossless or gets quality 90; AVIF
     gets quality 80, or becomes WebP where its encoder could take more than a third of ``time_s`` seconds. A GIF keeps
     its colours as far as a palette of 256 allows; one that moves becomes a lossless WebP. What is too long for WebP
-    becomes PNG.
+    becomes PNG. Raises like ``encode``.
     """
     frames = decoded.wide_frames or decoded.frames
     image_format = published_format(PUBLISHED_AS.get(decoded.info.format, decoded.info.format), frames)
@@ -117,8 +126,9 @@ def encode_original(decoded: Decoded, time_s: float | None = None) -> tuple[str,
     elif image_format == "png" and len(frames) == 1:
         frames = [_exactly_paletted(frames[0])]
     options = forms[image_format] | ({"icc_profile": display_p3_profile()} if decoded.wide_frames else {})
-    write = _smallest if options.get("subsampling") != "4:4:4" else _saved
-    return image_format, write(frames, image_format, options, decoded.durations_ms, decoded.plays)
+    if options.get("subsampling") == "4:4:4":
+        return image_format, _saved(frames, image_format, options, decoded.durations_ms, decoded.plays)
+    return image_format, _smallest(frames, image_format, options, decoded.durations_ms, decoded.plays, time)
 
 
 def _lossless(pixels: int) -> dict[str, Any]:
@@ -171,29 +181,43 @@ def _quantized(image: Image.Image, colours: int) -> Image.Image:
 
 
 def _smallest(
-    frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
+    frames: list[Image.Image],
+    image_format: str,
+    options: dict[str, Any],
+    durations_ms: list[int],
+    plays: int,
+    time: EncodingTime,
 ) -> bytes:
     """Return a file without loss for tiny or flat pictures where that is not larger; for tiny flat ones in any case."""
-    if image_format not in LOSSY or options.get("lossless"):
-        return _saved(frames, image_format, options, durations_ms, plays)
-    flat, tiny = all(map(_has_few_colours, frames)), max(frames[0].size) <= TINY_EDGE
-    if not flat and not tiny:
-        return _faithful(frames, image_format, options, durations_ms, plays)
-    exact = _saved(frames, image_format, options | _exact(image_format, frames), durations_ms, plays)
-    if flat and tiny:
-        return exact
-    lossy = _faithful(frames, image_format, options, durations_ms, plays)
-    return min(exact, lossy, key=len)  # the first of equal ones
+    pixels = len(frames) * frames[0].width * frames[0].height
 
-
-def _faithful(
-    frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
-) -> bytes:
-    """Return a file that shows these frames: one that turned out to show something else is written anew, exactly."""
-    file = _saved(frames, image_format, options, durations_ms, plays)
-    if image_format not in LOSSY or options.get("lossless") or shows(file, frames):
+    def saved(options: dict[str, Any]) -> bytes:
+        file = _saved(frames, image_format, options, durations_ms, plays)
+        time.spend(image_format, pixels, len(file))
+        if len(frames) > 1:
+            time.check()
         return file
-    return _saved(frames, image_format, options | _exact(image_format, frames), durations_ms, plays)
+
+    if image_format not in LOSSY or options.get("lossless"):
+        return saved(options)
+    exact = options | _exact(image_format, frames)
+    exact_s = pixels * EXACT_S_A_PIXEL.get(image_format, 0.0)
+
+    def faithful() -> bytes:
+        """Return a file that shows these frames: one that turned out to show something else is written anew."""
+        file = saved(options)
+        if shows(file, frames):
+            return file
+        time.check(exact_s)
+        return saved(exact)
+
+    flat, tiny = all(map(_has_few_colours, frames)), max(frames[0].size) <= TINY_EDGE
+    if not tiny and not (flat and time.allows(exact_s)):
+        return faithful()
+    without_loss = saved(exact)
+    if flat and tiny:
+        return without_loss
+    return min(without_loss, faithful(), key=len)  # the first of equal ones
 
 
 def _apart(frame: Image.Image) -> Image.Image:
