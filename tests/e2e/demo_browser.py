@@ -77,7 +77,7 @@ def opened(browser: Browser, service: Server, test: str, *, size: ViewportSize =
     faults: list[str] = []
 
     def only_here(asked: Request) -> None:
-        if not asked.url.startswith((service.url, "data:")):
+        if not asked.url.startswith((service.url, "data:", "blob:http://127.0.0.1:")):
             faults.append(asked.url)
 
     page.on("request", only_here)

@@ -12,7 +12,7 @@ gate = MediaGate(
     }
 )
 gate.register(nudenet)
-gate.register(demo_page)
+gate.register(demo_page, scores=True)
 
 deeper = MediaGate(sources={"post": Source()}, moderation="off")
 deeper.register(demo_page, path="/deeper/down/", image_origins=["https://cdn.example"])
