@@ -18,6 +18,7 @@ CHROMIUM = [
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
+    "--host-resolver-rules=MAP gate.test 127.0.0.1",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

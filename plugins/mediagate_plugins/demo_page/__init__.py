@@ -42,10 +42,10 @@ async def demo_page(
 
     Pictures may come from the gate, from ``public_url`` and ``public_base_url``, and from ``image_origins``, such as
     ``https://cdn.example``, where a storage of your own publishes; ``upload_origins`` are those for which a storage
-    signs the URLs of direct uploads. ``scores`` shows the score of every label to callers that may read the job: with
-    scores, a caller can alter a picture until it just passes. On loopback addresses a gate with this page and without ``authorize`` answers
-    only under the host names of this machine and those of the setting ``allowed_hosts``. Raises ``PluginError`` for a
-    path or an origin that is none.
+    signs the URLs of direct uploads. ``scores`` shows the score of every label to callers that may read the job, which
+    no other route tells: with scores, a caller can alter a picture until it just passes. On loopback addresses a gate
+    with this page and without ``authorize`` answers only under the host names of this machine and those of the setting
+    ``allowed_hosts``. Raises ``PluginError`` for a path or an origin that is none.
     """
     if not PATH.fullmatch(path):
         raise PluginError(f"demo_page: path {path!r} must begin and end with a slash, such as '/try/'")

@@ -73,7 +73,7 @@ function verdict(decision, scores, open) {
   rows.prepend(element("caption", { className: "unseen", textContent: "Scores of moderation, the highest first" }));
   const rest = sorted.length - shown.length;
   return element("details", { className: "verdict", open },
-    element("summary", { textContent: words.verdict(decision, sorted, sorted.length) }), rows,
+    element("summary", { textContent: words.verdict(decision, sorted) }), rows,
     ...(rest ? [element("p", { className: "quiet", textContent: `And ${rest} more, each at most ${words.percent(sorted[shown.length][1])}.` })] : []));
 }
 
@@ -145,6 +145,11 @@ export class Upload extends Card {
     return this.say(status, words.stage(stage));
   }
 
+  /** The line of the verdict, if the page shows one. */
+  get verdict() {
+    return this.detail.querySelector("summary")?.textContent ?? "";
+  }
+
   /** Put a mark where the preview was: there is no picture to show. */
   mark(sign) {
     this.frame.replaceChildren();
@@ -162,7 +167,7 @@ export class Upload extends Card {
     if (scores) this.detail.append(verdict("Rejected", scores, true));
     const unjudged = complete ? "" : " The check stopped there: what it had not looked at yet may have higher scores.";
     this.detail.append(element("p", { className: "quiet", textContent: `Nothing of this picture was published.${unjudged}` }));
-    return `${text} ${flags.join(", ")}`;
+    return [text, flags.join(", "), this.verdict].join(" ");
   }
 
   failed({ error, code, attempts }) {
@@ -198,7 +203,7 @@ export class Upload extends Card {
     this.detail.append(element("p", { className: "quiet", textContent: words.removed(media.removed) }),
       ...(scores ? [verdict("Allowed", scores, false)] : []), sizes(media.variants));
     if (media.originalUrl) this.actions.append(link(media.originalUrl, "Cleaned original"));
-    return text;
+    return `${text} ${this.verdict}`;
   }
 }
 

@@ -137,20 +137,21 @@ async function run(upload) {
 function takeAll(chosen) {
   if (!chosen.length || !form.reportValidity()) return;
   const to = owner();
+  let newest;
   for (const file of chosen) {
-    const card = new Upload(file, sources[to.sourceType].sizes, showsScores);
+    const card = newest = new Upload(file, sources[to.sourceType].sizes, showsScores);
     uploads.prepend(card.root);
     // A browser that does not know the type of a file cannot declare it.
     run({ file, card, to, key: newKey(), sent: {}, direct: direct.checked && file.type !== "", job: null });
   }
   find("uploads-title").hidden = false;
-  bringIntoView(uploads.firstChild);
+  bringIntoView(newest);
 }
 
-function bringIntoView(node) {
-  const { top, bottom } = node.getBoundingClientRect();
-  if (top >= 0 && bottom <= innerHeight) return;
-  node.scrollIntoView({ block: "start", behavior: calm.matches ? "instant" : "smooth" });
+/** Scroll to a card unless what it says can be seen already; its table may be below. */
+function bringIntoView({ root, bar }) {
+  if (root.getBoundingClientRect().top >= 0 && bar.getBoundingClientRect().bottom <= innerHeight) return;
+  root.scrollIntoView({ block: "start", behavior: calm.matches ? "instant" : "smooth" });
 }
 
 async function showEarlier(from) {

@@ -41,8 +41,10 @@ export const accepted = ({ formats, limit }) =>
 /** One digit behind the point: a score just below a threshold must not look like one at it. */
 export const percent = (score) => `${(100 * score).toFixed(1)} %`;
 
-export const verdict = (decision, [[label, score]], count) =>
-  `${decision}. Highest of ${count} scores: ${label}, ${percent(score)}`;
+export const verdict = (decision, sorted) => {
+  const [label, score] = sorted[0];
+  return `${decision}. Highest of ${sorted.length} scores: ${label}, ${percent(score)}`;
+};
 
 export const stage = (name) => STAGES[name] ?? sentence(`stage ${name}`);
 
