@@ -19,4 +19,4 @@ gate = MediaGate(
     }
 )
 gate.register(nudenet)
-gate.register(demo_page)
+gate.register(demo_page, scores=True)

@@ -149,6 +149,15 @@ def message_of_job(job: Job, language: Language = "en", source: Source | None = 
     return None
 
 
+def size_text(size: int, language: Language = "en") -> str:
+    """Return a size in bytes as MB (1,048,576 bytes), rounded down: a file of the size that is told is accepted."""
+    digits = 0 if size >= 10 * MIB else 1 if size >= MIB else 3
+    text = f"{math.floor(size / MIB * 10**digits) / 10**digits:.{digits}f}"
+    if digits:
+        text = text.rstrip("0").rstrip(".")
+    return f"{text.replace('.', ',') if language in _COMMA else text} {'Mo' if language == 'fr' else 'MB'}"
+
+
 def _message(
     code: str,
     language: Language,
@@ -160,18 +169,9 @@ def _message(
 ) -> str:
     words = _BY_CODE.get(code, other) if code != UploadTooLarge.code or limit is not None else _TOO_LARGE
     text = _told_by(source, code, language) or own or words[language]
-    return text if limit is None else text.replace("{limit}", _size(limit, language))
+    return text if limit is None else text.replace("{limit}", size_text(limit, language))
 
 
 def _told_by(source: Source | None, code: str, language: Language) -> str | None:
     told = source.messages.get(code) if source is not None else None
     return told if told is None or isinstance(told, str) else told.get(language, told.get("en"))
-
-
-def _size(size: int, language: Language) -> str:
-    """Return bytes in MB, rounded down so that what is told is never too much."""
-    digits = 0 if size >= 10 * MIB else 1 if size >= MIB else 3
-    text = f"{math.floor(size / MIB * 10**digits) / 10**digits:.{digits}f}"
-    if digits:
-        text = text.rstrip("0").rstrip(".")
-    return f"{text.replace('.', ',') if language in _COMMA else text} {'Mo' if language == 'fr' else 'MB'}"

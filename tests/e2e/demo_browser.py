@@ -18,6 +18,7 @@ CHROMIUM = [
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
+    "--host-resolver-rules=MAP gate.test 127.0.0.1",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -77,7 +78,7 @@ def opened(browser: Browser, service: Server, test: str, *, size: ViewportSize =
     faults: list[str] = []
 
     def only_here(asked: Request) -> None:
-        if not asked.url.startswith((service.url, "data:")):
+        if not asked.url.startswith((service.url, "data:", "blob:http://127.0.0.1:")):
             faults.append(asked.url)
 
     page.on("request", only_here)

@@ -12,11 +12,11 @@ gate = MediaGate(
     }
 )
 gate.register(nudenet)
-gate.register(demo_page)
+gate.register(demo_page, scores=True)
 
 deeper = MediaGate(sources={"post": Source()}, moderation="off")
 deeper.register(demo_page, path="/deeper/down/", image_origins=["https://cdn.example"])
 
-keyed = MediaGate(sources={"post": Source()}, moderation="off")
+keyed = MediaGate(sources={"post": Source(), "sealed": Source(visibility="private")}, moderation="off")
 keyed.register(api_keys)
 keyed.register(demo_page)

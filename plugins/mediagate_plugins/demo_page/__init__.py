@@ -14,10 +14,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
-from mediagate import MediaGate, plugin
-from mediagate.errors import FileNotServed, PluginError
+from mediagate import MediaGate, Source, plugin
+from mediagate.access import Action, owner_seen_by
+from mediagate.direct_upload import DECLARABLE
+from mediagate.errors import FileNotServed, PluginError, UploadTooLarge
+from mediagate.images import accepted
+from mediagate.messages import message_of_error, size_text
 
 FOLDER = Path(__file__).parent
 TYPES = {".css": "text/css", ".js": "text/javascript"}
@@ -27,29 +31,34 @@ ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 @plugin("demo_page")
 async def demo_page(
-    gate: MediaGate, *, path: str = "/", image_origins: Sequence[str] = (), upload_origins: Sequence[str] = ()
+    gate: MediaGate,
+    *,
+    path: str = "/",
+    image_origins: Sequence[str] = (),
+    upload_origins: Sequence[str] = (),
+    scores: bool = False,
 ) -> None:
     """Serve the page at ``path`` below the gate's mount; ``path`` ends with a slash.
 
     Pictures may come from the gate, from ``public_url`` and ``public_base_url``, and from ``image_origins``, such as
     ``https://cdn.example``, where a storage of your own publishes; ``upload_origins`` are those for which a storage
-    signs the URLs of direct uploads. On loopback addresses a gate with this page and without ``authorize`` answers
-    only under the host names of this machine and those of the setting ``allowed_hosts``. Raises ``PluginError`` for a
-    path or an origin that is none.
+    signs the URLs of direct uploads. ``scores`` shows the score of every label to callers that may read the job, which
+    no other route tells: with scores, a caller can alter a picture until it just passes. On loopback addresses a gate
+    with this page and without ``authorize`` answers only under the host names of this machine and those of the setting
+    ``allowed_hosts``. Raises ``PluginError`` for a path or an origin that is none.
     """
     if not PATH.fullmatch(path):
         raise PluginError(f"demo_page: path {path!r} must begin and end with a slash, such as '/try/'")
     named = [url for url in (gate.settings.public_url, gate.settings.public_base_url) if url]
     headers = _headers([*map(_origin, named), *image_origins], upload_origins)
-    sources = {
-        name: {"maxBytes": source.max_bytes, "sizes": list(source.variants)} for name, source in gate.sources.items()
-    }
+    sources = {name: _described(source) for name, source in gate.sources.items()}
     # The way up to the mount is relative, so that the page also works behind a proxy that takes a prefix away.
     page = (
         (FOLDER / "page.html")
         .read_text(encoding="utf-8")
         .replace("{{root}}", "../" * (path.count("/") - 1))
         .replace("{{sources}}", html.escape(json.dumps(sources)))
+        .replace("{{scores}}", "yes" if scores else "no")
     )
     files = {file.name: file.read_bytes() for file in FOLDER.iterdir() if file.suffix in TYPES}
 
@@ -62,16 +71,40 @@ async def demo_page(
             raise FileNotServed(f"the demo page has no file {name!r}")
         return _answer(request, files[name], TYPES[Path(name).suffix], headers)
 
+    async def tell_scores(request: Request) -> Response:
+        owner = owner_seen_by(await gate.authorize(request, Action.READ))
+        status = await gate.get_status(request.path_params["job_id"], owner=owner)
+        told = dict(status.job.verdict.scores) if status.job.verdict is not None else {}
+        return JSONResponse({"scores": told}, headers={"Cache-Control": "no-store"})
+
     gate.guard_hosts()
     gate.add_route(path, show, methods=["GET"])
     gate.add_route(f"{path}demo/{{name}}", send, methods=["GET"])
+    if scores:
+        gate.add_route(f"{path}demo/scores/{{job_id}}", tell_scores, methods=["GET"])
+
+
+def _described(source: Source) -> dict[str, object]:
+    """Return what the page knows of a source: its limit and formats, in the words of the gate's own answers."""
+    labels = accepted(source.formats)
+    types = [media_type for media_type, name in DECLARABLE.items() if name in labels]
+    # Not every system knows a type for these extensions.
+    extensions = [f".{name}" for name in ("avif", "heic", "heif") if {"heif": "heic"}.get(name, name) in labels]
+    return {
+        "maxBytes": source.max_bytes,
+        "limit": size_text(source.max_bytes),
+        "tooLarge": message_of_error(UploadTooLarge("", limit=source.max_bytes), source=source),
+        "formats": list(labels.values()),
+        "accept": ",".join([*types, *extensions]),
+        "sizes": list(source.variants),
+    }
 
 
 def _headers(image_origins: Sequence[str], upload_origins: Sequence[str]) -> dict[str, str]:
     for origin in [*image_origins, *upload_origins]:
         if not ORIGIN.fullmatch(origin):
             raise PluginError(f"demo_page: {origin!r} is no origin; write scheme and host, such as https://cdn.example")
-    images = " ".join(["'self'", "data:", *dict.fromkeys(image_origins)])
+    images = " ".join(["'self'", "data:", "blob:", *dict.fromkeys(image_origins)])
     uploads = " ".join(["'self'", *dict.fromkeys(upload_origins)])
     return {
         "Cache-Control": "no-cache",

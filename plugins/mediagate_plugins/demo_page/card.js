@@ -5,6 +5,8 @@ import * as words from "./words.js";
 
 const PREVIEW_WIDTH = 400;
 const SENDING_SHARE = 30;
+const LABELS_SHOWN = 8;
+const COPIED_MS = 2000;
 
 const element = (name, properties = {}, ...children) => {
   const made = Object.assign(document.createElement(name), properties);
@@ -27,8 +29,8 @@ function picture(media, alt) {
   return shape;
 }
 
-function table(rows) {
-  const head = ["Size", "Pixels", "Format", "Bytes"].map((textContent) => element("th", { textContent, scope: "col" }));
+function table(rows, columns = ["Size", "Pixels", "Format", "Bytes"]) {
+  const head = columns.map((textContent) => element("th", { textContent, scope: "col" }));
   return element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }
 
@@ -46,6 +48,35 @@ function sizesToCome(names) {
   return made;
 }
 
+/** The file itself, as far as the browser can show it; what it cannot show is named on a tile. */
+function preview(file, title) {
+  const image = element("img", { className: "local", alt: `Preview of ${title}`, decoding: "async" });
+  const url = URL.createObjectURL(file);
+  image.addEventListener("load", () => {
+    URL.revokeObjectURL(url);
+    image.classList.add("shown");
+  });
+  image.addEventListener("error", () => {
+    URL.revokeObjectURL(url);
+    const kind = /\.(\w{1,5})$/.exec(file.name)?.[1].toUpperCase() ?? "File";
+    image.replaceWith(element("p", { className: "tile" }, element("strong", { textContent: kind }), "This browser shows no preview of it."));
+  });
+  image.src = url;
+  return image;
+}
+
+/** What the model saw, the highest score first: a line, and the table that it opens. */
+function verdict(decision, scores, open) {
+  const sorted = Object.entries(scores).sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
+  const shown = sorted.slice(0, LABELS_SHOWN);
+  const rows = table(shown.map(([label, score]) => row(label, words.percent(score))), ["Label", "Score"]);
+  rows.prepend(element("caption", { className: "unseen", textContent: "Scores of moderation, the highest first" }));
+  const rest = sorted.length - shown.length;
+  return element("details", { className: "verdict", open },
+    element("summary", { textContent: words.verdict(decision, sorted) }), rows,
+    ...(rest ? [element("p", { className: "quiet", textContent: `And ${rest} more, each at most ${words.percent(sorted[shown.length][1])}.` })] : []));
+}
+
 class Card {
   constructor(title) {
     this.title = title;
@@ -53,10 +84,10 @@ class Card {
     this.root = element("li", { className: "card" });
   }
 
-  action(label, run) {
+  action(label, run, place = this.actions) {
     const button = element("button", { type: "button", textContent: label });
     button.addEventListener("click", () => run(button));
-    this.actions.append(button);
+    place.append(button);
     return button;
   }
 
@@ -68,17 +99,21 @@ class Card {
 
 /** A picture on its way, and what became of it. */
 export class Upload extends Card {
-  constructor(title, sizeNames) {
+  constructor(file, sizeNames, showsScores) {
+    const title = file.name || "Pasted picture";
     super(title);
+    this.file = file;
     this.sizeNames = sizeNames;
+    this.showsScores = showsScores;
     this.frame = element("div", { className: "frame" });
     this.badge = element("p", { className: "badge" });
     this.said = element("p", { className: "said" });
     this.bar = element("progress", { max: 100, value: 0 });
     this.bar.setAttribute("aria-label", `Progress of ${title}`);
     this.detail = element("div");
+    this.texts = element("div", { className: "actions copies", role: "group", ariaLabel: `Copy, of ${title}` });
     this.root.append(this.frame, element("div", {},
-      element("h3", { textContent: title }), this.badge, this.said, this.bar, this.detail, this.actions));
+      element("h3", { textContent: title }), this.badge, this.said, this.bar, this.detail, this.actions, this.texts));
   }
 
   say(state, text) {
@@ -89,8 +124,13 @@ export class Upload extends Card {
     this.said.textContent = text;
     this.bar.classList.toggle("over", over);
     if (over) this.detail.replaceChildren();
-    else if (came) this.detail.replaceChildren(element("p", { className: "quiet", textContent: "\u00a0" }), sizesToCome(this.sizeNames));
-    if (came) this.actions.replaceChildren();
+    else if (came) {
+      const line = (className) => element("p", { className, textContent: "\u00a0" });
+      const lines = this.showsScores ? [line("quiet"), line("verdict")] : [line("quiet")];
+      this.detail.replaceChildren(...lines, sizesToCome(this.sizeNames));
+    }
+    if (came) for (const buttons of [this.actions, this.texts]) buttons.replaceChildren();
+    if (!over && !this.frame.firstChild) this.frame.append(preview(this.file, this.title));
     delete this.frame.dataset.mark;
     return `${this.badge.textContent}. ${text}`;
   }
@@ -105,21 +145,34 @@ export class Upload extends Card {
     return this.say(status, words.stage(stage));
   }
 
-  rejected({ reason, moderationDetails: { flags, confidence } }) {
+  /** The line of the verdict, if the page shows one. */
+  get verdict() {
+    return this.detail.querySelector("summary")?.textContent ?? "";
+  }
+
+  /** Put a mark where the preview was: there is no picture to show. */
+  mark(sign) {
+    this.frame.replaceChildren();
+    this.frame.dataset.mark = sign;
+  }
+
+  rejected({ reason, moderationDetails: { flags, confidence, complete = true } }, scores) {
     const text = this.say("REJECTED", words.sentence(reason));
-    this.frame.dataset.mark = "×";
+    this.mark("×");
     if (flags.length) {
       const found = `Found with ${Math.round(confidence * 100)} % confidence:`;
       this.detail.append(element("p", { textContent: found }),
         element("ul", { className: "labels" }, ...flags.map((textContent) => element("li", { textContent }))));
     }
-    this.detail.append(element("p", { className: "quiet", textContent: "Nothing of this picture was published." }));
-    return `${text} ${flags.join(", ")}`;
+    if (scores) this.detail.append(verdict("Rejected", scores, true));
+    const unjudged = complete ? "" : " The check stopped there: what it had not looked at yet may have higher scores.";
+    this.detail.append(element("p", { className: "quiet", textContent: `Nothing of this picture was published.${unjudged}` }));
+    return [text, flags.join(", "), this.verdict].join(" ");
   }
 
   failed({ error, code, attempts }) {
     const text = this.say("FAILED", words.sentence(error));
-    this.frame.dataset.mark = "!";
+    this.mark("!");
     const tried = attempts === 1 ? "one attempt" : `${attempts} attempts`;
     this.detail.append(element("p", { className: "quiet", textContent: `After ${tried}; code ${code}.` }));
     return text;
@@ -127,16 +180,30 @@ export class Upload extends Card {
 
   stopped({ state = "FAILED", message }) {
     const text = this.say(state, words.sentence(message));
-    this.frame.dataset.mark = "!";
+    // After a retry it goes on as before.
+    if (state !== "UNREACHED") this.mark("!");
     return text;
   }
 
-  complete(media) {
+  /** Add a button for a text; `copy` resolves to whether the text was copied. */
+  copies(label, copy) {
+    if (!this.texts.firstChild) this.texts.append(element("span", { textContent: "Copy" }));
+    const button = this.action(label, async () => {
+      const done = await copy();
+      button.style.minWidth = `${button.offsetWidth}px`;
+      button.textContent = done ? "Copied" : "Not copied";
+      setTimeout(() => { button.textContent = label; }, COPIED_MS);
+    }, this.texts);
+    button.setAttribute("aria-label", `Copy ${label} of ${this.title}`);
+  }
+
+  complete(media, scores) {
     const text = this.say("COMPLETE", words.facts(media));
     this.frame.replaceChildren(picture(media, this.title));
-    this.detail.append(element("p", { className: "quiet", textContent: words.removed(media.removed) }), sizes(media.variants));
+    this.detail.append(element("p", { className: "quiet", textContent: words.removed(media.removed) }),
+      ...(scores ? [verdict("Allowed", scores, false)] : []), sizes(media.variants));
     if (media.originalUrl) this.actions.append(link(media.originalUrl, "Cleaned original"));
-    return text;
+    return `${text} ${this.verdict}`;
   }
 }
 

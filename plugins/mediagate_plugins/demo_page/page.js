@@ -1,8 +1,9 @@
 // The page: takes files, makes a card for each, and lists what the source id has.
 
 import { Tile, Upload } from "./card.js";
-import { follow, list, newKey, remove, send, sendDirect, showKey } from "./upload.js";
-import { limit, sentence } from "./words.js";
+import { copy, jobJson, statusLine, uploadLine } from "./copy.js";
+import { follow, list, newKey, Refused, remove, scoresOf, send, sendDirect, showKey } from "./upload.js";
+import { accepted, sentence } from "./words.js";
 
 const ANNOUNCED = 4;
 
@@ -11,6 +12,8 @@ const [form, files, drop, sourceType, sourceId] = ["form", "files", "drop", "sou
 const [uploads, earlier, more, limits, announcer] = ["uploads", "earlier", "more", "limits", "announcer"].map(find);
 const direct = find("direct");
 const sources = JSON.parse(document.body.dataset.sources);
+const showsScores = document.body.dataset.scores === "yes";
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const shown = new Set();
 let cursor = null;
 let listing = 0;
@@ -62,18 +65,43 @@ function deletable(card, media) {
   button.setAttribute("aria-label", `Delete ${card.title}`);
 }
 
-function ended(upload, state) {
+function copyable({ card, file, to }, state) {
+  const needsKey = () => !find("with-key").hidden;
+  const texts = {
+    JSON: () => jobJson(state),
+    "curl: status": () => statusLine(state.jobId, needsKey()),
+    "curl: upload": () => uploadLine(file, to, needsKey()),
+  };
+  for (const [label, text] of Object.entries(texts)) {
+    card.copies(label, async () => {
+      const done = await copy(text());
+      announce(card.title, `${label} ${done ? "copied." : "could not be copied."}`);
+      return done;
+    });
+  }
+}
+
+/** The scores of a job, or nothing where the gate does not tell them: the verdict is shown without. */
+async function judged({ jobId, status }) {
+  if (!showsScores || (status !== "COMPLETE" && status !== "REJECTED")) return null;
+  const scores = await scoresOf(jobId).catch(() => ({}));
+  return Object.keys(scores).length ? scores : null;
+}
+
+async function ended(upload, state) {
   const { card } = upload;
+  const scores = await judged(state);
   if (state.status === "COMPLETE" && state.media) {
-    announce(card.title, card.complete(state.media));
+    announce(card.title, card.complete(state.media, scores));
     shown.add(state.media.id);
     deletable(card, state.media);
   } else if (state.status === "COMPLETE") announce(card.title, card.stopped({ message: "The picture has been deleted" }));
-  else if (state.status === "REJECTED") announce(card.title, card.rejected(state));
+  else if (state.status === "REJECTED") announce(card.title, card.rejected(state, scores));
   else if (state.status === "FAILED") {
     announce(card.title, card.failed(state));
     if (state.retryable) card.action("Send again", () => run({ ...upload, key: newKey(), sent: {}, job: null }));
   } else announce(card.title, card.stopped({ state: state.status, message: "The upload was cancelled" }));
+  copyable(upload, state);
 }
 
 async function run(upload) {
@@ -81,13 +109,15 @@ async function run(upload) {
   const waits = document.activeElement?.closest(".card") === card.root;
   try {
     if (!upload.job) {
+      const { maxBytes, tooLarge } = sources[to.sourceType];
+      if (file.size > maxBytes) throw new Refused({ detail: tooLarge }, 413);
       card.sending(0);
       const progress = (part) => card.sending(part);
       upload.job = await (upload.direct ? sendDirect(file, to, sent, progress) : send(file, to, key, progress));
     }
     let told = "";
     for await (const state of follow(upload.job)) {
-      if (state.status !== "PENDING" && state.status !== "PROCESSING") ended(upload, state);
+      if (state.status !== "PENDING" && state.status !== "PROCESSING") await ended(upload, state);
       else {
         const text = card.working(state);
         if (state.status !== told) announce(card.title, text);
@@ -107,13 +137,21 @@ async function run(upload) {
 function takeAll(chosen) {
   if (!chosen.length || !form.reportValidity()) return;
   const to = owner();
+  let newest;
   for (const file of chosen) {
-    const card = new Upload(file.name || "Pasted picture", sources[to.sourceType].sizes);
+    const card = newest = new Upload(file, sources[to.sourceType].sizes, showsScores);
     uploads.prepend(card.root);
     // A browser that does not know the type of a file cannot declare it.
     run({ file, card, to, key: newKey(), sent: {}, direct: direct.checked && file.type !== "", job: null });
   }
   find("uploads-title").hidden = false;
+  bringIntoView(newest);
+}
+
+/** Scroll to a card unless what it says can be seen already; its table may be below. */
+function bringIntoView({ root, bar }) {
+  if (root.getBoundingClientRect().top >= 0 && bar.getBoundingClientRect().bottom <= innerHeight) return;
+  root.scrollIntoView({ block: "start", behavior: calm.matches ? "instant" : "smooth" });
 }
 
 async function showEarlier(from) {
@@ -155,7 +193,8 @@ async function showEarlier(from) {
 }
 
 function showSource() {
-  limits.textContent = `JPEG, PNG, WebP, GIF or AVIF, up to ${limit(sources[sourceType.value].maxBytes)} each`;
+  limits.textContent = accepted(sources[sourceType.value]);
+  files.accept = sources[sourceType.value].accept;
   showEarlier();
 }
 

@@ -1,18 +1,28 @@
 // Talks to the gate: sends a file, follows its job, lists and deletes.
 
 const ROOT = document.body.dataset.root;
+const SCORES = "demo/scores/";
 const FIRST_POLLS = 20;
 const FIRST_POLL_MS = 250;
 const READABLE_MS = 600;
+
+/** The page is in English, and so are the gate's words on it. */
+const ENGLISH = { "Accept-Language": "en" };
 
 let credentials = {};
 /** Show this key with each request to the gate from now on; it is kept nowhere else. */
 export const showKey = (key) => { credentials = key ? { Authorization: `Bearer ${key}` } : {}; };
 
+/** The absolute address of a route, without what the page's own address may hold besides: a user's name, a query. */
+export const address = (path) => new URL(`${ROOT}${path}`, `${location.origin}${location.pathname}`).href;
+
+/** What is said of a refusal: of a file's size the same as before it is sent, of everything else what a developer needs. */
+const told = ({ code, message, detail }) => (code === "upload_too_large" ? message : detail);
+
 export class Refused extends Error {
   constructor(problem, status) {
     const lacksKey = status === 401;
-    super(lacksKey ? "Type an API key that is good here, then try again." : problem.detail ?? `The service answered ${status}.`);
+    super(lacksKey ? "Type an API key that is good here, then try again." : told(problem) ?? `The service answered ${status}.`);
     this.state = "REFUSED";
     this.code = problem.code;
     this.retryable = problem.retryable ?? status >= 500;
@@ -65,7 +75,7 @@ export function send(file, { sourceType, sourceId }, key, onProgress) {
   form.set("sourceType", sourceType);
   form.set("sourceId", sourceId);
   form.set("file", file, file.name || "pasted");
-  return transfer("POST", `${ROOT}upload`, { ...credentials, "Idempotency-Key": key }, form, onProgress);
+  return transfer("POST", `${ROOT}upload`, { ...credentials, ...ENGLISH, "Idempotency-Key": key }, form, onProgress);
 }
 
 /** Send a file to where the gate says; a retry with the same `sent` goes on where the last attempt broke off. */
@@ -85,11 +95,11 @@ export async function sendDirect(file, { sourceType, sourceId }, sent, onProgres
   return ask(`uploads/${encodeURIComponent(uploadId)}/complete`, { method: "POST" });
 }
 
-async function ask(path, options = {}) {
+async function ask(path, options = {}, root = ROOT) {
   let response;
   let text;
   try {
-    response = await fetch(`${ROOT}${path}`, { ...options, headers: { ...credentials, ...options.headers } });
+    response = await fetch(`${root}${path}`, { ...options, headers: { ...credentials, ...ENGLISH, ...options.headers } });
     text = await response.text();
   } catch {
     throw new Unreachable();
@@ -129,5 +139,8 @@ export async function* follow(job) {
 
 export const list = ({ sourceType, sourceId }, cursor) =>
   ask(`media?${new URLSearchParams({ sourceType, sourceId, limit: "6", ...(cursor ? { cursor } : {}) })}`);
+
+/** The score of each label, where the page was set up to show it. */
+export const scoresOf = (jobId) => ask(`${SCORES}${encodeURIComponent(jobId)}`, {}, "").then(({ scores }) => scores);
 
 export const remove = (mediaId) => ask(`media/${encodeURIComponent(mediaId)}`, { method: "DELETE" });

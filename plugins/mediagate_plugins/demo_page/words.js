@@ -23,20 +23,28 @@ export const BADGES = {
   FAILED: "FAILED", REFUSED: "NOT ACCEPTED", UNREACHED: "NO CONNECTION", CANCELLED: "CANCELLED",
 };
 
-export const bytes = (count, round = Math.round) => {
+export const bytes = (count) => {
   if (count < 1000) return `${count} B`;
   const [unit, name] = count < 1e6 ? [1e3, "kB"] : [1e6, "MB"];
-  return `${round((10 * count) / unit) / 10} ${name}`;
+  return `${Math.round((10 * count) / unit) / 10} ${name}`;
 };
-
-/** Rounded down: a file of the size that is named must pass. */
-export const limit = (count) => bytes(count, Math.floor);
 
 export const pixels = ({ width, height }) => `${width} × ${height}`;
 
 export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? "" : "."}`;
 
 const listed = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
+
+export const accepted = ({ formats, limit }) =>
+  `${formats.length < 2 ? formats.join("") : `${formats.slice(0, -1).join(", ")} or ${formats.at(-1)}`}, up to ${limit} each`;
+
+/** One digit behind the point: a score just below a threshold must not look like one at it. */
+export const percent = (score) => `${(100 * score).toFixed(1)} %`;
+
+export const verdict = (decision, sorted) => {
+  const [label, score] = sorted[0];
+  return `${decision}. Highest of ${sorted.length} scores: ${label}, ${percent(score)}`;
+};
 
 export const stage = (name) => STAGES[name] ?? sentence(`stage ${name}`);
 

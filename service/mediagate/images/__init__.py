@@ -6,7 +6,15 @@ from mediagate.images.colour import flattened
 from mediagate.images.decode import Decoded, decode, probe
 from mediagate.images.encode import encode, encode_original, published_format
 from mediagate.images.encoding_time import EncodingTime
-from mediagate.images.formats import check_head, check_libheif, check_pillow, codecs, lift_pixel_limit, limit_threads
+from mediagate.images.formats import (
+    accepted,
+    check_head,
+    check_libheif,
+    check_pillow,
+    codecs,
+    lift_pixel_limit,
+    limit_threads,
+)
 from mediagate.images.guard import final
 from mediagate.images.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
 from mediagate.images.resize import cut, resized, square, within
@@ -19,6 +27,7 @@ __all__ = [
     "PixelPicture",
     "Shown",
     "Transpose",
+    "accepted",
     "aspect_ratio",
     "check_head",
     "check_libheif",

@@ -86,6 +86,12 @@ def decodable(formats: Collection[str] = LABELS) -> list[str]:
     return [name for name, ours in FORMATS.items() if name not in missing and ours in formats]
 
 
+def accepted(formats: Collection[str]) -> dict[str, str]:
+    """Return the names that people know of those of these formats that can be decoded here, by our name."""
+    found = {FORMATS[name] for name in decodable(formats)}
+    return {name: label for name, label in LABELS.items() if name in found}
+
+
 def limit_threads() -> None:
     """Let every decoder and encoder use one thread: the image processes are what runs side by side."""
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -181,10 +187,10 @@ def damaged() -> UndecodableImage:
 
 def _send(formats: Collection[str]) -> str:
     """Return what to send instead, in the order of ``LABELS``."""
-    accepted = {FORMATS[name] for name in decodable(formats)}
-    if not accepted:
+    labels = accepted(formats).values()
+    if not labels:
         return "what this source takes cannot be decoded here"
-    *others, last = [label for name, label in LABELS.items() if name in accepted]
+    *others, last = labels
     return f"send {', '.join(others)} or {last}" if others else f"send {last}"
 
 
