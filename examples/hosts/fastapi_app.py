@@ -1,0 +1,10 @@
+"""mediagate in a FastAPI app behind a proxy that strips ``/api``: ``uvicorn examples.hosts.fastapi_app:app``."""
+
+from fastapi import FastAPI
+
+from mediagate import MediaGate, Source
+
+gate = MediaGate(sources={"avatar": Source()}, moderation="off")
+
+app = FastAPI(root_path="/api", lifespan=gate.lifespan)
+app.mount("/media", gate)

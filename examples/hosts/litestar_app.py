@@ -1,0 +1,16 @@
+"""mediagate in a Litestar app: ``granian --interface asgi examples.hosts.litestar_app:app``."""
+
+from litestar import Litestar, asgi
+from litestar.types import Receive, Scope, Send
+
+from mediagate import MediaGate, Source
+
+gate = MediaGate(sources={"avatar": Source()}, moderation="off")
+
+
+@asgi("/media", is_mount=True, copy_scope=True)
+async def media(scope: Scope, receive: Receive, send: Send) -> None:
+    await gate(scope, receive, send)
+
+
+app = Litestar([media], lifespan=[gate.lifespan])
