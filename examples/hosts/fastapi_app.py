@@ -1,4 +1,7 @@
-"""mediagate in a FastAPI app behind a proxy that strips ``/api``: ``uvicorn examples.hosts.fastapi_app:app``."""
+"""mediagate in a FastAPI app behind a proxy that strips ``/api``.
+
+``uvicorn examples.hosts.fastapi_app:app --root-path /api``
+"""
 
 from fastapi import FastAPI
 
@@ -6,5 +9,5 @@ from mediagate import MediaGate, Source
 
 gate = MediaGate(sources={"avatar": Source()}, moderation="off")
 
-app = FastAPI(root_path="/api", lifespan=gate.lifespan)
+app = FastAPI(lifespan=gate.lifespan)
 app.mount("/media", gate)

@@ -1,8 +1,8 @@
 """The end of the process, as a gate learns of it in a host that tells it too late, or never.
 
-A host runs the end of its lifespan when all requests are answered (uvicorn), so whatever waits on a request holds it up;
-a host without lifespans stops the event loop under an open gate (daphne). Both are told by a signal. While requests are
-in hand, the gate stands in front of the host's own handler for it, and passes each signal on.
+A host such as uvicorn ends its lifespan when all requests are answered, so a request that waits holds it up. A host
+without lifespans (daphne) stops the event loop under an open gate. Both are told by a signal. While a gate has requests
+in hand it stands in front of the host's own handler for these signals, and passes each of them on.
 """
 
 from __future__ import annotations
@@ -28,28 +28,29 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 class Departure:
-    """What one open gate knows of the end of its process.
+    """What one gate knows of the end of its process.
 
-    ``drain_s`` is how long requests and jobs may go on after a signal. ``wake`` ends whatever waits without a deadline.
+    ``drain_s`` is how long requests and jobs may go on after a signal. ``wake`` ends the waiting for news of jobs.
     """
 
     gone: bool
-    """Whether the gate has closed itself, or is about to."""
+    """Whether the gate closes itself, or has done so."""
+    _loop: asyncio.AbstractEventLoop
 
     def __init__(self, drain_s: float, wake: Callable[[], None]) -> None:
         self.watches = True
         """Whether signals are looked at; not where the server tells the gate by itself."""
         self.calls = 0
-        """How often the process was asked to end; whoever waits stops when it grows."""
+        """How often the process was asked to end; event streams stop when it grows."""
         self._drain_s = drain_s
         self._wake = wake
         self._visits: set[asyncio.Timeout] = set()
-        self._hosts: dict[signal.Signals, tuple[Handler, Handler]] = {}
+        self._links: list[tuple[signal.Signals, _Link]] = []
         self._leaving: asyncio.Task[None] | None = None
         self.begin()
 
     def begin(self, close: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Begin with a gate that has opened; with ``close`` it is closed before the host gets a signal."""
+        """Begin with a gate that has opened; with ``close`` it is closed before its host gets a signal."""
         self.gone = False
         self._due: float | None = None
         self._close = close
@@ -62,20 +63,21 @@ class Departure:
         """How much of the drain time is left: all of it, unless a signal came."""
         if self._due is None:
             return self._drain_s
-        return min(self._drain_s, max(0.0, self._due - asyncio.get_running_loop().time()))
+        return max(0.0, self._due - asyncio.get_running_loop().time())
 
     @asynccontextmanager
     async def visit(self) -> AsyncIterator[None]:
-        """Have a request in hand for the length of the block; raises ``ShuttingDown`` in it at the end of the drain time."""
+        """Have a request in hand for the length of the block; raises ``ShuttingDown`` when the drain time is over."""
         self._watch()
+        visit = asyncio.timeout_at(self._due)
+        self._visits.add(visit)
         try:
-            async with asyncio.timeout_at(self._due) as visit:
-                self._visits.add(visit)
+            async with visit:
                 yield
         except TimeoutError:
             if not visit.expired():
                 raise
-            raise ShuttingDown("the service is restarting; send it again in a moment", retry_after_s=5) from None
+            raise ShuttingDown("the service is restarting; try again in a moment", retry_after_s=5) from None
         finally:
             self._visits.discard(visit)
             if not self._visits:
@@ -83,38 +85,43 @@ class Departure:
                 if self._close is None:
                     self.release()
 
+    def hear(self, number: int) -> bool:
+        """Take note of a signal, inside its handler; return whether the host gets it only when the gate has closed."""
+        held = self._close is not None and not self.gone
+        self.gone = self.gone or held
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._end, number if held else None)
+            return held
+        return False
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the gate closes just now."""
+        return self._leaving is not None and not self._leaving.done()
+
     def release(self) -> None:
-        """Give the signals back to the host, where no one else has taken them meanwhile."""
-        for number, (ours, host) in self._hosts.items():
-            if signal.getsignal(number) is ours:
-                signal.signal(number, host)
-        self._hosts = {}
+        """Give the signals back to the host, unless somebody else has taken them meanwhile."""
+        for number, link in self._links:
+            link.listeners.remove(self)
+            if not link.listeners and signal.getsignal(number) is link:
+                signal.signal(number, link.host)
+        self._links = []
 
     def _watch(self) -> None:
-        if self._hosts or not self.watches or threading.current_thread() is not threading.main_thread():
+        if self._links or not self.watches or threading.current_thread() is not threading.main_thread():
             return
+        self._loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            host = signal.getsignal(number)
-            if callable(host):  # else the process ends at once, or never
-                ours = self._handler(asyncio.get_running_loop(), host)
-                self._hosts[number] = ours, host
-                signal.signal(number, ours)
+            found = signal.getsignal(number)
+            if not callable(found):  # the process ends at once, or never
+                continue
+            link = found if isinstance(found, _Link) else _Link(found)
+            if link is not found:
+                signal.signal(number, link)
+            link.listeners.append(self)
+            self._links.append((number, link))
 
-    def _handler(self, loop: asyncio.AbstractEventLoop, host: Handler) -> Handler:
-        def handle(number: int, frame: FrameType | None) -> Any:
-            ours, _ = self._hosts.get(signal.Signals(number), (None, None))
-            if ours is handle:
-                held = self._close is not None and not self.gone
-                self.gone = self.gone or held
-                with suppress(RuntimeError):  # the loop is closed
-                    loop.call_soon_threadsafe(self._begin, number if held else None)
-                    if held:
-                        return None
-            return host(number, frame)
-
-        return handle
-
-    def _begin(self, held: int | None) -> None:
+    def _end(self, held: int | None) -> None:
         loop = asyncio.get_running_loop()
         if self._due is None:
             self._due = loop.time() + self._drain_s
@@ -127,16 +134,31 @@ class Departure:
             self._leaving = loop.create_task(self._leave(held))
 
     async def _leave(self, held: int) -> None:
-        log.info("%s: the gate closes before its host does, which runs no lifespan", signal.Signals(held).name)
+        log.info("%s: the gate closes before its host, which runs no lifespan", signal.Signals(held).name)
+        links = [link for _, link in self._links]
         try:
             async with asyncio.timeout(self._drain_s + CLOSING_S):
                 self._idle.clear()
                 if self._visits:
                     await self._idle.wait()
-                assert self._close is not None
-                await self._close()
+                if self._close is not None:
+                    await self._close()
         except Exception as exc:
             log.error("the gate did not close in order: %s", exc or type(exc).__name__, exc_info=exc)
         finally:
             self.release()
-            signal.raise_signal(held)
+            # The last one to leave passes it on.
+            if not any(other.leaving for link in links for other in link.listeners):
+                signal.raise_signal(held)
+
+
+class _Link:
+    """Stands in front of a host's handler of a signal while gates listen; one that nobody listens to passes all on."""
+
+    def __init__(self, host: Handler) -> None:
+        self.host = host
+        self.listeners: list[Departure] = []
+
+    def __call__(self, number: int, frame: FrameType | None) -> Any:
+        held = [listener.hear(number) for listener in list(self.listeners)]
+        return None if any(held) else self.host(number, frame)

@@ -1,8 +1,8 @@
 """Where a gate is mounted, read from what hosts really hand over.
 
-By the ASGI specification ``path`` begins with ``root_path``. Some hosts cut their mount off ``path`` without adding it to
-``root_path`` (Litestar). Others put the prefix of a proxy in front of ``root_path`` that ``path`` does not have, since
-the proxy has stripped it (``FastAPI(root_path=…)``, ``hypercorn --root-path``).
+By the ASGI specification ``path`` begins with ``root_path``. Some hosts cut their mount off ``path`` and do not add it to
+``root_path`` (Litestar). Others begin ``root_path`` with the prefix of a proxy, and ``path`` without it, since the proxy
+has stripped it (``FastAPI(root_path=…)``, ``hypercorn --root-path``).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def locate(scope: Scope) -> Scope:
     root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
     cut, path = _cut(scope.get("raw_path"), path)
     outer, mount = _split(root, path, scope.get("app_root_path", "").rstrip("/"))
-    if mount is not None:
-        front = outer + cut
-    elif cut and _begins(cut, root):
+    if cut and _begins(cut, root):
         front, mount = cut, ""
+    elif mount is not None:
+        front = outer + cut
     elif cut and f"{root}/" not in f"{cut}/":
         front, mount = root + cut, ""
     else:
@@ -83,6 +83,8 @@ def unnamed_mount(scope: Scope, routes: Sequence[Route]) -> str | None:
     """Return what stands before a route in a path that is none, as if the gate were mounted there."""
     parts = get_route_path(scope).split("/")
     for at in range(2, min(len(parts), DEEPEST + 1)):
+        if not parts[at - 1]:
+            break
         rest = {**scope, "root_path": "", "path": "/" + "/".join(parts[at:])}
         if any(route.matches(rest)[0] is Match.FULL for route in routes):
             return "/".join(parts[:at])

@@ -63,8 +63,8 @@ class RouteTable:
             return
         self._placed = True
         log.warning(
-            "no route %.200r: if the gate is mounted at %.200r, its host does not say so; have it add that to the scope's "
-            "root_path, as Starlette's Mount does (docs/mounting.md)",
+            "no route %.200r: if the gate is mounted at %.200r, its host does not say so; have it add that to the "
+            "scope's root_path, as Starlette's Mount does (docs/mounting.md)",
             get_route_path(scope),
             mount,
         )
