@@ -1,7 +1,8 @@
 """mediagate in a Litestar app: ``granian --interface asgi examples.hosts.litestar_app:app``."""
 
+from typing import Any
+
 from litestar import Litestar, asgi
-from litestar.types import Receive, Scope, Send
 
 from mediagate import MediaGate, Source
 
@@ -9,7 +10,7 @@ gate = MediaGate(sources={"avatar": Source()}, moderation="off")
 
 
 @asgi("/media", is_mount=True, copy_scope=True)
-async def media(scope: Scope, receive: Receive, send: Send) -> None:
+async def media(scope: Any, receive: Any, send: Any) -> None:
     await gate(scope, receive, send)
 
 

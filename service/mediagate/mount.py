@@ -1,8 +1,8 @@
 """Where a gate is mounted, read from what hosts really hand over.
 
-By the ASGI specification ``path`` begins with ``root_path``. Some hosts cut their mount off ``path`` and do not add it to
-``root_path`` (Litestar). Others begin ``root_path`` with the prefix of a proxy, and ``path`` without it, since the proxy
-has stripped it (``FastAPI(root_path=…)``, ``hypercorn --root-path``).
+By the ASGI specification ``path`` begins with ``root_path``. Some hosts cut their mount off ``path`` and do not add it
+to ``root_path`` (Litestar). Others begin ``root_path`` with the prefix of a proxy that has stripped it off ``path``
+(``FastAPI(root_path=…)``, ``hypercorn --root-path``).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -27,9 +28,10 @@ HOSTS: dict[str, dict[str, str]] = {
     "litestar-granian": {"command": "granian --interface asgi --port PORT examples.hosts.litestar_app:app"},
     "quart-hypercorn": {"command": "hypercorn --bind 127.0.0.1:PORT examples.hosts.quart_app:application"},
     "django-uvicorn": {"command": f"{UVICORN} examples.hosts.django_site.asgi:application"},
+    "django-inside-uvicorn": {"command": f"{UVICORN} examples.hosts.django_site.inside:app"},
     "django-daphne": {"command": "daphne -p PORT examples.hosts.django_site.asgi:application"},
 }
-BESIDE = ("quart-hypercorn", "django-uvicorn", "django-daphne")
+BESIDE = ("quart-hypercorn", "django-uvicorn", "django-inside-uvicorn", "django-daphne")
 """Hosts with a page of their own."""
 BUFFERING = ("django-daphne",)
 """Servers that keep a request back until all of it is there."""
@@ -93,6 +95,14 @@ def test_other_pages_of_the_host_are_its_own(running: dict[str, Host]) -> None:
         assert httpx.get(f"{running[name].url}/nothing").status_code == 404
 
 
+def _receives(host: Host) -> bool:
+    return host.spooled > 0
+
+
+def _none_alive(pids: set[int]) -> bool:
+    return not any(map(alive, pids))
+
+
 def test_sigterm_ends_all_within_the_drain_time(running: dict[str, Host], data: Path) -> None:
     """With a job in hand that never ends, a stream of its changes, and an upload that never goes on."""
     large = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
@@ -108,13 +118,13 @@ def test_sigterm_ends_all_within_the_drain_time(running: dict[str, Host], data: 
             assert not host.spooled
             connection = host.half_an_upload(large.ljust(1_500_000, b"\0"))
             if name not in BUFFERING:
-                until(f"{name} receives an upload", lambda host=host: host.spooled)
+                until(f"{name} receives an upload", partial(_receives, host))
             below = children(host.process.pid)
             assert below
 
             host.process.send_signal(signal.SIGTERM)
             host.process.wait(DRAIN_S + SLACK_S)
-            until(f"{name} leaves no process", lambda pids=below: not any(map(alive, pids)), 10)
+            until(f"{name} leaves no process", partial(_none_alive, below), 10)
             stream.close()
             connection.close()
             log = host.log.read_text()
