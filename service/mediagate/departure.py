@@ -23,6 +23,8 @@ log = logging.getLogger("mediagate")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CLOSING_S = 10.0
 """How long beyond the drain time a gate may take to close before its host gets a signal that was held back."""
+RELEASE_S = 1.0
+"""How long after its last request a gate gives the signals back: to take them anew costs more than many a request."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -47,6 +49,7 @@ class Departure:
         self._visits: set[asyncio.Timeout] = set()
         self._links: list[tuple[signal.Signals, _Link]] = []
         self._leaving: asyncio.Task[None] | None = None
+        self._releasing: asyncio.TimerHandle | None = None
         self.begin()
 
     def begin(self, close: Callable[[], Awaitable[None]] | None = None) -> None:
@@ -60,16 +63,18 @@ class Departure:
 
     @property
     def left_s(self) -> float:
-        """How much of the drain time is left: all of it, unless a signal came."""
-        if self._due is None:
+        """How much of the drain time is left: all of it, unless a signal came just before."""
+        now = asyncio.get_running_loop().time()
+        if self._due is None or now > self._due + CLOSING_S:
             return self._drain_s
-        return max(0.0, self._due - asyncio.get_running_loop().time())
+        return max(0.0, self._due - now)
 
     @asynccontextmanager
     async def visit(self) -> AsyncIterator[None]:
         """Have a request in hand for the length of the block; raises ``ShuttingDown`` when the drain time is over."""
         self._watch()
-        visit = asyncio.timeout_at(self._due)
+        # After a signal that the host has not ended for, requests are served as before.
+        visit = asyncio.timeout_at(self._due if self.gone else None)
         self._visits.add(visit)
         try:
             async with visit:
@@ -82,8 +87,8 @@ class Departure:
             self._visits.discard(visit)
             if not self._visits:
                 self._idle.set()
-                if self._close is None:
-                    self.release()
+                if self._links and self._releasing is None:
+                    self._releasing = self._loop.call_later(RELEASE_S, self._release_idle)
 
     def hear(self, number: int) -> bool:
         """Take note of a signal, inside its handler; return whether the host gets it only when the gate has closed."""
@@ -107,9 +112,19 @@ class Departure:
                 signal.signal(number, link.host)
         self._links = []
 
+    def _release_idle(self) -> None:
+        self._releasing = None
+        if not self._visits and self._close is None:
+            self.release()
+
     def _watch(self) -> None:
-        if self._links or not self.watches or threading.current_thread() is not threading.main_thread():
+        if self._visits or not self.watches or threading.current_thread() is not threading.main_thread():
             return
+        if self._links:
+            number, link = self._links[0]
+            if signal.getsignal(number) is link:
+                return
+            self.release()
         self._loop = asyncio.get_running_loop()
         for number in SIGNALS:
             found = signal.getsignal(number)
@@ -123,7 +138,7 @@ class Departure:
 
     def _end(self, held: int | None) -> None:
         loop = asyncio.get_running_loop()
-        if self._due is None:
+        if self._due is None or self._due < loop.time():
             self._due = loop.time() + self._drain_s
         for visit in self._visits:
             if not visit.expired():

@@ -92,8 +92,38 @@ async def test_the_host_gets_its_signal_at_once_and_its_handler_back(make_gate: 
             await asyncio.wait_for(host.came.wait(), 10)
             assert not request.done()
         assert (await request).text == "done"
-        assert (handler(), host.got) == (host, [signal.SIGTERM])
+        await given_back(host)
     assert (handler(), host.got) == (host, [signal.SIGTERM])
+
+
+async def given_back(host: HostSignals) -> None:
+    for _ in range(1000):
+        if handler() is host:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the host has no handler any more")
+
+
+async def test_a_gate_that_closes_gives_the_signal_back_at_once(make_gate: MakeGate, host: HostSignals) -> None:
+    held = Held()
+    async with gate_with(make_gate, held) as gate:
+        async with held_request(gate, held):
+            pass
+        assert handler() is not host
+    assert handler() is host
+
+
+async def test_a_host_that_takes_the_signal_later_is_noticed(make_gate: MakeGate, host: HostSignals) -> None:
+    """As a server does that is started after the gate was opened and has answered a request."""
+    held, server = Held(), HostSignals()
+    async with gate_with(make_gate, held, drain_timeout_s=0.2) as gate:
+        async with gate.departure.visit():
+            pass
+        signal.signal(signal.SIGTERM, server)
+        async with held_request(gate, held) as request:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert (await asyncio.wait_for(request, 10)).json()["code"] == "shutting_down"
+        assert (host.got, server.got) == ([], [signal.SIGTERM])
 
 
 async def test_a_request_in_hand_ends_with_the_drain_time(make_gate: MakeGate, host: HostSignals) -> None:
@@ -105,6 +135,8 @@ async def test_a_request_in_hand_ends_with_the_drain_time(make_gate: MakeGate, h
         os.kill(os.getpid(), signal.SIGTERM)
         answer = await asyncio.wait_for(request, 10)
         assert (answer.status_code, answer.json()["code"]) == (503, "shutting_down")
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://test") as client:
+            assert (await client.get("/healthz")).status_code == 200, "a host that goes on is served"
 
 
 async def test_a_gate_that_a_request_opened_closes_before_the_host_gets_the_signal(
@@ -167,13 +199,13 @@ async def test_two_late_gates_pass_one_signal_on_when_both_have_closed(make_gate
 
 
 async def test_gates_that_take_turns_leave_no_chain_of_handlers(make_gate: MakeGate, host: HostSignals) -> None:
-    """Each request of one begins while the other has one in hand, and somebody else saves and restores a handler."""
+    """While both listen, somebody else saves the handler, and restores it when neither does any more."""
     async with make_gate(worker=False) as first, make_gate(worker=False) as second:
         for _ in range(2000):
-            async with first.departure.visit():
+            async with first.departure.visit(), second.departure.visit():
                 saved = handler()
-                async with second.departure.visit():
-                    pass
+            first.departure.release()
+            second.departure.release()
             signal.signal(signal.SIGTERM, saved)
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(host.came.wait(), 10)
