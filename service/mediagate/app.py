@@ -203,8 +203,9 @@ class MediaGate(Calls):
 
     def base_url(self, request: Request) -> str:
         """Return what links begin with: ``public_base_url``, else the path under which the gate is mounted."""
-        root: str = request.scope.get("root_path", "")
-        return (self.settings.public_base_url or root).rstrip("/")
+        root: str = request.scope.get("root_path", "").strip("/")
+        # One slash, for two would begin another host's name, and daphne takes root_path from a header.
+        return (self.settings.public_base_url or f"/{root}").rstrip("/")
 
     # -- opening and closing
 

@@ -49,7 +49,7 @@ def _split(root: str, path: str, app_root: str) -> tuple[str, str | None]:
         return "", root
     # Starlette notes what stood in root_path before its own mounts were added.
     mount = root.removeprefix(app_root)
-    if app_root and mount != root and mount.startswith("/") and _begins(path, mount):
+    if _is_plain(app_root) and mount != root and mount.startswith("/") and _begins(path, mount):
         return app_root, mount
     return "", None
 
@@ -64,11 +64,18 @@ def _cut(raw_path: bytes | None, path: str) -> tuple[str, str]:
     # Compared by parts, since hosts also collapse slashes.
     sent, left = _parts(raw), _parts(path)
     cut = sent[: len(sent) - len(left)]
-    if not cut or cut + left != sent or not all(_PART.fullmatch(part) and part not in (".", "..") for part in cut):
+    front = "/" + "/".join(cut)
+    if cut + left != sent or not _is_plain(front):
         return "", path
     if left and not raw.endswith("/"):
         path = path.rstrip("/")
-    return "/" + "/".join(cut), path
+    return front, path
+
+
+def _is_plain(front: str) -> bool:
+    """Whether links can begin with a text as it is."""
+    empty, *parts = front.split("/")
+    return not empty and bool(parts) and all(_PART.fullmatch(part) and part not in (".", "..") for part in parts)
 
 
 def _parts(path: str) -> list[str]:

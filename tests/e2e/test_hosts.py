@@ -35,8 +35,10 @@ BESIDE = ("quart-hypercorn", "django-uvicorn", "django-inside-uvicorn", "django-
 """Hosts with a page of their own."""
 BUFFERING = ("django-daphne",)
 """Servers that keep a request back until all of it is there."""
+CANCELLING = ("quart-hypercorn",)
+"""Servers that send their worker processes no signal, and cancel what is open after 3 s; asyncio's streams log that."""
 SLACK_S = 8.0
-"""What a host may take beyond the drain time: two cores end all of them, and hypercorn adds 3 s of its own."""
+"""What a host may take beyond the drain time, on a machine that has other things to do, and those 3 s."""
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +128,9 @@ def test_sigterm_ends_all_within_the_drain_time(running: dict[str, Host], data: 
             host.process.wait(DRAIN_S + SLACK_S)
             until(f"{name} leaves no process", partial(_none_alive, below), 10)
             stream.close()
-            connection.close()
+            with connection:
+                if name not in (*BUFFERING, *CANCELLING):
+                    assert b" 503 " in connection.recv(100), name
             log = host.log.read_text()
             assert "did not close in order" not in log, name
-            # hypercorn cancels what it has waited for, and its streams say so on Python 3.11
-            assert "Traceback" not in log or name == "quart-hypercorn", f"{name}\n{log[-4000:]}"
+            assert "Traceback" not in log or name in CANCELLING, f"{name}\n{log[-4000:]}"

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from mediagate import MediaGate
 
@@ -137,6 +137,35 @@ async def test_a_request_in_hand_ends_with_the_drain_time(make_gate: MakeGate, h
         assert (answer.status_code, answer.json()["code"]) == (503, "shutting_down")
         async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://test") as client:
             assert (await client.get("/healthz")).status_code == 200, "a host that goes on is served"
+
+
+async def test_an_answer_that_has_begun_is_cut_short_without_an_error(make_gate: MakeGate, host: HostSignals) -> None:
+    begun, sent = asyncio.Event(), []
+
+    async def endless(request: Request) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"begun"
+            begun.set()
+            await asyncio.Event().wait()
+
+        return StreamingResponse(pieces())
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    gate = make_gate(worker=False, drain_timeout_s=0.2)
+    gate.add_route("/endless", endless, methods=["GET"])
+    scope = {"type": "http", "method": "GET", "path": "/endless", "query_string": b"", "headers": []}
+    async with gate:
+        answer = asyncio.create_task(gate(scope, receive, send))
+        await asyncio.wait_for(begun.wait(), 10)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(answer, 10)
+    assert [message.get("body") for message in sent] == [None, b"begun"]
+    assert sent[-1]["more_body"], "nothing says that it is complete"
 
 
 async def test_a_gate_that_a_request_opened_closes_before_the_host_gets_the_signal(

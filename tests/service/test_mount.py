@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
@@ -312,6 +312,14 @@ def test_what_a_host_has_cut_off(given: tuple[str, str, bytes], located: tuple[s
     scope = {"type": "http", "root_path": root_path, "path": path, "raw_path": raw_path}
     found = locate(scope)
     assert (found["root_path"], found["path"]) == located
+
+
+@pytest.mark.parametrize("root", ["//evil.example", "/..", "/a b", "evil.example", "/a?b", "https://evil.example"])
+async def test_a_root_path_that_a_client_names_to_its_server_forges_no_host(gate: MediaGate, root: str) -> None:
+    """As daphne has it in the header ``Daphne-Root-Path``."""
+    assert (await ask(rooted(starlette(gate), root, in_path=False), "/media/base"))[0] == 404
+    _, _, body = await ask(rooted(gate, root, in_path=False), "/base")
+    assert urlsplit(body.decode()).netloc == urlsplit(body.decode()).scheme == ""
 
 
 async def test_a_host_that_does_not_say_where_it_mounts_is_told_once(
