@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mediagate.access import AUTHORIZE, Action, Authorize, Principal, ask_who
 from mediagate.calls import Calls
 from mediagate.config import Settings, Source, check_sources
+from mediagate.departure import Departure
 from mediagate.entrance import Entrance
 from mediagate.errors import ConfigError, PluginError, ShuttingDown
 from mediagate.exchange import answer
@@ -69,6 +70,7 @@ class MediaGate(Calls):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
         self._opener = BY_HOST
+        self.departure = Departure(self.settings.drain_timeout_s, self._wake)
         self.withdrawn = False
         """Whether ``/readyz`` says that the process is about to end."""
 
@@ -175,7 +177,11 @@ class MediaGate(Calls):
         """Refuse uploads and end event streams from now on; ``close`` does the rest."""
         if self._state == "open":
             self._state = "closing"
-            self.running.watch.wake()
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._running is not None:
+            self._running.watch.wake()
 
     def refuse_when_closing(self) -> None:
         """Raise ``ShuttingDown`` when the gate is closing."""
@@ -197,8 +203,9 @@ class MediaGate(Calls):
 
     def base_url(self, request: Request) -> str:
         """Return what links begin with: ``public_base_url``, else the path under which the gate is mounted."""
-        root: str = request.scope.get("root_path", "")
-        return (self.settings.public_base_url or root).rstrip("/")
+        root: str = request.scope.get("root_path", "").strip("/")
+        # One slash, for two would begin another host's name, and daphne takes root_path from a header.
+        return (self.settings.public_base_url or f"/{root}").rstrip("/")
 
     # -- opening and closing
 
@@ -215,6 +222,7 @@ class MediaGate(Calls):
         guards_hosts = self._registry.guards_hosts and AUTHORIZE not in self._registry.values
         self._router = Entrance(table, self.settings, guards_hosts=guards_hosts)
         self._loop = asyncio.get_running_loop()
+        self.departure.begin()
         self._state = "open"
 
     async def close(self) -> None:
@@ -245,6 +253,7 @@ class MediaGate(Calls):
         try:
             await self._stack.aclose()
         finally:
+            self.departure.release()
             self._running, self._router, self.withdrawn = None, None, False
             self._registry, self._state = self._host, "closed"
 
@@ -274,11 +283,12 @@ class MediaGate(Calls):
     async def _ready_router(self) -> ASGIApp:
         if self._router is None:
             async with self._opening:
-                if self._state == "closed":
+                if self._state == "closed" and not self.departure.gone:
                     await self.open()
                     self._opener = BY_REQUEST
+                    self.departure.begin(self.close)
                     log.warning(OPENED_LATE)
-        if self._router is None:
+        if self._router is None or self.departure.gone:
             raise ShuttingDown("the service is restarting", retry_after_s=5)
         if self._loop is not asyncio.get_running_loop():
             raise PluginError(

@@ -45,6 +45,7 @@ async def _events(
 ) -> AsyncIterator[str]:
     clock = asyncio.get_running_loop().time
     end = clock() + STREAM_S
+    calls = gate.departure.calls
     said = ""
     news: Status | None = status
     while True:
@@ -57,7 +58,7 @@ async def _events(
                 yield f"event: status\nid: {_event_id(status)}\ndata: {body}\n\n"
             said = body
         left = end - clock()
-        if status.status.terminal or gate.closing or left <= 0:
+        if status.status.terminal or gate.closing or gate.departure.calls > calls or left <= 0:
             return
         try:
             news = await gate.news(status.job_id, status, timeout_s=min(ALIVE_S, left), owner=owner, base_url=base_url)

@@ -11,8 +11,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mediagate.errors import MediagateError
+from mediagate.errors import MediagateError, ShuttingDown
 from mediagate.messages import language_of, message_of_error
+from mediagate.mount import locate
 from mediagate.preferences import accepts
 from mediagate.problems import ProblemResponse, problem_of
 
@@ -27,7 +28,7 @@ async def answer(
 ) -> None:
     """Answer a request with the routes that ``ready`` returns, or with a problem; raises only once an answer began."""
     started = False
-    inner = {**scope, "app": gate}
+    inner = {**locate(scope), "app": gate}
 
     async def watched(message: Message) -> None:
         nonlocal started
@@ -43,11 +44,15 @@ async def answer(
 
     try:
         routes = await ready()
-        await routes(inner, receive, watched)
+        async with gate.departure.visit():
+            await routes(inner, receive, watched)
     except ClientDisconnect:
         log.debug("the client went away")
     except Exception as exc:
         # Answered here, never raised: a host's CORS middleware must see a response.
+        if started and isinstance(exc, ShuttingDown):
+            log.info("an answer was cut short, for the process ends")
+            return
         if started:
             raise
         problem = problem_of(exc, message_of=_message_of(gate, inner))

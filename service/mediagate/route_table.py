@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from starlette._utils import get_route_path
@@ -10,8 +11,11 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from mediagate.errors import MethodNotAllowed, RouteNotFound
+from mediagate.mount import unnamed_mount
 from mediagate.storage import is_public
 from mediagate.uploads import Incoming, closes_unread
+
+log = logging.getLogger("mediagate")
 
 
 class RouteTable:
@@ -24,6 +28,7 @@ class RouteTable:
     def __init__(self, routes: Sequence[Route], files: Route) -> None:
         self._routes = tuple(routes)
         self._files = files
+        self._placed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with closes_unread(Incoming(Request(scope, receive))):
@@ -38,9 +43,11 @@ class RouteTable:
             for route in self._routes:
                 match, child = route.matches(place)
                 if match is Match.FULL:
+                    self._placed = True
                     return route, {**place, **child}
                 if match is Match.PARTIAL:
                     allowed |= route.methods or set()
+        self._look_for_mount(scope)
         match, child = self._files.matches(scope)
         if match is Match.FULL and not allowed:
             return self._files, child
@@ -49,6 +56,18 @@ class RouteTable:
         if allowed:
             raise MethodNotAllowed(f"this route takes {' and '.join(sorted(allowed))} only", allowed=allowed)
         raise RouteNotFound("there is no such route")
+
+    def _look_for_mount(self, scope: Scope) -> None:
+        """Log once why nothing is found, if the host does not say where the gate is mounted."""
+        if self._placed or (mount := unnamed_mount(scope, self._routes)) is None:
+            return
+        self._placed = True
+        log.warning(
+            "no route %.200r: if the gate is mounted at %.200r, its host does not say so; have it add that to the "
+            "scope's root_path, as Starlette's Mount does (docs/mounting.md)",
+            get_route_path(scope),
+            mount,
+        )
 
 
 def _spellings(scope: Scope) -> list[Scope]:

@@ -98,7 +98,7 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
     parts.queue.start()
     if parts.settings.worker:
         stack.push_async_callback(running.janitor.stop)
-        stack.push_async_callback(running.worker.stop, drain_s=parts.settings.drain_timeout_s)
+        stack.push_async_callback(lambda: running.worker.stop(drain_s=gate.departure.left_s))
         running.worker.start()
         running.janitor.start()
     return running

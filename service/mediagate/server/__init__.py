@@ -216,6 +216,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, gate: MediaGate, delay_s: float) -> None:
         super().__init__(config)
         self._gate = gate
+        self._gate.departure.watches = False
         self._delay_s = delay_s
         self._loop: asyncio.AbstractEventLoop | None = None
 
