@@ -243,6 +243,25 @@ def test_uppy_retries_the_bytes_of_a_direct_upload(opened: Open, gate: Steered, 
     assert [path for _, path in gate.received] == ["uploads", "content", "content", "complete", "complete"]
 
 
+def test_event_source_that_nobody_closes_ends_by_204(opened: Open, gate: Steered, pictures: Path) -> None:
+    page = opened("eventsource")
+    with page.expect_response(accepted) as answer:
+        page.set_input_files(CLIENTS["eventsource"].input, pictures / "good.png")
+    expect_complete(page, CLIENTS["eventsource"])
+    url = answer.value.json()["statusUrl"]
+    statuses: list[int] = []
+    page.on("response", lambda answer: statuses.append(answer.status) if answer.url.endswith(url) else None)
+    told = page.evaluate(
+        """(url) => new Promise((resolve) => {
+            const told = [], events = new EventSource(url)
+            events.addEventListener('status', (event) => told.push(JSON.parse(event.data).status))
+            events.addEventListener('error', () => events.readyState === EventSource.CLOSED && resolve(told))
+        })""",
+        url,
+    )
+    assert (told, statuses) == (["COMPLETE"], [200, 204])
+
+
 def test_message_is_in_the_language_of_the_browser(opened: Open, pictures: Path) -> None:
     page = opened("dropzone", locale="de-DE")
     page.set_input_files(CLIENTS["dropzone"].input, pictures / "rejected.png")
