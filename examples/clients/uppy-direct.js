@@ -5,7 +5,7 @@ import '@uppy/core/css/style.min.css'
 import '@uppy/dashboard/css/style.min.css'
 import { ask, remove, verdict } from './gate.js'
 
-const uppy = new Uppy({ autoProceed: true })
+export const uppy = new Uppy({ autoProceed: true })
 
 uppy.use(Dashboard, { target: '#uppy', inline: true, showRemoveButtonAfterComplete: true })
 
@@ -24,6 +24,16 @@ uppy.use(AwsS3, {
   },
 })
 
+// The bytes came through, and the picture did not: for Uppy, this upload is not complete.
+function refuse(id, error) {
+  const file = uppy.getFile(id)
+  if (!file) return
+  uppy.setFileState(id, { progress: { ...file.progress, uploadComplete: false } })
+  uppy.emit('upload-error', file, error)
+}
+
+uppy.on('upload-error', (file, error) => uppy.info(error.message, 'error', 10_000))
+
 uppy.addPostProcessor(async (fileIDs) => {
   const files = fileIDs.map((id) => uppy.getFile(id)).filter((file) => file && !file.error)
   await Promise.all(files.map(async (file) => {
@@ -36,7 +46,7 @@ uppy.addPostProcessor(async (fileIDs) => {
       const { media } = await verdict(statusUrl)
       document.querySelector('#avatar').src = media.urls.sm
     } catch (error) {
-      if (uppy.getFile(file.id)) uppy.emit('upload-error', file, error)
+      refuse(file.id, error)
     }
     uppy.emit('postprocess-complete', file)
   }))

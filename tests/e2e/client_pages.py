@@ -20,12 +20,12 @@ CACHE = ROOT / ".cache" / "clients"
 
 
 def bundle_pages(folder: Path) -> None:
-    """Write each page, with its bundled script and style sheet, into a folder."""
+    """Write each page of the examples and of the tests, with its bundled script and style sheet, into a folder."""
     modules = _installed()
     esbuild = [str(find_node()), str(modules / "esbuild" / "bin" / "esbuild")]
-    pages = sorted(PAGES.glob("*.html"))
+    pages = sorted([*PAGES.glob("*.html"), *PINNED.glob("*.html")])
     scripts = [page.with_suffix(".js") for page in pages]
-    options = ["--bundle", "--format=esm", f"--outdir={folder}", "--log-level=warning"]
+    options = ["--bundle", "--format=esm", f"--outdir={folder}", "--entry-names=[name]", "--log-level=warning"]
     _run([*esbuild, *map(str, scripts), *options], NODE_PATH=str(modules))
     for page in pages:
         shutil.copy(page, folder)

@@ -41,9 +41,13 @@ async def refuse(request: Request, _: object) -> None:
         raise refusal("come back later", retry_after_s=1)
 
 
-async def hold(job: Job) -> None:
+def until_let_go() -> None:
     while (data_dir / "hold").exists():
-        await asyncio.sleep(0.05)
+        time.sleep(0.05)
+
+
+async def hold(job: Job) -> None:
+    await asyncio.to_thread(until_let_go)
 
 
 gate.add_route("/clients/{name}", page, methods=["GET"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -14,11 +15,11 @@ import pytest
 from client_pages import bundle_pages
 from moderators import GOOD, REJECTS
 from PIL import Image
-from playwright.sync_api import Browser, Page, Response, expect
-from server import Server, running
+from playwright.sync_api import Browser, Page, Request, Response, expect
+from server import MOUNT, Server, running
 
 SLOW_MS = 20_000
-NOT_ALLOWED = "This picture is not allowed here."
+NOT_ALLOWED = "Dieses Bild ist hier nicht erlaubt."
 NOT_A_PICTURE = "This file is not a picture that can be used here. Please choose another one."
 
 
@@ -31,16 +32,13 @@ class Client:
     cancel: str
     delete: str
     input: str = "input[type=file]"
-    message_is: str = ""
-    """Attribute that holds the message; none: the text does."""
     sends: tuple[str, ...] = ("upload",)
     """Last segments of the paths of its upload requests."""
 
 
 UPPY = Client(
     complete=".uppy-Dashboard-Item.is-complete:not(.is-error)",
-    message=".uppy-Dashboard-Item-errorDetails",
-    message_is="aria-label",
+    message=".uppy-Informer [role=alert]",
     cancel=".uppy-Dashboard-Item-action--remove",
     delete=".uppy-Dashboard-Item-action--remove",
     input=".uppy-Dashboard-input >> nth=0",
@@ -57,7 +55,7 @@ CLIENTS = {
     "uppy-direct": Client(**{**vars(UPPY), "sends": ("uploads", "content", "complete")}),
     "dropzone": Client(
         complete=".dz-preview.dz-success",
-        message=".dz-preview.dz-error [data-dz-errormessage]",
+        message=".dz-preview.dz-error .dz-error-message",
         cancel=".dz-remove",
         delete=".dz-remove",
     ),
@@ -73,6 +71,12 @@ class Steered:
 
     server: Server
     data_dir: Path
+    page_origin: str
+    """Origin of the pages that its clients run in."""
+
+    def url_of(self, path: str) -> str:
+        """Return the whole URL of a path or URL in an answer."""
+        return str(httpx.URL(self.server.url).join(path))
 
     def forget(self) -> None:
         """Start a test without refusals, held jobs and notes of others."""
@@ -97,12 +101,17 @@ class Steered:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steered]:
-    folder = tmp_path_factory.mktemp("clients")
-    bundle_pages(folder / "pages")
-    env = {"CLIENT_PAGES": str(folder / "pages"), "MEDIAGATE_IMAGE_PROCESSES": "1"}
-    with running("clients_gate:gate", folder / "data", **env) as server:
-        yield Steered(server, folder / "data")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pages")
+    bundle_pages(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(pages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steered]:
+    data_dir = tmp_path_factory.mktemp("clients") / "data"
+    with running("clients_gate:gate", data_dir, CLIENT_PAGES=str(pages), MEDIAGATE_IMAGE_PROCESSES="1") as server:
+        yield Steered(server, data_dir, f"http://127.0.0.1:{server.port}")
 
 
 @pytest.fixture
@@ -111,32 +120,58 @@ def gate(service: Steered) -> Steered:
     return service
 
 
+@pytest.fixture(scope="module")
+def service_elsewhere(pages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steered]:
+    """A gate whose pages have another origin than it, and its URL in place of its path."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    server = Server("clients_gate:gate", folder / "data")
+    shutil.copytree(pages, folder / "pages")
+    for script in (folder / "pages").glob("*.js"):
+        script.write_text(script.read_text().replace("/image-pipeline/", f"{server.url}/"))
+    try:
+        server.start(
+            CLIENT_PAGES=str(folder / "pages"),
+            MEDIAGATE_PUBLIC_BASE_URL=server.url,
+            MEDIAGATE_IMAGE_PROCESSES="1",
+            CORS_ORIGINS=f"http://localhost:{server.port}",
+        )
+        yield Steered(server, folder / "data", f"http://localhost:{server.port}")
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def gate_elsewhere(service_elsewhere: Steered) -> Steered:
+    service_elsewhere.forget()
+    return service_elsewhere
+
+
 Open = Callable[..., Page]
 
 
 @pytest.fixture
-def opened(browser: Browser, gate: Steered) -> Iterator[Open]:
+def opened(browser: Browser) -> Iterator[Open]:
     """Open a client's page; its scripts must not fail or ask another host."""
     faults: list[str] = []
     with contextlib.ExitStack() as contexts:
 
-        def open_page(name: str, *, locale: str = "en-US") -> Page:
+        def open_page(name: str, gate: Steered, *, locale: str = "en-US") -> Page:
+            def note_foreign(asked: Request) -> None:
+                if not asked.url.startswith((gate.server.url, gate.page_origin, "data:", "blob:")):
+                    faults.append(asked.url)
+
             context = browser.new_context(locale=locale)
             contexts.callback(context.close)
             context.set_default_timeout(SLOW_MS)
             page = context.new_page()
             page.on("pageerror", lambda error: faults.append(str(error)))
-            page.on("request", lambda asked: faults.append(asked.url) if is_foreign(asked.url, gate.server) else None)
-            page.goto(f"{gate.server.url}/clients/{name}.html")
-            page.wait_for_selector(CLIENTS[name].input, state="attached")
+            page.on("request", note_foreign)
+            page.goto(f"{gate.page_origin}{MOUNT}/clients/{name}.html")
+            page.wait_for_selector("input[type=file]", state="attached")
             return page
 
         yield open_page
     assert not faults
-
-
-def is_foreign(url: str, server: Server) -> bool:
-    return not url.startswith((server.url, "data:", "blob:"))
 
 
 @pytest.fixture(scope="module")
@@ -153,12 +188,12 @@ def accepted(answer: Response) -> bool:
     return answer.status == 202 and answer.request.method == "POST"
 
 
+def deleted(answer: Response) -> bool:
+    return answer.status == 204 and answer.request.method == "DELETE"
+
+
 def expect_message(page: Page, client: Client, message: str) -> None:
-    shown = expect(page.locator(client.message))
-    if client.message_is:
-        shown.to_have_attribute(client.message_is, message, timeout=SLOW_MS)
-    else:
-        shown.to_have_text(message, timeout=SLOW_MS)
+    expect(page.locator(client.message, has_text=message).first).to_be_visible(timeout=SLOW_MS)
 
 
 def expect_complete(page: Page, client: Client) -> str:
@@ -169,82 +204,106 @@ def expect_complete(page: Page, client: Client) -> str:
 
 
 @EACH
-def test_good_photo_is_shown_from_its_variant_url(name: str, opened: Open, gate: Steered, pictures: Path) -> None:
-    page = opened(name)
-    page.set_input_files(CLIENTS[name].input, pictures / "good.png")
-    assert expect_complete(page, CLIENTS[name]).endswith("/sm.webp")
-    assert tuple(path for _, path in gate.received) == CLIENTS[name].sends
+def test_good_photo_is_shown_and_its_deletion_removes_it(
+    name: str, opened: Open, gate: Steered, pictures: Path
+) -> None:
+    client, page = CLIENTS[name], opened(name, gate)
+    with page.expect_response(accepted) as answer:
+        page.set_input_files(client.input, pictures / "good.png")
+    shown = expect_complete(page, client)
+    assert shown.endswith("/sm.webp")
+    assert tuple(path for _, path in gate.received) == client.sends
+    with page.expect_response(deleted):
+        page.locator(client.delete).click()
+    status = httpx.get(gate.url_of(answer.value.json()["statusUrl"]))
+    assert (status.status_code, status.json()["code"]) == (410, "media_deleted")
+    assert httpx.get(gate.url_of(shown)).status_code == 404
 
 
 @EACH
-def test_rejected_picture_shows_the_message(name: str, opened: Open, pictures: Path) -> None:
-    page = opened(name)
-    page.set_input_files(CLIENTS[name].input, pictures / "rejected.png")
-    expect_message(page, CLIENTS[name], NOT_ALLOWED)
-    assert page.locator(CLIENTS[name].complete).count() == 0
+def test_rejected_picture_shows_the_message_in_the_language_of_the_browser(
+    name: str, opened: Open, gate: Steered, pictures: Path
+) -> None:
+    client, page = CLIENTS[name], opened(name, gate, locale="de-DE")
+    page.set_input_files(client.input, pictures / "rejected.png")
+    expect_message(page, client, NOT_ALLOWED)
+    assert page.locator(client.complete).count() == 0
 
 
 @EACH
 def test_file_that_is_not_a_picture_shows_the_message_and_is_sent_once(
     name: str, opened: Open, gate: Steered, pictures: Path
 ) -> None:
-    page = opened(name)
-    page.set_input_files(CLIENTS[name].input, pictures / "text.png")
-    expect_message(page, CLIENTS[name], NOT_A_PICTURE)
-    assert tuple(path for _, path in gate.received) == CLIENTS[name].sends
+    client, page = CLIENTS[name], opened(name, gate)
+    page.set_input_files(client.input, pictures / "text.png")
+    expect_message(page, client, NOT_A_PICTURE)
+    assert tuple(path for _, path in gate.received) == client.sends
 
 
 @EACH
-def test_busy_gate_is_asked_again_after_retry_after(name: str, opened: Open, gate: Steered, pictures: Path) -> None:
-    first = CLIENTS[name].sends[0]
-    gate.refuse((first, 503), (first, 429))
-    page = opened(name)
-    page.set_input_files(CLIENTS[name].input, pictures / "good.png")
-    expect_complete(page, CLIENTS[name])
-    times = [at for at, path in gate.received if path == first]
-    assert len(times) == 3
-    assert all(later - earlier >= 1 for earlier, later in zip(times, times[1:], strict=False))
-
-
-@EACH
-def test_deleting_a_complete_picture_removes_its_job_and_files(
-    name: str, opened: Open, gate: Steered, pictures: Path
+def test_busy_gate_of_another_origin_is_asked_again_after_retry_after(
+    name: str, opened: Open, gate_elsewhere: Steered, pictures: Path
 ) -> None:
-    page = opened(name)
-    with page.expect_response(accepted) as answer:
-        page.set_input_files(CLIENTS[name].input, pictures / "good.png")
-    url = httpx.URL(gate.server.url).join(expect_complete(page, CLIENTS[name]))
-    with page.expect_response(lambda answer: answer.request.method == "DELETE") as deleted:
-        page.locator(CLIENTS[name].delete).click()
-    assert deleted.value.status == 204
-    status = httpx.get(httpx.URL(gate.server.url).join(answer.value.json()["statusUrl"]))
-    assert (status.status_code, status.json()["code"]) == (410, "media_deleted")
-    assert httpx.get(url).status_code == 404
+    client, gate = CLIENTS[name], gate_elsewhere
+    gate.refuse((client.sends[0], 503), (client.sends[0], 429))
+    page = opened(name, gate)
+    page.set_input_files(client.input, pictures / "good.png")
+    expect_complete(page, client)
+    times = [at for at, path in gate.received if path == client.sends[0]]
+    assert len(times) == 3
+    assert all(later - earlier >= 1 for earlier, later in pairwise(times))
 
 
 @EACH
 def test_cancelling_a_waiting_picture_cancels_its_job(name: str, opened: Open, gate: Steered, pictures: Path) -> None:
-    page = opened(name)
+    client, page = CLIENTS[name], opened(name, gate)
     with gate.holding():
         with page.expect_response(accepted) as answer:
-            page.set_input_files(CLIENTS[name].input, pictures / "good.png")
-        status_url = httpx.URL(gate.server.url).join(answer.value.json()["statusUrl"])
-        with page.expect_response(lambda answer: answer.request.method == "DELETE"):
-            page.locator(CLIENTS[name].cancel).click()
-        status = httpx.get(status_url)
+            page.set_input_files(client.input, pictures / "good.png")
+        with page.expect_response(deleted):
+            page.locator(client.cancel).click()
+        status = httpx.get(gate.url_of(answer.value.json()["statusUrl"]))
     assert (status.status_code, status.json()["status"]) == (410, "CANCELLED")
+
+
+def test_filepond_uploads_by_itself(opened: Open, gate: Steered, pictures: Path) -> None:
+    page = opened("filepond-plain", gate)
+    for name, shown in (("good.png", "Upload complete"), ("text.png", NOT_A_PICTURE)):
+        page.set_input_files(CLIENTS["filepond"].input, pictures / name)
+        expect_message(page, CLIENTS["filepond"], shown)
 
 
 def test_uppy_retries_the_bytes_of_a_direct_upload(opened: Open, gate: Steered, pictures: Path) -> None:
     gate.refuse(("content", 503), ("complete", 503))
-    page = opened("uppy-direct")
-    page.set_input_files(CLIENTS["uppy-direct"].input, pictures / "good.png")
-    expect_complete(page, CLIENTS["uppy-direct"])
+    client, page = CLIENTS["uppy-direct"], opened("uppy-direct", gate)
+    page.set_input_files(client.input, pictures / "good.png")
+    expect_complete(page, client)
     assert [path for _, path in gate.received] == ["uploads", "content", "content", "complete", "complete"]
 
 
+def test_uppy_that_is_cleared_before_it_is_destroyed_deletes_nothing(
+    opened: Open, gate: Steered, pictures: Path
+) -> None:
+    page = opened("uppy", gate)
+    page.set_input_files(CLIENTS["uppy"].input, pictures / "good.png")
+    shown = expect_complete(page, CLIENTS["uppy"])
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.method))
+    page.evaluate(
+        """async (url) => {
+            const { uppy } = await import('./uppy.js')
+            uppy.clear()
+            uppy.destroy()
+            await fetch(url)
+        }""",
+        shown,
+    )
+    assert "DELETE" not in asked
+    assert httpx.get(gate.url_of(shown)).status_code == 200
+
+
 def test_event_source_that_nobody_closes_ends_by_204(opened: Open, gate: Steered, pictures: Path) -> None:
-    page = opened("eventsource")
+    page = opened("eventsource", gate)
     with page.expect_response(accepted) as answer:
         page.set_input_files(CLIENTS["eventsource"].input, pictures / "good.png")
     expect_complete(page, CLIENTS["eventsource"])
@@ -260,9 +319,3 @@ def test_event_source_that_nobody_closes_ends_by_204(opened: Open, gate: Steered
         url,
     )
     assert (told, statuses) == (["COMPLETE"], [200, 204])
-
-
-def test_message_is_in_the_language_of_the_browser(opened: Open, pictures: Path) -> None:
-    page = opened("dropzone", locale="de-DE")
-    page.set_input_files(CLIENTS["dropzone"].input, pictures / "rejected.png")
-    expect_message(page, CLIENTS["dropzone"], "Dieses Bild ist hier nicht erlaubt.")
