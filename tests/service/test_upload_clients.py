@@ -61,7 +61,9 @@ async def test_a_name_of_any_bytes_is_taken(make_gate: MakeGate, photo: bytes, n
         assert (await gate.get_status(answer.json()["jobId"])).job.filename == shown
 
 
-@pytest.mark.parametrize("metadata", [b"{}", b'{"crop":{"center":{"x":0.5,"y":0.5},"zoom":1,"aspectRatio":1,"rotation":0}}'])
+@pytest.mark.parametrize(
+    "metadata", [b"{}", b'{"crop":{"center":{"x":0.5,"y":0.5},"zoom":1,"rotation":0,"scaleToFit":true}}']
+)
 async def test_filepond_metadata_ahead_of_the_file_is_ignored(
     make_gate: MakeGate, photo: bytes, metadata: bytes
 ) -> None:
