@@ -25,6 +25,8 @@ const dropzone = new Dropzone('#photos', {
     }
   },
   async error(file, answer, xhr) {
+    // No preview, such as of a HEIC photo, does not mean that the gate refuses it.
+    if (answer === dropzone.options.dictThumbnailError) return
     file.attempts = (file.attempts ?? 0) + 1
     if (!xhr || !isBusy(xhr.status) || file.attempts === ATTEMPTS) return fail(file, answer.message ?? answer)
     await pause(xhr.getResponseHeader('Retry-After'))

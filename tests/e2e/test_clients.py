@@ -266,6 +266,15 @@ def test_cancelling_a_waiting_picture_cancels_its_job(name: str, opened: Open, g
     assert (status.status_code, status.json()["status"]) == (410, "CANCELLED")
 
 
+def test_dropzone_takes_a_photo_that_the_browser_cannot_preview(opened: Open, gate: Steered, data: Path) -> None:
+    client, page = CLIENTS["dropzone"], opened("dropzone", gate)
+    page.evaluate("() => document.querySelector('#photos').dropzone.on('error', () => { window.failed = true })")
+    page.set_input_files(client.input, data / "formats" / "arrow.heic")
+    expect_complete(page, client)
+    page.wait_for_function("window.failed")
+    assert page.locator(".dz-preview.dz-error").count() == 0
+
+
 def test_filepond_uploads_by_itself(opened: Open, gate: Steered, pictures: Path) -> None:
     page = opened("filepond-plain", gate)
     for name, shown in (("good.png", "Upload complete"), ("text.png", NOT_A_PICTURE)):
