@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from mediagate.access import Action
 from mediagate.errors import MediagateError
 from mediagate.job_json import job_json
+from mediagate.messages import language_of, message_of_error
 from mediagate.status import Status
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ async def _events(
             # Asked again, for a stream may outlive the right to it.
             await gate.authorize(request, Action.READ)
         except MediagateError as exc:
-            yield f"event: error\ndata: {json.dumps({'code': exc.code, 'detail': exc.client_detail})}\n\n"
+            language = language_of(request.headers.get("Accept-Language", ""))
+            message = message_of_error(exc, language, gate.sources.get(status.job.source_type))
+            told = {"code": exc.code, "detail": exc.client_detail, "message": message}
+            yield f"event: error\ndata: {json.dumps(told)}\n\n"
             return
 
 

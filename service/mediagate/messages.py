@@ -29,6 +29,13 @@ _FAILED: Words = {
     "fr": "Cette image n’a pas pu être traitée. Veuillez en choisir une autre.",
     "ja": "この画像を処理できませんでした。別の画像を選んでください。",
 }
+_CANCELLED: Words = {
+    "en": "This upload was cancelled.",
+    "de": "Dieser Upload wurde abgebrochen.",
+    "es": "Esta subida se ha cancelado.",
+    "fr": "Cet envoi a été annulé.",
+    "ja": "このアップロードはキャンセルされました。",
+}
 _OTHER: Words = {
     "en": "This did not work.",
     "de": "Das hat nicht funktioniert.",
@@ -138,7 +145,7 @@ def message_of_error(error: MediagateError, language: Language = "en", source: S
 
 
 def message_of_job(job: Job, language: Language = "en", source: Source | None = None) -> str | None:
-    """Return what a person is told of a job that was rejected or has failed, ``None`` of any other."""
+    """Return what a person is told of a job that ended without a picture, ``None`` of any other."""
     if job.status is JobStatus.REJECTED:
         code = job.code or "moderation_rejected"
         own = job.reason if code == ProcessingRefused.code else None
@@ -146,6 +153,8 @@ def message_of_job(job: Job, language: Language = "en", source: Source | None = 
     if job.status is JobStatus.FAILED:
         other = _AGAIN if job.retryable else _FAILED
         return _message(job.code or "", language, source, other=other)
+    if job.status is JobStatus.CANCELLED:
+        return _CANCELLED[language]
     return None
 
 

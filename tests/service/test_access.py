@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -267,7 +268,7 @@ async def test_an_event_stream_ends_when_its_caller_is_let_in_no_more(make_gate:
             await asyncio.Event().wait()
             raise AssertionError
 
-        headers = [(b"accept", b"text/event-stream")]
+        headers = [(b"accept", b"text/event-stream"), (b"accept-language", b"fr")]
         path = f"/status/{job.id}"
         scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
         stream = asyncio.create_task(gate(scope, receive, send))
@@ -278,7 +279,8 @@ async def test_an_event_stream_ends_when_its_caller_is_let_in_no_more(make_gate:
         await stream
         assert [event.partition("\n")[0] for event in events] == ["event: status", "event: error"]
         assert '"status":"PENDING"' in events[0]
-        assert '"code": "unauthorized"' in events[1]
+        error = json.loads(events[1].partition("data: ")[2])
+        assert (error["code"], error["message"]) == ("unauthorized", "Veuillez d’abord vous connecter.")
 
 
 async def test_an_admin_finds_everything(guarded: MakeGate, photo: bytes) -> None:

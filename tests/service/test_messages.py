@@ -77,6 +77,16 @@ async def test_a_failure_says_whether_to_try_again(
         assert (body["message"], body["error"]) == (message, "x")
 
 
+async def test_cancelled_job_has_a_message(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(worker=False)
+    async with client_of(gate) as client:
+        job = await gate.upload(photo, source_type="avatar", source_id="u1")
+        await gate.cancel(job.job_id)
+        for language, message in (("", "This upload was cancelled."), ("fr", "Cet envoi a été annulé.")):
+            answer = await client.get(f"/status/{job.job_id}", headers={"Accept-Language": language})
+            assert (answer.status_code, answer.json()["message"]) == (410, message)
+
+
 async def test_sizes_are_told_in_one_unit(make_gate: MakeGate) -> None:
     sizes = {"a": (20 * 2**20, "20 Mo"), "b": (2**20 + 2**19, "1,5 Mo"), "c": (512_000, "0,488 Mo")}
     gate = make_gate(worker=False, sources={name: Source(max_bytes=size) for name, (size, _) in sizes.items()})

@@ -61,6 +61,30 @@ async def test_a_name_of_any_bytes_is_taken(make_gate: MakeGate, photo: bytes, n
         assert (await gate.get_status(answer.json()["jobId"])).job.filename == shown
 
 
+@pytest.mark.parametrize(
+    "metadata", [b"{}", b'{"crop":{"center":{"x":0.5,"y":0.5},"zoom":1,"rotation":0,"scaleToFit":true}}']
+)
+async def test_filepond_metadata_ahead_of_the_file_is_ignored(
+    make_gate: MakeGate, photo: bytes, metadata: bytes
+) -> None:
+    gate = make_gate(worker=False)
+    async with client_of(gate) as client:
+        form = FIELDS + part(b'name="file"', metadata) + form_of(b'name="file"; filename="a.jpg"', photo)[len(FIELDS) :]
+        answer = await client.post("/upload", content=form, headers=HEAD)
+        assert answer.status_code == 202, answer.text
+        assert "ignored" not in answer.json()
+        job = (await gate.get_status(answer.json()["jobId"])).job
+        assert (job.filename, job.bytes) == ("a.jpg", len(photo))
+
+
+async def test_filepond_metadata_without_a_file_misses_the_file(make_gate: MakeGate) -> None:
+    async with client_of(make_gate(worker=False)) as client:
+        form = form_of(b'name="file"', b'{"crop":1}')
+        answer = await client.post("/upload", content=form, headers=HEAD)
+        assert told(answer) == (400, "bad_upload")
+        assert "missing from the form: file" in answer.json()["detail"]
+
+
 async def test_an_empty_reference_is_none(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(worker=False)) as client:
         answer = await client.post("/upload", data=FORM | {"clientReferenceId": ""}, files={"file": ("a", photo)})

@@ -19,6 +19,7 @@ from mediagate.uploads.file_head import FileHead
 from mediagate.uploads.spool import EMPTY, SpoolFile, spool_file
 
 FILE = "file"
+METADATA = "metadata of the file"
 REQUIRED = ("sourceType", "sourceId")
 FIELDS = frozenset({*REQUIRED, "clientReferenceId", "callbackUrl", "focalX", "focalY"})
 """Text fields that are read; others are passed over."""
@@ -135,6 +136,7 @@ class _Form:
         self._filename: str | None = None
         self._misplaced: str | None = None
         self._name = ""
+        self._unnamed = False
         self._text = bytearray()
 
     def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
@@ -143,6 +145,9 @@ class _Form:
             self._end()
         elif isinstance(event, MultipartSegment):
             self._begin(event)
+        elif self._name == FILE and self._begins_metadata(event):
+            self._name, self._filename = METADATA, None
+            self.take(event)
         elif self._name == FILE:
             self.file.add(event)
             self._check_size(self.file.bytes)
@@ -179,8 +184,14 @@ class _Form:
         spooled = await self.file.finish()
         return Upload(spooled.path, spooled.bytes, spooled.sha256, self._filename or "", self._fields, tuple(ignored))
 
+    def _begins_metadata(self, piece: bytes | bytearray) -> bool:
+        """Return whether the part is the JSON that FilePond sends ahead of a file, under the name of the file."""
+        # Pictures do not begin with a brace.
+        return self._unnamed and not self.file.bytes and piece.startswith(b"{")
+
     def _begin(self, part: MultipartSegment) -> None:
         self._name = _decoded(part.name or "")
+        self._unnamed = part.filename is None
         self._names[self._name] = None
         self._text.clear()
         if self._name == FILE:
