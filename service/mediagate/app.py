@@ -82,7 +82,7 @@ class MediaGate(Calls):
     def decorate(self, key: Key[T], value: T) -> None:
         """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` when there is one already."""
         if key is AUTHORIZE and key in self._host.values:
-            raise ConfigError("AUTHORIZE is provided twice, as by MediaGate(authorize=…) and a plugin: keep one")
+            raise ConfigError("AUTHORIZE is there twice, by MediaGate(authorize=…) and a plugin: keep one of the two")
         self._growing("decorate").provide(key, value)
 
     def add_hook(self, name: HookName, hook: Hook) -> None:
