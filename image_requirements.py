@@ -1,6 +1,6 @@
 """Prints what the Dockerfile installs, from pyproject.toml: ``image_requirements.py node,postgres``, or ``--build``.
 
-For a layer of the dependencies alone, which changes when they do and not with the code. It needs Python and nothing else.
+The image has a layer of dependencies alone, which code does not change. Only Python itself is needed here.
 """
 
 from __future__ import annotations
@@ -44,4 +44,4 @@ def of_build() -> list[str]:
 if __name__ == "__main__":
     (asked,) = sys.argv[1:]
     named = [name.strip() for name in asked.split(",") if name.strip()]
-    print("\n".join(of_build() if asked == "--build" else of_extras(named)))
+    sys.stdout.writelines(f"{line}\n" for line in (of_build() if asked == "--build" else of_extras(named)))
