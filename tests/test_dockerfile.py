@@ -58,7 +58,7 @@ def pinned() -> dict[str, list[str]]:
 
 
 def printed(asked: str) -> set[Requirement]:
-    command = [sys.executable, ROOT / "image_requirements.py", asked]
+    command = [sys.executable, str(ROOT / "image_requirements.py"), asked]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     return {Requirement(line) for line in done.stdout.splitlines()}
 
@@ -123,7 +123,7 @@ def test_image_has_the_dependencies_of_its_extras(extras: str) -> None:
 
 
 def test_unknown_extra_ends_the_build() -> None:
-    command = [sys.executable, ROOT / "image_requirements.py", "node,postgre"]
+    command = [sys.executable, str(ROOT / "image_requirements.py"), "node,postgre"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode != 0
     assert "there is no extra postgre; there are: node, postgres," in done.stderr

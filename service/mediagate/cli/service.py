@@ -67,17 +67,21 @@ def worker(
     """Work on a gate's jobs without taking uploads, until SIGTERM or Ctrl-C."""
     with without_collecting():
         loaded = load_and_fork(gate)
+        if port is not None:
+            from mediagate.server import monitored
+            from mediagate.server.listener import listening_on
     loaded.settings = loaded.settings.model_copy(update={"worker": True})
 
     async def run() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with loaded, contextlib.AsyncExitStack() as stack:
-            if port is not None:
-                from mediagate.server import monitored
-
-                await stack.enter_async_context(monitored(loaded, host=host, port=port))
+        async with contextlib.AsyncExitStack() as stack:
+            # Before the gate is open: a port that cannot be had is told at once.
+            listening = stack.enter_context(listening_on(host, port)) if port is not None else None
+            await stack.enter_async_context(loaded)
+            if listening is not None:
+                await stack.enter_async_context(monitored(loaded, listening))
             typer.echo("mediagate: working")
             await stop.wait()
 

@@ -27,7 +27,7 @@ from mediagate.logs import WithoutQuery
 from mediagate.origins import checked_origins
 from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
 from mediagate.server.heap import limit_arenas
-from mediagate.server.listener import close, listen
+from mediagate.server.listener import listening_on
 
 log = logging.getLogger("mediagate.server")
 
@@ -88,30 +88,24 @@ def serve(
         timeout_graceful_shutdown=int(gate.settings.drain_timeout_s) + 5,
     )
     logging.getLogger("uvicorn.access").addFilter(WithoutQuery())
-    listening = listen(host, port)
-    try:
+    with listening_on(host, port) as listening:
         listens()
-        _Server(config, gate, drain_delay_s).run(listening)
-    except SystemExit:
-        if site.failure is None:
-            raise
-        raise site.failure from site.failure.__cause__
-    finally:
-        close(listening)
+        try:
+            _Server(config, gate, drain_delay_s).run(listening)
+        except SystemExit:
+            if site.failure is None:
+                raise
+            raise site.failure from site.failure.__cause__
 
 
 @asynccontextmanager
-async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[None]:
-    """Answer an open gate's monitoring routes, and nothing else, for the length of the block.
-
-    Raises ``ConfigError`` when the port cannot be had.
-    """
+async def monitored(gate: MediaGate, listening: list[socket.socket]) -> AsyncIterator[None]:
+    """Answer an open gate's monitoring routes, and nothing else, on these sockets for the length of the block."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         served = gate if scope["path"] in MONITORING else PlainTextResponse("there is no such route", 404)
         await served(scope, receive, send)
 
-    listening = listen(host, port)
     server = _Beside(
         uvicorn.Config(
             app,
@@ -129,7 +123,6 @@ async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[N
     finally:
         server.should_exit = True
         await serving
-        close(listening)
 
 
 def _bounded(connections: Connections, http: str) -> dict[str, Any]:
