@@ -115,3 +115,11 @@ def test_an_origin_that_is_none(tmp_path: Path, origins: str) -> None:
     done = serve("--cors-origins", origins, "--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert "--cors-origins: " in done.stderr and "such as https://app.example.com" in done.stderr
+
+
+@pytest.mark.parametrize(("origins", "said"), [("*", "every site could act"), ("", "name the pages")])
+def test_cookies_of_all_origins_are_refused(tmp_path: Path, origins: str, said: str) -> None:
+    words = ("--cors-origins", origins, "--cors-credentials", "--port", "18999")
+    done = serve(*words, data_dir=tmp_path / "data")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert done.stderr.splitlines()[-1].startswith("mediagate: --cors-credentials: ") and said in done.stderr

@@ -25,6 +25,9 @@ def serve(
     cors_origins: Annotated[
         str, typer.Option(envvar="CORS_ORIGINS", help="Pages that may use the gate from elsewhere, * for all.")
     ] = "",
+    cors_credentials: Annotated[
+        bool, typer.Option(envvar="CORS_CREDENTIALS", help="Let these pages send cookies: not with *.")
+    ] = False,
     drain_delay: Annotated[
         float, typer.Option(min=0, help="Seconds after SIGTERM in which only /readyz says that the service ends.")
     ] = 0,
@@ -50,6 +53,7 @@ def serve(
             head_timeout_s=head_timeout,
             forwarded_allow_ips=forwarded_allow_ips,
             cors_origins=cors_origins,
+            cors_credentials=cors_credentials,
             drain_delay_s=drain_delay,
             listens=lambda: typer.echo(f"mediagate: http://{name}:{port}{mount}/"),
         )

@@ -14,8 +14,6 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Mount, Route
@@ -24,8 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mediagate.app import MediaGate
 from mediagate.errors import ConfigError
 from mediagate.logs import WithoutQuery
-from mediagate.origins import checked_origins
 from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
+from mediagate.server.cors import read_pages
 from mediagate.server.heap import limit_arenas
 from mediagate.server.listener import listening_on
 
@@ -48,6 +46,7 @@ def serve(
     head_timeout_s: float = HEAD_S,
     forwarded_allow_ips: str = "",
     cors_origins: str = "",
+    cors_credentials: bool = False,
     drain_delay_s: float = 0,
     listens: Callable[[], None] = lambda: None,
 ) -> None:
@@ -56,7 +55,8 @@ def serve(
     ``http`` names uvicorn's parser: ``auto``, ``h11`` or ``httptools``. ``max_connections`` is derived from the
     open-file limit unless given. ``forwarded_allow_ips`` are the addresses and networks of proxies, separated by
     commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. Pages of
-    ``cors_origins``, separated by commas, may read the answers. For ``drain_delay_s`` after SIGTERM only ``/readyz``
+    ``cors_origins``, separated by commas, may read the answers; with ``cors_credentials`` their requests may have
+    cookies, as if ``allowed_origins`` named them. For ``drain_delay_s`` after SIGTERM only ``/readyz``
     says that the process ends; another signal ends the delay. ``listens`` is called when the port is had, before the
     gate opens. Raises ``ConfigError``, and what the gate raises when it opens.
     """
@@ -73,8 +73,11 @@ def serve(
     async def home(request: Request) -> RedirectResponse:
         return RedirectResponse(f"{mount}/")
 
-    middleware = _cors(cors_origins)
-    site = _Site(gate, Starlette(routes=[Route("/", home), Mount(mount, gate)], middleware=middleware))
+    pages = read_pages(cors_origins, credentials=cors_credentials)
+    if pages.credentials:
+        allowed = tuple(dict.fromkeys((*gate.settings.allowed_origins, *pages.origins)))
+        gate.settings = gate.settings.model_copy(update={"allowed_origins": allowed})
+    site = _Site(gate, Starlette(routes=[Route("/", home), Mount(mount, gate)], middleware=pages.middleware))
     config = uvicorn.Config(
         site,
         host=host,
@@ -133,23 +136,6 @@ def _bounded(connections: Connections, http: str) -> dict[str, Any]:
         "backlog": BACKLOG,
         "ws": "none",
     }
-
-
-def _cors(text: str) -> list[Middleware]:
-    """Return what lets pages of other origins use the gate, without cookies; raises ``ConfigError``."""
-    named = [part.strip() for part in text.split(",") if part.strip()]
-    try:
-        origins = named if named == ["*"] else list(checked_origins(tuple(named)))
-    except ValueError as exc:
-        raise ConfigError(f"--cors-origins: {exc}, or * for all") from None
-    if not origins:
-        return []
-    methods = ["GET", "POST", "PUT", "DELETE"]
-    return [
-        Middleware(
-            CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=["*"], expose_headers=["*"]
-        )
-    ]
 
 
 def _proxies(text: str) -> list[str]:
