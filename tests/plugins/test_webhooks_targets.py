@@ -126,7 +126,10 @@ async def test_a_name_that_changes_between_check_and_connect(tmp_path: Path, pho
             await gate[WEBHOOKS].deliver_due()
             assert (len(allowed.received), len(forbidden.received)) == (1, 0)
             (waiting,) = await gate[WEBHOOKS].find(status="pending")
-            assert waiting.error == "the host is at 127.0.0.1, which is not public"
+            assert (
+                waiting.error
+                == "the host is at 127.0.0.1, which is not public; to allow it, name its network in private_networks"
+            )
         await asyncio.to_thread(httpx.post, url)
         assert len(forbidden.received) == 1, "a client that looks the name up by itself now goes where it must not"
 
@@ -156,11 +159,11 @@ async def test_every_address_of_a_name_is_looked_at_and_no_answer_is_no_leave(
             await an_event(gate, photo)
             await gate[WEBHOOKS].deliver_due()
             assert await errors(gate) == {
-                "mixed": "the host is at 10.0.0.1, which is not public",
-                "mapped": "the host is at ::ffff:127.0.0.1, which is not public",
-                "nat64": "the host is at 64:ff9b::a9fe:a9fe, which is not public",
+                "mixed": "the host is at 10.0.0.1, which is not public; to allow it, name its network in private_networks",
+                "mapped": "the host is at ::ffff:127.0.0.1, which is not public; to allow it, name its network in private_networks",
+                "nat64": "the host is at 64:ff9b::a9fe:a9fe, which is not public; to allow it, name its network in private_networks",
                 "silent": "the host's name cannot be resolved (gaierror)",
-                "decimal": "the host is at 127.0.0.1, which is not public",
+                "decimal": "the host is at 127.0.0.1, which is not public; to allow it, name its network in private_networks",
                 "dual": None,
             }
         assert len(receiver.received) == 1, "of two good addresses the one that answers is taken"
@@ -233,7 +236,7 @@ async def test_callbacks_go_where_the_upload_says_and_the_gate_allows(
         assert await gate[WEBHOOKS].deliver_due() == 2, "an upload without callbackUrl calls nobody"
         assert sorted(map(str, [d.error for d in await gate[WEBHOOKS].find()])) == [
             "None",
-            "the host is at 10.0.0.7, which is not public",
+            "the host is at 10.0.0.7, which is not public; to allow it, name its network in private_networks",
         ]
         refused = {
             "https://hooks.example/": "does not call that host",
