@@ -12,18 +12,35 @@
 # The extra `all` brings NudeNet's model, whose licence is AGPL-3.0. To do without, name the extras that you need but
 # `nudenet` (`docker build --build-arg EXTRAS=node,postgres,s3,heic,fast`), and give the image a gate that does not
 # import it: one with a model of your own (onnx_moderation), or with moderation="off".
-FROM python:3.11-slim AS build
+#
+# All packages, those of the build too, are pinned with hashes by constraints.txt, which `make constraints` writes for
+# each release. They are in layers of their own: an image of changed code alone is built, pushed and pulled without them.
+FROM python:3.11-slim AS dependencies
 ARG EXTRAS=all
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE hatch_build.py schema.prisma ./
+COPY pyproject.toml constraints.txt image_requirements.py ./
+RUN python image_requirements.py "$EXTRAS" > requirements.txt \
+    && sed -n '/^pip==/,/[^\]$/p' constraints.txt > pip.txt \
+    && python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --require-hashes --requirement pip.txt \
+    && /venv/bin/pip install --no-cache-dir --require-hashes --constraint constraints.txt --requirement requirements.txt
+
+FROM dependencies AS build
+RUN python image_requirements.py --build > requirements.txt \
+    && python -m venv /tools \
+    && /tools/bin/pip install --no-cache-dir --require-hashes --requirement pip.txt \
+    && /tools/bin/pip install --no-cache-dir --require-hashes --constraint constraints.txt --requirement requirements.txt
+COPY README.md LICENSE hatch_build.py schema.prisma ./
 COPY query_engine query_engine
 COPY service service
 COPY plugins plugins
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir ".[$EXTRAS]"
+RUN /tools/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist . \
+    && /venv/bin/pip install --no-cache-dir --no-deps --prefix /own /dist/*.whl
 
 FROM python:3.11-slim
 RUN useradd --create-home --uid 10001 mediagate && install -d -o mediagate /data
-COPY --from=build /venv /venv
+COPY --from=dependencies /venv /venv
+COPY --from=build /own /venv
 COPY examples /app/examples
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 MEDIAGATE_DATA_DIR=/data HOST=0.0.0.0 PORT=8000
 WORKDIR /app

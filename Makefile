@@ -33,6 +33,13 @@ bench: $(STAMP) ## Print the benchmarks beside their peers (ARGS="engine --runs 
 cluster: $(STAMP) ## Run a production on loopback and kill its processes at random, once for each queue (ARGS="--queue celery --photos 100")
 	PYTHONPATH=tests/e2e $(BIN)/python -m bench.cluster $(ARGS)
 
+# Without the environment of the project: nothing of it is needed, and nothing of this stays in it.
+constraints: ## Pin what the image installs, with hashes; for each release (ARGS="--upgrade-package pillow" for one alone)
+	test -x .cache/uv/bin/uv || ($(PYTHON) -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet "uv>=0.9")
+	($(PYTHON) image_requirements.py all; $(PYTHON) image_requirements.py --build) \
+	| .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command "make constraints" --output-file constraints.txt $(or $(ARGS),--upgrade) -
+
 clean: ## Remove the environment and what was built
 	rm -rf $(VENV) .cache bench/.cache dist service/mediagate/records/client service/mediagate/records/query_engine
 
@@ -42,4 +49,4 @@ $(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
 	@touch $(STAMP)
 
-.PHONY: help run test lint check bench cluster clean
+.PHONY: help run test lint check bench cluster constraints clean

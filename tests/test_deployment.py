@@ -22,7 +22,7 @@ OURS = {name: service for name, service in SERVICES.items() if service["image"] 
 GATE = (ROOT / "examples" / "production_gate.py").read_text()
 OF_THE_COMMAND = {"MEDIAGATE_GATE", "MEDIAGATE_LOG"}
 """Variables that the command reads, and that are no settings."""
-OF_SERVE = {"HOST", "PORT", "CORS_ORIGINS"}
+OF_SERVE = {"HOST", "PORT", "CORS_ORIGINS", "CORS_CREDENTIALS"}
 """Variables that are options of `mediagate serve`."""
 PASSWORDS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
 

@@ -10,11 +10,16 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import requires
 from pathlib import Path
 from threading import Thread
 
+import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -36,6 +41,92 @@ def sent_to_docker(path: str) -> bool:
 def copied() -> list[str]:
     lines = re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.M)
     return [source for line in lines for source in line.split()[:-1]]
+
+
+def pinned() -> dict[str, list[str]]:
+    """Return the versions that constraints.txt pins, by name; each line that pins one has hashes."""
+    found: dict[str, list[str]] = {}
+    for pin in re.split(r"\n(?=\S)", (ROOT / "constraints.txt").read_text()):
+        if pin.startswith("#"):
+            continue
+        requirement = Requirement(pin.partition("\\")[0].strip())
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==", pin
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", pin), pin
+        found.setdefault(canonicalize_name(requirement.name), []).append(specifier.version)
+    return found
+
+
+def printed(asked: str) -> set[Requirement]:
+    command = [sys.executable, str(ROOT / "image_requirements.py"), asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return {Requirement(line) for line in done.stdout.splitlines()}
+
+
+def needed(name: str, extras: set[str]) -> Iterator[Requirement]:
+    """Yield what an installed distribution says that it needs with these extras."""
+    for requirement in map(Requirement, requires(name) or ()):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *extras}):
+            yield requirement
+
+
+def test_code_is_copied_after_the_dependencies_are_installed() -> None:
+    before = DOCKERFILE.partition("FROM dependencies AS build")[0]
+    assert re.findall(r"^COPY (.*) \./$", before, re.M) == ["pyproject.toml constraints.txt image_requirements.py"]
+    copied_last = re.findall(r"^COPY --from=(\w+)", DOCKERFILE, re.M)
+    assert copied_last == ["dependencies", "build"], "two layers, the code above the dependencies"
+
+
+def test_every_package_of_the_image_is_checked_by_its_hash() -> None:
+    installs = re.findall(r"bin/pip (?:install|wheel) (.*?)(?: \\)?$", DOCKERFILE, re.M)
+    assert len(installs) == 6
+    assert all("--require-hashes" in options or "--no-deps" in options for options in installs)
+
+
+def test_constraints_pin_all_extras_and_the_build() -> None:
+    versions = pinned()
+    for requirement in printed("all") | printed("--build"):
+        ours = versions.get(canonicalize_name(requirement.name), [])
+        assert ours, f"{requirement}: run `make constraints`"
+        assert all(requirement.specifier.contains(version) for version in ours), (
+            f"{requirement}: run `make constraints`"
+        )
+    assert "://" not in (ROOT / "constraints.txt").read_text(), "they hold for every index"
+
+
+def test_constraints_pin_what_dependencies_need() -> None:
+    versions, left, seen = pinned(), [("mediagate", {"all"})], set()
+    while left:
+        name, extras = left.pop()
+        for requirement in needed(name, extras):
+            key = canonicalize_name(requirement.name), frozenset(requirement.extras)
+            if key in seen:
+                continue
+            seen.add(key)
+            assert key[0] in versions or key[0] == "mediagate", f"{requirement} of {name}: run `make constraints`"
+            left.append((requirement.name, set(requirement.extras)))
+    assert len(seen) > 50
+
+
+@pytest.mark.parametrize("extras", ["node,postgres,s3,heic,fast", "nudenet", "onnx, redis", "all"])
+def test_image_has_the_dependencies_of_its_extras(extras: str) -> None:
+    asked = {extra.strip() for extra in extras.split(",")}
+    wanted, left = set(), [asked]
+    while left:
+        for requirement in needed("mediagate", left.pop()):
+            if requirement.name == "mediagate":
+                left.append(set(requirement.extras))
+            else:
+                wanted.add((requirement.name, frozenset(requirement.extras), requirement.specifier))
+    assert {(one.name, frozenset(one.extras), one.specifier) for one in printed(extras)} == wanted
+
+
+def test_unknown_extra_ends_the_build() -> None:
+    command = [sys.executable, str(ROOT / "image_requirements.py"), "node,postgre"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode != 0
+    assert "there is no extra postgre; there are: node, postgres," in done.stderr
 
 
 def test_every_file_that_is_copied_is_there_and_passes() -> None:

@@ -43,7 +43,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
 threshold) and a man's bare chest. Faces, feet, armpits and bellies are in neither and can be named one by one."""
 
 
-@plugin("nudenet")
+@plugin("nudenet", provides=("MODERATOR",))
 async def nudenet(
     gate: MediaGate,
     *,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Literal, ParamSpec, Self, TypeVar
 
 from starlette.requests import Request
@@ -20,7 +20,7 @@ from mediagate.errors import ConfigError, PluginError, ShuttingDown
 from mediagate.exchange import answer
 from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
-from mediagate.lifespan import BY_HOST, BY_REQUEST, OPENED_LATE, run_lifespan
+from mediagate.lifespan import BY_HOST, BY_REQUEST, LEFT_OPEN, OPENED_LATE, OTHER_LOOP, run_lifespan
 from mediagate.observe import Observer, Observers
 from mediagate.parts import Parts
 from mediagate.plugins import Key, Plugin, bind
@@ -84,9 +84,7 @@ class MediaGate(Calls):
     def decorate(self, key: Key[T], value: T) -> None:
         """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` when there is one already."""
         if key is AUTHORIZE and key in self._host.values:
-            raise ConfigError(
-                "AUTHORIZE is provided twice, such as by MediaGate(authorize=…) and by a plugin: keep one of the two"
-            )
+            raise ConfigError("AUTHORIZE is there twice, by MediaGate(authorize=…) and a plugin: keep one of the two")
         self._growing("decorate").provide(key, value)
 
     def add_hook(self, name: HookName, hook: Hook) -> None:
@@ -257,6 +255,22 @@ class MediaGate(Calls):
             self._running, self._router, self.withdrawn = None, None, False
             self._registry, self._state = self._host, "closed"
 
+    @contextmanager
+    def instead(self, host: Callable[[Registry], Registry], settings: Settings) -> Iterator[None]:
+        """Have a closed gate open with other registrations and settings for the length of a block, as tests do."""
+        if self._state != "closed":
+            raise PluginError(f"the gate is open already: {self._opener}")
+        kept, own = self._host, self.settings
+        self._host = self._registry = host(kept)
+        self.settings = settings
+        try:
+            yield
+            if self._state != "closed":
+                raise PluginError(LEFT_OPEN)
+        finally:
+            self._host = self._registry = kept
+            self.settings = own
+
     async def __aenter__(self) -> Self:
         await self.open()
         return self
@@ -291,8 +305,5 @@ class MediaGate(Calls):
         if self._router is None or self.departure.gone:
             raise ShuttingDown("the service is restarting", retry_after_s=5)
         if self._loop is not asyncio.get_running_loop():
-            raise PluginError(
-                "the gate was opened in another event loop: in tests use `with TestClient(app)`, and pass the host "
-                "lifespan=gate.lifespan"
-            )
+            raise PluginError(OTHER_LOOP)
         return self._router

@@ -17,6 +17,7 @@ from mediagate.errors import (
     MediaNotFound,
     WaitTimeout,
 )
+from mediagate.images import check_head
 from mediagate.intake import accept, reserved
 from mediagate.job_calls import JobCalls
 from mediagate.media import JobState, JobStatus, Media, iso, utcnow
@@ -94,12 +95,13 @@ class Calls(DirectCalls, JobCalls):
             fields["callbackUrl"] = callback_url
         name = filename or (source.name if isinstance(source, Path) else getattr(source, "filename", None) or "")
         ticket = read_ticket(fields, display_name(name), parts.sources)
-        limit = parts.sources[source_type].max_bytes
+        policy = parts.sources[source_type]
+        limit, check = policy.max_bytes, partial(check_head, formats=policy.formats)
         await self.running.admission.check_queue()
         with parts.observer.during("upload"):
             async with (
                 reserved(idempotency_key, parts, owner=owner) as held,
-                spool(source, self.running.spool_dir, max_bytes=limit) as file,
+                spool(source, self.running.spool_dir, max_bytes=limit, check_head=check) as file,
             ):
                 job = await accept(file, ticket, parts, held=held, owner=owner)
         if held is not None and held.fingerprint is not None:

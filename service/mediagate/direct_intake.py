@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ from mediagate.errors import (
     UploadReceived,
     UploadTooLarge,
 )
+from mediagate.images import check_head
 from mediagate.intake import announced, examined, recording, remembered_until
 from mediagate.media import EXTENSIONS, Job, new_id, staging_key
 from mediagate.parts import Parts
 from mediagate.reservation import holding
+from mediagate.storage import streaming
 from mediagate.ticket import Ticket, read_ticket
 from mediagate.unknown_names import passed_over
 from mediagate.uploads import display_name, spool
@@ -217,7 +220,9 @@ async def _accepted(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
 
 async def _examined(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: Path) -> Job:
     try:
-        async with spool(parts.storage.stream(staging_key(job_id)), spool_dir, max_bytes=upload.bytes) as file:
+        check = partial(check_head, formats=parts.sources[upload.ticket.source_type].formats)
+        stored = parts.storage.stream(staging_key(job_id))
+        async with streaming(stored), spool(stored, spool_dir, max_bytes=upload.bytes, check_head=check) as file:
             if file.bytes != upload.bytes:
                 raise UploadMismatch("the file was replaced by a smaller one while it was looked at; send it again")
             return await examined(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from mediagate.access import Action, Principal, owner_and_key, owner_seen_by
 from mediagate.direct_content import awaited, keep_file, sole_sender
 from mediagate.direct_intake import complete, declare, read_declaration
 from mediagate.direct_upload import DirectUpload
+from mediagate.images import check_head
 from mediagate.media import Job
 from mediagate.uploads import Incoming, closes_unread, opened_body, receive_file, receive_json
 
@@ -59,6 +61,7 @@ class DirectRoutes:
         with closes_unread(incoming):
             self._gate.refuse_when_closing()
             upload = await awaited(request.path_params["upload_id"], token, content_type, parts)
+            check = partial(check_head, formats=parts.sources[upload.ticket.source_type].formats)
             incoming.state.principal = Principal(upload.owner_id, key=upload.key_id) if upload.owner_id else None
             async with (
                 running.admission.visit(incoming, size=upload.bytes),
@@ -67,7 +70,7 @@ class DirectRoutes:
                 await parts.hooks.run("pre_file", incoming, upload.ticket.source_type)
                 async with (
                     sole_sender(upload, parts) as hold,
-                    receive_file(body, running.spool_dir, size=upload.bytes) as file,
+                    receive_file(body, running.spool_dir, size=upload.bytes, check_head=check) as file,
                 ):
                     await keep_file(file, upload, hold, parts)
         return Response(status_code=204, headers={"Cache-Control": "no-store"})

@@ -21,6 +21,11 @@ OPENED_LATE = (
     "or enter gate.lifespan() inside its own, so that jobs left over from before a restart are worked on at once; a "
     "host that has no lifespan, such as daphne, gets SIGTERM after the gate has closed (docs/mounting.md)"
 )
+OTHER_LOOP = (
+    "the gate was opened in another event loop: in tests use `with TestClient(app)`, and pass the host "
+    "lifespan=gate.lifespan"
+)
+LEFT_OPEN = "the gate is still open: end its app, or `async with gate`, inside of the block that replaces its parts"
 
 
 class Opened(Protocol):

@@ -36,6 +36,7 @@ class Plugin(Generic[P]):
 
     name: str
     requires: tuple[str, ...]
+    provides: tuple[str, ...]
     start: Callable[Concatenate[MediaGate, P], Awaitable[None]]
 
 
@@ -45,21 +46,23 @@ class Registration:
 
     name: str
     requires: tuple[str, ...]
+    provides: tuple[str, ...]
     start: Callable[[MediaGate], Awaitable[None]]
 
 
 def plugin(
-    name: str, *, requires: tuple[str, ...] = ()
+    name: str, *, requires: tuple[str, ...] = (), provides: tuple[str, ...] = ()
 ) -> Callable[[Callable[Concatenate[MediaGate, P], Awaitable[None]]], Plugin[P]]:
     """Turn an async function of the gate into a plugin.
 
-    ``requires`` names plugins that must have booted before; it is checked, never resolved.
+    ``requires`` names plugins that must have booted before; it is checked, never resolved. ``provides`` names the parts
+    that it decorates, such as ``("STORAGE",)``: where a test has replaced one of them, the plugin does not boot.
     """
 
     def wrap(start: Callable[Concatenate[MediaGate, P], Awaitable[None]]) -> Plugin[P]:
         if not inspect.iscoroutinefunction(start):
             raise PluginError(f"plugin {name!r}: write it as `async def`")
-        return Plugin(name, requires, start)
+        return Plugin(name, requires, provides, start)
 
     return wrap
 
@@ -74,4 +77,4 @@ def bind(plugin: Plugin[P], *args: P.args, **kwargs: P.kwargs) -> Registration:
     except TypeError as exc:
         takes = ", ".join(list(signature.parameters)[1:]) or "none"
         raise PluginError(f"plugin {plugin.name!r}: {exc}; its options are: {takes}") from None
-    return Registration(plugin.name, plugin.requires, lambda gate: plugin.start(gate, *args, **kwargs))
+    return Registration(plugin.name, plugin.requires, plugin.provides, lambda gate: plugin.start(gate, *args, **kwargs))

@@ -32,6 +32,10 @@ class Registry:
     observers: list[Observer] = field(default_factory=list)
     guards_hosts: bool = False
     """Whether requests that reach a loopback address must name a host that is allowed there."""
+    replaced: frozenset[str] = frozenset()
+    """Names of the parts that a test has replaced: plugins that provide one of them do not boot."""
+    without: frozenset[str] = frozenset()
+    """Names of further plugins that do not boot."""
 
     def copy(self) -> Registry:
         """Return a registry that can grow apart from this one."""
@@ -43,10 +47,21 @@ class Registry:
             checks=dict(self.checks),
             observers=list(self.observers),
             guards_hosts=self.guards_hosts,
+            replaced=self.replaced,
+            without=self.without,
         )
+
+    def leaves_out(self, plugin: Registration) -> bool:
+        """Return whether a plugin does not boot."""
+        return plugin.name in self.without or not self.replaced.isdisjoint(plugin.provides)
 
     def provide(self, key: Key[Any], value: Any) -> None:
         """Note a value under its key; raises ``PluginError`` if there is one already."""
+        if key.name in self.replaced:
+            raise PluginError(
+                f"{key.name} is replaced in this test: name it in provides=(…) of the plugin that decorates it, or "
+                "leave the plugin out (isolated(…, without=…))"
+            )
         if key in self.values:
             raise PluginError(
                 f"{key.name} is provided already, by {self.values[key]!r}; register only one plugin that does"

@@ -143,6 +143,9 @@ async def _boot_plugins(gate: MediaGate, level: list[Any], registry: Registry, b
     for registration in list(level):
         if registration.name in booted:
             raise PluginError(f"plugin {registration.name!r} is registered twice")
+        if registry.leaves_out(registration):
+            booted.add(registration.name)
+            continue
         missing = [name for name in registration.requires if name not in booted]
         if missing:
             raise PluginError(
@@ -152,6 +155,10 @@ async def _boot_plugins(gate: MediaGate, level: list[Any], registry: Registry, b
         await registration.start(gate)
         booted.add(registration.name)
         await _boot_plugins(gate, registry.plugins, registry, booted)
+        if absent := set(registration.provides) - {key.name for key in registry.values}:
+            raise PluginError(
+                f"plugin {registration.name!r} says that it provides {', '.join(sorted(absent))}: decorate it"
+            )
 
 
 def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry, server: ForkServer | None) -> Parts:

@@ -14,28 +14,40 @@ import httpx
 import pytest
 from server import HERE, running
 
+BOTH = pytest.mark.parametrize("command", ["serve", "worker"])
 
-def serve(*arguments: str, data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
+
+def serve(*arguments: str, data_dir: Path, command: str = "serve", **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", "serve", "plain_gate:gate", *arguments],
+        [sys.executable, "-m", "mediagate.cli", command, "plain_gate:gate", *arguments],
         env={**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(data_dir), **env},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
+@BOTH
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_port_that_is_taken_is_told_before_the_gate_opens(tmp_path: Path, host: str) -> None:
+def test_a_port_that_is_taken_is_told_before_the_gate_opens(tmp_path: Path, host: str, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        done = serve("--host", host, "--port", str(other.getsockname()[1]), data_dir=tmp_path / "data")
+        port = str(other.getsockname()[1])
+        done = serve("--host", host, "--port", port, data_dir=tmp_path / "data", command=command)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
-    assert f"cannot listen on {host} port" in done.stderr and "choose another --port" in done.stderr
-    assert "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if "moderation is off" not in line]
+    assert said == [f"mediagate: cannot listen on {host} port {port} (Address already in use); choose another --port"]
     assert not (tmp_path / "data").exists(), "the gate was not opened"
 
 
-def test_a_host_that_is_not_of_this_machine(tmp_path: Path) -> None:
-    done = serve("--host", "192.0.2.1", "--port", "18999", data_dir=tmp_path / "data")
+@BOTH
+def test_a_host_that_is_not_of_this_machine(tmp_path: Path, command: str) -> None:
+    done = serve("--host", "192.0.2.1", "--port", "18999", data_dir=tmp_path / "data", command=command)
     assert (done.returncode, "choose another --host" in done.stderr) == (1, True), done.stderr
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
+def test_worker_is_given_a_port_that_is_none(tmp_path: Path, port: str) -> None:
+    done = serve("--port", port, data_dir=tmp_path / "data", command="worker")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert "--port" in done.stderr
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
@@ -103,3 +115,11 @@ def test_an_origin_that_is_none(tmp_path: Path, origins: str) -> None:
     done = serve("--cors-origins", origins, "--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert "--cors-origins: " in done.stderr and "such as https://app.example.com" in done.stderr
+
+
+@pytest.mark.parametrize(("origins", "said"), [("*", "every site could act"), ("", "name the pages")])
+def test_cookies_of_all_origins_are_refused(tmp_path: Path, origins: str, said: str) -> None:
+    words = ("--cors-origins", origins, "--cors-credentials", "--port", "18999")
+    done = serve(*words, data_dir=tmp_path / "data")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert done.stderr.splitlines()[-1].startswith("mediagate: --cors-credentials: ") and said in done.stderr

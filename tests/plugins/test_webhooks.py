@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from receiver import Receiver, receiving, unused_port
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from mediagate import EVENTS, RECORDS, STORAGE, EventType, Job, MediaGate, Settings, Source
+from mediagate.doctor import Finding, examine
 from mediagate.errors import ConfigError, InvalidParameter, ProcessingRefused, StorageUnavailable
 from mediagate.media import JobStatus, utcnow
 from mediagate.outbox import job_events
@@ -339,6 +341,27 @@ async def test_410_stops_an_endpoint_until_it_is_resumed(tmp_path: Path, photo: 
             assert await hooks.replay(dead=True) == Replayed(2, 0, 0)
             assert await hooks.deliver_due() == 2
             assert len({one.id for one in gone.received}) == 2
+
+
+async def test_doctor_tells_an_endpoint_that_is_stopped(tmp_path: Path, photo: bytes, receiver: Receiver) -> None:
+    async def finding(gate: MediaGate) -> Finding:
+        return next(iter([found async for found in examine(gate) if found.part == "webhooks"]))
+
+    with receiving(behave.answer(410)) as gone:
+        async with open_gate(tmp_path, endpoints={"gone": local(gone), "app": local(receiver)}) as gate:
+            await an_event(gate, photo)
+            await gate[WEBHOOKS].deliver_due()
+        stopped = await finding(gate)
+        assert not stopped.ok
+        assert re.search(
+            r"stopped, because they answered 410 Gone: 'gone' since 20\S+Z; .*webhooks resume", stopped.text
+        )
+        assert "'app'" not in stopped.text
+        async with gate:
+            await gate[WEBHOOKS].resume("gone")
+        assert await finding(gate) == Finding(
+            "webhooks", True, "2 endpoints, their hosts may be reached, none is stopped; callbacks to: none"
+        )
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

@@ -26,6 +26,8 @@ from mediagate.outbound.addresses import may_be_reached
 from mediagate.outbound.resolver import THREADS, Resolver
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
 
+REFUSAL = "which is not public; to allow it, name its network in private_networks"
+
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
 OTHER = "whsec_" + base64.b64encode(b"another secret of 24+ bytes.").decode()
 BASE = "https://gate.example"
@@ -126,7 +128,7 @@ async def test_a_name_that_changes_between_check_and_connect(tmp_path: Path, pho
             await gate[WEBHOOKS].deliver_due()
             assert (len(allowed.received), len(forbidden.received)) == (1, 0)
             (waiting,) = await gate[WEBHOOKS].find(status="pending")
-            assert waiting.error == "the host is at 127.0.0.1, which is not public"
+            assert waiting.error == f"the host is at 127.0.0.1, {REFUSAL}"
         await asyncio.to_thread(httpx.post, url)
         assert len(forbidden.received) == 1, "a client that looks the name up by itself now goes where it must not"
 
@@ -156,11 +158,11 @@ async def test_every_address_of_a_name_is_looked_at_and_no_answer_is_no_leave(
             await an_event(gate, photo)
             await gate[WEBHOOKS].deliver_due()
             assert await errors(gate) == {
-                "mixed": "the host is at 10.0.0.1, which is not public",
-                "mapped": "the host is at ::ffff:127.0.0.1, which is not public",
-                "nat64": "the host is at 64:ff9b::a9fe:a9fe, which is not public",
+                "mixed": f"the host is at 10.0.0.1, {REFUSAL}",
+                "mapped": f"the host is at ::ffff:127.0.0.1, {REFUSAL}",
+                "nat64": f"the host is at 64:ff9b::a9fe:a9fe, {REFUSAL}",
                 "silent": "the host's name cannot be resolved (gaierror)",
-                "decimal": "the host is at 127.0.0.1, which is not public",
+                "decimal": f"the host is at 127.0.0.1, {REFUSAL}",
                 "dual": None,
             }
         assert len(receiver.received) == 1, "of two good addresses the one that answers is taken"
@@ -233,7 +235,7 @@ async def test_callbacks_go_where_the_upload_says_and_the_gate_allows(
         assert await gate[WEBHOOKS].deliver_due() == 2, "an upload without callbackUrl calls nobody"
         assert sorted(map(str, [d.error for d in await gate[WEBHOOKS].find()])) == [
             "None",
-            "the host is at 10.0.0.7, which is not public",
+            f"the host is at 10.0.0.7, {REFUSAL}",
         ]
         refused = {
             "https://hooks.example/": "does not call that host",

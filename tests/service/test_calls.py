@@ -22,6 +22,7 @@ from mediagate.errors import (
     MediaNotFound,
     ProcessingRefused,
     UnknownSource,
+    UnsupportedType,
     UploadTooLarge,
     WaitTimeout,
 )
@@ -61,6 +62,23 @@ async def test_what_upload_refuses(make_gate: MakeGate, photo: bytes) -> None:
             await gate.upload(photo, source_type="avatar", source_id="u1")
         with pytest.raises(UnknownSource, match="avatar"):
             await gate.upload(b"x", source_type="posts", source_id="u1")
+
+
+@pytest.mark.parametrize("begins", [b"<svg xmlns='http://www.w3.org/2000/svg'>", b"%PDF-1.7 ", b"\x89PNG\r\n\x1a\n"])
+async def test_upload_reads_no_more_of_what_is_no_accepted_picture(make_gate: MakeGate, begins: bytes) -> None:
+    taken = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for at in range(0, 1024, 16):
+            taken += 1
+            yield begins.ljust(1024)[at : at + 16]
+
+    async with make_gate(worker=False, sources={"avatar": Source(formats=("jpeg",))}) as gate:
+        with pytest.raises(UnsupportedType, match="send JPEG"):
+            await gate.upload(pieces(), source_type="avatar", source_id="u1")
+        assert taken == 4
+        assert list(gate.running.spool_dir.iterdir()) == []
 
 
 async def test_unknown_ids(make_gate: MakeGate) -> None:

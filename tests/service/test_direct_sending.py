@@ -19,6 +19,7 @@ from mediagate.errors import UploadRefused
 from mediagate.media import utcnow
 from mediagate.records import MemoryRecords
 from mediagate.storage import FilesystemStorage, MemoryStorage
+from mediagate.uploads import body
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +48,11 @@ def said(answer: httpx.Response) -> tuple[int, str]:
 
 async def staged(gate: MediaGate) -> set[str]:
     return {info.key async for info in gate.parts.storage.list("staging/")}
+
+
+def other_than(photo: bytes) -> bytes:
+    """Return as many other bytes that begin like the same photo."""
+    return photo[:64].ljust(len(photo), b"\0")
 
 
 class Slowly:
@@ -123,7 +129,7 @@ async def taken_over(gate: MediaGate, client: httpx.AsyncClient, target: Any, ph
 async def test_one_that_was_completed_meanwhile_leaves_nothing(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
     gate = make_gate(memory=memory, worker=False)
     async with client_of(gate) as client:
-        target, slow = await declared(client, photo), Slowly(bytes(len(photo)))
+        target, slow = await declared(client, photo), Slowly(other_than(photo))
         late = asyncio.create_task(sent(client, target, slow))
         await slow.under_way.wait()
         await taken_over(gate, client, target, photo)
@@ -143,7 +149,7 @@ async def test_one_whose_lease_ran_out_stores_nothing(
         return utcnow() + timedelta(seconds=31)
 
     async with client_of(gate) as client:
-        target, slow = await declared(client, photo), Slowly(bytes(len(photo)))
+        target, slow = await declared(client, photo), Slowly(other_than(photo))
         late = asyncio.create_task(sent(client, target, slow))
         await slow.under_way.wait()
         monkeypatch.setattr(gate.parts.records, "now", half_a_minute_later)
@@ -157,6 +163,27 @@ async def test_one_whose_lease_ran_out_stores_nothing(
         next_one.go_on.set()
         assert said(await takes_over) == (204, "")
         assert await gate.parts.storage.get(f"staging/{target['uploadId']}") == photo
+
+
+@pytest.mark.parametrize("begins", [b"<svg xmlns='http://www.w3.org/2000/svg'>", b"%PDF-1.7 ", b"\x89PNG\r\n\x1a\n"])
+async def test_file_of_no_accepted_format_is_refused_before_it_has_come(
+    make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch, begins: bytes
+) -> None:
+    monkeypatch.setattr(body, "DRAIN_S", 0.05)
+    never = asyncio.Event()
+
+    async def trickling() -> AsyncIterator[bytes]:
+        for at in range(0, 64, 16):
+            yield begins.ljust(64)[at : at + 16]
+        await never.wait()
+
+    gate = make_gate(worker=False, sources={"avatar": Source(formats=("jpeg",))}, upload_timeout_s=3)
+    async with client_of(gate) as client:
+        target = await declared(client, photo)
+        assert said(await sent(client, target, trickling())) == (415, "unsupported_type")
+        assert await staged(gate) == set()
+        assert list(gate.running.spool_dir.iterdir()) == []
+        assert said(await sent(client, target, photo)) == (204, ""), "the file that was declared may be sent at once"
 
 
 async def test_limits_see_the_bytes_that_come_to_the_gate_once(make_gate: MakeGate, photo: bytes) -> None:

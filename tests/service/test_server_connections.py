@@ -86,9 +86,9 @@ async def test_an_answer_that_is_not_read_yet_is_not_cut_to_make_room(http: str)
 
 
 async def test_what_a_worker_answers_for_monitoring_is_bounded_too(make_gate: Callable[..., MediaGate]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    async with make_gate(worker=False) as gate, monitored(gate, host="127.0.0.1", port=port):
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    async with make_gate(worker=False) as gate, monitored(gate, [listening]):
         half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MONITORS)]
         for _, writer in half:
             writer.write(b"GET /hea")

@@ -128,9 +128,10 @@ async def test_a_type_left_open_is_sent_under_any_and_refused_by_its_bytes(make_
     gate = make_gate(worker=False, sources={"avatar": Source(formats=("png",))})
     async with client_of(gate) as client:
         target = (await client.post("/uploads", json=FORM | {"size": len(photo)})).json()
-        put = await client.put(f"http://test{target['url']}", content=photo, headers={"Content-Type": "image/tiff"})
-        assert put.status_code == 204
-        assert told(await completed(client, target)) == (415, "unsupported_type")
+        url = f"http://test{target['url']}"
+        for content_type in ("image/tiff", "image/png"):
+            put = await client.put(url, content=photo, headers={"Content-Type": content_type})
+            assert told(put) == (415, "unsupported_type")
         as_jpg = FORM | {"size": len(photo), "contentType": "image/jpg"}
         assert told(await client.post("/uploads", json=as_jpg)) == (415, "unsupported_type")
 

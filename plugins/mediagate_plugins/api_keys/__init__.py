@@ -16,7 +16,7 @@ __all__ = ["API_KEYS", "ApiKey", "ApiKeys", "NewKey", "api_keys"]
 API_KEYS: Key[ApiKeys] = Key("API_KEYS")
 
 
-@plugin("api_keys")
+@plugin("api_keys", provides=("AUTHORIZE",))
 async def api_keys(gate: MediaGate, *, cache_s: float = 5.0) -> None:
     """Let in only callers with a key, as ``Authorization: Bearer …`` or ``X-API-Key: …``.
 

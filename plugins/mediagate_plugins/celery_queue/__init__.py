@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NAME = "mediagate"
 
 
-@plugin("celery_queue")
+@plugin("celery_queue", provides=("QUEUE",))
 async def celery_queue(gate: MediaGate, *, broker: str, queue: str = NAME) -> None:
     """Carry job ids through the queue called ``queue`` of the RabbitMQ at ``broker``, as ``amqp://user:password@host``.
 

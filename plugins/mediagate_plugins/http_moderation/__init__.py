@@ -19,7 +19,7 @@ __all__ = ["Service", "google_safe_search", "http_moderation", "openai"]
 LONGEST_TIMEOUT_S = 300
 
 
-@plugin("http_moderation")
+@plugin("http_moderation", provides=("REMOTE_MODERATOR",))
 async def http_moderation(
     gate: MediaGate,
     *,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("mediagate")
 
 
-@plugin("onnx_moderation")
+@plugin("onnx_moderation", provides=("MODERATOR",))
 async def onnx_moderation(
     gate: MediaGate,
     *,

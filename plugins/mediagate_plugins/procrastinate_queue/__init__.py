@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME = "mediagate"
 
 
-@plugin("procrastinate_queue")
+@plugin("procrastinate_queue", provides=("QUEUE",))
 async def procrastinate_queue(gate: MediaGate, *, database_url: str | None = None, queue: str = NAME) -> None:
     """Carry job ids through Procrastinate's queue called ``queue``, in the records' PostgreSQL or ``database_url``.
 

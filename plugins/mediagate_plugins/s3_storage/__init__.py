@@ -13,7 +13,7 @@ from mediagate_plugins.s3_storage.options import Addressing, Options, RetryMode
 log = logging.getLogger("mediagate")
 
 
-@plugin("s3_storage")
+@plugin("s3_storage", provides=("STORAGE",))
 async def s3_storage(
     gate: MediaGate,
     *,

@@ -23,6 +23,8 @@ Check = Callable[[], Awaitable[str]]
 
 MAX_SKEW_S = 60.0
 """Servers refuse signatures from 15 minutes; a clock that is a minute off will get there."""
+AWAY = (0, 502, 503, 504)
+"""No answer, or one of a proxy whose server is away."""
 STRANGER_S = 10.0
 """How long a request without credentials may take."""
 
@@ -205,6 +207,8 @@ async def _cors(storage: S3Storage) -> str:
         asks = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
         url = storage.address("staging/preflight")
         status, headers = await _answer(storage, url, "OPTIONS", {"Origin": origin, **asks})
+        if status in AWAY:
+            raise StorageUnavailable(f"not known: {url.partition('?')[0]} answers {status or 'nothing'}")
         allowed = headers.get("access-control-allow-origin") in (origin, "*")
         if not (200 <= status < 300 and allowed and "PUT" in headers.get("access-control-allow-methods", "")):
             refused.append(origin)

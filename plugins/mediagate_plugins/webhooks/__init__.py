@@ -24,6 +24,7 @@ from mediagate_plugins.webhooks.links import link_problem
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schema import event_schema
 from mediagate_plugins.webhooks.signing import key_of
+from mediagate_plugins.webhooks.stops import stopped_of
 
 if TYPE_CHECKING:
     from mediagate.outbound.post import Poster
@@ -92,7 +93,10 @@ async def webhooks(
         for name, endpoint in receivers.items():
             await poster.examine(f"webhooks: the endpoint {name!r}", endpoint.target, endpoint.networks)
         calls = "none" if callbacks is None else ", ".join(callbacks.hosts or ("any public host",))
-        return f"{len(receivers)} endpoints, their hosts may be reached; callbacks to: {calls}"
+        return (
+            f"{len(receivers)} endpoints, their hosts may be reached, {await stopped_of(gate[RECORDS], receivers)}; "
+            f"callbacks to: {calls}"
+        )
 
     async def ready(gate: MediaGate) -> None:
         from mediagate_plugins.webhooks.attempt import Attempts

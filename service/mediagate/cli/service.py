@@ -25,6 +25,9 @@ def serve(
     cors_origins: Annotated[
         str, typer.Option(envvar="CORS_ORIGINS", help="Pages that may use the gate from elsewhere, * for all.")
     ] = "",
+    cors_credentials: Annotated[
+        bool, typer.Option(envvar="CORS_CREDENTIALS", help="Let these pages send cookies: not with *.")
+    ] = False,
     drain_delay: Annotated[
         float, typer.Option(min=0, help="Seconds after SIGTERM in which only /readyz says that the service ends.")
     ] = 0,
@@ -50,6 +53,7 @@ def serve(
             head_timeout_s=head_timeout,
             forwarded_allow_ips=forwarded_allow_ips,
             cors_origins=cors_origins,
+            cors_credentials=cors_credentials,
             drain_delay_s=drain_delay,
             listens=lambda: typer.echo(f"mediagate: http://{name}:{port}{mount}/"),
         )
@@ -67,17 +71,21 @@ def worker(
     """Work on a gate's jobs without taking uploads, until SIGTERM or Ctrl-C."""
     with without_collecting():
         loaded = load_and_fork(gate)
+        if port is not None:
+            from mediagate.server import monitored
+            from mediagate.server.listener import listening_on
     loaded.settings = loaded.settings.model_copy(update={"worker": True})
 
     async def run() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with loaded, contextlib.AsyncExitStack() as stack:
-            if port is not None:
-                from mediagate.server import monitored
-
-                await stack.enter_async_context(monitored(loaded, host=host, port=port))
+        async with contextlib.AsyncExitStack() as stack:
+            # Before the gate is open: a port that cannot be had is told at once.
+            listening = stack.enter_context(listening_on(host, port)) if port is not None else None
+            await stack.enter_async_context(loaded)
+            if listening is not None:
+                await stack.enter_async_context(monitored(loaded, listening))
             typer.echo("mediagate: working")
             await stop.wait()
 

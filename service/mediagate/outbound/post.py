@@ -87,7 +87,10 @@ class Poster:
             raise NotSent(f"the host's name cannot be resolved ({type(exc).__name__})") from None
         refused = [address for address in addresses if not may_be_reached(address, networks)]
         if refused or not addresses:
-            raise NotSent(f"the host is at {', '.join(refused) or 'no address'}, which is not public")
+            where = ", ".join(refused) or "no address"
+            raise NotSent(
+                f"the host is at {where}, which is not public; to allow it, name its network in private_networks"
+            )
         return addresses
 
     async def _post(

@@ -21,12 +21,15 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlunsplit
 from mediagate.errors import ConfigError, RecordsRefused, RecordsUnavailable
 from mediagate.private import keep_database
 from mediagate.records.address import place_of, postgres_parts
+from mediagate.records.indexes import settle, tables_of, without_indexes
 from mediagate.records.refusals import ACCOUNT, RUNS, refused, why_away
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PRISMA_LOCK = 72707369
 """The advisory lock that Prisma Migrate takes on PostgreSQL."""
 BUSY_S = 30.0
+LOCKED_S = 0.1
+"""How often a process asks whether another has done migrating."""
 PRISMA_ONLY = {
     "connection_limit",
     "schema",
@@ -75,6 +78,7 @@ class Migration:
 async def migrate(url: str) -> list[str]:
     """Apply what the database lacks, all or nothing, and return the names; safe to run from many processes at once.
 
+    On PostgreSQL, indexes of tables that were there before are built afterwards, while the service writes.
     Raises ``ConfigError`` for a URL of another kind or a migration that was changed after it had been applied,
     ``RecordsUnavailable`` when the database does not answer.
     """
@@ -92,7 +96,11 @@ async def pending(url: str) -> list[str]:
 
 def migration_names(provider: str) -> list[str]:
     """Return the names of the migrations of this release for ``sqlite`` or ``postgresql``, in their order."""
-    return sorted(path.parent.name for path in (MIGRATIONS / provider).glob("*/migration.sql"))
+    return [path.parent.name for path in _files(provider)]
+
+
+def _files(provider: str) -> list[Path]:
+    return sorted((MIGRATIONS / provider).glob("*/migration.sql"))
 
 
 def sqlite_path(url: str) -> Path:
@@ -102,7 +110,7 @@ def sqlite_path(url: str) -> Path:
 
 def _lacking(provider: str, done: Mapping[str, str]) -> list[Migration]:
     lacking = []
-    for path in sorted((MIGRATIONS / provider).glob("*/migration.sql")):
+    for path in _files(provider):
         content = path.read_bytes()
         migration = Migration(path.parent.name, content.decode(), hashlib.sha256(content).hexdigest())
         if migration.name not in done:
@@ -192,11 +200,15 @@ async def _postgres(url: str, parts: SplitResult, *, apply: bool) -> list[str]:
             f"MEDIAGATE_DATABASE_URL: the database URL cannot be read ({type(exc).__name__}): check its options"
         ) from None
     try:
+        if not apply:
+            return [migration.name for migration in await _lacking_postgres(connection)]
+        await _lock(connection)
         async with connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", PRISMA_LOCK)
-            lacking = await _lacking_postgres(connection, apply=apply)
-            for migration in lacking if apply else ():
-                await connection.execute(migration.sql)
+            await connection.execute(_POSTGRES_TABLE)
+            lacking = await _lacking_postgres(connection)
+            tables = await tables_of(connection)
+            for migration in lacking:
+                await connection.execute(without_indexes(migration.sql, tables))
                 await connection.execute(
                     "INSERT INTO _prisma_migrations (id, checksum, finished_at, migration_name, applied_steps_count) "
                     "VALUES ($1, $2, now(), $3, 1)",
@@ -204,6 +216,7 @@ async def _postgres(url: str, parts: SplitResult, *, apply: bool) -> list[str]:
                     migration.checksum,
                     migration.name,
                 )
+        await settle(connection, [path.read_text() for path in _files("postgresql")])
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         raise RecordsUnavailable(f"cannot migrate PostgreSQL: {exc}") from exc
     finally:
@@ -211,10 +224,19 @@ async def _postgres(url: str, parts: SplitResult, *, apply: bool) -> list[str]:
     return [migration.name for migration in lacking]
 
 
-async def _lacking_postgres(connection: Any, *, apply: bool) -> list[Migration]:
-    if apply:
-        await connection.execute(_POSTGRES_TABLE)
-    elif await connection.fetchval("SELECT to_regclass('_prisma_migrations')") is None:
+async def _lock(connection: Any) -> None:
+    """Wait for other processes that migrate; until the connection is closed they wait for us.
+
+    Asked again and again: a statement that waited would hold up the index that another process builds.
+    """
+    while True:
+        if await connection.fetchval("SELECT pg_try_advisory_lock($1)", PRISMA_LOCK):
+            return
+        await asyncio.sleep(LOCKED_S)
+
+
+async def _lacking_postgres(connection: Any) -> list[Migration]:
+    if await connection.fetchval("SELECT to_regclass('_prisma_migrations')") is None:
         return _lacking("postgresql", {})
     rows = await connection.fetch(_DONE)
     return _lacking("postgresql", {row["migration_name"]: row["checksum"] for row in rows})

@@ -14,8 +14,6 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Mount, Route
@@ -24,10 +22,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mediagate.app import MediaGate
 from mediagate.errors import ConfigError
 from mediagate.logs import WithoutQuery
-from mediagate.origins import checked_origins
 from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
+from mediagate.server.cors import read_pages
 from mediagate.server.heap import limit_arenas
-from mediagate.server.listener import close, listen
+from mediagate.server.listener import listening_on
 
 log = logging.getLogger("mediagate.server")
 
@@ -48,6 +46,7 @@ def serve(
     head_timeout_s: float = HEAD_S,
     forwarded_allow_ips: str = "",
     cors_origins: str = "",
+    cors_credentials: bool = False,
     drain_delay_s: float = 0,
     listens: Callable[[], None] = lambda: None,
 ) -> None:
@@ -56,7 +55,8 @@ def serve(
     ``http`` names uvicorn's parser: ``auto``, ``h11`` or ``httptools``. ``max_connections`` is derived from the
     open-file limit unless given. ``forwarded_allow_ips`` are the addresses and networks of proxies, separated by
     commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. Pages of
-    ``cors_origins``, separated by commas, may read the answers. For ``drain_delay_s`` after SIGTERM only ``/readyz``
+    ``cors_origins``, separated by commas, may read the answers; with ``cors_credentials`` their requests may have
+    cookies, as if ``allowed_origins`` named them. For ``drain_delay_s`` after SIGTERM only ``/readyz``
     says that the process ends; another signal ends the delay. ``listens`` is called when the port is had, before the
     gate opens. Raises ``ConfigError``, and what the gate raises when it opens.
     """
@@ -73,8 +73,11 @@ def serve(
     async def home(request: Request) -> RedirectResponse:
         return RedirectResponse(f"{mount}/")
 
-    middleware = _cors(cors_origins)
-    site = _Site(gate, Starlette(routes=[Route("/", home), Mount(mount, gate)], middleware=middleware))
+    pages = read_pages(cors_origins, credentials=cors_credentials)
+    if pages.credentials:
+        allowed = tuple(dict.fromkeys((*gate.settings.allowed_origins, *pages.origins)))
+        gate.settings = gate.settings.model_copy(update={"allowed_origins": allowed})
+    site = _Site(gate, Starlette(routes=[Route("/", home), Mount(mount, gate)], middleware=pages.middleware))
     config = uvicorn.Config(
         site,
         host=host,
@@ -88,30 +91,24 @@ def serve(
         timeout_graceful_shutdown=int(gate.settings.drain_timeout_s) + 5,
     )
     logging.getLogger("uvicorn.access").addFilter(WithoutQuery())
-    listening = listen(host, port)
-    try:
+    with listening_on(host, port) as listening:
         listens()
-        _Server(config, gate, drain_delay_s).run(listening)
-    except SystemExit:
-        if site.failure is None:
-            raise
-        raise site.failure from site.failure.__cause__
-    finally:
-        close(listening)
+        try:
+            _Server(config, gate, drain_delay_s).run(listening)
+        except SystemExit:
+            if site.failure is None:
+                raise
+            raise site.failure from site.failure.__cause__
 
 
 @asynccontextmanager
-async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[None]:
-    """Answer an open gate's monitoring routes, and nothing else, for the length of the block.
-
-    Raises ``ConfigError`` when the port cannot be had.
-    """
+async def monitored(gate: MediaGate, listening: list[socket.socket]) -> AsyncIterator[None]:
+    """Answer an open gate's monitoring routes, and nothing else, on these sockets for the length of the block."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         served = gate if scope["path"] in MONITORING else PlainTextResponse("there is no such route", 404)
         await served(scope, receive, send)
 
-    listening = listen(host, port)
     server = _Beside(
         uvicorn.Config(
             app,
@@ -129,7 +126,6 @@ async def monitored(gate: MediaGate, *, host: str, port: int) -> AsyncIterator[N
     finally:
         server.should_exit = True
         await serving
-        close(listening)
 
 
 def _bounded(connections: Connections, http: str) -> dict[str, Any]:
@@ -140,23 +136,6 @@ def _bounded(connections: Connections, http: str) -> dict[str, Any]:
         "backlog": BACKLOG,
         "ws": "none",
     }
-
-
-def _cors(text: str) -> list[Middleware]:
-    """Return what lets pages of other origins use the gate, without cookies; raises ``ConfigError``."""
-    named = [part.strip() for part in text.split(",") if part.strip()]
-    try:
-        origins = named if named == ["*"] else list(checked_origins(tuple(named)))
-    except ValueError as exc:
-        raise ConfigError(f"--cors-origins: {exc}, or * for all") from None
-    if not origins:
-        return []
-    methods = ["GET", "POST", "PUT", "DELETE"]
-    return [
-        Middleware(
-            CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=["*"], expose_headers=["*"]
-        )
-    ]
 
 
 def _proxies(text: str) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from mediagate.errors import ConfigError
 from mediagate.server.connections import BACKLOG
@@ -13,8 +15,17 @@ ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """What an address of a family says that this machine does not have, such as IPv6's of ``localhost`` in a container."""
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Return a listening socket for each address of a host; raises ``ConfigError`` when there is none to be had."""
+@contextmanager
+def listening_on(host: str, port: int) -> Iterator[list[socket.socket]]:
+    """Listen on each address of a host for the length of the block; raises ``ConfigError`` when none is to be had."""
+    listening = _listen(host, port)
+    try:
+        yield listening
+    finally:
+        _close(listening)
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as exc:
@@ -28,19 +39,18 @@ def listen(host: str, port: int) -> list[socket.socket]:
             if exc.errno in ABSENT:
                 absent = exc
                 continue
-            close(listening)
+            _close(listening)
             raise ConfigError(_refused(host, port, exc)) from exc
     if not listening and absent is not None:
         raise ConfigError(_refused(host, port, absent)) from absent
     return listening
 
 
-def close(listening: Iterable[socket.socket]) -> None:
-    """Close sockets; can be repeated."""
+def _close(listening: Iterable[socket.socket]) -> None:
     for one in listening:
         one.close()
 
 
 def _refused(host: str, port: int, exc: OSError) -> str:
     other = "another --host" if exc.errno in ABSENT else "another --port"
-    return f"cannot listen on {host} port {port} ({exc.strerror}); choose {other}"
+    return f"cannot listen on {host} port {port} ({os.strerror(exc.errno or 0)}); choose {other}"

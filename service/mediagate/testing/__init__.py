@@ -1,6 +1,26 @@
-"""Public checks that an implementation keeps the promises of its protocol."""
+"""For tests: a host's gate with parts of their own, and checks that an implementation keeps its protocol's promises."""
 
-from mediagate.testing.records import check_records
-from mediagate.testing.storage import check_storage
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["check_records", "check_storage"]
+if TYPE_CHECKING:
+    from mediagate.testing.isolation import isolated
+    from mediagate.testing.judge import Judge
+    from mediagate.testing.records import check_records
+    from mediagate.testing.storage import check_storage
+
+_HOMES = {
+    "Judge": "mediagate.testing.judge",
+    "check_records": "mediagate.testing.records",
+    "check_storage": "mediagate.testing.storage",
+    "isolated": "mediagate.testing.isolation",
+}
+
+__all__ = ["Judge", "check_records", "check_storage", "isolated"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: image processes load the judge, and need no database for that.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from mediagate.errors import BadUpload, UploadMismatch
 from mediagate.uploads.body import RequestBody
+from mediagate.uploads.file_head import FileHead
 from mediagate.uploads.spool import Spooled, spool_file
 
 MAX_JSON = 16 * 1024
@@ -17,18 +18,23 @@ MAX_JSON = 16 * 1024
 
 
 @asynccontextmanager
-async def receive_file(body: RequestBody, spool_dir: Path, *, size: int) -> AsyncIterator[Spooled]:
+async def receive_file(
+    body: RequestBody, spool_dir: Path, *, size: int, check_head: Callable[[bytes], None]
+) -> AsyncIterator[Spooled]:
     """Receive a body of exactly ``size`` bytes into the spool, where it stays for the length of the block.
 
+    ``check_head`` is given the first bytes of the file as soon as they have come, and may refuse it by raising.
     Raises ``UploadMismatch`` as soon as it is known to be longer or shorter, ``UploadTimeout``, ``StorageUnavailable``
     when the disk is full, Starlette's ``ClientDisconnect``.
     """
     if body.declared not in (None, size):
         raise UploadMismatch(f"the body has {body.declared:,} bytes, and {size:,} were declared; send that file")
+    head = FileHead(check_head)
     async with spool_file(spool_dir) as file:
         while chunk := await body.read():
             if file.bytes + len(chunk) > size:
                 raise UploadMismatch(f"the body has more than the {size:,} bytes that were declared; send that file")
+            head.add(chunk)
             file.add(chunk)
             await file.flush()
         if file.bytes != size:

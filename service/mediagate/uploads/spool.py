@@ -9,8 +9,8 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import BinaryIO, Protocol
 from anyio import CancelScope, to_thread
 
 from mediagate.errors import BadUpload, StorageUnavailable, UploadTooLarge
+from mediagate.uploads.file_head import FileHead
 
 log = logging.getLogger("mediagate.uploads")
 
@@ -173,15 +174,21 @@ async def probe_spool(spool_dir: Path) -> None:
 
 
 @asynccontextmanager
-async def spool(source: Readable, spool_dir: Path, *, max_bytes: int) -> AsyncIterator[Spooled]:
+async def spool(
+    source: Readable, spool_dir: Path, *, max_bytes: int, check_head: Callable[[bytes], None]
+) -> AsyncIterator[Spooled]:
     """Copy bytes, a file or a stream into the spool for the length of a block.
 
-    The source stays as it is; whoever opened it closes it. Raises ``UploadTooLarge`` as soon as there are more than
-    ``max_bytes``, ``BadUpload`` when there are none, ``StorageUnavailable`` when the disk is full, and what reading
-    the source raises.
+    The source stays as it is; whoever opened it closes it. ``check_head`` is given the first bytes as soon as they are
+    read, and may refuse the file by raising; no more of it is read then.
+
+    Raises ``UploadTooLarge`` as soon as there are more than ``max_bytes``, ``BadUpload`` when there are none,
+    ``StorageUnavailable`` when the disk is full, and what reading the source raises.
     """
-    async with spool_file(spool_dir) as file:
-        async for piece in _pieces(source):
+    head = FileHead(check_head)
+    async with spool_file(spool_dir) as file, aclosing(_pieces(source)) as pieces:
+        async for piece in pieces:
+            head.add(piece)
             file.add(piece)
             if file.bytes > max_bytes:
                 raise UploadTooLarge(
@@ -194,7 +201,7 @@ async def spool(source: Readable, spool_dir: Path, *, max_bytes: int) -> AsyncIt
         yield await file.finish()
 
 
-async def _pieces(source: Readable) -> AsyncIterator[bytes]:
+async def _pieces(source: Readable) -> AsyncGenerator[bytes]:
     if isinstance(source, bytes | bytearray | memoryview):
         yield bytes(source)
     elif isinstance(source, Path):

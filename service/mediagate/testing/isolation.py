@@ -1,0 +1,75 @@
+"""A host's own gate with parts of its own for one test: nothing of it outlives the test, nothing leaves the process."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from mediagate.app import MediaGate
+from mediagate.errors import PluginError
+from mediagate.parts import MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE
+from mediagate.plugins import Key
+from mediagate.queue import InProcessQueue
+from mediagate.records import MemoryRecords
+from mediagate.registry import Registry
+from mediagate.storage import MemoryStorage
+from mediagate.testing.judge import Asked, Judge
+
+REPLACED = (STORAGE, RECORDS, QUEUE, MODERATOR, REMOTE_MODERATOR)
+
+
+@contextmanager
+def isolated(
+    gate: MediaGate,
+    folder: Path,
+    *,
+    records: Literal["memory", "sqlite"] = "memory",
+    without: Collection[str] = (),
+) -> Iterator[Judge]:
+    """Replace storage, records, queue and moderators of a closed gate for one test; sources, hooks and plugins stay.
+
+    Enter it before the app starts. Images are processed as ever, by one image process. ``folder``, such as pytest's
+    ``tmp_path``, takes what is written to disk. Plugins that provide a part that is replaced do not boot, nor do those
+    called ``without``. ``records="sqlite"`` is for plugins that keep tables of their own; opening takes longer then.
+    Settings that name a database, a CDN or a folder are overridden. Yields what the test asks of the moderator.
+
+    Raises ``PluginError`` when the gate is open before, or still open after the block, or a name in ``without`` is not
+    that of a plugin.
+    """
+    moderated = gate.settings.moderation == "on"
+    labels = frozenset(label for source in gate.sources.values() for label in (*source.reject, *source.review))
+    judge = Judge(labels, folder / "mediagate-judge", moderated=moderated)
+    values: dict[Key[Any], Any] = {STORAGE: MemoryStorage(), QUEUE: InProcessQueue()}
+    if records == "memory":
+        values[RECORDS] = MemoryRecords()
+    if moderated:
+        values[MODERATOR] = Asked(labels, folder / "mediagate-judge")
+
+    def replaced(host: Registry) -> Registry:
+        if unknown := sorted(set(without) - {plugin.name for plugin in host.plugins}):
+            raise PluginError(f"no plugin of the gate is called {', '.join(unknown)}")
+        own = {key: value for key, value in host.values.items() if key not in REPLACED}
+        return replace(
+            host.copy(),
+            values=own | values,
+            replaced=frozenset(key.name for key in REPLACED),
+            without=frozenset(without),
+        )
+
+    settings = gate.settings.model_copy(
+        update={
+            "data_dir": folder / "mediagate",
+            "database_url": None,
+            "database_engine_url": None,
+            "migrate": None,
+            "public_url": None,
+            "image_processes": 1,
+            "worker": True,
+            "poll_after_ms": 100,
+        }
+    )
+    with gate.instead(replaced, settings):
+        yield judge
