@@ -55,21 +55,22 @@ def _split(root: str, path: str, app_root: str) -> tuple[str, str | None]:
 
 
 def _cut(raw_path: bytes | None, path: str) -> tuple[str, str]:
-    """Return what a host has cut off the path that the client sent, and ``path`` without a slash that it has added."""
+    """Return what a host has cut off the path that the client sent, and ``path`` with the slashes that were sent."""
     if not raw_path:
         return "", path
     raw = unquote(raw_path.partition(b"?")[0].decode("latin-1"))
-    if raw == path or not (raw.startswith("/") and path.startswith("/")):
+    if raw == path or not raw.startswith("/"):
         return "", path
     # Compared by parts, since hosts also collapse slashes.
     sent, left = _parts(raw), _parts(path)
     cut = sent[: len(sent) - len(left)]
-    front = "/" + "/".join(cut)
-    if cut + left != sent or not _is_plain(front):
+    front = "/" + "/".join(cut) if cut else ""
+    if cut + left != sent or (cut and not (_is_plain(front) and path.startswith("/"))):
         return "", path
     if left and not raw.endswith("/"):
         path = path.rstrip("/")
-    return front, path
+    # A mount at / is cut off with its slash.
+    return front, path if path.startswith("/") else f"/{path}"
 
 
 def _is_plain(front: str) -> bool:

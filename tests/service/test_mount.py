@@ -78,8 +78,8 @@ def fastapi_prefixed(gate: ASGIApp) -> ASGIApp:
     return app
 
 
-def litestar(gate: ASGIApp) -> ASGIApp:
-    @asgi("/media", is_mount=True, copy_scope=True)
+def litestar(gate: ASGIApp, at: str = "/media") -> ASGIApp:
+    @asgi(at, is_mount=True, copy_scope=True)
     async def media(scope: Any, receive: Any, send: Any) -> None:
         await gate(scope, receive, send)
 
@@ -128,6 +128,7 @@ HOSTS: dict[str, tuple[Host, str, str]] = {
     "fastapi, stripped": (fastapi_prefixed, "/media", "/api/media"),
     "fastapi, not stripped": (fastapi_prefixed, "/api/media", "/api/media"),
     "litestar": (litestar, "/media", "/media"),
+    "litestar at /": (lambda gate: litestar(gate, "/"), "", ""),
     "quart": (quart, "/media", "/media"),
     "by hand": (by_hand, "/media", "/media"),
     "starlette, uvicorn --root-path": (
@@ -237,6 +238,7 @@ REACHED = {
     "fastapi, stripped": {*SPELLINGS, "/api/media/base"},
     "fastapi, not stripped": {*SPELLINGS, "/api/media/base"},
     "litestar": SPELLINGS | COLLAPSED,
+    "litestar at /": {"/base"},
     "quart": SPELLINGS,
     "by hand": SPELLINGS,
     "starlette, uvicorn --root-path": SPELLINGS,
@@ -305,6 +307,9 @@ async def test_a_scope_without_a_raw_path_stays_as_it_is(gate: MediaGate) -> Non
         (("", "/base", b"/%2e%2e/base"), ("", "/base")),
         (("", "/base", b"/other"), ("", "/base")),
         (("", "base", b"/media/base"), ("", "base")),
+        (("", "X/base/", b"/mediaX/base"), ("", "X/base/")),
+        (("", "base/", b"/base"), ("", "/base")),
+        (("", "/base/", b"/base"), ("", "/base")),
     ],
 )
 def test_what_a_host_has_cut_off(given: tuple[str, str, bytes], located: tuple[str, str]) -> None:
