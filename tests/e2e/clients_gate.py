@@ -16,13 +16,14 @@ from moderators import Scripted
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from mediagate import MODERATOR, Job, MediaGate, Settings, Source
+from mediagate import MODERATOR, Job, MediaGate, Settings, Source, VariantSpec
 from mediagate.errors import QueueFull, RateLimited
 
 PAGES = Path(os.environ["CLIENT_PAGES"])
 settings = Settings()
 data_dir = Path(settings.data_dir)
-gate = MediaGate(sources={"avatar": Source(reject={"explicit": 0.5})}, settings=settings)
+avatar = Source(variants={"sm": VariantSpec(width=64)}, reject={"explicit": 0.5})
+gate = MediaGate(sources={"avatar": avatar}, settings=settings)
 gate.decorate(MODERATOR, Scripted())
 
 
