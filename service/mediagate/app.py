@@ -74,8 +74,6 @@ class MediaGate(Calls):
         self.withdrawn = False
         """Whether ``/readyz`` says that the process is about to end."""
 
-    # -- before the gate is open
-
     def register(self, plugin: Plugin[P], *args: P.args, **kwargs: P.kwargs) -> None:
         """Add a plugin; wrong options fail here. Inside a plugin: it boots when that one has returned."""
         registration = bind(plugin, *args, **kwargs)
@@ -130,8 +128,6 @@ class MediaGate(Calls):
         if self._state in ("open", "closing"):
             raise PluginError(f"{verb}() came after boot: call it before the app starts, or inside a plugin")
         return self._registry
-
-    # -- while it is open
 
     def __getitem__(self, key: Key[T]) -> T:
         """Return what was provided under a key; raises ``PluginError`` when nothing is (yet)."""
@@ -204,8 +200,6 @@ class MediaGate(Calls):
         root: str = request.scope.get("root_path", "").strip("/")
         # One slash, for two would begin another host's name, and daphne takes root_path from a header.
         return (self.settings.public_base_url or f"/{root}").rstrip("/")
-
-    # -- opening and closing
 
     async def open(self) -> None:
         """Boot; raises ``ConfigError`` or ``PluginError``, with everything closed again."""
@@ -283,8 +277,6 @@ class MediaGate(Calls):
         """The lifespan for the host: ``Starlette(lifespan=gate.lifespan)``, or ``async with`` inside its own."""
         async with self:
             yield
-
-    # -- ASGI
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -191,7 +191,7 @@ async def _postgres(url: str, parts: SplitResult, *, apply: bool) -> list[str]:
         asyncpg.InvalidPasswordError,
         asyncpg.InvalidCatalogNameError,
     ) as exc:
-        raise RecordsRefused(refused(str(exc))) from exc
+        raise RecordsRefused(f"{place_of(url)}: {refused(str(exc))}") from exc
     except (OSError, asyncpg.PostgresError, TimeoutError) as exc:
         raise RecordsUnavailable(f"cannot reach {place_of(url)} ({why_away(exc)}): {RUNS}, and {ACCOUNT}") from exc
     except (ValueError, asyncpg.InterfaceError) as exc:
