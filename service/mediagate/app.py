@@ -71,8 +71,7 @@ class MediaGate(Calls):
         self._opening = asyncio.Lock()
         self._opener = BY_HOST
         self.departure = Departure(self.settings.drain_timeout_s, self._wake)
-        self.withdrawn = False
-        """Whether ``/readyz`` says that the process is about to end."""
+        self.withdrawn = False  # whether /readyz says that the process is about to end
 
     def register(self, plugin: Plugin[P], *args: P.args, **kwargs: P.kwargs) -> None:
         """Add a plugin; wrong options fail here. Inside a plugin: it boots when that one has returned."""
