@@ -4,16 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mediagate.access import AUTHORIZE, Action, Authorize, Principal
+    from mediagate.access import Action, Principal
     from mediagate.app import MediaGate
     from mediagate.calls import PublishedPage, StatusPage
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.direct_upload import DirectUpload, UploadTarget
     from mediagate.events import Event, EventType
-    from mediagate.hooks import IncomingUpload
+    from mediagate.incoming_upload import IncomingUpload
     from mediagate.media import Job, JobState, JobStatus, Media, Rendered, Stage, Variant, Verdict
     from mediagate.moderation import Moderator, Picture, RemoteModerator
-    from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE
+    from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Authorize
     from mediagate.plugins import Key, Plugin, plugin
     from mediagate.queue import Queue
     from mediagate.records import Records
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from mediagate.usage import Usage, UsageReport
 
 _HOMES = {
-    "AUTHORIZE": "mediagate.access",
+    "AUTHORIZE": "mediagate.parts",
     "Action": "mediagate.access",
-    "Authorize": "mediagate.access",
+    "Authorize": "mediagate.parts",
     "DirectUpload": "mediagate.direct_upload",
     "EVENTS": "mediagate.parts",
     "Event": "mediagate.events",
     "EventType": "mediagate.events",
-    "IncomingUpload": "mediagate.hooks",
+    "IncomingUpload": "mediagate.incoming_upload",
     "Job": "mediagate.media",
     "JobState": "mediagate.media",
     "JobStatus": "mediagate.media",

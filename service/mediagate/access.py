@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from starlette.requests import Request
-
-from mediagate.errors import Forbidden, InvalidParameter, Unauthorized
-from mediagate.plugins import Key
-from mediagate.registry import Registry
+from mediagate.errors import InvalidParameter
 
 MAX_OWNER = 255
 
@@ -51,40 +46,6 @@ class Principal:
         for name, text in (("id", self.id), ("key", self.key)):
             if text is not None and not is_owner(text):
                 raise ValueError(f"Principal.{name}: use 1 to {MAX_OWNER} printable characters")
-
-
-Authorize = Callable[[Request, Action], Awaitable[Principal | None]]
-"""Returns who asks, or ``None`` to refuse; raising a ``MediagateError`` refuses with that error."""
-
-AUTHORIZE: Key[Authorize] = Key("AUTHORIZE")
-"""Unset: everybody may do everything, and nobody owns anything."""
-
-
-async def ask_who(registry: Registry, request: Request, action: Action) -> Principal | None:
-    """Return who asks, also as ``request.state.principal``; ``None`` where nobody is asked.
-
-    Raises ``Unauthorized`` when ``AUTHORIZE`` knows no such caller, ``Forbidden`` when the action is ``ADMIN`` and the
-    caller no admin, and what ``AUTHORIZE`` or a ``pre_authorize`` hook raises.
-    """
-    request.state.principal = None
-    authorize: Authorize | None = registry.values.get(AUTHORIZE)
-    if authorize is None:
-        return None
-    await registry.hooks.run("pre_authorize", request, action)
-    try:
-        principal = await authorize(request, action)
-        if principal is None:
-            raise Unauthorized("say who you are: this service serves only callers whom it knows")
-    except Unauthorized:
-        await registry.hooks.run("on_unauthorized", request, action)
-        raise
-    if not isinstance(principal, Principal):
-        raise TypeError(f"authorize() must return a Principal or None, not {type(principal).__name__}")
-    if action is Action.ADMIN and not principal.admin:
-        # Said here, for many a host's function lets every user of its own in, whatever the action.
-        raise Forbidden("only an admin may do this")
-    request.state.principal = principal
-    return principal
 
 
 def owner_seen_by(principal: Principal | None) -> str | None:

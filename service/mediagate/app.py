@@ -11,7 +11,7 @@ from typing import Literal, ParamSpec, Self, TypeVar
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mediagate.access import AUTHORIZE, Action, Authorize, Principal, ask_who
+from mediagate.access import Action, Principal
 from mediagate.calls import Calls
 from mediagate.config import Settings, Source, check_sources
 from mediagate.departure import Departure
@@ -22,12 +22,13 @@ from mediagate.forkserver import ForkServer
 from mediagate.hooks import Hook, HookName
 from mediagate.lifespan import BY_HOST, BY_REQUEST, LEFT_OPEN, OPENED_LATE, OTHER_LOOP, run_lifespan
 from mediagate.observe import Observer, Observers
-from mediagate.parts import Parts
+from mediagate.parts import AUTHORIZE, Authorize, Parts
 from mediagate.plugins import Key, Plugin, bind
 from mediagate.registry import Check, Endpoint, Registry
 from mediagate.route_table import RouteTable
 from mediagate.routes import Routes
 from mediagate.running import Running, assemble, jobs_at_once, start
+from mediagate.who import ask_who
 
 log = logging.getLogger("mediagate")
 

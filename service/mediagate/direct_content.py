@@ -36,7 +36,7 @@ async def sole_sender(upload: DirectUpload, parts: Parts) -> AsyncIterator[Hold]
     Raises ``UploadInFlight`` while another request sends it, ``UploadReceived`` when it is here already.
     """
     # No client's Idempotency-Key can be this: those do not begin with a line break.
-    async with holding(f"\n{upload.id}", parts) as hold:
+    async with holding(f"\n{upload.id}", parts.records) as hold:
         if await parts.storage.stat(upload.staging_key) is not None:
             raise UploadReceived("the file has arrived already; complete the upload")
         if hold.found is not None:

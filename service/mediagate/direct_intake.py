@@ -151,7 +151,7 @@ async def complete(
         return await _job_of(upload, parts), False
     await check_current(upload, parts)
     # Another name than that of whoever sends the file; and no Idempotency-Key begins with a line break.
-    async with holding(f"\n{upload.id}\n", parts) as hold:
+    async with holding(f"\n{upload.id}\n", parts.records) as hold:
         # Another may have completed it before the name was free.
         upload = await find_upload(upload_id, parts)
         if hold.found is None:

@@ -108,7 +108,7 @@ async def _model(gate: MediaGate, parts: Parts) -> str:
     try:
         moderator = gate[MODERATOR]
     except PluginError:
-        if parts.remote is None:
+        if parts.remote_moderator is None:
             raise
         return "no model here: a service judges every picture"
     await asyncio.to_thread(moderator.prepare)

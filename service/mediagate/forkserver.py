@@ -24,8 +24,8 @@ from multiprocessing.spawn import get_executable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from mediagate import logs
 from mediagate.errors import ImageCrashed, ShuttingDown
+from mediagate.logs import configured_format
 from mediagate.pulse import Pulse
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class ForkServer:
                     str(theirs.fileno()),
                     str(pulse.fileno()),
                     str(os.getpid()),
-                    logs.configured() or "",
+                    configured_format() or "",
                     *path,
                 ],
                 stdin=subprocess.DEVNULL,

@@ -21,11 +21,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from mediagate.errors import PluginError
-from mediagate.media import ImageInfo
 
 log = logging.getLogger("mediagate.hooks")
 
@@ -51,21 +49,6 @@ HookName = Literal[
 ]
 HOOK_NAMES: tuple[HookName, ...] = get_args(HookName)
 Hook = Callable[..., Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class IncomingUpload:
-    """What ``pre_upload`` is shown: a received file of ``bytes`` bytes, of which only the header was decoded."""
-
-    source_type: str
-    source_id: str
-    filename: str
-    bytes: int
-    sha256: str
-    info: ImageInfo
-    client_reference_id: str | None = None
-    owner_id: str | None = None
-    callback_url: str | None = None
 
 
 class Hooks:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from mediagate.errors import ConfigError, ObjectNotFound, Unavailable
 from mediagate.media import JobStatus
 from mediagate.parts import Parts
-from mediagate.shapes import Malformed, Shape, text, whole
 from mediagate.storage import ObjectInfo, segment
 
 log = logging.getLogger("mediagate.identity")
@@ -32,9 +31,6 @@ class Mark:
     generation: int
 
 
-_MARK = Shape(Mark, database=text(MAX_ID), generation=whole(0, 2**63 - 1))
-
-
 async def read_mark(parts: Parts) -> Mark | None:
     """Return the mark of the storage, if it has one; raises ``ConfigError`` for one that cannot be read."""
     try:
@@ -42,10 +38,18 @@ async def read_mark(parts: Parts) -> Mark | None:
     except ObjectNotFound:
         return None
     try:
-        mark: Mark = _MARK(json.loads(written))
-    except (ValueError, RecursionError, Malformed):
+        return _mark(json.loads(written))
+    except (ValueError, RecursionError):
         raise ConfigError(f"the storage's {KEY} cannot be read: see whose files these are; {ADOPT}") from None
-    return mark
+
+
+def _mark(written: object) -> Mark:
+    match written:
+        case {"database": str(database), "generation": int(generation), **rest}:
+            known = database.isprintable() and len(database) <= MAX_ID
+            if known and type(generation) is int and 0 <= generation < 2**63 and not rest:
+                return Mark(database, generation)
+    raise ValueError
 
 
 async def is_set_back(parts: Parts) -> bool:

@@ -25,10 +25,11 @@ from pathlib import Path
 from time import process_time
 from typing import IO, TYPE_CHECKING, Any
 
-from mediagate import forkserver, imagewire, logs, sandbox, timelimit
+from mediagate import forkserver, imagewire, sandbox, timelimit
 from mediagate.config import Source
 from mediagate.cores import Cores
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
+from mediagate.logs import LogFormat, configure_logs
 from mediagate.media import ImageInfo, Rendered
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def begin(channel: int, pulse: int, host: int, log_format: str) -> None:
     ``log_format`` is that of the host, empty if that configures logging itself.
     """
     if log_format:
-        logs.configure(logs.LogFormat(log_format))
+        configure_logs(LogFormat(log_format))
     os.dup2(2, 1)  # what libraries print belongs to no output of the host's program
     # Ctrl-C reaches the whole foreground group; ending these processes is the host's to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -166,11 +167,11 @@ def _file(pipe: Connection[Any, Any]) -> IO[bytes]:
     return os.fdopen(descriptors[0], "rb")
 
 
-def probe(file: IO[bytes], source: Source, pixels: bool) -> ImageInfo:
+def probe(file: IO[bytes], source: Source, whole: bool) -> ImageInfo:
     """Read a file's header, or all of it."""
     from mediagate import images
 
-    return images.probe(file, source, _shared.memory_bytes, pixels=pixels)
+    return images.probe(file, source, _shared.memory_bytes, pixels=whole)
 
 
 def render(data: bytes, source: Source, focal: tuple[float, float], time_s: float, previews: int) -> Rendered:

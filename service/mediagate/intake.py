@@ -18,7 +18,7 @@ from mediagate.errors import (
     UploadInFlight,
     UploadMismatch,
 )
-from mediagate.hooks import IncomingUpload
+from mediagate.incoming_upload import IncomingUpload
 from mediagate.logs import about
 from mediagate.media import Job, new_id, staging_key
 from mediagate.parts import Parts
@@ -54,7 +54,7 @@ async def reserved(key: str | None, parts: Parts, *, owner: str | None = None) -
         raise InvalidParameter(f"Idempotency-Key: use 1 to {MAX_KEY} printable ASCII characters, such as a UUID")
     if owner is not None:
         key = f"{owner}\n{key}"  # neither has a line break, so that no two of them make the same
-    async with holding(key, parts) as hold:
+    async with holding(key, parts.records) as hold:
         if hold.found is not None and hold.found.fingerprint is None:
             raise UploadInFlight(
                 "this Idempotency-Key's upload is being received; wait for its answer", retry_after_s=AGAIN_S

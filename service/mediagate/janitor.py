@@ -148,7 +148,7 @@ class Janitor:
     async def sweep_files_in_turn(self) -> Findings:
         """Look through the files if none of the processes that share the records has done so for an hour."""
         records = self._parts.records
-        async with holding(FILES_TURN, self._parts) as hold:
+        async with holding(FILES_TURN, self._parts.records) as hold:
             if hold.found is not None:
                 return Findings()
             findings = await self.sweep_files(dry_run=False)

@@ -117,7 +117,7 @@ class WithoutQuery(logging.Filter):
         return True
 
 
-def configure(form: LogFormat, *, libraries: bool = True) -> None:
+def configure_logs(form: LogFormat, *, libraries: bool = True) -> None:
     """Write all log lines of this process to standard error in one form, from INFO on.
 
     For programs of our own; a host that configures logging itself can use the formatters. What other libraries say
@@ -133,7 +133,7 @@ def configure(form: LogFormat, *, libraries: bool = True) -> None:
     logging.captureWarnings(True)
 
 
-def configured() -> LogFormat | None:
+def configured_format() -> LogFormat | None:
     """Return the form in which this process writes log lines; ``None`` where its host sees to that."""
     for handler in logging.getLogger().handlers:
         match handler.formatter:

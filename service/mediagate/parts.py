@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
+from mediagate.access import Action, Principal
 from mediagate.config import Settings, Source
 from mediagate.events import EventType
 from mediagate.hooks import Hooks
@@ -14,9 +17,13 @@ from mediagate.plugins import Key
 from mediagate.pool import ImagePool
 from mediagate.queue import Dispatcher, Queue
 from mediagate.records import Records
-from mediagate.remote import RemoteModeration
 from mediagate.storage import Storage
 
+Authorize = Callable[[Request, Action], Awaitable[Principal | None]]
+"""Returns who asks, or ``None`` to refuse; raising a ``MediagateError`` refuses with that error."""
+
+AUTHORIZE: Key[Authorize] = Key("AUTHORIZE")
+"""Unset: everybody may do everything, and nobody owns anything."""
 STORAGE: Key[Storage] = Key("STORAGE")
 RECORDS: Key[Records] = Key("RECORDS")
 MODERATOR: Key[Moderator] = Key("MODERATOR")
@@ -39,4 +46,5 @@ class Parts:
     images: ImagePool
     events: Collection[EventType] = ()
     observer: Observer = Observer()
-    remote: RemoteModeration | None = None
+    moderator: Moderator | None = None
+    remote_moderator: RemoteModerator | None = None

@@ -24,12 +24,13 @@ from mediagate.moderation import count_review_as_reject
 from mediagate.outbox import deletion_events
 from mediagate.parts import Parts
 from mediagate.records import Settlement
+from mediagate.remote import RemoteModeration
 
 Enter = Callable[[Stage, int], Awaitable[None]]
 """Records that a job enters a stage, after so many model runs; raises when the job is no longer ours."""
 
 
-async def process(job: Job, parts: Parts, enter: Enter) -> Settlement:
+async def process(job: Job, parts: Parts, remote: RemoteModeration | None, enter: Enter) -> Settlement:
     """Take a claimed job to its settlement; raises what the worker classifies as retryable or final."""
     source = parts.sources.get(job.source_type)
     if source is None:
@@ -44,7 +45,7 @@ async def process(job: Job, parts: Parts, enter: Enter) -> Settlement:
     try:
         await parts.hooks.run("pre_process", job)
         with parts.observer.during("render", job=job):
-            remote, focal = parts.remote, (job.focal_x, job.focal_y)
+            focal = (job.focal_x, job.focal_y)
             judged_by = source if remote is None else remote.locally(source)
             previews = 0 if remote is None else remote.input_edge
             rendered = await parts.images.render(data, judged_by, focal=focal, previews=previews)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mediagate.errors import RecordsUnavailable
-from mediagate.parts import Parts
-from mediagate.records import Reservation
+from mediagate.records import Records, Reservation
 
 log = logging.getLogger("mediagate.intake")
 
@@ -26,27 +25,27 @@ class Hold:
     key: str
     until: datetime
     found: Reservation | None
-    parts: Parts
+    records: Records
 
     async def lapsed(self) -> bool:
         """Return whether the time ran out, as in a process that stood still: another may hold the name by now."""
-        return await self.parts.records.now() >= self.until
+        return await self.records.now() >= self.until
 
     async def release(self) -> None:
         """Give the name back, or leave that to its time."""
         try:
             if not await self.lapsed():
-                await self.parts.records.release_key(self.key)
+                await self.records.release_key(self.key)
         except RecordsUnavailable as exc:
             log.warning("a name stays reserved for up to %d s: %s", RECEIVING_S, exc)
 
 
 @asynccontextmanager
-async def holding(key: str, parts: Parts) -> AsyncIterator[Hold]:
+async def holding(key: str, records: Records) -> AsyncIterator[Hold]:
     """Hold a name for the length of the block, unless somebody has it; a block that fails gives it back."""
-    now = await parts.records.now()
+    now = await records.now()
     until = now + timedelta(seconds=RECEIVING_S)
-    hold = Hold(key, until, await parts.records.reserve_key(key, now=now, expires_at=until), parts)
+    hold = Hold(key, until, await records.reserve_key(key, now=now, expires_at=until), records)
     if hold.found is not None:
         yield hold
         return
@@ -63,7 +62,7 @@ async def holding(key: str, parts: Parts) -> AsyncIterator[Hold]:
 
 async def _keep(hold: Hold) -> None:
     """Keep a name for as long as the body comes in, however slowly."""
-    records = hold.parts.records
+    records = hold.records
     while True:
         await asyncio.sleep(RECEIVING_S / 3)
         try:

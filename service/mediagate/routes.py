@@ -15,6 +15,7 @@ from starlette.routing import Route
 from mediagate import parameters
 from mediagate.access import Action, owner_and_key, owner_seen_by
 from mediagate.direct_routes import DirectRoutes
+from mediagate.downloads import Downloads
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.event_stream import event_stream
 from mediagate.files import serve_file
@@ -42,6 +43,7 @@ class Routes:
 
     def __init__(self, gate: MediaGate) -> None:
         self._gate = gate
+        self._downloads = Downloads(gate.settings)
 
     def core(self) -> list[Route]:
         """Return the routes of uploads, jobs, media, usage and health."""
@@ -187,7 +189,7 @@ class Routes:
             request,
             gate.parts.storage,
             key,
-            gate.running.downloads,
+            self._downloads,
             ttl=source.ttl if source else None,
             private_for_s=left_s,
         )

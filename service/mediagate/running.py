@@ -14,7 +14,6 @@ import anyio
 
 from mediagate.admission import Admission
 from mediagate.config import Settings, Source, private_sources
-from mediagate.downloads import Downloads
 from mediagate.errors import ConfigError, ModerationFailed, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.identity import recognize_files
@@ -30,7 +29,6 @@ from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.readiness import Readiness
 from mediagate.records import PrismaRecords
 from mediagate.registry import Registry
-from mediagate.remote import RemoteModeration
 from mediagate.storage import FilesystemStorage
 from mediagate.storage.observed import observed
 from mediagate.uploads import Patience
@@ -56,7 +54,6 @@ class Running:
         self.watch = Watch(parts.records, parts.observer)
         self.pace = Pace(parts.records, least_ms=parts.settings.poll_after_ms)
         self.admission = Admission(parts, self.pace, spool_dir)
-        self.downloads = Downloads(parts.settings)
         self.worker = Worker(parts, self.watch, concurrency=jobs_at_once(parts.settings))
         self.janitor = Janitor(parts, spool_dir)
         self.readiness = Readiness(parts, spool_dir, alive=self._works)
@@ -192,7 +189,6 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
     )
     records, queue, events = values[RECORDS], Dispatcher(values[QUEUE]), values.get(EVENTS, ())
     storage = observed(values[STORAGE], observer) if registry.observers else values[STORAGE]
-    remote = None if remote_moderator is None else RemoteModeration(remote_moderator, moderator, records)
     return Parts(
         sources,
         settings,
@@ -203,7 +199,8 @@ def _parts(sources: Mapping[str, Source], settings: Settings, registry: Registry
         images,
         events=events,
         observer=observer,
-        remote=remote,
+        moderator=moderator,
+        remote_moderator=remote_moderator,
     )
 
 

@@ -25,6 +25,7 @@ from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
 from mediagate.queue import POLL_S
 from mediagate.records import Settlement
+from mediagate.remote import RemoteModeration
 from mediagate.watch import Watch
 
 log = logging.getLogger("mediagate.worker")
@@ -43,6 +44,9 @@ class Worker:
         self._claiming: asyncio.Task[list[asyncio.Task[None]]] | None = None
         self._isolation = Isolation()
         self._retries = Retries(parts.settings)
+        self._remote = None
+        if parts.remote_moderator is not None:
+            self._remote = RemoteModeration(parts.remote_moderator, parts.moderator, parts.records)
         self._queue_fails = self._queue_brings = False
 
     @property
@@ -100,7 +104,7 @@ class Worker:
                 async with lease.kept():
                     if suspect(job):
                         await self._isolation.alone()
-                    settlement = await process(job, self._parts, enter)
+                    settlement = await process(job, self._parts, self._remote, enter)
                     self._retries.came_through()
             except LeaseLost:
                 await self._abandon(job)

@@ -24,8 +24,9 @@ from server import children
 from starlette.requests import Request
 
 from mediagate import MODERATOR, RECORDS, STORAGE, MediaGate, Source
-from mediagate.access import AUTHORIZE, Action, Principal
+from mediagate.access import Action, Principal
 from mediagate.errors import ConfigError, PluginError, RecordsUnavailable, UploadRefused
+from mediagate.parts import AUTHORIZE
 from mediagate.records import MemoryRecords
 from mediagate.storage import FilesystemStorage, MemoryStorage
 from mediagate_plugins.metrics import metrics

@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from mediagate import RECORDS, MediaGate, plugin
-from mediagate.access import AUTHORIZE, Action
+from mediagate.access import Action
 from mediagate.config import multiprocess_metrics_dir
 from mediagate.errors import ConfigError, PluginError
+from mediagate.parts import AUTHORIZE
 
 log = logging.getLogger("mediagate.metrics")
 

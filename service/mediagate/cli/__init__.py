@@ -16,7 +16,7 @@ from mediagate.cli.loading import STANDALONE, Gate, load_gate, quit_with, run_as
 from mediagate.cli.maintenance import adopt, doctor, janitor, migrate
 from mediagate.cli.retry import retry
 from mediagate.cli.service import serve, worker
-from mediagate.logs import LogFormat, configure
+from mediagate.logs import LogFormat, configure_logs
 
 __all__ = ["STANDALONE", "Gate", "load_gate", "main", "quit_with", "run_async"]
 
@@ -44,7 +44,7 @@ def options(
     log: Annotated[LogFormat, typer.Option(envvar="MEDIAGATE_LOG", help="How log lines look.")] = LogFormat.TEXT,
 ) -> None:
     """Take what all commands have in common."""
-    configure(log, libraries=context.invoked_subcommand in RUNNING)
+    configure_logs(log, libraries=context.invoked_subcommand in RUNNING)
 
 
 for command in OWN.values():
