@@ -17,10 +17,10 @@ import time
 import asyncpg
 from bench.fleet import scratch_database, together
 
-from mediagate.media import JobStatus, Stage
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.records.migrate import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media
+from mediagate.values import JobStatus, Stage
 
 AT_ONCE = 16
 SIZES = """

@@ -27,9 +27,9 @@ from bench.service import MOUNT, serving
 from bench.table import Row, alternate
 from bench.workshop import PEERS, workshop
 
-from mediagate.media import utcnow
 from mediagate.records import PrismaRecords
 from mediagate.testing.record_samples import a_job
+from mediagate.values import utcnow
 
 GATE = """
 from mediagate import MediaGate, Source

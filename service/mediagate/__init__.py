@@ -4,44 +4,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mediagate.access import Action, Principal
     from mediagate.app import MediaGate
     from mediagate.calls import PublishedPage, StatusPage
     from mediagate.config import Settings, Source, VariantSpec
-    from mediagate.direct_upload import DirectUpload, UploadTarget
-    from mediagate.events import Event, EventType
-    from mediagate.incoming_upload import IncomingUpload
-    from mediagate.media import Job, JobState, JobStatus, Media, Rendered, Stage, Variant, Verdict
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Authorize
     from mediagate.plugins import Key, Plugin, plugin
     from mediagate.queue import Queue
     from mediagate.records import Records
-    from mediagate.status import PublishedMedia, Status
     from mediagate.storage import Storage
-    from mediagate.usage import Usage, UsageReport
+    from mediagate.values import (
+        Action,
+        DirectUpload,
+        Event,
+        EventType,
+        IncomingUpload,
+        Job,
+        JobState,
+        JobStatus,
+        Media,
+        Principal,
+        PublishedMedia,
+        Rendered,
+        Stage,
+        Status,
+        UploadTarget,
+        Usage,
+        UsageReport,
+        Variant,
+        Verdict,
+    )
 
 _HOMES = {
     "AUTHORIZE": "mediagate.parts",
-    "Action": "mediagate.access",
+    "Action": "mediagate.values",
     "Authorize": "mediagate.parts",
-    "DirectUpload": "mediagate.direct_upload",
+    "DirectUpload": "mediagate.values",
     "EVENTS": "mediagate.parts",
-    "Event": "mediagate.events",
-    "EventType": "mediagate.events",
-    "IncomingUpload": "mediagate.incoming_upload",
-    "Job": "mediagate.media",
-    "JobState": "mediagate.media",
-    "JobStatus": "mediagate.media",
+    "Event": "mediagate.values",
+    "EventType": "mediagate.values",
+    "IncomingUpload": "mediagate.values",
+    "Job": "mediagate.values",
+    "JobState": "mediagate.values",
+    "JobStatus": "mediagate.values",
     "Key": "mediagate.plugins",
     "MODERATOR": "mediagate.parts",
-    "Media": "mediagate.media",
+    "Media": "mediagate.values",
     "MediaGate": "mediagate.app",
     "Moderator": "mediagate.moderation",
     "Picture": "mediagate.moderation",
     "Plugin": "mediagate.plugins",
-    "Principal": "mediagate.access",
-    "PublishedMedia": "mediagate.status",
+    "Principal": "mediagate.values",
+    "PublishedMedia": "mediagate.values",
     "PublishedPage": "mediagate.calls",
     "QUEUE": "mediagate.parts",
     "Queue": "mediagate.queue",
@@ -49,20 +63,20 @@ _HOMES = {
     "REMOTE_MODERATOR": "mediagate.parts",
     "Records": "mediagate.records",
     "RemoteModerator": "mediagate.moderation",
-    "Rendered": "mediagate.media",
+    "Rendered": "mediagate.values",
     "STORAGE": "mediagate.parts",
     "Settings": "mediagate.config",
     "Source": "mediagate.config",
-    "Stage": "mediagate.media",
-    "Status": "mediagate.status",
+    "Stage": "mediagate.values",
+    "Status": "mediagate.values",
     "StatusPage": "mediagate.calls",
     "Storage": "mediagate.storage",
-    "UploadTarget": "mediagate.direct_upload",
-    "Usage": "mediagate.usage",
-    "UsageReport": "mediagate.usage",
-    "Variant": "mediagate.media",
+    "UploadTarget": "mediagate.values",
+    "Usage": "mediagate.values",
+    "UsageReport": "mediagate.values",
+    "Variant": "mediagate.values",
     "VariantSpec": "mediagate.config",
-    "Verdict": "mediagate.media",
+    "Verdict": "mediagate.values",
     "plugin": "mediagate.plugins",
 }
 """The module of each public name. Loaded on first use: an image process needs none of the web and database parts."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediagate.errors import QueueFull, StorageUnavailable, TooManyUploads
-from mediagate.media import Job
 from mediagate.pace import Pace
 from mediagate.parts import Parts
 from mediagate.places import Places
 from mediagate.uploads import Incoming
+from mediagate.values import Job
 
 MEASURE_EVERY_S = 1.0
 """How often the records are asked for the depth of the queue; what this process takes in between is added."""

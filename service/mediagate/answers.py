@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 
-from mediagate.media import JobState
+from mediagate.values import JobState
 
 LIMIT = 4096
 """How many are kept; the one that was asked for longest ago makes room."""

@@ -11,7 +11,6 @@ from typing import Literal, ParamSpec, Self, TypeVar
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mediagate.access import Action, Principal
 from mediagate.calls import Calls
 from mediagate.config import Settings, Source, check_sources
 from mediagate.departure import Departure
@@ -28,6 +27,7 @@ from mediagate.registry import Check, Endpoint, Registry
 from mediagate.route_table import RouteTable
 from mediagate.routes import Routes
 from mediagate.running import Running, assemble, jobs_at_once, start
+from mediagate.values import Action, Principal
 from mediagate.who import ask_who
 
 log = logging.getLogger("mediagate")

@@ -9,7 +9,6 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from mediagate.access import check_owner
 from mediagate.direct_calls import DirectCalls
 from mediagate.errors import (
     InvalidParameter,
@@ -20,12 +19,24 @@ from mediagate.errors import (
 from mediagate.images import check_head
 from mediagate.intake import accept, reserved
 from mediagate.job_calls import JobCalls
-from mediagate.media import JobState, JobStatus, Media, iso, utcnow
 from mediagate.pipeline import remove
-from mediagate.status import PublishedMedia, Status, UrlOf, published, status_of
-from mediagate.ticket import read_ticket, source_id_text
 from mediagate.uploads import Readable, display_name, spool
-from mediagate.usage import UsageReport
+from mediagate.values import (
+    JobState,
+    JobStatus,
+    Media,
+    PublishedMedia,
+    Status,
+    UrlOf,
+    UsageReport,
+    check_owner,
+    iso,
+    published,
+    read_ticket,
+    source_id_text,
+    status_of,
+    utcnow,
+)
 from mediagate.watch import unknown_job
 
 MAX_DAYS = 366

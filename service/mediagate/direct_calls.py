@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from mediagate.access import check_owner
 from mediagate.direct_intake import complete, declare, read_declaration
-from mediagate.direct_upload import UploadTarget
 from mediagate.running import Running
-from mediagate.status import Status
-from mediagate.ticket import source_id_text
+from mediagate.values import Status, UploadTarget, check_owner, source_id_text
 
 
 class DirectCalls(ABC):

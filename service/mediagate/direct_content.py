@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mediagate.direct_intake import AGAIN_S, check_current, discard, find_upload, hashed, unknown
-from mediagate.direct_upload import DirectUpload
 from mediagate.errors import UploadInFlight, UploadMismatch, UploadReceived
 from mediagate.parts import Parts
 from mediagate.reservation import Hold, holding
 from mediagate.uploads import Spooled
+from mediagate.values import DirectUpload
 
 
 async def awaited(upload_id: str, token: str, content_type: str, parts: Parts) -> DirectUpload:

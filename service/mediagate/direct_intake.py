@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from mediagate.config import Source
-from mediagate.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
 from mediagate.errors import (
     BadUpload,
     InvalidParameter,
@@ -35,13 +34,23 @@ from mediagate.errors import (
 )
 from mediagate.images import check_head
 from mediagate.intake import announced, examined, recording, remembered_until
-from mediagate.media import EXTENSIONS, Job, new_id, staging_key
 from mediagate.parts import Parts
 from mediagate.reservation import holding
 from mediagate.storage import streaming
-from mediagate.ticket import Ticket, read_ticket
 from mediagate.unknown_names import passed_over
 from mediagate.uploads import display_name, spool
+from mediagate.values import (
+    ANY_TYPE,
+    DECLARABLE,
+    EXTENSIONS,
+    DirectUpload,
+    Job,
+    Ticket,
+    UploadTarget,
+    new_id,
+    read_ticket,
+    staging_key,
+)
 
 log = logging.getLogger("mediagate.intake")
 

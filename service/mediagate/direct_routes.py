@@ -10,13 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mediagate.access import Action, Principal, owner_and_key, owner_seen_by
 from mediagate.direct_content import awaited, keep_file, sole_sender
 from mediagate.direct_intake import complete, declare, read_declaration
-from mediagate.direct_upload import DirectUpload
 from mediagate.images import check_head
-from mediagate.media import Job
 from mediagate.uploads import Incoming, closes_unread, opened_body, receive_file, receive_json
+from mediagate.values import Action, DirectUpload, Job, Principal, owner_and_key, owner_seen_by
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate

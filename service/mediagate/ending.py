@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from mediagate.hooks import HookName
 from mediagate.logs import about
-from mediagate.media import Job, JobState, JobStatus
 from mediagate.parts import Parts
 from mediagate.pipeline import unpublish
+from mediagate.values import Job, JobState, JobStatus
 
 log = logging.getLogger("mediagate.worker")
 

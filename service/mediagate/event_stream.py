@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from mediagate.access import Action
 from mediagate.errors import MediagateError
 from mediagate.job_json import job_json
 from mediagate.messages import language_of, message_of_error
-from mediagate.status import Status
+from mediagate.values import Action, Status
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from mediagate.errors import MediagateError
 from mediagate.logs import cause_of
-from mediagate.media import Media
 from mediagate.parts import Parts
 from mediagate.pipeline import remove
+from mediagate.values import Media
 
 log = logging.getLogger("mediagate.janitor")
 

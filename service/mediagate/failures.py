@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from mediagate.config import Settings
 from mediagate.errors import ImageTimeout, Unavailable, known_error
-from mediagate.media import Job, JobStatus, Stage
 from mediagate.records import Settlement
+from mediagate.values import Job, JobStatus, Stage
 
 MAX_BACKOFF_S = 300.0
 MAX_OUTAGE_PAUSE_S = 60.0

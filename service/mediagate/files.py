@@ -16,8 +16,8 @@ from starlette.types import Receive, Scope, Send
 
 from mediagate.downloads import PIECE, Delivery, Downloads, ReaderStalled
 from mediagate.errors import FileNotServed, MediagateError, ObjectNotFound
-from mediagate.media import CONTENT_TYPES, utcnow
 from mediagate.storage import ObjectInfo, Storage, is_public, streaming
+from mediagate.values import CONTENT_TYPES, utcnow
 
 log = logging.getLogger("mediagate.files")
 

@@ -7,9 +7,9 @@ import logging
 from dataclasses import dataclass
 
 from mediagate.errors import ConfigError, ObjectNotFound, Unavailable
-from mediagate.media import JobStatus
 from mediagate.parts import Parts
 from mediagate.storage import ObjectInfo, segment
+from mediagate.values import JobStatus
 
 log = logging.getLogger("mediagate.identity")
 

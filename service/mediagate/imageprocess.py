@@ -30,7 +30,7 @@ from mediagate.config import Source
 from mediagate.cores import Cores
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
 from mediagate.logs import LogFormat, configure_logs
-from mediagate.media import ImageInfo, Rendered
+from mediagate.values import ImageInfo, Rendered
 
 if TYPE_CHECKING:
     from mediagate.moderation import Moderator

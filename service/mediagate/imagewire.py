@@ -25,9 +25,9 @@ from mediagate.errors import (
     UndecodableImage,
     UnsupportedType,
 )
-from mediagate.media import EXTENSIONS, Decision, ImageInfo, Rendered, RenderedFile, Verdict
 from mediagate.sandbox import Walls
 from mediagate.shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
+from mediagate.values import EXTENSIONS, Decision, ImageInfo, Rendered, RenderedFile, Verdict
 
 Pipe: TypeAlias = "Connection[Any, Any]"
 

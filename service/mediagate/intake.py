@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mediagate.direct_upload import DECLARABLE
 from mediagate.errors import (
     IdempotencyKeyReused,
     InvalidParameter,
@@ -18,13 +17,11 @@ from mediagate.errors import (
     UploadInFlight,
     UploadMismatch,
 )
-from mediagate.incoming_upload import IncomingUpload
 from mediagate.logs import about
-from mediagate.media import Job, new_id, staging_key
 from mediagate.parts import Parts
 from mediagate.reservation import holding
-from mediagate.ticket import Ticket
 from mediagate.uploads import Spooled, Upload
+from mediagate.values import DECLARABLE, IncomingUpload, Job, Ticket, new_id, staging_key
 
 log = logging.getLogger("mediagate.intake")
 

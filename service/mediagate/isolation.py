@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 
 from mediagate.errors import ImageTimeout
-from mediagate.media import Job
+from mediagate.values import Job
 
 
 def suspect(job: Job) -> bool:

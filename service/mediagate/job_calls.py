@@ -8,10 +8,9 @@ from functools import partial
 
 from mediagate.ending import finish
 from mediagate.errors import JobConflict, MediaDeleted
-from mediagate.media import JobState, JobStatus
 from mediagate.outbox import job_events
 from mediagate.running import Running
-from mediagate.status import Status
+from mediagate.values import JobState, JobStatus, Status
 from mediagate.watch import check_id, unknown_job
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 
 from mediagate.messages import language_of, message_of_job
-from mediagate.status import Status
+from mediagate.values import Status
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate

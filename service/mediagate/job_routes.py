@@ -9,10 +9,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mediagate.access import Action, owner_seen_by
 from mediagate.job_json import job_json
-from mediagate.media import Job
 from mediagate.uploads import Incoming, closes_unread
+from mediagate.values import Action, Job, owner_seen_by
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from mediagate.errors import RecordsUnavailable
 from mediagate.logs import about
-from mediagate.media import Job, Stage
 from mediagate.records import Records
+from mediagate.values import Job, Stage
 
 log = logging.getLogger("mediagate.worker")
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from mediagate.errors import MediagateError, members
-from mediagate.media import Job, Stage
+from mediagate.values import Job, Stage
 
 LONGEST = 1000
 """Characters of a cause: a database driver may quote a whole statement."""

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from mediagate.config import Source
 from mediagate.errors import ModerationFailed
-from mediagate.media import Decision, Verdict
+from mediagate.values import Decision, Verdict
 
 REJECTED = "Content moderation failed"
 TO_REVIEW = "Content moderation asks for a person to look at this image"

@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from mediagate.media import Job
+from mediagate.values import Job
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from mediagate.events import Event, EventType
-from mediagate.media import Job, JobStatus, Media, new_id, utcnow
 from mediagate.parts import Parts
-from mediagate.status import Status
+from mediagate.values import Event, EventType, Job, JobStatus, Media, Status, new_id, utcnow
 
 ENDS: Mapping[JobStatus, EventType] = {
     JobStatus.COMPLETE: EventType.JOB_COMPLETED,

@@ -10,10 +10,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mediagate import parameters
-from mediagate.access import Action, owner_seen_by
 from mediagate.errors import Forbidden
 from mediagate.job_json import job_json
-from mediagate.media import utcnow
+from mediagate.values import Action, owner_seen_by, utcnow
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate

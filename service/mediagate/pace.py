@@ -8,8 +8,8 @@ import time
 from datetime import timedelta
 
 from mediagate.errors import Unavailable
-from mediagate.media import Job, JobStatus
 from mediagate.records import Records
+from mediagate.values import Job, JobStatus
 
 log = logging.getLogger("mediagate.pace")
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from mediagate.access import Action, Principal
 from mediagate.config import Settings, Source
-from mediagate.events import EventType
 from mediagate.hooks import Hooks
 from mediagate.moderation import Moderator, RemoteModerator
 from mediagate.observe import Observer
@@ -18,6 +16,7 @@ from mediagate.pool import ImagePool
 from mediagate.queue import Dispatcher, Queue
 from mediagate.records import Records
 from mediagate.storage import Storage
+from mediagate.values import Action, EventType, Principal
 
 Authorize = Callable[[Request, Action], Awaitable[Principal | None]]
 """Returns who asks, or ``None`` to refuse; raising a ``MediagateError`` refuses with that error."""

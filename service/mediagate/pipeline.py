@@ -7,7 +7,12 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from mediagate.errors import ObjectNotFound, ProcessingError, ProcessingRefused, StagedFileLost
-from mediagate.media import (
+from mediagate.moderation import count_review_as_reject
+from mediagate.outbox import deletion_events
+from mediagate.parts import Parts
+from mediagate.records import Settlement
+from mediagate.remote import RemoteModeration
+from mediagate.values import (
     EXTENSIONS,
     Job,
     JobStatus,
@@ -20,11 +25,6 @@ from mediagate.media import (
     original_key,
     variant_key,
 )
-from mediagate.moderation import count_review_as_reject
-from mediagate.outbox import deletion_events
-from mediagate.parts import Parts
-from mediagate.records import Settlement
-from mediagate.remote import RemoteModeration
 
 Enter = Callable[[Stage, int], Awaitable[None]]
 """Records that a job enters a stage, after so many model runs; raises when the job is no longer ours."""

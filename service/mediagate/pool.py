@@ -30,10 +30,10 @@ from mediagate.errors import (
 from mediagate.forkserver import ForkServer
 from mediagate.imageprocess import Request, Setup
 from mediagate.imagewire import receive_info, receive_rendered
-from mediagate.media import ImageInfo, Rendered
 from mediagate.moderation import Moderator, reads_of
 from mediagate.observe import Observer
 from mediagate.sandbox import Readable, Walls, readable
+from mediagate.values import ImageInfo, Rendered
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mediagate import images
-from mediagate.media import Verdict
 from mediagate.moderation import Moderator, Picture, input_edge
+from mediagate.values import Verdict
 
 
 class Previewing:

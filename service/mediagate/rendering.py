@@ -14,10 +14,10 @@ from mediagate import images
 from mediagate.blurhash import SIDE, blurhash_of
 from mediagate.config import Source
 from mediagate.cores import GiveBack
-from mediagate.media import Rendered, RenderedFile
 from mediagate.moderation import Moderator
 from mediagate.scrutiny import judge
 from mediagate.thumbhash import thumbhash_of
+from mediagate.values import Rendered, RenderedFile
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mediagate import parameters
-from mediagate.access import Action, owner_and_key, owner_seen_by
 from mediagate.direct_routes import DirectRoutes
 from mediagate.downloads import Downloads
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
@@ -23,13 +22,11 @@ from mediagate.images import check_head
 from mediagate.intake import accept, reserved
 from mediagate.job_json import job_json
 from mediagate.job_routes import JobRoutes
-from mediagate.media import Job, utcnow
 from mediagate.owner_routes import OwnerRoutes
 from mediagate.problems import problem
-from mediagate.status import Status
 from mediagate.storage import segment
-from mediagate.ticket import read_ticket
 from mediagate.uploads import Incoming, closes_unread, receive_upload
+from mediagate.values import Action, Job, Status, owner_and_key, owner_seen_by, read_ticket, utcnow
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate

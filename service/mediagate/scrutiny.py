@@ -15,8 +15,8 @@ from mediagate import images
 from mediagate.config import Source
 from mediagate.errors import ImageTooLarge, ModerationFailed, UndecodableImage
 from mediagate.images import Shown
-from mediagate.media import Verdict
 from mediagate.moderation import Moderator, apply_policy, input_edge, merge
+from mediagate.values import Verdict
 from mediagate.views import Box, views
 
 log = logging.getLogger("mediagate")

@@ -20,8 +20,8 @@ from urllib.parse import quote
 
 from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, FileNotServed, UrlExpired
-from mediagate.status import FileUrl
 from mediagate.storage import Storage, segment
+from mediagate.values import FileUrl
 
 SECRET_FILE = "url_secret"
 """In ``data_dir``, when no ``url_secret`` is set."""

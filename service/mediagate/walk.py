@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from mediagate.expiry import BATCH
 from mediagate.identity import FEW, is_set_back
-from mediagate.media import JobStatus
 from mediagate.parts import Parts
 from mediagate.storage import ObjectInfo, is_public, segment
+from mediagate.values import JobStatus
 
 STAGING = "staging/"
 AT_ONCE = 20_000

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from mediagate.answers import MAX_AGE_S, Answers
 from mediagate.errors import JobNotFound, MediagateError, RecordsUnavailable
 from mediagate.logs import cause_of
-from mediagate.media import Job, JobState, JobStatus, Stage
 from mediagate.observe import Observer
 from mediagate.records import Records
+from mediagate.values import Job, JobState, JobStatus, Stage
 
 log = logging.getLogger("mediagate.watch")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from mediagate.access import Action, Principal
 from mediagate.errors import Forbidden, Unauthorized
 from mediagate.parts import AUTHORIZE, Authorize
 from mediagate.registry import Registry
+from mediagate.values import Action, Principal
 
 
 async def ask_who(registry: Registry, request: Request, action: Action) -> Principal | None:

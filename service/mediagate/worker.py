@@ -19,13 +19,13 @@ from mediagate.failures import Retries, failure
 from mediagate.isolation import Isolation, ran_out_of_time, suspect
 from mediagate.lease import Lease, LeaseLost
 from mediagate.logs import about, cause_of
-from mediagate.media import Job, JobState, Stage
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish
 from mediagate.queue import POLL_S
 from mediagate.records import Settlement
 from mediagate.remote import RemoteModeration
+from mediagate.values import Job, JobState, Stage
 from mediagate.watch import Watch
 
 log = logging.getLogger("mediagate.worker")

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from mediagate.events import Event, EventsOf, no_events
-from mediagate.media import Job, JobPage, JobState, JobStatus, MediaPage, Stage
 from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation
 from mediagate.testing import check_records
-from mediagate.usage import Usage
+from mediagate.values import Event, EventsOf, Job, JobPage, JobState, JobStatus, MediaPage, Stage, Usage, no_events
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from mediagate.media import Job, utcnow
 from mediagate.records import Identity, MemoryRecords
 from mediagate.testing.identity import check_identity
 from mediagate.testing.turns import check_turns
+from mediagate.values import Job, utcnow
 
 pytestmark = pytest.mark.anyio
 

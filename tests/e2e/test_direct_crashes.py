@@ -18,8 +18,8 @@ import httpx
 from server import MOUNT, Server
 
 from mediagate import MediaGate, Settings, Source
-from mediagate.media import utcnow
 from mediagate.reservation import RECEIVING_S
+from mediagate.values import utcnow
 
 STEPS = [
     ("records.create_upload", 1),

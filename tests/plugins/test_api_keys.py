@@ -18,8 +18,8 @@ from owners import FORM
 
 from mediagate import RECORDS, Action, MediaGate, Settings, Source
 from mediagate.errors import ConfigError, InvalidParameter, RecordsUnavailable
-from mediagate.media import utcnow
 from mediagate.records import MemoryRecords, PrismaRecords
+from mediagate.values import utcnow
 from mediagate_plugins.api_keys import API_KEYS, ApiKeys, NewKey, api_keys
 
 pytestmark = pytest.mark.anyio

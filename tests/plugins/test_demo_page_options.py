@@ -17,8 +17,8 @@ from owners import as_user, by_header, claim, settle
 from mediagate import AUTHORIZE, JobStatus, MediaGate, Settings, Source
 from mediagate.config import Language
 from mediagate.errors import PluginError
-from mediagate.media import Verdict
 from mediagate.records import Settlement
+from mediagate.values import Verdict
 from mediagate_plugins.demo_page import demo_page
 
 pytestmark = pytest.mark.anyio

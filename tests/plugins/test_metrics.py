@@ -24,11 +24,11 @@ from server import children
 from starlette.requests import Request
 
 from mediagate import MODERATOR, RECORDS, STORAGE, MediaGate, Source
-from mediagate.access import Action, Principal
 from mediagate.errors import ConfigError, PluginError, RecordsUnavailable, UploadRefused
 from mediagate.parts import AUTHORIZE
 from mediagate.records import MemoryRecords
 from mediagate.storage import FilesystemStorage, MemoryStorage
+from mediagate.values import Action, Principal
 from mediagate_plugins.metrics import metrics
 from mediagate_plugins.webhooks import Endpoint, webhooks
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mediagate import Moderator, Source, VariantSpec, images
-from mediagate.media import Verdict
 from mediagate.rendering import render
 from mediagate.scrutiny import judge
+from mediagate.values import Verdict
 from mediagate_plugins.nudenet import model_file
 from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.options import Options

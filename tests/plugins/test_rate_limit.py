@@ -19,11 +19,10 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from mediagate import MediaGate, Source
-from mediagate.access import Action, Principal
 from mediagate.errors import ConfigError, RecordsUnavailable
-from mediagate.media import JobStatus, utcnow
 from mediagate.parts import AUTHORIZE
 from mediagate.records import Settlement
+from mediagate.values import Action, JobStatus, Principal, utcnow
 from mediagate_plugins.api_keys import API_KEYS, api_keys
 from mediagate_plugins.rate_limit import rate_limit
 from mediagate_plugins.rate_limit.addresses import Addresses

@@ -26,11 +26,11 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from mediagate import EVENTS, RECORDS, STORAGE, EventType, Job, MediaGate, Settings, Source
 from mediagate.doctor import Finding, examine
 from mediagate.errors import ConfigError, InvalidParameter, ProcessingRefused, StorageUnavailable
-from mediagate.media import JobStatus, utcnow
 from mediagate.outbox import job_events
 from mediagate.records import MemoryRecords, PrismaRecords, Settlement
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_media
+from mediagate.values import JobStatus, utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Delivery, Endpoint, Replayed, webhooks
 from mediagate_plugins.webhooks.schedule import JITTER, PAUSES_S, pause, retry_after_s
 

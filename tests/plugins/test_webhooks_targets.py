@@ -21,9 +21,9 @@ from standardwebhooks import Webhook
 
 from mediagate import MediaGate, Settings, Source
 from mediagate.errors import InvalidParameter
-from mediagate.media import utcnow
 from mediagate.outbound.addresses import may_be_reached
 from mediagate.outbound.resolver import THREADS, Resolver
+from mediagate.values import utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
 
 REFUSAL = "which is not public; to allow it, name its network in private_networks"

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mediagate.media import utcnow
 from mediagate.storage import MemoryStorage, PresignedPut
+from mediagate.values import utcnow
 
 URL = "http://bucket.test"
 

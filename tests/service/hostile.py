@@ -22,8 +22,8 @@ from pathlib import Path
 from threading import Barrier, Event, Thread
 from typing import Any
 
-from mediagate.media import Verdict
 from mediagate.moderation import Picture
+from mediagate.values import Verdict
 
 THREADS = 4
 PTRACE_ATTACH, PTRACE_DETACH = 16, 17

@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mediagate.media import Verdict
 from mediagate.moderation import Picture
+from mediagate.values import Verdict
 
 
 class Bomb:

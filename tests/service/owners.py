@@ -8,8 +8,8 @@ from starlette.requests import Request
 
 from mediagate import Action, Job, MediaGate, Principal
 from mediagate.errors import Forbidden
-from mediagate.media import utcnow
 from mediagate.records import Settlement
+from mediagate.values import utcnow
 
 FORM = {"sourceType": "avatar", "sourceId": "user-1"}
 USERS = ("ann", "bob", "root", "reader")

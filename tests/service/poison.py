@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mediagate.errors import ModerationFailed
-from mediagate.media import Verdict
 from mediagate.moderation import Picture
+from mediagate.values import Verdict
 
 
 def crash() -> None:

@@ -6,8 +6,8 @@ from PIL import Image
 from references import opened
 
 from mediagate import Source, VariantSpec
-from mediagate.media import RenderedFile
 from mediagate.rendering import render
+from mediagate.values import RenderedFile
 
 MIDDLE = (0.5, 0.5)
 

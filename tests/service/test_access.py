@@ -18,9 +18,9 @@ from starlette.types import Message
 
 from mediagate import AUTHORIZE, Action, MediaGate, Principal, Settings, Source, plugin
 from mediagate.errors import ConfigError, InvalidParameter, JobConflict, JobNotFound, MediaNotFound, RateLimited
-from mediagate.media import JobStatus, new_id
 from mediagate.records import Settlement
 from mediagate.testing.record_samples import a_media
+from mediagate.values import JobStatus, new_id
 
 pytestmark = pytest.mark.anyio
 

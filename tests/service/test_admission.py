@@ -14,11 +14,10 @@ from mounted import client_of
 from starlette.requests import Request
 
 from mediagate import RECORDS, Job, MediaGate, Source
-from mediagate.access import Principal
 from mediagate.errors import QueueFull, RateLimited, UploadRefused
-from mediagate.media import utcnow
 from mediagate.records import MemoryRecords
 from mediagate.uploads import Incoming
+from mediagate.values import Principal, utcnow
 
 pytestmark = pytest.mark.anyio
 

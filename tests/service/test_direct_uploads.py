@@ -22,8 +22,8 @@ from mediagate.errors import (
     UploadNotReceived,
     UploadRefused,
 )
-from mediagate.media import utcnow
 from mediagate.records import MemoryRecords
+from mediagate.values import utcnow
 
 pytestmark = pytest.mark.anyio
 

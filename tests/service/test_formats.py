@@ -11,9 +11,9 @@ from mounted import client_of
 from mediagate import MediaGate, Source
 from mediagate.errors import ConfigError, UnsupportedType
 from mediagate.imagewire import check_info
-from mediagate.media import ImageInfo
 from mediagate.rendering import render
 from mediagate.shapes import Malformed
+from mediagate.values import ImageInfo
 
 FILES = {
     "jpeg": "formats/hopper.jpg",

@@ -13,8 +13,8 @@ from PIL import Image, ImageChops, ImageCms, ImageStat
 from mediagate import Rendered, Source, VariantSpec
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, UndecodableImage, UnsupportedType
 from mediagate.images import check_libheif, check_pillow, codecs
-from mediagate.media import RenderedFile
 from mediagate.rendering import render
+from mediagate.values import RenderedFile
 
 DATA = Path(__file__).parents[1] / "data"
 GOOD = [path for folder in ("photos", "formats", "oriented") for path in sorted((DATA / folder).iterdir())]

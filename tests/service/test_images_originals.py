@@ -19,8 +19,8 @@ from mediagate import Source, VariantSpec
 from mediagate.errors import ImageTooLarge, UndecodableImage
 from mediagate.images import probe
 from mediagate.images.icc import display_p3_profile
-from mediagate.media import RenderedFile
 from mediagate.rendering import render
+from mediagate.values import RenderedFile
 
 DATA = Path(__file__).parents[1] / "data"
 SMALL = Source(variants={"xs": VariantSpec(width=64)})

@@ -17,7 +17,7 @@ from mediagate.errors import ImageTooLarge, MediagateError, UndecodableImage, Un
 from mediagate.images import decode, probe
 from mediagate.images.blocks import count_images
 from mediagate.images.exif import has_many_tags
-from mediagate.media import ImageInfo
+from mediagate.values import ImageInfo
 
 MOVING = Source(animation="keep", max_frames=1000)
 

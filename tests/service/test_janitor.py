@@ -13,9 +13,9 @@ import pytest
 from mediagate import JobState, JobStatus, MediaGate
 from mediagate.errors import StorageUnavailable
 from mediagate.janitor import FILES_EVERY_S, Janitor
-from mediagate.media import utcnow
 from mediagate.records import Settlement
 from mediagate.testing.record_samples import a_job, a_media
+from mediagate.values import utcnow
 
 pytestmark = pytest.mark.anyio
 

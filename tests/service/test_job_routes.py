@@ -10,9 +10,9 @@ from mounted import client_of
 from owners import as_user, by_header, claim, settle
 
 from mediagate import AUTHORIZE, Job, JobStatus, MediaGate
-from mediagate.media import Verdict
 from mediagate.records import Settlement
 from mediagate.storage import Storage
+from mediagate.values import Verdict
 
 pytestmark = pytest.mark.anyio
 

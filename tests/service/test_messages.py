@@ -12,8 +12,8 @@ from owners import claim, settle
 from mediagate import JobStatus, MediaGate, Source
 from mediagate.config import Language
 from mediagate.errors import ConfigError, UploadRefused
-from mediagate.media import Verdict
 from mediagate.records import Settlement
+from mediagate.values import Verdict
 
 pytestmark = pytest.mark.anyio
 

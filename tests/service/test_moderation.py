@@ -13,7 +13,6 @@ from mediagate import MODERATOR, MediaGate, plugin
 from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.labels import policy_problems
-from mediagate.media import Decision, Verdict
 from mediagate.moderation import (
     Moderator,
     Picture,
@@ -21,6 +20,7 @@ from mediagate.moderation import (
     count_review_as_reject,
     merge,
 )
+from mediagate.values import Decision, Verdict
 
 GROUPS = {"explicit": frozenset({"porn", "hentai"})}
 SCORES = {"porn": 0.2, "hentai": 0.7, "sexy": 0.4, "drawing": 0.1}

@@ -15,8 +15,8 @@ from poison import Poison, Reds
 from mediagate import Moderator, Rendered, Source, VariantSpec
 from mediagate.errors import AnimationRefused, ImageTooLarge, ModerationFailed
 from mediagate.images import encode
-from mediagate.media import RenderedFile
 from mediagate.rendering import render
+from mediagate.values import RenderedFile
 
 DATA = Path(__file__).parents[1] / "data"
 LIGHT_RED = Source(reject={"colourful": 0.5}, review={"light": 0.9})

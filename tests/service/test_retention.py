@@ -10,13 +10,11 @@ import pytest
 from mounted import client_of
 
 from mediagate import JobStatus, Media, MediaGate, Source
-from mediagate.direct_upload import DirectUpload
 from mediagate.errors import ConfigError, MediaDeleted, MediaNotFound, StorageUnavailable
 from mediagate.expiry import BATCH, GIVE_UP
-from mediagate.media import new_id, utcnow
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.testing.record_samples import a_job, a_media
-from mediagate.ticket import Ticket
+from mediagate.values import DirectUpload, Ticket, new_id, utcnow
 
 pytestmark = pytest.mark.anyio
 

@@ -18,8 +18,8 @@ from starlette.routing import Mount
 
 from mediagate import Job, MediaGate, Settings, Source
 from mediagate.errors import UploadRefused
-from mediagate.media import JobStatus, Media, Verdict, utcnow
 from mediagate.records import Settlement
+from mediagate.values import JobStatus, Media, Verdict, utcnow
 
 pytestmark = pytest.mark.anyio
 

@@ -13,9 +13,9 @@ from poison import Poison, Reds, fail
 
 from mediagate import Source, VariantSpec, images
 from mediagate.errors import ImageTooLarge, ModerationFailed
-from mediagate.media import Verdict
 from mediagate.moderation import Moderator, Picture, TellsInputEdge, input_edge
 from mediagate.scrutiny import Pace, judge
+from mediagate.values import Verdict
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (120, 120, 120)
 REJECT_RED = Source(reject={"red": 0.5})

@@ -17,9 +17,9 @@ from poison import Reds
 
 from mediagate import AUTHORIZE, MODERATOR, RECORDS, STORAGE, Job, JobStatus, MediaGate, Principal, Settings, Source
 from mediagate.errors import InvalidParameter, ProcessingRefused, StorageUnavailable
-from mediagate.media import utcnow
 from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
+from mediagate.values import utcnow
 
 pytestmark = pytest.mark.anyio
 

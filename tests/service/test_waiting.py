@@ -16,11 +16,11 @@ import pytest
 
 from mediagate import RECORDS, STORAGE, Job, MediaGate, Settings, Source
 from mediagate.errors import ModerationFailed, RecordsUnavailable
-from mediagate.media import JobState, JobStatus, Stage, utcnow
 from mediagate.records import MemoryRecords, PrismaRecords, Records, Settlement
 from mediagate.records.client.engine._query import AsyncQueryEngine
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job, published_media, waiting_job
+from mediagate.values import JobState, JobStatus, Stage, utcnow
 from mediagate.watch import TICK_S
 
 pytestmark = pytest.mark.anyio

@@ -11,9 +11,9 @@ import pytest
 from mediagate import MediaGate
 from mediagate.errors import ConfigError
 from mediagate.janitor import Findings
-from mediagate.media import JobStatus, Variant, new_id, utcnow
 from mediagate.records import Settlement
 from mediagate.testing.record_samples import a_job, a_media, claimed_job
+from mediagate.values import JobStatus, Variant, new_id, utcnow
 
 pytestmark = pytest.mark.anyio
 

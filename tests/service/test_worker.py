@@ -13,11 +13,11 @@ import pytest
 from mediagate import QUEUE, RECORDS, STORAGE, Job, JobState, JobStatus, MediaGate, Stage
 from mediagate.errors import ProcessingRefused, RecordsUnavailable, StorageUnavailable
 from mediagate.hooks import HookName
-from mediagate.media import utcnow
 from mediagate.queue import CAPACITY, Dispatcher, InProcessQueue
 from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import a_job
+from mediagate.values import utcnow
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from samples.payloads import WORD, samples
 from samples.sample import Sample
 from showing.engine import Outcome, process
 
-from mediagate.media import RenderedFile
+from mediagate.values import RenderedFile
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from showing.browser import Browser, Cell, executable, opened
 
 from mediagate import Source, VariantSpec
 from mediagate.images import decode
-from mediagate.media import ImageInfo
+from mediagate.values import ImageInfo
 
 SOURCE = Source(variants={"small": VariantSpec(width=64)}, animation="keep", damaged="accept")
 BACKGROUNDS = ("white", "black")

@@ -16,8 +16,8 @@ from showing.comparison import apart, check, views_of
 from showing.engine import BLACK, WHITE, Outcome, process
 
 from mediagate.images.picture import PixelPicture
-from mediagate.media import RenderedFile
 from mediagate.moderation import Moderator
+from mediagate.values import RenderedFile
 from mediagate_plugins.nudenet import model_file
 from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.options import Options

@@ -16,12 +16,11 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import MediaGate, Source, plugin
-from mediagate.access import Action, owner_seen_by
-from mediagate.direct_upload import DECLARABLE
+from mediagate import Action, MediaGate, Source, plugin
 from mediagate.errors import FileNotServed, PluginError, UploadTooLarge
 from mediagate.images import accepted
 from mediagate.messages import message_of_error, size_text
+from mediagate.values import DECLARABLE, owner_seen_by
 
 FOLDER = Path(__file__).parent
 TYPES = {".css": "text/css", ".js": "text/javascript"}

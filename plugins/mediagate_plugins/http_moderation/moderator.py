@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_network
 
+from mediagate import Verdict
 from mediagate.errors import ModerationFailed, ModeratorUnavailable
-from mediagate.media import Verdict
 from mediagate.outbound.post import NotSent, Poster
 from mediagate_plugins.http_moderation.service import Service
 

@@ -11,8 +11,7 @@ import logging
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from mediagate import RECORDS, MediaGate, plugin
-from mediagate.access import Action
+from mediagate import RECORDS, Action, MediaGate, plugin
 from mediagate.config import multiprocess_metrics_dir
 from mediagate.errors import ConfigError, PluginError
 from mediagate.parts import AUTHORIZE

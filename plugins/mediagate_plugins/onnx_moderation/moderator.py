@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mediagate.media import Verdict
+from mediagate import Verdict
 from mediagate.moderation import Picture
 from mediagate_plugins.onnx_moderation.inspection import inspect
 from mediagate_plugins.onnx_moderation.labels import check_groups

@@ -14,8 +14,7 @@ from weakref import WeakSet
 
 from starlette.requests import Request
 
-from mediagate import Job, Source
-from mediagate.access import Principal
+from mediagate import Job, Principal, Source
 from mediagate.errors import LengthRequired, MediagateError, RateLimited, Unavailable, UploadTooLarge
 from mediagate.uploads import Incoming
 from mediagate_plugins.rate_limit.addresses import Addresses

@@ -21,7 +21,6 @@ from botocore.exceptions import ClientError
 
 from mediagate.errors import MediagateError, ObjectNotFound, StorageUnavailable
 from mediagate.files import FOR_EVER
-from mediagate.media import CONTENT_TYPES
 from mediagate.storage import (
     ObjectInfo,
     PresignedGet,
@@ -32,6 +31,7 @@ from mediagate.storage import (
     is_public,
     segment,
 )
+from mediagate.values import CONTENT_TYPES
 from mediagate_plugins.s3_storage.connection import Connection, status_of
 from mediagate_plugins.s3_storage.copying import copy_object
 from mediagate_plugins.s3_storage.options import Options

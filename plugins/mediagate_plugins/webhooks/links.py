@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mediagate import STORAGE, MediaGate, Source
-from mediagate.media import utcnow
+from mediagate.values import utcnow
 
 
 def link_problem(gate: MediaGate) -> str | None:

@@ -60,7 +60,7 @@ def _codes(kind: type[MediagateError]) -> set[str]:
 
 
 async def _failed_with(gate: MediaGate, code: str | None) -> AsyncIterator[str]:
-    from mediagate.media import JobStatus
+    from mediagate.values import JobStatus
 
     cursor = None
     while True:

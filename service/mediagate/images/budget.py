@@ -12,7 +12,7 @@ from math import prod
 from mediagate.config import Source
 from mediagate.errors import ImageTooLarge
 from mediagate.images.sizes import largest, plan
-from mediagate.media import ImageInfo
+from mediagate.values import ImageInfo
 
 MIB = 1024 * 1024
 OVERHEAD = 25 * MIB

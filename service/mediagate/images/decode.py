@@ -35,7 +35,7 @@ from mediagate.images.resize import resized
 from mediagate.images.rows import check_pixels
 from mediagate.images.sizes import largest, plan
 from mediagate.images.structure import check_complete, check_structure, is_lossless_webp, webp_size
-from mediagate.media import ImageInfo
+from mediagate.values import ImageInfo
 
 log = logging.getLogger("mediagate")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mediagate.media import new_id
 from mediagate.records.client import Prisma
 from mediagate.records.protocol import Identity
 from mediagate.records.sql import Database
+from mediagate.values import new_id
 
 NAME = "database"
 READ = "SELECT id, generation FROM mediagate_identity WHERE name = ?"

@@ -6,13 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from mediagate.events import Event, EventsOf, no_events
-from mediagate.media import Job, JobState, JobStatus, Media, Stage, new_id, utcnow
 from mediagate.records.memory_claims import MemoryClaims, lapsed
 from mediagate.records.memory_lists import MemoryLists
 from mediagate.records.memory_uploads import MemoryUploads, expired
 from mediagate.records.protocol import Identity, Reservation
 from mediagate.records.settlement import Settlement, died_each_time
+from mediagate.values import Event, EventsOf, Job, JobState, JobStatus, Media, Stage, new_id, no_events, utcnow
 
 
 class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):

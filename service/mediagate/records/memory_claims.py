@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from mediagate.media import Job, JobStatus, Stage
 from mediagate.records.memory_turns import MemoryTurns
+from mediagate.values import Job, JobStatus, Stage
 
 
 class MemoryClaims(MemoryTurns):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from mediagate.media import Job, JobPage, JobState, JobStatus, Media, MediaPage
 from mediagate.records.paging import cursor_after, read_cursor
-from mediagate.usage import Usage, added
+from mediagate.values import Job, JobPage, JobState, JobStatus, Media, MediaPage, Usage, added
 
 
 class MemoryLists:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mediagate.media import Job, JobStatus
 from mediagate.records.turns import APART, share_of
+from mediagate.values import Job, JobStatus
 
 
 class MemoryTurns:

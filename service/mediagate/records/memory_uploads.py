@@ -7,9 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from mediagate.direct_upload import DirectUpload
-from mediagate.media import Job, Media
 from mediagate.records.memory_turns import MemoryTurns
+from mediagate.values import DirectUpload, Job, Media
 
 Expiring = TypeVar("Expiring", DirectUpload, Media)
 

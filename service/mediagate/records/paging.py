@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from mediagate.errors import InvalidParameter
-from mediagate.media import Job, Media
+from mediagate.values import Job, Media
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

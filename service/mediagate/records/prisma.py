@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mediagate.errors import RecordsUnavailable, SchemaOutdated
-from mediagate.media import Job, JobState, JobStatus, Media, Stage, utcnow
 from mediagate.records.address import place_of, postgres_schema, with_connections
 from mediagate.records.client.errors import RecordNotFoundError
 from mediagate.records.clock import DatabaseClock
@@ -31,6 +30,7 @@ from mediagate.records.queries import (
 from mediagate.records.refusals import ACCOUNT, MIGRATE, RUNS, why_away
 from mediagate.records.rows import job_of, job_row, media_of, requeued_columns
 from mediagate.records.schema import check_schema
+from mediagate.values import Job, JobState, JobStatus, Media, Stage, utcnow
 
 log = logging.getLogger("mediagate.records")
 

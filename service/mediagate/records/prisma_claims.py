@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from mediagate.media import Job, JobStatus, Stage
 from mediagate.records.client import Prisma, models
 from mediagate.records.queries import TURNS, ask, claimable, held, jobs_where, lapsed, retried, waiting
 from mediagate.records.rows import job_of
+from mediagate.values import Job, JobStatus, Stage
 
 CLAIM_OLDEST = """
 WITH lapsed AS (

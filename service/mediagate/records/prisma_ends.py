@@ -7,12 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from mediagate.events import Event, EventsOf, EventType, no_events
-from mediagate.media import Job, JobStatus
 from mediagate.records.client import Prisma, models
 from mediagate.records.queries import LIVE, ask, exhausted, find_exhausted, finds, held, read
 from mediagate.records.rows import job_of, media_row, settled_columns
 from mediagate.records.settlement import Settlement, died_each_time
+from mediagate.values import Event, EventsOf, EventType, Job, JobStatus, no_events
 
 
 class PrismaEnds:

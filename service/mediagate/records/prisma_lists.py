@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
-from mediagate.media import JobPage, JobState, JobStatus, Media, MediaPage
 from mediagate.records.client import Prisma
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.queries import EXPIRY, expired, read
 from mediagate.records.rows import job_of, media_of
-from mediagate.usage import Usage
+from mediagate.values import JobPage, JobState, JobStatus, Media, MediaPage, Usage
 
 NEWEST_FIRST: Any = [{"createdAt": "desc"}, {"id": "desc"}]
 LAST = time(23, 59, 59, 999_000)

@@ -6,12 +6,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from mediagate.direct_upload import DirectUpload
-from mediagate.media import Job
 from mediagate.records.client.errors import RecordNotFoundError
 from mediagate.records.queries import EXPIRY, ask, expired, read
 from mediagate.records.rows import job_row, upload_of, upload_row
 from mediagate.records.turns import PrismaTurns
+from mediagate.values import DirectUpload, Job
 
 
 class PrismaUploads(PrismaTurns):

@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
-from mediagate.direct_upload import DirectUpload
-from mediagate.events import Event, EventsOf, no_events
-from mediagate.media import Job, JobPage, JobState, JobStatus, Media, MediaPage, Stage
 from mediagate.records.settlement import Settlement
-from mediagate.usage import Usage
+from mediagate.values import (
+    DirectUpload,
+    Event,
+    EventsOf,
+    Job,
+    JobPage,
+    JobState,
+    JobStatus,
+    Media,
+    MediaPage,
+    Stage,
+    Usage,
+    no_events,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from mediagate.direct_upload import DirectUpload
 from mediagate.errors import InvalidParameter, RecordsUnavailable
-from mediagate.media import JobStatus, Media, Stage
 from mediagate.records.client import Prisma
 from mediagate.records.client.engine.errors import EngineConnectionError
 from mediagate.records.client.errors import DataError, PrismaError, RecordNotFoundError, UniqueViolationError
 from mediagate.records.protocol import Reservation
 from mediagate.records.refusals import refusal_of
+from mediagate.values import DirectUpload, JobStatus, Media, Stage
 
 log = logging.getLogger("mediagate.records")
 

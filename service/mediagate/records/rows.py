@@ -7,11 +7,9 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from mediagate.direct_upload import DirectUpload
-from mediagate.media import Job, JobStatus, Media, Stage, Variant, Verdict
 from mediagate.records.client import models
 from mediagate.records.settlement import Settlement
-from mediagate.ticket import Ticket
+from mediagate.values import DirectUpload, Job, JobStatus, Media, Stage, Ticket, Variant, Verdict
 
 
 def job_row(job: Job) -> Any:

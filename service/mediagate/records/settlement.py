@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mediagate.media import Job, JobState, JobStatus, Media, Stage, Verdict
+from mediagate.values import Job, JobState, JobStatus, Media, Stage, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mediagate.media import Job, JobStatus
 from mediagate.records.client import Prisma
 from mediagate.records.sql import Database
+from mediagate.values import Job, JobStatus
 
 APART = 2
 """What lies between two jobs of one share; twice what a share without waiting jobs keeps from the queue's time."""

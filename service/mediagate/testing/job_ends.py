@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from mediagate.media import JobStatus, Media, Stage, new_id
 from mediagate.records.protocol import Records
 from mediagate.records.settlement import Settlement
 from mediagate.testing.record_samples import (
@@ -17,6 +16,7 @@ from mediagate.testing.record_samples import (
     same,
     waiting_job,
 )
+from mediagate.values import JobStatus, Media, Stage, new_id
 
 FAILED = JobStatus.FAILED
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from mediagate.media import Job, JobStatus, Stage, Variant, Verdict, new_id
 from mediagate.records.protocol import Records
 from mediagate.records.settlement import Settlement
 from mediagate.testing.record_samples import (
@@ -23,6 +22,7 @@ from mediagate.testing.record_samples import (
     same,
     waiting_job,
 )
+from mediagate.values import Job, JobStatus, Stage, Variant, Verdict, new_id
 
 COMPLETE, REJECTED, FAILED = JobStatus.COMPLETE, JobStatus.REJECTED, JobStatus.FAILED
 

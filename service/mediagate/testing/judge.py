@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mediagate.media import Decision, Verdict
+from mediagate.values import Decision, Verdict
 
 FILE = "verdict.json"
 

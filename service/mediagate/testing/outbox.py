@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from mediagate.events import Event, EventsOf, EventType
-from mediagate.media import Job, JobStatus, new_id
 from mediagate.records.protocol import Records
 from mediagate.records.settlement import Settlement
 from mediagate.testing.record_samples import (
@@ -21,6 +19,7 @@ from mediagate.testing.record_samples import (
     same,
     waiting_job,
 )
+from mediagate.values import Event, EventsOf, EventType, Job, JobStatus, new_id
 
 ALL = 100_000
 DONE = JobStatus.COMPLETE

@@ -6,7 +6,6 @@ import secrets
 from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
-from mediagate.media import Job, JobStatus, Stage
 from mediagate.records.protocol import Records
 from mediagate.records.settlement import Settlement
 from mediagate.testing.record_samples import (
@@ -20,7 +19,7 @@ from mediagate.testing.record_samples import (
     published_media,
     same,
 )
-from mediagate.usage import Usage
+from mediagate.values import Job, JobStatus, Stage, Usage
 
 COMPLETE, FAILED, PENDING = JobStatus.COMPLETE, JobStatus.FAILED, JobStatus.PENDING
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import anyio
 
-from mediagate.media import Job, JobStatus, Media, Stage, Variant, new_id
 from mediagate.records.protocol import Records
 from mediagate.records.settlement import Settlement
+from mediagate.values import Job, JobStatus, Media, Stage, Variant, new_id
 
 RACERS = 50
 HOSTILE = 'Zoë\'s "photo" \\ \\" 写真 🐈\u200d⬛\r\n\t{$x: [null]} \u2028 \'; DROP TABLE mediagate_job; -- \x01\x7f\\'

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
-from mediagate.media import JobStatus, Media, Stage, Verdict, new_id, utcnow
 from mediagate.records.protocol import Records
 from mediagate.records.settlement import Settlement
 from mediagate.testing.identity import check_identity
@@ -31,6 +30,7 @@ from mediagate.testing.record_samples import (
 )
 from mediagate.testing.turns import check_turns
 from mediagate.testing.upload_records import check_uploads
+from mediagate.values import JobStatus, Media, Stage, Verdict, new_id, utcnow
 
 MANY = 500
 BAD_CURSORS = ("", "x", "1", "1.", ".med_1", "-1.med_1", "1.5.\x00", "1.\ud800", "٣.med_1", f"{10**20}.med_1", "1.a b")

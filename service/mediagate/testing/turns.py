@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from mediagate.media import Job
 from mediagate.records.protocol import Records
 from mediagate.testing.record_samples import LEASE, MOMENT, RACERS, a_job, expect, race, same
 from mediagate.testing.upload_records import an_upload
+from mediagate.values import Job
 
 FIRST = -9
 """A priority before those of all other checks, so that what is due elsewhere comes behind."""

@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.direct_upload import DirectUpload
-from mediagate.media import Job, JobStatus, Media, new_id
 from mediagate.records.protocol import Records
 from mediagate.records.settlement import Settlement
 from mediagate.testing.record_samples import (
@@ -22,7 +20,7 @@ from mediagate.testing.record_samples import (
     race,
     same,
 )
-from mediagate.ticket import Ticket
+from mediagate.values import DirectUpload, Job, JobStatus, Media, Ticket, new_id
 
 LONG_AGO = timedelta(days=400)
 """Before anything else that the check leaves behind expires."""

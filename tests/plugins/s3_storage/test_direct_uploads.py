@@ -18,7 +18,7 @@ from fault_proxy import Exchange, FaultProxy
 from mediagate import MediaGate, Settings, Source
 from mediagate.hooks import Hook
 from mediagate.identity import KEY
-from mediagate.media import utcnow
+from mediagate.values import utcnow
 from mediagate_plugins.s3_storage import s3_storage
 
 pytestmark = pytest.mark.anyio

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from mediagate.errors import RecordsUnavailable
-from mediagate.media import utcnow
 from mediagate.records import MemoryRecords, PrismaRecords
 from mediagate.records.clock import ASK_AGAIN_S, MEASURE_EVERY_S, DatabaseClock
 from mediagate.records.migrate import migrate
+from mediagate.values import utcnow
 
 pytestmark = pytest.mark.anyio
 

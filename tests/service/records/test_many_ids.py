@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from mediagate.media import JobState, JobStatus, Stage, new_id, utcnow
 from mediagate.records import PrismaRecords
 from mediagate.testing.record_samples import a_job
+from mediagate.values import JobState, JobStatus, Stage, new_id, utcnow
 
 pytestmark = pytest.mark.anyio
 

@@ -15,10 +15,10 @@ import asyncpg
 import pytest
 from postgres_cluster import Cluster, cluster
 
-from mediagate.media import JobStatus, Stage
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.records.migrate import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media
+from mediagate.values import JobStatus, Stage
 
 pytestmark = pytest.mark.anyio
 

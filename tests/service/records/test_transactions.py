@@ -15,11 +15,11 @@ import asyncpg
 import pytest
 
 from mediagate.errors import RecordsUnavailable
-from mediagate.media import JobStatus, Stage, utcnow
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.records.engine import SocketEngine, open_client
 from mediagate.records.migrate import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job
+from mediagate.values import JobStatus, Stage, utcnow
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, ImageSequence
 
 from mediagate.images.icc import display_p3_profile
-from mediagate.media import RenderedFile
+from mediagate.values import RenderedFile
 from showing.browser import Browser, Cell, Seen
 from showing.engine import BLACK, SQUARES, WHITE, Frame, Outcome
 

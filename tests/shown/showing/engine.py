@@ -11,9 +11,9 @@ from PIL import Image
 
 from mediagate import Picture, Source, VariantSpec, Verdict
 from mediagate.errors import MediagateError
-from mediagate.media import Rendered
 from mediagate.moderation import Moderator
 from mediagate.rendering import render
+from mediagate.values import Rendered
 
 MIDDLE = (0.5, 0.5)
 SQUARES = ("face", "avatar")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mediagate.media import ImageInfo
+from mediagate.values.image import ImageInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mediagate.media import Job, JobState, JobStatus, Media, Stage, iso
+from mediagate.values.job import Job, JobState, JobStatus, Stage
+from mediagate.values.media import Media
+from mediagate.values.times import iso
 
 
 @dataclass(frozen=True, slots=True)

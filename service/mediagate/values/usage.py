@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from mediagate.media import JobStatus
+from mediagate.values.job import JobStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from mediagate.media import EXTENSIONS, iso
-from mediagate.ticket import Ticket
+from mediagate.values.keys import EXTENSIONS
+from mediagate.values.ticket import Ticket
+from mediagate.values.times import iso
 
 ANY_TYPE = "application/octet-stream"
 """Declared by who does not know the type, or declares none: the bytes decide."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from mediagate.media import Job
+from mediagate.values.job import Job
 
 
 class EventType(StrEnum):

@@ -1,0 +1,65 @@
+"""The nouns of mediagate: plain values that every room may use; no input or output, no settings."""
+
+from mediagate.values.caller import Action, Principal, check_owner, owner_and_key, owner_seen_by
+from mediagate.values.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
+from mediagate.values.events import Event, EventsOf, EventType, no_events
+from mediagate.values.ids import new_id
+from mediagate.values.image import Decision, ImageInfo, Rendered, RenderedFile, Verdict
+from mediagate.values.incoming_upload import IncomingUpload
+from mediagate.values.job import Job, JobPage, JobState, JobStatus, Stage
+from mediagate.values.keys import CONTENT_TYPES, EXTENSIONS, original_key, staging_key, variant_key
+from mediagate.values.media import Media, MediaPage, Variant
+from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
+from mediagate.values.ticket import Ticket, read_ticket, source_id_text
+from mediagate.values.times import iso, utcnow
+from mediagate.values.usage import Usage, UsageReport, added
+
+__all__ = [
+    "ANY_TYPE",
+    "CONTENT_TYPES",
+    "DECLARABLE",
+    "EXTENSIONS",
+    "Action",
+    "Decision",
+    "DirectUpload",
+    "Event",
+    "EventType",
+    "EventsOf",
+    "FileUrl",
+    "ImageInfo",
+    "IncomingUpload",
+    "Job",
+    "JobPage",
+    "JobState",
+    "JobStatus",
+    "Media",
+    "MediaPage",
+    "Principal",
+    "PublishedMedia",
+    "Rendered",
+    "RenderedFile",
+    "Stage",
+    "Status",
+    "Ticket",
+    "UploadTarget",
+    "UrlOf",
+    "Usage",
+    "UsageReport",
+    "Variant",
+    "Verdict",
+    "added",
+    "check_owner",
+    "iso",
+    "new_id",
+    "no_events",
+    "original_key",
+    "owner_and_key",
+    "owner_seen_by",
+    "published",
+    "read_ticket",
+    "source_id_text",
+    "staging_key",
+    "status_of",
+    "utcnow",
+    "variant_key",
+]

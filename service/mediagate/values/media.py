@@ -1,0 +1,67 @@
+"""Media: an approved picture and its published files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One published size of a media."""
+
+    name: str
+    key: str
+    format: str
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An approved picture and its published files."""
+
+    id: str
+    job_id: str
+    source_type: str
+    source_id: str
+    original_key: str | None
+    format: str
+    width: int
+    height: int
+    bytes: int
+    aspect_ratio: str
+    blurhash: str
+    dominant_color: str
+    has_alpha: bool
+    frames: int
+    focal_x: float
+    focal_y: float
+    removed: tuple[str, ...]
+    client_reference_id: str | None
+    created_at: datetime
+    variants: tuple[Variant, ...] = ()
+    expires_at: datetime | None = None
+    """From then on it counts as deleted, and the janitor removes it; ``None``: never."""
+    owner_id: str | None = None
+    """Who uploaded it; ``None`` where nobody was asked."""
+    thumbhash: str | None = None
+    """ThumbHash in Base64; ``None`` where the source did not ask for one."""
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= now
+
+    @property
+    def keys(self) -> list[str]:
+        """The storage keys of every published file."""
+        return [v.key for v in self.variants] + ([self.original_key] if self.original_key else [])
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPage:
+    """A page of media, newest first; ``next_cursor`` asks for the page after it, ``None`` at the end."""
+
+    items: tuple[Media, ...]
+    next_cursor: str | None = None
