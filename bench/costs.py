@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 from PIL import Image
 
 from mediagate import MediaGate, Settings, Source, VariantSpec
-from mediagate.config import DEFAULT_VARIANTS
+from mediagate.config.settings import DEFAULT_VARIANTS
 from mediagate.pool import ImagePool
 from mediagate.rendering import render
 from mediagate_plugins.nudenet import nudenet

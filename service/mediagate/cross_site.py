@@ -10,9 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import Request
 
-from mediagate.config import Settings
+from mediagate.config import Settings, read_origin
 from mediagate.errors import CrossSiteRequest
-from mediagate.origins import read_origin
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, section 9.2.1); what they answer is kept from other sites by CORS."""

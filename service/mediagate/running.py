@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from mediagate.admission import Admission
-from mediagate.config import Settings, Source, private_sources
+from mediagate.config import Settings, Source, keep_folder, private_sources
 from mediagate.errors import ConfigError, ModerationFailed, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.identity import recognize_files
@@ -24,7 +24,6 @@ from mediagate.observe import Observers
 from mediagate.pace import Pace
 from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
 from mediagate.pool import ImagePool
-from mediagate.private import keep_folder
 from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.readiness import Readiness
 from mediagate.records import PrismaRecords

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mediagate import MediaGate, Settings, Source
-from mediagate.private import keep_folder
+from mediagate.config import keep_folder
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mediagate import Settings
+from mediagate.config import unknown_variables
 from mediagate.errors import ConfigError
-from mediagate.variables import unknown_variables
 
 
 @pytest.mark.parametrize("name", ["public_base_url", "public_url"])

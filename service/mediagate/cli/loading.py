@@ -41,7 +41,7 @@ def without_collecting() -> Iterator[None]:
 
 def warn_of_unknown_variables() -> None:
     """Log each environment variable that looks like a setting and is none."""
-    from mediagate.variables import unknown_variables
+    from mediagate.config import unknown_variables
 
     for sentence in unknown_variables():
         log.warning("%s", sentence)

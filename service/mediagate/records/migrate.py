@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlunsplit
 
+from mediagate.config import keep_database
 from mediagate.errors import ConfigError, RecordsRefused, RecordsUnavailable
-from mediagate.private import keep_database
 from mediagate.records.address import place_of, postgres_parts
 from mediagate.records.indexes import settle, tables_of, without_indexes
 from mediagate.records.refusals import ACCOUNT, RUNS, refused, why_away

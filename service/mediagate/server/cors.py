@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from mediagate.config import checked_origins
 from mediagate.errors import ConfigError
-from mediagate.origins import checked_origins
 
 METHODS = ("GET", "POST", "PUT", "DELETE")
 EXPOSED = (

@@ -22,8 +22,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mediagate.config.origins import checked_base, checked_hosts, checked_origins, listed
 from mediagate.errors import ConfigError
-from mediagate.origins import checked_base, checked_hosts, checked_origins, listed
 
 MIB = 1024 * 1024
 

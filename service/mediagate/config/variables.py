@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from mediagate.config import Settings
+from mediagate.config.settings import Settings
 
 PREFIX = "MEDIAGATE_"
 OF_THE_COMMAND = ("MEDIAGATE_GATE", "MEDIAGATE_LOG")

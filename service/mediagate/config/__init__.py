@@ -1,0 +1,35 @@
+"""What a gate can be told: settings and sources, from code and from the environment."""
+
+from mediagate.config.origins import checked_origins, read_origin
+from mediagate.config.private import keep_database, keep_folder
+from mediagate.config.settings import (
+    MIB,
+    SOURCE_ID,
+    Language,
+    Settings,
+    Source,
+    VariantSpec,
+    check_sources,
+    multiprocess_metrics_dir,
+    native_engine,
+    private_sources,
+)
+from mediagate.config.variables import unknown_variables
+
+__all__ = [
+    "MIB",
+    "SOURCE_ID",
+    "Language",
+    "Settings",
+    "Source",
+    "VariantSpec",
+    "check_sources",
+    "checked_origins",
+    "keep_database",
+    "keep_folder",
+    "multiprocess_metrics_dir",
+    "native_engine",
+    "private_sources",
+    "read_origin",
+    "unknown_variables",
+]
