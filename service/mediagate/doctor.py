@@ -10,7 +10,7 @@ from mediagate.app import MediaGate
 from mediagate.errors import MediagateError, PluginError, RecordsUnavailable, SchemaOutdated
 from mediagate.identity import check_no_files, describe
 from mediagate.images import codecs
-from mediagate.logs import cause_of
+from mediagate.observe import cause_of
 from mediagate.parts import MODERATOR, Parts
 from mediagate.pool import ImagePool
 from mediagate.records import PrismaRecords, Records

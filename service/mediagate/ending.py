@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from mediagate.hooks import HookName
-from mediagate.logs import about
+from mediagate.observe import about
 from mediagate.parts import Parts
 from mediagate.pipeline import unpublish
 from mediagate.values import Job, JobState, JobStatus

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from mediagate.errors import MediagateError
-from mediagate.logs import cause_of
+from mediagate.observe import cause_of
 from mediagate.parts import Parts
 from mediagate.pipeline import remove
 from mediagate.values import Media

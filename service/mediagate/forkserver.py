@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from mediagate.errors import ImageCrashed, ShuttingDown
-from mediagate.logs import configured_format
+from mediagate.observe import configured_format
 from mediagate.pulse import Pulse
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from mediagate import forkserver, imagewire, sandbox, timelimit
 from mediagate.config import Source
 from mediagate.cores import Cores
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
-from mediagate.logs import LogFormat, configure_logs
+from mediagate.observe import LogFormat, configure_logs
 from mediagate.values import ImageInfo, Rendered
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from mediagate.errors import (
     UploadInFlight,
     UploadMismatch,
 )
-from mediagate.logs import about
+from mediagate.observe import about
 from mediagate.parts import Parts
 from mediagate.reservation import holding
 from mediagate.uploads import Spooled, Upload

@@ -14,7 +14,7 @@ from mediagate.ending import finish
 from mediagate.errors import MediagateError
 from mediagate.expiry import BATCH, expire_media, expire_uploads
 from mediagate.identity import adopt, is_set_back, mark_files
-from mediagate.logs import cause_of
+from mediagate.observe import cause_of
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.reservation import holding

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from mediagate.errors import RecordsUnavailable
-from mediagate.logs import about
+from mediagate.observe import about
 from mediagate.records import Records
 from mediagate.values import Job, Stage
 

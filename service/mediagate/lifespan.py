@@ -7,7 +7,7 @@ from typing import Protocol
 
 from starlette.types import Receive, Send
 
-from mediagate.logs import cause_of
+from mediagate.observe import cause_of
 
 log = logging.getLogger("mediagate")
 

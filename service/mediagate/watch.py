@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from mediagate.answers import MAX_AGE_S, Answers
 from mediagate.errors import JobNotFound, MediagateError, RecordsUnavailable
-from mediagate.logs import cause_of
-from mediagate.observe import Observer
+from mediagate.observe import Observer, cause_of
 from mediagate.records import Records
 from mediagate.values import Job, JobState, JobStatus, Stage
 

@@ -18,7 +18,7 @@ from mediagate.errors import MediagateError, ShuttingDown, Unavailable, members
 from mediagate.failures import Retries, failure
 from mediagate.isolation import Isolation, ran_out_of_time, suspect
 from mediagate.lease import Lease, LeaseLost
-from mediagate.logs import about, cause_of
+from mediagate.observe import about, cause_of
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.pipeline import process, unpublish

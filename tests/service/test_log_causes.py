@@ -16,7 +16,8 @@ from starlette.types import Message
 
 from mediagate import STORAGE, Job, MediaGate, Rendered, plugin
 from mediagate.errors import RecordsUnavailable, StorageUnavailable, known_error, members
-from mediagate.logs import LONGEST, cause_of
+from mediagate.observe import cause_of
+from mediagate.observe.logs import LONGEST
 from mediagate.storage import FilesystemStorage, MemoryStorage
 
 pytestmark = pytest.mark.anyio

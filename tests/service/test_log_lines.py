@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from mediagate.logs import JSONFormatter, TextFormatter, WithoutQuery, redacted
+from mediagate.observe import WithoutQuery
+from mediagate.observe.logs import JSONFormatter, TextFormatter, redacted
 
 
 def record(message: str, *args: object, **extra: object) -> logging.LogRecord:

@@ -16,7 +16,7 @@ from mediagate.cli.loading import STANDALONE, Gate, load_gate, quit_with, run_as
 from mediagate.cli.maintenance import adopt, doctor, janitor, migrate
 from mediagate.cli.retry import retry
 from mediagate.cli.service import serve, worker
-from mediagate.logs import LogFormat, configure_logs
+from mediagate.observe import LogFormat, configure_logs
 
 __all__ = ["STANDALONE", "Gate", "load_gate", "main", "quit_with", "run_async"]
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate.app import MediaGate
 from mediagate.errors import ConfigError
-from mediagate.logs import WithoutQuery
+from mediagate.observe import WithoutQuery
 from mediagate.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
 from mediagate.server.cors import read_pages
 from mediagate.server.heap import limit_arenas
