@@ -33,7 +33,7 @@ from showing.engine import SOURCE, Outcome, process  # noqa: E402
 
 from mediagate import Source, VariantSpec  # noqa: E402
 from mediagate.images import PixelPicture  # noqa: E402
-from mediagate.moderation import Moderator  # noqa: E402
+from mediagate.moderation import Moderator
 
 BATCH = 40
 SLOW_S = 20

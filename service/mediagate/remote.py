@@ -14,8 +14,16 @@ from datetime import date, timedelta
 
 from mediagate.config import Source
 from mediagate.errors import MediagateError, ModerationFailed, ModeratorUnavailable
-from mediagate.labels import Names, thresholds_for
-from mediagate.moderation import Moderator, RemoteModerator, apply_policy, input_edge, merge, stricter
+from mediagate.moderation import (
+    Moderator,
+    Names,
+    RemoteModerator,
+    apply_policy,
+    input_edge,
+    merge,
+    stricter,
+    thresholds_for,
+)
 from mediagate.records import Allowance, Records
 from mediagate.values import Rendered, Verdict
 

@@ -18,8 +18,7 @@ from mediagate.errors import ConfigError, ModerationFailed, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.identity import recognize_files
 from mediagate.janitor import Janitor
-from mediagate.labels import names_of, policy_problems
-from mediagate.moderation import Moderator, RemoteModerator, input_edge
+from mediagate.moderation import Moderator, RemoteModerator, input_edge, names_of, policy_problems
 from mediagate.observe import Observers
 from mediagate.pace import Pace
 from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts

@@ -12,14 +12,7 @@ import pytest
 from mediagate import MODERATOR, MediaGate, plugin
 from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, ModerationFailed
-from mediagate.labels import policy_problems
-from mediagate.moderation import (
-    Moderator,
-    Picture,
-    apply_policy,
-    count_review_as_reject,
-    merge,
-)
+from mediagate.moderation import Moderator, Picture, apply_policy, count_review_as_reject, merge, policy_problems
 from mediagate.values import Decision, Verdict
 
 GROUPS = {"explicit": frozenset({"porn", "hentai"})}

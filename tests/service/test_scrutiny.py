@@ -13,7 +13,8 @@ from poison import Poison, Reds, fail
 
 from mediagate import Source, VariantSpec, images
 from mediagate.errors import ImageTooLarge, ModerationFailed
-from mediagate.moderation import Moderator, Picture, TellsInputEdge, input_edge
+from mediagate.moderation import Moderator, Picture, input_edge
+from mediagate.moderation.policy import TellsInputEdge
 from mediagate.scrutiny import Pace, judge
 from mediagate.values import Verdict
 

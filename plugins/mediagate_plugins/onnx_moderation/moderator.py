@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mediagate import Verdict
-from mediagate.moderation import Picture
+from mediagate import Picture, Verdict
 from mediagate_plugins.onnx_moderation.inspection import inspect
 from mediagate_plugins.onnx_moderation.labels import check_groups
 from mediagate_plugins.onnx_moderation.options import Options

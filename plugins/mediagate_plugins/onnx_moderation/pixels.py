@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mediagate.moderation import Picture
+from mediagate import Picture
 from mediagate_plugins.onnx_moderation.session import Tensor
 
 
