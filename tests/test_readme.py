@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 import mediagate.errors
 from mediagate import MediaGate, Settings, Source
 from mediagate.errors import MediagateError
-from mediagate.hooks import HOOK_NAMES
+from mediagate.kernel.hooks import HOOK_NAMES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from mediagate.app import MediaGate
     from mediagate.calls import PublishedPage, StatusPage
     from mediagate.config import Settings, Source, VariantSpec
+    from mediagate.kernel import Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Authorize
-    from mediagate.plugins import Key, Plugin, plugin
     from mediagate.queue import Queue
     from mediagate.records import Records
     from mediagate.storage import Storage
@@ -47,13 +47,13 @@ _HOMES = {
     "Job": "mediagate.values",
     "JobState": "mediagate.values",
     "JobStatus": "mediagate.values",
-    "Key": "mediagate.plugins",
+    "Key": "mediagate.kernel",
     "MODERATOR": "mediagate.parts",
     "Media": "mediagate.values",
     "MediaGate": "mediagate.app",
     "Moderator": "mediagate.moderation",
     "Picture": "mediagate.moderation",
-    "Plugin": "mediagate.plugins",
+    "Plugin": "mediagate.kernel",
     "Principal": "mediagate.values",
     "PublishedMedia": "mediagate.values",
     "PublishedPage": "mediagate.calls",
@@ -77,7 +77,7 @@ _HOMES = {
     "Variant": "mediagate.values",
     "VariantSpec": "mediagate.config",
     "Verdict": "mediagate.values",
-    "plugin": "mediagate.plugins",
+    "plugin": "mediagate.kernel",
 }
 """The module of each public name. Loaded on first use: an image process needs none of the web and database parts."""
 

@@ -13,17 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate.calls import Calls
 from mediagate.config import Settings, Source, check_sources
-from mediagate.departure import Departure
 from mediagate.entrance import Entrance
 from mediagate.errors import ConfigError, PluginError, ShuttingDown
 from mediagate.exchange import answer
 from mediagate.forkserver import ForkServer
-from mediagate.hooks import Hook, HookName
+from mediagate.kernel import Check, Departure, Endpoint, Hook, HookName, Key, Plugin, Registry, bind
 from mediagate.lifespan import BY_HOST, BY_REQUEST, LEFT_OPEN, OPENED_LATE, OTHER_LOOP, run_lifespan
 from mediagate.observe import Observer, Observers
 from mediagate.parts import AUTHORIZE, Authorize, Parts
-from mediagate.plugins import Key, Plugin, bind
-from mediagate.registry import Check, Endpoint, Registry
 from mediagate.route_table import RouteTable
 from mediagate.routes import Routes
 from mediagate.running import Running, assemble, jobs_at_once, start

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from mediagate.hooks import HookName
+from mediagate.kernel import HookName
 from mediagate.observe import about
 from mediagate.parts import Parts
 from mediagate.pipeline import unpublish

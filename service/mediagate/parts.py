@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from mediagate.config import Settings, Source
-from mediagate.hooks import Hooks
+from mediagate.kernel import Hooks, Key
 from mediagate.moderation import Moderator, RemoteModerator
 from mediagate.observe import Observer
-from mediagate.plugins import Key
 from mediagate.pool import ImagePool
 from mediagate.queue import Dispatcher, Queue
 from mediagate.records import Records

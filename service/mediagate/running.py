@@ -18,6 +18,7 @@ from mediagate.errors import ConfigError, ModerationFailed, PluginError
 from mediagate.forkserver import ForkServer
 from mediagate.identity import recognize_files
 from mediagate.janitor import Janitor
+from mediagate.kernel import Registry
 from mediagate.moderation import Moderator, RemoteModerator, input_edge, names_of, policy_problems
 from mediagate.observe import Observers
 from mediagate.pace import Pace
@@ -26,7 +27,6 @@ from mediagate.pool import ImagePool
 from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.readiness import Readiness
 from mediagate.records import PrismaRecords
-from mediagate.registry import Registry
 from mediagate.storage import FilesystemStorage
 from mediagate.storage.observed import observed
 from mediagate.uploads import Patience

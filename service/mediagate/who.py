@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from mediagate.errors import Forbidden, Unauthorized
+from mediagate.kernel import Registry
 from mediagate.parts import AUTHORIZE, Authorize
-from mediagate.registry import Registry
 from mediagate.values import Action, Principal
 
 

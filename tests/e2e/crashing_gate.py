@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source, reservation
-from mediagate.hooks import HookName
 from mediagate.identity import KEY
+from mediagate.kernel import HookName
 from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.storage import FilesystemStorage

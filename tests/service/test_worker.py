@@ -12,7 +12,7 @@ import pytest
 
 from mediagate import QUEUE, RECORDS, STORAGE, Job, JobState, JobStatus, MediaGate, Stage
 from mediagate.errors import ProcessingRefused, RecordsUnavailable, StorageUnavailable
-from mediagate.hooks import HookName
+from mediagate.kernel import HookName
 from mediagate.queue import CAPACITY, Dispatcher, InProcessQueue
 from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage

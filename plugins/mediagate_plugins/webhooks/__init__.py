@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingUpload, MediaGate, plugin
 from mediagate.errors import ConfigError, InvalidParameter
-from mediagate.hooks import HookName
+from mediagate.kernel import HookName
 from mediagate_plugins.webhooks.control import WEBHOOKS, Webhooks
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus, Replayed
 from mediagate_plugins.webhooks.links import link_problem

@@ -10,11 +10,10 @@ from typing import Any, Literal
 
 from mediagate.app import MediaGate
 from mediagate.errors import PluginError
+from mediagate.kernel import Key, Registry
 from mediagate.parts import MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE
-from mediagate.plugins import Key
 from mediagate.queue import InProcessQueue
 from mediagate.records import MemoryRecords
-from mediagate.registry import Registry
 from mediagate.storage import MemoryStorage
 from mediagate.testing.judge import Asked, Judge
 

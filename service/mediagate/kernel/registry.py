@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mediagate.errors import PluginError
-from mediagate.hooks import Hooks
+from mediagate.kernel.hooks import Hooks
+from mediagate.kernel.plugins import Key, Registration
 from mediagate.observe import Observer
-from mediagate.plugins import Key, Registration
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Check = Callable[[], Awaitable[str]]
