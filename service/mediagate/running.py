@@ -27,10 +27,9 @@ from mediagate.pool import ImagePool
 from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.readiness import Readiness
 from mediagate.records import PrismaRecords
-from mediagate.storage import FilesystemStorage
+from mediagate.storage import FilesystemStorage, FileUrls, url_secret
 from mediagate.storage.observed import observed
 from mediagate.uploads import Patience
-from mediagate.urls import FileUrls, url_secret
 from mediagate.watch import Watch
 from mediagate.worker import Worker
 

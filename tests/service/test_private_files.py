@@ -17,8 +17,7 @@ import pytest
 
 from mediagate import STORAGE, MediaGate, Settings, Source, VariantSpec
 from mediagate.errors import ConfigError, FileNotServed, UrlExpired
-from mediagate.storage import FilesystemStorage, MemoryStorage
-from mediagate.urls import FileUrls, url_secret
+from mediagate.storage import FilesystemStorage, FileUrls, MemoryStorage, url_secret
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,10 @@ from mediagate.storage.keys import check_key, check_prefix, is_key, is_public, s
 from mediagate.storage.memory import MemoryStorage
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage
 from mediagate.storage.streams import streaming
+from mediagate.storage.urls import FileUrls, url_secret
 
 __all__ = [
+    "FileUrls",
     "FilesystemStorage",
     "MemoryStorage",
     "ObjectInfo",
@@ -19,4 +21,5 @@ __all__ = [
     "is_public",
     "segment",
     "streaming",
+    "url_secret",
 ]

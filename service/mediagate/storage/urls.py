@@ -20,7 +20,8 @@ from urllib.parse import quote
 
 from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, FileNotServed, UrlExpired
-from mediagate.storage import Storage, segment
+from mediagate.storage.keys import segment
+from mediagate.storage.protocol import Storage
 from mediagate.values import FileUrl
 
 SECRET_FILE = "url_secret"
