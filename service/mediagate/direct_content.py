@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from mediagate.direct_intake import AGAIN_S, check_current, discard, find_upload, hashed, unknown
 from mediagate.errors import UploadInFlight, UploadMismatch, UploadReceived
 from mediagate.parts import Parts
-from mediagate.reservation import Hold, holding
+from mediagate.records import Hold, holding
 from mediagate.uploads import Spooled
 from mediagate.values import DirectUpload
 

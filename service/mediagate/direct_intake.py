@@ -35,7 +35,7 @@ from mediagate.errors import (
 from mediagate.images import check_head
 from mediagate.intake import announced, examined, recording, remembered_until
 from mediagate.parts import Parts
-from mediagate.reservation import holding
+from mediagate.records import holding
 from mediagate.storage import streaming
 from mediagate.unknown_names import passed_over
 from mediagate.uploads import display_name, spool

@@ -19,7 +19,7 @@ from mediagate.errors import (
 )
 from mediagate.observe import about
 from mediagate.parts import Parts
-from mediagate.reservation import holding
+from mediagate.records import holding
 from mediagate.uploads import Spooled, Upload
 from mediagate.values import DECLARABLE, IncomingUpload, Job, Ticket, new_id, staging_key
 

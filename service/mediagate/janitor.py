@@ -17,7 +17,7 @@ from mediagate.identity import adopt, is_set_back, mark_files
 from mediagate.observe import cause_of
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
-from mediagate.reservation import holding
+from mediagate.records import holding
 from mediagate.uploads import sweep_spool
 from mediagate.walk import STAGING, Look, Walk
 

@@ -13,11 +13,12 @@ import signal
 from pathlib import Path
 from typing import Any, cast
 
-from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source, reservation
+from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source
 from mediagate.identity import KEY
 from mediagate.kernel import HookName
 from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
+from mediagate.records import locks as reservation
 from mediagate.storage import FilesystemStorage
 
 POINT, _, _MOMENT = os.environ.get("CRASH_AT", "").partition(":")

@@ -18,7 +18,7 @@ import httpx
 from server import MOUNT, Server
 
 from mediagate import MediaGate, Settings, Source
-from mediagate.reservation import RECEIVING_S
+from mediagate.records.locks import RECEIVING_S
 from mediagate.values import utcnow
 
 STEPS = [

@@ -14,9 +14,10 @@ from mounted import client_of
 from owners import as_user, by_header
 from starlette.requests import Request
 
-from mediagate import AUTHORIZE, RECORDS, STORAGE, Job, MediaGate, Source, reservation
+from mediagate import AUTHORIZE, RECORDS, STORAGE, Job, MediaGate, Source
 from mediagate.errors import UploadRefused
 from mediagate.records import MemoryRecords
+from mediagate.records import locks as reservation
 from mediagate.storage import FilesystemStorage, MemoryStorage
 from mediagate.uploads import body
 from mediagate.values import utcnow

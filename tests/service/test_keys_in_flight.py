@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from mediagate import MediaGate, reservation
+from mediagate import MediaGate
 from mediagate.errors import UploadInFlight
 from mediagate.intake import reserved
+from mediagate.records import locks as reservation
 
 pytestmark = pytest.mark.anyio
 

@@ -1,6 +1,7 @@
 """Jobs and media rows: the protocol, the Prisma implementation, and one in memory for tests."""
 
 from mediagate.records.allowance import Allowance
+from mediagate.records.locks import Hold, holding
 from mediagate.records.memory import MemoryRecords
 from mediagate.records.prisma import PrismaRecords
 from mediagate.records.protocol import Identity, Records, Reservation
@@ -9,6 +10,7 @@ from mediagate.records.settlement import Settlement
 
 __all__ = [
     "Allowance",
+    "Hold",
     "Identity",
     "MemoryRecords",
     "PrismaRecords",
@@ -17,5 +19,6 @@ __all__ = [
     "Settlement",
     "adds",
     "ask",
+    "holding",
     "read",
 ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mediagate.errors import RecordsUnavailable
-from mediagate.records import Records, Reservation
+from mediagate.records.protocol import Records, Reservation
 
 log = logging.getLogger("mediagate.intake")
 
