@@ -21,8 +21,8 @@ from PIL import Image
 
 from mediagate import MediaGate, Settings, Source, VariantSpec
 from mediagate.config.settings import DEFAULT_VARIANTS
-from mediagate.pool import ImagePool
-from mediagate.rendering import render
+from mediagate.images import ImagePool
+from mediagate.images.render import render
 from mediagate_plugins.nudenet import nudenet
 
 ROOT = Path(__file__).parents[1]

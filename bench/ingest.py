@@ -37,7 +37,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mediagate import Source, images
+from mediagate import Source
+from mediagate.images import pixels as images
 from mediagate.uploads import Patience, receive_upload
 
 MB = 1_000_000

@@ -25,10 +25,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from mediagate import MODERATOR, MediaGate, Moderator, Source, images
-from mediagate.blurhash import SIDE, blurhash_of
-from mediagate.rendering import render
-from mediagate.scrutiny import judge
+from mediagate import MODERATOR, MediaGate, Moderator, Source
+from mediagate.images import pixels as images
+from mediagate.images.blurhash import SIDE, blurhash_of
+from mediagate.images.render import render
+from mediagate.images.scrutiny import judge
 
 PHOTOS = Path(__file__).parents[1] / "tests" / "data" / "photos"
 SOURCE = Source()
@@ -75,7 +76,7 @@ def memory(field: str) -> int:
 
 
 def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
-    """Take a picture through the steps of ``mediagate.rendering.render``, one at a time."""
+    """Take a picture through the steps of ``mediagate.images.render.render``, one at a time."""
     data = path.read_bytes()
     decoded = steps.measure("decode", lambda: images.decode(data, SOURCE))
     plans = images.plan((decoded.info.width, decoded.info.height), SOURCE)

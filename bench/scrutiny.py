@@ -22,11 +22,12 @@ from typing import Literal, get_args
 
 from PIL import Image, ImageOps
 
-from mediagate import Moderator, Source, images
+from mediagate import Moderator, Source
 from mediagate.errors import MediagateError
+from mediagate.images import pixels as images
+from mediagate.images.scrutiny import FINER, judge
+from mediagate.images.views import Box, views
 from mediagate.moderation import apply_policy, input_edge, merge
-from mediagate.scrutiny import FINER, judge
-from mediagate.views import Box, views
 from mediagate_plugins.nudenet import GROUPS, model_file
 from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.options import Options

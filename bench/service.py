@@ -30,7 +30,7 @@ from bench.contestant import BEST, DOCUMENTED, Contestant
 from bench.table import Row, alternate
 
 from mediagate import Source
-from mediagate.pool import ImagePool
+from mediagate.images import ImagePool
 
 MOUNT = "/image-pipeline"
 GATE = """

@@ -32,7 +32,7 @@ from showing.comparison import Difference, check, views_of  # noqa: E402
 from showing.engine import SOURCE, Outcome, process  # noqa: E402
 
 from mediagate import Source, VariantSpec  # noqa: E402
-from mediagate.images import PixelPicture  # noqa: E402
+from mediagate.images.pixels import PixelPicture
 from mediagate.moderation import Moderator
 
 BATCH = 40

@@ -16,9 +16,9 @@ from statistics import median
 
 from bench.costs import PHOTOS, print_table
 
-from mediagate import Source, forkserver
-from mediagate.forkserver import PROGRAM
-from mediagate.pool import ImagePool
+from mediagate import Source
+from mediagate.images import ImagePool, forkserver
+from mediagate.images.forkserver import PROGRAM
 
 OPEN = (
     "import mediagate.sandbox as walls; walls.enclose = lambda readable, *, memory: walls.Walls(memory=memory); begin("

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.peers.protocol import WIDTHS, Request, Variants, descendants, serve
 
 from mediagate import Source, VariantSpec
-from mediagate.pool import ImagePool
+from mediagate.images import ImagePool
 
 PROCESSES = 2
 GIB = 1024**3

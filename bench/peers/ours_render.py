@@ -14,9 +14,10 @@ from pathlib import Path
 from bench.peers.protocol import WIDTHS, Request, Variants, serve
 from PIL import Image
 
-from mediagate import Source, VariantSpec, images
-from mediagate.imageprocess import MALLOC
-from mediagate.rendering import render
+from mediagate import Source, VariantSpec
+from mediagate.images import pixels as images
+from mediagate.images.process import MALLOC
+from mediagate.images.render import render
 
 MIDDLE = (0.5, 0.5)
 LOSSLESS = Source(

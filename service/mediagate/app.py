@@ -16,7 +16,7 @@ from mediagate.config import Settings, Source, check_sources
 from mediagate.entrance import Entrance
 from mediagate.errors import ConfigError, PluginError, ShuttingDown
 from mediagate.exchange import answer
-from mediagate.forkserver import ForkServer
+from mediagate.images import ForkServer
 from mediagate.kernel import Check, Departure, Endpoint, Hook, HookName, Key, Plugin, Registry, bind
 from mediagate.lifespan import BY_HOST, BY_REQUEST, LEFT_OPEN, OPENED_LATE, OTHER_LOOP, run_lifespan
 from mediagate.observe import Observer, Observers

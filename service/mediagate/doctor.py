@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from mediagate.app import MediaGate
 from mediagate.errors import MediagateError, PluginError, RecordsUnavailable, SchemaOutdated
 from mediagate.identity import check_no_files, describe
-from mediagate.images import codecs
+from mediagate.images import ImagePool, codecs
 from mediagate.kernel import Check
 from mediagate.observe import cause_of
 from mediagate.parts import MODERATOR, Parts
-from mediagate.pool import ImagePool
 from mediagate.records import PrismaRecords, Records
 from mediagate.records.node import describe_node
 

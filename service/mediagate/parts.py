@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from mediagate.config import Settings, Source
+from mediagate.images import ImagePool
 from mediagate.kernel import Hooks, Key
 from mediagate.moderation import Moderator, RemoteModerator
 from mediagate.observe import Observer
-from mediagate.pool import ImagePool
 from mediagate.queue import Dispatcher, Queue
 from mediagate.records import Records
 from mediagate.storage import Storage

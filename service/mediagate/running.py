@@ -15,15 +15,14 @@ import anyio
 from mediagate.admission import Admission
 from mediagate.config import Settings, Source, keep_folder, private_sources
 from mediagate.errors import ConfigError, ModerationFailed, PluginError
-from mediagate.forkserver import ForkServer
 from mediagate.identity import recognize_files
+from mediagate.images import ForkServer, ImagePool
 from mediagate.janitor import Janitor
 from mediagate.kernel import Registry
 from mediagate.moderation import Moderator, RemoteModerator, input_edge, names_of, policy_problems
 from mediagate.observe import Observers
 from mediagate.pace import Pace
 from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
-from mediagate.pool import ImagePool
 from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.readiness import Readiness
 from mediagate.records import PrismaRecords

@@ -29,8 +29,8 @@ from colorimetry import (
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from mediagate.images.conversion import read_conversion
-from mediagate.images.icc import display_p3_profile
+from mediagate.images.pixels.conversion import read_conversion
+from mediagate.images.pixels.icc import display_p3_profile
 
 SHOW = """async (url) => {
     const image = new Image();

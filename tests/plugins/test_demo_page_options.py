@@ -82,7 +82,7 @@ async def test_the_page_names_the_formats_and_limits_of_each_source(make_gate: M
 async def test_heic_is_not_named_where_it_cannot_be_decoded(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediagate.images.formats._heif", False)
+    monkeypatch.setattr("mediagate.images.pixels.formats._heif", False)
     gate = make_gate(sources={"post": Source()})
     gate.register(demo_page)
     async with client_of(gate) as client:

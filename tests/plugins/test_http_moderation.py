@@ -23,7 +23,7 @@ from poison import Reds
 from mediagate import MODERATOR, JobStatus, MediaGate, Settings, Source, Status, VariantSpec
 from mediagate.doctor import examine
 from mediagate.errors import ConfigError, ModerationFailed
-from mediagate.images import jpeg_of
+from mediagate.images.pixels import jpeg_of
 from mediagate.records import Allowance, PrismaRecords
 from mediagate_plugins.http_moderation import Service, google_safe_search, http_moderation, openai
 from mediagate_plugins.http_moderation.known import OPENAI_LABELS

@@ -14,8 +14,8 @@ from PIL import Image
 import mediagate
 from mediagate import MODERATOR, MediaGate, Source
 from mediagate.errors import ConfigError
-from mediagate.images.picture import PixelPicture
-from mediagate.pool import ImagePool
+from mediagate.images import ImagePool
+from mediagate.images.pixels.picture import PixelPicture
 from mediagate_plugins.nudenet import GROUPS, model_file, nudenet
 from mediagate_plugins.nudenet import __file__ as plugin_file
 from mediagate_plugins.onnx_moderation import onnx_moderation

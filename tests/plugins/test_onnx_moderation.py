@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from mediagate.errors import ConfigError, ModerationFailed
-from mediagate.images.picture import PixelPicture
+from mediagate.images.pixels.picture import PixelPicture
 from mediagate.moderation import input_edge
 from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.moderator import OnnxModerator

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from mediagate import Moderator
-from mediagate.pool import ImagePool
+from mediagate.images import ImagePool
 
 MIB = 1024 * 1024
 

@@ -6,7 +6,7 @@ from PIL import Image
 from references import opened
 
 from mediagate import Source, VariantSpec
-from mediagate.rendering import render
+from mediagate.images.render import render
 from mediagate.values import RenderedFile
 
 MIDDLE = (0.5, 0.5)

@@ -13,8 +13,8 @@ from PIL import Image
 from placeholders import blurhash_shown, smooth
 
 from mediagate import Source, VariantSpec
-from mediagate.blurhash import blurhash_of
-from mediagate.rendering import render
+from mediagate.images.blurhash import blurhash_of
+from mediagate.images.render import render
 
 SOURCE = Source(variants={"xs": VariantSpec(width=64)}, original="delete")
 THIN = [(1, 1), (1, 500), (500, 1), (92, 1200), (1200, 92), (2, 3), (3, 2), (7, 5), (33, 31), (16, 16)]

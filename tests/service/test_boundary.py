@@ -24,11 +24,11 @@ from hostile import Hostile, Library, Reader, Targets
 from lies import SIZED, Liar, bomb, honest, lies
 from PIL import Image
 
-from mediagate import Moderator, Source, forkserver
+from mediagate import Moderator, Source
 from mediagate.errors import ImageCrashed
-from mediagate.forkserver import environment
-from mediagate.pool import ImagePool
-from mediagate.sandbox import landlock
+from mediagate.images import ImagePool, forkserver
+from mediagate.images.forkserver import environment
+from mediagate.images.sandbox import landlock
 
 pytestmark = pytest.mark.anyio
 

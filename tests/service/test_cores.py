@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from mediagate.cores import PATIENCE_S, Cores
+from mediagate.images.cores import PATIENCE_S, Cores
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from mounted import client_of
 
 from mediagate import RECORDS, STORAGE, MediaGate, Source
 from mediagate.errors import ShuttingDown, TooManyUploads, UndecodableImage
-from mediagate.pool import ImagePool
+from mediagate.images import ImagePool
 
 pytestmark = pytest.mark.anyio
 

@@ -10,9 +10,9 @@ from mounted import client_of
 
 from mediagate import MediaGate, Source
 from mediagate.errors import ConfigError, UnsupportedType
-from mediagate.imagewire import check_info
-from mediagate.rendering import render
-from mediagate.shapes import Malformed
+from mediagate.images.render import render
+from mediagate.images.shapes import Malformed
+from mediagate.images.wire import check_info
 from mediagate.values import ImageInfo
 
 FILES = {

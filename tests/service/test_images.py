@@ -12,8 +12,9 @@ from PIL import Image, ImageChops, ImageCms, ImageStat
 
 from mediagate import Rendered, Source, VariantSpec
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, UndecodableImage, UnsupportedType
-from mediagate.images import check_libheif, check_pillow, codecs
-from mediagate.rendering import render
+from mediagate.images import codecs
+from mediagate.images.pixels import check_libheif, check_pillow
+from mediagate.images.render import render
 from mediagate.values import RenderedFile
 
 DATA = Path(__file__).parents[1] / "data"

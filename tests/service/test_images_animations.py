@@ -15,8 +15,8 @@ from samples.png_writer import COLOUR_ALPHA, SIGNATURE, chunk, frame_control, he
 
 from mediagate import Source, VariantSpec
 from mediagate.errors import AnimationRefused, ImageTooLarge, UndecodableImage
-from mediagate.images import Decoded, decode
-from mediagate.rendering import render
+from mediagate.images.pixels import Decoded, decode
+from mediagate.images.render import render
 
 STILL = Source(variants={"xs": VariantSpec(width=64)})
 MOVING = STILL.model_copy(update={"animation": "keep"})

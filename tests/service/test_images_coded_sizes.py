@@ -13,8 +13,8 @@ from samples.bmff_writer import Coded, Item, box, boxes, coded, extent, file, fu
 
 from mediagate.config import Source, VariantSpec
 from mediagate.errors import ImageTooLarge, MediagateError, UndecodableImage
-from mediagate.images import decode, probe
-from mediagate.images.coded_sizes import check_coded_sizes
+from mediagate.images.pixels import decode, probe
+from mediagate.images.pixels.coded_sizes import check_coded_sizes
 
 CODED = {"avif": b"av01", "heic": b"hvc1"}
 ALPHA = full(b"auxC", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0")

@@ -35,7 +35,7 @@ from colorimetry import (
 )
 from PIL import Image
 
-from mediagate.images.conversion import Conversion, display_p3_to_srgb, read_conversion
+from mediagate.images.pixels.conversion import Conversion, display_p3_to_srgb, read_conversion
 
 RAMP = np.linspace(0, 1, 1024)
 GREY_PROFILE = profile([(b"kTRC", gamma(1.0))], space=b"GRAY")

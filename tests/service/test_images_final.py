@@ -18,7 +18,7 @@ from samples.png_writer import COLOUR, PALETTE, SIGNATURE, chunk, header
 
 from mediagate import JobStatus, MediaGate
 from mediagate.errors import ImageTooLarge, UndecodableImage
-from mediagate.images import aspect_ratio, final
+from mediagate.images.pixels import aspect_ratio, final
 
 MakeGate = Callable[..., MediaGate]
 ROOT = Path(__file__).parents[2]

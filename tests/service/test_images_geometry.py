@@ -13,7 +13,7 @@ from references import Box, colour_difference, reference, resized
 from rendered import MIDDLE, lossless, picture, variants
 
 from mediagate import Source, VariantSpec
-from mediagate.rendering import render
+from mediagate.images.render import render
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])

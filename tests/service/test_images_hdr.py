@@ -9,7 +9,7 @@ import pytest
 from colorimetry import BT2020, D65, P3, SRGB, Floats, chart, cicp, converted, encoded, levels, png, rgb_to_xyz
 from PIL import Image
 
-from mediagate.images.conversion import Conversion, read_conversion
+from mediagate.images.pixels.conversion import Conversion, read_conversion
 
 PEAK = 1000 / 203
 

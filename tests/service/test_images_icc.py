@@ -10,7 +10,7 @@ import pytest
 from colorimetry import P3, SRGB_CURVE, chart, converted, decoded, levels, matrix_profile, parametric
 from PIL import Image, ImageCms
 
-from mediagate.images.icc import display_p3_profile, tags
+from mediagate.images.pixels.icc import display_p3_profile, tags
 
 DISPLAY_P3_COLORANTS = {
     b"rXYZ": (0.5151, 0.2412, -0.0011),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mediagate.images.allocation import ran_out_of_memory
+from mediagate.images.pixels.allocation import ran_out_of_memory
 
 PROGRAM = """
 import ctypes, io, os, resource, sys

@@ -15,7 +15,7 @@ from samples.bmff_writer import Item, box, coded, crop, file, mirror, turn
 
 from mediagate import Source, VariantSpec
 from mediagate.errors import ImageTooLarge
-from mediagate.images import decode
+from mediagate.images.pixels import decode
 
 SOURCE = Source(variants={"xs": VariantSpec(width=64)})
 EXIF = b"MM\0*\0\0\0\x08\0\1" + struct.pack(">HHIHHI", 0x0112, 3, 1, 6, 0, 0)

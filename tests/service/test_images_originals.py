@@ -17,9 +17,9 @@ from references import colour_difference, on, opened, ssim
 
 from mediagate import Source, VariantSpec
 from mediagate.errors import ImageTooLarge, UndecodableImage
-from mediagate.images import probe
-from mediagate.images.icc import display_p3_profile
-from mediagate.rendering import render
+from mediagate.images.pixels import probe
+from mediagate.images.pixels.icc import display_p3_profile
+from mediagate.images.render import render
 from mediagate.values import RenderedFile
 
 DATA = Path(__file__).parents[1] / "data"

@@ -16,7 +16,7 @@ from references import Box, colour_difference, in_srgb, on, opened, resized, sha
 from rendered import MIDDLE, lossless, picture, variants
 
 from mediagate import Source, VariantSpec
-from mediagate.rendering import render
+from mediagate.images.render import render
 
 DATA = Path(__file__).parents[1] / "data"
 WIDTHS = (64, 256, 640, 1280, 1920)

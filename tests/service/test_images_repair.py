@@ -17,7 +17,7 @@ from samples.png_writer import png as written
 
 from mediagate import Source, VariantSpec
 from mediagate.errors import UndecodableImage
-from mediagate.images import Decoded, decode
+from mediagate.images.pixels import Decoded, decode
 
 DATA = Path(__file__).parents[1] / "data"
 REFUSING = Source(variants={"xs": VariantSpec(width=64)})

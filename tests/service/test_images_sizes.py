@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from mediagate import VariantSpec
-from mediagate.images import aspect_ratio, dominant_color
-from mediagate.images.sizes import shown
+from mediagate.images.pixels import aspect_ratio, dominant_color
+from mediagate.images.pixels.sizes import shown
 
 MIDDLE = (0.5, 0.5)
 

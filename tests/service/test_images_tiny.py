@@ -12,8 +12,8 @@ from PIL import Image
 from references import opened
 
 from mediagate import Source, VariantSpec
-from mediagate.images import encode
-from mediagate.rendering import render
+from mediagate.images.pixels import encode
+from mediagate.images.render import render
 
 MIDDLE = (0.5, 0.5)
 

@@ -43,7 +43,7 @@ from mediagate.errors import (
     UndecodableImage,
     UnsupportedType,
 )
-from mediagate.pool import ImagePool
+from mediagate.images import ImagePool
 
 pytestmark = pytest.mark.anyio
 

@@ -14,8 +14,8 @@ from poison import Poison, Reds
 
 from mediagate import Moderator, Rendered, Source, VariantSpec
 from mediagate.errors import AnimationRefused, ImageTooLarge, ModerationFailed
-from mediagate.images import encode
-from mediagate.rendering import render
+from mediagate.images.pixels import encode
+from mediagate.images.render import render
 from mediagate.values import RenderedFile
 
 DATA = Path(__file__).parents[1] / "data"

@@ -8,9 +8,9 @@ from typing import get_args
 
 import pytest
 
-from mediagate.sandbox import Walls, readable
-from mediagate.sandbox.seccomp import Instruction, program
-from mediagate.sandbox.syscalls import LAST, Machine, denied, limited
+from mediagate.images.sandbox import Walls, readable
+from mediagate.images.sandbox.seccomp import Instruction, program
+from mediagate.images.sandbox.syscalls import LAST, Machine, denied, limited
 
 PID = 4242
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}

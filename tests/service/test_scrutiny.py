@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 from poison import Poison, Reds, fail
 
-from mediagate import Source, VariantSpec, images
+from mediagate import Source, VariantSpec
 from mediagate.errors import ImageTooLarge, ModerationFailed
+from mediagate.images import pixels as images
+from mediagate.images.scrutiny import Pace, judge
 from mediagate.moderation import Moderator, Picture, input_edge
 from mediagate.moderation.policy import TellsInputEdge
-from mediagate.scrutiny import Pace, judge
 from mediagate.values import Verdict
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (120, 120, 120)

@@ -25,9 +25,9 @@ ENOUGH_S = 60
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what gives no sign of life be taken for dead sooner."""
-    monkeypatch.setattr("mediagate.pulse.PAUSE_S", 0.1)
-    monkeypatch.setattr("mediagate.pulse.ANSWER_S", 2.0)
-    monkeypatch.setattr("mediagate.pool.PROBE_S", 1.0)
+    monkeypatch.setattr("mediagate.images.pulse.PAUSE_S", 0.1)
+    monkeypatch.setattr("mediagate.images.pulse.ANSWER_S", 2.0)
+    monkeypatch.setattr("mediagate.images.pool.PROBE_S", 1.0)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ async def test_an_upload_that_finds_all_readers_stopped_is_read_by_a_new_one(pat
 async def test_an_upload_whose_reader_is_stopped_twice_may_come_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediagate.pool.PROBE_S", 0.0)
+    monkeypatch.setattr("mediagate.images.pool.PROBE_S", 0.0)
     async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
         with pytest.raises(ImageReadersBusy) as busy:
             await pool.probe(path, Source())
@@ -120,13 +120,13 @@ def padded(photo: Path, to: Path) -> Path:
 async def test_a_slow_header_is_refused_by_its_cpu_time_and_its_reader_replaced(
     tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediagate.pool.PROBE_S", 30)
+    monkeypatch.setattr("mediagate.images.pool.PROBE_S", 30)
     slow = padded(path, tmp_path / "slow.jpg")
     async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
         assert (await pool.probe(slow, Source())).width == 128
         readers = image_processes()
         with monkeypatch.context() as patch:
-            patch.setattr("mediagate.pool.PROBE_CPU_S", 0.01)
+            patch.setattr("mediagate.images.pool.PROBE_CPU_S", 0.01)
             with pytest.raises(UndecodableImage, match="takes too much time to read"):
                 await pool.probe(slow, Source())
         for _ in range(2):
@@ -137,8 +137,8 @@ async def test_a_slow_header_is_refused_by_its_cpu_time_and_its_reader_replaced(
 async def test_an_upload_that_no_reader_comes_to_is_answered_503(
     make_gate: Callable[..., MediaGate], photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediagate.pool.PROBE_S", 5.0)
-    monkeypatch.setattr("mediagate.pool.READER_WAIT_S", 0.3)
+    monkeypatch.setattr("mediagate.images.pool.PROBE_S", 5.0)
+    monkeypatch.setattr("mediagate.images.pool.READER_WAIT_S", 0.3)
     fields = {"sourceType": "avatar", "sourceId": "u1"}
     async with client_of(make_gate(worker=False)) as client, asyncio.timeout(ENOUGH_S):
         readers = image_processes()

@@ -15,11 +15,12 @@ from mounted import client_of
 from PIL import Image
 from placeholders import Floats, thumbhash_shown
 
-from mediagate import MediaGate, Source, VariantSpec, imagewire
+from mediagate import MediaGate, Source, VariantSpec
 from mediagate.errors import ConfigError
-from mediagate.rendering import render
-from mediagate.shapes import Malformed
-from mediagate.thumbhash import thumbhash_of
+from mediagate.images import wire as imagewire
+from mediagate.images.render import render
+from mediagate.images.shapes import Malformed
+from mediagate.images.thumbhash import thumbhash_of
 
 PLAIN = Source(variants={"xs": VariantSpec(width=64)}, original="delete")
 SOURCE = PLAIN.model_copy(update={"placeholders": ("blurhash", "thumbhash")})

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from mediagate import Source, VariantSpec, images
-from mediagate.views import Box, views
+from mediagate import Source, VariantSpec
+from mediagate.images import pixels as images
+from mediagate.images.views import Box, views
 
 EDGE = 320
 

@@ -19,7 +19,7 @@ from samples.sample import EDGE, Sample, cat, encoded, grey
 from showing.browser import Browser, Cell, executable, opened
 
 from mediagate import Source, VariantSpec
-from mediagate.images import decode
+from mediagate.images.pixels import decode
 from mediagate.values import ImageInfo
 
 SOURCE = Source(variants={"small": VariantSpec(width=64)}, animation="keep", damaged="accept")

@@ -15,7 +15,7 @@ from showing.browser import Browser, Cell, executable, opened
 from showing.comparison import apart, check, views_of
 from showing.engine import BLACK, WHITE, Outcome, process
 
-from mediagate.images.picture import PixelPicture
+from mediagate.images.pixels.picture import PixelPicture
 from mediagate.moderation import Moderator
 from mediagate.values import RenderedFile
 from mediagate_plugins.nudenet import model_file

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from mediagate.errors import MediagateError
-from mediagate.forkserver import ForkServer
+from mediagate.images import ForkServer
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate

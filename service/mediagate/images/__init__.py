@@ -1,56 +1,7 @@
-"""Everything that touches pixels; the only importer of Pillow and pillow_heif."""
+"""Image processes, as the host sees them; all that touches pixels is in ``pixels``."""
 
-from PIL.Image import Image, Transpose
+from mediagate.images.forkserver import ForkServer
+from mediagate.images.pixels import accepted, check_head, codecs
+from mediagate.images.pool import ImagePool
 
-from mediagate.images.colour import flattened
-from mediagate.images.decode import Decoded, decode, probe
-from mediagate.images.encode import encode, encode_original, published_format
-from mediagate.images.encoding_time import EncodingTime
-from mediagate.images.formats import (
-    accepted,
-    check_head,
-    check_libheif,
-    check_pillow,
-    codecs,
-    lift_pixel_limit,
-    limit_threads,
-)
-from mediagate.images.guard import final
-from mediagate.images.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
-from mediagate.images.resize import cut, resized, square, within
-from mediagate.images.sizes import Shown, aspect_ratio, largest, plan
-
-__all__ = [
-    "Decoded",
-    "EncodingTime",
-    "Image",
-    "PixelPicture",
-    "Shown",
-    "Transpose",
-    "accepted",
-    "aspect_ratio",
-    "check_head",
-    "check_libheif",
-    "check_pillow",
-    "codecs",
-    "count_looks",
-    "cut",
-    "decode",
-    "dominant_color",
-    "encode",
-    "encode_original",
-    "final",
-    "flattened",
-    "jpeg_of",
-    "largest",
-    "lift_pixel_limit",
-    "limit_threads",
-    "looks",
-    "mean",
-    "plan",
-    "probe",
-    "published_format",
-    "resized",
-    "square",
-    "within",
-]
+__all__ = ["ForkServer", "ImagePool", "accepted", "check_head", "codecs"]

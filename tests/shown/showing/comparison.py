@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, ImageSequence
 
-from mediagate.images.icc import display_p3_profile
+from mediagate.images.pixels.icc import display_p3_profile
 from mediagate.values import RenderedFile
 from showing.browser import Browser, Cell, Seen
 from showing.engine import BLACK, SQUARES, WHITE, Frame, Outcome

@@ -11,8 +11,8 @@ from PIL import Image
 
 from mediagate import Picture, Source, VariantSpec, Verdict
 from mediagate.errors import MediagateError
+from mediagate.images.render import render
 from mediagate.moderation import Moderator
-from mediagate.rendering import render
 from mediagate.values import Rendered
 
 MIDDLE = (0.5, 0.5)

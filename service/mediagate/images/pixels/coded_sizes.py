@@ -1,0 +1,184 @@
+"""The sizes of coded pictures in AVIF and HEIC files, which their boxes may lie about.
+
+A decoder decodes what the bitstream says and scales it to what the boxes say; the limits of a source hold for both.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import Counter
+from itertools import chain
+
+from mediagate.config import Source
+from mediagate.errors import ImageTooLarge, UndecodableImage
+from mediagate.images.pixels import av1, hevc
+from mediagate.images.pixels.boxes import Box
+from mediagate.images.pixels.items import Fields, Items, check_count, counted, samples
+
+TOLERANCE = 64
+"""Pixels that are cropped away at most from an honest picture, in each direction.
+
+HEVC codes whole blocks of up to 64 x 64 (ITU-T H.265, section 7.4.3.2.1), and encoders fill small pictures up to that.
+"""
+DECODED_FACTOR, DECODED_MORE = 4, 4_000_000
+"""Pixels that all coded pictures of one may have, as a multiple of the source's ``max_pixels`` and as a constant.
+
+Colours and alpha have ``max_pixels`` each, and as much again is left for pictures laid over another. A grid's tiles
+reach over its edge by one row and one column: the constant is enough for tiles of up to 1024 x 1024.
+"""
+DECODERS_PIXELS, DECODERS_EDGE = 16384 * 16384, 32768
+"""The limits of libavif (``AVIF_DEFAULT_IMAGE_SIZE_LIMIT`` and ``AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT``); libheif has the
+same edge."""
+MAX_DEPTH = 8
+"""Pictures that are derived from others: a grid of turned tiles with alpha takes four steps."""
+MAX_UNITS = 20_000
+"""Units of bitstreams; a tile has some three, and encoders write few more for a large picture."""
+
+
+def check_coded_sizes(data: bytes | mmap.mmap, source: Source) -> None:
+    """Raise for an AVIF or HEIC whose coded pictures are larger than it says, or whose entries are too many.
+
+    Raises ``ImageTooLarge`` and ``UndecodableImage``. What cannot be read passes, and so do files of other formats.
+    """
+    if data[4:8] != b"ftyp":
+        return
+    file = memoryview(data)
+    reader = _Reader(file, source)
+    for name, body in counted(file):
+        if name == b"meta":
+            reader.check_items(body)
+        elif name == b"moov":
+            reader.check_tracks(body)
+
+
+class _Reader:
+    def __init__(self, file: memoryview, source: Source) -> None:
+        self._file, self._source = file, source
+        self._units = 0
+        self._joined = 0
+
+    def check_items(self, meta: memoryview) -> None:
+        """Check what is decoded for the primary item: the items it is derived from, and the alpha of each."""
+        items = Items(self._file, meta)
+        parts: dict[int, list[int]] = {}
+        for origin, targets in items.references[b"dimg"]:
+            parts.setdefault(origin, []).extend(targets)
+        for origin, targets in items.references[b"auxl"]:
+            if items.is_alpha(origin):
+                for target in targets:
+                    parts.setdefault(target, []).append(origin)
+        pixels: dict[int, int] = {}
+        total = 0
+        # An item that is used twice is decoded twice, so each level counts how often it is used.
+        level = Counter([] if items.primary is None else [items.primary])
+        for _ in range(MAX_DEPTH):
+            below: Counter[int] = Counter()
+            for item, times in level.items():
+                if item not in pixels:
+                    pixels[item] = self._item_pixels(items, item)
+                total += times * pixels[item]
+                for part in parts.get(item, ()):
+                    below[part] += times
+            level = below
+        if level:
+            raise UndecodableImage("the picture is derived from others in too many steps; export it again")
+        most = DECODED_FACTOR * self._source.max_pixels + DECODED_MORE
+        if total > most:
+            raise ImageTooLarge(f"the picture's parts have {total:,} pixels; up to {most:,} are accepted")
+        if items.primary is not None and (told := _told(items.described(items.primary))) is not None:
+            self._check_told(*told)
+
+    def check_tracks(self, moov: memoryview) -> None:
+        for track in counted(moov):
+            if track.type != b"trak":
+                continue
+            inner = dict(counted(track.body))
+            table = inner.get(b"mdia", memoryview(b""))
+            for name in (b"minf", b"stbl"):
+                table = dict(counted(table)).get(name, memoryview(b""))
+            try:
+                self._check_track(inner.get(b"tkhd", memoryview(b"")), dict(counted(table)))
+            except IndexError:
+                continue
+
+    def _check_track(self, header: memoryview, table: dict[bytes, memoryview]) -> None:
+        # Decoders search the list of runs for each chunk.
+        check_count(Fields(table.get(b"stsc", memoryview(b"")), 4).read(4))
+        told = Fields(header, len(header) - 8)
+        size = told.read(4) >> 16, told.read(4) >> 16
+        for entry in counted(table.get(b"stsd", memoryview(b""))[8:]):
+            described = counted(entry.body[78:])
+            coded = [
+                self._coded_size(described, sample) for sample in samples(self._file, table, self._source.max_frames)
+            ]
+            self._check(_largest(coded), size)
+
+    def _item_pixels(self, items: Items, item: int) -> int:
+        described = items.described(item)
+        if not any(name in (b"av1C", b"hvcC") for name, _ in described):
+            return 0
+        return self._check(self._coded_size(described, self._data(items.extents(item))), _told(described))
+
+    def _data(self, parts: list[memoryview]) -> memoryview:
+        """Return an item's data as one, without a copy where it lies in one place."""
+        if len(parts) == 1:
+            return parts[0]
+        self._joined += sum(map(len, parts))
+        if self._joined > len(self._file):
+            raise UndecodableImage("the parts of the picture lie over one another in the file; export it again")
+        return memoryview(b"".join(parts))
+
+    def _coded_size(self, described: list[Box], data: memoryview) -> tuple[int, int]:
+        """Return the largest size that the headers in the configuration and in the data say."""
+        sizes = [(0, 0)]
+        for name, body in described:
+            try:
+                if name == b"av1C":
+                    for header in chain(av1.sequence_headers(body[4:]), av1.sequence_headers(data)):
+                        self._count_unit()
+                        sizes += [av1.sequence_size(header)] if header is not None else []
+                elif name == b"hvcC":
+                    in_data = hevc.parameter_sets(data, (body[21] & 3) + 1)
+                    for header in chain(hevc.configured_sets(body), in_data):
+                        self._count_unit()
+                        sizes += [hevc.parameter_size(header)] if header is not None else []
+            except IndexError:
+                continue
+        return _largest(sizes)
+
+    def _count_unit(self) -> None:
+        self._units += 1
+        if self._units > MAX_UNITS:
+            raise UndecodableImage("the picture's bitstream has too many units; export it again")
+
+    def _check_told(self, width: int, height: int) -> None:
+        # Decoders call what is beyond their own limits damaged.
+        most = min(self._source.max_pixels, DECODERS_PIXELS)
+        if width * height > most or max(width, height) > DECODERS_EDGE:
+            raise ImageTooLarge(
+                f"the picture has {width} x {height} pixels; up to {most:,} are accepted, and {DECODERS_EDGE:,} an edge"
+            )
+
+    def _check(self, coded: tuple[int, int], told: tuple[int, int] | None) -> int:
+        """Return the pixels of a coded picture, if it is as large as told and not too large."""
+        width, height = coded
+        if told is not None and (width > told[0] + TOLERANCE or height > told[1] + TOLERANCE):
+            raise UndecodableImage(
+                f"the file says {told[0]} x {told[1]} pixels of a picture that is coded with {width} x {height}; "
+                "export it again"
+            )
+        if max(0, width - TOLERANCE) * max(0, height - TOLERANCE) > self._source.max_pixels:
+            raise ImageTooLarge(
+                f"the picture is coded with {width} x {height} pixels; up to {self._source.max_pixels:,} are accepted"
+            )
+        return width * height
+
+
+def _told(described: list[Box]) -> tuple[int, int] | None:
+    """Return the size that the last ``ispe`` says (ISO/IEC 23008-12, section 6.5.3)."""
+    sizes = [body for name, body in described if name == b"ispe" and len(body) >= 12]
+    return (int.from_bytes(sizes[-1][4:8]), int.from_bytes(sizes[-1][8:12])) if sizes else None
+
+
+def _largest(sizes: list[tuple[int, int]]) -> tuple[int, int]:
+    return max((width for width, _ in sizes), default=0), max((height for _, height in sizes), default=0)

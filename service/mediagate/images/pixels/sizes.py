@@ -1,0 +1,105 @@
+"""Sizes: which part of the picture a variant shows, and at which size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd
+
+from mediagate.config import Source, VariantSpec
+from mediagate.images.pixels.formats import MAX_EDGE
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels."""
+MODERATED_EDGE = 640
+"""A moderator is given a picture whose longest edge has at least so many pixels, unless the file's has fewer, and not
+twice as many: models look at 224 to 640."""
+MIDDLE = (0.5, 0.5)
+LARGEST_TERM = 21
+RATIO_TOLERANCE = Fraction(1, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a variant shows of a picture of ``whole`` pixels: a ``box`` of it, made into ``size`` pixels."""
+
+    whole: tuple[int, int]
+    size: tuple[int, int]
+    box: Box
+
+    @property
+    def scale(self) -> float:
+        """The scale that the whole picture must have at least, so that nothing needs to be enlarged."""
+        left, top, right, bottom = self.box
+        return max(self.size[0] / (right - left), self.size[1] / (bottom - top))
+
+    @property
+    def shows_all(self) -> bool:
+        """Whether nothing is cropped away."""
+        return self.box == (0.0, 0.0, float(self.whole[0]), float(self.whole[1]))
+
+    def box_on(self, size: tuple[int, int]) -> Box:
+        """Return the same box on the whole picture at another size."""
+        across, down = size[0] / self.whole[0], size[1] / self.whole[1]
+        left, top, right, bottom = self.box
+        return left * across, top * down, min(right * across, size[0]), min(bottom * down, size[1])
+
+
+def shown(whole: tuple[int, int], spec: VariantSpec, focal: tuple[float, float]) -> Shown:
+    """Return what a variant shows of a picture of this size; nothing is enlarged, also not to fill a ``cover``.
+
+    A ``cover`` that the picture is too small for keeps its proportions and becomes smaller. The crop has the focal
+    point (0-1 from left and top) as near to its middle as the edges allow.
+    """
+    width, height = whole
+    longest = MAX_EDGE[spec.format]
+    if spec.fit == "inside" or spec.width is None or spec.height is None:
+        limits = (min(spec.width or longest, longest) / width, min(spec.height or longest, longest) / height)
+        scale = min(1.0, *limits)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        return Shown(whole, size, (0.0, 0.0, float(width), float(height)))
+    scale = min(1.0, width / spec.width, height / spec.height, longest / spec.width, longest / spec.height)
+    size = max(1, round(spec.width * scale)), max(1, round(spec.height * scale))
+    zoom = min(width / size[0], height / size[1])
+    across, down = min(width, size[0] * zoom), min(height, size[1] * zoom)
+    left = min(max(focal[0] * width - across / 2, 0.0), width - across)
+    top = min(max(focal[1] * height - down / 2, 0.0), height - down)
+    return Shown(whole, size, (left, top, left + across, top + down))
+
+
+def plan(whole: tuple[int, int], source: Source, focal: tuple[float, float] = MIDDLE) -> dict[str, Shown]:
+    """Return what each variant of a source shows."""
+    return {name: shown(whole, spec, focal) for name, spec in source.variants.items()}
+
+
+def largest(whole: tuple[int, int], plans: Iterable[Shown]) -> tuple[int, int]:
+    """Return the size at which everything that looks at a picture finds enough pixels: variants and moderators."""
+    top = max(plans, key=lambda shown: shown.scale)
+    scale = max(MODERATED_EDGE / max(whole), top.scale)
+    if scale >= 1:
+        return whole
+    if scale == top.scale and top.shows_all:
+        return top.size  # to the pixel, so that it need not be made from another one
+    return max(1, round(whole[0] * scale)), max(1, round(whole[1] * scale))
+
+
+def aspect_ratio(width: int, height: int) -> str:
+    """Return the ratio of width to height in small numbers, such as ``3:2``.
+
+    The reduced fraction if neither part exceeds 21; else the fraction of the smallest such numbers that is within
+    1 % of it; else the reduced fraction as it is.
+    """
+    divisor = gcd(width, height)
+    terms = width // divisor, height // divisor
+    if max(terms) > LARGEST_TERM:
+        exact = Fraction(width, height)
+        near = [
+            (p + q, p, q)
+            for p in range(1, LARGEST_TERM + 1)
+            for q in range(1, LARGEST_TERM + 1)
+            if abs(Fraction(p, q) - exact) <= exact * RATIO_TOLERANCE
+        ]
+        if near:
+            terms = min(near)[1:]
+    return f"{terms[0]}:{terms[1]}"

@@ -1,0 +1,206 @@
+"""The image processes: hostile bytes are decoded in them alone, under limits of time and memory.
+
+They reach nothing but their pipe and what they may read, and nothing but a result or an error of ours comes back. Each
+has a pipe of its own, so that one that crashes, hangs or outgrows its memory ends its own image only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from mediagate.config import Source
+from mediagate.errors import (
+    ConfigError,
+    ImageCrashed,
+    ImageReadersBusy,
+    ImageTimeout,
+    ShuttingDown,
+    TooManyUploads,
+    UndecodableImage,
+)
+from mediagate.images import process
+from mediagate.images.crew import Crew
+from mediagate.images.forkserver import ForkServer
+from mediagate.images.process import Request, Setup
+from mediagate.images.sandbox import Readable, Walls, readable
+from mediagate.images.wire import receive_info, receive_rendered
+from mediagate.moderation import Moderator, reads_of
+from mediagate.observe import Observer
+from mediagate.values import ImageInfo, Rendered
+
+T = TypeVar("T")
+
+log = logging.getLogger("mediagate")
+READERS = 2
+"""Processes that read headers."""
+READER_WAIT_S = 5.0
+"""How long a header waits for one of them."""
+PROBE_S, PROBE_CPU_S = 5.0, 2.0
+"""How long the reading of a header may take, and of that CPU time: the largest files that are accepted take 0.2 s."""
+NOBODY = Observer()
+
+
+class ImagePool:
+    """Image processes: ``processes`` that render, and two that only read headers, so that uploads never wait behind.
+
+    ``memory_bytes`` is what one image may add to its process, ``timeout_s`` its wall clock. With ``processes=0``
+    nothing can be rendered. ``decoders`` are further ones that decode uploads before they are accepted. ``private``
+    are folders that they may not read, wherever Python looks for modules. ``server`` is what they are forked
+    from, if it has been started already.
+    """
+
+    def __init__(
+        self,
+        *,
+        processes: int,
+        decoders: int = 0,
+        memory_bytes: int,
+        timeout_s: float,
+        moderator: Moderator | None,
+        private: Sequence[Path] = (),
+        server: ForkServer | None = None,
+        observer: Observer = NOBODY,
+    ) -> None:
+        self._processes = processes
+        self._decoders = decoders
+        self._memory_bytes = memory_bytes
+        self._timeout_s = timeout_s
+        self._moderator = moderator
+        self._private = private
+        self._server = server
+        self._observer = observer
+        self.walls: Walls | None = None
+        """What holds of the processes; known once they have been started."""
+        self._probing: Crew | None = None
+        self._decoding: Crew | None = None
+        self._rendering: Crew | None = None
+
+    async def open(self) -> None:
+        """Start the processes and load the model in each; repeating it does nothing.
+
+        Raises ``ConfigError`` when Pillow is too old, or the moderator cannot be sent to a process or prepared there.
+        """
+        if self._probing is not None:
+            return
+        try:
+            if type(self._moderator).__module__ == "__main__":
+                raise TypeError("its class belongs to the program itself")
+            moderator = pickle.dumps(self._moderator)
+        except Exception as exc:
+            raise ConfigError(
+                f"the moderator cannot be sent to the image processes ({type(exc).__name__}: {exc}); "
+                "define its class in a module, and open sessions and files in prepare()"
+            ) from exc
+        self._server = self._server or ForkServer()
+        readable, moderators = await asyncio.to_thread(self._readable)
+        without_moderator = Setup(self._memory_bytes, readable)
+        self._probing = Crew(self._server, [without_moderator] * READERS, self._observer)
+        if self._decoders:
+            self._decoding = Crew(self._server, [without_moderator] * self._decoders, self._observer)
+        if self._processes:
+            own_core = self._processes <= len(os.sched_getaffinity(0))
+            self._rendering = Crew(
+                self._server,
+                [
+                    Setup(
+                        self._memory_bytes, moderators, moderator, number if own_core else None, cores=self._processes
+                    )
+                    for number in range(self._processes)
+                ],
+                self._observer,
+            )
+        try:
+            walls = await asyncio.gather(*(crew.start() for crew in self._crews))
+        except BaseException:
+            await self.close()
+            raise
+        self.walls = walls[-1]
+        if self.walls.missing:
+            log.warning(
+                "what a decoder is made to do by a hostile picture is not confined as it could be; missing: %s",
+                self.walls.missing,
+            )
+
+    def _readable(self) -> tuple[tuple[Readable, ...], tuple[Readable, ...]]:
+        """Return what may be read in processes without a moderator, and with it."""
+        return readable((), self._private), readable(reads_of(self._moderator), self._private)
+
+    async def close(self) -> None:
+        """End the processes, and with ``ShuttingDown`` whatever they work on; can be repeated."""
+        crews = self._crews
+        self._probing = self._decoding = self._rendering = None
+        await asyncio.gather(*(asyncio.to_thread(crew.close) for crew in crews))
+        server, self._server = self._server, None
+        if server is not None:
+            await asyncio.to_thread(server.close)
+
+    @property
+    def _crews(self) -> list[Crew]:
+        return [crew for crew in (self._probing, self._decoding, self._rendering) if crew]
+
+    async def probe(self, path: Path, source: Source) -> ImageInfo:
+        """Return what a file's header says, checked against the limits of its source.
+
+        Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``; ``ImageReadersBusy``
+        when no process comes to it in time, ``ShuttingDown`` when the pool is not open.
+        """
+        crew = _opened(self._probing)
+        request = Request(process.probe, PROBE_S, (source, False), with_file=True, cpu_s=PROBE_CPU_S)
+
+        read = partial(receive_info, source=source)
+        try:
+            return await crew.run(request, read, path, wait_s=READER_WAIT_S, again=(ImageCrashed, ImageTimeout))
+        except TimeoutError:
+            raise ImageReadersBusy("the headers of other pictures are being read; send it again in a moment") from None
+        except ImageCrashed as exc:
+            raise UndecodableImage("the picture's header cannot be read; export it again") from exc
+        except ImageTimeout as exc:
+            raise ImageReadersBusy("the picture's header could not be read in time; send it again") from exc
+
+    async def check(self, path: Path, source: Source) -> ImageInfo:
+        """Decode a file whole and forget it; raises like ``probe``, and ``TooManyUploads`` when no decoder gets free.
+
+        It may wait for a decoder, and then decode, for the wall clock of an image each.
+        """
+        crew = _opened(self._decoding)
+        request = Request(process.probe, self._timeout_s, (source, True), with_file=True)
+
+        read = partial(receive_info, source=source)
+        try:
+            return await crew.run(request, read, path, wait_s=self._timeout_s, again=(ImageCrashed,))
+        except TimeoutError:
+            raise TooManyUploads(
+                "more pictures are sent than can be decoded here; try again", retry_after_s=self._timeout_s
+            ) from None
+        except ImageTimeout as exc:
+            raise UndecodableImage("the picture takes too long to read; export it again, or smaller") from exc
+        except ImageCrashed as exc:
+            raise UndecodableImage("the picture cannot be read; export it again") from exc
+
+    async def render(
+        self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0
+    ) -> Rendered:
+        """Take a file to its verdict, variants and cleaned original, and to JPEGs of what was judged for ``previews``.
+
+        Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
+        ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
+        """
+        if not self._processes:
+            raise ConfigError("this gate has no image processes that render, since worker=False")
+        crew = _opened(self._rendering)
+        request = Request(process.render, self._timeout_s, (data, source, focal, self._timeout_s, previews))
+        read = partial(receive_rendered, source=source, memory_bytes=self._memory_bytes, previews=previews > 0)
+        return await crew.run(request, read)
+
+
+def _opened(crew: Crew | None) -> Crew:
+    if crew is None:
+        raise ShuttingDown("the image processes are not running")
+    return crew

@@ -1,0 +1,226 @@
+"""One image's path inside an image process: decode once, judge, size, encode; all from the same pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from math import prod
+from threading import Lock
+from time import perf_counter
+from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
+
+from mediagate.config import Source
+from mediagate.images import pixels
+from mediagate.images.blurhash import SIDE, blurhash_of
+from mediagate.images.cores import GiveBack
+from mediagate.images.scrutiny import judge
+from mediagate.images.thumbhash import thumbhash_of
+from mediagate.moderation import Moderator
+from mediagate.values import Rendered, RenderedFile
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+WHITE = (255, 255, 255)
+STILL_MS = 1000
+"""How long a frame is taken to be shown that is no part of the animation."""
+ENCODE_S_A_PIXEL: Mapping[str, float] = {"webp": 0.3e-6, "avif": 1.4e-6, "png": 0.15e-6, "jpeg": 0.1e-6}
+"""Seconds that a pixel takes that is nearly noise, at effort 4, by format; at most twice of it above, and a third or
+less at ``HURRIED_EFFORT``."""
+ORIGINAL_S_A_PIXEL: Mapping[str, float] = {"webp": 0.15e-6, "avif": 0.25e-6, "png": 0.1e-6}
+"""Seconds that a pixel of the original takes, likewise, by the format of the upload; 0.1 microseconds for others."""
+ENCODING_SHARE = 0.3
+"""The part of the time limit that encoding may take on an idle core, so that with decoding it is a third."""
+MOST_EFFORT, USUAL_EFFORT, HURRIED_EFFORT = 6, 4, 1
+
+
+class Timings(dict[str, float]):
+    """Milliseconds by step; steps run side by side, so that their sum may exceed what passed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            taken = (perf_counter() - started) * 1000
+            with self._lock:
+                self[name] = round(self.get(name, 0.0) + taken, 2)
+
+
+def always() -> GiveBack:
+    """Lend a core to whoever asks."""
+    return lambda: None
+
+
+class Encoders:
+    """A second thread that encodes whenever it is free and ``borrow`` lends it a core; the calling one does the rest.
+
+    The caller is never idle while it could encode, and no more than ``threads`` (1 or 2) ever run.
+    """
+
+    def __init__(self, threads: int, borrow: Callable[[], GiveBack | None]) -> None:
+        self._beside = ThreadPoolExecutor(1) if threads > 1 else None
+        self._borrow = borrow
+        self._last: Future[Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._beside is not None:
+            self._beside.shutdown(cancel_futures=True)
+
+    def submit(self, make: Callable[[Unpack[Ts]], T], *args: *Ts) -> Future[T]:
+        """Have something made, beside or at once."""
+        if self._beside is not None and (self._last is None or self._last.done()):
+            give_back = self._borrow()
+            if give_back is not None:
+                made = self._last = self._beside.submit(make, *args)
+                made.add_done_callback(lambda _: give_back())
+                return made
+        done: Future[T] = Future()
+        done.set_result(make(*args))
+        return done
+
+
+def render(
+    data: bytes,
+    source: Source,
+    focal: tuple[float, float],
+    moderator: Moderator | None,
+    *,
+    threads: int = 1,
+    borrow: Callable[[], GiveBack | None] = always,
+    memory_bytes: int | None = None,
+    time_s: float | None = None,
+) -> Rendered:
+    """Take an uploaded file to its verdict and, if that is ``allow``, to its variants and its cleaned original.
+
+    ``threads`` (1 or 2) encode side by side, the second only while ``borrow`` lends it a core. A picture that needs
+    more than ``memory_bytes``, or cannot be judged in ``time_s`` seconds, is refused. Raises ``UnsupportedType``,
+    ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded
+    pixels outgrow the process.
+    """
+    started, timings = perf_counter(), Timings()
+    with pixels.final("decoding"), timings.step("decode"):
+        decoded = pixels.decode(data, source, memory_bytes)
+    info, frames = decoded.info, decoded.frames
+    whole = (info.width, info.height)
+    plans = pixels.plan(whole, source, focal)
+    with pixels.final("resizing"), timings.step("resize"):
+        # No variant needs more than this; the original does, and moderators do.
+        size = pixels.largest(whole, plans.values())
+        working = [pixels.resized(frame, size) for frame in frames]
+    with timings.step("moderate"):
+        left_s = None if time_s is None else max(0.0, time_s - (perf_counter() - started))
+        # The numbers of a wide original may be read as sRGB.
+        shown = [*frames, *decoded.wide_frames]
+        durations_ms = [*decoded.durations_ms, *(STILL_MS for _ in decoded.wide_frames)]
+        verdict, model_runs = judge(
+            shown, durations_ms, decoded.plays, plans, source, moderator, working=working, time_s=left_s
+        )
+    if verdict.decision != "allow":
+        return Rendered(
+            verdict,
+            info,
+            removed=decoded.removed,
+            warnings=decoded.warnings,
+            timings_ms=dict(timings),
+            model_runs=model_runs,
+        )
+
+    time = pixels.EncodingTime() if time_s is None else pixels.EncodingTime(time_s * ENCODING_SHARE)
+    with pixels.final("encoding"), Encoders(threads, borrow) as encoders:
+
+        def original() -> tuple[str, bytes]:
+            with timings.step("original"):
+                return pixels.encode_original(decoded, time_s, time)
+
+        variants, smallest = _variants(working, decoded, source, plans, timings, encoders, time_s, time)
+        original_file = encoders.submit(original) if source.original == "keep" else None
+        with timings.step("blurhash"):
+            tiny = pixels.square(smallest, SIDE)
+            color = pixels.dominant_color(smallest)
+            blurhash = blurhash_of(SIDE, SIDE, pixels.flattened(tiny, WHITE).tobytes())
+        thumbhash = None
+        if "thumbhash" in source.placeholders:
+            with timings.step("thumbhash"):
+                thumbhash = thumbhash_of(SIDE, SIDE, tiny.convert("RGBA").tobytes(), whole)
+        kept = original_file.result() if original_file else None
+        files = tuple(
+            RenderedFile(name, pixels.published_format(spec.format, frames), *plans[name].size, variants[name].result())
+            for name, spec in source.variants.items()
+        )
+    return Rendered(
+        verdict=verdict,
+        info=info,
+        variants=files,
+        original=RenderedFile("original", kept[0], *whole, kept[1]) if kept else None,
+        blurhash=blurhash,
+        thumbhash=thumbhash,
+        dominant_color=color,
+        aspect_ratio=pixels.aspect_ratio(*whole),
+        has_alpha=frames[0].mode == "RGBA",
+        removed=decoded.removed,
+        warnings=decoded.warnings,
+        timings_ms=dict(timings),
+        model_runs=model_runs,
+    )
+
+
+def _variants(
+    working: list[pixels.Image],
+    decoded: pixels.Decoded,
+    source: Source,
+    plans: dict[str, pixels.Shown],
+    timings: Timings,
+    encoders: Encoders,
+    time_s: float | None,
+    time: pixels.EncodingTime,
+) -> tuple[dict[str, Future[bytes]], pixels.Image]:
+    """Make each size from the next larger one, and what would be the same file only once.
+
+    Returns the files to come, and the smallest picture that shows all of the first frame.
+    """
+
+    def encoded(sized: list[pixels.Image], image_format: str, quality: int, effort: int) -> bytes:
+        with timings.step("encode"):
+            return pixels.encode(sized, decoded.durations_ms, decoded.plays, image_format, quality, effort, time)
+
+    files: dict[str, Future[bytes]] = {}
+    made: dict[object, Future[bytes]] = {}
+    hurried = time_s is not None and len(working) * _encoding_s(decoded, source, plans) > time_s * ENCODING_SHARE
+    most_effort = HURRIED_EFFORT if hurried else MOST_EFFORT
+    larger = working
+    # Scales that agree but for rounding must not make a size from a smaller one.
+    for name, plan in sorted(plans.items(), key=lambda item: (-item[1].scale, -prod(item[1].size))):
+        spec = source.variants[name]
+        image_format = pixels.published_format(spec.format, decoded.frames)
+        recipe = (plan, image_format, spec.quality, min(source.effort_of(spec), most_effort))
+        if recipe not in made:
+            with timings.step("resize"):
+                sized = [pixels.cut(frame, plan) for frame in larger]
+            if spec.fit == "inside":
+                larger = sized
+            made[recipe] = encoders.submit(encoded, sized, *recipe[1:])
+        files[name] = made[recipe]
+    return files, larger[0]
+
+
+def _encoding_s(decoded: pixels.Decoded, source: Source, plans: dict[str, pixels.Shown]) -> float:
+    """Return the seconds that one frame takes in all variants and the original at most, about."""
+    recipes = {
+        (plans[name].size, pixels.published_format(spec.format, decoded.frames), source.effort_of(spec) > USUAL_EFFORT)
+        for name, spec in source.variants.items()
+    }
+    variants = sum(prod(size) * ENCODE_S_A_PIXEL[image_format] * (1 + slow) for size, image_format, slow in recipes)
+    if source.original != "keep":
+        return variants
+    return variants + prod(decoded.frames[0].size) * ORIGINAL_S_A_PIXEL.get(decoded.info.format, 0.1e-6)

@@ -1,0 +1,268 @@
+"""What an image process answers, as bytes: JSON, then the published files, each with its length in front.
+
+Whatever decodes a hostile file may have been taken over by it, so the host reads an answer as an enemy's: nothing is
+unpickled, every type, range and size is checked, and ``Malformed`` ends the process that sent anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from multiprocessing.connection import Connection
+from typing import Any, TypeAlias, get_args
+
+from mediagate.config import Source
+from mediagate.errors import (
+    AnimationRefused,
+    ConfigError,
+    ImageTimeout,
+    ImageTooLarge,
+    MediagateError,
+    ModerationFailed,
+    ProcessingError,
+    UndecodableImage,
+    UnsupportedType,
+)
+from mediagate.images.sandbox import Walls
+from mediagate.images.shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
+from mediagate.values import EXTENSIONS, Decision, ImageInfo, Rendered, RenderedFile, Verdict
+
+Pipe: TypeAlias = "Connection[Any, Any]"
+
+HEAD_BYTES = 4 << 20
+"""The JSON of an answer; a moderator of ten thousand labels needs a tenth of it."""
+LONGEST_EDGE = 2**31 - 1
+MAX_PREVIEWS = 10_000
+FRAME_HEADERS = 64 << 10
+BYTES_PER_PIXEL = 9
+"""What one frame of a published file may take: 16 bits of four channels that do not compress at all, and headers."""
+ERRORS: Mapping[str, type[MediagateError]] = {
+    error.code: error
+    for error in (
+        AnimationRefused,
+        ConfigError,
+        ImageTimeout,
+        ImageTooLarge,
+        ModerationFailed,
+        ProcessingError,
+        UndecodableImage,
+        UnsupportedType,
+    )
+}
+"""The errors that an image process may tell, by their code."""
+_SIGNATURES: Mapping[str, re.Pattern[bytes]] = {
+    "jpeg": re.compile(rb"\xff\xd8\xff"),
+    "png": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "gif": re.compile(rb"GIF8[79]a"),
+    "avif": re.compile(rb"....ftypavi[fs]", re.DOTALL),
+    "heic": re.compile(rb"....ftyp(hei[cxms]|hev[cx]|mi?f1)", re.DOTALL),
+}
+"""How a file of each format begins."""
+
+
+# -- every field that crosses, a line each
+
+LABEL = text(500)
+VERDICT = Shape(
+    Verdict,
+    decision=text(10, "|".join(get_args(Decision))),
+    flags=several(LABEL, 100_000),
+    scores=table(LABEL, number(1), 100_000),
+    confidence=number(1),
+    model=text(500),
+    model_hash=text(128),
+    reason=text(2000),
+    complete=flag,
+)
+INFO = Shape(
+    ImageInfo,
+    format=text(4, "|".join(EXTENSIONS)),
+    width=whole(1, LONGEST_EDGE),
+    height=whole(1, LONGEST_EDGE),
+    frames=whole(1, 1_000_000),
+)
+WALLS = Shape(
+    Walls,
+    memory=flag,
+    landlock=whole(0, 1000),
+    seccomp=flag,
+    network=flag,
+    missing=text(500),
+)
+
+
+def rendered_file(data: Read) -> Read:
+    """Read a file, whose bytes ``data`` fetches by their number."""
+    return Shape(
+        RenderedFile,
+        name=text(64, "[a-z0-9_-]+"),
+        format=text(4, "|".join(EXTENSIONS)),
+        width=whole(1, LONGEST_EDGE),
+        height=whole(1, LONGEST_EDGE),
+        data=data,
+    )
+
+
+def rendered(data: Read) -> Read:
+    """Read what became of a picture."""
+    file = rendered_file(data)
+    return Shape(
+        Rendered,
+        verdict=VERDICT,
+        info=INFO,
+        variants=several(file, 1000),
+        original=optional(file),
+        blurhash=text(200, r"[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]*"),
+        thumbhash=optional(text(60, "[0-9A-Za-z+/]+={0,2}")),
+        dominant_color=text(7, "(#[0-9a-f]{6})?"),
+        aspect_ratio=text(25, "([0-9]+:[0-9]+)?"),
+        has_alpha=flag,
+        removed=several(text(40, "[a-z_]+"), 50),
+        warnings=several(text(2000), 100),
+        timings_ms=table(text(40), number(), 100),
+        model_runs=whole(0, 10_000_000),
+        previews=several(data, MAX_PREVIEWS),
+    )
+
+
+# -- the process's side
+
+
+def send(pipe: Pipe, answer: Rendered | ImageInfo | Walls | MediagateError) -> None:
+    """Send an answer; one that the host would not take is told as ``ModerationFailed``, for its verdict is at fault."""
+    if isinstance(answer, MediagateError):
+        pipe.send_bytes(_json({"error": {"code": answer.code, "detail": answer.detail}}))
+        return
+    try:
+        if isinstance(answer, Rendered):
+            VERDICT(json.loads(_json(answer.verdict)))
+        head = _json({"answer": answer})
+    except (Malformed, TypeError, ValueError) as exc:
+        send(pipe, ModerationFailed(f"the moderator's verdict cannot be sent: {exc}"))
+        return
+    pipe.send_bytes(head)
+    if isinstance(answer, Rendered):
+        for data in (*(file.data for file in answer.files), *answer.previews):
+            pipe.send_bytes(data)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, default=_plain, allow_nan=False).encode()
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON knows: of a dataclass its fields, of bytes their number, of numpy's numbers Python's."""
+    if isinstance(value, bytes):
+        return len(value)
+    if hasattr(value, "__dataclass_fields__"):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "item"):
+        return value.item()
+    return list(value)
+
+
+# -- the host's side
+
+
+def receive(pipe: Pipe, read: Read) -> Any:
+    """Return an answer; raises the error that it tells, ``Malformed``, and ``EOFError`` or ``OSError`` at its end."""
+    head = _message(pipe, HEAD_BYTES)
+    try:
+        value = json.loads(head)
+    except (ValueError, RecursionError):
+        raise Malformed("no JSON") from None
+    if type(value) is dict and value.keys() == {"answer"}:
+        return read(value["answer"])
+    if type(value) is not dict or value.keys() != {"error"}:
+        raise Malformed("neither an answer nor an error")
+    told = table(text(10), text(4000), 2)(value["error"])
+    if told.keys() != {"code", "detail"} or told["code"] not in ERRORS:
+        raise Malformed("an error that is none of an image process")
+    raise ERRORS[told["code"]](told["detail"])
+
+
+def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews: bool) -> Rendered:
+    """Return what became of a picture of this source, and ``previews`` if they were asked for; raises like ``receive``.
+
+    No file is taken that was not asked for; all of them together are no larger than what an image may use.
+    """
+    left = memory_bytes
+
+    def data(size: Any) -> bytes:
+        nonlocal left
+        left -= whole(1, left)(size)
+        sent = _message(pipe, size)
+        if len(sent) != size:
+            raise Malformed("another length than was told")
+        return sent
+
+    answer: Rendered = receive(pipe, rendered(data))
+    check_info(answer.info, source)
+    if answer.verdict.decision != "allow":
+        if answer.files or answer.previews:
+            raise Malformed("files of a picture that may not be published")
+        return answer
+    if [file.name for file in answer.variants] != list(source.variants):
+        raise Malformed("other variants than were asked for")
+    for file in answer.variants:
+        spec = source.variants[file.name]
+        if file.format != spec.format and (spec.format, file.format) != ("avif", "webp"):
+            raise Malformed("a variant of another format than was asked for")
+        _check_file(file, answer.info, (spec.width, spec.height))
+    if (answer.original is not None) != (source.original == "keep"):
+        raise Malformed("an original where none was asked for, or none where one was")
+    if answer.original is not None:
+        if answer.original.name != "original":
+            raise Malformed("an original of another name")
+        _check_file(answer.original, answer.info, (None, None))
+    if (answer.thumbhash is not None) != ("thumbhash" in source.placeholders):
+        raise Malformed("a ThumbHash where none was asked for, or none where one was")
+    if bool(answer.previews) != previews or not all(map(_SIGNATURES["jpeg"].match, answer.previews)):
+        raise Malformed("previews where none were asked for, or none where they were")
+    return answer
+
+
+def _message(pipe: Pipe, most: int) -> bytes:
+    try:
+        return pipe.recv_bytes(most)
+    except OSError:
+        if not pipe.readable:  # for such a length
+            raise Malformed("a longer message than any of ours") from None
+        raise
+
+
+def receive_info(pipe: Pipe, source: Source) -> ImageInfo:
+    """Return what a header says; raises like ``receive``."""
+    info: ImageInfo = receive(pipe, INFO)
+    check_info(info, source)
+    return info
+
+
+def receive_walls(pipe: Pipe) -> Walls:
+    """Return what holds of a process that is ready; raises like ``receive``."""
+    walls: Walls = receive(pipe, WALLS)
+    return walls
+
+
+def check_info(info: ImageInfo, source: Source) -> None:
+    """Raise ``Malformed`` for a picture that its source would have refused."""
+    if info.format not in source.formats:
+        raise Malformed("a picture of a format that its source does not take")
+    frames = source.max_frames if source.animation == "keep" else 1
+    if info.width * info.height > source.max_pixels or info.frames > frames:
+        raise Malformed("a picture beyond the limits of its source")
+
+
+def _check_file(file: RenderedFile, info: ImageInfo, asked: tuple[int | None, int | None]) -> None:
+    if file.width > (asked[0] or info.width) or file.height > (asked[1] or info.height):
+        raise Malformed("a file larger than was asked for")
+    most = info.frames * (file.width * file.height * BYTES_PER_PIXEL + FRAME_HEADERS)
+    if len(file.data) > most:
+        raise Malformed("a file of more bytes than its pixels can need")
+    if not _SIGNATURES[file.format].match(file.data):
+        raise Malformed("a file that is not of the format that it is said to be")
