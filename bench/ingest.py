@@ -39,7 +39,7 @@ from starlette.routing import Route
 
 from mediagate import Source
 from mediagate.images import pixels as images
-from mediagate.uploads import Patience, receive_upload
+from mediagate.intake import Patience, receive_upload
 
 MB = 1_000_000
 SIZE = 3 * MB

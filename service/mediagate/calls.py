@@ -17,10 +17,9 @@ from mediagate.errors import (
     WaitTimeout,
 )
 from mediagate.images import check_head
-from mediagate.intake import accept, reserved
+from mediagate.intake import Readable, accept, display_name, reserved, spool
 from mediagate.job_calls import JobCalls
 from mediagate.pipeline import remove
-from mediagate.uploads import Readable, display_name, spool
 from mediagate.values import (
     JobState,
     JobStatus,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from mediagate.direct_intake import complete, declare, read_declaration
+from mediagate.intake import complete, declare, read_declaration
 from mediagate.running import Running
 from mediagate.values import Status, UploadTarget, check_owner, source_id_text
 

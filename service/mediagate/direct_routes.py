@@ -10,10 +10,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mediagate.direct_content import awaited, keep_file, sole_sender
-from mediagate.direct_intake import complete, declare, read_declaration
 from mediagate.images import check_head
-from mediagate.uploads import Incoming, closes_unread, opened_body, receive_file, receive_json
+from mediagate.intake import (
+    Incoming,
+    awaited,
+    closes_unread,
+    complete,
+    declare,
+    keep_file,
+    opened_body,
+    read_declaration,
+    receive_file,
+    receive_json,
+    sole_sender,
+)
 from mediagate.values import Action, DirectUpload, Job, Principal, owner_and_key, owner_seen_by
 
 if TYPE_CHECKING:

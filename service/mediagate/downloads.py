@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mediagate.config import Settings
 from mediagate.errors import TooManyDownloads
-from mediagate.places import Places
+from mediagate.intake import Places
 
 log = logging.getLogger("mediagate.files")
 

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mediagate.config import Settings
 from mediagate.cross_site import check_site
 from mediagate.hosts import check_host
-from mediagate.uploads import Incoming, closes_unread
+from mediagate.intake import Incoming, closes_unread
 
 
 class Entrance:

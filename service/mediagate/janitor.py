@@ -14,11 +14,11 @@ from mediagate.ending import finish
 from mediagate.errors import MediagateError
 from mediagate.expiry import BATCH, expire_media, expire_uploads
 from mediagate.identity import adopt, is_set_back, mark_files
+from mediagate.intake import sweep_spool
 from mediagate.observe import cause_of
 from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.records import holding
-from mediagate.uploads import sweep_spool
 from mediagate.walk import STAGING, Look, Walk
 
 log = logging.getLogger("mediagate.janitor")

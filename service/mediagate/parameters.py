@@ -9,7 +9,7 @@ from datetime import date
 from starlette.requests import Request
 
 from mediagate.errors import InvalidParameter
-from mediagate.unknown_names import passed_over
+from mediagate.intake import passed_over
 from mediagate.values import JobStatus
 
 _DAY = re.compile(r"2\d{3}-\d\d-\d\d", re.ASCII)

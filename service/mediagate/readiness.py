@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mediagate.errors import MediagateError, Unavailable, known_error
+from mediagate.intake import probe_spool
 from mediagate.parts import Parts
-from mediagate.uploads import probe_spool
 
 ASK_EVERY_S = 1.0
 PATIENCE_S = 10.0

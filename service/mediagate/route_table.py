@@ -11,9 +11,9 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from mediagate.errors import MethodNotAllowed, RouteNotFound
+from mediagate.intake import Incoming, closes_unread
 from mediagate.mount import unnamed_mount
 from mediagate.storage import is_public
-from mediagate.uploads import Incoming, closes_unread
 
 log = logging.getLogger("mediagate")
 

@@ -19,13 +19,12 @@ from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.event_stream import event_stream
 from mediagate.files import serve_file
 from mediagate.images import check_head
-from mediagate.intake import accept, reserved
+from mediagate.intake import Incoming, accept, closes_unread, receive_upload, reserved
 from mediagate.job_json import job_json
 from mediagate.job_routes import JobRoutes
 from mediagate.owner_routes import OwnerRoutes
 from mediagate.problems import problem
 from mediagate.storage import segment
-from mediagate.uploads import Incoming, closes_unread, receive_upload
 from mediagate.values import Action, Job, Status, owner_and_key, owner_seen_by, read_ticket, utcnow
 
 if TYPE_CHECKING:

@@ -12,23 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from mediagate.admission import Admission
 from mediagate.config import Settings, Source, keep_folder, private_sources
 from mediagate.errors import ConfigError, ModerationFailed, PluginError
 from mediagate.identity import recognize_files
 from mediagate.images import ForkServer, ImagePool
+from mediagate.intake import Admission, Pace, Patience
 from mediagate.janitor import Janitor
 from mediagate.kernel import Registry
 from mediagate.moderation import Moderator, RemoteModerator, input_edge, names_of, policy_problems
 from mediagate.observe import Observers
-from mediagate.pace import Pace
 from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
 from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.readiness import Readiness
 from mediagate.records import PrismaRecords
 from mediagate.storage import FilesystemStorage, FileUrls, url_secret
 from mediagate.storage.observed import observed
-from mediagate.uploads import Patience
 from mediagate.watch import Watch
 from mediagate.worker import Worker
 

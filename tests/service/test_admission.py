@@ -15,8 +15,8 @@ from starlette.requests import Request
 
 from mediagate import RECORDS, Job, MediaGate, Source
 from mediagate.errors import QueueFull, RateLimited, UploadRefused
+from mediagate.intake import Incoming
 from mediagate.records import MemoryRecords
-from mediagate.uploads import Incoming
 from mediagate.values import Principal, utcnow
 
 pytestmark = pytest.mark.anyio

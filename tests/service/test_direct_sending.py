@@ -16,10 +16,10 @@ from starlette.requests import Request
 
 from mediagate import AUTHORIZE, RECORDS, STORAGE, Job, MediaGate, Source
 from mediagate.errors import UploadRefused
+from mediagate.intake import body as body
 from mediagate.records import MemoryRecords
 from mediagate.records import locks as reservation
 from mediagate.storage import FilesystemStorage, MemoryStorage
-from mediagate.uploads import body
 from mediagate.values import utcnow
 
 pytestmark = pytest.mark.anyio

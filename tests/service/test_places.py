@@ -7,7 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from mediagate.errors import TooManyUploads
-from mediagate.places import Places, counted
+from mediagate.intake import Places
+from mediagate.intake.places import counted
 
 
 class Held:

@@ -13,7 +13,7 @@ from direct import completed, declared, sent
 from mounted import client_of
 
 from mediagate import MediaGate
-from mediagate.uploads import body as upload_body
+from mediagate.intake import body as upload_body
 
 pytestmark = pytest.mark.anyio
 

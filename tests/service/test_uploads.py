@@ -26,7 +26,7 @@ from mediagate.errors import (
     UploadTimeout,
     UploadTooLarge,
 )
-from mediagate.uploads import Patience, Upload, receive_upload, spool, sweep_spool
+from mediagate.intake import Patience, Upload, receive_upload, spool, sweep_spool
 
 pytestmark = pytest.mark.anyio
 

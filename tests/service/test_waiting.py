@@ -405,7 +405,7 @@ async def test_clients_are_told_to_ask_again_when_their_turn_comes(tmp_path: Pat
 
 
 async def test_nobody_is_told_to_stay_away_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mediagate.pace.MEASURE_EVERY_S", 0.0)
+    monkeypatch.setattr("mediagate.intake.backlog.MEASURE_EVERY_S", 0.0)
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         old, new = a_job(utcnow() - timedelta(hours=1)), a_job(utcnow())

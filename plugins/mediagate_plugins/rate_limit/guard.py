@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from mediagate import Job, Principal, Source
 from mediagate.errors import LengthRequired, MediagateError, RateLimited, Unavailable, UploadTooLarge
-from mediagate.uploads import Incoming
+from mediagate.intake import Incoming
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Charge, Charged, Correction, Count, Counters
 from mediagate_plugins.rate_limit.fields import fields

@@ -19,7 +19,7 @@ from typing import BinaryIO, Protocol
 from anyio import CancelScope, to_thread
 
 from mediagate.errors import BadUpload, StorageUnavailable, UploadTooLarge
-from mediagate.uploads.file_head import FileHead
+from mediagate.intake.file_head import FileHead
 
 log = logging.getLogger("mediagate.uploads")
 

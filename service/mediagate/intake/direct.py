@@ -33,12 +33,13 @@ from mediagate.errors import (
     UploadTooLarge,
 )
 from mediagate.images import check_head
-from mediagate.intake import announced, examined, recording, remembered_until
+from mediagate.intake.accept import announced, examined, recording, remembered_until
+from mediagate.intake.multipart import display_name
+from mediagate.intake.spool import spool
+from mediagate.intake.unknown_names import passed_over
 from mediagate.parts import Parts
 from mediagate.records import holding
 from mediagate.storage import streaming
-from mediagate.unknown_names import passed_over
-from mediagate.uploads import display_name, spool
 from mediagate.values import (
     ANY_TYPE,
     DECLARABLE,

@@ -12,7 +12,7 @@ from starlette.types import Message
 from mediagate.errors import MediagateError
 
 if TYPE_CHECKING:
-    from mediagate.uploads.body import RequestBody
+    from mediagate.intake.body import RequestBody
 
 
 @contextmanager

@@ -17,10 +17,11 @@ from mediagate.errors import (
     UploadInFlight,
     UploadMismatch,
 )
+from mediagate.intake.multipart import Upload
+from mediagate.intake.spool import Spooled
 from mediagate.observe import about
 from mediagate.parts import Parts
 from mediagate.records import holding
-from mediagate.uploads import Spooled, Upload
 from mediagate.values import DECLARABLE, IncomingUpload, Job, Ticket, new_id, staging_key
 
 log = logging.getLogger("mediagate.intake")

@@ -6,11 +6,11 @@ import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mediagate.direct_intake import AGAIN_S, check_current, discard, find_upload, hashed, unknown
 from mediagate.errors import UploadInFlight, UploadMismatch, UploadReceived
+from mediagate.intake.direct import AGAIN_S, check_current, discard, find_upload, hashed, unknown
+from mediagate.intake.spool import Spooled
 from mediagate.parts import Parts
 from mediagate.records import Hold, holding
-from mediagate.uploads import Spooled
 from mediagate.values import DirectUpload
 
 

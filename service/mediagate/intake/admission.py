@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediagate.errors import QueueFull, StorageUnavailable, TooManyUploads
-from mediagate.pace import Pace
+from mediagate.intake.backlog import Pace
+from mediagate.intake.places import Places
+from mediagate.intake.request import Incoming
 from mediagate.parts import Parts
-from mediagate.places import Places
-from mediagate.uploads import Incoming
 from mediagate.values import Job
 
 MEASURE_EVERY_S = 1.0

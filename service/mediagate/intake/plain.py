@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mediagate.errors import BadUpload, UploadMismatch
-from mediagate.uploads.body import RequestBody
-from mediagate.uploads.file_head import FileHead
-from mediagate.uploads.spool import Spooled, spool_file
+from mediagate.intake.body import RequestBody
+from mediagate.intake.file_head import FileHead
+from mediagate.intake.spool import Spooled, spool_file
 
 MAX_JSON = 16 * 1024
 """Bytes of a JSON body."""

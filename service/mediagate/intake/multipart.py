@@ -13,10 +13,10 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from starlette.requests import Request
 
 from mediagate.errors import BadUpload, UploadTooLarge
-from mediagate.unknown_names import passed_over
-from mediagate.uploads.body import Patience, RequestBody, opened_body
-from mediagate.uploads.file_head import FileHead
-from mediagate.uploads.spool import EMPTY, SpoolFile, spool_file
+from mediagate.intake.body import Patience, RequestBody, opened_body
+from mediagate.intake.file_head import FileHead
+from mediagate.intake.spool import EMPTY, SpoolFile, spool_file
+from mediagate.intake.unknown_names import passed_over
 
 FILE = "file"
 METADATA = "metadata of the file"
