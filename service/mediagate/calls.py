@@ -19,7 +19,7 @@ from mediagate.errors import (
 from mediagate.images import check_head
 from mediagate.intake import Readable, accept, display_name, reserved, spool
 from mediagate.job_calls import JobCalls
-from mediagate.pipeline import remove
+from mediagate.jobs import remove, unknown_job
 from mediagate.values import (
     JobState,
     JobStatus,
@@ -36,7 +36,6 @@ from mediagate.values import (
     status_of,
     utcnow,
 )
-from mediagate.watch import unknown_job
 
 MAX_DAYS = 366
 """How many days of usage are summed up at a time."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from mediagate.app import MediaGate
 from mediagate.errors import MediagateError, PluginError, RecordsUnavailable, SchemaOutdated
-from mediagate.identity import check_no_files, describe
 from mediagate.images import ImagePool, codecs
+from mediagate.jobs import check_no_files, describe
 from mediagate.kernel import Check
 from mediagate.observe import cause_of
 from mediagate.parts import MODERATOR, Parts

@@ -6,12 +6,10 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from functools import partial
 
-from mediagate.ending import finish
 from mediagate.errors import JobConflict, MediaDeleted
-from mediagate.outbox import job_events
+from mediagate.jobs import check_id, finish, job_events, unknown_job
 from mediagate.running import Running
 from mediagate.values import JobState, JobStatus, Status
-from mediagate.watch import check_id, unknown_job
 
 
 class JobCalls(ABC):

@@ -14,10 +14,9 @@ import anyio
 
 from mediagate.config import Settings, Source, keep_folder, private_sources
 from mediagate.errors import ConfigError, ModerationFailed, PluginError
-from mediagate.identity import recognize_files
 from mediagate.images import ForkServer, ImagePool
 from mediagate.intake import Admission, Pace, Patience
-from mediagate.janitor import Janitor
+from mediagate.jobs import Janitor, Watch, Worker, recognize_files
 from mediagate.kernel import Registry
 from mediagate.moderation import Moderator, RemoteModerator, input_edge, names_of, policy_problems
 from mediagate.observe import Observers
@@ -27,8 +26,6 @@ from mediagate.readiness import Readiness
 from mediagate.records import PrismaRecords
 from mediagate.storage import FilesystemStorage, FileUrls, url_secret
 from mediagate.storage.observed import observed
-from mediagate.watch import Watch
-from mediagate.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 
 from mediagate.app import MediaGate
 from mediagate.errors import ConfigError
-from mediagate.identity import adopt
-from mediagate.janitor import what_to_do
+from mediagate.jobs import adopt, what_to_do
 
 
 async def sweep(gate: MediaGate, *, dry_run: bool, really: int | None) -> AsyncIterator[str]:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from server import Server, alive, running
 
-from mediagate.identity import KEY
+from mediagate.jobs.identity import KEY
 
 FAST = {
     "MEDIAGATE_LEASE_S": "2",

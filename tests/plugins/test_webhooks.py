@@ -26,7 +26,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from mediagate import EVENTS, RECORDS, STORAGE, EventType, Job, MediaGate, Settings, Source
 from mediagate.doctor import Finding, examine
 from mediagate.errors import ConfigError, InvalidParameter, ProcessingRefused, StorageUnavailable
-from mediagate.outbox import job_events
+from mediagate.jobs import job_events
 from mediagate.records import MemoryRecords, PrismaRecords, Settlement
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_media

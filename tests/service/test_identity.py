@@ -11,7 +11,7 @@ import pytest
 from mediagate import RECORDS, STORAGE, MediaGate
 from mediagate.doctor import Finding, examine
 from mediagate.errors import ConfigError, RecordsUnavailable, StorageUnavailable
-from mediagate.identity import KEY
+from mediagate.jobs.identity import KEY
 from mediagate.records import Identity, MemoryRecords
 from mediagate.storage import MemoryStorage
 from mediagate.upkeep import adopted

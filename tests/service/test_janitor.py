@@ -12,7 +12,8 @@ import pytest
 
 from mediagate import JobState, JobStatus, MediaGate
 from mediagate.errors import StorageUnavailable
-from mediagate.janitor import FILES_EVERY_S, Janitor
+from mediagate.jobs import Janitor
+from mediagate.jobs.janitor import FILES_EVERY_S
 from mediagate.records import Settlement
 from mediagate.testing.record_samples import a_job, a_media
 from mediagate.values import utcnow
@@ -101,7 +102,7 @@ async def test_the_time_for_a_retry_runs_from_the_failure(make_gate: MakeGate, p
 async def test_a_spool_that_cannot_be_looked_at_stops_nothing(
     make_gate: MakeGate, photo: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediagate.janitor.FILES_ASK_S", 0.0)
+    monkeypatch.setattr("mediagate.jobs.janitor.FILES_ASK_S", 0.0)
     gate = make_gate(worker=False, janitor_interval_s=0.05)
     gate.settings.data_dir.mkdir(parents=True)
     async with gate:

@@ -11,7 +11,7 @@ from mounted import client_of
 
 from mediagate import JobStatus, Media, MediaGate, Source
 from mediagate.errors import ConfigError, MediaDeleted, MediaNotFound, StorageUnavailable
-from mediagate.expiry import BATCH, GIVE_UP
+from mediagate.jobs.expiry import BATCH, GIVE_UP
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.testing.record_samples import a_job, a_media
 from mediagate.values import DirectUpload, Ticket, new_id, utcnow

@@ -16,12 +16,12 @@ import pytest
 
 from mediagate import RECORDS, STORAGE, Job, MediaGate, Settings, Source
 from mediagate.errors import ModerationFailed, RecordsUnavailable
+from mediagate.jobs.watch import TICK_S
 from mediagate.records import MemoryRecords, PrismaRecords, Records, Settlement
 from mediagate.records.client.engine._query import AsyncQueryEngine
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job, published_media, waiting_job
 from mediagate.values import JobState, JobStatus, Stage, utcnow
-from mediagate.watch import TICK_S
 
 pytestmark = pytest.mark.anyio
 
@@ -142,7 +142,7 @@ async def test_a_read_that_was_under_way_during_a_delete_is_not_kept(tmp_path: P
 async def test_what_another_process_does_shows_after_the_age_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediagate.answers.MAX_AGE_S", 0.5)
+    monkeypatch.setattr("mediagate.jobs.recent.MAX_AGE_S", 0.5)
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         media, failed = await published_media(records, utcnow()), await waiting_job(records, utcnow())
@@ -167,7 +167,7 @@ async def test_a_retry_shows_at_once(tmp_path: Path) -> None:
 
 
 async def test_no_more_than_a_bounded_number_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mediagate.answers.LIMIT", 2)
+    monkeypatch.setattr("mediagate.jobs.recent.LIMIT", 2)
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         ids = [(await published_media(records, utcnow())).job_id for _ in range(3)]
@@ -241,7 +241,7 @@ async def test_what_another_process_finishes_is_told_to_all(tmp_path: Path, head
 async def test_what_this_process_moves_is_told_before_the_tick_without_a_query(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediagate.watch.TICK_S", 60.0)
+    monkeypatch.setattr("mediagate.jobs.watch.TICK_S", 60.0)
     records = CountingRecords()
     async with serving(tmp_path, records) as (gate, client):
         jobs = [await waiting_job(records, utcnow()) for _ in range(30)]
@@ -264,7 +264,7 @@ async def test_what_this_process_moves_is_told_before_the_tick_without_a_query(
 async def test_a_second_attempt_in_this_process_is_told_before_the_tick(
     tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediagate.watch.TICK_S", 60.0)
+    monkeypatch.setattr("mediagate.jobs.watch.TICK_S", 60.0)
     attempts: list[Job] = []
 
     async def fails_first(job: Job) -> None:
@@ -285,7 +285,7 @@ async def test_a_second_attempt_in_this_process_is_told_before_the_tick(
 async def test_who_comes_after_a_pause_is_answered_without_waiting_for_a_tick(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediagate.watch.TICK_S", 2.0)
+    monkeypatch.setattr("mediagate.jobs.watch.TICK_S", 2.0)
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         waiting = await waiting_job(records, utcnow())
@@ -313,7 +313,7 @@ async def test_a_job_that_does_not_exist_is_not_waited_for_and_harms_nobody(tmp_
 
 
 async def test_a_row_that_is_removed_while_it_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mediagate.watch.MAX_AGE_S", 1.0)
+    monkeypatch.setattr("mediagate.jobs.watch.MAX_AGE_S", 1.0)
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         job = await waiting_job(records, utcnow())

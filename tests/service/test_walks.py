@@ -10,7 +10,7 @@ import pytest
 
 from mediagate import MediaGate
 from mediagate.errors import ConfigError
-from mediagate.janitor import Findings
+from mediagate.jobs.janitor import Findings
 from mediagate.records import Settlement
 from mediagate.testing.record_samples import a_job, a_media, claimed_job
 from mediagate.values import JobStatus, Variant, new_id, utcnow
@@ -125,7 +125,7 @@ async def test_a_file_that_a_record_names_meanwhile_is_kept(make_gate: MakeGate)
 async def test_a_walk_keeps_a_bounded_number_of_files_in_mind(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediagate.walk.AT_ONCE", 2)
+    monkeypatch.setattr("mediagate.jobs.walk.AT_ONCE", 2)
     async with make_gate(worker=False) as gate:
         await strays(gate, 5)
         found = [await swept(gate) for _ in range(3)]

@@ -200,7 +200,7 @@ async def test_a_storage_that_is_away_costs_no_attempt(make_gate: MakeGate, phot
 async def test_a_job_waits_a_day_for_a_storage_that_is_away(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediagate.failures.OUTAGE", timedelta(0))
+    monkeypatch.setattr("mediagate.jobs.retries.OUTAGE", timedelta(0))
     gate, storage = make_gate(memory=False, retry_backoff_s=0.01), Away()
     gate.decorate(STORAGE, storage)
     gate.decorate(RECORDS, MemoryRecords())

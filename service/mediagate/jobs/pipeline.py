@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from mediagate.errors import ObjectNotFound, ProcessingError, ProcessingRefused, StagedFileLost
+from mediagate.jobs.events import deletion_events
+from mediagate.jobs.remote import RemoteModeration
 from mediagate.moderation import count_review_as_reject
-from mediagate.outbox import deletion_events
 from mediagate.parts import Parts
 from mediagate.records import Settlement
-from mediagate.remote import RemoteModeration
 from mediagate.values import (
     EXTENSIONS,
     Job,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from mediagate.jobs.pipeline import unpublish
 from mediagate.kernel import HookName
 from mediagate.observe import about
 from mediagate.parts import Parts
-from mediagate.pipeline import unpublish
 from mediagate.values import Job, JobState, JobStatus
 
 log = logging.getLogger("mediagate.worker")

@@ -9,8 +9,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from mediagate.answers import MAX_AGE_S, Answers
 from mediagate.errors import JobNotFound, MediagateError, RecordsUnavailable
+from mediagate.jobs.recent import MAX_AGE_S, Answers
 from mediagate.observe import Observer, cause_of
 from mediagate.records import Records
 from mediagate.values import Job, JobState, JobStatus, Stage

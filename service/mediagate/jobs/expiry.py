@@ -6,9 +6,9 @@ import logging
 from datetime import datetime
 
 from mediagate.errors import MediagateError
+from mediagate.jobs.pipeline import remove
 from mediagate.observe import cause_of
 from mediagate.parts import Parts
-from mediagate.pipeline import remove
 from mediagate.values import Media
 
 log = logging.getLogger("mediagate.janitor")

@@ -10,16 +10,16 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from mediagate.ending import finish
 from mediagate.errors import MediagateError
-from mediagate.expiry import BATCH, expire_media, expire_uploads
-from mediagate.identity import adopt, is_set_back, mark_files
 from mediagate.intake import sweep_spool
+from mediagate.jobs.events import job_events
+from mediagate.jobs.expiry import BATCH, expire_media, expire_uploads
+from mediagate.jobs.finish import finish
+from mediagate.jobs.identity import adopt, is_set_back, mark_files
+from mediagate.jobs.walk import STAGING, Look, Walk
 from mediagate.observe import cause_of
-from mediagate.outbox import job_events
 from mediagate.parts import Parts
 from mediagate.records import holding
-from mediagate.walk import STAGING, Look, Walk
 
 log = logging.getLogger("mediagate.janitor")
 

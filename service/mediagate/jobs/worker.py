@@ -13,20 +13,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.ending import conclude
 from mediagate.errors import MediagateError, ShuttingDown, Unavailable, members
-from mediagate.failures import Retries, failure
-from mediagate.isolation import Isolation, ran_out_of_time, suspect
-from mediagate.lease import Lease, LeaseLost
+from mediagate.jobs.events import job_events
+from mediagate.jobs.finish import conclude
+from mediagate.jobs.isolation import Isolation, ran_out_of_time, suspect
+from mediagate.jobs.lease import Lease, LeaseLost
+from mediagate.jobs.pipeline import process, unpublish
+from mediagate.jobs.remote import RemoteModeration
+from mediagate.jobs.retries import Retries, failure
+from mediagate.jobs.watch import Watch
 from mediagate.observe import about, cause_of
-from mediagate.outbox import job_events
 from mediagate.parts import Parts
-from mediagate.pipeline import process, unpublish
 from mediagate.queue import POLL_S
 from mediagate.records import Settlement
-from mediagate.remote import RemoteModeration
 from mediagate.values import Job, JobState, Stage
-from mediagate.watch import Watch
 
 log = logging.getLogger("mediagate.worker")
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from mediagate.expiry import BATCH
-from mediagate.identity import FEW, is_set_back
+from mediagate.jobs.expiry import BATCH
+from mediagate.jobs.identity import FEW, is_set_back
 from mediagate.parts import Parts
 from mediagate.storage import ObjectInfo, is_public, segment
 from mediagate.values import JobStatus

@@ -1,0 +1,25 @@
+"""From a recorded job to its end, and what is left behind when something crashes."""
+
+from mediagate.jobs.events import job_events
+from mediagate.jobs.finish import finish
+from mediagate.jobs.identity import adopt, check_no_files, describe, recognize_files
+from mediagate.jobs.janitor import Janitor, what_to_do
+from mediagate.jobs.pipeline import remove
+from mediagate.jobs.watch import Watch, check_id, unknown_job
+from mediagate.jobs.worker import Worker
+
+__all__ = [
+    "Janitor",
+    "Watch",
+    "Worker",
+    "adopt",
+    "check_id",
+    "check_no_files",
+    "describe",
+    "finish",
+    "job_events",
+    "recognize_files",
+    "remove",
+    "unknown_job",
+    "what_to_do",
+]
