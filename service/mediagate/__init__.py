@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mediagate.api import PublishedPage, StatusPage
     from mediagate.app import MediaGate
-    from mediagate.calls import PublishedPage, StatusPage
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.kernel import Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
@@ -56,7 +56,7 @@ _HOMES = {
     "Plugin": "mediagate.kernel",
     "Principal": "mediagate.values",
     "PublishedMedia": "mediagate.values",
-    "PublishedPage": "mediagate.calls",
+    "PublishedPage": "mediagate.api",
     "QUEUE": "mediagate.parts",
     "Queue": "mediagate.queue",
     "RECORDS": "mediagate.parts",
@@ -69,7 +69,7 @@ _HOMES = {
     "Source": "mediagate.config",
     "Stage": "mediagate.values",
     "Status": "mediagate.values",
-    "StatusPage": "mediagate.calls",
+    "StatusPage": "mediagate.api",
     "Storage": "mediagate.storage",
     "UploadTarget": "mediagate.values",
     "Usage": "mediagate.values",

@@ -11,7 +11,7 @@ from typing import Literal, ParamSpec, Self, TypeVar
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mediagate.calls import Calls
+from mediagate.api import Calls, Running, assemble, jobs_at_once, start
 from mediagate.config import Settings, Source, check_sources
 from mediagate.entrance import Entrance
 from mediagate.errors import ConfigError, PluginError, ShuttingDown
@@ -23,7 +23,6 @@ from mediagate.observe import Observer, Observers
 from mediagate.parts import AUTHORIZE, Authorize, Parts
 from mediagate.route_table import RouteTable
 from mediagate.routes import Routes
-from mediagate.running import Running, assemble, jobs_at_once, start
 from mediagate.values import Action, Principal
 from mediagate.who import ask_who
 

@@ -13,7 +13,8 @@ import pytest
 from full_disk import largest_file
 from mounted import client_of
 
-from mediagate import RECORDS, STORAGE, MediaGate, readiness
+from mediagate import RECORDS, STORAGE, MediaGate
+from mediagate.api import readiness
 from mediagate.errors import StorageUnavailable
 from mediagate.records import MemoryRecords
 from mediagate.storage import FilesystemStorage, MemoryStorage, ObjectInfo

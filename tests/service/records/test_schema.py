@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 from mounted import client_of
 
-from mediagate import MediaGate, readiness
+from mediagate import MediaGate
+from mediagate.api import readiness
 from mediagate.errors import RecordsRefused, SchemaOutdated
 from mediagate.records import PrismaRecords
 from mediagate.records.migrate import migrate, migration_names, pending

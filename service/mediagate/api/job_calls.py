@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from functools import partial
 
+from mediagate.api.runtime import Running
 from mediagate.errors import JobConflict, MediaDeleted
 from mediagate.jobs import check_id, finish, job_events, unknown_job
-from mediagate.running import Running
 from mediagate.values import JobState, JobStatus, Status
 
 

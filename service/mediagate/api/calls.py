@@ -9,7 +9,8 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from mediagate.direct_calls import DirectCalls
+from mediagate.api.direct_calls import DirectCalls
+from mediagate.api.job_calls import JobCalls
 from mediagate.errors import (
     InvalidParameter,
     MediaDeleted,
@@ -18,7 +19,6 @@ from mediagate.errors import (
 )
 from mediagate.images import check_head
 from mediagate.intake import Readable, accept, display_name, reserved, spool
-from mediagate.job_calls import JobCalls
 from mediagate.jobs import remove, unknown_job
 from mediagate.values import (
     JobState,

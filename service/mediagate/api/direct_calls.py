@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from mediagate.api.runtime import Running
 from mediagate.intake import complete, declare, read_declaration
-from mediagate.running import Running
 from mediagate.values import Status, UploadTarget, check_owner, source_id_text
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from mediagate.api.readiness import Readiness
 from mediagate.config import Settings, Source, keep_folder, private_sources
 from mediagate.errors import ConfigError, ModerationFailed, PluginError
 from mediagate.images import ForkServer, ImagePool
@@ -22,7 +23,6 @@ from mediagate.moderation import Moderator, RemoteModerator, input_edge, names_o
 from mediagate.observe import Observers
 from mediagate.parts import EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
 from mediagate.queue import Dispatcher, InProcessQueue
-from mediagate.readiness import Readiness
 from mediagate.records import PrismaRecords
 from mediagate.storage import FilesystemStorage, FileUrls, url_secret
 from mediagate.storage.observed import observed
