@@ -13,18 +13,25 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate.api import Calls, Running, assemble, jobs_at_once, start
 from mediagate.config import Settings, Source, check_sources
-from mediagate.entrance import Entrance
 from mediagate.errors import ConfigError, PluginError, ShuttingDown
-from mediagate.exchange import answer
+from mediagate.http import (
+    BY_HOST,
+    BY_REQUEST,
+    LEFT_OPEN,
+    OPENED_LATE,
+    OTHER_LOOP,
+    Entrance,
+    Routes,
+    RouteTable,
+    answer,
+    ask_who,
+    run_lifespan,
+)
 from mediagate.images import ForkServer
 from mediagate.kernel import Check, Departure, Endpoint, Hook, HookName, Key, Plugin, Registry, bind
-from mediagate.lifespan import BY_HOST, BY_REQUEST, LEFT_OPEN, OPENED_LATE, OTHER_LOOP, run_lifespan
 from mediagate.observe import Observer, Observers
 from mediagate.parts import AUTHORIZE, Authorize, Parts
-from mediagate.route_table import RouteTable
-from mediagate.routes import Routes
 from mediagate.values import Action, Principal
-from mediagate.who import ask_who
 
 log = logging.getLogger("mediagate")
 

@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mediagate.errors import MediagateError
+from mediagate.http import problem
 from mediagate.intake import Patience, receive_upload
-from mediagate.problems import problem
 
 PATIENCE = Patience(idle_s=1.0, grace_s=1.0, least_rate=500)
 LIMITS = {"avatar": 1024 * 1024, "post": 20 * 1024 * 1024}

@@ -20,9 +20,10 @@ import uvicorn
 from starlette.requests import Request
 from starlette.types import Message
 
-from mediagate import STORAGE, MediaGate, downloads
-from mediagate.downloads import Downloads
-from mediagate.files import serve_file
+from mediagate import STORAGE, MediaGate
+from mediagate.http import downloads
+from mediagate.http.downloads import Downloads
+from mediagate.http.files import serve_file
 from mediagate.observe import Observer
 from mediagate.storage import FilesystemStorage, MemoryStorage, Storage, streaming
 from mediagate.storage.observed import observed

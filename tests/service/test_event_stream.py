@@ -72,7 +72,7 @@ async def test_each_state_of_a_job_has_an_id_of_its_own(make_gate: MakeGate, pho
 
 
 async def test_a_stream_ends_by_itself(make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mediagate.event_stream.STREAM_S", 0.3)
+    monkeypatch.setattr("mediagate.http.event_stream.STREAM_S", 0.3)
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id

@@ -18,10 +18,10 @@ from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate import Settings
-from mediagate.downloads import Downloads
 from mediagate.errors import MediagateError, ObjectNotFound, StorageUnavailable
-from mediagate.files import serve_file
-from mediagate.problems import problem
+from mediagate.http import problem
+from mediagate.http.downloads import Downloads
+from mediagate.http.files import serve_file
 from mediagate.storage import FilesystemStorage, MemoryStorage, ObjectInfo, Storage
 
 pytestmark = pytest.mark.anyio

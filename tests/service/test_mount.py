@@ -19,7 +19,7 @@ from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate import MediaGate
-from mediagate.mount import locate
+from mediagate.http.mount import locate
 
 pytestmark = [
     pytest.mark.anyio,

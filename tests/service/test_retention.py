@@ -228,7 +228,7 @@ async def test_caches_may_keep_a_file_as_long_as_its_result_is_kept(
             ("story", 2 * DAY, (0, 0)),
         ):
             await gate.parts.storage.put(f"media/{name}/u1/med_1/xs.webp", photo)
-            monkeypatch.setattr("mediagate.files.utcnow", lambda after=after: utcnow() + after)
+            monkeypatch.setattr("mediagate.http.files.utcnow", lambda after=after: utcnow() + after)
             answer = await client.request(method, f"/media/{name}/u1/med_1/xs.webp")
             said, _, seconds = answer.headers["Cache-Control"].rpartition("=")
             assert said == "public, max-age"

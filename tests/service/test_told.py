@@ -24,7 +24,7 @@ from mediagate.errors import (
     StorageUnavailable,
     UploadRefused,
 )
-from mediagate.problems import problem
+from mediagate.http import problem
 from mediagate.storage import FilesystemStorage
 
 pytestmark = pytest.mark.anyio

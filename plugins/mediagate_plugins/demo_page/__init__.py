@@ -18,8 +18,8 @@ from starlette.responses import JSONResponse, Response
 
 from mediagate import Action, MediaGate, Source, plugin
 from mediagate.errors import FileNotServed, PluginError, UploadTooLarge
+from mediagate.http import message_of_error, size_text
 from mediagate.images import accepted
-from mediagate.messages import message_of_error, size_text
 from mediagate.values import DECLARABLE, owner_seen_by
 
 FOLDER = Path(__file__).parent

@@ -20,7 +20,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from mediagate.errors import MediagateError, ObjectNotFound, StorageUnavailable
-from mediagate.files import FOR_EVER
+from mediagate.http import FOR_EVER
 from mediagate.storage import (
     ObjectInfo,
     PresignedGet,

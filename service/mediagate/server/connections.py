@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import h11
 
 from mediagate.errors import ConfigError, HeadTimeout, HeadTooLarge, MediagateError, TooManyConnections
-from mediagate.problems import problem
+from mediagate.http import problem
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.h11_impl import H11Protocol as Uvicorn

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
-from mediagate.messages import language_of, message_of_job
+from mediagate.http.messages import language_of, message_of_job
 from mediagate.values import Status
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from mediagate.errors import MediagateError, MethodNotAllowed, RouteNotFound, known_error
-from mediagate.messages import message_of_error
+from mediagate.http.messages import message_of_error
 from mediagate.observe import cause_of
 
 log = logging.getLogger("mediagate.http")

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from mediagate.errors import MediagateError
-from mediagate.job_json import job_json
-from mediagate.messages import language_of, message_of_error
+from mediagate.http.job_json import job_json
+from mediagate.http.messages import language_of, message_of_error
 from mediagate.values import Action, Status
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from mediagate.errors import MethodNotAllowed, RouteNotFound
+from mediagate.http.mount import unnamed_mount
 from mediagate.intake import Incoming, closes_unread
-from mediagate.mount import unnamed_mount
 from mediagate.storage import is_public
 
 log = logging.getLogger("mediagate")

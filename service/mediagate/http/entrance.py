@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate.config import Settings
-from mediagate.cross_site import check_site
-from mediagate.hosts import check_host
+from mediagate.http.cross_site import check_site
+from mediagate.http.hosts import check_host
 from mediagate.intake import Incoming, closes_unread
 
 

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from mediagate.downloads import PIECE, Delivery, Downloads, ReaderStalled
 from mediagate.errors import FileNotServed, MediagateError, ObjectNotFound
+from mediagate.http.downloads import PIECE, Delivery, Downloads, ReaderStalled
 from mediagate.storage import ObjectInfo, Storage, is_public, streaming
 from mediagate.values import CONTENT_TYPES, utcnow
 

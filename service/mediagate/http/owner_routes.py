@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mediagate import parameters
 from mediagate.errors import Forbidden
-from mediagate.job_json import job_json
+from mediagate.http import parameters
+from mediagate.http.job_json import job_json
 from mediagate.values import Action, owner_seen_by, utcnow
 
 if TYPE_CHECKING:

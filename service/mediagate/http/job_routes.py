@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediagate.http.job_json import job_json
 from mediagate.intake import Incoming, closes_unread
-from mediagate.job_json import job_json
 from mediagate.values import Action, Job, owner_seen_by
 
 if TYPE_CHECKING:

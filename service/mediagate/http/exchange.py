@@ -12,10 +12,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mediagate.errors import MediagateError, ShuttingDown
-from mediagate.messages import language_of, message_of_error
-from mediagate.mount import locate
-from mediagate.preferences import accepts
-from mediagate.problems import ProblemResponse, problem_of
+from mediagate.http.messages import language_of, message_of_error
+from mediagate.http.mount import locate
+from mediagate.http.preferences import accepts
+from mediagate.http.problems import ProblemResponse, problem_of
 
 if TYPE_CHECKING:
     from mediagate.app import MediaGate

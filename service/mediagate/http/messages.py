@@ -8,7 +8,7 @@ from typing import get_args
 
 from mediagate.config import MIB, Language, Source
 from mediagate.errors import MediagateError, ProcessingRefused, UploadRefused, UploadTooLarge
-from mediagate.preferences import weighted
+from mediagate.http.preferences import weighted
 from mediagate.values import Job, JobStatus
 
 Words = Mapping[Language, str]

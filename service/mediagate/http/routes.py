@@ -12,18 +12,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mediagate import parameters
-from mediagate.direct_routes import DirectRoutes
-from mediagate.downloads import Downloads
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
-from mediagate.event_stream import event_stream
-from mediagate.files import serve_file
+from mediagate.http import parameters
+from mediagate.http.direct_routes import DirectRoutes
+from mediagate.http.downloads import Downloads
+from mediagate.http.event_stream import event_stream
+from mediagate.http.files import serve_file
+from mediagate.http.job_json import job_json
+from mediagate.http.job_routes import JobRoutes
+from mediagate.http.owner_routes import OwnerRoutes
+from mediagate.http.problems import problem
 from mediagate.images import check_head
 from mediagate.intake import Incoming, accept, closes_unread, receive_upload, reserved
-from mediagate.job_json import job_json
-from mediagate.job_routes import JobRoutes
-from mediagate.owner_routes import OwnerRoutes
-from mediagate.problems import problem
 from mediagate.storage import segment
 from mediagate.values import Action, Job, Status, owner_and_key, owner_seen_by, read_ticket, utcnow
 
