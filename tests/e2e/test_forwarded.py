@@ -11,8 +11,8 @@ import pytest
 from server import Server, running
 
 from mediagate import MediaGate
+from mediagate.cli.server import serve
 from mediagate.errors import ConfigError
-from mediagate.server import serve
 
 ALLOWED = 5
 GUESSES = 20

@@ -21,7 +21,7 @@ from PIL import Image
 from poison import Reds
 
 from mediagate import MODERATOR, JobStatus, MediaGate, Settings, Source, Status, VariantSpec
-from mediagate.doctor import examine
+from mediagate.cli.doctor import examine
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images.pixels import jpeg_of
 from mediagate.records import Allowance, PrismaRecords

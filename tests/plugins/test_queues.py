@@ -17,7 +17,7 @@ import pytest
 from queue_site import BROKER, Site, a_database, a_site
 
 from mediagate import QUEUE, JobStatus, MediaGate, Queue, Settings, Source
-from mediagate.doctor import examine
+from mediagate.cli.doctor import examine
 from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate_plugins.celery_queue import celery_queue
 from mediagate_plugins.procrastinate_queue import carrier as procrastinate_carrier

@@ -24,7 +24,7 @@ from receiver import Receiver, receiving, unused_port
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from mediagate import EVENTS, RECORDS, STORAGE, EventType, Job, MediaGate, Settings, Source
-from mediagate.doctor import Finding, examine
+from mediagate.cli.doctor import Finding, examine
 from mediagate.errors import ConfigError, InvalidParameter, ProcessingRefused, StorageUnavailable
 from mediagate.jobs import job_events
 from mediagate.records import MemoryRecords, PrismaRecords, Settlement

@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 
 from mediagate import RECORDS, STORAGE, MediaGate
-from mediagate.doctor import Finding, examine
+from mediagate.cli.doctor import Finding, examine
+from mediagate.cli.upkeep import adopted
 from mediagate.errors import ConfigError, RecordsUnavailable, StorageUnavailable
 from mediagate.jobs.identity import KEY
 from mediagate.records import Identity, MemoryRecords
 from mediagate.storage import MemoryStorage
-from mediagate.upkeep import adopted
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from mediagate import MediaGate, Settings, Source
-from mediagate.doctor import examine
+from mediagate.cli.doctor import examine
 
 pytestmark = pytest.mark.anyio
 

@@ -14,9 +14,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from mediagate import MediaGate
+from mediagate.cli.server import MONITORS, connections, monitored, serve
+from mediagate.cli.server.connections import FEWEST, MOST, Connections, most_by_default
 from mediagate.errors import ConfigError
-from mediagate.server import MONITORS, connections, monitored, serve
-from mediagate.server.connections import FEWEST, MOST, Connections, most_by_default
 
 pytestmark = pytest.mark.anyio
 

@@ -26,7 +26,7 @@ def migrate() -> None:
 
 def doctor(gate: Gate = STANDALONE) -> None:
     """Check database, storage, model, codecs and Node; exit 1 if something needs doing."""
-    from mediagate.doctor import examine
+    from mediagate.cli.doctor import examine
 
     loaded = load_gate(gate)
     healthy = True
@@ -53,7 +53,7 @@ def janitor(
 
     Exits with 1, and removes no files, where the database may not be the one that knows them, or not all of it.
     """
-    from mediagate.upkeep import sweep
+    from mediagate.cli.upkeep import sweep
 
     loaded = load_gate(gate)
     loaded.settings = loaded.settings.model_copy(update={"worker": False})
@@ -68,7 +68,7 @@ def janitor(
 
 def adopt(gate: Gate = STANDALONE) -> None:
     """Make the files in the storage those of the gate's database, after an intended restore or move."""
-    from mediagate.upkeep import adopted
+    from mediagate.cli.upkeep import adopted
 
     loaded = load_gate(gate)
 

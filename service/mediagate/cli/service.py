@@ -38,7 +38,7 @@ def serve(
     """Serve a gate over HTTP, and work on its jobs."""
     with without_collecting():
         loaded = load_and_fork(gate)
-        from mediagate.server import serve as run
+        from mediagate.cli.server import serve as run
     if not worker:
         loaded.settings = loaded.settings.model_copy(update={"worker": False})
     name = f"[{host}]" if ":" in host else host
@@ -72,8 +72,8 @@ def worker(
     with without_collecting():
         loaded = load_and_fork(gate)
         if port is not None:
-            from mediagate.server import monitored
-            from mediagate.server.listener import listening_on
+            from mediagate.cli.server import monitored
+            from mediagate.cli.server.listener import listening_on
     loaded.settings = loaded.settings.model_copy(update={"worker": True})
 
     async def run() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mediagate import RECORDS, MediaGate, Settings, Source
-from mediagate.doctor import examine
+from mediagate.cli.doctor import examine
 from mediagate.errors import ConfigError
 from mediagate.records import MemoryRecords
 from mediagate_plugins.s3_storage import s3_storage

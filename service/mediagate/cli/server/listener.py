@@ -8,8 +8,8 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from mediagate.cli.server.connections import BACKLOG
 from mediagate.errors import ConfigError
-from mediagate.server.connections import BACKLOG
 
 ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """What an address of a family says that this machine does not have, such as IPv6's of ``localhost`` in a container."""
