@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mediagate.api import PublishedPage, StatusPage
-    from mediagate.app import MediaGate
     from mediagate.config import Settings, Source, VariantSpec
+    from mediagate.gate import MediaGate
     from mediagate.kernel import Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Authorize
@@ -50,7 +50,7 @@ _HOMES = {
     "Key": "mediagate.kernel",
     "MODERATOR": "mediagate.parts",
     "Media": "mediagate.values",
-    "MediaGate": "mediagate.app",
+    "MediaGate": "mediagate.gate",
     "Moderator": "mediagate.moderation",
     "Picture": "mediagate.moderation",
     "Plugin": "mediagate.kernel",

@@ -30,7 +30,7 @@ from mediagate.storage.observed import observed
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
 log = logging.getLogger("mediagate")
 

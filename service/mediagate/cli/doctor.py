@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from mediagate.app import MediaGate
 from mediagate.errors import MediagateError, PluginError, RecordsUnavailable, SchemaOutdated
+from mediagate.gate import MediaGate
 from mediagate.images import ImagePool, codecs
 from mediagate.jobs import check_no_files, describe
 from mediagate.kernel import Check

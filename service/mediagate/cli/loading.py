@@ -18,7 +18,7 @@ from mediagate.errors import MediagateError
 from mediagate.images import ForkServer
 
 if TYPE_CHECKING:
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
 log = logging.getLogger("mediagate")
 
@@ -49,7 +49,7 @@ def warn_of_unknown_variables() -> None:
 
 def load_gate(path: str) -> MediaGate:
     """Return the gate named as ``module:attribute``; ends the command with a message if there is none."""
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
     warn_of_unknown_variables()
     module, _, attribute = path.partition(":")

@@ -12,7 +12,7 @@ from mediagate.cli.loading import STANDALONE, Gate, load_gate, quit_with, run_as
 from mediagate.errors import MediagateError, RequestError
 
 if TYPE_CHECKING:
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
 
 def retry(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from mediagate.app import MediaGate
 from mediagate.errors import ConfigError
+from mediagate.gate import MediaGate
 from mediagate.jobs import adopt, what_to_do
 
 

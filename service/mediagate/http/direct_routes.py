@@ -27,7 +27,7 @@ from mediagate.intake import (
 from mediagate.values import Action, DirectUpload, Job, Principal, owner_and_key, owner_seen_by
 
 if TYPE_CHECKING:
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
 
 class DirectRoutes:

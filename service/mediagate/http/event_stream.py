@@ -16,7 +16,7 @@ from mediagate.http.messages import language_of, message_of_error
 from mediagate.values import Action, Status
 
 if TYPE_CHECKING:
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
 ALIVE_S = 15.0
 """How often a stream says that it is alive."""

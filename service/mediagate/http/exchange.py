@@ -18,7 +18,7 @@ from mediagate.http.preferences import accepts
 from mediagate.http.problems import ProblemResponse, problem_of
 
 if TYPE_CHECKING:
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
 log = logging.getLogger("mediagate")
 

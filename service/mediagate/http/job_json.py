@@ -10,7 +10,7 @@ from mediagate.http.messages import language_of, message_of_job
 from mediagate.values import Status
 
 if TYPE_CHECKING:
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
 
 async def job_json(gate: MediaGate, request: Request, status: Status) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from mediagate.intake import Incoming, closes_unread
 from mediagate.values import Action, Job, owner_seen_by
 
 if TYPE_CHECKING:
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
 
 class JobRoutes:

@@ -15,7 +15,7 @@ from mediagate.http.job_json import job_json
 from mediagate.values import Action, owner_seen_by, utcnow
 
 if TYPE_CHECKING:
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
 DAYS = 30
 """How many days of usage are told unless others are asked for; today is the last."""

@@ -28,7 +28,7 @@ from mediagate.storage import segment
 from mediagate.values import Action, Job, Status, owner_and_key, owner_seen_by, read_ticket, utcnow
 
 if TYPE_CHECKING:
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
 MAX_WAIT_S = 60.0
 """The longest that ``?wait=`` holds a request; load balancers commonly cut at 60 s."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 from mediagate.errors import PluginError
 
 if TYPE_CHECKING:
-    from mediagate.app import MediaGate
+    from mediagate.gate import MediaGate
 
 P = ParamSpec("P")
 T = TypeVar("T")

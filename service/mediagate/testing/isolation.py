@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mediagate.app import MediaGate
 from mediagate.errors import PluginError
+from mediagate.gate import MediaGate
 from mediagate.kernel import Key, Registry
 from mediagate.parts import MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE
 from mediagate.queue import InProcessQueue

@@ -19,12 +19,12 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mediagate.app import MediaGate
 from mediagate.cli.server.connections import BACKLOG, HEAD_S, UNPARSED_BYTES, Connections, check_most, most_by_default
 from mediagate.cli.server.cors import read_pages
 from mediagate.cli.server.heap import limit_arenas
 from mediagate.cli.server.listener import listening_on
 from mediagate.errors import ConfigError
+from mediagate.gate import MediaGate
 from mediagate.observe import WithoutQuery
 
 log = logging.getLogger("mediagate.server")
