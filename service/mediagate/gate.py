@@ -11,7 +11,7 @@ from typing import Literal, ParamSpec, Self, TypeVar
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mediagate.api import Calls, Running, assemble, jobs_at_once, start
+from mediagate.api import Calls, Runtime, assemble, jobs_at_once, start
 from mediagate.config import Settings, Source, check_sources
 from mediagate.errors import ConfigError, PluginError, ShuttingDown
 from mediagate.http import (
@@ -68,7 +68,7 @@ class MediaGate(Calls):
             self._host.provide(AUTHORIZE, authorize)
         self._registry = self._host
         self._state: Literal["closed", "booting", "open", "closing"] = "closed"
-        self._running: Running | None = None
+        self._running: Runtime | None = None
         self._router: ASGIApp | None = None
         self._stack = AsyncExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -141,7 +141,7 @@ class MediaGate(Calls):
         return value
 
     @property
-    def running(self) -> Running:
+    def running(self) -> Runtime:
         """The open gate's parts; raises ``PluginError`` while it is closed."""
         if self._running is None:
             raise PluginError("the gate is not open: use its lifespan, or `async with gate:`")
@@ -150,7 +150,7 @@ class MediaGate(Calls):
     @property
     def parts(self) -> Parts:
         """What the open gate works with."""
-        return self.running.parts
+        return self.runtime.parts
 
     @property
     def jobs_at_once(self) -> int:
@@ -159,7 +159,7 @@ class MediaGate(Calls):
 
     async def work(self, job_id: str) -> None:
         """Make one attempt at the job whose turn it is, since this one waits; for engines that run the workers."""
-        await self.running.worker.attend()
+        await self.runtime.worker.attend()
 
     @property
     def closing(self) -> bool:
@@ -196,7 +196,7 @@ class MediaGate(Calls):
         """Raise ``Unavailable`` unless records, storage, spool and, if this process works, the worker do their work."""
         if self.withdrawn:
             raise ShuttingDown("this process is about to end")
-        await self.running.readiness.check()
+        await self.runtime.readiness.check()
 
     def base_url(self, request: Request) -> str:
         """Return what links begin with: ``public_base_url``, else the path under which the gate is mounted."""

@@ -119,8 +119,8 @@ async def nothing_is_left(data_dir: Path, count: int) -> None:
     settings = Settings(data_dir=data_dir, worker=False)
     async with MediaGate(sources={"avatar": Source()}, moderation="off", settings=settings) as gate:
         later = utcnow() + timedelta(days=2)
-        janitor, records, storage = gate.running.janitor, gate.parts.records, gate.parts.storage
-        for path in gate.running.spool_dir.iterdir():
+        janitor, records, storage = gate.runtime.janitor, gate.parts.records, gate.parts.storage
+        for path in gate.runtime.spool_dir.iterdir():
             os.utime(path, (later.timestamp() - 4 * 86400,) * 2)
         swept = await janitor.sweep_expired(dry_run=False, now=later)
         assert len(swept.expired_uploads) >= count
@@ -131,7 +131,7 @@ async def nothing_is_left(data_dir: Path, count: int) -> None:
         found = {info.key for root in ("staging/", "media/", "originals/") async for info in storage.list(root)}
         assert found == wanted
         assert await records.expired_uploads(now=later + timedelta(days=9), limit=9) == []
-        assert list(gate.running.spool_dir.iterdir()) == []
+        assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
 def test_a_body_that_breaks_off_has_not_arrived(tmp_path: Path, photo: bytes) -> None:

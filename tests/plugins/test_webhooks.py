@@ -568,7 +568,7 @@ async def failed(gate: MediaGate, photo: bytes) -> str:
     for _ in range(gate.settings.max_attempts):
         now = utcnow()
         assert await gate.parts.records.claim(job_id, owner="w", now=now, lease_until=now) is not None
-    assert (await gate.running.janitor.sweep_jobs()).failed == [job_id]
+    assert (await gate.runtime.janitor.sweep_jobs()).failed == [job_id]
     return job_id
 
 
@@ -696,7 +696,7 @@ async def test_records_of_prisma_keep_the_events_of_a_job_that_is_tried_again(
                 now = utcnow()
                 claimed = await gate[RECORDS].claim(job_id, owner="w", now=now, lease_until=now)
                 assert claimed is not None
-            assert (await gate.running.janitor.sweep_jobs()).failed == [job_id]
+            assert (await gate.runtime.janitor.sweep_jobs()).failed == [job_id]
             await gate.retry(job_id)
         assert await gate[WEBHOOKS].deliver_due() == 2
     bodies = [json.loads(one.body) for one in receiver.received]

@@ -344,7 +344,7 @@ async def test_names_of_callbacks_that_are_not_resolved_hold_up_no_endpoint(
             job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
             now = utcnow()
             assert await gate.parts.records.claim(job_id, owner="w", now=now, lease_until=now)
-            assert (await gate.running.janitor.sweep_jobs()).failed == [job_id]
+            assert (await gate.runtime.janitor.sweep_jobs()).failed == [job_id]
             async with asyncio.timeout(10):
                 assert await gate[WEBHOOKS].deliver_due() == 1
             assert len(receiver.received) == 1

@@ -53,7 +53,7 @@ async def test_upload_from_bytes_path_and_stream(make_gate: MakeGate, data: Path
                 hashes.add((done.media.blurhash, done.job.sha256))
             assert len(hashes) == 1
         assert path.exists()
-        assert list(gate.running.spool_dir.iterdir()) == []
+        assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
 async def test_what_upload_refuses(make_gate: MakeGate, photo: bytes) -> None:
@@ -78,7 +78,7 @@ async def test_upload_reads_no_more_of_what_is_no_accepted_picture(make_gate: Ma
         with pytest.raises(UnsupportedType, match="send JPEG"):
             await gate.upload(pieces(), source_type="avatar", source_id="u1")
         assert taken == 4
-        assert list(gate.running.spool_dir.iterdir()) == []
+        assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
 async def test_unknown_ids(make_gate: MakeGate) -> None:

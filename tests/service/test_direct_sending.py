@@ -183,7 +183,7 @@ async def test_file_of_no_accepted_format_is_refused_before_it_has_come(
         target = await declared(client, photo)
         assert said(await sent(client, target, trickling())) == (415, "unsupported_type")
         assert await staged(gate) == set()
-        assert list(gate.running.spool_dir.iterdir()) == []
+        assert list(gate.runtime.spool_dir.iterdir()) == []
         assert said(await sent(client, target, photo)) == (204, ""), "the file that was declared may be sent at once"
 
 
@@ -240,7 +240,7 @@ async def test_what_is_refused_is_read_out_so_that_its_sender_hears_why(make_gat
     gate = make_gate(worker=False, max_uploads=1, min_upload_rate=0)
     async with client_of(gate) as client:
         target, slow = await declared(client, photo), Slowly(photo)
-        async with gate.running.admission.place(0):
+        async with gate.runtime.admission.slot(0):
             refused = await sent(client, target, photo)
             assert said(refused) == (503, "too_many_uploads")
             assert refused.headers["Connection"] == "close"

@@ -95,7 +95,7 @@ async def test_a_file_goes_to_the_gate_and_becomes_a_picture(make_gate: MakeGate
         again = await completed(client, target)
         assert (again.status_code, again.json()["jobId"]) == (202, answer.json()["jobId"])
         assert f"staging/{target['uploadId']}" not in await staged(gate)
-        assert list(gate.running.spool_dir.iterdir()) == []
+        assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["memory", "sqlite"])
@@ -159,7 +159,7 @@ async def test_the_url_is_bound_to_its_token_size_and_type(make_gate: MakeGate, 
         answer = await client.put(url, content=photo, headers={"Content-Type": "image/png"})
         assert code_of(answer) == (422, "upload_mismatch")
         assert await staged(gate) == set()
-        assert list(gate.running.spool_dir.iterdir()) == []
+        assert list(gate.runtime.spool_dir.iterdir()) == []
         assert (await client.put(url, content=pieces(photo), headers=target["headers"])).status_code == 204
 
 
@@ -296,7 +296,7 @@ async def test_a_storage_that_signs_urls_takes_the_bytes_itself(make_gate: MakeG
         assert (await browser.put(target["url"], content=other, headers=target["headers"])).status_code == 200
         assert (await completed(client, target)).json()["jobId"] == job_id
         assert await gate.parts.storage.get(f"staging/{job_id}") == photo, "a signed URL must not change a job's file"
-        await gate.running.janitor.sweep_files(dry_run=False, now=utcnow() + timedelta(seconds=1))
+        await gate.runtime.janitor.sweep_files(dry_run=False, now=utcnow() + timedelta(seconds=1))
         assert await staged(gate) == {f"staging/{job_id}"}, "what a signed URL leaves behind must go"
 
 
@@ -339,8 +339,8 @@ async def test_a_late_one_is_told_so_and_the_janitor_forgets_it(
         empty, full = await declared(client, photo), await declared(client, photo)
         await sent(client, full, photo)
         tomorrow = utcnow() + timedelta(minutes=59)
-        await gate.running.janitor.sweep_files(dry_run=False, now=tomorrow)
-        assert (await gate.running.janitor.sweep_expired(dry_run=False, now=tomorrow)).expired_uploads == []
+        await gate.runtime.janitor.sweep_files(dry_run=False, now=tomorrow)
+        assert (await gate.runtime.janitor.sweep_expired(dry_run=False, now=tomorrow)).expired_uploads == []
         assert await staged(gate) == {f"staging/{full['uploadId']}"}, "it may still be completed"
 
         async def an_hour_later() -> datetime:
@@ -351,10 +351,10 @@ async def test_a_late_one_is_told_so_and_the_janitor_forgets_it(
         for target in (empty, full):
             assert code_of(await completed(client, target)) == (410, "upload_expired")
         later = utcnow() + timedelta(minutes=61)
-        dry = await gate.running.janitor.sweep_expired(dry_run=True, now=later)
+        dry = await gate.runtime.janitor.sweep_expired(dry_run=True, now=later)
         assert set(dry.expired_uploads) == {empty["uploadId"], full["uploadId"]}
         assert await staged(gate) == {f"staging/{full['uploadId']}"}
-        assert await gate.running.janitor.sweep_expired(dry_run=False, now=later) == dry
+        assert await gate.runtime.janitor.sweep_expired(dry_run=False, now=later) == dry
         assert await staged(gate) == set()
         for target in (empty, full):
             assert code_of(await completed(client, target)) == (404, "upload_not_found")
@@ -365,7 +365,7 @@ async def test_a_completed_one_is_remembered_as_long_as_an_idempotency_key(make_
         target = await declared(client, photo)
         await sent(client, target, photo)
         job_id = (await completed(client, target)).json()["jobId"]
-        sweep = gate.running.janitor.sweep_expired
+        sweep = gate.runtime.janitor.sweep_expired
         assert (await sweep(dry_run=False, now=utcnow() + timedelta(hours=23))).expired_uploads == []
         assert (await completed(client, target)).json()["jobId"] == job_id
         assert (await sweep(dry_run=False, now=utcnow() + LATER)).expired_uploads == [target["uploadId"]]
@@ -377,7 +377,7 @@ async def test_one_that_expires_while_it_is_completed_ends_one_way(make_gate: Ma
     gate = make_gate(worker=False)
 
     async def sweeps(upload: Any) -> None:
-        await gate.running.janitor.sweep_expired(dry_run=False, now=utcnow() + LATER)
+        await gate.runtime.janitor.sweep_expired(dry_run=False, now=utcnow() + LATER)
 
     gate.add_hook("pre_upload", sweeps)
     async with client_of(gate) as client:

@@ -89,19 +89,19 @@ async def test_a_database_that_was_set_back_removes_no_file(make_gate: MakeGate)
     async with gate_on(make_gate, storage, records) as gate:
         await storage.put("media/avatar/u1/med_x/xs.webp", b"known to what was lost")
         yesterday = await records.identity()
-        await gate.running.janitor.mark_files()
+        await gate.runtime.janitor.mark_files()
     records._identity = yesterday
     later = await records.now() + timedelta(hours=2)
     for _ in range(2):
         async with gate_on(make_gate, storage, records) as gate:
-            found = await gate.running.janitor.sweep_files(dry_run=False, now=later)
+            found = await gate.runtime.janitor.sweep_files(dry_run=False, now=later)
             assert (found.orphans, found.useless) == ([], 1)
             assert "older than the storage" in (found.doubt or "")
         assert not (await finding(gate)).ok
     async with gate_on(make_gate, storage, records) as gate:
-        found = await gate.running.janitor.sweep_files(dry_run=False, now=later, really=1)
+        found = await gate.runtime.janitor.sweep_files(dry_run=False, now=later, really=1)
         assert found.orphans == ["media/avatar/u1/med_x/xs.webp"]
-        assert (await gate.running.janitor.sweep_files(dry_run=False, now=later)).doubt is None
+        assert (await gate.runtime.janitor.sweep_files(dry_run=False, now=later)).doubt is None
     assert (await finding(gate)).ok, "who really goes on has the files that are left"
 
 
@@ -122,8 +122,8 @@ async def test_what_is_away_keeps_no_gate_from_opening(make_gate: MakeGate, capl
     async with gate_on(make_gate, storage, MemoryRecords()) as gate:
         assert "not asked whether" in caplog.text
         with pytest.raises(StorageUnavailable):
-            await gate.running.janitor.sweep_files(dry_run=False)
+            await gate.runtime.janitor.sweep_files(dry_run=False)
         storage.away = False
-        await gate.running.janitor.sweep_files(dry_run=False)
+        await gate.runtime.janitor.sweep_files(dry_run=False)
     async with gate_on(make_gate, MemoryStorage(), Down()):
         pass

@@ -42,10 +42,10 @@ async def test_orphans_are_listed_by_a_dry_run_and_removed_by_a_real_one(make_ga
         for key in orphans:
             await gate.parts.storage.put(key, b"left over")
         await anyio.sleep(0.01)
-        dry = await gate.running.janitor.sweep_files(dry_run=True)
+        dry = await gate.runtime.janitor.sweep_files(dry_run=True)
         assert {*dry.staging, *dry.orphans} == orphans
         assert await keys(gate) == kept | orphans
-        await gate.running.janitor.sweep_files(dry_run=False)
+        await gate.runtime.janitor.sweep_files(dry_run=False)
         assert await keys(gate) == kept
         assert (await gate.get_status(status.job_id)).status is JobStatus.COMPLETE
 
@@ -57,11 +57,11 @@ async def test_young_files_and_those_of_live_jobs_are_left_alone(make_gate: Make
         await gate.parts.storage.put(half_published, b"by an attempt that goes on")
         await anyio.sleep(0.01)
         before = await keys(gate)
-        await gate.running.janitor.sweep_files(dry_run=False)
+        await gate.runtime.janitor.sweep_files(dry_run=False)
         assert await keys(gate) == before
     async with make_gate(orphan_grace_s=3600) as gate:
         await gate.parts.storage.put("media/avatar/u1/med_new/xs.webp", b"just written")
-        findings = await gate.running.janitor.sweep_files(dry_run=False)
+        findings = await gate.runtime.janitor.sweep_files(dry_run=False)
         assert findings.orphans == []
 
 
@@ -73,7 +73,7 @@ async def test_a_failed_job_keeps_its_file_for_a_retry_until_the_time_is_up(make
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
         await gate.wait(status.job_id, timeout_s=30)
         await anyio.sleep(0.1)
-        await gate.running.janitor.sweep_files(dry_run=False)
+        await gate.runtime.janitor.sweep_files(dry_run=False)
         return await gate.parts.records.get_state(status.job_id)
 
     for ttl, kept in ((3600, True), (0.01, False)):
@@ -95,7 +95,7 @@ async def test_the_time_for_a_retry_runs_from_the_failure(make_gate: MakeGate, p
         failed = Settlement(JobStatus.FAILED, error="away", retryable=True)
         assert await records.settle(job.id, owner="w", now=failed_at, settlement=failed)
         for minutes, kept in ((59, True), (61, False)):
-            await gate.running.janitor.sweep_files(dry_run=False, now=failed_at + timedelta(minutes=minutes))
+            await gate.runtime.janitor.sweep_files(dry_run=False, now=failed_at + timedelta(minutes=minutes))
             assert (await storage.stat(job.staging_key) is not None) is kept
 
 
@@ -137,11 +137,11 @@ async def test_hooks_that_a_crash_left_out_are_run(make_gate: MakeGate, photo: b
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
         await gate.parts.records.cancel(status.job_id, now=utcnow())
         await anyio.sleep(0.05)
-        findings = await gate.running.janitor.sweep_jobs()
+        findings = await gate.runtime.janitor.sweep_jobs()
         assert findings.finished == [status.job_id]
         assert told == [JobStatus.CANCELLED]
         assert await gate.parts.storage.stat(status.job.staging_key) is None
-        assert (await gate.running.janitor.sweep_jobs()).finished == []
+        assert (await gate.runtime.janitor.sweep_jobs()).finished == []
 
 
 async def test_a_job_that_cannot_be_finished_does_not_block_the_others(
@@ -163,7 +163,7 @@ async def test_a_job_that_cannot_be_finished_does_not_block_the_others(
 
         monkeypatch.setattr(storage, "delete", fails_for_the_first)
         await anyio.sleep(0.05)
-        await gate.running.janitor.sweep_jobs()
+        await gate.runtime.janitor.sweep_jobs()
         jobs = [await gate.parts.records.get_job(job_id) for job_id in ids]
         assert [bool(job and job.notified_at) for job in jobs] == [False, True]
 
@@ -190,7 +190,7 @@ async def test_a_job_that_completes_while_files_are_looked_at_keeps_them(make_ga
         for name in ("jobs_of_media", "existing_media"):
             setattr(records, name, completing(getattr(records, name)))
         await anyio.sleep(0.01)
-        findings = await gate.running.janitor.sweep_files(dry_run=True)
+        findings = await gate.runtime.janitor.sweep_files(dry_run=True)
         assert findings.orphans == []
         assert (await gate.get_status(job.id)).status is JobStatus.COMPLETE
 
@@ -227,7 +227,7 @@ async def test_processes_take_turns_in_looking_through_the_files(
                 await janitors[0].sweep_files_in_turn()
         assert await swept() == [stray], "who could not do it leaves the turn to the next, and then one does"
         assert await swept() == [], "somebody has just done it"
-        assert (await gate.running.janitor.sweep_files(dry_run=True)).orphans == [stray], "who is told to does it"
+        assert (await gate.runtime.janitor.sweep_files(dry_run=True)).orphans == [stray], "who is told to does it"
         an_hour_later = await parts.records.now() + timedelta(seconds=FILES_EVERY_S)
 
         async def now() -> datetime:

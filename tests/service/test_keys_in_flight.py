@@ -11,7 +11,7 @@ import pytest
 
 from mediagate import MediaGate
 from mediagate.errors import UploadInFlight
-from mediagate.intake import reserved
+from mediagate.intake import reserve
 from mediagate.records import locks as reservation
 
 pytestmark = pytest.mark.anyio
@@ -21,10 +21,10 @@ MakeGate = Callable[..., MediaGate]
 
 async def test_it_is_kept_as_long_as_the_upload_comes_in(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reservation, "RECEIVING_S", 0.3)
-    async with make_gate() as gate, reserved("key", gate.parts):
+    async with make_gate() as gate, reserve("key", gate.parts):
         await asyncio.sleep(1)
         with pytest.raises(UploadInFlight):
-            async with reserved("key", gate.parts):
+            async with reserve("key", gate.parts):
                 pass
 
 
@@ -34,7 +34,7 @@ async def test_a_process_that_died_holds_it_for_half_a_minute(make_gate: MakeGat
         now = await records.now()
         died = now - timedelta(seconds=reservation.RECEIVING_S)
         await records.reserve_key("key", now=died, expires_at=died + timedelta(seconds=reservation.RECEIVING_S))
-        async with reserved("key", gate.parts) as held:
+        async with reserve("key", gate.parts) as held:
             assert held is not None and held.fingerprint is None
 
 

@@ -148,7 +148,7 @@ async def test_an_expired_url_over_http(make_gate: MakeGate, photo: bytes) -> No
     async with client_of(gate) as client:
         media = (await uploaded(client, photo, "document")).json()["media"]
         key = media["urls"]["sm"].partition("?")[0].lstrip("/")
-        old = gate.running.urls.of(key, base_url="", now=datetime.now(UTC) - timedelta(hours=3))
+        old = gate.runtime.urls.of(key, base_url="", now=datetime.now(UTC) - timedelta(hours=3))
         answer = await client.get(old.url)
         assert (answer.status_code, answer.json()["code"]) == (403, "url_expired")
 

@@ -100,16 +100,16 @@ async def test_a_full_disk_of_the_spool(make_gate: MakeGate, always: None) -> No
         with largest_file(10_000):
             assert await code(client) == (503, "storage_unavailable")
         assert await code(client) == (200, "")
-        assert list(gate.running.spool_dir.iterdir()) == []
+        assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
 async def test_a_spool_that_is_no_folder(make_gate: MakeGate, always: None) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
-        shutil.rmtree(gate.running.spool_dir)
+        shutil.rmtree(gate.runtime.spool_dir)
         assert await code(client) == (200, ""), "it is made anew"
-        shutil.rmtree(gate.running.spool_dir)
-        gate.running.spool_dir.write_bytes(b"in the way")
+        shutil.rmtree(gate.runtime.spool_dir)
+        gate.runtime.spool_dir.write_bytes(b"in the way")
         assert await code(client) == (503, "storage_unavailable")
 
 

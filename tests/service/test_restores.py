@@ -99,7 +99,7 @@ async def test_a_dump_of_yesterday_loses_nothing(database: tuple[str, str, Copy]
         await complete(restored, "new")
         for _ in range(2):
             later = await restored.parts.records.now() + TWO_DAYS
-            found = await restored.running.janitor.sweep_files(dry_run=False, now=later)
+            found = await restored.runtime.janitor.sweep_files(dry_run=False, now=later)
             assert found.orphans == []
             assert found.doubt is not None
         assert kept <= await files(restored)

@@ -14,7 +14,7 @@ from mediagate.errors import ConfigError, MediaDeleted, MediaNotFound, StorageUn
 from mediagate.jobs.expiry import BATCH, GIVE_UP
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.testing.record_samples import a_job, a_media
-from mediagate.values import DirectUpload, Ticket, new_id, utcnow
+from mediagate.values import DirectUpload, UploadFields, new_id, utcnow
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +85,7 @@ async def test_a_result_answers_as_deleted_when_its_time_is_over_and_the_janitor
         with pytest.raises(MediaNotFound):
             await gate.get_media(story.id)
 
-        sweep = gate.running.janitor.sweep_expired
+        sweep = gate.runtime.janitor.sweep_expired
         assert (await sweep(dry_run=False, now=expires - timedelta(milliseconds=1))).expired_media == []
         dry = await sweep(dry_run=True, now=expires)
         assert dry.expired_media == [story.id]
@@ -105,7 +105,7 @@ async def test_deleting_by_hand_what_has_expired_is_no_error(make_gate: MakeGate
         media = await published(gate, utcnow() - DAY)
         await gate.delete_media(media.id)
         assert await files(gate) == set()
-        assert (await gate.running.janitor.sweep_expired(dry_run=False)).expired_media == []
+        assert (await gate.runtime.janitor.sweep_expired(dry_run=False)).expired_media == []
 
 
 async def test_one_that_cannot_be_deleted_holds_up_no_other_and_is_tried_again(
@@ -128,7 +128,7 @@ async def test_one_that_cannot_be_deleted_holds_up_no_other_and_is_tried_again(
             await delete(keys)
 
         monkeypatch.setattr(storage, "delete", stuck_for_the_first)
-        sweep = gate.running.janitor.sweep_expired
+        sweep = gate.runtime.janitor.sweep_expired
         assert (await sweep(dry_run=True)).expired_media == [media.id for media in made]
         assert (await sweep(dry_run=False)).expired_media == [media.id for media in made[1:]]
         assert await files(gate) == {str(media.original_key) for media in (made[0], *kept)}
@@ -152,9 +152,9 @@ async def test_a_storage_that_is_down_is_not_asked_for_each_of_them(
         with monkeypatch.context() as for_a_while:
             for_a_while.setattr(gate.parts.storage, "delete", down)
             with pytest.raises(StorageUnavailable):
-                await gate.running.janitor.sweep_expired(dry_run=False)
+                await gate.runtime.janitor.sweep_expired(dry_run=False)
         assert len(asked) == GIVE_UP
-        swept = await gate.running.janitor.sweep_expired(dry_run=False)
+        swept = await gate.runtime.janitor.sweep_expired(dry_run=False)
         assert swept.expired_media == [media.id for media in made]
 
 
@@ -162,7 +162,7 @@ async def test_a_round_deletes_about_so_many_at_most(make_gate: MakeGate) -> Non
     async with make_gate(sources=SOURCES, worker=False) as gate:
         made = [await published(gate, utcnow() - DAY + timedelta(seconds=n)) for n in range(BATCH + 5)]
         ids = [media.id for media in made]
-        sweep = gate.running.janitor.sweep_expired
+        sweep = gate.runtime.janitor.sweep_expired
         assert (await sweep(dry_run=False, most=1)).expired_media == ids[:BATCH]
         assert (await sweep(dry_run=False, most=1)).expired_media == ids[BATCH:]
 
@@ -183,7 +183,8 @@ async def test_stale_files_go_in_small_batches_and_hold_no_lock(
         for key in (failed.staging_key, waiting.staging_key, *strays):
             await storage.put(key, b"x")
         uploads = [
-            DirectUpload(new_id("upl"), Ticket("avatar", "u1"), "image/png", 1, now, now) for _ in range(BATCH + 5)
+            DirectUpload(new_id("upl"), UploadFields("avatar", "u1"), "image/png", 1, now, now)
+            for _ in range(BATCH + 5)
         ]
         for upload in uploads:
             await records.create_upload(upload)
@@ -200,7 +201,7 @@ async def test_stale_files_go_in_small_batches_and_hold_no_lock(
 
         monkeypatch.setattr(storage, "delete", beside_another_process)
         try:
-            janitor = gate.running.janitor
+            janitor = gate.runtime.janitor
             found = await janitor.sweep_files(dry_run=False, now=now + timedelta(seconds=600))
             assert set(found.staging) == strays
             assert (len(sizes), max(sizes) <= BATCH) == (3, True)

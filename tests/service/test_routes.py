@@ -259,7 +259,7 @@ async def test_a_form_with_a_fault_is_refused_before_anything_is_kept(
         assert problem["detail"] == problem["error"] == problem["reason"]
         assert problem["title"] and problem["status"] == 400 and problem["type"].endswith(code)
         assert [o async for o in gate.parts.storage.list("staging/")] == []
-        assert list(gate.running.spool_dir.iterdir()) == []
+        assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
 async def test_files_that_are_refused_at_the_door(make_gate: MakeGate, data: Path, photo: bytes) -> None:

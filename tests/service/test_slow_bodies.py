@@ -73,7 +73,7 @@ async def test_a_body_below_the_least_rate_is_refused(make_gate: MakeGate, photo
         as_json = {"Content-Type": "application/json"}
         slow = await client.post("/uploads", content=Trickle(b" " * 9000, 10), headers=as_json)
         assert said(slow) == (408, "upload_timeout")
-        assert list(gate.running.spool_dir.iterdir()) == []
+        assert list(gate.runtime.spool_dir.iterdir()) == []
         assert (await sent(client, target, photo)).status_code == 204
         assert (await completed(client, target)).status_code == 202
 

@@ -26,7 +26,7 @@ from mediagate.errors import (
     UploadTimeout,
     UploadTooLarge,
 )
-from mediagate.intake import Patience, Upload, receive_upload, spool, sweep_spool
+from mediagate.intake import FormUpload, Patience, receive_upload, spool, sweep_spool
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +79,9 @@ IMAGE = part('name="file"; filename="a.jpg"', b"x")
 END = b"--B--\r\n"
 
 
-async def receive(spool_dir: Path, *chunks: bytes | str, headers: dict[str, str] = TYPE, idle_s: float = 5) -> Upload:
+async def receive(
+    spool_dir: Path, *chunks: bytes | str, headers: dict[str, str] = TYPE, idle_s: float = 5
+) -> FormUpload:
     request = request_of(chunks, headers)
     async with receive_upload(request, spool_dir, limits=LIMITS, patience=Patience(idle_s)) as upload:
         assert upload.path.parent == spool_dir

@@ -50,7 +50,7 @@ async def pictures(gate: MediaGate, number: int, files: int) -> set[str]:
 
 
 async def swept(gate: MediaGate, **how: Any) -> Findings:
-    return await gate.running.janitor.sweep_files(**{"dry_run": False, "now": utcnow() + LATER, **how})
+    return await gate.runtime.janitor.sweep_files(**{"dry_run": False, "now": utcnow() + LATER, **how})
 
 
 async def test_a_database_that_knows_nothing_removes_nothing(make_gate: MakeGate, caplog: Any) -> None:

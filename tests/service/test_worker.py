@@ -127,7 +127,7 @@ async def test_who_waits_beside_the_worker_costs_no_query(make_gate: MakeGate, p
         job_id = await upload(gate, photo)
         seen, stages = None, []
         while seen is None or not seen.status.terminal:
-            seen = await gate.news(job_id, seen, timeout_s=30)
+            seen = await gate.next_status(job_id, seen, timeout_s=30)
             assert seen is not None
             stages.append(seen.stage)
         assert (await gate.get_status(job_id)).media == seen.media
@@ -287,12 +287,12 @@ async def test_attempts_of_dead_workers_count(make_gate: MakeGate, photo: bytes)
         for _ in range(3):
             assert await claim(gate, job_id, lease_s=-1), "each claim is by a worker that dies"
         assert await claim(gate, job_id) is None
-        findings = await gate.running.janitor.sweep_jobs()
+        findings = await gate.runtime.janitor.sweep_jobs()
         assert findings.failed == [job_id]
         status = await gate.get_status(job_id)
         assert (status.status, status.job.code, status.job.attempts) == (JobStatus.FAILED, "attempts_exhausted", 3)
         assert [s.job.id for s in told] == [job_id]
-        assert (await gate.running.janitor.sweep_jobs()).failed == []
+        assert (await gate.runtime.janitor.sweep_jobs()).failed == []
 
 
 async def test_closing_waits_for_the_job_in_flight(make_gate: MakeGate, photo: bytes) -> None:

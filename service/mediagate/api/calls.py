@@ -18,8 +18,8 @@ from mediagate.errors import (
     WaitTimeout,
 )
 from mediagate.images import check_head
-from mediagate.intake import Readable, accept, display_name, reserved, spool
-from mediagate.jobs import remove, unknown_job
+from mediagate.intake import Readable, accept, display_name, reserve, spool
+from mediagate.jobs import delete_media, unknown_job
 from mediagate.values import (
     JobState,
     JobStatus,
@@ -31,7 +31,7 @@ from mediagate.values import (
     check_owner,
     iso,
     published,
-    read_ticket,
+    read_fields,
     source_id_text,
     status_of,
     utcnow,
@@ -90,7 +90,7 @@ class Calls(DirectCalls, JobCalls):
         is. Under an ``idempotency_key`` that was used before, the same upload returns the job of the first, wherever
         that stands. Raises the same ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
         """
-        parts = self.running.parts
+        parts = self.runtime.parts
         check_owner(owner)
         fields = {
             "sourceType": source_type,
@@ -103,24 +103,24 @@ class Calls(DirectCalls, JobCalls):
         if callback_url is not None:
             fields["callbackUrl"] = callback_url
         name = filename or (source.name if isinstance(source, Path) else getattr(source, "filename", None) or "")
-        ticket = read_ticket(fields, display_name(name), parts.sources)
+        ticket = read_fields(fields, display_name(name), parts.sources)
         policy = parts.sources[source_type]
         limit, check = policy.max_bytes, partial(check_head, formats=policy.formats)
-        await self.running.admission.check_queue()
+        await self.runtime.admission.check_queue()
         with parts.observer.during("upload"):
             async with (
-                reserved(idempotency_key, parts, owner=owner) as held,
-                spool(source, self.running.spool_dir, max_bytes=limit, check_head=check) as file,
+                reserve(idempotency_key, parts, owner=owner) as held,
+                spool(source, self.runtime.spool_dir, max_bytes=limit, check_head=check) as file,
             ):
                 job = await accept(file, ticket, parts, held=held, owner=owner)
         if held is not None and held.fingerprint is not None:
             return await self.get_status(job.id)
-        self.running.admission.count()
+        self.runtime.admission.count()
         return Status(job, None)
 
     async def get_status(self, job_id: str, *, owner: str | None = None, base_url: str = "") -> Status:
         """Return where a job stands; raises ``JobNotFound``, or ``MediaDeleted`` when its media is gone."""
-        return await self._status(await self.running.watch.now(job_id), owner, base_url)
+        return await self._status(await self.runtime.watch.get(job_id), owner, base_url)
 
     async def news(
         self,
@@ -135,7 +135,7 @@ class Calls(DirectCalls, JobCalls):
 
         Raises what ``get_status`` raises. All who wait ask the records together.
         """
-        state = await self.running.watch.next(job_id, seen.job if seen else None, timeout_s=timeout_s)
+        state = await self.runtime.watch.next(job_id, seen.job if seen else None, timeout_s=timeout_s)
         return await self._status(state, owner, base_url) if state else None
 
     async def settled(self, job_id: str, *, timeout_s: float, owner: str | None = None, base_url: str = "") -> Status:
@@ -144,7 +144,7 @@ class Calls(DirectCalls, JobCalls):
         end = clock() + timeout_s
         seen: Status | None = None
         while (left := end - clock()) > 0 and not self.closing:
-            news = await self.news(job_id, seen, timeout_s=left, owner=owner, base_url=base_url)
+            news = await self.next_status(job_id, seen, timeout_s=left, owner=owner, base_url=base_url)
             seen = news or seen
             if news is None or news.status.terminal:
                 break
@@ -152,7 +152,7 @@ class Calls(DirectCalls, JobCalls):
 
     async def wait(self, job_id: str, *, timeout_s: float = 60.0, owner: str | None = None) -> Status:
         """Return a job's terminal status; raises ``WaitTimeout`` when it takes longer, and the job goes on."""
-        status = await self.settled(job_id, timeout_s=timeout_s, owner=owner)
+        status = await self.long_poll(job_id, timeout_s=timeout_s, owner=owner)
         if not status.status.terminal:
             raise WaitTimeout(f"job {job_id} is still {status.status} after {timeout_s:g} s")
         return status
@@ -169,7 +169,7 @@ class Calls(DirectCalls, JobCalls):
     ) -> PublishedPage:
         """Return the media of a source, newest first, ``limit`` (1-100) at a time; empty when there are none."""
         _check_limit(limit)
-        records = self.running.parts.records
+        records = self.runtime.parts.records
         page = await records.list_media(
             source_type, _id_text(source_id), limit=limit, cursor=cursor, owner_id=owner, now=await records.now()
         )
@@ -193,7 +193,7 @@ class Calls(DirectCalls, JobCalls):
         """
         _check_limit(limit)
         status = None if status is None else _status_called(status)
-        page = await self.running.parts.records.list_jobs(
+        page = await self.runtime.parts.records.list_jobs(
             owner_id=owner,
             status=status,
             source_type=source_type,
@@ -201,40 +201,40 @@ class Calls(DirectCalls, JobCalls):
             limit=limit,
             cursor=cursor,
         )
-        url_of, now = self._url_of(base_url), await self.running.parts.records.now()
+        url_of, now = self._url_of(base_url), await self.runtime.parts.records.now()
         return StatusPage(tuple(status_of(state.at(now), url_of) for state in page.items), page.next_cursor)
 
     async def usage(self, *, first: date, last: date, owner: str | None = None) -> UsageReport:
         """Return what an owner, or all together, used from one UTC day to another, both included: at most 366."""
         if not 0 <= (last - first).days < MAX_DAYS:
             raise InvalidParameter(f"from, to: name at most {MAX_DAYS} days, the first one first")
-        records = self.running.parts.records
+        records = self.runtime.parts.records
         days = await records.usage(owner_id=owner, first=first, last=last)
         keys = await records.usage_by_key(owner_id=owner, first=first, last=last)
         return UsageReport(owner, first, last, days, keys)
 
     async def get_media(self, media_id: str, *, owner: str | None = None, base_url: str = "") -> PublishedMedia:
         """Return one media; raises ``MediaNotFound``."""
-        media = await self.running.parts.records.get_media(media_id)
+        media = await self.runtime.parts.records.get_media(media_id)
         if media is None or await self._expired(media) or owner not in (None, media.owner_id):
             raise _unknown_media(media_id)
         return published(media, self._url_of(base_url))
 
     async def delete_media(self, media_id: str, *, owner: str | None = None) -> None:
         """Remove a media's record, variants and original; repeating it is no error. Raises ``MediaNotFound``."""
-        parts = self.running.parts
+        parts = self.runtime.parts
         media = await parts.records.get_media(media_id)
         if media is None and media_id in await parts.records.jobs_of_media([media_id], owner_id=owner):
             return
         if media is None or owner not in (None, media.owner_id):
             raise _unknown_media(media_id)
-        deleted = await remove(media, parts)
-        self.running.watch.changed(media.job_id)
+        deleted = await delete_media(media, parts)
+        self.runtime.watch.forget(media.job_id)
         if deleted:
             await parts.hooks.run("on_deleted", media)
 
     async def _expired(self, media: Media) -> bool:
-        return media.expires_at is not None and media.expired(await self.running.parts.records.now())
+        return media.expires_at is not None and media.expired(await self.runtime.parts.records.now())
 
     async def _status(self, state: JobState, owner: str | None, base_url: str) -> Status:
         if owner not in (None, state.job.owner_id):
@@ -248,7 +248,7 @@ class Calls(DirectCalls, JobCalls):
         return status_of(state, self._url_of(base_url))
 
     def _url_of(self, base_url: str) -> UrlOf:
-        running = self.running
+        running = self.runtime
         return partial(running.urls.of, base_url=self._base(base_url), now=utcnow())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from mediagate.api.runtime import Running
+from mediagate.api.runtime import Runtime
 from mediagate.intake import complete, declare, read_declaration
 from mediagate.values import Status, UploadTarget, check_owner, source_id_text
 
@@ -14,7 +14,7 @@ class DirectCalls(ABC):
 
     @property
     @abstractmethod
-    def running(self) -> Running:
+    def running(self) -> Runtime:
         """The open gate's parts; raises ``PluginError`` while it is closed."""
 
     @abstractmethod
@@ -41,7 +41,7 @@ class DirectCalls(ABC):
         that ``POST /uploads`` answers, or ``Unavailable``.
         """
         check_owner(owner)
-        parts = self.running.parts
+        parts = self.runtime.parts
         declared = {
             "sourceType": source_type,
             "sourceId": source_id_text(source_id),
@@ -63,13 +63,13 @@ class DirectCalls(ABC):
         ``UploadInFlight`` while another call completes it, ``UploadMismatch`` when they are others than declared, and
         what ``upload`` raises for the same file.
         """
-        running = self.running
+        running = self.runtime
         admission = running.admission
-        async with admission.place(0):
+        async with admission.slot(0):
             job, made = await complete(upload_id, running.parts, running.spool_dir, owner=owner, room=admission.room)
         if made:
             admission.count()
         return await self.get_status(job.id)
 
     def _base(self, base_url: str) -> str:
-        return base_url or (self.running.parts.settings.public_base_url or "").rstrip("/")
+        return base_url or (self.runtime.parts.settings.public_base_url or "").rstrip("/")

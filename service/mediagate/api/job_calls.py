@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from functools import partial
 
-from mediagate.api.runtime import Running
+from mediagate.api.runtime import Runtime
 from mediagate.errors import JobConflict, MediaDeleted
 from mediagate.jobs import check_id, finish, job_events, unknown_job
 from mediagate.values import JobState, JobStatus, Status
@@ -17,7 +17,7 @@ class JobCalls(ABC):
 
     @property
     @abstractmethod
-    def running(self) -> Running:
+    def running(self) -> Runtime:
         """The open gate's parts; raises ``PluginError`` while it is closed."""
 
     @abstractmethod
@@ -30,7 +30,7 @@ class JobCalls(ABC):
 
     async def cancel(self, job_id: str, *, owner: str | None = None) -> Status:
         """Stop a job that is not finished; raises ``JobNotFound``, or ``JobConflict`` when it is."""
-        running = self.running
+        running = self.runtime
         records = running.parts.records
         if owner is not None:
             await self.get_status(job_id, owner=owner)
@@ -39,13 +39,13 @@ class JobCalls(ABC):
         if job is None:
             status = await self.get_status(job_id)
             raise JobConflict(f"job {job_id} is {status.status} already", job_status=status.status)
-        running.watch.moved(JobState(job))
+        running.watch.publish(JobState(job))
         await finish(job_id, running.parts)
         return await self.get_status(job_id)
 
     async def retry(self, job_id: str, *, owner: str | None = None) -> Status:
         """Try a FAILED job again; raises ``JobNotFound``, or ``JobConflict`` unless it failed and its file is kept."""
-        parts = self.running.parts
+        parts = self.runtime.parts
         status = await self.get_status(job_id, owner=owner)
         if status.status is not JobStatus.FAILED:
             raise JobConflict(
@@ -59,7 +59,7 @@ class JobCalls(ABC):
         job = await parts.records.requeue(job_id, now=await parts.records.now())
         if job is None:
             raise JobConflict(f"job {job_id} changed meanwhile; look at its status, and retry it if it is FAILED again")
-        self.running.watch.moved(JobState(job))
+        self.runtime.watch.publish(JobState(job))
         await parts.queue.dispatch(job_id)
         return Status(job, None)
 
@@ -69,7 +69,7 @@ class JobCalls(ABC):
         The job stays on record; repeating this is no error. Raises ``JobNotFound``.
         """
         check_id(job_id)
-        parts = self.running.parts
+        parts = self.runtime.parts
         while True:
             # Asked of the records: what is remembered of a failed job may be older than another attempt at it.
             state = await parts.records.get_state(job_id)

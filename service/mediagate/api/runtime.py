@@ -16,7 +16,7 @@ from mediagate.api.readiness import Readiness
 from mediagate.config import Settings, Source, keep_folder, private_sources
 from mediagate.errors import ConfigError, ModerationFailed, PluginError
 from mediagate.images import ForkServer, ImagePool
-from mediagate.intake import Admission, Pace, Patience
+from mediagate.intake import Admission, Backlog, Patience
 from mediagate.jobs import Janitor, Watch, Worker, recognize_files
 from mediagate.kernel import Registry
 from mediagate.moderation import Moderator, RemoteModerator, input_edge, names_of, policy_problems
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("mediagate")
 
 
-class Running:
+class Runtime:
     """What exists only while a gate is open."""
 
     def __init__(self, parts: Parts, spool_dir: Path, urls: FileUrls) -> None:
@@ -43,8 +43,8 @@ class Running:
         self.urls = urls
         self.spool_dir = spool_dir
         self.watch = Watch(parts.records, parts.observer)
-        self.pace = Pace(parts.records, least_ms=parts.settings.poll_after_ms)
-        self.admission = Admission(parts, self.pace, spool_dir)
+        self.backlog = Backlog(parts.records, least_ms=parts.settings.poll_after_ms)
+        self.admission = Admission(parts, self.backlog, spool_dir)
         self.worker = Worker(parts, self.watch, concurrency=jobs_at_once(parts.settings))
         self.janitor = Janitor(parts, spool_dir)
         self.readiness = Readiness(parts, spool_dir, alive=self._works)
@@ -59,7 +59,7 @@ class Running:
         return self.worker.alive or not self.parts.settings.worker
 
 
-async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> Running:
+async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> Runtime:
     """Boot plugins, fill what is unset with the embedded defaults, check, open, ``on_ready``, start the worker.
 
     Everything that is opened is put on the stack, so closing mirrors opening, also when this fails half way.
@@ -77,7 +77,7 @@ async def start(gate: MediaGate, registry: Registry, stack: AsyncExitStack) -> R
     await recognize_files(replace(parts, storage=registry.values[STORAGE]))
     secret = await asyncio.to_thread(url_secret, parts.settings)
     urls = FileUrls(parts.sources, parts.storage, secret=secret, ttl_s=parts.settings.url_ttl_s)
-    running = Running(parts, spool_dir, urls)
+    running = Runtime(parts, spool_dir, urls)
     stack.push_async_callback(running.watch.close)
     stack.push_async_callback(running.readiness.close)
     stack.push_async_callback(registry.hooks.run, "on_close", gate)

@@ -11,7 +11,7 @@ from mediagate.jobs import adopt, what_to_do
 
 async def sweep(gate: MediaGate, *, dry_run: bool, really: int | None) -> AsyncIterator[str]:
     """Make a round of the janitor in an open gate; raises ``ConfigError`` where it refuses to remove files."""
-    janitor = gate.running.janitor
+    janitor = gate.runtime.janitor
     if not dry_run:
         jobs = await janitor.sweep_jobs()
         yield f"jobs: {len(jobs.failed)} failed for good, {len(jobs.finished)} finished"

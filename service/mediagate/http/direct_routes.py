@@ -13,16 +13,16 @@ from starlette.routing import Route
 from mediagate.images import check_head
 from mediagate.intake import (
     Incoming,
-    awaited,
     closes_unread,
     complete,
     declare,
+    find_open_upload,
     keep_file,
+    lock_content,
     opened_body,
     read_declaration,
     receive_file,
     receive_json,
-    sole_sender,
 )
 from mediagate.values import Action, DirectUpload, Job, Principal, owner_and_key, owner_seen_by
 
@@ -47,11 +47,11 @@ class DirectRoutes:
 
     async def _declare(self, request: Request) -> Response:
         incoming = Incoming(request)
-        parts, admission = self._gate.parts, self._gate.running.admission
-        async with opened_body(incoming, self._gate.running.patience) as body:
+        parts, admission = self._gate.parts, self._gate.runtime.admission
+        async with opened_body(incoming, self._gate.runtime.patience) as body:
             self._gate.refuse_when_closing()
             principal = await self._gate.authorize(incoming, Action.UPLOAD)
-            async with admission.visit(incoming):
+            async with admission.admit(incoming):
                 declared = await receive_json(body, request.headers.get("Content-Type", ""))
                 incoming.state.source_type = declared.get("sourceType")
                 declaration = read_declaration(declared, parts.sources, strict=parts.settings.strict)
@@ -64,23 +64,23 @@ class DirectRoutes:
     async def _receive(self, request: Request) -> Response:
         """Take the bytes under the token of the declaration, in the name of whoever was authorized to declare."""
         incoming = Incoming(request)
-        running, parts = self._gate.running, self._gate.parts
+        running, parts = self._gate.runtime, self._gate.parts
         token, content_type = request.query_params.get("token", ""), request.headers.get("Content-Type", "")
         with closes_unread(incoming):
             self._gate.refuse_when_closing()
-            upload = await awaited(request.path_params["upload_id"], token, content_type, parts)
+            upload = await find_open_upload(request.path_params["upload_id"], token, content_type, parts)
             check = partial(check_head, formats=parts.sources[upload.ticket.source_type].formats)
             incoming.state.principal = Principal(upload.owner_id, key=upload.key_id) if upload.owner_id else None
             async with (
-                running.admission.visit(incoming, size=upload.bytes),
+                running.admission.admit(incoming, size=upload.bytes),
                 opened_body(incoming, running.patience) as body,
             ):
                 await parts.hooks.run("pre_file", incoming, upload.ticket.source_type)
                 async with (
-                    sole_sender(upload, parts) as hold,
+                    lock_content(upload, parts) as lock,
                     receive_file(body, running.spool_dir, size=upload.bytes, check_head=check) as file,
                 ):
-                    await keep_file(file, upload, hold, parts)
+                    await keep_file(file, upload, lock, parts)
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
     async def _complete(self, request: Request) -> Response:
@@ -89,7 +89,7 @@ class DirectRoutes:
 
     async def _checked(self, request: Request) -> Response:
         incoming = Incoming(request)
-        running, parts = self._gate.running, self._gate.parts
+        running, parts = self._gate.runtime, self._gate.parts
         self._gate.refuse_when_closing()
         owner = owner_seen_by(await self._gate.authorize(incoming, Action.UPLOAD))
 
@@ -99,7 +99,7 @@ class DirectRoutes:
                 # The storage took the file; here is where it counts.
                 incoming.received += upload.bytes
 
-        async with running.admission.visit(incoming) as visit:
+        async with running.admission.admit(incoming) as visit:
             upload_id = request.path_params["upload_id"]
             job, made = await complete(
                 upload_id, parts, running.spool_dir, owner=owner, room=running.admission.room, on_upload=on_upload

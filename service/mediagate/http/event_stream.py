@@ -30,7 +30,7 @@ async def event_stream(gate: MediaGate, request: Request, *, owner: str | None, 
     Raises what ``get_status`` raises.
     """
     job_id = request.path_params["job_id"]
-    first = await gate.news(job_id, timeout_s=ALIVE_S, owner=owner, base_url=base_url)
+    first = await gate.next_status(job_id, timeout_s=ALIVE_S, owner=owner, base_url=base_url)
     first = first or await gate.get_status(job_id, owner=owner, base_url=base_url)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Mediagate-Job-Status": str(first.status)}
     if first.status.terminal and request.headers.get("Last-Event-ID") == _event_id(first):
@@ -61,7 +61,9 @@ async def _events(
         if status.status.terminal or gate.closing or gate.departure.calls > calls or left <= 0:
             return
         try:
-            news = await gate.news(status.job_id, status, timeout_s=min(ALIVE_S, left), owner=owner, base_url=base_url)
+            news = await gate.next_status(
+                status.job_id, status, timeout_s=min(ALIVE_S, left), owner=owner, base_url=base_url
+            )
             # Asked again, for a stream may outlive the right to it.
             await gate.authorize(request, Action.READ)
         except MediagateError as exc:

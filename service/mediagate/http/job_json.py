@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def job_json(gate: MediaGate, request: Request, status: Status) -> dict[str, Any]:
     """Return the JSON object of a job, with a ``message`` in the language of the request where there is one."""
-    body = status.to_json(poll_after_ms=await gate.running.pace.poll_after_ms(status.job))
+    body = status.to_json(poll_after_ms=await gate.runtime.backlog.poll_after_ms(status.job))
     language = language_of(request.headers.get("Accept-Language", ""))
     message = message_of_job(status.job, language, gate.sources.get(status.job.source_type))
     return body if message is None else body | {"message": message}

@@ -31,7 +31,7 @@ LINGER_BYTES = 32 * 1024 * 1024
 """What is read for nothing of a body that nobody wants, once its answer is out."""
 
 
-class LastWord(ProblemResponse):
+class LingeringProblem(ProblemResponse):
     """The last answer on a connection whose request is still coming in.
 
     A connection that is closed over unread bytes is reset, and many a client then drops the answer unread. So the
@@ -70,7 +70,7 @@ def problem(
     """
     if error.client_detail != error.detail:
         log.warning("answered %d %s: %s", error.status, error.code, cause_of(raised or error))
-    answer = (LastWord if error.close_connection else ProblemResponse)(
+    answer = (LingeringProblem if error.close_connection else ProblemResponse)(
         {
             "type": f"urn:mediagate:problem:{error.code}",
             "title": error.title,

@@ -23,9 +23,9 @@ from mediagate.http.job_routes import JobRoutes
 from mediagate.http.owner_routes import OwnerRoutes
 from mediagate.http.problems import problem
 from mediagate.images import check_head
-from mediagate.intake import Incoming, accept, closes_unread, receive_upload, reserved
+from mediagate.intake import Incoming, accept, closes_unread, receive_upload, reserve
 from mediagate.storage import segment
-from mediagate.values import Action, Job, Status, owner_and_key, owner_seen_by, read_ticket, utcnow
+from mediagate.values import Action, Job, Status, owner_and_key, owner_seen_by, read_fields, utcnow
 
 if TYPE_CHECKING:
     from mediagate.gate import MediaGate
@@ -71,7 +71,7 @@ class Routes:
         owner, key_id = owner_and_key(principal)
         parts = self._gate.parts
         limits = {name: source.max_bytes for name, source in parts.sources.items()}
-        spool_dir, patience = self._gate.running.spool_dir, self._gate.running.patience
+        spool_dir, patience = self._gate.runtime.spool_dir, self._gate.runtime.patience
         every_format = {name for source in parts.sources.values() for name in source.formats}
 
         async def on_source(source_type: str) -> None:
@@ -83,8 +83,8 @@ class Routes:
             check_head(head, source.formats if source else every_format)
 
         async with (
-            self._gate.running.admission.visit(request) as visit,
-            reserved(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
+            self._gate.runtime.admission.admit(request) as visit,
+            reserve(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
             receive_upload(
                 request,
                 spool_dir,
@@ -95,14 +95,14 @@ class Routes:
                 strict=parts.settings.strict,
             ) as upload,
         ):
-            ticket = read_ticket(upload.fields, upload.filename, parts.sources)
+            ticket = read_fields(upload.fields, upload.filename, parts.sources)
             job = await accept(upload, ticket, parts, held=held, owner=owner, key_id=key_id)
             visit.job = job if held is None or held.fingerprint is None else None
         return await self._accepted(request, job, upload.ignored)
 
     async def _accepted(self, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
         url = f"{self._gate.base_url(request)}/status/{job.id}"
-        pause = await self._gate.running.pace.poll_after_ms(job)
+        pause = await self._gate.runtime.backlog.poll_after_ms(job)
         return JSONResponse(
             {
                 "jobId": job.id,
@@ -130,7 +130,7 @@ class Routes:
         if "text/event-stream" in request.headers.get("Accept", ""):
             return await event_stream(self._gate, request, owner=owner, base_url=base)
         wait_s = parameters.number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
-        status = await self._gate.settled(job_id, timeout_s=wait_s, owner=owner, base_url=base)
+        status = await self._gate.long_poll(job_id, timeout_s=wait_s, owner=owner, base_url=base)
         told = await job_json(self._gate, request, status) | ignored
         return _status_response(request, status, as_200, told)
 
@@ -179,7 +179,7 @@ class Routes:
 
     async def _file(self, request: Request) -> Response:
         key, gate = request.path_params["key"], self._gate
-        left_s = gate.running.urls.admit(key, request.query_params, now=utcnow())
+        left_s = gate.runtime.urls.admit(key, request.query_params, now=utcnow())
         source = gate.parts.sources.get(segment(key, 1))
         return await serve_file(
             request,

@@ -1,34 +1,35 @@
 """From a request's body, or a Python source, to a recorded job."""
 
-from mediagate.intake.accept import accept, reserved
+from mediagate.intake.accept import accept, reserve
 from mediagate.intake.admission import Admission
-from mediagate.intake.backlog import Pace
+from mediagate.intake.backlog import Backlog
 from mediagate.intake.body import Patience, opened_body
-from mediagate.intake.content import awaited, keep_file, sole_sender
+from mediagate.intake.content import find_open_upload, keep_file, lock_content
 from mediagate.intake.direct import complete, declare, read_declaration
-from mediagate.intake.multipart import Upload, display_name, receive_upload
+from mediagate.intake.multipart import FormUpload, display_name, receive_upload
 from mediagate.intake.places import Places
 from mediagate.intake.plain import receive_file, receive_json
 from mediagate.intake.request import Incoming, closes_unread
-from mediagate.intake.spool import Readable, Spooled, probe_spool, spool, sweep_spool
+from mediagate.intake.spool import Readable, SpooledFile, probe_spool, spool, sweep_spool
 from mediagate.intake.unknown_names import passed_over
 
 __all__ = [
     "Admission",
+    "Backlog",
+    "FormUpload",
     "Incoming",
-    "Pace",
     "Patience",
     "Places",
     "Readable",
-    "Spooled",
-    "Upload",
+    "SpooledFile",
     "accept",
-    "awaited",
     "closes_unread",
     "complete",
     "declare",
     "display_name",
+    "find_open_upload",
     "keep_file",
+    "lock_content",
     "opened_body",
     "passed_over",
     "probe_spool",
@@ -36,8 +37,7 @@ __all__ = [
     "receive_file",
     "receive_json",
     "receive_upload",
-    "reserved",
-    "sole_sender",
+    "reserve",
     "spool",
     "sweep_spool",
 ]

@@ -17,12 +17,12 @@ from mediagate.errors import (
     UploadInFlight,
     UploadMismatch,
 )
-from mediagate.intake.multipart import Upload
-from mediagate.intake.spool import Spooled
+from mediagate.intake.multipart import FormUpload
+from mediagate.intake.spool import SpooledFile
 from mediagate.observe import about
 from mediagate.parts import Parts
-from mediagate.records import holding
-from mediagate.values import DECLARABLE, IncomingUpload, Job, Ticket, new_id, staging_key
+from mediagate.records import hold
+from mediagate.values import DECLARABLE, IncomingUpload, Job, UploadFields, new_id, staging_key
 
 log = logging.getLogger("mediagate.intake")
 
@@ -32,7 +32,7 @@ AGAIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class KeyHeld:
+class ReservedKey:
     """An ``Idempotency-Key`` that is reserved for us, or, with a fingerprint, one that an upload has used before."""
 
     key: str
@@ -40,7 +40,7 @@ class KeyHeld:
 
 
 @asynccontextmanager
-async def reserved(key: str | None, parts: Parts, *, owner: str | None = None) -> AsyncIterator[KeyHeld | None]:
+async def reserve(key: str | None, parts: Parts, *, owner: str | None = None) -> AsyncIterator[ReservedKey | None]:
     """Reserve an ``Idempotency-Key`` before its body is received; an upload that fails does not use it up.
 
     Each owner has its own keys. Raises ``UploadInFlight`` while another request holds it.
@@ -52,20 +52,20 @@ async def reserved(key: str | None, parts: Parts, *, owner: str | None = None) -
         raise InvalidParameter(f"Idempotency-Key: use 1 to {MAX_KEY} printable ASCII characters, such as a UUID")
     if owner is not None:
         key = f"{owner}\n{key}"  # neither has a line break, so that no two of them make the same
-    async with holding(key, parts.records) as hold:
-        if hold.found is not None and hold.found.fingerprint is None:
+    async with hold(key, parts.records) as lock:
+        if lock.found is not None and lock.found.fingerprint is None:
             raise UploadInFlight(
                 "this Idempotency-Key's upload is being received; wait for its answer", retry_after_s=AGAIN_S
             )
-        yield KeyHeld(key, hold.found.fingerprint if hold.found else None)
+        yield ReservedKey(key, lock.found.fingerprint if lock.found else None)
 
 
 async def accept(
-    file: Upload | Spooled,
-    ticket: Ticket,
+    file: FormUpload | SpooledFile,
+    ticket: UploadFields,
     parts: Parts,
     *,
-    held: KeyHeld | None = None,
+    held: ReservedKey | None = None,
     owner: str | None = None,
     key_id: str | None = None,
 ) -> Job:
@@ -77,25 +77,25 @@ async def accept(
     fingerprint = _fingerprint(file.sha256, ticket)
     if held is not None and held.fingerprint is not None:
         return await _replayed(held.key, fingerprint, parts)
-    job = await examined(file, ticket, parts, owner=owner, key_id=key_id)
+    job = await make_job(file, ticket, parts, owner=owner, key_id=key_id)
     await parts.storage.put(job.staging_key, file.path)
-    with recording(job):
+    with log_unrecorded(job):
         ours = await parts.records.create_job(
             job,
             key=held.key if held else None,
             fingerprint=fingerprint if held else None,
-            key_expires_at=remembered_until(job, parts) if held else None,
+            key_expires_at=replay_until(job, parts) if held else None,
         )
     if not ours and held is not None:
         await parts.storage.delete([job.staging_key])
         return await _replayed(held.key, fingerprint, parts)
-    await announced(job, parts)
+    await announce(job, parts)
     return job
 
 
-async def examined(
-    file: Upload | Spooled,
-    ticket: Ticket,
+async def make_job(
+    file: FormUpload | SpooledFile,
+    ticket: UploadFields,
     parts: Parts,
     *,
     owner: str | None,
@@ -156,7 +156,7 @@ async def examined(
 
 
 @contextmanager
-def recording(job: Job) -> Iterator[None]:
+def log_unrecorded(job: Job) -> Iterator[None]:
     """Say so when a job could not be recorded."""
     try:
         yield
@@ -166,12 +166,12 @@ def recording(job: Job) -> Iterator[None]:
         raise
 
 
-def remembered_until(job: Job, parts: Parts) -> datetime:
+def replay_until(job: Job, parts: Parts) -> datetime:
     """Return until when what was sent again gets this job."""
     return job.created_at + timedelta(seconds=parts.settings.idempotency_ttl_s)
 
 
-async def announced(job: Job, parts: Parts) -> None:
+async def announce(job: Job, parts: Parts) -> None:
     """Run ``on_uploaded`` for a recorded job, and have it worked on soon."""
     await parts.hooks.run("on_uploaded", job)
     await parts.queue.dispatch(job.id)
@@ -188,6 +188,6 @@ async def _replayed(key: str, fingerprint: str, parts: Parts) -> Job:
     return job
 
 
-def _fingerprint(sha256: str, ticket: Ticket) -> str:
+def _fingerprint(sha256: str, ticket: UploadFields) -> str:
     told = [sha256, ticket.source_type, ticket.source_id, ticket.client_reference_id, ticket.callback_url]
     return hashlib.sha256(json.dumps([*told, ticket.focal_x, ticket.focal_y]).encode()).hexdigest()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediagate.errors import QueueFull, StorageUnavailable, TooManyUploads
-from mediagate.intake.backlog import Pace
+from mediagate.intake.backlog import Backlog
 from mediagate.intake.places import Places
 from mediagate.intake.request import Incoming
 from mediagate.parts import Parts
@@ -24,7 +24,7 @@ FREED = 20
 
 
 @dataclass(slots=True)
-class Visit:
+class Admitted:
     """An upload that was let in; ``job`` is what was recorded for it, if anything."""
 
     job: Job | None = None
@@ -45,9 +45,9 @@ class _Room:
 class Admission:
     """Lets uploads in, before their bodies are read."""
 
-    def __init__(self, parts: Parts, pace: Pace, spool_dir: Path) -> None:
+    def __init__(self, parts: Parts, backlog: Backlog, spool_dir: Path) -> None:
         self._parts = parts
-        self._pace = pace
+        self._backlog = backlog
         self._spool_dir = spool_dir
         self._places = Places(
             parts.settings.max_uploads,
@@ -64,7 +64,7 @@ class Admission:
         self._measuring = asyncio.Lock()
 
     @asynccontextmanager
-    async def visit(self, request: Incoming, *, size: int | None = None) -> AsyncIterator[Visit]:
+    async def admit(self, request: Incoming, *, size: int | None = None) -> AsyncIterator[Admitted]:
         """Let an upload in for the length of the block, which receives it: as many bytes as declared, or ``size``.
 
         A body that says nothing of its length is taken for the largest that any source allows.
@@ -74,18 +74,18 @@ class Admission:
         """
         if size is None:
             size = self._largest if request.declared is None else request.declared
-        async with self.place(size, request):
-            visit = Visit()
+        async with self.slot(size, request):
+            admit = Admitted()
             try:
                 await self._parts.hooks.run("pre_receive", request, getattr(request.state, "principal", None))
-                yield visit
+                yield admit
             finally:
-                if visit.job is not None:
+                if admit.job is not None:
                     self.count()
-                await self._parts.hooks.run("on_received", request, request.received, visit.job)
+                await self._parts.hooks.run("on_received", request, request.received, admit.job)
 
     @asynccontextmanager
-    async def place(self, size: int, request: Incoming | None = None) -> AsyncIterator[None]:
+    async def slot(self, size: int, request: Incoming | None = None) -> AsyncIterator[None]:
         """Make sure that there is room for a body of so many bytes, and keep it for the length of the block.
 
         Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable``.
@@ -122,7 +122,7 @@ class Admission:
                 self._measured_at = time.monotonic()
         depth = self._depth + self._taken_in + besides
         if depth >= limit:
-            wait_s = await self._pace.shorter_by_s(depth - limit + 1 + limit // FREED, depth=depth)
+            wait_s = await self._backlog.seconds_until_shorter(depth - limit + 1 + limit // FREED, depth=depth)
             raise QueueFull("too many uploads wait to be worked on; send it again later", retry_after_s=wait_s)
 
     def count(self) -> None:

@@ -17,7 +17,7 @@ MEASURE_EVERY_S = 2.0
 LONGEST_MS = 30_000
 
 
-class Pace:
+class Backlog:
     """Tells clients when to ask again; asks the records at most every ``MEASURE_EVERY_S``, and only when asked."""
 
     def __init__(self, records: Records, *, least_ms: int) -> None:
@@ -38,7 +38,7 @@ class Pace:
         left_ms = (await self._measured_lag() - waited) // timedelta(milliseconds=1)
         return max(self._least_ms, min(left_ms, LONGEST_MS))
 
-    async def shorter_by_s(self, jobs: int, *, depth: int) -> float:
+    async def seconds_until_shorter(self, jobs: int, *, depth: int) -> float:
         """Return in how many seconds a queue of this depth will have lost so many jobs, between 1 s and 30 s.
 
         As many as wait now were taken in while the oldest of them waited, so they take about as long to be worked off

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 
 from mediagate.errors import UploadInFlight, UploadMismatch, UploadReceived
 from mediagate.intake.direct import AGAIN_S, check_current, discard, find_upload, hashed, unknown
-from mediagate.intake.spool import Spooled
+from mediagate.intake.spool import SpooledFile
 from mediagate.parts import Parts
-from mediagate.records import Hold, holding
+from mediagate.records import Lock, hold
 from mediagate.values import DirectUpload
 
 
-async def awaited(upload_id: str, token: str, content_type: str, parts: Parts) -> DirectUpload:
+async def find_open_upload(upload_id: str, token: str, content_type: str, parts: Parts) -> DirectUpload:
     """Return the upload that may be sent to the gate under this token.
 
     Raises ``UploadNotFound``, ``UploadExpired``, ``UnknownSource``, ``UploadReceived`` when it is complete, and
@@ -30,27 +30,27 @@ async def awaited(upload_id: str, token: str, content_type: str, parts: Parts) -
 
 
 @asynccontextmanager
-async def sole_sender(upload: DirectUpload, parts: Parts) -> AsyncIterator[Hold]:
+async def lock_content(upload: DirectUpload, parts: Parts) -> AsyncIterator[Lock]:
     """Let nobody else send the file of an upload for the length of the block, which receives and keeps it.
 
     Raises ``UploadInFlight`` while another request sends it, ``UploadReceived`` when it is here already.
     """
     # No client's Idempotency-Key can be this: those do not begin with a line break.
-    async with holding(f"\n{upload.id}", parts.records) as hold:
+    async with hold(f"\n{upload.id}", parts.records) as lock:
         if await parts.storage.stat(upload.staging_key) is not None:
             raise UploadReceived("the file has arrived already; complete the upload")
-        if hold.found is not None:
+        if lock.found is not None:
             raise _in_flight()
-        yield hold
-        await hold.release()
+        yield lock
+        await lock.release()
 
 
-async def keep_file(file: Spooled, upload: DirectUpload, hold: Hold, parts: Parts) -> None:
+async def keep_file(file: SpooledFile, upload: DirectUpload, lock: Lock, parts: Parts) -> None:
     """Store what was received, unless somebody else has sent or completed the upload meanwhile.
 
     Raises ``UploadInFlight``, ``UploadReceived``, ``UploadExpired``, ``UploadNotFound``; then nothing stays.
     """
-    if await hold.lapsed():
+    if await lock.lapsed():
         raise _in_flight()
     await parts.storage.put(upload.staging_key, file.path)
     try:

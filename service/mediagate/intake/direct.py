@@ -33,12 +33,12 @@ from mediagate.errors import (
     UploadTooLarge,
 )
 from mediagate.images import check_head
-from mediagate.intake.accept import announced, examined, recording, remembered_until
+from mediagate.intake.accept import announce, log_unrecorded, make_job, replay_until
 from mediagate.intake.multipart import display_name
 from mediagate.intake.spool import spool
 from mediagate.intake.unknown_names import passed_over
 from mediagate.parts import Parts
-from mediagate.records import holding
+from mediagate.records import hold
 from mediagate.storage import streaming
 from mediagate.values import (
     ANY_TYPE,
@@ -46,10 +46,10 @@ from mediagate.values import (
     EXTENSIONS,
     DirectUpload,
     Job,
-    Ticket,
+    UploadFields,
     UploadTarget,
     new_id,
-    read_ticket,
+    read_fields,
     staging_key,
 )
 
@@ -69,7 +69,7 @@ _ID = re.compile(r"upl_[a-z2-7]{26}")
 class Declaration:
     """What a client says of a file that it is about to send; ``size`` in bytes. Checked by ``read_declaration``."""
 
-    ticket: Ticket
+    ticket: UploadFields
     content_type: str
     size: int
     ignored: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source], *, 
         raise BadUpload(f"missing from the JSON object: {', '.join(missing)}")
     fields = {name: _text(name, body[name]) for name in TEXTS if body.get(name) is not None}
     fields |= {name: _number(name, body[name]) for name in NUMBERS if body.get(name) is not None}
-    ticket = read_ticket(fields, display_name(fields.get("filename", "")), sources)
+    ticket = read_fields(fields, display_name(fields.get("filename", "")), sources)
     source = sources[ticket.source_type]
     content_type = fields.get("contentType", "").lower() or ANY_TYPE
     if content_type != ANY_TYPE and DECLARABLE.get(content_type) not in source.formats:
@@ -161,12 +161,12 @@ async def complete(
         return await _job_of(upload, parts), False
     await check_current(upload, parts)
     # Another name than that of whoever sends the file; and no Idempotency-Key begins with a line break.
-    async with holding(f"\n{upload.id}\n", parts.records) as hold:
+    async with hold(f"\n{upload.id}\n", parts.records) as lock:
         # Another may have completed it before the name was free.
         upload = await find_upload(upload_id, parts)
-        if hold.found is None:
+        if lock.found is None:
             done = await _completed(upload, parts, spool_dir, room, on_upload)
-            await hold.release()
+            await lock.release()
             return done
     if upload.job_id is not None:
         return await _job_of(upload, parts), False
@@ -219,12 +219,12 @@ async def _accepted(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
     except BaseException:
         await discard(staging_key(job_id), parts)
         raise
-    with recording(job):
-        ours = await parts.records.complete_upload(upload.id, job, expires_at=remembered_until(job, parts))
+    with log_unrecorded(job):
+        ours = await parts.records.complete_upload(upload.id, job, expires_at=replay_until(job, parts))
     if not ours:
         await discard(job.staging_key, parts)
         raise UploadReceived("the upload was completed, or expired, meanwhile")
-    await announced(job, parts)
+    await announce(job, parts)
     return job
 
 
@@ -235,7 +235,7 @@ async def _examined(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: 
         async with streaming(stored), spool(stored, spool_dir, max_bytes=upload.bytes, check_head=check) as file:
             if file.bytes != upload.bytes:
                 raise UploadMismatch("the file was replaced by a smaller one while it was looked at; send it again")
-            return await examined(
+            return await make_job(
                 file,
                 upload.ticket,
                 parts,

@@ -45,7 +45,7 @@ _FILENAME_EXTENDED = re.compile(r";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class FormUpload:
     """A received file: its spool path, size in bytes and SHA-256 (hex), and the form fields that came with it."""
 
     path: Path
@@ -68,7 +68,7 @@ async def receive_upload(
     on_source: Callable[[str], Awaitable[None]] | None = None,
     check_head: Callable[[bytes, str | None], None] | None = None,
     strict: bool = False,
-) -> AsyncIterator[Upload]:
+) -> AsyncIterator[FormUpload]:
     """Receive an upload into the spool, where it stays for the length of the block.
 
     ``limits`` has the most bytes of a file for each source type; the largest holds until ``sourceType`` has come.
@@ -89,7 +89,7 @@ async def receive_upload(
 
 async def _receive(
     body: RequestBody, boundary: str, form: _Form, on_source: Callable[[str], Awaitable[None]] | None
-) -> Upload:
+) -> FormUpload:
     form.check_declared(body.declared)
     parser = PushMultipartParser(
         boundary,
@@ -170,7 +170,7 @@ class _Form:
         if declared is not None:
             self._check_size(declared - MAX_BESIDES)
 
-    async def finish(self) -> Upload:
+    async def finish(self) -> FormUpload:
         """Return the upload; raises ``BadUpload`` naming what is missing."""
         if self._filename is None and self._misplaced is not None:
             raise _in_another_field(self._misplaced)
@@ -182,7 +182,9 @@ class _Form:
         if not self.file.bytes:
             raise BadUpload(EMPTY)
         spooled = await self.file.finish()
-        return Upload(spooled.path, spooled.bytes, spooled.sha256, self._filename or "", self._fields, tuple(ignored))
+        return FormUpload(
+            spooled.path, spooled.bytes, spooled.sha256, self._filename or "", self._fields, tuple(ignored)
+        )
 
     def _begins_metadata(self, piece: bytes | bytearray) -> bool:
         """Return whether the part is the JSON that FilePond sends ahead of a file, under the name of the file."""

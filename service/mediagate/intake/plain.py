@@ -11,7 +11,7 @@ from typing import Any
 from mediagate.errors import BadUpload, UploadMismatch
 from mediagate.intake.body import RequestBody
 from mediagate.intake.file_head import FileHead
-from mediagate.intake.spool import Spooled, spool_file
+from mediagate.intake.spool import SpooledFile, spool_file
 
 MAX_JSON = 16 * 1024
 """Bytes of a JSON body."""
@@ -20,7 +20,7 @@ MAX_JSON = 16 * 1024
 @asynccontextmanager
 async def receive_file(
     body: RequestBody, spool_dir: Path, *, size: int, check_head: Callable[[bytes], None]
-) -> AsyncIterator[Spooled]:
+) -> AsyncIterator[SpooledFile]:
     """Receive a body of exactly ``size`` bytes into the spool, where it stays for the length of the block.
 
     ``check_head`` is given the first bytes of the file as soon as they have come, and may refuse it by raising.

@@ -37,7 +37,7 @@ EMPTY = "the file is empty; send one that holds a picture"
 
 
 @dataclass(frozen=True, slots=True)
-class Spooled:
+class SpooledFile:
     """A file in the spool, complete; ``bytes`` is its size, ``sha256`` the hash of its content in hex."""
 
     path: Path
@@ -80,11 +80,11 @@ class SpoolFile:
         if self._pending_cost >= BATCH:
             await self._write_batch()
 
-    async def finish(self) -> Spooled:
+    async def finish(self) -> SpooledFile:
         """Write what is left and say what the file is; raises ``StorageUnavailable``."""
         await self._write_batch()
         await self._written()
-        return Spooled(self._path, self.bytes, self._hash.hexdigest())
+        return SpooledFile(self._path, self.bytes, self._hash.hexdigest())
 
     async def discard(self) -> None:
         """Remove the file, whatever has become of it."""
@@ -176,7 +176,7 @@ async def probe_spool(spool_dir: Path) -> None:
 @asynccontextmanager
 async def spool(
     source: Readable, spool_dir: Path, *, max_bytes: int, check_head: Callable[[bytes], None]
-) -> AsyncIterator[Spooled]:
+) -> AsyncIterator[SpooledFile]:
     """Copy bytes, a file or a stream into the spool for the length of a block.
 
     The source stays as it is; whoever opened it closes it. ``check_head`` is given the first bytes as soon as they are

@@ -4,7 +4,7 @@ from mediagate.jobs.events import job_events
 from mediagate.jobs.finish import finish
 from mediagate.jobs.identity import adopt, check_no_files, describe, recognize_files
 from mediagate.jobs.janitor import Janitor, what_to_do
-from mediagate.jobs.pipeline import remove
+from mediagate.jobs.pipeline import delete_media
 from mediagate.jobs.watch import Watch, check_id, unknown_job
 from mediagate.jobs.worker import Worker
 
@@ -15,11 +15,11 @@ __all__ = [
     "adopt",
     "check_id",
     "check_no_files",
+    "delete_media",
     "describe",
     "finish",
     "job_events",
     "recognize_files",
-    "remove",
     "unknown_job",
     "what_to_do",
 ]

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from mediagate.errors import MediagateError
-from mediagate.jobs.pipeline import remove
+from mediagate.jobs.pipeline import delete_media
 from mediagate.observe import cause_of
 from mediagate.parts import Parts
 from mediagate.values import Media
@@ -49,7 +49,7 @@ async def expire_media(parts: Parts, *, now: datetime, dry_run: bool, most: int 
 
 
 async def _delete(media: Media, parts: Parts) -> bool:
-    deleted = await remove(media, parts)
+    deleted = await delete_media(media, parts)
     if deleted:
         await parts.hooks.run("on_deleted", media)
     return deleted

@@ -19,7 +19,7 @@ from mediagate.jobs.identity import adopt, is_set_back, mark_files
 from mediagate.jobs.walk import STAGING, Look, Walk
 from mediagate.observe import cause_of
 from mediagate.parts import Parts
-from mediagate.records import holding
+from mediagate.records import hold
 
 log = logging.getLogger("mediagate.janitor")
 
@@ -148,8 +148,8 @@ class Janitor:
     async def sweep_files_in_turn(self) -> Findings:
         """Look through the files if none of the processes that share the records has done so for an hour."""
         records = self._parts.records
-        async with holding(FILES_TURN, self._parts.records) as hold:
-            if hold.found is not None:
+        async with hold(FILES_TURN, self._parts.records) as lock:
+            if lock.found is not None:
                 return Findings()
             findings = await self.sweep_files(dry_run=False)
         await records.keep_key(FILES_TURN, expires_at=await records.now() + timedelta(seconds=FILES_EVERY_S))

@@ -137,7 +137,7 @@ async def unpublish(job: Job, parts: Parts) -> None:
         await parts.storage.delete([key for key in keys if key not in named])
 
 
-async def remove(media: Media, parts: Parts) -> bool:
+async def delete_media(media: Media, parts: Parts) -> bool:
     """Delete a media's files and its record; ``False`` when the record had gone already."""
     # Files first: if this breaks off, the record still says what is left to delete.
     await parts.storage.delete(media.keys)

@@ -46,7 +46,7 @@ class Watch:
         self._due_at = float("-inf")
         self._ticker: asyncio.Task[None] | None = None
 
-    async def now(self, job_id: str) -> JobState:
+    async def get(self, job_id: str) -> JobState:
         """Return where a job stands, without a query if it is known to be finished; raises ``JobNotFound``."""
         kept = self._answers.get(job_id)
         self._observer.status_asked(in_memory=kept is not None)
@@ -87,7 +87,7 @@ class Watch:
         finally:
             awaited.waiting.discard(future)
 
-    def changed(self, job_id: str) -> None:
+    def forget(self, job_id: str) -> None:
         """Forget what is known of a job that this process changed; who waits for it is told at once."""
         self._answers.drop(job_id)
         awaited = self._awaited.get(job_id)
@@ -99,7 +99,7 @@ class Watch:
         else:
             del self._awaited[job_id]
 
-    def moved(self, state: JobState) -> None:
+    def publish(self, state: JobState) -> None:
         """Tell whoever waits for a job where this process has brought it, without a query."""
         job_id = state.job.id
         self._answers.drop(job_id)

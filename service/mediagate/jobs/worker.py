@@ -88,7 +88,7 @@ class Worker:
 
     async def _attempt(self, job: Job) -> None:
         """Make the attempt that was claimed."""
-        self._watch.moved(JobState(job))
+        self._watch.publish(JobState(job))
         lease = Lease(job, self._parts.records, lease_s=self._parts.settings.lease_s)
 
         async def enter(stage: Stage, model_runs: int) -> None:
@@ -97,7 +97,7 @@ class Worker:
             if not await lease.insist(lambda: lease.extend(stage, runs)):
                 raise LeaseLost
             job = replace(job, stage=stage, model_runs=runs)
-            self._watch.moved(JobState(job))
+            self._watch.publish(JobState(job))
 
         with self._parts.observer.during("attempt", job=job):
             try:
@@ -230,7 +230,7 @@ class Worker:
         if not settled and not await self._settled_unheard(job, settlement, now):
             await self._abandon(job)
             return
-        self._watch.moved(state)
+        self._watch.publish(state)
         await conclude(state, self._parts)
 
     async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
@@ -271,7 +271,7 @@ class Worker:
             ),
             to_the_end=True,
         )
-        self._watch.changed(job.id)
+        self._watch.forget(job.id)
         return None
 
     async def _give_back(self, job: Job) -> None:

@@ -1,7 +1,7 @@
 """Jobs and media rows: the protocol, the Prisma implementation, and one in memory for tests."""
 
 from mediagate.records.allowance import Allowance
-from mediagate.records.locks import Hold, holding
+from mediagate.records.locks import Lock, hold
 from mediagate.records.memory import MemoryRecords
 from mediagate.records.prisma import PrismaRecords
 from mediagate.records.protocol import Identity, Records, Reservation
@@ -10,8 +10,8 @@ from mediagate.records.settlement import Settlement
 
 __all__ = [
     "Allowance",
-    "Hold",
     "Identity",
+    "Lock",
     "MemoryRecords",
     "PrismaRecords",
     "Records",
@@ -19,6 +19,6 @@ __all__ = [
     "Settlement",
     "adds",
     "ask",
-    "holding",
+    "hold",
     "read",
 ]

@@ -19,7 +19,7 @@ RECEIVING_S = 30.0
 
 
 @dataclass(slots=True)
-class Hold:
+class Lock:
     """A name that is ours ``until`` a moment that moves on, or that of which ``found`` says whose it is."""
 
     key: str
@@ -41,36 +41,36 @@ class Hold:
 
 
 @asynccontextmanager
-async def holding(key: str, records: Records) -> AsyncIterator[Hold]:
+async def hold(key: str, records: Records) -> AsyncIterator[Lock]:
     """Hold a name for the length of the block, unless somebody has it; a block that fails gives it back."""
     now = await records.now()
     until = now + timedelta(seconds=RECEIVING_S)
-    hold = Hold(key, until, await records.reserve_key(key, now=now, expires_at=until), records)
-    if hold.found is not None:
-        yield hold
+    lock = Lock(key, until, await records.reserve_key(key, now=now, expires_at=until), records)
+    if lock.found is not None:
+        yield lock
         return
-    keeping = asyncio.create_task(_keep(hold))
+    keeping = asyncio.create_task(_keep(lock))
     try:
-        yield hold
+        yield lock
     except BaseException:
         await _ended(keeping)
-        await hold.release()
+        await lock.release()
         raise
     finally:
         await _ended(keeping)
 
 
-async def _keep(hold: Hold) -> None:
+async def _keep(lock: Lock) -> None:
     """Keep a name for as long as the body comes in, however slowly."""
-    records = hold.records
+    records = lock.records
     while True:
         await asyncio.sleep(RECEIVING_S / 3)
         try:
-            if await hold.lapsed():
+            if await lock.lapsed():
                 return
             until = await records.now() + timedelta(seconds=RECEIVING_S)
-            await records.keep_key(hold.key, expires_at=until)
-            hold.until = until
+            await records.keep_key(lock.key, expires_at=until)
+            lock.until = until
         except RecordsUnavailable as exc:
             log.warning("a name could not be kept reserved: %s", exc)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mediagate.records.client import models
 from mediagate.records.settlement import Settlement
-from mediagate.values import DirectUpload, Job, JobStatus, Media, Stage, Ticket, Variant, Verdict
+from mediagate.values import DirectUpload, Job, JobStatus, Media, Stage, UploadFields, Variant, Verdict
 
 
 def job_row(job: Job) -> Any:
@@ -232,7 +232,7 @@ def upload_of(row: models.MediagateUpload) -> DirectUpload:
     """Return the direct upload of a row."""
     return DirectUpload(
         id=row.id,
-        ticket=Ticket(
+        ticket=UploadFields(
             row.sourceType,
             row.sourceId,
             row.filename,

@@ -7,7 +7,9 @@ from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, S
 from mediagate.storage.streams import streaming
 from mediagate.storage.urls import FileUrls, url_secret
 
-__all__ = [
+from mediagate.storage.observed import observed
+
+__all__ = ["observed", 
     "FileUrls",
     "FilesystemStorage",
     "MemoryStorage",

@@ -70,10 +70,10 @@ async def _kept_in_flight(records: Records, now: datetime) -> None:
 async def _races(records: Records, now: datetime) -> None:
     key = secrets.token_hex(8)
 
-    async def reserved(at: datetime, _: int) -> Reservation | None:
+    async def reserve(at: datetime, _: int) -> Reservation | None:
         return await records.reserve_key(key, now=at, expires_at=at + LEASE)
 
     for at, what in ((now, "a new key"), (now + LEASE, "an expired key")):
-        answers = await race(partial(reserved, at))
+        answers = await race(partial(reserve, at))
         same(answers.count(None), 1, f"of {RACERS} concurrent reservations of {what} exactly one must win")
         same(answers.count(Reservation(key, None, None)), RACERS - 1, f"the others must see {what} in flight")

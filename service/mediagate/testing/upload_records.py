@@ -20,7 +20,7 @@ from mediagate.testing.record_samples import (
     race,
     same,
 )
-from mediagate.values import DirectUpload, Job, JobStatus, Media, Ticket, new_id
+from mediagate.values import DirectUpload, Job, JobStatus, Media, UploadFields, new_id
 
 LONG_AGO = timedelta(days=400)
 """Before anything else that the check leaves behind expires."""
@@ -35,7 +35,7 @@ async def check_uploads(records: Records, now: datetime) -> None:
 def an_upload(now: datetime, **changes: Any) -> DirectUpload:
     """Return a new direct upload, with these fields changed."""
     upload = DirectUpload(
-        new_id("upl"), Ticket("check", "u1"), "image/jpeg", 12_345, now, now + LEASE, token_hash="ab" * 32
+        new_id("upl"), UploadFields("check", "u1"), "image/jpeg", 12_345, now, now + LEASE, token_hash="ab" * 32
     )
     return replace(upload, **changes)
 
@@ -44,7 +44,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
     plain = an_upload(now, token_hash=None)
     full = an_upload(
         now,
-        ticket=Ticket(
+        ticket=UploadFields(
             "check", HOSTILE, HOSTILE, HOSTILE, "https://example.com/?a=1&b=%22#\"'", 0.0, 0.3333333333333333
         ),
         bytes=2**31 - 1,

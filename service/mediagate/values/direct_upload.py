@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mediagate.values.keys import EXTENSIONS
-from mediagate.values.ticket import Ticket
+from mediagate.values.ticket import UploadFields
 from mediagate.values.times import iso
 
 ANY_TYPE = "application/octet-stream"
@@ -28,7 +28,7 @@ class DirectUpload:
     """What was declared of a file, and, once it was completed, the job that took it."""
 
     id: str
-    ticket: Ticket
+    ticket: UploadFields
     content_type: str
     bytes: int
     created_at: datetime

@@ -16,7 +16,7 @@ _READABLE = re.compile(r"[!#-;=?-\[\]^-~]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class UploadFields:
     """What an uploader says of the file besides its bytes; checked by ``read_ticket``."""
 
     source_type: str
@@ -28,7 +28,7 @@ class Ticket:
     focal_y: float = 0.5
 
 
-def read_ticket(fields: Mapping[str, str], filename: str, sources: Mapping[str, Source]) -> Ticket:
+def read_fields(fields: Mapping[str, str], filename: str, sources: Mapping[str, Source]) -> UploadFields:
     """Check the form fields of an upload; raises ``UnknownSource``, ``InvalidSourceId`` or ``InvalidParameter``."""
     source_type, source_id = fields["sourceType"], fields["sourceId"]
     if source_type not in sources:
@@ -38,7 +38,7 @@ def read_ticket(fields: Mapping[str, str], filename: str, sources: Mapping[str, 
     reference = fields.get("clientReferenceId") or None
     if reference is not None and not (len(reference) <= 255 and reference.isprintable()):
         raise InvalidParameter("clientReferenceId: use 1 to 255 printable characters")
-    return Ticket(
+    return UploadFields(
         source_type,
         source_id,
         filename,

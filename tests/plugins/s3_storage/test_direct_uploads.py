@@ -56,7 +56,7 @@ async def test_a_browser_puts_a_picture_into_the_bucket(
         again = await browser.put(target["url"], content=bytes(len(photo)), headers=target["headers"])
         assert again.status_code == 200
         assert (await client.post(target["completeUrl"])).json()["jobId"] == accepted.json()["jobId"]
-        await gate.running.janitor.sweep_files(dry_run=False, now=utcnow() + timedelta(minutes=1))
+        await gate.runtime.janitor.sweep_files(dry_run=False, now=utcnow() + timedelta(minutes=1))
         found = names_in(s3, bucket)
         media = done.json()["media"]
         record = await gate.parts.records.get_media(media["id"])

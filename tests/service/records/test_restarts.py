@@ -102,7 +102,7 @@ async def test_no_job_is_lost_or_doubled_when_the_server_is_killed(
         assert len(set(accepted)) == len(accepted)
         for job_id in accepted:
             assert (await gate.wait(job_id, timeout_s=90)).status is JobStatus.COMPLETE
-        assert gate.running.worker.alive
+        assert gate.runtime.worker.alive
 
         connection = await asyncpg.connect(server.url)
         try:
