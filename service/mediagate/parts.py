@@ -46,3 +46,4 @@ class Parts:
     observer: Observer = Observer()
     moderator: Moderator | None = None
     remote_moderator: RemoteModerator | None = None
+    authorize: Authorize | None = None

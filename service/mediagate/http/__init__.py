@@ -1,14 +1,13 @@
 """The HTTP face of a gate: routes, answers and problems."""
 
 from mediagate.http.access import ask_who
-from mediagate.http.entrance import Entrance
+from mediagate.http.app import routing
 from mediagate.http.exchange import answer
 from mediagate.http.files import FOR_EVER
 from mediagate.http.lifespan import BY_HOST, BY_REQUEST, LEFT_OPEN, OPENED_LATE, OTHER_LOOP, run_lifespan
+from mediagate.http.links import link_base
 from mediagate.http.messages import message_of_error, size_text
 from mediagate.http.problems import problem
-from mediagate.http.route_table import RouteTable
-from mediagate.http.routes import Routes
 
 __all__ = [
     "BY_HOST",
@@ -17,13 +16,12 @@ __all__ = [
     "LEFT_OPEN",
     "OPENED_LATE",
     "OTHER_LOOP",
-    "Entrance",
-    "RouteTable",
-    "Routes",
     "answer",
     "ask_who",
+    "link_base",
     "message_of_error",
     "problem",
+    "routing",
     "run_lifespan",
     "size_text",
 ]

@@ -5,28 +5,27 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from mediagate.errors import Forbidden, Unauthorized
-from mediagate.kernel import Registry
-from mediagate.parts import AUTHORIZE, Authorize
+from mediagate.parts import Parts
 from mediagate.values import Action, Principal
 
 
-async def ask_who(registry: Registry, request: Request, action: Action) -> Principal | None:
+async def ask_who(parts: Parts, request: Request, action: Action) -> Principal | None:
     """Return who asks, also as ``request.state.principal``; ``None`` where nobody is asked.
 
     Raises ``Unauthorized`` when ``AUTHORIZE`` knows no such caller, ``Forbidden`` when the action is ``ADMIN`` and the
     caller no admin, and what ``AUTHORIZE`` or a ``pre_authorize`` hook raises.
     """
     request.state.principal = None
-    authorize: Authorize | None = registry.values.get(AUTHORIZE)
+    authorize = parts.authorize
     if authorize is None:
         return None
-    await registry.hooks.run("pre_authorize", request, action)
+    await parts.hooks.run("pre_authorize", request, action)
     try:
         principal = await authorize(request, action)
         if principal is None:
             raise Unauthorized("say who you are: this service serves only callers whom it knows")
     except Unauthorized:
-        await registry.hooks.run("on_unauthorized", request, action)
+        await parts.hooks.run("on_unauthorized", request, action)
         raise
     if not isinstance(principal, Principal):
         raise TypeError(f"authorize() must return a Principal or None, not {type(principal).__name__}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediagate.api import Calls
+from mediagate.http.access import ask_who
+from mediagate.http.links import link_base
 from mediagate.images import check_head
 from mediagate.intake import (
     Incoming,
@@ -26,14 +28,11 @@ from mediagate.intake import (
 )
 from mediagate.values import Action, DirectUpload, Job, Principal, owner_and_key, owner_seen_by
 
-if TYPE_CHECKING:
-    from mediagate.gate import MediaGate
-
 
 class DirectRoutes:
     """The routes of direct uploads of one gate; ``accepted`` writes the answer of ``POST /upload`` for a job."""
 
-    def __init__(self, gate: MediaGate, accepted: Callable[[Request, Job], Awaitable[Response]]) -> None:
+    def __init__(self, gate: Calls, accepted: Callable[[Request, Job], Awaitable[Response]]) -> None:
         self._gate = gate
         self._accepted = accepted
 
@@ -47,16 +46,16 @@ class DirectRoutes:
 
     async def _declare(self, request: Request) -> Response:
         incoming = Incoming(request)
-        parts, admission = self._gate.parts, self._gate.runtime.admission
+        parts, admission = self._gate.runtime.parts, self._gate.runtime.admission
         async with opened_body(incoming, self._gate.runtime.patience) as body:
-            self._gate.refuse_when_closing()
-            principal = await self._gate.authorize(incoming, Action.UPLOAD)
+            self._gate.runtime.refuse_when_closing()
+            principal = await ask_who(self._gate.runtime.parts, incoming, Action.UPLOAD)
             async with admission.admit(incoming):
                 declared = await receive_json(body, request.headers.get("Content-Type", ""))
                 incoming.state.source_type = declared.get("sourceType")
                 declaration = read_declaration(declared, parts.sources, strict=parts.settings.strict)
                 owner, key_id = owner_and_key(principal)
-                base_url = self._gate.base_url(request)
+                base_url = link_base(self._gate.settings, request)
                 target = await declare(declaration, parts, owner=owner, key_id=key_id, base_url=base_url)
         ignored = {"ignored": declaration.ignored} if declaration.ignored else {}
         return JSONResponse(target.to_json() | ignored, status_code=201, headers={"Cache-Control": "no-store"})
@@ -64,10 +63,10 @@ class DirectRoutes:
     async def _receive(self, request: Request) -> Response:
         """Take the bytes under the token of the declaration, in the name of whoever was authorized to declare."""
         incoming = Incoming(request)
-        running, parts = self._gate.runtime, self._gate.parts
+        running, parts = self._gate.runtime, self._gate.runtime.parts
         token, content_type = request.query_params.get("token", ""), request.headers.get("Content-Type", "")
         with closes_unread(incoming):
-            self._gate.refuse_when_closing()
+            self._gate.runtime.refuse_when_closing()
             upload = await find_open_upload(request.path_params["upload_id"], token, content_type, parts)
             check = partial(check_head, formats=parts.sources[upload.ticket.source_type].formats)
             incoming.state.principal = Principal(upload.owner_id, key=upload.key_id) if upload.owner_id else None
@@ -84,14 +83,14 @@ class DirectRoutes:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
     async def _complete(self, request: Request) -> Response:
-        with self._gate.parts.observer.during("upload", request=request):
+        with self._gate.runtime.parts.observer.during("upload", request=request):
             return await self._checked(request)
 
     async def _checked(self, request: Request) -> Response:
         incoming = Incoming(request)
-        running, parts = self._gate.runtime, self._gate.parts
-        self._gate.refuse_when_closing()
-        owner = owner_seen_by(await self._gate.authorize(incoming, Action.UPLOAD))
+        running, parts = self._gate.runtime, self._gate.runtime.parts
+        self._gate.runtime.refuse_when_closing()
+        owner = owner_seen_by(await ask_who(self._gate.runtime.parts, incoming, Action.UPLOAD))
 
         async def on_upload(upload: DirectUpload) -> None:
             await parts.hooks.run("pre_file", incoming, upload.ticket.source_type)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from mediagate.api import Calls
 from mediagate.errors import MediagateError
+from mediagate.http.access import ask_who
 from mediagate.http.job_json import job_json
 from mediagate.http.messages import language_of, message_of_error
 from mediagate.values import Action, Status
-
-if TYPE_CHECKING:
-    from mediagate.gate import MediaGate
 
 ALIVE_S = 15.0
 """How often a stream says that it is alive."""
@@ -24,7 +22,7 @@ STREAM_S = 60.0
 """How long a stream lasts; an ``EventSource`` comes again by itself. A server that stops waits for those open."""
 
 
-async def event_stream(gate: MediaGate, request: Request, *, owner: str | None, base_url: str) -> Response:
+async def event_stream(gate: Calls, request: Request, *, owner: str | None, base_url: str) -> Response:
     """Answer with the JSON of a poll at once and after each change; 204 to who has had the last one.
 
     Raises what ``get_status`` raises.
@@ -41,11 +39,11 @@ async def event_stream(gate: MediaGate, request: Request, *, owner: str | None, 
 
 
 async def _events(
-    gate: MediaGate, request: Request, status: Status, owner: str | None, base_url: str
+    gate: Calls, request: Request, status: Status, owner: str | None, base_url: str
 ) -> AsyncIterator[str]:
     clock = asyncio.get_running_loop().time
     end = clock() + STREAM_S
-    calls = gate.departure.calls
+    calls = gate.runtime.departure.calls
     said = ""
     news: Status | None = status
     while True:
@@ -58,14 +56,14 @@ async def _events(
                 yield f"event: status\nid: {_event_id(status)}\ndata: {body}\n\n"
             said = body
         left = end - clock()
-        if status.status.terminal or gate.closing or gate.departure.calls > calls or left <= 0:
+        if status.status.terminal or gate.runtime.closing or gate.runtime.departure.calls > calls or left <= 0:
             return
         try:
             news = await gate.next_status(
                 status.job_id, status, timeout_s=min(ALIVE_S, left), owner=owner, base_url=base_url
             )
             # Asked again, for a stream may outlive the right to it.
-            await gate.authorize(request, Action.READ)
+            await ask_who(gate.runtime.parts, request, Action.READ)
         except MediagateError as exc:
             language = language_of(request.headers.get("Accept-Language", ""))
             message = message_of_error(exc, language, gate.sources.get(status.job.source_type))

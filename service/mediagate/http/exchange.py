@@ -5,26 +5,38 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mediagate.config import Source
 from mediagate.errors import MediagateError, ShuttingDown
 from mediagate.http.messages import language_of, message_of_error
 from mediagate.http.mount import locate
 from mediagate.http.preferences import accepts
 from mediagate.http.problems import ProblemResponse, problem_of
-
-if TYPE_CHECKING:
-    from mediagate.gate import MediaGate
+from mediagate.kernel import Departure
+from mediagate.observe import Observer
 
 log = logging.getLogger("mediagate")
 
 
+class Served(Protocol):
+    """What a gate has before it is open, too."""
+
+    sources: dict[str, Source]
+    departure: Departure
+
+    @property
+    def observer(self) -> Observer:
+        """All observers as one."""
+        ...
+
+
 async def answer(
-    gate: MediaGate, ready: Callable[[], Awaitable[ASGIApp]], scope: Scope, receive: Receive, send: Send
+    gate: Served, ready: Callable[[], Awaitable[ASGIApp]], scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a request with the routes that ``ready`` returns, or with a problem; raises only once an answer began."""
     started = False
@@ -60,7 +72,7 @@ async def answer(
         await problem(scope, receive, watched)
 
 
-def _message_of(gate: MediaGate, scope: Scope) -> Callable[[MediagateError], str]:
+def _message_of(gate: Served, scope: Scope) -> Callable[[MediagateError], str]:
     """Return how to tell an error to whoever sent a request, in the words of its source as far as that is known."""
     language = language_of(Headers(scope=scope).get("Accept-Language", ""))
     named = (scope.get("state") or {}).get("source_type")

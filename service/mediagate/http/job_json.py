@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 
+from mediagate.api import Calls
 from mediagate.http.messages import language_of, message_of_job
 from mediagate.values import Status
 
-if TYPE_CHECKING:
-    from mediagate.gate import MediaGate
 
-
-async def job_json(gate: MediaGate, request: Request, status: Status) -> dict[str, Any]:
+async def job_json(gate: Calls, request: Request, status: Status) -> dict[str, Any]:
     """Return the JSON object of a job, with a ``message`` in the language of the request where there is one."""
     body = status.to_json(poll_after_ms=await gate.runtime.backlog.poll_after_ms(status.job))
     language = language_of(request.headers.get("Accept-Language", ""))

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediagate.api import Calls
+from mediagate.http.access import ask_who
 from mediagate.http.job_json import job_json
 from mediagate.intake import Incoming, closes_unread
 from mediagate.values import Action, Job, owner_seen_by
-
-if TYPE_CHECKING:
-    from mediagate.gate import MediaGate
 
 
 class JobRoutes:
     """The routes of one job of a gate; ``accepted`` writes the answer of ``POST /upload`` for a job."""
 
-    def __init__(self, gate: MediaGate, accepted: Callable[[Request, Job], Awaitable[Response]]) -> None:
+    def __init__(self, gate: Calls, accepted: Callable[[Request, Job], Awaitable[Response]]) -> None:
         self._gate = gate
         self._accepted = accepted
 
@@ -49,7 +47,7 @@ class JobRoutes:
 
     async def _owner(self, request: Request, action: Action) -> str | None:
         with closes_unread(Incoming(request)):
-            return owner_seen_by(await self._gate.authorize(request, action))
+            return owner_seen_by(await ask_who(self._gate.runtime.parts, request, action))
 
 
 def _headers(status: str) -> dict[str, str]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediagate.api import Calls
 from mediagate.errors import Forbidden
 from mediagate.http import parameters
+from mediagate.http.access import ask_who
 from mediagate.http.job_json import job_json
+from mediagate.http.links import link_base
 from mediagate.values import Action, owner_seen_by, utcnow
-
-if TYPE_CHECKING:
-    from mediagate.gate import MediaGate
 
 DAYS = 30
 """How many days of usage are told unless others are asked for; today is the last."""
@@ -24,7 +23,7 @@ DAYS = 30
 class OwnerRoutes:
     """The routes of jobs and usage of one gate."""
 
-    def __init__(self, gate: MediaGate) -> None:
+    def __init__(self, gate: Calls) -> None:
         self._gate = gate
 
     def routes(self) -> list[Route]:
@@ -35,7 +34,7 @@ class OwnerRoutes:
         ]
 
     async def _list_jobs(self, request: Request) -> Response:
-        owner = owner_seen_by(await self._gate.authorize(request, Action.READ))
+        owner = owner_seen_by(await ask_who(self._gate.runtime.parts, request, Action.READ))
         known = ("status", "sourceType", "sourceId", "limit", "cursor")
         ignored = parameters.ignored(request, *known, strict=self._gate.settings.strict)
         page = await self._gate.list_jobs(
@@ -45,14 +44,14 @@ class OwnerRoutes:
             source_id=request.query_params.get("sourceId"),
             limit=int(parameters.number(request, "limit", default=20, low=1, high=100)),
             cursor=request.query_params.get("cursor"),
-            base_url=self._gate.base_url(request),
+            base_url=link_base(self._gate.settings, request),
         )
         items = [await job_json(self._gate, request, status) for status in page.items]
         body = {"items": items, "nextCursor": page.next_cursor, **ignored}
         return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
     async def _usage(self, request: Request) -> Response:
-        seen = owner_seen_by(await self._gate.authorize(request, Action.READ))
+        seen = owner_seen_by(await ask_who(self._gate.runtime.parts, request, Action.READ))
         ignored = parameters.ignored(request, "owner", "from", "to", strict=self._gate.settings.strict)
         owner = request.query_params.get("owner", seen)
         if seen is not None and owner != seen:

@@ -6,29 +6,29 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from mediagate.api import Calls
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.http import parameters
+from mediagate.http.access import ask_who
 from mediagate.http.direct_routes import DirectRoutes
 from mediagate.http.downloads import Downloads
 from mediagate.http.event_stream import event_stream
 from mediagate.http.files import serve_file
 from mediagate.http.job_json import job_json
 from mediagate.http.job_routes import JobRoutes
+from mediagate.http.links import link_base
 from mediagate.http.owner_routes import OwnerRoutes
 from mediagate.http.problems import problem
 from mediagate.images import check_head
 from mediagate.intake import Incoming, accept, closes_unread, receive_upload, reserve
 from mediagate.storage import segment
 from mediagate.values import Action, Job, Status, owner_and_key, owner_seen_by, read_fields, utcnow
-
-if TYPE_CHECKING:
-    from mediagate.gate import MediaGate
 
 MAX_WAIT_S = 60.0
 """The longest that ``?wait=`` holds a request; load balancers commonly cut at 60 s."""
@@ -37,7 +37,7 @@ MAX_WAIT_S = 60.0
 class Routes:
     """The core's routes of one gate."""
 
-    def __init__(self, gate: MediaGate) -> None:
+    def __init__(self, gate: Calls) -> None:
         self._gate = gate
         self._downloads = Downloads(gate.settings)
 
@@ -62,14 +62,14 @@ class Routes:
 
     async def _upload(self, request: Request) -> Response:
         incoming = Incoming(request)
-        with closes_unread(incoming), self._gate.parts.observer.during("upload", request=request):
-            self._gate.refuse_when_closing()
+        with closes_unread(incoming), self._gate.runtime.parts.observer.during("upload", request=request):
+            self._gate.runtime.refuse_when_closing()
             return await self._receive(incoming)
 
     async def _receive(self, request: Incoming) -> Response:
-        principal = await self._gate.authorize(request, Action.UPLOAD)
+        principal = await ask_who(self._gate.runtime.parts, request, Action.UPLOAD)
         owner, key_id = owner_and_key(principal)
-        parts = self._gate.parts
+        parts = self._gate.runtime.parts
         limits = {name: source.max_bytes for name, source in parts.sources.items()}
         spool_dir, patience = self._gate.runtime.spool_dir, self._gate.runtime.patience
         every_format = {name for source in parts.sources.values() for name in source.formats}
@@ -101,7 +101,7 @@ class Routes:
         return await self._accepted(request, job, upload.ignored)
 
     async def _accepted(self, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
-        url = f"{self._gate.base_url(request)}/status/{job.id}"
+        url = f"{link_base(self._gate.settings, request)}/status/{job.id}"
         pause = await self._gate.runtime.backlog.poll_after_ms(job)
         return JSONResponse(
             {
@@ -126,7 +126,7 @@ class Routes:
         owner = await self._owner(request, Action.READ)
         job_id, as_200 = request.path_params["job_id"], _as_200(request)
         ignored = parameters.ignored(request, "http", "wait", strict=self._gate.settings.strict)
-        base = self._gate.base_url(request)
+        base = link_base(self._gate.settings, request)
         if "text/event-stream" in request.headers.get("Accept", ""):
             return await event_stream(self._gate, request, owner=owner, base_url=base)
         wait_s = parameters.number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
@@ -147,7 +147,7 @@ class Routes:
             limit=int(parameters.number(request, "limit", default=20, low=1, high=100)),
             cursor=request.query_params.get("cursor"),
             owner=owner,
-            base_url=self._gate.base_url(request),
+            base_url=link_base(self._gate.settings, request),
         )
         return JSONResponse(
             {"items": [m.to_json() for m in page.items], "nextCursor": page.next_cursor, **ignored},
@@ -157,7 +157,7 @@ class Routes:
     async def _get_media(self, request: Request) -> Response:
         owner = await self._owner(request, Action.READ)
         ignored = parameters.ignored(request, strict=self._gate.settings.strict)
-        base = self._gate.base_url(request)
+        base = link_base(self._gate.settings, request)
         media = await self._gate.get_media(request.path_params["media_id"], owner=owner, base_url=base)
         return JSONResponse(media.to_json() | ignored, headers={"Cache-Control": "no-store"})
 
@@ -171,8 +171,7 @@ class Routes:
 
     async def _readyz(self, request: Request) -> Response:
         try:
-            self._gate.refuse_when_closing()
-            await self._gate.check()
+            await self._gate.runtime.check()
         except MediagateError as exc:
             return problem(exc if isinstance(exc, Unavailable) else Unavailable(exc.detail))
         return JSONResponse({"status": "ready"}, headers={"Cache-Control": "no-store"})
@@ -180,10 +179,10 @@ class Routes:
     async def _file(self, request: Request) -> Response:
         key, gate = request.path_params["key"], self._gate
         left_s = gate.runtime.urls.admit(key, request.query_params, now=utcnow())
-        source = gate.parts.sources.get(segment(key, 1))
+        source = gate.runtime.parts.sources.get(segment(key, 1))
         return await serve_file(
             request,
-            gate.parts.storage,
+            gate.runtime.parts.storage,
             key,
             self._downloads,
             ttl=source.ttl if source else None,
@@ -192,7 +191,7 @@ class Routes:
 
     async def _owner(self, request: Request, action: Action) -> str | None:
         """Return whose things the caller is kept to."""
-        return owner_seen_by(await self._gate.authorize(request, action))
+        return owner_seen_by(await ask_who(self._gate.runtime.parts, request, action))
 
 
 def _as_200(request: Request) -> bool:

@@ -1,8 +1,21 @@
 """How a gate is put together: plugins, keys, hooks and what was registered; nothing of images."""
 
 from mediagate.kernel.departure import Departure
-from mediagate.kernel.hooks import Hook, HookName, Hooks
-from mediagate.kernel.plugins import Key, Plugin, bind, plugin
-from mediagate.kernel.registry import Check, Endpoint, Registry
+from mediagate.kernel.hooks import HOOK_NAMES, Hook, HookName, Hooks
+from mediagate.kernel.lifecycle import Kernel
+from mediagate.kernel.plugins import Key, Plugin, plugin
+from mediagate.kernel.registry import Check, Registry
 
-__all__ = ["Check", "Departure", "Endpoint", "Hook", "HookName", "Hooks", "Key", "Plugin", "Registry", "bind", "plugin"]
+__all__ = [
+    "HOOK_NAMES",
+    "Check",
+    "Departure",
+    "Hook",
+    "HookName",
+    "Hooks",
+    "Kernel",
+    "Key",
+    "Plugin",
+    "Registry",
+    "plugin",
+]

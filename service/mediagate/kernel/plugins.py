@@ -9,13 +9,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from mediagate.errors import PluginError
 
-if TYPE_CHECKING:
-    from mediagate.gate import MediaGate
-
+G = TypeVar("G")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -31,13 +29,13 @@ class Key(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Plugin(Generic[P]):
+class Plugin(Generic[G, P]):
     """A plugin as ``@plugin`` makes it; calling it yourself is never needed, ``gate.register`` does."""
 
     name: str
     requires: tuple[str, ...]
     provides: tuple[str, ...]
-    start: Callable[Concatenate[MediaGate, P], Awaitable[None]]
+    start: Callable[Concatenate[G, P], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +45,20 @@ class Registration:
     name: str
     requires: tuple[str, ...]
     provides: tuple[str, ...]
-    start: Callable[[MediaGate], Awaitable[None]]
+    start: Callable[[Any], Awaitable[None]]
+    """Called with the gate."""
 
 
 def plugin(
     name: str, *, requires: tuple[str, ...] = (), provides: tuple[str, ...] = ()
-) -> Callable[[Callable[Concatenate[MediaGate, P], Awaitable[None]]], Plugin[P]]:
+) -> Callable[[Callable[Concatenate[G, P], Awaitable[None]]], Plugin[G, P]]:
     """Turn an async function of the gate into a plugin.
 
     ``requires`` names plugins that must have booted before; it is checked, never resolved. ``provides`` names the parts
     that it decorates, such as ``("STORAGE",)``: where a test has replaced one of them, the plugin does not boot.
     """
 
-    def wrap(start: Callable[Concatenate[MediaGate, P], Awaitable[None]]) -> Plugin[P]:
+    def wrap(start: Callable[Concatenate[G, P], Awaitable[None]]) -> Plugin[G, P]:
         if not inspect.iscoroutinefunction(start):
             raise PluginError(f"plugin {name!r}: write it as `async def`")
         return Plugin(name, requires, provides, start)
@@ -67,7 +66,7 @@ def plugin(
     return wrap
 
 
-def bind(plugin: Plugin[P], *args: P.args, **kwargs: P.kwargs) -> Registration:
+def bind(plugin: Plugin[G, P], *args: P.args, **kwargs: P.kwargs) -> Registration:
     """Check the options against the plugin's signature; raises ``PluginError`` for a missing or unknown one."""
     if not isinstance(plugin, Plugin):
         raise PluginError(f"register() takes a function decorated with @plugin(...), not {plugin!r}")

@@ -3,13 +3,12 @@
 from mediagate.storage.filesystem import FilesystemStorage
 from mediagate.storage.keys import check_key, check_prefix, is_key, is_public, segment
 from mediagate.storage.memory import MemoryStorage
+from mediagate.storage.observed import observed
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage
 from mediagate.storage.streams import streaming
 from mediagate.storage.urls import FileUrls, url_secret
 
-from mediagate.storage.observed import observed
-
-__all__ = ["observed", 
+__all__ = [
     "FileUrls",
     "FilesystemStorage",
     "MemoryStorage",
@@ -21,6 +20,7 @@ __all__ = ["observed",
     "check_prefix",
     "is_key",
     "is_public",
+    "observed",
     "segment",
     "streaming",
     "url_secret",

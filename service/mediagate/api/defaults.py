@@ -1,0 +1,118 @@
+"""The parts of a gate: what plugins have brought, and the embedded defaults for the rest."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+
+from mediagate.config import Settings, Source, private_sources
+from mediagate.errors import ConfigError, ModerationFailed
+from mediagate.images import ForkServer, ImagePool
+from mediagate.kernel import Registry
+from mediagate.moderation import Moderator, RemoteModerator, input_edge, names_of, policy_problems
+from mediagate.observe import Observers
+from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
+from mediagate.queue import Dispatcher, InProcessQueue
+from mediagate.records import PrismaRecords
+from mediagate.storage import FilesystemStorage, observed
+
+log = logging.getLogger("mediagate")
+
+
+def assemble(
+    sources: Mapping[str, Source], settings: Settings, registry: Registry, server: ForkServer | None = None
+) -> Parts:
+    """Return the parts of a gate whose plugins have booted; what they left unset is filled in, nothing is opened yet.
+
+    Raises ``ConfigError``.
+    """
+    values = registry.values
+    remote_moderator = values.get(REMOTE_MODERATOR)
+    moderator = _moderator(sources, settings, values.get(MODERATOR), remote_moderator)
+    observer = Observers(registry.observers)
+    if STORAGE not in values:
+        values[STORAGE] = FilesystemStorage(
+            settings.data_dir / "files", public_url=settings.public_url, private_sources=private_sources(sources)
+        )
+    if registry.observers:
+        values[STORAGE] = observed(values[STORAGE], observer)
+    if RECORDS not in values:
+        embedded = settings.database_url is None
+        values[RECORDS] = PrismaRecords(
+            settings.records_url,
+            engine_url=settings.database_engine_url,
+            migrate=embedded if settings.migrate is None else settings.migrate,
+            connections=settings.database_connections,
+        )
+    queue = Dispatcher(values.get(QUEUE) or InProcessQueue())
+    values[QUEUE] = queue
+    images = ImagePool(
+        processes=image_processes(settings),
+        decoders=decoders(settings),
+        memory_bytes=settings.image_memory_bytes,
+        timeout_s=settings.image_timeout_s,
+        moderator=moderator,
+        private=(settings.data_dir,),
+        server=server,
+        observer=observer,
+    )
+    return Parts(
+        sources,
+        settings,
+        registry.hooks,
+        values[STORAGE],
+        values[RECORDS],
+        queue,
+        images,
+        events=values.get(EVENTS, ()),
+        observer=observer,
+        moderator=moderator,
+        remote_moderator=remote_moderator,
+        authorize=values.get(AUTHORIZE),
+    )
+
+
+def image_processes(settings: Settings) -> int:
+    """Return how many image processes this gate runs: none without a worker, else one per core unless told."""
+    if not settings.worker:
+        return 0
+    return settings.image_processes or len(os.sched_getaffinity(0))
+
+
+def decoders(settings: Settings) -> int:
+    """Return how many processes decode uploads before they are accepted: as many as may render, and apart from them."""
+    return image_processes(settings.model_copy(update={"worker": True})) if settings.decode_before_202 else 0
+
+
+def jobs_at_once(settings: Settings) -> int:
+    """Return how many jobs a worker has in hand: one beyond its image processes keeps storage and records busy too."""
+    return image_processes(settings) + 1
+
+
+def _moderator(
+    sources: Mapping[str, Source], settings: Settings, moderator: Moderator | None, remote: RemoteModerator | None
+) -> Moderator | None:
+    registered = [one for one in (moderator, remote) if one is not None]
+    if settings.moderation == "off":
+        if registered:
+            raise ConfigError('moderation="off" is set and a moderator is registered: remove one of the two')
+        ruled = [name for name, source in sources.items() if source.reject or source.review]
+        if ruled:
+            raise ConfigError(f'moderation="off" is set, yet these sources have thresholds: {", ".join(ruled)}')
+        log.warning("moderation is off: every decodable picture is published")
+        return None
+    if not registered:
+        raise ConfigError(
+            "no moderator is registered: add gate.register(onnx_moderation, model=…) or gate.register(nudenet), "
+            'or say moderation="off" (MEDIAGATE_MODERATION=off) to publish every picture unseen'
+        )
+    problems = policy_problems(sources, names_of(*registered))
+    for one in registered:
+        try:
+            input_edge(one)
+        except ModerationFailed as exc:
+            problems.append(f"moderator: {exc.detail}")
+    if problems:
+        raise ConfigError(problems)
+    return moderator

@@ -1,0 +1,19 @@
+"""The HTTP app of an open gate: what is checked of a request, and the routes that answer it."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp
+
+from mediagate.api import Calls
+from mediagate.http.entrance import Entrance
+from mediagate.http.route_table import RouteTable
+from mediagate.http.routes import Routes
+from mediagate.kernel import Registry
+
+
+def routing(gate: Calls, registry: Registry) -> ASGIApp:
+    """Return the app: the core's routes, then those of the plugins, then the published files."""
+    core = Routes(gate)
+    table = RouteTable([*core.core(), *registry.routes], core.files())
+    guards_hosts = registry.guards_hosts and gate.runtime.parts.authorize is None
+    return Entrance(table, gate.settings, guards_hosts=guards_hosts)

@@ -1,0 +1,210 @@
+"""The kernel: the plugins, keys, hooks and resources of one gate, and the order in which it opens and closes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Literal, ParamSpec, Self, TypeVar
+
+from mediagate.errors import PluginError
+from mediagate.kernel.hooks import Hook, HookName
+from mediagate.kernel.plugins import Key, Plugin, Registration, bind
+from mediagate.kernel.registry import Check, Endpoint, Registry
+from mediagate.observe import Observer, Observers
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BY_HOST = "`async with gate`, gate.open() or a lifespan opened it; keep one of them"
+LEFT_OPEN = "the gate is still open: end its app, or `async with gate`, inside of the block that replaces its parts"
+
+
+class Kernel:
+    """What plugins are registered on. It grows until it is open, and closes everything in reverse."""
+
+    def __init__(self) -> None:
+        self._host = Registry()
+        self._registry = self._host
+        self._state: Literal["closed", "booting", "open", "closing"] = "closed"
+        self._stack = AsyncExitStack()
+        self._opener = BY_HOST
+
+    # -- before it is open
+
+    def register(self, plugin: Plugin[Self, P], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Add a plugin; wrong options fail here. Inside a plugin: it boots when that one has returned."""
+        registration = bind(plugin, *args, **kwargs)
+        self._growing("register").plugins.append(registration)
+
+    def decorate(self, key: Key[T], value: T) -> None:
+        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` when there is one already."""
+        self._growing("decorate").provide(key, value)
+
+    def add_hook(self, name: HookName, hook: Hook) -> None:
+        """Add a hook at a named point in an upload's life."""
+        self._growing("add_hook").hooks.add(name, hook)
+
+    def add_route(self, path: str, endpoint: Endpoint, *, methods: list[str]) -> None:
+        """Add a route below the gate's mount; the core's own routes come first."""
+        self._growing("add_route").add_route(path, endpoint, methods)
+
+    def add_check(self, part: str, check: Check) -> None:
+        """Add a line to ``mediagate doctor``."""
+        self._growing("add_check").checks[part] = check
+
+    def guard_hosts(self) -> None:
+        """Refuse foreign host names on loopback addresses, unless ``AUTHORIZE`` is provided; before the gate is open.
+
+        A page of another site can have its own name resolve to 127.0.0.1, and then read whatever is answered there.
+        """
+        self._growing("guard_hosts").guards_hosts = True
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        """What plugins let ``mediagate doctor`` examine."""
+        return self._registry.checks
+
+    def observe(self, observer: Observer) -> None:
+        """Tell an observer what the core does from when the gate is open; before that, or inside a plugin."""
+        self._growing("observe").observers.append(observer)
+
+    @property
+    def observer(self) -> Observer:
+        """All observers as one: what a plugin tells it from ``on_ready`` on, all are told."""
+        return Observers(self._registry.observers)
+
+    async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
+        """Open a resource that closes with the gate, last in, first out; only inside a plugin or ``on_ready``."""
+        if self._state != "booting":
+            raise PluginError("enter() works while the gate boots: call it inside a plugin or an on_ready hook")
+        return await self._stack.enter_async_context(resource)
+
+    def __getitem__(self, key: Key[T]) -> T:
+        """Return what was provided under a key; raises ``PluginError`` when nothing is (yet)."""
+        try:
+            value: T = self._registry.values[key]
+        except KeyError:
+            raise PluginError(f"{key.name} is not provided: the core's defaults are there from on_ready on") from None
+        return value
+
+    def _growing(self, verb: str) -> Registry:
+        if self._state in ("open", "closing"):
+            raise PluginError(f"{verb}() came after boot: call it before the app starts, or inside a plugin")
+        return self._registry
+
+    # -- opening and closing
+
+    @property
+    def closing(self) -> bool:
+        """Whether the gate takes no more uploads because it is closing."""
+        return self._state == "closing"
+
+    async def open(self) -> None:
+        """Boot; raises ``ConfigError`` or ``PluginError``, with everything closed again."""
+        self._begin_booting()
+        hooks = self._registry.hooks
+        try:
+            await self._prepare(self._stack)
+            await self._boot(self._registry.plugins, set())
+            await self._assemble(self._stack)
+            self._stack.push_async_callback(hooks.run, "on_close", self)
+            await hooks.run("on_ready", self)
+            await self._start(self._stack)
+        except BaseException:
+            await self._unwind()
+            raise
+        self._state = "open"
+
+    async def close(self) -> None:
+        """Refuse uploads, drain the jobs in flight, close everything in reverse; can be repeated."""
+        if self._state not in ("open", "closing"):
+            return
+        self.begin_closing()
+        await self._unwind()
+
+    def begin_closing(self) -> None:
+        """Take no more work from now on; ``close`` does the rest."""
+        if self._state == "open":
+            self._state = "closing"
+
+    @asynccontextmanager
+    async def _booted(self) -> AsyncIterator[None]:
+        """Boot the plugins for the length of the block, and open nothing else."""
+        self._begin_booting()
+        try:
+            await self._boot(self._registry.plugins, set())
+            yield
+        finally:
+            await self._unwind()
+
+    async def _prepare(self, stack: AsyncExitStack) -> None:
+        """Begin what takes longest, beside the boot of the plugins."""
+
+    async def _assemble(self, stack: AsyncExitStack) -> None:
+        """Open what the plugins did not bring."""
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Begin to work."""
+
+    def _begin_booting(self) -> None:
+        if self._state != "closed":
+            raise PluginError(f"the gate is open already: {self._opener}")
+        self._opener = BY_HOST
+        self._state = "booting"
+        self._registry = self._host.copy()
+        self._stack = AsyncExitStack()
+
+    async def _boot(self, level: list[Registration], booted: set[str]) -> None:
+        for registration in list(level):
+            if registration.name in booted:
+                raise PluginError(f"plugin {registration.name!r} is registered twice")
+            if self._registry.leaves_out(registration):
+                booted.add(registration.name)
+                continue
+            missing = [name for name in registration.requires if name not in booted]
+            if missing:
+                raise PluginError(
+                    f"plugin {registration.name!r} requires {', '.join(missing)}: register it first; "
+                    "plugins boot in order"
+                )
+            self._registry.plugins = []
+            await registration.start(self)
+            booted.add(registration.name)
+            await self._boot(self._registry.plugins, booted)
+            if absent := set(registration.provides) - {key.name for key in self._registry.values}:
+                raise PluginError(
+                    f"plugin {registration.name!r} says that it provides {', '.join(sorted(absent))}: decorate it"
+                )
+
+    async def _unwind(self) -> None:
+        try:
+            await self._stack.aclose()
+        finally:
+            self._registry, self._state = self._host, "closed"
+
+    @contextmanager
+    def _instead(self, host: Registry) -> Iterator[None]:
+        """Have a closed gate open with other registrations for the length of a block; raises ``PluginError``."""
+        if self._state != "closed":
+            raise PluginError(f"the gate is open already: {self._opener}")
+        kept = self._host
+        self._host = self._registry = host
+        try:
+            yield
+            if self._state != "closed":
+                raise PluginError(LEFT_OPEN)
+        finally:
+            self._host = self._registry = kept
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """The lifespan for the host: ``Starlette(lifespan=gate.lifespan)``, or ``async with`` inside its own."""
+        async with self:
+            yield
