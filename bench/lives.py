@@ -18,7 +18,7 @@ import asyncpg
 from bench.fleet import scratch_database, together
 
 from mediagate.records import PrismaRecords, Settlement
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media
 from mediagate.values import JobStatus, Stage
 

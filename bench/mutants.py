@@ -34,7 +34,7 @@ from samples.sample import cat, face  # noqa: E402
 
 from mediagate import Source, VariantSpec  # noqa: E402
 from mediagate.errors import MediagateError  # noqa: E402
-from mediagate.images import ImagePool
+from mediagate.images import ImagePool  # noqa: E402
 
 FORMATS = {
     "jpeg": "jpeg",

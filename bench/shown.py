@@ -32,8 +32,8 @@ from showing.comparison import Difference, check, views_of  # noqa: E402
 from showing.engine import SOURCE, Outcome, process  # noqa: E402
 
 from mediagate import Source, VariantSpec  # noqa: E402
-from mediagate.images.pixels import PixelPicture
-from mediagate.moderation import Moderator
+from mediagate.images.pixels import PixelPicture  # noqa: E402
+from mediagate.moderation import Moderator  # noqa: E402
 
 BATCH = 40
 SLOW_S = 20

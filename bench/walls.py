@@ -21,7 +21,8 @@ from mediagate.images import ImagePool, forkserver
 from mediagate.images.forkserver import PROGRAM
 
 OPEN = (
-    "import mediagate.sandbox as walls; walls.enclose = lambda readable, *, memory: walls.Walls(memory=memory); begin("
+    "import mediagate.images.sandbox as walls; "
+    "walls.enclose = lambda readable, *, memory: walls.Walls(memory=memory); begin("
 )
 """What the program of the fork server does for pools that are to have no walls."""
 

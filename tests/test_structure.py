@@ -15,16 +15,16 @@ SOURCES = [
     if "records/client" not in p.as_posix()
 ]
 ONE_HOME = {
-    "PIL": "mediagate/images",
-    "pillow_heif": "mediagate/images",
-    "multipart": "mediagate/uploads",
+    "PIL": "mediagate/images/pixels",
+    "pillow_heif": "mediagate/images/pixels",
+    "multipart": "mediagate/intake/multipart",
     "prisma": "mediagate/records",
     "asyncpg": "mediagate/records",
     "httpx": "mediagate/records",
     "pydantic": "mediagate/config",
     "pydantic_settings": "mediagate/config",
-    "uvicorn": "mediagate/server",
-    "h11": "mediagate/server",
+    "uvicorn": "mediagate/cli/server",
+    "h11": "mediagate/cli/server",
     "redis": "mediagate_plugins/rate_limit/redis_counters",
     "onnxruntime": "mediagate_plugins/onnx_moderation",
     "numpy": "mediagate_plugins/onnx_moderation",

@@ -21,7 +21,7 @@ import asyncpg
 from server import HERE
 
 from mediagate import MediaGate, Settings, Source, VariantSpec
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 from mediagate_plugins.celery_queue import celery_queue
 from mediagate_plugins.procrastinate_queue import procrastinate_queue
 

@@ -17,7 +17,7 @@ import pytest
 from server import HERE, running
 
 from mediagate import MediaGate, Settings, Source
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 from mediagate.values import JobStatus, Stage
 from mediagate_plugins.api_keys import API_KEYS, api_keys
 

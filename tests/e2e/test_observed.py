@@ -21,7 +21,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 from server import HERE, MOUNT, Server, children, free_port, running
 
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 
 POSTGRES = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 UPLOADS = 10

@@ -204,7 +204,7 @@ async def test_what_a_kernel_lacks_is_told_and_the_rest_holds(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     head, _, tail = forkserver.PROGRAM.rpartition("begin(")
-    monkeypatch.setattr(forkserver, "PROGRAM", f"{head}import mediagate.sandbox.{lacking}; begin({tail}")
+    monkeypatch.setattr(forkserver, "PROGRAM", f"{head}import mediagate.images.sandbox.{lacking}; begin({tail}")
     with host_log(tmp_path):
         async with opened(Hostile(targets), private=data_of(targets)) as pool:
             reached = set(json.loads((await pool.render(picture(128), Source())).verdict.reason))

@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from mediagate import AUTHORIZE, RECORDS, STORAGE, Job, MediaGate, Source
 from mediagate.errors import UploadRefused
-from mediagate.intake import body as body
+from mediagate.intake import body
 from mediagate.records import MemoryRecords
 from mediagate.records import locks as reservation
 from mediagate.storage import FilesystemStorage, MemoryStorage

@@ -26,7 +26,7 @@ from mediagate.http.downloads import Downloads
 from mediagate.http.files import serve_file
 from mediagate.observe import Observer
 from mediagate.storage import FilesystemStorage, MemoryStorage, Storage, streaming
-from mediagate.storage.observed import observed
+from mediagate.storage.observation import observed
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from direct import completed, sent
 from mounted import client_of
 
 from mediagate import MediaGate, Source
-from mediagate.intake import body as body
+from mediagate.intake import body
 
 pytestmark = pytest.mark.anyio
 

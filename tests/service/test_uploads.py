@@ -26,7 +26,7 @@ from mediagate.errors import (
     UploadTimeout,
     UploadTooLarge,
 )
-from mediagate.intake import FormUpload, Patience, receive_upload, spool, sweep_spool
+from mediagate.intake import FormUpload, Patience, receive_source, receive_upload, sweep_spool
 
 pytestmark = pytest.mark.anyio
 
@@ -401,7 +401,7 @@ async def test_spooling_from_python(tmp_path: Path, size: int) -> None:
     local.write_bytes(content)
     opened = BytesIO(content)
     for source in (content, local, opened, chunked(content)):
-        async with spool(source, folder, max_bytes=size, check_head=lambda head: None) as file:
+        async with receive_source(source, folder, max_bytes=size, check_head=lambda head: None) as file:
             assert (file.bytes, file.sha256) == (size, hashlib.sha256(content).hexdigest())
             assert file.path.read_bytes() == content
             assert file.path.stat().st_mode & 0o777 == 0o600
@@ -438,7 +438,7 @@ async def test_spooling_too_much_nothing_or_no_bytes(tmp_path: Path) -> None:
 
 
 async def spooled(source: Any, folder: Path, max_bytes: int) -> None:
-    async with spool(source, folder, max_bytes=max_bytes, check_head=lambda head: None):
+    async with receive_source(source, folder, max_bytes=max_bytes, check_head=lambda head: None):
         pass
 
 

@@ -18,8 +18,7 @@ from typing import Literal
 
 from mediagate import RECORDS, MediaGate, plugin
 from mediagate.errors import ConfigError, Unavailable
-from mediagate.records import PrismaRecords
-from mediagate.records.sql import Database
+from mediagate.records import Database, PrismaRecords
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Counters
 from mediagate_plugins.rate_limit.database_counters import DatabaseCounters

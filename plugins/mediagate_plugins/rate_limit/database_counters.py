@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mediagate.records.sql import Database
+from mediagate.records import Database
 from mediagate_plugins.rate_limit.counters import Charge, Charged, Correction, Count
 
 CHARGE = """

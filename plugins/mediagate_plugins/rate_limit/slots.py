@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from mediagate.records.sql import Database
+from mediagate.records import Database
 
 RECEIVING_S = 60.0
 """How long a slot stays taken for an upload whose process died while it received the body; a live one renews it."""

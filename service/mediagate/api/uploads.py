@@ -7,7 +7,16 @@ from pathlib import Path
 
 from mediagate.api.jobs import JobCalls
 from mediagate.images import check_head
-from mediagate.intake import Readable, accept, complete, declare, display_name, read_declaration, reserve, spool
+from mediagate.intake import (
+    Readable,
+    accept,
+    complete,
+    declare,
+    display_name,
+    read_declaration,
+    receive_source,
+    reserve,
+)
 from mediagate.values import Status, UploadTarget, check_owner, read_fields, source_id_text
 
 
@@ -53,7 +62,7 @@ class UploadCalls(JobCalls):
         with parts.observer.during("upload"):
             async with (
                 reserve(idempotency_key, parts, owner=owner) as held,
-                spool(source, self.runtime.spool_dir, max_bytes=limit, check_head=check) as file,
+                receive_source(source, self.runtime.spool_dir, max_bytes=limit, check_head=check) as file,
             ):
                 job = await accept(file, told, parts, held=held, owner=owner)
         if held is not None and held.fingerprint is not None:

@@ -13,8 +13,7 @@ from mediagate.jobs import check_no_files, describe
 from mediagate.kernel import Check
 from mediagate.observe import cause_of
 from mediagate.parts import MODERATOR, Parts
-from mediagate.records import PrismaRecords, Records
-from mediagate.records.node import describe_node
+from mediagate.records import PrismaRecords, Records, describe_node
 
 
 @dataclass(frozen=True, slots=True)

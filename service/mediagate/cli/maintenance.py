@@ -13,7 +13,7 @@ def migrate() -> None:
     """Apply the migrations that the database named by MEDIAGATE_DATABASE_URL lacks."""
 
     from mediagate.config import Settings
-    from mediagate.records.migrate import migrate as apply
+    from mediagate.records import migrate as apply
 
     warn_of_unknown_variables()
 

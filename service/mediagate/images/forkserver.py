@@ -48,7 +48,7 @@ INHERITED = re.compile(
 )
 """The variables of the host's environment that image processes have as well; all others may be secrets."""
 PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[5:]; from mediagate.imageprocess import begin; "
+    "import sys; sys.path[:] = sys.argv[5:]; from mediagate.images.process import begin; "
     "begin(*map(int, sys.argv[1:4]), sys.argv[4])"
 )
 

@@ -50,7 +50,7 @@ REST_S = 0.2
 """After so long without work a process gives the memory that it has freed back to the system; at once if it is much."""
 MUCH = 4
 """Much is this part of what an image may use."""
-RENDERING = "mediagate.rendering"
+RENDERING = "mediagate.images.render"
 """Loaded once, for all image processes."""
 MODERATORS_USE = "numpy"
 """Loaded once too. Their other libraries start threads when they are imported, as onnxruntime does: after the fork."""

@@ -1,6 +1,6 @@
 """From a request's body, or a Python source, to a recorded job."""
 
-from mediagate.intake.accept import accept, reserve
+from mediagate.intake.acceptance import accept, reserve
 from mediagate.intake.admission import Admission
 from mediagate.intake.backlog import Backlog
 from mediagate.intake.body import Patience, opened_body
@@ -10,7 +10,7 @@ from mediagate.intake.multipart import FormUpload, display_name, receive_upload
 from mediagate.intake.places import Places
 from mediagate.intake.plain import receive_file, receive_json
 from mediagate.intake.request import Incoming, closes_unread
-from mediagate.intake.spool import Readable, SpooledFile, probe_spool, spool, sweep_spool
+from mediagate.intake.spool import Readable, SpooledFile, probe_spool, receive_source, sweep_spool
 from mediagate.intake.unknown_names import passed_over
 
 __all__ = [
@@ -36,8 +36,8 @@ __all__ = [
     "read_declaration",
     "receive_file",
     "receive_json",
+    "receive_source",
     "receive_upload",
     "reserve",
-    "spool",
     "sweep_spool",
 ]

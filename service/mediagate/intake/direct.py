@@ -33,9 +33,9 @@ from mediagate.errors import (
     UploadTooLarge,
 )
 from mediagate.images import check_head
-from mediagate.intake.accept import announce, log_unrecorded, make_job, replay_until
+from mediagate.intake.acceptance import announce, log_unrecorded, make_job, replay_until
 from mediagate.intake.multipart import display_name
-from mediagate.intake.spool import spool
+from mediagate.intake.spool import receive_source
 from mediagate.intake.unknown_names import passed_over
 from mediagate.parts import Parts
 from mediagate.records import hold
@@ -232,7 +232,10 @@ async def _examined(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: 
     try:
         check = partial(check_head, formats=parts.sources[upload.ticket.source_type].formats)
         stored = parts.storage.stream(staging_key(job_id))
-        async with streaming(stored), spool(stored, spool_dir, max_bytes=upload.bytes, check_head=check) as file:
+        async with (
+            streaming(stored),
+            receive_source(stored, spool_dir, max_bytes=upload.bytes, check_head=check) as file,
+        ):
             if file.bytes != upload.bytes:
                 raise UploadMismatch("the file was replaced by a smaller one while it was looked at; send it again")
             return await make_job(

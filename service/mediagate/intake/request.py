@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.types import Message
 
 from mediagate.errors import MediagateError
 
-if TYPE_CHECKING:
-    from mediagate.intake.body import RequestBody
+
+class Reading(Protocol):
+    """A body that is being read as a stream."""
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it has fallen behind the least rate."""
+        ...
+
+    def give_up(self) -> None:
+        """Read it no further."""
 
 
 @contextmanager
@@ -32,7 +41,7 @@ class Incoming(Request):
         super().__init__(request.scope, self._count)
         self.received = 0
         """Bytes of the body that have been read so far."""
-        self.reading: RequestBody | None = None
+        self.reading: Reading | None = None
         """The body while it is read as a stream."""
         self._from = request.receive
         self._begun = False

@@ -174,7 +174,7 @@ async def probe_spool(spool_dir: Path) -> None:
 
 
 @asynccontextmanager
-async def spool(
+async def receive_source(
     source: Readable, spool_dir: Path, *, max_bytes: int, check_head: Callable[[bytes], None]
 ) -> AsyncIterator[SpooledFile]:
     """Copy bytes, a file or a stream into the spool for the length of a block.

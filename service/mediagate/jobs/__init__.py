@@ -1,7 +1,7 @@
 """From a recorded job to its end, and what is left behind when something crashes."""
 
+from mediagate.jobs.end import finish
 from mediagate.jobs.events import job_events
-from mediagate.jobs.finish import finish
 from mediagate.jobs.identity import adopt, check_no_files, describe, recognize_files
 from mediagate.jobs.janitor import Janitor, what_to_do
 from mediagate.jobs.pipeline import delete_media

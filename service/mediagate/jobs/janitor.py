@@ -12,9 +12,9 @@ from pathlib import Path
 
 from mediagate.errors import MediagateError
 from mediagate.intake import sweep_spool
+from mediagate.jobs.end import finish
 from mediagate.jobs.events import job_events
 from mediagate.jobs.expiry import BATCH, expire_media, expire_uploads
-from mediagate.jobs.finish import finish
 from mediagate.jobs.identity import adopt, is_set_back, mark_files
 from mediagate.jobs.walk import STAGING, Look, Walk
 from mediagate.observe import cause_of

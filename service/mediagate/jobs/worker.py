@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mediagate.errors import MediagateError, ShuttingDown, Unavailable, members
+from mediagate.jobs.end import conclude
 from mediagate.jobs.events import job_events
-from mediagate.jobs.finish import conclude
 from mediagate.jobs.isolation import Isolation, ran_out_of_time, suspect
 from mediagate.jobs.lease import Lease, LeaseLost
 from mediagate.jobs.pipeline import process, unpublish

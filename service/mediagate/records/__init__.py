@@ -3,13 +3,17 @@
 from mediagate.records.allowance import Allowance
 from mediagate.records.locks import Lock, hold
 from mediagate.records.memory import MemoryRecords
+from mediagate.records.migration import migrate
+from mediagate.records.node import describe_node
 from mediagate.records.prisma import PrismaRecords
 from mediagate.records.protocol import Identity, Records, Reservation
 from mediagate.records.queries import adds, ask, read
 from mediagate.records.settlement import Settlement
+from mediagate.records.sql import Database
 
 __all__ = [
     "Allowance",
+    "Database",
     "Identity",
     "Lock",
     "MemoryRecords",
@@ -19,6 +23,8 @@ __all__ = [
     "Settlement",
     "adds",
     "ask",
+    "describe_node",
     "hold",
+    "migrate",
     "read",
 ]

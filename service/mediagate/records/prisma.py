@@ -13,7 +13,7 @@ from mediagate.records.client.errors import RecordNotFoundError
 from mediagate.records.clock import DatabaseClock
 from mediagate.records.engine import open_client
 from mediagate.records.identity import PrismaIdentity
-from mediagate.records.migrate import migrate, migration_names, pending, sqlite_path
+from mediagate.records.migration import migrate, migration_names, pending, sqlite_path
 from mediagate.records.prisma_claims import PrismaClaims
 from mediagate.records.prisma_ends import PrismaEnds
 from mediagate.records.prisma_lists import PrismaLists

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mediagate.errors import RecordsRefused, SchemaOutdated
 from mediagate.records.client import Prisma
-from mediagate.records.migrate import migration_names
+from mediagate.records.migration import migration_names
 from mediagate.records.queries import ask
 from mediagate.records.refusals import MIGRATE
 

@@ -3,7 +3,7 @@
 from mediagate.storage.filesystem import FilesystemStorage
 from mediagate.storage.keys import check_key, check_prefix, is_key, is_public, segment
 from mediagate.storage.memory import MemoryStorage
-from mediagate.storage.observed import observed
+from mediagate.storage.observation import observed
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage
 from mediagate.storage.streams import streaming
 from mediagate.storage.urls import FileUrls, url_secret

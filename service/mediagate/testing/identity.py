@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mediagate.records.protocol import Records
+from mediagate.records import Records
 from mediagate.testing.record_samples import LEASE, a_job, expect, same
 
 

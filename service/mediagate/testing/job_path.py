@@ -6,8 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from mediagate.records.protocol import Records
-from mediagate.records.settlement import Settlement
+from mediagate.records import Records, Settlement
 from mediagate.testing.record_samples import (
     LEASE,
     MOMENT,

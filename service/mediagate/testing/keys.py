@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 from functools import partial
 
-from mediagate.records.protocol import Records, Reservation
+from mediagate.records import Records, Reservation
 from mediagate.testing.record_samples import HOSTILE, LEASE, RACERS, a_job, expect, race, same
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from mediagate.records.protocol import Records
-from mediagate.records.settlement import Settlement
+from mediagate.records import Records, Settlement
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,

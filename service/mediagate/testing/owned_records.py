@@ -6,8 +6,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
-from mediagate.records.protocol import Records
-from mediagate.records.settlement import Settlement
+from mediagate.records import Records, Settlement
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-from mediagate.records.protocol import Records
-from mediagate.records.settlement import Settlement
+from mediagate.records import Records, Settlement
 from mediagate.values import Job, JobStatus, Media, Stage, Variant, new_id
 
 RACERS = 50

@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
-from mediagate.records.protocol import Records
-from mediagate.records.settlement import Settlement
+from mediagate.records import Records, Settlement
 from mediagate.testing.identity import check_identity
 from mediagate.testing.job_ends import check_job_ends
 from mediagate.testing.job_path import check_job_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from mediagate.records.protocol import Records
+from mediagate.records import Records
 from mediagate.testing.record_samples import LEASE, MOMENT, RACERS, a_job, expect, race, same
 from mediagate.testing.upload_records import an_upload
 from mediagate.values import Job

@@ -12,7 +12,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from mediagate.records.migrate import MIGRATIONS
+from mediagate.records.migration import MIGRATIONS
 from mediagate.records.node import find_node
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ import pytest
 from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate.records import PrismaRecords
 from mediagate.records.address import place_of
-from mediagate.records.migrate import migrate, pending
+from mediagate.records.migration import migrate, pending
 
 pytestmark = pytest.mark.anyio
 

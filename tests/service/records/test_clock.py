@@ -14,7 +14,7 @@ import pytest
 from mediagate.errors import RecordsUnavailable
 from mediagate.records import MemoryRecords, PrismaRecords
 from mediagate.records.clock import ASK_AGAIN_S, MEASURE_EVERY_S, DatabaseClock
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 from mediagate.values import utcnow
 
 pytestmark = pytest.mark.anyio

@@ -18,7 +18,7 @@ from postgres_cluster import as_user, free_port
 from mediagate import MediaGate, Settings, Source
 from mediagate.errors import ConfigError
 from mediagate.records import PrismaRecords
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 from mediagate.testing import check_records
 from mediagate.testing.record_samples import a_job
 

@@ -22,7 +22,7 @@ from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.records.client import __file__ as client_file
 from mediagate.records.engine import PROGRAM
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 from mediagate.records.node import find_node
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job
 from mediagate.values import JobStatus, utcnow

@@ -17,7 +17,7 @@ import pytest
 
 from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate.records import PrismaRecords
-from mediagate.records.migrate import MIGRATIONS, migrate, pending
+from mediagate.records.migration import MIGRATIONS, migrate, pending
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +63,7 @@ def own_migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the migrations that a test may change."""
     copy = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, copy)
-    monkeypatch.setattr("mediagate.records.migrate.MIGRATIONS", copy)
+    monkeypatch.setattr("mediagate.records.migration.MIGRATIONS", copy)
     return copy
 
 
@@ -152,7 +152,7 @@ async def indexes(url: str) -> dict[str, bool]:
 
 PROCESS = """
 import asyncio, sys
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 sys.stdin.readline()
 print(len(asyncio.run(migrate(sys.argv[1]))))
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from mediagate.records.migrate import MIGRATIONS, migrate
+from mediagate.records.migration import MIGRATIONS, migrate
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ async def test_jobs_of_before_have_their_day_and_no_owner(
     before = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, before, ignore=shutil.ignore_patterns("202611220*"))
     with monkeypatch.context() as patch:
-        patch.setattr("mediagate.records.migrate.MIGRATIONS", before)
+        patch.setattr("mediagate.records.migration.MIGRATIONS", before)
         await migrate(database)
     late = datetime(2026, 3, 1, 23, 59, 59, 999_000, tzinfo=UTC)
     if database.startswith("file:"):

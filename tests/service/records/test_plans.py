@@ -16,7 +16,7 @@ import pytest
 from postgres_cluster import Cluster, cluster
 
 from mediagate.records import PrismaRecords, Settlement
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media
 from mediagate.values import JobStatus, Stage
 

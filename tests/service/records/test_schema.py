@@ -16,7 +16,7 @@ from mediagate import MediaGate
 from mediagate.api import readiness
 from mediagate.errors import RecordsRefused, SchemaOutdated
 from mediagate.records import PrismaRecords
-from mediagate.records.migrate import migrate, migration_names, pending
+from mediagate.records.migration import migrate, migration_names, pending
 
 pytestmark = pytest.mark.anyio
 

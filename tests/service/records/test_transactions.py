@@ -17,7 +17,7 @@ import pytest
 from mediagate.errors import RecordsUnavailable
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.records.engine import SocketEngine, open_client
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job
 from mediagate.values import JobStatus, Stage, utcnow
 

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from mediagate.records import PrismaRecords
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 from mediagate.records.prisma_claims import CLAIM_OLDEST
 from mediagate.testing.record_samples import a_job
 

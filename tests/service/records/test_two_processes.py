@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mediagate.records import PrismaRecords
-from mediagate.records.migrate import migrate
+from mediagate.records.migration import migrate
 
 pytestmark = pytest.mark.anyio
 
