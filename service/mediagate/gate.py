@@ -34,6 +34,8 @@ class MediaGate(Kernel, Calls):
     everything. Raises ``ConfigError``.
     """
 
+    _server: ForkServer
+
     def __init__(
         self,
         *,
@@ -123,14 +125,14 @@ class MediaGate(Kernel, Calls):
 
     async def _prepare(self, stack: AsyncExitStack) -> None:
         # First of all, because it takes longest to be ready, and does so beside everything else.
-        server = self.fork_server = self.fork_server or ForkServer()
+        server, self.fork_server = self.fork_server or ForkServer(), None
+        self._server = server
         stack.push_async_callback(asyncio.to_thread, server.close)
         server.start()
         await self._keep_folder()
 
     async def _assemble(self, stack: AsyncExitStack) -> None:
-        server, self.fork_server = self.fork_server, None
-        parts = assemble(self.sources, self.settings, self._registry, server)
+        parts = assemble(self.sources, self.settings, self._registry, self._server)
         self._runtime = await open_runtime(parts, self.departure, stack)
 
     async def _start(self, stack: AsyncExitStack) -> None:

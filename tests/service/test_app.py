@@ -11,7 +11,6 @@ from poison import Poison
 
 from mediagate import MODERATOR, QUEUE, RECORDS, STORAGE, Key, MediaGate, Source, plugin
 from mediagate.errors import ConfigError, PluginError, RecordsUnavailable
-from mediagate.queue import InProcessQueue
 from mediagate.records import MemoryRecords
 
 pytestmark = pytest.mark.anyio
@@ -98,7 +97,7 @@ async def test_on_ready_sees_the_defaults_and_its_error_stops_the_boot(make_gate
     gate = make_gate()
     gate.add_hook("on_ready", ready)
     async with gate:
-        assert isinstance(seen[0], InProcessQueue)
+        assert seen[0] is gate.parts.queue
         assert gate[STORAGE] and gate[RECORDS]
 
     async def fails(gate: MediaGate) -> None:
