@@ -70,8 +70,7 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
 
     gate.observe(counting)
     gate.add_hook("on_uploaded", counting.uploaded)
-    for name in ("on_complete", "on_rejected", "on_failed", "on_cancelled"):
-        gate.add_hook(name, counting.ended)
+    gate.add_hook("on_end", counting.ended)
     gate.add_hook("on_ready", ready)
     gate.add_hook("on_close", closing)
     gate.add_route("/metrics", show, methods=["GET"])

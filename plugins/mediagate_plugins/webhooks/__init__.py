@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse, Response
 
 from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingUpload, MediaGate, plugin
 from mediagate.errors import ConfigError, InvalidParameter
-from mediagate.kernel import HookName
 from mediagate_plugins.webhooks.control import WEBHOOKS, Webhooks
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus, Replayed
 from mediagate_plugins.webhooks.links import link_problem
@@ -34,7 +33,6 @@ __all__ = ["WEBHOOKS", "Callbacks", "Delivery", "DeliveryStatus", "Endpoint", "R
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 LONGEST_TIMEOUT_S, LONGEST_KEEP_DAYS = 3600, 36_500
 SHARED = "it has a secret of the callbacks, whose receivers could sign messages to it; give it one of its own"
-_TOLD_HOOKS: tuple[HookName, ...] = ("on_complete", "on_rejected", "on_failed", "on_cancelled", "on_deleted")
 
 
 @plugin("webhooks")
@@ -122,12 +120,8 @@ async def webhooks(
         )
         gate.decorate(WEBHOOKS, Webhooks(deliveries, sending, receivers))
         if gate.settings.worker:
-
-            async def look(_: object) -> None:
-                sending.wake()
-
-            for name in _TOLD_HOOKS:
-                gate.add_hook(name, look)
+            gate.add_hook("on_end", sending.look)
+            gate.add_hook("on_deleted", sending.look)
             await gate.enter(sending.running(drain_s=gate.settings.drain_timeout_s))
 
     # What is declared is checked again when it is completed: by then another host may be configured.

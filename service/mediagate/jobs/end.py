@@ -38,6 +38,7 @@ async def conclude(state: JobState, parts: Parts) -> None:
         if not (job.status is JobStatus.FAILED and job.retryable):
             await parts.storage.delete([job.staging_key])
         await parts.hooks.run(HOOKS[job.status], state)
+        await parts.hooks.run("on_end", state)
         await parts.records.mark_notified(job.id, ended_at=job.finished_at, now=await parts.records.now())
 
 
