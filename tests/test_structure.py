@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,3 +67,13 @@ def test_each_library_has_one_home() -> None:
 def test_no_module_has_grown_beyond_one_concept() -> None:
     long = {p.name: n for p in SOURCES if (n := len(p.read_text().splitlines())) > 300}
     assert not long
+
+
+def test_image_process_loads_neither_web_nor_database_code() -> None:
+    program = (
+        "import sys, importlib; from mediagate.images import process; importlib.import_module(process.RENDERING); "
+        "from mediagate.images import pixels; print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    assert "mediagate.images.render" in loaded
+    assert not {"starlette", "uvicorn", "prisma", "mediagate.records", "mediagate.http"} & set(loaded)

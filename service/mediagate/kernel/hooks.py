@@ -34,15 +34,28 @@ AuthorizeHook = Literal["pre_authorize", "on_unauthorized"]
 JobHook = Literal["on_uploaded", "pre_process"]
 EndHook = Literal["on_complete", "on_rejected", "on_failed", "on_cancelled", "on_end"]
 GateHook = Literal["on_ready", "on_close"]
-HookName = (
-    AuthorizeHook
-    | JobHook
-    | EndHook
-    | GateHook
-    | Literal["pre_receive", "pre_file", "on_received"]
-    | Literal["pre_declare", "pre_upload", "pre_verdict", "pre_store", "on_deleted"]
-)
-HOOK_NAMES: tuple[str, ...] = tuple(name for group in get_args(HookName) for name in get_args(group))
+HookName = Literal[
+    "pre_authorize",
+    "on_unauthorized",
+    "pre_receive",
+    "pre_file",
+    "on_received",
+    "pre_declare",
+    "pre_upload",
+    "on_uploaded",
+    "pre_process",
+    "pre_verdict",
+    "pre_store",
+    "on_complete",
+    "on_rejected",
+    "on_failed",
+    "on_cancelled",
+    "on_end",
+    "on_deleted",
+    "on_ready",
+    "on_close",
+]
+HOOK_NAMES: tuple[HookName, ...] = get_args(HookName)
 Done = Awaitable[None]
 Hook = Callable[..., Done]
 

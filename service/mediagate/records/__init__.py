@@ -6,8 +6,9 @@ from mediagate.records.memory import MemoryRecords
 from mediagate.records.migration import migrate
 from mediagate.records.node import describe_node
 from mediagate.records.prisma import PrismaRecords
-from mediagate.records.protocol import Identity, Records, Reservation
+from mediagate.records.protocol import Identity, Records
 from mediagate.records.queries import adds, ask, read
+from mediagate.records.reservation import Reservation
 from mediagate.records.settlement import Settlement
 from mediagate.records.sql import Database
 
