@@ -4,8 +4,9 @@ from mediagate.intake.acceptance import accept, reserve
 from mediagate.intake.admission import Admission
 from mediagate.intake.backlog import Backlog
 from mediagate.intake.body import Patience, opened_body
+from mediagate.intake.completion import complete
 from mediagate.intake.content import find_open_upload, keep_file, lock_content
-from mediagate.intake.direct import complete, declare, read_declaration
+from mediagate.intake.declaration import declare, read_declaration
 from mediagate.intake.multipart import FormUpload, display_name, receive_upload
 from mediagate.intake.places import Places
 from mediagate.intake.plain import receive_file, receive_json
