@@ -95,8 +95,8 @@ class Routes:
                 strict=parts.settings.strict,
             ) as upload,
         ):
-            ticket = read_fields(upload.fields, upload.filename, parts.sources)
-            job = await accept(upload, ticket, parts, held=held, owner=owner, key_id=key_id)
+            fields = read_fields(upload.fields, upload.filename, parts.sources)
+            job = await accept(upload, fields, parts, held=held, owner=owner, key_id=key_id)
             visit.job = job if held is None or held.fingerprint is None else None
         return await self._accepted(request, job, upload.ignored)
 

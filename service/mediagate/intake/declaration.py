@@ -45,7 +45,7 @@ _ID = re.compile(r"upl_[a-z2-7]{26}")
 class Declaration:
     """What a client says of a file that it is about to send; ``size`` in bytes. Checked by ``read_declaration``."""
 
-    ticket: UploadFields
+    fields: UploadFields
     content_type: str
     size: int
     ignored: tuple[str, ...] = ()
@@ -62,11 +62,11 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source], *, 
     missing = [name for name in REQUIRED if body.get(name) is None]
     if missing:
         raise BadUpload(f"missing from the JSON object: {', '.join(missing)}")
-    fields = {name: _text(name, body[name]) for name in TEXTS if body.get(name) is not None}
-    fields |= {name: _number(name, body[name]) for name in NUMBERS if body.get(name) is not None}
-    ticket = read_fields(fields, display_name(fields.get("filename", "")), sources)
-    source = sources[ticket.source_type]
-    content_type = fields.get("contentType", "").lower() or ANY_TYPE
+    told = {name: _text(name, body[name]) for name in TEXTS if body.get(name) is not None}
+    told |= {name: _number(name, body[name]) for name in NUMBERS if body.get(name) is not None}
+    fields = read_fields(told, display_name(told.get("filename", "")), sources)
+    source = sources[fields.source_type]
+    content_type = told.get("contentType", "").lower() or ANY_TYPE
     if content_type != ANY_TYPE and DECLARABLE.get(content_type) not in source.formats:
         usual = ", ".join(f"image/{name}" for name in EXTENSIONS if name in source.formats)
         raise UnsupportedType(f"contentType {content_type!r:.80} is not accepted; use one of {usual}, or leave it out")
@@ -74,8 +74,8 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source], *, 
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise InvalidParameter("size: use the number of bytes of the file, a whole number from 1")
     if size > limit:
-        raise UploadTooLarge(f"the file is larger than {limit:,} bytes, the limit of {ticket.source_type}", limit=limit)
-    return Declaration(ticket, content_type, size, tuple(ignored))
+        raise UploadTooLarge(f"the file is larger than {limit:,} bytes, the limit of {fields.source_type}", limit=limit)
+    return Declaration(fields, content_type, size, tuple(ignored))
 
 
 async def declare(
@@ -89,7 +89,7 @@ async def declare(
     now = await parts.records.now()
     upload = DirectUpload(
         id=new_id("upl"),
-        ticket=declaration.ticket,
+        ticket=declaration.fields,
         content_type=declaration.content_type,
         bytes=declaration.size,
         created_at=now,

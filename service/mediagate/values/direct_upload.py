@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mediagate.values.keys import EXTENSIONS
-from mediagate.values.ticket import UploadFields
+from mediagate.values.upload_fields import UploadFields
 from mediagate.values.times import iso
 
 ANY_TYPE = "application/octet-stream"

@@ -17,7 +17,7 @@ _READABLE = re.compile(r"[!#-;=?-\[\]^-~]+")
 
 @dataclass(frozen=True, slots=True)
 class UploadFields:
-    """What an uploader says of the file besides its bytes; checked by ``read_ticket``."""
+    """What an uploader says of the file besides its bytes; checked by ``read_fields``."""
 
     source_type: str
     source_id: str
