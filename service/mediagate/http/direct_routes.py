@@ -21,7 +21,7 @@ from mediagate.intake import (
     find_open_upload,
     keep_file,
     lock_content,
-    opened_body,
+    open_body,
     read_declaration,
     receive_file,
     receive_json,
@@ -47,7 +47,7 @@ class DirectRoutes:
     async def _declare(self, request: Request) -> Response:
         incoming = Incoming(request)
         parts, admission = self._gate.runtime.parts, self._gate.runtime.admission
-        async with opened_body(incoming, self._gate.runtime.patience) as body:
+        async with open_body(incoming, self._gate.runtime.patience) as body:
             self._gate.runtime.refuse_when_closing()
             principal = await ask_who(self._gate.runtime.parts, incoming, Action.UPLOAD)
             async with admission.admit(incoming):
@@ -72,7 +72,7 @@ class DirectRoutes:
             incoming.state.principal = Principal(upload.owner_id, key=upload.key_id) if upload.owner_id else None
             async with (
                 running.admission.admit(incoming, size=upload.bytes),
-                opened_body(incoming, running.patience) as body,
+                open_body(incoming, running.patience) as body,
             ):
                 await parts.hooks.run("pre_file", incoming, upload.ticket.source_type)
                 async with (

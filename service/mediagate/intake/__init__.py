@@ -3,7 +3,7 @@
 from mediagate.intake.acceptance import accept, reserve
 from mediagate.intake.admission import Admission
 from mediagate.intake.backlog import Backlog
-from mediagate.intake.body import Patience, opened_body
+from mediagate.intake.body import Patience, open_body
 from mediagate.intake.completion import complete
 from mediagate.intake.content import find_open_upload, keep_file, lock_content
 from mediagate.intake.declaration import declare, read_declaration
@@ -12,7 +12,7 @@ from mediagate.intake.places import Places
 from mediagate.intake.plain import receive_file, receive_json
 from mediagate.intake.request import Incoming, closes_unread
 from mediagate.intake.spool import Readable, SpooledFile, probe_spool, receive_source, sweep_spool
-from mediagate.intake.unknown_names import passed_over
+from mediagate.intake.unknown_names import find_unknown
 
 __all__ = [
     "Admission",
@@ -29,10 +29,10 @@ __all__ = [
     "declare",
     "display_name",
     "find_open_upload",
+    "find_unknown",
     "keep_file",
     "lock_content",
-    "opened_body",
-    "passed_over",
+    "open_body",
     "probe_spool",
     "read_declaration",
     "receive_file",

@@ -20,7 +20,7 @@ from mediagate.errors import (
 from mediagate.images import check_head
 from mediagate.intake.acceptance import announce, log_unrecorded, make_job, replay_until
 from mediagate.intake.content import AGAIN_S, discard
-from mediagate.intake.declaration import check_current, find_upload, unknown
+from mediagate.intake.declaration import check_current, find_upload, unknown_upload
 from mediagate.intake.spool import receive_source
 from mediagate.parts import Parts
 from mediagate.records import hold
@@ -48,7 +48,7 @@ async def complete(
     """
     upload = await find_upload(upload_id, parts)
     if owner not in (None, upload.owner_id):
-        raise unknown(upload_id)
+        raise unknown_upload(upload_id)
     if upload.job_id is not None:
         return await _job_of(upload, parts), False
     await check_current(upload, parts)
@@ -57,7 +57,7 @@ async def complete(
         # Another may have completed it before the name was free.
         upload = await find_upload(upload_id, parts)
         if lock.found is None:
-            done = await _completed(upload, parts, spool_dir, room, on_upload)
+            done = await _complete(upload, parts, spool_dir, room, on_upload)
             await lock.release()
             return done
     if upload.job_id is not None:
@@ -65,7 +65,7 @@ async def complete(
     raise UploadInFlight("another request completes this upload; ask again for its job", retry_after_s=AGAIN_S)
 
 
-async def _completed(
+async def _complete(
     upload: DirectUpload,
     parts: Parts,
     spool_dir: Path,
@@ -78,7 +78,7 @@ async def _completed(
         await on_upload(upload)
     try:
         with room(upload.bytes):
-            job = await _accepted(upload, parts, spool_dir)
+            job = await _accept(upload, parts, spool_dir)
     except (UploadReceived, UploadNotReceived):
         # A process that stood still for longer than its hold may find it completed, and the file removed.
         upload = await find_upload(upload.id, parts)
@@ -93,7 +93,7 @@ async def _completed(
     return job, True
 
 
-async def _accepted(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
+async def _accept(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
     found = await parts.storage.stat(upload.staging_key)
     if found is None:
         raise _not_received()
@@ -107,7 +107,7 @@ async def _accepted(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
     except ObjectChanged:
         raise UploadMismatch("the file was replaced by another one while it was looked at; send it again") from None
     try:
-        job = await _examined(upload, job_id, parts, spool_dir)
+        job = await _examine(upload, job_id, parts, spool_dir)
     except BaseException:
         await discard(staging_key(job_id), parts)
         raise
@@ -120,7 +120,7 @@ async def _accepted(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
     return job
 
 
-async def _examined(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: Path) -> Job:
+async def _examine(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: Path) -> Job:
     try:
         check = partial(check_head, formats=parts.sources[upload.ticket.source_type].formats)
         stored = parts.storage.stream(staging_key(job_id))

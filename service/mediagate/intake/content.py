@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mediagate.errors import MediagateError, UploadInFlight, UploadMismatch, UploadReceived
-from mediagate.intake.declaration import check_current, find_upload, hashed, unknown
+from mediagate.intake.declaration import check_current, find_upload, hash_token, unknown_upload
 from mediagate.intake.spool import SpooledFile
 from mediagate.parts import Parts
 from mediagate.records import Lock, hold
@@ -27,8 +27,8 @@ async def find_open_upload(upload_id: str, token: str, content_type: str, parts:
     ``UploadMismatch`` for another content type than was declared.
     """
     upload = await find_upload(upload_id, parts)
-    if upload.token_hash is None or not hmac.compare_digest(upload.token_hash, hashed(token)):
-        raise unknown(upload_id)
+    if upload.token_hash is None or not hmac.compare_digest(upload.token_hash, hash_token(token)):
+        raise unknown_upload(upload_id)
     await _check_open(upload, parts)
     if upload.declared_type not in (None, content_type.partition(";")[0].strip().lower()):
         raise UploadMismatch(f"the content type is not {upload.content_type}, which was declared")

@@ -21,7 +21,7 @@ from mediagate.errors import (
     UploadTooLarge,
 )
 from mediagate.intake.multipart import display_name
-from mediagate.intake.unknown_names import passed_over
+from mediagate.intake.unknown_names import find_unknown
 from mediagate.parts import Parts
 from mediagate.values import (
     ANY_TYPE,
@@ -58,7 +58,7 @@ def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source], *, 
     Raises ``BadUpload`` naming what is missing, ``InvalidParameter``, ``UnknownSource``, ``InvalidSourceId``,
     ``UnsupportedType`` for a type that the source does not take, ``UploadTooLarge``.
     """
-    ignored = passed_over(body, {*TEXTS, *NUMBERS, "size"}, strict=strict)
+    ignored = find_unknown(body, {*TEXTS, *NUMBERS, "size"}, strict=strict)
     missing = [name for name in REQUIRED if body.get(name) is None]
     if missing:
         raise BadUpload(f"missing from the JSON object: {', '.join(missing)}")
@@ -107,7 +107,7 @@ async def declare(
         until = min(signed.expires_at, upload.expires_at)
         return UploadTarget(upload.id, signed.url, signed.headers, until, f"{place}/complete")
     token = secrets.token_urlsafe(32)
-    await parts.records.create_upload(replace(upload, token_hash=hashed(token)))
+    await parts.records.create_upload(replace(upload, token_hash=hash_token(token)))
     headers = {"Content-Type": upload.content_type}
     return UploadTarget(upload.id, f"{place}/content?token={token}", headers, upload.expires_at, f"{place}/complete")
 
@@ -116,11 +116,11 @@ async def find_upload(upload_id: str, parts: Parts) -> DirectUpload:
     """Return an upload; raises ``UploadNotFound``."""
     upload = await parts.records.get_upload(upload_id) if _ID.fullmatch(upload_id) else None
     if upload is None:
-        raise unknown(upload_id)
+        raise unknown_upload(upload_id)
     return upload
 
 
-def unknown(upload_id: str) -> UploadNotFound:
+def unknown_upload(upload_id: str) -> UploadNotFound:
     """Return the error for an upload that is not there, or not there for who asks: the same words for both."""
     return UploadNotFound(f"no upload is called {upload_id!r:.80}")
 
@@ -134,7 +134,7 @@ async def check_current(upload: DirectUpload, parts: Parts) -> None:
         raise UnknownSource(f"sourceType {source_type!r} is not configured any more")
 
 
-def hashed(token: str) -> str:
+def hash_token(token: str) -> str:
     """Return what is recorded of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 

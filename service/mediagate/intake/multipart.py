@@ -13,10 +13,10 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from starlette.requests import Request
 
 from mediagate.errors import BadUpload, UploadTooLarge
-from mediagate.intake.body import Patience, RequestBody, opened_body
+from mediagate.intake.body import Patience, RequestBody, open_body
 from mediagate.intake.file_head import FileHead
 from mediagate.intake.spool import EMPTY, SpoolFile, spool_file
-from mediagate.intake.unknown_names import passed_over
+from mediagate.intake.unknown_names import find_unknown
 
 FILE = "file"
 METADATA = "metadata of the file"
@@ -81,7 +81,7 @@ async def receive_upload(
     ``patience``, ``StorageUnavailable`` when the disk is full, Starlette's ``ClientDisconnect``.
     """
     async with spool_file(spool_dir) as file:
-        async with opened_body(request, patience) as body:
+        async with open_body(request, patience) as body:
             form = _Form(limits, file, check_head, strict=strict)
             upload = await _receive(body, _boundary(request), form, on_source)
         yield upload
@@ -174,7 +174,7 @@ class _Form:
         """Return the upload; raises ``BadUpload`` naming what is missing."""
         if self._filename is None and self._misplaced is not None:
             raise _in_another_field(self._misplaced)
-        ignored = passed_over(self._names, {*FIELDS, FILE}, strict=self._strict)
+        ignored = find_unknown(self._names, {*FIELDS, FILE}, strict=self._strict)
         missing = [name for name in REQUIRED if name not in self._fields]
         missing += [] if self._filename is not None else [FILE]
         if missing:

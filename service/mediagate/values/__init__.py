@@ -10,8 +10,8 @@ from mediagate.values.job import Job, JobPage, JobState, JobStatus, Stage
 from mediagate.values.keys import CONTENT_TYPES, EXTENSIONS, original_key, staging_key, variant_key
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
-from mediagate.values.upload_fields import UploadFields, read_fields, source_id_text
 from mediagate.values.times import iso, utcnow
+from mediagate.values.upload_fields import UploadFields, read_fields, source_id_text
 from mediagate.values.usage import Usage, UsageReport, added
 
 __all__ = [

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mediagate.values.keys import EXTENSIONS
-from mediagate.values.upload_fields import UploadFields
 from mediagate.values.times import iso
+from mediagate.values.upload_fields import UploadFields
 
 ANY_TYPE = "application/octet-stream"
 """Declared by who does not know the type, or declares none: the bytes decide."""
