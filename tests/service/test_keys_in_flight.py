@@ -11,7 +11,7 @@ import pytest
 
 from mediagate import MediaGate
 from mediagate.errors import UploadInFlight
-from mediagate.intake import reserve
+from mediagate.intake.acceptance import reserve
 from mediagate.records import locks as reservation
 
 pytestmark = pytest.mark.anyio

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -11,16 +9,16 @@ from starlette.routing import Route
 from mediagate.api import Calls
 from mediagate.http.access import ask_who
 from mediagate.http.job_json import job_json
+from mediagate.http.uploads import accepted
 from mediagate.intake import Incoming, closes_unread
-from mediagate.values import Action, Job, owner_seen_by
+from mediagate.values import Action, owner_seen_by
 
 
 class JobRoutes:
-    """The routes of one job of a gate; ``accepted`` writes the answer of ``POST /upload`` for a job."""
+    """The routes of one job of a gate."""
 
-    def __init__(self, gate: Calls, accepted: Callable[[Request, Job], Awaitable[Response]]) -> None:
+    def __init__(self, gate: Calls) -> None:
         self._gate = gate
-        self._accepted = accepted
 
     def routes(self) -> list[Route]:
         """Return them."""
@@ -43,7 +41,7 @@ class JobRoutes:
     async def _retry(self, request: Request) -> Response:
         owner = await self._owner(request, Action.UPLOAD)
         status = await self._gate.retry(request.path_params["job_id"], owner=owner)
-        return await self._accepted(request, status.job)
+        return await accepted(self._gate, request, status.job)
 
     async def _owner(self, request: Request, action: Action) -> str | None:
         with closes_unread(Incoming(request)):

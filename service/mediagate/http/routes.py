@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -16,19 +15,18 @@ from mediagate.api import Calls
 from mediagate.errors import InvalidParameter, MediagateError, Unavailable
 from mediagate.http import parameters
 from mediagate.http.access import ask_who
-from mediagate.http.direct_routes import DirectRoutes
+from mediagate.http.direct_uploads import DirectUploadRoutes
 from mediagate.http.downloads import Downloads
 from mediagate.http.event_stream import event_stream
 from mediagate.http.files import serve_file
-from mediagate.http.job_json import job_json
+from mediagate.http.job_json import job_json, seconds
 from mediagate.http.job_routes import JobRoutes
 from mediagate.http.links import link_base
 from mediagate.http.owner_routes import OwnerRoutes
 from mediagate.http.problems import problem
-from mediagate.images import check_head
-from mediagate.intake import Incoming, accept, closes_unread, receive_upload, reserve
+from mediagate.http.uploads import UploadRoutes
 from mediagate.storage import segment
-from mediagate.values import Action, Job, Status, owner_and_key, owner_seen_by, read_fields, utcnow
+from mediagate.values import Action, Status, owner_seen_by, utcnow
 
 MAX_WAIT_S = 60.0
 """The longest that ``?wait=`` holds a request; load balancers commonly cut at 60 s."""
@@ -44,14 +42,14 @@ class Routes:
     def core(self) -> list[Route]:
         """Return the routes of uploads, jobs, media, usage and health."""
         return [
-            Route("/upload", self._upload, methods=["POST"]),
-            *DirectRoutes(self._gate, self._accepted).routes(),
+            *UploadRoutes(self._gate).routes(),
+            *DirectUploadRoutes(self._gate).routes(),
             Route("/status/{job_id}", self._status, methods=["GET"]),
             Route("/media", self._list_media, methods=["GET"]),
             Route("/media/{media_id}", self._get_media, methods=["GET"]),
             Route("/media/{media_id}", self._delete_media, methods=["DELETE"]),
             *OwnerRoutes(self._gate).routes(),
-            *JobRoutes(self._gate, self._accepted).routes(),
+            *JobRoutes(self._gate).routes(),
             Route("/healthz", self._healthz, methods=["GET"]),
             Route("/readyz", self._readyz, methods=["GET"]),
         ]
@@ -59,68 +57,6 @@ class Routes:
     def files(self) -> Route:
         """Return the route that serves published files: the last one, since it takes every path that is left."""
         return Route("/{key:path}", self._file, methods=["GET", "HEAD"])
-
-    async def _upload(self, request: Request) -> Response:
-        incoming = Incoming(request)
-        with closes_unread(incoming), self._gate.runtime.parts.observer.during("upload", request=request):
-            self._gate.runtime.refuse_when_closing()
-            return await self._receive(incoming)
-
-    async def _receive(self, request: Incoming) -> Response:
-        principal = await ask_who(self._gate.runtime.parts, request, Action.UPLOAD)
-        owner, key_id = owner_and_key(principal)
-        parts = self._gate.runtime.parts
-        limits = {name: source.max_bytes for name, source in parts.sources.items()}
-        spool_dir, patience = self._gate.runtime.spool_dir, self._gate.runtime.patience
-        every_format = {name for source in parts.sources.values() for name in source.formats}
-
-        async def on_source(source_type: str) -> None:
-            request.state.source_type = source_type
-            await parts.hooks.run("pre_file", request, source_type)
-
-        def check(head: bytes, source_type: str | None) -> None:
-            source = parts.sources.get(source_type or "")
-            check_head(head, source.formats if source else every_format)
-
-        async with (
-            self._gate.runtime.admission.admit(request) as visit,
-            reserve(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
-            receive_upload(
-                request,
-                spool_dir,
-                limits=limits,
-                patience=patience,
-                on_source=on_source,
-                check_head=check,
-                strict=parts.settings.strict,
-            ) as upload,
-        ):
-            fields = read_fields(upload.fields, upload.filename, parts.sources)
-            job = await accept(upload, fields, parts, held=held, owner=owner, key_id=key_id)
-            visit.job = job if held is None or held.fingerprint is None else None
-        return await self._accepted(request, job, upload.ignored)
-
-    async def _accepted(self, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
-        url = f"{link_base(self._gate.settings, request)}/status/{job.id}"
-        pause = await self._gate.runtime.backlog.poll_after_ms(job)
-        return JSONResponse(
-            {
-                "jobId": job.id,
-                "status": "PENDING",
-                "message": "Upload accepted; poll statusUrl for the result.",
-                "statusUrl": url,
-                "pollAfterMs": pause,
-                "clientReferenceId": job.client_reference_id,
-                **({"ignored": ignored} if ignored else {}),
-            },
-            status_code=202,
-            headers={
-                "Location": url,
-                "Retry-After": _seconds(pause),
-                "Cache-Control": "no-store",
-                "Mediagate-Job-Status": str(job.status),
-            },
-        )
 
     async def _status(self, request: Request) -> Response:
         owner = await self._owner(request, Action.READ)
@@ -208,7 +144,7 @@ def _status_response(request: Request, status: Status, as_200: bool, told: dict[
         "Mediagate-Job-Status": str(status.status),
     }
     if not status.status.terminal:
-        headers["Retry-After"] = _seconds(told["pollAfterMs"])
+        headers["Retry-After"] = seconds(told["pollAfterMs"])
     if _etag_matches(request.headers, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     code = 200 if as_200 else status.http_status
@@ -218,7 +154,3 @@ def _status_response(request: Request, status: Status, as_200: bool, told: dict[
 def _etag_matches(headers: Mapping[str, str], etag: str) -> bool:
     asked = headers.get("if-none-match", "")
     return asked == "*" or etag in (tag.strip().removeprefix("W/") for tag in asked.split(","))
-
-
-def _seconds(milliseconds: int) -> str:
-    return str(math.ceil(milliseconds / 1000))

@@ -68,15 +68,15 @@ async def accept(
     held: ReservedKey | None = None,
     owner: str | None = None,
     key_id: str | None = None,
-) -> Job:
-    """Quarantine a received file and record its job; when this returns, the job survives any crash.
+) -> tuple[Job, bool]:
+    """Quarantine a received file and record its job; return that, and whether this call made it.
 
-    Under a key that was used before, the same upload gets the job of the first; another raises
-    ``IdempotencyKeyReused``.
+    When this returns, the job survives any crash. Under a key that was used before, the same upload gets the job of the
+    first; another raises ``IdempotencyKeyReused``.
     """
     fingerprint = _fingerprint(file.sha256, fields)
     if held is not None and held.fingerprint is not None:
-        return await _replayed(held.key, fingerprint, parts)
+        return await _replay(held.key, fingerprint, parts), False
     job = await make_job(file, fields, parts, owner=owner, key_id=key_id)
     await parts.storage.put(job.staging_key, file.path)
     with log_unrecorded(job):
@@ -88,9 +88,9 @@ async def accept(
         )
     if not ours and held is not None:
         await parts.storage.delete([job.staging_key])
-        return await _replayed(held.key, fingerprint, parts)
+        return await _replay(held.key, fingerprint, parts), False
     await announce(job, parts)
-    return job
+    return job, True
 
 
 async def make_job(
@@ -177,7 +177,7 @@ async def announce(job: Job, parts: Parts) -> None:
     await parts.queue.dispatch(job.id)
 
 
-async def _replayed(key: str, fingerprint: str, parts: Parts) -> Job:
+async def _replay(key: str, fingerprint: str, parts: Parts) -> Job:
     now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now)
     job = await parts.records.get_job(held.job_id) if held and held.job_id else None

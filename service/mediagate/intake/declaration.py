@@ -20,7 +20,6 @@ from mediagate.errors import (
     UploadNotFound,
     UploadTooLarge,
 )
-from mediagate.intake.multipart import display_name
 from mediagate.intake.unknown_names import find_unknown
 from mediagate.parts import Parts
 from mediagate.values import (
@@ -30,6 +29,7 @@ from mediagate.values import (
     DirectUpload,
     UploadFields,
     UploadTarget,
+    display_name,
     new_id,
     read_fields,
 )
@@ -43,7 +43,7 @@ _ID = re.compile(r"upl_[a-z2-7]{26}")
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a client says of a file that it is about to send; ``size`` in bytes. Checked by ``read_declaration``."""
+    """What a client says of a file that it is about to send; ``size`` in bytes, ``content_type`` in lower case."""
 
     fields: UploadFields
     content_type: str
@@ -51,31 +51,41 @@ class Declaration:
     ignored: tuple[str, ...] = ()
     """Names that nobody reads."""
 
+    def check(self, sources: Mapping[str, Source]) -> None:
+        """Raise an error for the first thing that is wrong.
 
-def read_declaration(body: Mapping[str, Any], sources: Mapping[str, Source], *, strict: bool = False) -> Declaration:
-    """Check the JSON of ``POST /uploads``.
+        That is what ``UploadFields.check`` raises, ``UnsupportedType`` for a type that the source does not take,
+        ``InvalidParameter`` for a size that is none, or ``UploadTooLarge``.
+        """
+        self.fields.check(sources)
+        source_type = self.fields.source_type
+        formats, limit = sources[source_type].formats, sources[source_type].max_bytes
+        if self.content_type != ANY_TYPE and DECLARABLE.get(self.content_type) not in formats:
+            usual = ", ".join(f"image/{name}" for name in EXTENSIONS if name in formats)
+            raise UnsupportedType(
+                f"contentType {self.content_type!r:.80} is not accepted; use one of {usual}, or leave it out"
+            )
+        if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size < 1:
+            raise InvalidParameter("size: use the number of bytes of the file, a whole number from 1")
+        if self.size > limit:
+            raise UploadTooLarge(f"the file is larger than {limit:,} bytes, the limit of {source_type}", limit=limit)
 
-    Raises ``BadUpload`` naming what is missing, ``InvalidParameter``, ``UnknownSource``, ``InvalidSourceId``,
-    ``UnsupportedType`` for a type that the source does not take, ``UploadTooLarge``.
+
+def read_declaration(body: Mapping[str, Any], *, strict: bool) -> Declaration:
+    """Return what the JSON of ``POST /uploads`` says.
+
+    Raises ``BadUpload`` naming what is missing, ``InvalidParameter`` for what is of another type, or nearly a known
+    name, or, when ``strict``, no known one.
     """
     ignored = find_unknown(body, {*TEXTS, *NUMBERS, "size"}, strict=strict)
     missing = [name for name in REQUIRED if body.get(name) is None]
     if missing:
         raise BadUpload(f"missing from the JSON object: {', '.join(missing)}")
-    told = {name: _text(name, body[name]) for name in TEXTS if body.get(name) is not None}
-    told |= {name: _number(name, body[name]) for name in NUMBERS if body.get(name) is not None}
-    fields = read_fields(told, display_name(told.get("filename", "")), sources)
-    source = sources[fields.source_type]
-    content_type = told.get("contentType", "").lower() or ANY_TYPE
-    if content_type != ANY_TYPE and DECLARABLE.get(content_type) not in source.formats:
-        usual = ", ".join(f"image/{name}" for name in EXTENSIONS if name in source.formats)
-        raise UnsupportedType(f"contentType {content_type!r:.80} is not accepted; use one of {usual}, or leave it out")
-    size, limit = body["size"], source.max_bytes
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise InvalidParameter("size: use the number of bytes of the file, a whole number from 1")
-    if size > limit:
-        raise UploadTooLarge(f"the file is larger than {limit:,} bytes, the limit of {fields.source_type}", limit=limit)
-    return Declaration(fields, content_type, size, tuple(ignored))
+    told = {name: body[name] for name in (*TEXTS, *NUMBERS) if body.get(name) is not None}
+    for name, value in told.items():
+        _check_type(name, value)
+    fields = read_fields(told, display_name(told.get("filename", "")))
+    return Declaration(fields, told.get("contentType", "").lower() or ANY_TYPE, body["size"], tuple(ignored))
 
 
 async def declare(
@@ -139,17 +149,12 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not _is_unicode(value):
+def _check_type(name: str, value: object) -> None:
+    if name in TEXTS and not (isinstance(value, str) and _is_unicode(value)):
         raise InvalidParameter(f"{name}: use a string of Unicode characters")
-    return value
+    if name in NUMBERS and (isinstance(value, bool) or not isinstance(value, int | float | str)):
+        raise InvalidParameter(f"{name}: use a number from 0 to 1")
 
 
 def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _number(name: str, value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise InvalidParameter(f"{name}: use a number from 0 to 1")
-    return str(value)

@@ -11,7 +11,7 @@ from mediagate.values.keys import CONTENT_TYPES, EXTENSIONS, original_key, stagi
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
-from mediagate.values.upload_fields import UploadFields, read_fields, source_id_text
+from mediagate.values.upload_fields import UploadFields, display_name, read_fields, read_focal, source_id_text
 from mediagate.values.usage import Usage, UsageReport, added
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Verdict",
     "added",
     "check_owner",
+    "display_name",
     "iso",
     "new_id",
     "no_events",
@@ -57,6 +58,7 @@ __all__ = [
     "owner_seen_by",
     "published",
     "read_fields",
+    "read_focal",
     "source_id_text",
     "staging_key",
     "status_of",
