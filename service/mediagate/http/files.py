@@ -18,8 +18,8 @@ from mediagate.api import Calls
 from mediagate.errors import FileNotServed, MediagateError, ObjectNotFound
 from mediagate.http.conditional import etag_of, is_current
 from mediagate.http.downloads import PIECE, Delivery, Downloads, ReaderStalled
-from mediagate.storage import ObjectInfo, Storage, is_public, segment, streaming
-from mediagate.values import CONTENT_TYPES, utcnow
+from mediagate.storage import ObjectInfo, Storage, is_public, streaming
+from mediagate.values import CONTENT_TYPES, source_type_of, utcnow
 
 log = logging.getLogger("mediagate.files")
 
@@ -51,7 +51,7 @@ class FileRoutes:
     async def _serve(self, request: Request) -> Response:
         key, runtime = request.path_params["key"], self._gate.runtime
         left_s = runtime.urls.admit(key, request.query_params, now=utcnow())
-        source = runtime.parts.sources.get(segment(key, 1))
+        source = runtime.parts.sources.get(source_type_of(key))
         ttl = source.ttl if source else None
         return await serve_file(request, runtime.parts.storage, key, self._downloads, ttl=ttl, private_for_s=left_s)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from mediagate.values.keys import EXTENSIONS
+from mediagate.values.keys import EXTENSIONS, staging_key
 from mediagate.values.times import iso
 from mediagate.values.upload_fields import UploadFields
 
@@ -50,7 +50,7 @@ class DirectUpload:
     @property
     def staging_key(self) -> str:
         """The private key under which the bytes arrive."""
-        return f"staging/{self.id}"
+        return staging_key(self.id)
 
 
 @dataclass(frozen=True, slots=True)
