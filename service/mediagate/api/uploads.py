@@ -67,8 +67,9 @@ class UploadCalls(JobCalls):
         that ``POST /uploads`` answers, or ``Unavailable``.
         """
         check_owner(owner)
-        fields = _fields(source_type, source_id, filename, client_reference_id, callback_url, focal)
-        declaration = Declaration(fields, content_type.lower() or ANY_TYPE, size)
+        # Hosts pass on what a client told of its file, which may be None.
+        fields = _fields(source_type, source_id, filename or "", client_reference_id, callback_url, focal)
+        declaration = Declaration(fields, (content_type or "").lower() or ANY_TYPE, size)
         return await self.runtime.intake.record(declaration, owner=owner, base_url=self._base(base_url))
 
     async def complete_upload(self, upload_id: str, *, owner: str | None = None) -> Status:
