@@ -39,7 +39,8 @@ from starlette.routing import Route
 
 from mediagate import Source
 from mediagate.images import pixels as images
-from mediagate.intake import Patience, receive_upload
+from mediagate.intake.body import Patience
+from mediagate.intake.multipart import receive_upload
 
 MB = 1_000_000
 SIZE = 3 * MB

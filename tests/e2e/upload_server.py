@@ -14,7 +14,8 @@ from starlette.routing import Route
 
 from mediagate.errors import MediagateError
 from mediagate.http import problem
-from mediagate.intake import Patience, receive_upload
+from mediagate.intake.body import Patience
+from mediagate.intake.multipart import receive_upload
 
 PATIENCE = Patience(idle_s=1.0, grace_s=1.0, least_rate=500)
 LIMITS = {"avatar": 1024 * 1024, "post": 20 * 1024 * 1024}

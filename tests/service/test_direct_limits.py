@@ -72,7 +72,7 @@ async def test_a_full_process_and_a_full_queue_send_them_away(make_gate: MakeGat
     gate = make_gate(worker=False, max_uploads=1, max_queue=2)
     async with client_of(gate) as client:
         one, other = (await declared(client, photo)).json(), (await declared(client, photo)).json()
-        async with gate.runtime.admission.slot(0):
+        async with gate.runtime.intake.admission.slot(0):
             for answer in (
                 await declared(client, photo),
                 await sent(client, one, photo),

@@ -240,7 +240,7 @@ async def test_what_is_refused_is_read_out_so_that_its_sender_hears_why(make_gat
     gate = make_gate(worker=False, max_uploads=1, min_upload_rate=0)
     async with client_of(gate) as client:
         target, slow = await declared(client, photo), Slowly(photo)
-        async with gate.runtime.admission.slot(0):
+        async with gate.runtime.intake.admission.slot(0):
             refused = await sent(client, target, photo)
             assert said(refused) == (503, "too_many_uploads")
             assert refused.headers["Connection"] == "close"

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 
 import httpx
 import pytest
+from starlette.requests import Request
 
-from mediagate import MediaGate
+from mediagate import Job, MediaGate
 from mediagate.errors import UploadInFlight
-from mediagate.intake import reserve
+from mediagate.intake.acceptance import reserve
 from mediagate.records import locks as reservation
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +55,13 @@ async def test_of_two_uploads_that_hold_it_one_makes_the_job(
         else:
             second.set()
 
+    told: list[str | None] = []
+
+    async def on_received(_: Request, __: int, job: Job | None) -> None:
+        told.append(job.id if job else None)
+
     gate.add_hook("pre_upload", stands_still)
+    gate.add_hook("on_received", on_received)
     async with gate, httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://gate") as client:
 
         async def upload() -> str:
@@ -72,7 +79,9 @@ async def test_of_two_uploads_that_hold_it_one_makes_the_job(
             early = asyncio.create_task(upload())
             await asyncio.sleep(1.5)  # a process that stands still keeps no reservation
             late = asyncio.create_task(upload())
-            assert await early == await late
+            made = await early
+            assert made == await late
+        assert sorted(told, key=str) == [None, made], "on_received has the job of the upload that made it"
         assert await gate.parts.records.queue_depth() == 1
         kept = [info.key async for info in gate.parts.storage.list("staging/")]
         assert len(kept) == 1, "and the file of the other is gone"

@@ -26,7 +26,10 @@ from mediagate.errors import (
     UploadTimeout,
     UploadTooLarge,
 )
-from mediagate.intake import FormUpload, Patience, receive_source, receive_upload, sweep_spool
+from mediagate.intake import sweep_spool
+from mediagate.intake.body import Patience
+from mediagate.intake.multipart import FormUpload, receive_upload
+from mediagate.intake.spool import receive_source
 
 pytestmark = pytest.mark.anyio
 

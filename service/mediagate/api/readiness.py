@@ -10,6 +10,7 @@ from pathlib import Path
 from mediagate.errors import MediagateError, Unavailable, known_error
 from mediagate.intake import probe_spool
 from mediagate.parts import Parts
+from mediagate.values import staging_key
 
 ASK_EVERY_S = 1.0
 PATIENCE_S = 10.0
@@ -62,7 +63,7 @@ class Readiness:
         await self._parts.records.check()
         probe = getattr(self._parts.storage, "probe", None)
         if probe is None:
-            await self._parts.storage.stat("staging/readiness")
+            await self._parts.storage.stat(staging_key("readiness"))
         else:
             await probe()
         await probe_spool(self._spool_dir)

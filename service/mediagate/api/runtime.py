@@ -13,7 +13,7 @@ import anyio
 from mediagate.api.defaults import jobs_at_once
 from mediagate.api.readiness import Readiness
 from mediagate.errors import ShuttingDown
-from mediagate.intake import Admission, Backlog, Patience
+from mediagate.intake import Backlog, Intake
 from mediagate.jobs import Janitor, Watch, Worker, recognize_files
 from mediagate.kernel import Departure
 from mediagate.parts import Parts
@@ -30,7 +30,7 @@ class Runtime:
         self.spool_dir = spool_dir
         self.watch = Watch(parts.records, parts.observer)
         self.backlog = Backlog(parts.records, least_ms=parts.settings.poll_after_ms)
-        self.admission = Admission(parts, self.backlog, spool_dir)
+        self.intake = Intake(parts, self.backlog, spool_dir)
         self.worker = Worker(parts, self.watch, concurrency=jobs_at_once(parts.settings))
         self.janitor = Janitor(parts, spool_dir)
         self.readiness = Readiness(parts, spool_dir, alive=self._works)
@@ -38,12 +38,6 @@ class Runtime:
         """Whether no more uploads are taken, since the gate closes."""
         self.withdrawn = False
         """Whether ``/readyz`` says that the process is about to end."""
-
-    @property
-    def patience(self) -> Patience:
-        """How long the bodies of uploads are waited for."""
-        settings = self.parts.settings
-        return Patience(settings.upload_timeout_s, settings.upload_grace_s, settings.min_upload_rate)
 
     def begin_closing(self) -> None:
         """Refuse uploads and end event streams from now on."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from mediagate.api.jobs import JobCalls
-from mediagate.images import check_head
-from mediagate.intake import (
-    Readable,
-    accept,
-    complete,
-    declare,
+from mediagate.intake import Declaration, Readable
+from mediagate.values import (
+    ANY_TYPE,
+    Status,
+    UploadFields,
+    UploadTarget,
+    check_owner,
     display_name,
-    read_declaration,
-    receive_source,
-    reserve,
+    read_focal,
+    source_id_text,
 )
-from mediagate.values import Status, UploadTarget, check_owner, read_fields, source_id_text
 
 
 class UploadCalls(JobCalls):
@@ -42,33 +40,12 @@ class UploadCalls(JobCalls):
         is. Under an ``idempotency_key`` that was used before, the same upload returns the job of the first, wherever
         that stands. Raises the same ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
         """
-        parts = self.runtime.parts
         check_owner(owner)
-        fields = {
-            "sourceType": source_type,
-            "sourceId": source_id_text(source_id),
-            "focalX": str(focal[0]),
-            "focalY": str(focal[1]),
-        }
-        if client_reference_id is not None:
-            fields["clientReferenceId"] = client_reference_id
-        if callback_url is not None:
-            fields["callbackUrl"] = callback_url
         name = filename or (source.name if isinstance(source, Path) else getattr(source, "filename", None) or "")
-        told = read_fields(fields, display_name(name), parts.sources)
-        policy = parts.sources[source_type]
-        limit, check = policy.max_bytes, partial(check_head, formats=policy.formats)
-        await self.runtime.admission.check_queue()
-        with parts.observer.during("upload"):
-            async with (
-                reserve(idempotency_key, parts, owner=owner) as held,
-                receive_source(source, self.runtime.spool_dir, max_bytes=limit, check_head=check) as file,
-            ):
-                job = await accept(file, told, parts, held=held, owner=owner)
-        if held is not None and held.fingerprint is not None:
-            return await self.get_status(job.id)
-        self.runtime.admission.count()
-        return Status(job, None)
+        fields = _fields(source_type, source_id, name, client_reference_id, callback_url, focal)
+        intake = self.runtime.intake
+        job, made = await intake.upload_source(source, fields, owner=owner, idempotency_key=idempotency_key)
+        return Status(job, None) if made else await self.get_status(job.id)
 
     async def create_upload(
         self,
@@ -90,20 +67,10 @@ class UploadCalls(JobCalls):
         that ``POST /uploads`` answers, or ``Unavailable``.
         """
         check_owner(owner)
-        parts = self.runtime.parts
-        declared = {
-            "sourceType": source_type,
-            "sourceId": source_id_text(source_id),
-            "contentType": content_type,
-            "size": size,
-            "filename": filename,
-            "clientReferenceId": client_reference_id,
-            "callbackUrl": callback_url,
-            "focalX": focal[0],
-            "focalY": focal[1],
-        }
-        declaration = read_declaration(declared, parts.sources)
-        return await declare(declaration, parts, owner=owner, base_url=self._base(base_url))
+        # Hosts pass on what a client told of its file, which may be None.
+        fields = _fields(source_type, source_id, filename or "", client_reference_id, callback_url, focal)
+        declaration = Declaration(fields, (content_type or "").lower() or ANY_TYPE, size)
+        return await self.runtime.intake.record(declaration, owner=owner, base_url=self._base(base_url))
 
     async def complete_upload(self, upload_id: str, *, owner: str | None = None) -> Status:
         """Check what arrived for a direct upload and return its job; doing so again returns the same job.
@@ -112,10 +79,18 @@ class UploadCalls(JobCalls):
         ``UploadInFlight`` while another call completes it, ``UploadMismatch`` when they are others than declared, and
         what ``upload`` raises for the same file.
         """
-        runtime = self.runtime
-        admission = runtime.admission
-        async with admission.slot(0):
-            job, made = await complete(upload_id, runtime.parts, runtime.spool_dir, owner=owner, room=admission.room)
-        if made:
-            admission.count()
+        job = await self.runtime.intake.complete(upload_id, owner=owner)
         return await self.get_status(job.id)
+
+
+def _fields(
+    source_type: str,
+    source_id: str | int,
+    filename: str,
+    client_reference_id: str | None,
+    callback_url: str | None,
+    focal: tuple[float, float],
+) -> UploadFields:
+    x, y = map(read_focal, focal)
+    reference, callback = client_reference_id or None, callback_url or None
+    return UploadFields(source_type, source_id_text(source_id), display_name(filename), reference, callback, x, y)

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from mediagate.errors import Forbidden, Unauthorized
 from mediagate.parts import Parts
-from mediagate.values import Action, Principal
+from mediagate.values import Action, Principal, owner_seen_by
 
 
 async def ask_who(parts: Parts, request: Request, action: Action) -> Principal | None:
@@ -34,3 +34,8 @@ async def ask_who(parts: Parts, request: Request, action: Action) -> Principal |
         raise Forbidden("only an admin may do this")
     request.state.principal = principal
     return principal
+
+
+async def ask_owner(parts: Parts, request: Request, action: Action) -> str | None:
+    """Return whose things the caller is kept to, ``None`` for everybody's; raises what ``ask_who`` raises."""
+    return owner_seen_by(await ask_who(parts, request, action))

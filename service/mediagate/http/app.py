@@ -6,14 +6,14 @@ from starlette.types import ASGIApp
 
 from mediagate.api import Calls
 from mediagate.http.entrance import Entrance
+from mediagate.http.files import FileRoutes
 from mediagate.http.route_table import RouteTable
-from mediagate.http.routes import Routes
+from mediagate.http.routes import core_routes
 from mediagate.kernel import Registry
 
 
 def routing(gate: Calls, registry: Registry) -> ASGIApp:
     """Return the app: the core's routes, then those of the plugins, then the published files."""
-    core = Routes(gate)
-    table = RouteTable([*core.core(), *registry.routes], core.files())
+    table = RouteTable([*core_routes(gate), *registry.routes], FileRoutes(gate).route())
     guards_hosts = registry.guards_hosts and gate.runtime.parts.authorize is None
     return Entrance(table, gate.settings, guards_hosts=guards_hosts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -12,12 +11,15 @@ from datetime import timedelta
 import anyio
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from mediagate.api import Calls
 from mediagate.errors import FileNotServed, MediagateError, ObjectNotFound
+from mediagate.http.conditional import etag_of, is_current
 from mediagate.http.downloads import PIECE, Delivery, Downloads, ReaderStalled
 from mediagate.storage import ObjectInfo, Storage, is_public, streaming
-from mediagate.values import CONTENT_TYPES, utcnow
+from mediagate.values import CONTENT_TYPES, source_type_of, utcnow
 
 log = logging.getLogger("mediagate.files")
 
@@ -33,6 +35,25 @@ HEADERS: Mapping[str, str] = {
 """On every file."""
 
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
+
+
+class FileRoutes:
+    """The route of published files of one gate; the last one, since it takes every path that is left."""
+
+    def __init__(self, gate: Calls) -> None:
+        self._gate = gate
+        self._downloads = Downloads(gate.settings)
+
+    def route(self) -> Route:
+        """Return it."""
+        return Route("/{key:path}", self._serve, methods=["GET", "HEAD"])
+
+    async def _serve(self, request: Request) -> Response:
+        key, runtime = request.path_params["key"], self._gate.runtime
+        left_s = runtime.urls.admit(key, request.query_params, now=utcnow())
+        source = runtime.parts.sources.get(source_type_of(key))
+        ttl = source.ttl if source else None
+        return await serve_file(request, runtime.parts.storage, key, self._downloads, ttl=ttl, private_for_s=left_s)
 
 
 async def serve_file(
@@ -57,7 +78,7 @@ async def serve_file(
         raise FileNotServed("there is no such file")
     etag = _etag(info)
     headers = {"Cache-Control": _caching(info, ttl, private_for_s), **HEADERS, "ETag": etag}
-    if _names(request.headers.get("If-None-Match", ""), etag):
+    if is_current(request, etag):
         return Response(status_code=304, headers=headers)
     headers["Content-Type"] = CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")
     if request.method == "HEAD":
@@ -158,14 +179,7 @@ def _caching(info: ObjectInfo, ttl: timedelta | None, private_for_s: int | None)
 
 
 def _etag(info: ObjectInfo) -> str:
-    told = f"{info.key}\n{info.size}\n{info.modified.isoformat()}"
-    return f'"{hashlib.sha256(told.encode()).hexdigest()[:32]}"'
-
-
-def _names(condition: str, etag: str) -> bool:
-    """Whether an ``If-None-Match`` names this file, by weak comparison (RFC 9110, section 13.1.2)."""
-    tags = [tag.strip().removeprefix("W/") for tag in condition.split(",")]
-    return etag in tags or tags == ["*"]
+    return etag_of(f"{info.key}\n{info.size}\n{info.modified.isoformat()}".encode())
 
 
 def _range(header: str, size: int) -> tuple[int, int] | None:

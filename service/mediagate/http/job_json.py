@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from starlette.requests import Request
@@ -17,3 +18,8 @@ async def job_json(gate: Calls, request: Request, status: Status) -> dict[str, A
     language = language_of(request.headers.get("Accept-Language", ""))
     message = message_of_job(status.job, language, gate.sources.get(status.job.source_type))
     return body if message is None else body | {"message": message}
+
+
+def seconds(milliseconds: int) -> str:
+    """Return a pause as ``Retry-After`` says it: whole seconds, no less than the pause."""
+    return str(math.ceil(milliseconds / 1000))

@@ -9,7 +9,7 @@ from datetime import date
 from starlette.requests import Request
 
 from mediagate.errors import InvalidParameter
-from mediagate.intake import passed_over
+from mediagate.intake import find_unknown
 from mediagate.values import JobStatus
 
 _DAY = re.compile(r"2\d{3}-\d\d-\d\d", re.ASCII)
@@ -20,7 +20,7 @@ def ignored(request: Request, *known: str, strict: bool) -> dict[str, list[str]]
 
     Raises ``InvalidParameter`` for one that is nearly known, and, when ``strict``, for any.
     """
-    names = passed_over(request.query_params, known, strict=strict)
+    names = find_unknown(request.query_params, known, strict=strict)
     return {"ignored": names} if names else {}
 
 

@@ -1,170 +1,45 @@
-"""The HTTP face: each route reads its parameters, calls the gate, and writes the answer."""
+"""The table of the core's routes, and health."""
 
 from __future__ import annotations
-
-import hashlib
-import json
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mediagate.api import Calls
-from mediagate.errors import InvalidParameter, MediagateError, Unavailable
-from mediagate.http import parameters
-from mediagate.http.access import ask_who
-from mediagate.http.direct_routes import DirectRoutes
-from mediagate.http.downloads import Downloads
-from mediagate.http.event_stream import event_stream
-from mediagate.http.files import serve_file
-from mediagate.http.job_json import job_json
-from mediagate.http.job_routes import JobRoutes
-from mediagate.http.links import link_base
-from mediagate.http.owner_routes import OwnerRoutes
+from mediagate.errors import MediagateError, Unavailable
+from mediagate.http.direct_uploads import DirectUploadRoutes
+from mediagate.http.jobs import JobRoutes
+from mediagate.http.media import MediaRoutes
 from mediagate.http.problems import problem
-from mediagate.images import check_head
-from mediagate.intake import Incoming, accept, closes_unread, receive_upload, reserve
-from mediagate.storage import segment
-from mediagate.values import Action, Job, Status, owner_and_key, owner_seen_by, read_fields, utcnow
-
-MAX_WAIT_S = 60.0
-"""The longest that ``?wait=`` holds a request; load balancers commonly cut at 60 s."""
+from mediagate.http.uploads import UploadRoutes
+from mediagate.http.usage import UsageRoutes
 
 
-class Routes:
-    """The core's routes of one gate."""
+def core_routes(gate: Calls) -> list[Route]:
+    """Return the routes of uploads, jobs, media, usage and health; ``FileRoutes`` has that of published files."""
+    return [
+        *UploadRoutes(gate).routes(),
+        *DirectUploadRoutes(gate).routes(),
+        *JobRoutes(gate).routes(),
+        *MediaRoutes(gate).routes(),
+        *UsageRoutes(gate).routes(),
+        *HealthRoutes(gate).routes(),
+    ]
+
+
+class HealthRoutes:
+    """The routes by which a process is watched."""
 
     def __init__(self, gate: Calls) -> None:
         self._gate = gate
-        self._downloads = Downloads(gate.settings)
 
-    def core(self) -> list[Route]:
-        """Return the routes of uploads, jobs, media, usage and health."""
+    def routes(self) -> list[Route]:
+        """Return them."""
         return [
-            Route("/upload", self._upload, methods=["POST"]),
-            *DirectRoutes(self._gate, self._accepted).routes(),
-            Route("/status/{job_id}", self._status, methods=["GET"]),
-            Route("/media", self._list_media, methods=["GET"]),
-            Route("/media/{media_id}", self._get_media, methods=["GET"]),
-            Route("/media/{media_id}", self._delete_media, methods=["DELETE"]),
-            *OwnerRoutes(self._gate).routes(),
-            *JobRoutes(self._gate, self._accepted).routes(),
             Route("/healthz", self._healthz, methods=["GET"]),
             Route("/readyz", self._readyz, methods=["GET"]),
         ]
-
-    def files(self) -> Route:
-        """Return the route that serves published files: the last one, since it takes every path that is left."""
-        return Route("/{key:path}", self._file, methods=["GET", "HEAD"])
-
-    async def _upload(self, request: Request) -> Response:
-        incoming = Incoming(request)
-        with closes_unread(incoming), self._gate.runtime.parts.observer.during("upload", request=request):
-            self._gate.runtime.refuse_when_closing()
-            return await self._receive(incoming)
-
-    async def _receive(self, request: Incoming) -> Response:
-        principal = await ask_who(self._gate.runtime.parts, request, Action.UPLOAD)
-        owner, key_id = owner_and_key(principal)
-        parts = self._gate.runtime.parts
-        limits = {name: source.max_bytes for name, source in parts.sources.items()}
-        spool_dir, patience = self._gate.runtime.spool_dir, self._gate.runtime.patience
-        every_format = {name for source in parts.sources.values() for name in source.formats}
-
-        async def on_source(source_type: str) -> None:
-            request.state.source_type = source_type
-            await parts.hooks.run("pre_file", request, source_type)
-
-        def check(head: bytes, source_type: str | None) -> None:
-            source = parts.sources.get(source_type or "")
-            check_head(head, source.formats if source else every_format)
-
-        async with (
-            self._gate.runtime.admission.admit(request) as visit,
-            reserve(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
-            receive_upload(
-                request,
-                spool_dir,
-                limits=limits,
-                patience=patience,
-                on_source=on_source,
-                check_head=check,
-                strict=parts.settings.strict,
-            ) as upload,
-        ):
-            ticket = read_fields(upload.fields, upload.filename, parts.sources)
-            job = await accept(upload, ticket, parts, held=held, owner=owner, key_id=key_id)
-            visit.job = job if held is None or held.fingerprint is None else None
-        return await self._accepted(request, job, upload.ignored)
-
-    async def _accepted(self, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
-        url = f"{link_base(self._gate.settings, request)}/status/{job.id}"
-        pause = await self._gate.runtime.backlog.poll_after_ms(job)
-        return JSONResponse(
-            {
-                "jobId": job.id,
-                "status": "PENDING",
-                "message": "Upload accepted; poll statusUrl for the result.",
-                "statusUrl": url,
-                "pollAfterMs": pause,
-                "clientReferenceId": job.client_reference_id,
-                **({"ignored": ignored} if ignored else {}),
-            },
-            status_code=202,
-            headers={
-                "Location": url,
-                "Retry-After": _seconds(pause),
-                "Cache-Control": "no-store",
-                "Mediagate-Job-Status": str(job.status),
-            },
-        )
-
-    async def _status(self, request: Request) -> Response:
-        owner = await self._owner(request, Action.READ)
-        job_id, as_200 = request.path_params["job_id"], _as_200(request)
-        ignored = parameters.ignored(request, "http", "wait", strict=self._gate.settings.strict)
-        base = link_base(self._gate.settings, request)
-        if "text/event-stream" in request.headers.get("Accept", ""):
-            return await event_stream(self._gate, request, owner=owner, base_url=base)
-        wait_s = parameters.number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
-        status = await self._gate.long_poll(job_id, timeout_s=wait_s, owner=owner, base_url=base)
-        told = await job_json(self._gate, request, status) | ignored
-        return _status_response(request, status, as_200, told)
-
-    async def _list_media(self, request: Request) -> Response:
-        owner = await self._owner(request, Action.READ)
-        known = ("sourceType", "sourceId", "limit", "cursor")
-        ignored = parameters.ignored(request, *known, strict=self._gate.settings.strict)
-        source_type = request.query_params.get("sourceType")
-        if source_type is None:
-            raise InvalidParameter("sourceType: name the source whose media to list, as ?sourceType=avatar")
-        page = await self._gate.list_media(
-            source_type,
-            request.query_params.get("sourceId"),
-            limit=int(parameters.number(request, "limit", default=20, low=1, high=100)),
-            cursor=request.query_params.get("cursor"),
-            owner=owner,
-            base_url=link_base(self._gate.settings, request),
-        )
-        return JSONResponse(
-            {"items": [m.to_json() for m in page.items], "nextCursor": page.next_cursor, **ignored},
-            headers={"Cache-Control": "no-store"},
-        )
-
-    async def _get_media(self, request: Request) -> Response:
-        owner = await self._owner(request, Action.READ)
-        ignored = parameters.ignored(request, strict=self._gate.settings.strict)
-        base = link_base(self._gate.settings, request)
-        media = await self._gate.get_media(request.path_params["media_id"], owner=owner, base_url=base)
-        return JSONResponse(media.to_json() | ignored, headers={"Cache-Control": "no-store"})
-
-    async def _delete_media(self, request: Request) -> Response:
-        owner = await self._owner(request, Action.DELETE)
-        await self._gate.delete_media(request.path_params["media_id"], owner=owner)
-        return Response(status_code=204)
 
     async def _healthz(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
@@ -175,50 +50,3 @@ class Routes:
         except MediagateError as exc:
             return problem(exc if isinstance(exc, Unavailable) else Unavailable(exc.detail))
         return JSONResponse({"status": "ready"}, headers={"Cache-Control": "no-store"})
-
-    async def _file(self, request: Request) -> Response:
-        key, gate = request.path_params["key"], self._gate
-        left_s = gate.runtime.urls.admit(key, request.query_params, now=utcnow())
-        source = gate.runtime.parts.sources.get(segment(key, 1))
-        return await serve_file(
-            request,
-            gate.runtime.parts.storage,
-            key,
-            self._downloads,
-            ttl=source.ttl if source else None,
-            private_for_s=left_s,
-        )
-
-    async def _owner(self, request: Request, action: Action) -> str | None:
-        """Return whose things the caller is kept to."""
-        return owner_seen_by(await ask_who(self._gate.runtime.parts, request, action))
-
-
-def _as_200(request: Request) -> bool:
-    if (asked := request.query_params.get("http", "status")) not in ("status", "200"):
-        raise InvalidParameter("http: leave it out, or use ?http=200 for 200 in every job state")
-    return asked == "200"
-
-
-def _status_response(request: Request, status: Status, as_200: bool, told: dict[str, Any]) -> Response:
-    body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
-    headers = {
-        "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
-        "Cache-Control": "no-store",
-        "Mediagate-Job-Status": str(status.status),
-    }
-    if not status.status.terminal:
-        headers["Retry-After"] = _seconds(told["pollAfterMs"])
-    if _etag_matches(request.headers, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    code = 200 if as_200 else status.http_status
-    return Response(body, status_code=code, headers=headers, media_type="application/json")
-
-
-def _etag_matches(headers: Mapping[str, str], etag: str) -> bool:
-    asked = headers.get("if-none-match", "")
-    return asked == "*" or etag in (tag.strip().removeprefix("W/") for tag in asked.split(","))
-
-
-def _seconds(milliseconds: int) -> str:
-    return str(math.ceil(milliseconds / 1000))

@@ -1,43 +1,22 @@
 """From a request's body, or a Python source, to a recorded job."""
 
-from mediagate.intake.acceptance import accept, reserve
-from mediagate.intake.admission import Admission
 from mediagate.intake.backlog import Backlog
-from mediagate.intake.body import Patience, opened_body
-from mediagate.intake.content import find_open_upload, keep_file, lock_content
-from mediagate.intake.direct import complete, declare, read_declaration
-from mediagate.intake.multipart import FormUpload, display_name, receive_upload
+from mediagate.intake.declaration import Declaration
 from mediagate.intake.places import Places
-from mediagate.intake.plain import receive_file, receive_json
 from mediagate.intake.request import Incoming, closes_unread
-from mediagate.intake.spool import Readable, SpooledFile, probe_spool, receive_source, sweep_spool
-from mediagate.intake.unknown_names import passed_over
+from mediagate.intake.spool import Readable, probe_spool, sweep_spool
+from mediagate.intake.unknown_names import find_unknown
+from mediagate.intake.uploads import Intake
 
 __all__ = [
-    "Admission",
     "Backlog",
-    "FormUpload",
+    "Declaration",
     "Incoming",
-    "Patience",
+    "Intake",
     "Places",
     "Readable",
-    "SpooledFile",
-    "accept",
     "closes_unread",
-    "complete",
-    "declare",
-    "display_name",
-    "find_open_upload",
-    "keep_file",
-    "lock_content",
-    "opened_body",
-    "passed_over",
+    "find_unknown",
     "probe_spool",
-    "read_declaration",
-    "receive_file",
-    "receive_json",
-    "receive_source",
-    "receive_upload",
-    "reserve",
     "sweep_spool",
 ]

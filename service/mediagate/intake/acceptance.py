@@ -62,22 +62,22 @@ async def reserve(key: str | None, parts: Parts, *, owner: str | None = None) ->
 
 async def accept(
     file: FormUpload | SpooledFile,
-    ticket: UploadFields,
+    fields: UploadFields,
     parts: Parts,
     *,
     held: ReservedKey | None = None,
     owner: str | None = None,
     key_id: str | None = None,
-) -> Job:
-    """Quarantine a received file and record its job; when this returns, the job survives any crash.
+) -> tuple[Job, bool]:
+    """Quarantine a received file and record its job; return that, and whether this call made it.
 
-    Under a key that was used before, the same upload gets the job of the first; another raises
-    ``IdempotencyKeyReused``.
+    When this returns, the job survives any crash. Under a key that was used before, the same upload gets the job of the
+    first; another raises ``IdempotencyKeyReused``.
     """
-    fingerprint = _fingerprint(file.sha256, ticket)
+    fingerprint = _fingerprint(file.sha256, fields)
     if held is not None and held.fingerprint is not None:
-        return await _replayed(held.key, fingerprint, parts)
-    job = await make_job(file, ticket, parts, owner=owner, key_id=key_id)
+        return await _replay(held.key, fingerprint, parts), False
+    job = await make_job(file, fields, parts, owner=owner, key_id=key_id)
     await parts.storage.put(job.staging_key, file.path)
     with log_unrecorded(job):
         ours = await parts.records.create_job(
@@ -88,14 +88,14 @@ async def accept(
         )
     if not ours and held is not None:
         await parts.storage.delete([job.staging_key])
-        return await _replayed(held.key, fingerprint, parts)
+        return await _replay(held.key, fingerprint, parts), False
     await announce(job, parts)
-    return job
+    return job, True
 
 
 async def make_job(
     file: FormUpload | SpooledFile,
-    ticket: UploadFields,
+    fields: UploadFields,
     parts: Parts,
     *,
     owner: str | None,
@@ -109,22 +109,22 @@ async def make_job(
 
     Raises ``UploadMismatch`` when the file is of another content type than ``declared``.
     """
-    source = parts.sources[ticket.source_type]
+    source = parts.sources[fields.source_type]
     info = await parts.images.probe(file.path, source)
     if declared is not None and info.format != DECLARABLE[declared]:
         raise UploadMismatch(f"the file is {info.format}, and {declared} was declared; declare what it is")
     await parts.hooks.run(
         "pre_upload",
         IncomingUpload(
-            source_type=ticket.source_type,
-            source_id=ticket.source_id,
-            filename=ticket.filename,
+            source_type=fields.source_type,
+            source_id=fields.source_id,
+            filename=fields.filename,
             bytes=file.bytes,
             sha256=file.sha256,
             info=info,
-            client_reference_id=ticket.client_reference_id,
+            client_reference_id=fields.client_reference_id,
             owner_id=owner,
-            callback_url=ticket.callback_url,
+            callback_url=fields.callback_url,
         ),
     )
     if parts.settings.decode_before_202:
@@ -132,8 +132,8 @@ async def make_job(
     job_id = job_id or new_id("job")
     return Job(
         id=job_id,
-        source_type=ticket.source_type,
-        source_id=ticket.source_id,
+        source_type=fields.source_type,
+        source_id=fields.source_id,
         media_id=new_id("med"),
         staging_key=staging_key(job_id),
         format=info.format,
@@ -142,11 +142,11 @@ async def make_job(
         width=info.width,
         height=info.height,
         created_at=await parts.records.now(),
-        filename=ticket.filename,
-        client_reference_id=ticket.client_reference_id,
-        callback_url=ticket.callback_url,
-        focal_x=ticket.focal_x,
-        focal_y=ticket.focal_y,
+        filename=fields.filename,
+        client_reference_id=fields.client_reference_id,
+        callback_url=fields.callback_url,
+        focal_x=fields.focal_x,
+        focal_y=fields.focal_y,
         max_attempts=parts.settings.max_attempts,
         owner_id=owner,
         key_id=key_id,
@@ -177,7 +177,7 @@ async def announce(job: Job, parts: Parts) -> None:
     await parts.queue.dispatch(job.id)
 
 
-async def _replayed(key: str, fingerprint: str, parts: Parts) -> Job:
+async def _replay(key: str, fingerprint: str, parts: Parts) -> Job:
     now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now)
     job = await parts.records.get_job(held.job_id) if held and held.job_id else None
@@ -188,6 +188,6 @@ async def _replayed(key: str, fingerprint: str, parts: Parts) -> Job:
     return job
 
 
-def _fingerprint(sha256: str, ticket: UploadFields) -> str:
-    told = [sha256, ticket.source_type, ticket.source_id, ticket.client_reference_id, ticket.callback_url]
-    return hashlib.sha256(json.dumps([*told, ticket.focal_x, ticket.focal_y]).encode()).hexdigest()
+def _fingerprint(sha256: str, fields: UploadFields) -> str:
+    told = [sha256, fields.source_type, fields.source_id, fields.client_reference_id, fields.callback_url]
+    return hashlib.sha256(json.dumps([*told, fields.focal_x, fields.focal_y]).encode()).hexdigest()

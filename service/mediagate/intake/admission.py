@@ -64,25 +64,29 @@ class Admission:
         self._measuring = asyncio.Lock()
 
     @asynccontextmanager
-    async def admit(self, request: Incoming, *, size: int | None = None) -> AsyncIterator[Admitted]:
+    async def admit(self, request: Incoming | None, *, size: int | None = None) -> AsyncIterator[Admitted]:
         """Let an upload in for the length of the block, which receives it: as many bytes as declared, or ``size``.
 
-        A body that says nothing of its length is taken for the largest that any source allows.
+        A body that says nothing of its length is taken for the largest that any source allows. A call from Python has
+        no request, no body, and runs no hooks.
 
         Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable``, and what a
         ``pre_receive`` hook refuses with. ``on_received`` hooks run at the end, also after a refusal by a hook.
         """
         if size is None:
-            size = self._largest if request.declared is None else request.declared
+            declared = 0 if request is None else request.declared
+            size = self._largest if declared is None else declared
         async with self.slot(size, request):
-            admit = Admitted()
+            admitted = Admitted()
             try:
-                await self._parts.hooks.run("pre_receive", request, getattr(request.state, "principal", None))
-                yield admit
+                if request is not None:
+                    await self._parts.hooks.run("pre_receive", request, getattr(request.state, "principal", None))
+                yield admitted
             finally:
-                if admit.job is not None:
+                if admitted.job is not None:
                     self.count()
-                await self._parts.hooks.run("on_received", request, request.received, admit.job)
+                if request is not None:
+                    await self._parts.hooks.run("on_received", request, request.received, admitted.job)
 
     @asynccontextmanager
     async def slot(self, size: int, request: Incoming | None = None) -> AsyncIterator[None]:

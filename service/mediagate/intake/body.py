@@ -114,7 +114,7 @@ class RequestBody:
 
 
 @asynccontextmanager
-async def opened_body(request: Request, patience: Patience) -> AsyncIterator[RequestBody]:
+async def open_body(request: Request, patience: Patience) -> AsyncIterator[RequestBody]:
     """Open the body of a request; a client that is refused within the block is read out, so that it hears why."""
     body = RequestBody(request, patience)
     if isinstance(request, Incoming):

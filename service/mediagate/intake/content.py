@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mediagate.errors import UploadInFlight, UploadMismatch, UploadReceived
-from mediagate.intake.direct import AGAIN_S, check_current, discard, find_upload, hashed, unknown
+from mediagate.errors import MediagateError, UploadInFlight, UploadMismatch, UploadReceived
+from mediagate.intake.declaration import check_current, find_upload, hash_token, unknown_upload
 from mediagate.intake.spool import SpooledFile
 from mediagate.parts import Parts
 from mediagate.records import Lock, hold
 from mediagate.values import DirectUpload
+
+log = logging.getLogger("mediagate.intake")
+
+AGAIN_S = 2.0
+"""When to ask again whether another request has sent, or completed, an upload."""
 
 
 async def find_open_upload(upload_id: str, token: str, content_type: str, parts: Parts) -> DirectUpload:
@@ -21,8 +27,8 @@ async def find_open_upload(upload_id: str, token: str, content_type: str, parts:
     ``UploadMismatch`` for another content type than was declared.
     """
     upload = await find_upload(upload_id, parts)
-    if upload.token_hash is None or not hmac.compare_digest(upload.token_hash, hashed(token)):
-        raise unknown(upload_id)
+    if upload.token_hash is None or not hmac.compare_digest(upload.token_hash, hash_token(token)):
+        raise unknown_upload(upload_id)
     await _check_open(upload, parts)
     if upload.declared_type not in (None, content_type.partition(";")[0].strip().lower()):
         raise UploadMismatch(f"the content type is not {upload.content_type}, which was declared")
@@ -59,6 +65,14 @@ async def keep_file(file: SpooledFile, upload: DirectUpload, lock: Lock, parts: 
     except BaseException:
         await discard(upload.staging_key, parts)
         raise
+
+
+async def discard(key: str, parts: Parts) -> None:
+    """Delete a quarantined file that nobody needs, or leave it to the janitor."""
+    try:
+        await parts.storage.delete([key])
+    except MediagateError as exc:
+        log.warning("%s stays for the janitor: %s", key, exc)
 
 
 async def _check_open(upload: DirectUpload, parts: Parts) -> None:

@@ -13,10 +13,11 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 from starlette.requests import Request
 
 from mediagate.errors import BadUpload, UploadTooLarge
-from mediagate.intake.body import Patience, RequestBody, opened_body
+from mediagate.intake.body import Patience, RequestBody, open_body
 from mediagate.intake.file_head import FileHead
 from mediagate.intake.spool import EMPTY, SpoolFile, spool_file
-from mediagate.intake.unknown_names import passed_over
+from mediagate.intake.unknown_names import find_unknown
+from mediagate.values import display_name
 
 FILE = "file"
 METADATA = "metadata of the file"
@@ -35,7 +36,6 @@ MAX_BESIDES = 512 * 1024
 """Bytes of a body that are not the file's: fields, headers, boundaries and what stands before and after them."""
 MAX_BOUNDARY = 70
 """Characters (RFC 2046, section 5.1.1)."""
-MAX_FILENAME = 255
 PIECE = 1024 * 1024
 """A server may hand over a body in one chunk; it is parsed, and its limits are checked, in pieces of this size."""
 
@@ -81,7 +81,7 @@ async def receive_upload(
     ``patience``, ``StorageUnavailable`` when the disk is full, Starlette's ``ClientDisconnect``.
     """
     async with spool_file(spool_dir) as file:
-        async with opened_body(request, patience) as body:
+        async with open_body(request, patience) as body:
             form = _Form(limits, file, check_head, strict=strict)
             upload = await _receive(body, _boundary(request), form, on_source)
         yield upload
@@ -174,7 +174,7 @@ class _Form:
         """Return the upload; raises ``BadUpload`` naming what is missing."""
         if self._filename is None and self._misplaced is not None:
             raise _in_another_field(self._misplaced)
-        ignored = passed_over(self._names, {*FIELDS, FILE}, strict=self._strict)
+        ignored = find_unknown(self._names, {*FIELDS, FILE}, strict=self._strict)
         missing = [name for name in REQUIRED if name not in self._fields]
         missing += [] if self._filename is not None else [FILE]
         if missing:
@@ -252,9 +252,3 @@ def _display_name(part: MultipartSegment) -> str:
         if header == "Content-Disposition" and (extended := _FILENAME_EXTENDED.search(value)):
             name = unquote(extended[2], encoding=extended[1], errors="replace")
     return display_name(name)
-
-
-def display_name(name: str) -> str:
-    """Return what a client calls its file, cleaned for display: no folders, no control characters, not too long."""
-    name = name.replace("\\", "/").rpartition("/")[2]
-    return "".join(c for c in name if c.isprintable()).strip()[:MAX_FILENAME]

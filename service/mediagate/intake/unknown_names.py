@@ -19,7 +19,7 @@ ELSEWHERE: Mapping[str, str] = {"offset": "cursor", "page": "cursor", "pagesize"
 """What other services call a parameter of ours."""
 
 
-def passed_over(given: Iterable[str], known: Collection[str], *, strict: bool) -> list[str]:
+def find_unknown(given: Iterable[str], known: Collection[str], *, strict: bool) -> list[str]:
     """Return those of the given names that are not known, each once.
 
     Raises ``InvalidParameter`` for one that is nearly a known name which was not given, and, when ``strict``, for any.

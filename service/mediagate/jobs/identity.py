@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from mediagate.errors import ConfigError, ObjectNotFound, Unavailable
 from mediagate.parts import Parts
-from mediagate.storage import ObjectInfo, segment
-from mediagate.values import JobStatus
+from mediagate.storage import ObjectInfo
+from mediagate.values import MEDIA, JobStatus, media_id_of
 
 log = logging.getLogger("mediagate.identity")
 
@@ -131,7 +131,7 @@ async def check_no_files(parts: Parts) -> None:
 
 async def _are_more_than_few(parts: Parts) -> bool:
     count = 0
-    async for _ in parts.storage.list("media/"):
+    async for _ in parts.storage.list(MEDIA):
         count += 1
         if count > FEW:
             return True
@@ -145,12 +145,12 @@ async def _write(parts: Parts, *, above: int = 0) -> None:
 
 async def _check_unmarked(parts: Parts) -> None:
     seen: list[ObjectInfo] = []
-    objects = parts.storage.list("media/")
+    objects = parts.storage.list(MEDIA)
     async for info in objects:
         seen.append(info)
         if len(seen) == FIRST:
             break
-    if len(seen) > FEW and not await _known(parts, {segment(info.key, 3) for info in seen}):
+    if len(seen) > FEW and not await _known(parts, {media_id_of(info.key) for info in seen}):
         raise ConfigError(
             f"the storage holds files, and this database knows none of the first {len(seen)}: check the database's URL "
             f"and the bucket or folder. If they may be removed, or after an intended move, {ADOPT} (docs/backup.md)"

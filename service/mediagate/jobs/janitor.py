@@ -16,10 +16,11 @@ from mediagate.jobs.end import resume_finish
 from mediagate.jobs.events import job_events
 from mediagate.jobs.expiry import BATCH, expire_media, expire_uploads
 from mediagate.jobs.identity import adopt, is_set_back, mark_files
-from mediagate.jobs.walk import STAGING, Look, Walk
+from mediagate.jobs.walk import Look, Walk
 from mediagate.observe import cause_of
 from mediagate.parts import Parts
 from mediagate.records import hold
+from mediagate.values import STAGING
 
 log = logging.getLogger("mediagate.janitor")
 

@@ -13,6 +13,7 @@ from mediagate.values import (
     Rendered,
     RenderedFile,
     Variant,
+    media_prefixes,
     original_key,
     variant_key,
 )
@@ -66,8 +67,8 @@ async def unpublish(job: Job, parts: Parts) -> None:
     """
     keys = [
         info.key
-        for root in ("media", "originals")
-        async for info in parts.storage.list(f"{root}/{job.source_type}/{job.source_id}/{job.media_id}/")
+        for prefix in media_prefixes(job.source_type, job.source_id, job.media_id)
+        async for info in parts.storage.list(prefix)
     ]
     found = await parts.records.get_state(job.id)
     if found is None or found.job.status.terminal:

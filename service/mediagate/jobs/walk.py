@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 from mediagate.jobs.expiry import BATCH
 from mediagate.jobs.identity import FEW, is_set_back
 from mediagate.parts import Parts
-from mediagate.storage import ObjectInfo, is_public, segment
-from mediagate.values import JobStatus
+from mediagate.storage import ObjectInfo, is_public
+from mediagate.values import PUBLISHED, STAGING, JobStatus, media_id_of, staged_id
 
-STAGING = "staging/"
 AT_ONCE = 20_000
 """How many files one walk removes at most, and so keeps in memory: about 10 MB."""
 SHARE = 0.03
@@ -68,7 +67,7 @@ class Walk:
     async def look(self) -> Look:
         """Look at all files that may go at all, and change nothing."""
         look = Look()
-        for prefix in (STAGING,) if math.isinf(self._grace_s) else (STAGING, "media/", "originals/"):
+        for prefix in (STAGING,) if math.isinf(self._grace_s) else (STAGING, *PUBLISHED):
             async for batch in _batches(self._parts.storage.list(prefix)):
                 look.add(batch, await self._useless(batch))
         return look
@@ -114,11 +113,11 @@ class Walk:
         """
         if not staged:
             return
-        ids, ttl_s = {segment(info.key, 1) for info in staged}, self._parts.settings.staging_ttl_s
+        ids, ttl_s = {staged_id(info.key) for info in staged}, self._parts.settings.staging_ttl_s
         jobs, awaited = await self._parts.records.get_jobs(ids), await self._parts.records.open_uploads(ids)
         for info in staged:
-            job = jobs.get(segment(info.key, 1))
-            if (job is not None and not job.status.terminal) or segment(info.key, 1) in awaited:
+            job = jobs.get(staged_id(info.key))
+            if (job is not None and not job.status.terminal) or staged_id(info.key) in awaited:
                 continue
             since, keep_s = info.modified, self._grace_s
             if job is not None and job.status is JobStatus.FAILED:
@@ -128,18 +127,18 @@ class Walk:
             if self._over(since, keep_s):
                 useless.files.append(info)
                 # What arrived for a direct upload that is gone was never promised to be kept.
-                useless.unknown += [info] if job is None and info.key.startswith(f"{STAGING}job_") else []
+                useless.unknown += [info] if job is None and staged_id(info.key).startswith("job_") else []
 
     async def _orphans(self, useless: Useless, published: Sequence[ObjectInfo]) -> None:
         if not published:
             return
-        ids = {segment(info.key, 3) for info in published}
+        ids = {media_id_of(info.key) for info in published}
         # Jobs first: one that ends between the two questions is live in the first, or its media is in the second.
         jobs = await self._parts.records.jobs_of_media(ids)
         known = await self._parts.records.existing_media(ids)
         for info in published:
-            job = jobs.get(segment(info.key, 3))
-            if segment(info.key, 3) in known or (job is not None and not job.terminal):
+            job = jobs.get(media_id_of(info.key))
+            if media_id_of(info.key) in known or (job is not None and not job.terminal):
                 continue
             if self._over(info.modified, self._grace_s):
                 useless.files.append(info)

@@ -1,12 +1,13 @@
 """Bytes by key: the protocol that every storage keeps, and the two that come with the core."""
 
 from mediagate.storage.filesystem import FilesystemStorage
-from mediagate.storage.keys import check_key, check_prefix, is_key, is_public, segment
+from mediagate.storage.keys import check_key, check_prefix, is_key, is_public
 from mediagate.storage.memory import MemoryStorage
 from mediagate.storage.observation import observed
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage
 from mediagate.storage.streams import streaming
 from mediagate.storage.urls import FileUrls, url_secret
+from mediagate.values import segment
 
 __all__ = [
     "FileUrls",

@@ -17,9 +17,10 @@ from urllib.parse import quote
 from anyio import CancelScope, to_thread
 
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
-from mediagate.storage.keys import check_key, check_prefix, is_public, segment
+from mediagate.storage.keys import check_key, check_prefix, is_public
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 from mediagate.storage.tree import Tree
+from mediagate.values import source_type_of, staging_key
 
 CHUNK = 32 * 1024
 LIST_BATCH = 500
@@ -115,7 +116,7 @@ class FilesystemStorage:
     def url(self, key: str) -> str | None:
         """Return ``public_url`` + key for a published key, ``None`` when the gate itself must serve it."""
         check_key(key)
-        if self._public_url is None or not is_public(key) or segment(key, 1) in self._private_sources:
+        if self._public_url is None or not is_public(key) or source_type_of(key) in self._private_sources:
             return None
         return f"{self._public_url}/{quote(key)}"
 
@@ -135,7 +136,7 @@ class FilesystemStorage:
 
     async def check(self) -> str:
         """Write, read and delete a small object; return one line for ``mediagate doctor``."""
-        key, body = f"staging/check-{secrets.token_hex(8)}", secrets.token_bytes(64)
+        key, body = staging_key(f"check-{secrets.token_hex(8)}"), secrets.token_bytes(64)
         await self.put(key, body)
         try:
             if await self.get(key) != body:

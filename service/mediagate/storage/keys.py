@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
+from mediagate.values import MEDIA, PUBLISHED
+
 MAX_KEY = 1024
 """Characters of a key: what S3 allows."""
 MAX_SEGMENT = 255
 """Characters between two slashes: ``NAME_MAX`` of the common filesystems."""
-PUBLIC_PREFIXES = ("media/", "originals/")
-"""Where published files lie; everything else is private."""
 
 _SEGMENT = rf"[A-Za-z0-9_-][A-Za-z0-9._-]{{0,{MAX_SEGMENT - 1}}}"
 _KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
@@ -33,17 +33,11 @@ def check_key(key: str) -> str:
 def check_prefix(prefix: str) -> str:
     """Return the prefix; raises ``ValueError`` unless it is a key followed by ``/``."""
     if not isinstance(prefix, str) or not prefix.endswith("/"):
-        raise ValueError(f"storage prefix {prefix!r:.200}: end it with /, such as media/")
+        raise ValueError(f"storage prefix {prefix!r:.200}: end it with /, such as {MEDIA}")
     check_key(prefix[:-1])
     return prefix
 
 
 def is_public(key: str) -> bool:
     """Whether a key names a published file."""
-    return key.startswith(PUBLIC_PREFIXES) and is_key(key)
-
-
-def segment(key: str, index: int) -> str:
-    """Return one segment of a key, an empty one when the key is shorter."""
-    segments = key.split("/")
-    return segments[index] if len(segments) > index else ""
+    return key.startswith(PUBLISHED) and is_key(key)

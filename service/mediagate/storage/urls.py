@@ -20,9 +20,8 @@ from urllib.parse import quote
 
 from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, FileNotServed, UrlExpired
-from mediagate.storage.keys import segment
 from mediagate.storage.protocol import Storage
-from mediagate.values import FileUrl
+from mediagate.values import FileUrl, source_type_of
 
 SECRET_FILE = "url_secret"
 """In ``data_dir``, when no ``url_secret`` is set."""
@@ -55,7 +54,7 @@ class FileUrls:
 
     def private(self, key: str) -> bool:
         """Return whether only a signed URL leads to a file, as for a source that is not configured any more."""
-        source = self._sources.get(segment(key, 1))
+        source = self._sources.get(source_type_of(key))
         return source is None or source.visibility == "private"
 
     def admit(self, key: str, query: Mapping[str, str], *, now: datetime) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import anyio
 
 from mediagate.records import Records, Settlement
-from mediagate.values import Job, JobStatus, Media, Stage, Variant, new_id
+from mediagate.values import Job, JobStatus, Media, Stage, Variant, new_id, staging_key
 
 RACERS = 50
 HOSTILE = 'Zoë\'s "photo" \\ \\" 写真 🐈\u200d⬛\r\n\t{$x: [null]} \u2028 \'; DROP TABLE mediagate_job; -- \x01\x7f\\'
@@ -42,7 +42,7 @@ def a_job(now: datetime, **changes: Any) -> Job:
         source_type="check",
         source_id=secrets.token_hex(8),
         media_id=new_id("med"),
-        staging_key=f"staging/{job_id}",
+        staging_key=staging_key(job_id),
         format="jpeg",
         bytes=12_345,
         sha256="ab" * 32,

@@ -15,6 +15,7 @@ from anyio.lowlevel import checkpoint
 from mediagate.errors import ObjectNotFound
 from mediagate.storage import ObjectInfo, Storage
 from mediagate.testing.copies import check_copies, check_whole_copy
+from mediagate.values import staging_key
 
 BIG = 20 * 1024 * 1024
 CLOCK_SKEW = timedelta(minutes=5)
@@ -50,7 +51,7 @@ async def check_storage(storage: Storage) -> None:
 
     Works below a fresh prefix of its own and deletes what it wrote; moves some 100 MB.
     """
-    root = f"staging/check-{secrets.token_hex(8)}"
+    root = staging_key(f"check-{secrets.token_hex(8)}")
     try:
         await _round_trip(storage, root)
         await _ranges(storage, root)

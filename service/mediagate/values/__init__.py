@@ -7,11 +7,25 @@ from mediagate.values.ids import new_id
 from mediagate.values.image import Decision, ImageInfo, Rendered, RenderedFile, Verdict
 from mediagate.values.incoming_upload import IncomingUpload
 from mediagate.values.job import Job, JobPage, JobState, JobStatus, Stage
-from mediagate.values.keys import CONTENT_TYPES, EXTENSIONS, original_key, staging_key, variant_key
+from mediagate.values.keys import (
+    CONTENT_TYPES,
+    EXTENSIONS,
+    MEDIA,
+    PUBLISHED,
+    STAGING,
+    media_id_of,
+    media_prefixes,
+    original_key,
+    segment,
+    source_type_of,
+    staged_id,
+    staging_key,
+    variant_key,
+)
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
-from mediagate.values.ticket import UploadFields, read_fields, source_id_text
 from mediagate.values.times import iso, utcnow
+from mediagate.values.upload_fields import UploadFields, display_name, read_fields, read_focal, source_id_text
 from mediagate.values.usage import Usage, UsageReport, added
 
 __all__ = [
@@ -19,6 +33,9 @@ __all__ = [
     "CONTENT_TYPES",
     "DECLARABLE",
     "EXTENSIONS",
+    "MEDIA",
+    "PUBLISHED",
+    "STAGING",
     "Action",
     "Decision",
     "DirectUpload",
@@ -49,7 +66,10 @@ __all__ = [
     "Verdict",
     "added",
     "check_owner",
+    "display_name",
     "iso",
+    "media_id_of",
+    "media_prefixes",
     "new_id",
     "no_events",
     "original_key",
@@ -57,7 +77,11 @@ __all__ = [
     "owner_seen_by",
     "published",
     "read_fields",
+    "read_focal",
+    "segment",
     "source_id_text",
+    "source_type_of",
+    "staged_id",
     "staging_key",
     "status_of",
     "utcnow",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from mediagate.values.keys import EXTENSIONS
-from mediagate.values.ticket import UploadFields
+from mediagate.values.keys import EXTENSIONS, staging_key
 from mediagate.values.times import iso
+from mediagate.values.upload_fields import UploadFields
 
 ANY_TYPE = "application/octet-stream"
 """Declared by who does not know the type, or declares none: the bytes decide."""
@@ -50,7 +50,7 @@ class DirectUpload:
     @property
     def staging_key(self) -> str:
         """The private key under which the bytes arrive."""
-        return f"staging/{self.id}"
+        return staging_key(self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+STAGING = "staging/"
+"""Below it lies what was not processed yet."""
+MEDIA = "media/"
+ORIGINALS = "originals/"
+PUBLISHED = (MEDIA, ORIGINALS)
+"""Where published files lie; everything else is private."""
 
-def staging_key(job_id: str) -> str:
-    """Return the private quarantine key of a job's upload."""
-    return f"staging/{job_id}"
+
+def staging_key(upload_id: str) -> str:
+    """Return the private quarantine key of a job's file, or of one that arrives for a direct upload."""
+    return f"{STAGING}{upload_id}"
 
 
 def original_key(source_type: str, source_id: str, media_id: str, extension: str) -> str:
     """Return the public key of the cleaned original."""
-    return f"originals/{source_type}/{source_id}/{media_id}/original.{extension}"
+    return f"{_folder(ORIGINALS, source_type, source_id, media_id)}original.{extension}"
 
 
 def variant_key(source_type: str, source_id: str, media_id: str, variant: str, extension: str) -> str:
     """Return the public key of one variant."""
-    return f"media/{source_type}/{source_id}/{media_id}/{variant}.{extension}"
+    return f"{_folder(MEDIA, source_type, source_id, media_id)}{variant}.{extension}"
+
+
+def media_prefixes(source_type: str, source_id: str, media_id: str) -> tuple[str, ...]:
+    """Return the prefixes below which all published files of a media lie."""
+    return tuple(_folder(root, source_type, source_id, media_id) for root in PUBLISHED)
+
+
+def staged_id(key: str) -> str:
+    """Return the id of the job or direct upload of a quarantined file."""
+    return segment(key, 1)
+
+
+def source_type_of(key: str) -> str:
+    """Return the source type of a published file."""
+    return segment(key, 1)
+
+
+def media_id_of(key: str) -> str:
+    """Return the id of the media of a published file."""
+    return segment(key, 3)
+
+
+def segment(key: str, index: int) -> str:
+    """Return one segment of a key, an empty one when the key is shorter."""
+    segments = key.split("/")
+    return segments[index] if len(segments) > index else ""
+
+
+def _folder(root: str, source_type: str, source_id: str, media_id: str) -> str:
+    return f"{root}{source_type}/{source_id}/{media_id}/"
 
 
 EXTENSIONS: Mapping[str, str] = {

@@ -1,0 +1,64 @@
+"""The route that takes an upload in one request, and the answer that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mediagate.api import Calls
+from mediagate.http.access import ask_who
+from mediagate.http.job_json import seconds
+from mediagate.http.links import link_base
+from mediagate.intake import Incoming, closes_unread
+from mediagate.values import Action, Job, Principal
+
+
+class UploadRoutes:
+    """The route of uploads of one gate."""
+
+    def __init__(self, gate: Calls) -> None:
+        self._gate = gate
+
+    def routes(self) -> list[Route]:
+        """Return it."""
+        return [Route("/upload", self._upload, methods=["POST"])]
+
+    async def _upload(self, request: Request) -> Response:
+        runtime, incoming = self._gate.runtime, Incoming(request)
+        with closes_unread(incoming), runtime.parts.observer.during("upload", request=request):
+            principal = await ask_uploader(self._gate, incoming)
+            job, ignored = await runtime.intake.upload(incoming, principal)
+            return await accepted(self._gate, incoming, job, ignored)
+
+
+async def ask_uploader(gate: Calls, request: Request) -> Principal | None:
+    """Return who wants to upload; raises ``ShuttingDown`` when the gate is closing, and what ``ask_who`` raises."""
+    gate.runtime.refuse_when_closing()
+    return await ask_who(gate.runtime.parts, request, Action.UPLOAD)
+
+
+async def accepted(gate: Calls, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
+    """Return the answer 202 for a job, which says where to ask for it and when; and which fields nobody reads."""
+    url = f"{link_base(gate.settings, request)}/status/{job.id}"
+    pause = await gate.runtime.backlog.poll_after_ms(job)
+    return JSONResponse(
+        {
+            "jobId": job.id,
+            "status": "PENDING",
+            "message": "Upload accepted; poll statusUrl for the result.",
+            "statusUrl": url,
+            "pollAfterMs": pause,
+            "clientReferenceId": job.client_reference_id,
+            **({"ignored": ignored} if ignored else {}),
+        },
+        status_code=202,
+        headers={
+            "Location": url,
+            "Retry-After": seconds(pause),
+            "Cache-Control": "no-store",
+            "Mediagate-Job-Status": str(job.status),
+        },
+    )

@@ -1,0 +1,173 @@
+"""The life of an upload, from a request that was let in, or a call from Python, to what is recorded of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+
+from mediagate.images import check_head
+from mediagate.intake.acceptance import accept, reserve
+from mediagate.intake.admission import Admission
+from mediagate.intake.backlog import Backlog
+from mediagate.intake.body import Patience, RequestBody, open_body
+from mediagate.intake.completion import complete
+from mediagate.intake.content import find_open_upload, keep_file, lock_content
+from mediagate.intake.declaration import Declaration, declare, read_declaration
+from mediagate.intake.multipart import receive_upload
+from mediagate.intake.plain import receive_file, receive_json
+from mediagate.intake.request import Incoming
+from mediagate.intake.spool import Readable, receive_source
+from mediagate.parts import Parts
+from mediagate.values import DirectUpload, Job, Principal, UploadFields, UploadTarget, owner_and_key, read_fields
+
+
+class Intake:
+    """Takes uploads in: a method for each request, whose caller is known by then, and for each call from Python.
+
+    The steps of a method stand in the order in which they may refuse.
+    """
+
+    def __init__(self, parts: Parts, backlog: Backlog, spool_dir: Path) -> None:
+        settings, sources = parts.settings, parts.sources
+        self.admission = Admission(parts, backlog, spool_dir)
+        self._parts = parts
+        self._spool_dir = spool_dir
+        self._patience = Patience(settings.upload_timeout_s, settings.upload_grace_s, settings.min_upload_rate)
+        self._limits = {name: source.max_bytes for name, source in sources.items()}
+        self._every_format = {name for source in sources.values() for name in source.formats}
+
+    async def upload(self, request: Incoming, principal: Principal | None) -> tuple[Job, Sequence[str]]:
+        """``POST /upload``: receive a form and return its job, and the fields that nobody reads.
+
+        Raises what ``Admission.admit``, ``reserve``, ``receive_upload``, ``UploadFields.check``, ``accept`` and a
+        ``pre_file`` hook raise.
+        """
+        parts = self._parts
+        owner, key_id = owner_and_key(principal)
+
+        async def on_source(source_type: str) -> None:
+            request.state.source_type = source_type
+            await parts.hooks.run("pre_file", request, source_type)
+
+        async with (
+            self.admission.admit(request) as admitted,
+            reserve(request.headers.get("Idempotency-Key"), parts, owner=owner) as held,
+            receive_upload(
+                request,
+                self._spool_dir,
+                limits=self._limits,
+                patience=self._patience,
+                on_source=on_source,
+                check_head=self._check_head,
+                strict=parts.settings.strict,
+            ) as form,
+        ):
+            fields = read_fields(form.fields, form.filename)
+            fields.check(parts.sources)
+            job, made = await accept(form, fields, parts, held=held, owner=owner, key_id=key_id)
+            admitted.job = job if made else None
+        return job, form.ignored
+
+    async def upload_source(
+        self, source: Readable, fields: UploadFields, *, owner: str | None, idempotency_key: str | None
+    ) -> tuple[Job, bool]:
+        """``gate.upload``: read a source and return its job, and whether this call made it.
+
+        Raises what ``upload`` raises, but for hooks that are told of requests, and limits of requests under way.
+        """
+        parts = self._parts
+        fields.check(parts.sources)
+        policy = parts.sources[fields.source_type]
+        limit, check = policy.max_bytes, partial(check_head, formats=policy.formats)
+        await self.admission.check_queue()
+        with parts.observer.during("upload"):
+            async with (
+                reserve(idempotency_key, parts, owner=owner) as held,
+                receive_source(source, self._spool_dir, max_bytes=limit, check_head=check) as file,
+            ):
+                job, made = await accept(file, fields, parts, held=held, owner=owner)
+        if made:
+            self.admission.count()
+        return job, made
+
+    def open_body(self, request: Incoming) -> AbstractAsyncContextManager[RequestBody]:
+        """Open the body of a request that ``declare`` is to read; who is refused in the block is read out."""
+        return open_body(request, self._patience)
+
+    async def declare(
+        self, request: Incoming, body: RequestBody, principal: Principal | None, *, base_url: str
+    ) -> tuple[UploadTarget, Sequence[str]]:
+        """``POST /uploads``: record what is declared and return where its bytes go, and the names that nobody reads.
+
+        Raises what ``Admission.admit``, ``receive_json``, ``read_declaration`` and ``record`` raise.
+        """
+        owner, key_id = owner_and_key(principal)
+        async with self.admission.admit(request):
+            declared = await receive_json(body, request.headers.get("Content-Type", ""))
+            request.state.source_type = declared.get("sourceType")
+            declaration = read_declaration(declared, strict=self._parts.settings.strict)
+            target = await self.record(declaration, owner=owner, key_id=key_id, base_url=base_url)
+        return target, declaration.ignored
+
+    async def record(
+        self, declaration: Declaration, *, owner: str | None, key_id: str | None = None, base_url: str
+    ) -> UploadTarget:
+        """``gate.create_upload``: check and record a declaration and return where the bytes go.
+
+        Raises what ``Declaration.check``, a ``pre_declare`` hook and the records raise.
+        """
+        declaration.check(self._parts.sources)
+        return await declare(declaration, self._parts, owner=owner, key_id=key_id, base_url=base_url)
+
+    async def receive_content(self, request: Incoming, upload_id: str) -> None:
+        """``PUT /uploads/{id}/content``: keep the bytes that come under the token of a declaration.
+
+        They come in the name of whoever was authorized to declare. Raises what ``find_open_upload``,
+        ``Admission.admit``, ``lock_content``, ``receive_file``, ``keep_file`` and a ``pre_file`` hook raise.
+        """
+        parts = self._parts
+        token, content_type = request.query_params.get("token", ""), request.headers.get("Content-Type", "")
+        upload = await find_open_upload(upload_id, token, content_type, parts)
+        source_type = upload.ticket.source_type
+        check = partial(check_head, formats=parts.sources[source_type].formats)
+        request.state.principal = Principal(upload.owner_id, key=upload.key_id) if upload.owner_id else None
+        async with self.admission.admit(request, size=upload.bytes), self.open_body(request) as body:
+            await parts.hooks.run("pre_file", request, source_type)
+            async with (
+                lock_content(upload, parts) as lock,
+                receive_file(body, self._spool_dir, size=upload.bytes, check_head=check) as file,
+            ):
+                await keep_file(file, upload, lock, parts)
+
+    async def complete(self, upload_id: str, *, owner: str | None, request: Incoming | None = None) -> Job:
+        """``POST /uploads/{id}/complete`` and ``gate.complete_upload``: make what arrived a job, and return that.
+
+        With ``owner``, another's upload is unknown. Raises what ``Admission.admit``, ``completion.complete`` and a
+        ``pre_file`` hook raise.
+        """
+
+        async def on_upload(upload: DirectUpload) -> None:
+            if request is None:
+                return
+            await self._parts.hooks.run("pre_file", request, upload.ticket.source_type)
+            if upload.token_hash is None:
+                # The storage took the file; here is where it counts.
+                request.received += upload.bytes
+
+        async with self.admission.admit(request) as admitted:
+            job, made = await complete(
+                upload_id,
+                self._parts,
+                self._spool_dir,
+                owner=owner,
+                room=self.admission.room,
+                on_upload=on_upload,
+            )
+            admitted.job = job if made else None
+        return job
+
+    def _check_head(self, head: bytes, source_type: str | None) -> None:
+        source = self._parts.sources.get(source_type or "")
+        check_head(head, source.formats if source else self._every_format)

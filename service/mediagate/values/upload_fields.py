@@ -1,0 +1,106 @@
+"""What an uploader says of a file besides its bytes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from mediagate.config import SOURCE_ID, Source
+from mediagate.errors import InvalidParameter, InvalidSourceId, UnknownSource
+
+MAX_URL = 2048
+MAX_FILENAME = 255
+_READABLE = re.compile(r"[!#-;=?-\[\]^-~]+")
+"""About blanks, control characters and backslashes URL parsers disagree: some drop them, some go another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFields:
+    """What an uploader says of the file besides its bytes; ``check`` says whether an upload may say so."""
+
+    source_type: str
+    source_id: str
+    filename: str = ""
+    client_reference_id: str | None = None
+    callback_url: str | None = None
+    focal_x: float = 0.5
+    focal_y: float = 0.5
+
+    def check(self, sources: Mapping[str, Source]) -> None:
+        """Raise ``UnknownSource``, ``InvalidSourceId`` or ``InvalidParameter`` for the first thing that is wrong."""
+        if self.source_type not in sources:
+            raise UnknownSource(f"sourceType {self.source_type!r} is not configured; use one of: {', '.join(sources)}")
+        if not SOURCE_ID.fullmatch(self.source_id):
+            raise InvalidSourceId("sourceId: use 1 to 128 letters, digits, - and _, starting with a letter or digit")
+        if not _is_reference(self.client_reference_id):
+            raise InvalidParameter("clientReferenceId: use 1 to 255 printable characters")
+        _check_callback(self.callback_url)
+        for name, value in (("focalX", self.focal_x), ("focalY", self.focal_y)):
+            if not 0 <= value <= 1:
+                raise InvalidParameter(f"{name}: use a number from 0 (left or top) to 1")
+
+
+def read_fields(values: Mapping[str, Any], filename: str) -> UploadFields:
+    """Return what the fields of a form, or of a JSON object, say; texts, of which an empty one says nothing."""
+    return UploadFields(
+        values["sourceType"],
+        values["sourceId"],
+        filename,
+        values.get("clientReferenceId") or None,
+        values.get("callbackUrl") or None,
+        read_focal(values.get("focalX")),
+        read_focal(values.get("focalY")),
+    )
+
+
+def read_focal(value: str | float | None) -> float:
+    """Return a coordinate of the focal point: the middle unless one is given, NaN for what is no number."""
+    if value is None or value == "":
+        return 0.5
+    try:
+        return math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def display_name(name: str) -> str:
+    """Return what a client calls its file, cleaned for display: no folders, no control characters, not too long."""
+    name = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(c for c in name if c.isprintable()).strip()[:MAX_FILENAME]
+
+
+def source_id_text(source_id: object) -> str:
+    """Return a source id given from Python, where the id of a row may be a number; raises ``InvalidSourceId``."""
+    if isinstance(source_id, bool) or not isinstance(source_id, str | int):
+        raise InvalidSourceId(f"source_id: use a string or an int, not {type(source_id).__name__}")
+    return str(source_id)
+
+
+def _is_reference(text: str | None) -> bool:
+    return text is None or (isinstance(text, str) and 0 < len(text) <= 255 and text.isprintable())
+
+
+def _check_callback(url: str | None) -> None:
+    if url is None:
+        return
+    parts = _split(url) if isinstance(url, str) and len(url) <= MAX_URL else None
+    if parts is None or parts.scheme != "https" or not parts.hostname:
+        raise InvalidParameter(f"callbackUrl: use an absolute https URL of at most {MAX_URL:,} characters")
+    if not _READABLE.fullmatch(url):
+        raise InvalidParameter(
+            "callbackUrl: use printable ASCII without spaces, quotes and backslashes; write other hosts in punycode"
+        )
+    if "@" in parts.netloc:
+        raise InvalidParameter("callbackUrl: there may be no user name and no password; leave user and password out")
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:  # brackets around no address, or a port that is none
+        return None
