@@ -20,8 +20,8 @@ from mediagate import QUEUE, JobStatus, MediaGate, Queue, Settings, Source
 from mediagate.cli.doctor import examine
 from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate_plugins.celery_queue import celery_queue
-from mediagate_plugins.procrastinate_queue import carrier as procrastinate_carrier
 from mediagate_plugins.procrastinate_queue import procrastinate_queue
+from mediagate_plugins.procrastinate_queue import queue as procrastinate_queue_module
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +69,7 @@ async def test_what_was_taken_and_not_done_comes_again(engine: str, tmp_path: Pa
 
 
 async def test_procrastinate_tells_a_waiting_worker_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(procrastinate_carrier, "FETCH_S", 600.0)
+    monkeypatch.setattr(procrastinate_queue_module, "FETCH_S", 600.0)
     async with (
         a_site("procrastinate", "mediagate", tmp_path, takes_uploads=False) as site,
         a_queue(site, takes=False) as sent,
@@ -89,9 +89,9 @@ async def test_procrastinate_tells_a_waiting_worker_at_once(tmp_path: Path, monk
 async def test_procrastinate_brings_again_what_a_dead_worker_had_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(procrastinate_carrier, "HEARTBEAT_S", 0.2)
-    monkeypatch.setattr(procrastinate_carrier, "FETCH_S", 0.2)
-    monkeypatch.setattr(procrastinate_carrier, "STALLED_S", 2.0)
+    monkeypatch.setattr(procrastinate_queue_module, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(procrastinate_queue_module, "FETCH_S", 0.2)
+    monkeypatch.setattr(procrastinate_queue_module, "STALLED_S", 2.0)
     async with (
         a_site("procrastinate", "mediagate", tmp_path, takes_uploads=False) as site,
         a_queue(site, takes=False) as sent,

@@ -54,7 +54,7 @@ def make_engine(gate: MediaGate, broker: str, queue: str) -> Engine:
 def attach(gate: MediaGate, engine: Engine) -> None:
     """Provide the gate's ``QUEUE``, which opens and closes with it."""
     from mediagate import QUEUE
-    from mediagate_plugins.celery_queue.carrier import CeleryQueue
+    from mediagate_plugins.celery_queue.queue import CeleryQueue
 
     # A worker that died is known by its lease, so looking often within one finds no more.
     queue = CeleryQueue(engine, prefetch=gate.jobs_at_once + 1, poll_s=gate.settings.lease_s / 6)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mediagate import REMOTE_MODERATOR, MediaGate, plugin
 from mediagate.errors import ConfigError
-from mediagate_plugins.http_moderation.known import google_safe_search, openai
+from mediagate_plugins.http_moderation.presets import google_safe_search, openai
 from mediagate_plugins.http_moderation.service import Service
 
 __all__ = ["Service", "google_safe_search", "http_moderation", "openai"]

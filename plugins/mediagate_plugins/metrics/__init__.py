@@ -38,11 +38,11 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
         )
     try:
         from mediagate_plugins.metrics import instruments
-        from mediagate_plugins.metrics.counting import Counting
         from mediagate_plugins.metrics.exposition import Exposition
+        from mediagate_plugins.metrics.observer import MetricsObserver
     except ImportError as exc:
         raise ConfigError(f'metrics needs prometheus_client: pip install "mediagate[metrics]" ({exc})') from None
-    counting = Counting(gate.sources)
+    observer = MetricsObserver(gate.sources)
     exposition: Exposition | None = None
 
     async def ready(gate: MediaGate) -> None:
@@ -68,10 +68,10 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
         body, content_type = await exposition.page(request.headers.get("Accept", ""))
         return Response(body, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
 
-    gate.observe(counting)
-    gate.add_hook("on_uploaded", counting.uploaded)
+    gate.observe(observer)
+    gate.add_hook("on_uploaded", observer.count_upload)
     for name in ("on_complete", "on_rejected", "on_failed", "on_cancelled"):
-        gate.add_hook(name, counting.ended)
+        gate.add_hook(name, observer.count_end)
     gate.add_hook("on_ready", ready)
     gate.add_hook("on_close", closing)
     gate.add_route("/metrics", show, methods=["GET"])

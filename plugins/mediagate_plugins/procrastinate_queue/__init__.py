@@ -51,7 +51,7 @@ def make_app(gate: MediaGate, database_url: str | None, queue: str) -> GateApp:
 def attach(gate: MediaGate, app: GateApp) -> None:
     """Provide the gate's ``QUEUE``, which opens and closes with it."""
     from mediagate import QUEUE
-    from mediagate_plugins.procrastinate_queue.carrier import ProcrastinateQueue
+    from mediagate_plugins.procrastinate_queue.queue import ProcrastinateQueue
 
     # A worker that died is known by its lease, so looking often within one finds no more.
     queue = ProcrastinateQueue(app, poll_s=gate.settings.lease_s / 6)

@@ -18,7 +18,7 @@ def procrastinate() -> None:
 @commands.command()
 def migrate(gate: Gate = STANDALONE) -> None:
     """Create Procrastinate's tables in the gate's database, unless they are there."""
-    from mediagate_plugins.procrastinate_queue.carrier import ProcrastinateQueue
+    from mediagate_plugins.procrastinate_queue.queue import ProcrastinateQueue
 
     loaded = load_gate(gate)
 

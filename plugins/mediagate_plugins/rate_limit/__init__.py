@@ -23,7 +23,7 @@ from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Counters
 from mediagate_plugins.rate_limit.database_counters import DatabaseCounters
 from mediagate_plugins.rate_limit.failures import Failures
-from mediagate_plugins.rate_limit.guard import Guard
+from mediagate_plugins.rate_limit.limiter import Limiter
 from mediagate_plugins.rate_limit.rules import read_rules
 from mediagate_plugins.rate_limit.slots import RECEIVING_S, Slots
 
@@ -89,12 +89,12 @@ async def rate_limit(
             slots = Slots(database) if jobs else None
             store = store or DatabaseCounters(database)
         await gate.enter(_cleaned(store, slots))
-        guard = Guard(rules, addresses, gate.sources, store, slots, store_down=store_down)
+        limiter = Limiter(rules, addresses, gate.sources, store, slots, store_down=store_down)
         if slots is not None:
-            await gate.enter(_repeated(guard.renew, RENEW_EVERY_S, "places of uploads under way could not be kept"))
-        gate.add_hook("pre_receive", guard.pre_receive)
-        gate.add_hook("pre_file", guard.pre_file)
-        gate.add_hook("on_received", guard.on_received)
+            await gate.enter(_repeated(limiter.renew, RENEW_EVERY_S, "places of uploads under way could not be kept"))
+        gate.add_hook("pre_receive", limiter.pre_receive)
+        gate.add_hook("pre_file", limiter.pre_file)
+        gate.add_hook("on_received", limiter.on_received)
 
     if rules.all:
         gate.add_hook("on_ready", ready)

@@ -75,7 +75,7 @@ async def s3_storage(
         expiring_sources=frozenset(name for name, source in gate.sources.items() if source.ttl),
     )
     try:
-        from mediagate_plugins.s3_storage.examination import checks  # only now: heavy, and an extra
+        from mediagate_plugins.s3_storage.checks import checks  # only now: heavy, and an extra
         from mediagate_plugins.s3_storage.storage import open_storage
     except ImportError as exc:
         raise ConfigError(f's3_storage needs boto3: pip install "mediagate[s3]" ({exc})') from None

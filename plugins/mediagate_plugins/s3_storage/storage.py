@@ -33,9 +33,9 @@ from mediagate.storage import (
 )
 from mediagate.values import CONTENT_TYPES
 from mediagate_plugins.s3_storage.connection import Connection, status_of
-from mediagate_plugins.s3_storage.copying import copy_object
+from mediagate_plugins.s3_storage.copies import copy_object
 from mediagate_plugins.s3_storage.options import Options
-from mediagate_plugins.s3_storage.signing import MAX_EXPIRES_S, presign
+from mediagate_plugins.s3_storage.signatures import MAX_EXPIRES_S, presign
 
 log = logging.getLogger("mediagate")
 

@@ -18,12 +18,12 @@ from starlette.responses import JSONResponse, Response
 from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingUpload, MediaGate, plugin
 from mediagate.errors import ConfigError, InvalidParameter
 from mediagate.kernel import HookName
-from mediagate_plugins.webhooks.control import WEBHOOKS, Webhooks
+from mediagate_plugins.webhooks.admin import WEBHOOKS, Webhooks
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus, Replayed
 from mediagate_plugins.webhooks.links import link_problem
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schema import event_schema
-from mediagate_plugins.webhooks.signing import key_of
+from mediagate_plugins.webhooks.signatures import key_of
 from mediagate_plugins.webhooks.stops import stopped_of
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ async def webhooks(
 
     async def ready(gate: MediaGate) -> None:
         from mediagate_plugins.webhooks.attempt import Attempts
-        from mediagate_plugins.webhooks.sending import Sending
+        from mediagate_plugins.webhooks.sender import Sender
 
         if problem := link_problem(gate):
             raise ConfigError(problem)
@@ -110,7 +110,7 @@ async def webhooks(
         deliveries = Deliveries(client, receivers, callbacks=callbacks is not None)
         attempts = Attempts(gate, poster, callback_poster, receivers, callbacks, result_max_bytes=result_max_bytes)
         keep = timedelta(days=keep_days)
-        sending = Sending(
+        sender = Sender(
             gate[RECORDS],
             deliveries,
             attempts,
@@ -120,15 +120,15 @@ async def webhooks(
             timeout_s=timeout_s,
             keep=keep,
         )
-        gate.decorate(WEBHOOKS, Webhooks(deliveries, sending, receivers))
+        gate.decorate(WEBHOOKS, Webhooks(deliveries, sender, receivers))
         if gate.settings.worker:
 
             async def look(_: object) -> None:
-                sending.wake()
+                sender.wake()
 
             for name in _TOLD_HOOKS:
                 gate.add_hook(name, look)
-            await gate.enter(sending.running(drain_s=gate.settings.drain_timeout_s))
+            await gate.enter(sender.running(drain_s=gate.settings.drain_timeout_s))
 
     # What is declared is checked again when it is completed: by then another host may be configured.
     gate.add_hook("pre_declare", check_declaration)

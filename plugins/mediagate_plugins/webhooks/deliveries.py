@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from mediagate import Event, EventType
 from mediagate.records import adds, ask, read
-from mediagate_plugins.webhooks.names import CALLBACK_PREFIX
+from mediagate_plugins.webhooks.callback_names import CALLBACK_PREFIX
 
 DeliveryStatus = Literal["pending", "delivered", "dead"]
 

@@ -1,4 +1,4 @@
-"""The guard: asks the counters and slots before an upload is received, and puts right what was charged afterwards."""
+"""The limiter: asks the counters and slots before an upload is received, and puts right what was charged afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mediagate.errors import LengthRequired, MediagateError, RateLimited, Unavai
 from mediagate.intake import Incoming
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Charge, Charged, Correction, Count, Counters
-from mediagate_plugins.rate_limit.fields import fields
+from mediagate_plugins.rate_limit.headers import rate_limit_headers
 from mediagate_plugins.rate_limit.refusals import Refusals
 from mediagate_plugins.rate_limit.rules import Rule, Rules
 from mediagate_plugins.rate_limit.slots import Slots
@@ -51,7 +51,7 @@ class Held:
     """The counters of jobs in which it has a slot, and of how many."""
 
 
-class Guard:
+class Limiter:
     """Keeps the rules. ``slots`` is there exactly when a rule limits jobs."""
 
     def __init__(
@@ -130,7 +130,7 @@ class Guard:
             held.charges += charges
         finally:
             others = getattr(request.state, "answer_headers", {})
-            request.state.answer_headers = {**others, **fields(held.rules, held.counts)}
+            request.state.answer_headers = {**others, **rate_limit_headers(held.rules, held.counts)}
 
     async def _charge(self, held: Held, charges: list[Charge]) -> list[Charge]:
         """Return what was charged: all, or nothing where there is nothing to charge or the store is down."""
