@@ -18,7 +18,7 @@ from typing import Literal
 
 from mediagate import RECORDS, MediaGate, plugin
 from mediagate.errors import ConfigError, Unavailable
-from mediagate.records import Database, PrismaRecords
+from mediagate.records import Database
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Counters
 from mediagate_plugins.rate_limit.database_counters import DatabaseCounters
@@ -76,16 +76,16 @@ async def rate_limit(
     jobs = any(rule.limit.kind == "jobs" for rule in rules.all)
 
     async def ready(gate: MediaGate) -> None:
-        records = gate[RECORDS]
         slots = None
         store = counters
         if jobs or store is None:
-            if not isinstance(records, PrismaRecords):
+            try:
+                database = Database.of(gate[RECORDS], "rate_limit")
+            except ConfigError:
                 raise ConfigError(
                     "rate_limit: limits are counted in the database of Prisma records, which this gate has not; "
                     "give redis_url for those of requests and bytes, and leave out those of jobs"
-                )
-            database = Database(records)
+                ) from None
             slots = Slots(database) if jobs else None
             store = store or DatabaseCounters(database)
         await gate.enter(_cleaned(store, slots))

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingUpload, MediaGate, plugin
 from mediagate.errors import ConfigError, InvalidParameter
 from mediagate.kernel import HookName
+from mediagate.records import Database
 from mediagate_plugins.webhooks.admin import WEBHOOKS, Webhooks
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus, Replayed
 from mediagate_plugins.webhooks.links import link_problem
@@ -104,10 +105,8 @@ async def webhooks(
 
         if problem := link_problem(gate):
             raise ConfigError(problem)
-        client = getattr(gate[RECORDS], "client", None)
-        if client is None:
-            raise ConfigError("webhooks: its tables are in the database of PrismaRecords; use these as RECORDS")
-        deliveries = Deliveries(client, receivers, callbacks=callbacks is not None)
+        database = Database.of(gate[RECORDS], "webhooks")
+        deliveries = Deliveries(database, receivers, callbacks=callbacks is not None)
         attempts = Attempts(gate, poster, callback_poster, receivers, callbacks, result_max_bytes=result_max_bytes)
         keep = timedelta(days=keep_days)
         sender = Sender(
