@@ -36,7 +36,7 @@ async def http_moderation(
     further authorities in PEM. Raises ``ConfigError``.
     """
     try:
-        from mediagate.outbound.post import Poster, tls_context  # only now: its library is an extra
+        from mediagate.outbound import Poster, tls_context  # only now: its library is an extra
         from mediagate_plugins.http_moderation.moderator import HttpModerator
     except ImportError as exc:
         raise ConfigError(f'http_moderation needs httpcore2: pip install "mediagate[http]" ({exc})') from None

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hmac
 import logging
+import os
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from mediagate import RECORDS, Action, MediaGate, plugin
-from mediagate.config import multiprocess_metrics_dir
+from mediagate import AUTHORIZE, RECORDS, Action, MediaGate, plugin
 from mediagate.errors import ConfigError, PluginError
-from mediagate.parts import AUTHORIZE
 
 log = logging.getLogger("mediagate.metrics")
 
@@ -30,7 +30,9 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
     """
     if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
         raise ConfigError("metrics: token must be printable ASCII without spaces, such as secrets.token_urlsafe()")
-    folder = multiprocess_metrics_dir()
+    # prometheus_client's own variable.
+    shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    folder = Path(shared) if shared else None
     if folder is not None and not folder.is_dir():
         raise ConfigError(
             f"metrics: PROMETHEUS_MULTIPROC_DIR names {folder}, which is no folder; "

@@ -14,9 +14,8 @@ from weakref import WeakSet
 
 from starlette.requests import Request
 
-from mediagate import Job, Principal, Source
+from mediagate import Incoming, Job, Principal, Source
 from mediagate.errors import LengthRequired, MediagateError, RateLimited, Unavailable, UploadTooLarge
-from mediagate.intake import Incoming
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Charge, Charged, Correction, Count, Counters
 from mediagate_plugins.rate_limit.headers import rate_limit_headers
@@ -75,12 +74,12 @@ class Limiter:
         # Weak, so that a request whose end nobody told us of holds its slots no longer.
         self._receiving: WeakSet[Held] = WeakSet()
 
-    async def pre_receive(self, request: Request, principal: Principal | None) -> None:
+    async def pre_receive(self, request: Incoming, principal: Principal | None) -> None:
         """Charge the key and the address; raises ``RateLimited``, ``LengthRequired`` or ``UploadTooLarge``."""
         address = self._addresses.of(request)
         # Neither has a line break, so that no two keys make the same.
         key = None if principal is None else f"key {principal.id}\n{principal.key or ''}"
-        held = Held(key or f"address {address}", Incoming(request).declared)
+        held = Held(key or f"address {address}", request.declared)
         request.state.rate_limit = held
         asked = [(rule, f"address {address}") for rule in self._rules.address]
         if key is not None:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 
 from mediagate import STORAGE, MediaGate, plugin
-from mediagate.config import private_sources
 from mediagate.errors import ConfigError
 from mediagate_plugins.s3_storage.options import Addressing, Options, RetryMode
 
@@ -71,7 +70,7 @@ async def s3_storage(
         threads=threads,
         upload_origins=tuple(upload_origins),
         sources=frozenset(gate.sources),
-        private_sources=private_sources(gate.sources),
+        private_sources=frozenset(name for name, source in gate.sources.items() if source.visibility == "private"),
         expiring_sources=frozenset(name for name, source in gate.sources.items() if source.ttl),
     )
     try:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingUpload, MediaGate, plugin
+from mediagate import EVENTS, RECORDS, DirectUpload, EventType, HookName, IncomingUpload, MediaGate, plugin
 from mediagate.errors import ConfigError, InvalidParameter
-from mediagate.kernel import HookName
 from mediagate.records import Database
 from mediagate_plugins.webhooks.admin import WEBHOOKS, Webhooks
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus, Replayed
@@ -28,7 +27,7 @@ from mediagate_plugins.webhooks.signatures import key_of
 from mediagate_plugins.webhooks.stops import stopped_of
 
 if TYPE_CHECKING:
-    from mediagate.outbound.post import Poster
+    from mediagate.outbound import Poster
 
 __all__ = ["WEBHOOKS", "Callbacks", "Delivery", "DeliveryStatus", "Endpoint", "Replayed", "Webhooks", "webhooks"]
 
@@ -156,7 +155,7 @@ def _wanted(endpoints: Mapping[str, Endpoint], callbacks: Callbacks | None) -> f
 
 def _posters(timeout_s: float, ca_file: str | Path | None) -> tuple[Poster, Poster]:
     try:
-        from mediagate.outbound.post import Poster, tls_context  # only now: its library is an extra
+        from mediagate.outbound import Poster, tls_context  # only now: its library is an extra
     except ImportError as exc:
         raise ConfigError(f'webhooks need httpcore2: pip install "mediagate[webhooks]" ({exc})') from None
     try:
