@@ -78,7 +78,7 @@ class GateThread:
 
     def open(self) -> None:
         """Open the gate to work on jobs; raises what keeps it from opening."""
-        self._gate.settings = self._gate.settings.model_copy(update={"worker": True})
+        self._gate.use(worker=True)
         opened: Future[None] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(opened)), name="mediagate", daemon=True)
         self._thread.start()

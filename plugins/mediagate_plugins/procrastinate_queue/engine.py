@@ -47,7 +47,7 @@ class GateApp(App):
 
     async def run_worker_async(self, **kwargs: Any) -> None:
         """Open the gate and work on its jobs, as ``procrastinate --app=… worker`` does."""
-        self._gate.settings = self._gate.settings.model_copy(update={"worker": True})
+        self._gate.use(worker=True)
         self.brings = True
         try:
             async with self._gate:

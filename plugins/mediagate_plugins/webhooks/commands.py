@@ -95,7 +95,7 @@ def resume(endpoint: Annotated[str, typer.Argument(help="The endpoint's name.")]
 
 def _load(path: str) -> MediaGate:
     loaded = load_gate(path)
-    loaded.settings = loaded.settings.model_copy(update={"worker": False})
+    loaded.use(worker=False)
     return loaded
 
 
