@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mediagate import plugin
+from mediagate import Key, plugin
 from mediagate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     from mediagate import MediaGate
     from mediagate_plugins.celery_queue.engine import Engine
+    from mediagate_plugins.celery_queue.queue import CeleryQueue
 
 NAME = "mediagate"
+CELERY_QUEUE: Key[CeleryQueue] = Key("CELERY_QUEUE")
+"""The queue itself; an open gate's ``QUEUE`` hands ids over to it."""
 
 
 @plugin("celery_queue", provides=("QUEUE",))
@@ -63,5 +66,6 @@ def attach(gate: MediaGate, engine: Engine) -> None:
         await gate.enter(queue.opened(worker=gate.settings.worker))
 
     gate.decorate(QUEUE, queue)
+    gate.decorate(CELERY_QUEUE, queue)
     gate.add_check("queue", queue.check)
     gate.add_hook("on_ready", open_queue)
