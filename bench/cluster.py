@@ -193,7 +193,7 @@ class Cluster:
                 image
                 for worker in own(self.workers)
                 for server, command in below(worker).items()
-                if "mediagate.imageprocess" in command
+                if "mediagate.images.process" in command
                 for image in below(server)
             ]
 

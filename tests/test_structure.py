@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [
@@ -34,13 +38,16 @@ ONE_HOME = {
     "celery": "mediagate_plugins/celery_queue",
     "kombu": "mediagate_plugins/celery_queue",
     "amqp": "mediagate_plugins/celery_queue",
-    "httpcore2": "mediagate/outbound/post",
+    "httpcore2": "mediagate/outbound/client",
     "boto3": "mediagate_plugins/s3_storage",
     "botocore": "mediagate_plugins/s3_storage",
     "prometheus_client": "mediagate_plugins/metrics",
     "opentelemetry": "mediagate_plugins/tracing",
 }
 """Each library that does heavy work is imported in one module (or one folder) only."""
+
+PUBLIC = ("errors", "storage", "records", "observe", "outbound", "cli", "testing")
+"""What plugins may import below ``mediagate``, and ``mediagate`` itself; README lists the same."""
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -77,3 +84,49 @@ def test_image_process_loads_neither_web_nor_database_code() -> None:
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
     assert "mediagate.images.render" in loaded
     assert not {"starlette", "uvicorn", "prisma", "mediagate.records", "mediagate.http"} & set(loaded)
+
+
+def private_imports(source: str) -> Iterator[str]:
+    """Yield what a plugin's source imports of the core and is not public."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+            yield from (m for m in modules if m.startswith("mediagate.") and m.partition(".")[2] not in PUBLIC)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "mediagate":
+            below = node.module.partition(".")[2]
+            if below and below not in PUBLIC:
+                yield node.module
+                continue
+            public = {*import_module(node.module).__all__, *(() if below else PUBLIC)}
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if alias.name not in public)
+
+
+def test_plugins_import_only_what_is_public() -> None:
+    plugins = [path for path in SOURCES if "mediagate_plugins" in path.parts]
+    assert len(plugins) > 20
+    found = {path.name: names for path in plugins if (names := list(private_imports(path.read_text())))}
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from mediagate import MediaGate, errors, plugin", []),
+        ("from mediagate.records import Database\nimport mediagate.storage", []),
+        ("from mediagate_plugins.nudenet import nudenet", []),
+        ("from mediagate.jobs import Worker", ["mediagate.jobs"]),
+        ("from mediagate.outbound.client import Poster", ["mediagate.outbound.client"]),
+        ("from mediagate.records import queries", ["mediagate.records.queries"]),
+        ("from mediagate import http", ["mediagate.http"]),
+        ("import mediagate.config", ["mediagate.config"]),
+        ("def late():\n    from mediagate.values import utcnow", ["mediagate.values"]),
+    ],
+)
+def test_private_imports_of_a_plugin_are_found(source: str, found: list[str]) -> None:
+    assert list(private_imports(source)) == found
+
+
+def test_readme_lists_the_public_modules() -> None:
+    readme = (ROOT / "README.md").read_text()
+    listed = re.findall(r"^\| `mediagate\.?(\w*)` \|", readme, re.M)
+    assert listed == ["", *PUBLIC]

@@ -18,7 +18,7 @@ SLACK_S = 5.0
 """For the picture itself."""
 LEASE_S = 3
 GONE_S = 10.0
-PROGRAM = b"mediagate.imageprocess"
+PROGRAM = b"mediagate.images.process"
 MANY_GATE = """
 from mediagate import MediaGate, Source, VariantSpec
 

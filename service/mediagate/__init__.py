@@ -7,7 +7,9 @@ if TYPE_CHECKING:
     from mediagate.api import PublishedPage, StatusPage
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.gate import MediaGate
-    from mediagate.kernel import Key, Plugin, plugin
+    from mediagate.http import FormHints, form_hints
+    from mediagate.intake import Incoming
+    from mediagate.kernel import Check, HookName, Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Authorize
     from mediagate.queue import Queue
@@ -33,16 +35,22 @@ if TYPE_CHECKING:
         UsageReport,
         Variant,
         Verdict,
+        iso,
+        owner_seen_by,
     )
 
 _HOMES = {
     "AUTHORIZE": "mediagate.parts",
     "Action": "mediagate.values",
     "Authorize": "mediagate.parts",
+    "Check": "mediagate.kernel",
     "DirectUpload": "mediagate.values",
     "EVENTS": "mediagate.parts",
     "Event": "mediagate.values",
     "EventType": "mediagate.values",
+    "FormHints": "mediagate.http",
+    "HookName": "mediagate.kernel",
+    "Incoming": "mediagate.intake",
     "IncomingUpload": "mediagate.values",
     "Job": "mediagate.values",
     "JobState": "mediagate.values",
@@ -77,6 +85,9 @@ _HOMES = {
     "Variant": "mediagate.values",
     "VariantSpec": "mediagate.config",
     "Verdict": "mediagate.values",
+    "form_hints": "mediagate.http",
+    "iso": "mediagate.values",
+    "owner_seen_by": "mediagate.values",
     "plugin": "mediagate.kernel",
 }
 """The module of each public name. Loaded on first use: an image process needs none of the web and database parts."""
@@ -98,9 +109,13 @@ __all__ = [
     "STORAGE",
     "Action",
     "Authorize",
+    "Check",
     "DirectUpload",
     "Event",
     "EventType",
+    "FormHints",
+    "HookName",
+    "Incoming",
     "IncomingUpload",
     "Job",
     "JobState",
@@ -130,5 +145,8 @@ __all__ = [
     "Variant",
     "VariantSpec",
     "Verdict",
+    "form_hints",
+    "iso",
+    "owner_seen_by",
     "plugin",
 ]

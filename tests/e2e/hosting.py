@@ -142,7 +142,7 @@ class Host:
 
 
 def _of_images(pid: int) -> bool:
-    return b"mediagate.imageprocess" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"mediagate.images.process" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images.pixels import jpeg_of
 from mediagate.records import Allowance, PrismaRecords
 from mediagate_plugins.http_moderation import Service, google_safe_search, http_moderation, openai
-from mediagate_plugins.http_moderation.known import OPENAI_LABELS
+from mediagate_plugins.http_moderation.presets import OPENAI_LABELS
 
 pytestmark = pytest.mark.anyio
 

@@ -159,7 +159,7 @@ async def test_an_image_process_that_dies_without_work_is_counted(make_gate: Mak
 
 def _is_image_process(process: int) -> bool:
     stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return b"mediagate.imageprocess" in Path(f"/proc/{process}/cmdline").read_bytes() and int(stat[1]) != os.getpid()
+    return b"mediagate.images.process" in Path(f"/proc/{process}/cmdline").read_bytes() and int(stat[1]) != os.getpid()
 
 
 async def _workers() -> float:

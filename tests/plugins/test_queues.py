@@ -16,12 +16,12 @@ import asyncpg
 import pytest
 from queue_site import BROKER, Site, a_database, a_site
 
-from mediagate import QUEUE, JobStatus, MediaGate, Queue, Settings, Source
+from mediagate import JobStatus, MediaGate, Queue, Settings, Source
 from mediagate.cli.doctor import examine
 from mediagate.errors import ConfigError, RecordsUnavailable
-from mediagate_plugins.celery_queue import celery_queue
-from mediagate_plugins.procrastinate_queue import carrier as procrastinate_carrier
-from mediagate_plugins.procrastinate_queue import procrastinate_queue
+from mediagate_plugins.celery_queue import CELERY_QUEUE, celery_queue
+from mediagate_plugins.procrastinate_queue import PROCRASTINATE_QUEUE, procrastinate_queue
+from mediagate_plugins.procrastinate_queue import queue as procrastinate_queue_module
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ async def a_queue(site: Site, *, takes: bool, address: str | None = None) -> Asy
     else:
         gate.register(procrastinate_queue, queue=site.queue, database_url=address)
     async with gate.assembled():
-        queue: Any = gate[QUEUE]
+        queue: Any = gate[CELERY_QUEUE] if site.engine == "celery" else gate[PROCRASTINATE_QUEUE]
         async with queue.opened(worker=takes) if site.engine == "celery" else queue.opened(worker=takes, migrate=True):
             yield queue
 
@@ -69,7 +69,7 @@ async def test_what_was_taken_and_not_done_comes_again(engine: str, tmp_path: Pa
 
 
 async def test_procrastinate_tells_a_waiting_worker_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(procrastinate_carrier, "FETCH_S", 600.0)
+    monkeypatch.setattr(procrastinate_queue_module, "FETCH_S", 600.0)
     async with (
         a_site("procrastinate", "mediagate", tmp_path, takes_uploads=False) as site,
         a_queue(site, takes=False) as sent,
@@ -89,9 +89,9 @@ async def test_procrastinate_tells_a_waiting_worker_at_once(tmp_path: Path, monk
 async def test_procrastinate_brings_again_what_a_dead_worker_had_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(procrastinate_carrier, "HEARTBEAT_S", 0.2)
-    monkeypatch.setattr(procrastinate_carrier, "FETCH_S", 0.2)
-    monkeypatch.setattr(procrastinate_carrier, "STALLED_S", 2.0)
+    monkeypatch.setattr(procrastinate_queue_module, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(procrastinate_queue_module, "FETCH_S", 0.2)
+    monkeypatch.setattr(procrastinate_queue_module, "STALLED_S", 2.0)
     async with (
         a_site("procrastinate", "mediagate", tmp_path, takes_uploads=False) as site,
         a_queue(site, takes=False) as sent,
@@ -267,7 +267,7 @@ async def test_a_broker_that_is_down_holds_up_no_upload(
                     assert took < 1.0 + 2.0, "the broker's silence takes longer (slack for a loaded machine)"
                     assert (await gate.wait(status.job_id, timeout_s=60)).status is JobStatus.COMPLETE
                 await gate.check()
-                assert "geheim" not in repr(gate[QUEUE])
+                assert "geheim" not in repr(gate[CELERY_QUEUE])
         assert "geheim" not in caplog.text
 
 
@@ -306,7 +306,7 @@ async def test_tables_of_procrastinate_are_missed_or_made(make_gate: MakeGate) -
         for gate in gates:
             gate.register(procrastinate_queue, database_url=inside)
         await asyncio.gather(*(gate.open() for gate in gates))
-        await gates[0][QUEUE].dispatch("job_a")
+        await gates[0][PROCRASTINATE_QUEUE].dispatch("job_a")
         await asyncio.gather(*(gate.close() for gate in gates))
         connection = await asyncpg.connect(database)
         rows = await connection.fetch('SELECT * FROM "of its own".procrastinate_jobs')

@@ -26,7 +26,7 @@ from mediagate.values import Action, JobStatus, Principal, utcnow
 from mediagate_plugins.api_keys import API_KEYS, api_keys
 from mediagate_plugins.rate_limit import rate_limit
 from mediagate_plugins.rate_limit.addresses import Addresses
-from mediagate_plugins.rate_limit.fields import fields
+from mediagate_plugins.rate_limit.headers import rate_limit_headers
 from mediagate_plugins.rate_limit.rules import read_rules
 
 pytestmark = pytest.mark.anyio
@@ -677,4 +677,4 @@ async def test_a_wrong_option_stops_the_boot(make_gate: MakeGate, options: dict[
 )
 def test_how_limits_are_written(text: str, policy: str) -> None:
     [rule] = read_rules((), text, {}, ()).all
-    assert fields([rule], {})["RateLimit-Policy"].partition(";")[2] == policy
+    assert rate_limit_headers([rule], {})["RateLimit-Policy"].partition(";")[2] == policy

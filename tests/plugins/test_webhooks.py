@@ -62,7 +62,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     async def now(_: object) -> datetime:
         return clock()
 
-    monkeypatch.setattr("mediagate_plugins.webhooks.sending.Sending.now", now)
+    monkeypatch.setattr("mediagate_plugins.webhooks.sender.Sender.now", now)
     return clock
 
 
@@ -510,7 +510,7 @@ async def test_what_is_for_an_endpoint_that_was_taken_away_is_given_up_and_forgo
         assert {d.endpoint: d.status for d in await gate[WEBHOOKS].find()} == {"app": "delivered", "old": "pending"}
     clock.turn(-1.5 * 24 * 3600)
     for name in ("POLL_S", "FORGET_EVERY_S"):
-        monkeypatch.setattr(f"mediagate_plugins.webhooks.sending.{name}", 0.05)
+        monkeypatch.setattr(f"mediagate_plugins.webhooks.sender.{name}", 0.05)
     async with later(days=0, keep_days=7) as gate:
         await asyncio.sleep(1)
         (waiting,) = await gate[WEBHOOKS].find(status="pending")

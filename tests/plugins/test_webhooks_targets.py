@@ -302,7 +302,7 @@ async def test_a_slow_callback_host_holds_up_only_itself(
     serve_tls: Callable[..., Receiver],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mediagate_plugins.webhooks.sending.BATCH", 10)  # the slow one's shall be more than a batch
+    monkeypatch.setattr("mediagate_plugins.webhooks.sender.BATCH", 10)  # the slow one's shall be more than a batch
     slow, quick = serve_tls("slow.example", hang), serve_tls("quick.example")
     names.answers |= {"slow.example": [["127.0.0.1"]], "quick.example": [["127.0.0.1"]]}
     ca_file = tmp_path / "ca.pem"

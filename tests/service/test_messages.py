@@ -9,7 +9,7 @@ import pytest
 from mounted import client_of
 from owners import claim, settle
 
-from mediagate import JobStatus, MediaGate, Source
+from mediagate import FormHints, JobStatus, MediaGate, Source, form_hints
 from mediagate.config import Language
 from mediagate.errors import ConfigError, UploadRefused
 from mediagate.records import Settlement
@@ -161,3 +161,14 @@ async def test_every_problem_has_a_message(make_gate: MakeGate) -> None:
 def test_a_language_that_is_not_there_is_a_fault_of_the_configuration() -> None:
     with pytest.raises(ConfigError, match="messages"):
         Source(messages={"unsupported_type": {"xx": "no"}})  # type: ignore[dict-item]
+
+
+def test_form_hints_are_in_the_words_of_the_answers() -> None:
+    hints = form_hints(Source(max_bytes=3 * 512 * 1024, formats=("png", "avif")), "de")
+    assert hints == FormHints(
+        3 * 512 * 1024,
+        "1,5 MB",
+        "Diese Datei ist zu groß. Sie darf höchstens 1,5 MB haben.",
+        ("PNG", "AVIF"),
+        "image/png,image/avif,image/x-png,image/apng,.avif",
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mediagate import AUTHORIZE, Key, MediaGate, plugin
 from mediagate.errors import ConfigError
-from mediagate_plugins.api_keys.door import Door
+from mediagate_plugins.api_keys.authorizer import Authorizer
 from mediagate_plugins.api_keys.key import ApiKey, NewKey
 from mediagate_plugins.api_keys.store import ApiKeys
 
@@ -27,5 +27,5 @@ async def api_keys(gate: MediaGate, *, cache_s: float = 5.0) -> None:
         raise ConfigError("api_keys: cache_s: use 0 to 60 seconds")
     keys = ApiKeys(gate, cache_s=cache_s)
     gate.decorate(API_KEYS, keys)
-    gate.decorate(AUTHORIZE, Door(keys).authorize)
+    gate.decorate(AUTHORIZE, Authorizer(keys).authorize)
     gate.add_hook("on_ready", keys.ready)

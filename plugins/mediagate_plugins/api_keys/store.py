@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mediagate import RECORDS, Action, MediaGate, Principal
-from mediagate.errors import ConfigError, InvalidParameter, RecordsUnavailable
-from mediagate.records import PrismaRecords, ask
-from mediagate.records import read as ask_twice
+from mediagate.errors import InvalidParameter, RecordsUnavailable
+from mediagate.records import Database
 from mediagate_plugins.api_keys.key import ApiKey, NewKey, draw, hash_of, opens, read, text_of
 
 log = logging.getLogger("mediagate.api_keys")
@@ -35,7 +34,7 @@ class ApiKeys:
 
     async def ready(self, gate: MediaGate) -> None:
         """Raise ``ConfigError`` unless the gate's records are in a database."""
-        _ = self._rows
+        _ = self._database
 
     async def now(self) -> datetime:
         """Return the present by the clock that decides when a key ends; as a rule without a query."""
@@ -76,20 +75,23 @@ class ApiKeys:
             "createdAt": key.created_at,
             "expiresAt": key.expires_at,
         }
-        await ask(lambda: self._rows.create(data=row))
+        await self._database.execute(lambda client: client.mediagateapikey.create(data=row))
         return NewKey(key, text_of(key_id, secret))
 
     async def list(self, *, owner: str | None = None) -> Sequence[ApiKey]:
         """Return the keys of an owner, or all, first made first; revoked and expired ones too."""
         where: Any = {} if owner is None else {"ownerId": owner}
-        rows = await ask_twice(lambda: self._rows.find_many(where=where, order=[{"createdAt": "asc"}, {"id": "asc"}]))
+        order: Any = [{"createdAt": "asc"}, {"id": "asc"}]
+        rows = await self._database.query(lambda client: client.mediagateapikey.find_many(where=where, order=order))
         return [_key_of(row) for row in rows]
 
     async def revoke(self, key_id: str) -> bool:
         """Revoke a key for good: here at once, elsewhere within ``cache_s``; ``False`` when there is none to revoke."""
         now = await self.now()
         where: Any = {"id": key_id, "revokedAt": None}
-        revoked: int = await ask(lambda: self._rows.update_many(where=where, data={"revokedAt": now}))
+        revoked = await self._database.execute(
+            lambda client: client.mediagateapikey.update_many(where=where, data={"revokedAt": now})
+        )
         self._revocations += 1
         self._known.pop(key_id, None)
         return revoked > 0
@@ -116,7 +118,7 @@ class ApiKeys:
             self._known.move_to_end(key_id)
             return known[1]
         revocations = self._revocations
-        row = await ask_twice(lambda: self._rows.find_unique(where={"id": key_id}))
+        row = await self._database.query(lambda client: client.mediagateapikey.find_unique(where={"id": key_id}))
         if row is None:
             self._known.pop(key_id, None)
             return None
@@ -136,18 +138,15 @@ class ApiKeys:
             self._known[key.id] = (known[0], replace(known[1], last_used_at=now))
         try:
             where: Any = {"id": key.id}
-            await ask(lambda: self._rows.update_many(where=where, data={"lastUsedAt": now}))
+            await self._database.execute(
+                lambda client: client.mediagateapikey.update_many(where=where, data={"lastUsedAt": now})
+            )
         except RecordsUnavailable as exc:
             log.warning("the use of API key %s could not be noted: %s", key.id, exc)
 
     @property
-    def _rows(self) -> Any:
-        records = self._gate[RECORDS]
-        if not isinstance(records, PrismaRecords):
-            raise ConfigError(
-                "api_keys keeps its keys in the database: use records of Prisma, as the gate does unasked"
-            )
-        return records.client.mediagateapikey
+    def _database(self) -> Database:
+        return Database.of(self._gate[RECORDS], "api_keys")
 
 
 def _key_of(row: Any) -> ApiKey:

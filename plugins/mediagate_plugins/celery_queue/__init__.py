@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mediagate import plugin
+from mediagate import Key, plugin
 from mediagate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     from mediagate import MediaGate
     from mediagate_plugins.celery_queue.engine import Engine
+    from mediagate_plugins.celery_queue.queue import CeleryQueue
 
 NAME = "mediagate"
+CELERY_QUEUE: Key[CeleryQueue] = Key("CELERY_QUEUE")
+"""The queue itself; an open gate's ``QUEUE`` hands ids over to it."""
 
 
 @plugin("celery_queue", provides=("QUEUE",))
@@ -54,7 +57,7 @@ def make_engine(gate: MediaGate, broker: str, queue: str) -> Engine:
 def attach(gate: MediaGate, engine: Engine) -> None:
     """Provide the gate's ``QUEUE``, which opens and closes with it."""
     from mediagate import QUEUE
-    from mediagate_plugins.celery_queue.carrier import CeleryQueue
+    from mediagate_plugins.celery_queue.queue import CeleryQueue
 
     # A worker that died is known by its lease, so looking often within one finds no more.
     queue = CeleryQueue(engine, prefetch=gate.jobs_at_once + 1, poll_s=gate.settings.lease_s / 6)
@@ -63,5 +66,6 @@ def attach(gate: MediaGate, engine: Engine) -> None:
         await gate.enter(queue.opened(worker=gate.settings.worker))
 
     gate.decorate(QUEUE, queue)
+    gate.decorate(CELERY_QUEUE, queue)
     gate.add_check("queue", queue.check)
     gate.add_hook("on_ready", open_queue)

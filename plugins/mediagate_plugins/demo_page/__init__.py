@@ -16,11 +16,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import Action, MediaGate, Source, plugin
-from mediagate.errors import FileNotServed, PluginError, UploadTooLarge
-from mediagate.http import message_of_error, size_text
-from mediagate.images import accepted
-from mediagate.values import DECLARABLE, owner_seen_by
+from mediagate import Action, MediaGate, Source, form_hints, owner_seen_by, plugin
+from mediagate.errors import FileNotServed, PluginError
 
 FOLDER = Path(__file__).parent
 TYPES = {".css": "text/css", ".js": "text/javascript"}
@@ -85,16 +82,13 @@ async def demo_page(
 
 def _described(source: Source) -> dict[str, object]:
     """Return what the page knows of a source: its limit and formats, in the words of the gate's own answers."""
-    labels = accepted(source.formats)
-    types = [media_type for media_type, name in DECLARABLE.items() if name in labels]
-    # Not every system knows a type for these extensions.
-    extensions = [f".{name}" for name in ("avif", "heic", "heif") if {"heif": "heic"}.get(name, name) in labels]
+    hints = form_hints(source)
     return {
-        "maxBytes": source.max_bytes,
-        "limit": size_text(source.max_bytes),
-        "tooLarge": message_of_error(UploadTooLarge("", limit=source.max_bytes), source=source),
-        "formats": list(labels.values()),
-        "accept": ",".join([*types, *extensions]),
+        "maxBytes": hints.max_bytes,
+        "limit": hints.limit,
+        "tooLarge": hints.too_large,
+        "formats": hints.formats,
+        "accept": hints.accept,
         "sizes": list(source.variants),
     }
 

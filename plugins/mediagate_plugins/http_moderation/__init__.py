@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mediagate import REMOTE_MODERATOR, MediaGate, plugin
 from mediagate.errors import ConfigError
-from mediagate_plugins.http_moderation.known import google_safe_search, openai
+from mediagate_plugins.http_moderation.presets import google_safe_search, openai
 from mediagate_plugins.http_moderation.service import Service
 
 __all__ = ["Service", "google_safe_search", "http_moderation", "openai"]
@@ -36,7 +36,7 @@ async def http_moderation(
     further authorities in PEM. Raises ``ConfigError``.
     """
     try:
-        from mediagate.outbound.post import Poster, tls_context  # only now: its library is an extra
+        from mediagate.outbound import Poster, tls_context  # only now: its library is an extra
         from mediagate_plugins.http_moderation.moderator import HttpModerator
     except ImportError as exc:
         raise ConfigError(f'http_moderation needs httpcore2: pip install "mediagate[http]" ({exc})') from None

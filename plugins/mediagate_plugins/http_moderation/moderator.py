@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 from mediagate import Verdict
 from mediagate.errors import ModerationFailed, ModeratorUnavailable
-from mediagate.outbound.post import NotSent, Poster
+from mediagate.outbound import NotSent, Poster
 from mediagate_plugins.http_moderation.service import Service
 
 ANSWER_BYTES = 256 * 1024

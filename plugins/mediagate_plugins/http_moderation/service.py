@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mediagate.errors import ConfigError, ModerationFailed
-from mediagate.outbound.target import Target, read_url
+from mediagate.outbound import Target, read_url
 
 IMAGE, DATA_URL = "{image}", "{data_url}"
 """Stand in the body for the JPEG: in Base64, and as a ``data:`` URL."""

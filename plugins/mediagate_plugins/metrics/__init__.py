@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hmac
 import logging
+import os
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from mediagate import RECORDS, Action, MediaGate, plugin
-from mediagate.config import multiprocess_metrics_dir
+from mediagate import AUTHORIZE, RECORDS, Action, MediaGate, plugin
 from mediagate.errors import ConfigError, PluginError
-from mediagate.parts import AUTHORIZE
 
 log = logging.getLogger("mediagate.metrics")
 
@@ -30,7 +30,9 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
     """
     if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
         raise ConfigError("metrics: token must be printable ASCII without spaces, such as secrets.token_urlsafe()")
-    folder = multiprocess_metrics_dir()
+    # prometheus_client's own variable.
+    shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    folder = Path(shared) if shared else None
     if folder is not None and not folder.is_dir():
         raise ConfigError(
             f"metrics: PROMETHEUS_MULTIPROC_DIR names {folder}, which is no folder; "
@@ -38,11 +40,11 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
         )
     try:
         from mediagate_plugins.metrics import instruments
-        from mediagate_plugins.metrics.counting import Counting
         from mediagate_plugins.metrics.exposition import Exposition
+        from mediagate_plugins.metrics.observer import MetricsObserver
     except ImportError as exc:
         raise ConfigError(f'metrics needs prometheus_client: pip install "mediagate[metrics]" ({exc})') from None
-    counting = Counting(gate.sources)
+    observer = MetricsObserver(gate.sources)
     exposition: Exposition | None = None
 
     async def ready(gate: MediaGate) -> None:
@@ -68,9 +70,9 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
         body, content_type = await exposition.page(request.headers.get("Accept", ""))
         return Response(body, headers={"Content-Type": content_type, "Cache-Control": "no-store"})
 
-    gate.observe(counting)
-    gate.add_hook("on_uploaded", counting.uploaded)
-    gate.add_hook("on_end", counting.ended)
+    gate.observe(observer)
+    gate.add_hook("on_uploaded", observer.count_upload)
+    gate.add_hook("on_end", observer.count_end)
     gate.add_hook("on_ready", ready)
     gate.add_hook("on_close", closing)
     gate.add_route("/metrics", show, methods=["GET"])

@@ -25,7 +25,7 @@ PATIENCE_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class QueueFigures:
     """The queue of all processes together; without a figure, the database did not answer."""
 
     depth: int | None = None
@@ -54,7 +54,7 @@ class Exposition:
     def __init__(self, records: Records, folder: Path | None) -> None:
         self._records = records
         self._folder = folder
-        self._queue = Queue()
+        self._queue = QueueFigures()
         self._asked_at = float("-inf")
         self._asking = asyncio.Lock()
 
@@ -64,7 +64,7 @@ class Exposition:
         encode, content_type = choose_encoder(accept)
         return await anyio.to_thread.run_sync(lambda: encode(self._registry(queue))), content_type
 
-    def _registry(self, queue: Queue) -> CollectorRegistry:
+    def _registry(self, queue: QueueFigures) -> CollectorRegistry:
         registry = CollectorRegistry(auto_describe=False, support_collectors_without_names=True)
         if self._folder is None:
             registry.register(REGISTRY)
@@ -74,7 +74,7 @@ class Exposition:
         registry.register(queue)
         return registry
 
-    async def _asked(self) -> Queue:
+    async def _asked(self) -> QueueFigures:
         async with self._asking:
             if time.monotonic() - self._asked_at >= ASK_EVERY_S:
                 try:
@@ -83,10 +83,10 @@ class Exposition:
                         oldest = await self._records.oldest_waiting()
                         now = await self._records.now()
                 except (MediagateError, TimeoutError):
-                    self._queue = Queue()
+                    self._queue = QueueFigures()
                 else:
                     waited = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
-                    self._queue = Queue(depth, waited)
+                    self._queue = QueueFigures(depth, waited)
                 self._asked_at = time.monotonic()
         return self._queue
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mediagate import plugin
+from mediagate import Key, plugin
 from mediagate.errors import ConfigError
 
 if TYPE_CHECKING:
     from mediagate import MediaGate
     from mediagate_plugins.procrastinate_queue.engine import GateApp
+    from mediagate_plugins.procrastinate_queue.queue import ProcrastinateQueue
 
 NAME = "mediagate"
+PROCRASTINATE_QUEUE: Key[ProcrastinateQueue] = Key("PROCRASTINATE_QUEUE")
+"""The queue itself; an open gate's ``QUEUE`` hands ids over to it."""
 
 
 @plugin("procrastinate_queue", provides=("QUEUE",))
@@ -51,7 +54,7 @@ def make_app(gate: MediaGate, database_url: str | None, queue: str) -> GateApp:
 def attach(gate: MediaGate, app: GateApp) -> None:
     """Provide the gate's ``QUEUE``, which opens and closes with it."""
     from mediagate import QUEUE
-    from mediagate_plugins.procrastinate_queue.carrier import ProcrastinateQueue
+    from mediagate_plugins.procrastinate_queue.queue import ProcrastinateQueue
 
     # A worker that died is known by its lease, so looking often within one finds no more.
     queue = ProcrastinateQueue(app, poll_s=gate.settings.lease_s / 6)
@@ -60,5 +63,6 @@ def attach(gate: MediaGate, app: GateApp) -> None:
         await gate.enter(queue.opened(worker=gate.settings.worker, migrate=gate.settings.migrate is True))
 
     gate.decorate(QUEUE, queue)
+    gate.decorate(PROCRASTINATE_QUEUE, queue)
     gate.add_check("queue", queue.check)
     gate.add_hook("on_ready", open_queue)

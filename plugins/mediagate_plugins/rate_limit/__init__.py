@@ -18,12 +18,12 @@ from typing import Literal
 
 from mediagate import RECORDS, MediaGate, plugin
 from mediagate.errors import ConfigError, Unavailable
-from mediagate.records import Database, PrismaRecords
+from mediagate.records import Database
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Counters
 from mediagate_plugins.rate_limit.database_counters import DatabaseCounters
 from mediagate_plugins.rate_limit.failures import Failures
-from mediagate_plugins.rate_limit.guard import Guard
+from mediagate_plugins.rate_limit.limiter import Limiter
 from mediagate_plugins.rate_limit.rules import read_rules
 from mediagate_plugins.rate_limit.slots import RECEIVING_S, Slots
 
@@ -76,25 +76,25 @@ async def rate_limit(
     jobs = any(rule.limit.kind == "jobs" for rule in rules.all)
 
     async def ready(gate: MediaGate) -> None:
-        records = gate[RECORDS]
         slots = None
         store = counters
         if jobs or store is None:
-            if not isinstance(records, PrismaRecords):
+            try:
+                database = Database.of(gate[RECORDS], "rate_limit")
+            except ConfigError:
                 raise ConfigError(
                     "rate_limit: limits are counted in the database of Prisma records, which this gate has not; "
                     "give redis_url for those of requests and bytes, and leave out those of jobs"
-                )
-            database = Database(records)
+                ) from None
             slots = Slots(database) if jobs else None
             store = store or DatabaseCounters(database)
         await gate.enter(_cleaned(store, slots))
-        guard = Guard(rules, addresses, gate.sources, store, slots, store_down=store_down)
+        limiter = Limiter(rules, addresses, gate.sources, store, slots, store_down=store_down)
         if slots is not None:
-            await gate.enter(_repeated(guard.renew, RENEW_EVERY_S, "places of uploads under way could not be kept"))
-        gate.add_hook("pre_receive", guard.pre_receive)
-        gate.add_hook("pre_file", guard.pre_file)
-        gate.add_hook("on_received", guard.on_received)
+            await gate.enter(_repeated(limiter.renew, RENEW_EVERY_S, "places of uploads under way could not be kept"))
+        gate.add_hook("pre_receive", limiter.pre_receive)
+        gate.add_hook("pre_file", limiter.pre_file)
+        gate.add_hook("on_received", limiter.on_received)
 
     if rules.all:
         gate.add_hook("on_ready", ready)

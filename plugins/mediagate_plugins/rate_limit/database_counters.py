@@ -66,17 +66,17 @@ class DatabaseCounters:
     async def correct(self, corrections: Sequence[Correction]) -> None:
         """Put right what was charged before its true amount was known."""
         for one in corrections:
-            await self._database.change(CORRECT, one.amount, one.amount, one.id, one.ends_at_ms)
+            await self._database.change_rows(CORRECT, one.amount, one.amount, one.id, one.ends_at_ms)
 
     async def clean(self) -> int:
         """Remove the counters whose windows are over."""
-        return await self._database.change(CLEAN)
+        return await self._database.change_rows(CLEAN)
 
     async def close(self) -> None:
         """Leave the database open: it is the records'."""
 
     async def _rows(self, statement: str, *values: object) -> dict[str, Count]:
-        rows = await self._database.rows(statement, *values)
+        rows = await self._database.fetch_rows(statement, *values)
         return {row["id"]: Count(int(row["used"]), max(0, int(row["remaining"])), int(row["ends"])) for row in rows}
 
 

@@ -65,10 +65,10 @@ class Slots:
     async def take(self, caller: str, token: str, *, of: int) -> bool:
         """Take one of the caller's ``of`` slots in the name of a token; ``False`` when none is free."""
         for _ in range(TRIES):
-            if await self._database.rows(TAKE, caller, token, round(RECEIVING_S * 1000), of, caller):
+            if await self._database.fetch_rows(TAKE, caller, token, round(RECEIVING_S * 1000), of, caller):
                 return True
             # No slot was free, or somebody else took the same one in this moment.
-            taken = await self._database.rows(TAKEN, caller, of)
+            taken = await self._database.fetch_rows(TAKEN, caller, of)
             if int(taken[0]["taken"]) >= of:
                 return False
         return False
@@ -77,7 +77,7 @@ class Slots:
         """Keep what these tokens took for their uploads, which are still being received."""
         if tokens:
             statement = RENEW.replace("{tokens}", ", ".join("?" * len(tokens)))
-            await self._database.change(statement, round(RECEIVING_S * 1000), *tokens)
+            await self._database.change_rows(statement, round(RECEIVING_S * 1000), *tokens)
 
     async def bind(self, token: str, job_id: str, places: Mapping[str, int]) -> bool:
         """Put the job into the slots that a token took; they are free again when it has ended.
@@ -91,13 +91,13 @@ class Slots:
         return not lost or lost <= await self._bind(token, job_id)
 
     async def _bind(self, token: str, job_id: str) -> set[str]:
-        rows = await self._database.rows(BIND, job_id, SETTLING_S * 1000, token)
+        rows = await self._database.fetch_rows(BIND, job_id, SETTLING_S * 1000, token)
         return {row["caller"] for row in rows}
 
     async def release(self, token: str) -> None:
         """Give back what a token took."""
-        await self._database.change(RELEASE, token)
+        await self._database.change_rows(RELEASE, token)
 
     async def clean(self) -> int:
         """Remove the slots that are free; returns how many."""
-        return await self._database.change(CLEAN)
+        return await self._database.change_rows(CLEAN)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 
 from mediagate import STORAGE, MediaGate, plugin
-from mediagate.config import private_sources
 from mediagate.errors import ConfigError
 from mediagate_plugins.s3_storage.options import Addressing, Options, RetryMode
 
@@ -71,11 +70,11 @@ async def s3_storage(
         threads=threads,
         upload_origins=tuple(upload_origins),
         sources=frozenset(gate.sources),
-        private_sources=private_sources(gate.sources),
+        private_sources=frozenset(name for name, source in gate.sources.items() if source.visibility == "private"),
         expiring_sources=frozenset(name for name, source in gate.sources.items() if source.ttl),
     )
     try:
-        from mediagate_plugins.s3_storage.examination import checks  # only now: heavy, and an extra
+        from mediagate_plugins.s3_storage.checks import checks  # only now: heavy, and an extra
         from mediagate_plugins.s3_storage.storage import open_storage
     except ImportError as exc:
         raise ConfigError(f's3_storage needs boto3: pip install "mediagate[s3]" ({exc})') from None

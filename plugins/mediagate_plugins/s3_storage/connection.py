@@ -28,7 +28,7 @@ from botocore.exceptions import (
 
 from mediagate.errors import ConfigError, MediagateError, ObjectNotFound, StorageUnavailable
 from mediagate_plugins.s3_storage.options import Options
-from mediagate_plugins.s3_storage.signing import Signer
+from mediagate_plugins.s3_storage.signatures import Signer
 
 SLOWEST = 256 * 1024
 """Bytes per second: what is slower than that counts as stuck."""

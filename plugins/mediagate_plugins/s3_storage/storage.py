@@ -20,8 +20,9 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from mediagate.errors import MediagateError, ObjectNotFound, StorageUnavailable
-from mediagate.http import FOR_EVER
 from mediagate.storage import (
+    CONTENT_TYPES,
+    FOR_EVER,
     ObjectInfo,
     PresignedGet,
     PresignedPut,
@@ -31,11 +32,10 @@ from mediagate.storage import (
     is_public,
     segment,
 )
-from mediagate.values import CONTENT_TYPES
 from mediagate_plugins.s3_storage.connection import Connection, status_of
-from mediagate_plugins.s3_storage.copying import copy_object
+from mediagate_plugins.s3_storage.copies import copy_object
 from mediagate_plugins.s3_storage.options import Options
-from mediagate_plugins.s3_storage.signing import MAX_EXPIRES_S, presign
+from mediagate_plugins.s3_storage.signatures import MAX_EXPIRES_S, presign
 
 log = logging.getLogger("mediagate")
 

@@ -17,16 +17,17 @@ from starlette.responses import JSONResponse, Response
 
 from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingUpload, MediaGate, plugin
 from mediagate.errors import ConfigError, InvalidParameter
-from mediagate_plugins.webhooks.control import WEBHOOKS, Webhooks
+from mediagate.records import Database
+from mediagate_plugins.webhooks.admin import WEBHOOKS, Webhooks
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, DeliveryStatus, Replayed
 from mediagate_plugins.webhooks.links import link_problem
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schema import event_schema
-from mediagate_plugins.webhooks.signing import key_of
+from mediagate_plugins.webhooks.signatures import key_of
 from mediagate_plugins.webhooks.stops import stopped_of
 
 if TYPE_CHECKING:
-    from mediagate.outbound.post import Poster
+    from mediagate.outbound import Poster
 
 __all__ = ["WEBHOOKS", "Callbacks", "Delivery", "DeliveryStatus", "Endpoint", "Replayed", "Webhooks", "webhooks"]
 
@@ -98,17 +99,15 @@ async def webhooks(
 
     async def ready(gate: MediaGate) -> None:
         from mediagate_plugins.webhooks.attempt import Attempts
-        from mediagate_plugins.webhooks.sending import Sending
+        from mediagate_plugins.webhooks.sender import Sender
 
         if problem := link_problem(gate):
             raise ConfigError(problem)
-        client = getattr(gate[RECORDS], "client", None)
-        if client is None:
-            raise ConfigError("webhooks: its tables are in the database of PrismaRecords; use these as RECORDS")
-        deliveries = Deliveries(client, receivers, callbacks=callbacks is not None)
+        database = Database.of(gate[RECORDS], "webhooks")
+        deliveries = Deliveries(database, receivers, callbacks=callbacks is not None)
         attempts = Attempts(gate, poster, callback_poster, receivers, callbacks, result_max_bytes=result_max_bytes)
         keep = timedelta(days=keep_days)
-        sending = Sending(
+        sender = Sender(
             gate[RECORDS],
             deliveries,
             attempts,
@@ -118,11 +117,11 @@ async def webhooks(
             timeout_s=timeout_s,
             keep=keep,
         )
-        gate.decorate(WEBHOOKS, Webhooks(deliveries, sending, receivers))
+        gate.decorate(WEBHOOKS, Webhooks(deliveries, sender, receivers))
         if gate.settings.worker:
-            gate.add_hook("on_end", sending.look)
-            gate.add_hook("on_deleted", sending.look)
-            await gate.enter(sending.running(drain_s=gate.settings.drain_timeout_s))
+            gate.add_hook("on_end", sender.look)
+            gate.add_hook("on_deleted", sender.look)
+            await gate.enter(sender.running(drain_s=gate.settings.drain_timeout_s))
 
     # What is declared is checked again when it is completed: by then another host may be configured.
     gate.add_hook("pre_declare", check_declaration)
@@ -151,7 +150,7 @@ def _wanted(endpoints: Mapping[str, Endpoint], callbacks: Callbacks | None) -> f
 
 def _posters(timeout_s: float, ca_file: str | Path | None) -> tuple[Poster, Poster]:
     try:
-        from mediagate.outbound.post import Poster, tls_context  # only now: its library is an extra
+        from mediagate.outbound import Poster, tls_context  # only now: its library is an extra
     except ImportError as exc:
         raise ConfigError(f'webhooks need httpcore2: pip install "mediagate[webhooks]" ({exc})') from None
     try:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mediagate import Event, MediaGate
-from mediagate.outbound.addresses import Network
-from mediagate.outbound.post import NotSent, Poster
-from mediagate.outbound.target import Target
+from mediagate.outbound import Network, NotSent, Poster, Target
 from mediagate_plugins.webhooks.body import body_of
-from mediagate_plugins.webhooks.names import is_callback
+from mediagate_plugins.webhooks.callback_names import is_callback
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schedule import retry_after_s
-from mediagate_plugins.webhooks.signing import signed_headers
+from mediagate_plugins.webhooks.signatures import signed_headers
 
 GONE = 410
 

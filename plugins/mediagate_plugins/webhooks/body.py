@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from mediagate import STORAGE, Event, EventType, JobStatus, Media, MediaGate, Status
+from mediagate import STORAGE, Event, EventType, JobStatus, Media, MediaGate, Status, iso
 from mediagate.errors import MediaNotFound, ObjectNotFound
 
 
@@ -19,8 +19,7 @@ async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> by
     data: dict[str, Any] = json.loads(event.data)
     if event.type is EventType.JOB_COMPLETED:
         data = await _completed(gate, event, result_max_bytes) or data
-    timestamp = event.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    body = {"type": event.type.value, "timestamp": timestamp, "data": data}
+    body = {"type": event.type.value, "timestamp": iso(event.created_at), "data": data}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 

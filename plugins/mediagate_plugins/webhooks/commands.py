@@ -11,7 +11,7 @@ import typer
 from mediagate import MediaGate
 from mediagate.cli import STANDALONE, Gate, load_gate, quit_with, run_async
 from mediagate.errors import PluginError
-from mediagate_plugins.webhooks.control import WEBHOOKS, Webhooks
+from mediagate_plugins.webhooks.admin import WEBHOOKS, Webhooks
 
 commands = typer.Typer(no_args_is_help=True, help="What was sent to whom, what was not, and sending it again.")
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mediagate import Event, EventType
-from mediagate.records import adds, ask, read
-from mediagate_plugins.webhooks.names import CALLBACK_PREFIX
+from mediagate.records import Database
+from mediagate_plugins.webhooks.callback_names import CALLBACK_PREFIX
 
 DeliveryStatus = Literal["pending", "delivered", "dead"]
 
@@ -40,13 +40,13 @@ class Replayed:
 
 
 class Deliveries:
-    """The plugin's tables, through the client of the records; ``endpoints`` and ``callbacks`` are what is configured.
+    """The plugin's tables in the records' database; ``endpoints`` and ``callbacks`` are what is configured.
 
     Whatever else is on record is for endpoints that were taken away, or that only a newer process knows.
     """
 
-    def __init__(self, client: Any, endpoints: Collection[str], *, callbacks: bool) -> None:
-        self._client = client
+    def __init__(self, database: Database, endpoints: Collection[str], *, callbacks: bool) -> None:
+        self._database = database
         self._known = _to(endpoints, callbacks=callbacks)
 
     async def add(self, routes: Mapping[Event, Mapping[str, str | None]], now: datetime) -> None:
@@ -59,8 +59,8 @@ class Deliveries:
                 await self._add({event: endpoints}, now)
 
     async def _add(self, routes: Mapping[Event, Mapping[str, str | None]], now: datetime) -> bool:
-        async def all_of_them() -> None:
-            async with self._client.batch_() as batch:
+        async def add_all(client: Any) -> None:
+            async with client.batch_() as batch:
                 for event, endpoints in routes.items():
                     for endpoint, error in endpoints.items():
                         row = {"eventId": event.id, "endpoint": endpoint, "attempts": 0, "dueAt": now}
@@ -68,7 +68,7 @@ class Deliveries:
                             data={**row, "status": "dead" if error else "pending", "error": error}
                         )
 
-        return not any(routes.values()) or await adds(all_of_them)
+        return not any(routes.values()) or await self._database.insert(add_all)
 
     async def due(
         self, endpoints: Collection[str], *, callbacks: bool, besides: Collection[str], now: datetime, limit: int
@@ -109,14 +109,14 @@ class Deliveries:
 
     async def stopped(self) -> dict[str, datetime]:
         """Return the endpoints that nothing is sent to any more, and since when."""
-        rows = await read(self._client.mediagatewebhookstop.find_many)
+        rows = await self._database.query(lambda client: client.mediagatewebhookstop.find_many())
         return {row.endpoint: row.stoppedAt for row in rows}
 
     async def stop(self, endpoint: str, *, error: str, now: datetime) -> None:
         """Send nothing more to an endpoint; what waits for it is dead."""
 
-        async def both() -> None:
-            async with self._client.batch_() as batch:
+        async def both(client: Any) -> None:
+            async with client.batch_() as batch:
                 both_ways = {"create": {"endpoint": endpoint, "stoppedAt": now}, "update": {}}
                 batch.mediagatewebhookstop.upsert(where={"endpoint": endpoint}, data=both_ways)
                 batch.mediagatewebhookdelivery.update_many(
@@ -124,12 +124,15 @@ class Deliveries:
                     data={"status": "dead", "owner": None, "error": error},
                 )
 
-        await ask(both)
+        await self._database.execute(both)
 
     async def resume(self, endpoint: str) -> bool:
         """Send to an endpoint again; ``False`` when it was not stopped."""
-        stops = self._client.mediagatewebhookstop
-        return bool(await ask(lambda: stops.delete_many(where={"endpoint": endpoint})))
+        return bool(
+            await self._database.execute(
+                lambda client: client.mediagatewebhookstop.delete_many(where={"endpoint": endpoint})
+            )
+        )
 
     # -- looking and repeating
 
@@ -150,14 +153,13 @@ class Deliveries:
         now: datetime,
     ) -> Replayed:
         """Make these due now with all their attempts, except to endpoints that are stopped or not configured."""
-        table = self._client.mediagatewebhookdelivery
         where = _where(status=status, job_id=job_id, event_id=event_id, since=since)
         stopped = {"endpoint": {"in": list(await self.stopped())}}
-        unknown = await read(lambda: table.count(where={"AND": [where], "NOT": [self._known]}))
-        left_out = await read(lambda: table.count(where={"AND": [where, self._known, stopped]}))
+        unknown = await self._count({"AND": [where], "NOT": [self._known]})
+        left_out = await self._count({"AND": [where, self._known, stopped]})
         data = {"status": "pending", "attempts": 0, "dueAt": now, "owner": None}
         wanted = {"AND": [where, self._known], "NOT": [stopped]}
-        return Replayed(int(await ask(lambda: table.update_many(where=wanted, data=data))), left_out, unknown)
+        return Replayed(await self._update(wanted, data), left_out, unknown)
 
     # -- what nobody waits for any more
 
@@ -165,7 +167,7 @@ class Deliveries:
         """Note as dead what was due before a moment to endpoints that are not configured; returns how many."""
         where: Any = {"status": "pending", "dueAt": {"lt": due_before}, "NOT": [self._known]}
         data = {"status": "dead", "owner": None, "error": error}
-        return int(await ask(lambda: self._client.mediagatewebhookdelivery.update_many(where=where, data=data)))
+        return await self._update(where, data)
 
     async def forget(self, *, before: datetime) -> int:
         """Delete the events from before a moment that have arrived everywhere; returns how many.
@@ -178,19 +180,33 @@ class Deliveries:
             "NOT": [{"passedOnAt": None}],
             "deliveries": {"every": {"OR": settled}},
         }
-        return int(await ask(lambda: self._client.mediagateevent.delete_many(where=where)))
+        return await self._database.execute(lambda client: client.mediagateevent.delete_many(where=where))
 
     async def _find(self, where: Any, *, order: Any, limit: int) -> list[Delivery]:
-        table = self._client.mediagatewebhookdelivery
-        rows = await read(lambda: table.find_many(where=where, order=order, take=limit))
+        rows = await self._database.query(
+            lambda client: client.mediagatewebhookdelivery.find_many(where=where, order=order, take=limit)
+        )
         # Not by an include, which fails when an event is forgotten between its two queries.
-        ids = list({row.eventId for row in rows})
-        events = await read(lambda: self._client.mediagateevent.find_many(where={"id": {"in": ids}})) if ids else []
-        event_of = {row.id: Event(row.id, EventType(row.type), row.jobId, row.createdAt, row.data) for row in events}
+        event_of = await self._events({row.eventId for row in rows})
         return [_delivery_of(row, event_of[row.eventId]) for row in rows if row.eventId in event_of]
 
+    async def _events(self, ids: Collection[str]) -> dict[str, Event]:
+        if not ids:
+            return {}
+        where: Any = {"id": {"in": list(ids)}}
+        rows = await self._database.query(lambda client: client.mediagateevent.find_many(where=where))
+        return {row.id: Event(row.id, EventType(row.type), row.jobId, row.createdAt, row.data) for row in rows}
+
+    async def _count(self, where: Any) -> int:
+        return await self._database.query(lambda client: client.mediagatewebhookdelivery.count(where=where))
+
     async def _change(self, where: Any, data: Any) -> bool:
-        return bool(await ask(lambda: self._client.mediagatewebhookdelivery.update_many(where=where, data=data)))
+        return await self._update(where, data) > 0
+
+    async def _update(self, where: Any, data: Any) -> int:
+        return await self._database.execute(
+            lambda client: client.mediagatewebhookdelivery.update_many(where=where, data=data)
+        )
 
 
 def _to(endpoints: Collection[str], *, callbacks: bool) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from mediagate import STORAGE, MediaGate, Source
-from mediagate.values import utcnow
 
 
 def link_problem(gate: MediaGate) -> str | None:
@@ -23,5 +24,5 @@ def _has_url(gate: MediaGate, name: str, source: Source) -> bool:
     """Whether the storage itself has URLs for the files of a source."""
     key = f"media/{name}/id/id/size.webp"
     if source.visibility == "private":
-        return gate[STORAGE].presign_get(key, signed_at=utcnow(), expires_s=60) is not None
+        return gate[STORAGE].presign_get(key, signed_at=datetime.now(UTC), expires_s=60) is not None
     return gate[STORAGE].url(key) is not None

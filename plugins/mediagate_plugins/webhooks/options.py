@@ -9,9 +9,8 @@ from ipaddress import ip_address, ip_network
 
 from mediagate import EventType
 from mediagate.errors import ConfigError
-from mediagate.outbound.addresses import Network, may_be_reached
-from mediagate.outbound.target import Target, read_url
-from mediagate_plugins.webhooks.signing import key_of
+from mediagate.outbound import Network, Target, may_be_reached, read_url
+from mediagate_plugins.webhooks.signatures import key_of
 
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.:-]*[a-z0-9])?")
 

@@ -6,18 +6,17 @@ from collections.abc import Collection
 
 from mediagate import Records
 from mediagate.errors import ConfigError, RecordsUnavailable
+from mediagate.records import Database
 from mediagate_plugins.webhooks.deliveries import Deliveries
 
 
 async def stopped_of(records: Records, endpoints: Collection[str]) -> str:
     """Look in records that are not open; raises ``ConfigError`` when one of the endpoints is stopped."""
-    client = getattr(records, "client", None)
-    if client is None:
-        raise ConfigError("webhooks: its tables are in the database of PrismaRecords; use these as RECORDS")
+    database = Database.of(records, "webhooks")
     try:
         await records.open()
         try:
-            stops = await Deliveries(client, endpoints, callbacks=False).stopped()
+            stops = await Deliveries(database, endpoints, callbacks=False).stopped()
         finally:
             await records.close()
     except RecordsUnavailable:

@@ -10,7 +10,6 @@ from mediagate.config.settings import (
     Source,
     VariantSpec,
     check_sources,
-    multiprocess_metrics_dir,
     native_engine,
     private_sources,
 )
@@ -27,7 +26,6 @@ __all__ = [
     "checked_origins",
     "keep_database",
     "keep_folder",
-    "multiprocess_metrics_dir",
     "native_engine",
     "private_sources",
     "read_origin",

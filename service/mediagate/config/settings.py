@@ -256,12 +256,6 @@ def native_engine() -> str | None:
     return os.environ.get("PRISMA_QUERY_ENGINE_BINARY") or None
 
 
-def multiprocess_metrics_dir() -> Path | None:
-    """Return where the processes of a service share their metrics, in prometheus_client's own variable."""
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    return Path(folder) if folder else None
-
-
 def check_sources(sources: Mapping[str, Source]) -> None:
     """Raise ``ConfigError`` unless there is at least one source and every name can stand in a storage key."""
     if not sources:

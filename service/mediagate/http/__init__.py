@@ -3,25 +3,23 @@
 from mediagate.http.access import ask_who
 from mediagate.http.app import routing
 from mediagate.http.exchange import answer
-from mediagate.http.files import FOR_EVER
 from mediagate.http.lifespan import BY_HOST, BY_REQUEST, LEFT_OPEN, OPENED_LATE, OTHER_LOOP, run_lifespan
 from mediagate.http.links import link_base
-from mediagate.http.messages import message_of_error, size_text
 from mediagate.http.problems import problem
+from mediagate.http.upload_form import FormHints, form_hints
 
 __all__ = [
     "BY_HOST",
     "BY_REQUEST",
-    "FOR_EVER",
     "LEFT_OPEN",
     "OPENED_LATE",
     "OTHER_LOOP",
+    "FormHints",
     "answer",
     "ask_who",
+    "form_hints",
     "link_base",
-    "message_of_error",
     "problem",
     "routing",
     "run_lifespan",
-    "size_text",
 ]

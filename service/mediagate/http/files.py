@@ -18,14 +18,11 @@ from mediagate.api import Calls
 from mediagate.errors import FileNotServed, MediagateError, ObjectNotFound
 from mediagate.http.conditional import etag_of, is_current
 from mediagate.http.downloads import PIECE, Delivery, Downloads, ReaderStalled
-from mediagate.storage import ObjectInfo, Storage, is_public, streaming
+from mediagate.storage import FOR_EVER, FOR_EVER_S, ObjectInfo, Storage, is_public, streaming
 from mediagate.values import CONTENT_TYPES, source_type_of, utcnow
 
 log = logging.getLogger("mediagate.files")
 
-YEAR_S = 31_536_000
-FOR_EVER = f"public, max-age={YEAR_S}, immutable"
-"""Published bytes never change under their key, so caches may keep them for the usual year."""
 HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -172,7 +169,7 @@ def _spelt_plainly(request: Request, key: str) -> bool:
 def _caching(info: ObjectInfo, ttl: timedelta | None, private_for_s: int | None) -> str:
     if ttl is None and private_for_s is None:
         return FOR_EVER
-    kept_s = YEAR_S if private_for_s is None else private_for_s
+    kept_s = FOR_EVER_S if private_for_s is None else private_for_s
     if ttl is not None:
         kept_s = max(0, min(kept_s, int((info.modified + ttl - utcnow()).total_seconds())))
     return f"{'public' if private_for_s is None else 'private'}, max-age={kept_s}"

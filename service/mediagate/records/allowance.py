@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from mediagate.records.database import Database
 from mediagate.records.prisma import PrismaRecords
 from mediagate.records.protocol import Records
-from mediagate.records.sql import Database
 
 _TAKE = """
 INSERT INTO mediagate_rate_counter AS c (id, used, allowed, "resetsAt")
@@ -39,7 +39,7 @@ class Allowance:
             return True
         database = Database(self._database)
         lasts_ms = int(lasts.total_seconds() * 1000)
-        taken = await database.rows(_TAKE, name, amount, most, lasts_ms, amount, most)
+        taken = await database.fetch_rows(_TAKE, name, amount, most, lasts_ms, amount, most)
         if taken and int(taken[0]["used"]) == amount:  # a new count: those whose time is over make room
-            await database.change(_CLEAN)
+            await database.change_rows(_CLEAN)
         return bool(taken)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mediagate.records.client import Prisma
+from mediagate.records.database import Database
 from mediagate.records.protocol import Identity
-from mediagate.records.sql import Database
 from mediagate.values import new_id
 
 NAME = "database"
@@ -27,16 +27,16 @@ class PrismaIdentity:
 
     async def identity(self) -> Identity:
         """Return which database this is."""
-        rows = await Database(self).rows(READ, NAME)
+        rows = await Database(self).fetch_rows(READ, NAME)
         if not rows:
-            await Database(self).change(MAKE, NAME, new_id("db"))
-            rows = await Database(self).rows(READ, NAME)
+            await Database(self).change_rows(MAKE, NAME, new_id("db"))
+            rows = await Database(self).fetch_rows(READ, NAME)
         return _identity_of(rows[0])
 
     async def next_generation(self, *, above: int = 0) -> Identity:
         """Count the generation up, to beyond ``above``."""
         await self.identity()
-        (row,) = await Database(self).rows(COUNT, above, above, NAME)
+        (row,) = await Database(self).fetch_rows(COUNT, above, above, NAME)
         return _identity_of(row)
 
 

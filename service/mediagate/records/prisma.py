@@ -20,10 +20,10 @@ from mediagate.records.prisma_lists import PrismaLists
 from mediagate.records.prisma_uploads import PrismaUploads
 from mediagate.records.queries import (
     LIVE,
-    ask,
-    elsewhere,
+    execute,
     jobs_where,
-    read,
+    moved_since,
+    query,
     reserve_key,
 )
 from mediagate.records.refusals import ACCOUNT, MIGRATE, RUNS, why_away
@@ -50,7 +50,7 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
         self.migrates = migrate
         """Whether opening applies what the database lacks; until then it can be changed."""
         self.client = open_client(self._url, engine_url)
-        """For plugins that keep tables of their own; connected while the records are open."""
+        """Connected while the records are open; plugins use ``Database.of``."""
         self.postgres_schema = postgres_schema(url)
         # All who share a SQLite file share a machine, and so its clock.
         self._clock = DatabaseClock(self._database_ms) if self.postgres_schema is not None else None
@@ -69,7 +69,7 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
         elif self.postgres_schema is None and not sqlite_path(self._url).exists():
             # The engine would make an empty file.
             raise SchemaOutdated(f"there is no database file {sqlite_path(self._url)}: {MIGRATE}")
-        await ask(self.client.connect)
+        await execute(self.client.connect)
         try:
             await check_schema(self.client, self.postgres_schema)
         except SchemaOutdated:
@@ -106,7 +106,7 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     async def _database_ms(self) -> int:
         statement = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS ms"
-        rows = await ask(lambda: self.client.query_raw(statement))
+        rows = await execute(lambda: self.client.query_raw(statement))
         return int(rows[0]["ms"])
 
     async def lacks(self) -> list[str]:
@@ -127,12 +127,14 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
     async def keep_key(self, key: str, *, expires_at: datetime) -> None:
         """Keep a reservation for longer."""
         where: Any = {"key": key, "jobId": None}
-        await ask(lambda: self.client.mediagateidempotencykey.update_many(where=where, data={"expiresAt": expires_at}))
+        await execute(
+            lambda: self.client.mediagateidempotencykey.update_many(where=where, data={"expiresAt": expires_at})
+        )
 
     async def release_key(self, key: str) -> None:
         """Forget a reservation whose upload failed, if no job has taken it yet."""
         where: Any = {"key": key, "jobId": None}
-        await ask(lambda: self.client.mediagateidempotencykey.delete_many(where=where))
+        await execute(lambda: self.client.mediagateidempotencykey.delete_many(where=where))
 
     async def create_job(
         self,
@@ -154,7 +156,7 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
                 batch.mediagateidempotencykey.update(where=free, data=bound)
 
         try:
-            await ask(lambda: self.client.mediagatejob.create(data=row) if key is None else both())
+            await execute(lambda: self.client.mediagatejob.create(data=row) if key is None else both())
         except RecordNotFoundError:
             return False
         return True
@@ -163,7 +165,7 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     async def get_job(self, job_id: str) -> Job | None:
         """Return a job."""
-        row = await read(lambda: self.client.mediagatejob.find_unique(where={"id": job_id}))
+        row = await query(lambda: self.client.mediagatejob.find_unique(where={"id": job_id}))
         return job_of(row) if row else None
 
     async def get_state(self, job_id: str) -> JobState | None:
@@ -175,14 +177,14 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     async def get_media(self, media_id: str) -> Media | None:
         """Return a media with its variants."""
-        row = await read(
+        row = await query(
             lambda: self.client.mediagatemedia.find_unique(where={"id": media_id}, include={"variants": True})
         )
         return media_of(row) if row else None
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return the states of those of these jobs that stand elsewhere than known."""
-        jobs = [job_of(row) for row in await jobs_where(self.client, elsewhere(known))] if known else []
+        jobs = [job_of(row) for row in await jobs_where(self.client, moved_since(known))] if known else []
         complete = [job.media_id for job in jobs if job.status is JobStatus.COMPLETE]
         media = await self._media_where({"id": {"in": complete}}) if complete else {}
         return {job.id: JobState(job, media.get(job.media_id)) for job in jobs}
@@ -213,12 +215,12 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
     async def existing_media(self, media_ids: Collection[str]) -> set[str]:
         """Return those of these media ids that are on record."""
         where: Any = {"id": {"in": list(media_ids)}}
-        return {row.id for row in await read(lambda: self.client.mediagatemedia.find_many(where=where))}
+        return {row.id for row in await query(lambda: self.client.mediagatemedia.find_many(where=where))}
 
     async def queue_depth(self) -> int:
         """Return how many jobs are live."""
         where: Any = {"status": {"in": LIVE}}
-        return await read(lambda: self.client.mediagatejob.count(where=where))
+        return await query(lambda: self.client.mediagatejob.count(where=where))
 
     # -- a job's path
 
@@ -246,4 +248,4 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
     async def expire_keys(self, *, now: datetime) -> int:
         """Forget the idempotency keys that expired."""
         keys = self.client.mediagateidempotencykey
-        return await ask(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))
+        return await execute(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))

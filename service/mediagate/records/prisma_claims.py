@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.records.client import Prisma, models
-from mediagate.records.queries import TURNS, ask, claimable, held, jobs_where, lapsed, retried, waiting
+from mediagate.records.queries import TURNS, claimable, execute, held, jobs_where, lapsed, query, waiting
 from mediagate.records.rows import job_of
 from mediagate.values import Job, JobStatus, Stage
 
@@ -72,7 +72,7 @@ class PrismaClaims:
     ) -> Sequence[Job]:
         schema = (self.postgres_schema or "").replace('"', '""')
         statement: Any = CLAIM_OLDEST.format(table=f'"{schema}".mediagate_job')
-        rows = await ask(
+        rows = await execute(
             lambda: self.client.query_raw(
                 statement, now, owner, lease_until, limit, list(busy), model=models.MediagateJob
             )
@@ -138,8 +138,8 @@ class PrismaClaims:
 
     async def _change(self, where: Any, data: Any) -> bool:
         """Change what can be changed twice with no harm: under a lease, or to the same values."""
-        return bool(await retried(lambda: self.client.mediagatejob.update_many(where=where, data=data)))
+        return bool(await query(lambda: self.client.mediagatejob.update_many(where=where, data=data)))
 
     async def _take(self, where: Any, data: Any) -> Any:
         """Change a job by compare-and-set and return its row, or ``None``: one UPDATE with all these conditions."""
-        return await ask(lambda: self.client.mediagatejob.update(where=where, data=data))
+        return await execute(lambda: self.client.mediagatejob.update(where=where, data=data))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.records.client import Prisma, models
-from mediagate.records.queries import LIVE, ask, exhausted, find_exhausted, finds, held, read
+from mediagate.records.queries import LIVE, execute, exhausted, find_exhausted, held, query, update_one
 from mediagate.records.rows import job_of, media_row, settled_columns
 from mediagate.records.settlement import Settlement, died_each_time
 from mediagate.values import Event, EventsOf, EventType, Job, JobStatus, no_events
@@ -42,7 +42,7 @@ class PrismaEnds:
         """Move a live job to CANCELLED, taking its lease away."""
         data = {"status": JobStatus.CANCELLED.value, "finishedAt": now, "leaseOwner": None, "leaseUntil": None}
         while True:
-            row = await read(lambda: self.client.mediagatejob.find_unique(where={"id": job_id}))
+            row = await query(lambda: self.client.mediagatejob.find_unique(where={"id": job_id}))
             if row is None or row.status not in LIVE:
                 return None
             job = replace(job_of(row), status=JobStatus.CANCELLED, finished_at=now, lease_owner=None, lease_until=None)
@@ -59,12 +59,12 @@ class PrismaEnds:
                 batch.mediagatemedia.delete(where={"id": media_id})
                 _write(batch, events)
 
-        return await finds(both, unheard=True)
+        return await update_one(both, unheard=True)
 
     async def outbox(self, *, limit: int) -> Sequence[Event]:
         """Return events that were not passed on yet, oldest first."""
         order: Any = [{"createdAt": "asc"}, {"id": "asc"}]
-        rows = await read(
+        rows = await query(
             lambda: self.client.mediagateevent.find_many(where={"passedOnAt": None}, order=order, take=limit)
         )
         return [event_of(row) for row in rows]
@@ -72,12 +72,12 @@ class PrismaEnds:
     async def passed_on(self, event_ids: Collection[str], *, now: datetime) -> None:
         """Take events out of the outbox."""
         where: Any = {"id": {"in": list(event_ids)}}
-        await ask(lambda: self.client.mediagateevent.update_many(where=where, data={"passedOnAt": now}))
+        await execute(lambda: self.client.mediagateevent.update_many(where=where, data={"passedOnAt": now}))
 
     async def _end(self, where: Any, data: Any, events: tuple[Event, ...], media: Any = None) -> bool:
         """Change a job, and write what goes with that, unless it stands elsewhere."""
         if media is None and not events:
-            return bool(await ask(lambda: self.client.mediagatejob.update_many(where=where, data=data)))
+            return bool(await execute(lambda: self.client.mediagatejob.update_many(where=where, data=data)))
 
         async def all_of_it() -> None:
             # All in one request: a transaction held open from here would keep SQLite's only write lock meanwhile.
@@ -88,7 +88,7 @@ class PrismaEnds:
                     batch.mediagatemedia.create(data=media_row(media))
                 _write(batch, events)
 
-        return await finds(all_of_it)
+        return await update_one(all_of_it)
 
 
 def _write(batch: Any, events: tuple[Event, ...]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from mediagate.records.client import Prisma
 from mediagate.records.paging import cursor_after, read_cursor
-from mediagate.records.queries import EXPIRY, expired, read
+from mediagate.records.queries import EXPIRY, expired, query
 from mediagate.records.rows import job_of, media_of
 from mediagate.values import JobPage, JobState, JobStatus, Media, MediaPage, Usage
 
@@ -46,7 +46,7 @@ class PrismaLists:
 
     async def _media_where(self, where: Any, *, take: int | None = None, order: Any = None) -> dict[str, Media]:
         media = self.client.mediagatemedia
-        rows = await read(lambda: media.find_many(where=where, take=take, order=order, include={"variants": True}))
+        rows = await query(lambda: media.find_many(where=where, take=take, order=order, include={"variants": True}))
         return {row.id: media_of(row) for row in rows}
 
     async def list_jobs(
@@ -63,7 +63,7 @@ class PrismaLists:
         where = page(
             cursor, ownerId=owner_id, status=status and status.value, sourceType=source_type, sourceId=source_id
         )
-        rows = await read(
+        rows = await query(
             lambda: self.client.mediagatejob.find_many(
                 where=where, order=NEWEST_FIRST, take=limit + 1, include={"media": {"include": {"variants": True}}}
             )
@@ -84,7 +84,7 @@ class PrismaLists:
 
     async def _used_by(self, column: Literal["day", "keyId"], where: Any) -> dict[str, Usage]:
         order: Any = {column: "asc"}
-        groups: Any = await read(
+        groups: Any = await query(
             lambda: self.client.mediagatejob.group_by(
                 by=[column, "status"],
                 where=where,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.records.client.errors import RecordNotFoundError
-from mediagate.records.queries import EXPIRY, ask, expired, read
+from mediagate.records.queries import EXPIRY, execute, expired, query
 from mediagate.records.rows import job_row, upload_of, upload_row
 from mediagate.records.turns import PrismaTurns
 from mediagate.values import DirectUpload, Job
@@ -18,11 +18,11 @@ class PrismaUploads(PrismaTurns):
 
     async def create_upload(self, upload: DirectUpload) -> None:
         """Insert a direct upload."""
-        await ask(lambda: self.client.mediagateupload.create(data=upload_row(upload)))
+        await execute(lambda: self.client.mediagateupload.create(data=upload_row(upload)))
 
     async def get_upload(self, upload_id: str) -> DirectUpload | None:
         """Return a direct upload."""
-        row = await read(lambda: self.client.mediagateupload.find_unique(where={"id": upload_id}))
+        row = await query(lambda: self.client.mediagateupload.find_unique(where={"id": upload_id}))
         return upload_of(row) if row else None
 
     async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
@@ -39,7 +39,7 @@ class PrismaUploads(PrismaTurns):
                 batch.mediagatejob.create(data=row)
 
         try:
-            await ask(both)
+            await execute(both)
         except RecordNotFoundError:
             return False
         return True
@@ -47,17 +47,17 @@ class PrismaUploads(PrismaTurns):
     async def open_uploads(self, upload_ids: Collection[str]) -> set[str]:
         """Return those of these uploads that have no job."""
         where: Any = {"id": {"in": list(upload_ids)}, "jobId": None}
-        return {row.id for row in await read(lambda: self.client.mediagateupload.find_many(where=where))}
+        return {row.id for row in await query(lambda: self.client.mediagateupload.find_many(where=where))}
 
     async def expired_uploads(
         self, *, now: datetime, limit: int, after: DirectUpload | None = None
     ) -> Sequence[DirectUpload]:
         """Return uploads whose time is over."""
         uploads, where = self.client.mediagateupload, expired(now, after)
-        rows = await read(lambda: uploads.find_many(where=where, order=EXPIRY, take=limit))
+        rows = await query(lambda: uploads.find_many(where=where, order=EXPIRY, take=limit))
         return [upload_of(row) for row in rows]
 
     async def forget_uploads(self, upload_ids: Collection[str], *, now: datetime) -> int:
         """Delete those of these uploads that have expired."""
         where: Any = {"id": {"in": list(upload_ids)}, "expiresAt": {"lte": now}}
-        return await ask(lambda: self.client.mediagateupload.delete_many(where=where))
+        return await execute(lambda: self.client.mediagateupload.delete_many(where=where))

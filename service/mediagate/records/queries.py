@@ -29,23 +29,23 @@ GONE = {"P1001", "P1002", "P1008", "P1017", "P2024"}
 LIVE = [JobStatus.PENDING.value, JobStatus.PROCESSING.value]
 
 
-async def ask(query: Callable[[], Awaitable[T]]) -> T:
-    """Run a query once.
+async def execute(call: Callable[[], Awaitable[T]]) -> T:
+    """Run a statement once.
 
     Raises ``RecordsUnavailable`` when the database or its engine does not answer, ``SchemaOutdated`` and
     ``RecordsRefused`` when no waiting changes its answer, ``InvalidParameter`` for a NUL character, which PostgreSQL
     cannot keep.
     """
     try:
-        return await _asked(query)
+        return await _run(call)
     except RecordsUnavailable as exc:
         _log(exc)
         raise
 
 
-async def _asked(query: Callable[[], Awaitable[T]]) -> T:
+async def _run(call: Callable[[], Awaitable[T]]) -> T:
     try:
-        return await query()
+        return await call()
     except (UniqueViolationError, RecordNotFoundError):
         raise
     except (PrismaError, OSError) as exc:
@@ -63,15 +63,16 @@ def _log(error: RecordsUnavailable) -> None:
     log.warning("the database or its engine did not answer: %s", cause, exc_info=None if _went_away(cause) else cause)
 
 
-async def retried(query: Callable[[], Awaitable[T]]) -> T:
-    """Run what may run twice with no harm, again for ``RETRY_FOR_S`` while the database or its engine is away.
+async def query(call: Callable[[], Awaitable[T]]) -> T:
+    """Run what may run twice with no harm, again for ``RETRY_FOR_S`` while the database or its engine is unavailable.
 
-    A query that reads, or a change under a lease: when its answer was lost, the second one changes nothing more.
+    A query that reads, or a change under a lease: when its answer was lost, the second one changes nothing more. Raises
+    what ``execute`` raises.
     """
     until, pause = time.monotonic() + RETRY_FOR_S, 0.05
     while True:
         try:
-            return await _asked(query)
+            return await _run(call)
         except RecordsUnavailable as exc:
             if not _went_away(exc.__cause__) or time.monotonic() + pause > until:
                 _log(exc)
@@ -80,14 +81,11 @@ async def retried(query: Callable[[], Awaitable[T]]) -> T:
         pause = min(2 * pause, 0.5)
 
 
-read = retried
-
-
 def _went_away(exc: BaseException | None) -> bool:
     return isinstance(exc, EngineConnectionError | OSError) or (isinstance(exc, DataError) and exc.code in GONE)
 
 
-async def finds(change: Callable[[], Awaitable[object]], *, unheard: bool = False) -> bool:
+async def update_one(change: Callable[[], Awaitable[object]], *, unheard: bool = False) -> bool:
     """Run a change that names one row under a lease; ``False``, and nothing changed, when there is no such row.
 
     ``unheard`` is returned when only a repetition finds no row: the first may have changed it, and its answer was lost.
@@ -100,16 +98,16 @@ async def finds(change: Callable[[], Awaitable[object]], *, unheard: bool = Fals
         await change()
 
     try:
-        await retried(counted)
+        await query(counted)
     except RecordNotFoundError:
         return unheard and tries > 1
     return True
 
 
-async def adds(change: Callable[[], Awaitable[object]]) -> bool:
+async def insert(change: Callable[[], Awaitable[object]]) -> bool:
     """Run a change that adds rows; ``False``, and nothing added, when one of them is there already."""
     try:
-        await ask(change)
+        await execute(change)
     except UniqueViolationError:
         return False
     return True
@@ -120,19 +118,19 @@ async def reserve_key(client: Prisma, key: str, *, now: datetime, expires_at: da
     keys = client.mediagateidempotencykey
     for _ in range(2):
         try:
-            await ask(lambda: keys.create(data={"key": key, "expiresAt": expires_at}))
+            await execute(lambda: keys.create(data={"key": key, "expiresAt": expires_at}))
         except UniqueViolationError:
-            row = await ask(lambda: keys.find_unique(where={"key": key}))
+            row = await execute(lambda: keys.find_unique(where={"key": key}))
             if row is not None and row.expiresAt > now:
                 return Reservation(key, row.jobId, row.fingerprint)
-            await ask(lambda: keys.delete_many(where={"key": key, "expiresAt": {"lte": now}}))
+            await execute(lambda: keys.delete_many(where={"key": key, "expiresAt": {"lte": now}}))
         else:
             return None
     return Reservation(key, None, None)
 
 
-def elsewhere(known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Any:
-    """Return the condition of a job that stands elsewhere than known."""
+def moved_since(known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Any:
+    """Return the condition of a job that has moved since its status and stage were known."""
     ids: defaultdict[tuple[JobStatus, Stage] | None, list[str]] = defaultdict(list)
     for job_id, place in known.items():
         ids[place].append(job_id)
@@ -147,7 +145,7 @@ def elsewhere(known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Any:
 
 async def jobs_where(client: Prisma, where: Any, *, take: int | None = None, order: Any = None) -> list[Any]:
     """Return the rows of the jobs that meet a condition."""
-    return await read(lambda: client.mediagatejob.find_many(where=where, take=take, order=order))
+    return await query(lambda: client.mediagatejob.find_many(where=where, take=take, order=order))
 
 
 def waiting(now: datetime) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mediagate.errors import RecordsRefused, SchemaOutdated
 from mediagate.records.client import Prisma
 from mediagate.records.migration import migration_names
-from mediagate.records.queries import ask
+from mediagate.records.queries import execute
 from mediagate.records.refusals import MIGRATE
 
 APPLIED = "SELECT migration_name FROM {table} WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL"
@@ -17,7 +17,7 @@ async def check_schema(client: Prisma, postgres_schema: str | None) -> None:
     if postgres_schema is not None:
         provider, table = "postgresql", '"{}".{}'.format(postgres_schema.replace('"', '""'), table)
     try:
-        rows = await ask(lambda: client.query_raw(APPLIED.format(table=table)))
+        rows = await execute(lambda: client.query_raw(APPLIED.format(table=table)))
     except RecordsRefused:
         return  # a user that may use the tables, and not look at the list: what is lacking shows when it is used
     applied = {row["migration_name"] for row in rows}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mediagate.records.client import Prisma
-from mediagate.records.sql import Database
+from mediagate.records.database import Database
 from mediagate.values import Job, JobStatus
 
 APART = 2
@@ -54,10 +54,10 @@ class PrismaTurns:
 
     async def forget_turns(self) -> int:
         """Forget the last turns of shares that a new one need not keep away from."""
-        return await Database(self).change(FORGET)
+        return await Database(self).change_rows(FORGET)
 
     async def _with_turn(self, job: Job) -> Job:
         """Return a new job with its turn; one that is not recorded then leaves a gap, which is nobody's loss."""
         values = (job.priority, share_of(job), *[job.priority] * len(BEGUN))
-        rows = await Database(self).rows(TAKE, *values)
+        rows = await Database(self).fetch_rows(TAKE, *values)
         return replace(job, turn=int(rows[0]["turn"]))

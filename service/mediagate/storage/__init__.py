@@ -6,10 +6,13 @@ from mediagate.storage.memory import MemoryStorage
 from mediagate.storage.observation import observed
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage
 from mediagate.storage.streams import streaming
-from mediagate.storage.urls import FileUrls, url_secret
-from mediagate.values import segment
+from mediagate.storage.urls import FOR_EVER, FOR_EVER_S, FileUrls, url_secret
+from mediagate.values import CONTENT_TYPES, segment
 
 __all__ = [
+    "CONTENT_TYPES",
+    "FOR_EVER",
+    "FOR_EVER_S",
     "FileUrls",
     "FilesystemStorage",
     "MemoryStorage",

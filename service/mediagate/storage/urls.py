@@ -23,6 +23,9 @@ from mediagate.errors import ConfigError, FileNotServed, UrlExpired
 from mediagate.storage.protocol import Storage
 from mediagate.values import FileUrl, source_type_of
 
+FOR_EVER_S = 31_536_000
+FOR_EVER = f"public, max-age={FOR_EVER_S}, immutable"
+"""``Cache-Control`` of a published file: its bytes never change under their key, so caches may keep it a year."""
 SECRET_FILE = "url_secret"
 """In ``data_dir``, when no ``url_secret`` is set."""
 _SECRET = re.compile(rb"[0-9a-f]{64}")

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from mediagate_plugins.s3_storage.options import Options
-from mediagate_plugins.s3_storage.signing import Signer, presign
+from mediagate_plugins.s3_storage.signatures import Signer, presign
 from mediagate_plugins.s3_storage.storage import S3Storage, open_storage
 
 pytestmark = pytest.mark.anyio

@@ -24,7 +24,7 @@ DELIVERY_ENDS: Collection[DeliveryEnd] = ("delivered", "failed", "given_up")
 ENDS: Collection[ImageProcessEnd] = ("crashed", "timeout", "idle", "start")
 
 
-class Counting(Observer):
+class MetricsObserver(Observer):
     """Counts for one gate; in one process all gates count together."""
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
@@ -51,11 +51,11 @@ class Counting(Observer):
 
     # -- hooks
 
-    async def uploaded(self, job: Job) -> None:
+    async def count_upload(self, job: Job) -> None:
         """Count an accepted upload."""
         of.UPLOAD_BYTES.labels(self._source(job)).observe(job.bytes)
 
-    async def ended(self, state: JobState) -> None:
+    async def count_end(self, state: JobState) -> None:
         """Count a job that came to its end, its verdict, and what the image process took for it."""
         job = state.job
         source = self._source(job)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mediagate.outbound.target import read_url
+from mediagate.outbound import read_url
 
 CALLBACK = "callback"
 """What stands for all callbacks together; no endpoint may be called so."""

@@ -12,7 +12,7 @@ UNITS = {"requests": "requests", "bytes": "content-bytes", "jobs": "concurrent-r
 """The draft's quota units (section 3.1.2); a job counts from its request on until it has ended."""
 
 
-def fields(rules: Iterable[Rule], counts: Mapping[str, Count]) -> dict[str, str]:
+def rate_limit_headers(rules: Iterable[Rule], counts: Mapping[str, Count]) -> dict[str, str]:
     """Return the fields for rules that a request was checked against; ``counts`` are by policy."""
     policies, states = [], []
     for rule in rules:

@@ -1,4 +1,4 @@
-"""Who is at the door: the key of a request, and whom it lets in for what."""
+"""The key of a request, and what it allows its caller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mediagate_plugins.api_keys.store import ApiKeys
 REALM = 'Bearer realm="mediagate"'
 
 
-class Door:
+class Authorizer:
     """Lets in callers with a live key."""
 
     def __init__(self, keys: ApiKeys) -> None:
@@ -23,7 +23,7 @@ class Door:
 
         Unknown, expired and revoked keys are answered alike: a stranger learns nothing from the difference.
         """
-        text = presented(request.headers)
+        text = presented_key(request.headers)
         if text is None:
             raise Unauthorized("send an API key: `Authorization: Bearer mg_live_…` or `X-API-Key: mg_live_…`")
         key = await self._keys.check(text)
@@ -34,7 +34,7 @@ class Door:
         return Principal(key.owner, admin=Action.ADMIN in key.scopes, key=key.id)
 
 
-def presented(headers: Headers) -> str | None:
+def presented_key(headers: Headers) -> str | None:
     """Return the key that a request comes with, if any; raises ``Unauthorized`` when it comes with two."""
     given = {value.strip() for value in headers.getlist("X-API-Key")}
     for value in headers.getlist("Authorization"):

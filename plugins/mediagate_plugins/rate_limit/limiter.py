@@ -1,4 +1,4 @@
-"""The guard: asks the counters and slots before an upload is received, and puts right what was charged afterwards."""
+"""The limiter: asks the counters and slots before an upload is received, and puts right what was charged afterwards."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from weakref import WeakSet
 
 from starlette.requests import Request
 
-from mediagate import Job, Principal, Source
+from mediagate import Incoming, Job, Principal, Source
 from mediagate.errors import LengthRequired, MediagateError, RateLimited, Unavailable, UploadTooLarge
-from mediagate.intake import Incoming
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Charge, Charged, Correction, Count, Counters
-from mediagate_plugins.rate_limit.fields import fields
+from mediagate_plugins.rate_limit.headers import rate_limit_headers
 from mediagate_plugins.rate_limit.refusals import Refusals
 from mediagate_plugins.rate_limit.rules import Rule, Rules
 from mediagate_plugins.rate_limit.slots import Slots
@@ -51,7 +50,7 @@ class Held:
     """The counters of jobs in which it has a slot, and of how many."""
 
 
-class Guard:
+class Limiter:
     """Keeps the rules. ``slots`` is there exactly when a rule limits jobs."""
 
     def __init__(
@@ -75,12 +74,12 @@ class Guard:
         # Weak, so that a request whose end nobody told us of holds its slots no longer.
         self._receiving: WeakSet[Held] = WeakSet()
 
-    async def pre_receive(self, request: Request, principal: Principal | None) -> None:
+    async def pre_receive(self, request: Incoming, principal: Principal | None) -> None:
         """Charge the key and the address; raises ``RateLimited``, ``LengthRequired`` or ``UploadTooLarge``."""
         address = self._addresses.of(request)
         # Neither has a line break, so that no two keys make the same.
         key = None if principal is None else f"key {principal.id}\n{principal.key or ''}"
-        held = Held(key or f"address {address}", Incoming(request).declared)
+        held = Held(key or f"address {address}", request.declared)
         request.state.rate_limit = held
         asked = [(rule, f"address {address}") for rule in self._rules.address]
         if key is not None:
@@ -130,7 +129,7 @@ class Guard:
             held.charges += charges
         finally:
             others = getattr(request.state, "answer_headers", {})
-            request.state.answer_headers = {**others, **fields(held.rules, held.counts)}
+            request.state.answer_headers = {**others, **rate_limit_headers(held.rules, held.counts)}
 
     async def _charge(self, held: Held, charges: list[Charge]) -> list[Charge]:
         """Return what was charged: all, or nothing where there is nothing to charge or the store is down."""

@@ -12,15 +12,15 @@ from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery, Delivery
 from mediagate_plugins.webhooks.options import Endpoint
 
 if TYPE_CHECKING:
-    from mediagate_plugins.webhooks.sending import Sending
+    from mediagate_plugins.webhooks.sender import Sender
 
 
 class Webhooks:
     """``gate[WEBHOOKS]`` of an open gate."""
 
-    def __init__(self, deliveries: Deliveries, sending: Sending, endpoints: Mapping[str, Endpoint]) -> None:
+    def __init__(self, deliveries: Deliveries, sender: Sender, endpoints: Mapping[str, Endpoint]) -> None:
         self._deliveries = deliveries
-        self._sending = sending
+        self._sender = sender
         self._endpoints = endpoints
 
     async def find(
@@ -54,9 +54,9 @@ class Webhooks:
             job_id=job_id,
             event_id=event_id,
             since=since,
-            now=await self._sending.now(),
+            now=await self._sender.now(),
         )
-        self._sending.wake()
+        self._sender.wake()
         return replayed
 
     async def stopped(self) -> Mapping[str, datetime]:
@@ -77,7 +77,7 @@ class Webhooks:
 
         Processes with a worker do so by themselves.
         """
-        return await self._sending.deliver_due()
+        return await self._sender.deliver_due()
 
 
 WEBHOOKS: Key[Webhooks] = Key("WEBHOOKS")

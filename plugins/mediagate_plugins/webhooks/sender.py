@@ -18,8 +18,8 @@ from mediagate import Event, EventType, Records
 from mediagate.errors import Unavailable
 from mediagate.observe import Observer
 from mediagate_plugins.webhooks.attempt import GONE, Attempts, Outcome
+from mediagate_plugins.webhooks.callback_names import CALLBACK, callback_name, is_callback
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery
-from mediagate_plugins.webhooks.names import CALLBACK, callback_name, is_callback
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schedule import PAUSES_S, pause
 
@@ -41,7 +41,7 @@ UNKNOWN_FOR = timedelta(days=1)
 """How long what is for endpoints unknown to us is left to others: a newer process may know them."""
 
 
-class Sending:
+class Sender:
     """Passes on what is in the outbox and sends what is due."""
 
     def __init__(

@@ -13,13 +13,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from mediagate import Check
 from mediagate.errors import MediagateError, ObjectNotFound, StorageUnavailable
 from mediagate.storage import segment
 from mediagate_plugins.s3_storage.connection import code_of
 from mediagate_plugins.s3_storage.lifecycle import remarks
 from mediagate_plugins.s3_storage.storage import S3Storage
-
-Check = Callable[[], Awaitable[str]]
 
 MAX_SKEW_S = 60.0
 """Servers refuse signatures from 15 minutes; a clock that is a minute off will get there."""
