@@ -4,7 +4,6 @@ from mediagate.config.origins import checked_origins, read_origin
 from mediagate.config.private import keep_database, keep_folder
 from mediagate.config.settings import (
     MIB,
-    SOURCE_ID,
     Language,
     Settings,
     Source,
@@ -17,7 +16,6 @@ from mediagate.config.variables import unknown_variables
 
 __all__ = [
     "MIB",
-    "SOURCE_ID",
     "Language",
     "Settings",
     "Source",

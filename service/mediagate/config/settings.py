@@ -37,8 +37,6 @@ Effort = Annotated[int, Field(ge=0, le=6)]
 """How hard an encoder tries, 0 (fast) to 6 (small), as libwebp counts it."""
 _PREFIX = "MEDIAGATE_"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-"""A ``sourceId`` becomes one segment of a storage key: no dots, no slashes, at most 128 characters."""
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]

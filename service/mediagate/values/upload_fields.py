@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from mediagate.config import SOURCE_ID, Source
 from mediagate.errors import InvalidParameter, InvalidSourceId, UnknownSource
 
+SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+"""A ``sourceId`` becomes one segment of a storage key: no dots, no slashes, at most 128 characters."""
 MAX_URL = 2048
 MAX_FILENAME = 255
 _READABLE = re.compile(r"[!#-;=?-\[\]^-~]+")
@@ -30,7 +31,7 @@ class UploadFields:
     focal_x: float = 0.5
     focal_y: float = 0.5
 
-    def check(self, sources: Mapping[str, Source]) -> None:
+    def check(self, sources: Collection[str]) -> None:
         """Raise ``UnknownSource``, ``InvalidSourceId`` or ``InvalidParameter`` for the first thing that is wrong."""
         if self.source_type not in sources:
             raise UnknownSource(f"sourceType {self.source_type!r} is not configured; use one of: {', '.join(sources)}")
