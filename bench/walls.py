@@ -22,7 +22,7 @@ from mediagate.images.forkserver import PROGRAM
 
 OPEN = (
     "import mediagate.images.sandbox as walls; "
-    "walls.enclose = lambda readable, *, memory: walls.Walls(memory=memory); begin("
+    "walls.enclose = lambda readable, *, memory: walls.Walls(memory=memory); main("
 )
 """What the program of the fork server does for pools that are to have no walls."""
 
@@ -47,7 +47,7 @@ async def _measured(path: Path, data: bytes, runs: int) -> None:
 
 
 async def _once(path: Path, data: bytes, *, walls: bool) -> dict[str, float]:
-    head, _, tail = PROGRAM.rpartition("begin(")
+    head, _, tail = PROGRAM.rpartition("main(")
     forkserver.PROGRAM = PROGRAM if walls else head + OPEN + tail
     pool = ImagePool(processes=1, memory_bytes=2**30, timeout_s=60, moderator=None)
     started = time.perf_counter()

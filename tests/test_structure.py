@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -119,3 +120,13 @@ def test_readme_lists_the_public_modules() -> None:
     readme = (ROOT / "README.md").read_text()
     listed = re.findall(r"^\| `mediagate\.?(\w*)` \|", readme, re.M)
     assert listed == ["", *PUBLIC]
+
+
+def test_image_process_loads_neither_web_nor_database_code() -> None:
+    program = (
+        "import sys, importlib; from mediagate.images import process; importlib.import_module(process.RENDERING); "
+        "from mediagate.images import pixels; print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    assert "mediagate.images.render" in loaded
+    assert not {"starlette", "uvicorn", "prisma", "mediagate.records", "mediagate.http"} & set(loaded)

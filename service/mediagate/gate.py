@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mediagate.api import Calls, assemble, jobs_at_once, open_runtime
+from mediagate.api import Calls, assemble, open_runtime
 from mediagate.config import Settings, Source, check_sources, keep_folder
 from mediagate.errors import ConfigError, PluginError, ShuttingDown
 from mediagate.http import BY_REQUEST, OPENED_LATE, OTHER_LOOP, answer, ask_who, link_base, routing, run_lifespan
@@ -34,8 +34,6 @@ class MediaGate(Kernel, Calls):
     everything. Raises ``ConfigError``.
     """
 
-    _server: ForkServer
-
     def __init__(
         self,
         *,
@@ -51,7 +49,7 @@ class MediaGate(Kernel, Calls):
         if moderation is not None:
             self.settings = self.settings.model_copy(update={"moderation": moderation})
         self.fork_server: ForkServer | None = None
-        """Where the gate's image processes will come from, if whoever opens it has started that already."""
+        """Where the gate's image processes come from; whoever opens it may have started that already."""
         self.departure = Departure(self.settings.drain_timeout_s, self._wake)
         if authorize is not None:
             self._host.provide(AUTHORIZE, authorize)
@@ -70,22 +68,6 @@ class MediaGate(Kernel, Calls):
         self._growing("use")
         self.settings = self.settings.model_copy(update={"worker": worker})
 
-    # -- while it is open
-
-    @property
-    def parts(self) -> Parts:
-        """What the open gate works with."""
-        return self.runtime.parts
-
-    @property
-    def jobs_at_once(self) -> int:
-        """How many jobs a worker of this gate has in hand at once: one more than it has image processes."""
-        return jobs_at_once(self.settings.model_copy(update={"worker": True}))
-
-    async def work(self, job_id: str) -> None:
-        """Make one attempt at the job whose turn it is, since this one waits; for engines that run the workers."""
-        await self.runtime.worker.attend()
-
     async def authorize(self, request: Request, action: Action) -> Principal | None:
         """Return who makes a request, also as ``request.state.principal``; ``None`` where nobody is asked.
 
@@ -97,20 +79,6 @@ class MediaGate(Kernel, Calls):
         """Return what links begin with: ``public_base_url``, else the path under which the gate is mounted."""
         return link_base(self.settings, request)
 
-    def withdraw(self) -> None:
-        """Answer 503 on ``/readyz`` from now on, so that load balancers go elsewhere; all else goes on as before."""
-        if self._runtime is not None:
-            self._runtime.withdrawn = True
-
-    @property
-    def withdrawn(self) -> bool:
-        """Whether ``/readyz`` says that the process is about to end."""
-        return self._runtime is not None and self._runtime.withdrawn
-
-    async def check(self) -> None:
-        """Raise ``Unavailable`` unless records, storage, spool and, if this process works, the worker do their work."""
-        await self.runtime.check()
-
     def begin_closing(self) -> None:
         """Refuse uploads and end event streams from now on; ``close`` does the rest."""
         super().begin_closing()
@@ -121,18 +89,15 @@ class MediaGate(Kernel, Calls):
         if self._runtime is not None:
             self._runtime.watch.wake()
 
-    # -- opening and closing
-
     async def _prepare(self, stack: AsyncExitStack) -> None:
         # First of all, because it takes longest to be ready, and does so beside everything else.
-        server, self.fork_server = self.fork_server or ForkServer(), None
-        self._server = server
+        server = self.fork_server = self.fork_server or ForkServer()
         stack.push_async_callback(asyncio.to_thread, server.close)
         server.start()
         await self._keep_folder()
 
     async def _assemble(self, stack: AsyncExitStack) -> None:
-        parts = assemble(self.sources, self.settings, self._registry, self._server)
+        parts = assemble(self.sources, self.settings, self._registry, self.fork_server)
         self._runtime = await open_runtime(parts, self.departure, stack)
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -146,7 +111,7 @@ class MediaGate(Kernel, Calls):
             await super()._unwind()
         finally:
             self.departure.release()
-            self._runtime, self._router = None, None
+            self._runtime, self._router, self.fork_server = None, None, None
 
     @asynccontextmanager
     async def assembled(self) -> AsyncIterator[Parts]:
@@ -169,8 +134,6 @@ class MediaGate(Kernel, Calls):
     async def _keep_folder(self) -> None:
         passed_through = self.settings.public_url is not None
         await asyncio.to_thread(keep_folder, self.settings.data_dir, passed_through=passed_through)
-
-    # -- ASGI
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

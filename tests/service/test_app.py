@@ -9,7 +9,7 @@ import poison
 import pytest
 from poison import Poison
 
-from mediagate import MODERATOR, QUEUE, RECORDS, STORAGE, Key, MediaGate, Source, plugin
+from mediagate import MODERATOR, QUEUE, RECORDS, STORAGE, JobState, Key, MediaGate, Source, plugin
 from mediagate.errors import ConfigError, PluginError, RecordsUnavailable
 from mediagate.records import MemoryRecords
 
@@ -151,11 +151,13 @@ async def test_nothing_registers_after_boot(make_gate: MakeGate) -> None:
 
     async def hook() -> None: ...
 
+    async def ended(state: JobState) -> None: ...
+
     async with make_gate() as gate:
         late_calls: list[Callable[[], None]] = [
             lambda: gate.register(tardy),
             lambda: gate.decorate(GREETING, "hello"),
-            lambda: gate.add_hook("on_complete", hook),
+            lambda: gate.add_hook("on_complete", ended),
             lambda: gate.add_route("/x", hook, methods=["GET"]),  # type: ignore[arg-type]  # never called
         ]
         for late in late_calls:
@@ -179,7 +181,7 @@ def test_an_unknown_hook_is_refused_with_the_names_there_are(make_gate: MakeGate
     async def hook() -> None: ...
 
     with pytest.raises(PluginError, match=r"no hook is called 'on_done'; the hooks are: .*pre_upload, .*on_close"):
-        make_gate().add_hook("on_done", hook)  # type: ignore[arg-type]  # the runtime check is what is tested
+        make_gate().add_hook("on_done", hook)  # type: ignore[call-overload]  # the runtime check is what is tested
 
 
 async def test_without_a_moderator_boot_fails_and_says_how_to_go_on(make_gate: MakeGate) -> None:

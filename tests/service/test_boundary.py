@@ -203,8 +203,8 @@ async def test_what_a_kernel_lacks_is_told_and_the_rest_holds(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    head, _, tail = forkserver.PROGRAM.rpartition("begin(")
-    monkeypatch.setattr(forkserver, "PROGRAM", f"{head}import mediagate.images.sandbox.{lacking}; begin({tail}")
+    head, _, tail = forkserver.PROGRAM.rpartition("main(")
+    monkeypatch.setattr(forkserver, "PROGRAM", f"{head}import mediagate.images.sandbox.{lacking}; main({tail}")
     with host_log(tmp_path):
         async with opened(Hostile(targets), private=data_of(targets)) as pool:
             reached = set(json.loads((await pool.render(picture(128), Source())).verdict.reason))

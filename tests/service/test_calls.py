@@ -185,7 +185,7 @@ async def test_hooks_before_publication_can_refuse(make_gate: MakeGate, photo: b
         told.append(state)
 
     gate = make_gate()
-    gate.add_hook(name, no)  # type: ignore[arg-type]  # the name is a parameter
+    gate.add_hook(name, no)  # type: ignore[call-overload]  # the name is a parameter
     gate.add_hook("on_rejected", on_rejected)
     async with gate:
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
@@ -219,9 +219,10 @@ async def test_hooks_run_in_order_and_one_that_fails_does_not_stop_the_next(
         "pre_store",
         "on_complete",
         "on_complete",
+        "on_end",
     ]
     for name in ["on_ready", *path, "on_close"]:
-        gate.add_hook(name, named(name))  # type: ignore[arg-type]  # the name is a parameter
+        gate.add_hook(name, named(name))  # type: ignore[call-overload]  # the name is a parameter
     async with gate:
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
         await gate.wait(status.job_id)

@@ -53,7 +53,7 @@ async def test_a_repeated_id_is_worked_on_once(make_gate: MakeGate, photo: bytes
 
     gate = make_gate(worker=False)
     gate.add_hook("on_complete", on_complete)
-    gate.settings = gate.settings.model_copy(update={"worker": True})
+    gate.use(worker=True)
     async with gate:
         job_id = await upload(gate, photo)
         for _ in range(3):

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from mediagate import RECORDS, STORAGE, Job, JobStatus, Media, MediaGate, Variant
-from mediagate.jobs.pipeline import unpublish
+from mediagate.jobs.publishing import unpublish
 from mediagate.records import MemoryRecords, Settlement
 from mediagate.storage import FilesystemStorage, MemoryStorage, Storage
 from mediagate.testing.record_samples import a_media

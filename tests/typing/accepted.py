@@ -2,7 +2,7 @@
 
 from typing import assert_type
 
-from mediagate import STORAGE, Job, Key, MediaGate, Source, Status, Storage, plugin
+from mediagate import STORAGE, Job, JobState, Key, MediaGate, Source, Status, Storage, plugin
 
 CACHE: Key[dict[str, int]] = Key("CACHE")
 
@@ -11,9 +11,17 @@ CACHE: Key[dict[str, int]] = Key("CACHE")
 async def thumbs(gate: MediaGate, *, width: int, name: str = "x") -> None:
     gate.decorate(CACHE, {"a": 1})
     gate.add_hook("on_uploaded", uploaded)
+    gate.add_hook("on_end", ended)
+    gate.add_hook("on_ready", ready)
 
 
 async def uploaded(job: Job) -> None: ...
+
+
+async def ended(state: JobState) -> None: ...
+
+
+async def ready(gate: MediaGate) -> None: ...
 
 
 async def host() -> None:

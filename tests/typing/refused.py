@@ -1,6 +1,6 @@
 """Every line that ends in ``# E`` must be a type error, and no other line may be one."""
 
-from mediagate import Key, MediaGate, Source, plugin
+from mediagate import Job, JobState, Key, MediaGate, Source, plugin
 
 CACHE: Key[dict[str, int]] = Key("CACHE")
 
@@ -12,6 +12,12 @@ async def thumbs(gate: MediaGate, *, width: int, name: str = "x") -> None: ...
 def not_async(gate: MediaGate) -> None: ...
 
 
+async def uploaded(job: Job) -> None: ...
+
+
+async def ended(state: JobState) -> None: ...
+
+
 def host() -> None:
     gate = MediaGate(sources={"avatar": Source()})
     gate.register(thumbs)  # E
@@ -20,6 +26,9 @@ def host() -> None:
     gate.register(not_async)  # E
     gate.decorate(CACHE, ["a"])  # E
     gate.add_hook("on_done", host)  # E
+    gate.add_hook("on_uploaded", ended)  # E
+    gate.add_hook("on_end", uploaded)  # E
+    gate.add_hook("pre_verdict", uploaded)  # E
     MediaGate()  # E
     Source(animation="loop")  # E
     Source(max_byte=3)  # E

@@ -72,8 +72,7 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
 
     gate.observe(observer)
     gate.add_hook("on_uploaded", observer.count_upload)
-    for name in ("on_complete", "on_rejected", "on_failed", "on_cancelled"):
-        gate.add_hook(name, observer.count_end)
+    gate.add_hook("on_end", observer.count_end)
     gate.add_hook("on_ready", ready)
     gate.add_hook("on_close", closing)
     gate.add_route("/metrics", show, methods=["GET"])

@@ -23,5 +23,4 @@ async def tracing(gate: MediaGate) -> None:
     spans = Spans()
     gate.observe(spans)
     gate.add_hook("on_uploaded", spans.uploaded)
-    for name in ("on_complete", "on_rejected", "on_failed", "on_cancelled"):
-        gate.add_hook(name, spans.ended)
+    gate.add_hook("on_end", spans.ended)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import EVENTS, RECORDS, DirectUpload, EventType, HookName, IncomingUpload, MediaGate, plugin
+from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingUpload, MediaGate, plugin
 from mediagate.errors import ConfigError, InvalidParameter
 from mediagate.records import Database
 from mediagate_plugins.webhooks.admin import WEBHOOKS, Webhooks
@@ -34,7 +34,6 @@ __all__ = ["WEBHOOKS", "Callbacks", "Delivery", "DeliveryStatus", "Endpoint", "R
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 LONGEST_TIMEOUT_S, LONGEST_KEEP_DAYS = 3600, 36_500
 SHARED = "it has a secret of the callbacks, whose receivers could sign messages to it; give it one of its own"
-_TOLD_HOOKS: tuple[HookName, ...] = ("on_complete", "on_rejected", "on_failed", "on_cancelled", "on_deleted")
 
 
 @plugin("webhooks")
@@ -120,12 +119,8 @@ async def webhooks(
         )
         gate.decorate(WEBHOOKS, Webhooks(deliveries, sender, receivers))
         if gate.settings.worker:
-
-            async def look(_: object) -> None:
-                sender.wake()
-
-            for name in _TOLD_HOOKS:
-                gate.add_hook(name, look)
+            gate.add_hook("on_end", sender.look)
+            gate.add_hook("on_deleted", sender.look)
             await gate.enter(sender.running(drain_s=gate.settings.drain_timeout_s))
 
     # What is declared is checked again when it is completed: by then another host may be configured.

@@ -73,6 +73,10 @@ class Sender:
         """Return the present, by which deliveries are due and claims run out: the same for all processes."""
         return await self._records.now()
 
+    async def look(self, _: object) -> None:
+        """Look for events now: a hook, for what has just left one."""
+        self.wake()
+
     def wake(self) -> None:
         """Look at once for what is to be sent."""
         self._wake.set()

@@ -10,7 +10,7 @@ from functools import partial
 
 from mediagate.api.media import MediaCalls, check_limit, id_text
 from mediagate.errors import InvalidParameter, JobConflict, MediaDeleted, WaitTimeout
-from mediagate.jobs import check_id, finish, job_events, unknown_job
+from mediagate.jobs import check_id, job_events, resume_finish, unknown_job
 from mediagate.values import JobState, JobStatus, Status, UsageReport, iso, status_of
 
 MAX_DAYS = 366
@@ -119,7 +119,7 @@ class JobCalls(MediaCalls):
             status = await self.get_status(job_id)
             raise JobConflict(f"job {job_id} is {status.status} already", job_status=status.status)
         runtime.watch.publish(JobState(job))
-        await finish(job_id, runtime.parts)
+        await resume_finish(job_id, runtime.parts)
         return await self.get_status(job_id)
 
     async def retry(self, job_id: str, *, owner: str | None = None) -> Status:

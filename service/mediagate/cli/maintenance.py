@@ -56,7 +56,7 @@ def janitor(
     from mediagate.cli.upkeep import sweep
 
     loaded = load_gate(gate)
-    loaded.settings = loaded.settings.model_copy(update={"worker": False})
+    loaded.use(worker=False)
 
     async def run() -> None:
         async with loaded:

@@ -31,7 +31,7 @@ def retry(
         advice = f"did you mean {nearest[0]}?" if nearest else "the README lists them under Errors"
         quit_with(f"there is no code {code!r}; {advice}")
     loaded = load_gate(gate)
-    loaded.settings = loaded.settings.model_copy(update={"worker": False})
+    loaded.use(worker=False)
     refused = 0
 
     async def run() -> None:

@@ -40,7 +40,7 @@ def serve(
         loaded = load_and_fork(gate)
         from mediagate.cli.server import serve as run
     if not worker:
-        loaded.settings = loaded.settings.model_copy(update={"worker": False})
+        loaded.use(worker=False)
     name = f"[{host}]" if ":" in host else host
     try:
         run(
@@ -74,7 +74,7 @@ def worker(
         if port is not None:
             from mediagate.cli.server import monitored
             from mediagate.cli.server.listener import listening_on
-    loaded.settings = loaded.settings.model_copy(update={"worker": True})
+    loaded.use(worker=True)
 
     async def run() -> None:
         stop = asyncio.Event()

@@ -48,8 +48,8 @@ INHERITED = re.compile(
 )
 """The variables of the host's environment that image processes have as well; all others may be secrets."""
 PROGRAM = (
-    "import sys; sys.path[:] = sys.argv[5:]; from mediagate.images.process import begin; "
-    "begin(*map(int, sys.argv[1:4]), sys.argv[4])"
+    "import sys; sys.path[:] = sys.argv[5:]; from mediagate.images.process import main; "
+    "main(*map(int, sys.argv[1:4]), sys.argv[4])"
 )
 
 
@@ -236,7 +236,7 @@ def serve(
                     ends: list[Any] = [selector, channel, pulse, woken, wakes, report]
                     for end in (*ends, *(sibling.report for sibling in children.values())):
                         end.close()
-                    _be(child, pipe)
+                    _run_child(child, pipe)
                 pipe.close()
                 children[number] = _Child(pid, report)
             elif number in children:
@@ -261,7 +261,7 @@ class _Child:
     """Where the host reads its exit code."""
 
 
-def _be(child: Callable[[Connection[Any, Any]], None], pipe: Connection[Any, Any]) -> NoReturn:
+def _run_child(child: Callable[[Connection[Any, Any]], None], pipe: Connection[Any, Any]) -> NoReturn:
     code = 1
     try:
         signal.set_wakeup_fd(-1)

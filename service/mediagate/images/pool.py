@@ -26,8 +26,8 @@ from mediagate.errors import (
     UndecodableImage,
 )
 from mediagate.images import process
-from mediagate.images.crew import Crew
 from mediagate.images.forkserver import ForkServer
+from mediagate.images.group import Group
 from mediagate.images.process import Request, Setup
 from mediagate.images.sandbox import Readable, Walls, readable
 from mediagate.images.wire import receive_info, receive_rendered
@@ -78,9 +78,9 @@ class ImagePool:
         self._observer = observer
         self.walls: Walls | None = None
         """What holds of the processes; known once they have been started."""
-        self._probing: Crew | None = None
-        self._decoding: Crew | None = None
-        self._rendering: Crew | None = None
+        self._probing: Group | None = None
+        self._decoding: Group | None = None
+        self._rendering: Group | None = None
 
     async def open(self) -> None:
         """Start the processes and load the model in each; repeating it does nothing.
@@ -101,12 +101,12 @@ class ImagePool:
         self._server = self._server or ForkServer()
         readable, moderators = await asyncio.to_thread(self._readable)
         without_moderator = Setup(self._memory_bytes, readable)
-        self._probing = Crew(self._server, [without_moderator] * READERS, self._observer)
+        self._probing = Group(self._server, [without_moderator] * READERS, self._observer)
         if self._decoders:
-            self._decoding = Crew(self._server, [without_moderator] * self._decoders, self._observer)
+            self._decoding = Group(self._server, [without_moderator] * self._decoders, self._observer)
         if self._processes:
             own_core = self._processes <= len(os.sched_getaffinity(0))
-            self._rendering = Crew(
+            self._rendering = Group(
                 self._server,
                 [
                     Setup(
@@ -117,7 +117,7 @@ class ImagePool:
                 self._observer,
             )
         try:
-            walls = await asyncio.gather(*(crew.start() for crew in self._crews))
+            walls = await asyncio.gather(*(group.start() for group in self._groups))
         except BaseException:
             await self.close()
             raise
@@ -134,16 +134,16 @@ class ImagePool:
 
     async def close(self) -> None:
         """End the processes, and with ``ShuttingDown`` whatever they work on; can be repeated."""
-        crews = self._crews
+        groups = self._groups
         self._probing = self._decoding = self._rendering = None
-        await asyncio.gather(*(asyncio.to_thread(crew.close) for crew in crews))
+        await asyncio.gather(*(asyncio.to_thread(group.close) for group in groups))
         server, self._server = self._server, None
         if server is not None:
             await asyncio.to_thread(server.close)
 
     @property
-    def _crews(self) -> list[Crew]:
-        return [crew for crew in (self._probing, self._decoding, self._rendering) if crew]
+    def _groups(self) -> list[Group]:
+        return [group for group in (self._probing, self._decoding, self._rendering) if group]
 
     async def probe(self, path: Path, source: Source) -> ImageInfo:
         """Return what a file's header says, checked against the limits of its source.
@@ -151,12 +151,12 @@ class ImagePool:
         Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``; ``ImageReadersBusy``
         when no process comes to it in time, ``ShuttingDown`` when the pool is not open.
         """
-        crew = _opened(self._probing)
+        group = _opened(self._probing)
         request = Request(process.probe, PROBE_S, (source, False), with_file=True, cpu_s=PROBE_CPU_S)
 
         read = partial(receive_info, source=source)
         try:
-            return await crew.run(request, read, path, wait_s=READER_WAIT_S, again=(ImageCrashed, ImageTimeout))
+            return await group.run(request, read, path, wait_s=READER_WAIT_S, again=(ImageCrashed, ImageTimeout))
         except TimeoutError:
             raise ImageReadersBusy("the headers of other pictures are being read; send it again in a moment") from None
         except ImageCrashed as exc:
@@ -169,12 +169,12 @@ class ImagePool:
 
         It may wait for a decoder, and then decode, for the wall clock of an image each.
         """
-        crew = _opened(self._decoding)
+        group = _opened(self._decoding)
         request = Request(process.probe, self._timeout_s, (source, True), with_file=True)
 
         read = partial(receive_info, source=source)
         try:
-            return await crew.run(request, read, path, wait_s=self._timeout_s, again=(ImageCrashed,))
+            return await group.run(request, read, path, wait_s=self._timeout_s, again=(ImageCrashed,))
         except TimeoutError:
             raise TooManyUploads(
                 "more pictures are sent than can be decoded here; try again", retry_after_s=self._timeout_s
@@ -194,13 +194,13 @@ class ImagePool:
         """
         if not self._processes:
             raise ConfigError("this gate has no image processes that render, since worker=False")
-        crew = _opened(self._rendering)
+        group = _opened(self._rendering)
         request = Request(process.render, self._timeout_s, (data, source, focal, self._timeout_s, previews))
         read = partial(receive_rendered, source=source, memory_bytes=self._memory_bytes, previews=previews > 0)
-        return await crew.run(request, read)
+        return await group.run(request, read)
 
 
-def _opened(crew: Crew | None) -> Crew:
-    if crew is None:
+def _opened(group: Group | None) -> Group:
+    if group is None:
         raise ShuttingDown("the image processes are not running")
-    return crew
+    return group

@@ -23,17 +23,15 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import process_time
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from mediagate.config import Source
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
 from mediagate.images import forkserver, sandbox, timelimit, wire
 from mediagate.images.cores import Cores
+from mediagate.moderation import Moderator
 from mediagate.observe import LogFormat, configure_logs
 from mediagate.values import ImageInfo, Rendered
-
-if TYPE_CHECKING:
-    from mediagate.moderation import Moderator
 
 log = logging.getLogger("mediagate")
 
@@ -103,7 +101,7 @@ class _Shared:
 _shared = _Shared()
 
 
-def begin(channel: int, pulse: int, host: int, log_format: str) -> None:
+def main(channel: int, pulse: int, host: int, log_format: str) -> None:
     """Be the fork server of the process ``host``: load what every image process needs, then fork them.
 
     ``log_format`` is that of the host, empty if that configures logging itself.

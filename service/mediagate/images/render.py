@@ -179,7 +179,7 @@ def _variants(
     working: list[pixels.Image],
     decoded: pixels.Decoded,
     source: Source,
-    plans: dict[str, pixels.Shown],
+    plans: dict[str, pixels.Crop],
     timings: Timings,
     encoders: Encoders,
     time_s: float | None,
@@ -214,7 +214,7 @@ def _variants(
     return files, larger[0]
 
 
-def _encoding_s(decoded: pixels.Decoded, source: Source, plans: dict[str, pixels.Shown]) -> float:
+def _encoding_s(decoded: pixels.Decoded, source: Source, plans: dict[str, pixels.Crop]) -> float:
     """Return the seconds that one frame takes in all variants and the original at most, about."""
     recipes = {
         (plans[name].size, pixels.published_format(spec.format, decoded.frames), source.effort_of(spec) > USUAL_EFFORT)

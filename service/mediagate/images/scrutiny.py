@@ -14,7 +14,7 @@ from time import perf_counter
 from mediagate.config import Source
 from mediagate.errors import ImageTooLarge, ModerationFailed, UndecodableImage
 from mediagate.images import pixels
-from mediagate.images.pixels import Shown
+from mediagate.images.pixels import Crop
 from mediagate.images.views import Box, views
 from mediagate.moderation import Moderator, apply_policy, input_edge, merge
 from mediagate.values import Verdict
@@ -67,7 +67,7 @@ def judge(
     frames: Sequence[pixels.Image],
     durations_ms: Sequence[int],
     plays: int,
-    plans: Mapping[str, Shown],
+    plans: Mapping[str, Crop],
     source: Source,
     moderator: Moderator | None,
     *,
@@ -172,12 +172,12 @@ class _Sight:
     """One view of each of these frames, or one variant of them that is smaller than a view."""
 
     frames: Sequence[pixels.Image]
-    part: Box | Shown
+    part: Box | Crop
     edge: int
 
     def looks(self, number: int) -> list[pixels.Image]:
         """Return what it looks like in a frame."""
-        if isinstance(self.part, Shown):
+        if isinstance(self.part, Crop):
             variant = pixels.cut(self.frames[number], self.part)
             return pixels.looks(variant, (0, 0, *variant.size), self.edge)
         return pixels.looks(self.frames[number], self.part, self.edge)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from mediagate.config import Source
-from mediagate.images.pixels import Shown
+from mediagate.images.pixels import Crop
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of a decoded frame."""
@@ -55,7 +55,7 @@ class Region:
                 yield Region(self.left + left, self.top + top, width, height)
 
 
-def views(size: tuple[int, int], plans: Mapping[str, Shown], source: Source, edge: int) -> list[Box]:
+def views(size: tuple[int, int], plans: Mapping[str, Crop], source: Source, edge: int) -> list[Box]:
     """Return what is judged of a frame of this size, the whole first; ``edge`` is the model's input in pixels.
 
     The whole, and each crop that is published and shows less than nearly all, is a region. ``standard``: each region;
@@ -77,7 +77,7 @@ def views(size: tuple[int, int], plans: Mapping[str, Shown], source: Source, edg
     return list(dict.fromkeys(found))
 
 
-def _regions(size: tuple[int, int], plans: Mapping[str, Shown], source: Source) -> list[Region]:
+def _regions(size: tuple[int, int], plans: Mapping[str, Crop], source: Source) -> list[Region]:
     """Return the whole, with ``zoom`` 0 if it is not published, and the crops; the larger one of those that agree."""
     published = 1.0 if source.original == "keep" else 0.0
     crops: list[Region] = []

@@ -1,10 +1,10 @@
 """From a recorded job to its end, and what is left behind when something crashes."""
 
-from mediagate.jobs.end import finish
+from mediagate.jobs.end import resume_finish
 from mediagate.jobs.events import job_events
 from mediagate.jobs.identity import adopt, check_no_files, describe, recognize_files
 from mediagate.jobs.janitor import Janitor, what_to_do
-from mediagate.jobs.pipeline import delete_media
+from mediagate.jobs.publishing import delete_media
 from mediagate.jobs.watch import Watch, check_id, unknown_job
 from mediagate.jobs.worker import Worker
 
@@ -17,9 +17,9 @@ __all__ = [
     "check_no_files",
     "delete_media",
     "describe",
-    "finish",
     "job_events",
     "recognize_files",
+    "resume_finish",
     "unknown_job",
     "what_to_do",
 ]

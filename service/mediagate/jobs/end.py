@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from mediagate.jobs.pipeline import unpublish
+from mediagate.jobs.publishing import unpublish
 from mediagate.kernel import HookName
 from mediagate.observe import about
 from mediagate.parts import Parts
@@ -21,14 +21,14 @@ HOOKS: Mapping[JobStatus, HookName] = {
 }
 
 
-async def finish(job_id: str, parts: Parts) -> None:
+async def resume_finish(job_id: str, parts: Parts) -> None:
     """Do what is left to do for a job if it has ended: after a crash, or after another process ended it."""
     state = await parts.records.get_state(job_id)
     if state is not None and state.job.status.terminal:
-        await conclude(state, parts)
+        await finish(state, parts)
 
 
-async def conclude(state: JobState, parts: Parts) -> None:
+async def finish(state: JobState, parts: Parts) -> None:
     """Tidy up and run the hooks; done again after a crash, so all of it can be repeated."""
     job = state.job
     log.info("job %s: %s", job.id, job.status, extra=about(job, status=str(job.status), code=job.code))
@@ -38,6 +38,7 @@ async def conclude(state: JobState, parts: Parts) -> None:
         if not (job.status is JobStatus.FAILED and job.retryable):
             await parts.storage.delete([job.staging_key])
         await parts.hooks.run(HOOKS[job.status], state)
+        await parts.hooks.run("on_end", state)
         await parts.records.mark_notified(job.id, ended_at=job.finished_at, now=await parts.records.now())
 
 

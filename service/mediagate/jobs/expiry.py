@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from mediagate.errors import MediagateError
-from mediagate.jobs.pipeline import delete_media
+from mediagate.jobs.publishing import delete_media
 from mediagate.observe import cause_of
 from mediagate.parts import Parts
 from mediagate.values import Media

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mediagate.errors import MediagateError
 from mediagate.intake import sweep_spool
-from mediagate.jobs.end import finish
+from mediagate.jobs.end import resume_finish
 from mediagate.jobs.events import job_events
 from mediagate.jobs.expiry import BATCH, expire_media, expire_uploads
 from mediagate.jobs.identity import adopt, is_set_back, mark_files
@@ -98,7 +98,7 @@ class Janitor:
         finished = list(dict.fromkeys([*failed, *unfinished]))
         for job_id in finished:
             try:
-                await finish(job_id, self._parts)
+                await resume_finish(job_id, self._parts)
             except Exception:  # one that cannot be finished must not keep the others from it
                 log.exception("job %s could not be finished; it is tried again", job_id, extra={"job_id": job_id})
         await records.forget_turns()

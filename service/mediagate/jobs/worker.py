@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mediagate.errors import MediagateError, ShuttingDown, Unavailable, members
-from mediagate.jobs.end import conclude
+from mediagate.jobs.end import finish
 from mediagate.jobs.events import job_events
 from mediagate.jobs.isolation import Isolation, ran_out_of_time, suspect
 from mediagate.jobs.lease import Lease, LeaseLost
-from mediagate.jobs.pipeline import process, unpublish
+from mediagate.jobs.pipeline import process
+from mediagate.jobs.publishing import unpublish
 from mediagate.jobs.remote import RemoteModeration
 from mediagate.jobs.retries import Retries, failure
 from mediagate.jobs.watch import Watch
@@ -231,7 +232,7 @@ class Worker:
             await self._abandon(job)
             return
         self._watch.publish(state)
-        await conclude(state, self._parts)
+        await finish(state, self._parts)
 
     async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
         """Whether the job was settled so after all, and only the answer was lost."""

@@ -13,6 +13,9 @@ the body, ``job`` is the one that was recorded for it, if any. A direct upload p
 its bytes when they are sent to the gate, or when it is completed if a storage took them. What these put into the dict
 ``request.state.answer_headers`` goes out with the answer.
 
+A job ends with ``on_complete``, ``on_rejected``, ``on_failed`` or ``on_cancelled``, and then ``on_end``, each with its
+``JobState``. They run at least once: a process that dies between them has them run again by another.
+
 A direct upload passes ``pre_declare(upload)`` when it is declared, before it is recorded and its URL is made, over HTTP
 and from Python; ``pre_upload`` when it is completed, like every other.
 """
@@ -27,6 +30,10 @@ from mediagate.errors import PluginError
 
 log = logging.getLogger("mediagate.hooks")
 
+AuthorizeHook = Literal["pre_authorize", "on_unauthorized"]
+JobHook = Literal["on_uploaded", "pre_process"]
+EndHook = Literal["on_complete", "on_rejected", "on_failed", "on_cancelled", "on_end"]
+GateHook = Literal["on_ready", "on_close"]
 HookName = Literal[
     "pre_authorize",
     "on_unauthorized",
@@ -43,12 +50,14 @@ HookName = Literal[
     "on_rejected",
     "on_failed",
     "on_cancelled",
+    "on_end",
     "on_deleted",
     "on_ready",
     "on_close",
 ]
 HOOK_NAMES: tuple[HookName, ...] = get_args(HookName)
-Hook = Callable[..., Awaitable[None]]
+Done = Awaitable[None]
+Hook = Callable[..., Done]
 
 
 class Hooks:

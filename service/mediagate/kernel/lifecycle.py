@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Literal, ParamSpec, Self, TypeVar
+from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
+
+from starlette.requests import Request
 
 from mediagate.errors import PluginError
-from mediagate.kernel.hooks import Hook, HookName
+from mediagate.kernel.hooks import AuthorizeHook, Done, EndHook, GateHook, Hook, HookName, JobHook
 from mediagate.kernel.plugins import Key, Plugin, Registration, bind
 from mediagate.kernel.registry import Check, Endpoint, Registry
 from mediagate.observe import Observer, Observers
+from mediagate.values import Action, DirectUpload, IncomingUpload, Job, JobState, Media, Principal, Rendered, Verdict
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +42,31 @@ class Kernel:
     def decorate(self, key: Key[T], value: T) -> None:
         """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` when there is one already."""
         self._growing("decorate").provide(key, value)
+
+    @overload
+    def add_hook(self, name: AuthorizeHook, hook: Callable[[Request, Action], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: Literal["pre_receive"], hook: Callable[[Any, Principal | None], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: Literal["pre_file"], hook: Callable[[Any, str], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: Literal["on_received"], hook: Callable[[Any, int, Job | None], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: Literal["pre_declare"], hook: Callable[[DirectUpload], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: Literal["pre_upload"], hook: Callable[[IncomingUpload], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: JobHook, hook: Callable[[Job], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: Literal["pre_verdict"], hook: Callable[[Job, Verdict], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: Literal["pre_store"], hook: Callable[[Job, Rendered], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: EndHook, hook: Callable[[JobState], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: Literal["on_deleted"], hook: Callable[[Media], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: GateHook, hook: Callable[[Self], Done]) -> None: ...
 
     def add_hook(self, name: HookName, hook: Hook) -> None:
         """Add a hook at a named point in an upload's life."""

@@ -7,7 +7,8 @@ from mediagate.records.memory import MemoryRecords
 from mediagate.records.migration import migrate
 from mediagate.records.node import describe_node
 from mediagate.records.prisma import PrismaRecords
-from mediagate.records.protocol import Identity, Records, Reservation
+from mediagate.records.protocol import Identity, Records
+from mediagate.records.reservation import Reservation
 from mediagate.records.settlement import Settlement
 
 __all__ = [

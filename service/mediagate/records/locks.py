@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mediagate.errors import RecordsUnavailable
-from mediagate.records.protocol import Records, Reservation
+from mediagate.records.protocol import Records
+from mediagate.records.reservation import Reservation
 
 log = logging.getLogger("mediagate.intake")
 

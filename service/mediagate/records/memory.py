@@ -9,7 +9,8 @@ from datetime import datetime
 from mediagate.records.memory_claims import MemoryClaims, lapsed
 from mediagate.records.memory_lists import MemoryLists
 from mediagate.records.memory_uploads import MemoryUploads, expired
-from mediagate.records.protocol import Identity, Reservation
+from mediagate.records.protocol import Identity
+from mediagate.records.reservation import Reservation
 from mediagate.records.settlement import Settlement, died_each_time
 from mediagate.values import Event, EventsOf, Job, JobState, JobStatus, Media, Stage, new_id, no_events, utcnow
 

@@ -18,7 +18,6 @@ from mediagate.records.prisma_claims import PrismaClaims
 from mediagate.records.prisma_ends import PrismaEnds
 from mediagate.records.prisma_lists import PrismaLists
 from mediagate.records.prisma_uploads import PrismaUploads
-from mediagate.records.protocol import Reservation
 from mediagate.records.queries import (
     LIVE,
     execute,
@@ -28,6 +27,7 @@ from mediagate.records.queries import (
     reserve_key,
 )
 from mediagate.records.refusals import ACCOUNT, MIGRATE, RUNS, why_away
+from mediagate.records.reservation import Reservation
 from mediagate.records.rows import job_of, job_row, media_of, requeued_columns
 from mediagate.records.schema import check_schema
 from mediagate.values import Job, JobState, JobStatus, Media, Stage, utcnow

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
+from mediagate.records.reservation import Reservation
 from mediagate.records.settlement import Settlement
 from mediagate.values import (
     DirectUpload,
@@ -22,15 +23,6 @@ from mediagate.values import (
     Usage,
     no_events,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """What is on record for an ``Idempotency-Key``; ``job_id`` and ``fingerprint`` are ``None`` while in flight."""
-
-    key: str
-    job_id: str | None
-    fingerprint: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from mediagate.errors import InvalidParameter, RecordsUnavailable
 from mediagate.records.client import Prisma
 from mediagate.records.client.engine.errors import EngineConnectionError
 from mediagate.records.client.errors import DataError, PrismaError, RecordNotFoundError, UniqueViolationError
-from mediagate.records.protocol import Reservation
 from mediagate.records.refusals import refusal_of
+from mediagate.records.reservation import Reservation
 from mediagate.values import DirectUpload, JobStatus, Media, Stage
 
 log = logging.getLogger("mediagate.records")

@@ -18,14 +18,14 @@ from mediagate.images.pixels.formats import (
 from mediagate.images.pixels.guard import final
 from mediagate.images.pixels.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
 from mediagate.images.pixels.resize import cut, resized, square, within
-from mediagate.images.pixels.sizes import Shown, aspect_ratio, largest, plan
+from mediagate.images.pixels.sizes import Crop, aspect_ratio, largest, plan
 
 __all__ = [
+    "Crop",
     "Decoded",
     "EncodingTime",
     "Image",
     "PixelPicture",
-    "Shown",
     "Transpose",
     "accepted",
     "aspect_ratio",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from mediagate.images.pixels.colour import without_invisible
-from mediagate.images.pixels.sizes import Box, Shown
+from mediagate.images.pixels.sizes import Box, Crop
 
 REDUCING_GAP = 2.0
 """Shrinking by more than twice this goes through a fast box filter first; Pillow calls 2.0 hardly distinguishable."""
@@ -41,7 +41,7 @@ def resized(image: Image.Image, size: tuple[int, int], box: Box | None = None) -
     return across.resize(size, Image.Resampling.BICUBIC, box=(0, top, size[0], bottom))
 
 
-def cut(image: Image.Image, plan: Shown) -> Image.Image:
+def cut(image: Image.Image, plan: Crop) -> Image.Image:
     """Return what a variant shows of a picture of any size; colours that its alpha hides are black again."""
     return without_invisible(resized(image, plan.size, plan.box_on(image.size)))
 

@@ -21,7 +21,7 @@ RATIO_TOLERANCE = Fraction(1, 100)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Crop:
     """What a variant shows of a picture of ``whole`` pixels: a ``box`` of it, made into ``size`` pixels."""
 
     whole: tuple[int, int]
@@ -46,7 +46,7 @@ class Shown:
         return left * across, top * down, min(right * across, size[0]), min(bottom * down, size[1])
 
 
-def shown(whole: tuple[int, int], spec: VariantSpec, focal: tuple[float, float]) -> Shown:
+def shown(whole: tuple[int, int], spec: VariantSpec, focal: tuple[float, float]) -> Crop:
     """Return what a variant shows of a picture of this size; nothing is enlarged, also not to fill a ``cover``.
 
     A ``cover`` that the picture is too small for keeps its proportions and becomes smaller. The crop has the focal
@@ -58,22 +58,22 @@ def shown(whole: tuple[int, int], spec: VariantSpec, focal: tuple[float, float])
         limits = (min(spec.width or longest, longest) / width, min(spec.height or longest, longest) / height)
         scale = min(1.0, *limits)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        return Shown(whole, size, (0.0, 0.0, float(width), float(height)))
+        return Crop(whole, size, (0.0, 0.0, float(width), float(height)))
     scale = min(1.0, width / spec.width, height / spec.height, longest / spec.width, longest / spec.height)
     size = max(1, round(spec.width * scale)), max(1, round(spec.height * scale))
     zoom = min(width / size[0], height / size[1])
     across, down = min(width, size[0] * zoom), min(height, size[1] * zoom)
     left = min(max(focal[0] * width - across / 2, 0.0), width - across)
     top = min(max(focal[1] * height - down / 2, 0.0), height - down)
-    return Shown(whole, size, (left, top, left + across, top + down))
+    return Crop(whole, size, (left, top, left + across, top + down))
 
 
-def plan(whole: tuple[int, int], source: Source, focal: tuple[float, float] = MIDDLE) -> dict[str, Shown]:
+def plan(whole: tuple[int, int], source: Source, focal: tuple[float, float] = MIDDLE) -> dict[str, Crop]:
     """Return what each variant of a source shows."""
     return {name: shown(whole, spec, focal) for name, spec in source.variants.items()}
 
 
-def largest(whole: tuple[int, int], plans: Iterable[Shown]) -> tuple[int, int]:
+def largest(whole: tuple[int, int], plans: Iterable[Crop]) -> tuple[int, int]:
     """Return the size at which everything that looks at a picture finds enough pixels: variants and moderators."""
     top = max(plans, key=lambda shown: shown.scale)
     scale = max(MODERATED_EDGE / max(whole), top.scale)

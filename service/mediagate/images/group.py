@@ -1,4 +1,4 @@
-"""A crew: image processes that share the work, each behind a pipe of its own, replaced when they end."""
+"""A group: image processes that share the work, each behind a pipe of its own, replaced when they end."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ START_S = 120.0
 """How long a process may take to start and to load the model."""
 
 
-class Crew:
+class Group:
     """Image processes that share the work; each does one thing at a time."""
 
     def __init__(self, server: ForkServer, setups: Sequence[Setup], observer: Observer) -> None:
-        self._members = [_Member(server, setup, observer) for setup in setups]
-        self._idle: SimpleQueue[_Member] = SimpleQueue()
+        self._processes = [_Process(server, setup, observer) for setup in setups]
+        self._idle: SimpleQueue[_Process] = SimpleQueue()
         self._threads = ThreadPoolExecutor(len(setups), thread_name_prefix="mediagate-image")
 
     async def start(self) -> Walls:
         """Start all, wait until the last one is ready, and return what holds of it."""
-        starting = [asyncio.wrap_future(self._threads.submit(member.start)) for member in self._members]
+        starting = [asyncio.wrap_future(self._threads.submit(process.start)) for process in self._processes]
         walls = await asyncio.gather(*starting)
-        for member in self._members:
-            self._idle.put(member)
+        for process in self._processes:
+            self._idle.put(process)
         return walls[-1]
 
     async def run(
@@ -88,29 +88,29 @@ class Crew:
     def _call(
         self, request: Request, read: Callable[[Pipe], T], path: Path | None, again: tuple[type[Exception], ...]
     ) -> T:
-        member = self._idle.get()
+        process = self._idle.get()
         try:
             with contextlib.suppress(*again):
-                return self._ask(member, request, read, path)
-            return self._ask(member, request, read, path)  # after such an error, the member has a new process
+                return self._ask(process, request, read, path)
+            return self._ask(process, request, read, path)  # after such an error, the member has a new process
         finally:
-            self._idle.put(member)
+            self._idle.put(process)
 
     @staticmethod
-    def _ask(member: _Member, request: Request, read: Callable[[Pipe], T], path: Path | None) -> T:
+    def _ask(process: _Process, request: Request, read: Callable[[Pipe], T], path: Path | None) -> T:
         if path is None:
-            return member.call(request, read)
+            return process.call(request, read)
         with path.open("rb") as file:
-            return member.call(request, read, file)
+            return process.call(request, read, file)
 
     def close(self) -> None:
         """End all at once; what waits for them is told so."""
-        for member in self._members:
-            member.close()
+        for process in self._processes:
+            process.close()
         self._threads.shutdown()
 
 
-class _Member:
+class _Process:
     """One image process and the pipe to it. Used by one thread at a time, except for ``close``."""
 
     _process: Forked

@@ -1,0 +1,86 @@
+"""What is published of a job: written under its public keys, and removed again."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mediagate.jobs.events import deletion_events
+from mediagate.parts import Parts
+from mediagate.values import (
+    EXTENSIONS,
+    Job,
+    Media,
+    Rendered,
+    RenderedFile,
+    Variant,
+    original_key,
+    variant_key,
+)
+
+
+async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
+    """Write an approved picture's files under their public keys, all at once, and return the media that names them."""
+    place = (job.source_type, job.source_id, job.media_id)
+
+    def key_of(file: RenderedFile) -> str:
+        extension = EXTENSIONS[file.format]
+        return (
+            original_key(*place, extension) if file is rendered.original else variant_key(*place, file.name, extension)
+        )
+
+    async with asyncio.TaskGroup() as writes:
+        for file in rendered.files:
+            writes.create_task(parts.storage.put(key_of(file), file.data))
+    ttl, now = parts.sources[job.source_type].ttl, await parts.records.now()
+    return Media(
+        id=job.media_id,
+        job_id=job.id,
+        source_type=job.source_type,
+        source_id=job.source_id,
+        original_key=key_of(rendered.original) if rendered.original else None,
+        format=rendered.info.format,
+        width=rendered.info.width,
+        height=rendered.info.height,
+        bytes=job.bytes,
+        aspect_ratio=rendered.aspect_ratio,
+        blurhash=rendered.blurhash,
+        dominant_color=rendered.dominant_color,
+        has_alpha=rendered.has_alpha,
+        frames=rendered.info.frames,
+        focal_x=job.focal_x,
+        focal_y=job.focal_y,
+        removed=rendered.removed,
+        client_reference_id=job.client_reference_id,
+        created_at=now,
+        variants=tuple(Variant(v.name, key_of(v), v.format, v.width, v.height, len(v.data)) for v in rendered.variants),
+        expires_at=now + ttl if ttl else None,
+        owner_id=job.owner_id,
+        thumbhash=rendered.thumbhash,
+    )
+
+
+async def unpublish(job: Job, parts: Parts) -> None:
+    """Remove what an attempt may have published and no media names; a job that goes on keeps it.
+
+    For an attempt to call after its last write: by then the media of another one may be deleted, with what it had.
+    """
+    keys = [
+        info.key
+        for root in ("media", "originals")
+        async for info in parts.storage.list(f"{root}/{job.source_type}/{job.source_id}/{job.media_id}/")
+    ]
+    found = await parts.records.get_state(job.id)
+    if found is None or found.job.status.terminal:
+        named = found.media.keys if found is not None and found.media is not None else ()
+        await parts.storage.delete([key for key in keys if key not in named])
+
+
+async def delete_media(media: Media, parts: Parts) -> bool:
+    """Delete a media's files and its record; ``False`` when the record had gone already."""
+    # Files first: if this breaks off, the record still says what is left to delete.
+    await parts.storage.delete(media.keys)
+    events = deletion_events(media, parts, await parts.records.now())
+    deleted = await parts.records.delete_media(media.id, events=events)
+    # What an attempt that had lost its job wrote in between, and left to the media that it still found.
+    await parts.storage.delete(media.keys)
+    return deleted
