@@ -76,16 +76,6 @@ def test_no_module_has_grown_beyond_one_concept() -> None:
     assert not long
 
 
-def test_image_process_loads_neither_web_nor_database_code() -> None:
-    program = (
-        "import sys, importlib; from mediagate.images import process; importlib.import_module(process.RENDERING); "
-        "from mediagate.images import pixels; print(*sys.modules)"
-    )
-    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
-    assert "mediagate.images.render" in loaded
-    assert not {"starlette", "uvicorn", "prisma", "mediagate.records", "mediagate.http"} & set(loaded)
-
-
 def private_imports(source: str) -> Iterator[str]:
     """Yield what a plugin's source imports of the core and is not public."""
     for node in ast.walk(ast.parse(source)):
@@ -130,3 +120,13 @@ def test_readme_lists_the_public_modules() -> None:
     readme = (ROOT / "README.md").read_text()
     listed = re.findall(r"^\| `mediagate\.?(\w*)` \|", readme, re.M)
     assert listed == ["", *PUBLIC]
+
+
+def test_image_process_loads_neither_web_nor_database_code() -> None:
+    program = (
+        "import sys, importlib; from mediagate.images import process; importlib.import_module(process.RENDERING); "
+        "from mediagate.images import pixels; print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    assert "mediagate.images.render" in loaded
+    assert not {"starlette", "uvicorn", "prisma", "mediagate.records", "mediagate.http"} & set(loaded)
