@@ -8,8 +8,7 @@ if TYPE_CHECKING:
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.gate import MediaGate
     from mediagate.http import FormHints, form_hints
-    from mediagate.intake import Incoming
-    from mediagate.kernel import Check, HookName, Key, Plugin, plugin
+    from mediagate.kernel import Check, HookName, Incoming, Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Authorize
     from mediagate.queue import Queue
@@ -50,7 +49,7 @@ _HOMES = {
     "EventType": "mediagate.values",
     "FormHints": "mediagate.http",
     "HookName": "mediagate.kernel",
-    "Incoming": "mediagate.intake",
+    "Incoming": "mediagate.kernel",
     "IncomingUpload": "mediagate.values",
     "Job": "mediagate.values",
     "JobState": "mediagate.values",

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from mediagate import RECORDS, Job, MediaGate, Source
 from mediagate.errors import QueueFull, RateLimited, UploadRefused
-from mediagate.intake import Incoming
+from mediagate.kernel import Incoming
 from mediagate.records import MemoryRecords
 from mediagate.values import Principal, utcnow
 

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from mediagate.api import Calls
 from mediagate.http.links import link_base
 from mediagate.http.uploads import accepted, ask_uploader
-from mediagate.intake import Incoming, closes_unread
+from mediagate.kernel import Incoming, closes_unread
 from mediagate.values import owner_seen_by
 
 

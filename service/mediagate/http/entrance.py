@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mediagate.config import Settings
 from mediagate.http.cross_site import check_site
 from mediagate.http.hosts import check_host
-from mediagate.intake import Incoming, closes_unread
+from mediagate.kernel import Incoming, closes_unread
 
 
 class Entrance:

@@ -18,7 +18,7 @@ from mediagate.http.event_stream import event_stream
 from mediagate.http.job_json import job_json, seconds
 from mediagate.http.links import link_base
 from mediagate.http.uploads import accepted
-from mediagate.intake import Incoming, closes_unread
+from mediagate.kernel import Incoming, closes_unread
 from mediagate.values import Action, Status
 
 MAX_WAIT_S = 60.0

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from mediagate.errors import MethodNotAllowed, RouteNotFound
 from mediagate.http.mount import unnamed_mount
-from mediagate.intake import Incoming, closes_unread
+from mediagate.kernel import Incoming, closes_unread
 from mediagate.storage import is_public
 
 log = logging.getLogger("mediagate")

@@ -12,7 +12,7 @@ from mediagate.api import Calls
 from mediagate.http.access import ask_who
 from mediagate.http.job_json import seconds
 from mediagate.http.links import link_base
-from mediagate.intake import Incoming, closes_unread
+from mediagate.kernel import Incoming, closes_unread
 from mediagate.values import Action, Job, Principal
 
 

@@ -3,7 +3,6 @@
 from mediagate.intake.backlog import Backlog
 from mediagate.intake.declaration import Declaration
 from mediagate.intake.places import Places
-from mediagate.intake.request import Incoming, closes_unread
 from mediagate.intake.spool import Readable, probe_spool, sweep_spool
 from mediagate.intake.unknown_names import find_unknown
 from mediagate.intake.uploads import Intake
@@ -11,11 +10,9 @@ from mediagate.intake.uploads import Intake
 __all__ = [
     "Backlog",
     "Declaration",
-    "Incoming",
     "Intake",
     "Places",
     "Readable",
-    "closes_unread",
     "find_unknown",
     "probe_spool",
     "sweep_spool",

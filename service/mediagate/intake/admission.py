@@ -13,7 +13,7 @@ from pathlib import Path
 from mediagate.errors import QueueFull, StorageUnavailable, TooManyUploads
 from mediagate.intake.backlog import Backlog
 from mediagate.intake.places import Places
-from mediagate.intake.request import Incoming
+from mediagate.kernel import Incoming
 from mediagate.parts import Parts
 from mediagate.values import Job
 

@@ -11,7 +11,7 @@ from typing import Literal
 from starlette.requests import ClientDisconnect, Request
 
 from mediagate.errors import BadUpload, MediagateError, UnsupportedEncoding, UploadTimeout
-from mediagate.intake.request import Incoming
+from mediagate.kernel import Incoming
 
 SLACK_S = 2.0
 """How far a body may fall behind its least rate before another upload may have its place."""

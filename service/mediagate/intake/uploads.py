@@ -17,8 +17,8 @@ from mediagate.intake.content import find_open_upload, keep_file, lock_content
 from mediagate.intake.declaration import Declaration, declare, read_declaration
 from mediagate.intake.multipart import receive_upload
 from mediagate.intake.plain import receive_file, receive_json
-from mediagate.intake.request import Incoming
 from mediagate.intake.spool import Readable, receive_source
+from mediagate.kernel import Incoming
 from mediagate.parts import Parts
 from mediagate.values import DirectUpload, Job, Principal, UploadFields, UploadTarget, owner_and_key, read_fields
 

@@ -5,6 +5,7 @@ from mediagate.kernel.hooks import HOOK_NAMES, Hook, HookName, Hooks
 from mediagate.kernel.lifecycle import Kernel
 from mediagate.kernel.plugins import Key, Plugin, plugin
 from mediagate.kernel.registry import Check, Registry
+from mediagate.kernel.request import Incoming, closes_unread
 
 __all__ = [
     "HOOK_NAMES",
@@ -13,9 +14,11 @@ __all__ = [
     "Hook",
     "HookName",
     "Hooks",
+    "Incoming",
     "Kernel",
     "Key",
     "Plugin",
     "Registry",
+    "closes_unread",
     "plugin",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
+from typing import Literal, ParamSpec, Self, TypeVar, overload
 
 from starlette.requests import Request
 
@@ -12,6 +12,7 @@ from mediagate.errors import PluginError
 from mediagate.kernel.hooks import AuthorizeHook, Done, EndHook, GateHook, Hook, HookName, JobHook
 from mediagate.kernel.plugins import Key, Plugin, Registration, bind
 from mediagate.kernel.registry import Check, Endpoint, Registry
+from mediagate.kernel.request import Incoming
 from mediagate.observe import Observer, Observers
 from mediagate.values import Action, DirectUpload, IncomingUpload, Job, JobState, Media, Principal, Rendered, Verdict
 
@@ -46,11 +47,11 @@ class Kernel:
     @overload
     def add_hook(self, name: AuthorizeHook, hook: Callable[[Request, Action], Done]) -> None: ...
     @overload
-    def add_hook(self, name: Literal["pre_receive"], hook: Callable[[Any, Principal | None], Done]) -> None: ...
+    def add_hook(self, name: Literal["pre_receive"], hook: Callable[[Incoming, Principal | None], Done]) -> None: ...
     @overload
-    def add_hook(self, name: Literal["pre_file"], hook: Callable[[Any, str], Done]) -> None: ...
+    def add_hook(self, name: Literal["pre_file"], hook: Callable[[Incoming, str], Done]) -> None: ...
     @overload
-    def add_hook(self, name: Literal["on_received"], hook: Callable[[Any, int, Job | None], Done]) -> None: ...
+    def add_hook(self, name: Literal["on_received"], hook: Callable[[Incoming, int, Job | None], Done]) -> None: ...
     @overload
     def add_hook(self, name: Literal["pre_declare"], hook: Callable[[DirectUpload], Done]) -> None: ...
     @overload
