@@ -94,7 +94,7 @@ def private_imports(source: str) -> Iterator[str]:
 def test_plugins_import_only_what_is_public() -> None:
     plugins = [path for path in SOURCES if "mediagate_plugins" in path.parts]
     assert len(plugins) > 20
-    found = {path.name: names for path in plugins if (names := list(private_imports(path.read_text())))}
+    found = {path.as_posix(): names for path in plugins if (names := list(private_imports(path.read_text())))}
     assert not found
 
 
