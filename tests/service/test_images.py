@@ -396,7 +396,7 @@ def test_other_files_are_named(data: bytes, named: str) -> None:
 def test_heic_asks_for_its_package_where_it_is_missing() -> None:
     code = (
         "import sys; sys.modules['pillow_heif'] = None\n"
-        "from mediagate import Source\nfrom mediagate.rendering import render\n"
+        "from mediagate import Source\nfrom mediagate.images.render import render\n"
         "render(open(sys.argv[1], 'rb').read(), Source(), (0.5, 0.5), None)"
     )
     path = DATA / "formats" / "arrow.heic"

@@ -12,15 +12,15 @@ from mediagate.images.pixels.allocation import ran_out_of_memory
 PROGRAM = """
 import ctypes, io, os, resource, sys
 from PIL import Image
-from mediagate import images, rendering
+from mediagate.images import pixels, render
 from mediagate.config import Source, VariantSpec
 from mediagate.errors import ImageTooLarge
-from mediagate.images.allocation import ran_out_of_memory
-from mediagate.imageprocess import MALLOC
+from mediagate.images.pixels.allocation import ran_out_of_memory
+from mediagate.images.process import MALLOC
 
 for parameter, value in MALLOC.items():
     ctypes.CDLL(None).mallopt(parameter, value)
-images.limit_threads()
+pixels.limit_threads()
 image_format, count = sys.argv[1], int(sys.argv[2])
 frames = [Image.effect_noise((75, 60), 90).convert("RGB").resize((500, 400)).convert("RGBA") for _ in range(count)]
 frames[0].putalpha(Image.linear_gradient("L").resize((500, 400)))
@@ -37,7 +37,7 @@ def outcome(mib):
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + mib * 2**20,) * 2)
         try:
-            rendering.render(file.getvalue(), source, (0.5, 0.5), None, threads=2)
+            render.render(file.getvalue(), source, (0.5, 0.5), None, threads=2)
             told = "published"
         except Exception as exc:
             known = isinstance(exc, ImageTooLarge) or ran_out_of_memory(exc)

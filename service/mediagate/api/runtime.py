@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mediagate.intake import Backlog, Intake
 from mediagate.jobs import Janitor, Watch, Worker, recognize_files
 from mediagate.kernel import Departure
 from mediagate.parts import Parts
-from mediagate.storage import FileUrls, url_secret
+from mediagate.storage import FileUrls, unobserved, url_secret
 
 
 class Runtime:
@@ -81,7 +82,7 @@ async def open_runtime(parts: Parts, departure: Departure, stack: AsyncExitStack
     stack.push_async_callback(parts.records.close)
     stack.push_async_callback(parts.images.close)
     await _side_by_side(parts.records.open(), parts.images.open())
-    await recognize_files(parts)
+    await recognize_files(replace(parts, storage=unobserved(parts.storage)))
     secret = await asyncio.to_thread(url_secret, parts.settings)
     urls = FileUrls(parts.sources, parts.storage, secret=secret, ttl_s=parts.settings.url_ttl_s)
     runtime = Runtime(parts, departure, spool_dir, urls)

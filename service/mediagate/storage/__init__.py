@@ -3,7 +3,7 @@
 from mediagate.storage.filesystem import FilesystemStorage
 from mediagate.storage.keys import check_key, check_prefix, is_key, is_public
 from mediagate.storage.memory import MemoryStorage
-from mediagate.storage.observation import observed
+from mediagate.storage.observation import observed, unobserved
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage
 from mediagate.storage.streams import streaming
 from mediagate.storage.urls import FOR_EVER, FOR_EVER_S, FileUrls, url_secret
@@ -27,5 +27,6 @@ __all__ = [
     "observed",
     "segment",
     "streaming",
+    "unobserved",
     "url_secret",
 ]
