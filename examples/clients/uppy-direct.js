@@ -32,7 +32,16 @@ function refuse(id, error) {
   uppy.emit('upload-error', file, error)
 }
 
-uppy.on('upload-error', (file, error) => uppy.info(error.message, 'error', 10_000))
+// Where the gate refuses the bytes, its words are in the body; a bucket answers with XML.
+function messageOf(error) {
+  try {
+    return JSON.parse(error.body).message ?? error.message
+  } catch {
+    return error.message
+  }
+}
+
+uppy.on('upload-error', (file, error) => uppy.info(messageOf(error), 'error', 10_000))
 
 uppy.addPostProcessor(async (fileIDs) => {
   const files = fileIDs.map((id) => uppy.getFile(id)).filter((file) => file && !file.error)

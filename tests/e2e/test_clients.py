@@ -237,7 +237,8 @@ def test_file_that_is_not_a_picture_shows_the_message_and_is_sent_once(
     client, page = CLIENTS[name], opened(name, gate)
     page.set_input_files(client.input, pictures / "text.png")
     expect_message(page, client, NOT_A_PICTURE)
-    assert tuple(path for _, path in gate.received) == client.sends
+    # A direct upload is refused when its bytes come, so that there is nothing to complete.
+    assert tuple(path for _, path in gate.received) == client.sends[:2]
 
 
 @EACH
