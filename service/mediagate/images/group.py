@@ -92,7 +92,7 @@ class Group:
         try:
             with contextlib.suppress(*again):
                 return self._ask(process, request, read, path)
-            return self._ask(process, request, read, path)  # after such an error, the member has a new process
+            return self._ask(process, request, read, path)  # after such an error it has been forked anew
         finally:
             self._idle.put(process)
 

@@ -128,7 +128,7 @@ def main(channel: int, pulse: int, host: int, log_format: str) -> None:
 def serve(pipe: Connection[Any, Any]) -> None:
     """Prepare, say so, and answer requests until the pipe ends.
 
-    The first message is a ``Setup``, each further one a ``Request``; answers are those of ``imagewire``.
+    The first message is a ``Setup``, each further one a ``Request``; answers are those of ``images.wire``.
     """
     try:
         walls = _prepare(pipe.recv())

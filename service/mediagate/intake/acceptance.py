@@ -167,7 +167,7 @@ def log_unrecorded(job: Job) -> Iterator[None]:
 
 
 def replay_until(job: Job, parts: Parts) -> datetime:
-    """Return until when what was sent again gets this job."""
+    """Return the moment up to which an upload that is sent again gets this job."""
     return job.created_at + timedelta(seconds=parts.settings.idempotency_ttl_s)
 
 

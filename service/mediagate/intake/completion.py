@@ -80,7 +80,7 @@ async def _complete(
         with room(upload.bytes):
             job = await _accept(upload, parts, spool_dir)
     except (UploadReceived, UploadNotReceived):
-        # A process that stood still for longer than its hold may find it completed, and the file removed.
+        # A process that stood still for longer than its lock holds may find it completed, and the file removed.
         upload = await find_upload(upload.id, parts)
         if upload.job_id is None:
             raise
