@@ -49,7 +49,7 @@ from bench.topology import (
 )
 from rgw import Gateway, running_gateway
 
-from mediagate.jobs.identity import KEY
+from mediagate.jobs.file_mark import KEY
 
 ROOT = Path(__file__).parents[1]
 GATE = "examples.production_gate:gate"

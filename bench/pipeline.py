@@ -28,8 +28,8 @@ from typing import Any
 from mediagate import MODERATOR, MediaGate, Moderator, Source
 from mediagate.images import pixels as images
 from mediagate.images.blurhash import SIDE, blurhash_of
+from mediagate.images.judgement import judge
 from mediagate.images.render import render
-from mediagate.images.scrutiny import judge
 
 PHOTOS = Path(__file__).parents[1] / "tests" / "data" / "photos"
 SOURCE = Source()

@@ -25,7 +25,7 @@ from PIL import Image, ImageOps
 from mediagate import Moderator, Source
 from mediagate.errors import MediagateError
 from mediagate.images import pixels as images
-from mediagate.images.scrutiny import FINER, judge
+from mediagate.images.judgement import FINER, judge
 from mediagate.images.views import Box, views
 from mediagate.moderation import apply_policy, input_edge, merge
 from mediagate_plugins.nudenet import GROUPS, model_file

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source
-from mediagate.jobs.identity import KEY
+from mediagate.jobs.file_mark import KEY
 from mediagate.kernel import HookName
 from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from server import Server, alive, running
 
-from mediagate.jobs.identity import KEY
+from mediagate.jobs.file_mark import KEY
 
 FAST = {
     "MEDIAGATE_LEASE_S": "2",

@@ -17,8 +17,8 @@ from PIL import Image
 
 from mediagate import Moderator, Source, VariantSpec
 from mediagate.images import pixels as images
+from mediagate.images.judgement import judge
 from mediagate.images.render import render
-from mediagate.images.scrutiny import judge
 from mediagate.values import Verdict
 from mediagate_plugins.nudenet import model_file
 from mediagate_plugins.onnx_moderation import load

@@ -474,7 +474,7 @@ def test_it_travels_to_another_process_without_its_session(classifier: Callable[
         f"moderator = pickle.loads(Path({str(tmp_path / 'pickled')!r}).read_bytes())\n"
         "moderator.prepare()\n"
         "print(dict(moderator.judge(Picture()).scores), sorted(moderator.groups['warm']))\n"
-        "assert not {'starlette', 'prisma', 'mediagate.app', 'PIL'} & sys.modules.keys()"
+        "assert not {'starlette', 'prisma', 'mediagate.gate', 'PIL'} & sys.modules.keys()"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert ended.stdout.strip() == f"{dict(moderator.judge(plain(ORANGE)).scores)} ['green', 'red']"

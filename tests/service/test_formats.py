@@ -10,8 +10,8 @@ from mounted import client_of
 
 from mediagate import MediaGate, Source
 from mediagate.errors import ConfigError, UnsupportedType
+from mediagate.images.json_shapes import Malformed
 from mediagate.images.render import render
-from mediagate.images.shapes import Malformed
 from mediagate.images.wire import check_info
 from mediagate.values import ImageInfo
 

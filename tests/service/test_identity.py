@@ -12,7 +12,7 @@ from mediagate import RECORDS, STORAGE, MediaGate
 from mediagate.cli.doctor import Finding, examine
 from mediagate.cli.upkeep import adopted
 from mediagate.errors import ConfigError, RecordsUnavailable, StorageUnavailable
-from mediagate.jobs.identity import KEY
+from mediagate.jobs.file_mark import KEY
 from mediagate.records import Identity, MemoryRecords
 from mediagate.storage import MemoryStorage
 

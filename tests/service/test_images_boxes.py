@@ -9,8 +9,8 @@ import struct
 import pytest
 from PIL import Image
 
-from mediagate.images.pixels.boxes import Colour, read_colour
 from mediagate.images.pixels.code_points import CodePoints
+from mediagate.images.pixels.heif_boxes import Colour, read_colour
 
 
 def box(name: bytes, *parts: bytes) -> bytes:

@@ -11,8 +11,8 @@ import pytest
 from colorimetry import chart, chunk, cicp, gama, iccp, matrix_profile, png
 from PIL import Image
 
-from mediagate.images.pixels.chunks import chunks, for_pixels, read_colour
 from mediagate.images.pixels.code_points import CodePoints
+from mediagate.images.pixels.png_chunks import chunks, for_pixels, read_colour
 
 PROFILE = matrix_profile()
 

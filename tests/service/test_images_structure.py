@@ -15,8 +15,8 @@ from PIL import Image, ImageCms
 from mediagate import Source
 from mediagate.errors import ImageTooLarge, MediagateError, UndecodableImage, UnsupportedType
 from mediagate.images.pixels import decode, probe
-from mediagate.images.pixels.blocks import count_images
 from mediagate.images.pixels.exif import has_many_tags
+from mediagate.images.pixels.gif_blocks import count_images
 from mediagate.values import ImageInfo
 
 MOVING = Source(animation="keep", max_frames=1000)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from mediagate import Job, MediaGate
 from mediagate.errors import UploadInFlight
-from mediagate.intake.acceptance import reserve
+from mediagate.intake.idempotency import reserve
 from mediagate.records import locks as reservation
 
 pytestmark = pytest.mark.anyio

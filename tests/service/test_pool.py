@@ -306,7 +306,7 @@ async def test_ctrl_c_is_left_to_the_host() -> None:
 HOST = """
 import asyncio, sys
 from mediagate import Source
-from mediagate.pool import ImagePool
+from mediagate.images.pool import ImagePool
 import poison
 
 async def main():
@@ -359,7 +359,7 @@ SCRIPT = """
 import asyncio, sys
 from dataclasses import dataclass
 from mediagate import Source
-from mediagate.pool import ImagePool
+from mediagate.images.pool import ImagePool
 from poison import Poison
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from poison import Poison, Reds, fail
 from mediagate import Source, VariantSpec
 from mediagate.errors import ImageTooLarge, ModerationFailed
 from mediagate.images import pixels as images
-from mediagate.images.scrutiny import Backlog, judge
+from mediagate.images.judgement import Pace, judge
 from mediagate.moderation import Moderator, Picture, input_edge
 from mediagate.moderation.policy import TellsInputEdge
 from mediagate.values import Verdict
@@ -224,7 +224,7 @@ def test_without_a_moderator_nothing_runs() -> None:
 
 
 def test_what_cannot_be_judged_in_time_is_refused_before_the_work() -> None:
-    pace, watcher = Backlog(), Watcher()
+    pace, watcher = Pace(), Watcher()
     pace.ran(0.5)
     pace.ran(2.0)
     frames = [plain((shade, 0, 0)) for shade in range(100)]
@@ -242,13 +242,13 @@ def test_the_first_runs_of_a_process_tell_its_pace() -> None:
     frames = [plain((shade, 0, 0)) for shade in range(9)]
     watcher = Watcher()
     with pytest.raises(ImageTooLarge, match="takes 9 runs"):
-        judged(frames, watcher, time_s=1e-9, pace=Backlog())
+        judged(frames, watcher, time_s=1e-9, pace=Pace())
     assert len(watcher.sizes) == 4
-    assert judged(frames, Watcher(), time_s=None, pace=Backlog(quickest_s=1e9))[1] == 9
+    assert judged(frames, Watcher(), time_s=None, pace=Pace(quickest_s=1e9))[1] == 9
 
 
 def test_backgrounds_views_and_means_count_in_advance() -> None:
-    pace = Backlog(quickest_s=1.0)
+    pace = Pace(quickest_s=1.0)
     thorough = REJECT_RED.model_copy(update={"scrutiny": "thorough"})
     clear, half = plain((9, 9, 9, 255), (1300, 1300)), plain((9, 9, 9, 99), (1300, 1300))
     clear.paste((0, 0, 0, 0), (0, 0, 5, 5))

@@ -18,8 +18,8 @@ from placeholders import Floats, thumbhash_shown
 from mediagate import MediaGate, Source, VariantSpec
 from mediagate.errors import ConfigError
 from mediagate.images import wire as imagewire
+from mediagate.images.json_shapes import Malformed
 from mediagate.images.render import render
-from mediagate.images.shapes import Malformed
 from mediagate.images.thumbhash import thumbhash_of
 
 PLAIN = Source(variants={"xs": VariantSpec(width=64)}, original="delete")

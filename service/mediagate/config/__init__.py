@@ -1,7 +1,7 @@
 """What a gate can be told: settings and sources, from code and from the environment."""
 
 from mediagate.config.origins import checked_origins, read_origin
-from mediagate.config.private import keep_database, keep_folder
+from mediagate.config.private_files import keep_database, keep_folder
 from mediagate.config.settings import (
     MIB,
     Language,
@@ -12,7 +12,7 @@ from mediagate.config.settings import (
     native_engine,
     private_sources,
 )
-from mediagate.config.variables import unknown_variables
+from mediagate.config.unknown_settings import unknown_variables
 
 __all__ = [
     "MIB",

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate.config import Settings
-from mediagate.http.cross_site import check_site
+from mediagate.http.csrf import check_site
 from mediagate.http.hosts import check_host
 from mediagate.kernel import Incoming, closes_unread
 

@@ -24,9 +24,9 @@ from mediagate.errors import (
     UndecodableImage,
 )
 from mediagate.images.forkserver import Forked, ForkServer
+from mediagate.images.json_shapes import Malformed
 from mediagate.images.process import Request, Setup
 from mediagate.images.sandbox import Walls
-from mediagate.images.shapes import Malformed
 from mediagate.images.timelimit import CPU_SIGNAL
 from mediagate.images.wire import HEAD_BYTES, Pipe, receive_walls
 from mediagate.observe import Observer

@@ -14,7 +14,7 @@ from mediagate.config import Source
 from mediagate.images import pixels
 from mediagate.images.blurhash import SIDE, blurhash_of
 from mediagate.images.cores import GiveBack
-from mediagate.images.scrutiny import judge
+from mediagate.images.judgement import judge
 from mediagate.images.thumbhash import thumbhash_of
 from mediagate.moderation import Moderator
 from mediagate.values import Rendered, RenderedFile

@@ -25,8 +25,8 @@ from mediagate.errors import (
     UndecodableImage,
     UnsupportedType,
 )
+from mediagate.images.json_shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
 from mediagate.images.sandbox import Walls
-from mediagate.images.shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
 from mediagate.values import EXTENSIONS, Decision, ImageInfo, Rendered, RenderedFile, Verdict
 
 Pipe: TypeAlias = "Connection[Any, Any]"

@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mediagate.errors import (
-    IdempotencyKeyReused,
-    InvalidParameter,
     MediagateError,
-    UploadInFlight,
     UploadMismatch,
 )
+from mediagate.intake.idempotency import ReservedKey, fingerprint_of, replay, replay_until
 from mediagate.intake.multipart import FormUpload
 from mediagate.intake.spool import SpooledFile
 from mediagate.observe import about
 from mediagate.parts import Parts
-from mediagate.records import hold
 from mediagate.values import DECLARABLE, IncomingUpload, Job, UploadFields, new_id, staging_key
 
 log = logging.getLogger("mediagate.intake")
-
-MAX_KEY = 255
-AGAIN_S = 2.0
-"""When to ask again for the job of an upload that is being received."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReservedKey:
-    """An ``Idempotency-Key`` that is reserved for us, or, with a fingerprint, one that an upload has used before."""
-
-    key: str
-    fingerprint: str | None
-
-
-@asynccontextmanager
-async def reserve(key: str | None, parts: Parts, *, owner: str | None = None) -> AsyncIterator[ReservedKey | None]:
-    """Reserve an ``Idempotency-Key`` before its body is received; an upload that fails does not use it up.
-
-    Each owner has its own keys. Raises ``UploadInFlight`` while another request holds it.
-    """
-    if key is None:
-        yield None
-        return
-    if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
-        raise InvalidParameter(f"Idempotency-Key: use 1 to {MAX_KEY} printable ASCII characters, such as a UUID")
-    if owner is not None:
-        key = f"{owner}\n{key}"  # neither has a line break, so that no two of them make the same
-    async with hold(key, parts.records) as lock:
-        if lock.found is not None and lock.found.fingerprint is None:
-            raise UploadInFlight(
-                "this Idempotency-Key's upload is being received; wait for its answer", retry_after_s=AGAIN_S
-            )
-        yield ReservedKey(key, lock.found.fingerprint if lock.found else None)
 
 
 async def accept(
@@ -74,9 +34,9 @@ async def accept(
     When this returns, the job survives any crash. Under a key that was used before, the same upload gets the job of the
     first; another raises ``IdempotencyKeyReused``.
     """
-    fingerprint = _fingerprint(file.sha256, fields)
+    fingerprint = fingerprint_of(file.sha256, fields)
     if held is not None and held.fingerprint is not None:
-        return await _replay(held.key, fingerprint, parts), False
+        return await replay(held.key, fingerprint, parts), False
     job = await make_job(file, fields, parts, owner=owner, key_id=key_id)
     await parts.storage.put(job.staging_key, file.path)
     with log_unrecorded(job):
@@ -88,7 +48,7 @@ async def accept(
         )
     if not ours and held is not None:
         await parts.storage.delete([job.staging_key])
-        return await _replay(held.key, fingerprint, parts), False
+        return await replay(held.key, fingerprint, parts), False
     await announce(job, parts)
     return job, True
 
@@ -166,28 +126,7 @@ def log_unrecorded(job: Job) -> Iterator[None]:
         raise
 
 
-def replay_until(job: Job, parts: Parts) -> datetime:
-    """Return the moment up to which an upload that is sent again gets this job."""
-    return job.created_at + timedelta(seconds=parts.settings.idempotency_ttl_s)
-
-
 async def announce(job: Job, parts: Parts) -> None:
     """Run ``on_uploaded`` for a recorded job, and have it worked on soon."""
     await parts.hooks.run("on_uploaded", job)
     await parts.queue.dispatch(job.id)
-
-
-async def _replay(key: str, fingerprint: str, parts: Parts) -> Job:
-    now = await parts.records.now()
-    held = await parts.records.reserve_key(key, now=now, expires_at=now)
-    job = await parts.records.get_job(held.job_id) if held and held.job_id else None
-    if held is None or job is None:
-        raise UploadInFlight("the Idempotency-Key expired while the body was received; send it again", retry_after_s=1)
-    if held.fingerprint != fingerprint:
-        raise IdempotencyKeyReused("this Idempotency-Key was used for another upload; use a new one")
-    return job
-
-
-def _fingerprint(sha256: str, fields: UploadFields) -> str:
-    told = [sha256, fields.source_type, fields.source_id, fields.client_reference_id, fields.callback_url]
-    return hashlib.sha256(json.dumps([*told, fields.focal_x, fields.focal_y]).encode()).hexdigest()

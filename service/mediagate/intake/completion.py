@@ -18,9 +18,10 @@ from mediagate.errors import (
     UploadReceived,
 )
 from mediagate.images import check_head
-from mediagate.intake.acceptance import announce, log_unrecorded, make_job, replay_until
+from mediagate.intake.acceptance import announce, log_unrecorded, make_job
 from mediagate.intake.content import AGAIN_S, discard
 from mediagate.intake.declaration import check_current, find_upload, unknown_upload
+from mediagate.intake.idempotency import replay_until
 from mediagate.intake.spool import receive_source
 from mediagate.parts import Parts
 from mediagate.records import hold

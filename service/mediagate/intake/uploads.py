@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from mediagate.images import check_head
-from mediagate.intake.acceptance import accept, reserve
+from mediagate.intake.acceptance import accept
 from mediagate.intake.admission import Admission
 from mediagate.intake.backlog import Backlog
 from mediagate.intake.body import Patience, RequestBody, open_body
 from mediagate.intake.completion import complete
 from mediagate.intake.content import find_open_upload, keep_file, lock_content
 from mediagate.intake.declaration import Declaration, declare, read_declaration
+from mediagate.intake.idempotency import reserve
 from mediagate.intake.multipart import receive_upload
 from mediagate.intake.plain import receive_file, receive_json
 from mediagate.intake.spool import Readable, receive_source

@@ -2,7 +2,7 @@
 
 from mediagate.jobs.end import resume_finish
 from mediagate.jobs.events import job_events
-from mediagate.jobs.identity import adopt, check_no_files, describe, recognize_files
+from mediagate.jobs.file_mark import adopt, check_no_files, describe, recognize_files
 from mediagate.jobs.janitor import Janitor, what_to_do
 from mediagate.jobs.publishing import delete_media
 from mediagate.jobs.watch import Watch, check_id, unknown_job

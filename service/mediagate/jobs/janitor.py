@@ -15,7 +15,7 @@ from mediagate.intake import sweep_spool
 from mediagate.jobs.end import resume_finish
 from mediagate.jobs.events import job_events
 from mediagate.jobs.expiry import BATCH, expire_media, expire_uploads
-from mediagate.jobs.identity import adopt, is_set_back, mark_files
+from mediagate.jobs.file_mark import adopt, is_set_back, mark_files
 from mediagate.jobs.walk import Look, Walk
 from mediagate.observe import cause_of
 from mediagate.parts import Parts

@@ -7,7 +7,7 @@ from time import perf_counter
 
 from mediagate.errors import ObjectNotFound, ProcessingError, ProcessingRefused, StagedFileLost
 from mediagate.jobs.publishing import publish
-from mediagate.jobs.remote import RemoteModeration
+from mediagate.jobs.remote_moderation import RemoteModeration
 from mediagate.moderation import count_review_as_reject
 from mediagate.parts import Parts
 from mediagate.records import Settlement

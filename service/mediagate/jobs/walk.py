@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mediagate.jobs.expiry import BATCH
-from mediagate.jobs.identity import FEW, is_set_back
+from mediagate.jobs.file_mark import FEW, is_set_back
 from mediagate.parts import Parts
 from mediagate.storage import ObjectInfo, is_public
 from mediagate.values import PUBLISHED, STAGING, JobStatus, media_id_of, staged_id

@@ -20,7 +20,7 @@ from mediagate.jobs.isolation import Isolation, ran_out_of_time, suspect
 from mediagate.jobs.lease import Lease, LeaseLost
 from mediagate.jobs.pipeline import process
 from mediagate.jobs.publishing import unpublish
-from mediagate.jobs.remote import RemoteModeration
+from mediagate.jobs.remote_moderation import RemoteModeration
 from mediagate.jobs.retries import Retries, failure
 from mediagate.jobs.watch import Watch
 from mediagate.observe import about, cause_of

@@ -2,10 +2,10 @@
 
 from mediagate.kernel.departure import Departure
 from mediagate.kernel.hooks import HOOK_NAMES, Hook, HookName, Hooks
+from mediagate.kernel.incoming import Incoming, closes_unread
 from mediagate.kernel.lifecycle import Kernel
 from mediagate.kernel.plugins import Key, Plugin, plugin
 from mediagate.kernel.registry import Check, Registry
-from mediagate.kernel.request import Incoming, closes_unread
 
 __all__ = [
     "HOOK_NAMES",

@@ -10,9 +10,9 @@ from starlette.requests import Request
 
 from mediagate.errors import PluginError
 from mediagate.kernel.hooks import AuthorizeHook, Done, EndHook, GateHook, Hook, HookName, JobHook
+from mediagate.kernel.incoming import Incoming
 from mediagate.kernel.plugins import Key, Plugin, Registration, bind
 from mediagate.kernel.registry import Check, Endpoint, Registry
-from mediagate.kernel.request import Incoming
 from mediagate.observe import Observer, Observers
 from mediagate.values import Action, DirectUpload, IncomingUpload, Job, JobState, Media, Principal, Rendered, Verdict
 

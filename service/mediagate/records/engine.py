@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mediagate.config import native_engine
-from mediagate.records.generated import AsyncQueryEngine, Prisma, errors
+from mediagate.records.client_patches import AsyncQueryEngine, Prisma, errors
 from mediagate.records.http_engine import NativeEngine, RemoteEngine
 from mediagate.records.node import find_node, start_node
 

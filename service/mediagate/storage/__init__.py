@@ -1,7 +1,7 @@
 """Bytes by key: the protocol that every storage keeps, and the two that come with the core."""
 
 from mediagate.storage.filesystem import FilesystemStorage
-from mediagate.storage.keys import check_key, check_prefix, is_key, is_public
+from mediagate.storage.key_syntax import check_key, check_prefix, is_key, is_public
 from mediagate.storage.memory import MemoryStorage
 from mediagate.storage.observation import observed, unobserved
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage

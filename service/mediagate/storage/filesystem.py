@@ -17,7 +17,7 @@ from urllib.parse import quote
 from anyio import CancelScope, to_thread
 
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
-from mediagate.storage.keys import check_key, check_prefix, is_public
+from mediagate.storage.key_syntax import check_key, check_prefix, is_public
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 from mediagate.storage.tree import Tree
 from mediagate.values import source_type_of, staging_key

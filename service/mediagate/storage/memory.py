@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 
 from mediagate.errors import ObjectChanged, ObjectNotFound
-from mediagate.storage.keys import check_key, check_prefix
+from mediagate.storage.key_syntax import check_key, check_prefix
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut
 
 CHUNK = 32 * 1024

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mediagate.errors import ObjectChanged, StorageUnavailable
-from mediagate.storage.keys import is_key
+from mediagate.storage.key_syntax import is_key
 from mediagate.storage.protocol import ObjectInfo
 
 COPY_CHUNK = 1024 * 1024

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
 from mediagate.records import Records, Settlement
+from mediagate.testing.idempotency_keys import check_keys
 from mediagate.testing.identity import check_identity
 from mediagate.testing.job_ends import check_job_ends
 from mediagate.testing.job_path import check_job_path
-from mediagate.testing.keys import check_keys
 from mediagate.testing.outbox import check_outbox
 from mediagate.testing.owned_records import check_owned_records
 from mediagate.testing.record_samples import (

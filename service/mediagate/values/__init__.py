@@ -7,7 +7,7 @@ from mediagate.values.ids import new_id
 from mediagate.values.image import Decision, ImageInfo, Rendered, RenderedFile, Verdict
 from mediagate.values.incoming_upload import IncomingUpload
 from mediagate.values.job import Job, JobPage, JobState, JobStatus, Stage
-from mediagate.values.keys import (
+from mediagate.values.layout import (
     CONTENT_TYPES,
     EXTENSIONS,
     MEDIA,

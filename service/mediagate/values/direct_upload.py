@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from mediagate.values.keys import EXTENSIONS, staging_key
+from mediagate.values.layout import EXTENSIONS, staging_key
 from mediagate.values.times import iso
 from mediagate.values.upload_fields import UploadFields
 

@@ -16,7 +16,7 @@ from fault_proxy import Exchange, FaultProxy, status
 from rgw import Gateway
 
 from mediagate import MediaGate, Settings, Source, VariantSpec
-from mediagate.jobs.identity import KEY
+from mediagate.jobs.file_mark import KEY
 from mediagate_plugins.s3_storage import s3_storage
 
 pytestmark = pytest.mark.anyio

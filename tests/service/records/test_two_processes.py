@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 JOBS = 60
 WRITER = """
 import asyncio, sys
-from mediagate.media import JobStatus, utcnow
+from mediagate.values import JobStatus, utcnow
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.testing.record_samples import a_media, claimed_job
 

@@ -6,8 +6,8 @@ import mmap
 import struct
 from fractions import Fraction
 
-from mediagate.images.pixels.boxes import Box, boxes, of_track
-from mediagate.images.pixels.items import Items
+from mediagate.images.pixels.heif_boxes import Box, boxes, of_track
+from mediagate.images.pixels.heif_items import Items
 
 
 def aperture(data: bytes | mmap.mmap, size: tuple[int, int]) -> tuple[int, int]:

@@ -11,8 +11,8 @@ from functools import partial
 from PIL import Image
 
 from mediagate.images.pixels.canvas import Animation, Disposal, Part
-from mediagate.images.pixels.chunks import PNG, Chunk, chunks, is_intact, palette, transparency, written
 from mediagate.images.pixels.colour import eight_bit
+from mediagate.images.pixels.png_chunks import PNG, Chunk, chunks, is_intact, palette, transparency, written
 from mediagate.images.pixels.rows import check_pixels
 
 _DISPOSALS = (Disposal.KEEP, Disposal.CLEAR, Disposal.RESTORE)

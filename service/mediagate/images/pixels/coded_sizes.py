@@ -12,8 +12,8 @@ from itertools import chain
 from mediagate.config import Source
 from mediagate.errors import ImageTooLarge, UndecodableImage
 from mediagate.images.pixels import av1, hevc
-from mediagate.images.pixels.boxes import Box
-from mediagate.images.pixels.items import Fields, Items, check_count, counted, samples
+from mediagate.images.pixels.heif_boxes import Box
+from mediagate.images.pixels.heif_items import Fields, Items, check_count, counted, samples
 
 TOLERANCE = 64
 """Pixels that are cropped away at most from an honest picture, in each direction.

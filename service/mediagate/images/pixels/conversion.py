@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from PIL import Image, ImageChops, ImageCms, ImageStat
 
-from mediagate.images.pixels import boxes, chunks, icc
+from mediagate.images.pixels import heif_boxes, icc, png_chunks
 from mediagate.images.pixels.code_points import CURVES, PQ, PRIMARIES, CodePoints, gamma
 from mediagate.images.pixels.hdr import PEAK, tone_mapping
 from mediagate.images.pixels.primaries import BT_709, DISPLAY_P3, Primaries
@@ -80,7 +80,7 @@ def read_conversion(image: Image.Image, data: bytes, image_format: str, warnings
     if profile := image.info.get("icc_profile"):
         return _of_icc(profile, _modes(image), _pixels(image), warnings)
     if image_format in ("avif", "heic"):
-        colour = boxes.read_colour(data)
+        colour = heif_boxes.read_colour(data)
         if colour.code_points:
             return _of_code_points(colour.code_points.for_video(), warnings, colour.peak)
     return None
@@ -93,7 +93,7 @@ def display_p3_to_srgb(frame: Image.Image) -> Image.Image:
 
 def _of_png(image: Image.Image, data: bytes, warnings: list[str]) -> Conversion | None:
     """Read the chunks by their precedence (PNG, third edition, section 4.3)."""
-    colour = chunks.read_colour(data)
+    colour = png_chunks.read_colour(data)
     if colour.code_points:
         return _of_code_points(colour.code_points, warnings, colour.peak)
     if colour.icc is not None:

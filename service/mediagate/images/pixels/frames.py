@@ -17,8 +17,8 @@ from mediagate.errors import AnimationRefused, ImageTooLarge, MediagateError
 from mediagate.images.pixels import apng, gif, webp
 from mediagate.images.pixels.aperture import aperture
 from mediagate.images.pixels.canvas import Animation, shown_ms
-from mediagate.images.pixels.chunks import PNG, for_pixels
 from mediagate.images.pixels.formats import FORMATS, damaged, decodable
+from mediagate.images.pixels.png_chunks import PNG, for_pixels
 from mediagate.images.pixels.structure import check_frames
 
 ANIMATED = ("webp", "avif")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from mediagate.images.pixels.chunks import text_keywords
 from mediagate.images.pixels.exif import has_many_tags
+from mediagate.images.pixels.png_chunks import text_keywords
 
 ORIENTATION = int(Base.Orientation)
 SERIALS = (0xA431, 0xA435, 0xC62F)

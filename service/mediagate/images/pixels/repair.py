@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeAlias
 from PIL import Image, ImageChops
 
 from mediagate.errors import UndecodableImage
-from mediagate.images.pixels.chunks import PNG, written
+from mediagate.images.pixels.jpeg_segments import MAX_SEGMENTS
+from mediagate.images.pixels.png_chunks import PNG, written
 from mediagate.images.pixels.rows import Layout, split, unpacked
-from mediagate.images.pixels.segments import MAX_SEGMENTS
 from mediagate.images.pixels.structure import webp_size
 
 EOI = b"\xff\xd9"

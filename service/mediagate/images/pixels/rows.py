@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from mediagate.images.pixels.chunks import PNG, chunks, is_intact
+from mediagate.images.pixels.png_chunks import PNG, chunks, is_intact
 
 _PIECE = 1024
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))

@@ -9,10 +9,10 @@ from PIL import Image
 
 from mediagate.config import Source
 from mediagate.errors import ImageTooLarge, UndecodableImage
-from mediagate.images.pixels.blocks import count_images
-from mediagate.images.pixels.boxes import check_boxes
-from mediagate.images.pixels.chunks import check_chunks, for_pixels
-from mediagate.images.pixels.segments import check_jpeg
+from mediagate.images.pixels.gif_blocks import count_images
+from mediagate.images.pixels.heif_boxes import check_boxes
+from mediagate.images.pixels.jpeg_segments import check_jpeg
+from mediagate.images.pixels.png_chunks import check_chunks, for_pixels
 
 MAX_WEBP_CHUNKS = 20_000
 """Chunks of the file and of its frames: an animation of 5,000 frames has some 10,000."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mediagate.errors import UndecodableImage
-from mediagate.images.pixels.boxes import Box, boxes
+from mediagate.images.pixels.heif_boxes import Box, boxes
 
 MAX_ENTRIES = 2000
 """A picture of 100 megapixels has some 400 tiles of 512 x 512, and as many entries."""

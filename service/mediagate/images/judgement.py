@@ -39,7 +39,7 @@ Mix = tuple[tuple[int, float], ...]
 
 
 @dataclass(slots=True)
-class Backlog:
+class Pace:
     """How fast a model has been at best, in seconds a run; ``None`` before the first one."""
 
     quickest_s: float | None = None
@@ -59,7 +59,7 @@ class Backlog:
         )
 
 
-PACE = Backlog()
+PACE = Pace()
 """That of this process, which has one moderator."""
 
 
@@ -73,7 +73,7 @@ def judge(
     *,
     working: Sequence[pixels.Image] = (),
     time_s: float | None = None,
-    pace: Backlog = PACE,
+    pace: Pace = PACE,
 ) -> tuple[Verdict, int]:
     """Judge all that is published of a picture, and return the verdict and how many runs of the model it took.
 
@@ -125,7 +125,7 @@ def _taken(pictures: Iterator[pixels.PixelPicture]) -> list[pixels.PixelPicture]
         return list(islice(pictures, BATCH))
 
 
-def _run(moderator: Moderator, picture: pixels.PixelPicture, pace: Backlog) -> Verdict:
+def _run(moderator: Moderator, picture: pixels.PixelPicture, pace: Pace) -> Verdict:
     started = perf_counter()
     verdict = moderator.judge(picture)
     pace.ran(perf_counter() - started)
