@@ -1,11 +1,26 @@
 """How a gate is put together: plugins, keys, hooks and what was registered; nothing of images."""
 
-from mediagate.kernel.departure import Departure
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mediagate.kernel.hooks import HOOK_NAMES, Hook, HookName, Hooks
-from mediagate.kernel.incoming import Incoming, closes_unread
-from mediagate.kernel.lifecycle import Kernel
 from mediagate.kernel.plugins import Key, Plugin, plugin
-from mediagate.kernel.registry import Check, Registry
+
+if TYPE_CHECKING:
+    from mediagate.kernel.departure import Departure
+    from mediagate.kernel.incoming import Incoming, closes_unread
+    from mediagate.kernel.lifecycle import Kernel
+    from mediagate.kernel.registry import Check, Registry
+
+_LATER = {
+    "Check": "registry",
+    "Departure": "departure",
+    "Incoming": "incoming",
+    "Kernel": "lifecycle",
+    "Registry": "registry",
+    "closes_unread": "incoming",
+}
+"""Loaded on first use: image processes import the modules of plugins, and need no web code."""
 
 __all__ = [
     "HOOK_NAMES",
@@ -22,3 +37,9 @@ __all__ = [
     "closes_unread",
     "plugin",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
