@@ -14,7 +14,8 @@ from mounted import client_of
 from poison import Poison, hang
 
 from mediagate import MediaGate, Source
-from mediagate.errors import ImageCrashed, ImageReadersBusy, UndecodableImage
+from mediagate.errors import ImageCrashed, ImageReadersBusy, ShuttingDown, UndecodableImage
+from mediagate.images import ForkServer
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +84,16 @@ async def test_a_picture_outlives_its_fork_server(path: Path) -> None:
 async def test_a_pool_with_a_stopped_fork_server_can_be_closed() -> None:
     async with asyncio.timeout(ENOUGH_S), opened(processes=1):
         send(signal.SIGSTOP, fork_server())
+
+
+def test_a_closed_fork_server_keeps_no_descriptors_of_a_fork_that_is_refused() -> None:
+    server = ForkServer()
+    server.close()
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ShuttingDown) as refused:
+        server.fork()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert refused.value.retryable
 
 
 async def test_a_stopped_reader_costs_no_upload(path: Path) -> None:

@@ -86,9 +86,11 @@ class ForkServer:
         with theirs, report:
             try:
                 self._send(_REQUEST.pack(FORK, number), [theirs.fileno(), report.fileno()])
-            except OSError as exc:
+            except BaseException as exc:
                 pipe.close()
                 watch.close()
+                if not isinstance(exc, OSError):
+                    raise
                 raise ImageCrashed(f"the fork server of the image processes does not run ({exc})") from exc
         return Forked(self, number, Connection(pipe.detach()), watch)
 
