@@ -89,10 +89,10 @@ async def test_a_pool_with_a_stopped_fork_server_can_be_closed() -> None:
 def test_a_closed_fork_server_keeps_no_descriptors_of_a_fork_that_is_refused() -> None:
     server = ForkServer()
     server.close()
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(ShuttingDown) as refused:
         server.fork()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert refused.value.retryable
 
 
