@@ -10,11 +10,11 @@ help: ## Print this help
 run: $(STAMP) ## Start the service on http://127.0.0.1:8000 (PORT=… changes it)
 	$(BIN)/mediagate serve --port $(PORT)
 
-# Whole services are tested one after the other, all else in two processes.
+# Two processes, each with whole files of tests; those of whole services by themselves.
 test: $(STAMP) ## Run the whole suite (ARGS=… goes to pytest, which then runs what it says)
 ifeq ($(ARGS),)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/e2e
-	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/e2e
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
