@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,18 @@ import pytest
 
 from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation
 from mediagate.testing import check_records
-from mediagate.values import Event, EventsOf, Job, JobPage, JobState, JobStatus, MediaPage, Stage, Usage, no_events
+from mediagate.values import (
+    Event,
+    EventsOf,
+    Job,
+    JobPage,
+    JobState,
+    JobStatus,
+    MediaPage,
+    Stage,
+    UsageReport,
+    no_events,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -134,8 +146,9 @@ class ForgetsModelRuns(MemoryRecords):
 
 
 class LeavesOutTheLastDay(MemoryRecords):
-    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
-        return await super().usage(owner_id=owner_id, first=first, last=last - timedelta(days=1))
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
+        report = await super().usage(owner_id=owner_id, first=first, last=last)
+        return replace(report, days={day: used for day, used in report.days.items() if day != last})
 
 
 class FailsTheLiving(MemoryRecords):

@@ -102,10 +102,7 @@ class JobCalls(MediaCalls):
         """Return what an owner, or all together, used from one UTC day to another, both included: at most 366."""
         if not 0 <= (last - first).days < MAX_DAYS:
             raise InvalidParameter(f"from, to: name at most {MAX_DAYS} days, the first one first")
-        records = self.runtime.parts.records
-        days = await records.usage(owner_id=owner, first=first, last=last)
-        keys = await records.usage_by_key(owner_id=owner, first=first, last=last)
-        return UsageReport(owner, first, last, days, keys)
+        return await self.runtime.parts.records.usage(owner_id=owner, first=first, last=last)
 
     async def cancel(self, job_id: str, *, owner: str | None = None) -> Status:
         """Stop a job that is not finished; raises ``JobNotFound``, or ``JobConflict`` when it is."""

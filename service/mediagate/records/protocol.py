@@ -20,7 +20,7 @@ from mediagate.values import (
     Media,
     MediaPage,
     Stage,
-    Usage,
+    UsageReport,
     no_events,
 )
 
@@ -155,11 +155,11 @@ class Records(Protocol):
     ) -> JobPage:
         """Return jobs newest first, with their media, of those for which each given value holds; pages as above."""
 
-    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
-        """Return, by UTC day of upload, what one owner or all used: a sum over jobs; both days included, in order."""
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
+        """Return what one owner or all used, a sum over jobs: by UTC day of upload, both days included, and by key.
 
-    async def usage_by_key(self, *, owner_id: str | None, first: date, last: date) -> Mapping[str, Usage]:
-        """Return the same by the key of the uploads, where they came with one, in the order of the keys."""
+        Days and keys come in order; what was uploaded without a key is in the days alone.
+        """
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return, by id, the state of each of these jobs that exists and stands elsewhere than known.

@@ -18,7 +18,7 @@ from mediagate.testing.record_samples import (
     published_media,
     same,
 )
-from mediagate.values import Job, JobStatus, Stage, Usage
+from mediagate.values import Job, JobStatus, Stage, Usage, UsageReport
 
 COMPLETE, FAILED, PENDING = JobStatus.COMPLETE, JobStatus.FAILED, JobStatus.PENDING
 
@@ -133,17 +133,18 @@ async def _usage(records: Records, now: datetime) -> None:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
     today = midnight.date()
     day = timedelta(days=1)
-    same(dict(await records.usage(owner_id=owner, first=today, last=today)), {}, "usage() of nothing must be empty")
-    before = await records.usage(owner_id=None, first=today, last=today)
+    report = UsageReport(owner, today, today, {})
+    same(await records.usage(owner_id=owner, first=today, last=today), report, "usage() of nothing must be empty")
+    before = (await records.usage(owner_id=None, first=today, last=today)).days
     for moment in (midnight - MOMENT, midnight, midnight + day - MOMENT, midnight + day):
         await records.create_job(a_job(moment, owner_id=owner, bytes=large))
     await records.create_job(a_job(midnight, owner_id=other))
     waiting = Usage(1, large, 0, 0, {PENDING: 1})
     wanted = {today - day: waiting, today: waiting + waiting, today + day: waiting}
-    used = await records.usage(owner_id=owner, first=today - day, last=today + day)
+    used = (await records.usage(owner_id=owner, first=today - day, last=today + day)).days
     same(dict(used), wanted, "usage() must include both days, and tell each by the UTC day of the upload")
     same(list(used), sorted(used), "usage() must give the days in order")
-    used = await records.usage(owner_id=owner, first=today, last=today)
+    used = (await records.usage(owner_id=owner, first=today, last=today)).days
     same(dict(used), {today: wanted[today]}, "usage() must leave out other days")
     for status in (COMPLETE, FAILED):
         job = await claimed_job(records, midnight, owner_id=owner, bytes=10)
@@ -151,9 +152,9 @@ async def _usage(records: Records, now: datetime) -> None:
         settlement = Settlement(status, media, bytes_out=large if media else 0, model_runs=1)
         await records.settle(job.id, owner="worker", now=now, settlement=settlement)
     wanted[today] += Usage(2, 20, large, 2, {COMPLETE: 1, FAILED: 1})
-    used = await records.usage(owner_id=owner, first=today, last=today)
+    used = (await records.usage(owner_id=owner, first=today, last=today)).days
     same(used.get(today), wanted[today], "usage() must tell bytes out, model runs and the ends of jobs")
-    total = await records.usage(owner_id=None, first=today, last=today)
+    total = (await records.usage(owner_id=None, first=today, last=today)).days
     theirs = Usage(1, a_job(now).bytes, 0, 0, {PENDING: 1})
     everything = before.get(today, Usage()) + wanted[today] + theirs
     same(total.get(today), everything, "usage() without an owner must tell everybody's")
@@ -162,8 +163,6 @@ async def _usage(records: Records, now: datetime) -> None:
 async def _usage_by_key(records: Records, now: datetime) -> None:
     owner, other, today = an_owner(), an_owner(), now.date()
     one, two = (f"{n}{an_owner()}" for n in "12")
-    used = await records.usage_by_key(owner_id=owner, first=today, last=today)
-    same(dict(used), {}, "usage_by_key() of nothing must be empty")
     for key in (two, one, one, None):
         await records.create_job(a_job(now, owner_id=owner, key_id=key, bytes=10))
     await records.create_job(a_job(now - timedelta(days=1), owner_id=owner, key_id=one))
@@ -175,8 +174,8 @@ async def _usage_by_key(records: Records, now: datetime) -> None:
         one: Usage(2, 20, 0, 0, {PENDING: 2}),
         two: Usage(2, 20, 2**31 - 1, 1, {PENDING: 1, COMPLETE: 1}),
     }
-    used = await records.usage_by_key(owner_id=owner, first=today, last=today)
-    same(dict(used), wanted, "usage_by_key() must sum up an owner's uploads with each key, and leave out those without")
-    same(list(used), [one, two], "usage_by_key() must give the keys in order")
-    used = await records.usage_by_key(owner_id=None, first=today, last=today)
+    used = (await records.usage(owner_id=owner, first=today, last=today)).keys
+    same(dict(used), wanted, "usage() must sum up an owner's uploads with each key, and none without")
+    same(list(used), [one, two], "usage() must give the keys in order")
+    used = (await records.usage(owner_id=None, first=today, last=today)).keys
     same(used.get(one), wanted[one] + Usage(1, 10, 0, 0, {PENDING: 1}), "without an owner it must tell everybody's")

@@ -194,9 +194,8 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     "newest_job": (lambda r: r.newest_job(), 10),
     "oldest_waiting": (lambda r: r.oldest_waiting(), 10),
     "queue_depth": (lambda r: r.queue_depth(), WAITING + 500),
-    "usage": (lambda r: r.usage(owner_id=None, first=DAY, last=DAY), 2 * DAY_S + 500),
-    "usage_by_key": (lambda r: r.usage_by_key(owner_id=None, first=DAY, last=DAY), 2 * DAY_S + 500),
-    "usage_by_key of an owner": (lambda r: r.usage_by_key(owner_id="ann", first=DAY, last=DAY), 10),
+    "usage": (lambda r: r.usage(owner_id=None, first=DAY, last=DAY), 2 * (2 * DAY_S + 500)),
+    "usage of an owner": (lambda r: r.usage(owner_id="ann", first=DAY, last=DAY), 20),
     "check": (lambda r: r.check(), 10),
     "get_state": (lambda r: r.get_state("job_000001001"), 10),
     "changed": (
