@@ -128,6 +128,13 @@ class ListsJobsOfOthers(MemoryRecords):
         return await super().list_jobs(**options)
 
 
+class ListsTheLastRecordedFirst(MemoryRecords):
+    async def list_jobs(self, *, limit: int, **options: Any) -> JobPage:
+        page = await super().list_jobs(limit=limit, **options)
+        last = JobState([*self._jobs.values()][-1], None)
+        return page if options else replace(page, items=(last,))
+
+
 class ListsMediaOfOthers(MemoryRecords):
     async def list_media(self, source_type: str, source_id: str | None, **options: Any) -> MediaPage:
         return await super().list_media(source_type, source_id, **{**options, "owner_id": None})
@@ -214,6 +221,7 @@ class ListsWhatHasExpired(MemoryRecords):
         (LooksAtStatusesOnly, "another stage of the same status"),
         (CountsSecondAttempts, "must not count second attempts"),
         (ListsJobsOfOthers, r"list_jobs\(\) must keep to the owner"),
+        (ListsTheLastRecordedFirst, "not the one recorded last"),
         (ListsMediaOfOthers, r"list_media\(\) must keep to the owner"),
         (TellsOfOthersDeletedMedia, r"jobs_of_media\(\) must keep to the owner"),
         (ForgetsModelRuns, "model runs"),

@@ -80,7 +80,8 @@ class Walk:
             return "the database is older than the storage, as after a restore"
         if look.unknown > max(FEW, SHARE * look.published):
             return f"{look.unknown:,} of {look.published:,} published files are in no record"
-        newest = await self._parts.records.newest_job()
+        last = (await self._parts.records.list_jobs(limit=1)).items
+        newest = last[0].job.created_at if last else None
         if newest and look.youngest and look.youngest > newest + timedelta(seconds=max(self._grace_s, LEAST_GRACE_S)):
             return (
                 f"files that are in no record are younger than the last upload on record ({newest:%Y-%m-%d %H:%M} UTC)"

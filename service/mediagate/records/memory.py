@@ -109,10 +109,6 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         """Return each of these jobs that exists."""
         return {i: self._jobs[i] for i in job_ids if i in self._jobs}
 
-    async def newest_job(self) -> datetime | None:
-        """Return when the last job was created."""
-        return max((job.created_at for job in self._jobs.values()), default=None)
-
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
     ) -> Mapping[str, JobStatus]:

@@ -199,11 +199,6 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
         """Return each of these jobs that exists."""
         return {row.id: job_of(row) for row in await jobs_where(self.client, {"id": {"in": list(job_ids)}})}
 
-    async def newest_job(self) -> datetime | None:
-        """Return when the last job was created."""
-        rows = await jobs_where(self.client, {}, order={"createdAt": "desc"}, take=1)
-        return rows[0].createdAt if rows else None
-
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
     ) -> Mapping[str, JobStatus]:

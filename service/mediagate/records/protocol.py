@@ -174,9 +174,6 @@ class Records(Protocol):
     async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
         """Return, by id, each of these jobs that exists."""
 
-    async def newest_job(self) -> datetime | None:
-        """Return the ``created_at`` of the job that was created last, if there is any."""
-
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
     ) -> Mapping[str, JobStatus]:

@@ -101,6 +101,11 @@ async def _pages_of_jobs(records: Records, now: datetime) -> None:
         if cursor is None:
             break
     same(seen, wanted, "pages of jobs must neither repeat nor skip when times are equal and jobs come in between")
+    newest = a_job(now + 2 * LEASE)
+    for job in (newest, a_job(now)):
+        await records.create_job(job)
+    found = [state.job.id for state in (await records.list_jobs(limit=1)).items]
+    same(found, [newest.id], "list_jobs() must give the newest of all first, not the one recorded last")
     full = await records.list_jobs(owner_id=owner, limit=11)
     same((len(full.items), full.next_cursor), (11, None), "a page that holds the rest must have no next_cursor")
     try:

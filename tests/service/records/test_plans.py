@@ -191,7 +191,7 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     "create_job": (create_job, 10),
     "fail_exhausted": (lambda r: r.fail_exhausted(now=NOW, limit=200), 250),
     "unnotified": (lambda r: r.unnotified(before=NOW - LEASE, limit=200), 50),
-    "newest_job": (lambda r: r.newest_job(), 10),
+    "list_jobs, the newest of all": (lambda r: r.list_jobs(limit=1), 10),
     "oldest_waiting": (lambda r: r.oldest_waiting(), 10),
     "queue_depth": (lambda r: r.queue_depth(), WAITING + 500),
     "usage": (lambda r: r.usage(owner_id=None, first=DAY, last=DAY), 2 * (2 * DAY_S + 500)),
