@@ -115,7 +115,8 @@ class Walk:
         if not staged:
             return
         ids, ttl_s = {staged_id(info.key) for info in staged}, self._parts.settings.staging_ttl_s
-        jobs, awaited = await self._parts.records.get_jobs(ids), await self._parts.records.open_uploads(ids)
+        jobs, uploads = await self._parts.records.get_jobs(ids), await self._parts.records.get_uploads(ids)
+        awaited = {upload.id for upload in uploads.values() if upload.job_id is None}
         for info in staged:
             job = jobs.get(staged_id(info.key))
             if (job is not None and not job.status.terminal) or staged_id(info.key) in awaited:

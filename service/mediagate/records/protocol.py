@@ -97,17 +97,14 @@ class Records(Protocol):
     async def create_upload(self, upload: DirectUpload) -> None:
         """Insert a direct upload."""
 
-    async def get_upload(self, upload_id: str) -> DirectUpload | None:
-        """Return a direct upload."""
+    async def get_uploads(self, upload_ids: Collection[str]) -> Mapping[str, DirectUpload]:
+        """Return, by id, each of these direct uploads that is on record."""
 
     async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
         """Insert a PENDING job with its turn and name it in its direct upload, which expires then, in one transaction.
 
         ``False``, and nothing written, when the upload has a job already, or is not there.
         """
-
-    async def open_uploads(self, upload_ids: Collection[str]) -> set[str]:
-        """Return those of these direct uploads that are on record and have no job."""
 
     async def expired_uploads(
         self, *, now: datetime, limit: int, after: DirectUpload | None = None
