@@ -143,8 +143,14 @@ class ListsMediaOfOthers(MemoryRecords):
 class TellsOfOthersDeletedMedia(MemoryRecords):
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
-    ) -> Mapping[str, JobStatus]:
+    ) -> Mapping[str, tuple[JobStatus, bool]]:
         return await super().jobs_of_media(media_ids)
+
+
+class ForgetsThatMediaAreDeleted(MemoryRecords):
+    async def jobs_of_media(self, media_ids: Collection[str], **options: Any) -> Mapping[str, tuple[JobStatus, bool]]:
+        found = await super().jobs_of_media(media_ids, **options)
+        return {media_id: (status, status is JobStatus.COMPLETE) for media_id, (status, _) in found.items()}
 
 
 class ForgetsModelRuns(MemoryRecords):
@@ -224,6 +230,7 @@ class ListsWhatHasExpired(MemoryRecords):
         (ListsTheLastRecordedFirst, "not the one recorded last"),
         (ListsMediaOfOthers, r"list_media\(\) must keep to the owner"),
         (TellsOfOthersDeletedMedia, r"jobs_of_media\(\) must keep to the owner"),
+        (ForgetsThatMediaAreDeleted, r"jobs_of_media\(\) among"),
         (ForgetsModelRuns, "model runs"),
         (LeavesOutTheLastDay, r"usage\(\) must include both days"),
         (FailsTheLiving, "under a lease alone"),

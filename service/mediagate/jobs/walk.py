@@ -135,12 +135,10 @@ class Walk:
         if not published:
             return
         ids = {media_id_of(info.key) for info in published}
-        # Jobs first: one that ends between the two questions is live in the first, or its media is in the second.
         jobs = await self._parts.records.jobs_of_media(ids)
-        known = await self._parts.records.existing_media(ids)
         for info in published:
-            job = jobs.get(media_id_of(info.key))
-            if media_id_of(info.key) in known or (job is not None and not job.terminal):
+            job, named = jobs.get(media_id_of(info.key), (None, False))
+            if named or (job is not None and not job.terminal):
                 continue
             if self._over(info.modified, self._grace_s):
                 useless.files.append(info)

@@ -111,14 +111,10 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
 
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
-    ) -> Mapping[str, JobStatus]:
-        """Return, by media id, the status of the job that was to make it."""
+    ) -> Mapping[str, tuple[JobStatus, bool]]:
+        """Return, by media id, the status of the job that was to make it, and whether the media is on record."""
         jobs = [j for j in self._jobs.values() if j.media_id in media_ids and owner_id in (None, j.owner_id)]
-        return {job.media_id: job.status for job in jobs}
-
-    async def existing_media(self, media_ids: Collection[str]) -> set[str]:
-        """Return those of these media ids that are on record."""
-        return {i for i in media_ids if i in self._media}
+        return {job.media_id: (job.status, job.media_id in self._media) for job in jobs}
 
     async def queue_depth(self) -> int:
         """Return how many jobs are live."""

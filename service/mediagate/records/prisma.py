@@ -201,16 +201,14 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
-    ) -> Mapping[str, JobStatus]:
-        """Return, by media id, the status of the job that was to make it."""
-        mine = {} if owner_id is None else {"ownerId": owner_id}
-        rows = await jobs_where(self.client, {"mediaId": {"in": list(media_ids)}, **mine})
-        return {row.mediaId: JobStatus(row.status) for row in rows}
-
-    async def existing_media(self, media_ids: Collection[str]) -> set[str]:
-        """Return those of these media ids that are on record."""
-        where: Any = {"id": {"in": list(media_ids)}}
-        return {row.id for row in await query(lambda: self.client.mediagatemedia.find_many(where=where))}
+    ) -> Mapping[str, tuple[JobStatus, bool]]:
+        """Return, by media id, the status of the job that was to make it, and whether the media is on record."""
+        where: Any = {"mediaId": {"in": list(media_ids)}}
+        if owner_id is not None:
+            where["ownerId"] = owner_id
+        # The engine reads the media behind the jobs, as is promised.
+        rows = await query(lambda: self.client.mediagatejob.find_many(where=where, include={"media": True}))
+        return {row.mediaId: (JobStatus(row.status), row.media is not None) for row in rows}
 
     async def queue_depth(self) -> int:
         """Return how many jobs are live."""

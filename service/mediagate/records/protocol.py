@@ -173,14 +173,11 @@ class Records(Protocol):
 
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
-    ) -> Mapping[str, JobStatus]:
-        """Return, by media id, the status of the job that was to make it, for each that exists.
+    ) -> Mapping[str, tuple[JobStatus, bool]]:
+        """Return, by media id, the status of the job that was to make it, and whether the media is on record.
 
-        With ``owner_id`` only for those of this owner.
+        A media that is recorded meanwhile is told of, or its job as live. With ``owner_id`` only those of this owner.
         """
-
-    async def existing_media(self, media_ids: Collection[str]) -> set[str]:
-        """Return those of these media ids that are on record."""
 
     async def queue_depth(self) -> int:
         """Return how many jobs are live."""

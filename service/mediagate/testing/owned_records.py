@@ -46,7 +46,7 @@ async def _media_of_an_owner(records: Records, now: datetime) -> None:
     page = await records.list_media(kind, mine.source_id, limit=9, owner_id=one)
     same([media.id for media in page.items], [mine.id], "list_media() must keep to the owner and to the source id")
     found = await records.jobs_of_media([mine.id, theirs.id], owner_id=one)
-    same(dict(found), {mine.id: COMPLETE}, "jobs_of_media() must keep to the owner")
+    same(dict(found), {mine.id: (COMPLETE, True)}, "jobs_of_media() must keep to the owner")
 
 
 async def _jobs_of_an_owner(records: Records, now: datetime) -> None:
