@@ -82,8 +82,8 @@ class TakesLateOwners(MemoryRecords):
 
 
 class SettlesTwice(MemoryRecords):
-    async def settle(self, job_id: str, **how: Any) -> bool:
-        await super().settle(job_id, **how)
+    async def settle(self, job: Job, **how: Any) -> bool:
+        await super().settle(job, **how)
         return True
 
 
@@ -171,9 +171,14 @@ class FailsTheLiving(MemoryRecords):
 
 
 class WritesEventsFirst(MemoryRecords):
-    async def settle(self, job_id: str, *, events: tuple[Event, ...] = (), **how: Any) -> bool:
-        self._write(events)
-        return await super().settle(job_id, **how)
+    async def settle(self, job: Job, *, events_of: EventsOf = no_events, **how: Any) -> bool:
+        self._write(events_of(how["settlement"].state_of(job, how["now"]).job))
+        return await super().settle(job, **how)
+
+
+class TellsWhatWasInWork(MemoryRecords):
+    async def settle(self, job: Job, *, events_of: EventsOf = no_events, **how: Any) -> bool:
+        return await super().settle(job, events_of=lambda _: events_of(job), **how)
 
 
 class TellsWhatWas(MemoryRecords):
@@ -238,6 +243,7 @@ class ListsWhatHasExpired(MemoryRecords):
         (ForgetsTooSoon, "must leave what has not expired"),
         (ListsWhatHasExpired, "must leave out what has expired"),
         (WritesEventsFirst, "late owner must write no event"),
+        (TellsWhatWasInWork, r"settle\(\) must make its events of the job as it then is"),
         (TellsWhatWas, r"cancel\(\) must make its events of the job as it then is"),
         (TellsOfNothing, r"delete_media\(\) of none must write no event"),
         (NeverPassesOn, r"outbox\(\) must not give what was passed on"),

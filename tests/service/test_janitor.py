@@ -93,7 +93,7 @@ async def test_the_time_for_a_retry_runs_from_the_failure(make_gate: MakeGate, p
         assert await records.claim(job.id, owner="w", now=now, lease_until=now + timedelta(days=2))
         failed_at = now + timedelta(days=1)  # it waited so long for a storage that was away
         failed = Settlement(JobStatus.FAILED, error="away", retryable=True)
-        assert await records.settle(job.id, owner="w", now=failed_at, settlement=failed)
+        assert await records.settle(job, owner="w", now=failed_at, settlement=failed)
         for minutes, kept in ((59, True), (61, False)):
             await gate.runtime.janitor.sweep_files(dry_run=False, now=failed_at + timedelta(minutes=minutes))
             assert (await storage.stat(job.staging_key) is not None) is kept
@@ -185,7 +185,7 @@ async def test_a_job_that_completes_while_files_are_looked_at_keeps_them(
 
         async def completing(media_ids: set[str]) -> Any:
             answer = await jobs_of_media(media_ids)
-            await records.settle(job.id, owner="w", now=now, settlement=settlement)
+            await records.settle(job, owner="w", now=now, settlement=settlement)
             return answer
 
         monkeypatch.setattr(records, "jobs_of_media", completing)

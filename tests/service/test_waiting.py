@@ -78,7 +78,7 @@ async def settle_elsewhere(records: Records, job: Job, status: JobStatus = JobSt
     now = utcnow()
     assert await records.claim(job.id, owner="other", now=now, lease_until=now + LEASE)
     media = a_media(job) if status is JobStatus.COMPLETE else None
-    assert await records.settle(job.id, owner="other", now=now, settlement=Settlement(status, media, retryable=True))
+    assert await records.settle(job, owner="other", now=now, settlement=Settlement(status, media, retryable=True))
 
 
 async def get_all(client: httpx.AsyncClient, paths: list[str], **headers: str) -> list[httpx.Response]:

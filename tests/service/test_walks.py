@@ -42,7 +42,7 @@ async def pictures(gate: MediaGate, number: int, files: int) -> set[str]:
         variants = tuple(Variant(f"v{n}", f"{place}/v{n}.webp", "webp", 1, 1, 1) for n in range(files))
         media = a_media(job, variants=variants, original_key=None)
         settlement = Settlement(JobStatus.COMPLETE, media)
-        assert await gate.parts.records.settle(job.id, owner="worker", now=utcnow(), settlement=settlement)
+        assert await gate.parts.records.settle(job, owner="worker", now=utcnow(), settlement=settlement)
         for key in media.keys:
             await gate.parts.storage.put(key, b"known")
         made |= set(media.keys)

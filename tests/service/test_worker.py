@@ -237,9 +237,9 @@ class Silent(MemoryRecords):
         self._answer()
         return await super().release(job_id, **how)
 
-    async def settle(self, job_id: str, **how: Any) -> bool:
+    async def settle(self, job: Job, **how: Any) -> bool:
         self._answer()
-        return await super().settle(job_id, **how)
+        return await super().settle(job, **how)
 
     async def claim_oldest(self, **how: Any) -> Sequence[Job]:
         self._answer()

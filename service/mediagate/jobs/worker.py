@@ -11,6 +11,7 @@ import socket
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from mediagate.errors import MediagateError, ShuttingDown, Unavailable, members
@@ -222,10 +223,10 @@ class Worker:
         records = self._parts.records
         now = await lease.insist(records.now, to_the_end=True)
         state = settlement.state_of(job, now)
-        events = job_events(state.job, self._parts)
+        events_of = partial(job_events, parts=self._parts)
         with self._parts.observer.during("record", job=job):
             settled = await lease.insist(
-                lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events),
+                lambda: records.settle(job, owner=lease.owner, now=now, settlement=settlement, events_of=events_of),
                 to_the_end=True,
             )
         if not settled and not await self._settled_unheard(job, settlement, now):

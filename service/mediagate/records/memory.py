@@ -121,16 +121,15 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         return sum(not job.status.terminal for job in self._jobs.values())
 
     async def settle(
-        self, job_id: str, *, owner: str, now: datetime, settlement: Settlement, events: tuple[Event, ...] = ()
+        self, job: Job, *, owner: str, now: datetime, settlement: Settlement, events_of: EventsOf = no_events
     ) -> bool:
         """End a job of which this owner has the lease."""
-        job = self._held(job_id, owner)
-        if job is None:
+        held = self._held(job.id, owner)
+        if held is None:
             return False
-        self._settle(job, settlement, now)
+        self._write(events_of(self._settle(held, settlement, now)))
         if settlement.media is not None:
             self._media[settlement.media.id] = settlement.media
-        self._write(events)
         return True
 
     async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:

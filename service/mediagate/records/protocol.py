@@ -219,11 +219,12 @@ class Records(Protocol):
         """
 
     async def settle(
-        self, job_id: str, *, owner: str, now: datetime, settlement: Settlement, events: tuple[Event, ...] = ()
+        self, job: Job, *, owner: str, now: datetime, settlement: Settlement, events_of: EventsOf = no_events
     ) -> bool:
         """End a job in one transaction that checks the lease owner: media, variants, terminal status, events.
 
-        Clears the lease. ``False``, and nothing written, when the job is not PROCESSING under this owner.
+        The job is as its owner knows it, and its events are made of ``settlement.state_of(job, now)``. Clears the
+        lease. ``False``, and nothing written, when the job is not PROCESSING under this owner.
         """
 
     async def release(

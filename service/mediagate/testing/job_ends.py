@@ -84,7 +84,7 @@ async def _requeueing(records: Records, now: datetime) -> None:
     job = await claimed_job(records, now, max_attempts=2)
     same(await records.requeue(job.id, now=now), None, "requeue() of a live job must be None")
     await records.settle(
-        job.id, owner="worker", now=now, settlement=Settlement(FAILED, error="boom", code="c", retryable=True)
+        job, owner="worker", now=now, settlement=Settlement(FAILED, error="boom", code="c", retryable=True)
     )
     await records.mark_notified(job.id, ended_at=now, now=now)
     again = await records.requeue(job.id, now=now + LEASE)

@@ -190,7 +190,7 @@ async def _settling(records: Records, now: datetime) -> None:
         settlement = Settlement(
             status, None, Verdict("reject", ("x",)), "why", "what", "code", True, {"a": 1.0}, ("w",)
         )
-        done = await records.settle(job.id, owner="worker", now=now + LEASE, settlement=settlement)
+        done = await records.settle(job, owner="worker", now=now + LEASE, settlement=settlement)
         expect(done, f"settle() as {status} by the owner must be True")
         wanted = replace(
             job,
@@ -212,11 +212,12 @@ async def _settling(records: Records, now: datetime) -> None:
         same(await records.get_job(job.id), wanted, "a job that has ended must not change")
     job = await claimed_job(records, now)
     media = a_media(job, variants=tuple(Variant(f"v{n}", f"k{n}", "webp", n + 1, n + 1, n) for n in (5, 3, 9, 0, 7, 1)))
-    expect(await records.settle(job.id, owner="worker", now=now, settlement=Settlement(COMPLETE, media)), "settle()")
+    expect(await records.settle(job, owner="worker", now=now, settlement=Settlement(COMPLETE, media)), "settle()")
     found = await records.get_media(media.id)
     same(found and found.variants, media.variants, "variants must keep their order")
-    bare = a_media(await claimed_job(records, now), variants=())
-    await records.settle(bare.job_id, owner="worker", now=now, settlement=Settlement(COMPLETE, bare))
+    job = await claimed_job(records, now)
+    bare = a_media(job, variants=())
+    await records.settle(job, owner="worker", now=now, settlement=Settlement(COMPLETE, bare))
     same(await records.get_media(bare.id), bare, "a media without variants must be kept")
 
 
@@ -228,7 +229,7 @@ async def _settle_race(records: Records, now: datetime) -> None:
     ]
 
     async def settle(number: int) -> int | None:
-        won = await records.settle(job.id, owner="worker", now=now, settlement=endings[number])
+        won = await records.settle(job, owner="worker", now=now, settlement=endings[number])
         return number if won else None
 
     winners = [number for number in await race(settle) if number is not None]

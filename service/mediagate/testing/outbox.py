@@ -44,21 +44,29 @@ async def _settling(records: Records, now: datetime) -> None:
         job = await claimed_job(records, now)
         event = an_event(job, EventType.JOB_COMPLETED, now)
         settlement = Settlement(status, a_media(job) if status is DONE else None)
-        late = await records.settle(job.id, owner="late", now=now, settlement=settlement, events=(event,))
+        late = await records.settle(job, owner="late", now=now, settlement=settlement, events_of=_just(event))
         expect(not late, "settle() by a late owner must be False")
         same(await _of(records, job.id), [], "settle() by a late owner must write no event")
-        done = await records.settle(job.id, owner="worker", now=now, settlement=settlement, events=(event,))
+        done = await records.settle(job, owner="worker", now=now, settlement=settlement, events_of=_just(event))
         expect(done, "settle() with events must be True")
         same(await _of(records, job.id), [event], "settle() must write its events as they are")
         state = await records.get_state(job.id)
         same(state and state.media, settlement.media, "settle() with events must write the media too")
         again = await records.settle(
-            job.id, owner="worker", now=now, settlement=settlement, events=(an_event(job, EventType.JOB_FAILED, now),)
+            job, owner="worker", now=now, settlement=settlement, events_of=_telling(EventType.JOB_FAILED, [])
         )
         expect(not again, "settle() of a settled job must be False")
         same(await _of(records, job.id), [event], "settle() of a settled job must write no event")
+    job, told = await claimed_job(records, now), list[Job]()
+    settlement, events_of = Settlement(JobStatus.FAILED, error="x", model_runs=1), _telling(EventType.JOB_FAILED, told)
+    expect(await records.settle(job, owner="worker", now=now, settlement=settlement, events_of=events_of), "settle()")
+    same(told[-1:], [await records.get_job(job.id)], "settle() must make its events of the job as it then is")
     silent = await published_media(records, now)
     same(await _of(records, silent.job_id), [], "settle() without events must write none")
+
+
+def _just(event: Event) -> EventsOf:
+    return lambda job: (event,)
 
 
 def _telling(kind: EventType, told: list[Job]) -> EventsOf:
@@ -116,7 +124,7 @@ async def _racing(records: Records, now: datetime) -> None:
             return cancelled is not None
         event = an_event(job, EventType.JOB_COMPLETED, now)
         settlement = Settlement(DONE, a_media(job))
-        return await records.settle(job.id, owner="worker", now=now, settlement=settlement, events=(event,))
+        return await records.settle(job, owner="worker", now=now, settlement=settlement, events_of=_just(event))
 
     same((await race(end)).count(True), 1, f"of {RACERS} concurrent ends of one job exactly one must win")
     found = await records.get_job(job.id)
@@ -131,7 +139,7 @@ async def _passing_on(records: Records, now: datetime) -> None:
         job = await claimed_job(records, now)
         events.append(an_event(job, EventType.JOB_FAILED, long_ago + n * MOMENT))
         settlement = Settlement(JobStatus.FAILED, error="x")
-        await records.settle(job.id, owner="worker", now=now, settlement=settlement, events=(events[-1],))
+        await records.settle(job, owner="worker", now=now, settlement=settlement, events_of=_just(events[-1]))
     last, first, second = events
     same(
         list(await records.outbox(limit=2)), [first, second], "outbox() must give the oldest first, and keep its limit"

@@ -127,7 +127,7 @@ async def _model_runs(records: Records, now: datetime) -> None:
     again = await records.claim(job.id, owner="worker", now=now, lease_until=now + LEASE)
     same(again and again.model_runs, 1, "advance() must set the model runs, told twice or once")
     settlement = Settlement(JobStatus.REJECTED, reason="why", model_runs=1)
-    expect(await records.settle(job.id, owner="worker", now=now, settlement=settlement), "settle() must be True")
+    expect(await records.settle(job, owner="worker", now=now, settlement=settlement), "settle() must be True")
     found = await records.get_job(job.id)
     same(found and found.model_runs, 2, "settle() must add its model runs to those of the job")
     same(again and settlement.state_of(again, now).job.model_runs, 2, "state_of() must add them too")
@@ -155,7 +155,7 @@ async def _usage(records: Records, now: datetime) -> None:
         job = await claimed_job(records, midnight, owner_id=owner, bytes=10)
         media = a_media(job) if status is COMPLETE else None
         settlement = Settlement(status, media, bytes_out=large if media else 0, model_runs=1)
-        await records.settle(job.id, owner="worker", now=now, settlement=settlement)
+        await records.settle(job, owner="worker", now=now, settlement=settlement)
     wanted[today] += Usage(2, 20, large, 2, {COMPLETE: 1, FAILED: 1})
     used = (await records.usage(owner_id=owner, first=today, last=today)).days
     same(used.get(today), wanted[today], "usage() must tell bytes out, model runs and the ends of jobs")
@@ -174,7 +174,7 @@ async def _usage_by_key(records: Records, now: datetime) -> None:
     await records.create_job(a_job(now, owner_id=other, key_id=one, bytes=10))
     job = await claimed_job(records, now, owner_id=owner, key_id=two, bytes=10)
     settlement = Settlement(COMPLETE, a_media(job), bytes_out=2**31 - 1, model_runs=1)
-    await records.settle(job.id, owner="worker", now=now, settlement=settlement)
+    await records.settle(job, owner="worker", now=now, settlement=settlement)
     wanted = {
         one: Usage(2, 20, 0, 0, {PENDING: 2}),
         two: Usage(2, 20, 2**31 - 1, 1, {PENDING: 1, COMPLETE: 1}),

@@ -118,7 +118,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         2,
     )
     expect(
-        await records.settle(full.id, owner=HOSTILE, now=now + LEASE, settlement=settlement),
+        await records.settle(full, owner=HOSTILE, now=now + LEASE, settlement=settlement),
         "settle() must return True",
     )
     done = replace(

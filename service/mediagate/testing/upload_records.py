@@ -132,7 +132,7 @@ async def _expiring_uploads(records: Records, now: datetime) -> None:
 async def _media_of(records: Records, now: datetime, expires_at: datetime | None, source: str = "check") -> Media:
     job = await claimed_job(records, now, source_type=source)
     media = a_media(job, expires_at=expires_at)
-    done = await records.settle(job.id, owner="worker", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
+    done = await records.settle(job, owner="worker", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
     expect(done, "settle() must be True")
     return media
 

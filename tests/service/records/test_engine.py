@@ -155,7 +155,7 @@ async def test_fifty_jobs_created_and_settled_at_once(records: PrismaRecords) ->
     async def one(_: int) -> str:
         job = await claimed_job(records, now)
         settlement = Settlement(JobStatus.COMPLETE, a_media(job))
-        assert await records.settle(job.id, owner="worker", now=now, settlement=settlement)
+        assert await records.settle(job, owner="worker", now=now, settlement=settlement)
         return job.id
 
     ids = await asyncio.gather(*map(one, range(50)))
@@ -170,7 +170,7 @@ async def test_a_cancelled_settlement_holds_nobody_up(records: PrismaRecords) ->
         job = await claimed_job(records, now)
         settlement = Settlement(JobStatus.COMPLETE, a_media(job))
         with anyio.move_on_after(wait):
-            await records.settle(job.id, owner="worker", now=now, settlement=settlement)
+            await records.settle(job, owner="worker", now=now, settlement=settlement)
         with anyio.fail_after(2):
             await records.create_job(a_job(now))
         state = await records.get_state(job.id)
@@ -267,7 +267,7 @@ async def test_an_engine_that_the_host_runs(url: str, own_engine: tuple[str, sub
         await records.open()
         job = await claimed_job(records, utcnow())
         settlement = Settlement(JobStatus.COMPLETE, a_media(job))
-        assert await records.settle(job.id, owner="worker", now=utcnow(), settlement=settlement)
+        assert await records.settle(job, owner="worker", now=utcnow(), settlement=settlement)
         assert await records.get_media(job.media_id) == a_media(job)
         assert len(children(os.getpid())) == 1  # the host's, and none of ours
         await records.close()

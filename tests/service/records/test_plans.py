@@ -173,7 +173,7 @@ async def page_deep_inside(records: PrismaRecords) -> None:
 async def settle(records: PrismaRecords) -> None:
     job = await records.get_job(HELD)
     assert job is not None
-    assert await records.settle(job.id, owner="other", now=NOW, settlement=Settlement(JobStatus.COMPLETE, a_media(job)))
+    assert await records.settle(job, owner="other", now=NOW, settlement=Settlement(JobStatus.COMPLETE, a_media(job)))
 
 
 async def create_job(records: PrismaRecords) -> None:

@@ -31,7 +31,7 @@ async def main(url, name, jobs):
         for _ in left:
             job = await claimed_job(records, utcnow(), source_type=name)
             settlement = Settlement(JobStatus.COMPLETE, a_media(job))
-            assert await records.settle(job.id, owner="worker", now=utcnow(), settlement=settlement)
+            assert await records.settle(job, owner="worker", now=utcnow(), settlement=settlement)
             assert (await records.get_state(job.id)).media is not None
 
     try:
