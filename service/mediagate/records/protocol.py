@@ -184,18 +184,14 @@ class Records(Protocol):
 
     # -- a job's path
 
-    async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of live jobs that may be claimed now: by priority, then turn, then since when they could be.
-
-        PENDING ones whose ``available_at`` has come, and PROCESSING ones whose lease ran out; both with attempts left.
-        """
-
     async def claim_oldest(
         self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
     ) -> Sequence[Job]:
-        """Claim jobs as ``claim`` does: up to so many of those that are ``claimable``, in that order, no busy ones.
+        """Claim jobs as ``claim`` does, up to so many, no busy ones, of those that are claimable.
 
-        Of several callers at once each gets jobs of its own.
+        They go by priority, then turn, then since when they could be claimed. *Claimable* are PENDING jobs
+        whose ``available_at`` has come, and PROCESSING ones whose lease ran out; both with attempts left. Of several
+        callers at once each gets jobs of its own.
         """
 
     async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
