@@ -50,13 +50,13 @@ class HasOneTurnForAll(MemoryRecords):
 
 
 class ForgetsWhoWaits(MemoryRecords):
-    async def forget_turns(self) -> int:
+    async def forget(self, *, now: datetime) -> int:
         self._turns.clear()
         return 0
 
 
 class ForgetsItsTime(MemoryRecords):
-    async def forget_turns(self) -> int:
+    async def forget(self, *, now: datetime) -> int:
         if not any(not job.status.terminal and job.attempts == 0 for job in self._jobs.values()):
             self._turns.clear()
             self._begun.clear()

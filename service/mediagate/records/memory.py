@@ -191,8 +191,9 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         """Return media whose time is over."""
         return expired(self._media.values(), now, limit, after)
 
-    async def expire_keys(self, *, now: datetime) -> int:
-        """Forget the idempotency keys that expired."""
+    async def forget(self, *, now: datetime) -> int:
+        """Forget the turns that nobody need keep away from, and the idempotency keys that expired."""
+        self._forget_turns()
         expired = [key for key, (_, until) in self._keys.items() if until <= now]
         for key in expired:
             del self._keys[key]

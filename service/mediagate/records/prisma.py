@@ -238,7 +238,8 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     # -- deleting
 
-    async def expire_keys(self, *, now: datetime) -> int:
-        """Forget the idempotency keys that expired."""
+    async def forget(self, *, now: datetime) -> int:
+        """Forget the turns that nobody need keep away from, and the idempotency keys that expired."""
+        await self._forget_turns()
         keys = self.client.mediagateidempotencykey
         return await execute(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))

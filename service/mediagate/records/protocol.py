@@ -257,9 +257,6 @@ class Records(Protocol):
     async def mark_notified(self, job_id: str, *, ended_at: datetime | None, now: datetime) -> None:
         """Note that the hooks of a job's end have run; changes nothing if the job goes on, or has ended anew, since."""
 
-    async def forget_turns(self) -> int:
-        """Forget the last turns of shares that a new one need not keep away from; returns how many."""
-
     # -- deleting
 
     async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
@@ -271,8 +268,11 @@ class Records(Protocol):
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
         """Return media whose ``expires_at`` has come, by that and then by id; those behind ``after``."""
 
-    async def expire_keys(self, *, now: datetime) -> int:
-        """Forget the idempotency keys that expired; returns how many."""
+    async def forget(self, *, now: datetime) -> int:
+        """Forget the last turns of shares that a new one need not keep away from, and the keys that expired.
+
+        Returns how many keys.
+        """
 
     # -- outbox
 

@@ -44,13 +44,13 @@ async def _one_by_one(records: Records, now: datetime) -> None:
     same(await records.reserve_key(key, now=late, expires_at=late), in_flight, "a key taken over must be in flight")
     kept = secrets.token_hex(8)
     await records.reserve_key(kept, now=now, expires_at=late + 2 * LEASE)
-    expect(await records.expire_keys(now=late + LEASE) >= 1, "expire_keys() must count the keys that expired")
-    same(await records.expire_keys(now=late + LEASE), 0, "expire_keys() must forget them")
+    expect(await records.forget(now=late + LEASE) >= 1, "forget() must count the keys that expired")
+    same(await records.forget(now=late + LEASE), 0, "forget() must forget them")
     same(await records.reserve_key(key, now=now, expires_at=late), None, "reserve_key() of a key forgotten")
     same(
         await records.reserve_key(kept, now=now, expires_at=late),
         Reservation(kept, None, None),
-        "expire_keys() must leave keys that have not expired",
+        "forget() must leave keys that have not expired",
     )
 
 

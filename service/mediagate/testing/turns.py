@@ -105,12 +105,12 @@ async def _race(records: Records, now: datetime) -> Sequence[Job]:
 
 async def _forgetting(records: Records, now: datetime) -> Sequence[Job]:
     jobs = await _many(records, now, 3, owner_id="gil")
-    await records.forget_turns()
+    await records.forget(now=now)
     jobs += await _many(records, now, 1, owner_id="gil")
     turns = [job.turn for job in jobs]
-    same(sorted(set(turns)), turns, "forget_turns() must keep the last turn of who has jobs waiting")
+    same(sorted(set(turns)), turns, "forget() must keep the last turn of who has jobs waiting")
     same(await _next(records, now, 4), [job.id for job in jobs], "they must come in their order")
-    await records.forget_turns()
+    await records.forget(now=now)
     later = await _many(records, now, 1, owner_id="gil")
     expect(
         later[0].turn > turns[-1], "a new job must come behind those that were claimed, also when they are forgotten"

@@ -207,7 +207,7 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     "list_media of a type": (lambda r: r.list_media("post", None, limit=20), 70),
     "list_media of an owner": (lambda r: r.list_media("post", "user77", limit=20), 70),
     "list_media, a page deep inside": (page_deep_inside, 80),
-    "expire_keys": (lambda r: r.expire_keys(now=NOW), 200),
+    "forget": (lambda r: r.forget(now=NOW), 200),
     "reserve_key": (lambda r: r.reserve_key("key50000", now=NOW, expires_at=NOW + LEASE), 10),
     "delete_media": (lambda r: r.delete_media("med_000001003"), 20),
 }
@@ -222,6 +222,8 @@ async def test_by_an_index_and_looking_at_few_rows(name: str, server: Cluster, r
     assert plans, "the statements must be in the server's log"
     for plan in plans:
         scanned = [node for node in nodes(plan["Plan"]) if node["Node Type"] in ("Seq Scan", "Parallel Seq Scan")]
-        assert not scanned, f"{plan['Query Text']} reads all of {[node['Relation Name'] for node in scanned]}"
+        # That of the turns has a row for each share that has jobs waiting, and ``forget`` looks at each.
+        whole = {node["Relation Name"] for node in scanned} - {"mediagate_turn"}
+        assert not whole, f"{plan['Query Text']} reads all of {whole}"
     touched = sum(rows_touched(plan["Plan"]) for plan in plans)
     assert touched <= most, "\n".join(f"{rows_touched(plan['Plan'])}: {json.dumps(plan, indent=1)}" for plan in plans)
