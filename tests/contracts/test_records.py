@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation
+from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation, get_job
 from mediagate.testing import check_records
 from mediagate.values import (
     Event,
@@ -77,7 +77,7 @@ class OffersTheNewest(MemoryRecords):
 
 class TakesLateOwners(MemoryRecords):
     async def advance(self, job_id: str, *, owner: str, **how: Any) -> bool:
-        job = await self.get_job(job_id)
+        job = await get_job(self, job_id)
         return await super().advance(job_id, owner=(job and job.lease_owner) or owner, **how)
 
 
@@ -183,7 +183,7 @@ class TellsWhatWasInWork(MemoryRecords):
 
 class TellsWhatWas(MemoryRecords):
     async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
-        job = await self.get_job(job_id)
+        job = await get_job(self, job_id)
         if (cancelled := await super().cancel(job_id, now=now)) is not None and job is not None:
             self._write(events_of(job))
         return cancelled

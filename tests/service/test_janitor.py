@@ -14,7 +14,7 @@ from mediagate import JobState, JobStatus, MediaGate
 from mediagate.errors import StorageUnavailable
 from mediagate.jobs import Janitor
 from mediagate.jobs.janitor import FILES_EVERY_S
-from mediagate.records import Settlement
+from mediagate.records import Settlement, get_job, get_state
 from mediagate.testing.record_samples import a_job, a_media
 from mediagate.values import utcnow
 
@@ -74,7 +74,7 @@ async def test_a_failed_job_keeps_its_file_for_a_retry_until_the_time_is_up(make
         await gate.wait(status.job_id, timeout_s=30)
         await anyio.sleep(0.1)
         await gate.runtime.janitor.sweep_files(dry_run=False)
-        return await gate.parts.records.get_state(status.job_id)
+        return await get_state(gate.parts.records, status.job_id)
 
     for ttl, kept in ((3600, True), (0.01, False)):
         gate = make_gate(orphan_grace_s=0, staging_ttl_s=ttl, retry_backoff_s=0.01)
@@ -117,10 +117,10 @@ async def test_a_spool_that_cannot_be_looked_at_stops_nothing(
         job = a_job(now, attempts=3)
         await gate.parts.records.create_job(job)
         with anyio.fail_after(10):
-            found = await gate.parts.records.get_job(job.id)
+            found = await get_job(gate.parts.records, job.id)
             while found is None or found.status is not JobStatus.FAILED:
                 await anyio.sleep(0.05)
-                found = await gate.parts.records.get_job(job.id)
+                found = await get_job(gate.parts.records, job.id)
         await janitor.stop()
     assert "round failed" in caplog.text
 
@@ -164,7 +164,7 @@ async def test_a_job_that_cannot_be_finished_does_not_block_the_others(
         monkeypatch.setattr(storage, "delete", fails_for_the_first)
         await anyio.sleep(0.05)
         await gate.runtime.janitor.sweep_jobs()
-        jobs = [await gate.parts.records.get_job(job_id) for job_id in ids]
+        jobs = [await get_job(gate.parts.records, job_id) for job_id in ids]
         assert [bool(job and job.notified_at) for job in jobs] == [False, True]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from mediagate import RECORDS, STORAGE, Job, JobStatus, Media, MediaGate, Variant
 from mediagate.jobs.publishing import unpublish
-from mediagate.records import MemoryRecords, Settlement
+from mediagate.records import MemoryRecords, Settlement, get_job
 from mediagate.storage import FilesystemStorage, MemoryStorage, Storage
 from mediagate.testing.record_samples import a_media
 from mediagate.values import utcnow
@@ -68,7 +68,7 @@ def media_of(job: Job, *names: str) -> Media:
 async def complete_as_another(gate: MediaGate, job_id: str, *names: str) -> Media:
     """Take over a job whose lease ran out, and complete it."""
     records = gate.parts.records
-    held = await records.get_job(job_id)
+    held = await get_job(records, job_id)
     assert held is not None and held.lease_owner is not None
     now = utcnow()
     assert await records.release(job_id, owner=held.lease_owner, available_at=now)

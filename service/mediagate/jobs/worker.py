@@ -27,7 +27,7 @@ from mediagate.jobs.watch import Watch
 from mediagate.observe import about, cause_of
 from mediagate.parts import Parts
 from mediagate.queue import POLL_S
-from mediagate.records import Settlement
+from mediagate.records import Settlement, get_state
 from mediagate.values import Job, JobState, Stage
 
 log = logging.getLogger("mediagate.worker")
@@ -237,7 +237,7 @@ class Worker:
 
     async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
         """Whether the job was settled so after all, and only the answer was lost."""
-        found = await self._parts.records.get_state(job.id)
+        found = await get_state(self._parts.records, job.id)
         if found is None:
             return False
         # Another attempt may have ended it within the same millisecond, and its media be another one, or be gone.

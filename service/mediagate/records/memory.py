@@ -82,15 +82,6 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         self._insert(job)
         return True
 
-    async def get_job(self, job_id: str) -> Job | None:
-        """Return a job."""
-        return self._jobs.get(job_id)
-
-    async def get_state(self, job_id: str) -> JobState | None:
-        """Return a job and, if published, its media."""
-        job = self._jobs.get(job_id)
-        return JobState(job, self._media.get(job.media_id)) if job else None
-
     async def get_media(self, media_id: str) -> Media | None:
         """Return a media with its variants."""
         return self._media.get(media_id)

@@ -163,18 +163,6 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     # -- reading
 
-    async def get_job(self, job_id: str) -> Job | None:
-        """Return a job."""
-        row = await query(lambda: self.client.mediagatejob.find_unique(where={"id": job_id}))
-        return job_of(row) if row else None
-
-    async def get_state(self, job_id: str) -> JobState | None:
-        """Return a job and, if published, its media."""
-        job = await self.get_job(job_id)
-        if job is None:
-            return None
-        return JobState(job, await self.get_media(job.media_id) if job.status is JobStatus.COMPLETE else None)
-
     async def get_media(self, media_id: str) -> Media | None:
         """Return a media with its variants."""
         row = await query(
@@ -219,7 +207,7 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a FAILED job back to PENDING with all its attempts."""
-        job = await self.get_job(job_id)
+        job = (await self.get_jobs([job_id])).get(job_id)
         if job is None or job.status is not JobStatus.FAILED:
             return None
         row = await self._take({"id": job_id, "status": JobStatus.FAILED.value}, requeued_columns(job, now))

@@ -116,12 +116,6 @@ class Records(Protocol):
 
     # -- reading
 
-    async def get_job(self, job_id: str) -> Job | None:
-        """Return a job."""
-
-    async def get_state(self, job_id: str) -> JobState | None:
-        """Return a job and, if published, its media with variants: one query for a job that is not COMPLETE."""
-
     async def get_media(self, media_id: str) -> Media | None:
         """Return a media with its variants."""
 
@@ -161,8 +155,8 @@ class Records(Protocol):
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return, by id, the state of each of these jobs that exists and stands elsewhere than known.
 
-        ``None`` is known of a job that is wanted wherever it stands. One query, and as few more as ``get_state`` needs
-        if any of them is COMPLETE, however many there are.
+        A state is a job and, if published, its media with variants. ``None`` is known of a job that is wanted wherever
+        it stands. One query, and as few more as one media needs if any of them is COMPLETE, however many there are.
         """
 
     async def oldest_waiting(self) -> datetime | None:

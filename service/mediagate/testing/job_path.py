@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from mediagate.records import Records, Settlement
+from mediagate.records import Records, Settlement, get_job, get_state
 from mediagate.testing.record_samples import (
     LEASE,
     MOMENT,
@@ -89,7 +89,7 @@ async def _claim_race(records: Records, now: datetime) -> None:
     for at in (now, now + LEASE):
         won = [won for won in await race(partial(claimed, at)) if won]
         same(len(won), 1, f"of {RACERS} concurrent claims exactly one must win")
-        found = await records.get_job(job.id)
+        found = await get_job(records, job.id)
         same(found and found.lease_owner, won[0].lease_owner, "the winner of a race must own the lease")
 
 
@@ -104,7 +104,7 @@ async def _claiming_oldest(records: Records, now: datetime) -> None:
     async def claim_oldest(at: datetime, limit: int, *busy: str) -> list[Job]:
         claimed = await records.claim_oldest(owner="w", now=at, lease_until=at + LEASE, limit=limit, busy=busy)
         for job in claimed:
-            same(await records.get_job(job.id), job, "claim_oldest() must return the jobs as they now are")
+            same(await get_job(records, job.id), job, "claim_oldest() must return the jobs as they now are")
         return list(claimed)
 
     ids = [job.id for job in jobs]
@@ -164,15 +164,15 @@ async def _lease(records: Records, now: datetime) -> None:
     until = now + 2 * LEASE
     expect(await records.advance(job.id, owner="worker", lease_until=until), "advance() by the owner must be True")
     held = replace(job, lease_until=until)
-    same(await records.get_job(job.id), held, "advance() without a stage must only extend the lease")
+    same(await get_job(records, job.id), held, "advance() without a stage must only extend the lease")
     entered = await records.advance(job.id, owner="worker", lease_until=until, stage=Stage.PUBLISH)
     expect(entered, "advance() into a stage by the owner must be True")
     held = replace(held, stage=Stage.PUBLISH)
-    same(await records.get_job(job.id), held, "advance() must enter the stage")
+    same(await get_job(records, job.id), held, "advance() must enter the stage")
     later = until + LEASE
     held_by_next = await records.claim(job.id, owner="next", now=until, lease_until=later)
     await owns_nothing(records, job, "worker", now, "a late owner")
-    same(await records.get_job(job.id), held_by_next, "a late owner must change nothing")
+    same(await get_job(records, job.id), held_by_next, "a late owner must change nothing")
     expect(await records.advance(job.id, owner="next", lease_until=later), "the new owner must hold the lease")
     for stranger in (a_job(now), await waiting_job(records, now)):
         await owns_nothing(records, stranger, "worker", now, "nobody")
@@ -201,9 +201,9 @@ async def _settling(records: Records, now: datetime) -> None:
             timings_ms={"a": 1.0},
             warnings=("w",),
         )
-        same(await records.get_job(job.id), wanted, f"settle() as {status} must write the settlement")
+        same(await get_job(records, job.id), wanted, f"settle() as {status} must write the settlement")
         await owns_nothing(records, job, "worker", now, "the owner of a job that has ended")
-        same(await records.get_job(job.id), wanted, "a job that has ended must not change")
+        same(await get_job(records, job.id), wanted, "a job that has ended must not change")
     job = await claimed_job(records, now)
     media = a_media(job, variants=tuple(Variant(f"v{n}", f"k{n}", "webp", n + 1, n + 1, n) for n in (5, 3, 9, 0, 7, 1)))
     expect(await records.settle(job, owner="worker", now=now, settlement=Settlement(COMPLETE, media)), "settle()")
@@ -228,7 +228,7 @@ async def _settle_race(records: Records, now: datetime) -> None:
 
     winners = [number for number in await race(settle) if number is not None]
     same(len(winners), 1, f"of {RACERS} concurrent settlements exactly one must win")
-    state = await records.get_state(job.id)
+    state = await get_state(records, job.id)
     won = endings[winners[0]]
     same(
         state and (state.job.status, state.job.error, state.media),
@@ -252,14 +252,14 @@ async def _releasing(records: Records, now: datetime) -> None:
         error="boom",
         code="image_crashed",
     )
-    same(await records.get_job(job.id), wanted, "release() must give the job back and keep the count and the failure")
+    same(await get_job(records, job.id), wanted, "release() must give the job back and keep the count and the failure")
     same(await records.claim(job.id, owner="worker", now=now, lease_until=later), None, "claim() within the back-off")
     again = await records.claim(job.id, owner="worker", now=later, lease_until=later + LEASE)
     same(again and again.attempts, 2, "claim() after a counted release() must count on")
     expect(
         await records.release(job.id, owner="worker", available_at=now, count_attempt=False), "release() must be True"
     )
-    found = await records.get_job(job.id)
+    found = await get_job(records, job.id)
     same(
         found and (found.status, found.attempts, found.error, found.code),
         (JobStatus.PENDING, 1, None, None),

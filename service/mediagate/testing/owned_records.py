@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
-from mediagate.records import Records, Settlement
+from mediagate.records import Records, Settlement, get_job
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,
@@ -64,7 +64,7 @@ async def _jobs_of_an_owner(records: Records, now: datetime) -> None:
         [(waiting.id, None), (media.job_id, media), (gone.job_id, None)],
         "list_jobs() must keep to the owner and give the newest first, each with its media if that is there",
     )
-    same(page.items[0].job, await records.get_job(waiting.id), "list_jobs() must give whole jobs")
+    same(page.items[0].job, await get_job(records, waiting.id), "list_jobs() must give whole jobs")
     for wanted, of in (
         ([waiting.id], {"status": PENDING}),
         ([media.job_id, gone.job_id], {"status": COMPLETE}),
@@ -128,7 +128,7 @@ async def _model_runs(records: Records, now: datetime) -> None:
     same(again and again.model_runs, 1, "advance() must set the model runs, told twice or once")
     settlement = Settlement(JobStatus.REJECTED, reason="why", model_runs=1)
     expect(await records.settle(job, owner="worker", now=now, settlement=settlement), "settle() must be True")
-    found = await records.get_job(job.id)
+    found = await get_job(records, job.id)
     same(found and found.model_runs, 2, "settle() must add its model runs to those of the job")
     same(again and settlement.state_of(again, now).job.model_runs, 2, "state_of() must add them too")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from mediagate.records import Records
+from mediagate.records import Records, get_job
 from mediagate.testing.record_samples import LEASE, MOMENT, RACERS, a_job, expect, race, same
 from mediagate.testing.upload_records import an_upload
 from mediagate.values import Job
@@ -25,9 +25,9 @@ async def check_turns(records: Records, now: datetime) -> None:
 async def _created(records: Records, job: Job) -> Job:
     """Create a job and return it with the turn that it was given."""
     await records.create_job(job)
-    found = await records.get_job(job.id)
+    found = await get_job(records, job.id)
     if found is None:
-        raise AssertionError("get_job() must return what was created")
+        raise AssertionError("get_jobs() must return what was created")
     return found
 
 
@@ -75,7 +75,7 @@ async def _retries(records: Records, now: datetime) -> Sequence[Job]:
     same(await _next(records, now), [first.id], "the first comes first")
     await records.release(first.id, owner="w", available_at=now + MOMENT)
     same(await _next(records, now), [rest[0].id], "a job that waits for its next attempt must hold up no other")
-    found = await records.get_job(first.id)
+    found = await get_job(records, first.id)
     same(found and found.turn, first.turn, "release() must leave a job its turn")
     same(await _next(records, now + MOMENT), [first.id], "a job that is tried again must keep its turn")
     return first, *rest

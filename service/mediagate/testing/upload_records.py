@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.records import Records, Settlement
+from mediagate.records import Records, Settlement, get_job
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,
@@ -73,7 +73,7 @@ async def _completing(records: Records, now: datetime) -> None:
         replace(upload, job_id=job.id, expires_at=late),
         "complete_upload() must name the job in the upload, and when it expires",
     )
-    same(await records.get_job(job.id), replace(job, available_at=now), "complete_upload() must insert the job")
+    same(await get_job(records, job.id), replace(job, available_at=now), "complete_upload() must insert the job")
     claimed = await records.claim(job.id, owner="worker", now=now, lease_until=now + LEASE)
     expect(claimed, "the job of a direct upload must be claimable")
     second = a_job(now)
@@ -85,7 +85,7 @@ async def _completing(records: Records, now: datetime) -> None:
         not await records.complete_upload(new_id("upl"), second, expires_at=late),
         "complete_upload() of no upload must be False",
     )
-    same(await records.get_job(second.id), None, "complete_upload() that is False must insert no job")
+    same(await get_job(records, second.id), None, "complete_upload() that is False must insert no job")
     await records.cancel(job.id, now=now)
 
 

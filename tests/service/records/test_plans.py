@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from postgres_cluster import Cluster, cluster
 
-from mediagate.records import PrismaRecords, Settlement
+from mediagate.records import PrismaRecords, Settlement, get_job, get_state
 from mediagate.records.migration import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media
 from mediagate.values import JobStatus, Stage
@@ -171,7 +171,7 @@ async def page_deep_inside(records: PrismaRecords) -> None:
 
 
 async def settle(records: PrismaRecords) -> None:
-    job = await records.get_job(HELD)
+    job = await get_job(records, HELD)
     assert job is not None
     assert await records.settle(job, owner="other", now=NOW, settlement=Settlement(JobStatus.COMPLETE, a_media(job)))
 
@@ -197,7 +197,7 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     "usage": (lambda r: r.usage(owner_id=None, first=DAY, last=DAY), 2 * (2 * DAY_S + 500)),
     "usage of an owner": (lambda r: r.usage(owner_id="ann", first=DAY, last=DAY), 20),
     "check": (lambda r: r.check(), 10),
-    "get_state": (lambda r: r.get_state("job_000001001"), 10),
+    "get_state": (lambda r: get_state(r, "job_000001001"), 10),
     "changed": (
         lambda r: r.changed({**dict.fromkeys(JOB_IDS, (JobStatus.PENDING, Stage.QUEUED)), FREE: None}),
         2 * (201 + 200 + 400),

@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from mediagate.errors import RecordsUnavailable
-from mediagate.records import PrismaRecords, Settlement
+from mediagate.records import PrismaRecords, Settlement, get_state
 from mediagate.records.engine import SocketEngine, open_client
 from mediagate.records.migration import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job
@@ -89,7 +89,7 @@ async def test_a_status_is_one_query_while_the_job_is_in_flight(
     job = a_job(utcnow())
     await records.create_job(job)
     asked.clear()
-    assert await records.get_state(job.id)
+    assert await get_state(records, job.id)
     assert len(asked) == 1
 
 
@@ -138,7 +138,7 @@ async def test_a_lease_that_is_lost_while_settle_waits(postgres_url: str) -> Non
                 pytest.fail("settle() never waited for the row")
             assert not settling.done()
         assert await settling is False
-        state = await records.get_state(job.id)
+        state = await get_state(records, job.id)
         assert state is not None
         assert (state.job.status, state.job.lease_owner, state.media) == (JobStatus.PROCESSING, "thief", None)
     finally:
