@@ -38,7 +38,7 @@ async def live(records: PrismaRecords) -> None:
     assert await records.advance(job.id, owner="w", lease_until=now + LEASE, stage=Stage.PUBLISH)
     assert await records.advance(job.id, owner="w", lease_until=now + LEASE, stage=Stage.RECORD)
     settlement = Settlement(JobStatus.COMPLETE, a_media(job, removed=(), client_reference_id=None))
-    assert await records.settle(job.id, owner="w", now=now, settlement=settlement)
+    assert await records.settle(job, owner="w", now=now, settlement=settlement)
     await records.mark_notified(job.id, ended_at=now, now=now)
 
 

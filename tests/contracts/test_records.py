@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation
+from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation, get_job
 from mediagate.testing import check_records
-from mediagate.values import Event, EventsOf, Job, JobPage, JobState, JobStatus, MediaPage, Stage, Usage, no_events
+from mediagate.values import (
+    Event,
+    EventsOf,
+    Job,
+    JobPage,
+    JobState,
+    JobStatus,
+    MediaPage,
+    Stage,
+    UsageReport,
+    no_events,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -65,13 +77,13 @@ class OffersTheNewest(MemoryRecords):
 
 class TakesLateOwners(MemoryRecords):
     async def advance(self, job_id: str, *, owner: str, **how: Any) -> bool:
-        job = await self.get_job(job_id)
+        job = await get_job(self, job_id)
         return await super().advance(job_id, owner=(job and job.lease_owner) or owner, **how)
 
 
 class SettlesTwice(MemoryRecords):
-    async def settle(self, job_id: str, **how: Any) -> bool:
-        await super().settle(job_id, **how)
+    async def settle(self, job: Job, **how: Any) -> bool:
+        await super().settle(job, **how)
         return True
 
 
@@ -116,6 +128,13 @@ class ListsJobsOfOthers(MemoryRecords):
         return await super().list_jobs(**options)
 
 
+class ListsTheLastRecordedFirst(MemoryRecords):
+    async def list_jobs(self, *, limit: int, **options: Any) -> JobPage:
+        page = await super().list_jobs(limit=limit, **options)
+        last = JobState([*self._jobs.values()][-1], None)
+        return page if options else replace(page, items=(last,))
+
+
 class ListsMediaOfOthers(MemoryRecords):
     async def list_media(self, source_type: str, source_id: str | None, **options: Any) -> MediaPage:
         return await super().list_media(source_type, source_id, **{**options, "owner_id": None})
@@ -124,8 +143,14 @@ class ListsMediaOfOthers(MemoryRecords):
 class TellsOfOthersDeletedMedia(MemoryRecords):
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
-    ) -> Mapping[str, JobStatus]:
+    ) -> Mapping[str, tuple[JobStatus, bool]]:
         return await super().jobs_of_media(media_ids)
+
+
+class ForgetsThatMediaAreDeleted(MemoryRecords):
+    async def jobs_of_media(self, media_ids: Collection[str], **options: Any) -> Mapping[str, tuple[JobStatus, bool]]:
+        found = await super().jobs_of_media(media_ids, **options)
+        return {media_id: (status, status is JobStatus.COMPLETE) for media_id, (status, _) in found.items()}
 
 
 class ForgetsModelRuns(MemoryRecords):
@@ -134,8 +159,9 @@ class ForgetsModelRuns(MemoryRecords):
 
 
 class LeavesOutTheLastDay(MemoryRecords):
-    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
-        return await super().usage(owner_id=owner_id, first=first, last=last - timedelta(days=1))
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
+        report = await super().usage(owner_id=owner_id, first=first, last=last)
+        return replace(report, days={day: used for day, used in report.days.items() if day != last})
 
 
 class FailsTheLiving(MemoryRecords):
@@ -145,14 +171,19 @@ class FailsTheLiving(MemoryRecords):
 
 
 class WritesEventsFirst(MemoryRecords):
-    async def settle(self, job_id: str, *, events: tuple[Event, ...] = (), **how: Any) -> bool:
-        self._write(events)
-        return await super().settle(job_id, **how)
+    async def settle(self, job: Job, *, events_of: EventsOf = no_events, **how: Any) -> bool:
+        self._write(events_of(how["settlement"].state_of(job, how["now"]).job))
+        return await super().settle(job, **how)
+
+
+class TellsWhatWasInWork(MemoryRecords):
+    async def settle(self, job: Job, *, events_of: EventsOf = no_events, **how: Any) -> bool:
+        return await super().settle(job, events_of=lambda _: events_of(job), **how)
 
 
 class TellsWhatWas(MemoryRecords):
     async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
-        job = await self.get_job(job_id)
+        job = await get_job(self, job_id)
         if (cancelled := await super().cancel(job_id, now=now)) is not None and job is not None:
             self._write(events_of(job))
         return cancelled
@@ -201,8 +232,10 @@ class ListsWhatHasExpired(MemoryRecords):
         (LooksAtStatusesOnly, "another stage of the same status"),
         (CountsSecondAttempts, "must not count second attempts"),
         (ListsJobsOfOthers, r"list_jobs\(\) must keep to the owner"),
+        (ListsTheLastRecordedFirst, "not the one recorded last"),
         (ListsMediaOfOthers, r"list_media\(\) must keep to the owner"),
         (TellsOfOthersDeletedMedia, r"jobs_of_media\(\) must keep to the owner"),
+        (ForgetsThatMediaAreDeleted, r"jobs_of_media\(\) among"),
         (ForgetsModelRuns, "model runs"),
         (LeavesOutTheLastDay, r"usage\(\) must include both days"),
         (FailsTheLiving, "under a lease alone"),
@@ -210,6 +243,7 @@ class ListsWhatHasExpired(MemoryRecords):
         (ForgetsTooSoon, "must leave what has not expired"),
         (ListsWhatHasExpired, "must leave out what has expired"),
         (WritesEventsFirst, "late owner must write no event"),
+        (TellsWhatWasInWork, r"settle\(\) must make its events of the job as it then is"),
         (TellsWhatWas, r"cancel\(\) must make its events of the job as it then is"),
         (TellsOfNothing, r"delete_media\(\) of none must write no event"),
         (NeverPassesOn, r"outbox\(\) must not give what was passed on"),

@@ -50,13 +50,13 @@ class HasOneTurnForAll(MemoryRecords):
 
 
 class ForgetsWhoWaits(MemoryRecords):
-    async def forget_turns(self) -> int:
+    async def forget(self, *, now: datetime) -> int:
         self._turns.clear()
         return 0
 
 
 class ForgetsItsTime(MemoryRecords):
-    async def forget_turns(self) -> int:
+    async def forget(self, *, now: datetime) -> int:
         if not any(not job.status.terminal and job.attempts == 0 for job in self._jobs.values()):
             self._turns.clear()
             self._begun.clear()
@@ -96,18 +96,12 @@ class CountsDown(MemoryRecords):
         return self._identity
 
 
-class KnowsTheLast(MemoryRecords):
-    async def newest_job(self) -> datetime | None:
-        return [*self._jobs.values()][-1].created_at
-
-
 @pytest.mark.parametrize(
     ("broken", "promise"),
     [
         (IsNew, "must stay as it is"),
         (StandsStill, "must count up"),
         (CountsDown, "must never count down"),
-        (KnowsTheLast, "not the one recorded last"),
     ],
 )
 async def test_a_broken_promise_about_the_identity_is_named(broken: type[MemoryRecords], promise: str) -> None:

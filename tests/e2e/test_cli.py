@@ -181,9 +181,10 @@ def test_failed_jobs_are_tried_again(tmp_path: Path, photo: bytes) -> None:
             for code, retryable in (("storage_unavailable", True), ("image_crashed", True), ("image_too_large", False)):
                 job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
                 now = await records.now()
-                assert await records.claim(job_id, owner="w", now=now, lease_until=now + timedelta(seconds=9))
+                job = await records.claim(job_id, owner="w", now=now, lease_until=now + timedelta(seconds=9))
+                assert job is not None
                 end = Settlement(JobStatus.FAILED, error="no", code=code, retryable=retryable)
-                assert await records.settle(job_id, owner="w", now=now, settlement=end)
+                assert await records.settle(job, owner="w", now=now, settlement=end)
                 ids[code] = job_id
 
     async def statuses() -> list[JobStatus]:

@@ -17,6 +17,7 @@ import pytest
 from server import HERE, running
 
 from mediagate import MediaGate, Settings, Source
+from mediagate.records import get_job, get_state
 from mediagate.records.migration import migrate
 from mediagate.values import JobStatus, Stage
 from mediagate_plugins.api_keys import API_KEYS, api_keys
@@ -89,17 +90,17 @@ async def test_it_neither_steals_nor_starves(offset: str, database: str, tmp_pat
 
             await until(swept, "its janitor must have looked through the files")
             assert await right.parts.storage.stat("media/avatar/u1/med_fresh/xs.webp") is not None
-            job = await records.get_job(held)
+            job = await get_job(records, held)
             assert job is not None
             assert (job.status, job.stage, job.lease_owner) == (JobStatus.PROCESSING, Stage.MODERATE, "other")
             # Also what it says of itself: whoever looks has the right time.
             page = await right.list_media("avatar", "user-1")
-            job = await records.get_job(own)
+            job = await get_job(records, own)
             assert job is not None
             assert [media.id for media in page.items] == [job.media_id]
         ended = await records.now()
         for job_id in (waiting, died, own):
-            state = await records.get_state(job_id)
+            state = await get_state(records, job_id)
             assert state is not None and state.media is not None
             moments: list[datetime | None] = [
                 state.job.created_at, state.job.started_at, state.media.created_at, state.job.finished_at,

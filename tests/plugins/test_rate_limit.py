@@ -450,10 +450,11 @@ async def end(gate: MediaGate, job_id: str, how: str) -> None:
     if how == "cancelled":
         await gate.cancel(job_id)
         return
-    assert await records.claim(job_id, owner="test", now=now, lease_until=now + timedelta(seconds=-1))
+    job = await records.claim(job_id, owner="test", now=now, lease_until=now + timedelta(seconds=-1))
+    assert job is not None
     if how == "failed":
         settlement = Settlement(JobStatus.FAILED, error="it broke", code="image_crashed", retryable=True)
-        assert await records.settle(job_id, owner="test", now=now, settlement=settlement)
+        assert await records.settle(job, owner="test", now=now, settlement=settlement)
     else:
         for _ in range(2):
             assert await records.claim(job_id, owner="test", now=now, lease_until=now + timedelta(seconds=-1))

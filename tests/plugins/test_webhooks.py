@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -558,8 +559,8 @@ async def complete(gate: MediaGate, job_id: str) -> None:
     job = await gate.parts.records.claim(job_id, owner="w", now=now, lease_until=now + LEASE)
     assert job is not None
     settlement = Settlement(JobStatus.COMPLETE, a_media(job))
-    events = job_events(settlement.state_of(job, now).job, gate.parts)
-    assert await gate.parts.records.settle(job_id, owner="w", now=now, settlement=settlement, events=events)
+    events_of = partial(job_events, parts=gate.parts)
+    assert await gate.parts.records.settle(job, owner="w", now=now, settlement=settlement, events_of=events_of)
 
 
 async def failed(gate: MediaGate, photo: bytes) -> str:

@@ -37,4 +37,4 @@ async def claim(gate: MediaGate, job: Job) -> None:
 
 async def settle(gate: MediaGate, job: Job, settlement: Settlement) -> None:
     """End a job that was claimed."""
-    assert await gate.parts.records.settle(job.id, owner="test", now=utcnow(), settlement=settlement)
+    assert await gate.parts.records.settle(job, owner="test", now=utcnow(), settlement=settlement)

@@ -14,6 +14,7 @@ from mounted import client_of
 from mediagate import RECORDS, STORAGE, MediaGate, Source
 from mediagate.errors import ShuttingDown, TooManyUploads, UndecodableImage
 from mediagate.images import ImagePool
+from mediagate.records import get_job
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +60,7 @@ async def test_late_damage_is_told_at_once(make_gate: MakeGate, damaged: dict[st
         assert [info async for info in before[STORAGE].list("staging/")] == []
         whole = await asked_first.post("/upload", data=FIELDS, files={"file": ("a.jpg", photo)})
         assert whole.status_code == 202
-        job = await before[RECORDS].get_job(whole.json()["jobId"])
+        job = await get_job(before[RECORDS], whole.json()["jobId"])
         assert job is not None
         assert (job.format, job.width, job.height) == ("jpeg", 128, 128)
 

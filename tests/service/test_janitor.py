@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from mediagate import JobState, JobStatus, MediaGate
 from mediagate.errors import StorageUnavailable
 from mediagate.jobs import Janitor
 from mediagate.jobs.janitor import FILES_EVERY_S
-from mediagate.records import Settlement
+from mediagate.records import Settlement, get_job, get_state
 from mediagate.testing.record_samples import a_job, a_media
 from mediagate.values import utcnow
 
@@ -74,7 +74,7 @@ async def test_a_failed_job_keeps_its_file_for_a_retry_until_the_time_is_up(make
         await gate.wait(status.job_id, timeout_s=30)
         await anyio.sleep(0.1)
         await gate.runtime.janitor.sweep_files(dry_run=False)
-        return await gate.parts.records.get_state(status.job_id)
+        return await get_state(gate.parts.records, status.job_id)
 
     for ttl, kept in ((3600, True), (0.01, False)):
         gate = make_gate(orphan_grace_s=0, staging_ttl_s=ttl, retry_backoff_s=0.01)
@@ -93,7 +93,7 @@ async def test_the_time_for_a_retry_runs_from_the_failure(make_gate: MakeGate, p
         assert await records.claim(job.id, owner="w", now=now, lease_until=now + timedelta(days=2))
         failed_at = now + timedelta(days=1)  # it waited so long for a storage that was away
         failed = Settlement(JobStatus.FAILED, error="away", retryable=True)
-        assert await records.settle(job.id, owner="w", now=failed_at, settlement=failed)
+        assert await records.settle(job, owner="w", now=failed_at, settlement=failed)
         for minutes, kept in ((59, True), (61, False)):
             await gate.runtime.janitor.sweep_files(dry_run=False, now=failed_at + timedelta(minutes=minutes))
             assert (await storage.stat(job.staging_key) is not None) is kept
@@ -117,10 +117,10 @@ async def test_a_spool_that_cannot_be_looked_at_stops_nothing(
         job = a_job(now, attempts=3)
         await gate.parts.records.create_job(job)
         with anyio.fail_after(10):
-            found = await gate.parts.records.get_job(job.id)
+            found = await get_job(gate.parts.records, job.id)
             while found is None or found.status is not JobStatus.FAILED:
                 await anyio.sleep(0.05)
-                found = await gate.parts.records.get_job(job.id)
+                found = await get_job(gate.parts.records, job.id)
         await janitor.stop()
     assert "round failed" in caplog.text
 
@@ -164,11 +164,13 @@ async def test_a_job_that_cannot_be_finished_does_not_block_the_others(
         monkeypatch.setattr(storage, "delete", fails_for_the_first)
         await anyio.sleep(0.05)
         await gate.runtime.janitor.sweep_jobs()
-        jobs = [await gate.parts.records.get_job(job_id) for job_id in ids]
+        jobs = [await get_job(gate.parts.records, job_id) for job_id in ids]
         assert [bool(job and job.notified_at) for job in jobs] == [False, True]
 
 
-async def test_a_job_that_completes_while_files_are_looked_at_keeps_them(make_gate: MakeGate, photo: bytes) -> None:
+async def test_a_job_that_completes_while_files_are_looked_at_keeps_them(
+    make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with make_gate(worker=False, orphan_grace_s=0) as gate:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
         key = f"media/avatar/u1/{job.media_id}/xs.webp"
@@ -179,16 +181,14 @@ async def test_a_job_that_completes_while_files_are_looked_at_keeps_them(make_ga
         media = replace(a_media(job), id=job.media_id, job_id=job.id)
         settlement = Settlement(JobStatus.COMPLETE, media)
 
-        def completing(ask: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-            async def asked(ids: set[str]) -> Any:
-                answer = await ask(ids)
-                await records.settle(job.id, owner="w", now=now, settlement=settlement)
-                return answer
+        jobs_of_media = records.jobs_of_media
 
-            return asked
+        async def completing(media_ids: set[str]) -> Any:
+            answer = await jobs_of_media(media_ids)
+            await records.settle(job, owner="w", now=now, settlement=settlement)
+            return answer
 
-        for name in ("jobs_of_media", "existing_media"):
-            setattr(records, name, completing(getattr(records, name)))
+        monkeypatch.setattr(records, "jobs_of_media", completing)
         await anyio.sleep(0.01)
         findings = await gate.runtime.janitor.sweep_files(dry_run=True)
         assert findings.orphans == []

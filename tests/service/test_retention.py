@@ -35,7 +35,7 @@ async def published(gate: MediaGate, expires_at: datetime | None) -> Media:
     await records.create_job(job)
     await records.claim(job.id, owner="w", now=now, lease_until=now + DAY)
     media = a_media(job, expires_at=expires_at, original_key=f"originals/story/u1/{job.media_id}/original.jpg")
-    await records.settle(job.id, owner="w", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
+    await records.settle(job, owner="w", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
     await records.mark_notified(job.id, ended_at=now, now=now)
     await gate.parts.storage.put(str(media.original_key), b"picture")
     return media
@@ -176,7 +176,7 @@ async def test_stale_files_go_in_small_batches_and_hold_no_lock(
         failed = a_job(now)
         await records.create_job(failed)
         await records.claim(failed.id, owner="w", now=now, lease_until=now + DAY)
-        await records.settle(failed.id, owner="w", now=now, settlement=Settlement(JobStatus.FAILED, retryable=True))
+        await records.settle(failed, owner="w", now=now, settlement=Settlement(JobStatus.FAILED, retryable=True))
         waiting = a_job(now)
         await records.create_job(waiting)
         strays = {f"staging/{new_id('job')}" for _ in range(2 * BATCH + 5)}

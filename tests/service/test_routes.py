@@ -35,7 +35,7 @@ async def put_job(gate: MediaGate, photo: bytes, **changes: object) -> Job:
 async def settle(gate: MediaGate, job: Job, settlement: Settlement) -> None:
     records, now = gate.parts.records, utcnow()
     assert await records.claim(job.id, owner="test", now=now, lease_until=now + timedelta(seconds=9))
-    assert await records.settle(job.id, owner="test", now=now, settlement=settlement)
+    assert await records.settle(job, owner="test", now=now, settlement=settlement)
 
 
 async def test_upload_and_status_to_complete(make_gate: MakeGate, data: Path) -> None:

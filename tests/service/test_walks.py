@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -42,7 +42,7 @@ async def pictures(gate: MediaGate, number: int, files: int) -> set[str]:
         variants = tuple(Variant(f"v{n}", f"{place}/v{n}.webp", "webp", 1, 1, 1) for n in range(files))
         media = a_media(job, variants=variants, original_key=None)
         settlement = Settlement(JobStatus.COMPLETE, media)
-        assert await gate.parts.records.settle(job.id, owner="worker", now=utcnow(), settlement=settlement)
+        assert await gate.parts.records.settle(job, owner="worker", now=utcnow(), settlement=settlement)
         for key in media.keys:
             await gate.parts.storage.put(key, b"known")
         made |= set(media.keys)
@@ -110,14 +110,17 @@ async def test_a_file_that_a_record_names_meanwhile_is_kept(make_gate: MakeGate)
     async with make_gate(worker=False) as gate:
         records = gate.parts.records
         taken, _ = sorted(await strays(gate, 2))
-        existing, asked = records.existing_media, 0
+        on_record, asked = records.jobs_of_media, 0
 
-        async def known(media_ids: Collection[str]) -> set[str]:
+        async def known(
+            media_ids: Collection[str], *, owner_id: str | None = None
+        ) -> Mapping[str, tuple[JobStatus, bool]]:
             nonlocal asked
             asked += 1
-            return await existing(media_ids) | ({taken.split("/")[3]} if asked > 1 else set())
+            named = {taken.split("/")[3]: (JobStatus.COMPLETE, True)}
+            return {**await on_record(media_ids), **(named if asked > 1 else {})}
 
-        records.existing_media = known  # type: ignore[method-assign]
+        records.jobs_of_media = known  # type: ignore[method-assign]
         assert taken not in (await swept(gate)).orphans
         assert await keys(gate) == {taken}
 

@@ -14,7 +14,7 @@ from mediagate import QUEUE, RECORDS, STORAGE, Job, JobState, JobStatus, MediaGa
 from mediagate.errors import ProcessingRefused, RecordsUnavailable, StorageUnavailable
 from mediagate.kernel import HookName
 from mediagate.queue import CAPACITY, Dispatcher, InProcessQueue
-from mediagate.records import MemoryRecords
+from mediagate.records import MemoryRecords, get_job, get_state
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import a_job
 from mediagate.values import utcnow
@@ -102,7 +102,7 @@ async def test_hooks_are_told_what_is_on_record(make_gate: MakeGate, photo: byte
         with anyio.fail_after(5):
             await all_told.wait()
         for job_id, state in told.items():
-            kept = await gate.parts.records.get_state(job_id)
+            kept = await get_state(gate.parts.records, job_id)
             assert kept is not None
             assert JobState(replace(kept.job, notified_at=None), kept.media) == state
     assert ends == {"good": JobStatus.COMPLETE, "bad": JobStatus.REJECTED, "torn": JobStatus.FAILED}
@@ -112,10 +112,6 @@ async def test_who_waits_beside_the_worker_costs_no_query(make_gate: MakeGate, p
     reads: list[str] = []
 
     class Counted(MemoryRecords):
-        async def get_state(self, job_id: str) -> JobState | None:
-            reads.append(job_id)
-            return await super().get_state(job_id)
-
         async def changed(self, known: Any) -> Any:
             reads.extend(known)
             return await super().changed(known)
@@ -159,7 +155,7 @@ async def test_a_worker_whose_lease_was_taken_changes_nothing(make_gate: MakeGat
         job_id = await upload(gate, photo)
         await stolen.wait()
         await anyio.sleep(0.6)
-        job = await gate.parts.records.get_job(job_id)
+        job = await get_job(gate.parts.records, job_id)
         assert job is not None
         assert job.status is JobStatus.PENDING, "the late attempt must not have settled the job"
         assert [o async for o in gate.parts.storage.list("media/")] == []
@@ -237,9 +233,9 @@ class Silent(MemoryRecords):
         self._answer()
         return await super().release(job_id, **how)
 
-    async def settle(self, job_id: str, **how: Any) -> bool:
+    async def settle(self, job: Job, **how: Any) -> bool:
         self._answer()
-        return await super().settle(job_id, **how)
+        return await super().settle(job, **how)
 
     async def claim_oldest(self, **how: Any) -> Sequence[Job]:
         self._answer()
@@ -322,7 +318,7 @@ async def test_what_cannot_be_drained_is_given_back_uncounted(make_gate: MakeGat
         job_id = await upload(gate, photo)
         await entered.wait()
         records = gate.parts.records
-    job = await records.get_job(job_id)
+    job = await get_job(records, job_id)
     assert job is not None
     assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
 
@@ -363,7 +359,7 @@ async def test_a_job_that_goes_on_while_its_end_is_told_is_told_of_anew(make_gat
         job_id = await upload(gate, photo)
         await told.wait()
         await anyio.sleep(0.2)
-        job = await gate.parts.records.get_job(job_id)
+        job = await get_job(gate.parts.records, job_id)
         assert job is not None
         assert job.notified_at is None, "else nobody would find it, should its worker die between its end and its hooks"
 

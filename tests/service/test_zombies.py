@@ -12,7 +12,7 @@ import pytest
 
 from mediagate import RECORDS, STORAGE, Job, JobStatus, Media, MediaGate, Variant
 from mediagate.jobs.publishing import unpublish
-from mediagate.records import MemoryRecords, Settlement
+from mediagate.records import MemoryRecords, Settlement, get_job
 from mediagate.storage import FilesystemStorage, MemoryStorage, Storage
 from mediagate.testing.record_samples import a_media
 from mediagate.values import utcnow
@@ -68,13 +68,14 @@ def media_of(job: Job, *names: str) -> Media:
 async def complete_as_another(gate: MediaGate, job_id: str, *names: str) -> Media:
     """Take over a job whose lease ran out, and complete it."""
     records = gate.parts.records
-    held = await records.get_job(job_id)
+    held = await get_job(records, job_id)
     assert held is not None and held.lease_owner is not None
     now = utcnow()
     assert await records.release(job_id, owner=held.lease_owner, available_at=now)
-    assert await records.claim(job_id, owner="another", now=now, lease_until=now + timedelta(minutes=1))
+    taken = await records.claim(job_id, owner="another", now=now, lease_until=now + timedelta(minutes=1))
+    assert taken is not None
     media = media_of(held, *names)
-    assert await records.settle(job_id, owner="another", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
+    assert await records.settle(taken, owner="another", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
     return media
 
 
@@ -140,7 +141,7 @@ async def test_what_is_written_while_a_media_is_deleted_goes_with_it(make_gate: 
         records, now = gate.parts.records, utcnow()
         await records.claim(job.id, owner="w", now=now, lease_until=now + timedelta(minutes=1))
         media = media_of(job, "xs")
-        assert await records.settle(job.id, owner="w", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
+        assert await records.settle(job, owner="w", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
         (key,) = media.keys
         await storage.put(key, b"in time")
         storage.late = lambda: None

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from mediagate import Event, MediaGate
 from mediagate.outbound import Network, NotSent, Poster, Target
+from mediagate.records import get_job
 from mediagate_plugins.webhooks.body import body_of
 from mediagate_plugins.webhooks.callback_names import is_callback
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
@@ -58,7 +59,7 @@ class Attempts:
         return await self._send(event, self._poster, known.target, known.secrets, known.networks, now)
 
     async def _call(self, event: Event, callbacks: Callbacks, now: datetime) -> Outcome:
-        job = await self._gate.parts.records.get_job(event.job_id)
+        job = await get_job(self._gate.parts.records, event.job_id)
         if job is None or job.callback_url is None:
             return Outcome(error="there is nobody to call any more", final=True)
         try:

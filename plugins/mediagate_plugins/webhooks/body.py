@@ -8,6 +8,7 @@ from typing import Any
 
 from mediagate import STORAGE, Event, EventType, JobStatus, Media, MediaGate, Status, iso
 from mediagate.errors import MediaNotFound, ObjectNotFound
+from mediagate.records import get_state
 
 
 async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> bytes:
@@ -25,7 +26,7 @@ async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> by
 
 async def _completed(gate: MediaGate, event: Event, result_max_bytes: int) -> dict[str, Any] | None:
     # Not by get_status, which may answer from memory what another process has changed since.
-    state = await gate.parts.records.get_state(event.job_id)
+    state = await get_state(gate.parts.records, event.job_id)
     if state is None or state.job.status is not JobStatus.COMPLETE or state.media is None:
         return None
     try:

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from mediagate import Event, EventType, Records
 from mediagate.errors import Unavailable
 from mediagate.observe import Observer
+from mediagate.records import get_job
 from mediagate_plugins.webhooks.attempt import GONE, Attempts, Outcome
 from mediagate_plugins.webhooks.callback_names import CALLBACK, callback_name, is_callback
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery
@@ -161,7 +162,7 @@ class Sender:
     async def _goes_to(self, event: Event) -> list[str]:
         names = [name for name, endpoint in self._endpoints.items() if event.type in endpoint.events]
         if self._callbacks is not None and event.type is not EventType.MEDIA_DELETED:
-            job = await self._records.get_job(event.job_id)
+            job = await get_job(self._records, event.job_id)
             if job is not None and job.callback_url is not None:
                 names.append(callback_name(job.callback_url))
         return names

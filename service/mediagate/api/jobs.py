@@ -11,6 +11,7 @@ from functools import partial
 from mediagate.api.media import MediaCalls, check_limit, id_text
 from mediagate.errors import InvalidParameter, JobConflict, MediaDeleted, WaitTimeout
 from mediagate.jobs import check_id, job_events, resume_finish, unknown_job
+from mediagate.records import get_state
 from mediagate.values import JobState, JobStatus, Status, UsageReport, iso, status_of
 
 MAX_DAYS = 366
@@ -102,10 +103,7 @@ class JobCalls(MediaCalls):
         """Return what an owner, or all together, used from one UTC day to another, both included: at most 366."""
         if not 0 <= (last - first).days < MAX_DAYS:
             raise InvalidParameter(f"from, to: name at most {MAX_DAYS} days, the first one first")
-        records = self.runtime.parts.records
-        days = await records.usage(owner_id=owner, first=first, last=last)
-        keys = await records.usage_by_key(owner_id=owner, first=first, last=last)
-        return UsageReport(owner, first, last, days, keys)
+        return await self.runtime.parts.records.usage(owner_id=owner, first=first, last=last)
 
     async def cancel(self, job_id: str, *, owner: str | None = None) -> Status:
         """Stop a job that is not finished; raises ``JobNotFound``, or ``JobConflict`` when it is."""
@@ -151,7 +149,7 @@ class JobCalls(MediaCalls):
         parts = self.runtime.parts
         while True:
             # Asked of the records: what is remembered of a failed job may be older than another attempt at it.
-            state = await parts.records.get_state(job_id)
+            state = await get_state(parts.records, job_id)
             if state is None or owner not in (None, state.job.owner_id):
                 raise unknown_job(job_id)
             if state.job.status.terminal:

@@ -24,7 +24,7 @@ from mediagate.intake.declaration import check_current, find_upload, unknown_upl
 from mediagate.intake.idempotency import replay_until
 from mediagate.intake.spool import receive_source
 from mediagate.parts import Parts
-from mediagate.records import hold
+from mediagate.records import get_job, hold
 from mediagate.storage import streaming
 from mediagate.values import DirectUpload, Job, new_id, staging_key
 
@@ -145,7 +145,7 @@ async def _examine(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: P
 
 
 async def _job_of(upload: DirectUpload, parts: Parts) -> Job:
-    job = await parts.records.get_job(upload.job_id or "")
+    job = await get_job(parts.records, upload.job_id or "")
     if job is None:
         raise UploadNotFound(f"the job of upload {upload.id} is gone")
     return job

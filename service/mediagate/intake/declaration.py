@@ -124,10 +124,10 @@ async def declare(
 
 async def find_upload(upload_id: str, parts: Parts) -> DirectUpload:
     """Return an upload; raises ``UploadNotFound``."""
-    upload = await parts.records.get_upload(upload_id) if _ID.fullmatch(upload_id) else None
-    if upload is None:
+    found = await parts.records.get_uploads([upload_id]) if _ID.fullmatch(upload_id) else {}
+    if upload_id not in found:
         raise unknown_upload(upload_id)
-    return upload
+    return found[upload_id]
 
 
 def unknown_upload(upload_id: str) -> UploadNotFound:

@@ -16,7 +16,7 @@ from mediagate.errors import (
     UploadInFlight,
 )
 from mediagate.parts import Parts
-from mediagate.records import hold
+from mediagate.records import get_job, hold
 from mediagate.values import Job, UploadFields
 
 log = logging.getLogger("mediagate.intake")
@@ -64,7 +64,7 @@ async def replay(key: str, fingerprint: str, parts: Parts) -> Job:
     """Return the job of the upload that used a key before; raises ``IdempotencyKeyReused`` if that was another."""
     now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now)
-    job = await parts.records.get_job(held.job_id) if held and held.job_id else None
+    job = await get_job(parts.records, held.job_id) if held and held.job_id else None
     if held is None or job is None:
         raise UploadInFlight("the Idempotency-Key expired while the body was received; send it again", retry_after_s=1)
     if held.fingerprint != fingerprint:

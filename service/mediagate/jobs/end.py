@@ -9,6 +9,7 @@ from mediagate.jobs.publishing import unpublish
 from mediagate.kernel import HookName
 from mediagate.observe import about
 from mediagate.parts import Parts
+from mediagate.records import get_state
 from mediagate.values import Job, JobState, JobStatus
 
 log = logging.getLogger("mediagate.worker")
@@ -23,7 +24,7 @@ HOOKS: Mapping[JobStatus, HookName] = {
 
 async def resume_finish(job_id: str, parts: Parts) -> None:
     """Do what is left to do for a job if it has ended: after a crash, or after another process ended it."""
-    state = await parts.records.get_state(job_id)
+    state = await get_state(parts.records, job_id)
     if state is not None and state.job.status.terminal:
         await finish(state, parts)
 

@@ -159,4 +159,4 @@ async def _check_unmarked(parts: Parts) -> None:
 
 async def _known(parts: Parts, media_ids: set[str]) -> bool:
     jobs = await parts.records.jobs_of_media(media_ids)
-    return JobStatus.COMPLETE in jobs.values() or bool(await parts.records.existing_media(media_ids))
+    return any(status is JobStatus.COMPLETE or named for status, named in jobs.values())

@@ -102,8 +102,7 @@ class Janitor:
                 await resume_finish(job_id, self._parts)
             except Exception:  # one that cannot be finished must not keep the others from it
                 log.exception("job %s could not be finished; it is tried again", job_id, extra={"job_id": job_id})
-        await records.forget_turns()
-        return Findings(failed=failed, finished=finished, expired_keys=await records.expire_keys(now=now))
+        return Findings(failed=failed, finished=finished, expired_keys=await records.forget(now=now))
 
     async def sweep_expired(self, *, dry_run: bool, now: datetime | None = None, most: int | None = None) -> Findings:
         """Remove the direct uploads whose time is over, and about ``most`` of the media."""

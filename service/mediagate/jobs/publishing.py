@@ -6,6 +6,7 @@ import asyncio
 
 from mediagate.jobs.events import deletion_events
 from mediagate.parts import Parts
+from mediagate.records import get_state
 from mediagate.values import (
     EXTENSIONS,
     Job,
@@ -70,7 +71,7 @@ async def unpublish(job: Job, parts: Parts) -> None:
         for prefix in media_prefixes(job.source_type, job.source_id, job.media_id)
         async for info in parts.storage.list(prefix)
     ]
-    found = await parts.records.get_state(job.id)
+    found = await get_state(parts.records, job.id)
     if found is None or found.job.status.terminal:
         named = found.media.keys if found is not None and found.media is not None else ()
         await parts.storage.delete([key for key in keys if key not in named])

@@ -80,7 +80,8 @@ class Walk:
             return "the database is older than the storage, as after a restore"
         if look.unknown > max(FEW, SHARE * look.published):
             return f"{look.unknown:,} of {look.published:,} published files are in no record"
-        newest = await self._parts.records.newest_job()
+        last = (await self._parts.records.list_jobs(limit=1)).items
+        newest = last[0].job.created_at if last else None
         if newest and look.youngest and look.youngest > newest + timedelta(seconds=max(self._grace_s, LEAST_GRACE_S)):
             return (
                 f"files that are in no record are younger than the last upload on record ({newest:%Y-%m-%d %H:%M} UTC)"
@@ -114,7 +115,8 @@ class Walk:
         if not staged:
             return
         ids, ttl_s = {staged_id(info.key) for info in staged}, self._parts.settings.staging_ttl_s
-        jobs, awaited = await self._parts.records.get_jobs(ids), await self._parts.records.open_uploads(ids)
+        jobs, uploads = await self._parts.records.get_jobs(ids), await self._parts.records.get_uploads(ids)
+        awaited = {upload.id for upload in uploads.values() if upload.job_id is None}
         for info in staged:
             job = jobs.get(staged_id(info.key))
             if (job is not None and not job.status.terminal) or staged_id(info.key) in awaited:
@@ -133,12 +135,10 @@ class Walk:
         if not published:
             return
         ids = {media_id_of(info.key) for info in published}
-        # Jobs first: one that ends between the two questions is live in the first, or its media is in the second.
         jobs = await self._parts.records.jobs_of_media(ids)
-        known = await self._parts.records.existing_media(ids)
         for info in published:
-            job = jobs.get(media_id_of(info.key))
-            if media_id_of(info.key) in known or (job is not None and not job.terminal):
+            job, named = jobs.get(media_id_of(info.key), (None, False))
+            if named or (job is not None and not job.terminal):
                 continue
             if self._over(info.modified, self._grace_s):
                 useless.files.append(info)

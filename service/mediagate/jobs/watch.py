@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from mediagate.errors import JobNotFound, MediagateError, RecordsUnavailable
 from mediagate.jobs.recent import MAX_AGE_S, Answers
 from mediagate.observe import Observer, cause_of
-from mediagate.records import Records
+from mediagate.records import Records, get_state
 from mediagate.values import Job, JobState, JobStatus, Stage
 
 log = logging.getLogger("mediagate.watch")
@@ -54,7 +54,7 @@ class Watch:
             return kept
         check_id(job_id)
         drops = self._answers.drops
-        state = await self._records.get_state(job_id)
+        state = await get_state(self._records, job_id)
         if state is None:
             raise unknown_job(job_id)
         self._answers.keep(state, drops=drops)

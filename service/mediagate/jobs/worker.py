@@ -11,6 +11,7 @@ import socket
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from mediagate.errors import MediagateError, ShuttingDown, Unavailable, members
@@ -26,7 +27,7 @@ from mediagate.jobs.watch import Watch
 from mediagate.observe import about, cause_of
 from mediagate.parts import Parts
 from mediagate.queue import POLL_S
-from mediagate.records import Settlement
+from mediagate.records import Settlement, get_state
 from mediagate.values import Job, JobState, Stage
 
 log = logging.getLogger("mediagate.worker")
@@ -222,10 +223,10 @@ class Worker:
         records = self._parts.records
         now = await lease.insist(records.now, to_the_end=True)
         state = settlement.state_of(job, now)
-        events = job_events(state.job, self._parts)
+        events_of = partial(job_events, parts=self._parts)
         with self._parts.observer.during("record", job=job):
             settled = await lease.insist(
-                lambda: records.settle(job.id, owner=lease.owner, now=now, settlement=settlement, events=events),
+                lambda: records.settle(job, owner=lease.owner, now=now, settlement=settlement, events_of=events_of),
                 to_the_end=True,
             )
         if not settled and not await self._settled_unheard(job, settlement, now):
@@ -236,7 +237,7 @@ class Worker:
 
     async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
         """Whether the job was settled so after all, and only the answer was lost."""
-        found = await self._parts.records.get_state(job.id)
+        found = await get_state(self._parts.records, job.id)
         if found is None:
             return False
         # Another attempt may have ended it within the same millisecond, and its media be another one, or be gone.

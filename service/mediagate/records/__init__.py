@@ -3,6 +3,7 @@
 from mediagate.records.allowance import Allowance
 from mediagate.records.database import Database
 from mediagate.records.locks import Lock, hold
+from mediagate.records.lookup import get_job, get_state
 from mediagate.records.memory import MemoryRecords
 from mediagate.records.migration import migrate
 from mediagate.records.node import describe_node
@@ -22,6 +23,8 @@ __all__ = [
     "Reservation",
     "Settlement",
     "describe_node",
+    "get_job",
+    "get_state",
     "hold",
     "migrate",
 ]

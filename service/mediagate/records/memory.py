@@ -82,15 +82,6 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         self._insert(job)
         return True
 
-    async def get_job(self, job_id: str) -> Job | None:
-        """Return a job."""
-        return self._jobs.get(job_id)
-
-    async def get_state(self, job_id: str) -> JobState | None:
-        """Return a job and, if published, its media."""
-        job = self._jobs.get(job_id)
-        return JobState(job, self._media.get(job.media_id)) if job else None
-
     async def get_media(self, media_id: str) -> Media | None:
         """Return a media with its variants."""
         return self._media.get(media_id)
@@ -109,36 +100,27 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         """Return each of these jobs that exists."""
         return {i: self._jobs[i] for i in job_ids if i in self._jobs}
 
-    async def newest_job(self) -> datetime | None:
-        """Return when the last job was created."""
-        return max((job.created_at for job in self._jobs.values()), default=None)
-
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
-    ) -> Mapping[str, JobStatus]:
-        """Return, by media id, the status of the job that was to make it."""
+    ) -> Mapping[str, tuple[JobStatus, bool]]:
+        """Return, by media id, the status of the job that was to make it, and whether the media is on record."""
         jobs = [j for j in self._jobs.values() if j.media_id in media_ids and owner_id in (None, j.owner_id)]
-        return {job.media_id: job.status for job in jobs}
-
-    async def existing_media(self, media_ids: Collection[str]) -> set[str]:
-        """Return those of these media ids that are on record."""
-        return {i for i in media_ids if i in self._media}
+        return {job.media_id: (job.status, job.media_id in self._media) for job in jobs}
 
     async def queue_depth(self) -> int:
         """Return how many jobs are live."""
         return sum(not job.status.terminal for job in self._jobs.values())
 
     async def settle(
-        self, job_id: str, *, owner: str, now: datetime, settlement: Settlement, events: tuple[Event, ...] = ()
+        self, job: Job, *, owner: str, now: datetime, settlement: Settlement, events_of: EventsOf = no_events
     ) -> bool:
         """End a job of which this owner has the lease."""
-        job = self._held(job_id, owner)
-        if job is None:
+        held = self._held(job.id, owner)
+        if held is None:
             return False
-        self._settle(job, settlement, now)
+        self._write(events_of(self._settle(held, settlement, now)))
         if settlement.media is not None:
             self._media[settlement.media.id] = settlement.media
-        self._write(events)
         return True
 
     async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
@@ -200,8 +182,9 @@ class MemoryRecords(MemoryClaims, MemoryLists, MemoryUploads):
         """Return media whose time is over."""
         return expired(self._media.values(), now, limit, after)
 
-    async def expire_keys(self, *, now: datetime) -> int:
-        """Forget the idempotency keys that expired."""
+    async def forget(self, *, now: datetime) -> int:
+        """Forget the turns that nobody need keep away from, and the idempotency keys that expired."""
+        self._forget_turns()
         expired = [key for key, (_, until) in self._keys.items() if until <= now]
         for key in expired:
             del self._keys[key]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime
 
 from mediagate.records.paging import cursor_after, read_cursor
-from mediagate.values import Job, JobPage, JobState, JobStatus, Media, MediaPage, Usage, added
+from mediagate.values import Job, JobPage, JobState, JobStatus, Media, MediaPage, Usage, UsageReport, added
 
 
 class MemoryLists:
@@ -61,24 +60,17 @@ class MemoryLists:
         items = tuple(JobState(job, self._media.get(job.media_id)) for job in found[:limit])
         return JobPage(items, cursor_after(found[limit - 1]) if len(found) > limit else None)
 
-    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
-        """Return what was used, by the day of the upload."""
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
+        """Return what was used, by the day and by the key of the upload."""
         days: dict[date, list[Usage]] = {}
-        for job in self._jobs_between(owner_id, first, last):
-            days.setdefault(job.created_at.date(), []).append(_usage_of(job))
-        return {day: added(days[day]) for day in sorted(days)}
-
-    async def usage_by_key(self, *, owner_id: str | None, first: date, last: date) -> Mapping[str, Usage]:
-        """Return what was used, by the key of the upload."""
         keys: dict[str, list[Usage]] = {}
-        for job in self._jobs_between(owner_id, first, last):
-            if job.key_id is not None:
-                keys.setdefault(job.key_id, []).append(_usage_of(job))
-        return {key: added(keys[key]) for key in sorted(keys)}
-
-    def _jobs_between(self, owner_id: str | None, first: date, last: date) -> list[Job]:
-        mine = (job for job in self._jobs.values() if owner_id in (None, job.owner_id))
-        return [job for job in mine if first <= job.created_at.date() <= last]
+        for job in self._jobs.values():
+            if owner_id in (None, job.owner_id) and first <= job.created_at.date() <= last:
+                days.setdefault(job.created_at.date(), []).append(_usage_of(job))
+                if job.key_id is not None:
+                    keys.setdefault(job.key_id, []).append(_usage_of(job))
+        by_day = {day: added(days[day]) for day in sorted(days)}
+        return UsageReport(owner_id, first, last, by_day, {key: added(keys[key]) for key in sorted(keys)})
 
 
 def _usage_of(job: Job) -> Usage:

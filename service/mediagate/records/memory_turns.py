@@ -17,13 +17,11 @@ class MemoryTurns:
         self._begun: dict[int, int] = {}
         """The highest turn that was claimed, by priority."""
 
-    async def forget_turns(self) -> int:
-        """Forget the last turns of shares that a new one need not keep away from."""
+    def _forget_turns(self) -> None:
         waiting = {job.priority for job in self._jobs.values() if job.status is JobStatus.PENDING}
         over = [at for at, turn in self._turns.items() if turn <= self._begun.get(at[0], 0) or at[0] not in waiting]
         for at in over:
             del self._turns[at]
-        return len(over)
 
     def _insert(self, job: Job) -> None:
         at, next_turn = (job.priority, share_of(job)), self._begun.get(job.priority, 0) + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -24,9 +24,9 @@ class MemoryUploads(MemoryTurns):
         """Insert a direct upload."""
         self._uploads[upload.id] = upload
 
-    async def get_upload(self, upload_id: str) -> DirectUpload | None:
-        """Return a direct upload."""
-        return self._uploads.get(upload_id)
+    async def get_uploads(self, upload_ids: Collection[str]) -> Mapping[str, DirectUpload]:
+        """Return each of these direct uploads that is on record."""
+        return {i: self._uploads[i] for i in upload_ids if i in self._uploads}
 
     async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
         """Insert a PENDING job and name it in its upload, unless that has one."""
@@ -36,10 +36,6 @@ class MemoryUploads(MemoryTurns):
         self._uploads[upload_id] = replace(upload, job_id=job.id, expires_at=expires_at)
         self._insert(job)
         return True
-
-    async def open_uploads(self, upload_ids: Collection[str]) -> set[str]:
-        """Return those of these uploads that have no job."""
-        return {i for i in upload_ids if i in self._uploads and self._uploads[i].job_id is None}
 
     async def expired_uploads(
         self, *, now: datetime, limit: int, after: DirectUpload | None = None

@@ -163,18 +163,6 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     # -- reading
 
-    async def get_job(self, job_id: str) -> Job | None:
-        """Return a job."""
-        row = await query(lambda: self.client.mediagatejob.find_unique(where={"id": job_id}))
-        return job_of(row) if row else None
-
-    async def get_state(self, job_id: str) -> JobState | None:
-        """Return a job and, if published, its media."""
-        job = await self.get_job(job_id)
-        if job is None:
-            return None
-        return JobState(job, await self.get_media(job.media_id) if job.status is JobStatus.COMPLETE else None)
-
     async def get_media(self, media_id: str) -> Media | None:
         """Return a media with its variants."""
         row = await query(
@@ -199,23 +187,16 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
         """Return each of these jobs that exists."""
         return {row.id: job_of(row) for row in await jobs_where(self.client, {"id": {"in": list(job_ids)}})}
 
-    async def newest_job(self) -> datetime | None:
-        """Return when the last job was created."""
-        rows = await jobs_where(self.client, {}, order={"createdAt": "desc"}, take=1)
-        return rows[0].createdAt if rows else None
-
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
-    ) -> Mapping[str, JobStatus]:
-        """Return, by media id, the status of the job that was to make it."""
-        mine = {} if owner_id is None else {"ownerId": owner_id}
-        rows = await jobs_where(self.client, {"mediaId": {"in": list(media_ids)}, **mine})
-        return {row.mediaId: JobStatus(row.status) for row in rows}
-
-    async def existing_media(self, media_ids: Collection[str]) -> set[str]:
-        """Return those of these media ids that are on record."""
-        where: Any = {"id": {"in": list(media_ids)}}
-        return {row.id for row in await query(lambda: self.client.mediagatemedia.find_many(where=where))}
+    ) -> Mapping[str, tuple[JobStatus, bool]]:
+        """Return, by media id, the status of the job that was to make it, and whether the media is on record."""
+        where: Any = {"mediaId": {"in": list(media_ids)}}
+        if owner_id is not None:
+            where["ownerId"] = owner_id
+        # The engine reads the media behind the jobs, as is promised.
+        rows = await query(lambda: self.client.mediagatejob.find_many(where=where, include={"media": True}))
+        return {row.mediaId: (JobStatus(row.status), row.media is not None) for row in rows}
 
     async def queue_depth(self) -> int:
         """Return how many jobs are live."""
@@ -226,7 +207,7 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a FAILED job back to PENDING with all its attempts."""
-        job = await self.get_job(job_id)
+        job = (await self.get_jobs([job_id])).get(job_id)
         if job is None or job.status is not JobStatus.FAILED:
             return None
         row = await self._take({"id": job_id, "status": JobStatus.FAILED.value}, requeued_columns(job, now))
@@ -245,7 +226,8 @@ class PrismaRecords(PrismaClaims, PrismaEnds, PrismaIdentity, PrismaLists, Prism
 
     # -- deleting
 
-    async def expire_keys(self, *, now: datetime) -> int:
-        """Forget the idempotency keys that expired."""
+    async def forget(self, *, now: datetime) -> int:
+        """Forget the turns that nobody need keep away from, and the idempotency keys that expired."""
+        await self._forget_turns()
         keys = self.client.mediagateidempotencykey
         return await execute(lambda: keys.delete_many(where={"expiresAt": {"lte": now}}))

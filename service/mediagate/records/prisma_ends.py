@@ -20,22 +20,18 @@ class PrismaEnds:
     client: Prisma
 
     async def settle(
-        self, job_id: str, *, owner: str, now: datetime, settlement: Settlement, events: tuple[Event, ...] = ()
+        self, job: Job, *, owner: str, now: datetime, settlement: Settlement, events_of: EventsOf = no_events
     ) -> bool:
         """End a job in one transaction that checks the lease owner."""
-        data = {**settled_columns(settlement), "finishedAt": now}
-        return await self._end(held(job_id, owner), data, events, media=settlement.media)
+        return await self._settle(held(job.id, owner), job, settlement, now, events_of)
 
     async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
         """Fail live jobs whose worker died on each attempt."""
         failed = []
         for row in await find_exhausted(self.client, now, limit):
             job = job_of(row)
-            settlement = died_each_time(job)
-            data = {**settled_columns(settlement), "finishedAt": now}
-            events = events_of(settlement.state_of(job, now).job)
-            if await self._end({"id": row.id, **exhausted(now)}, data, events):
-                failed.append(row.id)
+            if await self._settle({"id": job.id, **exhausted(now)}, job, died_each_time(job), now, events_of):
+                failed.append(job.id)
         return failed
 
     async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
@@ -73,6 +69,10 @@ class PrismaEnds:
         """Take events out of the outbox."""
         where: Any = {"id": {"in": list(event_ids)}}
         await execute(lambda: self.client.mediagateevent.update_many(where=where, data={"passedOnAt": now}))
+
+    async def _settle(self, where: Any, job: Job, settlement: Settlement, now: datetime, events_of: EventsOf) -> bool:
+        data = {**settled_columns(settlement), "finishedAt": now}
+        return await self._end(where, data, events_of(settlement.state_of(job, now).job), media=settlement.media)
 
     async def _end(self, where: Any, data: Any, events: tuple[Event, ...], media: Any = None) -> bool:
         """Change a job, and write what goes with that, unless it stands elsewhere."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from mediagate.records.client import Prisma
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.queries import EXPIRY, expired, query
 from mediagate.records.rows import job_of, media_of
-from mediagate.values import JobPage, JobState, JobStatus, Media, MediaPage, Usage
+from mediagate.values import JobPage, JobState, JobStatus, Media, MediaPage, Usage, UsageReport
 
 NEWEST_FIRST: Any = [{"createdAt": "desc"}, {"id": "desc"}]
 LAST = time(23, 59, 59, 999_000)
@@ -71,16 +71,14 @@ class PrismaLists:
         items = tuple(JobState(job_of(row), media_of(row.media) if row.media else None) for row in rows[:limit])
         return JobPage(items, cursor_after(items[-1].job) if len(rows) > limit else None)
 
-    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
-        """Return what was used, by the day of the upload."""
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
+        """Return what was used, by the day and by the key of the upload."""
+        where = _between(owner_id, first, last)
         # Found by the moment, for which there are indexes, and grouped by the day that is written beside it.
-        days = await self._used_by("day", _between(owner_id, first, last))
-        return {date.fromisoformat(day): used for day, used in days.items()}
-
-    async def usage_by_key(self, *, owner_id: str | None, first: date, last: date) -> Mapping[str, Usage]:
-        """Return what was used, by the key of the upload."""
+        days = await self._used_by("day", where)
         # A question of its own: grouped by day as well, it would have as many rows as there are days and keys together.
-        return await self._used_by("keyId", _between(owner_id, first, last) | {"keyId": {"not": None}})
+        keys = await self._used_by("keyId", where | {"keyId": {"not": None}})
+        return UsageReport(owner_id, first, last, {date.fromisoformat(day): used for day, used in days.items()}, keys)
 
     async def _used_by(self, column: Literal["day", "keyId"], where: Any) -> dict[str, Usage]:
         order: Any = {column: "asc"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,10 +20,11 @@ class PrismaUploads(PrismaTurns):
         """Insert a direct upload."""
         await execute(lambda: self.client.mediagateupload.create(data=upload_row(upload)))
 
-    async def get_upload(self, upload_id: str) -> DirectUpload | None:
-        """Return a direct upload."""
-        row = await query(lambda: self.client.mediagateupload.find_unique(where={"id": upload_id}))
-        return upload_of(row) if row else None
+    async def get_uploads(self, upload_ids: Collection[str]) -> Mapping[str, DirectUpload]:
+        """Return each of these direct uploads that is on record."""
+        where: Any = {"id": {"in": list(upload_ids)}}
+        rows = await query(lambda: self.client.mediagateupload.find_many(where=where))
+        return {row.id: upload_of(row) for row in rows}
 
     async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
         """Insert a PENDING job and name it in its upload, unless that has one, in one transaction."""
@@ -43,11 +44,6 @@ class PrismaUploads(PrismaTurns):
         except RecordNotFoundError:
             return False
         return True
-
-    async def open_uploads(self, upload_ids: Collection[str]) -> set[str]:
-        """Return those of these uploads that have no job."""
-        where: Any = {"id": {"in": list(upload_ids)}, "jobId": None}
-        return {row.id for row in await query(lambda: self.client.mediagateupload.find_many(where=where))}
 
     async def expired_uploads(
         self, *, now: datetime, limit: int, after: DirectUpload | None = None

@@ -20,7 +20,7 @@ from mediagate.values import (
     Media,
     MediaPage,
     Stage,
-    Usage,
+    UsageReport,
     no_events,
 )
 
@@ -97,17 +97,14 @@ class Records(Protocol):
     async def create_upload(self, upload: DirectUpload) -> None:
         """Insert a direct upload."""
 
-    async def get_upload(self, upload_id: str) -> DirectUpload | None:
-        """Return a direct upload."""
+    async def get_uploads(self, upload_ids: Collection[str]) -> Mapping[str, DirectUpload]:
+        """Return, by id, each of these direct uploads that is on record."""
 
     async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
         """Insert a PENDING job with its turn and name it in its direct upload, which expires then, in one transaction.
 
         ``False``, and nothing written, when the upload has a job already, or is not there.
         """
-
-    async def open_uploads(self, upload_ids: Collection[str]) -> set[str]:
-        """Return those of these direct uploads that are on record and have no job."""
 
     async def expired_uploads(
         self, *, now: datetime, limit: int, after: DirectUpload | None = None
@@ -118,12 +115,6 @@ class Records(Protocol):
         """Delete those of these direct uploads that have expired; returns how many."""
 
     # -- reading
-
-    async def get_job(self, job_id: str) -> Job | None:
-        """Return a job."""
-
-    async def get_state(self, job_id: str) -> JobState | None:
-        """Return a job and, if published, its media with variants: one query for a job that is not COMPLETE."""
 
     async def get_media(self, media_id: str) -> Media | None:
         """Return a media with its variants."""
@@ -155,17 +146,17 @@ class Records(Protocol):
     ) -> JobPage:
         """Return jobs newest first, with their media, of those for which each given value holds; pages as above."""
 
-    async def usage(self, *, owner_id: str | None, first: date, last: date) -> Mapping[date, Usage]:
-        """Return, by UTC day of upload, what one owner or all used: a sum over jobs; both days included, in order."""
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
+        """Return what one owner or all used, a sum over jobs: by UTC day of upload, both days included, and by key.
 
-    async def usage_by_key(self, *, owner_id: str | None, first: date, last: date) -> Mapping[str, Usage]:
-        """Return the same by the key of the uploads, where they came with one, in the order of the keys."""
+        Days and keys come in order; what was uploaded without a key is in the days alone.
+        """
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return, by id, the state of each of these jobs that exists and stands elsewhere than known.
 
-        ``None`` is known of a job that is wanted wherever it stands. One query, and as few more as ``get_state`` needs
-        if any of them is COMPLETE, however many there are.
+        A state is a job and, if published, its media with variants. ``None`` is known of a job that is wanted wherever
+        it stands. One query, and as few more as one media needs if any of them is COMPLETE, however many there are.
         """
 
     async def oldest_waiting(self) -> datetime | None:
@@ -174,37 +165,27 @@ class Records(Protocol):
     async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
         """Return, by id, each of these jobs that exists."""
 
-    async def newest_job(self) -> datetime | None:
-        """Return the ``created_at`` of the job that was created last, if there is any."""
-
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
-    ) -> Mapping[str, JobStatus]:
-        """Return, by media id, the status of the job that was to make it, for each that exists.
+    ) -> Mapping[str, tuple[JobStatus, bool]]:
+        """Return, by media id, the status of the job that was to make it, and whether the media is on record.
 
-        With ``owner_id`` only for those of this owner.
+        A media that is recorded meanwhile is told of, or its job as live. With ``owner_id`` only those of this owner.
         """
-
-    async def existing_media(self, media_ids: Collection[str]) -> set[str]:
-        """Return those of these media ids that are on record."""
 
     async def queue_depth(self) -> int:
         """Return how many jobs are live."""
 
     # -- a job's path
 
-    async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of live jobs that may be claimed now: by priority, then turn, then since when they could be.
-
-        PENDING ones whose ``available_at`` has come, and PROCESSING ones whose lease ran out; both with attempts left.
-        """
-
     async def claim_oldest(
         self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
     ) -> Sequence[Job]:
-        """Claim jobs as ``claim`` does: up to so many of those that are ``claimable``, in that order, no busy ones.
+        """Claim jobs as ``claim`` does, up to so many, no busy ones, of those that are claimable.
 
-        Of several callers at once each gets jobs of its own.
+        They go by priority, then turn, then since when they could be claimed. *Claimable* are PENDING jobs
+        whose ``available_at`` has come, and PROCESSING ones whose lease ran out; both with attempts left. Of several
+        callers at once each gets jobs of its own.
         """
 
     async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
@@ -228,11 +209,12 @@ class Records(Protocol):
         """
 
     async def settle(
-        self, job_id: str, *, owner: str, now: datetime, settlement: Settlement, events: tuple[Event, ...] = ()
+        self, job: Job, *, owner: str, now: datetime, settlement: Settlement, events_of: EventsOf = no_events
     ) -> bool:
         """End a job in one transaction that checks the lease owner: media, variants, terminal status, events.
 
-        Clears the lease. ``False``, and nothing written, when the job is not PROCESSING under this owner.
+        The job is as its owner knows it, and its events are made of ``settlement.state_of(job, now)``. Clears the
+        lease. ``False``, and nothing written, when the job is not PROCESSING under this owner.
         """
 
     async def release(
@@ -269,9 +251,6 @@ class Records(Protocol):
     async def mark_notified(self, job_id: str, *, ended_at: datetime | None, now: datetime) -> None:
         """Note that the hooks of a job's end have run; changes nothing if the job goes on, or has ended anew, since."""
 
-    async def forget_turns(self) -> int:
-        """Forget the last turns of shares that a new one need not keep away from; returns how many."""
-
     # -- deleting
 
     async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
@@ -283,8 +262,11 @@ class Records(Protocol):
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
         """Return media whose ``expires_at`` has come, by that and then by id; those behind ``after``."""
 
-    async def expire_keys(self, *, now: datetime) -> int:
-        """Forget the idempotency keys that expired; returns how many."""
+    async def forget(self, *, now: datetime) -> int:
+        """Forget the last turns of shares that a new one need not keep away from, and the keys that expired.
+
+        Returns how many keys.
+        """
 
     # -- outbox
 

@@ -52,9 +52,8 @@ class PrismaTurns:
     client: Prisma
     postgres_schema: str | None
 
-    async def forget_turns(self) -> int:
-        """Forget the last turns of shares that a new one need not keep away from."""
-        return await Database(self).change_rows(FORGET)
+    async def _forget_turns(self) -> None:
+        await Database(self).change_rows(FORGET)
 
     async def _with_turn(self, job: Job) -> Job:
         """Return a new job with its turn; one that is not recorded then leaves a gap, which is nobody's loss."""

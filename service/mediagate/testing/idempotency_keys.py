@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 from functools import partial
 
-from mediagate.records import Records, Reservation
+from mediagate.records import Records, Reservation, get_job
 from mediagate.testing.record_samples import HOSTILE, LEASE, RACERS, a_job, expect, race, same
 
 
@@ -26,7 +26,7 @@ async def _one_by_one(records: Records, now: datetime) -> None:
     same(await records.reserve_key(key, now=now, expires_at=soon), None, "reserve_key() after release_key()")
     job = a_job(now)
     created = await records.create_job(job, key=key, fingerprint=HOSTILE, key_expires_at=late)
-    expect(created and await records.get_job(job.id), "create_job() with a key must create the job")
+    expect(created and await get_job(records, job.id), "create_job() with a key must create the job")
     bound = Reservation(key, job.id, HOSTILE)
     same(await records.reserve_key(key, now=soon, expires_at=late), bound, "create_job() must bind the key, anew till")
     await records.release_key(key)
@@ -37,20 +37,20 @@ async def _one_by_one(records: Records, now: datetime) -> None:
             not await records.create_job(second, key=other, fingerprint="f", key_expires_at=late),
             "create_job() with a key that another job has, or that is not reserved, must be False",
         )
-        same(await records.get_job(second.id), None, "create_job() that is False must insert no job")
+        same(await get_job(records, second.id), None, "create_job() that is False must insert no job")
     same(await records.reserve_key(key, now=soon, expires_at=late), bound, "create_job() must leave another job's key")
     await records.release_key(secrets.token_hex(8))
     same(await records.reserve_key(key, now=late, expires_at=late + LEASE), None, "reserve_key() of an expired key")
     same(await records.reserve_key(key, now=late, expires_at=late), in_flight, "a key taken over must be in flight")
     kept = secrets.token_hex(8)
     await records.reserve_key(kept, now=now, expires_at=late + 2 * LEASE)
-    expect(await records.expire_keys(now=late + LEASE) >= 1, "expire_keys() must count the keys that expired")
-    same(await records.expire_keys(now=late + LEASE), 0, "expire_keys() must forget them")
+    expect(await records.forget(now=late + LEASE) >= 1, "forget() must count the keys that expired")
+    same(await records.forget(now=late + LEASE), 0, "forget() must forget them")
     same(await records.reserve_key(key, now=now, expires_at=late), None, "reserve_key() of a key forgotten")
     same(
         await records.reserve_key(kept, now=now, expires_at=late),
         Reservation(kept, None, None),
-        "expire_keys() must leave keys that have not expired",
+        "forget() must leave keys that have not expired",
     )
 
 

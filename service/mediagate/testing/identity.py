@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mediagate.records import Records
-from mediagate.testing.record_samples import LEASE, a_job, expect, same
+from mediagate.testing.record_samples import expect, same
 
 
 async def check_identity(records: Records, now: datetime) -> None:
@@ -20,8 +20,3 @@ async def check_identity(records: Records, now: datetime) -> None:
     same((await records.next_generation(above=above)).generation > above, True, "next_generation() must pass above")
     last = await records.next_generation(above=0)
     same(last.generation > above, True, "next_generation() must never count down")
-    job = a_job(now + LEASE)
-    await records.create_job(job)
-    same(await records.newest_job(), now + LEASE, "newest_job() must be when the last job was created")
-    await records.create_job(a_job(now))
-    same(await records.newest_job(), now + LEASE, "newest_job() must be the newest, not the one recorded last")

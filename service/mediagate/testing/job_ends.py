@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from mediagate.records import Records, Settlement
+from mediagate.records import Records, Settlement, get_job
 from mediagate.testing.record_samples import (
     LEASE,
     MOMENT,
@@ -38,7 +38,7 @@ async def _exhausted(records: Records, now: datetime) -> None:
     failed = {*early, *await records.fail_exhausted(now=lapse, limit=1000)}
     expect({died.id, spent.id} <= failed, "fail_exhausted() must fail lapsed and PENDING jobs with no attempt left")
     expect(left.id not in failed, "fail_exhausted() must leave a job with attempts left alone")
-    found = await records.get_job(died.id)
+    found = await get_job(records, died.id)
     expect(
         found
         and (found.status, found.code, found.lease_owner, found.stage)
@@ -47,7 +47,7 @@ async def _exhausted(records: Records, now: datetime) -> None:
         and "publish" in (found.error or ""),
         f"fail_exhausted() must end the job as attempts_exhausted, its error naming the stage: got {found}",
     )
-    found = await records.get_job(spent.id)
+    found = await get_job(records, spent.id)
     same(
         found and (found.status, found.code, found.error),
         (FAILED, "image_crashed", "boom"),
@@ -70,7 +70,7 @@ async def _cancelling(records: Records, now: datetime) -> None:
             (job.id, JobStatus.CANCELLED, now + MOMENT, None),
             "cancel() must return the job, CANCELLED and without a lease",
         )
-        same(await records.get_job(job.id), cancelled, "cancel() must be on record")
+        same(await get_job(records, job.id), cancelled, "cancel() must be on record")
         same(await records.cancel(job.id, now=now), None, "cancel() of a terminal job must be None")
         await owns_nothing(records, job, "worker", now, "the owner of a cancelled job")
         same(await records.requeue(job.id, now=now), None, "requeue() of a cancelled job must be None")
@@ -84,7 +84,7 @@ async def _requeueing(records: Records, now: datetime) -> None:
     job = await claimed_job(records, now, max_attempts=2)
     same(await records.requeue(job.id, now=now), None, "requeue() of a live job must be None")
     await records.settle(
-        job.id, owner="worker", now=now, settlement=Settlement(FAILED, error="boom", code="c", retryable=True)
+        job, owner="worker", now=now, settlement=Settlement(FAILED, error="boom", code="c", retryable=True)
     )
     await records.mark_notified(job.id, ended_at=now, now=now)
     again = await records.requeue(job.id, now=now + LEASE)
@@ -96,7 +96,7 @@ async def _requeueing(records: Records, now: datetime) -> None:
         == (None, None, False, None, None),
         f"requeue() must give a FAILED job back with all attempts and its failure cleared: got {again}",
     )
-    same(await records.get_job(job.id), again, "requeue() must be on record")
+    same(await get_job(records, job.id), again, "requeue() must be on record")
     same(await records.requeue(job.id, now=now), None, "requeue() of a requeued job must be None")
     for attempts in (1, 2):
         claimed = await records.claim(job.id, owner="w", now=now + LEASE, lease_until=now + 2 * LEASE)
@@ -123,6 +123,6 @@ async def _notifying(records: Records, now: datetime) -> None:
     await records.mark_notified(ids[0], ended_at=past, now=now)
     await records.mark_notified(new_id("job"), ended_at=past, now=now)
     same(list(await records.unnotified(before=past + LEASE, limit=9)), ids[1:], "unnotified() after mark_notified()")
-    job = await records.get_job(ids[0])
+    job = await get_job(records, ids[0])
     same(job and job.notified_at, now, "mark_notified() must note the moment")
     await records.mark_notified(ids[1], ended_at=past + MOMENT, now=now)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from mediagate.records import Records, Settlement
+from mediagate.records import Records, Settlement, get_job, get_state
 from mediagate.testing.record_samples import (
     LEASE,
     MOMENT,
@@ -45,28 +45,20 @@ async def _claiming(records: Records, now: datetime) -> None:
     async def claim(job: Job, at: datetime, owner: str = "worker") -> Job | None:
         return await records.claim(job.id, owner=owner, now=at, lease_until=at + LEASE)
 
-    async def offered(job: Job, at: datetime) -> bool:
-        return job.id in await records.claimable(now=at, limit=10_000)
-
     later = now + timedelta(hours=1)
     job = a_job(now, available_at=later, max_attempts=2)
     await records.create_job(job)
-    expect(not await offered(job, later - MOMENT), "claimable() must not offer a job before available_at")
     same(await claim(job, later - MOMENT), None, "claim() before available_at must be None")
-    expect(await offered(job, later), "claimable() must offer a job at available_at")
     first = await claim(job, later)
     same(first and (first.attempts, first.started_at), (1, later), "the first claim() must count and set started_at")
     lapse = later + LEASE
-    expect(not await offered(job, lapse - MOMENT), "claimable() must not offer a job under a lease")
     same(await claim(job, lapse - MOMENT, "other"), None, "claim() under another's lease must be None")
-    expect(await offered(job, lapse), "claimable() must offer a job whose lease ran out")
     second = await claim(job, lapse, "other")
     same(
         second and (second.attempts, second.started_at, second.lease_owner, second.lease_until),
         (2, later, "other", lapse + LEASE),
         "claim() after the lease ran out must count, keep started_at and set owner and lease",
     )
-    expect(not await offered(job, lapse + LEASE), "claimable() must not offer a job without attempts left")
     same(await claim(job, lapse + LEASE), None, "claim() without attempts left must be None")
     same(await records.claim(new_id("job"), owner="w", now=now, lease_until=later), None, "claim() of no job")
     media = await published_media(records, now)
@@ -75,12 +67,14 @@ async def _claiming(records: Records, now: datetime) -> None:
     queue = [a_job(past + (9 - n) * MOMENT, available_at=past + n * MOMENT, priority=-5) for n in (2, 0, 1)]
     for each in queue:
         await records.create_job(each)
-    ids = [queue[1].id, queue[2].id]
-    offers = list(await records.claimable(now=now, limit=2))
-    same(offers, ids, "claimable() must give first, of equal turns, what could be claimed for longest, up to limit")
-    await records.claim(ids[1], owner="worker", now=now, lease_until=past - MOMENT)
-    offers = list(await records.claimable(now=now, limit=1))
-    same(offers, ids[1:], "claimable() must give a job whose lease ran out since that moment")
+    ids = [queue[2].id, queue[1].id, queue[0].id]
+    await records.claim(ids[0], owner="worker", now=now, lease_until=past - MOMENT)
+    claimed = [await records.claim_oldest(owner="w", now=now, lease_until=later, limit=1) for _ in queue]
+    same(
+        [[job.id for job in one] for one in claimed],
+        [[job_id] for job_id in ids],
+        "claim_oldest() must claim first, of equal turns, what could be claimed for longest, a lapsed lease or not",
+    )
     for each in queue:
         await records.cancel(each.id, now=now)
 
@@ -95,7 +89,7 @@ async def _claim_race(records: Records, now: datetime) -> None:
     for at in (now, now + LEASE):
         won = [won for won in await race(partial(claimed, at)) if won]
         same(len(won), 1, f"of {RACERS} concurrent claims exactly one must win")
-        found = await records.get_job(job.id)
+        found = await get_job(records, job.id)
         same(found and found.lease_owner, won[0].lease_owner, "the winner of a race must own the lease")
 
 
@@ -110,7 +104,7 @@ async def _claiming_oldest(records: Records, now: datetime) -> None:
     async def claim_oldest(at: datetime, limit: int, *busy: str) -> list[Job]:
         claimed = await records.claim_oldest(owner="w", now=at, lease_until=at + LEASE, limit=limit, busy=busy)
         for job in claimed:
-            same(await records.get_job(job.id), job, "claim_oldest() must return the jobs as they now are")
+            same(await get_job(records, job.id), job, "claim_oldest() must return the jobs as they now are")
         return list(claimed)
 
     ids = [job.id for job in jobs]
@@ -170,15 +164,15 @@ async def _lease(records: Records, now: datetime) -> None:
     until = now + 2 * LEASE
     expect(await records.advance(job.id, owner="worker", lease_until=until), "advance() by the owner must be True")
     held = replace(job, lease_until=until)
-    same(await records.get_job(job.id), held, "advance() without a stage must only extend the lease")
+    same(await get_job(records, job.id), held, "advance() without a stage must only extend the lease")
     entered = await records.advance(job.id, owner="worker", lease_until=until, stage=Stage.PUBLISH)
     expect(entered, "advance() into a stage by the owner must be True")
     held = replace(held, stage=Stage.PUBLISH)
-    same(await records.get_job(job.id), held, "advance() must enter the stage")
+    same(await get_job(records, job.id), held, "advance() must enter the stage")
     later = until + LEASE
     held_by_next = await records.claim(job.id, owner="next", now=until, lease_until=later)
     await owns_nothing(records, job, "worker", now, "a late owner")
-    same(await records.get_job(job.id), held_by_next, "a late owner must change nothing")
+    same(await get_job(records, job.id), held_by_next, "a late owner must change nothing")
     expect(await records.advance(job.id, owner="next", lease_until=later), "the new owner must hold the lease")
     for stranger in (a_job(now), await waiting_job(records, now)):
         await owns_nothing(records, stranger, "worker", now, "nobody")
@@ -190,7 +184,7 @@ async def _settling(records: Records, now: datetime) -> None:
         settlement = Settlement(
             status, None, Verdict("reject", ("x",)), "why", "what", "code", True, {"a": 1.0}, ("w",)
         )
-        done = await records.settle(job.id, owner="worker", now=now + LEASE, settlement=settlement)
+        done = await records.settle(job, owner="worker", now=now + LEASE, settlement=settlement)
         expect(done, f"settle() as {status} by the owner must be True")
         wanted = replace(
             job,
@@ -207,16 +201,17 @@ async def _settling(records: Records, now: datetime) -> None:
             timings_ms={"a": 1.0},
             warnings=("w",),
         )
-        same(await records.get_job(job.id), wanted, f"settle() as {status} must write the settlement")
+        same(await get_job(records, job.id), wanted, f"settle() as {status} must write the settlement")
         await owns_nothing(records, job, "worker", now, "the owner of a job that has ended")
-        same(await records.get_job(job.id), wanted, "a job that has ended must not change")
+        same(await get_job(records, job.id), wanted, "a job that has ended must not change")
     job = await claimed_job(records, now)
     media = a_media(job, variants=tuple(Variant(f"v{n}", f"k{n}", "webp", n + 1, n + 1, n) for n in (5, 3, 9, 0, 7, 1)))
-    expect(await records.settle(job.id, owner="worker", now=now, settlement=Settlement(COMPLETE, media)), "settle()")
+    expect(await records.settle(job, owner="worker", now=now, settlement=Settlement(COMPLETE, media)), "settle()")
     found = await records.get_media(media.id)
     same(found and found.variants, media.variants, "variants must keep their order")
-    bare = a_media(await claimed_job(records, now), variants=())
-    await records.settle(bare.job_id, owner="worker", now=now, settlement=Settlement(COMPLETE, bare))
+    job = await claimed_job(records, now)
+    bare = a_media(job, variants=())
+    await records.settle(job, owner="worker", now=now, settlement=Settlement(COMPLETE, bare))
     same(await records.get_media(bare.id), bare, "a media without variants must be kept")
 
 
@@ -228,12 +223,12 @@ async def _settle_race(records: Records, now: datetime) -> None:
     ]
 
     async def settle(number: int) -> int | None:
-        won = await records.settle(job.id, owner="worker", now=now, settlement=endings[number])
+        won = await records.settle(job, owner="worker", now=now, settlement=endings[number])
         return number if won else None
 
     winners = [number for number in await race(settle) if number is not None]
     same(len(winners), 1, f"of {RACERS} concurrent settlements exactly one must win")
-    state = await records.get_state(job.id)
+    state = await get_state(records, job.id)
     won = endings[winners[0]]
     same(
         state and (state.job.status, state.job.error, state.media),
@@ -257,14 +252,14 @@ async def _releasing(records: Records, now: datetime) -> None:
         error="boom",
         code="image_crashed",
     )
-    same(await records.get_job(job.id), wanted, "release() must give the job back and keep the count and the failure")
+    same(await get_job(records, job.id), wanted, "release() must give the job back and keep the count and the failure")
     same(await records.claim(job.id, owner="worker", now=now, lease_until=later), None, "claim() within the back-off")
     again = await records.claim(job.id, owner="worker", now=later, lease_until=later + LEASE)
     same(again and again.attempts, 2, "claim() after a counted release() must count on")
     expect(
         await records.release(job.id, owner="worker", available_at=now, count_attempt=False), "release() must be True"
     )
-    found = await records.get_job(job.id)
+    found = await get_job(records, job.id)
     same(
         found and (found.status, found.attempts, found.error, found.code),
         (JobStatus.PENDING, 1, None, None),

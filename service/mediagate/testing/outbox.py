@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from mediagate.records import Records, Settlement
+from mediagate.records import Records, Settlement, get_job, get_state
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,
@@ -44,21 +44,29 @@ async def _settling(records: Records, now: datetime) -> None:
         job = await claimed_job(records, now)
         event = an_event(job, EventType.JOB_COMPLETED, now)
         settlement = Settlement(status, a_media(job) if status is DONE else None)
-        late = await records.settle(job.id, owner="late", now=now, settlement=settlement, events=(event,))
+        late = await records.settle(job, owner="late", now=now, settlement=settlement, events_of=_just(event))
         expect(not late, "settle() by a late owner must be False")
         same(await _of(records, job.id), [], "settle() by a late owner must write no event")
-        done = await records.settle(job.id, owner="worker", now=now, settlement=settlement, events=(event,))
+        done = await records.settle(job, owner="worker", now=now, settlement=settlement, events_of=_just(event))
         expect(done, "settle() with events must be True")
         same(await _of(records, job.id), [event], "settle() must write its events as they are")
-        state = await records.get_state(job.id)
+        state = await get_state(records, job.id)
         same(state and state.media, settlement.media, "settle() with events must write the media too")
         again = await records.settle(
-            job.id, owner="worker", now=now, settlement=settlement, events=(an_event(job, EventType.JOB_FAILED, now),)
+            job, owner="worker", now=now, settlement=settlement, events_of=_telling(EventType.JOB_FAILED, [])
         )
         expect(not again, "settle() of a settled job must be False")
         same(await _of(records, job.id), [event], "settle() of a settled job must write no event")
+    job, told = await claimed_job(records, now), list[Job]()
+    settlement, events_of = Settlement(JobStatus.FAILED, error="x", model_runs=1), _telling(EventType.JOB_FAILED, told)
+    expect(await records.settle(job, owner="worker", now=now, settlement=settlement, events_of=events_of), "settle()")
+    same(told[-1:], [await get_job(records, job.id)], "settle() must make its events of the job as it then is")
     silent = await published_media(records, now)
     same(await _of(records, silent.job_id), [], "settle() without events must write none")
+
+
+def _just(event: Event) -> EventsOf:
+    return lambda job: (event,)
 
 
 def _telling(kind: EventType, told: list[Job]) -> EventsOf:
@@ -74,7 +82,7 @@ async def _ending_otherwise(records: Records, now: datetime) -> None:
         told: list[Job] = []
         cancelled = await records.cancel(job.id, now=now + MOMENT, events_of=_telling(EventType.JOB_CANCELLED, told))
         same(told[-1:], [cancelled], "cancel() must make its events of the job as it then is")
-        same(await records.get_job(job.id), cancelled, "cancel() with events must return the job that is on record")
+        same(await get_job(records, job.id), cancelled, "cancel() with events must return the job that is on record")
         same([e.type for e in await _of(records, job.id)], [EventType.JOB_CANCELLED], "cancel() must write its events")
         again = await records.cancel(job.id, now=now, events_of=_telling(EventType.JOB_CANCELLED, told))
         same((again, len(await _of(records, job.id))), (None, 1), "cancel() of a terminal job must write no event")
@@ -85,7 +93,7 @@ async def _ending_otherwise(records: Records, now: datetime) -> None:
     expect(died.id in failed, "fail_exhausted() with events must fail the job")
     same(
         [job for job in told if job.id == died.id],
-        [await records.get_job(died.id)],
+        [await get_job(records, died.id)],
         "fail_exhausted() must make its events of the job as it then is",
     )
     same(
@@ -96,9 +104,9 @@ async def _ending_otherwise(records: Records, now: datetime) -> None:
 
 async def _deleting(records: Records, now: datetime) -> None:
     media = await published_media(records, now)
-    job = await records.get_job(media.job_id)
+    job = await get_job(records, media.job_id)
     if job is None:
-        raise AssertionError("get_job() of a published media's job must return it")
+        raise AssertionError("get_jobs() of a published media's job must return it")
     event = an_event(job, EventType.MEDIA_DELETED, now)
     expect(await records.delete_media(media.id, events=(event,)), "delete_media() with events must be True")
     same(await _of(records, job.id), [event], "delete_media() must write its events")
@@ -116,10 +124,10 @@ async def _racing(records: Records, now: datetime) -> None:
             return cancelled is not None
         event = an_event(job, EventType.JOB_COMPLETED, now)
         settlement = Settlement(DONE, a_media(job))
-        return await records.settle(job.id, owner="worker", now=now, settlement=settlement, events=(event,))
+        return await records.settle(job, owner="worker", now=now, settlement=settlement, events_of=_just(event))
 
     same((await race(end)).count(True), 1, f"of {RACERS} concurrent ends of one job exactly one must win")
-    found = await records.get_job(job.id)
+    found = await get_job(records, job.id)
     wanted = EventType.JOB_COMPLETED if found and found.status is DONE else EventType.JOB_CANCELLED
     same([e.type for e in await _of(records, job.id)], [wanted], "only the end that won may write its event")
 
@@ -131,7 +139,7 @@ async def _passing_on(records: Records, now: datetime) -> None:
         job = await claimed_job(records, now)
         events.append(an_event(job, EventType.JOB_FAILED, long_ago + n * MOMENT))
         settlement = Settlement(JobStatus.FAILED, error="x")
-        await records.settle(job.id, owner="worker", now=now, settlement=settlement, events=(events[-1],))
+        await records.settle(job, owner="worker", now=now, settlement=settlement, events_of=_just(events[-1]))
     last, first, second = events
     same(
         list(await records.outbox(limit=2)), [first, second], "outbox() must give the oldest first, and keep its limit"

@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
-from mediagate.records import Records, Settlement
+from mediagate.records import Records, Settlement, get_job
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,
@@ -18,7 +18,7 @@ from mediagate.testing.record_samples import (
     published_media,
     same,
 )
-from mediagate.values import Job, JobStatus, Stage, Usage
+from mediagate.values import Job, JobStatus, Stage, Usage, UsageReport
 
 COMPLETE, FAILED, PENDING = JobStatus.COMPLETE, JobStatus.FAILED, JobStatus.PENDING
 
@@ -46,7 +46,7 @@ async def _media_of_an_owner(records: Records, now: datetime) -> None:
     page = await records.list_media(kind, mine.source_id, limit=9, owner_id=one)
     same([media.id for media in page.items], [mine.id], "list_media() must keep to the owner and to the source id")
     found = await records.jobs_of_media([mine.id, theirs.id], owner_id=one)
-    same(dict(found), {mine.id: COMPLETE}, "jobs_of_media() must keep to the owner")
+    same(dict(found), {mine.id: (COMPLETE, True)}, "jobs_of_media() must keep to the owner")
 
 
 async def _jobs_of_an_owner(records: Records, now: datetime) -> None:
@@ -64,7 +64,7 @@ async def _jobs_of_an_owner(records: Records, now: datetime) -> None:
         [(waiting.id, None), (media.job_id, media), (gone.job_id, None)],
         "list_jobs() must keep to the owner and give the newest first, each with its media if that is there",
     )
-    same(page.items[0].job, await records.get_job(waiting.id), "list_jobs() must give whole jobs")
+    same(page.items[0].job, await get_job(records, waiting.id), "list_jobs() must give whole jobs")
     for wanted, of in (
         ([waiting.id], {"status": PENDING}),
         ([media.job_id, gone.job_id], {"status": COMPLETE}),
@@ -101,6 +101,11 @@ async def _pages_of_jobs(records: Records, now: datetime) -> None:
         if cursor is None:
             break
     same(seen, wanted, "pages of jobs must neither repeat nor skip when times are equal and jobs come in between")
+    newest = a_job(now + 2 * LEASE)
+    for job in (newest, a_job(now)):
+        await records.create_job(job)
+    found = [state.job.id for state in (await records.list_jobs(limit=1)).items]
+    same(found, [newest.id], "list_jobs() must give the newest of all first, not the one recorded last")
     full = await records.list_jobs(owner_id=owner, limit=11)
     same((len(full.items), full.next_cursor), (11, None), "a page that holds the rest must have no next_cursor")
     try:
@@ -122,8 +127,8 @@ async def _model_runs(records: Records, now: datetime) -> None:
     again = await records.claim(job.id, owner="worker", now=now, lease_until=now + LEASE)
     same(again and again.model_runs, 1, "advance() must set the model runs, told twice or once")
     settlement = Settlement(JobStatus.REJECTED, reason="why", model_runs=1)
-    expect(await records.settle(job.id, owner="worker", now=now, settlement=settlement), "settle() must be True")
-    found = await records.get_job(job.id)
+    expect(await records.settle(job, owner="worker", now=now, settlement=settlement), "settle() must be True")
+    found = await get_job(records, job.id)
     same(found and found.model_runs, 2, "settle() must add its model runs to those of the job")
     same(again and settlement.state_of(again, now).job.model_runs, 2, "state_of() must add them too")
 
@@ -133,27 +138,28 @@ async def _usage(records: Records, now: datetime) -> None:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
     today = midnight.date()
     day = timedelta(days=1)
-    same(dict(await records.usage(owner_id=owner, first=today, last=today)), {}, "usage() of nothing must be empty")
-    before = await records.usage(owner_id=None, first=today, last=today)
+    report = UsageReport(owner, today, today, {})
+    same(await records.usage(owner_id=owner, first=today, last=today), report, "usage() of nothing must be empty")
+    before = (await records.usage(owner_id=None, first=today, last=today)).days
     for moment in (midnight - MOMENT, midnight, midnight + day - MOMENT, midnight + day):
         await records.create_job(a_job(moment, owner_id=owner, bytes=large))
     await records.create_job(a_job(midnight, owner_id=other))
     waiting = Usage(1, large, 0, 0, {PENDING: 1})
     wanted = {today - day: waiting, today: waiting + waiting, today + day: waiting}
-    used = await records.usage(owner_id=owner, first=today - day, last=today + day)
+    used = (await records.usage(owner_id=owner, first=today - day, last=today + day)).days
     same(dict(used), wanted, "usage() must include both days, and tell each by the UTC day of the upload")
     same(list(used), sorted(used), "usage() must give the days in order")
-    used = await records.usage(owner_id=owner, first=today, last=today)
+    used = (await records.usage(owner_id=owner, first=today, last=today)).days
     same(dict(used), {today: wanted[today]}, "usage() must leave out other days")
     for status in (COMPLETE, FAILED):
         job = await claimed_job(records, midnight, owner_id=owner, bytes=10)
         media = a_media(job) if status is COMPLETE else None
         settlement = Settlement(status, media, bytes_out=large if media else 0, model_runs=1)
-        await records.settle(job.id, owner="worker", now=now, settlement=settlement)
+        await records.settle(job, owner="worker", now=now, settlement=settlement)
     wanted[today] += Usage(2, 20, large, 2, {COMPLETE: 1, FAILED: 1})
-    used = await records.usage(owner_id=owner, first=today, last=today)
+    used = (await records.usage(owner_id=owner, first=today, last=today)).days
     same(used.get(today), wanted[today], "usage() must tell bytes out, model runs and the ends of jobs")
-    total = await records.usage(owner_id=None, first=today, last=today)
+    total = (await records.usage(owner_id=None, first=today, last=today)).days
     theirs = Usage(1, a_job(now).bytes, 0, 0, {PENDING: 1})
     everything = before.get(today, Usage()) + wanted[today] + theirs
     same(total.get(today), everything, "usage() without an owner must tell everybody's")
@@ -162,21 +168,19 @@ async def _usage(records: Records, now: datetime) -> None:
 async def _usage_by_key(records: Records, now: datetime) -> None:
     owner, other, today = an_owner(), an_owner(), now.date()
     one, two = (f"{n}{an_owner()}" for n in "12")
-    used = await records.usage_by_key(owner_id=owner, first=today, last=today)
-    same(dict(used), {}, "usage_by_key() of nothing must be empty")
     for key in (two, one, one, None):
         await records.create_job(a_job(now, owner_id=owner, key_id=key, bytes=10))
     await records.create_job(a_job(now - timedelta(days=1), owner_id=owner, key_id=one))
     await records.create_job(a_job(now, owner_id=other, key_id=one, bytes=10))
     job = await claimed_job(records, now, owner_id=owner, key_id=two, bytes=10)
     settlement = Settlement(COMPLETE, a_media(job), bytes_out=2**31 - 1, model_runs=1)
-    await records.settle(job.id, owner="worker", now=now, settlement=settlement)
+    await records.settle(job, owner="worker", now=now, settlement=settlement)
     wanted = {
         one: Usage(2, 20, 0, 0, {PENDING: 2}),
         two: Usage(2, 20, 2**31 - 1, 1, {PENDING: 1, COMPLETE: 1}),
     }
-    used = await records.usage_by_key(owner_id=owner, first=today, last=today)
-    same(dict(used), wanted, "usage_by_key() must sum up an owner's uploads with each key, and leave out those without")
-    same(list(used), [one, two], "usage_by_key() must give the keys in order")
-    used = await records.usage_by_key(owner_id=None, first=today, last=today)
+    used = (await records.usage(owner_id=owner, first=today, last=today)).keys
+    same(dict(used), wanted, "usage() must sum up an owner's uploads with each key, and none without")
+    same(list(used), [one, two], "usage() must give the keys in order")
+    used = (await records.usage(owner_id=None, first=today, last=today)).keys
     same(used.get(one), wanted[one] + Usage(1, 10, 0, 0, {PENDING: 1}), "without an owner it must tell everybody's")

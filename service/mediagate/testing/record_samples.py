@@ -99,7 +99,7 @@ async def published_media(records: Records, now: datetime, **changes: Any) -> Me
     """Create, claim and complete a job; return its media."""
     job = await claimed_job(records, now, **changes)
     media = a_media(job)
-    settled = await records.settle(job.id, owner="worker", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
+    settled = await records.settle(job, owner="worker", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
     expect(settled, "settle() by the lease's owner must return True")
     return media
 
@@ -130,6 +130,6 @@ async def owns_nothing(records: Records, job: Job, owner: str, now: datetime, wh
     expect(not advanced, f"advance() by {who} must be False")
     expect(not await records.release(job.id, owner=owner, available_at=now), f"release() by {who} must be False")
     for settlement in (Settlement(JobStatus.FAILED, error="late"), Settlement(JobStatus.COMPLETE, a_media(job))):
-        settled = await records.settle(job.id, owner=owner, now=now, settlement=settlement)
+        settled = await records.settle(job, owner=owner, now=now, settlement=settlement)
         expect(not settled, f"settle() by {who} must be False")
     same(await records.get_media(job.media_id), None, f"settle() by {who} must write no media")

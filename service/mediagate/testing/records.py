@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
-from mediagate.records import Records, Settlement
+from mediagate.records import Records, Settlement, get_job, get_state
 from mediagate.testing.idempotency_keys import check_keys
 from mediagate.testing.identity import check_identity
 from mediagate.testing.job_ends import check_job_ends
@@ -69,7 +69,7 @@ async def check_records(records: Records) -> None:
 async def _round_trip(records: Records, now: datetime) -> None:
     plain = a_job(now)
     await records.create_job(plain)
-    same(await records.get_job(plain.id), replace(plain, available_at=now), "get_job() must return what was created")
+    same(await get_job(records, plain.id), replace(plain, available_at=now), "get_jobs() must return what was created")
     full = a_job(
         now + MOMENT,
         source_id=HOSTILE,
@@ -87,7 +87,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         priority=-3,
     )
     await records.create_job(full)
-    same(await records.get_job(full.id), full, "get_job() must return every field as it was created")
+    same(await get_job(records, full.id), full, "get_jobs() must return every field as it was created")
     job = await records.claim(full.id, owner=HOSTILE, now=now, lease_until=now + LEASE)
     claimed = replace(
         full,
@@ -99,8 +99,8 @@ async def _round_trip(records: Records, now: datetime) -> None:
         started_at=now,
     )
     same(job, claimed, "claim() must return the job as it now is")
-    state = await records.get_state(full.id)
-    same(state and (state.job, state.media), (claimed, None), "get_state() of a job in work must have no media")
+    state = await get_state(records, full.id)
+    same(state and (state.job, state.media), (claimed, None), "changed() of a job in work must have no media")
     scores = {"nudity": 0.1234567890123, HOSTILE: 1.0}
     verdict = Verdict("review", ("nudity", HOSTILE), scores, 0.5, "m", "ff", HOSTILE, complete=False)
     media = a_media(full, original_key=None, focal_x=0.0)
@@ -118,7 +118,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         2,
     )
     expect(
-        await records.settle(full.id, owner=HOSTILE, now=now + LEASE, settlement=settlement),
+        await records.settle(full, owner=HOSTILE, now=now + LEASE, settlement=settlement),
         "settle() must return True",
     )
     done = replace(
@@ -138,19 +138,22 @@ async def _round_trip(records: Records, now: datetime) -> None:
         bytes_out=2**31 - 1,
         model_runs=2,
     )
-    state = await records.get_state(full.id)
-    same(state and state.job, done, "get_state() must return the settled job")
-    same(state and state.media, media, "get_state() must return the media, its variants in their order")
+    state = await get_state(records, full.id)
+    same(state and state.job, done, "changed() must return the settled job")
+    same(state and state.media, media, "changed() must return the media, its variants in their order")
     same(await records.get_media(media.id), media, "get_media() must return the media, its variants in their order")
     for unknown in (new_id("job"), "", HOSTILE, "x" * 3000):
-        same(await records.get_job(unknown), None, f"get_job({unknown[:20]!r}) of no job must be None")
-        same(await records.get_state(unknown), None, f"get_state({unknown[:20]!r}) of no job must be None")
+        same(await get_job(records, unknown), None, f"get_jobs([{unknown[:20]!r}]) of no job must be empty")
+        same(await get_state(records, unknown), None, f"changed({{{unknown[:20]!r}: None}}) of no job must be empty")
         same(await records.get_media(unknown), None, f"get_media({unknown[:20]!r}) of no media must be None")
-    for read in (records.get_job, records.get_state, records.get_media):
+    nul = "a\x00b"
+    for name, reading in (
+        ("get_jobs", get_job(records, nul)),
+        ("changed", get_state(records, nul)),
+        ("get_media", records.get_media(nul)),
+    ):
         with contextlib.suppress(InvalidParameter):
-            expect(
-                await read("a\x00b") is None, f"{read.__name__}() of an id with NUL must be None or InvalidParameter"
-            )
+            expect(await reading is None, f"{name}() of an id with NUL must give nothing, or be an InvalidParameter")
 
 
 async def _reading_many(records: Records, now: datetime) -> None:
@@ -161,22 +164,29 @@ async def _reading_many(records: Records, now: datetime) -> None:
     same(await records.queue_depth() - before, 2, "queue_depth() must count PENDING and PROCESSING jobs, no others")
     same(dict(await records.get_jobs([])), {}, "get_jobs() of nothing must be empty")
     same(dict(await records.jobs_of_media([])), {}, "jobs_of_media() of nothing must be empty")
-    same(await records.existing_media([]), set(), "existing_media() of nothing must be empty")
     wanted = {waiting.id: JobStatus.PENDING, working.id: JobStatus.PROCESSING, media.job_id: COMPLETE}
     strangers = [new_id("job") for _ in range(MANY)]
     found = await records.get_jobs([*strangers, *wanted])
     same({i: job.status for i, job in found.items()}, wanted, f"get_jobs() among {MANY} ids")
-    same(found[working.id], await records.get_job(working.id), "get_jobs() must return what get_job() returns")
-    by_media = {waiting.media_id: JobStatus.PENDING, working.media_id: JobStatus.PROCESSING, media.id: COMPLETE}
+    same(found[working.id], await get_job(records, working.id), "get_jobs() must return of many what it returns of one")
+    gone = await published_media(records, now)
+    await records.delete_media(gone.id)
+    by_media = {
+        waiting.media_id: (JobStatus.PENDING, False),
+        working.media_id: (JobStatus.PROCESSING, False),
+        media.id: (COMPLETE, True),
+        gone.id: (COMPLETE, False),
+    }
     same(dict(await records.jobs_of_media([*strangers, *by_media])), by_media, f"jobs_of_media() among {MANY} ids")
-    same(await records.existing_media({*strangers, *by_media}), {media.id}, f"existing_media() among {MANY} ids")
 
 
 async def _what_changed(records: Records, now: datetime) -> None:
     waiting, working = await waiting_job(records, now), await claimed_job(records, now)
     media, gone = await published_media(records, now), await published_media(records, now)
     await records.delete_media(gone.id)
-    states = {job_id: await records.get_state(job_id) for job_id in (waiting.id, working.id, media.job_id, gone.job_id)}
+    states = {
+        job_id: await get_state(records, job_id) for job_id in (waiting.id, working.id, media.job_id, gone.job_id)
+    }
     queued, moderating = (JobStatus.PENDING, Stage.QUEUED), (JobStatus.PROCESSING, Stage.MODERATE)
     strangers = [new_id("job") for _ in range(MANY)]
     same(dict(await records.changed({})), {}, "changed() of nothing must be empty")
@@ -265,6 +275,5 @@ async def _deleting(records: Records, now: datetime) -> None:
     expect(not await records.delete_media(media.id), "delete_media() of one deleted before must be False")
     expect(not await records.delete_media(new_id("med")), "delete_media() of none must be False")
     same(await records.get_media(media.id), None, "get_media() of one deleted must be None")
-    same(await records.existing_media([media.id]), set(), "existing_media() must not name one deleted")
-    state = await records.get_state(media.job_id)
+    state = await get_state(records, media.job_id)
     same(state and (state.job.status, state.media), (COMPLETE, None), "the job of a deleted media must stay")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.records import Records, Settlement
+from mediagate.records import Records, Settlement, get_job
 from mediagate.testing.record_samples import (
     HOSTILE,
     LEASE,
@@ -52,11 +52,16 @@ async def _round_trip(records: Records, now: datetime) -> None:
     )
     for upload in (plain, full):
         await records.create_upload(upload)
-        same(await records.get_upload(upload.id), upload, "get_upload() must return what was created")
+        same(await _upload(records, upload.id), upload, "get_uploads() must return what was created")
     for unknown in (new_id("upl"), "", HOSTILE):
-        same(await records.get_upload(unknown), None, f"get_upload({unknown[:20]!r}) of no upload must be None")
-    same(await records.open_uploads([]), set(), "open_uploads() of nothing must be empty")
-    same(await records.open_uploads([plain.id, new_id("upl")]), {plain.id}, "open_uploads() must name those on record")
+        same(await _upload(records, unknown), None, f"get_uploads([{unknown[:20]!r}]) of no upload must be empty")
+    same(dict(await records.get_uploads([])), {}, "get_uploads() of nothing must be empty")
+    found = await records.get_uploads([full.id, new_id("upl"), plain.id])
+    same(dict(found), {plain.id: plain, full.id: full}, "get_uploads() must return those on record")
+
+
+async def _upload(records: Records, upload_id: str) -> DirectUpload | None:
+    return (await records.get_uploads([upload_id])).get(upload_id)
 
 
 async def _completing(records: Records, now: datetime) -> None:
@@ -64,13 +69,13 @@ async def _completing(records: Records, now: datetime) -> None:
     await records.create_upload(upload)
     expect(await records.complete_upload(upload.id, job, expires_at=late), "complete_upload() must be True")
     same(
-        await records.get_upload(upload.id),
+        await _upload(records, upload.id),
         replace(upload, job_id=job.id, expires_at=late),
         "complete_upload() must name the job in the upload, and when it expires",
     )
-    same(await records.get_job(job.id), replace(job, available_at=now), "complete_upload() must insert the job")
-    expect(job.id in await records.claimable(now=now, limit=10_000), "the job of a direct upload must be claimable")
-    same(await records.open_uploads([upload.id]), set(), "open_uploads() must not name one that has a job")
+    same(await get_job(records, job.id), replace(job, available_at=now), "complete_upload() must insert the job")
+    claimed = await records.claim(job.id, owner="worker", now=now, lease_until=now + LEASE)
+    expect(claimed, "the job of a direct upload must be claimable")
     second = a_job(now)
     expect(
         not await records.complete_upload(upload.id, second, expires_at=late),
@@ -80,7 +85,7 @@ async def _completing(records: Records, now: datetime) -> None:
         not await records.complete_upload(new_id("upl"), second, expires_at=late),
         "complete_upload() of no upload must be False",
     )
-    same(await records.get_job(second.id), None, "complete_upload() that is False must insert no job")
+    same(await get_job(records, second.id), None, "complete_upload() that is False must insert no job")
     await records.cancel(job.id, now=now)
 
 
@@ -95,7 +100,7 @@ async def _completing_race(records: Records, now: datetime) -> None:
 
     won = [job for job in await race(complete) if job]
     same(len(won), 1, f"of {RACERS} concurrent completions exactly one must win")
-    found = await records.get_upload(upload.id)
+    found = await _upload(records, upload.id)
     same(found and found.job_id, won[0].id, "the upload must name the job of the winner")
     same(set(await records.get_jobs([job.id for job in jobs])), {won[0].id}, "only the winner's job may be inserted")
     await records.cancel(won[0].id, now=now)
@@ -120,15 +125,15 @@ async def _expiring_uploads(records: Records, now: datetime) -> None:
     await records.create_upload(kept)
     same(await records.forget_uploads(ids, now=past + LEASE), 4, "forget_uploads() must count what it deleted")
     same(await records.forget_uploads(ids, now=past + LEASE), 0, "forget_uploads() of those forgotten must be 0")
-    same(await records.get_upload(ids[0]), None, "get_upload() of one forgotten must be None")
-    same(await records.get_upload(kept.id), kept, "forget_uploads() must delete those that were named, no others")
+    same(await _upload(records, ids[0]), None, "get_uploads() of one forgotten must be empty")
+    same(await _upload(records, kept.id), kept, "forget_uploads() must delete those that were named, no others")
     same(await records.forget_uploads([kept.id], now=past), 1, "forget_uploads() of the last one")
 
 
 async def _media_of(records: Records, now: datetime, expires_at: datetime | None, source: str = "check") -> Media:
     job = await claimed_job(records, now, source_type=source)
     media = a_media(job, expires_at=expires_at)
-    done = await records.settle(job.id, owner="worker", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
+    done = await records.settle(job, owner="worker", now=now, settlement=Settlement(JobStatus.COMPLETE, media))
     expect(done, "settle() must be True")
     return media
 

@@ -19,7 +19,7 @@ import anyio
 import pytest
 
 from mediagate.errors import ConfigError, RecordsUnavailable
-from mediagate.records import PrismaRecords, Settlement
+from mediagate.records import PrismaRecords, Settlement, get_job, get_state
 from mediagate.records.client import __file__ as client_file
 from mediagate.records.engine import PROGRAM
 from mediagate.records.migration import migrate
@@ -71,7 +71,7 @@ async def test_a_killed_engine_comes_back_for_the_next_query(records: PrismaReco
     for _ in range(3):
         (engine,) = children(os.getpid())
         os.kill(engine, signal.SIGKILL)
-        found = await records.get_job(job.id)
+        found = await get_job(records, job.id)
         assert found is not None and found.id == job.id
         assert children(os.getpid()) != [engine]
 
@@ -155,7 +155,7 @@ async def test_fifty_jobs_created_and_settled_at_once(records: PrismaRecords) ->
     async def one(_: int) -> str:
         job = await claimed_job(records, now)
         settlement = Settlement(JobStatus.COMPLETE, a_media(job))
-        assert await records.settle(job.id, owner="worker", now=now, settlement=settlement)
+        assert await records.settle(job, owner="worker", now=now, settlement=settlement)
         return job.id
 
     ids = await asyncio.gather(*map(one, range(50)))
@@ -170,10 +170,10 @@ async def test_a_cancelled_settlement_holds_nobody_up(records: PrismaRecords) ->
         job = await claimed_job(records, now)
         settlement = Settlement(JobStatus.COMPLETE, a_media(job))
         with anyio.move_on_after(wait):
-            await records.settle(job.id, owner="worker", now=now, settlement=settlement)
+            await records.settle(job, owner="worker", now=now, settlement=settlement)
         with anyio.fail_after(2):
             await records.create_job(a_job(now))
-        state = await records.get_state(job.id)
+        state = await get_state(records, job.id)
         assert state is not None
         assert (state.job.status is JobStatus.COMPLETE) == (state.media is not None)
 
@@ -226,11 +226,11 @@ async def test_a_native_engine_is_used_when_it_is_named(
     try:
         job = a_job(utcnow())
         await records.create_job(job)
-        assert await records.get_job(job.id)
+        assert await get_job(records, job.id)
         assert started.read_text().splitlines()[-1].startswith("-p ")
         (process,) = children(os.getpid())
         os.kill(process, signal.SIGKILL)
-        assert await records.get_job(job.id)
+        assert await get_job(records, job.id)
         assert started.read_text().count("-p ") == 2
     finally:
         await records.close()
@@ -267,7 +267,7 @@ async def test_an_engine_that_the_host_runs(url: str, own_engine: tuple[str, sub
         await records.open()
         job = await claimed_job(records, utcnow())
         settlement = Settlement(JobStatus.COMPLETE, a_media(job))
-        assert await records.settle(job.id, owner="worker", now=utcnow(), settlement=settlement)
+        assert await records.settle(job, owner="worker", now=utcnow(), settlement=settlement)
         assert await records.get_media(job.media_id) == a_media(job)
         assert len(children(os.getpid())) == 1  # the host's, and none of ours
         await records.close()

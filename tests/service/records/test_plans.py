@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from postgres_cluster import Cluster, cluster
 
-from mediagate.records import PrismaRecords, Settlement
+from mediagate.records import PrismaRecords, Settlement, get_job, get_state
 from mediagate.records.migration import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media
 from mediagate.values import JobStatus, Stage
@@ -171,9 +171,9 @@ async def page_deep_inside(records: PrismaRecords) -> None:
 
 
 async def settle(records: PrismaRecords) -> None:
-    job = await records.get_job(HELD)
+    job = await get_job(records, HELD)
     assert job is not None
-    assert await records.settle(job.id, owner="other", now=NOW, settlement=Settlement(JobStatus.COMPLETE, a_media(job)))
+    assert await records.settle(job, owner="other", now=NOW, settlement=Settlement(JobStatus.COMPLETE, a_media(job)))
 
 
 async def create_job(records: PrismaRecords) -> None:
@@ -191,25 +191,23 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     "create_job": (create_job, 10),
     "fail_exhausted": (lambda r: r.fail_exhausted(now=NOW, limit=200), 250),
     "unnotified": (lambda r: r.unnotified(before=NOW - LEASE, limit=200), 50),
-    "newest_job": (lambda r: r.newest_job(), 10),
+    "list_jobs, the newest of all": (lambda r: r.list_jobs(limit=1), 10),
     "oldest_waiting": (lambda r: r.oldest_waiting(), 10),
     "queue_depth": (lambda r: r.queue_depth(), WAITING + 500),
-    "usage": (lambda r: r.usage(owner_id=None, first=DAY, last=DAY), 2 * DAY_S + 500),
-    "usage_by_key": (lambda r: r.usage_by_key(owner_id=None, first=DAY, last=DAY), 2 * DAY_S + 500),
-    "usage_by_key of an owner": (lambda r: r.usage_by_key(owner_id="ann", first=DAY, last=DAY), 10),
+    "usage": (lambda r: r.usage(owner_id=None, first=DAY, last=DAY), 2 * (2 * DAY_S + 500)),
+    "usage of an owner": (lambda r: r.usage(owner_id="ann", first=DAY, last=DAY), 20),
     "check": (lambda r: r.check(), 10),
-    "get_state": (lambda r: r.get_state("job_000001001"), 10),
+    "get_state": (lambda r: get_state(r, "job_000001001"), 10),
     "changed": (
         lambda r: r.changed({**dict.fromkeys(JOB_IDS, (JobStatus.PENDING, Stage.QUEUED)), FREE: None}),
         2 * (201 + 200 + 400),
     ),
     "get_jobs": (lambda r: r.get_jobs(JOB_IDS), 200),
-    "jobs_of_media": (lambda r: r.jobs_of_media(MEDIA_IDS), 200),
-    "existing_media": (lambda r: r.existing_media(MEDIA_IDS), 200),
+    "jobs_of_media": (lambda r: r.jobs_of_media(MEDIA_IDS), 400),
     "list_media of a type": (lambda r: r.list_media("post", None, limit=20), 70),
     "list_media of an owner": (lambda r: r.list_media("post", "user77", limit=20), 70),
     "list_media, a page deep inside": (page_deep_inside, 80),
-    "expire_keys": (lambda r: r.expire_keys(now=NOW), 200),
+    "forget": (lambda r: r.forget(now=NOW), 200),
     "reserve_key": (lambda r: r.reserve_key("key50000", now=NOW, expires_at=NOW + LEASE), 10),
     "delete_media": (lambda r: r.delete_media("med_000001003"), 20),
 }
@@ -224,6 +222,8 @@ async def test_by_an_index_and_looking_at_few_rows(name: str, server: Cluster, r
     assert plans, "the statements must be in the server's log"
     for plan in plans:
         scanned = [node for node in nodes(plan["Plan"]) if node["Node Type"] in ("Seq Scan", "Parallel Seq Scan")]
-        assert not scanned, f"{plan['Query Text']} reads all of {[node['Relation Name'] for node in scanned]}"
+        # That of the turns has a row for each share that has jobs waiting, and ``forget`` looks at each.
+        whole = {node["Relation Name"] for node in scanned} - {"mediagate_turn"}
+        assert not whole, f"{plan['Query Text']} reads all of {whole}"
     touched = sum(rows_touched(plan["Plan"]) for plan in plans)
     assert touched <= most, "\n".join(f"{rows_touched(plan['Plan'])}: {json.dumps(plan, indent=1)}" for plan in plans)

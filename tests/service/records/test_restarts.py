@@ -22,7 +22,7 @@ from starlette.routing import Mount
 
 from mediagate import STORAGE, JobState, JobStatus, MediaGate, Settings, Source
 from mediagate.errors import RecordsUnavailable
-from mediagate.records import PrismaRecords
+from mediagate.records import PrismaRecords, get_job, get_state
 from mediagate.records.client.engine.errors import EngineConnectionError
 from mediagate.records.engine import SocketEngine
 from mediagate.records.queries import RETRY_FOR_S
@@ -129,7 +129,7 @@ async def test_what_may_run_twice_outlasts_a_short_absence(server: Cluster, monk
         assert await records.claim(job.id, owner="w", now=now, lease_until=now + LEASE)
         await asyncio.to_thread(server.kill)
         repeated = asyncio.gather(
-            records.get_state(job.id),
+            get_state(records, job.id),
             records.get_jobs([job.id]),
             records.advance(job.id, owner="w", lease_until=now + LEASE),
             records.mark_notified(job.id, ended_at=None, now=now),
@@ -157,7 +157,7 @@ async def test_a_server_that_stands_still_is_not_waited_for(server: Cluster) -> 
         with server.stopped():
             began = time.monotonic()
             answers = await asyncio.gather(
-                *(records.get_state(job.id) for _ in range(20)),
+                *(get_state(records, job.id) for _ in range(20)),
                 *(records.create_job(a_job(now), key=f"k{n}", key_expires_at=now + LEASE) for n in range(10)),
                 records.claim_oldest(owner="w", now=now, lease_until=now + LEASE, limit=5),
                 records.check(),
@@ -169,7 +169,7 @@ async def test_a_server_that_stands_still_is_not_waited_for(server: Cluster) -> 
         async with asyncio.timeout(30):
             # Connections to which late answers come are gone: nobody gets the answer to another's question.
             for _ in range(20):
-                state = await records.get_state(job.id)
+                state = await get_state(records, job.id)
                 assert state is not None and state.job.id == job.id
                 assert (await records.get_jobs([job.id]))[job.id].status is state.job.status
     finally:
@@ -228,10 +228,10 @@ async def test_a_settlement_whose_answer_was_lost_is_concluded_once(
         done = await gate.wait(job_id, timeout_s=60)
         assert (done.status, done.job.attempts) == (JobStatus.COMPLETE, 1)
         async with asyncio.timeout(30):
-            job = await gate.parts.records.get_job(job_id)
+            job = await get_job(gate.parts.records, job_id)
             while job is None or job.notified_at is None:
                 await asyncio.sleep(0.05)
-                job = await gate.parts.records.get_job(job_id)
+                job = await get_job(gate.parts.records, job_id)
     assert (told, lost) == ([job_id], 2)
 
 

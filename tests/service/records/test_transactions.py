@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from mediagate.errors import RecordsUnavailable
-from mediagate.records import PrismaRecords, Settlement
+from mediagate.records import PrismaRecords, Settlement, get_state
 from mediagate.records.engine import SocketEngine, open_client
 from mediagate.records.migration import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job
@@ -78,7 +78,7 @@ async def test_at_most_four_requests_from_claim_to_settle(
             assert len(asked) == 2
             assert await records.release(job.id, owner="worker", available_at=now)
     settlement = Settlement(JobStatus.COMPLETE, a_media(job))
-    assert await records.settle(job.id, owner="worker", now=now, settlement=settlement)
+    assert await records.settle(job, owner="worker", now=now, settlement=settlement)
     assert len(asked) == 4
 
 
@@ -89,7 +89,7 @@ async def test_a_status_is_one_query_while_the_job_is_in_flight(
     job = a_job(utcnow())
     await records.create_job(job)
     asked.clear()
-    assert await records.get_state(job.id)
+    assert await get_state(records, job.id)
     assert len(asked) == 1
 
 
@@ -128,7 +128,7 @@ async def test_a_lease_that_is_lost_while_settle_waits(postgres_url: str) -> Non
         async with thief.transaction():
             await thief.execute('UPDATE mediagate_job SET "leaseOwner" = $1 WHERE id = $2', "thief", job.id)
             settlement = Settlement(JobStatus.COMPLETE, a_media(job))
-            settling = asyncio.create_task(records.settle(job.id, owner="worker", now=utcnow(), settlement=settlement))
+            settling = asyncio.create_task(records.settle(job, owner="worker", now=utcnow(), settlement=settlement))
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND $1 = ANY (pg_blocking_pids(pid))"
             for _ in range(1000):
                 if await thief.fetchval(waiting, thief.get_server_pid()):
@@ -138,7 +138,7 @@ async def test_a_lease_that_is_lost_while_settle_waits(postgres_url: str) -> Non
                 pytest.fail("settle() never waited for the row")
             assert not settling.done()
         assert await settling is False
-        state = await records.get_state(job.id)
+        state = await get_state(records, job.id)
         assert state is not None
         assert (state.job.status, state.job.lease_owner, state.media) == (JobStatus.PROCESSING, "thief", None)
     finally:
@@ -151,7 +151,7 @@ async def test_reads_go_on_while_another_process_writes(on_sqlite: PrismaRecords
 
     async def settle(n: int) -> bool:
         settlement = Settlement(JobStatus.COMPLETE, a_media(jobs[n]))
-        return await on_sqlite.settle(jobs[n].id, owner="worker", now=utcnow(), settlement=settlement)
+        return await on_sqlite.settle(jobs[n], owner="worker", now=utcnow(), settlement=settlement)
 
     with locked(tmp_path / "records.db"):
         settling = [asyncio.create_task(settle(n)) for n in range(12)]
@@ -172,7 +172,7 @@ async def test_a_file_that_stays_locked_is_unavailable_and_then_usable(
         began = time.monotonic()
         answers = await asyncio.gather(
             *(
-                on_sqlite.settle(job.id, owner="worker", now=utcnow(), settlement=settlement)
+                on_sqlite.settle(job, owner="worker", now=utcnow(), settlement=settlement)
                 for job, settlement in zip(jobs, settlements, strict=True)
             ),
             *(on_sqlite.create_job(a_job(utcnow())) for _ in range(4)),
@@ -183,4 +183,4 @@ async def test_a_file_that_stays_locked_is_unavailable_and_then_usable(
         assert time.monotonic() - began < 15
     assert [type(answer) for answer in answers] == [RecordsUnavailable] * 12
     for job, settlement in zip(jobs, settlements, strict=True):
-        assert await on_sqlite.settle(job.id, owner="worker", now=utcnow(), settlement=settlement)
+        assert await on_sqlite.settle(job, owner="worker", now=utcnow(), settlement=settlement)

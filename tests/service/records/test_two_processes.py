@@ -17,7 +17,7 @@ JOBS = 60
 WRITER = """
 import asyncio, sys
 from mediagate.values import JobStatus, utcnow
-from mediagate.records import PrismaRecords, Settlement
+from mediagate.records import PrismaRecords, Settlement, get_state
 from mediagate.testing.record_samples import a_media, claimed_job
 
 async def main(url, name, jobs):
@@ -31,8 +31,8 @@ async def main(url, name, jobs):
         for _ in left:
             job = await claimed_job(records, utcnow(), source_type=name)
             settlement = Settlement(JobStatus.COMPLETE, a_media(job))
-            assert await records.settle(job.id, owner="worker", now=utcnow(), settlement=settlement)
-            assert (await records.get_state(job.id)).media is not None
+            assert await records.settle(job, owner="worker", now=utcnow(), settlement=settlement)
+            assert (await get_state(records, job.id)).media is not None
 
     try:
         await asyncio.gather(*(work() for _ in range(4)))

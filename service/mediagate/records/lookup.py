@@ -1,0 +1,19 @@
+"""One job of the many that records can be asked for."""
+
+from __future__ import annotations
+
+from mediagate.records.protocol import Records
+from mediagate.values import Job, JobState
+
+
+async def get_job(records: Records, job_id: str) -> Job | None:
+    """Return a job; raises ``RecordsUnavailable``."""
+    return (await records.get_jobs([job_id])).get(job_id)
+
+
+async def get_state(records: Records, job_id: str) -> JobState | None:
+    """Return a job and, if published, its media with variants; raises ``RecordsUnavailable``.
+
+    One query for a job that is not COMPLETE.
+    """
+    return (await records.changed({job_id: None})).get(job_id)
