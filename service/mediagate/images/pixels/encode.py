@@ -193,7 +193,7 @@ def _smallest(
 
     def saved(options: dict[str, Any]) -> bytes:
         file = _saved(frames, image_format, options, durations_ms, plays)
-        time.spend(image_format, pixels, len(file))
+        time.spend(image_format, pixels, len(file), moves=len(frames) > 1)
         if len(frames) > 1:
             time.check()
         return file

@@ -22,6 +22,8 @@ class _Rate(NamedTuple):
 
 _RATES: Mapping[str, _Rate] = {"webp": _Rate(0.03e-6, 0.22e-6), "avif": _Rate(0.05e-6, 0.35e-6)}
 _OTHERS = _Rate(0.02e-6, 0.05e-6)
+_MOVING = 3
+"""How often the time of stills the frames of an animation take at most: libwebp does more with each of them."""
 EXACT_S_A_PIXEL: Mapping[str, float] = {"avif": 0.8e-6}
 """Seconds that a pixel takes at most where a lossy format is written exactly, if more than a tenth of a microsecond."""
 
@@ -42,8 +44,9 @@ class EncodingTime:
         if not self.allows(seconds):
             raise ImageTooLarge("the picture takes too long to encode; send a smaller one, or fewer frames")
 
-    def spend(self, image_format: str, pixels: int, size: int) -> None:
+    def spend(self, image_format: str, pixels: int, size: int, *, moves: bool) -> None:
         """Count a file of ``size`` bytes with so many pixels in all of its frames."""
         rate = _RATES.get(image_format, _OTHERS)
+        seconds = pixels * rate.a_pixel + size * rate.a_byte
         with self._changing:
-            self._left_s -= pixels * rate.a_pixel + size * rate.a_byte
+            self._left_s -= seconds * (_MOVING if moves else 1)
