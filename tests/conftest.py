@@ -120,4 +120,4 @@ def _fresh_database() -> Iterator[str]:
     except (OSError, asyncpg.PostgresError) as exc:
         pytest.skip(f"no PostgreSQL for the test ({exc}): name one in MEDIAGATE_TEST_POSTGRES_URL")
     yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    run(f"DROP DATABASE {name} WITH (FORCE)")
+    run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

@@ -6,12 +6,13 @@ A job of the source ``slow`` waits, in its first attempt, for as long as the fil
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -19,12 +20,22 @@ from mediagate import Job, MediaGate, Source
 from mediagate_plugins.metrics import metrics
 from mediagate_plugins.tracing import tracing
 
+
+class Lines(SpanExporter):
+    """Appends each span as a line of JSON to a file, which several processes may write."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        with self._path.open("a") as file:
+            file.write("".join(span.to_json(indent=None) + "\n" for span in spans))
+        return SpanExportResult.SUCCESS
+
+
 if spans := os.environ.get("SPANS"):
     provider = TracerProvider()
-    file = Path(spans).open("a", buffering=1)  # noqa: SIM115  # as long as the process
-    provider.add_span_processor(
-        SimpleSpanProcessor(ConsoleSpanExporter(out=file, formatter=lambda span: span.to_json(indent=None) + "\n"))
-    )
+    provider.add_span_processor(SimpleSpanProcessor(Lines(Path(spans))))
     trace.set_tracer_provider(provider)
 
 gate = MediaGate(sources={"avatar": Source(), "slow": Source()}, moderation="off")

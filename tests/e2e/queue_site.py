@@ -180,6 +180,7 @@ class Site:
         if self.engine == "celery":
             await asyncio.to_thread(_with_broker, lambda channel: channel.queue_purge(self.queue))
         else:
+            # Procrastinate's status of a job that waits.
             await self.query("DELETE FROM procrastinate_jobs WHERE status = 'todo'")
 
     async def waiting(self) -> int:
@@ -189,6 +190,7 @@ class Site:
                 _with_broker, lambda channel: channel.queue_declare(self.queue, passive=True)
             )
             return int(declared.message_count)
+        # Procrastinate's status of a job that waits.
         rows = await self.query("SELECT count(*) AS n FROM procrastinate_jobs WHERE status = 'todo'")
         return int(rows[0]["n"])
 

@@ -6,19 +6,15 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import asyncpg
 import httpx
 import pytest
 from server import HERE, Server, running
 
 from mediagate import JobStatus, MediaGate, Settings, Source
 from mediagate.records import Settlement
-
-POSTGRES = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 
 def mediagate(*arguments: str, data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -30,21 +26,9 @@ def mediagate(*arguments: str, data_dir: Path, **env: str) -> subprocess.Complet
 
 
 @pytest.fixture
-def postgres_url() -> Iterator[str]:
-    """A database of its own on the PostgreSQL server; skipped when there is none."""
-    name = f"mediagate_test_{os.getpid()}"
-
-    async def run(statement: str) -> None:
-        connection = await asyncpg.connect(POSTGRES, timeout=5)
-        await connection.execute(statement)
-        await connection.close()
-
-    try:
-        asyncio.run(run(f"CREATE DATABASE {name}"))
-    except OSError as exc:
-        pytest.skip(f"no PostgreSQL at {POSTGRES.rpartition('@')[2]}: {exc}")
-    yield f"{POSTGRES.rpartition('/')[0]}/{name}"
-    asyncio.run(run(f"DROP DATABASE {name} WITH (FORCE)"))
+def postgres_url(own_postgres_url: str) -> str:
+    """A database of its own, for a command must find it empty."""
+    return own_postgres_url
 
 
 def test_doctor_says_ok_for_each_part(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from server import HERE, MOUNT, Server, children, free_port, running
 
 from mediagate.records.migration import migrate
 
-POSTGRES = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 UPLOADS = 10
 
 
@@ -98,24 +96,18 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         process.end()
 
 
-async def execute(statement: str) -> None:
-    connection = await asyncpg.connect(POSTGRES, timeout=10)
-    await connection.execute(statement)
+async def drop(database: str) -> None:
+    server, _, name = database.rpartition("/")
+    connection = await asyncpg.connect(f"{server}/postgres", timeout=10)
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await connection.close()
 
 
 @pytest.fixture
-def database() -> Iterator[str]:
+def database(own_postgres_url: str) -> str:
     """The URL of a migrated database of its own."""
-    name = f"mediagate_observed_{secrets.token_hex(6)}"
-    try:
-        asyncio.run(execute(f"CREATE DATABASE {name}"))
-    except OSError as exc:
-        pytest.skip(f"no PostgreSQL at {POSTGRES.rpartition('@')[2]}: {exc}")
-    url = f"{POSTGRES.rpartition('/')[0]}/{name}"
-    asyncio.run(migrate(url))
-    yield url
-    asyncio.run(execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+    asyncio.run(migrate(own_postgres_url))
+    return own_postgres_url
 
 
 def upload(port: int, photo: bytes, source_type: str = "avatar", **headers: str) -> httpx.Response:
@@ -213,7 +205,7 @@ def test_sums_are_right_over_processes_and_deaths(
     for path in ("/media?sourceType=avatar", "/upload", "/status/job_x", "/", "/metrics/"):
         assert httpx.get(at_worker + path).status_code == 404, path
 
-    asyncio.run(execute(f"DROP DATABASE {database.rpartition('/')[2]} WITH (FORCE)"))
+    asyncio.run(drop(database))
     down = await_sample(at_web, "mediagate_records_up", lambda n: n == 0)
     assert "mediagate_queue_depth" not in down
     assert down["mediagate_upload_bytes_count:avatar"] == jobs + 1, "what was counted is told all the same"

@@ -37,6 +37,7 @@ SELECT (SELECT count(*) FROM procrastinate_jobs WHERE queue_name = %(queue)s AND
        (SELECT count(*) FROM procrastinate_jobs WHERE queue_name = %(queue)s AND status = 'doing') AS taken,
        (SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %(stalled)s))
 """
+"""``todo`` is the status that Procrastinate gives to a job that waits."""
 
 
 class ProcrastinateQueue:

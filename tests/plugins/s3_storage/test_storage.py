@@ -172,8 +172,10 @@ async def test_a_range_of_an_object_that_is_empty_or_missing(storage: S3Storage)
 
 
 def test_every_option_that_cannot_be_is_named_at_once() -> None:
+    unknown: dict[str, Any] = {"addressing": "sideways", "retry_mode": "never"}
     with pytest.raises(ConfigError) as caught:
         Options(
+            **unknown,
             bucket="no bucket",
             staging_bucket="",
             prefix="../up",
@@ -181,8 +183,6 @@ def test_every_option_that_cannot_be_is_named_at_once() -> None:
             public_url="https://cdn.example.com/?x=1",
             endpoint_url="https://user:hunter2@s3.example.com",
             public_endpoint_url="ftp://s3.example.com",
-            addressing="sideways",  # type: ignore[arg-type]  # wrong on purpose
-            retry_mode="never",  # type: ignore[arg-type]  # wrong on purpose
             access_key_id="AK",
             session_token="hunter3",
             connect_timeout_s=0,
