@@ -4,6 +4,6 @@ from mediagate.api.calls import Calls
 from mediagate.api.defaults import assemble
 from mediagate.api.jobs import StatusPage
 from mediagate.api.media import PublishedPage
-from mediagate.api.runtime import Runtime, open_runtime
+from mediagate.api.runtime import open_runtime
 
-__all__ = ["Calls", "PublishedPage", "Runtime", "StatusPage", "assemble", "open_runtime"]
+__all__ = ["Calls", "PublishedPage", "StatusPage", "assemble", "open_runtime"]

@@ -3,15 +3,13 @@
 from mediagate.http.access import ask_who
 from mediagate.http.app import routing
 from mediagate.http.exchange import answer
-from mediagate.http.lifespan import BY_HOST, BY_REQUEST, LEFT_OPEN, OPENED_LATE, OTHER_LOOP, run_lifespan
+from mediagate.http.lifespan import BY_REQUEST, OPENED_LATE, OTHER_LOOP, run_lifespan
 from mediagate.http.links import link_base
 from mediagate.http.problems import problem
 from mediagate.http.upload_hints import FormHints, form_hints
 
 __all__ = [
-    "BY_HOST",
     "BY_REQUEST",
-    "LEFT_OPEN",
     "OPENED_LATE",
     "OTHER_LOOP",
     "FormHints",

@@ -11,7 +11,6 @@ from mediagate.observe import cause_of
 
 log = logging.getLogger("mediagate")
 
-BY_HOST = "`async with gate`, gate.open() or a lifespan opened it; keep one of them"
 BY_REQUEST = (
     "a request that came first opened it, since the host did not run its lifespan; pass the host "
     "lifespan=gate.lifespan, or enter the gate before the first request"
@@ -25,7 +24,6 @@ OTHER_LOOP = (
     "the gate was opened in another event loop: in tests use `with TestClient(app)`, and pass the host "
     "lifespan=gate.lifespan"
 )
-LEFT_OPEN = "the gate is still open: end its app, or `async with gate`, inside of the block that replaces its parts"
 
 
 class Opened(Protocol):
