@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from server import HERE
+
+from tests.support.server import PYTHONPATH
 
 CHATTY = """
 import logging
@@ -24,7 +25,7 @@ logging.getLogger("mediagate.own").info("our own line")
 def mediagate(*arguments: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mediagate.cli", *arguments],
-        env={**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(folder / "data"), **env},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(folder / "data"), **env},
         capture_output=True, text=True, timeout=120, check=False, cwd=folder,
     )  # fmt: skip
 
