@@ -31,7 +31,7 @@ bench: $(STAMP) ## Print the benchmarks beside their peers (ARGS="engine --runs 
 	$(BIN)/python -m bench $(ARGS)
 
 cluster: $(STAMP) ## Run a production on loopback and kill its processes at random, once for each queue (ARGS="--queue celery --photos 100")
-	PYTHONPATH=tests/e2e $(BIN)/python -m bench.cluster $(ARGS)
+	$(BIN)/python -m bench.cluster $(ARGS)
 
 # Without the environment of the project: nothing of it is needed, and nothing of this stays in it.
 constraints: ## Pin what the image installs, with hashes; for each release (ARGS="--upgrade-package pillow" for one alone)

@@ -34,6 +34,7 @@ from typing import Any
 import asyncpg
 import boto3
 import httpx
+
 from bench import photos
 from bench.topology import (
     RESTART_S,
@@ -47,9 +48,8 @@ from bench.topology import (
     rabbitmq,
     until,
 )
-from rgw import Gateway, running_gateway
-
 from mediagate.jobs.file_mark import KEY
+from tests.support.rgw import Gateway, running_gateway
 
 ROOT = Path(__file__).parents[1]
 GATE = "examples.production_gate:gate"

@@ -28,15 +28,15 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO
 
 import uvicorn
-from bench.service import serving
-from bench.table import Row, alternate
-from bench.workshop import workshop
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bench.service import serving
+from bench.table import Row, alternate
+from bench.workshop import workshop
 from mediagate import Source
 from mediagate.images import pixels as images
 from mediagate.intake.body import Patience

@@ -15,8 +15,8 @@ import sys
 import time
 
 import asyncpg
-from bench.fleet import scratch_database, together
 
+from bench.fleet import scratch_database, together
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.records.migration import migrate
 from mediagate.testing.record_samples import LEASE, a_job, a_media

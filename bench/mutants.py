@@ -24,17 +24,16 @@ from typing import Any
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "shown"))  # the samples are those of the tests
-
-from samples import payloads  # noqa: E402 - the path comes first
-from samples.catalogue import KINDS  # noqa: E402
-from samples.mutation import mutant  # noqa: E402
-from samples.random_picture import random_file  # noqa: E402
-from samples.sample import cat, face  # noqa: E402
+sys.path.insert(0, str(ROOT))  # to find the tests, from wherever it is run
 
 from mediagate import Source, VariantSpec  # noqa: E402
 from mediagate.errors import MediagateError  # noqa: E402
 from mediagate.images import ImagePool  # noqa: E402
+from tests.support.samples import payloads  # noqa: E402 - the path comes first
+from tests.support.samples.catalogue import KINDS  # noqa: E402
+from tests.support.samples.mutation import mutant  # noqa: E402
+from tests.support.samples.random_picture import random_file  # noqa: E402
+from tests.support.samples.sample import cat, face  # noqa: E402
 
 FORMATS = {
     "jpeg": "jpeg",

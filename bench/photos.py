@@ -15,8 +15,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-from bench.workshop import CACHE, alone
 from PIL import Image, ImageChops, ImageOps, __version__
+
+from bench.workshop import CACHE, alone
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
 FOLDER = CACHE / "photos"

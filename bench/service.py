@@ -28,7 +28,6 @@ from tempfile import TemporaryDirectory
 from bench import photos
 from bench.contestant import BEST, DOCUMENTED, Contestant
 from bench.table import Row, alternate
-
 from mediagate import Source
 from mediagate.images import ImagePool
 

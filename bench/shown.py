@@ -21,19 +21,18 @@ from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "shown"))  # the samples and the property are those of the tests
-
-from samples import payloads  # noqa: E402 - the path comes first
-from samples.catalogue import KINDS  # noqa: E402
-from samples.mutation import mutant  # noqa: E402
-from samples.random_picture import FORMATS, random_file  # noqa: E402
-from showing.browser import Browser, opened  # noqa: E402
-from showing.comparison import Difference, check, views_of  # noqa: E402
-from showing.engine import SOURCE, Outcome, process  # noqa: E402
+sys.path.insert(0, str(ROOT))  # to find the tests, from wherever it is run
 
 from mediagate import Source, VariantSpec  # noqa: E402
 from mediagate.images.pixels import PixelPicture  # noqa: E402
 from mediagate.moderation import Moderator  # noqa: E402
+from tests.support.samples import payloads  # noqa: E402 - the path comes first
+from tests.support.samples.catalogue import KINDS  # noqa: E402
+from tests.support.samples.mutation import mutant  # noqa: E402
+from tests.support.samples.random_picture import FORMATS, random_file  # noqa: E402
+from tests.support.showing.browser import Browser, opened  # noqa: E402
+from tests.support.showing.comparison import Difference, check, views_of  # noqa: E402
+from tests.support.showing.engine import SOURCE, Outcome, process  # noqa: E402
 
 BATCH = 40
 SLOW_S = 20

@@ -26,7 +26,6 @@ from tempfile import TemporaryDirectory
 from bench.service import MOUNT, serving
 from bench.table import Row, alternate
 from bench.workshop import PEERS, workshop
-
 from mediagate.records import PrismaRecords
 from mediagate.testing.record_samples import a_job
 from mediagate.values import utcnow

@@ -15,7 +15,6 @@ from pathlib import Path
 from statistics import median
 
 from bench.costs import PHOTOS, print_table
-
 from mediagate import Source
 from mediagate.images import ImagePool, forkserver
 from mediagate.images.forkserver import PROGRAM

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.peers.protocol import WIDTHS, Request, Variants, descendants, serve
-
 from mediagate import Source, VariantSpec
 from mediagate.images import ImagePool
 

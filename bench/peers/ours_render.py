@@ -11,9 +11,9 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.peers.protocol import WIDTHS, Request, Variants, serve
 from PIL import Image
 
+from bench.peers.protocol import WIDTHS, Request, Variants, serve
 from mediagate import Source, VariantSpec
 from mediagate.images import pixels as images
 from mediagate.images.process import MALLOC

@@ -9,8 +9,9 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import blurhash
-from bench.peers.protocol import WIDTHS, Request, Variants, serve
 from PIL import Image, ImageOps
+
+from bench.peers.protocol import WIDTHS, Request, Variants, serve
 
 
 def render(path: Path, quality: int, effort: int) -> Variants:

@@ -13,8 +13,9 @@ os.environ.setdefault("VIPS_CONCURRENCY", "1")
 import blurhash
 import numpy as np
 import pyvips
-from bench.peers.protocol import WIDTHS, Request, Variants, serve
 from PIL import Image
+
+from bench.peers.protocol import WIDTHS, Request, Variants, serve
 
 
 def render(path: Path, quality: int, effort: int) -> Variants:

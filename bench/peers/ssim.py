@@ -13,9 +13,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from bench.peers.protocol import answer_lines
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
+
+from bench.peers.protocol import answer_lines
 
 Plane = NDArray[np.float64]
 SIGMA = 1.5

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import httpx
 from playwright.sync_api import Error
-from showing.browser import Decoding, opened
+
+from tests.support.showing.browser import Decoding, opened
 
 Shown = Literal[Decoding, "crashed"]
 """``crashed`` and ``too slow`` ended Chromium."""

@@ -9,7 +9,6 @@ Exit 1 if it gave no answer, or told a fault of its own.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,11 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
-from outcome import Client, Outcome, Shown, Viewer
-from server import running
+from tests.corpus.outcome import Client, Outcome, Shown, Viewer
+from tests.support.server import running
 
-FOLDERS = [Path(__file__).parents[1] / name for name in ("corpus", "e2e", "shown")]
-"""Where the helpers of this step and of the service that it starts are."""
 SEEN = get_args(Shown)
 EVERY = 250
 """Files after which a line says how far it has come."""
@@ -43,9 +40,8 @@ def sent_and_shown(files: Sequence[Path], parallel: int, source: str) -> Iterato
         folder = stack.enter_context(TemporaryDirectory(prefix="mediagate-corpus-"))
         service = stack.enter_context(
             running(
-                "corpus_gate:gate",
+                "tests.corpus.corpus_gate:gate",
                 Path(folder) / "data",
-                PYTHONPATH=os.pathsep.join([*map(str, FOLDERS), os.environ.get("PYTHONPATH", "")]),
                 CORPUS_SOURCE=source,
             )
         )

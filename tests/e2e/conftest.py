@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from demo_browser import chromium
 from playwright.sync_api import Browser
-from server import Server, running
+
+from tests.support.demo_browser import chromium
+from tests.support.server import Server, running
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import HERE, Server, running
 
 from mediagate import JobStatus, MediaGate, Settings, Source
 from mediagate.records import Settlement
+from tests.support.server import PYTHONPATH, Server, running
 
 
 def mediagate(*arguments: str, data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mediagate.cli", *arguments],
-        env={**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(data_dir), **env},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir), **env},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 

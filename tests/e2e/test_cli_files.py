@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from server import HERE
+from tests.support.server import PYTHONPATH
 
 
 def mediagate(*arguments: str, data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mediagate.cli", arguments[0], "plain_gate:gate", *arguments[1:]],
-        env={**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(data_dir), **env},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir), **env},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from server import HERE
+
+from tests.support.server import PYTHONPATH
 
 CHATTY = """
 import logging
@@ -24,7 +26,7 @@ logging.getLogger("mediagate.own").info("our own line")
 def mediagate(*arguments: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mediagate.cli", *arguments],
-        env={**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(folder / "data"), **env},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(folder / "data"), **env},
         capture_output=True, text=True, timeout=120, check=False, cwd=folder,
     )  # fmt: skip
 
@@ -66,3 +68,22 @@ def test_retry_refuses_a_code_that_there_is_not(tmp_path: Path, code: str, said:
     done = mediagate("retry", "plain_gate:gate", "--code", code, folder=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"there is no code {code!r}" in done.stderr and said in done.stderr
+
+
+@pytest.mark.parametrize("log", [(), ("--log", "json"), ("--log=json",)])
+def test_own_command_loads_no_plugin(tmp_path: Path, log: tuple[str, ...]) -> None:
+    assert not plugins_loaded_by(*log, "doctor", "--help", folder=tmp_path)
+    assert "mediagate_plugins.webhooks.commands" in plugins_loaded_by(*log, "--help", folder=tmp_path)
+
+
+def plugins_loaded_by(*arguments: str, folder: Path) -> set[str]:
+    done = mediagate(*arguments, folder=folder, PYTHONVERBOSE="1")
+    assert done.returncode == 0, done.stderr
+    return set(re.findall(r"^import '(mediagate_plugins[\w.]*)'", done.stderr, re.M))
+
+
+def test_command_of_a_plugin_works_after_the_log_format_and_before_the_name_of_an_own_command(tmp_path: Path) -> None:
+    done = mediagate("--log", "json", "keys", "create", "keys_gate:gate", "--owner", "worker", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith('{"time"') and "for worker; keep what follows" in done.stderr
+    assert done.stdout.startswith("mg_")

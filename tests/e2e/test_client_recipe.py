@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from server import running
 
 from mediagate.records.node import find_node
+from tests.support.server import running
 
 RECIPE = Path(__file__).parent / "recipe" / "run.mjs"
 

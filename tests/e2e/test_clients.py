@@ -12,11 +12,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from client_pages import bundle_pages
-from moderators import GOOD, REJECTS
 from PIL import Image
 from playwright.sync_api import Browser, Page, Request, Response, expect
-from server import MOUNT, Server, running
+
+from tests.support.client_pages import bundle_pages
+from tests.support.moderators import GOOD, REJECTS
+from tests.support.server import MOUNT, Server, running
 
 SLOW_MS = 20_000
 NOT_ALLOWED = "Dieses Bild ist hier nicht erlaubt."

@@ -14,13 +14,13 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from server import HERE, running
 
 from mediagate import MediaGate, Settings, Source
 from mediagate.records import get_job, get_state
 from mediagate.records.migration import migrate
 from mediagate.values import JobStatus, Stage
 from mediagate_plugins.api_keys import API_KEYS, api_keys
+from tests.support.server import PYTHONPATH, running
 
 pytestmark = pytest.mark.anyio
 
@@ -118,7 +118,7 @@ async def test_keys_live_by_the_databases_clock(offset: str, database: str, tmp_
     def command(*arguments: str) -> str:
         return subprocess.run(
             [sys.executable, "-m", "mediagate.cli", "keys", *arguments],
-            env={**os.environ, **wrong, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(tmp_path / "command")},
+            env={**os.environ, **wrong, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "command")},
             capture_output=True, text=True, timeout=120, check=True,
         ).stdout.strip()  # fmt: skip
 

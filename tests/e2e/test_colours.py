@@ -9,7 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from colorimetry import (
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+from mediagate.images.pixels.conversion import read_conversion
+from mediagate.images.pixels.icc import display_p3_profile
+from tests.support.colorimetry import (
     ADOBE,
     P3,
     Floats,
@@ -26,11 +31,6 @@ from colorimetry import (
     profile,
     table,
 )
-from PIL import Image
-from playwright.sync_api import Browser, Page
-
-from mediagate.images.pixels.conversion import read_conversion
-from mediagate.images.pixels.icc import display_p3_profile
 
 SHOW = """async (url) => {
     const image = new Image();

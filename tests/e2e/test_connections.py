@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import MOUNT, Server, running
+
+from tests.support.server import MOUNT, Server, running
 
 PLACES = 4
 HALF = b"GET /image-pipeline/hea"

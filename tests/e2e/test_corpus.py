@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat
-from server import Server, running
+
+from tests.support.server import Server, running
 
 DATA = Path(__file__).parents[1] / "data"
 GOOD = sorted(p for folder in ("photos", "oriented", "formats") for p in (DATA / folder).iterdir())

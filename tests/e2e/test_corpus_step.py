@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from showing.browser import executable
+
+from tests.support.showing.browser import executable
 
 ROOT = Path(__file__).parents[2]
 

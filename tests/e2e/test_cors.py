@@ -11,7 +11,8 @@ from threading import Thread
 import httpx
 import pytest
 from playwright.sync_api import Browser
-from server import Server, running
+
+from tests.support.server import Server, running
 
 COOKIE = {"Cookie": "session=user-1"}
 CREDENTIALS, ORIGIN, EXPOSED = (

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import Server, alive, running
 
 from mediagate.jobs.file_mark import KEY
+from tests.support.server import Server, alive, running
 
 FAST = {
     "MEDIAGATE_LEASE_S": "2",

@@ -8,7 +8,8 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
-from server import running
+
+from tests.support.server import running
 
 TAGS = 5000
 

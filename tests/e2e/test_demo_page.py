@@ -11,9 +11,10 @@ from pathlib import Path
 import blurhash
 import httpx
 import pytest
-from demo_browser import POOR_CONTRAST, WATCH_STATES, choose, expect_state, opened, shot
 from playwright.sync_api import Browser, Page, Request, Route, expect
-from server import Server
+
+from tests.support.demo_browser import POOR_CONTRAST, WATCH_STATES, choose, expect_state, opened, shot
+from tests.support.server import Server
 
 WATCH_SHIFTS = """() => {
     window.shift = 0;

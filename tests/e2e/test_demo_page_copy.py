@@ -13,9 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
-from demo_browser import SLOW_MS, choose, expect_state, opened
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
-from server import HERE, Server, running
+
+from tests.support.demo_browser import SLOW_MS, choose, expect_state, opened
+from tests.support.server import PYTHONPATH, Server, running
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_a_name_with_control_characters_cannot_leave_the_quotes(page: Page, data
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_neither_keys_nor_signatures_are_copied(browser: Browser, data: Path, tmp_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}
+    env = {**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}
     create = [sys.executable, "-m", "mediagate.cli", "keys", "create", "demo_gate:keyed", "--owner", "ann"]
     with running("demo_gate:keyed", tmp_path / "data") as service:
         key = subprocess.run(create, env=env, capture_output=True, text=True, check=True).stdout.strip()

@@ -8,9 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from demo_browser import WATCH_STATES, choose, expect_state, opened
 from playwright.sync_api import Browser, Page, Route, expect
-from server import MOUNT, Server
+
+from tests.support.demo_browser import WATCH_STATES, choose, expect_state, opened
+from tests.support.server import MOUNT, Server
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from demo_browser import POOR_CONTRAST, choose, expect_state, opened, shot
 from playwright.sync_api import Browser, Page, expect
-from server import Server
+
+from tests.support.demo_browser import POOR_CONTRAST, choose, expect_state, opened, shot
+from tests.support.server import Server
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from demo_browser import DESKTOP, choose, expect_state, opened
 from playwright.sync_api import Browser, Page, Request, Route, ViewportSize, expect
-from server import Server
+
+from tests.support.demo_browser import DESKTOP, choose, expect_state, opened
+from tests.support.server import Server
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
 NOTE_SCROLLING = """() => {

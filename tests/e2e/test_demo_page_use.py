@@ -10,9 +10,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-from demo_browser import DESKTOP, POOR_CONTRAST, SLOW_MS, WATCH_STATES, be, choose, expect_state, opened, shot
 from playwright.sync_api import Browser, Page, ViewportSize, expect
-from server import HERE, Server, running
+
+from tests.support.demo_browser import (
+    DESKTOP,
+    POOR_CONTRAST,
+    SLOW_MS,
+    WATCH_STATES,
+    be,
+    choose,
+    expect_state,
+    opened,
+    shot,
+)
+from tests.support.server import GATES, PYTHONPATH, Server, running
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
 CANCEL = """
@@ -144,7 +155,7 @@ def test_a_job_cancelled_before_any_work_is_not_shown_at_work(browser: Browser, 
         expect_state(card, "PENDING")
         environment = {**os.environ, "MEDIAGATE_DATA_DIR": str(tmp_path / "data"), "MEDIAGATE_WORKER": "false"}
         cancel = [sys.executable, "-c", CANCEL, answer.value.json()["jobId"]]
-        subprocess.run(cancel, env=environment, cwd=HERE, check=True, timeout=60)
+        subprocess.run(cancel, env=environment, cwd=GATES, check=True, timeout=60)
         expect_state(card, "CANCELLED")
         expect(card).to_contain_text("The upload was cancelled.")
         assert [step["state"] for step in page.evaluate("window.seen")] == ["SENDING", "PENDING", "CANCELLED"]
@@ -240,7 +251,7 @@ def test_a_foreign_host_name_reaches_no_route(demo: Server) -> None:
 
 
 def test_a_gate_with_keys_asks_for_one(browser: Browser, data: Path, tmp_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}
+    env = {**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}
     create = [sys.executable, "-m", "mediagate.cli", "keys", "create", "demo_gate:keyed", "--owner", "ann"]
     with running("demo_gate:keyed", tmp_path / "data") as service:
         made = [

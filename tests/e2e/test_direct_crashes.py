@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from server import MOUNT, Server
 
 from mediagate import MediaGate, Settings, Source
 from mediagate.records.locks import RECEIVING_S
 from mediagate.values import utcnow
+from tests.support.server import MOUNT, Server
 
 STEPS = [
     ("records.create_upload", 1),

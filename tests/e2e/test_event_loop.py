@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from loop_watch import loop_never_held, served
-from moderators import REJECTS, Scripted
 from PIL import Image
 
 from mediagate import MODERATOR, MediaGate, Source
+from tests.support.loop_watch import loop_never_held, served
+from tests.support.moderators import REJECTS, Scripted
 
 MIB = 1024 * 1024
 FORM = {"sourceType": "photo", "sourceId": "user-1"}

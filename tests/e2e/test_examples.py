@@ -13,8 +13,9 @@ import boto3
 import httpx
 import pytest
 import yaml
-from rgw import Gateway, missing, running_gateway
-from server import free_port
+
+from tests.support.rgw import Gateway, missing, running_gateway
+from tests.support.server import free_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import Server, running
 
 from mediagate import MediaGate
 from mediagate.cli.server import serve
 from mediagate.errors import ConfigError
+from tests.support.server import Server, running
 
 ALLOWED = 5
 GUESSES = 20

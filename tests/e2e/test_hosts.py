@@ -10,8 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hosting import DRAIN_S, NGINX, Host, hosts, until
-from server import alive, children
+
+from tests.support.hosting import DRAIN_S, NGINX, Host, hosts, until
+from tests.support.server import alive, children
 
 UVICORN = "uvicorn --port PORT --no-access-log"
 HOSTS: dict[str, dict[str, str]] = {

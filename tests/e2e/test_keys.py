@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import httpx
-from server import HERE, Server, running
+
+from tests.support.server import PYTHONPATH, Server, running
 
 ANN = ("--owner", "ann")
 
@@ -17,7 +18,7 @@ ANN = ("--owner", "ann")
 def keys(*arguments: str, data_dir: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mediagate.cli", "keys", *arguments],
-        env={**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(data_dir)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir)},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import httpx
 import pytest
-from moderators import CRASHES, GOOD, RAISES, REJECTS
 from PIL import Image
-from server import HERE, Server, running
+
+from tests.support.moderators import CRASHES, GOOD, RAISES, REJECTS
+from tests.support.server import PYTHONPATH, Server, running
 
 SECRETS = {
     "metrics token": "metrics-t0ken",
@@ -140,7 +141,7 @@ def test_a_command_that_is_refused_does_not_say_the_password(tmp_path: Path, com
     arguments = [] if command == "migrate" else ["leaky_gate:gate"]
     done = subprocess.run(
         [sys.executable, "-m", "mediagate.cli", "--log", "json", command, *arguments],
-        env={**os.environ, **SETTINGS, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(tmp_path / "data"),
+        env={**os.environ, **SETTINGS, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "data"),
              "MEDIAGATE_DATABASE_URL": url},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import anyio
 import pytest
-from moderators import CRASHES, GOOD, HANGS, HOGS, RAISES, REJECTS, REVIEWS, Scripted
 from PIL import Image
 
 from mediagate import MODERATOR, JobStatus, MediaGate, Source, Status
 from mediagate.errors import ConfigError
+from tests.support.moderators import CRASHES, GOOD, HANGS, HOGS, RAISES, REJECTS, REVIEWS, Scripted
 
 pytestmark = pytest.mark.anyio
 

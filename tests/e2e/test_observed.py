@@ -18,9 +18,9 @@ import httpx
 import pytest
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
-from server import HERE, MOUNT, Server, children, free_port, running
 
 from mediagate.records.migration import migrate
+from tests.support.server import MOUNT, PYTHONPATH, Server, children, free_port, running
 
 UPLOADS = 10
 
@@ -57,7 +57,7 @@ class Process:
         with log.open("ab") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command, "--port", str(port)],
-                env={**os.environ, "PYTHONPATH": str(HERE), **env}, stdout=file, stderr=file, start_new_session=True,
+                env={**os.environ, "PYTHONPATH": PYTHONPATH, **env}, stdout=file, stderr=file, start_new_session=True,
             )  # fmt: skip
 
     def kill(self) -> None:
@@ -215,7 +215,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with running("plain_gate:gate", tmp_path / "data") as service:
         done = subprocess.run(
             [sys.executable, "-m", "mediagate.cli", "worker", "plain_gate:gate", "--port", str(service.port)],
-            env={**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(tmp_path / "other")},
+            env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "other")},
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
     assert done.returncode == 1

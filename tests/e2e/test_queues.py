@@ -11,8 +11,9 @@ from random import Random
 
 import anyio
 import pytest
-from queue_site import COMMANDS, Site, a_site, supervised
-from server import HERE
+
+from tests.support.queue_site import COMMANDS, Site, a_site, supervised
+from tests.support.server import GATES
 
 pytestmark = pytest.mark.anyio
 
@@ -139,6 +140,6 @@ async def test_the_command_creates_the_tables_of_procrastinate_once(tmp_path: Pa
     async with a_site("procrastinate", "mediagate", tmp_path, takes_uploads=False) as site:
         command = [COMMANDS["mediagate"][0], "procrastinate", "migrate", "queue_gate:gate"]
         for said in ("created", "nothing to create"):
-            done = await anyio.run_process(command, env=site.env, cwd=HERE, check=False)
+            done = await anyio.run_process(command, env=site.env, cwd=GATES, check=False)
             assert said in done.stdout.decode(), done.stderr.decode()
         assert await site.waiting() == 0

@@ -16,7 +16,8 @@ import asyncpg
 import httpx
 import pytest
 from redis import Redis
-from server import Server, running
+
+from tests.support.server import Server, running
 
 FORM = {"sourceType": "free", "sourceId": "user-1"}
 STORM = 50

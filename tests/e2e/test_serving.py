@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server import HERE, running
+
+from tests.support.server import PYTHONPATH, running
 
 BOTH = pytest.mark.parametrize("command", ["serve", "worker"])
 
@@ -20,7 +21,7 @@ BOTH = pytest.mark.parametrize("command", ["serve", "worker"])
 def serve(*arguments: str, data_dir: Path, command: str = "serve", **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mediagate.cli", command, "plain_gate:gate", *arguments],
-        env={**os.environ, "PYTHONPATH": str(HERE), "MEDIAGATE_DATA_DIR": str(data_dir), **env},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir), **env},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-from server import Server
+
+from tests.support.server import Server
 
 FAST = {
     "MEDIAGATE_LEASE_S": "2",

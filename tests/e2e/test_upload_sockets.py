@@ -15,7 +15,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from upload_server import LIMITS
+
+from tests.support.server import ROOT
+from tests.support.upload_server import LIMITS
 
 HEAD = b"POST /upload HTTP/1.1\r\nHost: test\r\nContent-Type: multipart/form-data; boundary=B\r\n"
 FORM = {"sourceType": "post", "sourceId": "user-1"}
@@ -59,7 +61,7 @@ class Runtime:
 def server(tmp_path: Path) -> Iterator[Runtime]:
     spool_dir, log = tmp_path / "spool", tmp_path / "log"
     spool_dir.mkdir()
-    script = Path(__file__).parent / "upload_server.py"
+    script = ROOT / "tests" / "support" / "upload_server.py"
     with log.open("wb") as errors:
         process = subprocess.Popen([sys.executable, script, spool_dir], stdout=subprocess.PIPE, stderr=errors)
     assert process.stdout is not None

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-import receiver as behave
-from receiver import receiving
-from server import Server
 from standardwebhooks import Webhook
-from test_cli import mediagate
-from test_crashes import FAST
 from webhook_gate import SECRET
+
+from tests.e2e.test_cli import mediagate
+from tests.e2e.test_crashes import FAST
+from tests.support import receiver as behave
+from tests.support.receiver import receiving
+from tests.support.server import Server
 
 GATE = "webhook_gate:gate"
 PATIENT = FAST | {"MEDIAGATE_MAX_ATTEMPTS": "9"}

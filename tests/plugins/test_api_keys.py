@@ -13,14 +13,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from mounted import client_of
-from owners import FORM
 
 from mediagate import RECORDS, Action, MediaGate, Settings, Source
 from mediagate.errors import ConfigError, InvalidParameter, RecordsUnavailable
 from mediagate.records import MemoryRecords, PrismaRecords
 from mediagate.values import utcnow
 from mediagate_plugins.api_keys import API_KEYS, ApiKeys, NewKey, api_keys
+from tests.support.mounted import client_of
+from tests.support.owners import FORM
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from mounted import client_of
-from owners import as_user, by_header, claim, settle
 
 from mediagate import AUTHORIZE, JobStatus, MediaGate, Settings, Source
 from mediagate.config import Language
@@ -20,6 +18,8 @@ from mediagate.errors import PluginError
 from mediagate.records import Settlement
 from mediagate.values import Verdict
 from mediagate_plugins.demo_page import demo_page
+from tests.support.mounted import client_of
+from tests.support.owners import as_user, by_header, claim, settle
 
 pytestmark = pytest.mark.anyio
 

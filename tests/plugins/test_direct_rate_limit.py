@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
-from direct import completed, declared, sent
-from mounted import client_of
 from starlette.requests import Request
 
 from mediagate import AUTHORIZE, Action, MediaGate, Principal
 from mediagate_plugins.rate_limit import rate_limit
+from tests.support.direct import completed, declared, sent
+from tests.support.mounted import client_of
 
 pytestmark = pytest.mark.anyio
 

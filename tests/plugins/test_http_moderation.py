@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageStat
-from poison import Reds
 
 from mediagate import MODERATOR, JobStatus, MediaGate, Settings, Source, Status, VariantSpec
 from mediagate.cli.doctor import examine
@@ -27,6 +26,7 @@ from mediagate.images.pixels import jpeg_of
 from mediagate.records import Allowance, PrismaRecords
 from mediagate_plugins.http_moderation import Service, google_safe_search, http_moderation, openai
 from mediagate_plugins.http_moderation.presets import OPENAI_LABELS
+from tests.support.poison import Reds
 
 pytestmark = pytest.mark.anyio
 

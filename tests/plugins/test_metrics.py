@@ -16,12 +16,9 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from moderators import CRASHES, GOOD, HANGS, REJECTS, Scripted
 from PIL import Image
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
-from receiver import answer, receiving
-from server import children
 from starlette.requests import Request
 
 from mediagate import MODERATOR, RECORDS, STORAGE, MediaGate, Source
@@ -32,6 +29,9 @@ from mediagate.storage import FilesystemStorage, MemoryStorage
 from mediagate.values import Action, Principal
 from mediagate_plugins.metrics import metrics
 from mediagate_plugins.webhooks import Endpoint, webhooks
+from tests.support.moderators import CRASHES, GOOD, HANGS, REJECTS, Scripted
+from tests.support.receiver import answer, receiving
+from tests.support.server import children
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from queue_site import BROKER, Site, a_database, a_site
 
 from mediagate import JobStatus, MediaGate, Queue, Settings, Source
 from mediagate.cli.doctor import examine
@@ -22,6 +21,7 @@ from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate_plugins.celery_queue import CELERY_QUEUE, celery_queue
 from mediagate_plugins.procrastinate_queue import PROCRASTINATE_QUEUE, procrastinate_queue
 from mediagate_plugins.procrastinate_queue import queue as procrastinate_queue_module
+from tests.support.queue_site import BROKER, Site, a_database, a_site
 
 pytestmark = pytest.mark.anyio
 

@@ -20,8 +20,6 @@ from typing import Any
 import httpx
 import jsonschema
 import pytest
-import receiver as behave
-from receiver import Receiver, receiving, unused_port
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from mediagate import EVENTS, RECORDS, STORAGE, EventType, Job, MediaGate, Settings, Source
@@ -34,6 +32,8 @@ from mediagate.testing.record_samples import LEASE, a_media
 from mediagate.values import JobStatus, utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Delivery, Endpoint, Replayed, webhooks
 from mediagate_plugins.webhooks.schedule import JITTER, PAUSES_S, pause, retry_after_s
+from tests.support import receiver as behave
+from tests.support.receiver import Receiver, receiving, unused_port
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import pytest
 import trustme
-from receiver import Behaviour, Receiver, answer, hang, receiving
 from standardwebhooks import Webhook
 
 from mediagate import MediaGate, Settings, Source
@@ -25,6 +24,7 @@ from mediagate.outbound.addresses import may_be_reached
 from mediagate.outbound.resolver import THREADS, Resolver
 from mediagate.values import utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
+from tests.support.receiver import Behaviour, Receiver, answer, hang, receiving
 
 REFUSAL = "which is not public; to allow it, name its network in private_networks"
 

@@ -7,11 +7,11 @@ import zipfile
 from collections.abc import Iterator
 
 import pytest
-from samples.payloads import WORD, samples
-from samples.sample import Sample
-from showing.engine import Outcome, process
 
 from mediagate.values import RenderedFile
+from tests.support.samples.payloads import WORD, samples
+from tests.support.samples.sample import Sample
+from tests.support.showing.engine import Outcome, process
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import Image
-from samples import bmff, gif, png
-from samples.bmff_writer import box, coded, crop, file, mirror, turn
-from samples.gif_writer import Frame
-from samples.gif_writer import gif as gif_of
-from samples.png_writer import COLOUR, SIGNATURE, chunk, header, packed
-from samples.png_writer import png as written
-from samples.sample import EDGE, Sample, cat, encoded, grey
-from showing.browser import Browser, Cell, executable, opened
 
 from mediagate import Source, VariantSpec
 from mediagate.images.pixels import decode
 from mediagate.values import ImageInfo
+from tests.support.samples import bmff, gif, png
+from tests.support.samples.bmff_writer import box, coded, crop, file, mirror, turn
+from tests.support.samples.gif_writer import Frame
+from tests.support.samples.gif_writer import gif as gif_of
+from tests.support.samples.png_writer import COLOUR, SIGNATURE, chunk, header, packed
+from tests.support.samples.png_writer import png as written
+from tests.support.samples.sample import EDGE, Sample, cat, encoded, grey
+from tests.support.showing.browser import Browser, Cell, executable, opened
 
 SOURCE = Source(variants={"small": VariantSpec(width=64)}, animation="keep", damaged="accept")
 BACKGROUNDS = ("white", "black")

@@ -9,11 +9,6 @@ from functools import cache
 
 import pytest
 from PIL import Image
-from samples.catalogue import KINDS
-from samples.sample import Sample
-from showing.browser import Browser, Cell, executable, opened
-from showing.comparison import apart, check, views_of
-from showing.engine import BLACK, WHITE, Outcome, process
 
 from mediagate.images.pixels.picture import PixelPicture
 from mediagate.moderation import Moderator
@@ -21,6 +16,11 @@ from mediagate.values import RenderedFile
 from mediagate_plugins.nudenet import model_file
 from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.options import Options
+from tests.support.samples.catalogue import KINDS
+from tests.support.samples.sample import Sample
+from tests.support.showing.browser import Browser, Cell, executable, opened
+from tests.support.showing.comparison import apart, check, views_of
+from tests.support.showing.engine import BLACK, WHITE, Outcome, process
 
 ALIKE = 14
 """Mean levels by which a sample may miss what it is to show: a table of colours is coarse, another picture is far."""

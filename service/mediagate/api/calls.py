@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+from mediagate.api import jobs, media
 from mediagate.api.defaults import jobs_at_once
-from mediagate.api.uploads import UploadCalls
+from mediagate.api.jobs import StatusPage
+from mediagate.api.media import PublishedPage
+from mediagate.api.runtime import Runtime
+from mediagate.api.uploads import fields_of, name_of
+from mediagate.config import Settings, Source
+from mediagate.errors import InvalidParameter, PluginError, WaitTimeout
+from mediagate.intake import Declaration, Readable
 from mediagate.parts import Parts
+from mediagate.values import ANY_TYPE, JobStatus, PublishedMedia, Status, UploadTarget, UsageReport, check_owner
+
+MAX_DAYS = 366
+"""How many days of usage are summed up at a time."""
 
 
-class Calls(UploadCalls):
+class Calls:
     """What an open gate can be asked. URLs start with ``public_base_url`` when it is set, else with ``base_url``.
 
     ``owner`` keeps a call to what this owner uploaded: whatever is somebody else's is not there. ``None``: to nothing.
     """
+
+    sources: dict[str, Source]
+    settings: Settings
+    _runtime: Runtime | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """The open gate's parts and loops; raises ``PluginError`` while it is closed."""
+        if self._runtime is None:
+            raise PluginError("the gate is not open: use its lifespan, or `async with gate:`")
+        return self._runtime
 
     @property
     def parts(self) -> Parts:
@@ -23,20 +47,182 @@ class Calls(UploadCalls):
         """How many jobs a worker of this gate has in hand at once: one more than it has image processes."""
         return jobs_at_once(self.settings.model_copy(update={"worker": True}))
 
-    async def work(self, job_id: str) -> None:
-        """Make one attempt at the job whose turn it is, since this one waits; for engines that run the workers."""
-        await self.runtime.worker.attend()
-
-    async def check(self) -> None:
-        """Raise ``Unavailable`` unless records, storage, spool and, if this process works, the worker do their work."""
-        await self.runtime.check()
+    @property
+    def withdrawn(self) -> bool:
+        """Whether ``/readyz`` says that the process is about to end."""
+        return self._runtime is not None and self._runtime.withdrawn
 
     def withdraw(self) -> None:
         """Answer 503 on ``/readyz`` from now on, so that load balancers go elsewhere; all else goes on as before."""
         if self._runtime is not None:
             self._runtime.withdrawn = True
 
-    @property
-    def withdrawn(self) -> bool:
-        """Whether ``/readyz`` says that the process is about to end."""
-        return self._runtime is not None and self._runtime.withdrawn
+    async def check(self) -> None:
+        """Raise ``Unavailable`` unless records, storage, spool and, if this process works, the worker do their work."""
+        await self.runtime.check()
+
+    async def work(self, job_id: str) -> None:
+        """Make one attempt at the job whose turn it is, since this one waits; for engines that run the workers."""
+        await self.runtime.worker.attend()
+
+    async def upload(
+        self,
+        source: Readable,
+        *,
+        source_type: str,
+        source_id: str | int,
+        filename: str = "",
+        client_reference_id: str | None = None,
+        callback_url: str | None = None,
+        focal: tuple[float, float] = (0.5, 0.5),
+        owner: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Status:
+        """Accept a picture given as bytes, a path, an ``UploadFile`` or a stream, and return its PENDING job.
+
+        ``focal`` is the point (x, y from 0 to 1) that ``fit="cover"`` keeps; ``owner`` is whose the picture
+        is. Under an ``idempotency_key`` that was used before, the same upload returns the job of the first, wherever
+        that stands. Raises the same ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
+        """
+        check_owner(owner)
+        name = filename or name_of(source)
+        fields = fields_of(source_type, source_id, name, client_reference_id, callback_url, focal)
+        intake = self.runtime.intake
+        job, made = await intake.upload_source(source, fields, owner=owner, idempotency_key=idempotency_key)
+        return Status(job, None) if made else await self.get_status(job.id)
+
+    async def create_upload(
+        self,
+        *,
+        source_type: str,
+        source_id: str | int,
+        size: int,
+        content_type: str = "",
+        filename: str = "",
+        client_reference_id: str | None = None,
+        callback_url: str | None = None,
+        focal: tuple[float, float] = (0.5, 0.5),
+        owner: str | None = None,
+        base_url: str = "",
+    ) -> UploadTarget:
+        """Declare a file of ``size`` bytes and return where a client puts them; then ``complete_upload``.
+
+        Without a ``content_type`` the bytes decide. ``owner`` says whose it will be. Raises the same ``RequestError``
+        that ``POST /uploads`` answers, or ``Unavailable``.
+        """
+        check_owner(owner)
+        # Hosts pass on what a client told of its file, which may be None.
+        fields = fields_of(source_type, source_id, filename or "", client_reference_id, callback_url, focal)
+        declaration = Declaration(fields, (content_type or "").lower() or ANY_TYPE, size)
+        runtime = self.runtime
+        return await runtime.intake.record(declaration, owner=owner, base_url=runtime.link_base(base_url))
+
+    async def complete_upload(self, upload_id: str, *, owner: str | None = None) -> Status:
+        """Check what arrived for a direct upload and return its job; doing so again returns the same job.
+
+        Raises ``UploadNotFound``, ``UploadExpired``, ``UploadNotReceived`` before the bytes have arrived,
+        ``UploadInFlight`` while another call completes it, ``UploadMismatch`` when they are others than declared, and
+        what ``upload`` raises for the same file.
+        """
+        job = await self.runtime.intake.complete(upload_id, owner=owner)
+        return await self.get_status(job.id)
+
+    async def get_status(self, job_id: str, *, owner: str | None = None, base_url: str = "") -> Status:
+        """Return where a job stands; raises ``JobNotFound``, or ``MediaDeleted`` when its media is gone."""
+        return await jobs.get_status(job_id, self.runtime, owner=owner, base_url=base_url)
+
+    async def next_status(
+        self,
+        job_id: str,
+        seen: Status | None = None,
+        *,
+        timeout_s: float,
+        owner: str | None = None,
+        base_url: str = "",
+    ) -> Status | None:
+        """Return a job's status as soon as it is another than the one seen, ``None`` when the time ran out first.
+
+        Raises what ``get_status`` raises. All who wait ask the records together.
+        """
+        return await jobs.next_status(job_id, seen, self.runtime, timeout_s=timeout_s, owner=owner, base_url=base_url)
+
+    async def long_poll(self, job_id: str, *, timeout_s: float, owner: str | None = None, base_url: str = "") -> Status:
+        """Return a job's status as soon as it is terminal, or as it is when the time has run out."""
+        return await jobs.long_poll(job_id, self.runtime, timeout_s=timeout_s, owner=owner, base_url=base_url)
+
+    async def wait(self, job_id: str, *, timeout_s: float = 60.0, owner: str | None = None) -> Status:
+        """Return a job's terminal status; raises ``WaitTimeout`` when it takes longer, and the job goes on."""
+        status = await self.long_poll(job_id, timeout_s=timeout_s, owner=owner)
+        if not status.status.terminal:
+            raise WaitTimeout(f"job {job_id} is still {status.status} after {timeout_s:g} s")
+        return status
+
+    async def list_jobs(
+        self,
+        *,
+        status: JobStatus | str | None = None,
+        source_type: str | None = None,
+        source_id: str | int | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+        owner: str | None = None,
+        base_url: str = "",
+    ) -> StatusPage:
+        """Return the jobs for which each given value holds, newest first, ``limit`` (1-100) at a time.
+
+        ``status`` may be given by its name, such as ``"FAILED"``. Raises ``InvalidParameter``.
+        """
+        return await jobs.list_jobs(
+            self.runtime,
+            status=status,
+            source_type=source_type,
+            source_id=source_id,
+            limit=limit,
+            cursor=cursor,
+            owner=owner,
+            base_url=base_url,
+        )
+
+    async def usage(self, *, first: date, last: date, owner: str | None = None) -> UsageReport:
+        """Return what an owner, or all together, used from one UTC day to another, both included: at most 366."""
+        if not 0 <= (last - first).days < MAX_DAYS:
+            raise InvalidParameter(f"from, to: name at most {MAX_DAYS} days, the first one first")
+        return await self.parts.records.usage(owner_id=owner, first=first, last=last)
+
+    async def cancel(self, job_id: str, *, owner: str | None = None) -> Status:
+        """Stop a job that is not finished; raises ``JobNotFound``, or ``JobConflict`` when it is."""
+        return await jobs.cancel(job_id, self.runtime, owner=owner)
+
+    async def retry(self, job_id: str, *, owner: str | None = None) -> Status:
+        """Try a FAILED job again; raises ``JobNotFound``, or ``JobConflict`` unless it failed and its file is kept."""
+        return await jobs.retry(job_id, self.runtime, owner=owner)
+
+    async def delete_job(self, job_id: str, *, owner: str | None = None) -> JobStatus:
+        """Stop a job that is not finished, delete its files and its media, and return the status that it keeps.
+
+        The job stays on record; repeating this is no error. Raises ``JobNotFound``.
+        """
+        return await jobs.delete_job(job_id, self.runtime, owner=owner)
+
+    async def list_media(
+        self,
+        source_type: str,
+        source_id: str | int | None = None,
+        *,
+        limit: int = 20,
+        cursor: str | None = None,
+        owner: str | None = None,
+        base_url: str = "",
+    ) -> PublishedPage:
+        """Return the media of a source, newest first, ``limit`` (1-100) at a time; empty when there are none."""
+        return await media.list_media(
+            self.runtime, source_type, source_id, limit=limit, cursor=cursor, owner=owner, base_url=base_url
+        )
+
+    async def get_media(self, media_id: str, *, owner: str | None = None, base_url: str = "") -> PublishedMedia:
+        """Return one media; raises ``MediaNotFound``."""
+        return await media.get_media(media_id, self.runtime, owner=owner, base_url=base_url)
+
+    async def delete_media(self, media_id: str, *, owner: str | None = None) -> None:
+        """Remove a media's record, variants and original; repeating it is no error. Raises ``MediaNotFound``."""
+        await media.delete_by_id(media_id, self.runtime, owner=owner)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mediagate.jobs import Janitor, Watch, Worker, recognize_files
 from mediagate.kernel import Departure
 from mediagate.parts import Parts
 from mediagate.storage import FileUrls, unobserved, url_secret
+from mediagate.values import UrlOf, utcnow
 
 
 class Runtime:
@@ -49,6 +51,14 @@ class Runtime:
         """Raise ``ShuttingDown`` when the gate is closing."""
         if self.closing:
             raise ShuttingDown("the service is restarting; send the upload again in a moment", retry_after_s=5)
+
+    def link_base(self, base_url: str) -> str:
+        """Return the URL that links begin with: the one given, else ``public_base_url``, else an empty string."""
+        return base_url or (self.parts.settings.public_base_url or "").rstrip("/")
+
+    def url_of(self, base_url: str) -> UrlOf:
+        """Return the function from a file's key to its URL, signed now if the file is private."""
+        return partial(self.urls.of, base_url=self.link_base(base_url), now=utcnow())
 
     async def check(self) -> None:
         """Raise ``Unavailable`` unless records, storage, spool and, if this process works, the worker do their work."""

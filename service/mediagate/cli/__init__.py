@@ -7,7 +7,8 @@ Each command imports what it needs itself: only ``doctor`` looks at codecs, and 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from typing import Annotated
 
 import typer
@@ -52,9 +53,15 @@ for command in OWN.values():
 
 
 def main() -> None:
-    """Run the command line."""
-    words = sys.argv[3:] if sys.argv[1:2] == ["--log"] else [w for w in sys.argv[1:] if not w.startswith("--log=")]
-    if not set(words[:1]) & set(OWN):
-        for brought in entry_points(group=COMMANDS):
+    """Run the command line; plugins' commands are loaded unless the first command named is the core's own."""
+    named = next((word for word in sys.argv[1:] if word in OWN or word in brought_commands().names), None)
+    if named not in OWN:
+        for brought in brought_commands():
             cli.add_typer(brought.load(), name=brought.name)
     cli()
+
+
+@cache
+def brought_commands() -> EntryPoints:
+    """Return the entry points of plugins' commands; looking them up reads the metadata of each installed package."""
+    return entry_points(group=COMMANDS)

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from mediagate.errors import RecordsUnavailable
@@ -41,6 +41,16 @@ class Lease:
         return await self._records.advance(
             self._job.id, owner=self.owner, lease_until=until, stage=stage, model_runs=model_runs
         )
+
+    async def release(self, at: datetime, *, counted: bool, error: str | None, code: str | None) -> None:
+        """Give the job back for an attempt that is not made before ``at``."""
+        await self._records.release(
+            self._job.id, owner=self.owner, available_at=at, count_attempt=counted, error=error, code=code
+        )
+
+    async def give_back(self) -> None:
+        """Give the job back as it was before the claim."""
+        await self.release(await self._records.now(), counted=False, error=self._job.error, code=self._job.code)
 
     async def insist(self, change: Callable[[], Awaitable[T]], *, to_the_end: bool = False) -> T:
         """Make a change under the lease, again for as long as the records are away and the lease may run.

@@ -1,76 +1,210 @@
-"""The path of one image, from the quarantined file to the settlement of its job."""
+"""The path of one job on one page: from its claim over the verdict and the published files to its end."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from time import perf_counter
 
-from mediagate.errors import ObjectNotFound, ProcessingError, ProcessingRefused, StagedFileLost
-from mediagate.jobs.publishing import publish
+from mediagate.errors import MediagateError, ObjectNotFound, ProcessingError, ProcessingRefused, StagedFileLost, members
+from mediagate.jobs.end import finish
+from mediagate.jobs.events import job_events
+from mediagate.jobs.isolation import Isolation, ran_out_of_time, suspect
+from mediagate.jobs.lease import Lease, LeaseLost
+from mediagate.jobs.publishing import publish, unpublish
 from mediagate.jobs.remote_moderation import RemoteModeration
+from mediagate.jobs.retries import Retries, failure
+from mediagate.jobs.watch import Watch
 from mediagate.moderation import count_review_as_reject
+from mediagate.observe import about, cause_of
 from mediagate.parts import Parts
-from mediagate.records import Settlement
-from mediagate.values import (
-    Job,
-    JobStatus,
-    Rendered,
-    Stage,
-    Verdict,
-)
+from mediagate.records import Settlement, get_state
+from mediagate.values import Job, JobState, JobStatus, Rendered, Stage, Verdict
 
-Enter = Callable[[Stage, int], Awaitable[None]]
-"""Records that a job enters a stage, after so many model runs; raises when the job is no longer ours."""
+log = logging.getLogger("mediagate.worker")
 
 
-async def process(job: Job, parts: Parts, remote: RemoteModeration | None, enter: Enter) -> Settlement:
-    """Take a claimed job to its settlement; raises what the worker classifies as retryable or final."""
-    source = parts.sources.get(job.source_type)
-    if source is None:
-        raise ProcessingError(f"source type {job.source_type!r} is not configured here; add it, or remove the job")
-    started = perf_counter()
-    try:
-        with parts.observer.during("fetch", job=job):
-            data = await parts.storage.get(job.staging_key)
-    except ObjectNotFound:
-        raise StagedFileLost("the quarantined file is gone; upload the picture again") from None
-    model_runs = 0
-    try:
-        await parts.hooks.run("pre_process", job)
-        with parts.observer.during("render", job=job):
-            focal = (job.focal_x, job.focal_y)
-            judged_by = source if remote is None else remote.locally(source)
-            previews = 0 if remote is None else remote.input_edge
-            rendered = await parts.images.render(data, judged_by, focal=focal, previews=previews)
-        model_runs = 0 if remote is not None and remote.alone else rendered.model_runs
-        if remote is not None and rendered.verdict.decision == "allow":
-            model_runs += len(rendered.previews)
-            rendered = await remote.judged(rendered, source)
-        verdict = count_review_as_reject(rendered.verdict)
-        await parts.hooks.run("pre_verdict", job, verdict)
-        if verdict.decision != "allow":
-            return _rejected(verdict, rendered, model_runs, started)
-        await parts.hooks.run("pre_store", job, rendered)
-    except ProcessingRefused as refusal:
-        return Settlement(JobStatus.REJECTED, reason=refusal.detail, code=refusal.code, model_runs=model_runs)
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """A picture that may be published."""
 
-    await enter(Stage.PUBLISH, model_runs)
-    publishing = perf_counter()
-    with parts.observer.during("publish", job=job):
-        media = await publish(job, rendered, parts)
-    ended = perf_counter()
-    return Settlement(
-        JobStatus.COMPLETE,
-        media=media,
-        verdict=verdict,
-        warnings=rendered.warnings,
-        timings_ms={
-            **rendered.timings_ms,
-            "publish": round((ended - publishing) * 1000, 1),
-            "total": round((ended - started) * 1000, 1),
-        },
-        bytes_out=sum(len(file.data) for file in rendered.files),
-    )
+    rendered: Rendered
+    verdict: Verdict
+    model_runs: int
+
+
+class Pipeline:
+    """Takes claimed jobs of one worker to their ends."""
+
+    def __init__(self, parts: Parts, watch: Watch, isolation: Isolation) -> None:
+        self._parts = parts
+        self._watch = watch
+        self._isolation = isolation
+        self._retries = Retries(parts.settings)
+        self._remote = None
+        if parts.remote_moderator is not None:
+            self._remote = RemoteModeration(parts.remote_moderator, parts.moderator, parts.records)
+
+    async def run(self, job: Job) -> None:
+        """Take a job that was just claimed to its end, or give it back for another attempt.
+
+        Raises ``RecordsUnavailable`` when even that cannot be written down: the lease then lapses.
+        """
+        self._watch.publish(JobState(job))
+        lease = Lease(job, self._parts.records, lease_s=self._parts.settings.lease_s)
+        with self._parts.observer.during("attempt", job=job):
+            try:
+                async with lease.kept():
+                    if suspect(job):
+                        await self._isolation.alone()
+                    started = perf_counter()
+                    judged = await self._judge(job, started)
+                    if isinstance(judged, _Allowed):
+                        job = await self._enter(Stage.PUBLISH, job, lease, judged.model_runs)
+                        settlement = await self._publish(job, judged, started)
+                    else:
+                        settlement = judged
+                    self._retries.came_through()
+            except LeaseLost:
+                await self._abandon(job)
+                return
+            except asyncio.CancelledError:
+                await lease.give_back()
+                raise
+            except Exception as exc:
+                last = await self._fail(job, lease, exc)
+                if last is None:
+                    return
+                settlement = last
+            finally:
+                if not suspect(job):
+                    self._isolation.leave()
+            state = await self._settle(job, lease, settlement)
+            if state is not None:
+                await finish(state, self._parts)
+
+    # -- the steps of an attempt
+
+    async def _judge(self, job: Job, started: float) -> _Allowed | Settlement:
+        """Fetch the quarantined file, judge it and make its variants; returns how the job ends if it is refused."""
+        parts, remote = self._parts, self._remote
+        source = parts.sources.get(job.source_type)
+        if source is None:
+            raise ProcessingError(f"source type {job.source_type!r} is not configured here; add it, or remove the job")
+        try:
+            with parts.observer.during("fetch", job=job):
+                data = await parts.storage.get(job.staging_key)
+        except ObjectNotFound:
+            raise StagedFileLost("the quarantined file is gone; upload the picture again") from None
+        model_runs = 0
+        try:
+            await parts.hooks.run("pre_process", job)
+            with parts.observer.during("render", job=job):
+                focal = (job.focal_x, job.focal_y)
+                judged_by = source if remote is None else remote.locally(source)
+                previews = 0 if remote is None else remote.input_edge
+                rendered = await parts.images.render(data, judged_by, focal=focal, previews=previews)
+            model_runs = 0 if remote is not None and remote.alone else rendered.model_runs
+            if remote is not None and rendered.verdict.decision == "allow":
+                model_runs += len(rendered.previews)
+                rendered = await remote.judged(rendered, source)
+            verdict = count_review_as_reject(rendered.verdict)
+            await parts.hooks.run("pre_verdict", job, verdict)
+            if verdict.decision != "allow":
+                return _rejected(verdict, rendered, model_runs, started)
+            await parts.hooks.run("pre_store", job, rendered)
+        except ProcessingRefused as refusal:
+            return Settlement(JobStatus.REJECTED, reason=refusal.detail, code=refusal.code, model_runs=model_runs)
+        return _Allowed(rendered, verdict, model_runs)
+
+    async def _enter(self, stage: Stage, job: Job, lease: Lease, model_runs: int) -> Job:
+        """Record that a job enters a stage after so many more model runs; raises ``LeaseLost``."""
+        entered = replace(job, stage=stage, model_runs=job.model_runs + model_runs)
+        if not await lease.insist(lambda: lease.extend(stage, entered.model_runs)):
+            raise LeaseLost
+        self._watch.publish(JobState(entered))
+        return entered
+
+    async def _publish(self, job: Job, allowed: _Allowed, started: float) -> Settlement:
+        rendered = allowed.rendered
+        publishing = perf_counter()
+        with self._parts.observer.during("publish", job=job):
+            media = await publish(job, rendered, self._parts)
+        ended = perf_counter()
+        return Settlement(
+            JobStatus.COMPLETE,
+            media=media,
+            verdict=allowed.verdict,
+            warnings=rendered.warnings,
+            timings_ms={
+                **rendered.timings_ms,
+                "publish": round((ended - publishing) * 1000, 1),
+                "total": round((ended - started) * 1000, 1),
+            },
+            bytes_out=sum(len(file.data) for file in rendered.files),
+        )
+
+    async def _settle(self, job: Job, lease: Lease, settlement: Settlement) -> JobState | None:
+        """Write down how a job ends, and its events, in one transaction; returns the end.
+
+        ``None`` when the job is not ours any more.
+        """
+        records = self._parts.records
+        now = await lease.insist(records.now, to_the_end=True)
+        events_of = partial(job_events, parts=self._parts)
+        with self._parts.observer.during("record", job=job):
+            settled = await lease.insist(
+                lambda: records.settle(job, owner=lease.owner, now=now, settlement=settlement, events_of=events_of),
+                to_the_end=True,
+            )
+        if not settled and not await self._settled_unheard(job, settlement, now):
+            await self._abandon(job)
+            return None
+        state = settlement.state_of(job, now)
+        self._watch.publish(state)
+        return state
+
+    async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
+        """Whether the job was settled so after all, and only the answer was lost."""
+        found = await get_state(self._parts.records, job.id)
+        if found is None:
+            return False
+        # Another attempt may have ended it within the same millisecond, and its media be another one, or be gone.
+        ended = (found.job.status, found.job.finished_at, found.media)
+        return ended == (settlement.status, now, settlement.media)
+
+    # -- attempts that come to nothing
+
+    async def _fail(self, job: Job, lease: Lease, exc: Exception) -> Settlement | None:
+        """Give the job back for another attempt and return ``None``, or return how it ends."""
+        ours, ended = all(isinstance(one, MediagateError) for one in members(exc)), failure(exc, job.stage)
+        log.log(
+            logging.WARNING if ours else logging.ERROR,
+            "job %s, attempt %d: %s",
+            job.id,
+            job.attempts,
+            cause_of(exc),
+            exc_info=None if ours else exc,
+            extra=about(job, code=ended.code),
+        )
+        now = await lease.insist(self._parts.records.now, to_the_end=True)
+        retry = self._retries.after(exc, job, now)
+        if retry is None:
+            return ended
+        # What is not counted takes from a job neither that it ran out of time nor its turn alone.
+        told = job if ran_out_of_time(job) and not retry.counted else ended
+        await lease.insist(
+            lambda: lease.release(retry.at, counted=retry.counted, error=told.error, code=told.code), to_the_end=True
+        )
+        self._watch.forget(job.id)
+        return None
+
+    async def _abandon(self, job: Job) -> None:
+        log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra=about(job))
+        await unpublish(job, self._parts)
 
 
 def _rejected(verdict: Verdict, rendered: Rendered, model_runs: int, started: float) -> Settlement:

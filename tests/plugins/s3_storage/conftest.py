@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 from botocore.config import Config
-from rgw import Gateway, missing, running_gateway
 
 from mediagate_plugins.s3_storage.options import Options
 from mediagate_plugins.s3_storage.storage import S3Storage, open_storage
+from tests.support.rgw import Gateway, missing, running_gateway
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from typing import Any
 
 import httpx
 import pytest
-from fault_proxy import Exchange, FaultProxy
 
 from mediagate import MediaGate, Settings, Source
 from mediagate.jobs.file_mark import KEY
 from mediagate.kernel import Hook
 from mediagate.values import utcnow
 from mediagate_plugins.s3_storage import s3_storage
+from tests.support.fault_proxy import Exchange, FaultProxy
 
 pytestmark = pytest.mark.anyio
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_proxy import FaultProxy, rewritten
 
 from mediagate.errors import MediagateError
 from mediagate_plugins.s3_storage.checks import checks
 from mediagate_plugins.s3_storage.lifecycle import ABORT_RULE, VERSIONS_RULE, remarks
 from mediagate_plugins.s3_storage.options import Options
 from mediagate_plugins.s3_storage.storage import S3Storage, open_storage
+from tests.support.fault_proxy import FaultProxy, rewritten
 
 pytestmark = pytest.mark.anyio
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import NoCredentialsError, SSLError
-from fault_proxy import Exchange, Fault, FaultProxy, cut, late, reset, silence, status
-from rgw import Gateway
 
 from mediagate.errors import StorageUnavailable
 from mediagate.storage import ObjectInfo
 from mediagate_plugins.s3_storage.connection import told
 from mediagate_plugins.s3_storage.storage import S3Storage
+from tests.support.fault_proxy import Exchange, Fault, FaultProxy, cut, late, reset, silence, status
+from tests.support.rgw import Gateway
 
 pytestmark = pytest.mark.anyio
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
-from fault_proxy import Exchange, FaultProxy, status
-from rgw import Gateway
 
 from mediagate import MediaGate, Settings, Source, VariantSpec
 from mediagate.jobs.file_mark import KEY
 from mediagate_plugins.s3_storage import s3_storage
+from tests.support.fault_proxy import Exchange, FaultProxy, status
+from tests.support.rgw import Gateway
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 import pytest
-from fault_proxy import Exchange, FaultProxy
 
 from mediagate import STORAGE, MediaGate, Settings, Source, Storage
 from mediagate.errors import ConfigError, ObjectNotFound, StorageUnavailable
@@ -19,6 +18,7 @@ from mediagate.testing import check_storage
 from mediagate_plugins.s3_storage import s3_storage
 from mediagate_plugins.s3_storage.options import Options
 from mediagate_plugins.s3_storage.storage import S3Storage
+from tests.support.fault_proxy import Exchange, FaultProxy
 
 pytestmark = pytest.mark.anyio
 

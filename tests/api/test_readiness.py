@@ -1,0 +1,144 @@
+"""``/readyz`` says whether uploads can be taken, and costs the same however many ask."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mediagate import RECORDS, STORAGE, MediaGate
+from mediagate.api import readiness
+from mediagate.errors import StorageUnavailable
+from mediagate.records import MemoryRecords
+from mediagate.storage import FilesystemStorage, MemoryStorage, ObjectInfo
+from tests.support.full_disk import largest_file
+from tests.support.mounted import client_of
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each call ask anew."""
+    monkeypatch.setattr(readiness, "ASK_EVERY_S", 0.0)
+
+
+async def code(client: httpx.AsyncClient) -> tuple[int, str]:
+    answer = await client.get("/readyz")
+    return answer.status_code, answer.json().get("code", "")
+
+
+class Asked(MemoryRecords):
+    """Counts checks, and holds them up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.checks = 0
+        self.under_way, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def check(self) -> str:
+        self.checks += 1
+        self.under_way.set()
+        await self.go_on.wait()
+        return await super().check()
+
+
+async def test_many_who_ask_share_one_check_a_second(make_gate: MakeGate) -> None:
+    gate, records = make_gate(memory=False, worker=False), Asked()
+    gate.decorate(RECORDS, records)
+    gate.decorate(STORAGE, MemoryStorage())
+    async with client_of(gate) as client:
+        asking = [asyncio.create_task(code(client)) for _ in range(20)]
+        await records.under_way.wait()
+        asking[0].cancel()
+        records.go_on.set()
+        assert await asyncio.gather(*asking[1:]) == [(200, "")] * 19
+        assert await code(client) == (200, "")
+        assert records.checks == 1, "within a second nobody asks again"
+        await asyncio.sleep(readiness.ASK_EVERY_S)
+        assert await code(client) == (200, "")
+        assert records.checks == 2
+
+
+async def test_a_locked_sqlite_file(make_gate: MakeGate, always: None) -> None:
+    gate = make_gate(memory=False, worker=False)
+    async with client_of(gate) as client:
+        assert await code(client) == (200, "")
+        other = sqlite3.connect(gate.settings.data_dir / "mediagate.db", isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            assert await code(client) == (503, "records_unavailable")
+            other.execute("ROLLBACK")
+        finally:
+            other.close()
+        assert await code(client) == (200, "")
+
+
+@pytest.mark.parametrize("size", [0, 10_000])
+async def test_a_full_disk_of_the_storage(make_gate: MakeGate, tmp_path: Path, always: None, size: int) -> None:
+    gate = make_gate(memory=False, worker=False)
+    gate.decorate(RECORDS, MemoryRecords())
+    gate.decorate(STORAGE, FilesystemStorage(tmp_path / "files"))
+    async with client_of(gate) as client:
+        assert await code(client) == (200, "")
+        with largest_file(size):
+            assert await code(client) == (503, "storage_unavailable")
+        assert await code(client) == (200, "")
+        assert [path.name for path in (tmp_path / "files").rglob("*") if path.is_file()] == ["database.json"]
+
+
+async def test_a_full_disk_of_the_spool(make_gate: MakeGate, always: None) -> None:
+    gate = make_gate(worker=False)
+    async with client_of(gate) as client:
+        with largest_file(10_000):
+            assert await code(client) == (503, "storage_unavailable")
+        assert await code(client) == (200, "")
+        assert list(gate.runtime.spool_dir.iterdir()) == []
+
+
+async def test_a_spool_that_is_no_folder(make_gate: MakeGate, always: None) -> None:
+    gate = make_gate(worker=False)
+    async with client_of(gate) as client:
+        shutil.rmtree(gate.runtime.spool_dir)
+        assert await code(client) == (200, ""), "it is made anew"
+        shutil.rmtree(gate.runtime.spool_dir)
+        gate.runtime.spool_dir.write_bytes(b"in the way")
+        assert await code(client) == (503, "storage_unavailable")
+
+
+async def test_a_storage_without_a_probe_is_asked_for_an_object(make_gate: MakeGate, always: None) -> None:
+    class Away(MemoryStorage):
+        async def stat(self, key: str) -> ObjectInfo | None:
+            raise StorageUnavailable("the bucket is away")
+
+    gate = make_gate(memory=False, worker=False)
+    gate.decorate(RECORDS, MemoryRecords())
+    gate.decorate(STORAGE, Away())
+    async with client_of(gate) as client:
+        assert await code(client) == (503, "storage_unavailable")
+
+
+async def test_what_hangs_is_not_ready(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "PATIENCE_S", 0.05)
+    gate = make_gate(memory=False, worker=False)
+    gate.decorate(RECORDS, Asked())
+    gate.decorate(STORAGE, MemoryStorage())
+    async with client_of(gate) as client:
+        assert await code(client) == (503, "unavailable")
+
+
+async def test_a_gate_closes_while_somebody_asks(make_gate: MakeGate) -> None:
+    gate, records = make_gate(memory=False, worker=False), Asked()
+    gate.decorate(RECORDS, records)
+    gate.decorate(STORAGE, MemoryStorage())
+    async with client_of(gate) as client:
+        asking = asyncio.create_task(code(client))
+        await records.under_way.wait()
+        asking.cancel()

@@ -1,0 +1,39 @@
+"""docs/clients.md quotes the pages of examples/clients, and its versions are those of the lock file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs" / "clients.md").read_text()
+PAGES = sorted((ROOT / "examples" / "clients").iterdir())
+PINNED = ROOT / "tests" / "e2e" / "clients"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_page_is_quoted_word_for_word(page: Path) -> None:
+    assert f"`{page.name}`\n\n```{page.suffix[1:]}\n{page.read_text()}```\n" in DOCS
+
+
+def test_every_quotation_is_a_page() -> None:
+    assert len(re.findall(r"^```(?:js|html)$", DOCS, re.M)) == len(PAGES)
+
+
+def test_table_of_clients_has_the_versions_of_the_lock_file() -> None:
+    locked = json.loads((PINNED / "package-lock.json").read_text())["packages"]
+    listed = dict(re.findall(r"`([@\w/-]+)` (\d[\w.]*)", DOCS))
+    installed = {name: locked[f"node_modules/{name}"]["version"] for name in locked[""]["dependencies"]}
+    assert listed == {name: version for name, version in installed.items() if name != "esbuild"}
+
+
+def test_every_client_of_the_table_imports_what_its_row_says() -> None:
+    rows = re.findall(r"^\| \[[\w, ]+\]\(#([\w-]+)\) \| (.*) \|$", DOCS, re.M)
+    assert {name for name, _ in rows} == {page.stem for page in PAGES if page.suffix == ".html"}
+    for name, packages in rows:
+        script = (ROOT / "examples" / "clients" / f"{name}.js").read_text()
+        imported = set(re.findall(r"^import [\w* ]+ from '([^.'][^']*)'$", script, re.M))
+        assert imported == set(re.findall(r"`([@\w/-]+)`", packages)), name

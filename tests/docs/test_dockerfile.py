@@ -1,0 +1,204 @@
+"""The Dockerfile agrees with the code and with what it copies: Docker itself is not needed for that."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import requires
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def sent_to_docker(path: str) -> bool:
+    """Return whether .dockerignore lets a path below the root pass: the last pattern for it, or for a folder of it."""
+    names = ["/".join(path.split("/")[:n]) for n in range(1, path.count("/") + 2)]
+    passes = True
+    for line in (ROOT / ".dockerignore").read_text().split():
+        pattern = line.removeprefix("!")
+        patterns = {pattern, pattern.removeprefix("**/")}
+        tails = [name.rpartition("/")[2] for name in names] if pattern.startswith("**/") else []
+        if any(fnmatch.fnmatchcase(name, each) for each in patterns for name in [*names, *tails]):
+            passes = line.startswith("!")
+    return passes
+
+
+def copied() -> list[str]:
+    lines = re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.M)
+    return [source for line in lines for source in line.split()[:-1]]
+
+
+def pinned() -> dict[str, list[str]]:
+    """Return the versions that constraints.txt pins, by name; each line that pins one has hashes."""
+    found: dict[str, list[str]] = {}
+    for pin in re.split(r"\n(?=\S)", (ROOT / "constraints.txt").read_text()):
+        if pin.startswith("#"):
+            continue
+        requirement = Requirement(pin.partition("\\")[0].strip())
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==", pin
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", pin), pin
+        found.setdefault(canonicalize_name(requirement.name), []).append(specifier.version)
+    return found
+
+
+def printed(asked: str) -> set[Requirement]:
+    command = [sys.executable, str(ROOT / "image_requirements.py"), asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return {Requirement(line) for line in done.stdout.splitlines()}
+
+
+def needed(name: str, extras: set[str]) -> Iterator[Requirement]:
+    """Yield what an installed distribution says that it needs with these extras."""
+    for requirement in map(Requirement, requires(name) or ()):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *extras}):
+            yield requirement
+
+
+def test_code_is_copied_after_the_dependencies_are_installed() -> None:
+    before = DOCKERFILE.partition("FROM dependencies AS build")[0]
+    assert re.findall(r"^COPY (.*) \./$", before, re.M) == ["pyproject.toml constraints.txt image_requirements.py"]
+    copied_last = re.findall(r"^COPY --from=(\w+)", DOCKERFILE, re.M)
+    assert copied_last == ["dependencies", "build"], "two layers, the code above the dependencies"
+
+
+def test_every_package_of_the_image_is_checked_by_its_hash() -> None:
+    installs = re.findall(r"bin/pip (?:install|wheel) (.*?)(?: \\)?$", DOCKERFILE, re.M)
+    assert len(installs) == 6
+    assert all("--require-hashes" in options or "--no-deps" in options for options in installs)
+
+
+def test_constraints_pin_all_extras_and_the_build() -> None:
+    versions = pinned()
+    for requirement in printed("all") | printed("--build"):
+        ours = versions.get(canonicalize_name(requirement.name), [])
+        assert ours, f"{requirement}: run `make constraints`"
+        assert all(requirement.specifier.contains(version) for version in ours), (
+            f"{requirement}: run `make constraints`"
+        )
+    assert "://" not in (ROOT / "constraints.txt").read_text(), "they hold for every index"
+
+
+def test_constraints_pin_what_dependencies_need() -> None:
+    versions, left, seen = pinned(), [("mediagate", {"all"})], set()
+    while left:
+        name, extras = left.pop()
+        for requirement in needed(name, extras):
+            key = canonicalize_name(requirement.name), frozenset(requirement.extras)
+            if key in seen:
+                continue
+            seen.add(key)
+            assert key[0] in versions or key[0] == "mediagate", f"{requirement} of {name}: run `make constraints`"
+            left.append((requirement.name, set(requirement.extras)))
+    assert len(seen) > 50
+
+
+@pytest.mark.parametrize("extras", ["node,postgres,s3,heic,fast", "nudenet", "onnx, redis", "all"])
+def test_image_has_the_dependencies_of_its_extras(extras: str) -> None:
+    asked = {extra.strip() for extra in extras.split(",")}
+    wanted, left = set(), [asked]
+    while left:
+        for requirement in needed("mediagate", left.pop()):
+            if requirement.name == "mediagate":
+                left.append(set(requirement.extras))
+            else:
+                wanted.add((requirement.name, frozenset(requirement.extras), requirement.specifier))
+    assert {(one.name, frozenset(one.extras), one.specifier) for one in printed(extras)} == wanted
+
+
+def test_unknown_extra_ends_the_build() -> None:
+    command = [sys.executable, str(ROOT / "image_requirements.py"), "node,postgre"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode != 0
+    assert "there is no extra postgre; there are: node, postgres," in done.stderr
+
+
+def test_every_file_that_is_copied_is_there_and_passes() -> None:
+    assert len(copied()) > 5
+    for source in copied():
+        assert (ROOT / source).exists(), source
+        assert sent_to_docker(source), source
+    for kept_out in (
+        ".git",
+        "tests",
+        "bench",
+        ".venv",
+        "service/mediagate/records/client",
+        "query_engine/node_modules",
+    ):
+        assert not sent_to_docker(kept_out), kept_out
+
+
+def test_what_the_build_reads_is_copied() -> None:
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    read = {"pyproject.toml", "hatch_build.py", "schema.prisma", "query_engine", "service", "plugins"}
+    read |= set(re.findall(r'^(?:readme = |license-files = \[)"([^"]+)"', pyproject, re.M))
+    assert {"README.md", "LICENSE"} < read <= set(copied())
+
+
+def test_the_image_s_health_check_asks_the_port_that_serve_listens_on() -> None:
+    (words,) = re.findall(r"^HEALTHCHECK .* CMD (\[.*\])$", DOCKERFILE, re.M)
+    program, option, code = json.loads(words)
+    assert (program, option) == ("python", "-c")
+
+    class Ready(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/image-pipeline/readyz" else 404)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Ready) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        env = {**os.environ, "PORT": str(server.server_port)}
+        assert subprocess.run([sys.executable, "-c", code], env=env, check=False, timeout=30).returncode == 0
+        server.shutdown()
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], env=env, check=False, timeout=30, stderr=subprocess.DEVNULL
+        ).returncode
+        != 0
+    )
+
+
+def test_the_extras_of_the_image_can_be_chosen() -> None:
+    assert "ARG EXTRAS=all" in DOCKERFILE
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    assert compose["services"]["migrate"]["build"]["args"] == {"EXTRAS": "${EXTRAS:-all}"}
+    (named,) = re.findall(r"--build-arg EXTRAS=([\w,]+)", DOCKERFILE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(named.split(",")) <= set(extras) - {"nudenet"}
+
+
+def test_a_gate_of_one_s_own_is_three_lines(tmp_path: Path) -> None:
+    """The tree that they build: what the image has in /app, and a module beside it."""
+    lines = re.findall(r"^#   ((?:FROM|COPY|ENV) .*)$", DOCKERFILE, re.M)
+    assert len(lines) == 3
+    source, target = lines[1].split()[1:]
+    (workdir,) = re.findall(r"^WORKDIR (/app)$", DOCKERFILE, re.M)
+    assert (lines[0], target.rstrip("/")) == ("FROM mediagate", workdir)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    own = 'from mediagate import MediaGate, Source\n\ngate = MediaGate(sources={"own": Source()}, moderation="off")\n'
+    (tmp_path / source).write_text(own)
+    name, gate = lines[2].removeprefix("ENV ").split("=")
+    done = subprocess.run(
+        [sys.executable, "-m", "mediagate.cli", "doctor"],
+        env={**os.environ, name: gate, "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}, cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "moderation is off" in done.stdout

@@ -1,0 +1,36 @@
+"""The files that docs/mounting.md shows are those that the tests run, each on the server that it names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.e2e.test_hosts import HOSTS
+
+ROOT = Path(__file__).parents[2]
+SHOWN = dict(
+    re.findall(r"^`(examples/\S+)`:\n\n```\w+\n(.*?)^```", (ROOT / "docs/mounting.md").read_text(), re.M | re.S)
+)
+
+
+def test_files_are_shown_as_they_are() -> None:
+    assert len(SHOWN) >= 7
+    for name, text in SHOWN.items():
+        assert text == (ROOT / name).read_text(), name
+
+
+def test_every_host_is_shown() -> None:
+    parts = {"settings.py", "urls.py"}
+    hosts = {str(path.relative_to(ROOT)) for path in (ROOT / "examples/hosts").rglob("*.*") if path.name not in parts}
+    assert {name for name in hosts if not name.endswith(".pyc")} == set(SHOWN)
+
+
+def test_each_runs_on_the_server_that_it_names() -> None:
+    for name, text in SHOWN.items():
+        if not name.endswith(".py"):
+            continue
+        named = re.search(r"``(\w+) (.*?)``", text)
+        assert named, name
+        server, words = named[1], set(named[2].split())
+        commands = [options["command"].split() for options in HOSTS.values()]
+        assert any(command[0] == server and words <= set(command) for command in commands), name

@@ -1,0 +1,70 @@
+"""Tiny and flat pictures are published without loss where that is not larger."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mediagate import Source, VariantSpec
+from mediagate.images.pixels import encode
+from mediagate.images.render import render
+from tests.support.charts import saved
+from tests.support.references import opened
+
+MIDDLE = (0.5, 0.5)
+
+
+def checkers(edge: int, colours: int) -> Image.Image:
+    """Return squares of two pixels in so many saturated colours."""
+    down, across = np.mgrid[0:edge, 0:edge] // 2
+    number = (across * 7 + down * 13) % colours
+    table = np.random.default_rng(colours).permutation(np.mgrid[0:256:51, 0:256:51, 0:256:51].reshape(3, -1).T)
+    return Image.fromarray(table[number].astype(np.uint8))
+
+
+def published(picture: Image.Image, upload: str, variant: Any, **options: Any) -> list[Image.Image]:
+    """Return a variant of full size and the original."""
+    source = Source(variants={"all": VariantSpec(width=picture.width, format=variant)})
+    return [
+        opened(file.data).convert("RGB")
+        for file in render(saved(picture, upload, **options), source, MIDDLE, None).files
+    ]
+
+
+@pytest.mark.parametrize("edge", [8, 16, 100, 400])
+@pytest.mark.parametrize("upload", ["PNG", "GIF", "WEBP"])
+def test_pixel_art_keeps_its_colours(upload: str, edge: int) -> None:
+    art = checkers(edge, 24)
+    options = {"lossless": True} if upload == "WEBP" else {}
+    for made in published(art, upload, "webp", **options):
+        assert made.tobytes() == art.tobytes()
+
+
+def noise(edge: int, mode: str) -> Image.Image:
+    pixels = np.random.default_rng(edge).normal(128, 40, (edge, edge, len(mode))).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(pixels.squeeze()).convert("RGB")
+
+
+@pytest.mark.parametrize("picture", [noise(64, "RGB"), noise(300, "L")], ids=["tiny", "grey"])
+def test_lossless_is_not_taken_where_it_is_larger(picture: Image.Image) -> None:
+    assert len(encode([picture], [0], 1, "webp", 80, 4)) == len(saved(picture, "WEBP", quality=80, method=4))
+
+
+def test_tiny_picture_of_many_colours_is_without_loss_where_that_is_not_larger() -> None:
+    ramp = Image.merge("RGB", [Image.linear_gradient("L").resize((40, 40)).rotate(at) for at in (0, 90, 180)])
+    assert ramp.getcolors(256) is None
+    for made in published(ramp, "PNG", "webp"):
+        assert made.tobytes() == ramp.tobytes()
+
+
+def test_large_flat_picture_is_without_loss_where_that_is_smaller() -> None:
+    flat = Image.new("RGB", (900, 700), (10, 200, 30))
+    for at in range(0, 900, 30):
+        flat.paste((at % 256, 0, 255), (at, at % 600, at + 9, at % 600 + 50))
+    file = encode([flat], [0], 1, "webp", 80, 4)
+    assert b"VP8L" in file[:16]
+    assert Image.open(io.BytesIO(file)).convert("RGB").tobytes() == flat.tobytes()

@@ -1,0 +1,336 @@
+"""Code that has taken over an image process reaches nothing: not by what it does, nor by what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mediagate import Moderator, Source
+from mediagate.errors import ImageCrashed
+from mediagate.images import ImagePool, forkserver
+from mediagate.images.forkserver import environment
+from mediagate.images.sandbox import landlock
+from tests.support import hostile
+from tests.support.hostile import Hostile, Library, Reader, Targets
+from tests.support.lies import SIZED, Liar, bomb, honest, lies
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "a-secret-of-the-host-3f1c"
+LINES = "a line of the host\n" * 5
+confined = pytest.mark.skipif(
+    sys.platform != "linux" or not landlock.version(ctypes.CDLL(None, use_errno=True)),
+    reason="this kernel has no Landlock",
+)
+
+
+@asynccontextmanager
+async def opened(
+    moderator: Moderator | None = None, *, private: tuple[Path, ...] = (), processes: int = 1
+) -> AsyncIterator[ImagePool]:
+    pool = ImagePool(processes=processes, memory_bytes=512 << 20, timeout_s=20, moderator=moderator, private=private)
+    await pool.open()
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+def picture(width: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, 64), "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in tasks(pid):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def tasks(pid: int) -> list[Path]:
+    return [*Path(f"/proc/{pid}/task").iterdir()]
+
+
+def image_processes() -> list[int]:
+    return [process for server in children(os.getpid()) for process in children(server)]
+
+
+@pytest.fixture
+def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Targets]:
+    """A data folder on Python's path, two servers, a secret in the environment, and a process beside."""
+    folder = tmp_path / "program" / "data"
+    public = folder / "files"
+    public.mkdir(parents=True)
+    (folder / "url_secret").write_text(SECRET)
+    monkeypatch.syspath_prepend(str(folder.parent))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    path = f"/tmp/hostile{os.getpid()}.sock"
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=100) as tcp,
+        socket.socket(socket.AF_UNIX) as unix,
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"]) as sibling,
+    ):
+        unix.bind(path)
+        unix.listen(100)
+        yield Targets(
+            host=os.getpid(),
+            sibling=sibling.pid,
+            secret_file=str(folder / "url_secret"),
+            public_folder=str(public),
+            tcp_port=tcp.getsockname()[1],
+            unix_socket=path,
+            environment_secret=SECRET,
+        )
+        sibling.kill()
+    Path(path).unlink()
+
+
+@contextmanager
+def host_log(folder: Path) -> Iterator[Path]:
+    """Append standard error to a file with lines in it, that of this process and of all that it starts."""
+    path = folder / "log"
+    path.write_text(LINES)
+    before = os.dup(2)
+    with path.open("a") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield path
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+def data_of(targets: Targets) -> tuple[Path]:
+    return (Path(targets.secret_file).parent,)
+
+
+def held(targets: Targets) -> dict[str, str | None]:
+    """Return what the data folder holds."""
+    (data,) = data_of(targets)
+    return {str(path.relative_to(data)): path.read_text() if path.is_file() else None for path in data.rglob("*")}
+
+
+def test_every_way_out_is_open_where_there_are_no_walls(targets: Targets, tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("some ways out are open to root alone")
+    with host_log(tmp_path) as log:
+        told = subprocess.run(
+            [sys.executable, hostile.__file__, json.dumps(asdict(targets))],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        flags = fcntl.fcntl(2, fcntl.F_GETFL)
+    tried = set(hostile.ways_out(targets))
+    # These need arguments that would do harm, or are shut on many machines; their errors say so elsewhere.
+    unlikely = {"BPF", "io_uring", "the keyring"}
+    assert tried - set(json.loads(told.stdout)) <= unlikely
+    assert not log.read_text().startswith(LINES)
+    assert flags & (os.O_APPEND | os.O_NONBLOCK) == os.O_NONBLOCK, "the flags are those of this process too"
+
+
+@confined
+async def test_a_hostile_moderator_reaches_nothing(targets: Targets, tmp_path: Path) -> None:
+    with host_log(tmp_path) as log:
+        async with opened(Hostile(targets), private=data_of(targets)) as pool:
+            rendered = await pool.render(picture(128), Source())
+            assert json.loads(rendered.verdict.reason) == []
+            assert pool.walls is not None
+            assert not pool.walls.missing
+            confined_tasks = [task for process in image_processes() for task in tasks(process)]
+            assert len(confined_tasks) > 2, "its moderator has a thread of its own"
+            for task in confined_tasks:
+                status = (task / "status").read_text()
+                assert "NoNewPrivs:\t1\n" in status
+                assert "Seccomp:\t2\n" in status
+                assert "CapEff:\t000000000000000" in status
+        flags = fcntl.fcntl(2, fcntl.F_GETFL)
+    assert log.read_text().startswith(LINES)
+    assert flags & (os.O_APPEND | os.O_NONBLOCK) == os.O_APPEND
+    assert log.stat().st_blocks * 512 < 1 << 20, "no room was taken"
+    assert held(targets) == {"files": None, "url_secret": SECRET}
+
+
+READING = {
+    "a private file",
+    "a private file, by another call",
+    "a private file, through /proc",
+    "the system's users",
+    "environment of the host",
+    "environment of a sibling",
+    "memory of the host",
+    "memory of a sibling",
+    "descriptors of the host",
+    "connections of the host",
+    "Unix sockets of the host",
+    "what the host has mounted",
+}
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        ("landlock as it; it.restrict = lambda *a: 0", "Landlock, which this kernel lacks"),
+        ("seccomp as it; it.restrict = lambda *a, **k: 'not here'", "seccomp (not here)"),
+    ],
+    ids=["Landlock", "seccomp"],
+)
+async def test_what_a_kernel_lacks_is_told_and_the_rest_holds(
+    lacking: str,
+    told: str,
+    targets: Targets,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    head, _, tail = forkserver.PROGRAM.rpartition("main(")
+    monkeypatch.setattr(forkserver, "PROGRAM", f"{head}import mediagate.images.sandbox.{lacking}; main({tail}")
+    with host_log(tmp_path):
+        async with opened(Hostile(targets), private=data_of(targets)) as pool:
+            reached = set(json.loads((await pool.render(picture(128), Source())).verdict.reason))
+            assert pool.walls is not None
+            assert told in pool.walls.missing
+            assert told in caplog.text
+    if "landlock" in lacking:
+        assert reached <= READING, "no file is written, nobody is spoken to"
+        assert held(targets) == {"files": None, "url_secret": SECRET}
+    else:
+        assert not reached & (READING | {"a public file", "a folder among the public files", "TCP"})
+    assert "environment of its own" not in reached
+
+
+CONSTRUCTOR = """
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+static int found;
+__attribute__((constructor)) static void begin(void) {
+    if (open("%(secret)s", O_RDONLY) >= 0) found |= 1;
+    if (open("%(public)s/page.html", O_WRONLY | O_CREAT, 0644) >= 0) found |= 2;
+    if (socket(AF_INET, SOCK_STREAM, 0) >= 0) found |= 4;
+    if (kill(%(host)d, 0) == 0) found |= 8;
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    if (child > 0) found |= 16;
+    char *arguments[] = {"true", 0};
+    execv("/bin/true", arguments);
+}
+int reached(void) { return found; }
+"""
+
+
+@pytest.fixture
+def library(targets: Targets, tmp_path: Path) -> str:
+    """A library whose constructor does what it is meant to, wherever nothing hinders it."""
+    if shutil.which("gcc") is None:
+        pytest.skip("there is no gcc to compile the library with")
+    source, compiled = tmp_path / "hostile.c", tmp_path / "libhostile.so"
+    source.write_text(
+        CONSTRUCTOR % {"secret": targets.secret_file, "public": targets.public_folder, "host": targets.host}
+    )
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", compiled, source], check=True)
+    load = f"import ctypes; print(ctypes.CDLL({str(compiled)!r}).reached())"
+    outside = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, check=True)
+    assert outside.stdout == "", "it becomes another program there, and prints nothing"
+    page = Path(targets.public_folder, "page.html")
+    assert page.exists()
+    page.unlink()
+    return str(compiled)
+
+
+@confined
+async def test_the_constructor_of_a_hostile_library_reaches_nothing(targets: Targets, library: str) -> None:
+    async with opened(Library(library), private=data_of(targets)) as pool:
+        assert (await pool.render(picture(128), Source())).verdict.reason == "0"
+    assert held(targets) == {"files": None, "url_secret": SECRET}
+
+
+async def test_an_answer_is_never_unpickled(tmp_path: Path) -> None:
+    blown = tmp_path / "blown"
+    async with opened(Liar({128: (bomb(blown),)})) as pool:
+        with pytest.raises(ImageCrashed, match="no answer of ours"):
+            await pool.render(picture(128), Source())
+        assert (await pool.render(picture(100), Source())).verdict.model == "liar", "another process has taken over"
+    assert not blown.exists()
+
+
+async def test_answers_that_are_none_end_their_processes(caplog: pytest.LogCaptureFixture) -> None:
+    told = dict(lies())
+    async with opened(Liar(dict(enumerate(told.values(), 128)))) as pool:
+        for width, lie in enumerate(told, 128):
+            caplog.clear()
+            assert (await pool.render(picture(100), Source())).variants, "another process has taken over"
+            before = image_processes()
+            with pytest.raises(ImageCrashed):
+                await pool.render(picture(width), Source())
+            assert "taken over" in caplog.text, lie
+            assert set(before) - set(image_processes()), f"{lie}: it goes on"
+
+
+async def test_a_length_is_never_believed() -> None:
+    lengths = {128: b"\x7f\xff\xff\xff", 129: b"\xff\xff\xff\xff\x7f" + b"\xff" * 7, 130: b"\0\0\0\0"}
+    async with opened(Liar({width: (length,) for width, length in lengths.items()}, raw=True)) as pool:
+        for width in lengths:
+            with pytest.raises(ImageCrashed):
+                await pool.render(picture(width), Source())
+        assert (await pool.render(picture(100), Source())).variants
+
+
+async def test_an_answer_ahead_of_its_request_ends_its_process() -> None:
+    ahead = json.dumps({"answer": {**honest(), "info": {**SIZED, "width": 128}}}).encode()
+    async with opened(Liar({128: (ahead, ahead)})) as pool:
+        assert (await pool.render(picture(128), Source())).verdict.decision == "reject"
+        await asyncio.sleep(0.3)
+        with pytest.raises(ImageCrashed):
+            await pool.render(picture(100), Source())
+        assert (await pool.render(picture(100), Source())).variants
+
+
+def test_the_environment_of_image_processes_is_a_list() -> None:
+    kept = {"PATH": "/bin", "LC_ALL": "C", "TZ": "UTC", "PYTHONHASHSEED": "1", "CUDA_VISIBLE_DEVICES": "0"}
+    threads = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    secrets = (
+        "HOME",
+        "MEDIAGATE_DATABASE_URL",
+        "DATABASE_URL",
+        "AWS_SECRET_ACCESS_KEY",
+        "PGPASSWORD",
+        "PATH_TO",
+        "MY_TZ",
+    )
+    host = {**kept, "OMP_NUM_THREADS": "2", **dict.fromkeys(secrets, "secret")}
+    assert environment(host) == {**kept, **threads, "ORT_DISABLE_TELEMETRY": "1"}
+
+
+@confined
+async def test_of_a_program_s_folder_only_modules_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("package", "space/inner", "conf", ".git"):
+        (tmp_path / folder).mkdir(parents=True)
+    importable = ["module.py", "package/__init__.py", "package/words.txt", "space/inner/__init__.py"]
+    for name in (*importable, ".env", "notes.txt", "space/key.pem", "conf/app.yaml", ".git/config"):
+        (tmp_path / name).write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    async with opened(Reader(str(tmp_path))) as pool:
+        rendered = await pool.render(picture(128), Source())
+    assert json.loads(rendered.verdict.reason) == importable

@@ -1,0 +1,290 @@
+"""What a moderator is shown of a picture, when it stops, what it costs, and that it always fails closed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from mediagate import Source, VariantSpec
+from mediagate.errors import ImageTooLarge, ModerationFailed
+from mediagate.images import pixels as images
+from mediagate.images.judgement import Pace, judge
+from mediagate.moderation import Moderator, Picture, input_edge
+from mediagate.moderation.policy import TellsInputEdge
+from mediagate.values import Verdict
+from tests.support.poison import Poison, Reds, fail
+
+RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (120, 120, 120)
+REJECT_RED = Source(reject={"red": 0.5})
+Colour = tuple[int, int, int]
+
+
+@dataclass
+class Watcher:
+    """Remembers the size and the middle pixel of what it is shown, and finds nothing."""
+
+    labels: frozenset[str] = frozenset({"red"})
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    colours: list[Colour] = field(default_factory=list)
+
+    def prepare(self) -> None: ...
+
+    def judge(self, picture: Picture) -> Verdict:
+        self.sizes.append((picture.width, picture.height))
+        middle = 3 * (picture.height // 2 * picture.width + picture.width // 2)
+        red, green, blue = picture.rgb()[middle : middle + 3]
+        self.colours.append((red, green, blue))
+        return Verdict(scores={"red": 0.0})
+
+
+@dataclass
+class LargeWatcher(Watcher):
+    input_edge: int = 1000
+
+
+@dataclass(frozen=True)
+class Counter(Reds):
+    """Scores reds, and counts its runs."""
+
+    runs: list[None] = field(default_factory=list)
+
+    def judge(self, picture: Picture) -> Verdict:
+        self.runs.append(None)
+        return super().judge(picture)
+
+
+def judged(
+    frames: Image.Image | Sequence[Image.Image],
+    moderator: Moderator,
+    durations_ms: Sequence[int] = (),
+    *,
+    plays: int = 0,
+    source: Source = REJECT_RED,
+    **options: Any,
+) -> tuple[Verdict, int]:
+    frames = [frames] if isinstance(frames, Image.Image) else frames
+    plans = images.plan(frames[0].size, source)
+    return judge(frames, durations_ms or [100] * len(frames), plays, plans, source, moderator, **options)
+
+
+def plain(colour: tuple[int, ...], size: tuple[int, int] = (60, 40)) -> Image.Image:
+    return Image.new("RGB" if len(colour) == 3 else "RGBA", size, colour)
+
+
+def shown(*frames: Image.Image, durations_ms: Sequence[int] = (), plays: int = 0) -> list[Colour]:
+    watcher = Watcher()
+    _, runs = judged(frames, watcher, durations_ms, plays=plays)
+    assert runs == len(watcher.colours)
+    return watcher.colours
+
+
+# -- alpha
+
+
+def test_a_transparent_picture_is_seen_on_white_black_and_grey_and_without_its_alpha() -> None:
+    colours = shown(plain((200, 100, 0, 51)))
+    assert colours == [(244, 224, 204), (40, 20, 0), (142, 122, 102), (200, 100, 0)]
+
+
+def test_what_is_opaque_or_clear_looks_the_same_on_black_and_without_alpha() -> None:
+    picture = plain((0, 0, 0, 0))
+    picture.paste((10, 200, 30, 255), (20, 10, 40, 30))
+    watcher = Watcher()
+    assert judged(picture, watcher)[1] == 3
+    assert judged(plain((10, 200, 30, 255)), watcher)[1] == 1
+
+
+def test_a_colour_that_only_software_without_alpha_shows_is_found() -> None:
+    verdict, _ = judged(plain((255, 0, 0, 10)), Reds())
+    assert verdict.decision == "reject"
+    assert judged(plain((0, 0, 0, 10)), Reds())[0].decision == "allow"
+
+
+def test_what_can_be_read_on_grey_only_is_found() -> None:
+    # Black under half of its alpha, on a ground that is dark red: only grey lets the difference be seen.
+    colours = shown(plain((255, 96, 96, 102)))
+    assert [red > 170 and green < 120 for red, green, _ in colours] == [False, False, True, True, True]
+
+
+# -- animations
+
+
+def test_every_frame_is_seen_and_equal_ones_once() -> None:
+    frames = [plain(GREY), plain(RED), plain(GREY), plain(GREEN), plain(RED)]
+    assert shown(*frames) == [GREY, RED, GREEN]
+
+
+def test_neighbours_that_are_shown_shortly_are_also_seen_as_their_mean() -> None:
+    red, blue = plain((200, 0, 0)), plain((0, 0, 200))
+    assert shown(red, blue, durations_ms=[40, 40]) == [(200, 0, 0), (0, 0, 200), (100, 0, 100)]
+    assert shown(red, blue, durations_ms=[40, 50]) == [(200, 0, 0), (0, 0, 200)]
+
+
+def test_the_last_frame_neighbours_the_first_where_it_loops() -> None:
+    red, grey, blue = plain((200, 0, 0)), plain(GREY), plain((0, 0, 200))
+    durations_ms = [40, 200, 40]
+    assert (100, 0, 100) in shown(red, grey, blue, durations_ms=durations_ms, plays=0)
+    assert (100, 0, 100) in shown(red, grey, blue, durations_ms=durations_ms, plays=3)
+    assert (100, 0, 100) not in shown(red, grey, blue, durations_ms=durations_ms, plays=1)
+
+
+def test_more_than_two_frames_within_a_tenth_of_a_second_are_seen_as_one() -> None:
+    parts = [plain((250, 0, 0)), plain((0, 250, 0)), plain((0, 0, 250)), plain((250, 250, 250)), plain((0, 0, 0))]
+    colours = shown(*parts, durations_ms=[20] * 5)
+    assert any(all(abs(channel - 100) <= 3 for channel in colour) for colour in colours)
+    # Each frame, each pair, and the five together, which are the same wherever they begin, up to rounding.
+    assert len(colours) <= 15
+
+
+def test_a_mean_weighs_frames_by_their_time() -> None:
+    parts = [plain((0, 0, 0)), plain((0, 0, 0)), plain((200, 200, 200))]
+    parts[1].putpixel((0, 0), (1, 0, 0))
+    colours = shown(*parts, durations_ms=[20, 20, 40], plays=1)
+    assert any(abs(colour[0] - 100) <= 2 for colour in colours)
+
+
+def test_the_means_of_an_alternation_are_few_however_long_it_is() -> None:
+    frames = [plain(RED), plain(BLUE)] * 50
+    assert len(shown(*frames, durations_ms=[30] * 100)) <= 5
+
+
+def test_frames_without_a_duration_end() -> None:
+    frames = [plain((shade, 0, 0)) for shade in range(40)]
+    assert len(shown(*frames, durations_ms=[0] * 40)) <= 3 * 40
+
+
+# -- large pictures
+
+
+def test_views_are_reduced_to_twice_the_input_of_the_model() -> None:
+    watcher, large = Watcher(), LargeWatcher()
+    judged(plain(GREY, (1500, 1000)), watcher)
+    assert watcher.sizes[0] == (640, 427)
+    judged(plain(GREY, (3000, 1000)), large)
+    assert large.sizes[0] == (2000, 667)
+
+
+def test_a_moderator_need_not_tell_its_input() -> None:
+    assert input_edge(Watcher()) == 320
+    assert input_edge(LargeWatcher()) == 1000
+    assert isinstance(LargeWatcher(), TellsInputEdge)
+    assert not isinstance(Watcher(), TellsInputEdge)
+
+
+def test_a_part_that_drowns_in_the_whole_is_found_in_its_view() -> None:
+    picture = plain(GREY, (2000, 200))
+    picture.paste(RED, (1100, 0, 1300, 200))
+    assert judged(picture, Reds())[0].decision == "reject", "a tenth of it is red, and one tile is"
+    large = plain(GREY, (2048, 2048))
+    large.paste(RED, (300, 900, 900, 1500))
+    assert judged(large, Reds())[0].decision == "allow"
+    thorough = REJECT_RED.model_copy(update={"scrutiny": "thorough"})
+    assert judged(large, Reds(), source=thorough)[0].decision == "reject"
+
+
+def test_equal_parts_are_judged_once() -> None:
+    thorough = REJECT_RED.model_copy(update={"scrutiny": "thorough"})
+    assert judged(plain(GREY, (2560, 2560)), Watcher(), source=thorough)[1] == 1
+
+
+# -- stopping and counting
+
+
+def test_the_work_stops_between_batches_once_the_policy_rejects() -> None:
+    frames = [plain((shade, 0, 0)) for shade in range(150, 250)]
+    counter = Counter()
+    verdict, runs = judged(frames, counter)
+    assert (verdict.decision, verdict.complete) == ("reject", False)
+    assert runs == len(counter.runs) == 4
+    verdict, runs = judged(frames[:4], Reds())
+    assert (verdict.decision, verdict.complete, runs) == ("reject", True, 4)
+
+
+def test_what_is_allowed_or_to_be_reviewed_was_seen_completely() -> None:
+    frames = [plain((shade, 0, 0)) for shade in range(100, 112)]
+    verdict, runs = judged(frames, Reds())
+    assert (verdict.decision, verdict.complete, runs) == ("allow", True, 12)
+    verdict, runs = judged(frames, Reds(), source=Source(review={"light": 0.1}))
+    assert (verdict.decision, verdict.complete, runs) == ("review", True, 12)
+
+
+def test_without_a_moderator_nothing_runs() -> None:
+    plans = images.plan((60, 40), REJECT_RED)
+    verdict, runs = judge([plain(GREY)], [0], 0, plans, REJECT_RED, None)
+    assert (verdict.model, verdict.decision, verdict.complete, runs) == ("off", "allow", True, 0)
+
+
+# -- the time of a job
+
+
+def test_what_cannot_be_judged_in_time_is_refused_before_the_work() -> None:
+    pace, watcher = Pace(), Watcher()
+    pace.ran(0.5)
+    pace.ran(2.0)
+    frames = [plain((shade, 0, 0)) for shade in range(100)]
+    with pytest.raises(ImageTooLarge) as raised:
+        judged(frames, watcher, time_s=30, pace=pace)
+    assert "takes 100 runs of the model, and at most 60 fit into 30 s" in raised.value.detail
+    assert 'scrutiny="standard"' in raised.value.detail
+    assert "image_timeout_s" in raised.value.detail
+    assert not watcher.sizes
+    assert not raised.value.retryable
+    assert judged(frames[:60], watcher, time_s=30, pace=pace)[1] == 60
+
+
+def test_the_first_runs_of_a_process_tell_its_pace() -> None:
+    frames = [plain((shade, 0, 0)) for shade in range(9)]
+    watcher = Watcher()
+    with pytest.raises(ImageTooLarge, match="takes 9 runs"):
+        judged(frames, watcher, time_s=1e-9, pace=Pace())
+    assert len(watcher.sizes) == 4
+    assert judged(frames, Watcher(), time_s=None, pace=Pace(quickest_s=1e9))[1] == 9
+
+
+def test_backgrounds_views_and_means_count_in_advance() -> None:
+    pace = Pace(quickest_s=1.0)
+    thorough = REJECT_RED.model_copy(update={"scrutiny": "thorough"})
+    clear, half = plain((9, 9, 9, 255), (1300, 1300)), plain((9, 9, 9, 99), (1300, 1300))
+    clear.paste((0, 0, 0, 0), (0, 0, 5, 5))
+    quick = [plain(RED), plain(GREEN), plain(BLUE)]
+    for frames, durations_ms, source, needed in (
+        ([clear], [0], REJECT_RED, 4 * 5),
+        ([half], [0], REJECT_RED, 5 * 5),
+        ([half], [0], thorough, 5 * (5 + 9)),
+        (quick, [40, 40, 40], REJECT_RED, 3 + 3),
+        (quick, [30, 30, 30], REJECT_RED, 3 + 3 + 1),
+    ):
+        with pytest.raises(ImageTooLarge, match=f"takes {needed} runs"):
+            judged(frames, Watcher(), durations_ms, source=source, time_s=needed - 1, pace=pace)
+
+
+# -- failing closed
+
+
+@pytest.mark.parametrize("edge", [0, -1, None, "320"])
+def test_an_input_edge_that_is_none_fails(edge: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.CRITICAL), pytest.raises(ModerationFailed):
+        judged(plain(GREY, (900, 600)), LargeWatcher(input_edge=edge))
+
+
+def test_a_moderator_that_fails_late_fails_the_job() -> None:
+    picture = plain(GREY, (2000, 500))
+    with pytest.raises(ModerationFailed, match="failed with ValueError"):
+        judged(picture, Poison(fail, width=500))
+
+
+def test_a_crop_alone_is_found() -> None:
+    picture = plain(GREY, (400, 1600))
+    picture.paste(RED, (0, 100, 400, 500))
+    avatar = {"avatar": VariantSpec(width=100, height=100, fit="cover")}
+    source = Source(reject={"red": 0.5}, original="delete", variants=avatar)
+    plans = images.plan(picture.size, source, (0.5, 0.1))
+    assert judge([picture], [0], 0, plans, source, Reds())[0].decision == "reject"
+    elsewhere = images.plan(picture.size, source, (0.5, 0.9))
+    assert judge([picture], [0], 0, elsewhere, source, Reds())[0].decision == "allow", "that part is not published"

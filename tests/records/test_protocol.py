@@ -1,0 +1,19 @@
+"""The query engine's translation of what the Prisma client writes, checked under Node itself."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from mediagate.records.node import find_node
+
+HERE = Path(__file__).parent
+PROTOCOL = HERE.parents[1] / "query_engine" / "src" / "protocol.js"
+
+
+def test_graphql_becomes_prismas_json() -> None:
+    done = subprocess.run(
+        [find_node(), HERE / "protocol_check.js", PROTOCOL], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("ok ") == 7
