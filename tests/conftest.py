@@ -1,16 +1,11 @@
 """Shared by all tests: where the real pictures are, and gates on memory parts with real image processes."""
 
-import asyncio
 import os
-import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 from redis import Redis
 from redis.exceptions import RedisError
@@ -18,8 +13,12 @@ from redis.exceptions import RedisError
 from mediagate import RECORDS, STORAGE, MediaGate, Settings, Source
 from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
+from tests.support.databases import fresh_database
+from tests.support.leftovers import Session
 
 DATA = Path(__file__).parent / "data"
+SESSION = pytest.StashKey[Session]()
+LEFT = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture
@@ -66,10 +65,40 @@ def make_gate(tmp_path: Path) -> Callable[..., MediaGate]:
     return make
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin a session, in the process that the others are started by."""
+    if not hasattr(config, "workerinput"):
+        config.stash[SESSION] = Session()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and so all that need the S3 server, of which there is one."""
+    for item in items:
+        s3 = "server" in getattr(item, "fixturenames", ()) and "s3_storage" in item.nodeid
+        item.add_marker(pytest.mark.xdist_group("s3" if s3 else item.nodeid.partition("::")[0]))
+
+
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """Where nothing may be skipped (CI), a skip is a failure that gives the reason of the skip."""
     if os.environ.get("MEDIAGATE_TEST_NO_SKIPS") and call.excinfo and call.excinfo.errisinstance(pytest.skip.Exception):
         call.excinfo = pytest.ExceptionInfo.from_exception(AssertionError(f"skipped in CI: {call.excinfo.value}"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a session that left something behind."""
+    if SESSION in session.config.stash and (left := session.config.stash[SESSION].leftovers()):
+        session.config.stash[LEFT] = left
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print a line for each reason why tests were skipped, and one for each thing that was left behind."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
+    for reason, tests in reasons.items():
+        terminalreporter.write_line(f"SKIPPED {tests} tests: {reason.removeprefix('Skipped: ')}")
+    for line in config.stash.get(LEFT, []):
+        terminalreporter.write_line(f"LEFT BEHIND {line}", red=True)
 
 
 @pytest.fixture(scope="session")
@@ -87,37 +116,12 @@ def redis_url() -> str:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A database for the whole session, dropped at the end, on the server that MEDIAGATE_TEST_POSTGRES_URL names."""
-    with _fresh_database() as url:
+    with fresh_database() as url:
         yield url
 
 
 @pytest.fixture
 def own_postgres_url() -> Iterator[str]:
     """A database for one test, which sees no rows of others."""
-    with _fresh_database() as url:
+    with fresh_database() as url:
         yield url
-
-
-@contextmanager
-def _fresh_database() -> Iterator[str]:
-    server = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
-    name = f"mediagate_test_{secrets.token_hex(6)}"
-
-    async def execute(statement: str) -> None:
-        connection = await asyncpg.connect(urlunsplit(urlsplit(server)._replace(path="/postgres")), timeout=5)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    def run(statement: str) -> None:
-        # In a thread of its own, because an event loop may be running in this one.
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(lambda: asyncio.run(execute(statement))).result()
-
-    try:
-        run(f"CREATE DATABASE {name}")
-    except (OSError, asyncpg.PostgresError) as exc:
-        pytest.skip(f"no PostgreSQL for the test ({exc}): name one in MEDIAGATE_TEST_POSTGRES_URL")
-    yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
