@@ -1,4 +1,4 @@
-"""What is refused before its body is read: by the queue, the process, the disk and the hooks."""
+"""Admission: uploads refused before their bodies are read, by the queue, the process, the disk and the hooks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Asked(MemoryRecords):
         return await super().queue_depth()
 
 
-async def test_a_full_queue_is_answered_503_until_jobs_end(make_gate: MakeGate, photo: bytes) -> None:
+async def test_full_queue_answers_503_until_a_job_ends(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_queue=3)
     async with client_of(gate) as client:
         jobs = [(await upload(client, photo)).json()["jobId"] for _ in range(3)]
@@ -61,7 +61,7 @@ async def test_a_full_queue_is_answered_503_until_jobs_end(make_gate: MakeGate, 
         assert (await upload(client, photo)).status_code == 503
 
 
-async def test_uploads_at_once_never_overfill_the_queue(make_gate: MakeGate, photo: bytes) -> None:
+async def test_queue_never_exceeds_max_queue_under_concurrent_uploads(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_queue=5)
     async with client_of(gate) as client:
         answers = await asyncio.gather(*(upload(client, photo) for _ in range(20)))
@@ -69,7 +69,7 @@ async def test_uploads_at_once_never_overfill_the_queue(make_gate: MakeGate, pho
         assert await gate.parts.records.queue_depth() == 5
 
 
-async def test_the_depth_is_asked_for_once_a_second(make_gate: MakeGate, photo: bytes) -> None:
+async def test_queue_depth_is_queried_at_most_once_a_second(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, worker=False)
     records = Asked()
     gate.decorate(RECORDS, records)
@@ -81,7 +81,7 @@ async def test_the_depth_is_asked_for_once_a_second(make_gate: MakeGate, photo: 
     assert all(pause >= 1.0 for pause in pauses)
 
 
-async def test_the_wait_follows_the_measured_pace(make_gate: MakeGate, photo: bytes) -> None:
+async def test_retry_after_of_a_full_queue_follows_its_measured_pace(make_gate: MakeGate, photo: bytes) -> None:
     """Of 40 jobs the oldest has waited 79 s, two each: room for a twentieth of the queue is there in less than 6 s."""
     gate = make_gate(memory=False, worker=False, max_queue=40)
 
@@ -97,7 +97,7 @@ async def test_the_wait_follows_the_measured_pace(make_gate: MakeGate, photo: by
         assert (await upload(client, photo)).headers["Retry-After"] == "6"
 
 
-async def test_max_queue_zero_is_no_limit(make_gate: MakeGate, photo: bytes) -> None:
+async def test_max_queue_zero_means_no_limit(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, worker=False, max_queue=0)
     records = Asked()
     gate.decorate(RECORDS, records)
@@ -106,7 +106,7 @@ async def test_max_queue_zero_is_no_limit(make_gate: MakeGate, photo: bytes) -> 
     assert not records.asked
 
 
-async def test_a_process_receives_so_many_at_once(make_gate: MakeGate, photo: bytes) -> None:
+async def test_process_receives_at_most_max_uploads_concurrently(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_uploads=2, min_upload_rate=0)
     go_on, under_way = asyncio.Event(), asyncio.Semaphore(0)
     request = httpx.Request("POST", "http://test/", data=FORM, files={"file": ("a.jpg", photo)})
@@ -136,7 +136,7 @@ async def test_a_process_receives_so_many_at_once(make_gate: MakeGate, photo: by
         assert (await upload(client, photo)).status_code == 202
 
 
-async def test_an_upload_for_which_the_disk_has_no_room(make_gate: MakeGate) -> None:
+async def test_upload_larger_than_free_disk_space_answers_503(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False, sources={"avatar": Source(max_bytes=10**18)})
     async with client_of(gate) as client:
         headers = {"Content-Length": str(10**17), "Content-Type": "multipart/form-data; boundary=B"}
@@ -203,7 +203,7 @@ async def test_hooks_before_and_after_an_upload(make_gate: MakeGate, photo: byte
         assert [name for name, *_ in told] == ["pre_receive", "on_received"], "no hook sees a source that is none"
 
 
-async def test_a_source_that_is_named_late_is_asked_late(make_gate: MakeGate, photo: bytes) -> None:
+async def test_pre_file_runs_as_soon_as_the_source_type_has_arrived(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     told: list[int] = []
 
@@ -242,7 +242,7 @@ async def test_a_source_that_is_named_late_is_asked_late(make_gate: MakeGate, ph
         ("2", {"content-length": "7"}, 7, False),
     ],
 )
-def test_what_a_request_says_of_its_body(
+def test_incoming_derives_declared_length_and_unread_from_headers(
     version: str, headers: dict[str, str], declared: int | None, unread: bool
 ) -> None:
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -1,4 +1,4 @@
-"""Bodies that come too slowly: for how long they are borne, and who gets their place."""
+"""Slow request bodies: the minimum rate, its grace period, and which stalled upload loses its place."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def from_address(gate: MediaGate, host: str) -> AsyncIterator[httpx.AsyncC
         yield client
 
 
-async def test_a_body_below_the_least_rate_is_refused(make_gate: MakeGate, photo: bytes) -> None:
+async def test_body_below_min_upload_rate_answers_408(make_gate: MakeGate, photo: bytes) -> None:
     """On each route that takes one; no pause in it is long."""
     gate = make_gate(worker=False, upload_grace_s=0.2, min_upload_rate=1_000_000)
     async with client_of(gate) as client:
@@ -79,7 +79,7 @@ async def test_a_body_below_the_least_rate_is_refused(make_gate: MakeGate, photo
 
 
 @pytest.mark.parametrize("rate", [0, 1000])
-async def test_a_slow_body_at_the_least_rate_is_taken(make_gate: MakeGate, photo: bytes, rate: int) -> None:
+async def test_slow_body_above_min_upload_rate_is_accepted(make_gate: MakeGate, photo: bytes, rate: int) -> None:
     """Half a second for what would take seven times as long at the least rate, or with none asked for."""
     gate = make_gate(worker=False, upload_grace_s=0 if not rate else 0.1, min_upload_rate=rate)
     async with client_of(gate) as client:
@@ -89,7 +89,7 @@ async def test_a_slow_body_at_the_least_rate_is_taken(make_gate: MakeGate, photo
 
 
 @pytest.mark.parametrize("burst", [100, 5000])
-async def test_a_body_that_stops_makes_room_when_somebody_needs_it(
+async def test_stalled_body_loses_its_place_when_another_upload_needs_it(
     make_gate: MakeGate, photo: bytes, burst: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also one that began with so much that on average it is fast for long."""
@@ -114,7 +114,7 @@ async def test_a_body_that_stops_makes_room_when_somebody_needs_it(
             task.cancel()
 
 
-async def test_one_address_has_at_most_its_share(make_gate: MakeGate, photo: bytes) -> None:
+async def test_address_holds_at_most_its_share_of_upload_places(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_uploads=8, min_upload_rate=0)
     async with gate, from_address(gate, "203.0.113.7") as one, from_address(gate, "203.0.113.8") as other:
         body, headers = await form_of(photo)

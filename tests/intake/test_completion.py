@@ -1,4 +1,4 @@
-"""One request at a time completes a direct upload, and the bytes that it reads are counted."""
+"""Completion of direct uploads: one request at a time completes one, and the bytes that it reads are counted."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def said(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json().get("code", "")
 
 
-async def test_thirty_at_once_read_the_file_once(make_gate: MakeGate, photo: bytes) -> None:
+async def test_completion_copies_the_file_once_under_concurrent_requests(make_gate: MakeGate, photo: bytes) -> None:
     storage, gates = slow_gates(make_gate, 2)
     async with client_of(gates[0]) as client, client_of(gates[1]) as other:
         target = (await declared(client, photo)).json()
@@ -79,7 +79,9 @@ async def test_thirty_at_once_read_the_file_once(make_gate: MakeGate, photo: byt
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["memory", "sqlite"])
-async def test_what_fails_may_be_tried_again_at_once(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_completion_can_be_retried_immediately_after_a_failure(
+    make_gate: MakeGate, photo: bytes, memory: bool
+) -> None:
     refuse = [True]
 
     async def refuses(upload: Any) -> None:
@@ -99,7 +101,7 @@ async def test_what_fails_may_be_tried_again_at_once(make_gate: MakeGate, photo:
         assert (await completed(client, target)).status_code == 202
 
 
-async def test_its_bytes_need_room_on_the_disk(
+async def test_completion_reserves_disk_space_for_its_bytes(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = SimpleNamespace(free=int(2.5 * len(photo)))
@@ -127,7 +129,7 @@ async def test_its_bytes_need_room_on_the_disk(
         assert (await completed(client, targets[2])).status_code == 202
 
 
-async def test_from_python_it_takes_a_place(make_gate: MakeGate, photo: bytes) -> None:
+async def test_complete_upload_from_python_takes_an_upload_place(make_gate: MakeGate, photo: bytes) -> None:
     storage, (gate,) = slow_gates(make_gate, 1, max_uploads=1)
     async with gate:
         targets = [

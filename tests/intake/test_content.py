@@ -1,4 +1,4 @@
-"""The gate's URL of a direct upload takes one file, from one request at a time, under the limits of any upload."""
+"""The gate's URL of a direct upload: one file, from one request at a time, under the limits of any upload."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ class Slowly:
 
 
 @BOTH
-async def test_of_two_at_once_one_is_let_in(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_content_is_accepted_from_one_of_two_concurrent_requests(
+    make_gate: MakeGate, photo: bytes, memory: bool
+) -> None:
     gate = make_gate(memory=memory, worker=False)
     async with client_of(gate) as client:
         target, other = await declared(client, photo), bytes(len(photo))
@@ -95,7 +97,7 @@ async def test_of_two_at_once_one_is_let_in(make_gate: MakeGate, photo: bytes, m
         assert await staged(gate) == {f"staging/{job_id}"}
 
 
-async def test_one_that_stops_half_way_may_be_sent_again_at_once(make_gate: MakeGate, photo: bytes) -> None:
+async def test_content_can_be_sent_again_immediately_after_a_partial_body(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, worker=False, upload_timeout_s=1)
     async with client_of(gate) as client:
         target = await declared(client, photo)
@@ -105,7 +107,7 @@ async def test_one_that_stops_half_way_may_be_sent_again_at_once(make_gate: Make
         assert (await completed(client, target)).status_code == 202
 
 
-async def test_it_is_kept_for_as_long_as_the_body_comes(
+async def test_lease_is_extended_while_the_body_arrives(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reservation, "RECEIVING_S", 0.3)
@@ -127,7 +129,7 @@ async def taken_over(gate: MediaGate, client: httpx.AsyncClient, target: Any, ph
 
 
 @BOTH
-async def test_one_that_was_completed_meanwhile_leaves_nothing(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_content_arriving_after_completion_is_discarded(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
     gate = make_gate(memory=memory, worker=False)
     async with client_of(gate) as client:
         target, slow = await declared(client, photo), Slowly(other_than(photo))
@@ -141,7 +143,7 @@ async def test_one_that_was_completed_meanwhile_leaves_nothing(make_gate: MakeGa
         assert await gate.parts.storage.get(f"staging/{job_id}") == photo
 
 
-async def test_one_whose_lease_ran_out_stores_nothing(
+async def test_lease_expired_during_put_stores_nothing(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = make_gate(worker=False)
@@ -167,7 +169,7 @@ async def test_one_whose_lease_ran_out_stores_nothing(
 
 
 @pytest.mark.parametrize("begins", [b"<svg xmlns='http://www.w3.org/2000/svg'>", b"%PDF-1.7 ", b"\x89PNG\r\n\x1a\n"])
-async def test_file_of_no_accepted_format_is_refused_before_it_has_come(
+async def test_content_of_an_unaccepted_format_is_refused_by_its_first_bytes(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch, begins: bytes
 ) -> None:
     monkeypatch.setattr(body, "DRAIN_S", 0.05)
@@ -236,7 +238,7 @@ async def test_limits_see_the_bytes_that_come_to_the_gate_once(make_gate: MakeGa
         assert seen == [("pre_receive", "complete", "ann"), ("pre_file", "avatar"), ("on_received", 0, job_id)]
 
 
-async def test_what_is_refused_is_read_out_so_that_its_sender_hears_why(make_gate: MakeGate, photo: bytes) -> None:
+async def test_content_answers_503_while_all_upload_places_are_taken(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_uploads=1, min_upload_rate=0)
     async with client_of(gate) as client:
         target, slow = await declared(client, photo), Slowly(photo)
@@ -267,7 +269,7 @@ class Replacing:
 
 
 @BOTH
-async def test_a_file_that_is_replaced_while_it_is_checked(
+async def test_completion_refuses_a_file_replaced_before_the_copy(
     make_gate: MakeGate, photo: bytes, memory: bool, tmp_path: Path
 ) -> None:
     other = bytes(len(photo))
@@ -283,7 +285,9 @@ async def test_a_file_that_is_replaced_while_it_is_checked(
 
 
 @BOTH
-async def test_a_file_that_is_replaced_after_it_was_checked(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_completion_keeps_the_checked_file_when_the_upload_is_replaced(
+    make_gate: MakeGate, photo: bytes, memory: bool
+) -> None:
     gate = make_gate(memory=memory, worker=False)
 
     async def replaces(upload: Any) -> None:
@@ -300,7 +304,7 @@ async def test_a_file_that_is_replaced_after_it_was_checked(make_gate: MakeGate,
         assert await staged(gate) == {f"staging/{job_id}"}
 
 
-async def test_one_whose_source_has_gone_is_not_received(make_gate: MakeGate, photo: bytes) -> None:
+async def test_direct_upload_for_a_removed_source_is_refused(make_gate: MakeGate, photo: bytes) -> None:
     records = MemoryRecords()
     before, after = (
         make_gate(memory=False, worker=False),

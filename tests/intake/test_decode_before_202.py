@@ -1,4 +1,4 @@
-"""``decode_before_202``: what cannot be decoded is refused, and what waits for a decoder stops nothing else."""
+"""``decode_before_202``: undecodable files are refused with the upload, and a busy decoder delays nothing else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def _with_noise(png: bytes) -> bytes:
     return png[:middle] + bytes(255 - byte for byte in png[middle : middle + 400]) + png[middle + 400 :]
 
 
-async def test_late_damage_is_told_at_once(make_gate: MakeGate, damaged: dict[str, bytes], photo: bytes) -> None:
+async def test_decode_before_202_refuses_damage_that_headers_do_not_show(
+    make_gate: MakeGate, damaged: dict[str, bytes], photo: bytes
+) -> None:
     later, before = make_gate(), make_gate(worker=False, decode_before_202=True)
     late = 0
     async with client_of(later) as client, client_of(before) as asked_first:
@@ -65,7 +67,7 @@ async def test_late_damage_is_told_at_once(make_gate: MakeGate, damaged: dict[st
         assert (job.format, job.width, job.height) == ("jpeg", 128, 128)
 
 
-async def test_a_direct_upload_is_decoded_on_completion(make_gate: MakeGate, photo: bytes, data: Path) -> None:
+async def test_direct_upload_is_decoded_on_completion(make_gate: MakeGate, photo: bytes, data: Path) -> None:
     gate = make_gate(worker=False, decode_before_202=True)
     broken = _with_noise((data / "formats" / "hopper.png").read_bytes())
     async with client_of(gate) as client:
@@ -83,7 +85,7 @@ async def test_a_direct_upload_is_decoded_on_completion(make_gate: MakeGate, pho
             await gate.upload(broken, source_type="avatar", source_id="user-1")
 
 
-async def test_headers_are_read_while_all_decoders_are_busy(tmp_path: Path, photo: bytes) -> None:
+async def test_image_pool_probes_headers_while_all_decoders_are_busy(tmp_path: Path, photo: bytes) -> None:
     path, slow = tmp_path / "a.jpg", tmp_path / "slow"
     path.write_bytes(photo)
     os.mkfifo(slow)  # who opens it waits for somebody who writes

@@ -1,4 +1,4 @@
-"""What keeps direct uploads within limits: hooks, places in the process, the length of the queue."""
+"""Limits on direct uploads: hooks, upload places of the process, and the length of the queue."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_what_a_storage_took_counts_once_when_it_is_completed(make_gate: M
         assert seen == [("pre_receive", "complete"), ("on_received", False, None)]
 
 
-async def test_a_full_process_and_a_full_queue_send_them_away(make_gate: MakeGate, photo: bytes) -> None:
+async def test_direct_upload_answers_503_while_the_process_or_queue_is_full(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_uploads=1, max_queue=2)
     async with client_of(gate) as client:
         one, other = (await declared(client, photo)).json(), (await declared(client, photo)).json()

@@ -1,4 +1,4 @@
-"""Direct uploads belong to who declared them."""
+"""Direct uploads belong to the owner who declared them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ async def completed(client: httpx.AsyncClient, target: Any, user: str) -> httpx.
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["memory", "sqlite"])
-async def test_what_one_declares_nobody_else_completes(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_direct_upload_is_completed_only_by_its_owner_or_an_admin(
+    make_gate: MakeGate, photo: bytes, memory: bool
+) -> None:
     shown: list[str | None] = []
 
     async def pre_upload(upload: Any) -> None:
@@ -60,7 +62,7 @@ async def test_what_one_declares_nobody_else_completes(make_gate: MakeGate, phot
         assert (await completed(client, target, "root")).status_code == 202
 
 
-async def test_from_python(make_gate: MakeGate, photo: bytes) -> None:
+async def test_complete_upload_from_python_checks_the_owner(make_gate: MakeGate, photo: bytes) -> None:
     jobs: list[Job] = []
 
     async def on_uploaded(job: Job) -> None:

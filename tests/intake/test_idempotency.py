@@ -1,4 +1,4 @@
-"""How long an Idempotency-Key stays reserved for an upload that is being received."""
+"""``Idempotency-Key``: how long it stays reserved while its upload is being received."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ pytestmark = pytest.mark.anyio
 MakeGate = Callable[..., MediaGate]
 
 
-async def test_it_is_kept_as_long_as_the_upload_comes_in(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idempotency_key_stays_reserved_while_the_upload_arrives(
+    make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reservation, "RECEIVING_S", 0.3)
     async with make_gate() as gate, reserve("key", gate.parts):
         await asyncio.sleep(1)
@@ -29,7 +31,7 @@ async def test_it_is_kept_as_long_as_the_upload_comes_in(make_gate: MakeGate, mo
                 pass
 
 
-async def test_a_process_that_died_holds_it_for_half_a_minute(make_gate: MakeGate) -> None:
+async def test_idempotency_key_of_a_dead_process_is_free_after_30_seconds(make_gate: MakeGate) -> None:
     async with make_gate() as gate:
         records = gate.parts.records
         now = await records.now()
