@@ -1,4 +1,4 @@
-"""Callers with keys, over HTTP and on a real database: which keys open what, and what a stranger learns of them."""
+"""The plugin ``api_keys`` over HTTP on real databases: which keys open what, and what a refusal reveals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def bearer(key: NewKey) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-async def test_a_key_opens_what_its_scopes_say_for_its_owner(
+async def test_key_is_limited_to_its_scopes_and_its_owner(
     tmp_path: Path, photo: bytes, kind: str, request: pytest.FixtureRequest
 ) -> None:
     database = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
@@ -139,7 +139,7 @@ async def test_what_opens_nothing_is_answered_alike_and_never_repeated(
         assert "x" * 100 not in told
 
 
-async def test_only_hashes_are_kept_and_compared_in_constant_time(
+async def test_key_secret_is_stored_hashed_and_compared_in_constant_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[tuple[str, str]] = []
@@ -166,7 +166,7 @@ async def test_only_hashes_are_kept_and_compared_in_constant_time(
         assert {len(side) for pair in compared for side in pair} == {64}
 
 
-async def test_a_revoked_key_is_refused_at_once_here_and_soon_elsewhere(tmp_path: Path) -> None:
+async def test_revoked_key_is_refused_at_once_here_and_within_cache_s_elsewhere(tmp_path: Path) -> None:
     async with serving(tmp_path, cache_s=1.0) as (keys, _):
         elsewhere = gate_on(tmp_path / "other", database=f"file:{tmp_path / 'mediagate.db'}", cache_s=1.0)
         async with client_of(elsewhere) as client:
@@ -184,7 +184,7 @@ async def test_a_revoked_key_is_refused_at_once_here_and_soon_elsewhere(tmp_path
             assert (await client.get("/jobs", headers=bearer(key))).status_code == 401
 
 
-async def test_without_a_cache_every_request_asks(tmp_path: Path) -> None:
+async def test_cache_s_zero_checks_the_database_on_every_request(tmp_path: Path) -> None:
     async with serving(tmp_path, cache_s=0) as (keys, _):
         elsewhere = gate_on(tmp_path / "other", database=f"file:{tmp_path / 'mediagate.db'}", cache_s=0)
         async with client_of(elsewhere) as client:
@@ -194,7 +194,7 @@ async def test_without_a_cache_every_request_asks(tmp_path: Path) -> None:
             assert (await client.get("/jobs", headers=bearer(key))).status_code == 401
 
 
-async def test_the_last_use_is_noted_now_and_then(tmp_path: Path) -> None:
+async def test_last_used_at_is_written_at_most_every_five_minutes(tmp_path: Path) -> None:
     async with serving(tmp_path, cache_s=0) as (keys, client):
         key = await keys.create(owner="ann")
         [before] = await keys.list()
@@ -210,7 +210,7 @@ async def test_the_last_use_is_noted_now_and_then(tmp_path: Path) -> None:
         assert (await keys.list())[0].last_used_at == first.last_used_at, "one write in five minutes"
 
 
-async def test_usage_is_told_by_key(tmp_path: Path, photo: bytes) -> None:
+async def test_usage_is_reported_per_key(tmp_path: Path, photo: bytes) -> None:
     async with serving(tmp_path) as (keys, client):
         ann = [await keys.create(owner="ann") for _ in range(3)]
         bob = await keys.create(owner="bob")
@@ -231,7 +231,7 @@ async def test_usage_is_told_by_key(tmp_path: Path, photo: bytes) -> None:
         )
 
 
-async def test_a_preflight_asks_for_no_key_and_refusals_carry_cors_headers(tmp_path: Path, photo: bytes) -> None:
+async def test_preflight_needs_no_key_and_refusals_carry_cors_headers(tmp_path: Path, photo: bytes) -> None:
     async with serving(tmp_path) as (keys, client):
         wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-api-key"}
         preflight = await client.options("/upload", headers=wanted)
@@ -247,7 +247,9 @@ async def test_a_preflight_asks_for_no_key_and_refusals_carry_cors_headers(tmp_p
         assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example"
 
 
-async def test_while_the_database_is_down_nobody_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_key_is_refused_with_503_while_the_database_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate = gate_on(tmp_path, cache_s=0)
     async with client_of(gate) as client:
         key = await gate[API_KEYS].create(owner="ann")
@@ -262,7 +264,7 @@ async def test_while_the_database_is_down_nobody_is_let_in(tmp_path: Path, monke
         assert (await client.get("/jobs", headers=bearer(key))).status_code == 200
 
 
-async def test_keys_that_cannot_be(tmp_path: Path) -> None:
+async def test_create_refuses_invalid_owners_scopes_and_expiries(tmp_path: Path) -> None:
     async with serving(tmp_path) as (keys, _):
         for owner in ("", "a\nb", "x" * 256):
             with pytest.raises(InvalidParameter, match="owner"):
@@ -278,7 +280,7 @@ async def test_keys_that_cannot_be(tmp_path: Path) -> None:
         assert await keys.list() == []
 
 
-async def test_records_without_a_database_and_other_misuse_stop_the_boot(tmp_path: Path) -> None:
+async def test_api_keys_on_memory_records_or_with_a_bad_cache_s_stop_the_boot(tmp_path: Path) -> None:
     gate = gate_on(tmp_path)
     gate.decorate(RECORDS, MemoryRecords())
     with pytest.raises(ConfigError, match="in the database"):

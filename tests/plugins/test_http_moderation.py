@@ -1,4 +1,4 @@
-"""Moderation by a service: against local servers that behave like two well-known ones, and like ones that are away."""
+"""Moderation by an HTTP service: local servers that imitate two well-known ones, and servers that fail."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def stricter_gate(make_gate: Callable[..., MediaGate], source: Source, **setting
     return make_gate(sources={"avatar": source}, moderation="on", **{"retry_backoff_s": 0.2, **settings})
 
 
-async def test_a_service_like_openai_s_judges_every_picture(make_gate: Callable[..., MediaGate]) -> None:
+async def test_openai_preset_judges_every_picture(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
         gate = stricter_gate(make_gate, Source(reject={"harmful": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=of_openai(server), groups={"harmful": {"sexual", "violence"}})
@@ -164,7 +164,7 @@ async def test_a_service_like_openai_s_judges_every_picture(make_gate: Callable[
             assert [status.job.model_runs for status in (refused, published)] == [1, 1]
 
 
-async def test_doctor_asks_for_no_model_where_there_is_none(make_gate: Callable[..., MediaGate]) -> None:
+async def test_doctor_passes_http_moderation_without_a_model_or_a_call(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
         gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=of_openai(server), max_calls_per_day=1000)
@@ -174,7 +174,7 @@ async def test_doctor_asks_for_no_model_where_there_is_none(make_gate: Callable[
         assert not server.calls
 
 
-async def test_a_service_like_google_s_answers_in_words(make_gate: Callable[..., MediaGate]) -> None:
+async def test_google_preset_reads_likelihood_words(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_google) as server:
         service = google_safe_search(KEY, url=server.url(GOOGLE), insecure_http=True, private_networks=LOOPBACK)
         gate = stricter_gate(make_gate, Source(reject={"adult": 0.75}, variants=WHOLE))
@@ -184,7 +184,7 @@ async def test_a_service_like_google_s_answers_in_words(make_gate: Callable[...,
             assert (await outcome(gate, BLUE)).status is JobStatus.COMPLETE
 
 
-async def test_the_stricter_of_two_moderators_counts(make_gate: Callable[..., MediaGate]) -> None:
+async def test_two_moderators_reject_if_either_does(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
         gate = stricter_gate(make_gate, Source(reject={"red": 0.9, "sexual": 0.1}, variants=WHOLE))
         gate.decorate(MODERATOR, Reds())
@@ -206,7 +206,7 @@ async def test_the_stricter_of_two_moderators_counts(make_gate: Callable[..., Me
 @pytest.mark.parametrize(
     "away", [(503, b"busy"), (429, b"{}"), (401, b"{}"), (302, b""), None], ids=["503", "429", "401", "302", "silence"]
 )
-async def test_without_an_answer_nothing_is_published(
+async def test_service_that_does_not_answer_publishes_nothing(
     away: tuple[int, bytes] | None, make_gate: Callable[..., MediaGate]
 ) -> None:
     with serving(lambda *_: away or (200, b"{}")) as server:
@@ -232,7 +232,9 @@ async def test_without_an_answer_nothing_is_published(
     "said",
     [b"no JSON", b"[" * 100_000, b"{}", b'{"results": []}', b'{"results": [{"category_scores": {"sexual": true}}]}'],
 )
-async def test_an_answer_without_scores_publishes_nothing(said: bytes, make_gate: Callable[..., MediaGate]) -> None:
+async def test_service_that_answers_without_scores_publishes_nothing(
+    said: bytes, make_gate: Callable[..., MediaGate]
+) -> None:
     with serving(lambda *_: (200, said)) as server:
         gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE), max_attempts=1)
         gate.register(http_moderation, service=of_openai(server))
@@ -241,7 +243,7 @@ async def test_an_answer_without_scores_publishes_nothing(said: bytes, make_gate
             assert (status.status, status.job.code) == (JobStatus.FAILED, "moderation_failed")
 
 
-async def test_no_more_calls_are_made_than_a_day_allows(make_gate: Callable[..., MediaGate]) -> None:
+async def test_max_calls_per_day_bounds_the_calls(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
         gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=of_openai(server), max_calls_per_day=2)
@@ -255,7 +257,9 @@ async def test_no_more_calls_are_made_than_a_day_allows(make_gate: Callable[...,
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-async def test_processes_share_an_allowance(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+async def test_allowance_is_shared_by_all_processes(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     url = f"file:{tmp_path / 'a.db'}" if database == "sqlite" else request.getfixturevalue("postgres_url")
     both = [PrismaRecords(url, migrate=True), PrismaRecords(url, migrate=False)]
     for records in both:
@@ -272,7 +276,7 @@ async def test_processes_share_an_allowance(database: str, tmp_path: Path, reque
             await records.close()
 
 
-async def test_a_service_at_a_private_address_is_not_asked(make_gate: Callable[..., MediaGate]) -> None:
+async def test_service_at_a_private_address_is_never_called(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
         gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=openai(KEY, url=server.url(OPENAI), insecure_http=True))
@@ -285,7 +289,7 @@ async def test_a_service_at_a_private_address_is_not_asked(make_gate: Callable[.
         assert not server.calls
 
 
-def test_wrong_options_are_told_all_at_once() -> None:
+def test_service_reports_all_wrong_options_at_once() -> None:
     with pytest.raises(ConfigError) as wrong:
         Service(url="http://x.example/", body={}, scores={}, headers={"a": "b\n"}, words={"maybe": 2})
     told = str(wrong.value)
@@ -293,7 +297,7 @@ def test_wrong_options_are_told_all_at_once() -> None:
     assert KEY not in repr(openai(KEY))
 
 
-async def test_two_moderators_with_one_name_stop_the_start(tmp_path: Path) -> None:
+async def test_two_moderators_with_the_same_label_stop_the_boot(tmp_path: Path) -> None:
     gate = MediaGate(
         sources={"avatar": Source(reject={"red": 0.5}, variants=WHOLE)},
         settings=Settings(data_dir=tmp_path, image_processes=1),
@@ -305,7 +309,7 @@ async def test_two_moderators_with_one_name_stop_the_start(tmp_path: Path) -> No
         await gate.open()
 
 
-def test_a_score_in_an_unknown_word_is_none() -> None:
+def test_google_preset_reads_no_score_from_an_unknown_word() -> None:
     service = google_safe_search(KEY)
     answer = {"responses": [{"safeSearchAnnotation": dict.fromkeys(service.scores, "UNKNOWN")}]}
     with pytest.raises(ModerationFailed, match="no score"):

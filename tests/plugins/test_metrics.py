@@ -1,4 +1,4 @@
-"""``GET /metrics``: what is counted and measured, read as Prometheus reads it."""
+"""``GET /metrics``: what is counted and measured, parsed as Prometheus does."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def until(client: httpx.AsyncClient, before: Mapping[str, float], name: st
             await anyio.sleep(0.05)
 
 
-async def test_what_becomes_of_jobs_is_counted(make_gate: MakeGate) -> None:
+async def test_metrics_count_uploads_and_the_ends_of_jobs(make_gate: MakeGate) -> None:
     sources = {"avatar": Source(reject={"explicit": 0.9}), "post": Source(reject={"NUDE": 0.5})}
     gate = make_gate(sources=sources, moderation="on", image_timeout_s=5, max_attempts=1, retry_backoff_s=0)
     gate.decorate(MODERATOR, Scripted())
@@ -141,7 +141,7 @@ async def test_what_becomes_of_jobs_is_counted(make_gate: MakeGate) -> None:
     assert (await _workers()) == 0, "a closed gate works no more"
 
 
-async def test_an_image_process_that_dies_without_work_is_counted(make_gate: MakeGate) -> None:
+async def test_metrics_count_image_processes_that_die_idle(make_gate: MakeGate) -> None:
     gate = make_gate()
     gate.register(metrics)
     async with gate, client_of(gate) as client:
@@ -171,7 +171,7 @@ async def _workers() -> float:
     return value
 
 
-async def test_upload_bytes_are_those_of_the_file(make_gate: MakeGate, photo: bytes) -> None:
+async def test_metrics_upload_bytes_are_those_of_the_file(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     gate.register(metrics)
     async with gate, client_of(gate) as client:
@@ -182,7 +182,7 @@ async def test_upload_bytes_are_those_of_the_file(make_gate: MakeGate, photo: by
         assert before["mediagate_workers"] == 0, "this process takes uploads only"
 
 
-async def test_the_queue_is_asked_at_most_every_few_seconds(make_gate: MakeGate, photo: bytes) -> None:
+async def test_metrics_query_the_queue_at_most_every_three_seconds(make_gate: MakeGate, photo: bytes) -> None:
     class Counted(MemoryRecords):
         asked = 0
         answering = True
@@ -219,7 +219,7 @@ async def test_the_queue_is_asked_at_most_every_few_seconds(make_gate: MakeGate,
         assert "mediagate_queue_depth" not in down, "no figure rather than a wrong one"
 
 
-async def test_where_a_status_was_known(make_gate: MakeGate, photo: bytes) -> None:
+async def test_metrics_count_status_answers_by_origin(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     gate.register(metrics)
     async with gate, client_of(gate) as client:
@@ -235,7 +235,7 @@ async def test_where_a_status_was_known(make_gate: MakeGate, photo: bytes) -> No
         assert grown["mediagate_error_answers_total{code=job_not_found}"] == 1
 
 
-async def test_a_storage_that_fails_is_counted(make_gate: MakeGate, photo: bytes, tmp_path: Path) -> None:
+async def test_metrics_count_storage_errors(make_gate: MakeGate, photo: bytes, tmp_path: Path) -> None:
     gate = make_gate(worker=False, memory=False)
     gate.decorate(RECORDS, MemoryRecords())
     folder = tmp_path / "files"
@@ -254,7 +254,7 @@ async def test_a_storage_that_fails_is_counted(make_gate: MakeGate, photo: bytes
         assert grown["mediagate_error_answers_total{code=storage_unavailable}"] >= 1
 
 
-async def test_a_file_that_is_not_there_is_no_error_of_the_storage(make_gate: MakeGate, photo: bytes) -> None:
+async def test_metrics_do_not_count_a_missing_file_as_a_storage_error(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     gate.register(metrics)
     async with gate, client_of(gate) as client:
@@ -270,7 +270,7 @@ async def test_a_file_that_is_not_there_is_no_error_of_the_storage(make_gate: Ma
         assert not [name for name in grown if name.startswith("mediagate_storage_errors_total") and grown[name]]
 
 
-async def test_names_are_prometheus_own_and_all_are_documented(make_gate: MakeGate) -> None:
+async def test_metrics_names_follow_conventions_and_are_documented(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     gate.register(metrics)
     async with gate, client_of(gate) as client:
@@ -292,7 +292,7 @@ async def test_names_are_prometheus_own_and_all_are_documented(make_gate: MakeGa
             assert all(re.fullmatch(r"[\w-]{1,40}", value) for value in values), sample
 
 
-async def test_a_token_guards_the_route(make_gate: MakeGate) -> None:
+async def test_metrics_token_guards_the_route(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     gate.register(metrics, token="open-sesame")
     async with gate, client_of(gate) as client:
@@ -304,7 +304,7 @@ async def test_a_token_guards_the_route(make_gate: MakeGate) -> None:
             assert "open-sesame" not in refused.text
 
 
-async def test_without_a_token_the_gate_says_who_may(make_gate: MakeGate) -> None:
+async def test_metrics_without_a_token_are_for_admins_only(make_gate: MakeGate) -> None:
     async def authorize(request: Request, action: Action) -> Principal | None:
         if "Authorization" not in request.headers:
             raise UploadRefused("log in first")
@@ -326,14 +326,16 @@ async def test_without_a_token_the_gate_says_who_may(make_gate: MakeGate) -> Non
 
 
 @pytest.mark.parametrize("token", ["", "zwei Worte", "clé"])
-async def test_a_token_that_no_header_can_carry(make_gate: MakeGate, token: str) -> None:
+async def test_metrics_token_that_no_header_can_carry_stops_the_boot(make_gate: MakeGate, token: str) -> None:
     gate = make_gate(worker=False)
     gate.register(metrics, token=token)
     with pytest.raises(ConfigError, match="token must be"):
         await gate.open()
 
 
-async def test_a_folder_that_is_not_there(make_gate: MakeGate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_metrics_multiproc_dir_that_is_missing_stops_the_boot(
+    make_gate: MakeGate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "nowhere"))
     gate = make_gate(worker=False)
     gate.register(metrics)
@@ -341,7 +343,7 @@ async def test_a_folder_that_is_not_there(make_gate: MakeGate, tmp_path: Path, m
         await gate.open()
 
 
-async def test_without_the_extra(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_metrics_without_the_extra_name_it(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("mediagate_plugins.metrics.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
@@ -351,7 +353,7 @@ async def test_without_the_extra(make_gate: MakeGate, monkeypatch: pytest.Monkey
         await gate.open()
 
 
-async def test_webhooks_are_counted_by_how_they_ended(make_gate: MakeGate, photo: bytes) -> None:
+async def test_metrics_count_webhook_attempts_by_outcome(make_gate: MakeGate, photo: bytes) -> None:
     secret = "whsec_" + base64.b64encode(bytes(32)).decode()
     ends = {"good": "delivered", "failing": "failed", "gone": "given_up"}
     with receiving() as good, receiving(answer(500)) as failing, receiving(answer(410)) as gone:
@@ -375,13 +377,13 @@ async def test_webhooks_are_counted_by_how_they_ended(make_gate: MakeGate, photo
             assert sum(n for name, n in grown.items() if name.startswith("mediagate_webhook_attempts_total")) == 3
 
 
-async def test_unknown_options_fail_where_they_stand(make_gate: MakeGate) -> None:
+async def test_metrics_refuse_an_unknown_option_at_register(make_gate: MakeGate) -> None:
     unknown: dict[str, Any] = {"port": 1}
     with pytest.raises(PluginError, match="its options are: token"):
         make_gate().register(metrics, **unknown)
 
 
-async def test_the_alerts_ask_for_what_is_exposed(make_gate: MakeGate) -> None:
+async def test_documented_alerts_query_exposed_metrics(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     gate.register(metrics)
     async with gate, client_of(gate) as client:

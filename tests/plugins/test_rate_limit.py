@@ -1,4 +1,4 @@
-"""Limits as an uploader meets them, on each real store."""
+"""Rate limits as an uploader meets them, on each real store."""
 
 from __future__ import annotations
 
@@ -168,7 +168,9 @@ def values(field: str) -> dict[str, dict[str, str]]:
     return {name.strip('"'): dict(p.split("=") for p in parameters) for name, *parameters in items}
 
 
-async def test_answers_say_what_is_left_and_when_there_is_more(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_rate_limit_headers_tell_what_is_left_and_when_to_retry(
+    store: Store, limited: Limited, photo: bytes
+) -> None:
     async with client_of(limited(store, per_address=["2/2 seconds", "1 GB/day"])) as upload:
         first = await upload(photo)
         assert first.status_code == 202, first.text
@@ -195,7 +197,7 @@ async def test_answers_say_what_is_left_and_when_there_is_more(store: Store, lim
         assert (await upload(photo)).status_code == 202
 
 
-async def test_a_window_ends_when_it_says(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_window_ends_on_time_for_each_address(store: Store, limited: Limited, photo: bytes) -> None:
     gate = limited(store, per_address="1/day")
     async with client_of(gate) as upload:
         assert (await upload(photo)).status_code == 202
@@ -213,7 +215,7 @@ async def test_a_window_ends_when_it_says(store: Store, limited: Limited, photo:
         assert (await upload(photo)).status_code == 429
 
 
-async def test_bytes_are_those_that_came(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_byte_limit_counts_the_bytes_that_arrived(store: Store, limited: Limited, photo: bytes) -> None:
     gate = limited(store, sources={"avatar": Source(max_bytes=1_000_000)}, per_address="5 MB/day")
     async with client_of(gate) as upload:
         left = 5_000_000
@@ -256,7 +258,7 @@ def length(answer: httpx.Response) -> int:
     return int(answer.request.headers["Content-Length"])
 
 
-async def test_what_can_never_fit_is_said_so(limited: Limited, photo: bytes) -> None:
+async def test_upload_that_can_never_fit_is_refused_without_retry_after(limited: Limited, photo: bytes) -> None:
     async with client_of(limited(per_address=["10 KB/day", "5/day"])) as upload:
         big = await upload(b"x" * 20_000)
         assert (big.status_code, big.json()["code"]) == (413, "upload_too_large")
@@ -268,7 +270,9 @@ async def test_what_can_never_fit_is_said_so(limited: Limited, photo: bytes) -> 
         assert values(small.headers["RateLimit"])["address-requests-86400"]["r"] == "4", "refusals count for nothing"
 
 
-async def test_what_a_refusal_counts_for(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_refused_upload_counts_only_for_limits_it_had_passed(
+    store: Store, limited: Limited, photo: bytes
+) -> None:
     gate = limited(store, per_address=["5/day", "1 GB/day"], per_source={"avatar": ["1/day", "50 MB/hour"]})
     async with client_of(gate) as upload:
         first = await upload(photo)
@@ -295,7 +299,7 @@ async def test_what_a_refusal_counts_for(store: Store, limited: Limited, photo: 
             assert values(refused.headers["RateLimit"])["address-requests-86400"]["r"] == "0"
 
 
-async def test_keys_and_addresses_have_limits_of_their_own(limited: Limited, photo: bytes) -> None:
+async def test_keys_and_addresses_are_limited_separately(limited: Limited, photo: bytes) -> None:
     gate = limited(per_key="2/day", per_address="4/day", per_source={"post": "1/day"})
     gate.decorate(AUTHORIZE, known)
     async with client_of(gate) as upload:
@@ -334,7 +338,7 @@ def a_strangers_key() -> str:
     return "mg_live_{}_{}".format(*("".join(secrets.choice(letters) for _ in range(n)) for n in (12, 32)))
 
 
-async def test_who_guesses_keys_is_refused_before_they_are_looked_up(limited: Limited) -> None:
+async def test_failure_limit_stops_key_guessing_before_the_database(limited: Limited) -> None:
     gate = limited(per_address="100/day", failures_per_address="5/2 seconds")
     gate.register(api_keys)
     async with asking_of(gate) as ask:
@@ -362,7 +366,7 @@ async def test_who_guesses_keys_is_refused_before_they_are_looked_up(limited: Li
         assert (await ask(a_strangers_key())).status_code == 401
 
 
-async def test_failures_are_limited_where_addresses_are(limited: Limited) -> None:
+async def test_failure_limit_is_on_by_default_only_with_per_address(limited: Limited) -> None:
     for options, most in (
         ({"per_address": "9/day"}, 60),
         ({"per_address": "9/day", "failures_per_address": ()}, None),
@@ -376,9 +380,7 @@ async def test_failures_are_limited_where_addresses_are(limited: Limited) -> Non
         assert statuses == ([401] * 70 if most is None else [401] * most + [429] * (70 - most)), options
 
 
-async def test_failures_are_forgotten_when_there_are_too_many(
-    limited: Limited, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failure_limit_evicts_the_oldest_address(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate_plugins.rate_limit.failures.KEPT", 3)
     gate = limited(failures_per_address="1/day")
     gate.decorate(AUTHORIZE, known)
@@ -392,7 +394,7 @@ async def test_failures_are_forgotten_when_there_are_too_many(
 PROXY = ["10.0.0.0/8", "2001:db8:ffff::/48"]
 
 
-async def test_two_keys_of_an_owner_have_limits_of_their_own(limited: Limited, photo: bytes) -> None:
+async def test_two_keys_of_an_owner_are_limited_separately(limited: Limited, photo: bytes) -> None:
     gate = limited(per_key=["2/day", "2 jobs"], per_source={"post": "1/day"})
     gate.decorate(AUTHORIZE, known)
     async with client_of(gate) as upload:
@@ -426,7 +428,9 @@ async def test_two_keys_of_an_owner_have_limits_of_their_own(limited: Limited, p
         ([], ("", "198.51.100.1"), ("", "198.51.100.2"), True),
     ],
 )
-def test_whose_address_it_is(trusted: list[str], first: tuple[str, str], second: tuple[str, str], same: bool) -> None:
+def test_addresses_believe_forwarded_for_only_from_trusted_proxies(
+    trusted: list[str], first: tuple[str, str], second: tuple[str, str], same: bool
+) -> None:
     def seen(peer: str, forwarded: str) -> str:
         headers = [(b"x-forwarded-for", part.encode()) for part in forwarded.split("|") if part]
         scope = {"type": "http", "headers": headers, "client": (peer, 4000) if peer else None}
@@ -435,7 +439,7 @@ def test_whose_address_it_is(trusted: list[str], first: tuple[str, str], second:
     assert (seen(*first) == seen(*second)) is same
 
 
-async def test_forged_headers_do_not_help(limited: Limited, photo: bytes) -> None:
+async def test_forged_forwarded_for_does_not_evade_the_limit(limited: Limited, photo: bytes) -> None:
     async with client_of(limited(per_address="1/day", trusted_proxies=["10.0.0.1"])) as upload:
         assert (await upload(photo, "192.0.2.1", X_Forwarded_For="198.51.100.1")).status_code == 202
         assert (await upload(photo, "192.0.2.1", X_Forwarded_For="198.51.100.2")).status_code == 429
@@ -462,7 +466,7 @@ async def end(gate: MediaGate, job_id: str, how: str) -> None:
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
-async def test_a_job_frees_its_place_however_it_ends(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_job_slot_is_freed_however_the_job_ends(store: Store, limited: Limited, photo: bytes) -> None:
     gate = limited(store, per_address=["50/day", "2 jobs"], per_source={"post": "1 jobs"})
     async with client_of(gate) as upload:
         jobs = [(await upload(photo)).json()["jobId"] for _ in range(2)]
@@ -491,7 +495,7 @@ async def test_a_job_frees_its_place_however_it_ends(store: Store, limited: Limi
         assert (await upload(photo, who)).status_code == 429
 
 
-async def test_an_upload_under_way_takes_a_place(limited: Limited, photo: bytes) -> None:
+async def test_job_slot_is_held_while_the_upload_arrives(limited: Limited, photo: bytes) -> None:
     async with client_of(limited(per_address="2 jobs")) as upload:
         pauses = [Pause(), Pause()]
         slow = [asyncio.create_task(upload(photo, chunked=True, pause=pause)) for pause in pauses]
@@ -506,7 +510,7 @@ async def test_an_upload_under_way_takes_a_place(limited: Limited, photo: bytes)
         assert (await slow[1]).status_code == 202
 
 
-async def test_a_slow_upload_keeps_its_place(
+async def test_job_slot_is_extended_during_a_slow_upload(
     store: Store, limited: Limited, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate_plugins.rate_limit.slots.RECEIVING_S", 1.5)
@@ -528,7 +532,7 @@ async def test_a_slow_upload_keeps_its_place(
         assert (await upload(photo)).status_code == 202
 
 
-async def test_a_place_that_was_lost_is_taken_again(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_job_slot_that_lapsed_is_taken_again(store: Store, limited: Limited, photo: bytes) -> None:
     gate = limited(store, per_address="2 jobs", per_key="1 jobs")
     gate.decorate(AUTHORIZE, known)
     async with client_of(gate) as upload:
@@ -547,7 +551,7 @@ async def test_a_place_that_was_lost_is_taken_again(store: Store, limited: Limit
         assert (await upload(photo, X_Key="ann")).status_code == 202
 
 
-async def test_a_complete_job_frees_its_place(limited: Limited, photo: bytes) -> None:
+async def test_job_slot_is_freed_by_a_complete_job(limited: Limited, photo: bytes) -> None:
     gate = limited(per_address="1 jobs", settings={"worker": True})
     async with client_of(gate) as upload:
         for _ in range(3):
@@ -556,7 +560,7 @@ async def test_a_complete_job_frees_its_place(limited: Limited, photo: bytes) ->
             assert (await gate.wait(sent.json()["jobId"])).status == "COMPLETE"
 
 
-async def test_the_same_upload_again_takes_no_second_place(limited: Limited, photo: bytes) -> None:
+async def test_job_slot_is_taken_once_per_idempotency_key(limited: Limited, photo: bytes) -> None:
     async with client_of(limited(per_address="2 jobs")) as upload:
         key = secrets.token_hex(8)
         first = await upload(photo, Idempotency_Key=key)
@@ -566,7 +570,7 @@ async def test_the_same_upload_again_takes_no_second_place(limited: Limited, pho
         assert (await upload(photo)).status_code == 429
 
 
-async def test_what_is_over_is_removed(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_expired_counters_and_slots_are_removed(store: Store, limited: Limited, photo: bytes) -> None:
     gate = limited(store, per_address=["100/minute", "1 GB/day", "3 jobs"])
     async with client_of(gate) as upload:
         for n in range(5):
@@ -583,7 +587,7 @@ async def test_what_is_over_is_removed(store: Store, limited: Limited, photo: by
         assert await store.counters(gate) == 0
 
 
-async def test_no_address_is_kept_in_clear(limited: Limited, photo: bytes) -> None:
+async def test_stored_counters_and_slots_hide_addresses_and_keys(limited: Limited, photo: bytes) -> None:
     gate = limited(per_address=["9/day", "3 jobs"], per_key="9/day")
     gate.decorate(AUTHORIZE, known)
     async with client_of(gate) as upload:
@@ -596,7 +600,7 @@ async def test_no_address_is_kept_in_clear(limited: Limited, photo: bytes) -> No
 
 
 @pytest.mark.parametrize(("store_down", "status"), [("allow", 202), ("refuse", 503)])
-async def test_a_store_that_is_down(
+async def test_store_down_allows_or_refuses_uploads_as_configured(
     limited: Limited, photo: bytes, store_down: str, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = limited(per_address=["1/day", "3 jobs"], redis_url=NOBODY, store_down=store_down)
@@ -613,7 +617,7 @@ async def test_a_store_that_is_down(
         assert "an upload is let in without its limits" in caplog.text
 
 
-async def test_limits_in_the_database_need_prisma_records(make_gate: MakeGate) -> None:
+async def test_rate_limit_in_the_database_needs_prisma_records(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     gate.register(rate_limit, per_address="1/day")
     with pytest.raises(ConfigError, match="Prisma records"):
@@ -624,7 +628,7 @@ async def test_limits_in_the_database_need_prisma_records(make_gate: MakeGate) -
         await gate.open()
 
 
-async def test_a_database_without_the_tables_stops_the_boot(limited: Limited, tmp_path: Any) -> None:
+async def test_rate_limit_without_its_tables_stops_the_boot(limited: Limited, tmp_path: Any) -> None:
     gate = limited(settings={"database_url": f"file:{tmp_path / 'empty.db'}", "migrate": False}, per_address="1/day")
     with pytest.raises((ConfigError, RecordsUnavailable), match="mediagate migrate"):
         await gate.open()
@@ -655,7 +659,9 @@ async def test_a_database_without_the_tables_stops_the_boot(limited: Limited, tm
         ({"per_key": "1/day", "redis_url": "localhost:6379"}, "redis://host:6379/0"),
     ],
 )
-async def test_a_wrong_option_stops_the_boot(make_gate: MakeGate, options: dict[str, Any], said: str) -> None:
+async def test_rate_limit_with_a_wrong_option_stops_the_boot(
+    make_gate: MakeGate, options: dict[str, Any], said: str
+) -> None:
     gate = make_gate(worker=False)
     gate.register(rate_limit, **options)
     with pytest.raises(ConfigError) as caught:
@@ -676,6 +682,6 @@ async def test_a_wrong_option_stops_the_boot(make_gate: MakeGate, options: dict[
         ("12 jobs", 'q=12;qu="concurrent-requests"'),
     ],
 )
-def test_how_limits_are_written(text: str, policy: str) -> None:
+def test_read_rules_parses_the_text_of_a_limit(text: str, policy: str) -> None:
     [rule] = read_rules((), text, {}, ()).all
     assert rate_limit_headers([rule], {})["RateLimit-Policy"].partition(";")[2] == policy

@@ -1,4 +1,4 @@
-"""Webhooks as receivers see them: real gates on real databases, real receivers on loopback; time is turned."""
+"""Webhooks as receivers see them: real gates on real databases, real receivers on loopback, a clock that tests set."""
 
 from __future__ import annotations
 
@@ -181,14 +181,14 @@ async def test_every_end_is_told_signed_and_as_the_schema_says(
     assert len({one.id for one in received}) == 5
 
 
-async def test_without_the_plugin_nothing_is_written(tmp_path: Path, photo: bytes) -> None:
+async def test_outbox_stays_empty_without_the_plugin(tmp_path: Path, photo: bytes) -> None:
     gate = make_gate(tmp_path, worker=False)
     async with gate:
         await an_event(gate, photo)
         assert await gate.parts.records.outbox(limit=9) == []
 
 
-async def test_only_what_an_endpoint_asks_for_is_sent_signed_with_all_its_secrets(
+async def test_endpoint_gets_only_its_events_signed_with_all_its_secrets(
     tmp_path: Path, photo: bytes, receiver: Receiver
 ) -> None:
     both = Endpoint(
@@ -272,7 +272,9 @@ async def test_bad_receivers_hold_up_nobody_and_are_tried_again(tmp_path: Path, 
             assert {d.event.job_id for d in await gate[WEBHOOKS].find()} == {job_id}
 
 
-async def test_ten_attempts_over_days_then_dead_and_replayed(tmp_path: Path, photo: bytes, clock: Clock) -> None:
+async def test_delivery_is_dead_after_ten_attempts_and_can_be_replayed(
+    tmp_path: Path, photo: bytes, clock: Clock
+) -> None:
     failures = [behave.answer(500)] * len(PAUSES_S)
     with receiving(*failures, behave.answer(200)) as receiver:
         async with open_gate(tmp_path, endpoints={"app": local(receiver)}) as gate:
@@ -309,7 +311,7 @@ async def test_ten_attempts_over_days_then_dead_and_replayed(tmp_path: Path, pho
             assert {one.id for one in receiver.received} == {delivery.event.id}
 
 
-def test_what_a_receiver_may_ask_for() -> None:
+def test_retry_after_is_parsed_and_bounded() -> None:
     now = datetime(2026, 1, 31, 12, tzinfo=UTC)
     asked = {
         "0": 0, "120": 120, "Sat, 31 Jan 2026 12:01:00 GMT": 60, "Sat, 31 Jan 2026 11:00:00 GMT": 0, "soon": None,
@@ -323,7 +325,9 @@ def test_what_a_receiver_may_ask_for() -> None:
     assert pause(len(PAUSES_S), asked_s=1) is None
 
 
-async def test_410_stops_an_endpoint_until_it_is_resumed(tmp_path: Path, photo: bytes, receiver: Receiver) -> None:
+async def test_endpoint_that_answers_410_is_stopped_until_resumed(
+    tmp_path: Path, photo: bytes, receiver: Receiver
+) -> None:
     with receiving(behave.answer(410), behave.answer(200)) as gone:
         async with open_gate(tmp_path, endpoints={"gone": local(gone), "app": local(receiver)}) as gate:
             hooks = gate[WEBHOOKS]
@@ -344,7 +348,7 @@ async def test_410_stops_an_endpoint_until_it_is_resumed(tmp_path: Path, photo: 
             assert len({one.id for one in gone.received}) == 2
 
 
-async def test_doctor_tells_an_endpoint_that_is_stopped(tmp_path: Path, photo: bytes, receiver: Receiver) -> None:
+async def test_doctor_reports_a_stopped_endpoint(tmp_path: Path, photo: bytes, receiver: Receiver) -> None:
     async def finding(gate: MediaGate) -> Finding:
         return next(iter([found async for found in examine(gate) if found.part == "webhooks"]))
 
@@ -366,7 +370,7 @@ async def test_doctor_tells_an_endpoint_that_is_stopped(tmp_path: Path, photo: b
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-async def test_two_gates_share_the_work(
+async def test_two_gates_deliver_each_event_once(
     kind: str, tmp_path: Path, photo: bytes, receiver: Receiver, request: pytest.FixtureRequest
 ) -> None:
     url = f"file:{tmp_path / 'shared.db'}" if kind == "sqlite" else str(request.getfixturevalue("own_postgres_url"))
@@ -381,9 +385,7 @@ async def test_two_gates_share_the_work(
     assert {json.loads(one.body)["data"]["jobId"] for one in receiver.received} == jobs
 
 
-async def test_who_dies_while_sending_is_replaced_when_its_claim_runs_out(
-    tmp_path: Path, photo: bytes, clock: Clock
-) -> None:
+async def test_delivery_claim_of_a_dead_sender_expires(tmp_path: Path, photo: bytes, clock: Clock) -> None:
     with receiving(behave.hang, behave.answer(200)) as receiver:
         async with open_gate(tmp_path, endpoints={"app": local(receiver)}, timeout_s=30) as gate:
             await an_event(gate, photo)
@@ -401,7 +403,7 @@ async def test_who_dies_while_sending_is_replaced_when_its_claim_runs_out(
             assert len({one.id for one in receiver.received}) == 1
 
 
-async def test_closing_gives_back_what_takes_too_long(tmp_path: Path, photo: bytes) -> None:
+async def test_close_puts_back_a_delivery_that_takes_too_long(tmp_path: Path, photo: bytes) -> None:
     with receiving(behave.hang, behave.answer(200)) as receiver:
         endpoints = {"app": local(receiver)}
         gate = make_gate(tmp_path, worker=True, drain_timeout_s=0)
@@ -415,7 +417,7 @@ async def test_closing_gives_back_what_takes_too_long(tmp_path: Path, photo: byt
     assert len({one.id for one in receiver.received}) == 1
 
 
-async def test_what_has_arrived_everywhere_is_forgotten_and_what_is_dead_is_kept(
+async def test_keep_days_forgets_delivered_events_and_keeps_dead_ones(
     tmp_path: Path, photo: bytes, receiver: Receiver, clock: Clock
 ) -> None:
     with receiving(behave.answer(410)) as gone:
@@ -451,7 +453,7 @@ async def an_event_of_a_working_gate(gate: MediaGate, photo: bytes) -> None:
     await gate.wait(sent.job_id, timeout_s=60)
 
 
-async def test_a_completed_job_whose_picture_was_deleted_before(
+async def test_job_completed_event_of_deleted_media_has_no_media(
     tmp_path: Path, photo: bytes, receiver: Receiver
 ) -> None:
     async with open_gate(tmp_path, endpoints={"app": local(receiver)}) as gate:
@@ -466,7 +468,7 @@ async def test_a_completed_job_whose_picture_was_deleted_before(
             validator.validate(json.loads(one.body))
 
 
-async def test_a_job_that_completed_elsewhere_after_it_had_failed_here_is_told_with_its_media(
+async def test_job_completed_event_ignores_a_remembered_failure(
     tmp_path: Path, photo: bytes, receiver: Receiver
 ) -> None:
     options: dict[str, Any] = {"database_url": f"file:{tmp_path / 'shared.db'}", "endpoints": {"app": local(receiver)}}
@@ -529,7 +531,7 @@ async def test_what_is_for_an_endpoint_that_was_taken_away_is_given_up_and_forgo
         await until(gate, lambda found: found == [])
 
 
-async def test_links_to_private_pictures_are_signed(tmp_path: Path, photo: bytes, receiver: Receiver) -> None:
+async def test_event_links_to_private_media_are_signed(tmp_path: Path, photo: bytes, receiver: Receiver) -> None:
     gate = make_gate(tmp_path)
     gate.sources["avatar"] = Source(visibility="private")
     gate.register(webhooks, endpoints={"app": local(receiver)})
@@ -579,7 +581,9 @@ def everything_in(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-async def test_secrets_stay_where_they_are(tmp_path: Path, photo: bytes, caplog: pytest.LogCaptureFixture) -> None:
+async def test_secrets_appear_in_no_log_repr_or_file(
+    tmp_path: Path, photo: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     key = SECRET.removeprefix("whsec_")
     with receiving(behave.answer(500), behave.answer(200)) as receiver:
@@ -602,7 +606,7 @@ async def test_secrets_stay_where_they_are(tmp_path: Path, photo: bytes, caplog:
     assert SECRET[:-9] not in str(caught.value)
 
 
-def test_wrong_options_say_what_to_do() -> None:
+def test_endpoint_refuses_wrong_options_with_advice() -> None:
     cases: list[tuple[Callable[[], object], str]] = [
         (lambda: Endpoint("http://example.com", [SECRET]), "insecure_http=True"),
         (lambda: Endpoint("ftp://example.com", [SECRET]), "begin with https"),
@@ -626,7 +630,7 @@ def test_wrong_options_say_what_to_do() -> None:
             make()
 
 
-async def test_a_gate_that_could_not_send_does_not_start(tmp_path: Path) -> None:
+async def test_webhooks_with_wrong_options_stop_the_boot(tmp_path: Path) -> None:
     endpoint = Endpoint("https://example.com", [SECRET])
     cases: list[tuple[dict[str, Any], str]] = [
         ({}, "give endpoints, callbacks or both"),
@@ -668,7 +672,7 @@ async def test_a_gate_that_could_not_send_does_not_start(tmp_path: Path) -> None
                 await gate.open()
 
 
-async def test_our_own_fault_costs_no_attempt(
+async def test_delivery_that_our_own_storage_fails_costs_no_attempt(
     tmp_path: Path, photo: bytes, receiver: Receiver, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_gate(tmp_path, endpoints={"app": local(receiver)}, result_max_bytes=10**6) as gate:
@@ -688,9 +692,7 @@ async def test_our_own_fault_costs_no_attempt(
         assert len(receiver.received) == 1
 
 
-async def test_records_of_prisma_keep_the_events_of_a_job_that_is_tried_again(
-    tmp_path: Path, photo: bytes, receiver: Receiver
-) -> None:
+async def test_outbox_keeps_each_failure_of_a_retried_job(tmp_path: Path, photo: bytes, receiver: Receiver) -> None:
     async with open_gate(tmp_path, endpoints={"app": local(receiver)}) as gate:
         assert isinstance(gate[RECORDS], PrismaRecords)
         job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id

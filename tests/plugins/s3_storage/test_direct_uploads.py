@@ -1,4 +1,4 @@
-"""Direct uploads into a bucket: the bytes never pass through the gate's HTTP, and what arrives is what was declared."""
+"""Direct uploads into a bucket: the bytes bypass the gate, and the stored file is the one that was declared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.fault_proxy import Exchange, FaultProxy
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_browser_puts_a_picture_into_the_bucket(
+async def test_direct_upload_into_a_bucket_is_published(
     tmp_path: Path, server: Any, s3: Any, bucket: str, photo: bytes
 ) -> None:
     settings = Settings(data_dir=tmp_path / "data", image_processes=1, orphan_grace_s=0)
@@ -119,7 +119,7 @@ def of_parts(s3: Any, bucket: str, body: bytes) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("in_parts", [False, True], ids=["whole", "in parts"])
-async def test_a_file_that_is_replaced_between_the_look_and_the_copy(
+async def test_completion_refuses_a_file_replaced_between_stat_and_copy(
     tmp_path: Path, server: Any, s3: Any, bucket: str, photo: bytes, in_parts: bool
 ) -> None:
     body = photo + bytes(6 * 1024 * 1024)
@@ -158,7 +158,7 @@ async def test_a_file_that_is_replaced_between_the_look_and_the_copy(
         assert (await client.post(target["completeUrl"])).status_code == 202
 
 
-async def test_a_file_that_is_replaced_after_the_copy_is_not_the_one_that_is_processed(
+async def test_completion_keeps_the_copy_when_the_file_is_replaced_later(
     tmp_path: Path, server: Any, s3: Any, bucket: str, photo: bytes
 ) -> None:
     async def replaces(upload: Any) -> None:
@@ -173,7 +173,7 @@ async def test_a_file_that_is_replaced_after_the_copy_is_not_the_one_that_is_pro
         assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == photo
 
 
-async def test_completing_a_large_one_sends_no_body_to_the_bucket(
+async def test_completion_copies_in_the_bucket_and_sends_no_body(
     tmp_path: Path, server: Any, s3: Any, make_bucket: Callable[[], str], photo: bytes
 ) -> None:
     body = photo + bytes(15 * 1024 * 1024)

@@ -1,4 +1,4 @@
-"""Uploads through a gate whose files are in a bucket: public, private, and while the server is away."""
+"""Uploads through a gate whose files are in a bucket: public, private, and during outages."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def fetched(url: str) -> httpx.Response:
         return await client.get(url)
 
 
-async def test_a_public_picture_from_upload_to_delete(
+async def test_public_media_is_served_by_the_bucket_until_deleted(
     open_gate: Any, server: Any, bucket: str, s3: Any, photo: bytes
 ) -> None:
     let_the_public_read(s3, bucket, "media/avatar", "originals/avatar")
@@ -89,7 +89,7 @@ async def test_a_public_picture_from_upload_to_delete(
         assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == [KEY]
 
 
-async def test_without_a_public_url_the_gate_serves_from_the_bucket(open_gate: Any, photo: bytes) -> None:
+async def test_gate_without_a_public_url_serves_files_of_the_bucket(open_gate: Any, photo: bytes) -> None:
     async with open_gate() as (_, client):
         media = await uploaded(client, photo, "avatar")
         answer = await client.get(media["urls"]["sm"])
@@ -98,7 +98,7 @@ async def test_without_a_public_url_the_gate_serves_from_the_bucket(open_gate: A
         assert (part.status_code, part.content) == (206, answer.content[2:6])
 
 
-async def test_a_private_picture_is_read_with_a_signature_only(
+async def test_private_media_is_readable_only_with_a_signature(
     open_gate: Any, bucket: str, s3: Any, photo: bytes
 ) -> None:
     let_the_public_read(s3, bucket, "media/avatar", "originals/avatar")
@@ -121,7 +121,7 @@ async def test_a_private_picture_is_read_with_a_signature_only(
         assert told.urls_expire_at == expires
 
 
-async def test_an_outage_is_told_and_passes(open_gate: Any, gateway: Gateway, photo: bytes) -> None:
+async def test_outage_answers_503_and_passes(open_gate: Any, gateway: Gateway, photo: bytes) -> None:
     async with open_gate(connect_timeout_s=1.0, read_timeout_s=1.0, attempts=1) as (_, client):
         assert (await client.get("/readyz")).status_code == 200
         with gateway.paused():
@@ -147,7 +147,7 @@ def no_publishing(exchange: Exchange) -> Awaitable[None]:
     return status(503)(exchange) if refused else exchange.passed_on()
 
 
-async def test_an_outage_while_publishing_loses_nothing(
+async def test_outage_during_publishing_costs_no_attempt_and_no_file(
     open_gate: Any, server: Any, bucket: str, s3: Any, photo: bytes
 ) -> None:
     async with FaultProxy(server.port) as proxy, open_gate(endpoint_url=proxy.url, attempts=1) as (gate, _):
