@@ -241,6 +241,7 @@ async def test_pre_file_runs_as_soon_as_the_source_type_has_arrived(make_gate: M
         ("2", {}, None, False),
         ("2", {"content-length": "7"}, 7, False),
     ],
+    ids=str,
 )
 def test_incoming_derives_declared_length_and_unread_from_headers(
     version: str, headers: dict[str, str], declared: int | None, unread: bool

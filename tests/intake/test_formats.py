@@ -94,7 +94,7 @@ def test_heif_general_brand_is_resolved_by_its_compatible_brands(data: Path) -> 
                     render(general, source, (0.5, 0.5), None)
 
 
-@pytest.mark.parametrize("formats", [(), ("jpg",), ("jpeg", "tiff"), "jpeg", ("JPEG",)])
+@pytest.mark.parametrize("formats", [(), ("jpg",), ("jpeg", "tiff"), "jpeg", ("JPEG",)], ids=str)
 def test_source_with_unknown_formats_is_refused(formats: object) -> None:
     with pytest.raises(ConfigError, match=r"Source\.formats"):
         Source.model_validate({"formats": formats})

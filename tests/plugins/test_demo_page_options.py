@@ -45,6 +45,7 @@ async def sources_of(client: httpx.AsyncClient) -> dict[str, Any]:
         {"image_origins": ["https://cdn.example; script-src *"]},
         {"upload_origins": ["bucket.example"]},
     ],
+    ids=str,
 )
 async def test_demo_page_refuses_an_invalid_path_or_origin(options: dict[str, Any], tmp_path: Path) -> None:
     gate = MediaGate(sources={"post": Source()}, settings=Settings(data_dir=tmp_path), moderation="off")

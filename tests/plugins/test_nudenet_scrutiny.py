@@ -64,7 +64,7 @@ def picture(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels.round().astype(np.uint8))
 
 
-@pytest.mark.parametrize("size", [(EDGE, 3000), (3000, EDGE)])
+@pytest.mark.parametrize("size", [(EDGE, 3000), (3000, EDGE)], ids=str)
 def test_scrutiny_finds_a_part_of_a_long_strip(face: Image.Image, cat: Image.Image, size: tuple[int, int]) -> None:
     strip = cat.resize(size)
     assert judged(strip)[0].decision == "allow"
@@ -112,7 +112,9 @@ def test_scrutiny_finds_one_frame_among_others(face: Image.Image, cat: Image.Ima
 
 
 @pytest.mark.parametrize(
-    ("durations_ms", "decision"), [([30, 30], "reject"), ([45, 45], "reject"), ([60, 60], "allow")]
+    ("durations_ms", "decision"),
+    [([30, 30], "reject"), ([45, 45], "reject"), ([60, 60], "allow")],
+    ids=str,
 )
 def test_scrutiny_blends_two_frames_that_alternate_quickly(
     face: Image.Image, durations_ms: list[int], decision: str

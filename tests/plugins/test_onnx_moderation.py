@@ -154,7 +154,11 @@ def test_sigmoid_activation_scores_a_multi_label_classifier(classifier: Callable
     assert judged(classifier(), labels=RGB, activation="sigmoid") == scores(sigmoid(3, 0.6, -1))
 
 
-@pytest.mark.parametrize(("end", "expected"), [("Softmax", softmax(3, 0.6, -1)), ("Sigmoid", sigmoid(3, 0.6, -1))])
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [("Softmax", softmax(3, 0.6, -1)), ("Sigmoid", sigmoid(3, 0.6, -1))],
+    ids=["softmax", "sigmoid"],
+)
 def test_classifier_ending_in_probabilities_gets_no_activation(
     classifier: Callable[..., Path], end: str, expected: list[float]
 ) -> None:
@@ -199,7 +203,7 @@ def test_input_with_channels_last_is_supported(classifier: Callable[..., Path]) 
     assert load(Options(model=path, labels=RGB)).input.width == 6
 
 
-@pytest.mark.parametrize(("shape", "axes"), [((1, 8, 8, 3), (1, 2)), ((1, 3, 8, 8), (2, 3))])
+@pytest.mark.parametrize(("shape", "axes"), [((1, 8, 8, 3), (1, 2)), ((1, 3, 8, 8), (2, 3))], ids=str)
 def test_input_of_bytes_is_not_scaled(classifier: Callable[..., Path], shape: Shape, axes: Sequence[int]) -> None:
     weights = np.eye(3, dtype=np.float32) / 64
     path = classifier(shape=shape, axes=axes, dtype=TensorProto.UINT8, weights=weights)
@@ -360,6 +364,7 @@ def test_model_with_external_weights_is_refused(classifier: Callable[..., Path])
         ((1, 3, 8, 8, 8), "an image model takes"),
         ((1, 128), "an image model takes"),
     ],
+    ids=str,
 )
 def test_model_that_takes_no_image_is_refused(tmp_path: Path, shape: Shape, message: str) -> None:
     path = save(tmp_path / "m.onnx", [node("Flatten", "x", "y")], {}, shape=shape)
@@ -416,6 +421,7 @@ def test_model_with_two_inputs_is_refused(tmp_path: Path) -> None:
         ({"labels": RGB, "threads": 0}, "threads: give 1-64"),
         ({"labels": RGB, "fit": "crop"}, "fit: give one of auto, stretch, centre, corner"),
     ],
+    ids=str,
 )
 def test_options_that_do_not_fit_the_model_are_refused(
     classifier: Callable[..., Path], options: dict[str, Any], message: str

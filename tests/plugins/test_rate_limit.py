@@ -427,6 +427,7 @@ async def test_two_keys_of_an_owner_are_limited_separately(limited: Limited, pho
         (["unix"], ("", "198.51.100.1"), ("", "198.51.100.2"), False),
         ([], ("", "198.51.100.1"), ("", "198.51.100.2"), True),
     ],
+    ids=str,
 )
 def test_addresses_believe_forwarded_for_only_from_trusted_proxies(
     trusted: list[str], first: tuple[str, str], second: tuple[str, str], same: bool
@@ -658,6 +659,7 @@ async def test_rate_limit_without_its_tables_stops_the_boot(limited: Limited, tm
         ({"per_key": "1/day", "store_down": "panic"}, "use 'allow' or 'refuse'"),
         ({"per_key": "1/day", "redis_url": "localhost:6379"}, "redis://host:6379/0"),
     ],
+    ids=str,
 )
 async def test_rate_limit_with_a_wrong_option_stops_the_boot(
     make_gate: MakeGate, options: dict[str, Any], said: str

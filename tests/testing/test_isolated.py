@@ -143,7 +143,7 @@ def test_isolated_sqlite_records_serve_plugins_with_tables(tmp_path: Path) -> No
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("without", "booted"), [((), ["talker"]), (("talker",), [])])
+@pytest.mark.parametrize(("without", "booted"), [((), ["talker"]), (("talker",), [])], ids=str)
 async def test_isolated_does_not_boot_plugins_named_in_without(
     tmp_path: Path, without: Collection[str], booted: list[str]
 ) -> None:

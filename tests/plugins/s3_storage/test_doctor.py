@@ -143,6 +143,7 @@ ABORT = {"Status": "Enabled", "Filter": {"Prefix": ""}, "AbortIncompleteMultipar
         ({**EXPIRE, "Filter": {"Prefix": "a/staging/"}}, None),
         ({"Status": "Enabled", "Prefix": "a/staging/", "Expiration": {"Days": 1}}, "removes uploads that may still"),
     ],
+    ids=str,
 )
 def test_remarks_name_lifecycle_rules_that_harm(rule: dict[str, Any], harm: str | None) -> None:
     problems, notes = remarks([rule, ABORT], **LIVE)

@@ -167,6 +167,7 @@ def test_presign_reproduces_the_example_of_the_s3_api_reference() -> None:
         {"region": "eu-central-1", "bucket": "with.dots"},
         {},
     ],
+    ids=["host", "host and path", "amazon", "dotted bucket", "default region"],
 )
 async def test_presign_matches_boto3(place: dict[str, Any], method: str, token: str | None) -> None:
     keys = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "s3cr3t/+" * 5, "session_token": token}

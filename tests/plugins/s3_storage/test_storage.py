@@ -152,6 +152,7 @@ async def test_missing_bucket_is_unavailable_and_not_empty(storage_of: Any) -> N
         ({"secret_access_key": "n" * 40}, "the secret key is wrong"),
         ({"access_key_id": "NOBODY"}, "the access key is unknown"),
     ],
+    ids=str,
 )
 async def test_wrong_credentials_are_named_in_the_error(storage_of: Any, wrong: dict[str, str], told: str) -> None:
     async with storage_of(**wrong) as storage:
