@@ -30,7 +30,7 @@ async def upload(client: httpx.AsyncClient, photo: bytes, **headers: str) -> htt
 
 
 class Asked(MemoryRecords):
-    """Counts how often the queue's depth is asked for."""
+    """Records when the queue's depth is queried."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ async def test_full_queue_answers_503_until_a_job_ends(make_gate: MakeGate, phot
         with pytest.raises(QueueFull):
             await gate.upload(photo, source_type="avatar", source_id="u")
         await gate.cancel(jobs[0])
-        # It is noticed when the depth is asked for again.
+        # The gate notices when it next queries the depth.
         end = time.monotonic() + 20
         while (answer := await upload(client, photo)).status_code == 503:
             assert time.monotonic() < end
@@ -82,7 +82,7 @@ async def test_queue_depth_is_queried_at_most_once_a_second(make_gate: MakeGate,
 
 
 async def test_retry_after_of_a_full_queue_follows_its_measured_pace(make_gate: MakeGate, photo: bytes) -> None:
-    """Of 40 jobs the oldest has waited 79 s, two each: room for a twentieth of the queue is there in less than 6 s."""
+    """The oldest of 40 jobs has waited 79 s, which is 2 s a job: two places, a twentieth, are free in under 6 s."""
     gate = make_gate(memory=False, worker=False, max_queue=40)
 
     class Waited(MemoryRecords):
@@ -130,7 +130,7 @@ async def test_process_receives_at_most_max_uploads_concurrently(make_gate: Make
         go_on.set()
         assert [(await one).status_code for one in slow] == [202, 202]
         assert (await upload(client, photo)).status_code == 202
-        # Uploads that fail give their places back.
+        # Failed uploads release their places.
         for _ in range(3):
             assert (await upload(client, b"no picture")).status_code == 415
         assert (await upload(client, photo)).status_code == 202

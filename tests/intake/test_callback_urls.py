@@ -49,7 +49,7 @@ async def gate(make_gate: Callable[..., MediaGate]) -> AsyncIterator[MediaGate]:
 
 
 async def sent(gate: MediaGate, photo: bytes, url: str) -> list[httpx.Response]:
-    """Send an upload and declare one."""
+    """Send an upload with this URL, and declare one; return both answers."""
     fields = {"sourceType": "avatar", "sourceId": "u1", "callbackUrl": url}
     declared = fields | {"contentType": "image/jpeg", "size": len(photo)}
     transport = httpx.ASGITransport(gate, raise_app_exceptions=False)

@@ -24,7 +24,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 class Copying(MemoryStorage):
-    """Counts copies, and holds them up."""
+    """Counts copies, and delays them until ``go_on`` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Copying(MemoryStorage):
 
 
 def slow_gates(make_gate: MakeGate, count: int, **settings: Any) -> tuple[Copying, list[MediaGate]]:
-    """As many processes with the same records and the same storage."""
+    """Return gates that share records and storage, as processes of one service do."""
     records, storage = MemoryRecords(), Copying()
     gates = [make_gate(memory=False, worker=False, **settings) for _ in range(count)]
     for gate in gates:
@@ -61,7 +61,7 @@ async def test_completion_copies_the_file_once_under_concurrent_requests(make_ga
         await sent(client, target, photo)
         first = asyncio.create_task(completed(client, target))
         await storage.under_way.wait()
-        async with asyncio.timeout(60):  # all of them would wait for the storage
+        async with asyncio.timeout(60):  # without a lease, all of them would wait for the storage
             answers = await asyncio.gather(*(completed(one, target) for one in (client, other) * 15))
         for answer in answers:
             assert said(answer) == (409, "upload_in_flight")
@@ -123,7 +123,7 @@ async def test_completion_reserves_disk_space_for_its_bytes(
             await gate.complete_upload(targets[2]["uploadId"])
         form = {"sourceType": "avatar", "sourceId": "u"}
         body = await client.post("/upload", data=form, files={"file": ("a.jpg", photo)})
-        assert said(body) == (503, "storage_unavailable"), "a body finds the room taken too"
+        assert said(body) == (503, "storage_unavailable"), "the reserved space is not free for a body either"
         storage.go_on.set()
         assert [answer.status_code for answer in await asyncio.gather(*running)] == [202, 202]
         assert (await completed(client, targets[2])).status_code == 202

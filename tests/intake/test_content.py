@@ -52,12 +52,12 @@ async def staged(gate: MediaGate) -> set[str]:
 
 
 def other_than(photo: bytes) -> bytes:
-    """Return as many other bytes that begin like the same photo."""
+    """Return different bytes of the same length and with the same head."""
     return photo[:64].ljust(len(photo), b"\0")
 
 
 class Slowly:
-    """A body that stops half-way until it is told to go on."""
+    """A body that stops half-way until ``go_on`` is set."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -122,7 +122,7 @@ async def test_lease_is_extended_while_the_body_arrives(
 
 
 async def taken_over(gate: MediaGate, client: httpx.AsyncClient, target: Any, photo: bytes) -> None:
-    """Send and complete it as if the process of whoever sends it already had stood still for longer than its lease."""
+    """Send and complete the upload, as is possible once the lease of an earlier sender has expired."""
     await gate.parts.records.release_key(f"\n{target['uploadId']}")
     assert said(await sent(client, target, photo)) == (204, "")
     assert (await completed(client, target)).status_code == 202
@@ -162,7 +162,7 @@ async def test_lease_expired_during_put_stores_nothing(
         slow.go_on.set()
         assert said(await late) == (409, "upload_in_flight")
         assert await staged(gate) == set()
-        assert said(await sent(client, target, photo)) == (409, "upload_in_flight"), "it is the other's by now"
+        assert said(await sent(client, target, photo)) == (409, "upload_in_flight"), "the second holds the lease"
         next_one.go_on.set()
         assert said(await takes_over) == (204, "")
         assert await gate.parts.storage.get(f"staging/{target['uploadId']}") == photo
@@ -186,7 +186,7 @@ async def test_content_of_an_unaccepted_format_is_refused_by_its_first_bytes(
         assert said(await sent(client, target, trickling())) == (415, "unsupported_type")
         assert await staged(gate) == set()
         assert list(gate.runtime.spool_dir.iterdir()) == []
-        assert said(await sent(client, target, photo)) == (204, ""), "the file that was declared may be sent at once"
+        assert said(await sent(client, target, photo)) == (204, ""), "the declared file can be sent immediately"
 
 
 async def test_limits_see_the_bytes_that_come_to_the_gate_once(make_gate: MakeGate, photo: bytes) -> None:
@@ -254,7 +254,7 @@ async def test_content_answers_503_while_all_upload_places_are_taken(make_gate: 
 
 
 class Replacing:
-    """Replaces a direct upload's file, with one of the same size, right before it is copied."""
+    """A storage that replaces a direct upload's file, with one of the same size, right before the copy."""
 
     def __init__(self, storage: MemoryStorage | FilesystemStorage, other: bytes) -> None:
         self._storage = storage

@@ -43,10 +43,10 @@ async def test_direct_upload_is_completed_only_by_its_owner_or_an_admin(
     gate.add_hook("pre_upload", pre_upload)
     async with client_of(gate) as client:
         target = await declared(client, photo, "ann")
-        # Whoever was told the URL may send: a browser sends no credentials of the gate to a storage either.
+        # The URL alone permits the PUT: a browser sends no credentials of the gate to a storage either.
         sent = await client.put(f"http://test{target['url']}", content=photo, headers=target["headers"])
         assert sent.status_code == 204
-        for _ in range(2):  # before it has a job, and after
+        for _ in range(2):  # before the upload has a job, and after
             foreign = await completed(client, target, "bob")
             unknown = await client.post(f"/uploads/upl_{'a' * 26}/complete", headers=as_user("bob"))
             assert foreign.status_code == unknown.status_code == 404

@@ -52,7 +52,7 @@ async def test_upload_in_a_format_outside_source_formats_answers_415(
                 told = answer.json()
                 assert (answer.status_code, told["code"]) == (415, "unsupported_type")
                 assert told["detail"].endswith(NAMED[source_type])
-                assert image_format in told["detail"].lower(), "it says what was sent"
+                assert image_format in told["detail"].lower(), "the detail names the format that was sent"
             other = await client.post("/upload", data=fields, files={"file": ("a.bmp", b"BM\x3a\0\0\0")})
             assert other.status_code == 415
             assert NAMED.get(source_type, "send JPEG, PNG, WebP, GIF, AVIF or HEIC") in other.json()["detail"]

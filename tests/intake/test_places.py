@@ -93,7 +93,7 @@ def test_places_take_over_only_from_an_overdue_holder() -> None:
             with pytest.raises(TooManyUploads), some.place():
                 pass
         stack.close()
-        assert len(some) == 1, "a place that was taken over is not given back twice"
+        assert len(some) == 1, "a place that was taken over is released only once"
     assert prompt.given_up == 0
 
 

@@ -48,7 +48,7 @@ Chunks = Sequence[bytes | str]
 
 
 def request_of(chunks: Chunks, headers: dict[str, str], *, asked: list[int] | None = None) -> Request:
-    """A request whose body comes in these chunks; ``asked`` notes how many were left at each read."""
+    """Return a request with these body chunks; ``asked`` records how many were left at each read."""
     left = list(chunks)
 
     async def receive() -> Message:
@@ -68,7 +68,7 @@ def request_of(chunks: Chunks, headers: dict[str, str], *, asked: list[int] | No
 
 
 def encoded(data: dict[str, Any], files: Any) -> tuple[bytes, dict[str, str]]:
-    """Body and headers as a real client makes them."""
+    """Return body and headers as a real client encodes them."""
     request = httpx.Request("POST", "http://test/upload", data=data, files=files)
     return request.read(), dict(request.headers)
 
@@ -179,7 +179,7 @@ async def test_malformed_multipart_is_refused_with_advice(tmp_path: Path, body: 
     chunks = [body[i : i + size] for i in range(0, len(body), size)] or [b""]
     with pytest.raises(BadUpload, match=says) as caught:
         await receive(tmp_path, *chunks)
-    assert not caught.value.close_connection, "this body was read to its end"
+    assert not caught.value.close_connection, "the body was read to its end"
     assert files_in(tmp_path) == []
 
 
@@ -255,7 +255,7 @@ async def test_content_length_is_checked_again_once_the_source_is_known(tmp_path
     with pytest.raises(UploadTooLarge, match="limit of avatar") as caught:
         async with receive_upload(request, tmp_path, limits=LIMITS, patience=Patience(5)):
             pass
-    assert not caught.value.close_connection, "the rest is small enough to read on"
+    assert not caught.value.close_connection, "the rest is small enough to be read and discarded"
     assert asked[-1] == 1
 
 
@@ -290,7 +290,7 @@ async def test_full_disk_raises_storage_unavailable_and_leaves_no_file(tmp_path:
 async def test_spool_receives_only_one_batch_while_another_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that stalls holds the client up, with no more in memory than was said."""
+    """While the disk stalls, the client is held up and memory stays bounded."""
     size, piece = 2_900_000, 10_000
     body = with_file(size, part('name="sourceType"', b"post") + part('name="sourceId"', b"u"))
     chunks = [body[i : i + piece] for i in range(0, len(body), piece)]
@@ -317,11 +317,11 @@ async def test_spool_receives_only_one_batch_while_another_is_written(
     received = len(asked) * piece
     go_on.set()
     assert await receiving == size
-    assert 1_100_000 < received < 2_200_000, "a batch that is written, and one that waits"
+    assert 1_100_000 < received < 2_200_000, "one batch is being written and one waits"
 
 
 async def test_cancelled_upload_leaves_no_file(tmp_path: Path) -> None:
-    """Cancelled at many moments, some of them while a thread writes."""
+    """Cancellation comes at many moments, some of them while a thread writes."""
     body = with_file(2_900_000, part('name="sourceType"', b"post") + part('name="sourceId"', b"u"))
     chunks = [body[i : i + 65536] for i in range(0, len(body), 65536)]
     for n in range(30):

@@ -159,7 +159,7 @@ async def test_key_secret_is_stored_hashed_and_compared_in_constant_time(
         unknown = f"mg_live_{'a' * 12}_{key.text[-32:]}"
         for text, status in ((key.text, 200), (wrong, 401), (unknown, 401)):
             assert (await client.get("/jobs", headers={"X-API-Key": text})).status_code == status
-        # Also for an id that does not exist, so that it cannot be told from a wrong secret.
+        # An unknown id is compared too, so that it takes as long as a wrong secret.
         assert len(compared) == 3
         assert compared[0] == (key.key.secret_hash, key.key.secret_hash)
         assert compared[1][1] == key.key.secret_hash
@@ -201,13 +201,13 @@ async def test_last_used_at_is_written_at_most_every_five_minutes(tmp_path: Path
         assert before.last_used_at is None
         wrong = {"X-API-Key": key.text[:-32] + "a" * 32}
         assert (await client.get("/jobs", headers=wrong)).status_code == 401
-        assert (await keys.list())[0].last_used_at is None, "a stranger who knows the id uses nothing"
+        assert (await keys.list())[0].last_used_at is None, "a wrong secret does not count as use"
         assert (await client.get("/jobs", headers=bearer(key))).status_code == 200
         [first] = await keys.list()
         assert first.last_used_at is not None
         assert abs(first.last_used_at - datetime.now(UTC)) < timedelta(minutes=1)
         assert (await client.get("/jobs", headers=bearer(key))).status_code == 200
-        assert (await keys.list())[0].last_used_at == first.last_used_at, "one write in five minutes"
+        assert (await keys.list())[0].last_used_at == first.last_used_at, "at most one write in five minutes"
 
 
 async def test_usage_is_reported_per_key(tmp_path: Path, photo: bytes) -> None:

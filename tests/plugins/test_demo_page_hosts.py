@@ -33,7 +33,7 @@ ROUTES = [
 
 @asynccontextmanager
 async def reached_on(gate: MediaGate, address: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client whose connection reaches the gate on an address of the server."""
+    """A client whose connection reaches the gate on this address of the server."""
     transport = httpx.ASGITransport(gate, raise_app_exceptions=False)
     async with gate, httpx.AsyncClient(transport=transport, base_url=f"http://{address}:8000") as client:
         yield client

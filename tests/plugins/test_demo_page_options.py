@@ -27,7 +27,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 async def sources_of(client: httpx.AsyncClient) -> dict[str, Any]:
-    """Return what the page is told of the sources."""
+    """Return the sources as the page receives them."""
     page = (await client.get("/")).text
     [found] = re.findall(r'data-sources="([^"]*)"', page)
     told: dict[str, Any] = json.loads(html.unescape(found))

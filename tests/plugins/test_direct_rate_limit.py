@@ -20,7 +20,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 async def arrived(client: httpx.AsyncClient, photo: bytes) -> httpx.Response:
-    """Declare a file, send it and complete it; return the last answer, or the first that refuses."""
+    """Declare a file, send it and complete it; return the last answer, or the first refusal."""
     answer = await declared(client, photo)
     if answer.status_code == 201:
         target = answer.json()
@@ -86,7 +86,7 @@ async def test_direct_upload_counts_for_the_key_that_declared_it(make_gate: Make
                     assert (await arrived(client, photo)).status_code == 202, limit
                 refused = await arrived(client, photo)
                 assert refused.status_code == 429, limit
-            # An upload that its key has no room for: the bytes, though declared, are not taken.
+            # Without room in the limit of its key, the bytes of a declared upload are refused.
             client.headers["X-Key"] = "third"
             early: Any = (await declared(client, photo)).json()
             late: Any = (await declared(client, photo)).json()

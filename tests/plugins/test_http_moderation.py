@@ -35,11 +35,11 @@ LOOPBACK = ("127.0.0.0/8",)
 
 
 WHOLE = {"whole": VariantSpec(width=640)}
-"""Not enlarged, so that a small picture has one view."""
+"""Variants are never enlarged, so a small picture has one view."""
 
 
 def redness(jpeg: bytes) -> float:
-    """Return which part of a picture is red; raises for anything but a bare JPEG."""
+    """Return how red a picture is, 0 to 1; raises for anything but a JPEG without metadata."""
     with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
         assert not image.getexif()
         assert "icc_profile" not in image.info
@@ -75,7 +75,7 @@ def like_google(headers: dict[str, str], told: Any) -> tuple[int, Any]:
 
 @dataclass
 class Server:
-    """What a local server answers, and what it was asked."""
+    """A local server: how it answers, and the calls it received."""
 
     answer: Callable[[dict[str, str], Any], tuple[int, Any]]
     calls: list[Any] = field(default_factory=list)
@@ -109,7 +109,7 @@ def serving(answer: Callable[[dict[str, str], Any], tuple[int, Any]]) -> Iterato
                 self.end_headers()
                 self.wfile.write(body)
             except OSError:
-                pass  # whoever asked waits no longer
+                pass  # the client has given up
 
         def log_message(self, *_: object) -> None: ...
 
@@ -193,11 +193,11 @@ async def test_two_moderators_reject_if_either_does(make_gate: Callable[..., Med
             local = await outcome(gate, RED)
             assert local.job.verdict is not None
             assert (local.status, local.job.verdict.flags) == (JobStatus.REJECTED, ("red",))
-            assert not server.calls, "what is refused here is sent nowhere"
+            assert not server.calls, "a picture rejected locally is sent nowhere"
             both = await outcome(gate, picture("maroon"))
             assert both.job.verdict is not None
             assert (both.status, both.job.verdict.flags) == (JobStatus.REJECTED, ("sexual",))
-            assert both.job.model_runs == 2, "here, and there"
+            assert both.job.model_runs == 2, "once locally, once remotely"
             assert both.job.verdict.model == "reds + openai/omni-moderation-latest"
             assert both.job.verdict.scores.keys() >= {"red", "light", "sexual"}
             assert (await outcome(gate, BLUE)).status is JobStatus.COMPLETE
@@ -216,13 +216,13 @@ async def test_service_that_does_not_answer_publishes_nothing(
         gate.register(http_moderation, service=of_openai(server), timeout_s=0.5)
         async with gate:
             job = await gate.upload(BLUE, source_type="avatar", source_id="1")
-            if away == (302, b""):  # about the picture, for all that can be known: it counts as an attempt
+            if away == (302, b""):  # an answer that may be about the picture counts as an attempt
                 status = await gate.wait(job.job_id, timeout_s=60)
                 assert (status.status, status.job.code) == (JobStatus.FAILED, "moderation_failed")
                 return
             await asyncio.to_thread(server.await_calls, 3)
             status = await gate.get_status(job.job_id)
-            assert status.status in (JobStatus.PENDING, JobStatus.PROCESSING), "an outage counts as no attempt"
+            assert status.status in (JobStatus.PENDING, JobStatus.PROCESSING), "an outage does not count as an attempt"
             assert status.job.error is None or "127.0.0.1" not in status.job.error
             server.answer, server.pause_s = like_openai, 0
             assert (await gate.wait(job.job_id, timeout_s=60)).status is JobStatus.COMPLETE

@@ -62,7 +62,7 @@ async def scrape(client: httpx.AsyncClient, **headers: str) -> dict[str, float]:
 
 
 class Grown(dict[str, float]):
-    """By how much samples have grown between two scrapes; those that did not are 0."""
+    """The growth of each sample between two scrapes; 0 for samples without growth."""
 
     def __init__(self, before: Mapping[str, float], after: Mapping[str, float]) -> None:
         super().__init__({name: value - before.get(name, 0) for name, value in after.items()})
@@ -87,7 +87,7 @@ async def ended(client: httpx.AsyncClient, file: bytes) -> str:
 
 
 async def until(client: httpx.AsyncClient, before: Mapping[str, float], name: str, grown: float) -> Grown:
-    """Scrape until a sample has grown so much: a job's hooks run after its status can be read."""
+    """Scrape until a sample has grown by this much: a job's hooks run after its status is visible."""
     with anyio.fail_after(30):
         while True:
             now = Grown(before, await scrape(client))
@@ -129,16 +129,16 @@ async def test_metrics_count_uploads_and_the_ends_of_jobs(make_gate: MakeGate) -
         assert grown["mediagate_upload_bytes_count{source=avatar}"] == 5
         for stage in ("queue", "fetch", "render", "record"):
             assert grown[f"mediagate_stage_seconds_count{{stage={stage}}}"] == 5, stage
-        assert grown["mediagate_stage_seconds_count{stage=moderate}"] == 3, "one of them was rejected"
+        assert grown["mediagate_stage_seconds_count{stage=moderate}"] == 3, "two published, one rejected"
         assert grown["mediagate_stage_seconds_count{stage=publish}"] == 2
         assert grown["mediagate_stage_seconds_count{stage=other}"] == 0
         assert 0 < grown["mediagate_image_cpu_seconds_total{source=avatar}"] < 10
-        assert grown["mediagate_stage_seconds_sum{stage=render}"] >= 5, "one of them ran into its time limit"
+        assert grown["mediagate_stage_seconds_sum{stage=render}"] >= 5, "one render ran into its time limit"
         assert grown["mediagate_storage_seconds_count{operation=get}"] == 5
         assert grown["mediagate_storage_seconds_count{operation=put}"] == 5 + 2 * 6, (
             "staged; five sizes and an original"
         )
-    assert (await _workers()) == 0, "a closed gate works no more"
+    assert (await _workers()) == 0, "a closed gate has no workers"
 
 
 async def test_metrics_count_image_processes_that_die_idle(make_gate: MakeGate) -> None:
@@ -153,8 +153,8 @@ async def test_metrics_count_image_processes_that_die_idle(make_gate: MakeGate) 
         assert await ended(client, picture(GOOD)) == "COMPLETE"
         grown = Grown(before, await scrape(client))
         replaced = {why: grown[f"mediagate_image_process_ends_total{{reason={why}}}"] for why in ("idle", "crashed")}
-        # One whose end is not seen yet when it is given the next picture has crashed at that one; where that was a
-        # reader, the other one was replaced too.
+        # A process whose end goes unnoticed counts as crashed at its next picture; if it was a reader, the other
+        # reader is replaced too.
         assert sum(replaced.values()) in (2, 3), replaced
 
 
@@ -179,7 +179,7 @@ async def test_metrics_upload_bytes_are_those_of_the_file(make_gate: MakeGate, p
         assert (await send(client, photo)).status_code == 202
         grown = Grown(before, await scrape(client))
         assert grown["mediagate_upload_bytes_sum{source=avatar}"] == len(photo)
-        assert before["mediagate_workers"] == 0, "this process takes uploads only"
+        assert before["mediagate_workers"] == 0, "this process has no worker"
 
 
 async def test_metrics_query_the_queue_at_most_every_three_seconds(make_gate: MakeGate, photo: bytes) -> None:
@@ -216,7 +216,7 @@ async def test_metrics_query_the_queue_at_most_every_three_seconds(make_gate: Ma
                 if not down["mediagate_records_up"]:
                     break
                 await anyio.sleep(0.1)
-        assert "mediagate_queue_depth" not in down, "no figure rather than a wrong one"
+        assert "mediagate_queue_depth" not in down, "no value instead of a wrong one"
 
 
 async def test_metrics_count_status_answers_by_origin(make_gate: MakeGate, photo: bytes) -> None:
@@ -308,7 +308,7 @@ async def test_metrics_without_a_token_are_for_admins_only(make_gate: MakeGate) 
     async def authorize(request: Request, action: Action) -> Principal | None:
         if "Authorization" not in request.headers:
             raise UploadRefused("log in first")
-        # As a host does that knows its users, and nothing of actions.
+        # A host that knows its users and ignores actions.
         user = request.headers["Authorization"].removeprefix("Bearer of-")
         return Principal(user, admin=user == "an-admin") if user in ("an-admin", "a-user") else None
 
@@ -321,8 +321,8 @@ async def test_metrics_without_a_token_are_for_admins_only(make_gate: MakeGate) 
         assert (unknown.status_code, unknown.json()["code"]) == (401, "unauthorized")
         assert unknown.headers["WWW-Authenticate"].startswith("Bearer")
         user = await client.get("/metrics", headers={"Authorization": "Bearer of-a-user"})
-        assert (user.status_code, user.json()["code"]) == (403, "forbidden"), "logged in, and no admin"
-        assert (await client.get("/metrics")).json()["code"] == "upload_refused", "in its own words"
+        assert (user.status_code, user.json()["code"]) == (403, "forbidden"), "authenticated, but not an admin"
+        assert (await client.get("/metrics")).json()["code"] == "upload_refused", "the host's own error"
 
 
 @pytest.mark.parametrize("token", ["", "zwei Worte", "clé"])

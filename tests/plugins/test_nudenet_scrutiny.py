@@ -55,7 +55,7 @@ def judged(
 
 
 def blocks(*choices: int) -> Pixels:
-    """Return random choices for squares of 8 pixels, as wide and as high as the face, for each of its channels."""
+    """Return a random choice for each square of 8 pixels of the face, the same in all channels."""
     chosen = np.random.default_rng(3).choice(choices, (EDGE // 8, EDGE // 8, 1))
     return np.kron(chosen, np.ones((8, 8, 3)))
 

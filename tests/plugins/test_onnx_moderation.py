@@ -68,7 +68,7 @@ def node(operator: str, inputs: str, output: str, **attributes: Any) -> onnx.Nod
 
 @pytest.fixture
 def classifier(tmp_path: Path) -> Callable[..., Path]:
-    """Make a model whose raw outputs are ``4 x mean of each channel - 1``, and that may end in a further operator."""
+    """Make a model whose raw outputs are ``4 x mean of each channel - 1``; ``end`` appends an operator."""
 
     def make(*, end: str | None = None, axes: Sequence[int] = (2, 3), weights: Any = None, **options: Any) -> Path:
         weights = np.eye(3, dtype=np.float32) * 4 if weights is None else weights
@@ -90,7 +90,7 @@ def classifier(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def detector(tmp_path: Path) -> Callable[..., Path]:
-    """Make a detector that finds four boxes, the quarters of the picture, each scored with its mean of each channel."""
+    """Make a detector with four boxes, the quarters of the picture, scored by their mean of each channel."""
 
     def make(*, columns: bool = False, names: object = NAMES, **metadata: str) -> Path:
         nodes = [
@@ -113,7 +113,7 @@ def detector(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def end2end(tmp_path: Path) -> Path:
-    """Make a detector after suppression: red found twice, blue once and never surely, and padding."""
+    """Make a detector with suppression built in: two boxes of red, one uncertain box of blue, and padding."""
     rows = [[0, 0, 8, 8, 0.4, 0], [0, 0, 8, 8, 0.9, 0], [0, 0, 8, 8, 0.3, 2], [0, 0, 0, 0, 0, -1]]
     nodes = [
         node("ReduceMean", "x", "mean", axes=[0, 1, 2, 3], keepdims=0),
@@ -262,7 +262,7 @@ def test_detector_scores_each_label_with_its_highest_box(detector: Callable[...,
     image.paste((0, 255, 0), (32, 32, 64, 64))
     for columns in (False, True):
         found = judged(detector(columns=columns), PixelPicture(image))
-        # The seams between the quarters are smoothed by the reduction to 32 pixels.
+        # The reduction to 32 pixels blurs the seams between the quarters.
         assert found == scores((0.2, 1.0, 0.0), abs=0.02)
         assert found["blue"] == 0
 
@@ -296,7 +296,7 @@ def test_detector_with_an_ambiguous_output_needs_a_kind(end2end: Path) -> None:
     with pytest.raises(ConfigError, match='two ways; say kind="end2end"'):
         judged(end2end, labels=("a", "b"))
     assert judged(end2end, labels=("a", "b", "c"), kind="end2end") == pytest.approx({"a": 0.9, "b": 0, "c": 0.3})
-    # Read as boxes with a score per label, the index 2 in the last column is no probability.
+    # Read as boxes with a score per label, the index 2 in the last column is not a probability.
     with pytest.raises(ConfigError, match="not 0 to 1"):
         judged(end2end, labels=("a", "b"), kind="detector")
 
@@ -321,7 +321,7 @@ def test_detector_of_logits_needs_an_activation(tmp_path: Path) -> None:
         judged(path, labels=RGB, activation="softmax")
 
 
-# -- what is refused
+# -- refused models and options
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ MakeGate = Callable[..., MediaGate]
 
 @contextlib.asynccontextmanager
 async def a_queue(site: Site, *, takes: bool, address: str | None = None) -> AsyncIterator[Queue]:
-    """The queue as a worker on another machine has it, or as who takes uploads has it; nothing else runs there."""
+    """The queue of another process: of a worker (``takes``) or of a process that takes uploads."""
     gate = MediaGate(
         sources={"avatar": Source()},
         settings=Settings(data_dir=site.data_dir, database_url=site.database, image_processes=1, lease_s=600),
@@ -60,10 +60,10 @@ async def test_queue_redelivers_ids_that_were_taken_and_not_done(engine: str, tm
             assert await soon(queue) == "job_kept"
             await queue.done("job_done")
         async with a_queue(site, takes=True) as other:
-            assert await soon(other) == "job_kept", "its worker has gone"
+            assert await soon(other) == "job_kept", "its worker is gone"
             await other.done("job_kept")
             await sent.dispatch("job_last")
-            assert await soon(other) == "job_last", "and job_done did not come again"
+            assert await soon(other) == "job_last", "job_done was not redelivered"
             await other.done("job_last")
         assert await site.waiting() == 0
 
@@ -99,12 +99,12 @@ async def test_procrastinate_redelivers_ids_taken_by_a_dead_worker(
     ):
         await sent.dispatch("job_a")
         assert await soon(queue) == "job_a"
-        # The heart of a worker that was killed beats no more: its row grows old.
+        # A killed worker sends no heartbeat: its row grows old.
         await site.query("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour')")
         await site.query("UPDATE procrastinate_jobs SET worker_id = (SELECT max(id) FROM procrastinate_workers)")
         assert await soon(queue) == "job_a"
         await queue.done("job_a")
-        # One that slept so long that it was taken for dead registers anew.
+        # A worker that was taken for dead after a long sleep registers again.
         await site.query("DELETE FROM procrastinate_workers")
         await sent.dispatch("job_b")
         taken = None
@@ -177,7 +177,7 @@ async def test_queue_discards_foreign_messages(engine: str, tmp_path: Path) -> N
 
 
 class Cable:
-    """A way to a server that can be cut: what goes through it, goes to the real one."""
+    """A TCP proxy to a real server whose connections a test can break."""
 
     def __init__(self, host: str, port: int) -> None:
         self._there = (host, port)
@@ -212,7 +212,7 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def patiently(queue: Queue) -> str:
-    """Take as a worker does: what fails is tried again."""
+    """Take an id as a worker does: retry after each error."""
     while True:
         try:
             return await queue.take()
@@ -242,7 +242,7 @@ async def test_queue_reconnects_after_its_connection_breaks(engine: str, tmp_pat
                             await sent.dispatch("job_b")
                             break
                     while (job_id := await patiently(queue)) != "job_b":
-                        assert job_id == "job_a", "the broker never heard that it is done"
+                        assert job_id == "job_a", "the broker did not get the acknowledgement"
                         await queue.done(job_id)
                     await queue.done("job_b")
 
@@ -254,7 +254,7 @@ async def test_broker_that_is_down_delays_no_upload(
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         if down == "silent":
-            listening.listen(50)  # takes connections, and never says a word
+            listening.listen(50)  # accepts connections and never answers
         address = f"amqp://guest:geheim@127.0.0.1:{listening.getsockname()[1]}"
         gate = make_gate(lease_s=3)
         gate.register(celery_queue, broker=address)
@@ -264,7 +264,7 @@ async def test_broker_that_is_down_delays_no_upload(
                     began = time.monotonic()
                     status = await gate.upload(photo, source_type="avatar", source_id="u1")
                     took = time.monotonic() - began
-                    assert took < 1.0 + 2.0, "the broker's silence takes longer (slack for a loaded machine)"
+                    assert took < 1.0 + 2.0, "the broker's timeout is longer (with slack for a loaded machine)"
                     assert (await gate.wait(status.job_id, timeout_s=60)).status is JobStatus.COMPLETE
                 await gate.check()
                 assert "geheim" not in repr(gate[CELERY_QUEUE])
@@ -297,7 +297,7 @@ async def test_procrastinate_tables_are_required_or_created_by_migrate(make_gate
         gate.register(procrastinate_queue, database_url=database)
         with pytest.raises(ConfigError, match="mediagate procrastinate migrate"):
             await gate.open()
-        # In a schema of its own, as Prisma's option names it, and by several processes at once.
+        # Several processes migrate concurrently, in a schema that Prisma's URL option names.
         connection = await asyncpg.connect(database)
         await connection.execute('CREATE SCHEMA "of its own"')
         await connection.close()

@@ -43,14 +43,14 @@ def client_of_records(gate: MediaGate) -> Any:
 
 
 class Store:
-    """Where a test's counters are; ``turn`` turns its clock."""
+    """A store of counters."""
 
     def __init__(self, settings: dict[str, Any], options: dict[str, Any]) -> None:
         self.settings = settings
         self.options = options
 
     async def turn(self, gate: MediaGate, seconds: float) -> None:
-        """Make all that is counted so much older."""
+        """Make all counters older by this much, as if its clock had been set forward."""
         past = int(seconds * 1000)
         if not self.options:
             counters = client_of_records(gate).mediagateratecounter
@@ -87,7 +87,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 
 async def known(request: Request, action: Action) -> Principal | None:
-    """Lets in whoever names a key."""
+    """Authenticate every caller who names a key."""
     owner = request.headers.get("X-Owner")
     key = request.headers.get("X-Key")
     if owner:
@@ -97,7 +97,7 @@ async def known(request: Request, action: Action) -> Principal | None:
 
 @asynccontextmanager
 async def client_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
-    """Return a function that uploads a photo from an address; ``said`` is the length that a chunked body lies about."""
+    """Yield a function that uploads a photo from an address; ``said`` is a wrong length for a chunked body."""
     app = Starlette(routes=[Mount("/image-pipeline", gate)], lifespan=gate.lifespan)
     async with app.router.lifespan_context(app):
 
@@ -131,7 +131,7 @@ async def client_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
 
 
 class Pause:
-    """Where an upload waits half way until the test lets it go on."""
+    """A point half-way through an upload at which it waits for the test."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -182,7 +182,7 @@ async def test_rate_limit_headers_tell_what_is_left_and_when_to_retry(
         size = length(first)
         assert left["address-bytes-86400"] == {"r": str(10**9 - size), "t": str(DAY_S)}
 
-        # Until the window has ended, each is refused; whoever waits as long as told is let in.
+        # Uploads are refused until the window ends; after Retry-After one is accepted.
         answers = [first]
         while (last := await upload(photo)).status_code == 202:
             answers.append(last)
@@ -210,7 +210,7 @@ async def test_window_ends_on_time_for_each_address(store: Store, limited: Limit
         end = time.monotonic() + 20
         while (answer := await upload(photo)).status_code == 429:
             assert time.monotonic() < end
-            await asyncio.sleep(0.1)  # a process remembers for a second whom it refused
+            await asyncio.sleep(0.1)  # a process remembers a refusal for a second
         assert answer.status_code == 202
         assert (await upload(photo)).status_code == 429
 
@@ -221,7 +221,7 @@ async def test_byte_limit_counts_the_bytes_that_arrived(store: Store, limited: L
         left = 5_000_000
 
         async def left_after(answer: httpx.Response) -> int:
-            """What the next upload finds, itself not counted."""
+            """Return the bytes left before the probe that asks for them."""
             probe = await upload(b"no picture", address=address)
             return int(values(probe.headers["RateLimit"])["address-bytes-86400"]["r"]) + length(probe)
 
@@ -229,20 +229,20 @@ async def test_byte_limit_counts_the_bytes_that_arrived(store: Store, limited: L
         sent = await upload(photo, address)
         assert await left_after(sent) == left - length(sent)
 
-        # A body without a length takes the most that it may have, until it is in.
+        # A body without a length reserves the maximum until it has arrived.
         address = "192.0.2.2"
         sent = await upload(photo, address, chunked=True)
         assert sent.status_code == 202, sent.text
         assert int(values(sent.headers["RateLimit"])["address-bytes-86400"]["r"]) == left - 1_000_000 - 2**20
         assert await left_after(sent) == left - (await size_of(photo))
 
-        # So does one whose length does not bind it.
+        # So does a chunked body: its Content-Length does not bind it.
         address = "192.0.2.3"
         lie = await upload(photo, address, chunked=True, said="10")
         assert lie.status_code == 202, lie.text
         assert await left_after(lie) == left - (await size_of(photo))
 
-        # What was refused on the way is counted as far as it came.
+        # A refused body counts for the bytes that arrived.
         address = "192.0.2.4"
         bad = await upload(b"x" * 500_000, address)
         assert bad.status_code == 415
@@ -267,7 +267,9 @@ async def test_upload_that_can_never_fit_is_refused_without_retry_after(limited:
         assert (unknown.status_code, unknown.json()["code"]) == (411, "length_required")
         small = await upload(b"x" * 1000)
         assert small.status_code == 415
-        assert values(small.headers["RateLimit"])["address-requests-86400"]["r"] == "4", "refusals count for nothing"
+        assert values(small.headers["RateLimit"])["address-requests-86400"]["r"] == "4", (
+            "refused uploads count for nothing"
+        )
 
 
 async def test_refused_upload_counts_only_for_limits_it_had_passed(
@@ -277,7 +279,7 @@ async def test_refused_upload_counts_only_for_limits_it_had_passed(
     async with client_of(gate) as upload:
         first = await upload(photo)
         assert first.status_code == 202
-        # Refused by the source: it came as far as that, so it counts for the address, and for no limit of the source.
+        # Refused by the source: the upload counts for the address and for no limit of the source.
         for left in ("3", "2"):
             refused = await upload(photo)
             assert refused.status_code == 429
@@ -292,7 +294,7 @@ async def test_refused_upload_counts_only_for_limits_it_had_passed(
             10**9 - 3 * length(first) - length(other)
         )
         assert (await upload(photo, source_type="post")).status_code == 202
-        # Refused by the address, before anything was read: it counts for nothing.
+        # Refused by the address before the body is read: the upload counts for nothing.
         for _ in range(3):
             refused = await upload(photo, source_type="post")
             assert refused.status_code == 429
@@ -304,7 +306,7 @@ async def test_keys_and_addresses_are_limited_separately(limited: Limited, photo
     gate.decorate(AUTHORIZE, known)
     async with client_of(gate) as upload:
         for _ in range(9):
-            assert (await upload(photo)).status_code == 401, "who is not let in counts for nothing"
+            assert (await upload(photo)).status_code == 401, "an unauthenticated request counts for nothing"
         assert (await upload(photo, X_Key="ann")).status_code == 202
         assert (await upload(photo, "192.0.2.9", X_Key="ann")).status_code == 202
         refused = await upload(photo, "192.0.2.10", X_Key="ann")
@@ -312,8 +314,8 @@ async def test_keys_and_addresses_are_limited_separately(limited: Limited, photo
         assert refused.json()["detail"].startswith("the limit for this key is 2/day")
         for name in ("bob", "cid", "dan"):
             assert (await upload(photo, X_Key=name)).status_code == 202
-        assert (await upload(photo, X_Key="eve")).status_code == 429, "the address's four are used up"
-        # What a source allows, it allows each key, wherever it comes from.
+        assert (await upload(photo, X_Key="eve")).status_code == 429, "the four of the address are used up"
+        # A limit of a source applies to each key, from whichever address.
         assert (await upload(photo, "192.0.2.20", X_Key="fay", source_type="post")).status_code == 202
         assert (await upload(photo, "192.0.2.21", X_Key="fay", source_type="post")).status_code == 429
         assert (await upload(photo, "192.0.2.20", X_Key="gil", source_type="post")).status_code == 202
@@ -321,7 +323,7 @@ async def test_keys_and_addresses_are_limited_separately(limited: Limited, photo
 
 @asynccontextmanager
 async def asking_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
-    """Return a function that sends a request from an address with a key."""
+    """Yield a function that sends a request from an address with a key."""
     async with gate:
 
         async def ask(key: str, address: str = "192.0.2.1", method: str = "GET", path: str = "/jobs") -> httpx.Response:
@@ -333,7 +335,7 @@ async def asking_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
 
 
 def a_strangers_key() -> str:
-    """One that looks like a key and never was one."""
+    """Return a well-formed key that does not exist."""
     letters = "abcdefghijklmnopqrstuvwxyz234567"
     return "mg_live_{}_{}".format(*("".join(secrets.choice(letters) for _ in range(n)) for n in (12, 32)))
 
@@ -349,7 +351,7 @@ async def test_failure_limit_stops_key_guessing_before_the_database(limited: Lim
         for _ in range(5):
             assert (await ask(a_strangers_key())).status_code == 401
         records: Any = gate.parts.records
-        await records.close()  # whatever needs the database from now on is answered 503
+        await records.close()  # requests that need the database are answered 503 from now on
         assert (await ask(a_strangers_key(), "192.0.2.2")).status_code == 503
         for method, path in (("GET", "/jobs"), ("GET", "/status/job_x"), ("POST", "/upload"), ("DELETE", "/media/x"),
                              ("POST", "/uploads"), ("GET", "/usage")):  # fmt: skip
@@ -360,7 +362,7 @@ async def test_failure_limit_stops_key_guessing_before_the_database(limited: Lim
         assert (await ask("", path="/healthz")).status_code == 200
         await records.open()
         assert (await ask(good)).status_code == 429, "with a good key too"
-        assert (await ask(good, "192.0.2.2")).status_code == 200, "other addresses are not concerned"
+        assert (await ask(good, "192.0.2.2")).status_code == 200, "other addresses are not affected"
         await asyncio.sleep(began + 2.1 - time.monotonic())
         assert (await ask(good)).status_code == 200
         assert (await ask(a_strangers_key())).status_code == 401
@@ -402,24 +404,24 @@ async def test_two_keys_of_an_owner_are_limited_separately(limited: Limited, pho
                     {"X_Owner": "bob", "X_Key": "k1"}):  # fmt: skip
             assert (await upload(photo, source_type="post", **who)).status_code == 202, who
             assert (await upload(photo, source_type="post", **who)).status_code == 429, who
-            assert (await upload(photo, "192.0.2.9", **who)).status_code == 429, "wherever it comes from"
+            assert (await upload(photo, "192.0.2.9", **who)).status_code == 429, "from whichever address"
 
 
 @pytest.mark.parametrize(
     ("trusted", "first", "second", "same"),
     [
-        # The header of a peer that is no proxy of ours means nothing.
+        # The header of an untrusted peer is ignored.
         ([], ("192.0.2.1", "198.51.100.1"), ("192.0.2.1", "198.51.100.2"), True),
         (PROXY, ("192.0.2.1", "198.51.100.1"), ("192.0.2.1", "198.51.100.2"), True),
         (PROXY, ("10.0.0.1", "198.51.100.1"), ("10.0.0.1", "198.51.100.2"), False),
         (PROXY, ("10.0.0.1", "198.51.100.1"), ("10.9.9.9", "198.51.100.1"), True),
-        # What a client puts in front of what the proxies add is not believed.
+        # Entries in front of those that trusted proxies appended are ignored.
         (PROXY, ("10.0.0.1", "1.1.1.1, 198.51.100.1"), ("10.0.0.1", "2.2.2.2, 198.51.100.1, 10.0.0.2"), True),
         (PROXY, ("10.0.0.1", "nonsense, 10.0.0.2"), ("10.0.0.2", ""), True),
         (PROXY, ("10.0.0.1", "198.51.100.1:4711"), ("10.0.0.1", "198.51.100.1"), True),
         (PROXY, ("2001:db8:ffff::1", "[2001:db8::1]:99"), ("10.0.0.1", "2001:db8::2%eth0"), True),
         (PROXY, ("10.0.0.1", "1.1.1.1|198.51.100.1"), ("10.0.0.1", "198.51.100.1"), True),
-        # An IPv6 network of 64 bits is one caller.
+        # A /64 network of IPv6 is one caller.
         ([], ("2001:db8::1", ""), ("2001:db8::ffff:0:1", ""), True),
         ([], ("2001:db8::1", ""), ("2001:db8:0:1::1", ""), False),
         ([], ("::ffff:192.0.2.1", ""), ("192.0.2.1", ""), True),
@@ -450,7 +452,7 @@ async def test_forged_forwarded_for_does_not_evade_the_limit(limited: Limited, p
 
 
 async def end(gate: MediaGate, job_id: str, how: str) -> None:
-    """End a job in one of the ways in which jobs end."""
+    """End a job in the way that ``how`` names."""
     records, now = gate.parts.records, utcnow()
     if how == "cancelled":
         await gate.cancel(job_id)
@@ -483,9 +485,9 @@ async def test_job_slot_is_freed_however_the_job_ends(store: Store, limited: Lim
             again = await upload(photo)
             assert again.status_code == 202, how
             left = int(values(again.headers["RateLimit"])["address-requests-86400"]["r"])
-            assert left == 48 - len(ended), "what was refused counts for nothing"
+            assert left == 48 - len(ended), "refused uploads count for nothing"
             jobs.append(again.json()["jobId"])
-        # An upload that comes to nothing keeps no place either, nor does one that the source refuses.
+        # A failed upload keeps no slot, nor does one that the source refuses.
         who = "192.0.2.2"
         for _ in range(3):
             assert (await upload(b"no picture", who)).status_code == 415
@@ -523,12 +525,12 @@ async def test_job_slot_is_extended_during_a_slow_upload(
         await pause.reached.wait()
         end = time.monotonic() + 4
         while time.monotonic() < end:
-            assert (await upload(photo)).status_code == 429, "an upload that is still coming holds its place"
+            assert (await upload(photo)).status_code == 429, "an upload that is still arriving holds its slot"
             await asyncio.sleep(0.2)
         pause.over.set()
         sent = await slow
         assert sent.status_code == 202
-        assert (await upload(photo)).status_code == 429, "and its job holds it after that"
+        assert (await upload(photo)).status_code == 429, "its job holds the slot afterwards"
         await gate.cancel(sent.json()["jobId"])
         assert (await upload(photo)).status_code == 202
 
@@ -540,14 +542,14 @@ async def test_job_slot_that_lapsed_is_taken_again(store: Store, limited: Limite
         pause = Pause()
         slow = asyncio.create_task(upload(photo, chunked=True, pause=pause, X_Key="ann"))
         await pause.reached.wait()
-        # As when the process stood still, and another one found that the places had lapsed.
+        # As if the process had been suspended and another one had removed its lapsed slots.
         slots = client_of_records(gate).mediagaterateslot
         assert await slots.delete_many(where={}) == 2
         pause.over.set()
         sent = await slow
         assert sent.status_code == 202
         assert await slots.count(where={"jobId": sent.json()["jobId"]}) == 2
-        assert (await upload(photo, X_Key="ann")).status_code == 429, "its job counts all the same"
+        assert (await upload(photo, X_Key="ann")).status_code == 429, "its job counts nevertheless"
         await gate.cancel(sent.json()["jobId"])
         assert (await upload(photo, X_Key="ann")).status_code == 202
 
@@ -581,7 +583,7 @@ async def test_expired_counters_and_slots_are_removed(store: Store, limited: Lim
         assert await store.counters(gate) == 10
         await store.turn(gate, 61)
     async with client_of(gate):
-        assert await store.counters(gate) == 5, "those of the day"
+        assert await store.counters(gate) == 5, "the counters of the day remain"
         await store.turn(gate, DAY_S)
         assert await client_of_records(gate).mediagaterateslot.count() == 0
     async with client_of(gate):
@@ -610,7 +612,7 @@ async def test_store_down_allows_or_refuses_uploads_as_configured(
             answer = await upload(photo)
             assert answer.status_code == status
         if status == 202:
-            assert (await upload(photo)).status_code == 429, "the jobs are counted in the database, which is there"
+            assert (await upload(photo)).status_code == 429, "jobs are counted in the database, which is available"
     if status == 503:
         assert answer.json()["code"] == "unavailable"
         assert "Retry-After" in answer.headers

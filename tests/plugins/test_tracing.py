@@ -27,7 +27,7 @@ Finished = Callable[[], list[ReadableSpan]]
 
 @pytest.fixture
 def finished(monkeypatch: pytest.MonkeyPatch) -> Iterator[Finished]:
-    """The SDK is the provider for the length of a test."""
+    """Install the SDK as the provider during a test; return a function that lists its finished spans."""
     provider, exporter = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
@@ -36,7 +36,7 @@ def finished(monkeypatch: pytest.MonkeyPatch) -> Iterator[Finished]:
 
 
 async def until_told(finished: Finished, count: int, name: str = "mediagate attempt") -> dict[str, ReadableSpan]:
-    """Wait for so many spans of a name; the last one ends after the job's status can be read."""
+    """Wait for ``count`` spans of a name: the last one ends after the job's status is visible."""
     with anyio.fail_after(30):
         while True:
             spans = finished()

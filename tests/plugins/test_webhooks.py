@@ -44,7 +44,7 @@ LOOPBACK = ("127.0.0.0/8",)
 
 
 class Clock:
-    """The plugin's clock, which a test turns."""
+    """The plugin's clock, which a test sets forward."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -82,7 +82,7 @@ def local(receiver: Receiver | str, **options: Any) -> Endpoint:
 async def open_gate(
     data_dir: Path, *, worker: bool = False, database_url: str | None = None, **options: Any
 ) -> AsyncIterator[MediaGate]:
-    """A gate on an SQLite file that sends only when ``deliver_due`` says so, unless it has a worker."""
+    """A gate with the plugin; without a worker it sends only when ``deliver_due`` is called."""
     gate = make_gate(data_dir, worker=worker, database_url=database_url)
     gate.register(webhooks, **options)
     async with gate:
@@ -102,14 +102,14 @@ def make_gate(data_dir: Path, *, worker: bool = False, **settings: Any) -> Media
 
 
 async def an_event(gate: MediaGate, photo: bytes, **fields: Any) -> str:
-    """Let a job be cancelled, and return its id."""
+    """Upload a photo and cancel its job; return the job's id."""
     job_id = (await gate.upload(photo, source_type="avatar", source_id="u1", **fields)).job_id
     await gate.cancel(job_id)
     return job_id
 
 
 def closed(schema: Any) -> Any:
-    """Return a schema under which nothing may be there that it does not name."""
+    """Return the schema with every additional property forbidden."""
     if isinstance(schema, list):
         return [closed(part) for part in schema]
     if not isinstance(schema, dict):
@@ -206,7 +206,7 @@ async def test_endpoint_gets_only_its_events_signed_with_all_its_secrets(
         assert Webhook(secret).verify(one.body, one.headers)["type"] == "job.cancelled"
     with pytest.raises(WebhookVerificationError):
         Webhook("whsec_" + base64.b64encode(b"x" * 32).decode()).verify(one.body, one.headers)
-    # Whoever compares but one signature may still know the old secret alone.
+    # The simple signature uses the last secret, which an old receiver may know alone.
     simple = hmac.new(SECRET.encode(), one.body, hashlib.sha256).hexdigest()
     assert one.headers["x-mediagate-signature"] == f"sha256={simple}"
 
@@ -286,14 +286,14 @@ async def test_delivery_is_dead_after_ten_attempts_and_can_be_replayed(
                 wait_s = (delivery.due_at - (delivery.tried_at or clock())).total_seconds()
                 assert pause_s <= wait_s <= pause_s * (1 + JITTER) + 60
                 clock.turn(pause_s - 1 - (clock() - (delivery.tried_at or clock())).total_seconds())
-                assert await hooks.deliver_due() == 0, "not before the pause is over"
+                assert await hooks.deliver_due() == 0, "no attempt before the pause is over"
                 clock.turn(pause_s * JITTER + 2)
                 assert await hooks.deliver_due() == 1
             (delivery,) = await hooks.find(status="dead")
             assert (delivery.attempts, delivery.error, delivery.answer) == (10, "answered 500", 500)
             assert clock.ahead > timedelta(days=3)
             clock.turn(10**7)
-            assert await hooks.deliver_due() == 0, "what is dead stays so"
+            assert await hooks.deliver_due() == 0, "a dead delivery stays dead"
 
             with pytest.raises(InvalidParameter, match="say what to send again"):
                 await hooks.replay()
@@ -338,7 +338,7 @@ async def test_endpoint_that_answers_410_is_stopped_until_resumed(
             dead = {d.error for d in await hooks.find(status="dead")}
             assert dead == {"answered 410", "the endpoint was stopped by a 410 before"}
             assert list(await hooks.stopped()) == ["gone"]
-            assert await hooks.replay(dead=True) == Replayed(0, 2, 0), "nothing is sent again to who is gone"
+            assert await hooks.replay(dead=True) == Replayed(0, 2, 0), "a stopped endpoint is left out of the replay"
             with pytest.raises(ConfigError, match="no endpoint is called 'nobody'"):
                 await hooks.resume("nobody")
             assert await hooks.resume("gone")
@@ -392,14 +392,14 @@ async def test_delivery_claim_of_a_dead_sender_expires(tmp_path: Path, photo: by
             hooks = gate[WEBHOOKS]
             dying = asyncio.create_task(hooks.deliver_due())
             await asyncio.to_thread(receiver.wait_for, 1)
-            assert await hooks.deliver_due() == 0, "it is claimed"
+            assert await hooks.deliver_due() == 0, "the delivery is claimed"
             clock.turn(30 + 61)
             assert await hooks.deliver_due() == 1
             (delivery,) = await hooks.find()
             assert (delivery.status, delivery.attempts) == ("delivered", 2)
             receiver.closing.set()
             await dying
-            assert (await hooks.find()) == [delivery], "who lost its claim changes nothing"
+            assert (await hooks.find()) == [delivery], "a sender without its claim changes nothing"
             assert len({one.id for one in receiver.received}) == 1
 
 
@@ -440,7 +440,7 @@ async def test_keep_days_forgets_delivered_events_and_keeps_dead_ones(
 
 
 async def until(gate: MediaGate, so: Callable[[list[Delivery]], bool]) -> None:
-    """Ask until the deliveries on record stand so."""
+    """Poll until the deliveries on record satisfy a condition."""
     async with asyncio.timeout(60):
         while True:
             if so(await gate[WEBHOOKS].find()):
@@ -474,7 +474,7 @@ async def test_job_completed_event_ignores_a_remembered_failure(
     options: dict[str, Any] = {"database_url": f"file:{tmp_path / 'shared.db'}", "endpoints": {"app": local(receiver)}}
     async with open_gate(tmp_path / "one", **options) as one, open_gate(tmp_path / "two", **options) as two:
         job_id = await failed(one, photo)
-        assert (await one.get_status(job_id)).status == "FAILED", "which it remembers for a while"
+        assert (await one.get_status(job_id)).status == "FAILED", "the gate remembers the status for a while"
         assert await two.parts.records.requeue(job_id, now=utcnow()) is not None
         await complete(two, job_id)
         assert await one[WEBHOOKS].deliver_due() == 2
@@ -552,7 +552,7 @@ async def schema_of(gate: MediaGate) -> Any:
 
 
 async def completed(gate: MediaGate, photo: bytes) -> str:
-    """Complete a job on the records alone, as a worker elsewhere would."""
+    """Upload a photo and complete its job on the records, as a worker elsewhere would; return the job's id."""
     job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
     await complete(gate, job_id)
     return job_id
@@ -568,7 +568,7 @@ async def complete(gate: MediaGate, job_id: str) -> None:
 
 
 async def failed(gate: MediaGate, photo: bytes) -> str:
-    """Let a job use up its attempts, and return its id."""
+    """Upload a photo and let its job use up its attempts; return the job's id."""
     job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
     for _ in range(gate.settings.max_attempts):
         now = utcnow()

@@ -60,7 +60,7 @@ def test_non_public_address_may_not_be_reached(address: str) -> None:
 
 
 class Names:
-    """A DNS of ours at the boundary to the operating system: what a name resolves to, in turn; the last one stays."""
+    """A fake of ``getaddrinfo``: the answers for a name, in turn; the last one stays."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answers: dict[str, list[list[str]]] = {}
@@ -122,7 +122,7 @@ async def test_webhook_connects_to_the_address_that_was_checked(tmp_path: Path, 
             await an_event(gate, photo)
             await gate[WEBHOOKS].deliver_due()
             assert (len(allowed.received), len(forbidden.received)) == (1, 0)
-            assert names.asked == ["flip.example"], "what was checked is what is connected to: one question"
+            assert names.asked == ["flip.example"], "the checked address is connected to, without a second lookup"
             assert allowed.received[0].headers["host"] == f"flip.example:{allowed.port}"
             await an_event(gate, photo)
             await gate[WEBHOOKS].deliver_due()
@@ -130,7 +130,7 @@ async def test_webhook_connects_to_the_address_that_was_checked(tmp_path: Path, 
             (waiting,) = await gate[WEBHOOKS].find(status="pending")
             assert waiting.error == f"the host is at 127.0.0.1, {REFUSAL}"
         await asyncio.to_thread(httpx.post, url)
-        assert len(forbidden.received) == 1, "a client that looks the name up by itself now goes where it must not"
+        assert len(forbidden.received) == 1, "a client with a lookup of its own would reach the forbidden host"
 
 
 @pytest.mark.anyio
@@ -163,7 +163,7 @@ async def test_webhook_checks_every_address_of_a_name(tmp_path: Path, photo: byt
                 "decimal": f"the host is at 127.0.0.1, {REFUSAL}",
                 "dual": None,
             }
-        assert len(receiver.received) == 1, "of two good addresses the one that answers is taken"
+        assert len(receiver.received) == 1, "of two permitted addresses the one that answers is used"
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ async def test_certificate_is_verified_for_the_name_not_the_address(
     async with make_gate(tmp_path / "two", endpoints={"hooks": endpoints["hooks"]}) as gate:
         await an_event(gate, photo)
         await gate[WEBHOOKS].deliver_due()
-        assert "certificate is not valid" in str((await errors(gate))["hooks"]), "an authority that nobody trusts"
+        assert "certificate is not valid" in str((await errors(gate))["hooks"]), "the authority is not trusted"
     assert [one.headers["host"] for one in receiver.received] == [f"hooks.example:{receiver.port}"]
     assert set(receiver.names) == {"hooks.example", "other.example"}
 
@@ -230,7 +230,7 @@ async def test_callback_goes_only_to_hosts_that_the_gate_allows(
         await gate.cancel(sent.json()["jobId"])
         await an_event(gate, photo)
         await an_event(gate, photo, callback_url="https://deep.hooks.example/")
-        assert await gate[WEBHOOKS].deliver_due() == 2, "an upload without callbackUrl calls nobody"
+        assert await gate[WEBHOOKS].deliver_due() == 2, "an upload without callbackUrl has no callback"
         assert sorted(map(str, [d.error for d in await gate[WEBHOOKS].find()])) == [
             "None",
             f"the host is at 10.0.0.7, {REFUSAL}",
@@ -249,7 +249,7 @@ async def test_callback_goes_only_to_hosts_that_the_gate_allows(
         await an_event(gate, photo, callback_url=url)
         await gate[WEBHOOKS].deliver_due()
         assert [d.error for d in await gate[WEBHOOKS].find(status="dead")] == ["answered 410"]
-        assert await gate[WEBHOOKS].stopped() == {}, "whoever is gone is gone alone"
+        assert await gate[WEBHOOKS].stopped() == {}, "a 410 of a callback stops no endpoint"
     one = receiver.received[0]
     body = Webhook(SECRET).verify(one.body, one.headers)
     assert (body["type"], body["data"]["jobId"], one.path) == ("job.cancelled", sent.json()["jobId"], "/done?of=1")
@@ -300,7 +300,7 @@ async def test_callback_to_a_slow_host_delays_only_that_host(
     serve_tls: Callable[..., Receiver],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mediagate_plugins.webhooks.sender.BATCH", 10)  # the slow one's shall be more than a batch
+    monkeypatch.setattr("mediagate_plugins.webhooks.sender.BATCH", 10)  # the deliveries to the slow host exceed a batch
     slow, quick = serve_tls("slow.example", hang), serve_tls("quick.example")
     names.answers |= {"slow.example": [["127.0.0.1"]], "quick.example": [["127.0.0.1"]]}
     ca_file = tmp_path / "ca.pem"
@@ -310,7 +310,7 @@ async def test_callback_to_a_slow_host_delays_only_that_host(
     }  # fmt: skip
     async with make_gate(tmp_path, **options) as gate:
         for n in range(40):
-            # Other names for the same host.
+            # Different spellings of one host.
             host = ("slow.example", "SLOW.example", "slow.example.")[n % 3]
             await an_event(gate, photo, callback_url=f"https://{host}:{slow.port}/{n}")
         await an_event(gate, photo, callback_url=f"https://quick.example:{quick.port}/")
@@ -359,7 +359,7 @@ async def test_resolver_spends_one_thread_on_a_name_that_hangs(names: Names) -> 
             assert await resolver.addresses("good.example") == ["127.0.0.2"]
         waiting.pop().cancel()
         names.over.set()
-        assert await asyncio.gather(*waiting) == [["127.0.0.1"]] * len(waiting), "who gives up gives up alone"
+        assert await asyncio.gather(*waiting) == [["127.0.0.1"]] * len(waiting), "the others still wait"
         assert names.asked.count("hung.example") == 1
     finally:
         resolver.close()

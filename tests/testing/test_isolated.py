@@ -31,7 +31,7 @@ FORM = {"sourceType": "avatar", "sourceId": "user-1"}
 
 
 def production_gate() -> MediaGate:
-    """Return a gate whose own parts cannot be reached from here."""
+    """Return a gate whose own parts are unreachable."""
     settings = Settings(
         database_url="postgresql://nobody@127.0.0.1:1/none", data_dir=Path("/nonexistent/mediagate"), worker=False
     )

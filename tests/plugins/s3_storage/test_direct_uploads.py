@@ -52,7 +52,7 @@ async def test_direct_upload_into_a_bucket_is_published(
         done = await client.get(f"{accepted.json()['statusUrl']}?wait=60")
         assert done.json()["status"] == "COMPLETE"
 
-        # The signed URL is still good: whatever comes through it now changes nothing, and goes.
+        # The signed URL is still valid: a later PUT changes nothing, and its object is removed.
         again = await browser.put(target["url"], content=bytes(len(photo)), headers=target["headers"])
         assert again.status_code == 200
         assert (await client.post(target["completeUrl"])).json()["jobId"] == accepted.json()["jobId"]
@@ -98,12 +98,12 @@ def is_copy(exchange: Exchange) -> bool:
 
 
 def names_in(s3: Any, bucket: str) -> set[str]:
-    """Return all keys but that of the mark."""
+    """Return all keys except the mark's."""
     return {item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", ())} - {KEY}
 
 
 def of_parts(s3: Any, bucket: str, body: bytes) -> Callable[[str], None]:
-    """Return what puts a body into the bucket in two parts, which gives it an ETag that is no hash of its bytes."""
+    """Return a function that puts a body in two parts, so that its ETag is not a hash of its bytes."""
 
     def put(key: str) -> None:
         upload = s3.create_multipart_upload(Bucket=bucket, Key=key)
@@ -152,7 +152,7 @@ async def test_completion_refuses_a_file_replaced_between_stat_and_copy(
         assert (refused.status_code, refused.json()["code"]) == (422, "upload_mismatch")
         assert names_in(s3, bucket) == set()
         assert await gate.parts.records.queue_depth() == 0
-        # What is refused may be sent anew.
+        # After the refusal the file can be sent again.
         proxy.always = None
         await put(target, body)
         assert (await client.post(target["completeUrl"])).status_code == 202
@@ -199,7 +199,7 @@ async def test_completion_copies_in_the_bucket_and_sends_no_body(
     assert [method for method, _ in sent] == ["HEAD", "COPY", "GET", "DELETE"]
     assert sum(size for _, size in sent) == 0
     key = f"staging/{accepted.json()['jobId']}"
-    assert (names_in(s3, bucket), names_in(s3, staging)) == (set(), {key}), "a copy stays in the bucket of its source"
+    assert (names_in(s3, bucket), names_in(s3, staging)) == (set(), {key}), "the copy stays in the bucket of its source"
     stored = s3.get_object(Bucket=staging, Key=key)
     assert stored["Body"].read() == body
     assert (stored["ContentType"], stored["CacheControl"]) == ("application/octet-stream", "no-store")

@@ -25,7 +25,7 @@ PAGE = "https://app.example.com"
 
 
 async def problem_with(part: str, storage: S3Storage) -> str:
-    """Return what a check says that is to be done."""
+    """Return the detail of the error that a check raises."""
     with pytest.raises(MediagateError) as caught:
         await checks(storage)[part]()
     return caught.value.detail

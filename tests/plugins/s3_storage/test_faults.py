@@ -28,7 +28,7 @@ KEY = "media/avatar/user-1/med_1/sm.webp"
 COPIED = "staging/upl_1"
 BIG = 20 * 1024 * 1024
 SLACK_S = 20.0
-"""What a loaded machine may add to a bounded wait."""
+"""How much a loaded machine may add to a bounded wait."""
 
 
 @pytest.mark.parametrize("fault", [status(503), status(500), reset, late(0.5)], ids=["503", "500", "reset", "late"])
@@ -104,7 +104,7 @@ async def test_s3_storage_times_out_a_silent_server_without_blocking(server: Any
 
         ticking = asyncio.create_task(tick())
         began = time.monotonic()
-        # Many more than there are threads: those that wait for one are told in time as well.
+        # Far more calls than threads: those that wait for a thread fail in time as well.
         ended = await asyncio.gather(*(storage.get(KEY) for _ in range(40)), return_exceptions=True)
         took = time.monotonic() - began
         ticking.cancel()
@@ -139,7 +139,7 @@ async def test_error_that_an_operator_must_fix_does_not_advise_to_wait(error: An
 
 
 def nth_part(wanted: int, then: Fault) -> Fault:
-    """Pass on all but the first try of one part of an upload."""
+    """Apply a fault to the first try of one part of an upload, and pass on all else."""
     done = False
 
     async def fault(exchange: Exchange) -> None:
@@ -205,7 +205,7 @@ async def test_s3_storage_recovers_after_a_pause_of_the_gateway(gateway: Gateway
                 ended = await asyncio.gather(*(ask() for ask in operations(storage)), return_exceptions=True)
             assert {type(end) for end in ended} == {StorageUnavailable}
             assert time.monotonic() - began < storage.options.deadline_s + SLACK_S
-        # Another key: what was sent to this one while the gateway stood still, it may do only now.
+        # Another key: the paused gateway may only now execute requests for the first one.
         other = "media/avatar/user-1/med_2/sm.webp"
         await patient.put(other, b"after")
         assert await patient.get(other) == b"after"

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 SIZES = {"sm": VariantSpec(width=64), "md": VariantSpec(width=128)}
 TTL_S = 7 * 24 * 3600
-"""So long that no test runs into the hour when new URLs are made."""
+"""Long enough that URLs are not renewed during a test."""
 SOURCES = {"avatar": Source(variants=SIZES), "document": Source(variants=SIZES, visibility="private")}
 
 
@@ -78,7 +78,7 @@ async def test_public_media_is_served_by_the_bucket_until_deleted(
             assert answer.headers["Content-Type"] == "image/webp"
             assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
         assert (await fetched(media["originalUrl"])).status_code == 200
-        # Nothing is left in quarantine.
+        # No staged file remains.
         assert {item["Key"].split("/")[0] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]} == {
             "media",
             "mediagate",
@@ -111,7 +111,7 @@ async def test_private_media_is_readable_only_with_a_signature(
             assert (await fetched(url)).status_code == 200
             assert (await fetched(url.partition("?")[0])).status_code == 403
             assert (await fetched(url.replace("X-Amz-Signature=", "X-Amz-Signature=0"))).status_code == 403
-            # Nor does the gate hand it out.
+            # The gate does not serve the file either.
             path = "/" + url.partition("?")[0].partition(f"/{bucket}/")[2]
             assert (await client.get(path)).status_code == 404
         answer = await client.get(f"/media/{media['id']}")
@@ -141,7 +141,7 @@ def server_words_only(text: str) -> bool:
 
 
 def no_publishing(exchange: Exchange) -> Awaitable[None]:
-    """Refuse to write published files, and do all else."""
+    """Refuse writes of published files, and pass on all else."""
     line = exchange.head.partition(b"\r\n")[0]
     refused = line.startswith(b"PUT ") and b"/staging/" not in line
     return status(503)(exchange) if refused else exchange.passed_on()

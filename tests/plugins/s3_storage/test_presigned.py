@@ -127,7 +127,7 @@ async def test_presigned_get_supports_virtual_addressing(storage_of: Any, server
         signed = storage.presign_get(KEY, signed_at=now(), expires_s=60)
     assert signed is not None
     assert signed.url.startswith(f"http://{bucket}.localhost:{port}/{KEY}?")
-    # No name server knows it here, so the host goes into the header alone.
+    # No DNS resolves this host here, so only the header names it.
     reached = signed.url.replace(f"{bucket}.localhost", "127.0.0.1")
     answer = await asked("GET", reached, headers={"Host": f"{bucket}.localhost:{port}"})
     assert (answer.status_code, answer.content) == (200, b"private")

@@ -75,7 +75,7 @@ async def test_put_sends_a_large_body_in_parts(storage: S3Storage, bucket: str, 
     (tmp_path / "local").write_bytes(body)
     for source in (tmp_path / "local", body):
         await storage.put(KEY, source)
-        # S3 marks an object that came in parts by their number behind the hash.
+        # The ETag of an object sent in parts ends with the number of parts.
         assert s3.head_object(Bucket=bucket, Key=KEY)["ETag"].endswith('-3"')
         assert await storage.get(KEY) == body
         await storage.delete([KEY])
@@ -160,7 +160,7 @@ async def test_wrong_credentials_are_named_in_the_error(storage_of: Any, wrong: 
             with pytest.raises(StorageUnavailable, match=told) as caught:
                 await attempt
             assert caught.value.status == 503
-        # A HEAD has no body that would say why.
+        # The answer to a HEAD has no body with the reason.
         with pytest.raises(StorageUnavailable, match="not allowed"):
             await storage.stat(KEY)
 
@@ -224,7 +224,7 @@ async def test_missing_credentials_stop_the_boot(tmp_path: Path, monkeypatch: py
     gate.register(s3_storage, bucket="media", endpoint_url="http://127.0.0.1:9")
     with pytest.raises(ConfigError, match="there are no credentials"):
         await gate.open()
-    # boto3's own places are looked at.
+    # The plugin also looks where boto3 does.
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "from-the-environment")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s" * 40)
     async with gate.assembled():
