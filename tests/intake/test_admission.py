@@ -12,17 +12,19 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from mediagate import RECORDS, Job, MediaGate, Source
+from mediagate import RECORDS, MediaGate, Source
 from mediagate.errors import QueueFull, RateLimited, UploadRefused
 from mediagate.kernel import Incoming
 from mediagate.records import MemoryRecords
-from mediagate.values import Principal, utcnow
+from mediagate.values import utcnow
+from tests.support.hooks import RecordedHooks
 from tests.support.mounted import client_of
 
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
 FORM = {"sourceType": "avatar", "sourceId": "user-1"}
+PRE_RECEIVE = ("pre_receive", "/image-pipeline/upload", None)
 
 
 async def upload(client: httpx.AsyncClient, photo: bytes, **headers: str) -> httpx.Response:
@@ -152,55 +154,71 @@ async def test_upload_larger_than_free_disk_space_answers_503(make_gate: MakeGat
         assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
 
 
-async def test_hooks_before_and_after_an_upload(make_gate: MakeGate, photo: bytes) -> None:
-    gate = make_gate(worker=False)
-    told: list[tuple[object, ...]] = []
-
-    async def pre_receive(request: Request, principal: Principal | None) -> None:
-        told.append(("pre_receive", request.url.path, principal))
-        request.state.answer_headers = {"X-Told": "yes"}
-        if request.headers.get("X-Not"):
-            raise RateLimited("not now", retry_after_s=1.2)
-
-    async def pre_file(request: Request, source_type: str) -> None:
-        told.append(("pre_file", source_type))
-        if request.headers.get("X-Not-Here"):
-            raise UploadRefused("not here")
-
-    async def on_received(request: Request, received: int, job: Job | None) -> None:
-        told.append(("on_received", received, job.id if job else None))
-
-    gate.add_hook("pre_receive", pre_receive)
-    gate.add_hook("pre_file", pre_file)
-    gate.add_hook("on_received", on_received)
+@pytest.fixture(scope="module")
+async def open_gate(make_shared_gate: MakeGate) -> AsyncIterator[tuple[httpx.AsyncClient, RecordedHooks]]:
+    gate = make_shared_gate(worker=False)
+    hooks = RecordedHooks(gate)
     async with client_of(gate) as client:
-        sent = await upload(client, photo, **{"Idempotency-Key": "one"})
-        size = int(sent.request.headers["Content-Length"])
-        before = ("pre_receive", "/image-pipeline/upload", None)
-        assert told == [before, ("pre_file", "avatar"), ("on_received", size, sent.json()["jobId"])]
-        assert sent.headers["X-Told"] == "yes"
+        yield client, hooks
 
-        told.clear()
-        again = await upload(client, photo, **{"Idempotency-Key": "one"})
-        assert again.json()["jobId"] == sent.json()["jobId"]
-        assert told[-1] == ("on_received", size, None), "no job was recorded for it"
 
-        told.clear()
-        refused = await upload(client, photo, **{"X-Not": "1"})
-        assert (refused.status_code, refused.headers["Retry-After"], refused.headers["X-Told"]) == (429, "2", "yes")
-        assert refused.headers["Connection"] == "close"
-        assert told == [before, ("on_received", 0, None)], "nothing was read"
+@pytest.fixture
+def client(open_gate: tuple[httpx.AsyncClient, RecordedHooks]) -> httpx.AsyncClient:
+    return open_gate[0]
 
-        told.clear()
-        refused = await upload(client, photo, **{"X-Not-Here": "1"})
-        assert refused.status_code == 403
-        assert told[:2] == [before, ("pre_file", "avatar")]
-        assert told[2][0] == "on_received" and told[2][2] is None
 
-        told.clear()
-        unknown = await client.post("/upload", data=FORM | {"sourceType": "x"}, files={"file": ("a.jpg", photo)})
-        assert unknown.json()["code"] == "unknown_source"
-        assert [name for name, *_ in told] == ["pre_receive", "on_received"], "no hook sees a source that is none"
+@pytest.fixture
+def hooks(open_gate: tuple[httpx.AsyncClient, RecordedHooks]) -> RecordedHooks:
+    open_gate[1].calls.clear()
+    return open_gate[1]
+
+
+async def test_hooks_run_in_order_around_an_accepted_upload(
+    client: httpx.AsyncClient, hooks: RecordedHooks, photo: bytes
+) -> None:
+    sent = await upload(client, photo)
+    size = int(sent.request.headers["Content-Length"])
+    assert hooks.calls == [PRE_RECEIVE, ("pre_file", "avatar"), ("on_received", size, sent.json()["jobId"])]
+    assert sent.headers["X-Left"] == "7"
+
+
+async def test_on_received_has_no_job_for_a_repeated_idempotency_key(
+    client: httpx.AsyncClient, hooks: RecordedHooks, photo: bytes
+) -> None:
+    sent = await upload(client, photo, **{"Idempotency-Key": "one"})
+    again = await upload(client, photo, **{"Idempotency-Key": "one"})
+    assert again.json()["jobId"] == sent.json()["jobId"]
+    size = int(sent.request.headers["Content-Length"])
+    assert hooks.calls[-1] == ("on_received", size, None)
+
+
+async def test_pre_receive_refusal_leaves_the_body_unread(
+    client: httpx.AsyncClient, hooks: RecordedHooks, photo: bytes
+) -> None:
+    with hooks.refusing("pre_receive", RateLimited("not now", retry_after_s=1.2)):
+        refused = await upload(client, photo)
+    assert (refused.status_code, refused.headers["Retry-After"], refused.headers["X-Left"]) == (429, "2", "7")
+    assert refused.headers["Connection"] == "close"
+    assert hooks.calls == [PRE_RECEIVE, ("on_received", 0, None)]
+
+
+async def test_pre_file_refusal_answers_403_and_makes_no_job(
+    client: httpx.AsyncClient, hooks: RecordedHooks, photo: bytes
+) -> None:
+    with hooks.refusing("pre_file", UploadRefused("not here")):
+        refused = await upload(client, photo)
+    assert refused.status_code == 403
+    assert hooks.calls[:2] == [PRE_RECEIVE, ("pre_file", "avatar")]
+    name, _, job_id = hooks.calls[2]
+    assert (name, job_id) == ("on_received", None)
+
+
+async def test_pre_file_does_not_see_an_unknown_source(
+    client: httpx.AsyncClient, hooks: RecordedHooks, photo: bytes
+) -> None:
+    unknown = await client.post("/upload", data=FORM | {"sourceType": "x"}, files={"file": ("a.jpg", photo)})
+    assert unknown.json()["code"] == "unknown_source"
+    assert hooks.names == ["pre_receive", "on_received"]
 
 
 async def test_pre_file_runs_as_soon_as_the_source_type_has_arrived(make_gate: MakeGate, photo: bytes) -> None:

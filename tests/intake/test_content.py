@@ -10,15 +10,15 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
 
-from mediagate import AUTHORIZE, RECORDS, STORAGE, Job, MediaGate, Source
+from mediagate import AUTHORIZE, RECORDS, STORAGE, MediaGate, Source
 from mediagate.errors import UploadRefused
 from mediagate.intake import body
 from mediagate.records import MemoryRecords
 from mediagate.records import locks as reservation
 from mediagate.storage import FilesystemStorage, MemoryStorage
 from mediagate.values import utcnow
+from tests.support.hooks import RecordedHooks
 from tests.support.mounted import client_of
 from tests.support.owners import as_user, by_header
 
@@ -189,53 +189,65 @@ async def test_content_of_an_unaccepted_format_is_refused_by_its_first_bytes(
         assert said(await sent(client, target, photo)) == (204, ""), "the declared file can be sent immediately"
 
 
-async def test_limits_see_the_bytes_that_come_to_the_gate_once(make_gate: MakeGate, photo: bytes) -> None:
-    seen: list[tuple[object, ...]] = []
-    refuse: set[str] = set()
-
-    async def pre_receive(request: Request, principal: Any) -> None:
-        seen.append(("pre_receive", request.url.path.rpartition("/")[2], principal and principal.id))
-        if "pre_receive" in refuse:
-            raise UploadRefused("not now")
-        request.state.answer_headers = {"X-Left": "7"}
-
-    async def pre_file(request: Request, source_type: str) -> None:
-        seen.append(("pre_file", source_type))
-        if "pre_file" in refuse:
-            raise UploadRefused("not here")
-
-    async def on_received(request: Request, received: int, job: Job | None) -> None:
-        seen.append(("on_received", received, job and job.id))
-
-    gate = make_gate(worker=False)
+@pytest.fixture(scope="module")
+async def guarded(make_shared_gate: MakeGate) -> AsyncIterator[tuple[MediaGate, httpx.AsyncClient, RecordedHooks]]:
+    """An open gate that knows its callers, its client, and its hooks."""
+    gate = make_shared_gate(worker=False)
     gate.decorate(AUTHORIZE, by_header)
-    gate.add_hook("pre_receive", pre_receive)
-    gate.add_hook("pre_file", pre_file)
-    gate.add_hook("on_received", on_received)
+    hooks = RecordedHooks(gate)
     async with client_of(gate) as client:
-        target = await declared(client, photo, **as_user("ann"))
-        for name in ("pre_receive", "pre_file"):
-            refuse.add(name)
-            assert said(await sent(client, target, photo)) == (403, "upload_refused")
-            refuse.clear()
-            assert await staged(gate) == set()
-        seen.clear()
-        answer = await sent(client, target, photo)
-        assert said(answer) == (204, "")
-        assert answer.headers["X-Left"] == "7"
-        # A browser sends no credentials with it; whoever declared the upload is charged.
-        assert seen == [
-            ("pre_receive", "content", "ann"),
-            ("pre_file", "avatar"),
-            ("on_received", len(photo), None),
-        ]
-        seen.clear()
-        assert said(await sent(client, target, photo)) == (409, "upload_received")
-        assert [what[0] for what in seen] == ["pre_receive", "pre_file", "on_received"]
-        assert said(await client.put(f"http://test{target['url']}x", content=photo)) == (404, "upload_not_found")
-        seen.clear()
-        job_id = (await completed(client, target, **as_user("ann"))).json()["jobId"]
-        assert seen == [("pre_receive", "complete", "ann"), ("pre_file", "avatar"), ("on_received", 0, job_id)]
+        yield gate, client, hooks
+
+
+Guarded = tuple[MediaGate, httpx.AsyncClient, RecordedHooks]
+
+
+async def test_content_hooks_run_once_for_the_owner_who_declared_it(guarded: Guarded, photo: bytes) -> None:
+    _, client, hooks = guarded
+    target = await declared(client, photo, **as_user("ann"))
+    hooks.calls.clear()
+    answer = await sent(client, target, photo)
+    assert said(answer) == (204, "")
+    assert answer.headers["X-Left"] == "7"
+    # A browser sends no credentials with the PUT: the owner who declared the upload is charged.
+    path = f"/image-pipeline/uploads/{target['uploadId']}/content"
+    assert hooks.calls == [("pre_receive", path, "ann"), ("pre_file", "avatar"), ("on_received", len(photo), None)]
+
+
+@pytest.mark.parametrize("hook", ["pre_receive", "pre_file"])
+async def test_content_refused_by_a_hook_stores_nothing(guarded: Guarded, photo: bytes, hook: str) -> None:
+    gate, client, hooks = guarded
+    target = await declared(client, photo, **as_user("ann"))
+    before = await staged(gate)
+    with hooks.refusing(hook, UploadRefused("not now")):
+        assert said(await sent(client, target, photo)) == (403, "upload_refused")
+    assert await staged(gate) == before
+    assert said(await sent(client, target, photo)) == (204, "")
+
+
+async def test_content_sent_twice_is_refused_after_the_hooks(guarded: Guarded, photo: bytes) -> None:
+    _, client, hooks = guarded
+    target = await declared(client, photo, **as_user("ann"))
+    assert said(await sent(client, target, photo)) == (204, "")
+    hooks.calls.clear()
+    assert said(await sent(client, target, photo)) == (409, "upload_received")
+    assert hooks.names == ["pre_receive", "pre_file", "on_received"]
+
+
+async def test_content_with_a_wrong_token_answers_404(guarded: Guarded, photo: bytes) -> None:
+    _, client, _ = guarded
+    target = await declared(client, photo, **as_user("ann"))
+    assert said(await client.put(f"http://test{target['url']}x", content=photo)) == (404, "upload_not_found")
+
+
+async def test_completion_after_content_counts_no_bytes(guarded: Guarded, photo: bytes) -> None:
+    _, client, hooks = guarded
+    target = await declared(client, photo, **as_user("ann"))
+    assert said(await sent(client, target, photo)) == (204, "")
+    hooks.calls.clear()
+    job_id = (await completed(client, target, **as_user("ann"))).json()["jobId"]
+    path = f"/image-pipeline/uploads/{target['uploadId']}/complete"
+    assert hooks.calls == [("pre_receive", path, "ann"), ("pre_file", "avatar"), ("on_received", 0, job_id)]
 
 
 async def test_content_answers_503_while_all_upload_places_are_taken(make_gate: MakeGate, photo: bytes) -> None:
