@@ -260,7 +260,7 @@ async def test_max_calls_per_day_bounds_the_calls(make_gate: Callable[..., Media
 async def test_allowance_is_shared_by_all_processes(
     database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    url = f"file:{tmp_path / 'a.db'}" if database == "sqlite" else request.getfixturevalue("postgres_url")
+    url = f"file:{tmp_path / 'a.db'}" if database == "sqlite" else request.getfixturevalue("own_postgres_url")
     both = [PrismaRecords(url, migrate=True), PrismaRecords(url, migrate=False)]
     for records in both:
         await records.open()

@@ -45,9 +45,10 @@ def client_of_records(gate: MediaGate) -> Any:
 class Store:
     """A store of counters."""
 
-    def __init__(self, settings: dict[str, Any], options: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], options: dict[str, Any], *, prefix: str = "") -> None:
         self.settings = settings
         self.options = options
+        self._prefix = prefix
 
     async def turn(self, gate: MediaGate, seconds: float) -> None:
         """Make all counters older by this much, as if its clock had been set forward."""
@@ -57,7 +58,7 @@ class Store:
             await counters.update_many(where={}, data={"resetsAt": {"decrement": past}})
             return
         async with Redis.from_url(self.options["redis_url"]) as redis:
-            async for key in redis.scan_iter("mediagate:rate:*"):
+            async for key in redis.scan_iter(f"{self._prefix}*"):
                 ends = await redis.hincrby(key, "ends", -past)
                 await redis.pexpireat(key, ends)
 
@@ -65,16 +66,18 @@ class Store:
         if not self.options:
             return int(await client_of_records(gate).mediagateratecounter.count())
         async with Redis.from_url(self.options["redis_url"]) as redis:
-            return len([key async for key in redis.scan_iter("mediagate:rate:*")])
+            return len([key async for key in redis.scan_iter(f"{self._prefix}*")])
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "redis"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+async def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
     if request.param == "redis":
         url = request.getfixturevalue("redis_url")
+        prefix = f"mediagate:rate:{secrets.token_hex(6)}:"
+        monkeypatch.setattr("mediagate_plugins.rate_limit.redis_counters.PREFIX", prefix)
         async with Redis.from_url(url) as redis:
-            yield Store({}, {"redis_url": url})
-            async for key in redis.scan_iter("mediagate:rate:*"):
+            yield Store({}, {"redis_url": url}, prefix=prefix)
+            async for key in redis.scan_iter(f"{prefix}*"):
                 await redis.delete(key)
     elif request.param == "sqlite":
         yield Store({}, {})

@@ -41,8 +41,8 @@ async def test_prisma_records_on_sqlite_keep_every_promise(tmp_path: Path) -> No
         await records.close()
 
 
-async def test_prisma_records_on_postgresql_keep_every_promise(postgres_url: str) -> None:
-    records = PrismaRecords(postgres_url, migrate=True)
+async def test_prisma_records_on_postgresql_keep_every_promise(own_postgres_url: str) -> None:
+    records = PrismaRecords(own_postgres_url, migrate=True)
     await records.open()
     try:
         await check_records(records)
