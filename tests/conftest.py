@@ -108,6 +108,13 @@ def own_postgres_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def module_postgres_url() -> Iterator[str]:
+    """A database for one module, for a fixture that several of its tests share."""
+    with _fresh_database() as url:
+        yield url
+
+
 @contextmanager
 def _fresh_database() -> Iterator[str]:
     server = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
