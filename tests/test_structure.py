@@ -1,4 +1,4 @@
-"""The rules of the house that a linter does not know."""
+"""Structural rules of the project that no linter checks."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ ONE_HOME = {
     "prometheus_client": "mediagate_plugins/metrics",
     "opentelemetry": "mediagate_plugins/tracing",
 }
-"""Each library that does heavy work is imported in one module (or one folder) only."""
+"""Each third-party library is imported in one module or one folder only."""
 
 PUBLIC = ("errors", "storage", "records", "observe", "outbound", "cli", "testing")
-"""What plugins may import below ``mediagate``, and ``mediagate`` itself; README lists the same."""
+"""Public modules of ``mediagate`` that plugins may import, as listed in README."""
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -58,7 +58,7 @@ def imports(path: Path) -> Iterator[str]:
             yield node.module.split(".")[0]
 
 
-def test_each_library_has_one_home() -> None:
+def test_libraries_are_imported_in_one_place_only() -> None:
     assert len(SOURCES) > 20
     for path in SOURCES:
         place = path.relative_to(ROOT / path.relative_to(ROOT).parts[0]).as_posix().removesuffix(".py")
@@ -71,13 +71,13 @@ def test_each_library_has_one_home() -> None:
                 assert name in sys.stdlib_module_names, f"{place} imports {name}: give it a home here"
 
 
-def test_no_module_has_grown_beyond_one_concept() -> None:
+def test_modules_have_at_most_300_lines() -> None:
     long = {p.name: n for p in SOURCES if (n := len(p.read_text().splitlines())) > 300}
     assert not long
 
 
 def private_imports(source: str) -> Iterator[str]:
-    """Yield what a plugin's source imports of the core and is not public."""
+    """Yield the non-public names of the core that a plugin's source imports."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
@@ -91,7 +91,7 @@ def private_imports(source: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names if alias.name not in public)
 
 
-def test_plugins_import_only_what_is_public() -> None:
+def test_plugins_import_only_public_names() -> None:
     plugins = [path for path in SOURCES if "mediagate_plugins" in path.parts]
     assert len(plugins) > 20
     found = {path.as_posix(): names for path in plugins if (names := list(private_imports(path.read_text())))}
@@ -112,7 +112,7 @@ def test_plugins_import_only_what_is_public() -> None:
         ("def late():\n    from mediagate.values import utcnow", ["mediagate.values"]),
     ],
 )
-def test_private_imports_of_a_plugin_are_found(source: str, found: list[str]) -> None:
+def test_private_imports_finds_non_public_names(source: str, found: list[str]) -> None:
     assert list(private_imports(source)) == found
 
 

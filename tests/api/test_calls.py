@@ -1,4 +1,4 @@
-"""The calls from Python: no HTTP needed."""
+"""The Python calls of a gate, without HTTP."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 MakeGate = Callable[..., MediaGate]
 
 
-async def test_upload_from_bytes_path_and_stream(make_gate: MakeGate, data: Path) -> None:
+async def test_upload_accepts_bytes_path_stream_and_file(make_gate: MakeGate, data: Path) -> None:
     path = data / "formats" / "hopper.png"
 
     async def stream() -> AsyncIterator[bytes]:
@@ -56,7 +56,7 @@ async def test_upload_from_bytes_path_and_stream(make_gate: MakeGate, data: Path
         assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
-async def test_what_upload_refuses(make_gate: MakeGate, photo: bytes) -> None:
+async def test_upload_refuses_large_file_and_unknown_source(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(sources={"avatar": Source(max_bytes=100)}) as gate:
         with pytest.raises(UploadTooLarge):
             await gate.upload(photo, source_type="avatar", source_id="u1")
@@ -65,7 +65,7 @@ async def test_what_upload_refuses(make_gate: MakeGate, photo: bytes) -> None:
 
 
 @pytest.mark.parametrize("begins", [b"<svg xmlns='http://www.w3.org/2000/svg'>", b"%PDF-1.7 ", b"\x89PNG\r\n\x1a\n"])
-async def test_upload_reads_no_more_of_what_is_no_accepted_picture(make_gate: MakeGate, begins: bytes) -> None:
+async def test_upload_stops_reading_an_unsupported_file_early(make_gate: MakeGate, begins: bytes) -> None:
     taken = 0
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -81,7 +81,7 @@ async def test_upload_reads_no_more_of_what_is_no_accepted_picture(make_gate: Ma
         assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
-async def test_unknown_ids(make_gate: MakeGate) -> None:
+async def test_calls_with_unknown_id_raise_not_found(make_gate: MakeGate) -> None:
     async with make_gate() as gate:
         for call in (gate.get_status, gate.wait, gate.cancel, gate.retry):
             with pytest.raises(JobNotFound):
@@ -91,7 +91,7 @@ async def test_unknown_ids(make_gate: MakeGate) -> None:
                 await media_call("med_unknown")
 
 
-async def test_wait_times_out_and_the_job_goes_on(make_gate: MakeGate, photo: bytes) -> None:
+async def test_wait_raises_wait_timeout_naming_the_status(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(worker=False) as gate:
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
         with pytest.raises(WaitTimeout, match="PENDING"):
@@ -99,7 +99,7 @@ async def test_wait_times_out_and_the_job_goes_on(make_gate: MakeGate, photo: by
         assert issubclass(WaitTimeout, TimeoutError)
 
 
-async def test_cancel_a_waiting_job(make_gate: MakeGate, photo: bytes) -> None:
+async def test_cancel_of_pending_job_removes_its_file_and_calls_the_hook(make_gate: MakeGate, photo: bytes) -> None:
     told: list[JobState] = []
 
     async def on_cancelled(state: JobState) -> None:
@@ -118,7 +118,7 @@ async def test_cancel_a_waiting_job(make_gate: MakeGate, photo: bytes) -> None:
             await gate.retry(status.job_id)
 
 
-async def test_cancel_a_job_that_is_being_worked_on(make_gate: MakeGate, photo: bytes) -> None:
+async def test_cancel_of_processing_job_publishes_nothing(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
 
     async def cancels(job: Job, rendered: object) -> None:
@@ -128,13 +128,13 @@ async def test_cancel_a_job_that_is_being_worked_on(make_gate: MakeGate, photo: 
     async with gate:
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
         assert (await gate.wait(status.job_id)).status is JobStatus.CANCELLED
-    storage = gate._host.values  # the parts outlive the gate here: they are in memory
+    storage = gate._host.values  # the parts are in memory and outlive the gate
     for part in storage.values():
         if hasattr(part, "list"):
             assert [o async for o in part.list("media/")] == []
 
 
-async def test_a_failed_job_can_be_retried(make_gate: MakeGate, photo: bytes) -> None:
+async def test_retry_of_failed_job_completes_with_new_attempts(make_gate: MakeGate, photo: bytes) -> None:
     broken = True
 
     async def fails(job: Job) -> None:
@@ -152,14 +152,14 @@ async def test_a_failed_job_can_be_retried(make_gate: MakeGate, photo: bytes) ->
             "internal_error",
         )
         assert failed.job.retryable
-        assert "model server" not in (failed.error or ""), "the words of a bug stay in the log"
+        assert "model server" not in (failed.error or ""), "the message of an unexpected error stays in the log"
         broken = False
         assert (await gate.retry(status.job_id)).status is JobStatus.PENDING
         done = await gate.wait(status.job_id, timeout_s=30)
         assert (done.status, done.job.attempts) == (JobStatus.COMPLETE, 1)
 
 
-async def test_an_undecodable_file_fails_at_once_and_is_not_kept(make_gate: MakeGate, data: Path) -> None:
+async def test_undecodable_file_fails_at_first_attempt_and_is_not_kept(make_gate: MakeGate, data: Path) -> None:
     whole = (data / "formats" / "hopper.jpg").read_bytes()
     async with make_gate() as gate:
         status = await gate.upload(whole[: len(whole) // 2], source_type="avatar", source_id="u1")
@@ -175,7 +175,7 @@ async def test_an_undecodable_file_fails_at_once_and_is_not_kept(make_gate: Make
 
 
 @pytest.mark.parametrize("name", ["pre_process", "pre_verdict", "pre_store"])
-async def test_hooks_before_publication_can_refuse(make_gate: MakeGate, photo: bytes, name: str) -> None:
+async def test_hook_before_publication_can_reject_the_job(make_gate: MakeGate, photo: bytes, name: str) -> None:
     async def no(*_: object) -> None:
         raise ProcessingRefused("not on a Sunday")
 
@@ -195,7 +195,7 @@ async def test_hooks_before_publication_can_refuse(make_gate: MakeGate, photo: b
     assert len(told) == 1
 
 
-async def test_hooks_run_in_order_and_one_that_fails_does_not_stop_the_next(
+async def test_hooks_run_in_order_and_a_failing_one_does_not_stop_the_next(
     make_gate: MakeGate, photo: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     events: list[str] = []
@@ -230,7 +230,7 @@ async def test_hooks_run_in_order_and_one_that_fails_does_not_stop_the_next(
     assert "broken hook" in caplog.text
 
 
-async def test_variants_of_a_source_and_the_focal_point(make_gate: MakeGate, data: Path) -> None:
+async def test_cover_variant_depends_on_the_focal_point(make_gate: MakeGate, data: Path) -> None:
     square = {"sq": VariantSpec(width=100, height=100, fit="cover", format="png")}
     async with make_gate(sources={"avatar": Source(variants=square)}) as gate:
         made = []
@@ -246,7 +246,7 @@ async def test_variants_of_a_source_and_the_focal_point(make_gate: MakeGate, dat
         assert made[0] != made[1]
 
 
-async def test_an_upload_file_of_the_host_is_read_and_named(make_gate: MakeGate, photo: bytes) -> None:
+async def test_upload_accepts_starlette_upload_file_and_its_name(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate() as gate:
         with tempfile.SpooledTemporaryFile() as kept:
             kept.write(photo)
@@ -258,7 +258,7 @@ async def test_an_upload_file_of_the_host_is_read_and_named(make_gate: MakeGate,
         assert [found.job_id for found in listed.items] == [status.job_id]
 
 
-async def test_a_path_whose_name_is_no_unicode_is_taken(make_gate: MakeGate, photo: bytes, tmp_path: Path) -> None:
+async def test_upload_accepts_path_with_non_unicode_name(make_gate: MakeGate, photo: bytes, tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
     await asyncio.to_thread(path.write_bytes, photo)
     async with make_gate(memory=False) as gate:
@@ -267,7 +267,7 @@ async def test_a_path_whose_name_is_no_unicode_is_taken(make_gate: MakeGate, pho
 
 
 @pytest.mark.parametrize("source_id", [True, 1.5, None, b"u1"])
-async def test_a_source_id_that_is_neither_text_nor_a_number_is_refused(
+async def test_source_id_other_than_string_or_integer_is_refused(
     make_gate: MakeGate, photo: bytes, source_id: Any
 ) -> None:
     async with make_gate() as gate:
@@ -275,7 +275,7 @@ async def test_a_source_id_that_is_neither_text_nor_a_number_is_refused(
             await gate.upload(photo, source_type="avatar", source_id=source_id)
 
 
-async def test_an_idempotency_key_is_worth_one_job(make_gate: MakeGate, photo: bytes) -> None:
+async def test_idempotency_key_creates_one_job(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate() as gate:
         first = await gate.upload(photo, source_type="avatar", source_id="u1", idempotency_key="k1")
         done = await gate.wait(first.job_id)
@@ -286,7 +286,7 @@ async def test_an_idempotency_key_is_worth_one_job(make_gate: MakeGate, photo: b
         assert len((await gate.list_jobs()).items) == 1
 
 
-async def test_jobs_are_listed_by_the_name_of_their_status(make_gate: MakeGate, photo: bytes) -> None:
+async def test_list_jobs_filters_by_status_name(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(memory=False) as gate:
         done = await gate.wait((await gate.upload(photo, source_type="avatar", source_id="u1")).job_id)
         assert [found.job_id for found in (await gate.list_jobs(status="COMPLETE")).items] == [done.job_id]

@@ -1,4 +1,4 @@
-"""``/readyz`` says whether uploads can be taken, and costs the same however many ask."""
+"""``/readyz``: 503 while uploads cannot be accepted, and one shared check for concurrent callers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MakeGate = Callable[..., MediaGate]
 
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each call ask anew."""
+    """Run the checks again on each call."""
     monkeypatch.setattr(readiness, "ASK_EVERY_S", 0.0)
 
 
@@ -36,7 +36,7 @@ async def code(client: httpx.AsyncClient) -> tuple[int, str]:
 
 
 class Asked(MemoryRecords):
-    """Counts checks, and holds them up."""
+    """Counts checks and blocks each until ``go_on`` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Asked(MemoryRecords):
         return await super().check()
 
 
-async def test_many_who_ask_share_one_check_a_second(make_gate: MakeGate) -> None:
+async def test_readyz_runs_one_check_a_second_for_all_callers(make_gate: MakeGate) -> None:
     gate, records = make_gate(memory=False, worker=False), Asked()
     gate.decorate(RECORDS, records)
     gate.decorate(STORAGE, MemoryStorage())
@@ -61,13 +61,13 @@ async def test_many_who_ask_share_one_check_a_second(make_gate: MakeGate) -> Non
         records.go_on.set()
         assert await asyncio.gather(*asking[1:]) == [(200, "")] * 19
         assert await code(client) == (200, "")
-        assert records.checks == 1, "within a second nobody asks again"
+        assert records.checks == 1, "the result is cached for a second"
         await asyncio.sleep(readiness.ASK_EVERY_S)
         assert await code(client) == (200, "")
         assert records.checks == 2
 
 
-async def test_a_locked_sqlite_file(make_gate: MakeGate, always: None) -> None:
+async def test_readyz_answers_503_while_the_sqlite_file_is_locked(make_gate: MakeGate, always: None) -> None:
     gate = make_gate(memory=False, worker=False)
     async with client_of(gate) as client:
         assert await code(client) == (200, "")
@@ -82,7 +82,9 @@ async def test_a_locked_sqlite_file(make_gate: MakeGate, always: None) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 10_000])
-async def test_a_full_disk_of_the_storage(make_gate: MakeGate, tmp_path: Path, always: None, size: int) -> None:
+async def test_readyz_answers_503_while_the_storage_disk_is_full(
+    make_gate: MakeGate, tmp_path: Path, always: None, size: int
+) -> None:
     gate = make_gate(memory=False, worker=False)
     gate.decorate(RECORDS, MemoryRecords())
     gate.decorate(STORAGE, FilesystemStorage(tmp_path / "files"))
@@ -94,7 +96,7 @@ async def test_a_full_disk_of_the_storage(make_gate: MakeGate, tmp_path: Path, a
         assert [path.name for path in (tmp_path / "files").rglob("*") if path.is_file()] == ["database.json"]
 
 
-async def test_a_full_disk_of_the_spool(make_gate: MakeGate, always: None) -> None:
+async def test_readyz_answers_503_while_the_spool_disk_is_full(make_gate: MakeGate, always: None) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         with largest_file(10_000):
@@ -103,17 +105,19 @@ async def test_a_full_disk_of_the_spool(make_gate: MakeGate, always: None) -> No
         assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
-async def test_a_spool_that_is_no_folder(make_gate: MakeGate, always: None) -> None:
+async def test_readyz_recreates_missing_spool_and_answers_503_if_it_is_a_file(
+    make_gate: MakeGate, always: None
+) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         shutil.rmtree(gate.runtime.spool_dir)
-        assert await code(client) == (200, ""), "it is made anew"
+        assert await code(client) == (200, ""), "the folder is recreated"
         shutil.rmtree(gate.runtime.spool_dir)
         gate.runtime.spool_dir.write_bytes(b"in the way")
         assert await code(client) == (503, "storage_unavailable")
 
 
-async def test_a_storage_without_a_probe_is_asked_for_an_object(make_gate: MakeGate, always: None) -> None:
+async def test_readyz_calls_stat_of_a_storage_without_probe(make_gate: MakeGate, always: None) -> None:
     class Away(MemoryStorage):
         async def stat(self, key: str) -> ObjectInfo | None:
             raise StorageUnavailable("the bucket is away")
@@ -125,7 +129,7 @@ async def test_a_storage_without_a_probe_is_asked_for_an_object(make_gate: MakeG
         assert await code(client) == (503, "storage_unavailable")
 
 
-async def test_what_hangs_is_not_ready(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_readyz_answers_503_when_a_check_hangs(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "PATIENCE_S", 0.05)
     gate = make_gate(memory=False, worker=False)
     gate.decorate(RECORDS, Asked())
@@ -134,7 +138,7 @@ async def test_what_hangs_is_not_ready(make_gate: MakeGate, monkeypatch: pytest.
         assert await code(client) == (503, "unavailable")
 
 
-async def test_a_gate_closes_while_somebody_asks(make_gate: MakeGate) -> None:
+async def test_gate_closes_during_a_readyz_check(make_gate: MakeGate) -> None:
     gate, records = make_gate(memory=False, worker=False), Asked()
     gate.decorate(RECORDS, records)
     gate.decorate(STORAGE, MemoryStorage())

@@ -1,4 +1,4 @@
-"""What was used: on each job, and summed up by day and owner; right after a crash, since nothing is counted twice."""
+"""Usage of each job, and its sums by day, owner and key."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def finish(client: httpx.AsyncClient, photo: bytes, user: str) -> dict[str
     return body
 
 
-async def test_a_job_says_what_it_used(make_gate: MakeGate, photo: bytes) -> None:
+async def test_job_status_reports_its_usage(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     async with client_of(gate) as client:
         sent = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)})
@@ -49,7 +49,7 @@ async def test_a_job_says_what_it_used(make_gate: MakeGate, photo: bytes) -> Non
         assert usage["wallMs"] >= done["timings"]["publish"]
 
 
-async def test_usage_is_told_by_owner_and_day(make_gate: MakeGate, photo: bytes, data: Path) -> None:
+async def test_usage_is_summed_by_owner_and_day(make_gate: MakeGate, photo: bytes, data: Path) -> None:
     gate = make_gate()
     gate.decorate(AUTHORIZE, by_header)
     broken = (data / "bad" / "corrupt-header.jpg").read_bytes()
@@ -69,7 +69,7 @@ async def test_usage_is_told_by_owner_and_day(make_gate: MakeGate, photo: bytes,
         counts = {"uploads": 2, "bytesIn": 2 * len(photo), "bytesOut": bytes_out, "modelRuns": 0, "jobs": ends}
         assert mine["owner"] == "ann"
         assert mine["total"] == counts
-        assert sum(day["uploads"] for day in mine["days"]) == 2  # of one day, or of two about midnight
+        assert sum(day["uploads"] for day in mine["days"]) == 2  # on one day, or on two around midnight
         assert {day["day"] for day in mine["days"]} <= {today.isoformat(), (today - timedelta(days=1)).isoformat()}
         assert (mine["from"], mine["to"]) == ((today - timedelta(days=29)).isoformat(), today.isoformat())
 
@@ -94,8 +94,8 @@ async def test_usage_is_told_by_owner_and_day(make_gate: MakeGate, photo: bytes,
         assert (await gate.usage(first=first + timedelta(days=1), last=today)).total.uploads == 3
 
 
-@pytest.mark.parametrize("memory", [True, False])
-async def test_usage_is_told_by_key(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+@pytest.mark.parametrize("memory", [True, False], ids=["memory", "sqlite"])
+async def test_usage_is_summed_by_key(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
     gate = make_gate(worker=False, memory=memory)
     gate.decorate(AUTHORIZE, by_header)
     async with client_of(gate) as client:
@@ -111,7 +111,7 @@ async def test_usage_is_told_by_key(make_gate: MakeGate, photo: bytes, memory: b
             return body
 
         await send("ann")
-        assert (await usage("ann"))["keys"] == [], "nobody came with a key"
+        assert (await usage("ann"))["keys"] == [], "no upload was made with a key"
         for key in ("k2", "k1", "k2"):
             await send("ann", **{"X-Key": key})
         await send("bob", **{"X-Key": "k3"})
@@ -133,7 +133,7 @@ async def test_usage_is_told_by_key(make_gate: MakeGate, photo: bytes, memory: b
 
 
 class Flaky(MemoryStorage):
-    """Cannot publish the first time."""
+    """Fails the first ``put`` of a published file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ def half_clear(*colour: int) -> bytes:
     return file.getvalue()
 
 
-async def test_all_model_runs_are_counted(tmp_path: Path) -> None:
+async def test_usage_counts_all_model_runs(tmp_path: Path) -> None:
     async def refuse(job: Job, *_: object) -> None:
         if job.source_id in ("before", "after"):
             raise ProcessingRefused("no")

@@ -1,4 +1,4 @@
-"""Bounds on connections where it matters what one reads, and by default; end to end: e2e/test_connections.py."""
+"""Connection limits: slow clients and defaults. The end-to-end tests are in e2e/test_connections.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mediagate.errors import ConfigError
 pytestmark = pytest.mark.anyio
 
 LARGE = 20_000_000
-"""More than the kernel keeps for a client that does not read."""
+"""More than the kernel buffers for a client that does not read."""
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def serving(http: str, **headers: str) -> AsyncIterator[tuple[uvicorn.Server, int]]:
-    """Answer each request with a large body on one place."""
+    """Serve a large body with a limit of one connection."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(b"x" * LARGE, headers=headers)(scope, receive, send)
@@ -61,7 +61,7 @@ async def until_answered(server: uvicorn.Server) -> None:
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
-async def test_a_connection_that_ends_waits_for_its_reader_only_so_long(http: str) -> None:
+async def test_closing_connection_is_dropped_when_its_client_does_not_read(http: str) -> None:
     async with serving(http, Connection="close") as (server, port):
         _, writer = await asked(port)
         await until_answered(server)
@@ -72,7 +72,7 @@ async def test_a_connection_that_ends_waits_for_its_reader_only_so_long(http: st
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
-async def test_an_answer_that_is_not_read_yet_is_not_cut_to_make_room(http: str) -> None:
+async def test_connection_with_unread_answer_is_not_dropped_to_make_room(http: str) -> None:
     async with serving(http) as (server, port):
         reader, writer = await asked(port)
         await until_answered(server)
@@ -85,7 +85,7 @@ async def test_an_answer_that_is_not_read_yet_is_not_cut_to_make_room(http: str)
         writer.close()
 
 
-async def test_what_a_worker_answers_for_monitoring_is_bounded_too(make_gate: Callable[..., MediaGate]) -> None:
+async def test_worker_monitoring_connections_are_limited(make_gate: Callable[..., MediaGate]) -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     async with make_gate(worker=False) as gate, monitored(gate, [listening]):
@@ -94,7 +94,7 @@ async def test_what_a_worker_answers_for_monitoring_is_bounded_too(make_gate: Ca
             writer.write(b"GET /hea")
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             assert (await client.get("/healthz")).status_code == 200
-        assert await half[0][0].read() == b"", "the one that has waited longest made room"
+        assert await half[0][0].read() == b"", "the oldest connection was dropped to make room"
         for _, writer in half:
             writer.close()
 
@@ -103,20 +103,22 @@ async def test_what_a_worker_answers_for_monitoring_is_bounded_too(make_gate: Ca
     ("files", "uploads", "most"),
     [(1024, 128, 320), (20_000, 128, MOST), (256, 128, FEWEST), (1024, 500, 134), (2**40, 128, MOST)],
 )
-def test_the_open_file_limit_gives_the_places(
+def test_default_max_connections_follows_the_open_file_limit(
     monkeypatch: pytest.MonkeyPatch, files: int, uploads: int, most: int
 ) -> None:
     monkeypatch.setattr(connections, "open_files", lambda: files)
     assert most_by_default(uploads) == most
 
 
-def test_more_places_than_files(monkeypatch: pytest.MonkeyPatch, make_gate: Callable[..., MediaGate]) -> None:
+def test_max_connections_above_the_open_file_limit_is_a_config_error(
+    monkeypatch: pytest.MonkeyPatch, make_gate: Callable[..., MediaGate]
+) -> None:
     monkeypatch.setattr(connections, "open_files", lambda: 1024)
     with pytest.raises(ConfigError, match=r"1024; raise it \(`ulimit -n`\), or use at most 768"):
         serve(make_gate(), host="127.0.0.1", port=0, mount="/x", max_connections=1000)
 
 
 @pytest.mark.parametrize("http", ["h2", ""])
-def test_a_parser_that_there_is_not(http: str, make_gate: Callable[..., MediaGate]) -> None:
+def test_serve_refuses_unknown_http_parser(http: str, make_gate: Callable[..., MediaGate]) -> None:
     with pytest.raises(ConfigError, match="use auto, h11 or httptools"):
         serve(make_gate(), host="127.0.0.1", port=0, mount="/x", http=http)

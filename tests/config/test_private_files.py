@@ -1,4 +1,4 @@
-"""The data folder and the database in it are for the gate's user alone."""
+"""File modes of the data folder and its database: accessible to the gate's user only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def generous() -> Iterator[None]:
-    """Leave to others what a program leaves to them that does not think of it."""
+    """Set a umask of 0, so that only explicit modes protect files."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -26,7 +26,7 @@ def modes(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())}
 
 
-@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("exists", [False, True], ids=["new", "existing"])
 async def test_data_folder_and_database_are_private(tmp_path: Path, exists: bool) -> None:
     data = tmp_path / "data"
     if exists:
@@ -43,12 +43,12 @@ async def test_data_folder_and_database_are_private(tmp_path: Path, exists: bool
     assert found["mediagate.db"] == 0o600
 
 
-def test_a_web_server_may_pass_through_a_data_folder(tmp_path: Path) -> None:
+def test_keep_folder_with_passed_through_sets_mode_711(tmp_path: Path) -> None:
     keep_folder(tmp_path / "data", passed_through=True)
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o711
 
 
-def test_a_folder_of_everybody_stays_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_keep_folder_leaves_a_shared_folder_and_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     shared = tmp_path / "tmp"
     shared.mkdir()
     shared.chmod(0o1777)

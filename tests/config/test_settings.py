@@ -1,4 +1,4 @@
-"""Settings that are wrong are named as the environment names them, with what to write instead."""
+"""Settings errors name the environment variable and the accepted values."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from mediagate.errors import ConfigError
     "url",
     ["app.example.com", "//app.example.com/m", "/media", "ftp://app.example.com", "https://", "https:///m", "a b"],
 )
-def test_a_url_without_scheme_or_host_is_refused(name: str, url: str) -> None:
+def test_url_setting_without_scheme_or_host_is_refused(name: str, url: str) -> None:
     with pytest.raises(ConfigError, match=f"^MEDIAGATE_{name.upper()}: .*https://"):
         Settings(**{name: url})
 
 
 @pytest.mark.parametrize("url", ["https://app.example.com", "http://127.0.0.1:8000/a/b/", "HTTPS://[::1]/x"])
-def test_a_whole_url_is_taken(url: str) -> None:
+def test_url_setting_accepts_absolute_urls(url: str) -> None:
     assert Settings(public_base_url=url, public_url=url).public_base_url == url
     assert Settings(public_base_url="").public_base_url is None
 
@@ -31,12 +31,12 @@ def test_a_whole_url_is_taken(url: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("lease_s", "soon"), ("image_processes", 0), ("orphan_grace_s", "ever"), ("data_dir", 7)]
 )
-def test_a_problem_names_the_variable(name: str, value: Any) -> None:
+def test_config_error_names_the_environment_variable(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"^MEDIAGATE_{name.upper()}: "):
         Settings(**{name: value})
 
 
-def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_config_error_lists_all_problems_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MEDIAGATE_MAX_QUEUE", "-1")
     monkeypatch.setenv("MEDIAGATE_POLL_AFTER_MS", "often")
     with pytest.raises(ConfigError) as caught:
@@ -57,12 +57,12 @@ def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path
         ("MEDIAGATE_XYZZY", "is no setting, and is not looked at"),
     ],
 )
-def test_a_variable_that_is_no_setting(name: str, said: str) -> None:
+def test_unknown_variable_is_reported_with_a_suggestion(name: str, said: str) -> None:
     (sentence,) = unknown_variables({name: "1", "MEDIAGATE_LEASE_S": "5", "mediagate_worker": "no", "LEASES_S": "5"})
     assert sentence.startswith(name) and said in sentence
 
 
-def test_what_others_set_is_not_warned_of() -> None:
+def test_variables_of_kubernetes_and_the_command_are_not_reported() -> None:
     kubernetes = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR")
     others = [f"MEDIAGATE_{middle}{end}" for middle in ("", "WEB_") for end in kubernetes]
     own = ("MEDIAGATE_GATE", "MEDIAGATE_LOG", "MEDIAGATE_DATA_DIR")

@@ -1,4 +1,4 @@
-"""docs/clients.md quotes the pages of examples/clients, and its versions are those of the lock file."""
+"""docs/clients.md quotes the files of examples/clients, with the versions of the lock file."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ PINNED = ROOT / "tests" / "e2e" / "clients"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_page_is_quoted_word_for_word(page: Path) -> None:
+def test_clients_page_quotes_each_example_verbatim(page: Path) -> None:
     assert f"`{page.name}`\n\n```{page.suffix[1:]}\n{page.read_text()}```\n" in DOCS
 
 
-def test_every_quotation_is_a_page() -> None:
+def test_clients_page_has_one_quotation_per_example() -> None:
     assert len(re.findall(r"^```(?:js|html)$", DOCS, re.M)) == len(PAGES)
 
 
-def test_table_of_clients_has_the_versions_of_the_lock_file() -> None:
+def test_clients_table_has_the_versions_of_the_lock_file() -> None:
     locked = json.loads((PINNED / "package-lock.json").read_text())["packages"]
     listed = dict(re.findall(r"`([@\w/-]+)` (\d[\w.]*)", DOCS))
     installed = {name: locked[f"node_modules/{name}"]["version"] for name in locked[""]["dependencies"]}
     assert listed == {name: version for name, version in installed.items() if name != "esbuild"}
 
 
-def test_every_client_of_the_table_imports_what_its_row_says() -> None:
+def test_clients_table_lists_the_packages_that_each_example_imports() -> None:
     rows = re.findall(r"^\| \[[\w, ]+\]\(#([\w-]+)\) \| (.*) \|$", DOCS, re.M)
     assert {name for name, _ in rows} == {page.stem for page in PAGES if page.suffix == ".html"}
     for name, packages in rows:

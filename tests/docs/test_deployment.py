@@ -1,4 +1,4 @@
-"""compose.yaml, the Dockerfile and the gate that they run agree with the code: Docker itself is not needed for that."""
+"""compose.yaml, the Dockerfile and their gate agree with the code. No test needs Docker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "mediagate"}
 GATE = (ROOT / "examples" / "production_gate.py").read_text()
 OF_THE_COMMAND = {"MEDIAGATE_GATE", "MEDIAGATE_LOG"}
-"""Variables that the command reads, and that are no settings."""
+"""Variables that the command reads and that are not settings."""
 OF_SERVE = {"HOST", "PORT", "CORS_ORIGINS", "CORS_CREDENTIALS"}
 """Variables that are options of `mediagate serve`."""
 PASSWORDS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
@@ -35,7 +35,7 @@ def told() -> list[list[str]]:
 
 
 def environment() -> dict[str, str]:
-    """Return what compose.yaml sets for all of ours, with its own defaults."""
+    """Return the environment of our services in compose.yaml, with its defaults."""
     found = COMPOSE["x-mediagate"]["environment"]
     return {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value) for name, value in found.items() if value is not None}
 
@@ -55,26 +55,26 @@ def commands() -> list[list[str]]:
     return found
 
 
-def test_one_service_builds_the_image_and_the_others_take_it() -> None:
+def test_compose_builds_the_image_in_one_service_only() -> None:
     builders = [name for name, service in OURS.items() if "build" in service]
     assert builders == ["migrate"]
     assert {service["pull_policy"] for name, service in OURS.items() if name not in builders} == {"never"}
 
 
 @pytest.mark.parametrize("words", [*commands(), *told()], ids=" ".join)
-def test_the_command_takes_these_words(words: list[str]) -> None:
+def test_cli_accepts_the_documented_command(words: list[str]) -> None:
     command = [sys.executable, "-m", "mediagate.cli", *words, "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
     assert done.returncode == 0, done.stderr
 
 
-def test_there_are_the_commands_that_are_looked_for() -> None:
+def test_documented_commands_are_found() -> None:
     first = [words[0] for words in commands()]
     assert sorted(first) == ["keys", "migrate", "procrastinate", "serve", "serve", "worker"]
     assert {"migrate", "procrastinate", "doctor", "keys", "serve", "worker", "webhooks"} <= {w[0] for w in told()}
 
 
-def test_every_variable_is_a_setting_or_the_gate_s() -> None:
+def test_compose_variables_are_settings_or_read_by_the_gate() -> None:
     names = set(COMPOSE["x-mediagate"]["environment"]) | set(re.findall(r"\b([A-Z_]{3,})=", _env_lines()))
     ours = {name for name in names if name.startswith("MEDIAGATE_")}
     assert {name.removeprefix("MEDIAGATE_").lower() for name in ours - OF_THE_COMMAND} <= set(Settings.model_fields)
@@ -86,7 +86,7 @@ def read_by_the_gate() -> set[str]:
     return set(re.findall(r'(?:value|several|yes)\("(\w+)"', GATE))
 
 
-def test_the_gate_says_what_it_reads() -> None:
+def test_production_gate_docstring_lists_the_variables_that_it_reads() -> None:
     doc = GATE.split('"""')[1]
     assert read_by_the_gate() == {
         name
@@ -95,7 +95,7 @@ def test_the_gate_says_what_it_reads() -> None:
     }
 
 
-def test_the_way_to_production_exports_what_there_is() -> None:
+def test_production_page_exports_known_variables_only() -> None:
     lines = re.findall(r"^    export (.*?)(?: +#.*)?$", (ROOT / "docs" / "production.md").read_text(), re.M)
     names = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=", "\n".join(lines)))
     assert len(names) > 10
@@ -131,14 +131,14 @@ def _env_lines() -> str:
     ],
     ids=["procrastinate", "celery", "webhooks", "unmoderated", "setting", "private"],
 )
-def test_the_gate_loads(more: dict[str, str]) -> None:
+def test_production_gate_loads(more: dict[str, str]) -> None:
     done = loaded(more)
     assert done.returncode == 0, done.stderr
     assert "photo" in done.stdout
 
 
 def loaded(more: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Load the gate as a command does, and print what it has of sources."""
+    """Load the gate as a command does, and print its moderation, thresholds and sources."""
     env = {**os.environ, **environment(), **more}
     code = (
         "import sys; from mediagate.cli import load_gate; gate = load_gate(sys.argv[1]); "
@@ -157,21 +157,24 @@ def loaded(more: dict[str, str]) -> subprocess.CompletedProcess[str]:
         ({"MODERATION": "sometimes"}, "use on or off"),
         ({"WEBHOOK_URL": "https://a.invalid", "WEBHOOK_INSECURE_HTTP": "maybe"}, "use true or false"),
     ],
+    ids=["http webhook", "moderation", "insecure http"],
 )
-def test_the_gate_says_what_is_wrong(more: dict[str, str], said: str) -> None:
+def test_production_gate_reports_invalid_variables(more: dict[str, str], said: str) -> None:
     done = loaded(more)
     assert done.returncode != 0
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("more", [{"MODERATION": "off"}, {"MEDIAGATE_MODERATION": "off"}])
-def test_the_gate_is_without_thresholds_where_nothing_is_moderated(more: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "more", [{"MODERATION": "off"}, {"MEDIAGATE_MODERATION": "off"}], ids=["variable of the gate", "setting"]
+)
+def test_production_gate_without_moderation_has_no_thresholds(more: dict[str, str]) -> None:
     assert "off {} {}" in loaded(more).stdout
     assert "on {'explicit': 0.5}" in loaded({}).stdout
 
 
-def test_health_checks_ask_where_the_processes_listen() -> None:
+def test_compose_health_checks_use_the_ports_of_the_processes() -> None:
     urls = {}
     for name in ("web", "worker"):
         code = SERVICES[name]["healthcheck"]["test"][-1]
@@ -183,13 +186,13 @@ def test_health_checks_ask_where_the_processes_listen() -> None:
     assert urls["worker"] and urls["worker"][1] == f"http://127.0.0.1:{words[words.index('--port') + 1]}/readyz"
 
 
-def test_ports_are_open_to_this_machine_alone() -> None:
+def test_compose_publishes_ports_on_loopback_only() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert len(published) == 2
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
-def test_passwords_that_stand_in_urls_are_said_to() -> None:
+def test_compose_restricts_the_characters_of_passwords_in_urls() -> None:
     in_urls = {
         name
         for value in COMPOSE["x-mediagate"]["environment"].values()
@@ -199,7 +202,7 @@ def test_passwords_that_stand_in_urls_are_said_to() -> None:
     assert "letters and digits only" in (ROOT / "compose.yaml").read_text()
 
 
-def test_whatever_runs_on_has_a_health_check_and_a_log_that_ends() -> None:
+def test_compose_services_have_health_checks_and_bounded_logs() -> None:
     for name, service in SERVICES.items():
         assert service["logging"]["options"]["max-size"], name
         if service["restart"] == "on-failure":
@@ -208,7 +211,7 @@ def test_whatever_runs_on_has_a_health_check_and_a_log_that_ends() -> None:
             assert service["healthcheck"]["test"][0] == "CMD", name
 
 
-def test_ours_have_no_rights_and_write_only_where_they_may() -> None:
+def test_own_services_run_read_only_and_without_capabilities() -> None:
     for name, service in OURS.items():
         assert service["read_only"] and service["cap_drop"] == ["ALL"], name
         assert service["tmpfs"] == ["/tmp"] and service["mem_limit"] and service["pids_limit"], name

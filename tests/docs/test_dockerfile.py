@@ -1,4 +1,4 @@
-"""The Dockerfile agrees with the code and with what it copies: Docker itself is not needed for that."""
+"""The Dockerfile agrees with the code and the files that it copies. No test needs Docker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
 def sent_to_docker(path: str) -> bool:
-    """Return whether .dockerignore lets a path below the root pass: the last pattern for it, or for a folder of it."""
+    """Return whether .dockerignore admits a path: the last pattern that matches it or a parent folder decides."""
     names = ["/".join(path.split("/")[:n]) for n in range(1, path.count("/") + 2)]
     passes = True
     for line in (ROOT / ".dockerignore").read_text().split():
@@ -44,7 +44,7 @@ def copied() -> list[str]:
 
 
 def pinned() -> dict[str, list[str]]:
-    """Return the versions that constraints.txt pins, by name; each line that pins one has hashes."""
+    """Return the versions that constraints.txt pins, by name; check that each pin has hashes."""
     found: dict[str, list[str]] = {}
     for pin in re.split(r"\n(?=\S)", (ROOT / "constraints.txt").read_text()):
         if pin.startswith("#"):
@@ -64,21 +64,21 @@ def printed(asked: str) -> set[Requirement]:
 
 
 def needed(name: str, extras: set[str]) -> Iterator[Requirement]:
-    """Yield what an installed distribution says that it needs with these extras."""
+    """Yield the requirements of an installed distribution with these extras."""
     for requirement in map(Requirement, requires(name) or ()):
         marker = requirement.marker
         if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *extras}):
             yield requirement
 
 
-def test_code_is_copied_after_the_dependencies_are_installed() -> None:
+def test_dockerfile_copies_the_code_after_installing_dependencies() -> None:
     before = DOCKERFILE.partition("FROM dependencies AS build")[0]
     assert re.findall(r"^COPY (.*) \./$", before, re.M) == ["pyproject.toml constraints.txt image_requirements.py"]
     copied_last = re.findall(r"^COPY --from=(\w+)", DOCKERFILE, re.M)
-    assert copied_last == ["dependencies", "build"], "two layers, the code above the dependencies"
+    assert copied_last == ["dependencies", "build"], "two layers: the dependencies, then the code"
 
 
-def test_every_package_of_the_image_is_checked_by_its_hash() -> None:
+def test_dockerfile_installs_packages_with_hashes_only() -> None:
     installs = re.findall(r"bin/pip (?:install|wheel) (.*?)(?: \\)?$", DOCKERFILE, re.M)
     assert len(installs) == 6
     assert all("--require-hashes" in options or "--no-deps" in options for options in installs)
@@ -92,10 +92,10 @@ def test_constraints_pin_all_extras_and_the_build() -> None:
         assert all(requirement.specifier.contains(version) for version in ours), (
             f"{requirement}: run `make constraints`"
         )
-    assert "://" not in (ROOT / "constraints.txt").read_text(), "they hold for every index"
+    assert "://" not in (ROOT / "constraints.txt").read_text(), "constraints must not depend on an index"
 
 
-def test_constraints_pin_what_dependencies_need() -> None:
+def test_constraints_pin_transitive_dependencies() -> None:
     versions, left, seen = pinned(), [("mediagate", {"all"})], set()
     while left:
         name, extras = left.pop()
@@ -122,14 +122,14 @@ def test_image_has_the_dependencies_of_its_extras(extras: str) -> None:
     assert {(one.name, frozenset(one.extras), one.specifier) for one in printed(extras)} == wanted
 
 
-def test_unknown_extra_ends_the_build() -> None:
+def test_image_requirements_fail_on_unknown_extra() -> None:
     command = [sys.executable, str(ROOT / "image_requirements.py"), "node,postgre"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode != 0
     assert "there is no extra postgre; there are: node, postgres," in done.stderr
 
 
-def test_every_file_that_is_copied_is_there_and_passes() -> None:
+def test_copied_files_exist_and_pass_dockerignore() -> None:
     assert len(copied()) > 5
     for source in copied():
         assert (ROOT / source).exists(), source
@@ -145,14 +145,14 @@ def test_every_file_that_is_copied_is_there_and_passes() -> None:
         assert not sent_to_docker(kept_out), kept_out
 
 
-def test_what_the_build_reads_is_copied() -> None:
+def test_dockerfile_copies_the_files_that_the_build_reads() -> None:
     pyproject = (ROOT / "pyproject.toml").read_text()
     read = {"pyproject.toml", "hatch_build.py", "schema.prisma", "query_engine", "service", "plugins"}
     read |= set(re.findall(r'^(?:readme = |license-files = \[)"([^"]+)"', pyproject, re.M))
     assert {"README.md", "LICENSE"} < read <= set(copied())
 
 
-def test_the_image_s_health_check_asks_the_port_that_serve_listens_on() -> None:
+def test_image_health_check_uses_the_port_of_serve() -> None:
     (words,) = re.findall(r"^HEALTHCHECK .* CMD (\[.*\])$", DOCKERFILE, re.M)
     program, option, code = json.loads(words)
     assert (program, option) == ("python", "-c")
@@ -175,7 +175,7 @@ def test_the_image_s_health_check_asks_the_port_that_serve_listens_on() -> None:
     )
 
 
-def test_the_extras_of_the_image_can_be_chosen() -> None:
+def test_image_extras_are_a_build_argument() -> None:
     assert "ARG EXTRAS=all" in DOCKERFILE
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
     assert compose["services"]["migrate"]["build"]["args"] == {"EXTRAS": "${EXTRAS:-all}"}
@@ -184,8 +184,8 @@ def test_the_extras_of_the_image_can_be_chosen() -> None:
     assert set(named.split(",")) <= set(extras) - {"nudenet"}
 
 
-def test_a_gate_of_one_s_own_is_three_lines(tmp_path: Path) -> None:
-    """The tree that they build: what the image has in /app, and a module beside it."""
+def test_derived_image_runs_its_own_gate_with_three_lines(tmp_path: Path) -> None:
+    """The documented lines are replayed in a folder: the files of /app and a module next to them."""
     lines = re.findall(r"^#   ((?:FROM|COPY|ENV) .*)$", DOCKERFILE, re.M)
     assert len(lines) == 3
     source, target = lines[1].split()[1:]

@@ -1,4 +1,4 @@
-"""The files that docs/mounting.md shows are those that the tests run, each on the server that it names."""
+"""docs/mounting.md quotes the example hosts, which the end-to-end tests run on the named servers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ SHOWN = dict(
 )
 
 
-def test_files_are_shown_as_they_are() -> None:
+def test_mounting_page_quotes_example_files_verbatim() -> None:
     assert len(SHOWN) >= 7
     for name, text in SHOWN.items():
         assert text == (ROOT / name).read_text(), name
 
 
-def test_every_host_is_shown() -> None:
+def test_mounting_page_shows_every_host() -> None:
     parts = {"settings.py", "urls.py"}
     hosts = {str(path.relative_to(ROOT)) for path in (ROOT / "examples/hosts").rglob("*.*") if path.name not in parts}
     assert {name for name in hosts if not name.endswith(".pyc")} == set(SHOWN)
 
 
-def test_each_runs_on_the_server_that_it_names() -> None:
+def test_mounting_example_is_tested_on_the_server_that_it_names() -> None:
     for name, text in SHOWN.items():
         if not name.endswith(".py"):
             continue

@@ -1,4 +1,4 @@
-"""README's tables are complete, and its code runs."""
+"""README: its tables are complete and its code blocks run."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def error_classes(base: type[MediagateError] = MediagateError) -> Iterator[type[
         yield from error_classes(below)
 
 
-def test_every_hook_setting_and_source_option_has_its_row() -> None:
+def test_readme_has_a_row_for_every_hook_setting_and_source_option() -> None:
     rows = first_column()
     assert set(HOOK_NAMES) <= rows
     assert set(Settings.model_fields) <= rows
     assert set(Source.model_fields) <= rows
 
 
-def test_every_error_code_is_documented_with_its_status() -> None:
+def test_readme_documents_every_error_code_with_its_status() -> None:
     for error in error_classes():
         assert re.search(rf"\| `{error.code}` \| ({error.status}|yes|no) \|", README) or f"`{error.code}`" in README, (
             error
@@ -47,13 +47,13 @@ def test_every_error_code_is_documented_with_its_status() -> None:
         assert error.__name__ in (mediagate.errors.__doc__ or ""), error
 
 
-def test_error_codes_are_unique_and_sentences_stand_beside_them() -> None:
+def test_error_codes_are_unique_and_errors_have_docstrings() -> None:
     classes = list(error_classes())
     assert len({e.code for e in classes}) == len(classes)
     assert all(e.__doc__ and e.__doc__.rstrip().endswith(".") for e in classes)
 
 
-def test_every_extra_is_listed() -> None:
+def test_readme_lists_every_extra() -> None:
     pyproject = (ROOT / "pyproject.toml").read_text()
     extras = re.search(r"\[project.optional-dependencies\]\n(.*?)\n\n", pyproject, re.S)
     assert extras
@@ -61,7 +61,7 @@ def test_every_extra_is_listed() -> None:
 
 
 @pytest.mark.parametrize("code", BLOCKS, ids=[f"block{n}" for n in range(1, len(BLOCKS) + 1)])
-def test_the_code_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+def test_readme_code_block_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDIAGATE_IMAGE_PROCESSES", "1")
     (tmp_path / "photo.jpg").write_bytes((data / "formats" / "hopper.jpg").read_bytes())

@@ -1,4 +1,4 @@
-"""Who may do what: every route asks, and nobody learns of what is somebody else's."""
+"""Authorization: every route authorizes its caller, and other owners' data is invisible."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ASKING = [
 
 @pytest.fixture
 def guarded(make_gate: MakeGate) -> Callable[..., MediaGate]:
-    """Make a gate that asks who is there."""
+    """Return a factory of gates that authorize callers by a header."""
 
     def make(**settings: object) -> MediaGate:
         gate = make_gate(**settings)
@@ -68,7 +68,7 @@ async def upload(client: httpx.AsyncClient, photo: bytes, user: str, **headers: 
 
 
 def alike(one: httpx.Response, other: httpx.Response, *ids: str) -> None:
-    """Check that two answers are the same but for the ids that were asked for."""
+    """Check that two answers are equal except for the requested ids."""
     assert one.status_code == other.status_code
     texts = [answer.text for answer in (one, other)]
     for name in ids:
@@ -81,7 +81,9 @@ def alike(one: httpx.Response, other: httpx.Response, *ids: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), ASKING)
-async def test_every_route_asks_who_is_there(guarded: MakeGate, photo: bytes, method: str, path: str) -> None:
+async def test_route_answers_401_unauthenticated_and_403_without_permission(
+    guarded: MakeGate, photo: bytes, method: str, path: str
+) -> None:
     gate = guarded(worker=False)
     gate.register(of_a_plugin)
     async with client_of(gate) as client:
@@ -100,7 +102,7 @@ async def test_every_route_asks_who_is_there(guarded: MakeGate, photo: bytes, me
         assert (await gate.list_jobs()).items == ()
 
 
-async def test_health_and_published_files_ask_nobody(guarded: MakeGate, photo: bytes) -> None:
+async def test_health_and_published_files_need_no_authentication(guarded: MakeGate, photo: bytes) -> None:
     async with client_of(guarded()) as client:
         for path in ("/healthz", "/readyz"):
             assert (await client.get(path)).status_code == 200
@@ -110,7 +112,7 @@ async def test_health_and_published_files_ask_nobody(guarded: MakeGate, photo: b
         assert (await client.get(f"http://test{done.json()['media']['urls']['xs']}")).status_code == 200
 
 
-async def test_an_unknown_caller_is_refused_before_the_body_is_read(guarded: MakeGate) -> None:
+async def test_unauthenticated_upload_is_refused_before_its_body_is_read(guarded: MakeGate) -> None:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -127,13 +129,13 @@ async def test_an_unknown_caller_is_refused_before_the_body_is_read(guarded: Mak
     assert sent[0]["status"] == 401
 
 
-async def test_a_plugins_route_learns_who_asks(guarded: MakeGate, make_gate: MakeGate) -> None:
+async def test_gate_authorize_returns_principal_to_plugin_route(guarded: MakeGate, make_gate: MakeGate) -> None:
     gate = guarded(worker=False)
     gate.register(of_a_plugin)
     async with client_of(gate) as client:
         answer = await client.get("/of-a-plugin", headers=as_user("root"))
         assert answer.json() == {"who": "root", "same": True}
-        # ``authorize`` lets ann in for any action, and does not make an admin of her.
+        # ``authorize`` accepts ann for any action but does not return an admin.
         answer = await client.get("/of-a-plugin", headers=as_user("ann"))
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     open_to_all = make_gate(worker=False)
@@ -142,7 +144,7 @@ async def test_a_plugins_route_learns_who_asks(guarded: MakeGate, make_gate: Mak
         assert (await client.get("/of-a-plugin")).json() == {"who": None, "same": True}
 
 
-async def test_hooks_about_who_asks(guarded: MakeGate) -> None:
+async def test_authorization_hooks_get_the_action_and_pre_authorize_can_refuse(guarded: MakeGate) -> None:
     told: list[tuple[str, str, Action]] = []
     refuse = False
 
@@ -176,7 +178,7 @@ async def test_hooks_about_who_asks(guarded: MakeGate) -> None:
         assert told == []
 
 
-async def test_two_owners_do_not_find_each_others_things(guarded: MakeGate, photo: bytes) -> None:
+async def test_other_owners_jobs_and_media_answer_404_like_unknown_ids(guarded: MakeGate, photo: bytes) -> None:
     gate = guarded()
     async with client_of(gate) as client:
         job_id = (await upload(client, photo, "ann")).json()["jobId"]
@@ -222,15 +224,13 @@ async def test_two_owners_do_not_find_each_others_things(guarded: MakeGate, phot
         assert (listed["jobId"], listed["status"], listed["media"]) == (job_id, "COMPLETE", None)
 
 
-async def test_who_waits_for_anothers_job_is_told_at_once_and_hears_nothing_of_it(
-    guarded: MakeGate, photo: bytes
-) -> None:
+async def test_long_poll_and_stream_of_other_owners_job_answer_404_at_once(guarded: MakeGate, photo: bytes) -> None:
     gate = guarded(worker=False)
     async with client_of(gate) as client:
         job = (await gate.upload(photo, source_type="avatar", source_id="u", owner="ann")).job
         waiting = asyncio.create_task(client.get(f"/status/{job.id}?wait=60", headers=as_user("ann")))
         stream = as_user("bob", Accept="text/event-stream")
-        # None of them waits for the job, which does not end before they are answered.
+        # The job does not end before these are answered: none of them may wait for it.
         answers = await asyncio.gather(
             client.get(f"/status/{job.id}?wait=60", headers=as_user("bob")),
             client.get(f"/status/{job.id}", headers=stream),
@@ -246,7 +246,7 @@ async def test_who_waits_for_anothers_job_is_told_at_once_and_hears_nothing_of_i
             assert (await client.get(f"/status/{job.id}?wait=60", headers=headers)).status_code == 404
 
 
-async def test_an_event_stream_ends_when_its_caller_is_let_in_no_more(make_gate: MakeGate, photo: bytes) -> None:
+async def test_event_stream_ends_when_authorization_is_revoked(make_gate: MakeGate, photo: bytes) -> None:
     may_read = True
 
     async def for_a_while(request: Request, action: Action) -> Principal | None:
@@ -283,7 +283,7 @@ async def test_an_event_stream_ends_when_its_caller_is_let_in_no_more(make_gate:
         assert (error["code"], error["message"]) == ("unauthorized", "Veuillez d’abord vous connecter.")
 
 
-async def test_an_admin_finds_everything(guarded: MakeGate, photo: bytes) -> None:
+async def test_admin_reads_and_deletes_jobs_and_media_of_all_owners(guarded: MakeGate, photo: bytes) -> None:
     gate = guarded()
     async with client_of(gate) as client:
         ids = {(await upload(client, photo, user)).json()["jobId"] for user in ("ann", "bob", "root")}
@@ -301,7 +301,7 @@ async def test_an_admin_finds_everything(guarded: MakeGate, photo: bytes) -> Non
             assert (await client.delete(f"/media/{one['id']}", headers=as_user("root"))).status_code == 204
 
 
-async def test_each_owner_has_idempotency_keys_of_its_own(guarded: MakeGate, photo: bytes, data: Path) -> None:
+async def test_idempotency_keys_are_scoped_to_their_owner(guarded: MakeGate, photo: bytes, data: Path) -> None:
     other_photo = (data / "formats" / "hopper.webp").read_bytes()
     async with client_of(guarded(worker=False)) as client:
         key = {"Idempotency-Key": "same"}
@@ -314,7 +314,7 @@ async def test_each_owner_has_idempotency_keys_of_its_own(guarded: MakeGate, pho
         assert (await upload(client, photo, "bob", **key)).json()["code"] == "idempotency_key_reused"
 
 
-async def test_jobs_are_listed_newest_first_filtered_and_paged(guarded: MakeGate, photo: bytes) -> None:
+async def test_job_list_is_newest_first_filtered_and_paged(guarded: MakeGate, photo: bytes) -> None:
     gate = guarded(worker=False)
     async with client_of(gate) as client:
         made = []
@@ -348,7 +348,7 @@ async def test_jobs_are_listed_newest_first_filtered_and_paged(guarded: MakeGate
             assert answer.json()["detail"].startswith(bad[1:].partition("=")[0])
 
 
-async def test_python_calls_keep_to_an_owner(make_gate: MakeGate, photo: bytes) -> None:
+async def test_python_calls_treat_other_owners_data_as_missing(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(worker=False) as gate:
         job = (await gate.upload(photo, source_type="avatar", source_id="u", owner="ann")).job
         assert job.owner_id == "ann"
@@ -376,7 +376,7 @@ async def test_python_calls_keep_to_an_owner(make_gate: MakeGate, photo: bytes) 
                 await gate.upload(photo, source_type="avatar", source_id="u", owner=owner)
 
 
-async def test_without_authorize_nobody_owns_anything(make_gate: MakeGate, photo: bytes) -> None:
+async def test_upload_without_authorize_has_no_owner(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         sent = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)})
@@ -387,7 +387,7 @@ async def test_without_authorize_nobody_owns_anything(make_gate: MakeGate, photo
             await gate.get_status(job_id, owner="ann")
 
 
-async def test_what_authorize_may_not_do_lets_nobody_in(make_gate: MakeGate) -> None:
+async def test_authorize_that_raises_or_returns_nonsense_answers_500(make_gate: MakeGate) -> None:
     async def breaks(request: Request, action: Action) -> Principal | None:
         raise RuntimeError("hush: a secret of the host")
 
@@ -406,7 +406,7 @@ async def test_what_authorize_may_not_do_lets_nobody_in(make_gate: MakeGate) -> 
             assert "hush" not in answer.text
 
 
-async def test_authorize_comes_from_one_place(tmp_path: Path) -> None:
+async def test_authorize_argument_and_decoration_together_are_a_config_error(tmp_path: Path) -> None:
     @plugin("doors")
     async def doors(gate: MediaGate) -> None:
         gate.decorate(AUTHORIZE, by_header)

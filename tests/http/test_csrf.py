@@ -1,4 +1,4 @@
-"""Requests with cookies that pages of other sites have a browser send."""
+"""CSRF protection: requests with cookies that a browser sends on behalf of other sites."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def opened(gate: MediaGate) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def in_all_ways(client: httpx.AsyncClient, photo: bytes, headers: dict[str, str]) -> list[httpx.Response]:
-    """Change something on each route that does."""
+    """Send a request to each route that changes something."""
     declared = FORM | {"contentType": "image/jpeg", "size": len(photo)}
     return [
         await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)}, headers=headers),
@@ -70,7 +70,7 @@ async def in_all_ways(client: httpx.AsyncClient, photo: bytes, headers: dict[str
     ]
 
 
-async def test_foreign_pages_are_refused(make_gate: MakeGate, photo: bytes) -> None:
+async def test_csrf_check_refuses_cross_site_changes_with_cookies(make_gate: MakeGate, photo: bytes) -> None:
     async with opened(make_gate(worker=False)) as client:
         for headers in FOREIGN:
             for answer in await in_all_ways(client, photo, COOKIE | headers):
@@ -80,14 +80,14 @@ async def test_foreign_pages_are_refused(make_gate: MakeGate, photo: bytes) -> N
             assert (await client.get("/healthz", headers=COOKIE | headers)).status_code == 200
 
 
-async def test_own_pages_and_clients_that_are_no_browsers_are_served(make_gate: MakeGate, photo: bytes) -> None:
+async def test_csrf_check_passes_same_origin_and_non_browser_requests(make_gate: MakeGate, photo: bytes) -> None:
     async with opened(make_gate(worker=False)) as client:
         for headers in OWN:
             answers = await in_all_ways(client, photo, COOKIE | headers)
             assert [answer.status_code for answer in answers] == SERVED, headers
 
 
-async def test_requests_without_cookies_are_not_touched(make_gate: MakeGate, photo: bytes) -> None:
+async def test_csrf_check_ignores_requests_without_cookies(make_gate: MakeGate, photo: bytes) -> None:
     async with opened(make_gate(worker=False)) as client:
         for headers in FOREIGN:
             for credentials in CREDENTIALS:
@@ -95,7 +95,9 @@ async def test_requests_without_cookies_are_not_touched(make_gate: MakeGate, pho
                 assert [answer.status_code for answer in answers] == SERVED, headers
 
 
-async def test_allowed_origins_may(make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_csrf_check_passes_allowed_origins_only(
+    make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(
         "MEDIAGATE_ALLOWED_ORIGINS", "https://APP.example:443, http://dev.example:80,capacitor://localhost"
     )
@@ -118,12 +120,12 @@ async def test_allowed_origins_may(make_gate: MakeGate, photo: bytes, monkeypatc
 
 
 @pytest.mark.parametrize("origin", ["app.example", "*", "https://", "https://app.example/", "null"])
-def test_an_allowed_origin_that_is_none(origin: str) -> None:
+def test_allowed_origins_setting_rejects_invalid_origin(origin: str) -> None:
     with pytest.raises(ConfigError, match=r"such as https://app\.example\.com"):
         Settings(allowed_origins=[origin])
 
 
-async def test_behind_a_proxy_that_changes_the_host_public_base_url_counts(make_gate: MakeGate, photo: bytes) -> None:
+async def test_csrf_check_compares_origin_with_public_base_url(make_gate: MakeGate, photo: bytes) -> None:
     headers = COOKIE | {"Origin": "https://app.example", "Host": "127.0.0.1:8000"}
     for base, status in (("https://app.example/pictures", 202), ("http://app.example", 403), (None, 403)):
         async with opened(make_gate(worker=False, public_base_url=base)) as client:
@@ -131,13 +133,13 @@ async def test_behind_a_proxy_that_changes_the_host_public_base_url_counts(make_
             assert answer.status_code == status, base
 
 
-async def test_off_is_for_hosts_that_do_it(make_gate: MakeGate, photo: bytes) -> None:
+async def test_csrf_off_passes_cross_site_requests(make_gate: MakeGate, photo: bytes) -> None:
     async with opened(make_gate(worker=False, csrf="off")) as client:
         answers = await in_all_ways(client, photo, COOKIE | FOREIGN[0])
     assert 403 not in [answer.status_code for answer in answers]
 
 
-async def test_it_comes_before_who_asks_and_before_the_body(make_gate: MakeGate, photo: bytes) -> None:
+async def test_csrf_check_precedes_authorize_and_the_body(make_gate: MakeGate, photo: bytes) -> None:
     asked = []
 
     async def authorize(request: Request, action: Action) -> Principal:
@@ -162,12 +164,12 @@ async def test_it_comes_before_who_asks_and_before_the_body(make_gate: MakeGate,
 
 
 @pytest.mark.parametrize("value", ["on", "strict", ""])
-def test_csrf_is_auto_or_off(value: Any) -> None:
+def test_csrf_setting_rejects_values_other_than_auto_and_off(value: Any) -> None:
     with pytest.raises(ConfigError, match="MEDIAGATE_CSRF"):
         Settings(csrf=value)
 
 
-def test_the_how_to_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: bytes) -> None:
+def test_cookies_page_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: bytes) -> None:
     monkeypatch.setenv("MEDIAGATE_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("MEDIAGATE_IMAGE_PROCESSES", "1")
     monkeypatch.setenv("MEDIAGATE_WORKER", "false")

@@ -1,4 +1,4 @@
-"""Direct uploads: declare, put the bytes, complete; what is refused, and that nothing stays behind."""
+"""Direct uploads: declare, put and complete; refusals, expiry and clean-up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
 LATER = timedelta(days=2)
-"""Later than a declared or completed upload is remembered."""
+"""Longer than a declared or completed upload is kept."""
 
 
 def declaration(file: bytes, content_type: str = "image/jpeg", **more: Any) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def code_of(answer: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["memory", "sqlite"])
-async def test_a_file_goes_to_the_gate_and_becomes_a_picture(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_direct_upload_is_declared_put_and_completed(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
     gate = make_gate(memory=memory)
     async with client_of(gate) as client:
         before = utcnow()
@@ -99,7 +99,7 @@ async def test_a_file_goes_to_the_gate_and_becomes_a_picture(make_gate: MakeGate
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["memory", "sqlite"])
-async def test_completing_many_times_at_once_makes_one_job(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_concurrent_completions_create_one_job(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
     gate = make_gate(memory=memory, worker=False)
     async with client_of(gate) as client:
         target = await declared(client, photo)
@@ -116,7 +116,7 @@ async def test_completing_many_times_at_once_makes_one_job(make_gate: MakeGate, 
         assert await staged(gate) == {f"staging/{jobs.pop()}"}
 
 
-async def test_completing_before_the_bytes_arrive_and_sending_twice(make_gate: MakeGate, photo: bytes) -> None:
+async def test_early_complete_and_second_put_answer_409(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         target = await declared(client, photo)
@@ -129,7 +129,7 @@ async def test_completing_before_the_bytes_arrive_and_sending_twice(make_gate: M
         assert code_of(await sent(client, target, photo)) == (409, "upload_received")
 
 
-async def test_the_url_is_bound_to_its_token_size_and_type(make_gate: MakeGate, photo: bytes) -> None:
+async def test_upload_url_is_bound_to_token_size_and_type(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         target, other = await declared(client, photo), await declared(client, photo)
@@ -163,7 +163,9 @@ async def test_the_url_is_bound_to_its_token_size_and_type(make_gate: MakeGate, 
         assert (await client.put(url, content=pieces(photo), headers=target["headers"])).status_code == 204
 
 
-async def test_the_bytes_decide_what_type_a_file_has(make_gate: MakeGate, photo: bytes, data: Path) -> None:
+async def test_complete_checks_the_type_of_the_bytes_and_removes_refused_files(
+    make_gate: MakeGate, photo: bytes, data: Path
+) -> None:
     gate = make_gate(worker=False)
     truncated = (data / "bad" / "corrupt-header.jpg").read_bytes()
     async with client_of(gate) as client:
@@ -176,7 +178,7 @@ async def test_the_bytes_decide_what_type_a_file_has(make_gate: MakeGate, photo:
             assert (await sent(client, target, file)).status_code == 204
             assert code_of(await completed(client, target)) == wanted
             key = f"staging/{target['uploadId']}"
-            assert key not in await staged(gate), "what is refused must be removed at once"
+            assert key not in await staged(gate), "a refused file must be removed at once"
             assert code_of(await completed(client, target)) == (409, "upload_not_received")
             assert (await sent(client, target, file)).status_code == 204, "other bytes may be sent"
         assert await gate.parts.records.queue_depth() == 0
@@ -209,7 +211,7 @@ BAD: list[tuple[dict[str, Any], tuple[int, str]]] = [
 ]
 
 
-async def test_what_a_declaration_is_refused_for(make_gate: MakeGate, photo: bytes) -> None:
+async def test_declaration_with_invalid_field_or_body_is_refused(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         as_json = {"Content-Type": "application/json"}
@@ -237,7 +239,7 @@ async def test_what_a_declaration_is_refused_for(make_gate: MakeGate, photo: byt
         assert code_of(await client.post("/uploads/upl_x/complete")) == (404, "upload_not_found")
 
 
-async def test_a_browser_of_another_origin_may_ask_first(make_gate: MakeGate, photo: bytes) -> None:
+async def test_cors_preflight_is_answered_for_declaration_and_put(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(worker=False)) as client:
         target = await declared(client, photo)
         for path, method in (("/uploads", "POST"), (f"http://test{target['url']}", "PUT")):
@@ -246,7 +248,7 @@ async def test_a_browser_of_another_origin_may_ask_first(make_gate: MakeGate, ph
             assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, ORIGIN)
 
 
-async def test_no_declarations_while_the_gate_closes(make_gate: MakeGate, photo: bytes) -> None:
+async def test_direct_upload_answers_503_while_the_gate_closes(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         target = await declared(client, photo)
@@ -259,7 +261,7 @@ async def test_no_declarations_while_the_gate_closes(make_gate: MakeGate, photo:
             assert code_of(answer) == (503, "shutting_down")
 
 
-async def test_a_hook_may_refuse_what_arrived(make_gate: MakeGate, photo: bytes) -> None:
+async def test_pre_upload_hook_refusal_removes_the_received_file(make_gate: MakeGate, photo: bytes) -> None:
     async def refuses(upload: Any) -> None:
         raise UploadRefused(f"no {upload.filename} today")
 
@@ -274,7 +276,7 @@ async def test_a_hook_may_refuse_what_arrived(make_gate: MakeGate, photo: bytes)
         assert await staged(gate) == set()
 
 
-async def test_a_storage_that_signs_urls_takes_the_bytes_itself(make_gate: MakeGate, photo: bytes) -> None:
+async def test_presigned_url_puts_into_storage_and_cannot_change_a_jobs_file(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, worker=False, orphan_grace_s=0)
     gate.decorate(RECORDS, MemoryRecords())
     bucket = Bucket()
@@ -297,10 +299,10 @@ async def test_a_storage_that_signs_urls_takes_the_bytes_itself(make_gate: MakeG
         assert (await completed(client, target)).json()["jobId"] == job_id
         assert await gate.parts.storage.get(f"staging/{job_id}") == photo, "a signed URL must not change a job's file"
         await gate.runtime.janitor.sweep_files(dry_run=False, now=utcnow() + timedelta(seconds=1))
-        assert await staged(gate) == {f"staging/{job_id}"}, "what a signed URL leaves behind must go"
+        assert await staged(gate) == {f"staging/{job_id}"}, "files left by a signed URL must be removed"
 
 
-async def test_a_storage_takes_what_it_signed_and_the_size_is_checked_again(make_gate: MakeGate, photo: bytes) -> None:
+async def test_complete_checks_the_size_of_the_staged_file(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         for body in (photo + b"x", photo[:-1]):
@@ -310,7 +312,7 @@ async def test_a_storage_takes_what_it_signed_and_the_size_is_checked_again(make
             assert await staged(gate) == set()
 
 
-async def test_from_python(make_gate: MakeGate, photo: bytes) -> None:
+async def test_create_upload_and_complete_upload_work_from_python(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(public_base_url="https://pictures.example/gate")
     async with gate:
         target = await gate.create_upload(
@@ -331,7 +333,7 @@ async def test_from_python(make_gate: MakeGate, photo: bytes) -> None:
             await gate.create_upload(source_type="x", source_id="u1", content_type="image/jpeg", size=1)
 
 
-async def test_a_late_one_is_told_so_and_the_janitor_forgets_it(
+async def test_expired_upload_answers_410_until_the_janitor_removes_it(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = make_gate(worker=False, orphan_grace_s=0)
@@ -360,7 +362,7 @@ async def test_a_late_one_is_told_so_and_the_janitor_forgets_it(
             assert code_of(await completed(client, target)) == (404, "upload_not_found")
 
 
-async def test_a_completed_one_is_remembered_as_long_as_an_idempotency_key(make_gate: MakeGate, photo: bytes) -> None:
+async def test_completed_upload_is_kept_as_long_as_an_idempotency_key(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(gate := make_gate(worker=False)) as client:
         target = await declared(client, photo)
         await sent(client, target, photo)
@@ -373,7 +375,7 @@ async def test_a_completed_one_is_remembered_as_long_as_an_idempotency_key(make_
         assert (await gate.get_status(job_id)).status is JobStatus.PENDING
 
 
-async def test_one_that_expires_while_it_is_completed_ends_one_way(make_gate: MakeGate, photo: bytes) -> None:
+async def test_upload_expired_during_complete_creates_no_job(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
 
     async def sweeps(upload: Any) -> None:
@@ -388,7 +390,7 @@ async def test_one_that_expires_while_it_is_completed_ends_one_way(make_gate: Ma
         assert await gate.parts.records.queue_depth() == 0
 
 
-async def test_errors_from_python_say_what_http_does(make_gate: MakeGate, photo: bytes) -> None:
+async def test_upload_mismatch_names_the_actual_and_the_declared_type(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(worker=False) as gate:
         target = await gate.create_upload(
             source_type="avatar", source_id="u1", content_type="image/png", size=len(photo)

@@ -1,4 +1,4 @@
-"""Readers that take nothing: how many are borne, for how long, and what stays of them. Real sockets, real uvicorn."""
+"""Download limits: stalled and slow readers, their number and their memory. Uses real sockets and a real uvicorn."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ pytestmark = pytest.mark.anyio
 MakeGate = Callable[..., MediaGate]
 KEY = "media/avatar/user-1/med_1/sm.webp"
 SIZE = 6_000_000
-"""More than the kernel keeps for a connection on loopback."""
+"""More than the kernel buffers for a loopback connection."""
 SERVERS = pytest.mark.parametrize(
     ("http", "loop"), [("h11", "asyncio"), ("httptools", "uvloop")], ids=["h11", "httptools"]
 )
 
 
 class Counted(FilesystemStorage):
-    """Counts the streams that are open."""
+    """Counts open streams."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -57,7 +57,7 @@ class Counted(FilesystemStorage):
 
 @contextmanager
 def served(gate: MediaGate, http: Any = "auto", loop: Any = "auto") -> Iterator[int]:
-    """Run the gate in a thread, as its own server would."""
+    """Run the gate under uvicorn in a thread and yield its port."""
     with socket.create_server(("127.0.0.1", 0), backlog=200) as listening:
         config = uvicorn.Config(gate, http=http, loop=loop, log_config=None, access_log=False)
         server = uvicorn.Server(config)
@@ -71,7 +71,7 @@ def served(gate: MediaGate, http: Any = "auto", loop: Any = "auto") -> Iterator[
 
 
 def asked(port: int, method: str = "GET", headers: str = "") -> socket.socket:
-    """Ask for the file, and read nothing."""
+    """Request the file without reading the response."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(30)
@@ -117,14 +117,14 @@ def with_storage(make_gate: MakeGate, storage: Storage, **settings: Any) -> Medi
 
 
 @SERVERS
-def test_a_reader_that_takes_nothing_is_cut_off(
+def test_download_to_stalled_reader_is_aborted(
     make_gate: MakeGate, storage: Counted, http: str, loop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = with_storage(make_gate, storage, download_timeout_s=0.3)
     with caplog.at_level(logging.INFO), served(gate, http, loop) as port, asked(port) as stalled:
         until(lambda: storage.open == 1)
         until(lambda: storage.open == 0)
-        # What the kernel holds may still be read, and then nothing comes: the connection is gone, not only half closed.
+        # Bytes in the kernel's buffers are still readable. After them the connection is closed, not only half closed.
         assert len(rest_of(stalled)) < SIZE
         with pytest.raises(OSError):
             while True:
@@ -135,7 +135,7 @@ def test_a_reader_that_takes_nothing_is_cut_off(
 
 
 @SERVERS
-def test_a_slow_reader_that_goes_on_is_served(make_gate: MakeGate, storage: Counted, http: str, loop: str) -> None:
+def test_download_to_slow_reader_completes(make_gate: MakeGate, storage: Counted, http: str, loop: str) -> None:
     gate = with_storage(make_gate, storage, download_timeout_s=1)
     with served(gate, http, loop) as port, asked(port, headers="Connection: close\r\n") as slow:
         received = 0
@@ -148,7 +148,7 @@ def test_a_slow_reader_that_goes_on_is_served(make_gate: MakeGate, storage: Coun
 
 
 @SERVERS
-def test_there_are_so_many_and_places_come_back(
+def test_downloads_beyond_the_limit_answer_503_until_a_place_is_free(
     make_gate: MakeGate, storage: Counted, http: str, loop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(downloads, "OVERDUE_S", 60.0)
@@ -169,7 +169,7 @@ def test_there_are_so_many_and_places_come_back(
         assert len(httpx.get(url).content) == SIZE
 
 
-def test_a_reader_that_dawdles_makes_room_for_another(
+def test_overdue_download_is_aborted_to_admit_another(
     make_gate: MakeGate, storage: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(downloads, "OVERDUE_S", 0.1)
@@ -182,7 +182,9 @@ def test_a_reader_that_dawdles_makes_room_for_another(
         assert len([reader for reader in (one, other) if was_cut(reader)]) == 1
 
 
-def test_an_address_has_its_share(make_gate: MakeGate, storage: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_downloads_of_one_address_are_limited_to_its_share(
+    make_gate: MakeGate, storage: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(downloads, "OVERDUE_S", 60.0)
     gate = with_storage(make_gate, storage, max_downloads=4, address_share=0.25)
     with served(gate) as port, asked(port):
@@ -195,8 +197,8 @@ def test_an_address_has_its_share(make_gate: MakeGate, storage: Counted, monkeyp
 
 
 @pytest.mark.parametrize("headers", ["", "Range: bytes=1-5000000\r\n"])
-def test_many_who_take_nothing_keep_little(make_gate: MakeGate, storage: Counted, headers: str) -> None:
-    """One piece of each is in memory: the one that the server has."""
+def test_stalled_downloads_hold_little_memory(make_gate: MakeGate, storage: Counted, headers: str) -> None:
+    """The server holds one piece of each download."""
     gate = with_storage(make_gate, storage)
     with served(gate) as port, ExitStack() as stack:
         before = memory()
@@ -204,11 +206,11 @@ def test_many_who_take_nothing_keep_little(make_gate: MakeGate, storage: Counted
             stack.enter_context(asked(port, headers=headers))
         until(lambda: storage.open == 100)
         until(lambda: stands_still(memory))
-        assert memory() - before < 25_000_000, "two chunks of 256 KiB, and what the server keeps, would be 70 MB"
+        assert memory() - before < 25_000_000, "two chunks of 256 KiB each and the buffers of the server would be 70 MB"
 
 
 def memory() -> int:
-    """Return the resident bytes of this process, which is the server too."""
+    """Return the resident bytes of this process, which also runs the server."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096
 
@@ -220,15 +222,17 @@ def stands_still(measure: Callable[[], int]) -> bool:
 
 
 class Chunks(MemoryStorage):
-    """A storage of somebody else, with chunks of its own size."""
+    """A third-party storage that yields each object as one chunk."""
 
     async def stream(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         yield await self.get(key)
 
 
 @pytest.mark.parametrize("spec", ["2.3", "2.4"])
-async def test_what_is_sent_comes_in_pieces(make_gate: MakeGate, spec: Literal["2.3", "2.4"]) -> None:
-    """Under any server: one that shows no connection, and says by an error or a message that the reader went away."""
+async def test_download_sends_small_pieces_and_stops_at_disconnect(
+    make_gate: MakeGate, spec: Literal["2.3", "2.4"]
+) -> None:
+    """The server exposes no transport; it reports a disconnect by a message (2.3) or by an error (2.4)."""
     storage, sent = Chunks(), []
     await storage.put(KEY, bytes(200_000))
     scope = {"type": "http", "method": "GET", "path": f"/{KEY}", "headers": [], "asgi": {"spec_version": spec}}
@@ -253,7 +257,7 @@ async def test_what_is_sent_comes_in_pieces(make_gate: MakeGate, spec: Literal["
     assert sent == [0, downloads.PIECE, 0]
 
 
-async def test_who_stops_reading_closes_an_observed_stream(storage: Counted) -> None:
+async def test_observed_stream_is_closed_when_its_reader_stops(storage: Counted) -> None:
     stream = observed(storage, Observer()).stream(KEY)
     async with streaming(stream) as chunks:
         assert await anext(chunks)

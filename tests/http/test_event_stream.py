@@ -1,4 +1,4 @@
-"""Event streams as browsers, proxies and servers need them."""
+"""Event streams: proxy headers, event ids, reconnects and duration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ids(answer: httpx.Response) -> list[str]:
     return re.findall(r"^event: status\nid: (\S+)\ndata: \{", answer.text, re.M)
 
 
-async def test_no_proxy_holds_a_stream_back(make_gate: MakeGate, photo: bytes) -> None:
+async def test_event_stream_disables_proxy_buffering(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     async with client_of(gate) as client:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
@@ -35,7 +35,7 @@ async def test_no_proxy_holds_a_stream_back(make_gate: MakeGate, photo: bytes) -
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_a_reconnect_with_the_last_id_is_told_that_it_is_over(make_gate: MakeGate, photo: bytes) -> None:
+async def test_event_stream_reconnect_with_final_event_id_gets_204(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
@@ -60,7 +60,7 @@ async def test_a_reconnect_with_the_last_id_is_told_that_it_is_over(make_gate: M
         assert ids(later) != ids(first)
 
 
-async def test_each_state_of_a_job_has_an_id_of_its_own(make_gate: MakeGate, photo: bytes) -> None:
+async def test_event_id_is_unique_to_each_job_state(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     async with client_of(gate) as client:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
@@ -71,7 +71,9 @@ async def test_each_state_of_a_job_has_an_id_of_its_own(make_gate: MakeGate, pho
         assert gone.status_code == 204
 
 
-async def test_a_stream_ends_by_itself(make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_event_stream_ends_after_its_maximum_duration(
+    make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mediagate.http.event_stream.STREAM_S", 0.3)
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
@@ -82,8 +84,8 @@ async def test_a_stream_ends_by_itself(make_gate: MakeGate, photo: bytes, monkey
         assert '"status":"PENDING"' in answer.text
 
 
-async def test_a_server_whose_receive_only_waits_for_a_body_is_not_asked(make_gate: MakeGate, photo: bytes) -> None:
-    """Some servers end a response whose application looks for a disconnect while it streams."""
+async def test_event_stream_does_not_call_receive(make_gate: MakeGate, photo: bytes) -> None:
+    """Some servers end a streamed response as soon as the application calls ``receive``."""
     gate = make_gate()
     told: list[Message] = []
 

@@ -1,4 +1,4 @@
-"""What every answer of a gate carries."""
+"""Headers of every response of a gate."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.anyio
 
 
 class WithoutHeaders(Response):
-    """An answer as ASGI allows it, without a list of headers."""
+    """A response start without ``headers``, which ASGI allows."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 204})
         await send({"type": "http.response.body"})
 
 
-async def test_nobody_may_take_json_for_something_else(make_gate: Callable[..., MediaGate], photo: bytes) -> None:
+async def test_responses_of_all_routes_carry_nosniff(make_gate: Callable[..., MediaGate], photo: bytes) -> None:
     async def of_a_plugin(request: Request) -> Response:
         return JSONResponse({"html": "<script>"})
 

@@ -1,4 +1,4 @@
-"""Serving published files: ranges, validators, headers, and nothing but what is published."""
+"""Published files over HTTP: ranges, validators, headers, and 404 for every other path."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def storage(tmp_path: Path) -> Storage:
     return storage
 
 
-async def test_a_whole_file(storage: Storage) -> None:
+async def test_file_response_has_body_and_headers_on_get_and_head(storage: Storage) -> None:
     async with client_of(storage) as client:
         answer = await client.get(KEY)
         head = await client.head(KEY)
@@ -90,7 +90,7 @@ async def test_a_whole_file(storage: Storage) -> None:
         ("png", "application/octet-stream"),
     ],
 )
-async def test_the_content_type_is_that_of_an_image_or_of_nothing(name: str, content_type: str) -> None:
+async def test_content_type_of_non_image_file_is_octet_stream(name: str, content_type: str) -> None:
     storage = MemoryStorage()
     await storage.put(f"originals/avatar/u/m/{name}", b"<script>alert(1)</script>")
     async with client_of(storage) as client:
@@ -112,7 +112,7 @@ async def test_the_content_type_is_that_of_an_image_or_of_nothing(name: str, con
         ("bytes=-999999999", 0, len(BODY)),
     ],
 )
-async def test_a_range(storage: Storage, asked: str, start: int, end: int) -> None:
+async def test_range_request_answers_206_with_the_range(storage: Storage, asked: str, start: int, end: int) -> None:
     async with client_of(storage) as client:
         answer = await client.get(KEY, headers={"Range": asked})
     assert answer.status_code == 206
@@ -122,7 +122,7 @@ async def test_a_range(storage: Storage, asked: str, start: int, end: int) -> No
 
 
 @pytest.mark.parametrize("asked", [f"bytes={len(BODY)}-", "bytes=9999999999-", "bytes=-0", "bytes=5000000-6000000"])
-async def test_a_range_beyond_the_end(storage: Storage, asked: str) -> None:
+async def test_range_beyond_the_end_answers_416(storage: Storage, asked: str) -> None:
     async with client_of(storage) as client:
         answer = await client.get(KEY, headers={"Range": asked})
     assert (answer.status_code, answer.content) == (416, b"")
@@ -134,7 +134,7 @@ async def test_a_range_beyond_the_end(storage: Storage, asked: str) -> None:
     "asked",
     [
         "bytes=0-1,5-6",
-        "bytes=" + "0-1," * 5000 + "0-1",
+        pytest.param("bytes=" + "0-1," * 5000 + "0-1", id="5001 ranges"),
         "bytes=5-2",
         "bytes=-",
         "bytes=",
@@ -145,17 +145,17 @@ async def test_a_range_beyond_the_end(storage: Storage, asked: str) -> None:
         "bytes=0x1-0x2",
         "items=0-1",
         "0-1",
-        "bytes=" + "9" * 5000 + "-",
+        pytest.param("bytes=" + "9" * 5000 + "-", id="5000 digits"),
     ],
 )
-async def test_a_range_that_is_several_or_senseless_is_answered_whole(storage: Storage, asked: str) -> None:
+async def test_multiple_or_invalid_range_answers_200_with_the_whole_file(storage: Storage, asked: str) -> None:
     async with client_of(storage) as client:
         answer = await client.get(KEY, headers=[(b"Range", asked.encode())])
     assert (answer.status_code, answer.content) == (200, BODY)
     assert "content-range" not in answer.headers
 
 
-async def test_an_empty_file(storage: Storage) -> None:
+async def test_empty_file_answers_200_and_any_range_of_it_416(storage: Storage) -> None:
     await storage.put("media/empty.webp", b"")
     async with client_of(storage) as client:
         answer = await client.get("media/empty.webp")
@@ -164,7 +164,7 @@ async def test_an_empty_file(storage: Storage) -> None:
             assert (await client.get("media/empty.webp", headers={"Range": asked})).status_code == 416
 
 
-async def test_validators(storage: Storage) -> None:
+async def test_etag_decides_if_none_match_and_if_range(storage: Storage) -> None:
     async with client_of(storage) as client:
         etag = (await client.get(KEY)).headers["etag"]
         assert etag.startswith('"') and etag.endswith('"')
@@ -215,7 +215,7 @@ NOT_SERVED = [
 ]
 
 
-async def test_nothing_else_is_served(storage: Storage, tmp_path: Path) -> None:
+async def test_unpublished_and_malformed_paths_answer_404(storage: Storage, tmp_path: Path) -> None:
     await storage.put("staging/job_1", b"not approved yet")
     await storage.put("mediagate/x", b"x")
     (tmp_path / ".tmp" / "x").write_bytes(b"x")
@@ -230,7 +230,7 @@ async def test_nothing_else_is_served(storage: Storage, tmp_path: Path) -> None:
 
 @contextmanager
 def serving(storage: Storage) -> Iterator[int]:
-    """A real uvicorn on a free port."""
+    """Run a real uvicorn on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app_of(storage), log_config=None, access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -243,7 +243,7 @@ def serving(storage: Storage) -> Iterator[int]:
 
 
 def answer_of(port: int, method: str, path: str) -> bytes:
-    """Send a path as it stands, which an HTTP client would tidy up first."""
+    """Send a path unchanged; an HTTP client would normalize it."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         line = f"{method} /image-pipeline/{path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
         connection.sendall(line.encode())
@@ -251,7 +251,7 @@ def answer_of(port: int, method: str, path: str) -> bytes:
 
 
 class GoesAway(MemoryStorage):
-    """A storage whose objects fail after the first chunk, in one of the ways in which real ones do."""
+    """A storage whose streams end or raise after the first chunk."""
 
     def __init__(self, how: MediagateError | None) -> None:
         super().__init__()
@@ -265,8 +265,12 @@ class GoesAway(MemoryStorage):
             raise self._how
 
 
-@pytest.mark.parametrize("how", [StorageUnavailable("it went down"), ObjectNotFound("it was deleted"), None])
-async def test_a_file_that_breaks_off_is_seen_to_be_cut(
+@pytest.mark.parametrize(
+    "how",
+    [StorageUnavailable("it went down"), ObjectNotFound("it was deleted"), None],
+    ids=["unavailable", "deleted", "truncated"],
+)
+async def test_file_response_is_cut_short_when_the_storage_stream_ends_early(
     how: MediagateError | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage = GoesAway(how)
@@ -280,7 +284,7 @@ async def test_a_file_that_breaks_off_is_seen_to_be_cut(
     assert not [r for r in caplog.records if r.exc_info]
 
 
-async def test_a_file_that_vanishes_before_the_first_byte_is_404(tmp_path: Path) -> None:
+async def test_file_deleted_before_the_first_byte_answers_404(tmp_path: Path) -> None:
     class Vanishing(FilesystemStorage):
         async def stat(self, key: str) -> ObjectInfo | None:
             info = await super().stat(key)
@@ -294,7 +298,7 @@ async def test_a_file_that_vanishes_before_the_first_byte_is_404(tmp_path: Path)
     assert (answer.status_code, answer.json()["code"]) == (404, "file_not_found")
 
 
-async def test_a_storage_that_is_down_is_503(tmp_path: Path) -> None:
+async def test_file_response_answers_503_when_storage_is_unavailable(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path / "root")
     await storage.put(KEY, BODY)
     (tmp_path / "root").rename(tmp_path / "away")
@@ -303,7 +307,7 @@ async def test_a_storage_that_is_down_is_503(tmp_path: Path) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
 
 
-async def test_a_client_that_hangs_up_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_disconnect_logs_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     storage = FilesystemStorage(tmp_path)
     await storage.put(KEY, b"x" * 30_000_000)
     with serving(storage) as port:

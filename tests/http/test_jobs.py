@@ -1,4 +1,4 @@
-"""A job stopped, tried again and deleted over HTTP."""
+"""Jobs over HTTP: cancel, retry and delete."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def told(answer: httpx.Response) -> tuple[int, str | None]:
     return answer.status_code, answer.headers.get("Mediagate-Job-Status")
 
 
-async def test_deleting_a_job_that_waits_cancels_it_and_can_be_repeated(make_gate: MakeGate, photo: bytes) -> None:
+async def test_delete_of_pending_job_cancels_it_and_is_idempotent(make_gate: MakeGate, photo: bytes) -> None:
     cancelled: list[str] = []
 
     async def on_cancelled(state: object) -> None:
@@ -56,7 +56,7 @@ async def test_deleting_a_job_that_waits_cancels_it_and_can_be_repeated(make_gat
         assert (await client.get(f"/status/{job.id}")).status_code == 410
 
 
-async def test_deleting_a_job_that_is_worked_on_leaves_nothing(make_gate: MakeGate, photo: bytes) -> None:
+async def test_delete_of_processing_job_cancels_it_and_leaves_no_files(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
 
     async def deletes(job: Job, rendered: object) -> None:
@@ -68,11 +68,11 @@ async def test_deleting_a_job_that_is_worked_on_leaves_nothing(make_gate: MakeGa
         assert told(await client.get(f"/status/{job.id}?wait=30")) == (410, "CANCELLED")
         assert told(await client.delete(f"/jobs/{job.id}")) == (204, "CANCELLED")
         storage = gate.parts.storage
-    # Closed by now, so that the attempt has ended too.
+    # The gate is closed here, so the attempt has ended.
     assert await kept(storage) == []
 
 
-async def test_deleting_a_job_that_is_done_deletes_its_picture(make_gate: MakeGate, photo: bytes) -> None:
+async def test_delete_of_complete_job_deletes_its_media(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     async with client_of(gate) as client:
         job = await uploaded(gate, photo)
@@ -86,7 +86,7 @@ async def test_deleting_a_job_that_is_done_deletes_its_picture(make_gate: MakeGa
 
 
 @pytest.mark.parametrize("end", [FAILED, REJECTED], ids=["failed", "rejected"])
-async def test_deleting_a_job_that_came_to_nothing_removes_what_was_kept(
+async def test_delete_of_failed_or_rejected_job_removes_its_files(
     make_gate: MakeGate, photo: bytes, end: Settlement
 ) -> None:
     gate = make_gate(worker=False)
@@ -98,7 +98,7 @@ async def test_deleting_a_job_that_came_to_nothing_removes_what_was_kept(
         assert told(await client.post(f"/jobs/{job.id}/retry")) == (409, str(end.status))
 
 
-async def test_cancel_and_retry(make_gate: MakeGate, photo: bytes) -> None:
+async def test_cancel_and_retry_change_the_status_or_answer_409(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         job = await uploaded(gate, photo)
@@ -117,7 +117,7 @@ async def test_cancel_and_retry(make_gate: MakeGate, photo: bytes) -> None:
         assert told(await client.get(f"/status/{failed.id}")) == (202, "PENDING")
 
 
-async def test_only_owners_do_so_and_others_find_no_job(make_gate: MakeGate, photo: bytes) -> None:
+async def test_delete_cancel_and_retry_of_other_owners_job_answer_404(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     gate.decorate(AUTHORIZE, by_header)
     async with client_of(gate) as client:

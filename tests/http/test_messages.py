@@ -1,4 +1,4 @@
-"""What people are told, in their language and in the words of the source."""
+"""Messages for people: language, units and the texts of a source."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def ended(gate: MediaGate, photo: bytes, end: Settlement, source_type: str
     return job.id
 
 
-async def test_a_rejection_is_told_in_the_language_of_who_asks(make_gate: MakeGate, photo: bytes) -> None:
+async def test_rejection_message_follows_accept_language(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         job = await ended(gate, photo, REJECTED)
@@ -65,8 +65,9 @@ async def test_a_rejection_is_told_in_the_language_of_who_asks(make_gate: MakeGa
         ),
         (("staged_file_lost", False), "Dieses Bild konnte nicht verarbeitet werden. Bitte wählen Sie ein anderes."),
     ],
+    ids=["undecodable", "retryable", "not retryable"],
 )
-async def test_a_failure_says_whether_to_try_again(
+async def test_failure_message_says_whether_to_retry(
     make_gate: MakeGate, photo: bytes, end: tuple[str, bool], message: str
 ) -> None:
     gate = make_gate(worker=False)
@@ -87,7 +88,7 @@ async def test_cancelled_job_has_a_message(make_gate: MakeGate, photo: bytes) ->
             assert (answer.status_code, answer.json()["message"]) == (410, message)
 
 
-async def test_sizes_are_told_in_one_unit(make_gate: MakeGate) -> None:
+async def test_upload_too_large_message_states_the_limit_in_megabytes(make_gate: MakeGate) -> None:
     sizes = {"a": (20 * 2**20, "20 Mo"), "b": (2**20 + 2**19, "1,5 Mo"), "c": (512_000, "0,488 Mo")}
     gate = make_gate(worker=False, sources={name: Source(max_bytes=size) for name, (size, _) in sizes.items()})
     async with client_of(gate) as client:
@@ -102,14 +103,14 @@ async def test_sizes_are_told_in_one_unit(make_gate: MakeGate) -> None:
         assert answer.json()["message"] == "This file is too large. It may have at most 0.488 MB."
 
 
-async def test_the_only_source_is_known_before_it_has_come(make_gate: MakeGate) -> None:
+async def test_upload_too_large_detail_names_the_only_source(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False, sources={"avatar": Source(max_bytes=1000)})
     async with client_of(gate) as client:
         answer = await client.post("/upload", data=FORM, files={"file": ("a.jpg", bytes(900_000))})
         assert "the limit of avatar" in answer.json()["detail"]
 
 
-async def test_a_source_has_words_of_its_own(make_gate: MakeGate, photo: bytes) -> None:
+async def test_source_messages_override_the_defaults(make_gate: MakeGate, photo: bytes) -> None:
     own: dict[str, str | dict[Language, str]] = {
         "moderation_rejected": {"en": "Keep it clean.", "de": "Bitte jugendfrei."},
         "upload_too_large": "Höchstens {limit}!",
@@ -132,7 +133,7 @@ async def test_a_source_has_words_of_its_own(make_gate: MakeGate, photo: bytes) 
             assert text.json()["message"].startswith(message)
 
 
-async def test_the_words_of_a_host_are_for_people(make_gate: MakeGate, photo: bytes) -> None:
+async def test_upload_refused_message_is_that_of_the_hook(make_gate: MakeGate, photo: bytes) -> None:
     async def no(upload: object) -> None:
         raise UploadRefused("Verify your e-mail address first.")
 
@@ -143,7 +144,7 @@ async def test_the_words_of_a_host_are_for_people(make_gate: MakeGate, photo: by
         assert answer.json()["message"] == "Verify your e-mail address first."
 
 
-async def test_every_problem_has_a_message(make_gate: MakeGate) -> None:
+async def test_problem_always_has_a_localized_message(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         for path, message in (
@@ -158,12 +159,12 @@ async def test_every_problem_has_a_message(make_gate: MakeGate) -> None:
         assert closing.json()["message"].startswith("Esto no funciona en este momento")
 
 
-def test_a_language_that_is_not_there_is_a_fault_of_the_configuration() -> None:
+def test_source_messages_in_an_unknown_language_are_a_config_error() -> None:
     with pytest.raises(ConfigError, match="messages"):
         Source(messages={"unsupported_type": {"xx": "no"}})  # type: ignore[dict-item]
 
 
-def test_form_hints_are_in_the_words_of_the_answers() -> None:
+def test_form_hints_are_localized_and_list_formats() -> None:
     hints = form_hints(Source(max_bytes=3 * 512 * 1024, formats=("png", "avif")), "de")
     assert hints == FormHints(
         3 * 512 * 1024,

@@ -1,4 +1,4 @@
-"""A gate finds out where hosts have mounted it, and no path that a client makes up changes what is answered."""
+"""Mount paths: a gate derives its own from the scope, and crafted paths change neither routing nor links."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ PATHS = [
     "/api/base",
     "/base",
 ]
-"""What a client may send to reach ``/base`` of a gate at ``/media`` by another way, or to forge links."""
+"""Paths that might reach ``/base`` of a gate at ``/media`` in another way, or forge links."""
 
 
 def starlette(gate: ASGIApp) -> ASGIApp:
@@ -91,7 +91,7 @@ def quart(gate: ASGIApp) -> ASGIApp:
 
 
 def by_hand(gate: ASGIApp) -> ASGIApp:
-    """An ``asgi.py`` that compares paths by itself, with the line of the documentation."""
+    """An ``asgi.py`` that compares paths itself and sets ``root_path`` as documented."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith("/media/"):
@@ -114,7 +114,7 @@ def rooted(app: ASGIApp, root: str, *, in_path: bool) -> ASGIApp:
 
 
 def cutting(app: ASGIApp, prefix: str) -> ASGIApp:
-    """A middleware that takes a prefix off the path, and says so nowhere."""
+    """A middleware that strips a prefix from ``path`` without setting ``root_path``."""
 
     async def cut(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "path": scope["path"].removeprefix(prefix)}, receive, send)
@@ -151,11 +151,11 @@ HOSTS: dict[str, tuple[Host, str, str]] = {
         lambda gate: cutting(fastapi_prefixed(gate), "/v1"), "/v1/media", "/api/v1/media"
     ),
 }  # fmt: skip
-"""How a gate is mounted, what its paths begin with as the server gets them, and what its links begin with."""
+"""For each host: how it mounts the gate, the prefix of requested paths, and the prefix of links."""
 
 
 async def ask(app: ASGIApp, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-    """Send a request whose path is not put in order by any client, as a server hands it over."""
+    """Call the app as a server does, with a path that no client has normalized."""
     status, headers, body = 0, {}, b""
     asked = False
     scope = {
@@ -194,7 +194,7 @@ async def ask(app: ASGIApp, path: str, method: str = "GET") -> tuple[int, dict[s
 
 
 async def base(request: Request) -> Response:
-    """Tell what links would begin with."""
+    """Answer with the prefix of links."""
     gate: MediaGate = request.app
     return PlainTextResponse(gate.base_url(request))
 
@@ -207,7 +207,7 @@ async def gate(make_gate: MakeGate) -> AsyncIterator[MediaGate]:
         yield gate
 
 
-async def test_links_begin_where_the_host_has_mounted_the_gate(gate: MediaGate) -> None:
+async def test_links_begin_with_the_hosts_mount_path(gate: MediaGate) -> None:
     for name, (host, sent, linked) in HOSTS.items():
         app = host(gate)
         for slash in ("", "/"):
@@ -218,7 +218,7 @@ async def test_links_begin_where_the_host_has_mounted_the_gate(gate: MediaGate) 
         assert (await ask(app, f"{sent}/base", "DELETE"))[0] == 405, name
 
 
-async def test_uploads_get_a_status_url_that_can_be_asked_under_litestar(gate: MediaGate, photo: bytes) -> None:
+async def test_status_url_resolves_under_litestar(gate: MediaGate, photo: bytes) -> None:
     transport = httpx.ASGITransport(litestar(gate))
     async with httpx.AsyncClient(transport=transport, base_url="http://app.example") as client:
         form = {"sourceType": "avatar", "sourceId": "u1"}
@@ -229,9 +229,9 @@ async def test_uploads_get_a_status_url_that_can_be_asked_under_litestar(gate: M
 
 
 SPELLINGS = {"/media%2Fbase", "/%6dedia/base", "/media/base%2F"}
-"""The same path as ``/media/base`` once a server has decoded it."""
+"""Paths that a server decodes to ``/media/base``."""
 COLLAPSED = {"//media/base", "/media//base", "/media///base/", "/media/%2Fbase"}
-"""The same path to Litestar, which drops empty parts."""
+"""Paths that Litestar, which drops empty segments, reads as ``/media/base``."""
 REACHED = {
     "starlette": SPELLINGS,
     "starlette twice": set(),
@@ -249,12 +249,12 @@ REACHED = {
     "starlette behind a middleware that cuts": SPELLINGS,
     "fastapi, stripped, behind a middleware that cuts": {*SPELLINGS, "/api/media/base"},
 }
-"""Which of ``PATHS`` each host sends to ``/base``: also those with a prefix that hosts take with or without."""
+"""The ``PATHS`` that each host routes to ``/base``, including those with an optional prefix."""
 LITESTAR_SPLITS = {"/evil/api/media/base", "/media/api/media/base"}
-"""Litestar drops all that stands before a ``root_path`` in a path; links then begin with that ``root_path``."""
+"""Litestar drops everything before ``root_path`` in a path; links then begin with ``root_path``."""
 
 
-async def test_a_path_that_was_made_up_reaches_no_other_route_and_forges_no_link(gate: MediaGate) -> None:
+async def test_crafted_path_reaches_no_other_route_and_forges_no_link(gate: MediaGate) -> None:
     for name, (host, _, linked) in HOSTS.items():
         app = host(gate)
         reached = {}
@@ -271,8 +271,8 @@ async def test_a_path_that_was_made_up_reaches_no_other_route_and_forges_no_link
 FRONTS = ("", "/media", "/api", "/api/media", "/media/base", "/v1/media", "/outer/media")
 
 
-async def test_what_the_host_has_not_routed_is_never_found_in_the_path_as_sent(gate: MediaGate) -> None:
-    """The host cuts ``/media`` off and leaves ``/other``: no text before that makes it ``/base``."""
+async def test_unknown_route_stays_404_behind_any_path_prefix(gate: MediaGate) -> None:
+    """No prefix makes an unknown path such as ``/base/other`` reach ``/base``."""
     for name, (host, *_) in HOSTS.items():
         app = host(gate)
         for front in FRONTS:
@@ -280,11 +280,11 @@ async def test_what_the_host_has_not_routed_is_never_found_in_the_path_as_sent(g
                 assert (await ask(app, f"{front}/{left}"))[0] == 404, (name, front, left)
 
 
-async def test_a_scope_without_a_raw_path_stays_as_it_is(gate: MediaGate) -> None:
+async def test_scope_without_raw_path_is_left_unchanged(gate: MediaGate) -> None:
     async def bare(scope: Scope, receive: Receive, send: Send) -> None:
         await gate({**{k: v for k, v in scope.items() if k != "raw_path"}, "root_path": "/m/media"}, receive, send)
 
-    # It may be /media/base of a gate at /m/media, or /base of one at /media: nothing tells.
+    # Ambiguous: /media/base of a gate at /m/media, or /base of a gate at /media.
     assert (await ask(bare, "/media/base"))[0] == 404
     assert (await ask(bare, "/base"))[2] == b"/m/media"
 
@@ -311,8 +311,11 @@ async def test_a_scope_without_a_raw_path_stays_as_it_is(gate: MediaGate) -> Non
         (("", "base/", b"/base"), ("", "/base")),
         (("", "/base/", b"/base"), ("", "/base")),
     ],
+    ids=str,
 )
-def test_what_a_host_has_cut_off(given: tuple[str, str, bytes], located: tuple[str, str]) -> None:
+def test_locate_restores_the_prefix_stripped_by_the_host(
+    given: tuple[str, str, bytes], located: tuple[str, str]
+) -> None:
     root_path, path, raw_path = given
     scope = {"type": "http", "root_path": root_path, "path": path, "raw_path": raw_path}
     found = locate(scope)
@@ -320,17 +323,15 @@ def test_what_a_host_has_cut_off(given: tuple[str, str, bytes], located: tuple[s
 
 
 @pytest.mark.parametrize("root", ["//evil.example", "/..", "/a b", "evil.example", "/a?b", "https://evil.example"])
-async def test_a_root_path_that_a_client_names_to_its_server_forges_no_host(gate: MediaGate, root: str) -> None:
-    """As daphne has it in the header ``Daphne-Root-Path``."""
+async def test_root_path_from_a_client_header_forges_no_host(gate: MediaGate, root: str) -> None:
+    """daphne takes ``root_path`` from the header ``Daphne-Root-Path``."""
     assert (await ask(rooted(starlette(gate), root, in_path=False), "/media/base"))[0] == 404
     _, _, body = await ask(rooted(gate, root, in_path=False), "/base")
     assert urlsplit(body.decode()).netloc == urlsplit(body.decode()).scheme == ""
 
 
-async def test_a_host_that_does_not_say_where_it_mounts_is_told_once(
-    gate: MediaGate, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As an ``asgi.py`` does that hands over ``/pictures/…`` as it is."""
+async def test_missing_root_path_is_warned_about_once(gate: MediaGate, caplog: pytest.LogCaptureFixture) -> None:
+    """The host is an ``asgi.py`` that passes ``/pictures/…`` on without ``root_path``."""
     with caplog.at_level(logging.WARNING, logger="mediagate"):
         for _ in range(3):
             assert (await ask(gate, "/pictures/base"))[0] == 404
@@ -338,7 +339,7 @@ async def test_a_host_that_does_not_say_where_it_mounts_is_told_once(
     assert "'/pictures/base'" in line and "mounted at '/pictures'" in line and "root_path" in line
 
 
-async def test_a_host_that_says_it_is_not_told(gate: MediaGate, caplog: pytest.LogCaptureFixture) -> None:
+async def test_correct_root_path_causes_no_warning(gate: MediaGate, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="mediagate"):
         for path in ("/nothing", "//base", "/base", "/x/base"):
             for host, sent, _ in HOSTS.values():

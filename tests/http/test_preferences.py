@@ -1,4 +1,4 @@
-"""Under which type a problem is sent, by what the client accepts."""
+"""The content type of problems, negotiated by ``Accept``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PROBLEM, JSON = "application/problem+json", "application/json"
         (";;,,q=", PROBLEM),
     ],
 )
-async def test_a_problem_has_a_type_that_the_client_reads(make_gate: MakeGate, accept: str, sent: str) -> None:
+async def test_problem_content_type_follows_the_accept_header(make_gate: MakeGate, accept: str, sent: str) -> None:
     async with client_of(make_gate(worker=False)) as client:
         for method, path in (("GET", "/status/job_x"), ("POST", "/upload"), ("POST", "/nothing")):
             answer = await client.request(method, path, headers={"Accept": accept})
@@ -43,7 +43,7 @@ async def test_a_problem_has_a_type_that_the_client_reads(make_gate: MakeGate, a
             assert answer.json()["code"] in ("job_not_found", "bad_upload", "not_found")
 
 
-async def test_nothing_else_changes_its_type(make_gate: MakeGate, photo: bytes) -> None:
+async def test_file_content_type_ignores_the_accept_header(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     async with client_of(gate) as client:
         media = (await gate.wait((await gate.upload(photo, source_type="avatar", source_id="u")).job_id)).media

@@ -1,4 +1,4 @@
-"""What a client is told of a fault names no path of the server, wherever the fault is."""
+"""Problems and job errors reveal no paths or other details of the server."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ async def uploaded(client: httpx.AsyncClient, photo: bytes) -> httpx.Response:
         StorageUnavailable,
     ],
 )
-def test_details_for_operators_stay_in_the_log(error: type[MediagateError], caplog: pytest.LogCaptureFixture) -> None:
+def test_problem_keeps_operator_details_in_the_log(
+    error: type[MediagateError], caplog: pytest.LogCaptureFixture
+) -> None:
     answer = problem(error(f"cannot open {PATH}"))
     assert PATH.encode() not in bytes(answer.body)
     assert PATH in caplog.text
@@ -62,11 +64,11 @@ def test_details_for_operators_stay_in_the_log(error: type[MediagateError], capl
 
 
 @pytest.mark.parametrize("error", [ProcessingRefused, UploadRefused])
-def test_what_a_hook_says_to_a_client_is_told(error: type[MediagateError]) -> None:
+def test_problem_contains_the_message_of_a_refusing_hook(error: type[MediagateError]) -> None:
     assert b"not on Sundays" in bytes(problem(error("not on Sundays")).body)
 
 
-async def test_a_storage_that_is_gone_is_told_without_its_place(
+async def test_storage_unavailable_problem_omits_the_storage_path(
     make_gate: Callable[..., MediaGate], photo: bytes, tmp_path: Path
 ) -> None:
     root = tmp_path / "here-is-the-storage"
@@ -82,7 +84,7 @@ async def test_a_storage_that_is_gone_is_told_without_its_place(
 
 
 @pytest.mark.parametrize("deed", [poison.refuse, poison.fail])
-async def test_a_moderator_s_words_are_not_in_the_job(
+async def test_job_error_omits_the_moderators_exception_message(
     deed: Callable[[], None], make_gate: Callable[..., MediaGate], photo: bytes
 ) -> None:
     gate = make_gate(moderation="on", max_attempts=2, retry_backoff_s=4)

@@ -1,4 +1,4 @@
-"""What is not there, what takes another method, and where a job stands, on every answer about one."""
+"""The route table: unknown paths, wrong methods, trailing slashes and the job status header."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def gate(make_gate: MakeGate) -> MediaGate:
     return gate
 
 
-async def test_what_no_route_has_is_404_with_every_method(gate: MediaGate) -> None:
+async def test_unknown_path_answers_404_to_every_method(gate: MediaGate) -> None:
     async with client_of(gate) as client:
         for path in UNKNOWN:
             for method in ("POST", "PUT", "PATCH", "DELETE"):
@@ -56,7 +56,7 @@ async def test_what_no_route_has_is_404_with_every_method(gate: MediaGate) -> No
             assert (await client.get(path)).status_code == 404
 
 
-async def test_what_a_route_does_not_take_is_405_and_names_what_it_takes(gate: MediaGate) -> None:
+async def test_unsupported_method_answers_405_with_allow_header(gate: MediaGate) -> None:
     async with client_of(gate) as client:
         for method, path, allowed in OTHERS:
             answer = await client.request(method, path)
@@ -64,7 +64,7 @@ async def test_what_a_route_does_not_take_is_405_and_names_what_it_takes(gate: M
             assert answer.headers["Allow"] == allowed, (method, path)
 
 
-async def test_a_slash_at_the_end_changes_nothing(gate: MediaGate, photo: bytes) -> None:
+async def test_routes_ignore_one_trailing_slash(gate: MediaGate, photo: bytes) -> None:
     async with client_of(gate) as client:
         answer = await client.post("/upload/", data=FORM, files={"file": ("a.jpg", photo)})
         assert answer.status_code == 202
@@ -78,7 +78,7 @@ async def test_a_slash_at_the_end_changes_nothing(gate: MediaGate, photo: bytes)
         assert (await client.get("/healthz//")).status_code == 404
 
 
-async def test_every_answer_about_a_job_says_where_it_stands(make_gate: MakeGate, photo: bytes) -> None:
+async def test_job_status_header_is_on_every_answer_about_a_job(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate()) as client:
         upload = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)})
         assert upload.headers["Mediagate-Job-Status"] == "PENDING"

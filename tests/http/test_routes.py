@@ -1,4 +1,4 @@
-"""The HTTP contract, byte for byte where it is one."""
+"""The HTTP contract: status codes, headers and bodies of the routes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORM = {"sourceType": "avatar", "sourceId": "user-abc123"}
 
 
 async def put_job(gate: MediaGate, photo: bytes, **changes: object) -> Job:
-    """Accept an upload on a gate whose worker is off, so that the test can settle it as it likes."""
+    """Upload to a gate without a worker, so that the test can settle the job."""
     return (await gate.upload(photo, source_type="avatar", source_id="u1")).job
 
 
@@ -38,7 +38,7 @@ async def settle(gate: MediaGate, job: Job, settlement: Settlement) -> None:
     assert await records.settle(job, owner="test", now=now, settlement=settlement)
 
 
-async def test_upload_and_status_to_complete(make_gate: MakeGate, data: Path) -> None:
+async def test_upload_leads_to_complete_status_and_served_media(make_gate: MakeGate, data: Path) -> None:
     photo = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
     async with client_of(make_gate()) as client:
         sent = await client.post(
@@ -108,8 +108,9 @@ async def test_upload_and_status_to_complete(make_gate: MakeGate, data: Path) ->
             {"error": "Image timed out", "attempts": 1, "code": "image_timeout", "retryable": True},
         ),
     ],
+    ids=["rejected", "rejected early", "failed"],
 )
-async def test_a_job_that_ended_otherwise(
+async def test_status_of_rejected_or_failed_job_has_its_http_code_and_details(
     make_gate: MakeGate, photo: bytes, settlement: Settlement, code: int, wanted: dict[str, object]
 ) -> None:
     gate = make_gate(worker=False)
@@ -129,7 +130,7 @@ async def test_a_job_that_ended_otherwise(
         assert as_200.json() == body
 
 
-async def test_pending_processing_cancelled_and_unknown(make_gate: MakeGate, photo: bytes) -> None:
+async def test_status_answers_202_running_410_cancelled_and_404_unknown(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         job = await put_job(gate, photo)
@@ -161,7 +162,7 @@ async def test_pending_processing_cancelled_and_unknown(make_gate: MakeGate, pho
         assert unknown.json()["code"] == "job_not_found"
 
 
-async def test_an_event_stream_tells_every_change_until_the_end(make_gate: MakeGate, photo: bytes) -> None:
+async def test_event_stream_ends_with_the_final_status(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     async with client_of(gate) as client:
         sent = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)})
@@ -171,7 +172,7 @@ async def test_an_event_stream_tells_every_change_until_the_end(make_gate: MakeG
         assert events[-1] == "COMPLETE"
 
 
-async def test_long_poll_returns_when_the_time_has_run_out(make_gate: MakeGate, photo: bytes) -> None:
+async def test_long_poll_answers_202_on_timeout_and_400_on_bad_parameters(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         job = await put_job(gate, photo)
@@ -182,7 +183,7 @@ async def test_long_poll_returns_when_the_time_has_run_out(make_gate: MakeGate, 
             assert (await client.get(f"/status/{job.id}{wrong}")).json()["code"] == "invalid_parameter"
 
 
-async def test_media_are_listed_newest_first_and_paged(make_gate: MakeGate, photo: bytes) -> None:
+async def test_media_list_is_newest_first_and_paged(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     async with client_of(gate) as client:
         ids: list[str] = []
@@ -207,7 +208,7 @@ async def test_media_are_listed_newest_first_and_paged(make_gate: MakeGate, phot
         assert one == first["items"][0]
 
 
-async def test_delete_removes_record_and_files_and_can_be_repeated(make_gate: MakeGate, photo: bytes) -> None:
+async def test_delete_of_media_removes_record_and_files_and_is_idempotent(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     deleted: list[str] = []
 
@@ -246,8 +247,22 @@ async def test_delete_removes_record_and_files_and_can_be_repeated(make_gate: Ma
         ({**FORM, "callbackUrl": "http://example.com"}, "invalid_parameter"),
         ({**FORM, "clientReferenceId": "a\nb"}, "invalid_parameter"),
     ],
+    ids=[
+        "no sourceId",
+        "no sourceType",
+        "unknown sourceType",
+        "sourceType with path",
+        "sourceId with path",
+        "sourceId with slash",
+        "sourceId with leading dot",
+        "long sourceId",
+        "focalX above 1",
+        "focalY nan",
+        "insecure callbackUrl",
+        "line break in clientReferenceId",
+    ],
 )
-async def test_a_form_with_a_fault_is_refused_before_anything_is_kept(
+async def test_upload_with_invalid_field_is_refused_and_stores_nothing(
     make_gate: MakeGate, photo: bytes, form: dict[str, str], code: str
 ) -> None:
     gate = make_gate()
@@ -262,7 +277,9 @@ async def test_a_form_with_a_fault_is_refused_before_anything_is_kept(
         assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
-async def test_files_that_are_refused_at_the_door(make_gate: MakeGate, data: Path, photo: bytes) -> None:
+async def test_upload_of_unsupported_undecodable_or_large_file_is_refused(
+    make_gate: MakeGate, data: Path, photo: bytes
+) -> None:
     gate = make_gate(sources={"avatar": Source(max_bytes=100_000, max_pixels=1_000_000)})
     big = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
     cases = [
@@ -278,7 +295,7 @@ async def test_files_that_are_refused_at_the_door(make_gate: MakeGate, data: Pat
             assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
 
 
-async def test_idempotency_key(make_gate: MakeGate, photo: bytes) -> None:
+async def test_idempotency_key_replays_the_answer_and_rejects_another_upload(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     headers = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
     async with client_of(gate) as client:
@@ -290,7 +307,7 @@ async def test_idempotency_key(make_gate: MakeGate, photo: bytes) -> None:
         assert bad.status_code == 415
         first = await send(FORM, photo)
         again = await send(FORM, photo)
-        assert (first.status_code, again.status_code) == (202, 202), "a refused upload does not use the key up"
+        assert (first.status_code, again.status_code) == (202, 202), "a refused upload does not consume the key"
         assert first.json() == again.json()
         for other in (await send(FORM, photo + b"\0"), await send(FORM | {"sourceId": "other"}, photo)):
             assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
@@ -300,7 +317,7 @@ async def test_idempotency_key(make_gate: MakeGate, photo: bytes) -> None:
         assert wrong.status_code == 400
 
 
-async def test_the_same_key_in_flight_is_a_conflict(make_gate: MakeGate, photo: bytes) -> None:
+async def test_idempotency_key_in_flight_answers_409(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     entered, go = anyio.Event(), anyio.Event()
 
@@ -326,7 +343,7 @@ async def test_the_same_key_in_flight_is_a_conflict(make_gate: MakeGate, photo: 
         assert answers[0].status_code == 202
 
 
-async def test_a_pre_upload_hook_can_refuse(make_gate: MakeGate, photo: bytes) -> None:
+async def test_pre_upload_hook_refusal_answers_403(make_gate: MakeGate, photo: bytes) -> None:
     async def no(upload: object) -> None:
         raise UploadRefused("your account may not upload")
 
@@ -338,7 +355,7 @@ async def test_a_pre_upload_hook_can_refuse(make_gate: MakeGate, photo: bytes) -
         assert answer.json()["detail"] == "your account may not upload"
 
 
-async def test_an_unexpected_error_is_a_problem_with_cors_and_without_details(
+async def test_unexpected_error_answers_500_with_cors_and_without_details(
     make_gate: MakeGate, photo: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def breaks(upload: object) -> None:
@@ -354,7 +371,7 @@ async def test_an_unexpected_error_is_a_problem_with_cors_and_without_details(
         assert "secret words" in caplog.text
 
 
-async def test_what_is_not_there(make_gate: MakeGate) -> None:
+async def test_unknown_path_answers_404_and_wrong_method_405(make_gate: MakeGate) -> None:
     async with client_of(make_gate()) as client:
         for path in (
             "/nothing",
@@ -372,7 +389,7 @@ async def test_what_is_not_there(make_gate: MakeGate) -> None:
         assert (await client.get("/upload")).status_code in (404, 405)
 
 
-async def test_health_and_readiness(make_gate: MakeGate) -> None:
+async def test_readyz_and_upload_answer_503_while_the_gate_closes(make_gate: MakeGate) -> None:
     gate = make_gate()
     async with client_of(gate) as client:
         assert (await client.get("/healthz")).json() == {"status": "ok"}
@@ -384,7 +401,7 @@ async def test_health_and_readiness(make_gate: MakeGate) -> None:
         assert "Retry-After" in refused.headers
 
 
-async def test_mounted_by_hand_without_lifespan_it_opens_on_the_first_request(
+async def test_gate_without_lifespan_opens_on_first_request_and_warns_once(
     make_gate: MakeGate, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = make_gate()
@@ -401,7 +418,7 @@ async def test_mounted_by_hand_without_lifespan_it_opens_on_the_first_request(
         await gate.close()
 
 
-async def test_in_fastapi_beside_the_hosts_own_lifespan(make_gate: MakeGate, photo: bytes) -> None:
+async def test_gate_lifespan_runs_within_the_lifespan_of_fastapi(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     events: list[str] = []
 
@@ -435,5 +452,5 @@ async def test_public_base_url_makes_links_absolute(make_gate: MakeGate, photo: 
         assert media.urls["xs"].startswith("https://example.com/pics/media/avatar/")
 
 
-def test_settings_are_one_object(tmp_path: Path) -> None:
+def test_records_url_defaults_to_a_file_in_data_dir(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).records_url == f"file:{tmp_path / 'mediagate.db'}"

@@ -1,4 +1,4 @@
-"""A gate learns of SIGTERM beside its host, takes it from nobody, and gives it back."""
+"""SIGTERM: a gate drains, passes the signal on to its host and restores the host's handler."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 class HostSignals:
-    """The handler of a host, which notes what it gets."""
+    """The handler of a host, which records its signals."""
 
     def __init__(self) -> None:
         self.got: list[int] = []
@@ -44,7 +44,7 @@ async def host() -> AsyncIterator[HostSignals]:
 
 
 class Held:
-    """A route that holds its requests until it is told to answer."""
+    """A route that answers once ``go`` is set."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -58,7 +58,7 @@ class Held:
 
 @asynccontextmanager
 async def held_request(gate: MediaGate, held: Held) -> AsyncIterator[asyncio.Task[httpx.Response]]:
-    """Have a request in hand for the length of a block, unless it is answered sooner."""
+    """Keep a request in progress during the block, unless the gate answers it earlier."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://test") as client:
         task = asyncio.create_task(client.get("/held"))
         await asyncio.wait_for(held.begun.wait(), 30)
@@ -82,7 +82,9 @@ def handler() -> Any:
     return signal.getsignal(signal.SIGTERM)
 
 
-async def test_the_host_gets_its_signal_at_once_and_its_handler_back(make_gate: MakeGate, host: HostSignals) -> None:
+async def test_sigterm_reaches_the_host_at_once_and_its_handler_is_restored(
+    make_gate: MakeGate, host: HostSignals
+) -> None:
     held = Held()
     async with gate_with(make_gate, held) as gate:
         assert handler() is host
@@ -104,7 +106,7 @@ async def given_back(host: HostSignals) -> None:
     raise AssertionError("the host has no handler any more")
 
 
-async def test_a_gate_that_closes_gives_the_signal_back_at_once(make_gate: MakeGate, host: HostSignals) -> None:
+async def test_close_restores_the_sigterm_handler_at_once(make_gate: MakeGate, host: HostSignals) -> None:
     held = Held()
     async with gate_with(make_gate, held) as gate:
         async with held_request(gate, held):
@@ -113,8 +115,10 @@ async def test_a_gate_that_closes_gives_the_signal_back_at_once(make_gate: MakeG
     assert handler() is host
 
 
-async def test_a_host_that_takes_the_signal_later_is_noticed(make_gate: MakeGate, host: HostSignals) -> None:
-    """As a server does that is started after the gate was opened and has answered a request."""
+async def test_sigterm_handler_set_after_open_is_called_and_the_gate_drains(
+    make_gate: MakeGate, host: HostSignals
+) -> None:
+    """The server starts after the gate was opened and has answered a request."""
     held, server = Held(), HostSignals()
     async with gate_with(make_gate, held, drain_timeout_s=0.2) as gate:
         async with gate.departure.visit():
@@ -126,7 +130,7 @@ async def test_a_host_that_takes_the_signal_later_is_noticed(make_gate: MakeGate
         assert (host.got, server.got) == ([], [signal.SIGTERM])
 
 
-async def test_a_request_in_hand_ends_with_the_drain_time(make_gate: MakeGate, host: HostSignals) -> None:
+async def test_request_in_progress_answers_503_after_the_drain_timeout(make_gate: MakeGate, host: HostSignals) -> None:
     held = Held()
     async with (
         gate_with(make_gate, held, drain_timeout_s=0.2) as gate,
@@ -136,10 +140,12 @@ async def test_a_request_in_hand_ends_with_the_drain_time(make_gate: MakeGate, h
         answer = await asyncio.wait_for(request, 10)
         assert (answer.status_code, answer.json()["code"]) == (503, "shutting_down")
         async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://test") as client:
-            assert (await client.get("/healthz")).status_code == 200, "a host that goes on is served"
+            assert (await client.get("/healthz")).status_code == 200, "a gate whose host keeps running still answers"
 
 
-async def test_an_answer_that_has_begun_is_cut_short_without_an_error(make_gate: MakeGate, host: HostSignals) -> None:
+async def test_response_in_progress_is_cut_short_after_the_drain_timeout(
+    make_gate: MakeGate, host: HostSignals
+) -> None:
     begun, sent = asyncio.Event(), []
 
     async def endless(request: Request) -> Response:
@@ -165,12 +171,10 @@ async def test_an_answer_that_has_begun_is_cut_short_without_an_error(make_gate:
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(answer, 10)
     assert [message.get("body") for message in sent] == [None, b"begun"]
-    assert sent[-1]["more_body"], "nothing says that it is complete"
+    assert sent[-1]["more_body"], "the response must not look complete"
 
 
-async def test_a_gate_that_a_request_opened_closes_before_the_host_gets_the_signal(
-    make_gate: MakeGate, host: HostSignals
-) -> None:
+async def test_lazily_opened_gate_closes_before_the_host_gets_sigterm(make_gate: MakeGate, host: HostSignals) -> None:
     held, order = Held(), []
 
     async def closes(gate: MediaGate) -> None:
@@ -189,10 +193,10 @@ async def test_a_gate_that_a_request_opened_closes_before_the_host_gets_the_sign
         assert (order, host.got) == ([[]], [signal.SIGTERM])
         assert handler() is host
         async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://test") as client:
-            assert (await client.get("/readyz")).json()["code"] == "shutting_down", "it does not open again"
+            assert (await client.get("/readyz")).json()["code"] == "shutting_down", "the gate does not reopen"
 
 
-async def test_a_second_signal_is_not_held_back(make_gate: MakeGate, host: HostSignals) -> None:
+async def test_second_sigterm_reaches_the_host_at_once(make_gate: MakeGate, host: HostSignals) -> None:
     held = Held()
     gate = gate_with(make_gate, held)
     async with held_request(gate, held):
@@ -206,7 +210,9 @@ async def test_a_second_signal_is_not_held_back(make_gate: MakeGate, host: HostS
         await asyncio.wait_for(host.came.wait(), 30)
 
 
-async def test_two_late_gates_pass_one_signal_on_when_both_have_closed(make_gate: MakeGate, host: HostSignals) -> None:
+async def test_lazily_opened_gates_pass_sigterm_on_after_all_have_closed(
+    make_gate: MakeGate, host: HostSignals
+) -> None:
     first, second, closes = Held(), Held(), asyncio.Event()
 
     async def on_close(gate: MediaGate) -> None:
@@ -227,8 +233,8 @@ async def test_two_late_gates_pass_one_signal_on_when_both_have_closed(make_gate
     assert (handler(), host.got) == (host, [signal.SIGTERM])
 
 
-async def test_gates_that_take_turns_leave_no_chain_of_handlers(make_gate: MakeGate, host: HostSignals) -> None:
-    """While both listen, somebody else saves the handler, and restores it when neither does any more."""
+async def test_alternating_gates_build_no_chain_of_sigterm_handlers(make_gate: MakeGate, host: HostSignals) -> None:
+    """Other code saves the handler while both gates listen, and restores it after both have stopped."""
     async with make_gate(worker=False) as first, make_gate(worker=False) as second:
         for _ in range(2000):
             async with first.departure.visit(), second.departure.visit():
@@ -241,7 +247,7 @@ async def test_gates_that_take_turns_leave_no_chain_of_handlers(make_gate: MakeG
     assert host.got == [signal.SIGTERM]
 
 
-async def test_a_handler_that_was_set_meanwhile_stays(make_gate: MakeGate, host: HostSignals) -> None:
+async def test_sigterm_handler_set_during_a_request_is_kept(make_gate: MakeGate, host: HostSignals) -> None:
     held, newer = Held(), HostSignals()
     async with gate_with(make_gate, held) as gate:
         async with held_request(gate, held):
@@ -249,15 +255,17 @@ async def test_a_handler_that_was_set_meanwhile_stays(make_gate: MakeGate, host:
         assert handler() is newer
 
 
-@pytest.mark.parametrize("what", [signal.SIG_DFL, signal.SIG_IGN])
-async def test_a_signal_that_has_no_handler_gets_none(make_gate: MakeGate, host: HostSignals, what: Any) -> None:
+@pytest.mark.parametrize("what", [signal.SIG_DFL, signal.SIG_IGN], ids=["default", "ignored"])
+async def test_gate_sets_no_handler_for_default_or_ignored_sigterm(
+    make_gate: MakeGate, host: HostSignals, what: Any
+) -> None:
     held = Held()
     signal.signal(signal.SIGTERM, what)
     async with gate_with(make_gate, held) as gate, held_request(gate, held):
         assert handler() == what
 
 
-async def test_a_loop_of_another_thread_leaves_signals_alone(make_gate: MakeGate, host: HostSignals) -> None:
+async def test_gate_in_another_thread_sets_no_sigterm_handler(make_gate: MakeGate, host: HostSignals) -> None:
     seen: list[Any] = []
 
     async def serve() -> None:
@@ -273,7 +281,7 @@ async def test_a_loop_of_another_thread_leaves_signals_alone(make_gate: MakeGate
 
 @pytest.fixture(autouse=True)
 def interrupts() -> Iterator[None]:
-    """The signal of Ctrl-C is as it was, too."""
+    """Check that the handler of SIGINT is unchanged."""
     before = signal.getsignal(signal.SIGINT)
     yield
     assert signal.getsignal(signal.SIGINT) is before

@@ -1,4 +1,4 @@
-"""The kernel: boot order, asserted requirements, mirrored close, nothing after boot."""
+"""The kernel: boot order, plugin requirements, close in reverse order, no registration after boot."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -29,7 +29,7 @@ def note(events: list[str], name: str) -> AbstractAsyncContextManager[None]:
     return resource()
 
 
-async def test_plugins_boot_in_order_children_before_siblings_and_close_mirrored(make_gate: MakeGate) -> None:
+async def test_plugins_boot_children_before_siblings_and_close_in_reverse(make_gate: MakeGate) -> None:
     events: list[str] = []
 
     @plugin("child")
@@ -61,7 +61,7 @@ async def test_plugins_boot_in_order_children_before_siblings_and_close_mirrored
     ]
 
 
-async def test_a_failed_boot_closes_what_was_open_and_the_gate_can_be_opened_again(
+async def test_failed_boot_closes_opened_resources_and_gate_can_be_reopened(
     make_gate: MakeGate,
 ) -> None:
     events: list[str] = []
@@ -88,7 +88,7 @@ async def test_a_failed_boot_closes_what_was_open_and_the_gate_can_be_opened_aga
     assert events == ["open solid", "close solid"] * 2
 
 
-async def test_on_ready_sees_the_defaults_and_its_error_stops_the_boot(make_gate: MakeGate) -> None:
+async def test_on_ready_hook_sees_the_defaults_and_its_error_stops_the_boot(make_gate: MakeGate) -> None:
     seen: list[object] = []
 
     async def ready(gate: MediaGate) -> None:
@@ -108,7 +108,7 @@ async def test_on_ready_sees_the_defaults_and_its_error_stops_the_boot(make_gate
         await gate.open()
 
 
-async def test_requirements_are_asserted_not_resolved(make_gate: MakeGate) -> None:
+async def test_plugin_registered_before_its_requirement_is_refused(make_gate: MakeGate) -> None:
     @plugin("late")
     async def late(gate: MediaGate) -> None: ...
 
@@ -122,7 +122,7 @@ async def test_requirements_are_asserted_not_resolved(make_gate: MakeGate) -> No
         await gate.open()
 
 
-async def test_a_plugin_registered_twice_is_refused(make_gate: MakeGate) -> None:
+async def test_plugin_registered_twice_is_refused(make_gate: MakeGate) -> None:
     @plugin("one")
     async def one(gate: MediaGate) -> None: ...
 
@@ -133,7 +133,7 @@ async def test_a_plugin_registered_twice_is_refused(make_gate: MakeGate) -> None
         await gate.open()
 
 
-def test_wrong_options_fail_on_the_register_line(make_gate: MakeGate) -> None:
+def test_register_raises_on_wrong_plugin_options(make_gate: MakeGate) -> None:
     @plugin("sized")
     async def sized(gate: MediaGate, *, width: int, height: int = 3) -> None: ...
 
@@ -145,7 +145,7 @@ def test_wrong_options_fail_on_the_register_line(make_gate: MakeGate) -> None:
     gate.register(sized, width=1)
 
 
-async def test_nothing_registers_after_boot(make_gate: MakeGate) -> None:
+async def test_registration_after_boot_raises_plugin_error(make_gate: MakeGate) -> None:
     @plugin("tardy")
     async def tardy(gate: MediaGate) -> None: ...
 
@@ -167,7 +167,7 @@ async def test_nothing_registers_after_boot(make_gate: MakeGate) -> None:
             await gate.enter(note([], "late"))
 
 
-async def test_a_value_is_found_by_its_key_and_provided_once(make_gate: MakeGate) -> None:
+async def test_decorated_value_is_found_by_its_key_and_provided_once(make_gate: MakeGate) -> None:
     gate = make_gate()
     with pytest.raises(PluginError, match="GREETING is not provided"):
         gate[GREETING]
@@ -177,25 +177,25 @@ async def test_a_value_is_found_by_its_key_and_provided_once(make_gate: MakeGate
         gate.decorate(GREETING, "again")
 
 
-def test_an_unknown_hook_is_refused_with_the_names_there_are(make_gate: MakeGate) -> None:
+def test_add_hook_raises_on_unknown_name_and_lists_the_hooks(make_gate: MakeGate) -> None:
     async def hook() -> None: ...
 
     with pytest.raises(PluginError, match=r"no hook is called 'on_done'; the hooks are: .*pre_upload, .*on_close"):
         make_gate().add_hook("on_done", hook)  # type: ignore[call-overload]  # the runtime check is what is tested
 
 
-async def test_without_a_moderator_boot_fails_and_says_how_to_go_on(make_gate: MakeGate) -> None:
+async def test_boot_without_moderator_fails_and_names_the_fix(make_gate: MakeGate) -> None:
     with pytest.raises(ConfigError, match=r'no moderator is registered.*moderation="off"'):
         await make_gate(moderation="on").open()
 
 
-async def test_moderation_off_beside_thresholds_is_a_contradiction(make_gate: MakeGate) -> None:
+async def test_moderation_off_with_thresholds_is_a_config_error(make_gate: MakeGate) -> None:
     gate = make_gate(sources={"avatar": Source(reject={"explicit": 0.5})})
     with pytest.raises(ConfigError, match="avatar"):
         await gate.open()
 
 
-def test_every_configuration_problem_is_told_at_once() -> None:
+def test_config_error_lists_all_problems_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         Source(max_bytes=0, animation="loop", reject={"explicit": 2})  # type: ignore[arg-type]  # wrong on purpose
     assert len(caught.value.problems) == 3
@@ -205,7 +205,7 @@ def test_every_configuration_problem_is_told_at_once() -> None:
         MediaGate(sources={"../etc": Source()}, moderation="off")
 
 
-async def test_a_gate_that_a_request_opened_says_so_to_who_opens_it_again(make_gate: MakeGate) -> None:
+async def test_open_of_lazily_opened_gate_raises_and_names_the_cause(make_gate: MakeGate) -> None:
     gate = make_gate()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://gate") as client:
         assert (await client.get("/healthz")).status_code == 200
@@ -221,7 +221,7 @@ async def test_a_gate_that_a_request_opened_says_so_to_who_opens_it_again(make_g
             await gate.open()
 
 
-async def test_close_can_be_repeated_and_open_cannot(make_gate: MakeGate) -> None:
+async def test_close_is_idempotent_and_second_open_raises(make_gate: MakeGate) -> None:
     gate = make_gate()
     await gate.open()
     with pytest.raises(PluginError, match="open already"):
@@ -232,7 +232,7 @@ async def test_close_can_be_repeated_and_open_cannot(make_gate: MakeGate) -> Non
         _ = gate.parts
 
 
-async def test_two_gates_in_one_process_do_not_see_each_other(make_gate: MakeGate, photo: bytes) -> None:
+async def test_gates_in_one_process_are_isolated(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate() as one, make_gate() as other:
         done = await one.upload(photo, source_type="avatar", source_id="u1")
         await one.wait(done.job_id)
@@ -240,11 +240,11 @@ async def test_two_gates_in_one_process_do_not_see_each_other(make_gate: MakeGat
         assert len((await other.list_media("avatar")).items) == 0
 
 
-def test_moderator_key_is_typed() -> None:
+def test_moderator_key_repr_contains_its_name() -> None:
     assert repr(MODERATOR) == "Key('MODERATOR')"
 
 
-async def test_what_was_opened_is_closed_when_its_neighbour_cannot_be(make_gate: MakeGate) -> None:
+async def test_failed_open_leaves_no_records_or_processes_open(make_gate: MakeGate) -> None:
     before = own_processes()
 
     class Down(MemoryRecords):
@@ -268,7 +268,7 @@ async def test_what_was_opened_is_closed_when_its_neighbour_cannot_be(make_gate:
     with pytest.raises(ConfigError, match="cannot read"):
         await gate.open()
     assert watched.closed
-    assert own_processes() == before, "one was left behind"
+    assert own_processes() == before, "a process was left running"
 
 
 def own_processes() -> str:

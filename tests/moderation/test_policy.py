@@ -1,4 +1,4 @@
-"""Verdicts of several frames, thresholds, and the problems of a policy that does not fit its moderator."""
+"""Moderation policy: thresholds, merged verdicts of frames, and configuration problems."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCORES = {"porn": 0.2, "hentai": 0.7, "sexy": 0.4, "drawing": 0.1}
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores the share of red, green and blue in a picture."""
+    """A moderator that scores the shares of red, green and blue in a picture."""
 
     labels: frozenset[str] = frozenset({"red", "green", "blue"})
     groups: Mapping[str, frozenset[str]] = field(default_factory=lambda: {"warm": frozenset({"red", "green"})})
@@ -42,31 +42,31 @@ def policy(
     return apply_policy(judged, Source(reject=reject, review=review), GROUPS)
 
 
-def test_a_label_rejects_from_its_threshold_on() -> None:
+def test_label_rejects_from_its_threshold_on() -> None:
     assert policy(reject={"sexy": 0.4}).decision == "reject"
     assert policy(reject={"sexy": 0.41}).decision == "allow"
 
 
-def test_a_group_scores_as_high_as_its_highest_label() -> None:
+def test_group_scores_as_high_as_its_highest_label() -> None:
     verdict = policy(reject={"explicit": 0.7})
     assert (verdict.decision, verdict.flags, verdict.confidence) == ("reject", ("explicit",), 0.7)
     assert verdict.reason == "Content moderation failed"
     assert (verdict.model, verdict.model_hash, verdict.scores) == ("m", "h", SCORES)
 
 
-def test_flags_are_ordered_by_score_and_name_what_the_policy_names() -> None:
+def test_flags_are_the_policys_names_ordered_by_score() -> None:
     verdict = policy(reject={"drawing": 0.05, "explicit": 0.5}, review={"sexy": 0.3, "porn": 0.9})
     assert verdict.flags == ("explicit", "sexy", "drawing")
     assert verdict.confidence == 0.7
 
 
-def test_a_review_is_a_review_with_a_reason() -> None:
+def test_review_decision_has_flags_confidence_and_reason() -> None:
     verdict = policy(review={"sexy": 0.3}, reject={"sexy": 0.9})
     assert (verdict.decision, verdict.flags, verdict.confidence) == ("review", ("sexy",), 0.4)
     assert "person" in verdict.reason
 
 
-def test_what_reaches_no_threshold_is_allowed_without_flags() -> None:
+def test_scores_below_all_thresholds_are_allowed_without_flags() -> None:
     verdict = policy(reject={"explicit": 0.9}, review={"sexy": 0.5})
     assert (verdict.decision, verdict.flags, verdict.confidence, verdict.reason) == ("allow", (), 0.0, "")
 
@@ -81,23 +81,23 @@ def test_what_reaches_no_threshold_is_allowed_without_flags() -> None:
         ("allow", 0.9, "allow"),
     ],
 )
-def test_the_stricter_of_moderator_and_policy_wins(own: Decision, threshold: float, decision: Decision) -> None:
+def test_stricter_decision_of_moderator_and_policy_wins(own: Decision, threshold: float, decision: Decision) -> None:
     verdict = Verdict(decision=own, scores=SCORES, flags=("own",), confidence=0.6)
     assert policy(verdict, reject={"sexy": threshold}).decision == decision
 
 
-def test_a_moderators_own_rejection_keeps_its_flags_confidence_and_reason() -> None:
+def test_moderators_own_rejection_keeps_flags_confidence_and_reason() -> None:
     verdict = policy(Verdict(decision="reject", flags=("known_image",), confidence=0.95, reason="On the list"))
     assert (verdict.flags, verdict.confidence, verdict.reason) == (("known_image",), 0.95, "On the list")
 
 
-def test_a_moderators_flags_stay_out_when_it_allowed() -> None:
+def test_moderators_flags_are_discarded_when_it_allowed() -> None:
     verdict = policy(Verdict(scores=SCORES, flags=("note",), confidence=0.99), reject={"sexy": 0.4})
     assert (verdict.flags, verdict.confidence) == (("sexy",), 0.4)
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf, 1.01, -0.01])
-def test_a_score_that_is_no_probability_never_allows(score: float) -> None:
+def test_score_outside_0_to_1_raises_moderation_failed(score: float) -> None:
     for label in ("porn", "drawing"):
         broken = Verdict(scores={**SCORES, label: score})
         with pytest.raises(ModerationFailed, match=label):
@@ -108,7 +108,7 @@ def test_a_score_that_is_no_probability_never_allows(score: float) -> None:
         policy(Verdict(scores=SCORES, confidence=score))
 
 
-def test_a_missing_score_never_allows() -> None:
+def test_missing_score_raises_moderation_failed() -> None:
     with pytest.raises(ModerationFailed, match="'hentai'"):
         policy(Verdict(scores={"porn": 0.1}), reject={"explicit": 0.5})
     with pytest.raises(ModerationFailed, match="'sexy'"):
@@ -126,19 +126,19 @@ def test_frames_merge_to_highest_scores_and_strictest_decision() -> None:
     assert merged == Verdict("reject", ("x", "y", "z"), {"a": 0.5, "b": 0.9}, 0.5, "m", "h", "because")
 
 
-def test_one_verdict_merges_to_itself() -> None:
+def test_merge_of_single_verdict_returns_it() -> None:
     verdict = Verdict("review", ("x",), SCORES, 0.7, "m", "h", "look")
     assert merge(iter([verdict])) == verdict
 
 
-def test_merging_needs_verdicts_over_the_same_labels() -> None:
+def test_merge_requires_verdicts_over_the_same_labels() -> None:
     with pytest.raises(ModerationFailed, match="no verdict"):
         merge([])
     with pytest.raises(ModerationFailed, match="hentai"):
         merge([Verdict(scores={"porn": 0.1, "hentai": 0.1}), Verdict(scores={"porn": 0.1})])
 
 
-def test_without_a_reviewer_a_review_rejects_and_says_why() -> None:
+def test_review_without_reviewer_is_rejected_with_a_reason() -> None:
     verdict = count_review_as_reject(policy(review={"sexy": 0.3}))
     assert (verdict.decision, verdict.flags, verdict.confidence) == ("reject", ("sexy",), 0.4)
     assert "review" in verdict.reason
@@ -153,11 +153,11 @@ def problems(
     return policy_problems({"avatar": Source(reject=reject, review=review)}, moderator or Scorer())
 
 
-def test_a_policy_that_fits_has_no_problems() -> None:
+def test_policy_of_known_names_has_no_problems() -> None:
     assert problems(reject={"warm": 0.8, "blue": 0.5}, review={"warm": 0.8, "red": 0.7}) == []
 
 
-def test_an_unknown_name_is_answered_with_the_nearest_ones() -> None:
+def test_unknown_name_is_a_problem_that_suggests_the_nearest() -> None:
     (problem,) = problems(reject={"Wram": 0.5, "blue": 0.5})
     assert problem.startswith("sources['avatar'].reject: 'Wram' is neither a label nor a group")
     assert "did you mean 'warm'?" in problem
@@ -167,14 +167,14 @@ def test_an_unknown_name_is_answered_with_the_nearest_ones() -> None:
     assert "did you mean" not in problem
 
 
-def test_a_source_that_would_publish_everything_must_say_what_rejects() -> None:
+def test_source_without_thresholds_is_a_problem() -> None:
     found = policy_problems({"avatar": Source(), "post": Source(reject={"red": 0.5})}, Scorer())
     assert len(found) == 1
     assert found[0].startswith("sources['avatar']")
     assert 'Source(reject={"warm": 0.5})' in found[0]
 
 
-def test_a_moderator_without_labels_decides_itself() -> None:
+def test_moderator_without_labels_accepts_no_thresholds() -> None:
     decider = Scorer(labels=frozenset(), groups={})
     assert problems(decider) == []
     (problem,) = problems(decider, reject={"red": 0.5})
@@ -182,15 +182,17 @@ def test_a_moderator_without_labels_decides_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("review", "reject"), [({"red": 0.9}, {"red": 0.5}), ({"red": 0.9}, {"warm": 0.5}), ({"warm": 0.9}, {"warm": 0.5})]
+    ("review", "reject"),
+    [({"red": 0.9}, {"red": 0.5}), ({"red": 0.9}, {"warm": 0.5}), ({"warm": 0.9}, {"warm": 0.5})],
+    ids=["label", "label of a rejected group", "group"],
 )
-def test_a_review_that_nothing_reaches_is_a_problem(review: dict[str, float], reject: dict[str, float]) -> None:
+def test_unreachable_review_threshold_is_a_problem(review: dict[str, float], reject: dict[str, float]) -> None:
     (problem,) = problems(review=review, reject=reject)
     assert "review from 0.9" in problem
     assert "rejected from 0.5" in problem
 
 
-def test_a_review_of_a_group_may_lie_above_the_rejection_of_one_of_its_labels() -> None:
+def test_group_review_threshold_may_exceed_the_reject_threshold_of_a_label() -> None:
     assert problems(review={"warm": 0.9}, reject={"red": 0.5}) == []
 
 
@@ -205,14 +207,14 @@ async def edged(gate: MediaGate, *, edge: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_input_edge_that_is_no_number_of_pixels_stops_the_boot(tmp_path: Path) -> None:
+async def test_input_edge_of_zero_stops_the_boot(tmp_path: Path) -> None:
     gate = MediaGate(sources={"avatar": Source(reject={"red": 0.5})}, settings=Settings(data_dir=tmp_path))
     gate.register(edged, edge=0)
     with pytest.raises(ConfigError, match="input_edge is 0; return a whole number of pixels"):
         await gate.open()
 
 
-def test_groups_of_a_moderator_must_be_of_its_labels() -> None:
+def test_moderator_groups_must_consist_of_its_labels() -> None:
     groups = {"red": frozenset({"blue"}), "none": frozenset[str](), "odd": frozenset({"violet"})}
     found = problems(Scorer(groups=groups), reject={"blue": 0.5})
     assert len(found) == 3

@@ -1,4 +1,4 @@
-"""A log line names what went wrong, also where a task group has wrapped it."""
+"""Log lines name the cause of an error, also inside exception groups."""
 
 from __future__ import annotations
 
@@ -49,12 +49,25 @@ WRAPPED: list[tuple[Exception, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("exc", "said"), WRAPPED, ids=[said for _, said in WRAPPED])
-def test_a_cause_is_named_once(exc: Exception, said: str) -> None:
+@pytest.mark.parametrize(
+    ("exc", "said"),
+    WRAPPED,
+    ids=[
+        "error",
+        "group",
+        "nested groups",
+        "cause",
+        "group as cause",
+        "cause in group",
+        "chained causes",
+        "no cause",
+    ],
+)
+def test_cause_of_names_each_cause_once(exc: Exception, said: str) -> None:
     assert cause_of(exc) == said
 
 
-def test_a_cause_is_redacted_and_cut() -> None:
+def test_cause_of_redacts_and_truncates() -> None:
     secret = caused(ConnectionError("cannot reach postgresql://user:passw0rd@db.example/x?sslpassword=passw0rd"))
     assert "passw0rd" not in cause_of(secret)
     assert len(cause_of(caused(ValueError("x" * 10_000)))) <= LONGEST + 1
@@ -63,7 +76,7 @@ def test_a_cause_is_redacted_and_cut() -> None:
     assert cause_of(around[0]) == "ValueError: a (ValueError: b)"
 
 
-def test_the_error_of_ours_in_a_group_is_found() -> None:
+def test_known_error_is_found_in_an_exception_group() -> None:
     ours = RecordsUnavailable("away")
     group = ExceptionGroup("a", [full(), ExceptionGroup("b", [ours, StorageUnavailable("full")])])
     assert known_error(group) is ours
@@ -72,7 +85,7 @@ def test_the_error_of_ours_in_a_group_is_found() -> None:
 
 
 class Failing(MemoryStorage):
-    """A storage that writes in a task group of its own, and fails with what it is told."""
+    """A storage that writes in a task group and raises the exception that ``failing`` returns for a key."""
 
     def __init__(self, failing: Callable[[str], Exception | None]) -> None:
         super().__init__()
@@ -100,7 +113,7 @@ class Failing(MemoryStorage):
     ],
     ids=["a bug", "an error of ours"],
 )
-async def test_an_answer_5xx(
+async def test_log_of_5xx_answer_names_the_cause(
     make_gate: MakeGate, photo: bytes, caplog: pytest.LogCaptureFixture,
     made: Callable[[], Exception], answered: tuple[int, str], said: str,
 ) -> None:  # fmt: skip
@@ -115,7 +128,7 @@ async def test_an_answer_5xx(
 
 
 @pytest.mark.parametrize(("made", "traced"), [(full, True), (lambda: caused(full()), False)], ids=["bug", "ours"])
-async def test_an_attempt_that_cannot_publish(
+async def test_log_of_attempt_failed_to_publish_names_the_cause(
     make_gate: MakeGate, photo: bytes, caplog: pytest.LogCaptureFixture, made: Callable[[], Exception], traced: bool
 ) -> None:
     gate = make_gate(memory=False, retry_backoff_s=0.01)
@@ -126,10 +139,10 @@ async def test_an_attempt_that_cannot_publish(
         await gate.wait(job.job_id, timeout_s=60)
     (line,) = [r for r in caplog.records if "attempt 1" in r.getMessage()]
     assert FULL in line.getMessage()
-    assert bool(line.exc_info) is traced, "the traceback of a bug is kept"
+    assert bool(line.exc_info) is traced, "only an unexpected error is logged with its traceback"
 
 
-async def test_a_disk_that_refuses_while_a_picture_is_published(
+async def test_log_of_attempt_on_full_disk_names_the_cause(
     make_gate: MakeGate, photo: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = make_gate(retry_backoff_s=0.01, memory=False)
@@ -158,7 +171,7 @@ async def test_a_disk_that_refuses_while_a_picture_is_published(
     assert "File too large" in line.getMessage()
 
 
-async def test_a_start_that_fails(make_gate: MakeGate, caplog: pytest.LogCaptureFixture) -> None:
+async def test_log_of_failed_startup_names_the_cause(make_gate: MakeGate, caplog: pytest.LogCaptureFixture) -> None:
     @plugin("full_disk")
     async def full_disk(gate: MediaGate) -> None:
         raise ExceptionGroup("two tasks", [full()])

@@ -1,4 +1,4 @@
-"""The formatters by themselves: what a line holds, and what is cut out of it."""
+"""Log formatters: fields and redaction."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def as_json(made: logging.LogRecord) -> dict[str, Any]:
         ("mail me@example.org about https://example.org/@me", "mail me@example.org about https://example.org/@me"),
     ],
 )
-def test_what_is_cut(text: str, cut: str) -> None:
+def test_redaction_cuts_credentials_and_queries(text: str, cut: str) -> None:
     assert redacted(text) == cut
     assert TextFormatter().format(record("%s", text)).endswith(f"WARNING mediagate.worker {cut}")
     assert as_json(record("%s", text, field=text)) | {"time": ""} == {
@@ -54,7 +54,7 @@ def test_what_is_cut(text: str, cut: str) -> None:
     }  # fmt: skip
 
 
-def test_an_exception_is_one_field() -> None:
+def test_json_formatter_puts_an_exception_into_one_field() -> None:
     made = record('job "%s"\nbroke', "zoë 🐈", job_id="job_1", attempt=2, body=b"\x89PNG", level="mine")
     try:
         try:
@@ -70,7 +70,7 @@ def test_an_exception_is_one_field() -> None:
     assert line["exception"].endswith("ValueError: outer")
 
 
-def test_the_access_log_loses_its_query_and_gains_fields() -> None:
+def test_access_log_loses_its_query_and_gains_fields() -> None:
     made = logging.LogRecord(
         "uvicorn.access",
         logging.INFO,
@@ -88,7 +88,7 @@ def test_the_access_log_loses_its_query_and_gains_fields() -> None:
     assert WithoutQuery().filter(other) and other.getMessage() == "no request"
 
 
-def test_the_configuration_in_the_docs_works() -> None:
+def test_operations_page_logging_configuration_works() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     (block,) = [code for code in re.findall(r"```python\n(.*?)```", docs, re.S) if "dictConfig" in code]
     program = block + "logging.getLogger('mediagate.worker').warning('job %s', 'job_1', extra={'job_id': 'job_1'})\n"

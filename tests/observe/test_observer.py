@@ -1,4 +1,4 @@
-"""Observers: all are told, in order; one that fails disturbs nobody."""
+"""Observers: nested in order; a broken observer is logged and does not affect the others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Noting(Observer):
 
 
 class Broken(Observer):
-    """Raises at the beginning of some steps and at the end of others."""
+    """Raises at the start of some steps and at the end of others."""
 
     def during(
         self, step: Step, *, job: Job | None = None, request: Request | None = None
@@ -64,7 +64,7 @@ class Broken(Observer):
         raise LookupError("no such question")
 
 
-async def test_all_are_told_and_one_that_fails_disturbs_nobody(
+async def test_observers_are_nested_in_order_and_a_broken_one_is_only_logged(
     make_gate: Callable[..., MediaGate], photo: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     notes: list[str] = []
@@ -83,7 +83,9 @@ async def test_all_are_told_and_one_that_fails_disturbs_nobody(
     assert broken and all(entry.levelno == logging.ERROR and entry.exc_info for entry in broken)
 
 
-async def test_a_step_that_fails_keeps_its_error(make_gate: Callable[..., MediaGate], photo: bytes) -> None:
+async def test_failed_step_keeps_its_error_despite_a_broken_observer(
+    make_gate: Callable[..., MediaGate], photo: bytes
+) -> None:
     notes: list[str] = []
     gate = make_gate(max_attempts=1)
     gate.observe(Noting("one", notes))

@@ -119,7 +119,7 @@ async def refused(shared: Shared, monkeypatch: pytest.MonkeyPatch, caplog: pytes
     expired = await keys.create(owner="ann", expires_at=datetime.now(UTC) + timedelta(days=1))
     assert (await client.get("/jobs", headers=bearer(expired))).status_code == 200
     # On SQLite, its clock is this machine's.
-    monkeypatch.setattr("mediagate.records.prisma.utcnow", lambda: utcnow() + timedelta(days=1))
+    monkeypatch.setattr("mediagate.records.prisma.records.utcnow", lambda: utcnow() + timedelta(days=1))
     assert (await client.get("/jobs", headers=bearer(live))).status_code == 200
     bad = [
         live.text[:-1] + ("b" if live.text[-1] == "a" else "a"),

@@ -15,7 +15,7 @@ import pytest
 
 from mediagate.records import PrismaRecords
 from mediagate.records.migration import migrate
-from mediagate.records.prisma_claims import CLAIM_OLDEST
+from mediagate.records.prisma.claims import CLAIM_OLDEST
 from mediagate.testing.record_samples import a_job
 
 pytestmark = pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""What the filesystem storage promises beyond the protocol: no way out of its root, nothing half-written, no litter."""
+"""Filesystem storage beyond the protocol: confined to its root, atomic writes, no leftover files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def directories_in(root: Path) -> list[str]:
     return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_dir())
 
 
-async def test_an_object_is_a_file_under_its_key(tmp_path: Path, photo: bytes) -> None:
+async def test_object_is_a_file_under_its_key(tmp_path: Path, photo: bytes) -> None:
     storage = FilesystemStorage(tmp_path / "not" / "there" / "yet")
     await storage.put(KEY, photo)
     assert (tmp_path / "not" / "there" / "yet" / KEY).read_bytes() == photo
@@ -36,7 +36,7 @@ async def test_an_object_is_a_file_under_its_key(tmp_path: Path, photo: bytes) -
     assert storage.url(KEY) is None
 
 
-async def test_urls(tmp_path: Path) -> None:
+async def test_url_is_public_url_and_key_of_published_files(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path, public_url="https://cdn.example.com/m/")
     assert storage.url(KEY) == f"https://cdn.example.com/m/{KEY}"
     assert storage.url("originals/avatar/u/m/original.jpg") is not None
@@ -44,8 +44,12 @@ async def test_urls(tmp_path: Path) -> None:
     assert storage.url("mediagate/x") is None
 
 
-@pytest.mark.parametrize(("public_url", "published"), [(None, 0o600), ("https://cdn.example.com", 0o644)])
-async def test_only_a_web_server_that_serves_published_files_may_read_them(
+@pytest.mark.parametrize(
+    ("public_url", "published"),
+    [(None, 0o600), ("https://cdn.example.com", 0o644)],
+    ids=["without public_url", "with public_url"],
+)
+async def test_published_files_are_world_readable_only_with_public_url(
     tmp_path: Path, public_url: str | None, published: int
 ) -> None:
     old = os.umask(0o022)
@@ -61,7 +65,7 @@ async def test_only_a_web_server_that_serves_published_files_may_read_them(
     assert (tmp_path / "files" / "media").stat().st_mode & 0o777 == (0o755 if public_url else 0o700)
 
 
-async def test_no_symbolic_link_is_followed(tmp_path: Path) -> None:
+async def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret").write_bytes(b"secret")
@@ -87,7 +91,7 @@ async def test_no_symbolic_link_is_followed(tmp_path: Path) -> None:
     assert await storage.get("media/file") == b"replaced, not written through"
 
 
-async def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
+async def test_root_may_be_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "root").symlink_to(tmp_path / "disk")
     storage = FilesystemStorage(tmp_path / "root")
@@ -95,7 +99,7 @@ async def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
     assert files_in(tmp_path / "disk") == [KEY]
 
 
-async def test_what_is_no_regular_file_is_no_object(tmp_path: Path) -> None:
+async def test_pipes_and_files_with_invalid_names_are_not_objects(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path)
     await storage.put("media/real", b"x")
     os.mkfifo(tmp_path / "media" / "pipe")
@@ -107,7 +111,7 @@ async def test_what_is_no_regular_file_is_no_object(tmp_path: Path) -> None:
     assert [info.key async for info in storage.list("media/")] == ["media/real"]
 
 
-async def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+async def test_failed_put_leaves_the_previous_object(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path / "root")
     await storage.put(KEY, b"before")
     local = tmp_path / "local"
@@ -123,12 +127,12 @@ async def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert not (tmp_path / "root" / "media" / "new").exists()
 
 
-async def test_a_local_file_that_is_not_there_is_the_callers_mistake(tmp_path: Path) -> None:
+async def test_put_of_missing_local_file_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         await FilesystemStorage(tmp_path).put(KEY, tmp_path / "missing")
 
 
-async def test_a_copy_is_a_young_file_of_its_own(tmp_path: Path) -> None:
+async def test_copy_is_a_separate_file_with_a_new_mtime(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path, public_url="https://cdn.example.com")
     await storage.put("staging/upl_1", b"arrived")
     os.utime(tmp_path / "staging" / "upl_1", (0, 0))
@@ -138,11 +142,11 @@ async def test_a_copy_is_a_young_file_of_its_own(tmp_path: Path) -> None:
         await storage.copy(seen, key)
         copied = (tmp_path / key).stat()
         assert (copied.st_mode & 0o777, copied.st_nlink) == (mode, 1)
-        assert time.time() - copied.st_mtime < 3600, "an old file without a record counts as left over"
+        assert time.time() - copied.st_mtime < 3600, "an old file without a record counts as an orphan"
     assert sorted(files_in(tmp_path)) == sorted([KEY, "staging/job_1", "staging/upl_1"])
 
 
-async def test_a_copy_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+async def test_failed_copy_leaves_the_previous_object(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path)
     await storage.put("staging/upl_1", b"x" * 3_000_000)
     await storage.put("staging/job_1", b"before")
@@ -154,7 +158,7 @@ async def test_a_copy_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert files_in(tmp_path) == ["staging/job_1", "staging/upl_1"]
 
 
-async def test_an_object_in_the_way_of_another(tmp_path: Path) -> None:
+async def test_put_under_or_above_an_existing_object_is_refused(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path)
     await storage.put("media/a", b"x")
     with pytest.raises(StorageUnavailable, match="media/a/b"):
@@ -166,7 +170,7 @@ async def test_an_object_in_the_way_of_another(tmp_path: Path) -> None:
     assert files_in(tmp_path) == ["media/a", "media/c/d"]
 
 
-async def test_deleting_takes_the_empty_directories_along(tmp_path: Path) -> None:
+async def test_delete_removes_empty_directories(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path)
     await storage.put(KEY, b"x")
     await storage.put("media/avatar/user-2/med_2/sm.webp", b"x")
@@ -189,7 +193,7 @@ asyncio.run(storage.put("media/killed", Path(sys.argv[2])))
 
 
 def killed_while_writing(root: Path, pipe: Path) -> None:
-    """Kill -9 a process in the middle of a write: its source is a pipe that stays open for as long as we want."""
+    """Kill a process in the middle of a write from a pipe that stays open."""
     writer = subprocess.Popen([sys.executable, "-c", KILLED, str(root), str(pipe)])
     try:
         while not pipe.exists():
@@ -205,7 +209,7 @@ def killed_while_writing(root: Path, pipe: Path) -> None:
         writer.wait(10)
 
 
-async def test_a_killed_write_leaves_no_object_and_its_leftover_goes_in_time(tmp_path: Path) -> None:
+async def test_killed_put_leaves_no_object_and_its_temporary_file_is_removed(tmp_path: Path) -> None:
     root = tmp_path / "root"
     killed_while_writing(root, tmp_path / "pipe")
     [leftover] = files_in(root)
@@ -218,7 +222,7 @@ async def test_a_killed_write_leaves_no_object_and_its_leftover_goes_in_time(tmp
     assert files_in(root) == []
 
 
-async def test_a_root_that_cannot_be_used_is_a_configuration_error(tmp_path: Path) -> None:
+async def test_unusable_root_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ConfigError, match="name a directory"):
         FilesystemStorage(tmp_path / "file")
@@ -226,7 +230,7 @@ async def test_a_root_that_cannot_be_used_is_a_configuration_error(tmp_path: Pat
         FilesystemStorage(tmp_path / "file" / "below")
 
 
-async def test_a_root_that_goes_away_is_an_outage_and_no_empty_storage(tmp_path: Path) -> None:
+async def test_missing_root_is_an_outage_rather_than_an_empty_storage(tmp_path: Path) -> None:
     storage = FilesystemStorage(tmp_path / "root")
     (tmp_path / "root" / ".tmp").rmdir()
     (tmp_path / "root").rmdir()
@@ -237,7 +241,7 @@ async def test_a_root_that_goes_away_is_an_outage_and_no_empty_storage(tmp_path:
         await storage.check()
 
 
-async def test_check_says_what_it_did(tmp_path: Path) -> None:
+async def test_check_reports_path_and_free_space(tmp_path: Path) -> None:
     told = await FilesystemStorage(tmp_path).check()
     assert str(tmp_path) in told and "GB free" in told
     assert files_in(tmp_path) == []
@@ -249,7 +253,7 @@ def until_begun(folder: Path) -> None:
         time.sleep(0.01)
 
 
-async def test_a_write_that_is_given_up_has_ended_when_its_caller_goes_on(tmp_path: Path) -> None:
+async def test_cancelled_put_returns_after_its_write_has_ended(tmp_path: Path) -> None:
     storage, body, key = FilesystemStorage(tmp_path / "files"), tmp_path / "pipe", "media/a/b/c/xs.webp"
     os.mkfifo(body)
     put = asyncio.create_task(storage.put(key, body))
@@ -259,9 +263,9 @@ async def test_a_write_that_is_given_up_has_ended_when_its_caller_goes_on(tmp_pa
         await asyncio.to_thread(until_begun, tmp_path / "files" / ".tmp")
         put.cancel()
         ended, _ = await asyncio.wait([put], timeout=0.3)
-        assert not ended, "it still writes"
+        assert not ended, "the write is still in progress"
     finally:
         os.close(pipe)
     with pytest.raises(asyncio.CancelledError):
         await put
-    assert await storage.stat(key) is not None, "who deletes it now finds it"
+    assert await storage.stat(key) is not None, "a delete after the cancelled put finds the object"

@@ -1,4 +1,4 @@
-"""Files of private sources: signed URLs that expire, the same in every answer for a while, and no other way in."""
+"""Files of private sources: signed URLs, their expiry and stability, and the URL secret."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def query_of(url: str) -> dict[str, str]:
     return dict(httpx.URL(url).params)
 
 
-async def test_the_gate_serves_a_private_file_to_its_signed_url_alone(make_gate: MakeGate, photo: bytes) -> None:
+async def test_private_file_is_served_to_its_signed_url_only(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(sources=SOURCES)) as client:
         media = (await uploaded(client, photo, "document")).json()["media"]
         left = datetime.fromisoformat(media["urlsExpireAt"]) - datetime.now(UTC)
@@ -73,7 +73,7 @@ async def test_the_gate_serves_a_private_file_to_its_signed_url_alone(make_gate:
             assert (await client.get(later)).status_code == 404
 
 
-async def test_a_public_source_beside_it_is_as_before(make_gate: MakeGate, photo: bytes) -> None:
+async def test_public_source_has_unsigned_immutable_urls(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(sources=SOURCES)) as client:
         media = (await uploaded(client, photo, "avatar")).json()["media"]
         assert "urlsExpireAt" not in media
@@ -82,7 +82,7 @@ async def test_a_public_source_beside_it_is_as_before(make_gate: MakeGate, photo
         assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
-async def test_answers_stay_the_same_within_half_a_lifetime(make_gate: MakeGate, photo: bytes) -> None:
+async def test_signed_urls_stay_the_same_across_answers(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(sources=SOURCES, url_ttl_s=604_800)) as client:
         first = await uploaded(client, photo, "document")
         url = f"/status/{first.json()['jobId']}"
@@ -95,7 +95,7 @@ async def test_answers_stay_the_same_within_half_a_lifetime(make_gate: MakeGate,
         assert listed == [single] == [body["media"]]
 
 
-async def test_a_private_file_that_is_kept_for_a_while_only(make_gate: MakeGate, photo: bytes) -> None:
+async def test_signed_url_expires_no_later_than_its_media(make_gate: MakeGate, photo: bytes) -> None:
     source = Source(variants=SIZES, visibility="private", ttl=timedelta(seconds=100))
     async with client_of(make_gate(sources={"story": source})) as client:
         media = (await uploaded(client, photo, "story")).json()["media"]
@@ -105,7 +105,7 @@ async def test_a_private_file_that_is_kept_for_a_while_only(make_gate: MakeGate,
         assert kept and 0 <= int(kept[1]) <= 100
 
 
-async def test_python_callers_see_when_urls_expire(make_gate: MakeGate, photo: bytes) -> None:
+async def test_wait_returns_the_expiry_of_signed_urls(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(sources=SOURCES) as gate:
         job = await gate.upload(photo, source_type="document", source_id="user-1")
         status = await gate.wait(job.job_id)
@@ -113,7 +113,7 @@ async def test_python_callers_see_when_urls_expire(make_gate: MakeGate, photo: b
         assert status.media.urls_expire_at > datetime.now(UTC) + timedelta(minutes=29)
 
 
-def test_a_url_is_stable_for_half_of_its_life_and_has_as_much_left() -> None:
+def test_signed_url_is_stable_for_half_its_lifetime() -> None:
     urls = urls_of(ttl_s=3600)
     made: dict[str, list[int]] = {}
     for minute in range(0, 181, 5):
@@ -127,7 +127,7 @@ def test_a_url_is_stable_for_half_of_its_life_and_has_as_much_left() -> None:
     assert urls_of().of(KEY, base_url="", now=NOON) == urls.of(KEY, base_url="", now=NOON)
 
 
-def test_a_url_ends_when_it_says() -> None:
+def test_signed_url_is_refused_from_its_expiry_on() -> None:
     urls = urls_of(ttl_s=60)
     file = urls.of(KEY, base_url="https://example.com/gate", now=NOON)
     assert file.expires_at is not None
@@ -136,14 +136,14 @@ def test_a_url_ends_when_it_says() -> None:
     with pytest.raises(UrlExpired, match="ask for the media") as caught:
         urls.admit(KEY, query, now=file.expires_at)
     assert (caught.value.status, caught.value.code) == (403, "url_expired")
-    # Only who has a right signature is told that there was something.
+    # Only a valid signature reveals that the file existed.
     with pytest.raises(FileNotServed):
         urls.admit(KEY, {**query, "signature": "A" * 43}, now=file.expires_at)
     with pytest.raises(FileNotServed):
         urls_of(secret=b"another").admit(KEY, query, now=NOON)
 
 
-async def test_an_expired_url_over_http(make_gate: MakeGate, photo: bytes) -> None:
+async def test_expired_url_answers_403(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(sources=SOURCES)
     async with client_of(gate) as client:
         media = (await uploaded(client, photo, "document")).json()["media"]
@@ -153,7 +153,7 @@ async def test_an_expired_url_over_http(make_gate: MakeGate, photo: bytes) -> No
         assert (answer.status_code, answer.json()["code"]) == (403, "url_expired")
 
 
-async def test_what_no_configured_source_owns_is_private(tmp_path: Path, photo: bytes) -> None:
+async def test_media_of_unconfigured_source_are_private(tmp_path: Path, photo: bytes) -> None:
     settings = Settings(data_dir=tmp_path, image_processes=1)
     both = MediaGate(sources=SOURCES, settings=settings, moderation="off")
     async with client_of(both) as client:
@@ -168,7 +168,7 @@ async def test_what_no_configured_source_owns_is_private(tmp_path: Path, photo: 
             assert (await client.get(told["urls"]["sm"])).status_code == 200
 
 
-def test_a_web_server_beside_the_gate_cannot_read_private_files(tmp_path: Path) -> None:
+def test_filesystem_storage_has_no_public_url_for_private_sources(tmp_path: Path) -> None:
     private = frozenset({"document"})
     storage = FilesystemStorage(tmp_path, public_url="https://cdn.example.com", private_sources=private)
     assert storage.url(KEY) is None
@@ -176,7 +176,7 @@ def test_a_web_server_beside_the_gate_cannot_read_private_files(tmp_path: Path) 
     assert storage.url("media/avatar/u/m/sm.webp") == "https://cdn.example.com/media/avatar/u/m/sm.webp"
 
 
-async def test_private_files_are_for_this_user_alone(tmp_path: Path) -> None:
+async def test_filesystem_storage_writes_private_files_with_mode_600(tmp_path: Path) -> None:
     private = frozenset({"document"})
     storage = FilesystemStorage(tmp_path, public_url="https://cdn.example.com", private_sources=private)
     old = os.umask(0o022)
@@ -189,7 +189,7 @@ async def test_private_files_are_for_this_user_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "media/avatar/u/m/sm.webp").stat().st_mode) == 0o644
 
 
-async def test_core_storages_leave_signing_to_the_gate(tmp_path: Path) -> None:
+async def test_core_storages_presign_no_urls(tmp_path: Path) -> None:
     for storage in (MemoryStorage(), FilesystemStorage(tmp_path)):
         assert storage.presign_get(KEY, signed_at=NOON, expires_s=60) is None
         assert await storage.presign_put(KEY, content_type="image/png", size=1, expires_s=60) is None
@@ -202,7 +202,7 @@ async def test_core_storages_leave_signing_to_the_gate(tmp_path: Path) -> None:
 # -- the secret
 
 
-def test_the_secret_is_made_once_and_kept_to_ourselves(tmp_path: Path) -> None:
+def test_url_secret_is_created_once_with_mode_600(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     with ThreadPoolExecutor(16) as threads:
         made = set(threads.map(lambda _: url_secret(settings), range(64)))
@@ -213,7 +213,7 @@ def test_the_secret_is_made_once_and_kept_to_ourselves(tmp_path: Path) -> None:
     assert url_secret(Settings(data_dir=tmp_path, url_secret=SECRET)) == SECRET.encode()
 
 
-def test_a_secret_that_is_none_stops_the_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_url_secret_is_a_config_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "url_secret").write_bytes(b"")
     with pytest.raises(ConfigError, match="remove the file, or set url_secret"):
         url_secret(Settings(data_dir=tmp_path))
@@ -225,11 +225,11 @@ def test_a_secret_that_is_none_stops_the_boot(tmp_path: Path, monkeypatch: pytes
     assert "too short" not in str(caught.value)
 
 
-def test_no_secret_is_shown(tmp_path: Path) -> None:
+def test_settings_repr_hides_the_url_secret(tmp_path: Path) -> None:
     assert SECRET not in repr(Settings(data_dir=tmp_path, url_secret=SECRET))
 
 
-async def test_machines_with_one_secret_honour_each_others_urls(
+async def test_gates_with_a_shared_secret_accept_each_others_urls(
     make_gate: MakeGate, photo: bytes, tmp_path: Path
 ) -> None:
     shared = {

@@ -46,20 +46,20 @@ class ForgetsTheirTurns(MemoryRecords):
 class HasOneTurnForAll(MemoryRecords):
     def _insert(self, job: Job) -> None:
         super()._insert(job)
-        self._jobs[job.id] = replace(self._jobs[job.id], turn=self._begun.get(job.priority, 0) + 1)
+        self._jobs[job.id] = replace(self._jobs[job.id], turn=self._turns.begun.get(job.priority, 0) + 1)
 
 
 class ForgetsWhoWaits(MemoryRecords):
     async def forget(self, *, now: datetime) -> int:
-        self._turns.clear()
+        self._turns.last.clear()
         return 0
 
 
 class ForgetsItsTime(MemoryRecords):
     async def forget(self, *, now: datetime) -> int:
         if not any(not job.status.terminal and job.attempts == 0 for job in self._jobs.values()):
-            self._turns.clear()
-            self._begun.clear()
+            self._turns.last.clear()
+            self._turns.begun.clear()
         return 0
 
 

@@ -1,4 +1,4 @@
-"""Must type-check: how a host and a plugin author write it."""
+"""Code of a host and of a plugin that must type-check."""
 
 from typing import assert_type
 

@@ -1,4 +1,4 @@
-"""Wrong options are type errors: mypy is run on code that must, and on lines that must not, type-check."""
+"""mypy accepts correct use of the public API and reports wrong use, line by line."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 
 
 def mypy(name: str) -> set[int]:
-    """Return the numbers of the lines that mypy --strict complains about."""
+    """Return the line numbers of the errors of mypy --strict."""
     run = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(HERE / name)],
         capture_output=True, text=True, check=False, cwd=HERE.parent.parent,
@@ -18,10 +18,10 @@ def mypy(name: str) -> set[int]:
     return {int(number) for number in re.findall(rf"{name}:(\d+): error", run.stdout)}
 
 
-def test_what_users_write_type_checks() -> None:
+def test_public_api_usage_type_checks() -> None:
     assert mypy("accepted.py") == set()
 
 
-def test_what_is_wrong_is_a_type_error() -> None:
+def test_wrong_public_api_usage_is_a_type_error() -> None:
     lines = (HERE / "refused.py").read_text().splitlines()
     assert mypy("refused.py") == {n for n, line in enumerate(lines, 1) if line.endswith("# E")}

@@ -1,4 +1,4 @@
-"""How attempts end jobs."""
+"""How jobs end."""
 
 from __future__ import annotations
 
@@ -58,3 +58,8 @@ def died_each_time(job: Job) -> Settlement:
         code=job.code or "attempts_exhausted",
         retryable=True,
     )
+
+
+def cancelled(job: Job, now: datetime) -> Job:
+    """Return a live job as it is once it was cancelled."""
+    return replace(job, status=JobStatus.CANCELLED, finished_at=now, lease_owner=None, lease_until=None)

@@ -1,0 +1,27 @@
+"""Events in memory, until they are passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from mediagate.values import Event
+
+
+class Outbox:
+    """Events by id."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, Event] = {}
+
+    def write(self, events: tuple[Event, ...]) -> None:
+        """Add events."""
+        self._events |= {event.id: event for event in events}
+
+    def oldest(self, limit: int) -> list[Event]:
+        """Return up to ``limit`` events, oldest first."""
+        return sorted(self._events.values(), key=lambda event: (event.created_at, event.id))[:limit]
+
+    def remove(self, event_ids: Collection[str]) -> None:
+        """Remove events; ids of others change nothing."""
+        for event_id in event_ids:
+            self._events.pop(event_id, None)

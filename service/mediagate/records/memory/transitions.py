@@ -1,0 +1,78 @@
+"""The conditions under which a job moves on, and the job as it then is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from mediagate.values import Job, JobStatus, Stage
+
+
+def claimable(job: Job, now: datetime) -> bool:
+    """Return whether a job may be claimed."""
+    waiting = job.status is JobStatus.PENDING and (job.available_at is None or job.available_at <= now)
+    return job.attempts < job.max_attempts and (waiting or _lapsed(job, now))
+
+
+def exhausted(job: Job, now: datetime) -> bool:
+    """Return whether a live job has no attempt left and no worker."""
+    return job.attempts >= job.max_attempts and (job.status is JobStatus.PENDING or _lapsed(job, now))
+
+
+def _lapsed(job: Job, now: datetime) -> bool:
+    return job.status is JobStatus.PROCESSING and job.lease_until is not None and job.lease_until <= now
+
+
+def order(job: Job) -> tuple[int, int, datetime]:
+    """Return the key by which claimable jobs are sorted."""
+    return job.priority, job.turn, job.lease_until or job.available_at or job.created_at
+
+
+def claimed(job: Job, owner: str, now: datetime, lease_until: datetime) -> Job:
+    """Return a claimable job as its owner has it."""
+    return replace(
+        job,
+        status=JobStatus.PROCESSING,
+        stage=Stage.MODERATE,
+        attempts=job.attempts + 1,
+        lease_owner=owner,
+        lease_until=lease_until,
+        started_at=job.started_at or now,
+    )
+
+
+def advanced(job: Job, lease_until: datetime, stage: Stage | None, model_runs: int | None) -> Job:
+    """Return a held job with its lease extended, and at its stage and model runs if these are given."""
+    runs = job.model_runs if model_runs is None else model_runs
+    return replace(job, lease_until=lease_until, stage=stage or job.stage, model_runs=runs)
+
+
+def released(job: Job, available_at: datetime, error: str | None, code: str | None, *, count_attempt: bool) -> Job:
+    """Return a held job as it waits for a later attempt."""
+    return replace(
+        job,
+        status=JobStatus.PENDING,
+        stage=Stage.QUEUED,
+        attempts=job.attempts if count_attempt else job.attempts - 1,
+        lease_owner=None,
+        lease_until=None,
+        available_at=available_at,
+        error=error,
+        code=code,
+    )
+
+
+def requeued(job: Job, now: datetime) -> Job:
+    """Return a FAILED job as it waits with all its attempts."""
+    return replace(
+        job,
+        status=JobStatus.PENDING,
+        stage=Stage.QUEUED,
+        attempts=0,
+        available_at=now,
+        finished_at=None,
+        notified_at=None,
+        error=None,
+        code=None,
+        retryable=False,
+    )

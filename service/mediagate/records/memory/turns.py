@@ -1,0 +1,32 @@
+"""The turns of jobs in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from mediagate.records.turns import APART, share_of
+from mediagate.values import Job
+
+
+class Turns:
+    """The last turn of each share, and how far the queue of each priority has come."""
+
+    def __init__(self) -> None:
+        self.last: dict[tuple[int, str], int] = {}
+        """By priority and share."""
+        self.begun: dict[int, int] = {}
+        """The highest turn that was claimed, by priority."""
+
+    def take(self, job: Job) -> int:
+        """Return the turn of a new job."""
+        at, turn = (job.priority, share_of(job)), self.begun.get(job.priority, 0) + 1
+        self.last[at] = max(self.last[at] + APART, turn) if at in self.last else turn
+        return self.last[at]
+
+    def begin(self, job: Job) -> None:
+        """Note that a job was claimed."""
+        self.begun[job.priority] = max(self.begun.get(job.priority, 0), job.turn)
+
+    def forget(self, waiting: Collection[int]) -> None:
+        """Forget the last turns of shares that a new one need not keep away from; ``waiting`` are priorities."""
+        self.last = {at: turn for at, turn in self.last.items() if turn > self.begun.get(at[0], 0) and at[0] in waiting}

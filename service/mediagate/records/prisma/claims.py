@@ -1,0 +1,135 @@
+"""How jobs are claimed in the database, and held under a lease."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from mediagate.records.client import Prisma, models
+from mediagate.records.prisma.jobs import jobs_where, take_job
+from mediagate.records.prisma.rows import job_of
+from mediagate.records.queries import execute
+from mediagate.values import Job, JobStatus, Stage
+
+CLAIM_OLDEST = """
+WITH lapsed AS (
+    SELECT id, priority, turn, "leaseUntil" AS since FROM {table}
+    WHERE status = 'PROCESSING' AND "leaseUntil" <= $1 AND "attemptsLeft" > 0 AND id <> ALL ($5::text[])
+    ORDER BY "leaseUntil" LIMIT $4 FOR UPDATE SKIP LOCKED
+), waiting AS (
+    SELECT id, priority, turn, "availableAt" AS since FROM {table}
+    WHERE (status || '') = 'PENDING' AND "availableAt" <= $1 AND "attemptsLeft" > 0 AND id <> ALL ($5)
+    ORDER BY priority, turn, "availableAt" LIMIT $4 FOR UPDATE SKIP LOCKED
+), next AS (
+    SELECT id FROM (SELECT * FROM lapsed UNION ALL SELECT * FROM waiting) AS due ORDER BY priority, turn, since LIMIT $4
+)
+UPDATE {table} AS job SET
+    status = 'PROCESSING', stage = 'moderate', attempts = attempts + 1, "attemptsLeft" = "attemptsLeft" - 1,
+    "leaseOwner" = $2, "leaseUntil" = $3, "startedAt" = COALESCE("startedAt", $1)
+FROM next WHERE job.id = next.id
+RETURNING job.*
+"""
+"""For PostgreSQL: what another claims at this moment is passed over, so that claimers neither wait nor collide.
+
+The condition on ``status`` is that of the index ``mediagate_job_turn_idx``, and no other index fits it.
+"""
+TURNS: Any = [{"priority": "asc"}, {"turn": "asc"}, {"availableAt": "asc"}]
+"""The order of ``_waiting`` jobs."""
+
+
+async def claimable_ids(client: Prisma, now: datetime, limit: int) -> list[str]:
+    """Return ids of jobs that may be claimed now, in their turns."""
+    # Two questions, for each can follow an index and stop; with one, all that may be claimed would be sorted.
+    over, queued = await asyncio.gather(
+        jobs_where(client, _lapsed(now), order={"leaseUntil": "asc"}, take=limit),
+        jobs_where(client, _waiting(now), order=TURNS, take=limit),
+    )
+    due = [(row.priority, row.turn, row.leaseUntil, row.id) for row in over]
+    due += [(row.priority, row.turn, row.availableAt, row.id) for row in queued]
+    return [job_id for *_, job_id in sorted(due)[:limit]]
+
+
+async def claim_oldest(
+    client: Prisma,
+    postgres_schema: str | None,
+    *,
+    owner: str,
+    now: datetime,
+    lease_until: datetime,
+    limit: int,
+    busy: Collection[str],
+) -> list[Job]:
+    """Claim the jobs whose turn it is: on PostgreSQL in one statement, on SQLite one by one."""
+    if postgres_schema is not None:
+        table = '"{}".mediagate_job'.format(postgres_schema.replace('"', '""'))
+        statement: Any = CLAIM_OLDEST.format(table=table)
+        rows = await execute(
+            lambda: client.query_raw(statement, now, owner, lease_until, limit, list(busy), model=models.MediagateJob)
+        )
+        return sorted((job_of(row) for row in rows), key=lambda job: (job.priority, job.turn))
+    jobs: list[Job] = []
+    for job_id in await claimable_ids(client, now, limit + len(busy)):
+        if len(jobs) < limit and job_id not in busy:
+            job = await claim(client, job_id, owner=owner, now=now, lease_until=lease_until)
+            jobs += [job] if job is not None else []
+    return jobs
+
+
+async def claim(client: Prisma, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
+    """Take a claimable job by compare-and-set."""
+    data = {
+        "status": JobStatus.PROCESSING.value,
+        "stage": Stage.MODERATE.value,
+        "attempts": {"increment": 1},
+        "attemptsLeft": {"decrement": 1},
+        "leaseOwner": owner,
+        "leaseUntil": lease_until,
+    }
+    where = {"id": job_id, "OR": [_waiting(now), _lapsed(now)]}
+    row = await take_job(client, {**where, "startedAt": None}, {**data, "startedAt": now})
+    if row is None:
+        row = await take_job(client, {**where, "NOT": [{"startedAt": None}]}, data)
+    return job_of(row) if row else None
+
+
+def advanced_columns(lease_until: datetime, stage: Stage | None, model_runs: int | None) -> Any:
+    """Return the columns that extend a lease and, when given, enter a stage and set the model runs."""
+    data: dict[str, Any] = {"leaseUntil": lease_until}
+    if stage is not None:
+        data["stage"] = stage.value
+    if model_runs is not None:
+        data["modelRuns"] = model_runs
+    return data
+
+
+def released_columns(available_at: datetime, error: str | None, code: str | None, *, count_attempt: bool) -> Any:
+    """Return the columns that give a job back to PENDING for a later attempt."""
+    data: dict[str, Any] = {
+        "status": JobStatus.PENDING.value,
+        "stage": Stage.QUEUED.value,
+        "leaseOwner": None,
+        "leaseUntil": None,
+        "availableAt": available_at,
+        "error": error,
+        "code": code,
+    }
+    if not count_attempt:
+        data |= {"attempts": {"decrement": 1}, "attemptsLeft": {"increment": 1}}
+    return data
+
+
+def held(job_id: str, owner: str) -> Any:
+    """Return the condition of a job under this owner's lease."""
+    return {"id": job_id, "status": JobStatus.PROCESSING.value, "leaseOwner": owner}
+
+
+def _waiting(now: datetime) -> Any:
+    """Return the condition of a job that waits and may be claimed."""
+    return {"attemptsLeft": {"gt": 0}, "status": JobStatus.PENDING.value, "availableAt": {"lte": now}}
+
+
+def _lapsed(now: datetime) -> Any:
+    """Return the condition of a job whose lease ran out and that may be claimed."""
+    return {"attemptsLeft": {"gt": 0}, "status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}}

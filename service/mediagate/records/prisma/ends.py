@@ -1,0 +1,98 @@
+"""How jobs and media end in the database: each end is one transaction with the events that tell of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from mediagate.records.client import Prisma
+from mediagate.records.prisma.claims import held
+from mediagate.records.prisma.jobs import LIVE, jobs_where
+from mediagate.records.prisma.outbox import write_events
+from mediagate.records.prisma.rows import job_of, media_row, settled_columns
+from mediagate.records.queries import execute, query, update_one
+from mediagate.records.settlement import Settlement, cancelled, died_each_time
+from mediagate.values import Event, EventsOf, Job, JobStatus
+
+
+async def settle(
+    client: Prisma, job: Job, owner: str, now: datetime, settlement: Settlement, events_of: EventsOf
+) -> bool:
+    """End a job in one transaction that checks the lease owner."""
+    return await _settle(client, held(job.id, owner), job, settlement, now, events_of)
+
+
+async def fail_exhausted(client: Prisma, now: datetime, limit: int, events_of: EventsOf) -> list[str]:
+    """Fail live jobs whose worker died on each attempt, and return their ids."""
+    failed = []
+    for row in await _find_exhausted(client, now, limit):
+        job = job_of(row)
+        where = {"id": job.id, "OR": [_spent(), _died(now)]}
+        if await _settle(client, where, job, died_each_time(job), now, events_of):
+            failed.append(job.id)
+    return failed
+
+
+async def cancel(client: Prisma, job_id: str, now: datetime, events_of: EventsOf) -> Job | None:
+    """Move a live job to CANCELLED, taking its lease away."""
+    data = {"status": JobStatus.CANCELLED.value, "finishedAt": now, "leaseOwner": None, "leaseUntil": None}
+    while True:
+        row = await query(lambda: client.mediagatejob.find_unique(where={"id": job_id}))
+        if row is None or row.status not in LIVE:
+            return None
+        job = cancelled(job_of(row), now)
+        # What was read is what is cancelled and told of; a job that moves on meanwhile is read again.
+        where = {"id": job_id, "status": row.status, "stage": row.stage, "attempts": row.attempts}
+        if await _end(client, where, data, events_of(job)):
+            return job
+
+
+async def delete_media(client: Prisma, media_id: str, events: tuple[Event, ...]) -> bool:
+    """Delete a media row and its variants; ``False`` when there was none."""
+
+    async def both() -> None:
+        async with client.batch_() as batch:
+            batch.mediagatemedia.delete(where={"id": media_id})
+            write_events(batch, events)
+
+    return await update_one(both, unheard=True)
+
+
+async def _settle(
+    client: Prisma, where: Any, job: Job, settlement: Settlement, now: datetime, events_of: EventsOf
+) -> bool:
+    data = {**settled_columns(settlement), "finishedAt": now}
+    return await _end(client, where, data, events_of(settlement.state_of(job, now).job), media=settlement.media)
+
+
+async def _end(client: Prisma, where: Any, data: Any, events: tuple[Event, ...], media: Any = None) -> bool:
+    """Change a job, and write what goes with that, unless it stands elsewhere."""
+    if media is None and not events:
+        return bool(await execute(lambda: client.mediagatejob.update_many(where=where, data=data)))
+
+    async def all_of_it() -> None:
+        # All in one request: a transaction held open from here would keep SQLite's only write lock meanwhile.
+        async with client.batch_() as batch:
+            # Fails, and the rest with it, unless the job stands there.
+            batch.mediagatejob.update(where=where, data=data)
+            if media is not None:
+                batch.mediagatemedia.create(data=media_row(media))
+            write_events(batch, events)
+
+    return await update_one(all_of_it)
+
+
+async def _find_exhausted(client: Prisma, now: datetime, limit: int) -> list[Any]:
+    """Return the rows of jobs that have no attempt left and no worker: two questions, each of which has its index."""
+    died = await jobs_where(client, _died(now), order={"leaseUntil": "asc"}, take=limit)
+    if len(died) == limit:
+        return died
+    return died + await jobs_where(client, _spent(), take=limit - len(died))
+
+
+def _spent() -> Any:
+    return {"attemptsLeft": {"lte": 0}, "status": JobStatus.PENDING.value}
+
+
+def _died(now: datetime) -> Any:
+    return {"attemptsLeft": {"lte": 0}, "status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}}

@@ -1,0 +1,22 @@
+"""Which rows have expired, and in which order they are read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from mediagate.values import DirectUpload, Media
+
+EXPIRY: Any = [{"expiresAt": "asc"}, {"id": "asc"}]
+"""The order of ``expired`` rows."""
+
+
+def expired(now: datetime, after: DirectUpload | Media | None) -> Any:
+    """Return the condition of a row that has expired and comes behind another, by expiry and id."""
+    where: Any = {"expiresAt": {"lte": now}}
+    if after is not None:
+        where["OR"] = [
+            {"expiresAt": {"gt": after.expires_at}},
+            {"expiresAt": after.expires_at, "id": {"gt": after.id}},
+        ]
+    return where

@@ -1,0 +1,44 @@
+"""Rows of idempotency keys: reserved by the insert that succeeds, kept and released until a job takes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from mediagate.records.client import Prisma
+from mediagate.records.client.errors import UniqueViolationError
+from mediagate.records.queries import execute
+from mediagate.records.reservation import Reservation
+
+
+async def reserve_key(client: Prisma, key: str, now: datetime, expires_at: datetime) -> Reservation | None:
+    """Reserve a key: ``None`` when it is now ours, else what is on record."""
+    keys = client.mediagateidempotencykey
+    for _ in range(2):
+        try:
+            await execute(lambda: keys.create(data={"key": key, "expiresAt": expires_at}))
+        except UniqueViolationError:
+            row = await execute(lambda: keys.find_unique(where={"key": key}))
+            if row is not None and row.expiresAt > now:
+                return Reservation(key, row.jobId, row.fingerprint)
+            await execute(lambda: keys.delete_many(where={"key": key, "expiresAt": {"lte": now}}))
+        else:
+            return None
+    return Reservation(key, None, None)
+
+
+async def keep_key(client: Prisma, key: str, expires_at: datetime) -> None:
+    """Keep a reservation that no job has taken for longer."""
+    where: Any = {"key": key, "jobId": None}
+    await execute(lambda: client.mediagateidempotencykey.update_many(where=where, data={"expiresAt": expires_at}))
+
+
+async def release_key(client: Prisma, key: str) -> None:
+    """Forget a reservation that no job has taken."""
+    where: Any = {"key": key, "jobId": None}
+    await execute(lambda: client.mediagateidempotencykey.delete_many(where=where))
+
+
+async def forget_expired_keys(client: Prisma, now: datetime) -> int:
+    """Delete the keys that have expired, and return how many."""
+    return await execute(lambda: client.mediagateidempotencykey.delete_many(where={"expiresAt": {"lte": now}}))

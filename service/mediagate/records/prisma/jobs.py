@@ -1,0 +1,120 @@
+"""Rows of jobs: inserted with their keys, read by condition, changed by compare-and-set."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from mediagate.records.client import Prisma
+from mediagate.records.client.errors import RecordNotFoundError
+from mediagate.records.prisma.media import media_where
+from mediagate.records.prisma.rows import job_of, job_row, requeued_columns
+from mediagate.records.queries import execute, query
+from mediagate.values import Job, JobState, JobStatus, Stage
+
+LIVE = [JobStatus.PENDING.value, JobStatus.PROCESSING.value]
+
+
+async def create_job(
+    client: Prisma, job: Job, *, key: str | None, fingerprint: str | None, key_expires_at: datetime | None
+) -> bool:
+    """Insert a job that has its turn and bind the reserved key to it, in one transaction."""
+    row = job_row(job)
+    free: Any = {"key": key, "jobId": None}
+    bound: Any = {"jobId": job.id, "fingerprint": fingerprint, "expiresAt": key_expires_at}
+
+    async def both() -> None:
+        async with client.batch_() as batch:
+            batch.mediagatejob.create(data=row)
+            # Fails, and the job with it, when another has bound the key meanwhile.
+            batch.mediagateidempotencykey.update(where=free, data=bound)
+
+    try:
+        await execute(lambda: client.mediagatejob.create(data=row) if key is None else both())
+    except RecordNotFoundError:
+        return False
+    return True
+
+
+async def jobs_where(client: Prisma, where: Any, *, take: int | None = None, order: Any = None) -> list[Any]:
+    """Return the rows of the jobs that meet a condition."""
+    return await query(lambda: client.mediagatejob.find_many(where=where, take=take, order=order))
+
+
+async def get_jobs(client: Prisma, job_ids: Collection[str]) -> Mapping[str, Job]:
+    """Return, by id, each of these jobs that exists."""
+    return {row.id: job_of(row) for row in await jobs_where(client, {"id": {"in": list(job_ids)}})}
+
+
+async def changed_jobs(client: Prisma, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
+    """Return, by id, the states of those of these jobs that stand elsewhere than known."""
+    jobs = [job_of(row) for row in await jobs_where(client, _moved_since(known))] if known else []
+    complete = [job.media_id for job in jobs if job.status is JobStatus.COMPLETE]
+    media = await media_where(client, {"id": {"in": complete}}) if complete else {}
+    return {job.id: JobState(job, media.get(job.media_id)) for job in jobs}
+
+
+def _moved_since(known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Any:
+    """Return the condition of a job that has moved since its status and stage were known."""
+    ids: defaultdict[tuple[JobStatus, Stage] | None, list[str]] = defaultdict(list)
+    for job_id, place in known.items():
+        ids[place].append(job_id)
+    return {
+        "OR": [
+            {"id": {"in": there}}
+            | ({"NOT": [{"status": place[0].value, "stage": place[1].value}]} if place is not None else {})
+            for place, there in ids.items()
+        ]
+    }
+
+
+async def oldest_waiting(client: Prisma) -> datetime | None:
+    """Return since when the job could have been claimed that has waited longest for its first attempt."""
+    where = {"status": JobStatus.PENDING.value, "attempts": 0}
+    rows = await jobs_where(client, where, order={"availableAt": "asc"}, take=1)
+    return rows[0].availableAt if rows else None
+
+
+async def jobs_of_media(
+    client: Prisma, media_ids: Collection[str], owner_id: str | None
+) -> Mapping[str, tuple[JobStatus, bool]]:
+    """Return, by media id, the status of the job that was to make it, and whether the media is on record."""
+    where: Any = {"mediaId": {"in": list(media_ids)}}
+    if owner_id is not None:
+        where["ownerId"] = owner_id
+    # The engine reads the media behind the jobs, as is promised.
+    rows = await query(lambda: client.mediagatejob.find_many(where=where, include={"media": True}))
+    return {row.mediaId: (JobStatus(row.status), row.media is not None) for row in rows}
+
+
+async def count_live(client: Prisma) -> int:
+    """Return how many jobs are live."""
+    where: Any = {"status": {"in": LIVE}}
+    return await query(lambda: client.mediagatejob.count(where=where))
+
+
+async def unnotified(client: Prisma, before: datetime, limit: int) -> list[str]:
+    """Return ids of terminal jobs that finished before this moment and whose hooks have not all run."""
+    where = {"notifiedAt": None, "finishedAt": {"lt": before}}
+    return [row.id for row in await jobs_where(client, where, order={"finishedAt": "asc"}, take=limit)]
+
+
+async def requeue(client: Prisma, job_id: str, now: datetime) -> Job | None:
+    """Move a FAILED job back to PENDING with all its attempts."""
+    job = (await get_jobs(client, [job_id])).get(job_id)
+    if job is None or job.status is not JobStatus.FAILED:
+        return None
+    row = await take_job(client, {"id": job_id, "status": JobStatus.FAILED.value}, requeued_columns(job, now))
+    return job_of(row) if row else None
+
+
+async def change_job(client: Prisma, where: Any, data: Any) -> bool:
+    """Change a job in a way that can be repeated: under a lease, or to the same values."""
+    return bool(await query(lambda: client.mediagatejob.update_many(where=where, data=data)))
+
+
+async def take_job(client: Prisma, where: Any, data: Any) -> Any:
+    """Change a job by compare-and-set and return its row, or ``None``: one UPDATE with all these conditions."""
+    return await execute(lambda: client.mediagatejob.update(where=where, data=data))

@@ -1,0 +1,68 @@
+"""Media and jobs in the database, page by page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from mediagate.records.client import Prisma
+from mediagate.records.paging import cursor_after, read_cursor
+from mediagate.records.prisma.media import media_where
+from mediagate.records.prisma.rows import job_of, media_of
+from mediagate.records.queries import query
+from mediagate.values import JobPage, JobState, JobStatus, MediaPage
+
+NEWEST_FIRST: Any = [{"createdAt": "desc"}, {"id": "desc"}]
+
+
+async def media_page(
+    client: Prisma,
+    source_type: str,
+    source_id: str | None,
+    *,
+    limit: int,
+    cursor: str | None,
+    owner_id: str | None,
+    now: datetime | None,
+) -> MediaPage:
+    """Return media newest first, without those that have expired by ``now``."""
+    where = _behind(cursor, sourceType=source_type, sourceId=source_id, ownerId=owner_id)
+    if now is not None:
+        where["AND"] = [{"OR": [{"expiresAt": None}, {"expiresAt": {"gt": now}}]}]
+    found = await media_where(client, where, order=NEWEST_FIRST, take=limit + 1)
+    items = tuple(found.values())[:limit]
+    return MediaPage(items, cursor_after(items[-1]) if len(found) > limit else None)
+
+
+async def job_page(
+    client: Prisma,
+    limit: int,
+    cursor: str | None,
+    *,
+    owner_id: str | None,
+    status: JobStatus | None,
+    source_type: str | None,
+    source_id: str | None,
+) -> JobPage:
+    """Return jobs newest first, with their media, in one request."""
+    where = _behind(
+        cursor, ownerId=owner_id, status=status and status.value, sourceType=source_type, sourceId=source_id
+    )
+    rows = await query(
+        lambda: client.mediagatejob.find_many(
+            where=where, order=NEWEST_FIRST, take=limit + 1, include={"media": {"include": {"variants": True}}}
+        )
+    )
+    items = tuple(JobState(job_of(row), media_of(row.media) if row.media else None) for row in rows[:limit])
+    return JobPage(items, cursor_after(items[-1].job) if len(rows) > limit else None)
+
+
+def _behind(cursor: str | None, **columns: str | None) -> Any:
+    """Return the condition of a row behind the cursor that has these values, where one is given."""
+    where: Any = {name: value for name, value in columns.items() if value is not None}
+    if cursor is not None:
+        created_at, row_id = read_cursor(cursor)
+        where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": row_id}}]
+        # It follows from those two, but only this lets an index begin there instead of at the newest.
+        where["createdAt"] = {"lte": created_at}
+    return where

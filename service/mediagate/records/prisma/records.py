@@ -1,0 +1,292 @@
+"""Records through Prisma, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+
+from mediagate.errors import RecordsUnavailable
+from mediagate.records.address import postgres_schema, with_connections
+from mediagate.records.clock import DatabaseClock
+from mediagate.records.database import Database
+from mediagate.records.engine import open_client
+from mediagate.records.migration import migration_names, pending
+from mediagate.records.prisma import (
+    claims,
+    connection,
+    direct_uploads,
+    ends,
+    idempotency_keys,
+    identity,
+    jobs,
+    lists,
+    media,
+    outbox,
+    turns,
+    usage,
+)
+from mediagate.records.protocol import Identity, Records
+from mediagate.records.reservation import Reservation
+from mediagate.records.schema import check_schema
+from mediagate.records.settlement import Settlement
+from mediagate.values import (
+    DirectUpload,
+    Event,
+    EventsOf,
+    Job,
+    JobPage,
+    JobState,
+    JobStatus,
+    Media,
+    MediaPage,
+    Stage,
+    UsageReport,
+    no_events,
+    utcnow,
+)
+
+
+class PrismaRecords(Records):
+    """Jobs and media in a database that Prisma's query engine reaches.
+
+    ``url`` is ``file:/path`` or ``postgresql://…``; ``engine_url`` names an engine that the host runs itself;
+    ``migrate`` applies what the database lacks when it is opened; ``connections`` is how many this process may open to
+    PostgreSQL, 5 unless the URL has a ``connection_limit``. Raises ``ConfigError`` and ``RecordsUnavailable``.
+    """
+
+    def __init__(
+        self, url: str, *, engine_url: str | None = None, migrate: bool = False, connections: int | None = None
+    ) -> None:
+        self._url = with_connections(url, connections)
+        self.migrates = migrate
+        """Whether opening applies what the database lacks; until then it can be changed."""
+        self.client = open_client(self._url, engine_url)
+        """Connected while the records are open; plugins use ``Database.of``."""
+        self.postgres_schema = postgres_schema(url)
+        """The schema of the tables on PostgreSQL, ``None`` on SQLite."""
+        self._database = Database(self)
+        # All who share a SQLite file share a machine, and so its clock.
+        is_postgres = self.postgres_schema is not None
+        self._clock = DatabaseClock(lambda: connection.postgres_ms(self.client)) if is_postgres else None
+
+    def __repr__(self) -> str:
+        return f"PrismaRecords({self._url.partition(':')[0]}:…)"
+
+    async def open(self) -> None:
+        """Migrate if that was asked for, and start the engine; raises ``SchemaOutdated`` for an older schema.
+
+        A database that does not answer is no reason not to open: each query asks it again.
+        """
+        await connection.connect(self.client, self._url, self.postgres_schema, migrates=self.migrates)
+
+    async def close(self) -> None:
+        await connection.disconnect(self.client)
+
+    async def check(self) -> str:
+        """Ask the database for the first job in line, which takes as long however many there are, and for a write."""
+        oldest = await self.oldest_waiting()
+        await check_schema(self.client, self.postgres_schema)
+        # Nobody's key: nothing is deleted, and yet a file that is locked or may only be read refuses.
+        await self.release_key("\n")
+        waits = (
+            "no new job waits" if oldest is None else f"the first new job waits since {oldest:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        return f"{self._url.partition(':')[0]}: {waits}"
+
+    def explain(self, error: RecordsUnavailable) -> str:
+        """Return what an operator is told of an error: where the database is, and which setting says so."""
+        return connection.explanation(error, self._url)
+
+    async def lacks(self) -> list[str]:
+        """Return the migrations that the database lacks."""
+        return await pending(self._url)
+
+    async def is_empty(self) -> bool:
+        """Whether the database has none of the migrations; changes nothing."""
+        provider = "sqlite" if self.postgres_schema is None else "postgresql"
+        return set(await self.lacks()) == set(migration_names(provider))
+
+    async def now(self) -> datetime:
+        return utcnow() if self._clock is None else await self._clock.now()
+
+    async def identity(self) -> Identity:
+        return await identity.read_identity(self._database)
+
+    async def next_generation(self, *, above: int = 0) -> Identity:
+        return await identity.next_generation(self._database, above)
+
+    # -- uploads
+
+    async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
+        return await idempotency_keys.reserve_key(self.client, key, now, expires_at)
+
+    async def keep_key(self, key: str, *, expires_at: datetime) -> None:
+        await idempotency_keys.keep_key(self.client, key, expires_at)
+
+    async def release_key(self, key: str) -> None:
+        await idempotency_keys.release_key(self.client, key)
+
+    async def create_job(
+        self,
+        job: Job,
+        *,
+        key: str | None = None,
+        fingerprint: str | None = None,
+        key_expires_at: datetime | None = None,
+    ) -> bool:
+        job = await turns.with_turn(self._database, job)
+        return await jobs.create_job(self.client, job, key=key, fingerprint=fingerprint, key_expires_at=key_expires_at)
+
+    # -- direct uploads
+
+    async def create_upload(self, upload: DirectUpload) -> None:
+        await direct_uploads.create_upload(self.client, upload)
+
+    async def get_uploads(self, upload_ids: Collection[str]) -> Mapping[str, DirectUpload]:
+        return await direct_uploads.get_uploads(self.client, upload_ids)
+
+    async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
+        job = await turns.with_turn(self._database, job)
+        return await direct_uploads.complete_upload(self.client, upload_id, job, expires_at)
+
+    async def expired_uploads(
+        self, *, now: datetime, limit: int, after: DirectUpload | None = None
+    ) -> Sequence[DirectUpload]:
+        return await direct_uploads.expired_uploads(self.client, now, limit, after)
+
+    async def forget_uploads(self, upload_ids: Collection[str], *, now: datetime) -> int:
+        return await direct_uploads.forget_uploads(self.client, upload_ids, now)
+
+    # -- reading
+
+    async def get_media(self, media_id: str) -> Media | None:
+        return await media.get_media(self.client, media_id)
+
+    async def list_media(
+        self,
+        source_type: str,
+        source_id: str | None,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        owner_id: str | None = None,
+        now: datetime | None = None,
+    ) -> MediaPage:
+        return await lists.media_page(
+            self.client, source_type, source_id, limit=limit, cursor=cursor, owner_id=owner_id, now=now
+        )
+
+    async def list_jobs(
+        self,
+        *,
+        owner_id: str | None = None,
+        status: JobStatus | None = None,
+        source_type: str | None = None,
+        source_id: str | None = None,
+        limit: int,
+        cursor: str | None = None,
+    ) -> JobPage:
+        return await lists.job_page(
+            self.client, limit, cursor, owner_id=owner_id, status=status, source_type=source_type, source_id=source_id
+        )
+
+    async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
+        return await usage.read_usage(self.client, owner_id, first, last)
+
+    async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
+        return await jobs.changed_jobs(self.client, known)
+
+    async def oldest_waiting(self) -> datetime | None:
+        return await jobs.oldest_waiting(self.client)
+
+    async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
+        return await jobs.get_jobs(self.client, job_ids)
+
+    async def jobs_of_media(
+        self, media_ids: Collection[str], *, owner_id: str | None = None
+    ) -> Mapping[str, tuple[JobStatus, bool]]:
+        return await jobs.jobs_of_media(self.client, media_ids, owner_id)
+
+    async def queue_depth(self) -> int:
+        return await jobs.count_live(self.client)
+
+    # -- a job's path
+
+    async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
+        """Return ids of jobs that may be claimed now, in their turns."""
+        return await claims.claimable_ids(self.client, now, limit)
+
+    async def claim_oldest(
+        self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
+    ) -> Sequence[Job]:
+        return await claims.claim_oldest(
+            self.client, self.postgres_schema, owner=owner, now=now, lease_until=lease_until, limit=limit, busy=busy
+        )
+
+    async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
+        return await claims.claim(self.client, job_id, owner=owner, now=now, lease_until=lease_until)
+
+    async def advance(
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        lease_until: datetime,
+        stage: Stage | None = None,
+        model_runs: int | None = None,
+    ) -> bool:
+        changes = claims.advanced_columns(lease_until, stage, model_runs)
+        return await jobs.change_job(self.client, claims.held(job_id, owner), changes)
+
+    async def release(
+        self,
+        job_id: str,
+        *,
+        owner: str,
+        available_at: datetime,
+        count_attempt: bool = True,
+        error: str | None = None,
+        code: str | None = None,
+    ) -> bool:
+        changes = claims.released_columns(available_at, error, code, count_attempt=count_attempt)
+        return await jobs.change_job(self.client, claims.held(job_id, owner), changes)
+
+    async def settle(
+        self, job: Job, *, owner: str, now: datetime, settlement: Settlement, events_of: EventsOf = no_events
+    ) -> bool:
+        return await ends.settle(self.client, job, owner, now, settlement, events_of)
+
+    async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
+        return await ends.fail_exhausted(self.client, now, limit, events_of)
+
+    async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
+        return await ends.cancel(self.client, job_id, now, events_of)
+
+    async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
+        return await jobs.requeue(self.client, job_id, now)
+
+    async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
+        return await jobs.unnotified(self.client, before, limit)
+
+    async def mark_notified(self, job_id: str, *, ended_at: datetime | None, now: datetime) -> None:
+        await jobs.change_job(self.client, {"id": job_id, "finishedAt": ended_at}, {"notifiedAt": now})
+
+    # -- deleting
+
+    async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
+        return await ends.delete_media(self.client, media_id, events)
+
+    async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
+        return await media.expired_media(self.client, now, limit, after)
+
+    async def forget(self, *, now: datetime) -> int:
+        await turns.forget_turns(self._database)
+        return await idempotency_keys.forget_expired_keys(self.client, now)
+
+    # -- outbox
+
+    async def outbox(self, *, limit: int) -> Sequence[Event]:
+        return await outbox.read_outbox(self.client, limit)
+
+    async def passed_on(self, event_ids: Collection[str], *, now: datetime) -> None:
+        await outbox.passed_on(self.client, event_ids, now)

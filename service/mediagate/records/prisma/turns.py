@@ -1,0 +1,45 @@
+"""The turns of jobs in the database: one row for each share with the last turn that it took."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mediagate.records.database import Database
+from mediagate.records.turns import APART, share_of
+from mediagate.values import Job, JobStatus
+
+BEGUN = (JobStatus.PROCESSING, JobStatus.COMPLETE, JobStatus.REJECTED, JobStatus.FAILED)
+"""Jobs that were claimed, for certain: one may be cancelled before."""
+
+_TIME = " UNION ALL ".join(
+    f"SELECT MAX(turn) AS turn FROM mediagate_job WHERE status = '{status}' AND priority = {{priority}}"
+    for status in BEGUN
+)
+TAKE = f"""
+INSERT INTO mediagate_turn AS t (priority, share, turn)
+SELECT CAST(? AS INTEGER), CAST(? AS TEXT), COALESCE(MAX(turn), 0) + 1
+FROM ({_TIME.format(priority="CAST(? AS INTEGER)")}) AS begun WHERE true
+ON CONFLICT (priority, share) DO UPDATE
+SET turn = CASE WHEN t.turn + {APART} > excluded.turn THEN t.turn + {APART} ELSE excluded.turn END
+RETURNING turn
+"""
+"""One statement, so that uploads of one share at the same moment get turns of their own."""
+FORGET = f"""
+DELETE FROM mediagate_turn WHERE turn <= (
+    SELECT COALESCE(MAX(turn), 0) FROM ({_TIME.format(priority="mediagate_turn.priority")}) AS begun
+) OR NOT EXISTS (
+    SELECT 1 FROM mediagate_job AS job WHERE job.status = 'PENDING' AND job.priority = mediagate_turn.priority
+)
+"""
+
+
+async def with_turn(database: Database, job: Job) -> Job:
+    """Return a new job with its turn; one that is not recorded then leaves a gap, which is nobody's loss."""
+    values = (job.priority, share_of(job), *[job.priority] * len(BEGUN))
+    rows = await database.fetch_rows(TAKE, *values)
+    return replace(job, turn=int(rows[0]["turn"]))
+
+
+async def forget_turns(database: Database) -> None:
+    """Delete the last turns of shares that a new one need not keep away from."""
+    await database.change_rows(FORGET)

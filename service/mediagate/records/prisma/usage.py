@@ -1,0 +1,49 @@
+"""What owners used, summed up over the rows of jobs."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from typing import Any, Literal
+
+from mediagate.records.client import Prisma
+from mediagate.records.queries import query
+from mediagate.values import JobStatus, Usage, UsageReport
+
+LAST = time(23, 59, 59, 999_000)
+"""The last moment of a day, at the precision of the databases."""
+
+
+async def read_usage(client: Prisma, owner_id: str | None, first: date, last: date) -> UsageReport:
+    """Return what was used, by the day and by the key of the upload."""
+    where = _between(owner_id, first, last)
+    # Found by the moment, for which there are indexes, and grouped by the day that is written beside it.
+    days = await _used_by(client, "day", where)
+    # A question of its own: grouped by day as well, it would have as many rows as there are days and keys together.
+    keys = await _used_by(client, "keyId", where | {"keyId": {"not": None}})
+    return UsageReport(owner_id, first, last, {date.fromisoformat(day): used for day, used in days.items()}, keys)
+
+
+async def _used_by(client: Prisma, column: Literal["day", "keyId"], where: Any) -> dict[str, Usage]:
+    order: Any = {column: "asc"}
+    groups: Any = await query(
+        lambda: client.mediagatejob.group_by(
+            by=[column, "status"],
+            where=where,
+            count=True,
+            sum={"bytes": True, "bytesOut": True, "modelRuns": True},
+            order=order,
+        )
+    )
+    found: dict[str, Usage] = {}
+    for group in groups:
+        name, count, sums = group[column], group["_count"]["_all"], group["_sum"]
+        used = Usage(count, sums["bytes"], sums["bytesOut"], sums["modelRuns"], {JobStatus(group["status"]): count})
+        found[name] = found.get(name, Usage()) + used
+    return found
+
+
+def _between(owner_id: str | None, first: date, last: date) -> Any:
+    where: Any = {
+        "createdAt": {"gte": datetime.combine(first, time.min, UTC), "lte": datetime.combine(last, LAST, UTC)}
+    }
+    return where if owner_id is None else where | {"ownerId": owner_id}
