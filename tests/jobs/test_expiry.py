@@ -100,7 +100,7 @@ async def test_a_result_answers_as_deleted_when_its_time_is_over_and_the_janitor
         assert (await client.get(f"/status/{jobs[1]}")).status_code == 200
 
 
-async def test_deleting_by_hand_what_has_expired_is_no_error(make_gate: MakeGate) -> None:
+async def test_delete_media_of_an_expired_media_succeeds(make_gate: MakeGate) -> None:
     async with make_gate(sources=SOURCES, worker=False) as gate:
         media = await published(gate, utcnow() - DAY)
         await gate.delete_media(media.id)
@@ -108,7 +108,7 @@ async def test_deleting_by_hand_what_has_expired_is_no_error(make_gate: MakeGate
         assert (await gate.runtime.janitor.sweep_expired(dry_run=False)).expired_media == []
 
 
-async def test_one_that_cannot_be_deleted_holds_up_no_other_and_is_tried_again(
+async def test_expiry_skips_an_undeletable_media_and_retries_it(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_gate(sources=SOURCES, worker=False) as gate:
@@ -137,7 +137,7 @@ async def test_one_that_cannot_be_deleted_holds_up_no_other_and_is_tried_again(
         assert max(sizes) == len(made[0].keys), "one picture at a time"
 
 
-async def test_a_storage_that_is_down_is_not_asked_for_each_of_them(
+async def test_expiry_gives_up_early_while_storage_is_unavailable(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_gate(sources=SOURCES, worker=False) as gate:
@@ -158,7 +158,7 @@ async def test_a_storage_that_is_down_is_not_asked_for_each_of_them(
         assert swept.expired_media == [media.id for media in made]
 
 
-async def test_a_round_deletes_about_so_many_at_most(make_gate: MakeGate) -> None:
+async def test_expiry_round_is_limited_by_most(make_gate: MakeGate) -> None:
     async with make_gate(sources=SOURCES, worker=False) as gate:
         made = [await published(gate, utcnow() - DAY + timedelta(seconds=n)) for n in range(BATCH + 5)]
         ids = [media.id for media in made]
@@ -217,7 +217,7 @@ async def test_stale_files_go_in_small_batches_and_hold_no_lock(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_caches_may_keep_a_file_as_long_as_its_result_is_kept(
+async def test_cache_control_of_a_file_ends_with_its_ttl(
     make_gate: MakeGate, photo: bytes, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with client_of(make_gate(sources=SOURCES, worker=False)) as client:
@@ -240,6 +240,6 @@ async def test_caches_may_keep_a_file_as_long_as_its_result_is_kept(
 
 
 @pytest.mark.parametrize("ttl", [timedelta(), -DAY, timedelta(days=10**6), "soon"])
-def test_a_time_to_live_that_is_none_is_refused(ttl: Any) -> None:
+def test_source_rejects_an_invalid_ttl(ttl: Any) -> None:
     with pytest.raises(ConfigError, match=r"Source\.ttl"):
         Source(ttl=ttl)

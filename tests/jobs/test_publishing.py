@@ -93,7 +93,7 @@ def stopping(request: pytest.FixtureRequest, make_gate: MakeGate, tmp_path: Path
 
 
 @pytest.mark.parametrize("end", ["deleted", "cancelled"])
-async def test_what_is_published_too_late_is_removed(stopping: Stopping, photo: bytes, end: str) -> None:
+async def test_late_publication_of_an_ended_job_is_removed(stopping: Stopping, photo: bytes, end: str) -> None:
     gate, storage, stopped = stopping
     async with gate:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
@@ -109,7 +109,7 @@ async def test_what_is_published_too_late_is_removed(stopping: Stopping, photo: 
     assert await published(storage) == set()
 
 
-async def test_of_a_media_that_is_there_only_what_it_names_is_kept(stopping: Stopping, photo: bytes) -> None:
+async def test_late_publication_keeps_only_files_named_by_the_media(stopping: Stopping, photo: bytes) -> None:
     gate, storage, stopped = stopping
     async with gate:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
@@ -120,7 +120,7 @@ async def test_of_a_media_that_is_there_only_what_it_names_is_kept(stopping: Sto
     assert await published(storage) == set(media.keys)
 
 
-async def test_what_is_written_while_a_media_is_deleted_goes_with_it(make_gate: MakeGate, photo: bytes) -> None:
+async def test_late_publication_during_delete_media_is_removed(make_gate: MakeGate, photo: bytes) -> None:
     class Slow(MemoryStorage):
         """Between the files and the row, an attempt that lost the job writes one of them and looks for the media."""
 

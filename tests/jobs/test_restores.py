@@ -67,7 +67,9 @@ async def files(gate: MediaGate) -> set[str]:
     return {info.key for root in ("media/", "originals/") async for info in storage.list(root)}
 
 
-async def test_a_dump_of_yesterday_loses_nothing(database: tuple[str, str, Copy], tmp_path: Path, photo: bytes) -> None:
+async def test_restored_dump_removes_no_newer_files(
+    database: tuple[str, str, Copy], tmp_path: Path, photo: bytes
+) -> None:
     live, dump, copy = database
 
     def gate(*, worker: bool = True) -> MediaGate:

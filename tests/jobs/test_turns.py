@@ -32,7 +32,7 @@ class Recorder:
         await self.uploaded.wait()
 
 
-async def test_one_owners_many_do_not_keep_anothers_one_waiting(make_gate: MakeGate, photo: bytes) -> None:
+async def test_claim_order_is_fair_between_owners(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(sources=SOURCES, max_queue=0)
     noted = Recorder(gate, 12)
     async with gate:
@@ -51,7 +51,7 @@ async def test_one_owners_many_do_not_keep_anothers_one_waiting(make_gate: MakeG
     assert [job.source_id for job in noted.order if job.owner_id == "ann"] == [f"{n}" for n in range(10)]
 
 
-async def test_higher_priorities_go_first(make_gate: MakeGate, photo: bytes) -> None:
+async def test_claim_order_prefers_higher_priorities(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(sources=SOURCES)
     noted = Recorder(gate, 8)
     async with gate:

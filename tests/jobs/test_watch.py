@@ -93,7 +93,7 @@ async def get_all(client: httpx.AsyncClient, paths: list[str], **headers: str) -
 # -- finished jobs
 
 
-async def test_a_finished_job_is_asked_for_once(tmp_path: Path) -> None:
+async def test_finished_job_is_queried_once(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         media = await published_media(records, utcnow())
@@ -108,7 +108,7 @@ async def test_a_finished_job_is_asked_for_once(tmp_path: Path) -> None:
         assert records.asked == {"changed": 1}
 
 
-async def test_what_this_process_deletes_is_gone_at_once(tmp_path: Path) -> None:
+async def test_deletion_by_this_process_shows_at_once(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         media = await published_media(records, utcnow())
@@ -118,7 +118,7 @@ async def test_what_this_process_deletes_is_gone_at_once(tmp_path: Path) -> None
         assert (gone.status_code, gone.json()["code"]) == (410, "media_deleted")
 
 
-async def test_a_read_that_was_under_way_during_a_delete_is_not_kept(tmp_path: Path) -> None:
+async def test_read_in_progress_during_a_delete_is_not_cached(tmp_path: Path) -> None:
     class SlowToAnswer(CountingRecords):
         async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
             states = await super().changed(known)
@@ -135,7 +135,7 @@ async def test_a_read_that_was_under_way_during_a_delete_is_not_kept(tmp_path: P
         assert (await client.get(f"/status/{media.job_id}")).status_code == 410
 
 
-async def test_what_another_process_does_shows_after_the_age_limit(
+async def test_change_by_another_process_shows_after_the_age_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.jobs.recent.MAX_AGE_S", 0.5)
@@ -151,7 +151,7 @@ async def test_what_another_process_does_shows_after_the_age_limit(
         assert [answer.status_code for answer in await get_all(client, paths)] == [410, 202]
 
 
-async def test_a_retry_shows_at_once(tmp_path: Path) -> None:
+async def test_retry_shows_at_once(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (gate, client):
         job = await waiting_job(records, utcnow())
@@ -162,7 +162,7 @@ async def test_a_retry_shows_at_once(tmp_path: Path) -> None:
         assert (await client.get(f"/status/{job.id}")).status_code == 202
 
 
-async def test_no_more_than_a_bounded_number_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cache_of_finished_jobs_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.jobs.recent.LIMIT", 2)
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
@@ -176,7 +176,7 @@ async def test_no_more_than_a_bounded_number_is_kept(tmp_path: Path, monkeypatch
         assert records.asked["changed"] == 4
 
 
-async def test_a_live_job_costs_one_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_status_of_a_live_job_costs_one_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queries: list[str] = []
     query = AsyncQueryEngine.query
 
@@ -197,7 +197,7 @@ async def test_a_live_job_costs_one_query(tmp_path: Path, monkeypatch: pytest.Mo
 # -- waiting
 
 
-async def test_all_who_wait_share_one_query_a_tick(tmp_path: Path) -> None:
+async def test_waiting_requests_share_one_query_per_tick(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         jobs = [await waiting_job(records, utcnow()) for _ in range(100)]
@@ -212,7 +212,9 @@ async def test_all_who_wait_share_one_query_a_tick(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept": "text/event-stream"}])
-async def test_what_another_process_finishes_is_told_to_all(tmp_path: Path, headers: dict[str, str]) -> None:
+async def test_job_finished_by_another_process_answers_all_waiting_requests(
+    tmp_path: Path, headers: dict[str, str]
+) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         jobs = [await waiting_job(records, utcnow()) for _ in range(30)]
@@ -232,7 +234,7 @@ async def test_what_another_process_finishes_is_told_to_all(tmp_path: Path, head
         assert records.asked["changed"] <= 6
 
 
-async def test_what_this_process_moves_is_told_before_the_tick_without_a_query(
+async def test_job_changed_by_this_process_is_reported_without_tick_or_query(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.jobs.watch.TICK_S", 60.0)
@@ -256,7 +258,7 @@ async def test_what_this_process_moves_is_told_before_the_tick_without_a_query(
         assert records.asked["changed"] == 1 + len(jobs)
 
 
-async def test_a_second_attempt_in_this_process_is_told_before_the_tick(
+async def test_second_attempt_in_this_process_is_reported_before_the_tick(
     tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.jobs.watch.TICK_S", 60.0)
@@ -277,7 +279,7 @@ async def test_a_second_attempt_in_this_process_is_told_before_the_tick(
         assert '"status":"COMPLETE"' in answer.text
 
 
-async def test_who_comes_after_a_pause_is_answered_without_waiting_for_a_tick(
+async def test_first_wait_after_a_pause_is_answered_before_the_tick(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.jobs.watch.TICK_S", 2.0)
@@ -295,7 +297,7 @@ async def test_who_comes_after_a_pause_is_answered_without_waiting_for_a_tick(
         assert records.asked["changed"] == 4
 
 
-async def test_a_job_that_does_not_exist_is_not_waited_for_and_harms_nobody(tmp_path: Path, postgres_url: str) -> None:
+async def test_wait_for_unknown_jobs_is_404_and_disturbs_no_other(tmp_path: Path, postgres_url: str) -> None:
     records = PrismaRecords(postgres_url, migrate=True)
     async with serving(tmp_path, records) as (_, client):
         job = await waiting_job(records, utcnow())
@@ -307,7 +309,7 @@ async def test_a_job_that_does_not_exist_is_not_waited_for_and_harms_nobody(tmp_
         assert known.status_code == 202
 
 
-async def test_a_row_that_is_removed_while_it_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wait_ends_with_404_when_the_row_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.jobs.watch.MAX_AGE_S", 1.0)
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
@@ -323,7 +325,7 @@ async def test_a_row_that_is_removed_while_it_is_waited_for(tmp_path: Path, monk
                 records.lose(job.id)
 
 
-async def test_a_picture_that_is_deleted_while_its_job_is_waited_for(tmp_path: Path) -> None:
+async def test_wait_ends_with_media_deleted_when_the_media_is_deleted(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         job = await waiting_job(records, utcnow())
@@ -339,7 +341,7 @@ async def test_a_picture_that_is_deleted_while_its_job_is_waited_for(tmp_path: P
                 await records.delete_media(job.media_id)
 
 
-async def test_while_the_records_are_down(tmp_path: Path) -> None:
+async def test_wait_reports_the_last_state_while_records_are_unavailable(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client), anyio.create_task_group() as tasks:
         known, new = await waiting_job(records, utcnow()), await waiting_job(records, utcnow())
@@ -356,7 +358,7 @@ async def test_while_the_records_are_down(tmp_path: Path) -> None:
         await anyio.sleep(1)
 
 
-async def test_closing_ends_all_waiting(tmp_path: Path) -> None:
+async def test_gate_closing_ends_all_waits(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (gate, client):
         jobs = [await waiting_job(records, utcnow()) for _ in range(3)]
@@ -381,7 +383,7 @@ def after_ms(answer: httpx.Response) -> int:
     return pause
 
 
-async def test_clients_are_told_to_ask_again_when_their_turn_comes(tmp_path: Path, photo: bytes) -> None:
+async def test_poll_after_follows_the_position_in_the_queue(tmp_path: Path, photo: bytes) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records, poll_after_ms=500) as (_, client):
         now = utcnow()
@@ -399,7 +401,7 @@ async def test_clients_are_told_to_ask_again_when_their_turn_comes(tmp_path: Pat
         assert after_ms(sent) == pytest.approx(20_000, abs=3_500)
 
 
-async def test_nobody_is_told_to_stay_away_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_poll_after_is_at_most_30_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.intake.backlog.MEASURE_EVERY_S", 0.0)
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
@@ -411,7 +413,7 @@ async def test_nobody_is_told_to_stay_away_for_long(tmp_path: Path, monkeypatch:
         assert after_ms(await client.get(f"/status/{new.id}")) == 1_000
 
 
-async def test_the_queue_is_measured_seldom_and_only_when_somebody_asks(tmp_path: Path) -> None:
+async def test_backlog_is_measured_rarely_and_only_on_request(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         job = await waiting_job(records, utcnow())
@@ -422,7 +424,7 @@ async def test_the_queue_is_measured_seldom_and_only_when_somebody_asks(tmp_path
         assert 1 <= records.asked["oldest_waiting"] <= 1 + (time.monotonic() - began) / 2
 
 
-async def test_a_queue_that_cannot_be_measured_is_no_error(tmp_path: Path) -> None:
+async def test_poll_after_has_a_default_when_the_backlog_is_unknown(tmp_path: Path) -> None:
     class Unmeasured(CountingRecords):
         async def oldest_waiting(self) -> datetime | None:
             raise RecordsUnavailable("down")
