@@ -57,7 +57,7 @@ def faketime() -> Path:
     return found[0]
 
 
-async def test_now_is_the_databases_whatever_this_machine_says(postgres_url: str, tmp_path: Path) -> None:
+async def test_records_now_follows_the_clock_of_the_database(postgres_url: str, tmp_path: Path) -> None:
     await migrate(postgres_url)
     turned = tmp_path / "turned"
     turned.write_text("+0")
@@ -91,7 +91,7 @@ async def test_now_is_the_databases_whatever_this_machine_says(postgres_url: str
             await process.wait()
 
 
-async def test_without_a_server_it_is_this_machines(tmp_path: Path) -> None:
+async def test_records_now_without_a_server_is_local_time(tmp_path: Path) -> None:
     for records in (MemoryRecords(), PrismaRecords(f"file:{tmp_path / 'records.db'}")):
         assert abs(await records.now() - utcnow()) < timedelta(seconds=5)
 
@@ -138,7 +138,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return machine
 
 
-async def test_the_database_is_asked_once_in_a_while(machine: Machine) -> None:
+async def test_database_clock_is_measured_rarely(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     for _ in range(round(MEASURE_EVERY_S * 10)):
         assert abs(await machine.off_ms(clock)) <= 2
@@ -146,7 +146,7 @@ async def test_the_database_is_asked_once_in_a_while(machine: Machine) -> None:
     assert machine.asked == 3
 
 
-async def test_a_slow_answer_makes_it_no_worse(machine: Machine) -> None:
+async def test_database_clock_stays_exact_after_a_slow_answer(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     assert abs(await machine.off_ms(clock)) <= 2
     for slow in ([4.0, 0.0], [0.0, 4.0]):
@@ -156,7 +156,7 @@ async def test_a_slow_answer_makes_it_no_worse(machine: Machine) -> None:
         assert abs(await machine.off_ms(clock)) <= 25
 
 
-async def test_a_pause_of_the_whole_machine_is_seen(machine: Machine) -> None:
+async def test_database_clock_notices_a_pause_of_the_machine(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     await clock.now()
     machine.database_ms += 600_000  # its clocks stood still, and then its wall clock was put right
@@ -167,7 +167,7 @@ async def test_a_pause_of_the_whole_machine_is_seen(machine: Machine) -> None:
     assert abs(await machine.off_ms(clock)) <= 2
 
 
-async def test_a_database_whose_clock_is_set_is_followed(machine: Machine) -> None:
+async def test_database_clock_follows_a_step_of_the_database_time(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     for step in (3_600_000, -7_200_000):
         await clock.now()
@@ -176,7 +176,7 @@ async def test_a_database_whose_clock_is_set_is_followed(machine: Machine) -> No
         assert abs(await machine.off_ms(clock)) <= 2
 
 
-async def test_it_is_reckoned_on_while_the_database_is_away(machine: Machine) -> None:
+async def test_database_clock_runs_on_while_the_database_is_unavailable(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     machine.away = True
     with pytest.raises(RecordsUnavailable):
@@ -194,7 +194,7 @@ async def test_it_is_reckoned_on_while_the_database_is_away(machine: Machine) ->
     assert machine.asked == asked + 2
 
 
-async def test_it_never_runs_backwards_by_a_little(machine: Machine) -> None:
+async def test_database_clock_never_steps_back_by_a_small_correction(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     before = await clock.now()
     machine.database_ms -= 300
@@ -207,7 +207,7 @@ async def test_it_never_runs_backwards_by_a_little(machine: Machine) -> None:
     assert abs(await machine.off_ms(clock)) <= 2
 
 
-async def test_many_at_once_ask_once(machine: Machine) -> None:
+async def test_database_clock_measures_once_for_concurrent_calls(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     await asyncio.gather(*(clock.now() for _ in range(50)))
     assert machine.asked == 2

@@ -26,7 +26,7 @@ VALUES = (
 )
 
 
-async def test_jobs_of_before_have_their_day_and_no_owner(
+async def test_owner_migration_gives_existing_jobs_a_day_and_no_owner(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tmp_path / "migrations"

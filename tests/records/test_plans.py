@@ -214,7 +214,7 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-async def test_by_an_index_and_looking_at_few_rows(name: str, server: Cluster, records: PrismaRecords) -> None:
+async def test_query_uses_an_index_and_reads_few_rows(name: str, server: Cluster, records: PrismaRecords) -> None:
     ask, most = QUESTIONS[name]
     before = len(server.log.read_text())
     assert await ask(records) is not False

@@ -118,7 +118,9 @@ async def test_no_job_is_lost_or_doubled_when_the_server_is_killed(
     assert len(again) <= 2 * 2, f"{len(again)} of {len(jobs)} jobs were begun more than once"
 
 
-async def test_what_may_run_twice_outlasts_a_short_absence(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idempotent_queries_survive_a_short_server_outage(
+    server: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mediagate.records.queries.RETRY_FOR_S", 60.0)
     records = PrismaRecords(server.url, migrate=True)
     await records.open()
@@ -147,7 +149,7 @@ async def test_what_may_run_twice_outlasts_a_short_absence(server: Cluster, monk
         await records.close()
 
 
-async def test_a_server_that_stands_still_is_not_waited_for(server: Cluster) -> None:
+async def test_frozen_server_is_reported_as_unavailable(server: Cluster) -> None:
     records = PrismaRecords(f"{server.url}?connect_timeout=1&socket_timeout=1", migrate=True)
     await records.open()
     try:
@@ -176,7 +178,7 @@ async def test_a_server_that_stands_still_is_not_waited_for(server: Cluster) -> 
         await records.close()
 
 
-async def test_an_engine_that_stands_still_is_replaced(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_frozen_engine_is_replaced(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.records.engine.ANSWER_S", 1.0)
     records = PrismaRecords(server.url, migrate=True)
     await records.open()
@@ -199,7 +201,7 @@ async def test_an_engine_that_stands_still_is_replaced(server: Cluster, monkeypa
         await records.close()
 
 
-async def test_a_settlement_whose_answer_was_lost_is_concluded_once(
+async def test_settlement_with_a_lost_answer_runs_its_hooks_once(
     server: Cluster, tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
@@ -236,7 +238,7 @@ async def test_a_settlement_whose_answer_was_lost_is_concluded_once(
 
 
 @pytest.mark.parametrize("done", [True, False])
-async def test_a_direct_upload_whose_completion_went_unheard_keeps_its_file(
+async def test_direct_upload_with_a_lost_completion_keeps_its_file(
     server: Cluster, tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch, done: bool
 ) -> None:
     request, lost = SocketEngine.request, 0

@@ -27,7 +27,7 @@ def leave(gate: MediaGate, statement: str) -> None:
         database.execute(statement)
 
 
-async def test_a_delivery_whose_event_was_forgotten_is_not_there(make_gate: MakeGate, photo: bytes) -> None:
+async def test_delivery_of_a_deleted_event_is_omitted(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, public_base_url="https://example.org")
     secret = "whsec_" + base64.b64encode(bytes(32)).decode()
     endpoint = Endpoint(

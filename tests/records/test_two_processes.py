@@ -44,7 +44,7 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 """
 
 
-async def test_both_write_and_neither_starves(tmp_path: Path) -> None:
+async def test_sqlite_writers_in_two_processes_share_fairly(tmp_path: Path) -> None:
     url = f"file:{tmp_path / 'records.db'}"
     await migrate(url)
     pipe = asyncio.subprocess.PIPE
