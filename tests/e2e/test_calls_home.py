@@ -83,12 +83,12 @@ def namespaces() -> None:
         pytest.skip("this user cannot have a network of its own, in which to count")
 
 
-def test_a_program_that_calls_somebody_is_counted() -> None:
+def test_network_counters_count_each_connection_attempt() -> None:
     assert asked(alone("pass").stdout) == 0
     assert asked(alone(CALLER).stdout) >= 4
 
 
-def test_nothing_calls_home(tmp_path: Path) -> None:
+def test_nudenet_gate_contacts_no_host_and_writes_only_to_its_data_dir(tmp_path: Path) -> None:
     home, temporary, data = tmp_path / "home", tmp_path / "tmp", tmp_path / "data"
     home.mkdir()
     temporary.mkdir()

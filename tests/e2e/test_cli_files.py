@@ -26,7 +26,7 @@ def fill(data_dir: Path, number: int) -> list[Path]:
     return paths
 
 
-def test_the_janitor_stops_before_many_unknown_files_and_goes_on_when_told(tmp_path: Path) -> None:
+def test_janitor_removes_many_unknown_files_only_with_really(tmp_path: Path) -> None:
     now = {"MEDIAGATE_ORPHAN_GRACE_S": "0"}
     assert mediagate("janitor", data_dir=tmp_path).returncode == 0
     paths = fill(tmp_path, 12)
@@ -46,7 +46,7 @@ def test_the_janitor_stops_before_many_unknown_files_and_goes_on_when_told(tmp_p
     assert not any(path.exists() for path in paths)
 
 
-def test_an_empty_database_beside_full_files_is_refused_until_it_adopts_them(tmp_path: Path) -> None:
+def test_commands_refuse_files_of_another_database_until_adopted(tmp_path: Path) -> None:
     assert mediagate("janitor", data_dir=tmp_path).returncode == 0
     paths = fill(tmp_path, 12)
     other = {"MEDIAGATE_DATABASE_URL": f"file:{tmp_path}/other.db", "MEDIAGATE_MIGRATE": "true"}

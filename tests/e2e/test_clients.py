@@ -222,7 +222,7 @@ def test_good_photo_is_shown_and_its_deletion_removes_it(
 
 
 @EACH
-def test_rejected_picture_shows_the_message_in_the_language_of_the_browser(
+def test_rejected_picture_shows_a_message_in_the_browser_language(
     name: str, opened: Open, gate: Steered, pictures: Path
 ) -> None:
     client, page = CLIENTS[name], opened(name, gate, locale="de-DE")
@@ -232,9 +232,7 @@ def test_rejected_picture_shows_the_message_in_the_language_of_the_browser(
 
 
 @EACH
-def test_file_that_is_not_a_picture_shows_the_message_and_is_sent_once(
-    name: str, opened: Open, gate: Steered, pictures: Path
-) -> None:
+def test_non_picture_shows_a_message_and_is_sent_once(name: str, opened: Open, gate: Steered, pictures: Path) -> None:
     client, page = CLIENTS[name], opened(name, gate)
     page.set_input_files(client.input, pictures / "text.png")
     expect_message(page, client, NOT_A_PICTURE)
@@ -243,7 +241,7 @@ def test_file_that_is_not_a_picture_shows_the_message_and_is_sent_once(
 
 
 @EACH
-def test_busy_gate_of_another_origin_is_asked_again_after_retry_after(
+def test_client_retries_a_busy_gate_of_another_origin_after_retry_after(
     name: str, opened: Open, gate_elsewhere: Steered, pictures: Path
 ) -> None:
     client, gate = CLIENTS[name], gate_elsewhere
@@ -257,7 +255,7 @@ def test_busy_gate_of_another_origin_is_asked_again_after_retry_after(
 
 
 @EACH
-def test_cancelling_a_waiting_picture_cancels_its_job(name: str, opened: Open, gate: Steered, pictures: Path) -> None:
+def test_client_cancel_cancels_the_waiting_job(name: str, opened: Open, gate: Steered, pictures: Path) -> None:
     client, page = CLIENTS[name], opened(name, gate)
     with gate.holding():
         with page.expect_response(accepted) as answer:
@@ -268,7 +266,7 @@ def test_cancelling_a_waiting_picture_cancels_its_job(name: str, opened: Open, g
     assert (status.status_code, status.json()["status"]) == (410, "CANCELLED")
 
 
-def test_dropzone_takes_a_photo_that_the_browser_cannot_preview(opened: Open, gate: Steered, data: Path) -> None:
+def test_dropzone_uploads_a_photo_that_the_browser_cannot_preview(opened: Open, gate: Steered, data: Path) -> None:
     client, page = CLIENTS["dropzone"], opened("dropzone", gate)
     page.evaluate("() => document.querySelector('#photos').dropzone.on('error', () => { window.failed = true })")
     page.set_input_files(client.input, data / "formats" / "arrow.heic")
@@ -277,14 +275,14 @@ def test_dropzone_takes_a_photo_that_the_browser_cannot_preview(opened: Open, ga
     assert page.locator(".dz-preview.dz-error").count() == 0
 
 
-def test_filepond_uploads_by_itself(opened: Open, gate: Steered, pictures: Path) -> None:
+def test_plain_filepond_uploads_and_shows_messages(opened: Open, gate: Steered, pictures: Path) -> None:
     page = opened("filepond-plain", gate)
     for name, shown in (("good.png", "Upload complete"), ("text.png", NOT_A_PICTURE)):
         page.set_input_files(CLIENTS["filepond"].input, pictures / name)
         expect_message(page, CLIENTS["filepond"], shown)
 
 
-def test_uppy_retries_the_bytes_of_a_direct_upload(opened: Open, gate: Steered, pictures: Path) -> None:
+def test_uppy_retries_content_and_complete_of_a_direct_upload(opened: Open, gate: Steered, pictures: Path) -> None:
     gate.refuse(("content", 503), ("complete", 503))
     client, page = CLIENTS["uppy-direct"], opened("uppy-direct", gate)
     page.set_input_files(client.input, pictures / "good.png")
@@ -293,7 +291,7 @@ def test_uppy_retries_the_bytes_of_a_direct_upload(opened: Open, gate: Steered, 
 
 
 @pytest.mark.parametrize("cleared", [True, False])
-def test_uppy_that_is_destroyed_deletes_its_pictures_unless_it_was_cleared(
+def test_uppy_destroy_deletes_its_pictures_unless_cleared(
     cleared: bool, opened: Open, gate: Steered, pictures: Path
 ) -> None:
     page = opened("uppy", gate)
@@ -313,7 +311,7 @@ def test_uppy_that_is_destroyed_deletes_its_pictures_unless_it_was_cleared(
     assert ("DELETE" in asked) is not cleared
 
 
-def test_event_source_that_nobody_closes_ends_by_204(opened: Open, gate: Steered, pictures: Path) -> None:
+def test_unclosed_event_source_ends_with_204(opened: Open, gate: Steered, pictures: Path) -> None:
     page = opened("eventsource", gate)
     with page.expect_response(accepted) as answer:
         page.set_input_files(CLIENTS["eventsource"].input, pictures / "good.png")

@@ -108,7 +108,7 @@ def test_a_crash_at_this_step_loses_and_doubles_nothing(point: str, tmp_path: Pa
             service.stop()
 
 
-def test_a_job_that_kills_the_service_each_time_is_failed_after_three_attempts(tmp_path: Path, photo: bytes) -> None:
+def test_poison_job_fails_after_three_crashed_attempts(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     service = Server("crashing_gate:gate", data_dir, **FAST)
     try:
@@ -132,7 +132,7 @@ def test_a_job_that_kills_the_service_each_time_is_failed_after_three_attempts(t
             service.stop()
 
 
-def test_kill_9_leaves_no_process_behind(tmp_path: Path, photo: bytes) -> None:
+def test_kill_9_leaves_no_child_process(tmp_path: Path, photo: bytes) -> None:
     with running("plain_gate:gate", tmp_path / "data", **FAST) as service:
         job_id = service.upload("a.jpg", photo).json()["jobId"]
         assert service.settled(job_id).status_code == 200
@@ -144,7 +144,7 @@ def test_kill_9_leaves_no_process_behind(tmp_path: Path, photo: bytes) -> None:
         assert not [pid for pid in below if alive(pid)]
 
 
-def test_sigterm_drains_the_jobs_in_flight(tmp_path: Path, data: Path) -> None:
+def test_sigterm_drains_jobs_in_flight(tmp_path: Path, data: Path) -> None:
     big = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
     with running("plain_gate:gate", tmp_path / "data", **FAST) as service:
         ids = [service.upload(f"{n}.jpg", big).json()["jobId"] for n in range(3)]

@@ -41,7 +41,7 @@ def webp() -> bytes:
     return picture("WEBP", exif=b"Exif\0\0" + broken_exif())
 
 
-def test_thousands_of_warnings_are_counted(tmp_path: Path) -> None:
+def test_decoder_warnings_are_logged_as_a_count(tmp_path: Path) -> None:
     with running("plain_gate:gate", tmp_path / "data", MEDIAGATE_IMAGE_PROCESSES="1") as server:
         for file in (jpeg(), png(), webp()):
             before = len(server.log.read_text())

@@ -42,7 +42,7 @@ def run(line: str, folder: Path, **env: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_the_json_of_a_job_is_copied_as_the_gate_tells_it(page: Page, demo: Server, data: Path) -> None:
+def test_copied_json_equals_the_status_response(page: Page, demo: Server, data: Path) -> None:
     card = choose(page, data / "moderation" / "astronaut.png")
     expect_state(card, "REJECTED")
     job = json.loads(copied(card, "JSON"))
@@ -54,7 +54,7 @@ def test_the_json_of_a_job_is_copied_as_the_gate_tells_it(page: Page, demo: Serv
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_lines_for_curl_work_in_a_shell(page: Page, data: Path, tmp_path: Path) -> None:
+def test_copied_curl_lines_run_in_a_shell(page: Page, data: Path, tmp_path: Path) -> None:
     name = """it's a "cat" \\ $(touch spoiled) `touch spoiled`; 100% ; type=text,x=1.png"""
     shutil.copy(data / "moderation" / "chelsea.png", tmp_path / name)
     card = choose(page, tmp_path / name)
@@ -69,7 +69,7 @@ def test_the_lines_for_curl_work_in_a_shell(page: Page, data: Path, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_name_with_control_characters_cannot_leave_the_quotes(page: Page, data: Path) -> None:
+def test_copied_curl_line_contains_no_control_characters(page: Page, data: Path) -> None:
     picture = (data / "moderation" / "chelsea.png").read_bytes()
     name = "a\u001b[201~\rtouch spoiled\r.png"
     page.set_input_files("#files", FilePayload(name=name, mimeType="image/png", buffer=picture))
@@ -79,7 +79,7 @@ def test_a_name_with_control_characters_cannot_leave_the_quotes(page: Page, data
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_neither_keys_nor_signatures_are_copied(browser: Browser, data: Path, tmp_path: Path) -> None:
+def test_copied_text_contains_no_keys_or_signatures(browser: Browser, data: Path, tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}
     create = [sys.executable, "-m", "mediagate.cli", "keys", "create", "demo_gate:keyed", "--owner", "ann"]
     with running("demo_gate:keyed", tmp_path / "data") as service:
@@ -104,7 +104,7 @@ def test_neither_keys_nor_signatures_are_copied(browser: Browser, data: Path, tm
         assert sent["status"] == "PENDING"
 
 
-def test_a_page_on_plain_http_copies_too(browser: Browser, data: Path, tmp_path: Path) -> None:
+def test_copy_works_on_plain_http(browser: Browser, data: Path, tmp_path: Path) -> None:
     with running("demo_gate:deeper", tmp_path / "data", MEDIAGATE_ALLOWED_HOSTS="gate.test") as service:
         page = browser.new_page()
         page.goto(f"{service.url.replace('127.0.0.1', 'gate.test')}/deeper/down/?token=secret", timeout=SLOW_MS)

@@ -42,7 +42,9 @@ def page(browser: Browser, demo: Server, data: Path, tmp_path_factory: pytest.Te
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_every_state_is_accessible_and_fits(page: Page, width: int, scheme: Literal["light", "dark"]) -> None:
+def test_demo_page_is_accessible_and_fits_in_every_state(
+    page: Page, width: int, scheme: Literal["light", "dark"]
+) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
     page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")

@@ -81,7 +81,7 @@ class Client:
                 self.job_ids.add(answer.json()["jobId"])
 
 
-def test_a_crash_at_any_step_loses_nothing_doubles_nothing_and_leaves_nothing(tmp_path: Path, photo: bytes) -> None:
+def test_direct_upload_completes_once_after_a_crash_at_each_step(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     service = Server("crashing_gate:gate", data_dir, MEDIAGATE_IMAGE_PROCESSES="1", RECEIVING_S=str(LEASE_S))
     clients = []
@@ -134,7 +134,7 @@ async def nothing_is_left(data_dir: Path, count: int) -> None:
         assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
-def test_a_body_that_breaks_off_has_not_arrived(tmp_path: Path, photo: bytes) -> None:
+def test_direct_upload_with_a_truncated_body_can_be_sent_again(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     service = Server("plain_gate:gate", data_dir, MEDIAGATE_WORKER="false")
     try:
@@ -165,7 +165,7 @@ def held_names(data_dir: Path) -> list[str]:
         ]
 
 
-def test_a_service_killed_while_it_receives_takes_the_file_after_the_lease(tmp_path: Path, photo: bytes) -> None:
+def test_direct_upload_is_accepted_after_the_lease_of_a_killed_receiver(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     service = Server("crashing_gate:gate", data_dir, MEDIAGATE_WORKER="false", RECEIVING_S=str(LEASE_S))
     try:

@@ -27,7 +27,9 @@ ROOT = Path(__file__).parents[2]
         ("examples.fastapi_app:app", "post", "/posts/u1/pictures"),
     ],
 )
-def test_an_example_host(app: str, source_type: str, own_route: str, tmp_path: Path, data: Path) -> None:
+def test_example_host_shows_an_uploaded_picture(
+    app: str, source_type: str, own_route: str, tmp_path: Path, data: Path
+) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     env = {**os.environ, "MEDIAGATE_DATA_DIR": str(tmp_path), "MEDIAGATE_IMAGE_PROCESSES": "1"}
@@ -169,7 +171,7 @@ def test_the_gate_of_a_production(gateway: Gateway, postgres_url: str, tmp_path:
                 process.wait(60)
 
 
-def test_the_bucket_of_compose_has_its_rules(gateway: Gateway) -> None:
+def test_compose_bucket_has_cors_and_lifecycle_rules(gateway: Gateway) -> None:
     service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["bucket"]
     keys = {"aws_access_key_id": gateway.access_key, "aws_secret_access_key": gateway.secret_key}
     env = {

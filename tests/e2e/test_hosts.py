@@ -68,7 +68,7 @@ def events(answer: httpx.Response) -> Iterator[dict[str, object]]:
             yield json.loads(line.removeprefix("data: "))
 
 
-def test_a_picture_goes_in_and_comes_out(host: Host, picture: bytes) -> None:
+def test_host_completes_an_upload_and_serves_its_files(host: Host, picture: bytes) -> None:
     sent = host.upload(picture)
     assert sent["statusUrl"] == f"{host.prefix}{host.mount}/status/{sent['jobId']}"
     headers = {"Accept": "text/event-stream"}
@@ -85,14 +85,14 @@ def test_a_picture_goes_in_and_comes_out(host: Host, picture: bytes) -> None:
     assert httpx.get(f"{host.base}/media/{done['media']['id']}").json()["urls"] == done["media"]["urls"]
 
 
-def test_what_is_no_route_is_404(host: Host) -> None:
+def test_host_answers_404_on_unknown_routes(host: Host) -> None:
     for path in ("/nothing", "/nothing/at/all"):
         answer = httpx.post(f"{host.base}{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
     assert httpx.get(f"{host.base}/avatar/u1/none.webp").json()["code"] == "file_not_found"
 
 
-def test_other_pages_of_the_host_are_its_own(running: dict[str, Host]) -> None:
+def test_host_keeps_its_own_pages(running: dict[str, Host]) -> None:
     for name in BESIDE:
         assert httpx.get(f"{running[name].url}/hello").text == "hello"
         assert httpx.get(f"{running[name].url}/nothing").status_code == 404
@@ -106,7 +106,7 @@ def _none_alive(pids: set[int]) -> bool:
     return not any(map(alive, pids))
 
 
-def test_sigterm_ends_all_within_the_drain_time(running: dict[str, Host], data: Path) -> None:
+def test_host_ends_within_the_drain_timeout_on_sigterm(running: dict[str, Host], data: Path) -> None:
     """With a job in hand that never ends, a stream of its changes, and an upload that never goes on."""
     large = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
     with httpx.Client(timeout=60) as client:

@@ -27,7 +27,7 @@ def jobs(service: Server, key: str) -> httpx.Response:
     return httpx.get(f"{service.url}/jobs", headers={"Authorization": f"Bearer {key}"}, timeout=30)
 
 
-def test_keys_are_made_listed_and_revoked_while_the_service_runs(tmp_path: Path, photo: bytes) -> None:
+def test_keys_commands_create_list_and_revoke_beside_a_running_service(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     with running("keys_gate:gate", data_dir) as service:
         assert httpx.get(f"{service.url}/jobs", timeout=30).status_code == 401
@@ -73,7 +73,7 @@ def test_keys_are_made_listed_and_revoked_while_the_service_runs(tmp_path: Path,
         assert secret.split("_")[3] not in log
 
 
-def test_what_the_commands_refuse(tmp_path: Path) -> None:
+def test_keys_commands_reject_invalid_arguments(tmp_path: Path) -> None:
     for arguments, said in (
         (("create", "keys_gate:gate", "--owner", ""), "owner"),
         (("create", "keys_gate:gate", *ANN, "--scope", "root"), "scope"),
@@ -87,7 +87,7 @@ def test_what_the_commands_refuse(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_usage_is_exact_after_the_service_was_killed(tmp_path: Path, photo: bytes) -> None:
+def test_usage_is_exact_after_kill_9(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     key = keys("create", "keys_gate:gate", *ANN, data_dir=data_dir).stdout.strip()
     headers = {"X-API-Key": key}

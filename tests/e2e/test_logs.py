@@ -94,18 +94,18 @@ def lines(log: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("form", ["json", "text"])
 @pytest.mark.parametrize("secret", SECRETS)
-def test_no_secret_is_ever_logged(said: dict[str, Any], form: str, secret: str) -> None:
+def test_log_contains_no_secret(said: dict[str, Any], form: str, secret: str) -> None:
     found = [line for line in said[form].splitlines() if SECRETS[secret] in line]
     assert not found, found[0]
 
 
-def test_failures_are_logged_nevertheless(said: dict[str, Any]) -> None:
+def test_log_contains_failures_with_redacted_urls(said: dict[str, Any]) -> None:
     for form in ("json", "text"):
         assert "RuntimeError: GET https://…@bucket.s3.example/hook?…" in said[form]
         assert "/image-pipeline/metrics " in said[form], "the access log"
 
 
-def test_each_line_is_one_object(said: dict[str, Any]) -> None:
+def test_json_log_has_one_object_per_line(said: dict[str, Any]) -> None:
     found = lines(said["json"])
     assert len(found) > 30
     for line in found:
@@ -118,7 +118,7 @@ def test_each_line_is_one_object(said: dict[str, Any]) -> None:
     assert (access["path"], access["http_status"]) == ("/image-pipeline/upload", 202)
 
 
-def test_each_line_about_a_job_has_its_fields(said: dict[str, Any]) -> None:
+def test_json_log_lines_about_jobs_have_job_fields(said: dict[str, Any]) -> None:
     jobs = said["json jobs"]
     sources = {job_id: source for source, ids in jobs.items() for job_id in ids}
     about = [line for line in lines(said["json"]) if line["message"].startswith("job ")]
@@ -137,7 +137,7 @@ def test_each_line_about_a_job_has_its_fields(said: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("url", [DATABASE, NO_DATABASE])
 @pytest.mark.parametrize("command", ["migrate", "doctor"])
-def test_a_command_that_is_refused_does_not_say_the_password(tmp_path: Path, command: str, url: str) -> None:
+def test_failed_command_does_not_print_the_password(tmp_path: Path, command: str, url: str) -> None:
     arguments = [] if command == "migrate" else ["leaky_gate:gate"]
     done = subprocess.run(
         [sys.executable, "-m", "mediagate.cli", "--log", "json", command, *arguments],
@@ -151,7 +151,7 @@ def test_a_command_that_is_refused_does_not_say_the_password(tmp_path: Path, com
 
 @pytest.mark.parametrize("url", [DATABASE, NO_DATABASE])
 @pytest.mark.parametrize("command", ["serve", "worker"])
-def test_a_service_that_is_refused_does_not_say_the_password(tmp_path: Path, command: str, url: str) -> None:
+def test_service_without_database_does_not_log_the_password(tmp_path: Path, command: str, url: str) -> None:
     service = Server("leaky_gate:gate", tmp_path / "data", **SETTINGS, MEDIAGATE_DATABASE_URL=url, MEDIAGATE_LOG="json")
     try:
         service.start(wait=False, command=command)
@@ -165,7 +165,7 @@ def test_a_service_that_is_refused_does_not_say_the_password(tmp_path: Path, com
     assert "db-passw0rd" not in service.log.read_text()
 
 
-def test_a_form_that_there_is_not() -> None:
+def test_log_option_rejects_an_unknown_format() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mediagate.cli", "migrate"],
         env={**os.environ, "MEDIAGATE_LOG": "xml"}, capture_output=True, text=True, timeout=60, check=False,

@@ -36,7 +36,7 @@ async def settled(gate: MediaGate, width: int) -> Status:
     return await gate.wait(status.job_id, timeout_s=60)
 
 
-async def test_allow_review_and_reject(make_gate: MakeGate) -> None:
+async def test_moderation_publishes_only_allowed_pictures(make_gate: MakeGate) -> None:
     async with moderated(make_gate) as gate:
         good = await settled(gate, GOOD)
         assert good.status is JobStatus.COMPLETE
@@ -72,7 +72,9 @@ async def test_allow_review_and_reject(make_gate: MakeGate) -> None:
         (RAISES, "moderation_failed", 3),
     ],
 )
-async def test_a_poisonous_picture_fails_alone(make_gate: MakeGate, width: int, code: str, attempts: int) -> None:
+async def test_poison_picture_fails_and_affects_no_other_job(
+    make_gate: MakeGate, width: int, code: str, attempts: int
+) -> None:
     gate = moderated(
         make_gate, image_processes=2, image_timeout_s=1.5, image_memory_bytes=512 * 2**20, retry_backoff_s=0.01
     )
@@ -94,7 +96,7 @@ async def test_a_poisonous_picture_fails_alone(make_gate: MakeGate, width: int, 
         assert (await settled(gate, GOOD)).status is JobStatus.COMPLETE, "the pool must have healed"
 
 
-async def test_a_threshold_that_names_nothing_stops_the_boot(make_gate: MakeGate) -> None:
+async def test_moderation_without_a_valid_threshold_fails_at_startup(make_gate: MakeGate) -> None:
     for source in (Source(reject={"explict": 0.8}), Source()):
         with pytest.raises(ConfigError):
             await moderated(make_gate, source).open()

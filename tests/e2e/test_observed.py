@@ -211,7 +211,7 @@ def test_sums_are_right_over_processes_and_deaths(
     assert down["mediagate_upload_bytes_count:avatar"] == jobs + 1, "what was counted is told all the same"
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_worker_reports_a_port_in_use(tmp_path: Path) -> None:
     with running("plain_gate:gate", tmp_path / "data") as service:
         done = subprocess.run(
             [sys.executable, "-m", "mediagate.cli", "worker", "plain_gate:gate", "--port", str(service.port)],
@@ -223,7 +223,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_upload_and_work_are_one_trace_over_two_processes(tmp_path: Path, photo: bytes) -> None:
+def test_trace_spans_upload_and_worker_processes(tmp_path: Path, photo: bytes) -> None:
     trace_id, caller = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     files = {name: tmp_path / f"{name}.spans" for name in ("web", "worker")}
     with running("observed_gate:gate", tmp_path / "data", MEDIAGATE_WORKER="false", SPANS=str(files["web"])) as web:

@@ -81,7 +81,7 @@ async def storm(servers: list[Server], photo: bytes, source_type: str, headers: 
         return list(await asyncio.gather(*sent))
 
 
-def test_processes_together_let_in_exactly_what_is_allowed(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
+def test_rate_limit_is_exact_across_processes(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
     limits = options(
         store,
         per_address=["30/day"],
@@ -118,7 +118,7 @@ def wait_until_claimed(server: Server, job_id: str) -> None:
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-def test_a_worker_that_dies_keeps_no_place(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
+def test_job_limit_is_released_after_a_worker_dies(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
     data = tmp_path / "data"
     env = {**store, "MEDIAGATE_WORKER": "true", "MEDIAGATE_LEASE_S": "1", "MEDIAGATE_JANITOR_INTERVAL_S": "0.5"}
     limits = options(store, per_address="1 jobs")
@@ -136,7 +136,7 @@ def test_a_worker_that_dies_keeps_no_place(store: dict[str, str], tmp_path: Path
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-def test_a_refusal_does_not_wait_for_the_body(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
+def test_rate_limit_refusal_does_not_wait_for_the_body(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
     limits = options(store, per_address=["1/day"])
     with running("limited_gate:gate", tmp_path / "data", **store, RATE_LIMIT=limits) as server:
         who = somebody()

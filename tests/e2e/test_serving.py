@@ -28,7 +28,7 @@ def serve(*arguments: str, data_dir: Path, command: str = "serve", **env: str) -
 
 @BOTH
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_port_that_is_taken_is_told_before_the_gate_opens(tmp_path: Path, host: str, command: str) -> None:
+def test_port_in_use_is_reported_before_the_gate_opens(tmp_path: Path, host: str, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         done = serve("--host", host, "--port", port, data_dir=tmp_path / "data", command=command)
@@ -39,27 +39,27 @@ def test_a_port_that_is_taken_is_told_before_the_gate_opens(tmp_path: Path, host
 
 
 @BOTH
-def test_a_host_that_is_not_of_this_machine(tmp_path: Path, command: str) -> None:
+def test_non_local_host_is_reported(tmp_path: Path, command: str) -> None:
     done = serve("--host", "192.0.2.1", "--port", "18999", data_dir=tmp_path / "data", command=command)
     assert (done.returncode, "choose another --host" in done.stderr) == (1, True), done.stderr
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
-def test_worker_is_given_a_port_that_is_none(tmp_path: Path, port: str) -> None:
+def test_worker_rejects_an_invalid_port(tmp_path: Path, port: str) -> None:
     done = serve("--port", port, data_dir=tmp_path / "data", command="worker")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "--port" in done.stderr
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
-def test_a_port_that_is_none(tmp_path: Path, port: str) -> None:
+def test_serve_rejects_an_invalid_port(tmp_path: Path, port: str) -> None:
     for words, env in ((("--port", port), {}), ((), {"PORT": port})):
         done = serve(*words, data_dir=tmp_path / "data", **env)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
         assert "--port" in done.stderr
 
 
-def test_a_gate_that_does_not_open_is_one_line(tmp_path: Path) -> None:
+def test_serve_reports_an_unopenable_gate_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
     done = serve("--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
@@ -76,7 +76,7 @@ def until_it_leaves(url: str) -> httpx.Response:
     return answer
 
 
-def test_after_sigterm_it_serves_on_for_the_delay_and_says_that_it_ends(tmp_path: Path, photo: bytes) -> None:
+def test_drain_delay_keeps_serving_while_readyz_answers_503(tmp_path: Path, photo: bytes) -> None:
     with running("plain_gate:gate", tmp_path / "data", options=("--drain-delay", "600")) as service:
         assert service.process is not None
         service.process.send_signal(signal.SIGTERM)
@@ -88,7 +88,7 @@ def test_after_sigterm_it_serves_on_for_the_delay_and_says_that_it_ends(tmp_path
         service.stop()  # the second signal
 
 
-def test_the_delay_ends_by_itself(tmp_path: Path) -> None:
+def test_drain_delay_ends_by_itself(tmp_path: Path) -> None:
     with running("plain_gate:gate", tmp_path / "data", options=("--drain-delay", "1.5")) as service:
         assert service.process is not None
         service.process.send_signal(signal.SIGTERM)
@@ -97,7 +97,7 @@ def test_the_delay_ends_by_itself(tmp_path: Path) -> None:
     assert "Traceback" not in service.log.read_text()
 
 
-def test_pages_of_named_origins_may_use_the_gate(tmp_path: Path) -> None:
+def test_cors_origins_variable_allows_named_origins_only(tmp_path: Path) -> None:
     page = "https://app.example.com"
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,idempotency-key"}
     with running("plain_gate:gate", tmp_path / "data", CORS_ORIGINS=f"{page}, https://b.example") as service:
@@ -112,14 +112,14 @@ def test_pages_of_named_origins_may_use_the_gate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("origins", ["app.example.com", "https://a.example,b"])
-def test_an_origin_that_is_none(tmp_path: Path, origins: str) -> None:
+def test_cors_origins_rejects_an_invalid_origin(tmp_path: Path, origins: str) -> None:
     done = serve("--cors-origins", origins, "--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert "--cors-origins: " in done.stderr and "such as https://app.example.com" in done.stderr
 
 
 @pytest.mark.parametrize(("origins", "said"), [("*", "every site could act"), ("", "name the pages")])
-def test_cookies_of_all_origins_are_refused(tmp_path: Path, origins: str, said: str) -> None:
+def test_cors_credentials_require_named_origins(tmp_path: Path, origins: str, said: str) -> None:
     words = ("--cors-origins", origins, "--cors-credentials", "--port", "18999")
     done = serve(*words, data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)

@@ -35,7 +35,7 @@ def public(data_dir: Path) -> list[Path]:
     return [path for root in ("media", "originals") for path in (data_dir / "files" / root).rglob("*.*")]
 
 
-def test_what_it_publishes_of_a_deleted_picture_goes_at_once(tmp_path: Path, photo: bytes) -> None:
+def test_resumed_worker_removes_files_of_a_deleted_media_at_once(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     web = Server("crashing_gate:gate", data_dir, **FAST)
     zombie = Server("crashing_gate:gate", data_dir, **FAST)

@@ -35,7 +35,7 @@ PATIENT = FAST | {"MEDIAGATE_MAX_ATTEMPTS": "9"}
         "records.mark_notified:before",
     ],
 )
-def test_a_crash_between_the_end_of_a_job_and_its_webhook(point: str, tmp_path: Path, photo: bytes) -> None:
+def test_webhook_is_sent_after_a_crash_between_job_end_and_delivery(point: str, tmp_path: Path, photo: bytes) -> None:
     with receiving() as receiver:
         service = Server(GATE, tmp_path / "data", **PATIENT, WEBHOOK_URL=receiver.url)
         try:
@@ -109,7 +109,7 @@ def test_a_crash_while_it_is_sent_sends_it_again_under_the_same_id(tmp_path: Pat
         assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (1, True, False), done.stderr
 
 
-def test_doctor_examines_webhooks(tmp_path: Path) -> None:
+def test_doctor_checks_webhook_endpoints(tmp_path: Path) -> None:
     good = mediagate("doctor", GATE, data_dir=tmp_path, WEBHOOK_URL="http://127.0.0.1:1/")
     assert re.search("^ok +webhooks +1 endpoints", good.stdout, re.MULTILINE), good.stdout + good.stderr
     bad = mediagate("doctor", GATE, data_dir=tmp_path, WEBHOOK_URL="http://10.0.0.1:1/")
