@@ -1,4 +1,4 @@
-"""Results that are kept for a time only, and a janitor that removes a little at a time."""
+"""Expiry of media and quarantined files, which the janitor removes in batches."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def files(gate: MediaGate) -> set[str]:
 
 
 async def published(gate: MediaGate, expires_at: datetime | None) -> Media:
-    """Record a media with one file, without processing anything."""
+    """Record a media with one file, without processing a picture."""
     records, now = gate.parts.records, utcnow()
     job = a_job(now, source_type="story")
     await records.create_job(job)

@@ -1,4 +1,4 @@
-"""A storage says whose its files are: no other database is let near them, and an older one removes none."""
+"""The file mark names the database of the stored files: no other one may use them, and an older copy removes none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def gate_on(make_gate: MakeGate, storage: MemoryStorage, records: MemoryRecords)
 
 
 async def finding(gate: MediaGate) -> Finding:
-    """Return what ``mediagate doctor`` says of the files."""
+    """Return the finding of ``mediagate doctor`` about the storage."""
     (found,) = [one async for one in examine(gate) if one.part == "storage"]
     return found
 
@@ -102,7 +102,7 @@ async def test_restored_database_removes_no_files_until_confirmed(make_gate: Mak
         found = await gate.runtime.janitor.sweep_files(dry_run=False, now=later, really=1)
         assert found.orphans == ["media/avatar/u1/med_x/xs.webp"]
         assert (await gate.runtime.janitor.sweep_files(dry_run=False, now=later)).doubt is None
-    assert (await finding(gate)).ok, "who really goes on has the files that are left"
+    assert (await finding(gate)).ok, "a confirmed sweep settles the doubt"
 
 
 async def test_gate_opens_while_storage_or_database_is_unavailable(

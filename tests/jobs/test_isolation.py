@@ -1,4 +1,4 @@
-"""A picture that ran out of time is tried once more, and alone: its neighbours may have been the reason."""
+"""A picture that timed out gets one more attempt, alone: concurrent jobs may have caused the timeout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 class Neighbours(Observer):
-    """Notes the attempts that ran out of time before, and which jobs were rendered beside them."""
+    """Notes the attempts that follow a timeout, and the jobs rendered concurrently with them."""
 
     def __init__(self) -> None:
         self.rendering: list[Job] = []
@@ -82,7 +82,7 @@ async def test_second_attempt_after_a_timeout_is_the_last_and_runs_alone(make_ga
 
 
 async def test_second_attempt_after_a_timeout_may_run_in_another_process(tmp_path: Path) -> None:
-    """Also when the first process has begun with it and given it back."""
+    """Even if the first process has started that attempt and released it."""
     settings: dict[str, Any] = {
         "data_dir": tmp_path, "image_processes": 1, "max_attempts": 5, "retry_backoff_s": 0.01, "drain_timeout_s": 0.1
     }  # fmt: skip
@@ -104,7 +104,7 @@ async def test_second_attempt_after_a_timeout_may_run_in_another_process(tmp_pat
 
 
 class AwayOnce(MemoryStorage):
-    """Is away for the second reading of a quarantined file."""
+    """Fails the second read of a quarantined file."""
 
     def __init__(self) -> None:
         super().__init__()

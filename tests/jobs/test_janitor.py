@@ -1,4 +1,4 @@
-"""The janitor: what nobody works on, and what nobody knows."""
+"""The janitor: abandoned jobs, missed hooks and orphaned files."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_staging_ttl_starts_at_the_failure(make_gate: MakeGate, photo: byt
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
         now = utcnow()
         assert await records.claim(job.id, owner="w", now=now, lease_until=now + timedelta(days=2))
-        failed_at = now + timedelta(days=1)  # it waited so long for a storage that was away
+        failed_at = now + timedelta(days=1)  # as after a long outage of the storage
         failed = Settlement(JobStatus.FAILED, error="away", retryable=True)
         assert await records.settle(job, owner="w", now=failed_at, settlement=failed)
         for minutes, kept in ((59, True), (61, False)):
@@ -223,9 +223,11 @@ async def test_janitors_take_turns_in_sweeping_files(make_gate: MakeGate, monkey
             await anyio.sleep(0.01)
             with pytest.raises(StorageUnavailable):
                 await janitors[0].sweep_files_in_turn()
-        assert await swept() == [stray], "who could not do it leaves the turn to the next, and then one does"
-        assert await swept() == [], "somebody has just done it"
-        assert (await gate.runtime.janitor.sweep_files(dry_run=True)).orphans == [stray], "who is told to does it"
+        assert await swept() == [stray], "a failed sweep frees the turn for the next janitor"
+        assert await swept() == [], "the turn was just taken"
+        assert (await gate.runtime.janitor.sweep_files(dry_run=True)).orphans == [stray], (
+            "an explicit sweep needs no turn"
+        )
         an_hour_later = await parts.records.now() + timedelta(seconds=FILES_EVERY_S)
 
         async def now() -> datetime:

@@ -1,4 +1,4 @@
-"""Whose job a worker takes next: priority and shares decide, not the order of uploads nor that of the queue."""
+"""Workers claim jobs by priority and fair shares, not in the order of uploads or of the queue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCES = {"avatar": Source(priority="high"), "post": Source(), "import": Source
 
 
 class Recorder:
-    """Lets the first job wait until all others are uploaded, and notes the order in which they are begun."""
+    """Holds the first job until all others are uploaded, and notes the order in which jobs start."""
 
     def __init__(self, gate: MediaGate, number: int) -> None:
         self.order: list[Job] = []

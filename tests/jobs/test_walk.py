@@ -1,4 +1,4 @@
-"""When a walk through the files removes what no record names, and when it doubts the records instead."""
+"""The walk through the files removes orphans, unless their number casts doubt on the records."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def strays(gate: MediaGate, number: int, root: str = "media/avatar/u1/med"
 
 
 async def pictures(gate: MediaGate, number: int, files: int) -> set[str]:
-    """Complete so many jobs, each with so many files; returns their keys."""
+    """Complete ``number`` jobs with ``files`` files each; returns the keys."""
     made: set[str] = set()
     for _ in range(number):
         job = await claimed_job(gate.parts.records, utcnow(), source_type="avatar", source_id="u2")
@@ -142,7 +142,7 @@ async def test_orphan_grace_never_keeps_orphans_forever(make_gate: MakeGate, pho
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
         await gate.parts.records.cancel(status.job_id, now=utcnow())
         found = await swept(gate, now=utcnow() + timedelta(days=3650))
-        assert found.staging == [status.job.staging_key], "what was quarantined for a job that has ended needs no grace"
+        assert found.staging == [status.job.staging_key], "a quarantined file of an ended job needs no grace"
         assert await keys(gate) == left_over
 
 

@@ -1,4 +1,4 @@
-"""What asking for a job costs the database: nothing when it is finished, one query a tick for all who wait."""
+"""Database cost of status requests: none for finished jobs, one query per tick for all waiting requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 
 class CountingRecords(MemoryRecords):
-    """Records that count what they are asked about jobs, take their time over it, and can be down."""
+    """Records that count queries about jobs, answer them slowly, and can be unavailable."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class CountingRecords(MemoryRecords):
         return await super().oldest_waiting()
 
     def lose(self, job_id: str) -> None:
-        """Remove a row, as somebody with a database client does."""
+        """Remove a row behind the gate's back."""
         del self._jobs[job_id]
 
 
@@ -70,7 +70,7 @@ async def serving(
 
 
 async def settle_elsewhere(records: Records, job: Job, status: JobStatus = JobStatus.COMPLETE) -> None:
-    """End a job as another process does."""
+    """End a job as another process would."""
     now = utcnow()
     assert await records.claim(job.id, owner="other", now=now, lease_until=now + LEASE)
     media = a_media(job) if status is JobStatus.COMPLETE else None
@@ -78,7 +78,7 @@ async def settle_elsewhere(records: Records, job: Job, status: JobStatus = JobSt
 
 
 async def get_all(client: httpx.AsyncClient, paths: list[str], **headers: str) -> list[httpx.Response]:
-    """Ask for all at the same time."""
+    """Request all paths concurrently."""
     answers: dict[str, httpx.Response] = {}
 
     async def get(path: str) -> None:
@@ -167,7 +167,7 @@ async def test_cache_of_finished_jobs_is_bounded(tmp_path: Path, monkeypatch: py
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         ids = [(await published_media(records, utcnow())).job_id for _ in range(3)]
-        for job_id in (ids[0], ids[1], ids[0], ids[2]):  # the second was asked for longest ago when the third comes
+        for job_id in (ids[0], ids[1], ids[0], ids[2]):  # the second is the least recently used when the third comes
             await client.get(f"/status/{job_id}")
         assert records.asked["changed"] == 3
         await client.get(f"/status/{ids[0]}")
@@ -203,7 +203,7 @@ async def test_waiting_requests_share_one_query_per_tick(tmp_path: Path) -> None
         jobs = [await waiting_job(records, utcnow()) for _ in range(100)]
         records.asked.clear()
         began = time.monotonic()
-        for _ in range(2):  # each asks again when its time has run out
+        for _ in range(2):  # each waits again after its timeout
             answers = await get_all(client, [f"/status/{job.id}?wait=1.5" for job in jobs])
             assert {answer.status_code for answer in answers} == {202}
         spent = time.monotonic() - began
@@ -254,7 +254,7 @@ async def test_job_changed_by_this_process_is_reported_without_tick_or_query(
                     for job in jobs:
                         cancelling.start_soon(gate.cancel, job.id)
         assert {answer.status_code for answer in answers} == {410}
-        # The first to wait asks, and the others are told; the hooks of each end ask once.
+        # One query by the first to wait, and one by the end hooks of each job.
         assert records.asked["changed"] == 1 + len(jobs)
 
 
@@ -348,7 +348,7 @@ async def test_wait_reports_the_last_state_while_records_are_unavailable(tmp_pat
 
         async def ask() -> None:
             answer = await client.get(f"/status/{known.id}?wait=3")
-            assert (answer.status_code, answer.json()["status"]) == (202, "PENDING"), "it is known where it stood"
+            assert (answer.status_code, answer.json()["status"]) == (202, "PENDING"), "its last state is known"
 
         tasks.start_soon(ask)
         await anyio.sleep(0.3)
@@ -374,7 +374,7 @@ async def test_gate_closing_ends_all_waits(tmp_path: Path) -> None:
                 gate.begin_closing()
 
 
-# -- when to ask again
+# -- pollAfterMs
 
 
 def after_ms(answer: httpx.Response) -> int:
@@ -392,7 +392,7 @@ async def test_poll_after_follows_the_position_in_the_queue(tmp_path: Path, phot
             await records.create_job(job)
         working = await claimed_job(records, now - timedelta(seconds=60))
         pauses = [after_ms(await client.get(f"/status/{job.id}")) for job in (*jobs, working)]
-        assert pauses[0] == pauses[3] == 500, "the oldest comes next, and one in work is nearly done"
+        assert pauses[0] == pauses[3] == 500, "the oldest is next, and a running job is nearly done"
         assert pauses[1] == pytest.approx(5_000, abs=1_500)
         assert pauses[2] == pytest.approx(20_000, abs=1_500)
         sent = await client.post(

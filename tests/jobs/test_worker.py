@@ -1,4 +1,4 @@
-"""Leases, attempts and drains: crash windows are lines in a test."""
+"""Leases, attempts, outages and draining of the worker."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def claim(gate: MediaGate, job_id: str, *, lease_s: float = 9) -> Job | No
 
 
 def hangs(gate: MediaGate) -> anyio.Event:
-    """Let every job hang; the event tells that one does."""
+    """Make every job hang; the returned event is set when one does."""
     entered = anyio.Event()
 
     async def stuck(job: Job) -> None:
@@ -127,7 +127,7 @@ async def test_wait_in_the_worker_process_costs_no_query(make_gate: MakeGate, ph
             assert seen is not None
             stages.append(seen.stage)
         assert (await gate.get_status(job_id)).media == seen.media
-        assert len(reads) <= 1, "the first to wait may ask where the job stands"
+        assert len(reads) <= 1, "the first wait may query the state of the job"
     assert stages[-3:] == [Stage.MODERATE, Stage.PUBLISH, Stage.DONE]
 
 
@@ -136,7 +136,7 @@ async def test_job_with_an_expired_lease_is_claimed_again(make_gate: MakeGate, p
         job_id = await upload(gate, photo)
         assert await claim(gate, job_id, lease_s=-1)
         assert await claim(gate, job_id, lease_s=9)
-        assert await claim(gate, job_id, lease_s=9) is None, "nobody else may have it while the lease runs"
+        assert await claim(gate, job_id, lease_s=9) is None, "a leased job cannot be claimed"
 
 
 async def test_worker_that_lost_its_lease_changes_nothing(make_gate: MakeGate, photo: bytes) -> None:
@@ -162,7 +162,7 @@ async def test_worker_that_lost_its_lease_changes_nothing(make_gate: MakeGate, p
 
 
 class Away(MemoryStorage):
-    """Publishes nothing until it is back."""
+    """Refuses to publish until it is back."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -211,7 +211,7 @@ async def test_job_fails_retryable_when_a_storage_outage_lasts_too_long(
 
 
 class Silent(MemoryRecords):
-    """Does not answer until it is back, once it was told to go."""
+    """Unavailable while ``away`` is true."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -333,13 +333,13 @@ async def test_last_attempt_does_not_delay_gate_closing(make_gate: MakeGate, pho
         await records.create_job(suspect)
         await entered.wait()
         others = [await upload(gate, photo) for _ in range(3)]
-        await anyio.sleep(0.3)  # who claims waits for the last attempt to end
+        await anyio.sleep(0.3)  # claims wait for the last attempt to end
         began = anyio.current_time()
     assert anyio.current_time() - began < 20
     found = await records.get_jobs([suspect.id, *others])
-    assert found[suspect.id].attempts == 2, "it was given back uncounted"
+    assert found[suspect.id].attempts == 2, "its attempt was not counted"
     assert {found[job_id].status for job_id in others} == {JobStatus.PENDING}
-    assert {found[job_id].started_at for job_id in others} == {None}, "nothing is claimed to be given back"
+    assert {found[job_id].started_at for job_id in others} == {None}, "no job is claimed only to be released"
 
 
 async def test_job_retried_in_its_end_hook_stays_unnotified(make_gate: MakeGate, photo: bytes) -> None:
@@ -361,7 +361,7 @@ async def test_job_retried_in_its_end_hook_stays_unnotified(make_gate: MakeGate,
         await anyio.sleep(0.2)
         job = await get_job(gate.parts.records, job_id)
         assert job is not None
-        assert job.notified_at is None, "else nobody would find it, should its worker die between its end and its hooks"
+        assert job.notified_at is None, "the janitor must find it if its worker dies between its end and its hooks"
 
 
 async def test_failing_queue_loses_no_job(make_gate: MakeGate, photo: bytes) -> None:
@@ -385,7 +385,7 @@ async def test_failing_queue_loses_no_job(make_gate: MakeGate, photo: bytes) -> 
 
 
 async def test_last_attempt_runs_alone(make_gate: MakeGate, photo: bytes) -> None:
-    """Else a job that kills its worker would take its neighbour along each time, until that has no attempt left."""
+    """A job that kills its worker would otherwise use up the attempts of concurrent jobs."""
     records, storage = MemoryRecords(), MemoryStorage()
     running, most = 0, 0
     side_by_side = anyio.Event()
@@ -417,7 +417,7 @@ async def test_last_attempt_runs_alone(make_gate: MakeGate, photo: bytes) -> Non
         assert most == 1
         fresh = [await upload(gate, photo) for _ in range(2)]
         assert all([(await gate.wait(job_id, timeout_s=60)).status is JobStatus.COMPLETE for job_id in fresh])
-        assert most == 2, "first attempts run side by side"
+        assert most == 2, "first attempts run concurrently"
 
 
 async def test_in_process_queue_drops_ids_beyond_its_capacity() -> None:
