@@ -1,4 +1,4 @@
-"""A database's URL that cannot be read or leads nowhere is told with its setting and without its password."""
+"""Errors about an invalid or unreachable database URL name the setting and never the password."""
 
 from __future__ import annotations
 

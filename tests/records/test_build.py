@@ -1,4 +1,4 @@
-"""The build hook: builds when something changed, and asks for Node only when there is none that serves."""
+"""The build hook builds after a change, and requires Node only if no suitable one is on PATH."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of all that the build takes, with what was built last."""
+    """A copy of the inputs and the last outputs of the build."""
     package = tmp_path / "service" / "mediagate" / "records"
     built = ROOT / "service" / "mediagate" / "records"
     for name in ("schema.prisma", "hatch_build.py"):
@@ -32,7 +32,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def requirements(checkout: Path, target: str = "wheel") -> list[str]:
-    """What the hook of this checkout asks for."""
+    """Return the build requirements of a checkout."""
     return list(hook(checkout, target).dependencies())
 
 

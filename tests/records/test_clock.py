@@ -1,4 +1,4 @@
-"""The database's time in a process whose own clocks are wrong, are set while it runs, or stand still."""
+"""The database's time in a process whose own clocks are wrong, change or stand still."""
 
 from __future__ import annotations
 
@@ -97,12 +97,12 @@ async def test_records_now_without_a_server_is_local_time(tmp_path: Path) -> Non
 
 
 class Machine:
-    """Clocks that a test moves: this machine's two, and the database's."""
+    """Clocks that a test controls: the two of this machine, and the database's."""
 
     def __init__(self) -> None:
         self.wall_s, self.monotonic_s, self.database_ms = 50_000.0, 1000.0, float(START_MS)
         self.answer_s = [0.0, 0.0]
-        """How long a question and its answer are on their way."""
+        """Seconds that a query and its answer take on the network."""
         self.asked = 0
         self.away = False
 
@@ -152,17 +152,17 @@ async def test_database_clock_stays_exact_after_a_slow_answer(machine: Machine) 
     for slow in ([4.0, 0.0], [0.0, 4.0]):
         machine.answer_s = slow
         machine.passes(MEASURE_EVERY_S)
-        # What the two clocks may have parted by since, and no more.
+        # The drift that the two clocks may have since, and no more.
         assert abs(await machine.off_ms(clock)) <= 25
 
 
 async def test_database_clock_notices_a_pause_of_the_machine(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     await clock.now()
-    machine.database_ms += 600_000  # its clocks stood still, and then its wall clock was put right
+    machine.database_ms += 600_000  # its clocks stood still, then its wall clock was corrected
     machine.wall_s += 600
     assert abs(await machine.off_ms(clock)) <= 2
-    machine.database_ms += 600_000  # and here it was not
+    machine.database_ms += 600_000  # not corrected this time
     machine.passes(MEASURE_EVERY_S)
     assert abs(await machine.off_ms(clock)) <= 2
 
@@ -188,7 +188,7 @@ async def test_database_clock_runs_on_while_the_database_is_unavailable(machine:
     asked = machine.asked
     for _ in range(5):
         assert abs(await machine.off_ms(clock)) <= 2
-    assert machine.asked == asked + 1, "it must not be asked again at once"
+    assert machine.asked == asked + 1, "it must not be queried again at once"
     machine.passes(ASK_AGAIN_S)
     assert abs(await machine.off_ms(clock)) <= 2
     assert machine.asked == asked + 2

@@ -1,4 +1,4 @@
-"""How many connections a process opens, and PgBouncer between it and the server."""
+"""Number of database connections of a process, and operation behind PgBouncer."""
 
 from __future__ import annotations
 

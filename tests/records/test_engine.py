@@ -1,4 +1,4 @@
-"""The query engine: ours dies and comes back, never outlives its parent; the user's own is used when named."""
+"""The query engine restarts after a crash and ends with its parent; an engine of the user is used if configured."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PASSWORD = "s3cr3t-pa55word"
 
 
 def children(parent: int) -> list[int]:
-    """Return the processes whose parent this is."""
+    """Return the engine processes of a parent."""
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True, check=False)
     own = [int(pid) for pid in found.stdout.split()]
     return [pid for pid in own if b"query-engine" in command_line(pid)]
@@ -271,7 +271,7 @@ async def test_engine_run_by_the_host_is_used_and_left_running(
         settlement = Settlement(JobStatus.COMPLETE, a_media(job))
         assert await records.settle(job, owner="worker", now=utcnow(), settlement=settlement)
         assert await records.get_media(job.media_id) == a_media(job)
-        assert len(children(os.getpid())) == 1  # the host's, and none of ours
+        assert len(children(os.getpid())) == 1  # the host's; records started none
         await records.close()
         assert engine.poll() is None
     records = PrismaRecords(url, engine_url=engine_url)

@@ -1,4 +1,4 @@
-"""Questions about more jobs than a database takes values in one query."""
+"""Queries about more ids than one SQL statement accepts parameters."""
 
 from __future__ import annotations
 

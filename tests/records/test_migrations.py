@@ -1,4 +1,4 @@
-"""Migrations: once, by one, as Prisma Migrate would; never after a change to what was applied."""
+"""Migrations are applied once, by one process, like Prisma Migrate does, and refused if an applied one was changed."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ DROPPED = "mediagate_job_notifiedAt_finishedAt_idx"
 
 
 async def literals_for(url: str, table: str) -> dict[str, str]:
-    """Return a literal for each column of a table, of its type; all texts are alike, so that rows find each other."""
+    """Return a literal for each column of a table, by type; all texts are equal, so that foreign keys match."""
     query = f"SELECT name, type FROM pragma_table_info('{table}')"
     if not url.startswith("file:"):
         query = (
@@ -137,7 +137,7 @@ def literal_of(kind: str) -> str:
 
 
 async def write(url: str, tables: Mapping[str, Mapping[str, str]]) -> None:
-    """Write a row of these columns to each table, in place of the one before."""
+    """Replace the rows of each table by one row of these columns."""
     for table in reversed(list(tables)):
         await change(url, f"DELETE FROM {table}")
     for table, literals in tables.items():
@@ -215,7 +215,7 @@ SQLITE_CATALOGUE = [
 POSTGRES_CATALOGUE = [
     "SELECT table_name, column_name, data_type, datetime_precision, is_nullable, column_default"
     " FROM information_schema.columns WHERE table_schema = 'public'",
-    # Without partial indexes: the schema has no words for them, and Prisma's introspection passes them over.
+    # Without partial indexes: the schema cannot express them, and Prisma's introspection ignores them.
     "SELECT tablename, indexname, indexdef FROM pg_indexes"
     " WHERE schemaname = 'public' AND indexdef NOT LIKE '% WHERE %'",
     "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k"
@@ -224,7 +224,7 @@ POSTGRES_CATALOGUE = [
 
 
 async def catalogue(url: str) -> set[tuple[object, ...]]:
-    """Every column, index and constraint of our tables, in no order: a column that was added later stands last."""
+    """Return every column, index and constraint of our tables, as a set: the order of columns differs."""
     queries = SQLITE_CATALOGUE if url.startswith("file:") else POSTGRES_CATALOGUE
     found = [row for query in queries for row in await rows(url, query)]
     return {row for row in found if str(row[0]).startswith("mediagate_")}
@@ -269,7 +269,7 @@ async def test_migrate_skips_migrations_deployed_by_prisma(database: str, prisma
 
 
 async def test_previous_release_writes_after_each_migration(database: str, own_migrations: Path) -> None:
-    """What a process of an earlier release does not know has a default, and what it knows is still there."""
+    """New columns have defaults, and columns that an earlier release writes are still there."""
     folder, later = own_migrations / provider(database), own_migrations / "later"
     folder.rename(later)
     known: dict[str, Mapping[str, str]] = {}
@@ -285,7 +285,7 @@ async def test_previous_release_writes_after_each_migration(database: str, own_m
 
 
 async def building(url: str) -> None:
-    """Wait until an index waits for a transaction to end."""
+    """Wait until an index build is blocked by a transaction."""
     waiting = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%INDEX%' AND wait_event_type = 'Lock'"
     async with asyncio.timeout(30):
         while True:
@@ -296,7 +296,7 @@ async def building(url: str) -> None:
 
 @asynccontextmanager
 async def index_under_way(url: str, own_migrations: Path) -> AsyncIterator[asyncio.Task[list[str]]]:
-    """Have a migration build an index of a table of which a transaction has written a row, and not ended."""
+    """Migrate an index of a table in which an open transaction has written a row."""
     await migrate(url)
     await write(url, {"mediagate_job": await literals_for(url, "mediagate_job")})
     added = own_migrations / "postgresql" / "20991231000000_index" / "migration.sql"

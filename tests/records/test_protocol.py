@@ -1,4 +1,4 @@
-"""The query engine's translation of what the Prisma client writes, checked under Node itself."""
+"""The query engine's translation of the Prisma client's GraphQL, checked under Node."""
 
 from __future__ import annotations
 

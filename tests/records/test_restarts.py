@@ -1,4 +1,4 @@
-"""PostgreSQL is killed and started again under load, or stands still: no job is lost, and nobody waits without end."""
+"""PostgreSQL is killed and restarted under load, or frozen: no job is lost and every wait ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def server() -> Iterator[Cluster]:
 
 @asynccontextmanager
 async def serving(server: Cluster, folder: Path) -> AsyncIterator[tuple[MediaGate, httpx.AsyncClient]]:
-    """Run a gate that works on jobs, on this database, and a client of it."""
+    """Run a gate with a worker on this database, and a client of it."""
     settings = Settings(
         data_dir=folder,
         database_url=SecretStr(server.url),
@@ -167,9 +167,9 @@ async def test_frozen_server_is_reported_as_unavailable(server: Cluster) -> None
             )
             assert {type(answer) for answer in answers} == {RecordsUnavailable}
             assert time.monotonic() - began < RETRY_FOR_S + 15
-            assert await records.now() >= now, "the clock is reckoned on"
+            assert await records.now() >= now, "the clock continues without the server"
         async with asyncio.timeout(30):
-            # Connections to which late answers come are gone: nobody gets the answer to another's question.
+            # Connections with late answers are closed, so no query receives the answer of another.
             for _ in range(20):
                 state = await get_state(records, job.id)
                 assert state is not None and state.job.id == job.id

@@ -1,4 +1,4 @@
-"""A schema that lacks something, and a user that the database refuses, are told as such and not as an outage."""
+"""An outdated schema and a refused database user are reported as such, not as an outage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RENAME = 'ALTER TABLE mediagate_job RENAME COLUMN "{}" TO "{}"'
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database of each kind that no other test meets: what is left of it is no schema."""
+    """The URL of an empty database of each kind, used by one test only because its schema is broken afterwards."""
     if request.param == "sqlite":
         return f"file:{tmp_path / 'records.db'}"
     return str(request.getfixturevalue("own_postgres_url"))
@@ -57,7 +57,7 @@ async def test_gate_does_not_open_on_an_outdated_schema(database: str, make_gate
     gate = make_gate(memory=False, database_url=database, worker=worker)
     with pytest.raises(SchemaOutdated, match="run `mediagate migrate`"):
         await gate.open()
-    assert not os.path.exists(database.removeprefix("file:")), "looking makes no file"  # noqa: PTH110, ASYNC240
+    assert not os.path.exists(database.removeprefix("file:")), "the check must not create the file"  # noqa: PTH110, ASYNC240
     assert await pending(database) == names_of(database)
     await migrate(database)
     *_, before, last = names_of(database)
@@ -103,7 +103,7 @@ async def test_schema_lost_at_runtime_is_answered_503_schema_outdated(
             problem = answer.json()
             assert (answer.status_code, problem["code"], problem["retryable"]) == (503, "schema_outdated", False)
             assert "Retry-After" not in answer.headers
-            assert column not in problem["detail"], "that is for the log"
+            assert column not in problem["detail"], "the column is named only in the log"
         assert f"mediagate_job.{column}: run `mediagate migrate`" in caplog.text
         await execute(database, RENAME.format("elsewhere", column))
         await execute(database, lost(names_of(database)[-1]))

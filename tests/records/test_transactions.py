@@ -1,4 +1,4 @@
-"""What happens to claims and settlements while others hold locks, and how often the database is asked."""
+"""Claims and settlements while others hold locks, and the number of requests per operation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def on_sqlite(tmp_path: Path) -> AsyncIterator[PrismaRecords]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep SQLite's only write lock, as another process would."""
+    """Hold SQLite's only write lock, as another process would."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
         yield
@@ -51,7 +51,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def count_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the list to which the path of each request to the engine is added from here on."""
+    """Return a list that collects the path of each further request to the engine."""
     asked: list[str] = []
     request = SocketEngine.request
 
@@ -177,7 +177,7 @@ async def test_locked_sqlite_file_is_unavailable_until_unlocked(on_sqlite: Prism
             *(on_sqlite.mark_notified(job.id, ended_at=None, now=utcnow()) for job in jobs),
             return_exceptions=True,
         )
-        # Each waits from when it was asked: one after the other they would need a minute.
+        # All time out concurrently; one after the other they would take a minute.
         assert time.monotonic() - began < 15
     assert [type(answer) for answer in answers] == [RecordsUnavailable] * 12
     for job, settlement in zip(jobs, settlements, strict=True):

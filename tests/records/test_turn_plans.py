@@ -1,4 +1,4 @@
-"""A claim reads what is next by an index also when the database's statistics know of no waiting job, and on SQLite."""
+"""Claims use an index even when the statistics are older than the backlog, and on SQLite."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 @pytest.fixture
 async def stale(own_postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A database to which a backlog came since its statistics were made."""
+    """A connection to a database whose statistics are older than its backlog."""
     records = PrismaRecords(own_postgres_url, migrate=True)
     await records.open()
     await records.create_job(a_job(NOW))
@@ -72,7 +72,7 @@ async def test_claim_with_stale_statistics_does_not_sort_the_backlog(stale: asyn
 async def test_sqlite_claim_queries_use_an_index(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
     await migrate(f"file:{path}")
-    # As Prisma words claimable(), and oldest_waiting().
+    # The statements that Prisma writes for claimable() and oldest_waiting().
     for condition, order, index in (
         ('"attemptsLeft" > ? AND status = ? AND "availableAt" <= ?', 'priority, turn, "availableAt"',
          "mediagate_job_status_priority_turn_availableAt_idx"),

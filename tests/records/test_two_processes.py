@@ -1,4 +1,4 @@
-"""Two processes that write to one SQLite file at once: both get on, nobody hears of locks, and nothing is lost."""
+"""Two processes write to one SQLite file concurrently: neither starves, sees a lock error or loses a row."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_sqlite_writers_in_two_processes_share_fairly(tmp_path: Path) -> N
     said = await asyncio.gather(*(process.communicate(b"go\n") for process in started))
     assert [process.returncode for process in started] == [0, 0], b"".join(err for _, err in said).decode()[-3000:]
     assert not [err for _, err in said if b"locked" in err]
-    # What the other had done when this one was ready: for whoever was first, it must be a fair share.
+    # Jobs of the other process when this one finished: at least a fair share.
     assert min(int(out) for out, _ in said) >= JOBS // 4
     records = PrismaRecords(url)
     await records.open()
