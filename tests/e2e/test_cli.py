@@ -1,4 +1,4 @@
-"""The command line against the real parts: serve and worker apart, migrate, doctor, janitor."""
+"""The command line with real parts: separate serve and worker, migrate, doctor, janitor, retry."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mediagate(*arguments: str, data_dir: Path, **env: str) -> subprocess.Complet
 
 @pytest.fixture
 def postgres_url(own_postgres_url: str) -> str:
-    """A database of its own, for a command must find it empty."""
+    """A database of its own, because the commands need an empty one."""
     return own_postgres_url
 
 

@@ -1,4 +1,4 @@
-"""The command line where the database may not be the one that knows the files: doctor, janitor and adopt."""
+"""doctor, janitor and adopt when the database does not know the stored files."""
 
 from __future__ import annotations
 

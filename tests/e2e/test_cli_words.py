@@ -1,4 +1,4 @@
-"""What the commands say: of themselves, of a gate that is not there, of nothing to do."""
+"""Output of the commands: help, an unloadable gate, nothing to do, log lines, plugins."""
 
 from __future__ import annotations
 

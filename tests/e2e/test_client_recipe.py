@@ -1,4 +1,4 @@
-"""Clients written for the status contract run unchanged, under Node, against the real service."""
+"""A client written for the status contract runs unchanged under Node against a real service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upload clients that people use, each as its page in examples/clients, against a real gate in a real browser."""
+"""Popular upload clients, each with its page in examples/clients, in a real browser against a real gate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOT_A_PICTURE = "This file is not a picture that can be used here. Please choose
 
 @dataclass(frozen=True)
 class Client:
-    """Where a person looks and clicks, as CSS selectors."""
+    """CSS selectors of what a user sees and clicks."""
 
     complete: str
     message: str
@@ -68,7 +68,7 @@ EACH = pytest.mark.parametrize("name", CLIENTS)
 
 @dataclass(frozen=True)
 class Steered:
-    """The gate's process, and the files that steer it."""
+    """A gate in its own process, and the files that control it."""
 
     server: Server
     data_dir: Path
@@ -76,11 +76,11 @@ class Steered:
     """Origin of the pages that its clients run in."""
 
     def url_of(self, path: str) -> str:
-        """Return the whole URL of a path or URL in an answer."""
+        """Return the absolute URL of a path or URL in a response."""
         return str(httpx.URL(self.server.url).join(path))
 
     def forget(self) -> None:
-        """Start a test without refusals, held jobs and notes of others."""
+        """Remove the refusals, held jobs and notes of earlier tests."""
         for name in ("busy", "hold", "requests"):
             (self.data_dir / name).unlink(missing_ok=True)
 
@@ -89,14 +89,14 @@ class Steered:
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
-        """Keep jobs from being worked on for the length of a block."""
+        """Keep jobs waiting for the length of a block."""
         (self.data_dir / "hold").touch()
         yield
         (self.data_dir / "hold").unlink()
 
     @property
     def received(self) -> list[tuple[float, str]]:
-        """When (seconds) and where (last segment of the path) upload requests came, in their order."""
+        """Upload requests in order of arrival: time in seconds, last segment of the path."""
         lines = (self.data_dir / "requests").read_text().splitlines()
         return [(float(at), path.rpartition("/")[2]) for at, path in (line.split(" ", 1) for line in lines)]
 
@@ -123,7 +123,7 @@ def gate(service: Steered) -> Steered:
 
 @pytest.fixture(scope="module")
 def service_elsewhere(pages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steered]:
-    """A gate whose pages have another origin than it, and its URL in place of its path."""
+    """A gate whose pages have a different origin and use its absolute URL."""
     folder = tmp_path_factory.mktemp("elsewhere")
     server = Server("clients_gate:gate", folder / "data")
     shutil.copytree(pages, folder / "pages")
@@ -152,7 +152,7 @@ Open = Callable[..., Page]
 
 @pytest.fixture
 def opened(browser: Browser) -> Iterator[Open]:
-    """Open a client's page; its scripts must not fail or ask another host."""
+    """Open a client's page; its scripts must not fail or contact another host."""
     faults: list[str] = []
     with contextlib.ExitStack() as contexts:
 
@@ -177,7 +177,7 @@ def opened(browser: Browser) -> Iterator[Open]:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a picture that passes, one that is rejected, and a text that is called a picture."""
+    """A folder with an allowed picture, a rejected picture and a text file named like a picture."""
     folder = tmp_path_factory.mktemp("pictures")
     Image.new("RGB", (GOOD, 80), "teal").save(folder / "good.png")
     Image.new("RGB", (REJECTS, 80), "teal").save(folder / "rejected.png")
@@ -198,7 +198,7 @@ def expect_message(page: Page, client: Client, message: str) -> None:
 
 
 def expect_complete(page: Page, client: Client) -> str:
-    """Wait until the client shows the picture, and return the URL of what it shows."""
+    """Wait until the client shows the picture, and return its URL."""
     expect(page.locator(client.complete)).to_have_count(1, timeout=SLOW_MS)
     page.wait_for_function("document.querySelector('#avatar').naturalWidth > 0", timeout=SLOW_MS)
     return str(page.locator("#avatar").get_attribute("src"))
@@ -236,7 +236,7 @@ def test_non_picture_shows_a_message_and_is_sent_once(name: str, opened: Open, g
     client, page = CLIENTS[name], opened(name, gate)
     page.set_input_files(client.input, pictures / "text.png")
     expect_message(page, client, NOT_A_PICTURE)
-    # A direct upload is refused when its bytes come, so that there is nothing to complete.
+    # A direct upload is refused when its bytes arrive, so there is nothing to complete.
     assert tuple(path for _, path in gate.received) == client.sends[:2]
 
 

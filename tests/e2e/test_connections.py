@@ -1,4 +1,4 @@
-"""Connections and heads of requests that a served gate bounds: in number, in time and in size, with either parser."""
+"""Limits of a served gate on connections and request heads (number, time, size), with either HTTP parser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEALTH = f"GET {MOUNT}/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 @contextmanager
 def limit_of_files(limit: int) -> Iterator[None]:
-    """Let processes that are started within the block have so many files open, as `ulimit -n` does."""
+    """Limit the open files of processes started within the block, like `ulimit -n`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     try:
@@ -32,7 +32,7 @@ def limit_of_files(limit: int) -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=["h11", "httptools"])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service with few places, whose clients have half a second for a head."""
+    """A service that accepts few connections and allows half a second for a request head."""
     data_dir = tmp_path_factory.mktemp(request.param) / "data"
     options = ["--http", request.param, "--max-connections", str(PLACES), "--head-timeout", "0.5"]
     with running("plain_gate:gate", data_dir, options=options, MEDIAGATE_IMAGE_PROCESSES="1") as server:
@@ -46,7 +46,7 @@ def opened(served: Server) -> Iterator[Opened]:
 
 
 class Opened:
-    """Connections to a service, closed after the test."""
+    """Opens connections to a service; all are closed after the test."""
 
     def __init__(self, server: Server, stack: ExitStack) -> None:
         self._server = server
@@ -60,7 +60,7 @@ class Opened:
 
 
 def answer(connection: socket.socket) -> tuple[int, bytes, bytes]:
-    """Read one answer with a length; returns status, headers and body."""
+    """Read one response with a Content-Length; returns status, headers and body."""
     received = b""
     while b"\r\n\r\n" not in received and (more := connection.recv(65536)):
         received += more
@@ -72,7 +72,7 @@ def answer(connection: socket.socket) -> tuple[int, bytes, bytes]:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Wait until the server has closed a connection that has nothing more to say."""
+    """Wait for the server to close a connection; returns False if it sends data instead."""
     try:
         return connection.recv(65536) == b""
     except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""Every real photo completes, upright and without its location; every hostile file is refused; the process lives on."""
+"""Real photos complete upright and without metadata; hostile files are refused and do not crash the service."""
 
 from __future__ import annotations
 

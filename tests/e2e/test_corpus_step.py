@@ -1,4 +1,4 @@
-"""``python -m tests.corpus``: what it prints of pictures that one, both or none of service and browser take."""
+"""``python -m tests.corpus`` compares which pictures the service and Chromium accept."""
 
 from __future__ import annotations
 

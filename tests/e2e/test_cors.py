@@ -1,4 +1,4 @@
-"""Pages of other origins use ``mediagate serve`` with the cookies of its users, where it is told so."""
+"""Pages of named origins use ``mediagate serve`` with the cookies of their users."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LIVES = """async ([base, photo]) => {
 
 
 class Blank(BaseHTTPRequestHandler):
-    """A page of another origin, without content."""
+    """Serves an empty page from another origin."""
 
     def do_GET(self) -> None:
         self.send_response(200)

@@ -1,6 +1,6 @@
-"""kill -9 of the whole service between any two steps of an upload's path, and a restart.
+"""The whole service is killed (kill -9) between any two steps of an upload, and restarted.
 
-Each accepted job must end in exactly one terminal state, with one media at most, its hooks run, and no file left over.
+Each accepted job must reach exactly one terminal state, with at most one media, its hooks run and no stray file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PATH = [
     ("storage.delete", 1),
     ("records.mark_notified", 1),
 ]
-"""Every call that changes something outside the process, in the order of the path; a worker looks for jobs at first."""
+"""Every call that changes something outside the process, in order; a worker's first claim finds no job."""
 POINTS = [f"{call}:{when}:{count}" for call, count in PATH for when in ("before", "after")]
 HOOKS = [
     f"hook:{name}" for name in ("pre_upload", "on_uploaded", "pre_process", "pre_verdict", "pre_store", "on_complete")
@@ -50,7 +50,7 @@ def files(data_dir: Path) -> set[str]:
 
 
 def forget_unfinished_writes(service: Server, data_dir: Path) -> None:
-    """Let an hour pass for files that a killed process was writing: then a start removes them."""
+    """Make the unfinished files of a killed process two hours old and restart; a start removes them after an hour."""
     unfinished = list((data_dir / "files" / ".tmp").glob("*"))
     for path in unfinished:
         os.utime(path, (time.time() - 7200,) * 2)

@@ -1,4 +1,4 @@
-"""What the demo page says of an upload, in a real browser against the real demo."""
+"""Upload cards of the demo page, in a real browser against the real demo."""
 
 from __future__ import annotations
 

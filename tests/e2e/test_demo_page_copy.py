@@ -1,4 +1,4 @@
-"""What the demo page puts on the clipboard: the job's JSON, and lines for curl that work in a shell."""
+"""Clipboard texts of the demo page: the JSON of a job, and curl lines that run in a shell."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def copied(card: Locator, label: str) -> str:
 
 
 def run(line: str, folder: Path, **env: str) -> Any:
-    """Run a line as it is in a shell and return the JSON that it prints."""
+    """Run a line in a shell, unchanged, and return the JSON that it prints."""
     done = subprocess.run(
         ["/bin/sh", "-c", line], cwd=folder, env={**os.environ, **env}, capture_output=True, timeout=60, check=True
     )

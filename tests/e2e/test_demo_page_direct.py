@@ -22,7 +22,7 @@ def page(browser: Browser, demo: Server, request: pytest.FixtureRequest) -> Iter
 
 
 def steps(page: Page) -> list[str]:
-    """Note the requests that change something: method and last segment of the path."""
+    """Return a list that fills with the page's unsafe requests: method and last segment of the path."""
     seen: list[str] = []
 
     def note(method: str, url: str) -> None:

@@ -1,4 +1,4 @@
-"""The demo page at three widths, light and dark: nothing overflows, and axe-core finds no violation."""
+"""The demo page at three widths, light and dark: no overflow and no violation found by axe-core."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.server import Server
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, demo: Server, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The page with a card in each state in which one can stay, with all that opens open."""
+    """The page with one card per final state, and all details open."""
     folder = tmp_path_factory.mktemp("looks")
     half, text, unseen = folder / "half.jpg", folder / f"{'long-name-' * 12}.jpg", folder / "lost.heic"
     half.write_bytes((data / "formats" / "hopper.jpg").read_bytes()[:3000])

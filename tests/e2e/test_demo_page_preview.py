@@ -1,4 +1,4 @@
-"""The new card of the demo page: it comes into view and shows the file itself until there is a published picture."""
+"""A new card of the demo page scrolls into view and previews the local file until the picture is published."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def page(browser: Browser, demo: Server, request: pytest.FixtureRequest) -> Iter
 
 
 def hold_uploads(page: Page) -> list[Route]:
-    """Keep the uploads of a page back; the list fills with their routes."""
+    """Hold a page's uploads back; the returned list fills with their routes."""
     held: list[Route] = []
 
     def hold(route: Route) -> None:

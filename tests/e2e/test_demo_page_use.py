@@ -1,4 +1,4 @@
-"""The demo page in a person's hands: earlier pictures, keyboard, phone; and how its files are served."""
+"""Use of the demo page: earlier pictures, keyboard, phone, API keys; and how its files are served."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def page(browser: Browser, demo: Server, request: pytest.FixtureRequest) -> Iter
 
 
 def publish(demo: Server, owner: str, picture: bytes, count: int) -> None:
-    """Upload pictures without the page, so that it finds them as earlier ones."""
+    """Upload pictures without the page, so that it lists them as earlier pictures."""
     for _ in range(count):
         sent = {"sourceType": "post", "sourceId": owner}
         job = httpx.post(f"{demo.url}/upload", data=sent, files={"file": picture}, timeout=30).json()

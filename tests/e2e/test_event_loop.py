@@ -1,4 +1,4 @@
-"""Nothing that takes long runs on the event loop, so that no request waits for another one's picture."""
+"""The event loop is never blocked, so that no request waits for the picture of another one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.moderators import REJECTS, Scripted
 MIB = 1024 * 1024
 FORM = {"sourceType": "photo", "sourceId": "user-1"}
 PICTURE = b"\x89PNG\r\n\x1a\n"
-"""What is not refused by its first bytes."""
+"""First bytes that pass the check of the file type."""
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def url(make_gate: Callable[..., MediaGate]) -> Iterator[str]:
     gate = make_gate(sources={"photo": source}, moderation="on", memory=False, image_processes=2)
     gate.decorate(MODERATOR, Scripted())
     with served(gate) as base:
-        # What the first job imports and prepares is no matter of what a job costs.
+        # The first job's imports and preparations are not part of the cost of a job.
         assert settled(base, upload(base, png(200)))["status"] == "COMPLETE"
         yield base
 

@@ -1,4 +1,4 @@
-"""The examples run: a picture goes in, and comes out where the example says."""
+"""The examples run: an uploaded picture is shown where each example promises it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def run(*words: str, env: Mapping[str, str]) -> str:
 
 
 def until(url: str, **headers: str) -> httpx.Response:
-    """Ask until the answer is 200."""
+    """Repeat a request until it is answered 200."""
     end = time.monotonic() + 60
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Whom a served gate believes what address a request comes from."""
+"""Proxies from which a served gate accepts the address of the client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Client-IP", "CF-Conne
 
 
 def guess(server: Server, header: str) -> Counter[int]:
-    """Guess API keys, each in another one's name."""
+    """Guess API keys, each with a different forwarded address; returns the counts of statuses."""
     answers = Counter[int]()
     with httpx.Client(timeout=30) as client:
         for number in range(GUESSES):

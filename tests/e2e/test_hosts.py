@@ -1,4 +1,4 @@
-"""In every host that is documented, on its real server, a picture goes in and comes out, and SIGTERM ends all of it."""
+"""Every documented host, on its real server, completes uploads and ends all its processes on SIGTERM."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ HOSTS: dict[str, dict[str, str]] = {
 BESIDE = ("quart-hypercorn", "django-uvicorn", "django-inside-uvicorn", "django-daphne")
 """Hosts with a page of their own."""
 BUFFERING = ("django-daphne",)
-"""Servers that keep a request back until all of it is there."""
+"""Servers that buffer a request until it is complete."""
 CANCELLING = ("quart-hypercorn",)
 """Servers that send their worker processes no signal, and cancel what is open after 3 s; asyncio's streams log that."""
 SLACK_S = 8.0
-"""What a host may take beyond the drain time, on a machine that has other things to do, and those 3 s."""
+"""What a host may take beyond the drain time: those 3 s, and the load of the machine."""
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def _none_alive(pids: set[int]) -> bool:
 
 
 def test_host_ends_within_the_drain_timeout_on_sigterm(running: dict[str, Host], data: Path) -> None:
-    """With a job in hand that never ends, a stream of its changes, and an upload that never goes on."""
+    """Meanwhile a job never ends, a client streams its changes, and an upload is stalled."""
     large = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
     with httpx.Client(timeout=60) as client:
         for name, host in running.items():

@@ -1,4 +1,4 @@
-"""``mediagate keys`` beside a service that runs: what it prints, when a revoked key stops, and usage after a crash."""
+"""``mediagate keys`` beside a running service: output, revocation delay, and usage after a crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service logs: every line an object of JSON, jobs with their fields, and no secret at any level."""
+"""Logs of a service: one JSON object per line, fields of jobs, and no secret at any level."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def picture(width: int) -> bytes:
 
 
 def use(service: Server, photo: bytes) -> dict[str, list[str]]:
-    """Do with a service what clients do, also wrong things; return the ids of its jobs by source."""
+    """Send valid and invalid requests to a service; return the ids of its jobs by source."""
     jobs: dict[str, list[str]] = {"avatar": [], "broken": [], "faulty": []}
     uploads = [("avatar", picture(width)) for width in (GOOD, RAISES, CRASHES, REJECTS)]
     files = [*uploads, ("avatar", photo), ("broken", photo), ("faulty", photo)]
@@ -77,7 +77,7 @@ def use(service: Server, photo: bytes) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> dict[str, Any]:
-    """What a service says in each form while it is used, and its jobs."""
+    """The log of a used service in each format, and the jobs of each."""
     told: dict[str, Any] = {}
     for form in ("json", "text"):
         folder = tmp_path_factory.mktemp(form)
@@ -88,7 +88,7 @@ def said(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> dict[str, An
 
 
 def lines(log: str) -> list[dict[str, Any]]:
-    """Return the objects of a log; what the command says to whoever started it is no part of that."""
+    """Return the objects of a JSON log, without the lines that the command prints for its user."""
     return [json.loads(line) for line in log.splitlines() if not line.startswith("mediagate: ")]
 
 

@@ -1,4 +1,4 @@
-"""What a verdict, a broken model and a poisonous picture do to a job, and what they do not do to the others."""
+"""Effects of verdicts, failing models and poison pictures on their own job, and on no other."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_moderation_publishes_only_allowed_pictures(make_gate: MakeGate) -
 
         storage = gate.parts.storage
         published = {o.key.split("/")[3] async for o in storage.list("media/")}
-        assert published == {good.job.media_id}, "nothing of what was not allowed may ever be stored"
+        assert published == {good.job.media_id}, "only allowed pictures may be stored"
         assert [o async for o in storage.list("staging/")] == []
 
 
@@ -93,7 +93,7 @@ async def test_poison_picture_fails_and_affects_no_other_job(
         assert "while checking and resizing" in (failed.error or "")
         assert "server is down" not in (failed.error or "")
         assert {status.status for status in results.values()} == {JobStatus.COMPLETE}
-        assert (await settled(gate, GOOD)).status is JobStatus.COMPLETE, "the pool must have healed"
+        assert (await settled(gate, GOOD)).status is JobStatus.COMPLETE, "the pool must have recovered"
 
 
 async def test_moderation_without_a_valid_threshold_fails_at_startup(make_gate: MakeGate) -> None:

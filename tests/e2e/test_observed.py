@@ -1,4 +1,4 @@
-"""Metrics and traces of a service in several processes: two for HTTP and one that works, on PostgreSQL."""
+"""Metrics and traces of a service with two web processes and a worker, on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UPLOADS = 10
 
 
 def samples(url: str) -> dict[str, float]:
-    """Return what ``mediagate_*`` samples a process exposes, by name and label values."""
+    """Return the ``mediagate_*`` samples that a process exposes, by name and label values."""
     text = httpx.get(url, timeout=30).text
     return {
         ":".join([sample.name, *(sample.labels[label] for label in sorted(sample.labels))]): sample.value
@@ -37,7 +37,7 @@ def samples(url: str) -> dict[str, float]:
 
 
 def await_sample(url: str, name: str, wanted: Callable[[float], bool], timeout_s: float = 60) -> dict[str, float]:
-    """Scrape until a sample is as wanted."""
+    """Scrape until a sample has a wanted value; returns all samples."""
     end = time.monotonic() + timeout_s
     while True:
         with contextlib.suppress(httpx.TransportError):
@@ -50,7 +50,7 @@ def await_sample(url: str, name: str, wanted: Callable[[float], bool], timeout_s
 
 
 class Process:
-    """A process of the service with a port, ended at the end of the test."""
+    """A process of the service that listens on a port."""
 
     def __init__(self, *command: str, port: int, log: Path, **env: str) -> None:
         self.port = port
@@ -61,12 +61,12 @@ class Process:
             )  # fmt: skip
 
     def kill(self) -> None:
-        """Kill -9 the process; what it had below it ends by itself."""
+        """Kill -9 the process; its children end by themselves."""
         self.process.kill()
         self.process.wait(10)
 
     def end(self) -> None:
-        """Ask it to end, and all below it with it."""
+        """End the process and all its children."""
         below = children(self.process.pid)
         if self.process.poll() is None:
             self.process.terminate()
@@ -119,7 +119,7 @@ def upload(port: int, photo: bytes, source_type: str = "avatar", **headers: str)
 
 
 def receiving(folder: Path) -> int:
-    """Return how many processes have taken an upload."""
+    """Return how many processes have received an upload."""
     return sum(
         any(
             value and '"mediagate_upload_bytes_sum"' in key

@@ -1,6 +1,6 @@
-"""Workers on other machines, fed by a real queue: what they do not survive loses and doubles nothing.
+"""Workers fed by a real queue: no crash of a worker loses or repeats a job.
 
-Each engine is run both ways: ``mediagate worker``, and the engine's own worker command.
+Each engine runs both ways: with ``mediagate worker`` and with its own worker command.
 """
 
 from __future__ import annotations

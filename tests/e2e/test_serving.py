@@ -1,4 +1,4 @@
-"""``mediagate serve`` has its port first, says in one line why it does not start, and leaves in order."""
+"""``mediagate serve`` binds its port first, reports a failed start in one line, and drains on SIGTERM."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_serve_reports_an_unopenable_gate_in_one_line(tmp_path: Path) -> None:
 
 
 def until_it_leaves(url: str) -> httpx.Response:
-    """Ask whether it is ready until it is not."""
+    """Poll the readiness of a service until it is not ready, and return that answer."""
     end = time.monotonic() + 30
     while (answer := httpx.get(f"{url}/readyz", timeout=10)).status_code == 200:
         assert time.monotonic() < end

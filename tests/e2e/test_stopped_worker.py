@@ -1,4 +1,4 @@
-"""A worker that is stopped (SIGSTOP) while it publishes, and goes on when the picture was deleted."""
+"""A worker is stopped (SIGSTOP) while it publishes, and resumes after its picture was deleted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_resumed_worker_removes_files_of_a_deleted_media_at_once(tmp_path: Path,
     try:
         web.start(MEDIAGATE_WORKER="false")
         job_id = web.upload("a.jpg", photo).json()["jobId"]
-        # Its third write would be the third published file: three more are written when it goes on.
+        # It stops before its third published file, and writes three more when it resumes.
         zombie.start(command="worker", CRASH_AT="storage.put:before:3", CRASH_BY="SIGSTOP")
         assert zombie.process is not None
         pid = zombie.process.pid

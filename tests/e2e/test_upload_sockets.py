@@ -1,4 +1,4 @@
-"""Uploads over real sockets to a real uvicorn: hostile clients, and refusals that reach the client."""
+"""Uploads over real sockets to a real uvicorn: hostile clients, and delivery of refusals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Runtime:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
     def wait_until_empty(self) -> None:
-        """The spool empties as soon as the server notices; a while later is too late."""
+        """Wait until the spool is empty; raises AssertionError after 10 s."""
         for _ in range(200):
             if not list(self.spool_dir.iterdir()):
                 return
@@ -75,7 +75,7 @@ def server(tmp_path: Path) -> Iterator[Runtime]:
 
 
 def status_of(connection: socket.socket) -> int:
-    """Read an answer to its end and return its status, 0 when the server hung up without one."""
+    """Read a response to its end and return its status, or 0 if the server closed without one."""
     answer = b""
     with contextlib.suppress(ConnectionResetError):
         while b"\r\n\r\n" not in answer or not answer.endswith(b"}"):
@@ -116,7 +116,7 @@ def test_413_reaches_a_client_that_reads_only_after_sending(server: Runtime, ove
 
 @pytest.mark.parametrize("over_mib", [0.01, 5])
 def test_413_reaches_a_client_that_gives_up_on_a_failed_send(server: Runtime, over_mib: float) -> None:
-    """As with network stacks that drop, on a reset, the answer that was there to read."""
+    """Some network stacks discard a received response when the connection is reset."""
     size = LIMITS["post"] + int(over_mib * MIB)
     body = FIELDS + FILE + b"x" * size + END
     with server.connect() as connection:
@@ -137,7 +137,7 @@ def test_413_reaches_curl(server: Runtime, tmp_path: Path, mib: int, header: str
 
 
 def test_refused_connection_is_not_reset_while_the_client_sends(server: Runtime) -> None:
-    """A reset would take away the answer that is on its way, or there to read."""
+    """A reset would discard the response before the client has read it."""
     with server.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % (200 * MIB))
         connection.sendall(FIELDS + FILE + b"x" * MIB)
@@ -158,7 +158,7 @@ def test_expect_100_continue_is_answered_413_at_once(server: Runtime) -> None:
 
 
 def test_endless_body_is_cut_off(server: Runtime) -> None:
-    """A sender that never stops hears the 413 and then finds the connection closed."""
+    """A sender that never stops gets the 413, then a closed connection."""
     sent = 0
     piece = b"100000\r\n" + b"x" * MIB + b"\r\n"
     with server.connect() as connection:
@@ -175,7 +175,7 @@ def test_endless_body_is_cut_off(server: Runtime) -> None:
 
 @pytest.mark.parametrize("pause_s", [3, 0.2])
 def test_slow_loris_is_answered_408(server: Runtime, pause_s: float) -> None:
-    """One that stops altogether, and one that trickles on below the slowest rate."""
+    """One client stops sending, the other sends below the minimum rate."""
     started = time.monotonic()
     with server.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 500000\r\n\r\n" + FIELDS[:20])

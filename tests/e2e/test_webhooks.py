@@ -1,4 +1,4 @@
-"""kill -9 of the whole service around the moment when an event is written and sent, and the command line."""
+"""The service is killed (kill -9) while an event is recorded and sent; and ``mediagate webhooks``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.server import Server
 
 GATE = "webhook_gate:gate"
 PATIENT = FAST | {"MEDIAGATE_MAX_ATTEMPTS": "9"}
-"""A busy machine that misses a heartbeat shall not end the job otherwise."""
+"""Attempts to spare: a busy machine may miss a heartbeat, which costs one."""
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_webhook_is_sent_after_a_crash_between_job_end_and_delivery(point: str, 
         service = Server(GATE, tmp_path / "data", **PATIENT, WEBHOOK_URL=receiver.url)
         try:
             service.start(CRASH_AT=point)
-            with contextlib.suppress(httpx.TransportError):  # it may die before it has answered
+            with contextlib.suppress(httpx.TransportError):  # it may die before it answers
                 service.upload("a.jpg", photo)
             service.wait_dead()
             assert service.process is not None
