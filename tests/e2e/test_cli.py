@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,15 +11,8 @@ import pytest
 
 from mediagate import JobStatus, MediaGate, Settings, Source
 from mediagate.records import Settlement
-from tests.support.server import PYTHONPATH, Server, running
-
-
-def mediagate(*arguments: str, data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", *arguments],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir), **env},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+from tests.support.command import mediagate
+from tests.support.server import Server, running
 
 
 @pytest.fixture

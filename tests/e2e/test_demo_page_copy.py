@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
+from tests.support.command import output_of
 from tests.support.demo_browser import SLOW_MS, choose, expect_state, opened
-from tests.support.server import PYTHONPATH, Server, running
+from tests.support.server import Server, running
 
 
 @pytest.fixture
@@ -80,10 +80,8 @@ def test_copied_curl_line_contains_no_control_characters(page: Page, data: Path)
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_copied_text_contains_no_keys_or_signatures(browser: Browser, data: Path, tmp_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}
-    create = [sys.executable, "-m", "mediagate.cli", "keys", "create", "demo_gate:keyed", "--owner", "ann"]
     with running("demo_gate:keyed", tmp_path / "data") as service:
-        key = subprocess.run(create, env=env, capture_output=True, text=True, check=True).stdout.strip()
+        key = output_of("keys", "create", "demo_gate:keyed", "--owner", "ann", data_dir=tmp_path / "data")
         with opened(browser, service, "keys") as page:
             page.get_by_label("API key").fill(key)
             page.select_option("#source-type", "sealed")

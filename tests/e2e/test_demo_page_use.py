@@ -12,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from tests.support.command import output_of
 from tests.support.demo_browser import (
     DESKTOP,
     POOR_CONTRAST,
@@ -23,7 +24,7 @@ from tests.support.demo_browser import (
     opened,
     shot,
 )
-from tests.support.server import GATES, PYTHONPATH, Server, running
+from tests.support.server import GATES, Server, running
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
 CANCEL = """
@@ -251,11 +252,10 @@ def test_foreign_host_header_is_refused_on_every_route(demo: Server) -> None:
 
 
 def test_demo_page_asks_for_an_api_key(browser: Browser, data: Path, tmp_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}
-    create = [sys.executable, "-m", "mediagate.cli", "keys", "create", "demo_gate:keyed", "--owner", "ann"]
-    with running("demo_gate:keyed", tmp_path / "data") as service:
+    data_dir, create = tmp_path / "data", ("keys", "create", "demo_gate:keyed", "--owner", "ann")
+    with running("demo_gate:keyed", data_dir) as service:
         made = [
-            subprocess.run([*create, *scopes], env=env, capture_output=True, text=True, check=True).stdout.strip()
+            output_of(*create, *scopes, data_dir=data_dir)
             for scopes in ((), ("--scope", "upload", "--scope", "read", "--scope", "delete"))
         ]
         with opened(browser, service, "keys") as page:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from datetime import datetime
 from io import BytesIO
@@ -16,8 +13,9 @@ import httpx
 import pytest
 from PIL import Image
 
+from tests.support.command import mediagate
 from tests.support.moderators import CRASHES, GOOD, RAISES, REJECTS
-from tests.support.server import PYTHONPATH, Server, running
+from tests.support.server import Server, running
 
 SECRETS = {
     "metrics token": "metrics-t0ken",
@@ -139,12 +137,8 @@ def test_json_log_lines_about_jobs_have_job_fields(said: dict[str, Any]) -> None
 @pytest.mark.parametrize("command", ["migrate", "doctor"])
 def test_failed_command_does_not_print_the_password(tmp_path: Path, command: str, url: str) -> None:
     arguments = [] if command == "migrate" else ["leaky_gate:gate"]
-    done = subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", "--log", "json", command, *arguments],
-        env={**os.environ, **SETTINGS, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "data"),
-             "MEDIAGATE_DATABASE_URL": url},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    env = SETTINGS | {"MEDIAGATE_DATABASE_URL": url}
+    done = mediagate("--log", "json", command, *arguments, data_dir=tmp_path / "data", **env)
     assert done.returncode == 1, done.stderr
     assert "db-passw0rd" not in done.stdout + done.stderr
 
@@ -165,10 +159,7 @@ def test_service_without_database_does_not_log_the_password(tmp_path: Path, comm
     assert "db-passw0rd" not in service.log.read_text()
 
 
-def test_log_option_rejects_an_unknown_format() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", "migrate"],
-        env={**os.environ, "MEDIAGATE_LOG": "xml"}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+def test_log_option_rejects_an_unknown_format(tmp_path: Path) -> None:
+    done = mediagate("migrate", data_dir=tmp_path, MEDIAGATE_LOG="xml")
     assert done.returncode == 2
     assert "--log" in done.stderr and "json" in done.stderr

@@ -20,6 +20,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
 from mediagate.records.migration import migrate
+from tests.support.command import mediagate
 from tests.support.server import MOUNT, PYTHONPATH, Server, children, free_port, running
 
 UPLOADS = 10
@@ -213,11 +214,7 @@ def test_sums_are_right_over_processes_and_deaths(
 
 def test_worker_reports_a_port_in_use(tmp_path: Path) -> None:
     with running("plain_gate:gate", tmp_path / "data") as service:
-        done = subprocess.run(
-            [sys.executable, "-m", "mediagate.cli", "worker", "plain_gate:gate", "--port", str(service.port)],
-            env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "other")},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        done = mediagate("worker", "plain_gate:gate", "--port", str(service.port), data_dir=tmp_path / "other")
     assert done.returncode == 1
     assert "choose another --port" in done.stderr
     assert "Traceback" not in done.stderr

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.server import PYTHONPATH, running
+from tests.support.command import mediagate
+from tests.support.server import running
 
+GATE = "plain_gate:gate"
 BOTH = pytest.mark.parametrize("command", ["serve", "worker"])
-
-
-def serve(*arguments: str, data_dir: Path, command: str = "serve", **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", command, "plain_gate:gate", *arguments],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir), **env},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
 
 
 @BOTH
@@ -31,7 +22,7 @@ def serve(*arguments: str, data_dir: Path, command: str = "serve", **env: str) -
 def test_port_in_use_is_reported_before_the_gate_opens(tmp_path: Path, host: str, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        done = serve("--host", host, "--port", port, data_dir=tmp_path / "data", command=command)
+        done = mediagate(command, GATE, "--host", host, "--port", port, data_dir=tmp_path / "data")
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     said = [line for line in done.stderr.splitlines() if "moderation is off" not in line]
     assert said == [f"mediagate: cannot listen on {host} port {port} (Address already in use); choose another --port"]
@@ -40,13 +31,13 @@ def test_port_in_use_is_reported_before_the_gate_opens(tmp_path: Path, host: str
 
 @BOTH
 def test_non_local_host_is_reported(tmp_path: Path, command: str) -> None:
-    done = serve("--host", "192.0.2.1", "--port", "18999", data_dir=tmp_path / "data", command=command)
+    done = mediagate(command, GATE, "--host", "192.0.2.1", "--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "choose another --host" in done.stderr) == (1, True), done.stderr
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
 def test_worker_rejects_an_invalid_port(tmp_path: Path, port: str) -> None:
-    done = serve("--port", port, data_dir=tmp_path / "data", command="worker")
+    done = mediagate("worker", GATE, "--port", port, data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "--port" in done.stderr
 
@@ -54,14 +45,14 @@ def test_worker_rejects_an_invalid_port(tmp_path: Path, port: str) -> None:
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
 def test_serve_rejects_an_invalid_port(tmp_path: Path, port: str) -> None:
     for words, env in ((("--port", port), {}), ((), {"PORT": port})):
-        done = serve(*words, data_dir=tmp_path / "data", **env)
+        done = mediagate("serve", GATE, *words, data_dir=tmp_path / "data", **env)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
         assert "--port" in done.stderr
 
 
 def test_serve_reports_an_unopenable_gate_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
-    done = serve("--port", "18999", data_dir=tmp_path / "data")
+    done = mediagate("serve", GATE, "--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"mediagate: data_dir {tmp_path / 'data'}: ")
     assert done.stderr.count("name a folder that can be written to") == 1, "one cause, one line"
@@ -77,7 +68,7 @@ def until_it_leaves(url: str) -> httpx.Response:
 
 
 def test_drain_delay_keeps_serving_while_readyz_answers_503(tmp_path: Path, photo: bytes) -> None:
-    with running("plain_gate:gate", tmp_path / "data", options=("--drain-delay", "600")) as service:
+    with running(GATE, tmp_path / "data", options=("--drain-delay", "600")) as service:
         assert service.process is not None
         service.process.send_signal(signal.SIGTERM)
         answer = until_it_leaves(service.url)
@@ -89,7 +80,7 @@ def test_drain_delay_keeps_serving_while_readyz_answers_503(tmp_path: Path, phot
 
 
 def test_drain_delay_ends_by_itself(tmp_path: Path) -> None:
-    with running("plain_gate:gate", tmp_path / "data", options=("--drain-delay", "1.5")) as service:
+    with running(GATE, tmp_path / "data", options=("--drain-delay", "1.5")) as service:
         assert service.process is not None
         service.process.send_signal(signal.SIGTERM)
         assert until_it_leaves(service.url).json()["code"] == "shutting_down"
@@ -100,7 +91,7 @@ def test_drain_delay_ends_by_itself(tmp_path: Path) -> None:
 def test_cors_origins_variable_allows_named_origins_only(tmp_path: Path) -> None:
     page = "https://app.example.com"
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,idempotency-key"}
-    with running("plain_gate:gate", tmp_path / "data", CORS_ORIGINS=f"{page}, https://b.example") as service:
+    with running(GATE, tmp_path / "data", CORS_ORIGINS=f"{page}, https://b.example") as service:
         for origin, status in ((page, 200), ("https://evil.example", 400)):
             preflight = httpx.options(f"{service.url}/uploads", headers=asked | {"Origin": origin})
             assert preflight.status_code == status, origin
@@ -113,7 +104,7 @@ def test_cors_origins_variable_allows_named_origins_only(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("origins", ["app.example.com", "https://a.example,b"])
 def test_cors_origins_rejects_an_invalid_origin(tmp_path: Path, origins: str) -> None:
-    done = serve("--cors-origins", origins, "--port", "18999", data_dir=tmp_path / "data")
+    done = mediagate("serve", GATE, "--cors-origins", origins, "--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert "--cors-origins: " in done.stderr and "such as https://app.example.com" in done.stderr
 
@@ -121,6 +112,6 @@ def test_cors_origins_rejects_an_invalid_origin(tmp_path: Path, origins: str) ->
 @pytest.mark.parametrize(("origins", "said"), [("*", "every site could act"), ("", "name the pages")])
 def test_cors_credentials_require_named_origins(tmp_path: Path, origins: str, said: str) -> None:
     words = ("--cors-origins", origins, "--cors-credentials", "--port", "18999")
-    done = serve(*words, data_dir=tmp_path / "data")
+    done = mediagate("serve", GATE, *words, data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert done.stderr.splitlines()[-1].startswith("mediagate: --cors-credentials: ") and said in done.stderr
