@@ -1,16 +1,10 @@
 """Shared by all tests: where the real pictures are, and gates on memory parts with real image processes."""
 
-import asyncio
 import os
-import secrets
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 from redis import Redis
 from redis.exceptions import RedisError
@@ -18,6 +12,7 @@ from redis.exceptions import RedisError
 from mediagate import RECORDS, STORAGE, MediaGate, Settings, Source
 from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
+from tests.support.postgres_database import fresh_database
 
 DATA = Path(__file__).parent / "data"
 
@@ -87,37 +82,12 @@ def redis_url() -> str:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A database for the whole session, dropped at the end, on the server that MEDIAGATE_TEST_POSTGRES_URL names."""
-    with _fresh_database() as url:
+    with fresh_database() as url:
         yield url
 
 
 @pytest.fixture
 def own_postgres_url() -> Iterator[str]:
     """A database for one test, which sees no rows of others."""
-    with _fresh_database() as url:
+    with fresh_database() as url:
         yield url
-
-
-@contextmanager
-def _fresh_database() -> Iterator[str]:
-    server = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
-    name = f"mediagate_test_{secrets.token_hex(6)}"
-
-    async def execute(statement: str) -> None:
-        connection = await asyncpg.connect(urlunsplit(urlsplit(server)._replace(path="/postgres")), timeout=5)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    def run(statement: str) -> None:
-        # In a thread of its own, because an event loop may be running in this one.
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(lambda: asyncio.run(execute(statement))).result()
-
-    try:
-        run(f"CREATE DATABASE {name}")
-    except (OSError, asyncpg.PostgresError) as exc:
-        pytest.skip(f"no PostgreSQL for the test ({exc}): name one in MEDIAGATE_TEST_POSTGRES_URL")
-    yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

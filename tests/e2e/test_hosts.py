@@ -11,27 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.hosting import DRAIN_S, NGINX, Host, hosts, until
+from tests.support.hosting import DRAIN_S, HOSTS, NGINX, Host, hosts, until
 from tests.support.server import alive, children
 
-UVICORN = "uvicorn --port PORT --no-access-log"
-HOSTS: dict[str, dict[str, str]] = {
-    "starlette-uvicorn": {"command": f"{UVICORN} examples.hosts.starlette_app:app"},
-    "starlette-uvicorn-h11": {"command": f"{UVICORN} --http h11 --loop asyncio examples.hosts.starlette_app:app"},
-    "starlette-granian": {"command": "granian --interface asgi --port PORT examples.hosts.starlette_app:app"},
-    "without-lifespan-uvicorn": {"command": f"{UVICORN} late_host:app"},
-    "fastapi-uvicorn-nginx": {
-        "command": f"{UVICORN} --root-path /api examples.hosts.fastapi_app:app",
-        "prefix": "/api",
-    },
-    "fastapi-prefixed-uvicorn-nginx": {"command": f"{UVICORN} prefixed_host:app", "prefix": "/api"},
-    "litestar-uvicorn": {"command": f"{UVICORN} examples.hosts.litestar_app:app"},
-    "litestar-granian": {"command": "granian --interface asgi --port PORT examples.hosts.litestar_app:app"},
-    "quart-hypercorn": {"command": "hypercorn --bind 127.0.0.1:PORT examples.hosts.quart_app:application"},
-    "django-uvicorn": {"command": f"{UVICORN} examples.hosts.django_site.asgi:application"},
-    "django-inside-uvicorn": {"command": f"{UVICORN} examples.hosts.django_site.inside:app"},
-    "django-daphne": {"command": "daphne -p PORT examples.hosts.django_site.asgi:application"},
-}
 BESIDE = ("quart-hypercorn", "django-uvicorn", "django-inside-uvicorn", "django-daphne")
 """Hosts with a page of their own."""
 BUFFERING = ("django-daphne",)

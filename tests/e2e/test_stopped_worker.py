@@ -10,14 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.server import Server
-
-FAST = {
-    "MEDIAGATE_LEASE_S": "2",
-    "MEDIAGATE_JANITOR_INTERVAL_S": "0.4",
-    "MEDIAGATE_RETRY_BACKOFF_S": "0.1",
-    "MEDIAGATE_IMAGE_PROCESSES": "1",
-}
+from tests.support.server import FAST, Server
 
 
 def until(reached: Callable[[], bool], what: str) -> None:

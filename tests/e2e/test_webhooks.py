@@ -14,11 +14,10 @@ import pytest
 from standardwebhooks import Webhook
 from webhook_gate import SECRET
 
-from tests.e2e.test_cli import mediagate
-from tests.e2e.test_crashes import FAST
 from tests.support import receiver as behave
+from tests.support.command import mediagate
 from tests.support.receiver import receiving
-from tests.support.server import Server
+from tests.support.server import FAST, Server
 
 GATE = "webhook_gate:gate"
 PATIENT = FAST | {"MEDIAGATE_MAX_ATTEMPTS": "9"}

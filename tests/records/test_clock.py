@@ -16,6 +16,7 @@ from mediagate.records import MemoryRecords, PrismaRecords
 from mediagate.records.clock import ASK_AGAIN_S, MEASURE_EVERY_S, DatabaseClock
 from mediagate.records.migration import migrate
 from mediagate.values import utcnow
+from tests.support.faketime import faketime
 
 pytestmark = pytest.mark.anyio
 
@@ -47,14 +48,6 @@ async def main(url):
 
 asyncio.run(main(sys.argv[1]))
 """
-
-
-def faketime() -> Path:
-    """Return the library that turns a process's clocks; skips the test when it is not installed."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    if not found:
-        pytest.skip("no libfaketime in /usr/lib/*/faketime: install Debian's package faketime")
-    return found[0]
 
 
 async def test_records_now_follows_the_clock_of_the_database(postgres_url: str, tmp_path: Path) -> None:

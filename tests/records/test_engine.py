@@ -26,6 +26,7 @@ from mediagate.records.migration import migrate
 from mediagate.records.node import find_node
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job
 from mediagate.values import JobStatus, utcnow
+from tests.support.server import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -44,12 +45,6 @@ def command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture

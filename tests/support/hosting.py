@@ -20,6 +20,25 @@ from tests.support.server import PYTHONPATH, ROOT, alive, children, free_port
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 DRAIN_S = 2.0
 """The drain time of all hosts here."""
+UVICORN = "uvicorn --port PORT --no-access-log"
+HOSTS: dict[str, dict[str, str]] = {
+    "starlette-uvicorn": {"command": f"{UVICORN} examples.hosts.starlette_app:app"},
+    "starlette-uvicorn-h11": {"command": f"{UVICORN} --http h11 --loop asyncio examples.hosts.starlette_app:app"},
+    "starlette-granian": {"command": "granian --interface asgi --port PORT examples.hosts.starlette_app:app"},
+    "without-lifespan-uvicorn": {"command": f"{UVICORN} late_host:app"},
+    "fastapi-uvicorn-nginx": {
+        "command": f"{UVICORN} --root-path /api examples.hosts.fastapi_app:app",
+        "prefix": "/api",
+    },
+    "fastapi-prefixed-uvicorn-nginx": {"command": f"{UVICORN} prefixed_host:app", "prefix": "/api"},
+    "litestar-uvicorn": {"command": f"{UVICORN} examples.hosts.litestar_app:app"},
+    "litestar-granian": {"command": "granian --interface asgi --port PORT examples.hosts.litestar_app:app"},
+    "quart-hypercorn": {"command": "hypercorn --bind 127.0.0.1:PORT examples.hosts.quart_app:application"},
+    "django-uvicorn": {"command": f"{UVICORN} examples.hosts.django_site.asgi:application"},
+    "django-inside-uvicorn": {"command": f"{UVICORN} examples.hosts.django_site.inside:app"},
+    "django-daphne": {"command": "daphne -p PORT examples.hosts.django_site.asgi:application"},
+}
+"""Every host of the documentation, by name, as arguments of ``Host``."""
 
 
 def until(condition: str, holds: Callable[[], object], timeout_s: float = 60) -> None:
