@@ -62,7 +62,7 @@ def make_a_day_old(folder: Path, name: str) -> None:
 
 @dataclass(frozen=True)
 class Worked:
-    """What a service with a wrong clock left behind, as a gate with the right clock found it."""
+    """Work of a service with a wrong clock, as seen by a gate with the right clock."""
 
     began: datetime
     ended: datetime
@@ -159,7 +159,7 @@ def test_skewed_service_records_the_time_of_the_database(worked: Worked) -> None
 
 @dataclass(frozen=True)
 class Used:
-    """What became of API keys that processes with a wrong clock created, checked and revoked."""
+    """API keys that processes with a wrong clock created, checked and revoked."""
 
     began: datetime
     created: ApiKey

@@ -150,7 +150,7 @@ def test_idle_connection_is_closed_for_a_new_one(served: Server, opened: Opened)
     idle = [opened(HEALTH) for _ in range(PLACES)]
     assert [answer(connection)[0] for connection in idle] == [200] * PLACES
     assert answer(opened(HEALTH))[0] == 200
-    assert is_closed(idle[0]), "the one that had waited longest"
+    assert is_closed(idle[0]), "the connection idle for longest"
     idle[-1].sendall(HEALTH)
     assert answer(idle[-1])[0] == 200
 

@@ -55,7 +55,7 @@ def forget_unfinished_writes(service: Server, data_dir: Path) -> None:
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What an upload came to after the service was killed at one point of it and started again."""
+    """State of an upload after the service was killed at one point of it and restarted."""
 
     accepted: bool
     """Whether the client had been answered 202."""
@@ -66,7 +66,7 @@ class Aftermath:
     published: set[str]
     """Files of the media on record."""
     told: list[str]
-    """Words that the hooks of the job's end have written."""
+    """Words written by the hooks of the job's end."""
 
 
 @pytest.fixture(scope="module", params=POINTS + HOOKS)

@@ -89,7 +89,7 @@ def test_copied_text_contains_no_keys_or_signatures(browser: Browser, data: Path
             card = choose(page, data / "moderation" / "chelsea.png")
             expect_state(card, "COMPLETE")
             expect(card.locator("img.loaded")).to_be_visible()
-            assert card.locator(".verdict").count() == 0, "this gate does not tell scores"
+            assert card.locator(".verdict").count() == 0, "this gate exposes no scores"
             texts = {label: copied(card, label) for label in ("JSON", "curl: status", "curl: upload")}
         job = json.loads(texts["JSON"])
         told = run(texts["curl: status"], data, MEDIAGATE_API_KEY=key)

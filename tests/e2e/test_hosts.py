@@ -19,9 +19,9 @@ BESIDE = ("quart-hypercorn", "django-uvicorn", "django-inside-uvicorn", "django-
 BUFFERING = ("django-daphne",)
 """Servers that buffer a request until it is complete."""
 CANCELLING = ("quart-hypercorn",)
-"""Servers that send their worker processes no signal, and cancel what is open after 3 s; asyncio's streams log that."""
+"""Servers that do not signal their workers, and cancel open requests after 3 s, which asyncio's streams log."""
 SLACK_S = 8.0
-"""What a host may take beyond the drain time: those 3 s, and the load of the machine."""
+"""Seconds that a host may take beyond the drain time: those 3, and slack for a loaded machine."""
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ SOURCES = {"story": Source(ttl=DAY), "avatar": Source()}
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep of the janitor found and left."""
+    """Result of a sweep of the janitor."""
 
     expired: list[str]
     """Ids of expired media."""
@@ -45,7 +45,7 @@ class Life:
     story: PublishedMedia
     avatar: PublishedMedia
     published: dict[str, httpx.Response]
-    """Answers by what was asked for, here and in the next three."""
+    """Answers by name of the request, here and in the next three."""
     about_to_expire: dict[str, httpx.Response]
     expired: dict[str, httpx.Response]
     removed: dict[str, httpx.Response]

@@ -120,7 +120,7 @@ async def kill_under_load(server: Cluster, folder: Path, photo: bytes) -> Load:
 async def until_longer(growing: list[Any], by: int) -> None:
     wanted = len(growing) + by
     async with asyncio.timeout(60):
-        while len(growing) < wanted:  # noqa: ASYNC110  # looked at rather than told, for two lists
+        while len(growing) < wanted:  # noqa: ASYNC110  # polling serves both lists
             await asyncio.sleep(0.02)
 
 

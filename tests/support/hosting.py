@@ -90,7 +90,7 @@ class Host:
             + lines.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
             + "}}\n"
         )
-        # As whoever runs the tests: the files of a test are nobody else's.
+        # nginx runs as the user of the tests, who alone may read their files.
         user = ["-g", "user root;"] if os.geteuid() == 0 else []
         words = [NGINX, "-e", f"{folder}/nginx.log", "-p", str(folder), "-c", f"{folder}/nginx.conf", *user]
         with self.log.open("ab") as log:
@@ -166,7 +166,7 @@ def _of_images(pid: int) -> bool:
 
 @contextlib.contextmanager
 def hosts(commands: Mapping[str, Mapping[str, str]], folder: Path) -> Iterator[dict[str, Host]]:
-    """Run hosts side by side for the length of a block."""
+    """Run hosts concurrently for the length of a block."""
     started: dict[str, Host] = {}
     try:
         for name, options in commands.items():
