@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.e2e.test_hosts import HOSTS
+from tests.support.hosting import HOSTS
 
 ROOT = Path(__file__).parents[2]
 SHOWN = dict(

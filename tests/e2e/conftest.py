@@ -1,4 +1,4 @@
-"""The demo page in a browser."""
+"""Fixtures of the demo page: a running demo and a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing calls home: a gate with NudeNet's model leaves no file outside its data folder, and asks nobody else."""
+"""A gate with NudeNet's model contacts no host and writes no file outside its data folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 PREPARED = """
 import fcntl, socket, struct
-with socket.socket() as end:  # SIOCSIFFLAGS: the loopback of a namespace is down at first
+with socket.socket() as end:  # SIOCSIFFLAGS: the loopback of a new namespace is down
     fcntl.ioctl(end, 0x8914, struct.pack("16sH14x", b"lo", 0x49))
 """
 GATE = """
@@ -54,7 +54,7 @@ for table in ("snmp6", "snmp"):
 
 
 def alone(program: str, *arguments: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program where there is no network but a loopback, and print what the kernel has counted."""
+    """Run a program in a network namespace that has only a loopback; the kernel's counters follow its output."""
     return subprocess.run(
         ["unshare", "--net", sys.executable, "-c", PREPARED + program + COUNTED, *arguments],
         capture_output=True,
@@ -67,7 +67,7 @@ def alone(program: str, *arguments: str, folder: Path = ROOT, **environment: str
 
 
 def asked(counted: str) -> int:
-    """Return how often something was to be sent to an address that is not this machine's, names included."""
+    """Return how many packets were addressed to other machines, name look-ups included."""
     lines = [line.split() for line in counted.splitlines() if line]
     six = {line[0]: int(line[1]) for line in lines if line[0].startswith(("Ip6", "Udp6"))}
     four: dict[str, int] = {}
@@ -80,15 +80,15 @@ def asked(counted: str) -> int:
 @pytest.fixture(autouse=True)
 def namespaces() -> None:
     if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this user cannot have a network of its own, in which to count")
+        pytest.skip("this user may not create a network namespace")
 
 
-def test_a_program_that_calls_somebody_is_counted() -> None:
+def test_network_counters_count_each_connection_attempt() -> None:
     assert asked(alone("pass").stdout) == 0
     assert asked(alone(CALLER).stdout) >= 4
 
 
-def test_nothing_calls_home(tmp_path: Path) -> None:
+def test_nudenet_gate_contacts_no_host_and_writes_only_to_its_data_dir(tmp_path: Path) -> None:
     home, temporary, data = tmp_path / "home", tmp_path / "tmp", tmp_path / "data"
     home.mkdir()
     temporary.mkdir()

@@ -1,11 +1,8 @@
-"""The command line against the real parts: serve and worker apart, migrate, doctor, janitor."""
+"""The command line with real parts: separate serve and worker, migrate, doctor, janitor, retry."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,24 +11,17 @@ import pytest
 
 from mediagate import JobStatus, MediaGate, Settings, Source
 from mediagate.records import Settlement
-from tests.support.server import PYTHONPATH, Server, running
-
-
-def mediagate(*arguments: str, data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", *arguments],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir), **env},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+from tests.support.command import mediagate
+from tests.support.server import Server, running
 
 
 @pytest.fixture
 def postgres_url(own_postgres_url: str) -> str:
-    """A database of its own, for a command must find it empty."""
+    """A database of its own, because the commands need an empty one."""
     return own_postgres_url
 
 
-def test_doctor_says_ok_for_each_part(tmp_path: Path) -> None:
+def test_doctor_reports_ok_for_each_part(tmp_path: Path) -> None:
     done = mediagate("doctor", "face_gate:gate", data_dir=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
@@ -44,7 +34,7 @@ def test_doctor_says_ok_for_each_part(tmp_path: Path) -> None:
     assert lines[-1].endswith("memory, time, Landlock 7, seccomp, no network") or "missing" in lines[-1]
 
 
-def test_doctor_says_what_to_do(tmp_path: Path) -> None:
+def test_doctor_fails_without_printing_the_password(tmp_path: Path) -> None:
     (tmp_path / "files").write_text("a file where the folder should be")
     done = mediagate(
         "doctor", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/x"
@@ -54,7 +44,7 @@ def test_doctor_says_what_to_do(tmp_path: Path) -> None:
     assert "geheim" not in done.stdout + done.stderr
 
 
-def test_a_schema_that_lacks_something_is_told_and_not_changed(tmp_path: Path) -> None:
+def test_commands_report_a_missing_schema_without_creating_it(tmp_path: Path) -> None:
     env = {"MEDIAGATE_DATABASE_URL": f"file:{tmp_path / 'records.db'}"}
     for _ in range(2):
         done = mediagate("doctor", "plain_gate:gate", data_dir=tmp_path / "data", **env)
@@ -71,13 +61,13 @@ def test_a_schema_that_lacks_something_is_told_and_not_changed(tmp_path: Path) -
     assert mediagate("doctor", "plain_gate:gate", data_dir=tmp_path / "data", **env).returncode == 0
 
 
-def test_doctor_leaves_it_to_the_gate_to_make_its_own_file(tmp_path: Path) -> None:
+def test_doctor_does_not_create_the_default_database_file(tmp_path: Path) -> None:
     done = mediagate("doctor", "plain_gate:gate", data_dir=tmp_path)
     assert (done.returncode, "or open the gate" in done.stdout) == (0, True), done.stdout + done.stderr
     assert not list(tmp_path.glob("*.db*"))
 
 
-def test_doctor_names_place_and_setting_of_a_database_that_is_away(tmp_path: Path) -> None:
+def test_doctor_names_address_and_setting_of_an_unreachable_database(tmp_path: Path) -> None:
     done = mediagate(
         "doctor", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/x"
     )
@@ -87,7 +77,7 @@ def test_doctor_names_place_and_setting_of_a_database_that_is_away(tmp_path: Pat
     assert "geheim" not in done.stdout + done.stderr
 
 
-def test_wrong_settings_are_told_all_at_once(tmp_path: Path) -> None:
+def test_serve_reports_all_invalid_settings_at_once(tmp_path: Path) -> None:
     done = mediagate(
         "serve", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_MAX_ATTEMPTS="0", MEDIAGATE_LEASE_S="soon"
     )
@@ -101,7 +91,7 @@ def test_wrong_settings_are_told_all_at_once(tmp_path: Path) -> None:
     ("url", "said"),
     [("mysql://u:geheim@db/x", "must start with file: or postgresql://"), ("postgresql://u:ge/heim@db/x", "%2F")],
 )
-def test_doctor_names_the_setting_of_a_url_that_cannot_be_read(tmp_path: Path, url: str, said: str) -> None:
+def test_doctor_names_the_setting_of_an_invalid_database_url(tmp_path: Path, url: str, said: str) -> None:
     done = mediagate("doctor", "plain_gate:gate", data_dir=tmp_path, MEDIAGATE_DATABASE_URL=url)
     assert done.returncode == 1
     assert "MEDIAGATE_DATABASE_URL: " in done.stdout and said in done.stdout
@@ -109,7 +99,7 @@ def test_doctor_names_the_setting_of_a_url_that_cannot_be_read(tmp_path: Path, u
 
 
 @pytest.mark.parametrize("command", ["migrate", "doctor"])
-def test_a_variable_that_is_nearly_a_setting_is_warned_of(tmp_path: Path, command: str) -> None:
+def test_commands_warn_about_a_misspelled_setting(tmp_path: Path, command: str) -> None:
     words = [command] if command == "migrate" else [command, "plain_gate:gate"]
     done = mediagate(*words, data_dir=tmp_path, MEDIAGATE_LEASES_S="5", MEDIAGATE_PORT_8000_TCP="tcp://10.0.0.1")
     assert done.returncode == 0
@@ -117,7 +107,7 @@ def test_a_variable_that_is_nearly_a_setting_is_warned_of(tmp_path: Path, comman
     assert "MEDIAGATE_PORT" not in done.stderr
 
 
-def test_a_gate_that_cannot_be_loaded(tmp_path: Path) -> None:
+def test_serve_explains_module_attribute_for_an_unloadable_gate(tmp_path: Path) -> None:
     done = mediagate("serve", "nowhere:gate", data_dir=tmp_path)
     assert done.returncode == 1
     assert "module:attribute" in done.stderr
@@ -136,7 +126,7 @@ def test_janitor_dry_run_changes_nothing(tmp_path: Path) -> None:
     assert not orphan.exists()
 
 
-def test_serve_and_worker_apart_on_postgresql(postgres_url: str, tmp_path: Path, photo: bytes) -> None:
+def test_separate_worker_completes_an_upload_on_postgresql(postgres_url: str, tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     env = {"MEDIAGATE_DATABASE_URL": postgres_url}
     first = mediagate("migrate", data_dir=data_dir, **env)
@@ -154,7 +144,7 @@ def test_serve_and_worker_apart_on_postgresql(postgres_url: str, tmp_path: Path,
             assert worker.stop() == 0
 
 
-def test_failed_jobs_are_tried_again(tmp_path: Path, photo: bytes) -> None:
+def test_retry_requeues_failed_jobs_by_code_or_id(tmp_path: Path, photo: bytes) -> None:
     settings = Settings(data_dir=tmp_path, migrate=True, worker=False, image_processes=1)
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
     ids: dict[str, str] = {}

@@ -1,21 +1,12 @@
-"""The command line where the database may not be the one that knows the files: doctor, janitor and adopt."""
+"""doctor, janitor and adopt when the database does not know the stored files."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.support.server import PYTHONPATH
+from tests.support.command import mediagate
 
-
-def mediagate(*arguments: str, data_dir: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", arguments[0], "plain_gate:gate", *arguments[1:]],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir), **env},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+GATE = "plain_gate:gate"
 
 
 def fill(data_dir: Path, number: int) -> list[Path]:
@@ -26,32 +17,32 @@ def fill(data_dir: Path, number: int) -> list[Path]:
     return paths
 
 
-def test_the_janitor_stops_before_many_unknown_files_and_goes_on_when_told(tmp_path: Path) -> None:
+def test_janitor_removes_many_unknown_files_only_with_really(tmp_path: Path) -> None:
     now = {"MEDIAGATE_ORPHAN_GRACE_S": "0"}
-    assert mediagate("janitor", data_dir=tmp_path).returncode == 0
+    assert mediagate("janitor", GATE, data_dir=tmp_path).returncode == 0
     paths = fill(tmp_path, 12)
-    dry = mediagate("janitor", "--dry-run", data_dir=tmp_path, **now)
+    dry = mediagate("janitor", GATE, "--dry-run", data_dir=tmp_path, **now)
     assert dry.returncode == 0, dry.stderr
     assert dry.stdout.count("would remove media/") == 12
     assert "--really 12" in dry.stdout
-    stopped = mediagate("janitor", "--really", "11", data_dir=tmp_path, **now)
+    stopped = mediagate("janitor", GATE, "--really", "11", data_dir=tmp_path, **now)
     assert stopped.returncode == 1
     assert "12 of 12 published files are in no record" in stopped.stderr
     assert "--really 12" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert all(path.exists() for path in paths)
-    done = mediagate("janitor", "--really", "12", data_dir=tmp_path, **now)
+    done = mediagate("janitor", GATE, "--really", "12", data_dir=tmp_path, **now)
     assert done.returncode == 0, done.stderr
     assert "removed 0 quarantined, 12 orphans" in done.stdout
     assert not any(path.exists() for path in paths)
 
 
-def test_an_empty_database_beside_full_files_is_refused_until_it_adopts_them(tmp_path: Path) -> None:
-    assert mediagate("janitor", data_dir=tmp_path).returncode == 0
+def test_commands_refuse_files_of_another_database_until_adopted(tmp_path: Path) -> None:
+    assert mediagate("janitor", GATE, data_dir=tmp_path).returncode == 0
     paths = fill(tmp_path, 12)
     other = {"MEDIAGATE_DATABASE_URL": f"file:{tmp_path}/other.db", "MEDIAGATE_MIGRATE": "true"}
     for command in ("doctor", "janitor"):
-        refused = mediagate(command, data_dir=tmp_path, **other, MEDIAGATE_ORPHAN_GRACE_S="0")
+        refused = mediagate(command, GATE, data_dir=tmp_path, **other, MEDIAGATE_ORPHAN_GRACE_S="0")
         assert refused.returncode, command
         said = refused.stdout + refused.stderr
         assert "the files of another database" in said, command
@@ -60,9 +51,9 @@ def test_an_empty_database_beside_full_files_is_refused_until_it_adopts_them(tmp
         assert failed == (["storage"] if command == "doctor" else [])
     (tmp_path / "files" / "mediagate" / "database.json").unlink()
     empty = {"MEDIAGATE_DATABASE_URL": f"file:{tmp_path}/empty.db"}
-    unnamed = mediagate("doctor", data_dir=tmp_path, **empty)
+    unnamed = mediagate("doctor", GATE, data_dir=tmp_path, **empty)
     assert (unnamed.returncode, "one that they do not name; this one is empty" in unnamed.stdout) == (1, True)
     assert all(path.exists() for path in paths)
-    assert mediagate("adopt", data_dir=tmp_path, **other).returncode == 0
-    assert "the files are this database's" in mediagate("doctor", data_dir=tmp_path, **other).stdout
+    assert mediagate("adopt", GATE, data_dir=tmp_path, **other).returncode == 0
+    assert "the files are this database's" in mediagate("doctor", GATE, data_dir=tmp_path, **other).stdout
     assert all(path.exists() for path in paths)

@@ -1,4 +1,4 @@
-"""Clients written for the status contract run unchanged, under Node, against the real service."""
+"""A client written for the status contract runs unchanged under Node against a real service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(origin: str, picture: Path) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_good_photo_a_rejected_one_and_a_broken_one(tmp_path: Path, data: Path) -> None:
+def test_status_client_handles_complete_rejected_and_failed_jobs(tmp_path: Path, data: Path) -> None:
     with running("face_gate:gate", tmp_path / "data", MEDIAGATE_RETRY_BACKOFF_S="0.1") as service:
         origin = f"http://127.0.0.1:{service.port}"
 

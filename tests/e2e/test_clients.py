@@ -1,4 +1,4 @@
-"""Upload clients that people use, each as its page in examples/clients, against a real gate in a real browser."""
+"""Popular upload clients, each with its page in examples/clients, in a real browser against a real gate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOT_A_PICTURE = "This file is not a picture that can be used here. Please choose
 
 @dataclass(frozen=True)
 class Client:
-    """Where a person looks and clicks, as CSS selectors."""
+    """CSS selectors of what a user sees and clicks."""
 
     complete: str
     message: str
@@ -68,7 +68,7 @@ EACH = pytest.mark.parametrize("name", CLIENTS)
 
 @dataclass(frozen=True)
 class Steered:
-    """The gate's process, and the files that steer it."""
+    """A gate in its own process, and the files that control it."""
 
     server: Server
     data_dir: Path
@@ -76,11 +76,11 @@ class Steered:
     """Origin of the pages that its clients run in."""
 
     def url_of(self, path: str) -> str:
-        """Return the whole URL of a path or URL in an answer."""
+        """Return the absolute URL of a path or URL in a response."""
         return str(httpx.URL(self.server.url).join(path))
 
     def forget(self) -> None:
-        """Start a test without refusals, held jobs and notes of others."""
+        """Remove the refusals, held jobs and notes of earlier tests."""
         for name in ("busy", "hold", "requests"):
             (self.data_dir / name).unlink(missing_ok=True)
 
@@ -89,14 +89,14 @@ class Steered:
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
-        """Keep jobs from being worked on for the length of a block."""
+        """Keep jobs waiting for the length of a block."""
         (self.data_dir / "hold").touch()
         yield
         (self.data_dir / "hold").unlink()
 
     @property
     def received(self) -> list[tuple[float, str]]:
-        """When (seconds) and where (last segment of the path) upload requests came, in their order."""
+        """Upload requests in order of arrival: time in seconds, last segment of the path."""
         lines = (self.data_dir / "requests").read_text().splitlines()
         return [(float(at), path.rpartition("/")[2]) for at, path in (line.split(" ", 1) for line in lines)]
 
@@ -123,7 +123,7 @@ def gate(service: Steered) -> Steered:
 
 @pytest.fixture(scope="module")
 def service_elsewhere(pages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steered]:
-    """A gate whose pages have another origin than it, and its URL in place of its path."""
+    """A gate whose pages have a different origin and use its absolute URL."""
     folder = tmp_path_factory.mktemp("elsewhere")
     server = Server("clients_gate:gate", folder / "data")
     shutil.copytree(pages, folder / "pages")
@@ -152,7 +152,7 @@ Open = Callable[..., Page]
 
 @pytest.fixture
 def opened(browser: Browser) -> Iterator[Open]:
-    """Open a client's page; its scripts must not fail or ask another host."""
+    """Open a client's page; its scripts must not fail or contact another host."""
     faults: list[str] = []
     with contextlib.ExitStack() as contexts:
 
@@ -177,7 +177,7 @@ def opened(browser: Browser) -> Iterator[Open]:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a picture that passes, one that is rejected, and a text that is called a picture."""
+    """A folder with an allowed picture, a rejected picture and a text file named like a picture."""
     folder = tmp_path_factory.mktemp("pictures")
     Image.new("RGB", (GOOD, 80), "teal").save(folder / "good.png")
     Image.new("RGB", (REJECTS, 80), "teal").save(folder / "rejected.png")
@@ -198,7 +198,7 @@ def expect_message(page: Page, client: Client, message: str) -> None:
 
 
 def expect_complete(page: Page, client: Client) -> str:
-    """Wait until the client shows the picture, and return the URL of what it shows."""
+    """Wait until the client shows the picture, and return its URL."""
     expect(page.locator(client.complete)).to_have_count(1, timeout=SLOW_MS)
     page.wait_for_function("document.querySelector('#avatar').naturalWidth > 0", timeout=SLOW_MS)
     return str(page.locator("#avatar").get_attribute("src"))
@@ -222,7 +222,7 @@ def test_good_photo_is_shown_and_its_deletion_removes_it(
 
 
 @EACH
-def test_rejected_picture_shows_the_message_in_the_language_of_the_browser(
+def test_rejected_picture_shows_a_message_in_the_browser_language(
     name: str, opened: Open, gate: Steered, pictures: Path
 ) -> None:
     client, page = CLIENTS[name], opened(name, gate, locale="de-DE")
@@ -232,18 +232,16 @@ def test_rejected_picture_shows_the_message_in_the_language_of_the_browser(
 
 
 @EACH
-def test_file_that_is_not_a_picture_shows_the_message_and_is_sent_once(
-    name: str, opened: Open, gate: Steered, pictures: Path
-) -> None:
+def test_non_picture_shows_a_message_and_is_sent_once(name: str, opened: Open, gate: Steered, pictures: Path) -> None:
     client, page = CLIENTS[name], opened(name, gate)
     page.set_input_files(client.input, pictures / "text.png")
     expect_message(page, client, NOT_A_PICTURE)
-    # A direct upload is refused when its bytes come, so that there is nothing to complete.
+    # A direct upload is refused when its bytes arrive, so there is nothing to complete.
     assert tuple(path for _, path in gate.received) == client.sends[:2]
 
 
 @EACH
-def test_busy_gate_of_another_origin_is_asked_again_after_retry_after(
+def test_client_retries_a_busy_gate_of_another_origin_after_retry_after(
     name: str, opened: Open, gate_elsewhere: Steered, pictures: Path
 ) -> None:
     client, gate = CLIENTS[name], gate_elsewhere
@@ -257,7 +255,7 @@ def test_busy_gate_of_another_origin_is_asked_again_after_retry_after(
 
 
 @EACH
-def test_cancelling_a_waiting_picture_cancels_its_job(name: str, opened: Open, gate: Steered, pictures: Path) -> None:
+def test_client_cancel_cancels_the_waiting_job(name: str, opened: Open, gate: Steered, pictures: Path) -> None:
     client, page = CLIENTS[name], opened(name, gate)
     with gate.holding():
         with page.expect_response(accepted) as answer:
@@ -268,7 +266,7 @@ def test_cancelling_a_waiting_picture_cancels_its_job(name: str, opened: Open, g
     assert (status.status_code, status.json()["status"]) == (410, "CANCELLED")
 
 
-def test_dropzone_takes_a_photo_that_the_browser_cannot_preview(opened: Open, gate: Steered, data: Path) -> None:
+def test_dropzone_uploads_a_photo_that_the_browser_cannot_preview(opened: Open, gate: Steered, data: Path) -> None:
     client, page = CLIENTS["dropzone"], opened("dropzone", gate)
     page.evaluate("() => document.querySelector('#photos').dropzone.on('error', () => { window.failed = true })")
     page.set_input_files(client.input, data / "formats" / "arrow.heic")
@@ -277,14 +275,14 @@ def test_dropzone_takes_a_photo_that_the_browser_cannot_preview(opened: Open, ga
     assert page.locator(".dz-preview.dz-error").count() == 0
 
 
-def test_filepond_uploads_by_itself(opened: Open, gate: Steered, pictures: Path) -> None:
+def test_plain_filepond_uploads_and_shows_messages(opened: Open, gate: Steered, pictures: Path) -> None:
     page = opened("filepond-plain", gate)
     for name, shown in (("good.png", "Upload complete"), ("text.png", NOT_A_PICTURE)):
         page.set_input_files(CLIENTS["filepond"].input, pictures / name)
         expect_message(page, CLIENTS["filepond"], shown)
 
 
-def test_uppy_retries_the_bytes_of_a_direct_upload(opened: Open, gate: Steered, pictures: Path) -> None:
+def test_uppy_retries_content_and_complete_of_a_direct_upload(opened: Open, gate: Steered, pictures: Path) -> None:
     gate.refuse(("content", 503), ("complete", 503))
     client, page = CLIENTS["uppy-direct"], opened("uppy-direct", gate)
     page.set_input_files(client.input, pictures / "good.png")
@@ -293,7 +291,7 @@ def test_uppy_retries_the_bytes_of_a_direct_upload(opened: Open, gate: Steered, 
 
 
 @pytest.mark.parametrize("cleared", [True, False])
-def test_uppy_that_is_destroyed_deletes_its_pictures_unless_it_was_cleared(
+def test_uppy_destroy_deletes_its_pictures_unless_cleared(
     cleared: bool, opened: Open, gate: Steered, pictures: Path
 ) -> None:
     page = opened("uppy", gate)
@@ -313,7 +311,7 @@ def test_uppy_that_is_destroyed_deletes_its_pictures_unless_it_was_cleared(
     assert ("DELETE" in asked) is not cleared
 
 
-def test_event_source_that_nobody_closes_ends_by_204(opened: Open, gate: Steered, pictures: Path) -> None:
+def test_unclosed_event_source_ends_with_204(opened: Open, gate: Steered, pictures: Path) -> None:
     page = opened("eventsource", gate)
     with page.expect_response(accepted) as answer:
         page.set_input_files(CLIENTS["eventsource"].input, pictures / "good.png")

@@ -1,4 +1,4 @@
-"""Colours that Chromium shows of a file, and those that it is converted to here."""
+"""Colour conversion gives the colours that Chromium shows for the same file."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_avif_is_converted_as_chromium_shows_it(page: Page, primaries: int, tran
 
 
 def assert_same(page: Page, data: bytes, image_format: str) -> None:
-    """Compare all pixels: tables of two engines and the 33 steps of tone mapping differ a little."""
+    """Compare all pixels; lookup tables of the two engines and 33 steps of tone mapping differ slightly."""
     pixels = page.evaluate(SHOW, f"data:image/{image_format};base64,{base64.b64encode(data).decode()}")
     with Image.open(io.BytesIO(data)) as image:
         conversion = read_conversion(image, data, image_format, [])

@@ -1,4 +1,4 @@
-"""Connections and heads of requests that a served gate bounds: in number, in time and in size, with either parser."""
+"""Limits of a served gate on connections and request heads (number, time, size), with either HTTP parser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEALTH = f"GET {MOUNT}/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 @contextmanager
 def limit_of_files(limit: int) -> Iterator[None]:
-    """Let processes that are started within the block have so many files open, as `ulimit -n` does."""
+    """Limit the open files of processes started within the block, like `ulimit -n`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     try:
@@ -32,7 +32,7 @@ def limit_of_files(limit: int) -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=["h11", "httptools"])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A service with few places, whose clients have half a second for a head."""
+    """A service that accepts few connections and allows half a second for a request head."""
     data_dir = tmp_path_factory.mktemp(request.param) / "data"
     options = ["--http", request.param, "--max-connections", str(PLACES), "--head-timeout", "0.5"]
     with running("plain_gate:gate", data_dir, options=options, MEDIAGATE_IMAGE_PROCESSES="1") as server:
@@ -46,7 +46,7 @@ def opened(served: Server) -> Iterator[Opened]:
 
 
 class Opened:
-    """Connections to a service, closed after the test."""
+    """Opens connections to a service; all are closed after the test."""
 
     def __init__(self, server: Server, stack: ExitStack) -> None:
         self._server = server
@@ -60,7 +60,7 @@ class Opened:
 
 
 def answer(connection: socket.socket) -> tuple[int, bytes, bytes]:
-    """Read one answer with a length; returns status, headers and body."""
+    """Read one response with a Content-Length; returns status, headers and body."""
     received = b""
     while b"\r\n\r\n" not in received and (more := connection.recv(65536)):
         received += more
@@ -72,7 +72,7 @@ def answer(connection: socket.socket) -> tuple[int, bytes, bytes]:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Wait until the server has closed a connection that has nothing more to say."""
+    """Wait for the server to close a connection; returns False if it sends data instead."""
     try:
         return connection.recv(65536) == b""
     except ConnectionResetError:
@@ -80,7 +80,7 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
-def test_half_request_lines_leave_the_service_reachable(http: str, tmp_path: Path, photo: bytes) -> None:
+def test_service_stays_reachable_with_400_unfinished_requests(http: str, tmp_path: Path, photo: bytes) -> None:
     with ExitStack() as stack:
         with limit_of_files(320):
             server = stack.enter_context(
@@ -98,7 +98,7 @@ def test_half_request_lines_leave_the_service_reachable(http: str, tmp_path: Pat
         assert len(told) < 10, "one line for many connections"
 
 
-def test_a_head_that_stops_coming_is_answered_408(served: Server, opened: Opened) -> None:
+def test_stalled_head_is_answered_408(served: Server, opened: Opened) -> None:
     fresh = opened(HALF)
     used = opened(HEALTH)
     assert answer(used)[0] == 200
@@ -111,7 +111,7 @@ def test_a_head_that_stops_coming_is_answered_408(served: Server, opened: Opened
     assert "--head-timeout" in served.log.read_text()
 
 
-def test_headers_that_trickle_in_are_one_head(opened: Opened) -> None:
+def test_head_timeout_covers_trickling_headers(opened: Opened) -> None:
     connection = opened(HEALTH[:-2])
     with pytest.raises(OSError):
         connection.settimeout(0.05)
@@ -128,11 +128,11 @@ def test_headers_that_trickle_in_are_one_head(opened: Opened) -> None:
             connection.sendall(b"X-More: 1\r\n")
 
 
-def test_a_connection_without_a_word_is_closed_without_one(opened: Opened) -> None:
+def test_silent_connection_is_closed_without_an_answer(opened: Opened) -> None:
     assert is_closed(opened())
 
 
-def test_a_body_of_which_nobody_needs_the_rest_keeps_no_connection(opened: Opened) -> None:
+def test_unread_body_does_not_keep_its_connection_open(opened: Opened) -> None:
     head = f"POST {MOUNT}/healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
     connection = opened(head.encode())
     assert answer(connection)[0] == 405
@@ -146,16 +146,16 @@ def test_a_body_of_which_nobody_needs_the_rest_keeps_no_connection(opened: Opene
                 connection.sendall(b"x")
 
 
-def test_an_idle_connection_makes_room(served: Server, opened: Opened) -> None:
+def test_idle_connection_is_closed_for_a_new_one(served: Server, opened: Opened) -> None:
     idle = [opened(HEALTH) for _ in range(PLACES)]
     assert [answer(connection)[0] for connection in idle] == [200] * PLACES
     assert answer(opened(HEALTH))[0] == 200
-    assert is_closed(idle[0]), "the one that had waited longest"
+    assert is_closed(idle[0]), "the connection idle for longest"
     idle[-1].sendall(HEALTH)
     assert answer(idle[-1])[0] == 200
 
 
-def test_a_new_connection_is_refused_while_each_has_a_request_under_way(opened: Opened, photo: bytes) -> None:
+def test_new_connection_is_refused_while_all_others_are_busy(opened: Opened, photo: bytes) -> None:
     head = (
         f"PUT {MOUNT}/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
         f"POST {MOUNT}/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
@@ -173,7 +173,7 @@ def test_a_new_connection_is_refused_while_each_has_a_request_under_way(opened: 
     assert status == 200
 
 
-def test_a_head_that_is_too_large_is_refused(served: Server, opened: Opened) -> None:
+def test_oversized_head_is_answered_431(served: Server, opened: Opened) -> None:
     connection = opened(HEALTH[:-2])
     with pytest.raises(OSError):
         for _ in range(100):
@@ -191,6 +191,6 @@ def test_a_head_that_is_too_large_is_refused(served: Server, opened: Opened) -> 
             connection.sendall(b"x" * 1000)
 
 
-def test_headers_of_a_usual_size_are_read(opened: Opened) -> None:
+def test_head_with_a_14_kb_cookie_is_accepted(opened: Opened) -> None:
     connection = opened(HEALTH[:-2] + b"Cookie: " + b"x" * 14_000 + b"\r\n\r\n")
     assert answer(connection)[0] == 200

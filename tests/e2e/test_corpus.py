@@ -1,4 +1,4 @@
-"""Every real photo completes, upright and without its location; every hostile file is refused; the process lives on."""
+"""Real photos complete upright and without metadata; hostile files are refused and do not crash the service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fetch(service: Server, url: str) -> bytes:
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda p: p.name)
-def test_a_photo_completes_upright_and_tells_nothing(service: Server, path: Path) -> None:
+def test_photo_completes_upright_and_without_metadata(service: Server, path: Path) -> None:
     sent = service.upload(path.name, path.read_bytes())
     assert sent.status_code == 202, sent.text
     done = service.settled(sent.json()["jobId"])
@@ -52,7 +52,7 @@ def test_a_photo_completes_upright_and_tells_nothing(service: Server, path: Path
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda p: p.name)
-def test_a_hostile_file_is_refused(service: Server, path: Path) -> None:
+def test_hostile_file_is_refused(service: Server, path: Path) -> None:
     sent = service.upload(path.name, path.read_bytes())
     if sent.status_code == 202:
         answer = service.settled(sent.json()["jobId"])
@@ -64,6 +64,6 @@ def test_a_hostile_file_is_refused(service: Server, path: Path) -> None:
     assert service.process.poll() is None
 
 
-def test_the_process_lives_on(service: Server, photo: bytes) -> None:
+def test_service_survives_the_corpus(service: Server, photo: bytes) -> None:
     assert service.settled(service.upload("a.jpg", photo).json()["jobId"]).status_code == 200
     assert "Traceback" not in service.log.read_text()

@@ -1,4 +1,4 @@
-"""``python -m tests.corpus``: what it prints of pictures that one, both or none of service and browser take."""
+"""``python -m tests.corpus`` compares which pictures the service and Chromium accept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.showing.browser import executable
 ROOT = Path(__file__).parents[2]
 
 
-def test_it_prints_who_takes_what(tmp_path: Path, data: Path) -> None:
+def test_corpus_command_prints_differences_between_service_and_chromium(tmp_path: Path, data: Path) -> None:
     if executable() is None:
         pytest.skip("no Chromium on PATH: name one in CHROMIUM")
     below = tmp_path / "below"

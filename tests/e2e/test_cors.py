@@ -1,4 +1,4 @@
-"""Pages of other origins use ``mediagate serve`` with the cookies of its users, where it is told so."""
+"""Pages of named origins use ``mediagate serve`` with the cookies of their users."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LIVES = """async ([base, photo]) => {
 
 
 class Blank(BaseHTTPRequestHandler):
-    """A page of another origin, without content."""
+    """Serves an empty page from another origin."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -72,7 +72,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, page_origin: str) -> Itera
         yield server
 
 
-def test_page_of_a_named_origin_uploads_reads_and_deletes_with_cookies(
+def test_cors_page_of_named_origin_uploads_reads_and_deletes_with_cookies(
     service: Server, page_origin: str, browser: Browser, photo: bytes
 ) -> None:
     with browser.new_context() as context:
@@ -92,7 +92,9 @@ def test_page_of_a_named_origin_uploads_reads_and_deletes_with_cookies(
     ("origin", "status"),
     [("https://app.example.com", 202), ("https://old.example.com", 202), ("https://evil.example", 403)],
 )
-def test_cookies_of_other_pages_are_refused(service: Server, photo: bytes, origin: str, status: int) -> None:
+def test_upload_with_cookies_is_accepted_from_named_origins_only(
+    service: Server, photo: bytes, origin: str, status: int
+) -> None:
     answer = service.upload("a.jpg", photo, Origin=origin, **{"Sec-Fetch-Site": "cross-site"}, **COOKIE)
     assert answer.status_code == status
     assert answer.headers.get(ORIGIN) == (origin if origin == "https://app.example.com" else None)
@@ -100,7 +102,7 @@ def test_cookies_of_other_pages_are_refused(service: Server, photo: bytes, origi
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_preflights_of_named_origins_are_answered_and_cached(service: Server, method: str) -> None:
+def test_preflight_is_answered_and_cached_for_named_origins_only(service: Server, method: str) -> None:
     asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "content-type,idempotency-key"}
     answer = httpx.options(f"{service.url}/uploads", headers=asked | {"Origin": "https://app.example.com"})
     assert (answer.status_code, answer.headers[ORIGIN]) == (200, "https://app.example.com")
@@ -113,7 +115,7 @@ def test_preflights_of_named_origins_are_answered_and_cached(service: Server, me
     assert ORIGIN not in refused.headers
 
 
-def test_headers_that_scripts_read_are_named(service: Server) -> None:
+def test_cors_exposes_the_headers_that_scripts_read(service: Server) -> None:
     answer = httpx.get(f"{service.url}/jobs", headers=COOKIE | {"Origin": "https://app.example.com"})
     named = set(answer.headers[EXPOSED].split(", "))
     assert {"Location", "Retry-After", "Mediagate-Job-Status", "ETag", "RateLimit", "RateLimit-Policy"} <= named
@@ -121,7 +123,7 @@ def test_headers_that_scripts_read_are_named(service: Server) -> None:
 
 
 @pytest.mark.parametrize("origins", ["https://app.example.com", "*"])
-def test_pages_send_no_cookies_unless_told(tmp_path: Path, photo: bytes, origins: str) -> None:
+def test_cors_without_credentials_refuses_cookies(tmp_path: Path, photo: bytes, origins: str) -> None:
     with running("cookie_gate:gate", tmp_path / "data", options=("--cors-origins", origins)) as service:
         headers = {"Origin": "https://app.example.com", "Sec-Fetch-Site": "cross-site"}
         answer = service.upload("a.jpg", photo, **headers, **COOKIE)

@@ -1,6 +1,6 @@
-"""kill -9 of the whole service between any two steps of an upload's path, and a restart.
+"""The whole service is killed (kill -9) between any two steps of an upload, and restarted.
 
-Each accepted job must end in exactly one terminal state, with one media at most, its hooks run, and no file left over.
+Each accepted job must reach exactly one terminal state, with at most one media, its hooks run and no stray file.
 """
 
 from __future__ import annotations
@@ -8,22 +8,16 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
 from mediagate.jobs.file_mark import KEY
-from tests.support.server import Server, alive, running
+from tests.support.server import FAST, MOUNT, Server, alive, running
 
-FAST = {
-    "MEDIAGATE_LEASE_S": "2",
-    "MEDIAGATE_JANITOR_INTERVAL_S": "0.4",
-    "MEDIAGATE_RETRY_BACKOFF_S": "0.1",
-    "MEDIAGATE_ORPHAN_GRACE_S": "0",
-    "MEDIAGATE_STAGING_TTL_S": "3",
-    "MEDIAGATE_IMAGE_PROCESSES": "1",
-}
+CRASHING = FAST | {"MEDIAGATE_ORPHAN_GRACE_S": "0", "MEDIAGATE_STAGING_TTL_S": "3"}
 PATH = [
     ("storage.put", 1),
     ("records.create_job", 1),
@@ -37,7 +31,7 @@ PATH = [
     ("storage.delete", 1),
     ("records.mark_notified", 1),
 ]
-"""Every call that changes something outside the process, in the order of the path; a worker looks for jobs at first."""
+"""Every call that changes something outside the process, in order; a worker's first claim finds no job."""
 POINTS = [f"{call}:{when}:{count}" for call, count in PATH for when in ("before", "after")]
 HOOKS = [
     f"hook:{name}" for name in ("pre_upload", "on_uploaded", "pre_process", "pre_verdict", "pre_store", "on_complete")
@@ -50,7 +44,7 @@ def files(data_dir: Path) -> set[str]:
 
 
 def forget_unfinished_writes(service: Server, data_dir: Path) -> None:
-    """Let an hour pass for files that a killed process was writing: then a start removes them."""
+    """Make the unfinished files of a killed process two hours old and restart; a start removes them after an hour."""
     unfinished = list((data_dir / "files" / ".tmp").glob("*"))
     for path in unfinished:
         os.utime(path, (time.time() - 7200,) * 2)
@@ -59,58 +53,99 @@ def forget_unfinished_writes(service: Server, data_dir: Path) -> None:
         service.start()
 
 
-@pytest.mark.parametrize("point", POINTS + HOOKS)
-def test_a_crash_at_this_step_loses_and_doubles_nothing(point: str, tmp_path: Path, photo: bytes) -> None:
-    data_dir = tmp_path / "data"
-    # A lease of two seconds may run out on a busy machine; that costs an attempt and no job.
-    service = Server("crashing_gate:gate", data_dir, **FAST, MEDIAGATE_MAX_ATTEMPTS="6")
-    try:
-        service.start(CRASH_AT=point)
-        accepted = None
-        try:
-            answer = service.upload("a.jpg", photo)
-            assert answer.status_code == 202, answer.text
-            accepted = answer.json()["jobId"]
-        except httpx.TransportError:
-            pass  # the service died before it had promised anything
-        service.wait_dead()
-        assert service.process is not None
-        assert service.process.returncode == -9
+@dataclass(frozen=True)
+class Aftermath:
+    """State of an upload after the service was killed at one point of it and restarted."""
 
+    accepted: bool
+    """Whether the client had been answered 202."""
+    end: str
+    """Status of the accepted job."""
+    media: int
+    stored: set[str]
+    published: set[str]
+    """Files of the media on record."""
+    told: list[str]
+    """Words written by the hooks of the job's end."""
+
+
+@pytest.fixture(scope="module", params=POINTS + HOOKS)
+def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Aftermath:
+    data_dir = tmp_path_factory.mktemp("crash") / "data"
+    # A lease of two seconds may expire on a busy machine; that costs an attempt and no job.
+    service = Server("crashing_gate:gate", data_dir, **CRASHING, MEDIAGATE_MAX_ATTEMPTS="6")
+    try:
+        accepted = upload_and_die(service, request.param, photo)
         service.start()
-        if accepted:
-            assert service.settled(accepted).json()["status"] == "COMPLETE"
-        told = data_dir / "told"
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            page = httpx.get(f"{service.url}/media?sourceType=avatar").json()["items"]
-            expected = {
-                url.removeprefix("/image-pipeline/") for m in page for url in [*m["urls"].values(), m["originalUrl"]]
-            }
-            live = files(data_dir)
-            if live == expected and (not page or told.exists()):
-                break
-            if not any(f.startswith("staging/") for f in live - expected):
-                time.sleep(0.2)
-                continue
-            service.stop()
-            service.start(command="janitor", wait=False)
-            service.wait_dead()
-            service.start()
-        assert len(page) <= 1
-        assert bool(page) or not accepted
+        end = service.settled(accepted).json()["status"] if accepted else ""
+        media, published = wait_until_tidy(service, data_dir)
         forget_unfinished_writes(service, data_dir)
-        assert files(data_dir) == expected
-        if page:
-            assert told.read_text().split()[-1] == "COMPLETE"
+        told = data_dir / "told"
+        words = told.read_text().split() if told.exists() else []
+        return Aftermath(bool(accepted), end, media, files(data_dir), published, words)
     finally:
         if service.process is not None and service.process.poll() is None:
             service.stop()
 
 
-def test_a_job_that_kills_the_service_each_time_is_failed_after_three_attempts(tmp_path: Path, photo: bytes) -> None:
+def upload_and_die(service: Server, point: str, photo: bytes) -> str | None:
+    """Upload a photo to a service that is killed at a point; returns the job's id if the upload was accepted."""
+    service.start(CRASH_AT=point)
+    accepted = None
+    try:
+        answer = service.upload("a.jpg", photo)
+        assert answer.status_code == 202, answer.text
+        accepted = answer.json()["jobId"]
+    except httpx.TransportError:
+        pass  # the service died before it had promised anything
+    service.wait_dead()
+    assert service.process is not None
+    assert service.process.returncode == -9
+    return accepted
+
+
+def wait_until_tidy(service: Server, data_dir: Path) -> tuple[int, set[str]]:
+    """Wait up to 20 s until only published files are stored; returns the number of media and their files."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        page = httpx.get(f"{service.url}/media?sourceType=avatar").json()["items"]
+        urls = [url for media in page for url in (*media["urls"].values(), media["originalUrl"])]
+        published = {url.removeprefix(f"{MOUNT}/") for url in urls}
+        stored = files(data_dir)
+        if stored == published and (not page or (data_dir / "told").exists()):
+            break
+        if not any(key.startswith("staging/") for key in stored - published):
+            time.sleep(0.2)
+            continue
+        service.stop()
+        service.start(command="janitor", wait=False)
+        service.wait_dead()
+        service.start()
+    return len(page), published
+
+
+def test_crash_loses_no_accepted_job(aftermath: Aftermath) -> None:
+    if aftermath.accepted:
+        assert aftermath.end == "COMPLETE"
+        assert aftermath.media
+
+
+def test_crash_publishes_a_media_at_most_once(aftermath: Aftermath) -> None:
+    assert aftermath.media <= 1
+
+
+def test_crash_leaves_no_stray_file(aftermath: Aftermath) -> None:
+    assert aftermath.stored == aftermath.published
+
+
+def test_crash_skips_no_hook_of_a_completed_job(aftermath: Aftermath) -> None:
+    if aftermath.media:
+        assert aftermath.told[-1:] == ["COMPLETE"]
+
+
+def test_poison_job_fails_after_three_crashed_attempts(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
-    service = Server("crashing_gate:gate", data_dir, **FAST)
+    service = Server("crashing_gate:gate", data_dir, **CRASHING)
     try:
         service.start(MEDIAGATE_WORKER="false")
         job_id = service.upload("poison.jpg", photo).json()["jobId"]
@@ -132,8 +167,8 @@ def test_a_job_that_kills_the_service_each_time_is_failed_after_three_attempts(t
             service.stop()
 
 
-def test_kill_9_leaves_no_process_behind(tmp_path: Path, photo: bytes) -> None:
-    with running("plain_gate:gate", tmp_path / "data", **FAST) as service:
+def test_kill_9_leaves_no_child_process(tmp_path: Path, photo: bytes) -> None:
+    with running("plain_gate:gate", tmp_path / "data", **CRASHING) as service:
         job_id = service.upload("a.jpg", photo).json()["jobId"]
         assert service.settled(job_id).status_code == 200
         below = service.kill()
@@ -144,9 +179,9 @@ def test_kill_9_leaves_no_process_behind(tmp_path: Path, photo: bytes) -> None:
         assert not [pid for pid in below if alive(pid)]
 
 
-def test_sigterm_drains_the_jobs_in_flight(tmp_path: Path, data: Path) -> None:
+def test_sigterm_drains_jobs_in_flight(tmp_path: Path, data: Path) -> None:
     big = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
-    with running("plain_gate:gate", tmp_path / "data", **FAST) as service:
+    with running("plain_gate:gate", tmp_path / "data", **CRASHING) as service:
         ids = [service.upload(f"{n}.jpg", big).json()["jobId"] for n in range(3)]
         time.sleep(0.3)
         assert service.stop() in (0, -signal.SIGTERM), "uvicorn ends itself with the signal once all is closed"

@@ -1,4 +1,4 @@
-"""A file that makes the decoders warn thousands of times costs a running service a line of its log for each look."""
+"""A file that causes thousands of decoder warnings adds one log line per decoding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TAGS = 5000
 
 
 def broken_exif() -> bytes:
-    """EXIF whose entries, but for their number, are lies: each says that its value lies beyond the end."""
+    """EXIF with many entries whose values all lie beyond the end of the file."""
     entries = b"".join(struct.pack("<HHLL", 0x8001 + n, 2, 4_000_000 + n, 0x7FFFFFF0) for n in range(TAGS))
     return b"II*\0\x08\0\0\0" + struct.pack("<H", TAGS) + entries + b"\0\0\0\0"
 
@@ -41,7 +41,7 @@ def webp() -> bytes:
     return picture("WEBP", exif=b"Exif\0\0" + broken_exif())
 
 
-def test_thousands_of_warnings_are_counted(tmp_path: Path) -> None:
+def test_decoder_warnings_are_logged_as_a_count(tmp_path: Path) -> None:
     with running("plain_gate:gate", tmp_path / "data", MEDIAGATE_IMAGE_PROCESSES="1") as server:
         for file in (jpeg(), png(), webp()):
             before = len(server.log.read_text())

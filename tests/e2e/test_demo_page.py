@@ -1,4 +1,4 @@
-"""What the demo page says of an upload, in a real browser against the real demo."""
+"""Upload cards of the demo page, in a real browser against the real demo."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def page(browser: Browser, demo: Server, request: pytest.FixtureRequest) -> Iter
         yield shown
 
 
-def test_a_good_photo_goes_from_pending_to_complete(page: Page, demo: Server, data: Path) -> None:
+def test_card_of_a_good_photo_goes_from_pending_to_complete(page: Page, demo: Server, data: Path) -> None:
     page.evaluate(WATCH_STATES)
     card = choose(page, data / "moderation" / "chelsea.png")
     expect_state(card, "PROCESSING")
@@ -61,7 +61,7 @@ def test_a_good_photo_goes_from_pending_to_complete(page: Page, demo: Server, da
     assert card.locator("img").evaluate("image => image.naturalWidth") == 451
 
 
-def test_what_was_removed_is_said(page: Page, data: Path) -> None:
+def test_complete_card_lists_the_removed_metadata(page: Page, data: Path) -> None:
     card = choose(page, data / "photos" / "dog_exif_xmp_icc.jpg")
     expect_state(card, "COMPLETE")
     expect(card).to_contain_text("Removed from every file: camera data and XMP data.")
@@ -70,7 +70,7 @@ def test_what_was_removed_is_said(page: Page, data: Path) -> None:
     shot(page, "complete")
 
 
-def test_the_placeholder_is_painted_while_the_picture_is_on_its_way(page: Page, data: Path) -> None:
+def test_placeholder_is_painted_until_the_picture_loads(page: Page, data: Path) -> None:
     held: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -104,7 +104,7 @@ def test_the_placeholder_is_painted_while_the_picture_is_on_its_way(page: Page, 
     assert card.locator(".shape").bounding_box() == shape, "the picture must not move the page when it comes"
 
 
-def test_nothing_moves_while_a_picture_is_worked_on(page: Page, data: Path) -> None:
+def test_layout_does_not_shift_while_a_job_runs(page: Page, data: Path) -> None:
     first = choose(page, data / "formats" / "with-alpha.png")
     expect_state(first, "COMPLETE")
     page.wait_for_timeout(600)
@@ -117,7 +117,7 @@ def test_nothing_moves_while_a_picture_is_worked_on(page: Page, data: Path) -> N
     assert page.evaluate("window.shift") < 0.02
 
 
-def test_a_rejected_photo_says_why(page: Page, data: Path) -> None:
+def test_rejected_card_shows_the_reason(page: Page, data: Path) -> None:
     card = choose(page, data / "moderation" / "astronaut.png")
     expect_state(card, "REJECTED")
     expect(card).to_contain_text("Content moderation failed.")
@@ -130,7 +130,7 @@ def test_a_rejected_photo_says_why(page: Page, data: Path) -> None:
     shot(page, "rejected")
 
 
-def test_broken_and_too_large_files_are_told_in_sentences(page: Page, data: Path, tmp_path: Path) -> None:
+def test_card_explains_broken_and_oversized_files(page: Page, data: Path, tmp_path: Path) -> None:
     whole = (data / "formats" / "hopper.jpg").read_bytes()
     half, text = tmp_path / "half.jpg", tmp_path / "<img src=x onerror=alert(1)>.jpg"
     half.write_bytes(whole[: len(whole) // 2])
@@ -150,7 +150,7 @@ def test_broken_and_too_large_files_are_told_in_sentences(page: Page, data: Path
     shot(page, "errors")
 
 
-def test_two_files_at_once(page: Page, data: Path) -> None:
+def test_two_files_chosen_at_once_both_complete(page: Page, data: Path) -> None:
     cards = choose(page, data / "moderation" / "chelsea.png", data / "formats" / "with-alpha.png")
     expect(cards).to_have_count(2)
     for index in range(2):
@@ -158,7 +158,7 @@ def test_two_files_at_once(page: Page, data: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
-def test_pictures_are_dropped_and_pasted(page: Page, data: Path, kind: str) -> None:
+def test_dropped_or_pasted_picture_completes(page: Page, data: Path, kind: str) -> None:
     picture = base64.b64encode((data / "formats" / "hopper.jpg").read_bytes()).decode()
     page.select_option("#source-type", "post")
     if kind == "drop":
@@ -169,7 +169,7 @@ def test_pictures_are_dropped_and_pasted(page: Page, data: Path, kind: str) -> N
     expect_state(page.locator("#uploads .card", has_text="hopper.jpg"), "COMPLETE")
 
 
-def test_retry_after_a_lost_answer_makes_one_job(page: Page, data: Path) -> None:
+def test_retry_after_a_lost_response_creates_one_job(page: Page, data: Path) -> None:
     keys: list[str] = []
 
     def lose(route: Route) -> None:
@@ -191,7 +191,7 @@ def test_retry_after_a_lost_answer_makes_one_job(page: Page, data: Path) -> None
     assert len(page.request.get(listing).json()["items"]) == 1
 
 
-def test_offline_then_retry(page: Page, data: Path) -> None:
+def test_retry_after_offline_completes(page: Page, data: Path) -> None:
     page.context.set_offline(True)
     card = choose(page, data / "moderation" / "chelsea.png")
     expect_state(card, "UNREACHED")
@@ -203,7 +203,7 @@ def test_offline_then_retry(page: Page, data: Path) -> None:
     expect_state(card, "COMPLETE")
 
 
-def test_a_connection_lost_while_waiting_is_taken_up_again(page: Page, data: Path) -> None:
+def test_retry_while_waiting_resumes_without_a_second_upload(page: Page, data: Path) -> None:
     card = choose(page, data / "photos" / "photo_2725x2225.jpg")
     expect_state(card, "PENDING")
     page.context.set_offline(True)

@@ -1,4 +1,4 @@
-"""What the demo page puts on the clipboard: the job's JSON, and lines for curl that work in a shell."""
+"""Clipboard texts of the demo page: the JSON of a job, and curl lines that run in a shell."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
+from tests.support.command import output_of
 from tests.support.demo_browser import SLOW_MS, choose, expect_state, opened
-from tests.support.server import PYTHONPATH, Server, running
+from tests.support.server import Server, running
 
 
 @pytest.fixture
@@ -35,14 +35,14 @@ def copied(card: Locator, label: str) -> str:
 
 
 def run(line: str, folder: Path, **env: str) -> Any:
-    """Run a line as it is in a shell and return the JSON that it prints."""
+    """Run a line in a shell, unchanged, and return the JSON that it prints."""
     done = subprocess.run(
         ["/bin/sh", "-c", line], cwd=folder, env={**os.environ, **env}, capture_output=True, timeout=60, check=True
     )
     return json.loads(done.stdout)
 
 
-def test_the_json_of_a_job_is_copied_as_the_gate_tells_it(page: Page, demo: Server, data: Path) -> None:
+def test_copied_json_equals_the_status_response(page: Page, demo: Server, data: Path) -> None:
     card = choose(page, data / "moderation" / "astronaut.png")
     expect_state(card, "REJECTED")
     job = json.loads(copied(card, "JSON"))
@@ -54,7 +54,7 @@ def test_the_json_of_a_job_is_copied_as_the_gate_tells_it(page: Page, demo: Serv
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_lines_for_curl_work_in_a_shell(page: Page, data: Path, tmp_path: Path) -> None:
+def test_copied_curl_lines_run_in_a_shell(page: Page, data: Path, tmp_path: Path) -> None:
     name = """it's a "cat" \\ $(touch spoiled) `touch spoiled`; 100% ; type=text,x=1.png"""
     shutil.copy(data / "moderation" / "chelsea.png", tmp_path / name)
     card = choose(page, tmp_path / name)
@@ -69,7 +69,7 @@ def test_the_lines_for_curl_work_in_a_shell(page: Page, data: Path, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_name_with_control_characters_cannot_leave_the_quotes(page: Page, data: Path) -> None:
+def test_copied_curl_line_contains_no_control_characters(page: Page, data: Path) -> None:
     picture = (data / "moderation" / "chelsea.png").read_bytes()
     name = "a\u001b[201~\rtouch spoiled\r.png"
     page.set_input_files("#files", FilePayload(name=name, mimeType="image/png", buffer=picture))
@@ -79,11 +79,9 @@ def test_a_name_with_control_characters_cannot_leave_the_quotes(page: Page, data
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_neither_keys_nor_signatures_are_copied(browser: Browser, data: Path, tmp_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}
-    create = [sys.executable, "-m", "mediagate.cli", "keys", "create", "demo_gate:keyed", "--owner", "ann"]
+def test_copied_text_contains_no_keys_or_signatures(browser: Browser, data: Path, tmp_path: Path) -> None:
     with running("demo_gate:keyed", tmp_path / "data") as service:
-        key = subprocess.run(create, env=env, capture_output=True, text=True, check=True).stdout.strip()
+        key = output_of("keys", "create", "demo_gate:keyed", "--owner", "ann", data_dir=tmp_path / "data")
         with opened(browser, service, "keys") as page:
             page.get_by_label("API key").fill(key)
             page.select_option("#source-type", "sealed")
@@ -91,7 +89,7 @@ def test_neither_keys_nor_signatures_are_copied(browser: Browser, data: Path, tm
             card = choose(page, data / "moderation" / "chelsea.png")
             expect_state(card, "COMPLETE")
             expect(card.locator("img.loaded")).to_be_visible()
-            assert card.locator(".verdict").count() == 0, "this gate does not tell scores"
+            assert card.locator(".verdict").count() == 0, "this gate exposes no scores"
             texts = {label: copied(card, label) for label in ("JSON", "curl: status", "curl: upload")}
         job = json.loads(texts["JSON"])
         told = run(texts["curl: status"], data, MEDIAGATE_API_KEY=key)
@@ -104,7 +102,7 @@ def test_neither_keys_nor_signatures_are_copied(browser: Browser, data: Path, tm
         assert sent["status"] == "PENDING"
 
 
-def test_a_page_on_plain_http_copies_too(browser: Browser, data: Path, tmp_path: Path) -> None:
+def test_copy_works_on_plain_http(browser: Browser, data: Path, tmp_path: Path) -> None:
     with running("demo_gate:deeper", tmp_path / "data", MEDIAGATE_ALLOWED_HOSTS="gate.test") as service:
         page = browser.new_page()
         page.goto(f"{service.url.replace('127.0.0.1', 'gate.test')}/deeper/down/?token=secret", timeout=SLOW_MS)

@@ -22,7 +22,7 @@ def page(browser: Browser, demo: Server, request: pytest.FixtureRequest) -> Iter
 
 
 def steps(page: Page) -> list[str]:
-    """Note the requests that change something: method and last segment of the path."""
+    """Return a list that fills with the page's unsafe requests: method and last segment of the path."""
     seen: list[str] = []
 
     def note(method: str, url: str) -> None:
@@ -33,7 +33,7 @@ def steps(page: Page) -> list[str]:
     return seen
 
 
-def test_a_photo_is_declared_put_and_completed(page: Page, data: Path) -> None:
+def test_direct_upload_declares_puts_and_completes(page: Page, data: Path) -> None:
     seen = steps(page)
     page.evaluate(WATCH_STATES)
     card = choose(page, data / "moderation" / "chelsea.png")
@@ -44,7 +44,7 @@ def test_a_photo_is_declared_put_and_completed(page: Page, data: Path) -> None:
     assert states == ["SENDING", "PENDING", "PROCESSING", "COMPLETE"]
 
 
-def test_a_file_that_is_not_what_its_name_says_is_refused(page: Page, data: Path, tmp_path: Path) -> None:
+def test_direct_upload_with_a_wrong_extension_is_refused(page: Page, data: Path, tmp_path: Path) -> None:
     shutil.copy(data / "moderation" / "chelsea.png", tmp_path / "chelsea.jpg")
     card = choose(page, tmp_path / "chelsea.jpg")
     expect_state(card, "REFUSED")
@@ -54,7 +54,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(page: Page, data: Path
 
 @pytest.mark.parametrize("lost", ["request", "answer"])
 @pytest.mark.parametrize("step", ["content?token=*", "complete"])
-def test_a_retry_goes_on(page: Page, data: Path, step: str, lost: str) -> None:
+def test_direct_upload_retry_resumes_at_the_lost_step(page: Page, data: Path, step: str, lost: str) -> None:
     seen = steps(page)
 
     def lose(route: Route) -> None:
@@ -74,9 +74,7 @@ def test_a_retry_goes_on(page: Page, data: Path, step: str, lost: str) -> None:
     assert len(answer.json()["items"]) == 1
 
 
-def test_a_file_whose_type_the_browser_does_not_know_goes_through_the_gate(
-    page: Page, data: Path, tmp_path: Path
-) -> None:
+def test_file_of_unknown_type_is_uploaded_through_the_gate(page: Page, data: Path, tmp_path: Path) -> None:
     shutil.copy(data / "moderation" / "chelsea.png", tmp_path / "chelsea")
     seen = steps(page)
     card = choose(page, tmp_path / "chelsea")

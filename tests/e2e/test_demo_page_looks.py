@@ -1,4 +1,4 @@
-"""The demo page at three widths, light and dark: nothing overflows, and axe-core finds no violation."""
+"""The demo page at three widths, light and dark: no overflow and no violation found by axe-core."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.server import Server
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, demo: Server, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The page with a card in each state in which one can stay, with all that opens open."""
+    """The page with one card per final state, and all details open."""
     folder = tmp_path_factory.mktemp("looks")
     half, text, unseen = folder / "half.jpg", folder / f"{'long-name-' * 12}.jpg", folder / "lost.heic"
     half.write_bytes((data / "formats" / "hopper.jpg").read_bytes()[:3000])
@@ -42,7 +42,9 @@ def page(browser: Browser, demo: Server, data: Path, tmp_path_factory: pytest.Te
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_every_state_is_accessible_and_fits(page: Page, width: int, scheme: Literal["light", "dark"]) -> None:
+def test_demo_page_is_accessible_and_fits_in_every_state(
+    page: Page, width: int, scheme: Literal["light", "dark"]
+) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
     page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")

@@ -1,4 +1,4 @@
-"""The new card of the demo page: it comes into view and shows the file itself until there is a published picture."""
+"""A new card of the demo page scrolls into view and previews the local file until the picture is published."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def page(browser: Browser, demo: Server, request: pytest.FixtureRequest) -> Iter
 
 
 def hold_uploads(page: Page) -> list[Route]:
-    """Keep the uploads of a page back; the list fills with their routes."""
+    """Hold a page's uploads back; the returned list fills with their routes."""
     held: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -39,7 +39,7 @@ def hold_uploads(page: Page) -> list[Route]:
 
 @pytest.mark.parametrize("page", [PHONE], indirect=True)
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_the_new_card_scrolls_into_view_on_a_phone(page: Page, data: Path, motion: str) -> None:
+def test_new_card_scrolls_into_view_on_a_phone(page: Page, data: Path, motion: str) -> None:
     page.emulate_media(reduced_motion="reduce" if motion == "reduce" else "no-preference")
     held = hold_uploads(page)
     page.evaluate(NOTE_SCROLLING)
@@ -57,13 +57,13 @@ def test_the_new_card_scrolls_into_view_on_a_phone(page: Page, data: Path, motio
         route.abort()
 
 
-def test_a_card_that_is_in_view_moves_nothing(page: Page, data: Path) -> None:
+def test_new_card_in_view_does_not_scroll(page: Page, data: Path) -> None:
     card = choose(page, data / "moderation" / "chelsea.png")
     expect_state(card, "COMPLETE")
     assert page.evaluate("scrollY") == 0
 
 
-def test_the_file_is_shown_before_it_is_sent_and_then_what_was_published(page: Page, data: Path) -> None:
+def test_preview_shows_the_file_until_it_is_published(page: Page, data: Path) -> None:
     held = hold_uploads(page)
     card = choose(page, data / "moderation" / "chelsea.png")
     preview = card.get_by_role("img", name="Preview of chelsea.png")
@@ -83,7 +83,7 @@ def test_the_file_is_shown_before_it_is_sent_and_then_what_was_published(page: P
     assert "/media/avatar/" in str(card.get_by_role("img").get_attribute("src"))
 
 
-def test_the_preview_stays_through_a_retry_and_goes_with_a_refusal(page: Page, data: Path, tmp_path: Path) -> None:
+def test_preview_survives_a_retry_and_disappears_on_rejection(page: Page, data: Path, tmp_path: Path) -> None:
     page.context.set_offline(True)
     card = choose(page, data / "moderation" / "astronaut.png")
     expect_state(card, "UNREACHED")
@@ -96,7 +96,7 @@ def test_the_preview_stays_through_a_retry_and_goes_with_a_refusal(page: Page, d
     expect(card.locator("img")).to_have_count(0)
 
 
-def test_heic_is_named_and_has_a_tile_where_the_browser_cannot_show_it(page: Page, data: Path) -> None:
+def test_heic_preview_falls_back_to_a_tile(page: Page, data: Path) -> None:
     expect(page.locator("#limits")).to_contain_text("JPEG, PNG, WebP, GIF, AVIF or HEIC, up to")
     accept = str(page.get_attribute("#files", "accept")).split(",")
     assert {"image/jpeg", "image/avif", "image/heic", "image/heif", ".heic", ".heif", ".avif"} <= set(accept)
@@ -112,7 +112,7 @@ def test_heic_is_named_and_has_a_tile_where_the_browser_cannot_show_it(page: Pag
 
 
 @pytest.mark.parametrize("way", ["through the gate", "directly"])
-def test_a_too_large_file_is_refused_unsent_in_the_words_of_the_gate(
+def test_oversized_file_is_refused_unsent_with_the_message_of_the_gate(
     page: Page, demo: Server, data: Path, way: str
 ) -> None:
     photo = data / "photos" / "photo_2725x2225.jpg"
@@ -139,7 +139,7 @@ def test_a_too_large_file_is_refused_unsent_in_the_words_of_the_gate(
     assert len(sent) == (3 if way == "directly" else 1), "of the two files only the small one is sent"
 
 
-def test_scores_are_shown_for_complete_and_rejected(page: Page, data: Path) -> None:
+def test_moderation_scores_are_shown_on_complete_and_rejected_cards(page: Page, data: Path) -> None:
     complete = choose(page, data / "moderation" / "chelsea.png")
     with page.expect_response("**/demo/scores/*") as told:
         expect_state(complete, "COMPLETE")

@@ -1,4 +1,4 @@
-"""The demo page in a person's hands: earlier pictures, keyboard, phone; and how its files are served."""
+"""Use of the demo page: earlier pictures, keyboard, phone, API keys; and how its files are served."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from tests.support.command import output_of
 from tests.support.demo_browser import (
     DESKTOP,
     POOR_CONTRAST,
@@ -23,7 +24,7 @@ from tests.support.demo_browser import (
     opened,
     shot,
 )
-from tests.support.server import GATES, PYTHONPATH, Server, running
+from tests.support.server import GATES, Server, running
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
 CANCEL = """
@@ -45,14 +46,14 @@ def page(browser: Browser, demo: Server, request: pytest.FixtureRequest) -> Iter
 
 
 def publish(demo: Server, owner: str, picture: bytes, count: int) -> None:
-    """Upload pictures without the page, so that it finds them as earlier ones."""
+    """Upload pictures without the page, so that it lists them as earlier pictures."""
     for _ in range(count):
         sent = {"sourceType": "post", "sourceId": owner}
         job = httpx.post(f"{demo.url}/upload", data=sent, files={"file": picture}, timeout=30).json()
         assert demo.settled(job["jobId"]).status_code == 200
 
 
-def test_dark_and_earlier_pictures_and_delete(page: Page, data: Path) -> None:
+def test_earlier_picture_is_listed_and_deleted_in_dark_mode(page: Page, data: Path) -> None:
     page.emulate_media(color_scheme="dark")
     card = choose(page, data / "moderation" / "chelsea.png")
     expect_state(card, "COMPLETE")
@@ -80,7 +81,7 @@ def test_dark_and_earlier_pictures_and_delete(page: Page, data: Path) -> None:
     assert gone.status == 404
 
 
-def test_earlier_pictures_come_newest_first_and_in_pages(page: Page, demo: Server, data: Path) -> None:
+def test_earlier_pictures_are_paged_newest_first(page: Page, demo: Server, data: Path) -> None:
     publish(demo, "many-pictures", (data / "formats" / "hopper.jpg").read_bytes(), 8)
     page.select_option("#source-type", "post")
     be(page, "many-pictures")
@@ -95,7 +96,7 @@ def test_earlier_pictures_come_newest_first_and_in_pages(page: Page, demo: Serve
     shot(page, "earlier")
 
 
-def test_earlier_pictures_are_found_behind_a_page_of_new_ones(
+def test_earlier_pictures_are_found_behind_a_page_of_new_uploads(
     page: Page, demo: Server, data: Path, tmp_path: Path
 ) -> None:
     picture = (data / "formats" / "hopper.jpg").read_bytes()
@@ -116,7 +117,7 @@ def test_earlier_pictures_are_found_behind_a_page_of_new_ones(
     expect(page.get_by_role("button", name="Show more")).to_be_hidden()
 
 
-def test_deleting_the_last_picture_shown_brings_the_next_page(page: Page, demo: Server, data: Path) -> None:
+def test_earlier_pictures_load_the_next_page_after_the_last_deletion(page: Page, demo: Server, data: Path) -> None:
     publish(demo, "tidy", (data / "formats" / "hopper.jpg").read_bytes(), 7)
     page.select_option("#source-type", "post")
     be(page, "tidy")
@@ -133,7 +134,7 @@ def test_deleting_the_last_picture_shown_brings_the_next_page(page: Page, demo: 
     expect(page.get_by_role("button", name="Show more")).to_be_hidden()
 
 
-def test_a_screen_reader_hears_only_what_is_new(page: Page) -> None:
+def test_live_region_announces_only_new_text(page: Page) -> None:
     tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
     [region] = [node for node in tree if node.get("role", {}).get("value") == "status"]
     said = {entry["name"]: entry["value"].get("value") for entry in region["properties"]}
@@ -141,11 +142,11 @@ def test_a_screen_reader_hears_only_what_is_new(page: Page) -> None:
     assert not said.get("atomic"), "the announcements before would be read again with each new one"
 
 
-def test_a_file_of_the_size_that_is_named_is_not_too_large(page: Page) -> None:
+def test_size_limit_of_20_mib_is_shown_as_20_mb(page: Page) -> None:
     expect(page.locator("#limits")).to_contain_text("up to 20 MB each")  # 20 MiB, as the gate counts
 
 
-def test_a_job_cancelled_before_any_work_is_not_shown_at_work(browser: Browser, data: Path, tmp_path: Path) -> None:
+def test_job_cancelled_while_pending_is_never_shown_as_processing(browser: Browser, data: Path, tmp_path: Path) -> None:
     with running("demo_gate:deeper", tmp_path / "data", MEDIAGATE_WORKER="false") as server:
         page = browser.new_page()
         page.goto(f"{server.url}/deeper/down/", timeout=SLOW_MS)
@@ -162,7 +163,7 @@ def test_a_job_cancelled_before_any_work_is_not_shown_at_work(browser: Browser, 
         page.close()
 
 
-def test_the_keyboard_is_enough(page: Page, data: Path) -> None:
+def test_demo_page_is_operable_by_keyboard(page: Page, data: Path) -> None:
     page.on("filechooser", lambda chooser: chooser.set_files(data / "moderation" / "chelsea.png"))
     page.focus("#source-type")
     page.keyboard.press("Tab")
@@ -190,7 +191,7 @@ def test_the_keyboard_is_enough(page: Page, data: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [PHONE], indirect=True)
-def test_on_a_phone_nothing_scrolls_sideways(page: Page, data: Path) -> None:
+def test_phone_layout_does_not_scroll_sideways(page: Page, data: Path) -> None:
     card = choose(page, data / "oriented" / "portrait_6.jpg")
     expect_state(card, "COMPLETE")
     expect(card.locator("img.loaded")).to_be_visible()
@@ -207,14 +208,14 @@ def test_on_a_phone_nothing_scrolls_sideways(page: Page, data: Path) -> None:
     shot(page, "phone-earlier")
 
 
-def test_a_source_id_that_is_none_is_refused_before_anything_is_sent(page: Page, data: Path) -> None:
+def test_invalid_source_id_is_refused_before_the_upload(page: Page, data: Path) -> None:
     page.fill("#source-id", "../etc")
     page.set_input_files("#files", data / "formats" / "hopper.jpg")
     assert page.locator("#uploads .card").count() == 0
     assert page.evaluate("document.activeElement.id") == "source-id"
 
 
-def test_a_page_at_another_path_finds_the_gate(browser: Browser, data: Path, tmp_path: Path) -> None:
+def test_demo_page_at_another_path_finds_the_gate(browser: Browser, data: Path, tmp_path: Path) -> None:
     with running("demo_gate:deeper", tmp_path / "data", MEDIAGATE_IMAGE_PROCESSES="1") as server:
         page = browser.new_page()
         answer = page.goto(f"{server.url}/deeper/down/", timeout=SLOW_MS)
@@ -226,7 +227,7 @@ def test_a_page_at_another_path_finds_the_gate(browser: Browser, data: Path, tmp
         page.close()
 
 
-def test_the_files_are_under_a_strict_policy_and_cached_by_their_content(demo: Server) -> None:
+def test_demo_assets_have_a_strict_csp_and_etags(demo: Server) -> None:
     for path, kind in {"": "text/html", "demo/page.js": "text/javascript", "demo/page.css": "text/css"}.items():
         answer = httpx.get(f"{demo.url}/{path}", timeout=10)
         assert answer.status_code == 200
@@ -242,7 +243,7 @@ def test_the_files_are_under_a_strict_policy_and_cached_by_their_content(demo: S
         assert httpx.get(f"{demo.url}/{path}", timeout=10).status_code == 404
 
 
-def test_a_foreign_host_name_reaches_no_route(demo: Server) -> None:
+def test_foreign_host_header_is_refused_on_every_route(demo: Server) -> None:
     for path in ("", "jobs", "media?sourceType=post", "healthz"):
         answer = httpx.get(f"{demo.url}/{path}", headers={"Host": f"evil.example:{demo.port}"}, timeout=10)
         assert (answer.status_code, answer.json()["code"]) == (403, "host_not_allowed")
@@ -250,12 +251,11 @@ def test_a_foreign_host_name_reaches_no_route(demo: Server) -> None:
     assert httpx.get(f"{demo.url.replace('127.0.0.1', 'localhost')}/", timeout=10).status_code == 200
 
 
-def test_a_gate_with_keys_asks_for_one(browser: Browser, data: Path, tmp_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "data")}
-    create = [sys.executable, "-m", "mediagate.cli", "keys", "create", "demo_gate:keyed", "--owner", "ann"]
-    with running("demo_gate:keyed", tmp_path / "data") as service:
+def test_demo_page_asks_for_an_api_key(browser: Browser, data: Path, tmp_path: Path) -> None:
+    data_dir, create = tmp_path / "data", ("keys", "create", "demo_gate:keyed", "--owner", "ann")
+    with running("demo_gate:keyed", data_dir) as service:
         made = [
-            subprocess.run([*create, *scopes], env=env, capture_output=True, text=True, check=True).stdout.strip()
+            output_of(*create, *scopes, data_dir=data_dir)
             for scopes in ((), ("--scope", "upload", "--scope", "read", "--scope", "delete"))
         ]
         with opened(browser, service, "keys") as page:

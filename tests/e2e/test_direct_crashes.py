@@ -1,4 +1,4 @@
-"""kill -9 of the service at each step of direct uploads, by clients that go on where they were cut off."""
+"""The service is killed (kill -9) at each step of a direct upload; the client then resumes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STEPS = [
 ]
 """Every call that changes something outside the process: the declaration, the bytes, the job's file, the job, …"""
 SLACK_S = 20.0
-"""What a loaded machine may add to a bounded wait."""
+"""Slack for a loaded machine on each bounded wait."""
 POINTS = [f"{call}:{when}:{count}" for call, count in STEPS for when in ("before", "after")]
 
 
@@ -41,7 +41,7 @@ LEASE_S = 2.0
 
 
 def sent(http: httpx.Client, target: Any, photo: bytes) -> httpx.Response:
-    """Send a file, again and again while a request that died with its process still holds the upload."""
+    """Send a file; retries while a request of the killed process still holds the upload."""
     end = time.monotonic() + LEASE_S + SLACK_S
     while True:
         answer = http.put(target["url"], content=photo, headers=target["headers"])
@@ -52,7 +52,7 @@ def sent(http: httpx.Client, target: Any, photo: bytes) -> httpx.Response:
 
 
 class Client:
-    """Sends one file, and goes on with what it knows when the service has died."""
+    """Sends one file, and resumes from its last known step after the service has died."""
 
     def __init__(self, service: Server, photo: bytes) -> None:
         self._service = service
@@ -61,7 +61,7 @@ class Client:
         self.job_ids: set[str] = set()
 
     def run(self) -> None:
-        """Take the steps that are left; raises httpx's error when the service dies."""
+        """Take the remaining steps; raises httpx.TransportError when the service dies."""
         with httpx.Client(base_url=f"http://127.0.0.1:{self._service.port}", timeout=30) as http:
             if self.target is None:
                 told = {
@@ -81,7 +81,7 @@ class Client:
                 self.job_ids.add(answer.json()["jobId"])
 
 
-def test_a_crash_at_any_step_loses_nothing_doubles_nothing_and_leaves_nothing(tmp_path: Path, photo: bytes) -> None:
+def test_direct_upload_completes_once_after_a_crash_at_each_step(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     service = Server("crashing_gate:gate", data_dir, MEDIAGATE_IMAGE_PROCESSES="1", RECEIVING_S=str(LEASE_S))
     clients = []
@@ -107,7 +107,7 @@ def test_a_crash_at_any_step_loses_nothing_doubles_nothing_and_leaves_nothing(tm
         log = service.log.read_text()
         assert "/content" in log
         for client in clients:
-            assert client.target["url"].rpartition("=")[2] not in log, "a token is nobody's to read"
+            assert client.target["url"].rpartition("=")[2] not in log, "tokens must not be logged"
     finally:
         if service.process is not None and service.process.poll() is None:
             service.stop()
@@ -115,7 +115,7 @@ def test_a_crash_at_any_step_loses_nothing_doubles_nothing_and_leaves_nothing(tm
 
 
 async def nothing_is_left(data_dir: Path, count: int) -> None:
-    """Two days later only the published files and their records are there."""
+    """Assert that two days later only the published files and their records are left."""
     settings = Settings(data_dir=data_dir, worker=False)
     async with MediaGate(sources={"avatar": Source()}, moderation="off", settings=settings) as gate:
         later = utcnow() + timedelta(days=2)
@@ -134,7 +134,7 @@ async def nothing_is_left(data_dir: Path, count: int) -> None:
         assert list(gate.runtime.spool_dir.iterdir()) == []
 
 
-def test_a_body_that_breaks_off_has_not_arrived(tmp_path: Path, photo: bytes) -> None:
+def test_direct_upload_with_a_truncated_body_can_be_sent_again(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     service = Server("plain_gate:gate", data_dir, MEDIAGATE_WORKER="false")
     try:
@@ -147,7 +147,7 @@ def test_a_body_that_breaks_off_has_not_arrived(tmp_path: Path, photo: bytes) ->
         answer = httpx.post(f"http://127.0.0.1:{service.port}{target['completeUrl']}", timeout=30)
         assert (answer.status_code, answer.json()["code"]) == (409, "upload_not_received")
         with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http:
-            # Right away, but for the moment in which the service notices that the other one hung up.
+            # Almost at once: the service only has to notice that the first client hung up.
             began = time.monotonic()
             assert sent(http, target, photo).status_code == 204
             assert time.monotonic() - began < RECEIVING_S
@@ -165,7 +165,7 @@ def held_names(data_dir: Path) -> list[str]:
         ]
 
 
-def test_a_service_killed_while_it_receives_takes_the_file_after_the_lease(tmp_path: Path, photo: bytes) -> None:
+def test_direct_upload_is_accepted_after_the_lease_of_a_killed_receiver(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     service = Server("crashing_gate:gate", data_dir, MEDIAGATE_WORKER="false", RECEIVING_S=str(LEASE_S))
     try:
@@ -184,7 +184,7 @@ def test_a_service_killed_while_it_receives_takes_the_file_after_the_lease(tmp_p
             refused = http.put(target["url"], content=photo, headers=target["headers"])
             assert (refused.status_code, refused.json()["code"]) == (409, "upload_in_flight")
             service.kill()
-        assert held_names(data_dir) == [f"\n{target['uploadId']}"], "nobody was left to give it back"
+        assert held_names(data_dir) == [f"\n{target['uploadId']}"], "the killed process cannot have released it"
         service.start()
         with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=30) as http:
             assert sent(http, target, photo).status_code == 204

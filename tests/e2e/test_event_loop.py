@@ -1,4 +1,4 @@
-"""Nothing that takes long runs on the event loop, so that no request waits for another one's picture."""
+"""The event loop is never blocked, so that no request waits for the picture of another one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.moderators import REJECTS, Scripted
 MIB = 1024 * 1024
 FORM = {"sourceType": "photo", "sourceId": "user-1"}
 PICTURE = b"\x89PNG\r\n\x1a\n"
-"""What is not refused by its first bytes."""
+"""First bytes that pass the check of the file type."""
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def url(make_gate: Callable[..., MediaGate]) -> Iterator[str]:
     gate = make_gate(sources={"photo": source}, moderation="on", memory=False, image_processes=2)
     gate.decorate(MODERATOR, Scripted())
     with served(gate) as base:
-        # What the first job imports and prepares is no matter of what a job costs.
+        # The first job's imports and preparations are not part of the cost of a job.
         assert settled(base, upload(base, png(200)))["status"] == "COMPLETE"
         yield base
 
@@ -63,7 +63,7 @@ def settled(base: str, job_id: str) -> dict[str, Any]:
             return state
 
 
-def test_a_photo_of_twelve_megapixels_up_to_its_files(url: str, twelve_megapixels: bytes) -> None:
+def test_event_loop_stays_free_during_12_megapixel_uploads(url: str, twelve_megapixels: bytes) -> None:
     with loop_never_held():
         jobs = [upload(url, twelve_megapixels) for _ in range(2)]
         for job in jobs:
@@ -76,7 +76,7 @@ def test_a_photo_of_twelve_megapixels_up_to_its_files(url: str, twelve_megapixel
             assert answer.status_code == 200 and len(answer.content) > 100
 
 
-def test_a_body_of_twenty_megabytes_with_as_many_parts_as_may_be(url: str) -> None:
+def test_event_loop_stays_free_during_a_20_mb_body_of_many_parts(url: str) -> None:
     noise = {f"field{n}": "x" * 4000 for n in range(60)}
     with loop_never_held():
         answer = httpx.post(
@@ -86,7 +86,7 @@ def test_a_body_of_twenty_megabytes_with_as_many_parts_as_may_be(url: str) -> No
 
 
 @pytest.mark.parametrize("piece", [b"\r", b"\r\n", b"--B", b"\r\n--", b"\r\n--B", b"\r\n--B\r\nX: y"])
-def test_a_body_of_twenty_megabytes_of_nothing_but_almost_boundaries(url: str, piece: bytes) -> None:
+def test_event_loop_stays_free_during_20_mb_of_near_boundaries(url: str, piece: bytes) -> None:
     head = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     with loop_never_held():
         answer = httpx.post(
@@ -98,7 +98,7 @@ def test_a_body_of_twenty_megabytes_of_nothing_but_almost_boundaries(url: str, p
         assert answer.status_code == 400, answer.text
 
 
-def test_twenty_megabytes_of_tiny_parts(url: str) -> None:
+def test_event_loop_stays_free_during_20_mb_of_tiny_parts(url: str) -> None:
     part = b'--B\r\nContent-Disposition: form-data; name="f"\r\n\r\n\r\n'
     with loop_never_held():
         answer = httpx.post(
@@ -110,7 +110,7 @@ def test_twenty_megabytes_of_tiny_parts(url: str) -> None:
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_upload")
 
 
-def test_a_stream_of_events_until_the_end(url: str, twelve_megapixels: bytes) -> None:
+def test_event_loop_stays_free_during_an_event_stream(url: str, twelve_megapixels: bytes) -> None:
     with loop_never_held():
         job = upload(url, twelve_megapixels)
         with httpx.stream("GET", f"{url}/status/{job}", headers={"Accept": "text/event-stream"}, timeout=60) as events:
@@ -118,12 +118,12 @@ def test_a_stream_of_events_until_the_end(url: str, twelve_megapixels: bytes) ->
         assert told[-1] == "COMPLETE" and len(told) > 1
 
 
-def test_a_rejected_picture(url: str) -> None:
+def test_event_loop_stays_free_during_a_rejection(url: str) -> None:
     with loop_never_held():
         assert settled(url, upload(url, png(REJECTS)))["status"] == "REJECTED"
 
 
-def test_the_watch_tells_who_held_the_loop() -> None:
+def test_loop_watch_names_the_blocking_function() -> None:
     async def hash_for_long() -> None:
         for _ in range(40):
             hashlib.sha256(b"x" * MIB).digest()

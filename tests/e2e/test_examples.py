@@ -1,4 +1,4 @@
-"""The examples run: a picture goes in, and comes out where the example says."""
+"""The examples run: an uploaded picture is shown where each example promises it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
@@ -14,6 +15,7 @@ import httpx
 import pytest
 import yaml
 
+from tests.support.command import output_of
 from tests.support.rgw import Gateway, missing, running_gateway
 from tests.support.server import free_port
 
@@ -27,7 +29,9 @@ ROOT = Path(__file__).parents[2]
         ("examples.fastapi_app:app", "post", "/posts/u1/pictures"),
     ],
 )
-def test_an_example_host(app: str, source_type: str, own_route: str, tmp_path: Path, data: Path) -> None:
+def test_example_host_shows_an_uploaded_picture(
+    app: str, source_type: str, own_route: str, tmp_path: Path, data: Path
+) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     env = {**os.environ, "MEDIAGATE_DATA_DIR": str(tmp_path), "MEDIAGATE_IMAGE_PROCESSES": "1"}
@@ -83,15 +87,8 @@ def gateway() -> Iterator[Gateway]:
         yield running
 
 
-def run(*words: str, env: Mapping[str, str]) -> str:
-    command = [sys.executable, "-m", "mediagate.cli", *words]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def until(url: str, **headers: str) -> httpx.Response:
-    """Ask until the answer is 200."""
+    """Repeat a request until it is answered 200."""
     end = time.monotonic() + 60
     while True:
         try:
@@ -105,15 +102,38 @@ def until(url: str, **headers: str) -> httpx.Response:
         time.sleep(0.1)
 
 
-def test_the_gate_of_a_production(gateway: Gateway, postgres_url: str, tmp_path: Path, data: Path) -> None:
-    web, worker = free_port(), free_port()
+@dataclass(frozen=True)
+class Production:
+    """The web process and the worker of the example, on PostgreSQL and a bucket."""
+
+    url: str
+    worker_url: str
+    data_dir: Path
+    env: dict[str, str]
+    key: str
+    """An API key."""
+    picture: bytes
+
+    def upload(self, address: str, **headers: str) -> httpx.Response:
+        """Upload a picture as a client with this address."""
+        return httpx.post(
+            f"{self.url}/upload",
+            data={"sourceType": "photo", "sourceId": "u1"},
+            files={"file": ("cat.png", self.picture)},
+            headers=headers | {"X-Forwarded-For": address},
+            timeout=60,
+        )
+
+
+@pytest.fixture(scope="module")
+def production(
+    gateway: Gateway, postgres_url: str, tmp_path_factory: pytest.TempPathFactory, data: Path
+) -> Iterator[Production]:
+    folder, web, worker = tmp_path_factory.mktemp("production"), free_port(), free_port()
     url = f"http://127.0.0.1:{web}/image-pipeline"
     keys = {"aws_access_key_id": gateway.access_key, "aws_secret_access_key": gateway.secret_key}
     boto3.client("s3", endpoint_url=gateway.url, region_name="us-east-1", **keys).create_bucket(Bucket="media")
-    env = {
-        **os.environ,
-        **PRODUCTION,
-        "MEDIAGATE_DATA_DIR": str(tmp_path),
+    env = PRODUCTION | {
         "MEDIAGATE_DATABASE_URL": postgres_url,
         "MEDIAGATE_PUBLIC_BASE_URL": url,
         "S3_ENDPOINT_URL": gateway.url,
@@ -121,47 +141,21 @@ def test_the_gate_of_a_production(gateway: Gateway, postgres_url: str, tmp_path:
         "AWS_DEFAULT_REGION": "us-east-1",
         **{name.upper(): value for name, value in keys.items()},
     }
-    run("migrate", env=env)
-    run("procrastinate", "migrate", env=env)
-    key = run("keys", "create", "--owner", "shop", env=env)
+    output_of("migrate", data_dir=folder, **env)
+    output_of("procrastinate", "migrate", data_dir=folder, **env)
+    key = output_of("keys", "create", "--owner", "shop", data_dir=folder, **env)
+    process_env = {**os.environ, **env, "MEDIAGATE_DATA_DIR": str(folder)}
     commands = [["serve", "--no-worker", "--port", str(web)], ["worker", "--port", str(worker)]]
     processes = []
-    with (tmp_path / "log").open("wb") as log:
+    with (folder / "log").open("wb") as log:
         for command in commands:
             words = [sys.executable, "-m", "mediagate.cli", *command]
-            processes.append(subprocess.Popen(words, env=env, cwd=ROOT, stdout=log, stderr=log))
+            processes.append(subprocess.Popen(words, env=process_env, cwd=ROOT, stdout=log, stderr=log))
         try:
             until(f"{url}/readyz")
             until(f"http://127.0.0.1:{worker}/readyz")
-            form = {"sourceType": "photo", "sourceId": "u1"}
-            picture = {"file": ("cat.png", (data / "moderation" / "chelsea.png").read_bytes())}
-
-            def upload(address: str, **headers: str) -> httpx.Response:
-                headers |= {"X-Forwarded-For": address}
-                return httpx.post(f"{url}/upload", data=form, files=picture, headers=headers, timeout=60)
-
-            assert upload("192.0.2.1").status_code == 401
-            sent = upload("192.0.2.1", authorization=f"Bearer {key}")
-            assert sent.status_code == 202, sent.text
-            status = f"{url}/status/{sent.json()['jobId']}"
-            assert httpx.get(status).status_code == 401
-            done = until(f"{status}?wait=60&http=200", authorization=f"Bearer {key}").json()
-            assert done["status"] == "COMPLETE", done
-            assert httpx.get(done["media"]["urls"]["sm"]).status_code == 200
-
-            declared = {"sourceType": "photo", "sourceId": "u1", "contentType": "image/png", "size": 1000}
-            target = httpx.post(f"{url}/uploads", json=declared, headers={"X-API-Key": key}).json()
-            assert target["url"].startswith(env["S3_PUBLIC_ENDPOINT_URL"])
-
-            assert upload("192.0.2.1", authorization=f"Bearer {key}").status_code == 202
-            assert upload("192.0.2.1", authorization=f"Bearer {key}").status_code == 429
-            assert upload("192.0.2.2", authorization=f"Bearer {key}").status_code == 202
-
-            assert httpx.get(f"{url}/metrics").status_code == 401
-            assert httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == 401
-            told = until(f"http://127.0.0.1:{worker}/metrics", authorization=f"Bearer {TOKEN}").text
-            assert 'mediagate_jobs_total{source="photo",status="COMPLETE"}' in told
-            assert f"job.completed  {sent.json()['jobId']}  app" in run("webhooks", "list", env=env)
+            picture = (data / "moderation" / "chelsea.png").read_bytes()
+            yield Production(url, f"http://127.0.0.1:{worker}", folder, env, key, picture)
         finally:
             for process in processes:
                 process.terminate()
@@ -169,7 +163,59 @@ def test_the_gate_of_a_production(gateway: Gateway, postgres_url: str, tmp_path:
                 process.wait(60)
 
 
-def test_the_bucket_of_compose_has_its_rules(gateway: Gateway) -> None:
+@pytest.fixture(scope="module")
+def job_id(production: Production) -> str:
+    """The id of a completed job."""
+    sent = production.upload("192.0.2.9", authorization=f"Bearer {production.key}")
+    assert sent.status_code == 202, sent.text
+    id_ = str(sent.json()["jobId"])
+    done = until(f"{production.url}/status/{id_}?wait=60&http=200", authorization=f"Bearer {production.key}").json()
+    assert done["status"] == "COMPLETE", done
+    return id_
+
+
+def test_production_gate_serves_the_files_of_a_completed_job(production: Production, job_id: str) -> None:
+    done = httpx.get(f"{production.url}/status/{job_id}", headers={"X-API-Key": production.key}).json()
+    assert httpx.get(done["media"]["urls"]["sm"]).status_code == 200
+
+
+def test_production_gate_requires_a_key(production: Production, job_id: str) -> None:
+    assert production.upload("192.0.2.8").status_code == 401
+    assert httpx.get(f"{production.url}/status/{job_id}").status_code == 401
+
+
+def test_production_gate_directs_uploads_to_the_public_endpoint(production: Production) -> None:
+    declared = {"sourceType": "photo", "sourceId": "u1", "contentType": "image/png", "size": 1000}
+    target = httpx.post(f"{production.url}/uploads", json=declared, headers={"X-API-Key": production.key}).json()
+    assert target["url"].startswith(production.env["S3_PUBLIC_ENDPOINT_URL"])
+
+
+def test_production_gate_limits_accepted_uploads_per_address(production: Production) -> None:
+    authorized = {"authorization": f"Bearer {production.key}"}
+    assert production.upload("192.0.2.1").status_code == 401
+    answers = [production.upload("192.0.2.1", **authorized) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert production.upload("192.0.2.2", **authorized).status_code == 202
+
+
+def test_production_metrics_require_their_token(production: Production) -> None:
+    assert httpx.get(f"{production.url}/metrics").status_code == 401
+    headers = {"Authorization": f"Bearer {production.key}"}
+    assert httpx.get(f"{production.url}/metrics", headers=headers).status_code == 401
+
+
+@pytest.mark.usefixtures("job_id")
+def test_production_worker_counts_completed_jobs(production: Production) -> None:
+    told = until(f"{production.worker_url}/metrics", authorization=f"Bearer {TOKEN}").text
+    assert 'mediagate_jobs_total{source="photo",status="COMPLETE"}' in told
+
+
+def test_production_gate_records_webhook_events(production: Production, job_id: str) -> None:
+    listed = output_of("webhooks", "list", data_dir=production.data_dir, **production.env)
+    assert f"job.completed  {job_id}  app" in listed
+
+
+def test_compose_bucket_has_cors_and_lifecycle_rules(gateway: Gateway) -> None:
     service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["bucket"]
     keys = {"aws_access_key_id": gateway.access_key, "aws_secret_access_key": gateway.secret_key}
     env = {

@@ -1,4 +1,4 @@
-"""Whom a served gate believes what address a request comes from."""
+"""Proxies from which a served gate accepts the address of the client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Client-IP", "CF-Conne
 
 
 def guess(server: Server, header: str) -> Counter[int]:
-    """Guess API keys, each in another one's name."""
+    """Guess API keys, each with a different forwarded address; returns the counts of statuses."""
     answers = Counter[int]()
     with httpx.Client(timeout=30) as client:
         for number in range(GUESSES):
@@ -42,7 +42,9 @@ def guess(server: Server, header: str) -> Counter[int]:
     ],
     ids=["by default", "all", "environment", "trusted_proxies"],
 )
-def test_who_guesses_keys_is_limited(options: list[str], env: dict[str, str], believed: bool, tmp_path: Path) -> None:
+def test_forwarded_header_is_trusted_only_from_configured_proxies(
+    options: list[str], env: dict[str, str], believed: bool, tmp_path: Path
+) -> None:
     settings = {"MEDIAGATE_WORKER": "false", "FORWARDED_ALLOW_IPS": "", **env}
     with running("keyed_and_limited_gate:gate", tmp_path / "data", options=options, **settings) as server:
         expected = {401: GUESSES} if believed else {401: ALLOWED, 429: GUESSES - ALLOWED}
@@ -53,6 +55,6 @@ def test_who_guesses_keys_is_limited(options: list[str], env: dict[str, str], be
 
 
 @pytest.mark.parametrize("proxies", ["10.0.0.1/8", "proxy.example", "*,10.0.0.1"])
-def test_proxies_that_cannot_be_read_are_told(proxies: str, make_gate: Callable[..., MediaGate]) -> None:
+def test_forwarded_allow_ips_rejects_invalid_proxies(proxies: str, make_gate: Callable[..., MediaGate]) -> None:
     with pytest.raises(ConfigError, match=r"--forwarded-allow-ips: .* use addresses or networks"):
         serve(make_gate(), host="127.0.0.1", port=0, mount="/x", forwarded_allow_ips=proxies)

@@ -1,4 +1,4 @@
-"""In every host that is documented, on its real server, a picture goes in and comes out, and SIGTERM ends all of it."""
+"""Every documented host, on its real server, completes uploads and ends all its processes on SIGTERM."""
 
 from __future__ import annotations
 
@@ -11,35 +11,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.hosting import DRAIN_S, NGINX, Host, hosts, until
+from tests.support.hosting import DRAIN_S, HOSTS, NGINX, Host, hosts, until
 from tests.support.server import alive, children
 
-UVICORN = "uvicorn --port PORT --no-access-log"
-HOSTS: dict[str, dict[str, str]] = {
-    "starlette-uvicorn": {"command": f"{UVICORN} examples.hosts.starlette_app:app"},
-    "starlette-uvicorn-h11": {"command": f"{UVICORN} --http h11 --loop asyncio examples.hosts.starlette_app:app"},
-    "starlette-granian": {"command": "granian --interface asgi --port PORT examples.hosts.starlette_app:app"},
-    "without-lifespan-uvicorn": {"command": f"{UVICORN} late_host:app"},
-    "fastapi-uvicorn-nginx": {
-        "command": f"{UVICORN} --root-path /api examples.hosts.fastapi_app:app",
-        "prefix": "/api",
-    },
-    "fastapi-prefixed-uvicorn-nginx": {"command": f"{UVICORN} prefixed_host:app", "prefix": "/api"},
-    "litestar-uvicorn": {"command": f"{UVICORN} examples.hosts.litestar_app:app"},
-    "litestar-granian": {"command": "granian --interface asgi --port PORT examples.hosts.litestar_app:app"},
-    "quart-hypercorn": {"command": "hypercorn --bind 127.0.0.1:PORT examples.hosts.quart_app:application"},
-    "django-uvicorn": {"command": f"{UVICORN} examples.hosts.django_site.asgi:application"},
-    "django-inside-uvicorn": {"command": f"{UVICORN} examples.hosts.django_site.inside:app"},
-    "django-daphne": {"command": "daphne -p PORT examples.hosts.django_site.asgi:application"},
-}
 BESIDE = ("quart-hypercorn", "django-uvicorn", "django-inside-uvicorn", "django-daphne")
 """Hosts with a page of their own."""
 BUFFERING = ("django-daphne",)
-"""Servers that keep a request back until all of it is there."""
+"""Servers that buffer a request until it is complete."""
 CANCELLING = ("quart-hypercorn",)
-"""Servers that send their worker processes no signal, and cancel what is open after 3 s; asyncio's streams log that."""
+"""Servers that do not signal their workers, and cancel open requests after 3 s, which asyncio's streams log."""
 SLACK_S = 8.0
-"""What a host may take beyond the drain time, on a machine that has other things to do, and those 3 s."""
+"""Seconds that a host may take beyond the drain time: those 3, and slack for a loaded machine."""
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +50,7 @@ def events(answer: httpx.Response) -> Iterator[dict[str, object]]:
             yield json.loads(line.removeprefix("data: "))
 
 
-def test_a_picture_goes_in_and_comes_out(host: Host, picture: bytes) -> None:
+def test_host_completes_an_upload_and_serves_its_files(host: Host, picture: bytes) -> None:
     sent = host.upload(picture)
     assert sent["statusUrl"] == f"{host.prefix}{host.mount}/status/{sent['jobId']}"
     headers = {"Accept": "text/event-stream"}
@@ -85,14 +67,14 @@ def test_a_picture_goes_in_and_comes_out(host: Host, picture: bytes) -> None:
     assert httpx.get(f"{host.base}/media/{done['media']['id']}").json()["urls"] == done["media"]["urls"]
 
 
-def test_what_is_no_route_is_404(host: Host) -> None:
+def test_host_answers_404_on_unknown_routes(host: Host) -> None:
     for path in ("/nothing", "/nothing/at/all"):
         answer = httpx.post(f"{host.base}{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
     assert httpx.get(f"{host.base}/avatar/u1/none.webp").json()["code"] == "file_not_found"
 
 
-def test_other_pages_of_the_host_are_its_own(running: dict[str, Host]) -> None:
+def test_host_keeps_its_own_pages(running: dict[str, Host]) -> None:
     for name in BESIDE:
         assert httpx.get(f"{running[name].url}/hello").text == "hello"
         assert httpx.get(f"{running[name].url}/nothing").status_code == 404
@@ -106,8 +88,8 @@ def _none_alive(pids: set[int]) -> bool:
     return not any(map(alive, pids))
 
 
-def test_sigterm_ends_all_within_the_drain_time(running: dict[str, Host], data: Path) -> None:
-    """With a job in hand that never ends, a stream of its changes, and an upload that never goes on."""
+def test_host_ends_within_the_drain_timeout_on_sigterm(running: dict[str, Host], data: Path) -> None:
+    """Meanwhile a job never ends, a client streams its changes, and an upload is stalled."""
     large = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
     with httpx.Client(timeout=60) as client:
         for name, host in running.items():

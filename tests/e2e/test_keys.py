@@ -1,45 +1,34 @@
-"""``mediagate keys`` beside a service that runs: what it prints, when a revoked key stops, and usage after a crash."""
+"""``mediagate keys`` beside a running service: output, revocation delay, and usage after a crash."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
 
-from tests.support.server import PYTHONPATH, Server, running
+from tests.support.command import mediagate, output_of
+from tests.support.server import Server, running
 
+GATE = "keys_gate:gate"
 ANN = ("--owner", "ann")
-
-
-def keys(*arguments: str, data_dir: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", "keys", *arguments],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir)},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
 
 
 def jobs(service: Server, key: str) -> httpx.Response:
     return httpx.get(f"{service.url}/jobs", headers={"Authorization": f"Bearer {key}"}, timeout=30)
 
 
-def test_keys_are_made_listed_and_revoked_while_the_service_runs(tmp_path: Path, photo: bytes) -> None:
+def test_keys_commands_create_list_and_revoke_beside_a_running_service(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
-    with running("keys_gate:gate", data_dir) as service:
+    with running(GATE, data_dir) as service:
         assert httpx.get(f"{service.url}/jobs", timeout=30).status_code == 401
-        made = keys("create", "keys_gate:gate", *ANN, "--expires-days", "30", data_dir=data_dir)
+        made = mediagate("keys", "create", GATE, *ANN, "--expires-days", "30", data_dir=data_dir)
         assert made.returncode == 0, made.stderr
         key = made.stdout.strip()
         assert made.stdout == f"{key}\n"
         assert (made.stdout + made.stderr).count(key) == 1
         key_id = key.split("_")[2]
-        admin = keys(
-            "create", "keys_gate:gate", "--owner", "root", "--scope", "admin", data_dir=data_dir
-        ).stdout.strip()
+        admin = output_of("keys", "create", GATE, "--owner", "root", "--scope", "admin", data_dir=data_dir)
 
         sent = service.upload("a.jpg", photo, **{"X-API-Key": key})
         assert sent.status_code == 202, sent.text
@@ -48,14 +37,14 @@ def test_keys_are_made_listed_and_revoked_while_the_service_runs(tmp_path: Path,
         assert status.json()["status"] == "COMPLETE", status.text
         assert jobs(service, admin).json()["items"][0]["jobId"] == job_id
 
-        listed = keys("list", "keys_gate:gate", *ANN, data_dir=data_dir).stdout
+        listed = output_of("keys", "list", GATE, *ANN, data_dir=data_dir)
         assert key_id in listed
         assert "live" in listed
         assert "upload,read" in listed
         assert key.split("_")[3] not in listed
-        assert len(keys("list", "keys_gate:gate", data_dir=data_dir).stdout.splitlines()) == 2
+        assert len(output_of("keys", "list", GATE, data_dir=data_dir).splitlines()) == 2
 
-        revoked = keys("revoke", key_id, "keys_gate:gate", data_dir=data_dir)
+        revoked = mediagate("keys", "revoke", key_id, GATE, data_dir=data_dir)
         assert (revoked.returncode, revoked.stdout) == (0, f"revoked {key_id}\n")
         revoked_at = time.monotonic()
         while True:
@@ -64,8 +53,8 @@ def test_keys_are_made_listed_and_revoked_while_the_service_runs(tmp_path: Path,
                 break
             assert asked_at < revoked_at + 1, "a revoked key was taken for longer than cache_s"
         assert jobs(service, admin).status_code == 200
-        assert "revoked" in keys("list", "keys_gate:gate", *ANN, data_dir=data_dir).stdout
-        again = keys("revoke", key_id, "keys_gate:gate", data_dir=data_dir)
+        assert "revoked" in output_of("keys", "list", GATE, *ANN, data_dir=data_dir)
+        again = mediagate("keys", "revoke", key_id, GATE, data_dir=data_dir)
         assert again.returncode == 1
         assert "no key with this id" in again.stderr
     log = service.log.read_text()
@@ -73,25 +62,25 @@ def test_keys_are_made_listed_and_revoked_while_the_service_runs(tmp_path: Path,
         assert secret.split("_")[3] not in log
 
 
-def test_what_the_commands_refuse(tmp_path: Path) -> None:
+def test_keys_commands_reject_invalid_arguments(tmp_path: Path) -> None:
     for arguments, said in (
-        (("create", "keys_gate:gate", "--owner", ""), "owner"),
-        (("create", "keys_gate:gate", *ANN, "--scope", "root"), "scope"),
-        (("create", "keys_gate:gate", *ANN, "--expires-days", "0"), "expires-days"),
-        (("create", "keys_gate:gate"), "owner"),
+        (("create", GATE, "--owner", ""), "owner"),
+        (("create", GATE, *ANN, "--scope", "root"), "scope"),
+        (("create", GATE, *ANN, "--expires-days", "0"), "expires-days"),
+        (("create", GATE), "owner"),
         (("list", "plain_gate:gate"), "gate.register(api_keys)"),
     ):
-        done = keys(*arguments, data_dir=tmp_path)
+        done = mediagate("keys", *arguments, data_dir=tmp_path)
         assert done.returncode != 0
         assert said in done.stderr
         assert "Traceback" not in done.stderr
 
 
-def test_usage_is_exact_after_the_service_was_killed(tmp_path: Path, photo: bytes) -> None:
+def test_usage_is_exact_after_kill_9(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
-    key = keys("create", "keys_gate:gate", *ANN, data_dir=data_dir).stdout.strip()
+    key = output_of("keys", "create", GATE, *ANN, data_dir=data_dir)
     headers = {"X-API-Key": key}
-    service = Server("keys_gate:gate", data_dir, MEDIAGATE_LEASE_S="2", MEDIAGATE_IMAGE_PROCESSES="1")
+    service = Server(GATE, data_dir, MEDIAGATE_LEASE_S="2", MEDIAGATE_IMAGE_PROCESSES="1")
     try:
         service.start()
         sent = [service.upload("a.jpg", photo, **headers).json()["jobId"] for _ in range(5)]

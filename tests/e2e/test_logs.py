@@ -1,11 +1,8 @@
-"""What a service logs: every line an object of JSON, jobs with their fields, and no secret at any level."""
+"""Logs of a service: one JSON object per line, fields of jobs, and no secret at any level."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from datetime import datetime
 from io import BytesIO
@@ -16,8 +13,9 @@ import httpx
 import pytest
 from PIL import Image
 
+from tests.support.command import mediagate
 from tests.support.moderators import CRASHES, GOOD, RAISES, REJECTS
-from tests.support.server import PYTHONPATH, Server, running
+from tests.support.server import Server, running
 
 SECRETS = {
     "metrics token": "metrics-t0ken",
@@ -44,7 +42,7 @@ def picture(width: int) -> bytes:
 
 
 def use(service: Server, photo: bytes) -> dict[str, list[str]]:
-    """Do with a service what clients do, also wrong things; return the ids of its jobs by source."""
+    """Send valid and invalid requests to a service; return the ids of its jobs by source."""
     jobs: dict[str, list[str]] = {"avatar": [], "broken": [], "faulty": []}
     uploads = [("avatar", picture(width)) for width in (GOOD, RAISES, CRASHES, REJECTS)]
     files = [*uploads, ("avatar", photo), ("broken", photo), ("faulty", photo)]
@@ -77,7 +75,7 @@ def use(service: Server, photo: bytes) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> dict[str, Any]:
-    """What a service says in each form while it is used, and its jobs."""
+    """The log of a used service in each format, and the jobs of each."""
     told: dict[str, Any] = {}
     for form in ("json", "text"):
         folder = tmp_path_factory.mktemp(form)
@@ -88,24 +86,24 @@ def said(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> dict[str, An
 
 
 def lines(log: str) -> list[dict[str, Any]]:
-    """Return the objects of a log; what the command says to whoever started it is no part of that."""
+    """Return the objects of a JSON log, without the lines that the command prints for its user."""
     return [json.loads(line) for line in log.splitlines() if not line.startswith("mediagate: ")]
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
 @pytest.mark.parametrize("secret", SECRETS)
-def test_no_secret_is_ever_logged(said: dict[str, Any], form: str, secret: str) -> None:
+def test_log_contains_no_secret(said: dict[str, Any], form: str, secret: str) -> None:
     found = [line for line in said[form].splitlines() if SECRETS[secret] in line]
     assert not found, found[0]
 
 
-def test_failures_are_logged_nevertheless(said: dict[str, Any]) -> None:
+def test_log_contains_failures_with_redacted_urls(said: dict[str, Any]) -> None:
     for form in ("json", "text"):
         assert "RuntimeError: GET https://…@bucket.s3.example/hook?…" in said[form]
         assert "/image-pipeline/metrics " in said[form], "the access log"
 
 
-def test_each_line_is_one_object(said: dict[str, Any]) -> None:
+def test_json_log_has_one_object_per_line(said: dict[str, Any]) -> None:
     found = lines(said["json"])
     assert len(found) > 30
     for line in found:
@@ -118,7 +116,7 @@ def test_each_line_is_one_object(said: dict[str, Any]) -> None:
     assert (access["path"], access["http_status"]) == ("/image-pipeline/upload", 202)
 
 
-def test_each_line_about_a_job_has_its_fields(said: dict[str, Any]) -> None:
+def test_json_log_lines_about_jobs_have_job_fields(said: dict[str, Any]) -> None:
     jobs = said["json jobs"]
     sources = {job_id: source for source, ids in jobs.items() for job_id in ids}
     about = [line for line in lines(said["json"]) if line["message"].startswith("job ")]
@@ -137,21 +135,17 @@ def test_each_line_about_a_job_has_its_fields(said: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("url", [DATABASE, NO_DATABASE])
 @pytest.mark.parametrize("command", ["migrate", "doctor"])
-def test_a_command_that_is_refused_does_not_say_the_password(tmp_path: Path, command: str, url: str) -> None:
+def test_failed_command_does_not_print_the_password(tmp_path: Path, command: str, url: str) -> None:
     arguments = [] if command == "migrate" else ["leaky_gate:gate"]
-    done = subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", "--log", "json", command, *arguments],
-        env={**os.environ, **SETTINGS, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "data"),
-             "MEDIAGATE_DATABASE_URL": url},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    env = SETTINGS | {"MEDIAGATE_DATABASE_URL": url}
+    done = mediagate("--log", "json", command, *arguments, data_dir=tmp_path / "data", **env)
     assert done.returncode == 1, done.stderr
     assert "db-passw0rd" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("url", [DATABASE, NO_DATABASE])
 @pytest.mark.parametrize("command", ["serve", "worker"])
-def test_a_service_that_is_refused_does_not_say_the_password(tmp_path: Path, command: str, url: str) -> None:
+def test_service_without_database_does_not_log_the_password(tmp_path: Path, command: str, url: str) -> None:
     service = Server("leaky_gate:gate", tmp_path / "data", **SETTINGS, MEDIAGATE_DATABASE_URL=url, MEDIAGATE_LOG="json")
     try:
         service.start(wait=False, command=command)
@@ -165,10 +159,7 @@ def test_a_service_that_is_refused_does_not_say_the_password(tmp_path: Path, com
     assert "db-passw0rd" not in service.log.read_text()
 
 
-def test_a_form_that_there_is_not() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", "migrate"],
-        env={**os.environ, "MEDIAGATE_LOG": "xml"}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+def test_log_option_rejects_an_unknown_format(tmp_path: Path) -> None:
+    done = mediagate("migrate", data_dir=tmp_path, MEDIAGATE_LOG="xml")
     assert done.returncode == 2
     assert "--log" in done.stderr and "json" in done.stderr

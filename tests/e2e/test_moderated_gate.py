@@ -1,4 +1,4 @@
-"""What a verdict, a broken model and a poisonous picture do to a job, and what they do not do to the others."""
+"""Effects of verdicts, failing models and poison pictures on their own job, and on no other."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def settled(gate: MediaGate, width: int) -> Status:
     return await gate.wait(status.job_id, timeout_s=60)
 
 
-async def test_allow_review_and_reject(make_gate: MakeGate) -> None:
+async def test_moderation_publishes_only_allowed_pictures(make_gate: MakeGate) -> None:
     async with moderated(make_gate) as gate:
         good = await settled(gate, GOOD)
         assert good.status is JobStatus.COMPLETE
@@ -59,7 +59,7 @@ async def test_allow_review_and_reject(make_gate: MakeGate) -> None:
 
         storage = gate.parts.storage
         published = {o.key.split("/")[3] async for o in storage.list("media/")}
-        assert published == {good.job.media_id}, "nothing of what was not allowed may ever be stored"
+        assert published == {good.job.media_id}, "only allowed pictures may be stored"
         assert [o async for o in storage.list("staging/")] == []
 
 
@@ -72,7 +72,9 @@ async def test_allow_review_and_reject(make_gate: MakeGate) -> None:
         (RAISES, "moderation_failed", 3),
     ],
 )
-async def test_a_poisonous_picture_fails_alone(make_gate: MakeGate, width: int, code: str, attempts: int) -> None:
+async def test_poison_picture_fails_and_affects_no_other_job(
+    make_gate: MakeGate, width: int, code: str, attempts: int
+) -> None:
     gate = moderated(
         make_gate, image_processes=2, image_timeout_s=1.5, image_memory_bytes=512 * 2**20, retry_backoff_s=0.01
     )
@@ -91,10 +93,10 @@ async def test_a_poisonous_picture_fails_alone(make_gate: MakeGate, width: int, 
         assert "while checking and resizing" in (failed.error or "")
         assert "server is down" not in (failed.error or "")
         assert {status.status for status in results.values()} == {JobStatus.COMPLETE}
-        assert (await settled(gate, GOOD)).status is JobStatus.COMPLETE, "the pool must have healed"
+        assert (await settled(gate, GOOD)).status is JobStatus.COMPLETE, "the pool must have recovered"
 
 
-async def test_a_threshold_that_names_nothing_stops_the_boot(make_gate: MakeGate) -> None:
+async def test_moderation_without_a_valid_threshold_fails_at_startup(make_gate: MakeGate) -> None:
     for source in (Source(reject={"explict": 0.8}), Source()):
         with pytest.raises(ConfigError):
             await moderated(make_gate, source).open()

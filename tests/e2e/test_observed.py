@@ -1,99 +1,62 @@
-"""Metrics and traces of a service in several processes: two for HTTP and one that works, on PostgreSQL."""
+"""Metrics and traces of a service with two web processes and a worker, on PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import httpx
 import pytest
-from prometheus_client.mmap_dict import MmapedDict
-from prometheus_client.parser import text_string_to_metric_families
 
 from mediagate.records.migration import migrate
-from tests.support.server import MOUNT, PYTHONPATH, Server, children, free_port, running
+from tests.support.command import mediagate
+from tests.support.databases import fresh_database
+from tests.support.observed_processes import Process, Samples, await_sample, processes, receiving, samples, upload
+from tests.support.server import MOUNT, Server, running
 
 UPLOADS = 10
+KNOWN = ("/readyz", "/healthz")
+UNKNOWN = ("/media?sourceType=avatar", "/upload", "/status/job_x", "/", "/metrics/")
 
 
-def samples(url: str) -> dict[str, float]:
-    """Return what ``mediagate_*`` samples a process exposes, by name and label values."""
-    text = httpx.get(url, timeout=30).text
-    return {
-        ":".join([sample.name, *(sample.labels[label] for label in sorted(sample.labels))]): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name.startswith("mediagate_")
-    }
+@dataclass(frozen=True)
+class Observed:
+    """Samples and responses of a service with two web processes and a worker, in chronological order."""
+
+    uploads: list[httpx.Response]
+    """Accepted uploads, received by both web processes."""
+    bytes_each: int
+    refused: httpx.Response
+    """An upload of an unknown source."""
+    worker_done: Samples
+    """All uploads are complete here and in the next two."""
+    web_done: list[Samples]
+    """Four scrapes, each by either process."""
+    web_idle: Samples
+    waiting: Samples
+    """The worker was killed during a job of the source ``slow``, and another upload was accepted."""
+    still_waiting: Samples
+    worker_recovered: Samples
+    """A second worker has completed both jobs here and in the next two."""
+    worker_idle: Samples
+    worker_answers: dict[str, httpx.Response]
+    """By path, below the port of the worker."""
+    web_without_database: Samples
 
 
-def await_sample(url: str, name: str, wanted: Callable[[float], bool], timeout_s: float = 60) -> dict[str, float]:
-    """Scrape until a sample is as wanted."""
-    end = time.monotonic() + timeout_s
-    while True:
-        with contextlib.suppress(httpx.TransportError):
-            found = samples(url)
-            if name in found and wanted(found[name]):
-                return found
-            assert time.monotonic() < end, f"{name} is {found.get(name)}"
-        assert time.monotonic() < end, f"nothing answers at {url}"
-        time.sleep(0.1)
-
-
-class Process:
-    """A process of the service with a port, ended at the end of the test."""
-
-    def __init__(self, *command: str, port: int, log: Path, **env: str) -> None:
-        self.port = port
-        with log.open("ab") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *command, "--port", str(port)],
-                env={**os.environ, "PYTHONPATH": PYTHONPATH, **env}, stdout=file, stderr=file, start_new_session=True,
-            )  # fmt: skip
-
-    def kill(self) -> None:
-        """Kill -9 the process; what it had below it ends by itself."""
-        self.process.kill()
-        self.process.wait(10)
-
-    def end(self) -> None:
-        """Ask it to end, and all below it with it."""
-        below = children(self.process.pid)
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(10)
-        for process_id in below:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process_id, signal.SIGKILL)
-
-
-@pytest.fixture
-def started(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Start processes that share a data folder; all are ended."""
-    processes: list[Process] = []
-    (tmp_path / "data").mkdir()
-
-    def start(*command: str, port: int, **env: str) -> Process:
-        env = {"MEDIAGATE_DATA_DIR": str(tmp_path / "data"), "MEDIAGATE_IMAGE_PROCESSES": "1"} | env
-        processes.append(Process(*command, port=port, log=tmp_path / "log", **env))
-        return processes[-1]
-
-    yield start
-    for process in processes:
-        process.end()
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Observed:
+    folder = tmp_path_factory.mktemp("observed")
+    with fresh_database() as database:
+        asyncio.run(migrate(database))
+        settings = {"MEDIAGATE_LEASE_S": "3", "MEDIAGATE_JANITOR_INTERVAL_S": "1", "MEDIAGATE_DATABASE_URL": database}
+        with processes(folder, **settings) as start:
+            return observe(start, folder, database, photo)
 
 
 async def drop(database: str) -> None:
@@ -103,127 +66,124 @@ async def drop(database: str) -> None:
     await connection.close()
 
 
-@pytest.fixture
-def database(own_postgres_url: str) -> str:
-    """The URL of a migrated database of its own."""
-    asyncio.run(migrate(own_postgres_url))
-    return own_postgres_url
+def observe(start: Callable[..., Process], folder: Path, database: str, photo: bytes) -> Observed:
+    """Upload to the service, kill its worker, start another and drop the database, scraping at each step."""
+    of_web, of_worker = folder / "web", folder / "worker"
+    of_web.mkdir()
+    of_worker.mkdir()
+    command = ("uvicorn", "observed_gate:app", "--workers", "2")
+    web = start(*command, MEDIAGATE_WORKER="false", PROMETHEUS_MULTIPROC_DIR=str(of_web))
+    at_web = f"http://127.0.0.1:{web.port}{MOUNT}/metrics"
 
-
-def upload(port: int, photo: bytes, source_type: str = "avatar", **headers: str) -> httpx.Response:
-    return httpx.post(
-        f"http://127.0.0.1:{port}{MOUNT}/upload",
-        data={"sourceType": source_type, "sourceId": "u1"}, files={"file": ("a.jpg", photo)},
-        headers=headers, timeout=60,
-    )  # fmt: skip
-
-
-def receiving(folder: Path) -> int:
-    """Return how many processes have taken an upload."""
-    return sum(
-        any(
-            value and '"mediagate_upload_bytes_sum"' in key
-            for key, value, *_ in MmapedDict.read_all_values_from_file(file)
-        )
-        for file in folder.glob("histogram_*.db")
-    )
-
-
-def metrics_folder(tmp_path: Path, name: str) -> str:
-    folder = tmp_path / name
-    folder.mkdir()
-    return str(folder)
-
-
-def test_sums_are_right_over_processes_and_deaths(
-    database: str, started: Callable[..., Process], tmp_path: Path, photo: bytes
-) -> None:
-    env = {"MEDIAGATE_DATABASE_URL": database, "MEDIAGATE_LEASE_S": "3", "MEDIAGATE_JANITOR_INTERVAL_S": "1"}
-    of_web, of_worker = metrics_folder(tmp_path, "web"), metrics_folder(tmp_path, "worker")
-    web = started(
-        "uvicorn", "observed_gate:app", "--workers", "2", port=free_port(), **env, MEDIAGATE_WORKER="false",
-        PROMETHEUS_MULTIPROC_DIR=of_web,
-    )  # fmt: skip
-
-    def work() -> tuple[Process, str]:
-        process = started(
-            "mediagate.cli", "worker", "observed_gate:gate", port=free_port(), **env,
-            PROMETHEUS_MULTIPROC_DIR=of_worker,
-        )  # fmt: skip
+    def start_worker() -> tuple[Process, str]:
+        command = ("mediagate.cli", "worker", "observed_gate:gate")
+        process = start(*command, PROMETHEUS_MULTIPROC_DIR=str(of_worker))
         return process, f"http://127.0.0.1:{process.port}"
 
-    worker, at_worker = work()
-    at_web = f"http://127.0.0.1:{web.port}{MOUNT}/metrics"
+    worker, at_worker = start_worker()
     await_sample(at_web, "mediagate_records_up", bool)
 
-    # Each upload on a connection of its own, so that either process gets some.
-    answers = [upload(web.port, photo) for _ in range(UPLOADS)]
+    # Each upload uses its own connection, so that both processes receive some.
+    uploads = [upload(web.port, photo) for _ in range(UPLOADS)]
     end = time.monotonic() + 60
-    while receiving(Path(of_web)) < 2 and time.monotonic() < end:
-        answers.append(upload(web.port, photo))
-    assert receiving(Path(of_web)) == 2
-    assert {answer.status_code for answer in answers} == {202}
-    assert upload(web.port, photo, "nowhere").status_code == 400
-    jobs = len(answers)
-    done = await_sample(f"{at_worker}/metrics", "mediagate_jobs_total:avatar:COMPLETE", lambda n: n >= jobs)
-    assert done["mediagate_jobs_total:avatar:COMPLETE"] == jobs
-    assert done["mediagate_stage_seconds_count:publish"] == jobs
-    assert done["mediagate_workers"] == 1
-    for _ in range(4):  # whichever process answers
-        told = samples(at_web)
-        assert told["mediagate_upload_bytes_count:avatar"] == jobs
-        assert told["mediagate_upload_bytes_sum:avatar"] == jobs * len(photo)
-        assert told["mediagate_upload_seconds_count"] == jobs + 1
-        assert told["mediagate_error_answers_total:unknown_source"] == 1
-        assert told["mediagate_workers"] == 0
-    assert await_sample(at_web, "mediagate_queue_depth", lambda n: n == 0)["mediagate_queue_oldest_seconds"] == 0
+    while receiving(of_web) < 2 and time.monotonic() < end:
+        uploads.append(upload(web.port, photo))
+    assert receiving(of_web) == 2
+    refused = upload(web.port, photo, "nowhere")
+    count = len(uploads)
+    worker_done = await_sample(f"{at_worker}/metrics", "mediagate_jobs_total:avatar:COMPLETE", lambda n: n >= count)
+    web_done = [samples(at_web) for _ in range(4)]
+    web_idle = await_sample(at_web, "mediagate_queue_depth", lambda n: n == 0)
 
-    # A worker that dies in the middle of a job, and one that takes its place.
-    (tmp_path / "data" / "hold").touch()
+    hold = folder / "data" / "hold"
+    hold.touch()
     assert upload(web.port, photo, "slow").status_code == 202
     await_sample(f"{at_worker}/metrics", "mediagate_jobs_running", lambda n: n == 1)
     worker.kill()
     assert upload(web.port, photo).status_code == 202
+    oldest = "mediagate_queue_oldest_seconds"
     waiting = await_sample(at_web, "mediagate_queue_depth", lambda n: n == 2)
-    later = await_sample(
-        at_web, "mediagate_queue_oldest_seconds", lambda n: n > waiting["mediagate_queue_oldest_seconds"]
-    )
-    assert later["mediagate_queue_oldest_seconds"] > 0
-    (tmp_path / "data" / "hold").unlink()
-    worker, at_worker = work()
+    still_waiting = await_sample(at_web, oldest, lambda n: n > waiting[oldest])
+    hold.unlink()
+
+    worker, at_worker = start_worker()
     await_sample(f"{at_worker}/metrics", "mediagate_jobs_total:slow:COMPLETE", bool)
-    done = await_sample(f"{at_worker}/metrics", "mediagate_jobs_total:avatar:COMPLETE", lambda n: n > jobs)
-    assert done["mediagate_jobs_total:avatar:COMPLETE"] == jobs + 1
-    assert done["mediagate_jobs_total:slow:COMPLETE"] == 1, "two attempts, one end"
-    assert done["mediagate_stage_seconds_count:queue"] == jobs + 2
-    assert done["mediagate_workers"] == 1, "the dead one is not counted"
-    assert await_sample(f"{at_worker}/metrics", "mediagate_jobs_running", lambda n: n == 0)
-
-    # What a worker answers besides.
-    assert httpx.get(f"{at_worker}/readyz").json() == {"status": "ready"}
-    assert httpx.get(f"{at_worker}/healthz").status_code == 200
-    for path in ("/media?sourceType=avatar", "/upload", "/status/job_x", "/", "/metrics/"):
-        assert httpx.get(at_worker + path).status_code == 404, path
-
+    recovered = await_sample(f"{at_worker}/metrics", "mediagate_jobs_total:avatar:COMPLETE", lambda n: n > count)
+    worker_idle = await_sample(f"{at_worker}/metrics", "mediagate_jobs_running", lambda n: n == 0)
+    answers = {path: httpx.get(at_worker + path) for path in (*KNOWN, *UNKNOWN)}
     asyncio.run(drop(database))
     down = await_sample(at_web, "mediagate_records_up", lambda n: n == 0)
+    return Observed(
+        uploads, len(photo), refused, worker_done, web_done, web_idle, waiting, still_waiting, recovered, worker_idle,
+        answers, down,
+    )  # fmt: skip
+
+
+def test_web_metrics_are_sums_over_all_web_processes(observed: Observed) -> None:
+    count = len(observed.uploads)
+    assert {answer.status_code for answer in observed.uploads} == {202}
+    for told in observed.web_done:
+        assert told["mediagate_upload_bytes_count:avatar"] == count
+        assert told["mediagate_upload_bytes_sum:avatar"] == count * observed.bytes_each
+        assert told["mediagate_upload_seconds_count"] == count + 1
+        assert told["mediagate_workers"] == 0
+
+
+def test_web_metrics_count_refused_uploads_by_code(observed: Observed) -> None:
+    assert observed.refused.status_code == 400
+    for told in observed.web_done:
+        assert told["mediagate_error_answers_total:unknown_source"] == 1
+
+
+def test_worker_metrics_count_each_job_once(observed: Observed) -> None:
+    done, count = observed.worker_done, len(observed.uploads)
+    assert done["mediagate_jobs_total:avatar:COMPLETE"] == count
+    assert done["mediagate_stage_seconds_count:publish"] == count
+    assert done["mediagate_workers"] == 1
+
+
+def test_queue_metrics_are_zero_without_waiting_jobs(observed: Observed) -> None:
+    assert observed.web_idle["mediagate_queue_depth"] == 0
+    assert observed.web_idle["mediagate_queue_oldest_seconds"] == 0
+
+
+def test_queue_metrics_grow_while_no_worker_runs(observed: Observed) -> None:
+    assert observed.waiting["mediagate_queue_depth"] == 2
+    assert observed.still_waiting["mediagate_queue_oldest_seconds"] > 0
+
+
+def test_worker_metrics_stay_exact_after_kill_9(observed: Observed) -> None:
+    done, count = observed.worker_recovered, len(observed.uploads)
+    assert done["mediagate_jobs_total:avatar:COMPLETE"] == count + 1
+    assert done["mediagate_jobs_total:slow:COMPLETE"] == 1, "two attempts, one end"
+    assert done["mediagate_stage_seconds_count:queue"] == count + 2
+    assert done["mediagate_workers"] == 1, "the dead one is not counted"
+    assert observed.worker_idle["mediagate_jobs_running"] == 0
+
+
+def test_worker_port_answers_health_checks_and_nothing_else(observed: Observed) -> None:
+    answers = observed.worker_answers
+    assert answers["/readyz"].json() == {"status": "ready"}
+    assert answers["/healthz"].status_code == 200
+    assert {path: answers[path].status_code for path in UNKNOWN} == dict.fromkeys(UNKNOWN, 404)
+
+
+def test_web_metrics_keep_their_counts_without_a_database(observed: Observed) -> None:
+    down = observed.web_without_database
+    assert down["mediagate_records_up"] == 0
     assert "mediagate_queue_depth" not in down
-    assert down["mediagate_upload_bytes_count:avatar"] == jobs + 1, "what was counted is told all the same"
+    assert down["mediagate_upload_bytes_count:avatar"] == len(observed.uploads) + 1
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_worker_reports_a_port_in_use(tmp_path: Path) -> None:
     with running("plain_gate:gate", tmp_path / "data") as service:
-        done = subprocess.run(
-            [sys.executable, "-m", "mediagate.cli", "worker", "plain_gate:gate", "--port", str(service.port)],
-            env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(tmp_path / "other")},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        done = mediagate("worker", "plain_gate:gate", "--port", str(service.port), data_dir=tmp_path / "other")
     assert done.returncode == 1
     assert "choose another --port" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_upload_and_work_are_one_trace_over_two_processes(tmp_path: Path, photo: bytes) -> None:
+def test_trace_spans_upload_and_worker_processes(tmp_path: Path, photo: bytes) -> None:
     trace_id, caller = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     files = {name: tmp_path / f"{name}.spans" for name in ("web", "worker")}
     with running("observed_gate:gate", tmp_path / "data", MEDIAGATE_WORKER="false", SPANS=str(files["web"])) as web:

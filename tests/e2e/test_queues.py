@@ -1,6 +1,6 @@
-"""Workers on other machines, fed by a real queue: what they do not survive loses and doubles nothing.
+"""Workers fed by a real queue: no crash of a worker loses or repeats a job.
 
-Each engine is run both ways: ``mediagate worker``, and the engine's own worker command.
+Each engine runs both ways: with ``mediagate worker`` and with its own worker command.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OTHER_WAY = [("procrastinate", "engine"), ("celery", "mediagate")]
 
 
 @pytest.mark.parametrize(("engine", "way"), WAYS)
-async def test_workers_killed_at_random_lose_and_double_nothing(
+async def test_queue_completes_each_job_once_when_workers_are_killed(
     engine: str, way: str, tmp_path: Path, photo: bytes
 ) -> None:
     random = Random(f"{engine} {way}")
@@ -51,7 +51,7 @@ async def test_workers_killed_at_random_lose_and_double_nothing(
 
 
 @pytest.mark.parametrize(("engine", "way"), OTHER_WAY)
-async def test_a_poison_picture_fails_after_three_runs_and_takes_no_other_with_it(
+async def test_poison_picture_fails_after_three_runs_and_affects_no_other_job(
     engine: str, way: str, tmp_path: Path, photo: bytes
 ) -> None:
     async with a_site(engine, way, tmp_path) as site:
@@ -71,7 +71,7 @@ async def test_a_poison_picture_fails_after_three_runs_and_takes_no_other_with_i
 
 
 @pytest.mark.parametrize(("engine", "way"), OWN_WAY)
-async def test_what_the_queue_repeats_or_loses_is_worked_on_once(
+async def test_job_runs_once_when_the_queue_repeats_or_loses_its_id(
     engine: str, way: str, tmp_path: Path, photo: bytes
 ) -> None:
     async with a_site(engine, way, tmp_path) as site:
@@ -96,7 +96,7 @@ async def test_what_the_queue_repeats_or_loses_is_worked_on_once(
 
 
 @pytest.mark.parametrize(("engine", "way"), WAYS[::3])
-async def test_a_worker_stopped_beyond_its_lease_changes_no_row(
+async def test_worker_stopped_beyond_its_lease_changes_no_row(
     engine: str, way: str, tmp_path: Path, photo: bytes
 ) -> None:
     async with a_site(engine, way, tmp_path) as site:
@@ -120,14 +120,14 @@ async def _rows(site: Site) -> list[object]:
     return [await site.query(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
 
 
-async def test_a_pool_that_the_gate_cannot_be_open_in_is_refused(tmp_path: Path) -> None:
+async def test_celery_worker_refuses_a_process_pool(tmp_path: Path) -> None:
     async with a_site("celery", "engine", tmp_path, takes_uploads=False) as site:
         worker = site.start_worker("--pool=processes")
         await site.until(worker.ended)
         assert "use --pool=threads" in worker.log.read_text()
 
 
-async def test_a_gate_that_cannot_open_ends_the_engines_worker(tmp_path: Path) -> None:
+async def test_celery_worker_ends_when_the_gate_cannot_open(tmp_path: Path) -> None:
     async with a_site("celery", "engine", tmp_path, takes_uploads=False) as site:
         site.env |= {"MEDIAGATE_DATABASE_URL": "postgresql://u:geheim@127.0.0.1:1/x", "MEDIAGATE_MIGRATE": "true"}
         worker = site.start_worker()
@@ -136,7 +136,7 @@ async def test_a_gate_that_cannot_open_ends_the_engines_worker(tmp_path: Path) -
         assert "geheim" not in worker.log.read_text()
 
 
-async def test_the_command_creates_the_tables_of_procrastinate_once(tmp_path: Path) -> None:
+async def test_procrastinate_migrate_creates_its_tables_once(tmp_path: Path) -> None:
     async with a_site("procrastinate", "mediagate", tmp_path, takes_uploads=False) as site:
         command = [COMMANDS["mediagate"][0], "procrastinate", "migrate", "queue_gate:gate"]
         for said in ("created", "nothing to create"):

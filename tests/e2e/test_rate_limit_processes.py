@@ -1,4 +1,4 @@
-"""Limits that several processes keep together, over real sockets, on each real store."""
+"""Rate limits shared by several processes, over real sockets, on each real store."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
 
 
 def options(store: dict[str, str], **limits: object) -> str:
-    # The tests come from one machine, and each caller among them has an address of its own.
+    # All requests come from one machine; the header gives each caller its own address.
     redis = {"redis_url": store["REDIS_URL"]} if store["REDIS_URL"] else {}
     return json.dumps({**redis, "trusted_proxies": ["127.0.0.1"], **limits})
 
 
 def somebody() -> dict[str, str]:
-    """The header of a caller whom no test has seen yet."""
+    """Return the header of a new caller."""
     return {"X-Forwarded-For": f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"}
 
 
@@ -67,7 +67,7 @@ def upload(server: Server, photo: bytes, headers: dict[str, str], source_type: s
 
 
 async def storm(servers: list[Server], photo: bytes, source_type: str, headers: dict[str, str]) -> list[httpx.Response]:
-    """Upload many at once, to all processes in turn."""
+    """Send concurrent uploads, distributed over all processes."""
     async with httpx.AsyncClient(timeout=120, limits=httpx.Limits(max_connections=STORM)) as client:
         sent = [
             client.post(
@@ -81,7 +81,7 @@ async def storm(servers: list[Server], photo: bytes, source_type: str, headers: 
         return list(await asyncio.gather(*sent))
 
 
-def test_processes_together_let_in_exactly_what_is_allowed(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
+def test_rate_limit_is_exact_across_processes(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
     limits = options(
         store,
         per_address=["30/day"],
@@ -118,7 +118,7 @@ def wait_until_claimed(server: Server, job_id: str) -> None:
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-def test_a_worker_that_dies_keeps_no_place(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
+def test_job_limit_is_released_after_a_worker_dies(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
     data = tmp_path / "data"
     env = {**store, "MEDIAGATE_WORKER": "true", "MEDIAGATE_LEASE_S": "1", "MEDIAGATE_JANITOR_INTERVAL_S": "0.5"}
     limits = options(store, per_address="1 jobs")
@@ -136,7 +136,7 @@ def test_a_worker_that_dies_keeps_no_place(store: dict[str, str], tmp_path: Path
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-def test_a_refusal_does_not_wait_for_the_body(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
+def test_rate_limit_refusal_does_not_wait_for_the_body(store: dict[str, str], tmp_path: Path, photo: bytes) -> None:
     limits = options(store, per_address=["1/day"])
     with running("limited_gate:gate", tmp_path / "data", **store, RATE_LIMIT=limits) as server:
         who = somebody()
@@ -145,7 +145,7 @@ def test_a_refusal_does_not_wait_for_the_body(store: dict[str, str], tmp_path: P
             "POST /image-pipeline/upload HTTP/1.1\r\nHost: test\r\nContent-Type: multipart/form-data; boundary=B\r\n"
             f"X-Forwarded-For: {who['X-Forwarded-For']}\r\nContent-Length: 5000000\r\n\r\n"
         ).encode()
-        # One that listens before it sends anything, and one that listens when it has sent all.
+        # A client that reads before it sends the body, and one that reads after it has sent all.
         for body in (b"", b"x" * 5_000_000):
             with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
                 connection.sendall(head)
@@ -156,7 +156,7 @@ def test_a_refusal_does_not_wait_for_the_body(store: dict[str, str], tmp_path: P
                     answer += more
                 closed = time.monotonic()
             if not body:
-                assert closed - answered > 1, "the answer came first, and then the server waited for the body"
+                assert closed - answered > 1, "the answer must come before the server waits for the body"
             assert answer.startswith(b"HTTP/1.1 429"), answer
             assert b"connection: close" in answer.lower()
             assert b'"code":"rate_limited"' in answer

@@ -1,37 +1,28 @@
-"""``mediagate serve`` has its port first, says in one line why it does not start, and leaves in order."""
+"""``mediagate serve`` binds its port first, reports a failed start in one line, and drains on SIGTERM."""
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.server import PYTHONPATH, running
+from tests.support.command import mediagate
+from tests.support.server import running
 
+GATE = "plain_gate:gate"
 BOTH = pytest.mark.parametrize("command", ["serve", "worker"])
-
-
-def serve(*arguments: str, data_dir: Path, command: str = "serve", **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mediagate.cli", command, "plain_gate:gate", *arguments],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir), **env},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
 
 
 @BOTH
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_port_that_is_taken_is_told_before_the_gate_opens(tmp_path: Path, host: str, command: str) -> None:
+def test_port_in_use_is_reported_before_the_gate_opens(tmp_path: Path, host: str, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        done = serve("--host", host, "--port", port, data_dir=tmp_path / "data", command=command)
+        done = mediagate(command, GATE, "--host", host, "--port", port, data_dir=tmp_path / "data")
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     said = [line for line in done.stderr.splitlines() if "moderation is off" not in line]
     assert said == [f"mediagate: cannot listen on {host} port {port} (Address already in use); choose another --port"]
@@ -39,36 +30,36 @@ def test_a_port_that_is_taken_is_told_before_the_gate_opens(tmp_path: Path, host
 
 
 @BOTH
-def test_a_host_that_is_not_of_this_machine(tmp_path: Path, command: str) -> None:
-    done = serve("--host", "192.0.2.1", "--port", "18999", data_dir=tmp_path / "data", command=command)
+def test_non_local_host_is_reported(tmp_path: Path, command: str) -> None:
+    done = mediagate(command, GATE, "--host", "192.0.2.1", "--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "choose another --host" in done.stderr) == (1, True), done.stderr
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
-def test_worker_is_given_a_port_that_is_none(tmp_path: Path, port: str) -> None:
-    done = serve("--port", port, data_dir=tmp_path / "data", command="worker")
+def test_worker_rejects_an_invalid_port(tmp_path: Path, port: str) -> None:
+    done = mediagate("worker", GATE, "--port", port, data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "--port" in done.stderr
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
-def test_a_port_that_is_none(tmp_path: Path, port: str) -> None:
+def test_serve_rejects_an_invalid_port(tmp_path: Path, port: str) -> None:
     for words, env in ((("--port", port), {}), ((), {"PORT": port})):
-        done = serve(*words, data_dir=tmp_path / "data", **env)
+        done = mediagate("serve", GATE, *words, data_dir=tmp_path / "data", **env)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
         assert "--port" in done.stderr
 
 
-def test_a_gate_that_does_not_open_is_one_line(tmp_path: Path) -> None:
+def test_serve_reports_an_unopenable_gate_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
-    done = serve("--port", "18999", data_dir=tmp_path / "data")
+    done = mediagate("serve", GATE, "--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"mediagate: data_dir {tmp_path / 'data'}: ")
     assert done.stderr.count("name a folder that can be written to") == 1, "one cause, one line"
 
 
 def until_it_leaves(url: str) -> httpx.Response:
-    """Ask whether it is ready until it is not."""
+    """Poll the readiness of a service until it is not ready, and return that answer."""
     end = time.monotonic() + 30
     while (answer := httpx.get(f"{url}/readyz", timeout=10)).status_code == 200:
         assert time.monotonic() < end
@@ -76,8 +67,8 @@ def until_it_leaves(url: str) -> httpx.Response:
     return answer
 
 
-def test_after_sigterm_it_serves_on_for_the_delay_and_says_that_it_ends(tmp_path: Path, photo: bytes) -> None:
-    with running("plain_gate:gate", tmp_path / "data", options=("--drain-delay", "600")) as service:
+def test_drain_delay_keeps_serving_while_readyz_answers_503(tmp_path: Path, photo: bytes) -> None:
+    with running(GATE, tmp_path / "data", options=("--drain-delay", "600")) as service:
         assert service.process is not None
         service.process.send_signal(signal.SIGTERM)
         answer = until_it_leaves(service.url)
@@ -88,8 +79,8 @@ def test_after_sigterm_it_serves_on_for_the_delay_and_says_that_it_ends(tmp_path
         service.stop()  # the second signal
 
 
-def test_the_delay_ends_by_itself(tmp_path: Path) -> None:
-    with running("plain_gate:gate", tmp_path / "data", options=("--drain-delay", "1.5")) as service:
+def test_drain_delay_ends_by_itself(tmp_path: Path) -> None:
+    with running(GATE, tmp_path / "data", options=("--drain-delay", "1.5")) as service:
         assert service.process is not None
         service.process.send_signal(signal.SIGTERM)
         assert until_it_leaves(service.url).json()["code"] == "shutting_down"
@@ -97,10 +88,10 @@ def test_the_delay_ends_by_itself(tmp_path: Path) -> None:
     assert "Traceback" not in service.log.read_text()
 
 
-def test_pages_of_named_origins_may_use_the_gate(tmp_path: Path) -> None:
+def test_cors_origins_variable_allows_named_origins_only(tmp_path: Path) -> None:
     page = "https://app.example.com"
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,idempotency-key"}
-    with running("plain_gate:gate", tmp_path / "data", CORS_ORIGINS=f"{page}, https://b.example") as service:
+    with running(GATE, tmp_path / "data", CORS_ORIGINS=f"{page}, https://b.example") as service:
         for origin, status in ((page, 200), ("https://evil.example", 400)):
             preflight = httpx.options(f"{service.url}/uploads", headers=asked | {"Origin": origin})
             assert preflight.status_code == status, origin
@@ -112,15 +103,15 @@ def test_pages_of_named_origins_may_use_the_gate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("origins", ["app.example.com", "https://a.example,b"])
-def test_an_origin_that_is_none(tmp_path: Path, origins: str) -> None:
-    done = serve("--cors-origins", origins, "--port", "18999", data_dir=tmp_path / "data")
+def test_cors_origins_rejects_an_invalid_origin(tmp_path: Path, origins: str) -> None:
+    done = mediagate("serve", GATE, "--cors-origins", origins, "--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert "--cors-origins: " in done.stderr and "such as https://app.example.com" in done.stderr
 
 
 @pytest.mark.parametrize(("origins", "said"), [("*", "every site could act"), ("", "name the pages")])
-def test_cookies_of_all_origins_are_refused(tmp_path: Path, origins: str, said: str) -> None:
+def test_cors_credentials_require_named_origins(tmp_path: Path, origins: str, said: str) -> None:
     words = ("--cors-origins", origins, "--cors-credentials", "--port", "18999")
-    done = serve(*words, data_dir=tmp_path / "data")
+    done = mediagate("serve", GATE, *words, data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert done.stderr.splitlines()[-1].startswith("mediagate: --cors-credentials: ") and said in done.stderr

@@ -1,4 +1,4 @@
-"""A worker that is stopped (SIGSTOP) while it publishes, and goes on when the picture was deleted."""
+"""A worker is stopped (SIGSTOP) while it publishes, and resumes after its picture was deleted."""
 
 from __future__ import annotations
 
@@ -10,14 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.server import Server
-
-FAST = {
-    "MEDIAGATE_LEASE_S": "2",
-    "MEDIAGATE_JANITOR_INTERVAL_S": "0.4",
-    "MEDIAGATE_RETRY_BACKOFF_S": "0.1",
-    "MEDIAGATE_IMAGE_PROCESSES": "1",
-}
+from tests.support.server import FAST, Server
 
 
 def until(reached: Callable[[], bool], what: str) -> None:
@@ -35,7 +28,7 @@ def public(data_dir: Path) -> list[Path]:
     return [path for root in ("media", "originals") for path in (data_dir / "files" / root).rglob("*.*")]
 
 
-def test_what_it_publishes_of_a_deleted_picture_goes_at_once(tmp_path: Path, photo: bytes) -> None:
+def test_resumed_worker_removes_files_of_a_deleted_media_at_once(tmp_path: Path, photo: bytes) -> None:
     data_dir = tmp_path / "data"
     web = Server("crashing_gate:gate", data_dir, **FAST)
     zombie = Server("crashing_gate:gate", data_dir, **FAST)
@@ -43,7 +36,7 @@ def test_what_it_publishes_of_a_deleted_picture_goes_at_once(tmp_path: Path, pho
     try:
         web.start(MEDIAGATE_WORKER="false")
         job_id = web.upload("a.jpg", photo).json()["jobId"]
-        # Its third write would be the third published file: three more are written when it goes on.
+        # It stops before its third published file, and writes three more when it resumes.
         zombie.start(command="worker", CRASH_AT="storage.put:before:3", CRASH_BY="SIGSTOP")
         assert zombie.process is not None
         pid = zombie.process.pid

@@ -1,4 +1,4 @@
-"""Uploads over real sockets to a real uvicorn: hostile clients, and refusals that reach the client."""
+"""Uploads over real sockets to a real uvicorn: hostile clients, and delivery of refusals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Runtime:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
     def wait_until_empty(self) -> None:
-        """The spool empties as soon as the server notices; a while later is too late."""
+        """Wait until the spool is empty; raises AssertionError after 10 s."""
         for _ in range(200):
             if not list(self.spool_dir.iterdir()):
                 return
@@ -75,7 +75,7 @@ def server(tmp_path: Path) -> Iterator[Runtime]:
 
 
 def status_of(connection: socket.socket) -> int:
-    """Read an answer to its end and return its status, 0 when the server hung up without one."""
+    """Read a response to its end and return its status, or 0 if the server closed without one."""
     answer = b""
     with contextlib.suppress(ConnectionResetError):
         while b"\r\n\r\n" not in answer or not answer.endswith(b"}"):
@@ -85,7 +85,7 @@ def status_of(connection: socket.socket) -> int:
     return int(answer.split()[1]) if answer else 0
 
 
-def test_a_photo_and_the_same_connection_again(server: Runtime, photo: bytes) -> None:
+def test_upload_connection_is_reused_after_success_and_refusal(server: Runtime, photo: bytes) -> None:
     with httpx.Client() as client:
         for _ in range(3):
             answer = client.post(server.url, data=FORM, files={"file": ("a.jpg", photo)})
@@ -101,9 +101,7 @@ def test_a_photo_and_the_same_connection_again(server: Runtime, photo: bytes) ->
 
 @pytest.mark.parametrize("over_mib", [0.01, 5, 40, 180])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_the_413_reaches_a_client_that_listens_only_after_sending(
-    server: Runtime, over_mib: float, chunked: bool
-) -> None:
+def test_413_reaches_a_client_that_reads_only_after_sending(server: Runtime, over_mib: float, chunked: bool) -> None:
     size = LIMITS["post"] + int(over_mib * MIB)
     pieces = [FIELDS + FILE, *[b"x" * MIB] * (size // MIB), b"x" * (size % MIB), END]
     length = {} if chunked else {"Content-Length": str(sum(map(len, pieces)))}
@@ -117,8 +115,8 @@ def test_the_413_reaches_a_client_that_listens_only_after_sending(
 
 
 @pytest.mark.parametrize("over_mib", [0.01, 5])
-def test_the_413_reaches_a_client_for_which_a_failed_send_is_the_end(server: Runtime, over_mib: float) -> None:
-    """As with network stacks that drop, on a reset, the answer that was there to read."""
+def test_413_reaches_a_client_that_gives_up_on_a_failed_send(server: Runtime, over_mib: float) -> None:
+    """Some network stacks discard a received response when the connection is reset."""
     size = LIMITS["post"] + int(over_mib * MIB)
     body = FIELDS + FILE + b"x" * size + END
     with server.connect() as connection:
@@ -130,7 +128,7 @@ def test_the_413_reaches_a_client_for_which_a_failed_send_is_the_end(server: Run
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("mib", [21, 200])
 @pytest.mark.parametrize("header", ["Expect: 100-continue", "Expect:"])
-def test_the_413_reaches_curl(server: Runtime, tmp_path: Path, mib: int, header: str) -> None:
+def test_413_reaches_curl(server: Runtime, tmp_path: Path, mib: int, header: str) -> None:
     with (tmp_path / "big").open("wb") as big:
         big.truncate(mib * MIB)
     form = ["-F", "sourceType=post", "-F", "sourceId=u", "-F", f"file=@{tmp_path / 'big'}"]
@@ -138,8 +136,8 @@ def test_the_413_reaches_curl(server: Runtime, tmp_path: Path, mib: int, header:
     assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "413"
 
 
-def test_the_connection_is_not_reset_while_the_client_still_sends(server: Runtime) -> None:
-    """A reset would take away the answer that is on its way, or there to read."""
+def test_refused_connection_is_not_reset_while_the_client_sends(server: Runtime) -> None:
+    """A reset would discard the response before the client has read it."""
     with server.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % (200 * MIB))
         connection.sendall(FIELDS + FILE + b"x" * MIB)
@@ -151,7 +149,7 @@ def test_the_connection_is_not_reset_while_the_client_still_sends(server: Runtim
             pass
 
 
-def test_a_client_that_asks_before_it_sends_is_told_at_once(server: Runtime) -> None:
+def test_expect_100_continue_is_answered_413_at_once(server: Runtime) -> None:
     with server.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 90000000\r\nExpect: 100-continue\r\n\r\n")
         answer = connection.recv(65536)
@@ -159,8 +157,8 @@ def test_a_client_that_asks_before_it_sends_is_told_at_once(server: Runtime) -> 
         assert b"connection: close" in answer.lower()
 
 
-def test_a_body_without_end_is_cut_off(server: Runtime) -> None:
-    """A sender that never stops hears the 413 and then finds the connection closed."""
+def test_endless_body_is_cut_off(server: Runtime) -> None:
+    """A sender that never stops gets the 413, then a closed connection."""
     sent = 0
     piece = b"100000\r\n" + b"x" * MIB + b"\r\n"
     with server.connect() as connection:
@@ -176,8 +174,8 @@ def test_a_body_without_end_is_cut_off(server: Runtime) -> None:
 
 
 @pytest.mark.parametrize("pause_s", [3, 0.2])
-def test_a_slow_loris_is_answered_408(server: Runtime, pause_s: float) -> None:
-    """One that stops altogether, and one that trickles on below the slowest rate."""
+def test_slow_loris_is_answered_408(server: Runtime, pause_s: float) -> None:
+    """One client stops sending, the other sends below the minimum rate."""
     started = time.monotonic()
     with server.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 500000\r\n\r\n" + FIELDS[:20])
@@ -200,7 +198,7 @@ def test_a_slow_loris_is_answered_408(server: Runtime, pause_s: float) -> None:
 
 
 @pytest.mark.parametrize("sent", [0, 50, 700_000, 2_000_000])
-def test_a_connection_cut_in_the_middle(server: Runtime, sent: int) -> None:
+def test_cut_connection_leaves_no_spool_file(server: Runtime, sent: int) -> None:
     body = FIELDS + FILE + b"x" * 3_000_000 + END
     with server.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body[:sent])
@@ -210,7 +208,7 @@ def test_a_connection_cut_in_the_middle(server: Runtime, sent: int) -> None:
 
 
 @pytest.mark.parametrize("length", [b"-1", b"9" * 40, b"5, 6", b"0x10", b""])
-def test_a_senseless_content_length(server: Runtime, length: bytes) -> None:
+def test_invalid_content_length_is_refused(server: Runtime, length: bytes) -> None:
     with server.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: " + length + b"\r\n\r\n" + FIELDS)
         connection.shutdown(socket.SHUT_WR)
@@ -218,7 +216,7 @@ def test_a_senseless_content_length(server: Runtime, length: bytes) -> None:
     server.wait_until_empty()
 
 
-def test_thousands_of_tiny_parts_and_chunks(server: Runtime) -> None:
+def test_multipart_limits_tiny_parts_but_not_tiny_chunks(server: Runtime) -> None:
     part = b'--B\r\nContent-Disposition: form-data; name="f"\r\n\r\n\r\n'
     answer = httpx.post(
         server.url, content=part * 5000 + FIELDS + END, headers={"Content-Type": "multipart/form-data; boundary=B"}
@@ -231,14 +229,14 @@ def test_thousands_of_tiny_parts_and_chunks(server: Runtime) -> None:
         assert status_of(connection) == 200
 
 
-def test_a_header_of_ten_thousand_bytes(server: Runtime) -> None:
+def test_part_header_of_10_kb_is_refused(server: Runtime) -> None:
     part = b'--B\r\nContent-Disposition: form-data; name="file"; filename="' + b"a" * 10_000 + b'"\r\n\r\nx' + END
     with server.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(FIELDS + part) + FIELDS + part)
         assert status_of(connection) == 400
 
 
-def test_many_at_once_keep_memory_flat(server: Runtime) -> None:
+def test_memory_stays_flat_during_eight_concurrent_uploads(server: Runtime) -> None:
     content = b"x" * (10 * MIB)
     before = server.peak_mb()
     statuses: list[int] = []

@@ -1,20 +1,22 @@
-"""Results that are kept for a time only, and a janitor that removes a little at a time."""
+"""The janitor removes expired media, uploads and quarantined files in batches, and survives failing deletions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
-from mediagate import JobStatus, Media, MediaGate, Source
-from mediagate.errors import ConfigError, MediaDeleted, MediaNotFound, StorageUnavailable
+from mediagate import JobStatus, Media, MediaGate, Settings, Source
+from mediagate.errors import StorageUnavailable
 from mediagate.jobs.expiry import BATCH, GIVE_UP
+from mediagate.jobs.janitor import Findings
 from mediagate.records import PrismaRecords, Settlement
 from mediagate.testing.record_samples import a_job, a_media
 from mediagate.values import DirectUpload, UploadFields, new_id, utcnow
-from tests.support.mounted import client_of
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +31,7 @@ async def files(gate: MediaGate) -> set[str]:
 
 
 async def published(gate: MediaGate, expires_at: datetime | None) -> Media:
-    """Record a media with one file, without processing anything."""
+    """Record a media with one file, without processing a picture."""
     records, now = gate.parts.records, utcnow()
     job = a_job(now, source_type="story")
     await records.create_job(job)
@@ -41,66 +43,7 @@ async def published(gate: MediaGate, expires_at: datetime | None) -> Media:
     return media
 
 
-@pytest.mark.parametrize("memory", [True, False], ids=["memory", "sqlite"])
-async def test_a_result_answers_as_deleted_when_its_time_is_over_and_the_janitor_removes_it(
-    make_gate: MakeGate, photo: bytes, memory: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deleted: list[Media] = []
-
-    async def on_deleted(media: Media) -> None:
-        deleted.append(media)
-
-    gate = make_gate(sources=SOURCES, memory=memory)
-    gate.add_hook("on_deleted", on_deleted)
-    async with client_of(gate) as client:
-        jobs = [(await gate.upload(photo, source_type=name, source_id="u1")).job_id for name in SOURCES]
-        story, avatar = [(await gate.wait(job_id, timeout_s=60)).media for job_id in jobs]
-        assert story is not None
-        assert avatar is not None
-        body = (await client.get(f"/status/{jobs[0]}")).json()["media"]
-        created, expires = (datetime.fromisoformat(body[name]) for name in ("createdAt", "expiresAt"))
-        assert expires - created == DAY
-        assert (await client.get(f"/media/{avatar.id}")).json()["expiresAt"] is None
-        everything = await files(gate)
-
-        moment = expires - timedelta(milliseconds=1)
-
-        async def present() -> datetime:
-            return moment
-
-        monkeypatch.setattr(gate.parts.records, "now", present)
-        assert (await client.get(f"/status/{jobs[0]}")).status_code == 200
-        assert (await client.get(f"/media/{story.id}")).status_code == 200
-        moment = expires
-        gone = await client.get(f"/status/{jobs[0]}")
-        assert (gone.status_code, gone.json()["code"]) == (410, "media_deleted")
-        assert body["expiresAt"] in gone.json()["detail"]
-        assert (await client.get(f"/media/{story.id}")).json()["code"] == "media_not_found"
-        assert (await client.get("/media?sourceType=story")).json() == {"items": [], "nextCursor": None}
-        assert len((await client.get("/media?sourceType=avatar")).json()["items"]) == 1
-        listed = (await client.get("/jobs")).json()["items"]
-        assert [item["media"] and item["media"]["id"] for item in listed] == [avatar.id, None]
-        with pytest.raises(MediaDeleted):
-            await gate.wait(jobs[0])
-        with pytest.raises(MediaNotFound):
-            await gate.get_media(story.id)
-
-        sweep = gate.runtime.janitor.sweep_expired
-        assert (await sweep(dry_run=False, now=expires - timedelta(milliseconds=1))).expired_media == []
-        dry = await sweep(dry_run=True, now=expires)
-        assert dry.expired_media == [story.id]
-        assert (await files(gate), deleted) == (everything, [])
-        assert (await sweep(dry_run=False, now=expires)).expired_media == [story.id]
-        assert await files(gate) == set(avatar.record.keys)
-        assert [media.id for media in deleted] == [story.id]
-        assert await gate.parts.records.get_media(story.id) is None
-        assert (await sweep(dry_run=False, now=expires + DAY)).expired_media == []
-        assert len(deleted) == 1
-        assert (await client.get(f"/status/{jobs[0]}")).status_code == 410
-        assert (await client.get(f"/status/{jobs[1]}")).status_code == 200
-
-
-async def test_deleting_by_hand_what_has_expired_is_no_error(make_gate: MakeGate) -> None:
+async def test_delete_media_of_an_expired_media_succeeds(make_gate: MakeGate) -> None:
     async with make_gate(sources=SOURCES, worker=False) as gate:
         media = await published(gate, utcnow() - DAY)
         await gate.delete_media(media.id)
@@ -108,7 +51,7 @@ async def test_deleting_by_hand_what_has_expired_is_no_error(make_gate: MakeGate
         assert (await gate.runtime.janitor.sweep_expired(dry_run=False)).expired_media == []
 
 
-async def test_one_that_cannot_be_deleted_holds_up_no_other_and_is_tried_again(
+async def test_expiry_skips_an_undeletable_media_and_retries_it(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_gate(sources=SOURCES, worker=False) as gate:
@@ -137,7 +80,7 @@ async def test_one_that_cannot_be_deleted_holds_up_no_other_and_is_tried_again(
         assert max(sizes) == len(made[0].keys), "one picture at a time"
 
 
-async def test_a_storage_that_is_down_is_not_asked_for_each_of_them(
+async def test_expiry_gives_up_early_while_storage_is_unavailable(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_gate(sources=SOURCES, worker=False) as gate:
@@ -158,7 +101,7 @@ async def test_a_storage_that_is_down_is_not_asked_for_each_of_them(
         assert swept.expired_media == [media.id for media in made]
 
 
-async def test_a_round_deletes_about_so_many_at_most(make_gate: MakeGate) -> None:
+async def test_expiry_round_is_limited_by_most(make_gate: MakeGate) -> None:
     async with make_gate(sources=SOURCES, worker=False) as gate:
         made = [await published(gate, utcnow() - DAY + timedelta(seconds=n)) for n in range(BATCH + 5)]
         ids = [media.id for media in made]
@@ -167,11 +110,41 @@ async def test_a_round_deletes_about_so_many_at_most(make_gate: MakeGate) -> Non
         assert (await sweep(dry_run=False, most=1)).expired_media == ids[BATCH:]
 
 
-async def test_stale_files_go_in_small_batches_and_hold_no_lock(
-    make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gate = make_gate(memory=False, worker=False, staging_ttl_s=3600, orphan_grace_s=60)
-    async with gate:
+@dataclass(frozen=True)
+class Swept:
+    """Sweeps of a gate with many stale files, during which another process wrote before each deletion."""
+
+    strays: set[str]
+    """Quarantined files of no job."""
+    uploads: set[str]
+    """Ids of expired direct uploads."""
+    failed: str
+    """Quarantined file of a failed job."""
+    waiting: str
+    """Quarantined file of a waiting job."""
+    first: Findings
+    """Of the files, within ``staging_ttl_s`` of the failure."""
+    expired: Findings
+    left: set[str]
+    """Files after these two."""
+    last: Findings
+    """Of the files, after ``staging_ttl_s``."""
+    left_at_last: set[str]
+    file_batches: list[int]
+    """Sizes of the deletions of the first sweep."""
+    upload_batches: list[int]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    folder = tmp_path_factory.mktemp("swept")
+    settings = Settings(data_dir=folder, worker=False, image_processes=1, staging_ttl_s=3600, orphan_grace_s=60)
+    gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
+    return asyncio.run(sweep_beside_a_writer(gate))
+
+
+async def sweep_beside_a_writer(gate: MediaGate) -> Swept:
+    async with gate, another_process(gate) as sizes:
         now, records, storage = utcnow(), gate.parts.records, gate.parts.storage
         failed = a_job(now)
         await records.create_job(failed)
@@ -188,58 +161,53 @@ async def test_stale_files_go_in_small_batches_and_hold_no_lock(
         ]
         for upload in uploads:
             await records.create_upload(upload)
-        delete = storage.delete
-        sizes: list[int] = []
-        other = PrismaRecords(gate.settings.records_url)
-        await other.open()
-
-        async def beside_another_process(keys: Iterable[str]) -> None:
-            keys = list(keys)
-            sizes.append(len(keys))
-            await other.create_job(a_job(utcnow()))
-            await delete(keys)
-
-        monkeypatch.setattr(storage, "delete", beside_another_process)
-        try:
-            janitor = gate.runtime.janitor
-            found = await janitor.sweep_files(dry_run=False, now=now + timedelta(seconds=600))
-            assert set(found.staging) == strays
-            assert (len(sizes), max(sizes) <= BATCH) == (3, True)
-            expired = await janitor.sweep_expired(dry_run=False, now=now + timedelta(seconds=1))
-            assert set(expired.expired_uploads) == {upload.id for upload in uploads}
-            assert sizes[3:] == [BATCH, 5]
-            assert await files(gate) == {failed.staging_key, waiting.staging_key}
-            found = await janitor.sweep_files(dry_run=False, now=now + timedelta(seconds=3700))
-            assert found.staging == [failed.staging_key], "a failed job keeps its file for staging_ttl_s"
-            assert await files(gate) == {waiting.staging_key}
-        finally:
-            await other.close()
+        janitor = gate.runtime.janitor
+        first = await janitor.sweep_files(dry_run=False, now=now + timedelta(seconds=600))
+        file_batches = sizes.copy()
+        expired = await janitor.sweep_expired(dry_run=False, now=now + timedelta(seconds=1))
+        upload_batches = sizes[len(file_batches) :]
+        left = await files(gate)
+        last = await janitor.sweep_files(dry_run=False, now=now + timedelta(seconds=3700))
+        return Swept(
+            strays, {upload.id for upload in uploads}, failed.staging_key, waiting.staging_key,
+            first, expired, left, last, await files(gate), file_batches, upload_batches,
+        )  # fmt: skip
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_caches_may_keep_a_file_as_long_as_its_result_is_kept(
-    make_gate: MakeGate, photo: bytes, method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with client_of(make_gate(sources=SOURCES, worker=False)) as client:
-        app: Any = client._transport
-        gate: MediaGate = app.app.routes[0].app
-        for name, after, wanted in (
-            ("story", timedelta(), (DAY.total_seconds() - 60, DAY.total_seconds())),
-            ("story", DAY - timedelta(seconds=100), (40, 100)),
-            ("story", 2 * DAY, (0, 0)),
-        ):
-            await gate.parts.storage.put(f"media/{name}/u1/med_1/xs.webp", photo)
-            monkeypatch.setattr("mediagate.http.files.utcnow", lambda after=after: utcnow() + after)
-            answer = await client.request(method, f"/media/{name}/u1/med_1/xs.webp")
-            said, _, seconds = answer.headers["Cache-Control"].rpartition("=")
-            assert said == "public, max-age"
-            assert wanted[0] <= int(seconds) <= wanted[1]
-        await gate.parts.storage.put("media/avatar/u1/med_1/xs.webp", photo)
-        answer = await client.request(method, "/media/avatar/u1/med_1/xs.webp")
-        assert answer.headers["Cache-Control"].endswith("immutable")
+@asynccontextmanager
+async def another_process(gate: MediaGate) -> AsyncIterator[list[int]]:
+    """Write as another process would before each deletion of files; yields the sizes of the deletions."""
+    sizes: list[int] = []
+    storage = gate.parts.storage
+    delete = storage.delete
+    other = PrismaRecords(gate.settings.records_url)
+    await other.open()
+
+    async def write_and_delete(keys: Iterable[str]) -> None:
+        keys = list(keys)
+        sizes.append(len(keys))
+        await other.create_job(a_job(utcnow()))
+        await delete(keys)
+
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(storage, "delete", write_and_delete)
+            yield sizes
+    finally:
+        await other.close()
 
 
-@pytest.mark.parametrize("ttl", [timedelta(), -DAY, timedelta(days=10**6), "soon"])
-def test_a_time_to_live_that_is_none_is_refused(ttl: Any) -> None:
-    with pytest.raises(ConfigError, match=r"Source\.ttl"):
-        Source(ttl=ttl)
+def test_janitor_removes_stray_files_in_batches_without_blocking_writes(swept: Swept) -> None:
+    assert set(swept.first.staging) == swept.strays
+    assert (len(swept.file_batches), max(swept.file_batches) <= BATCH) == (3, True)
+
+
+def test_janitor_removes_expired_uploads_in_batches_without_blocking_writes(swept: Swept) -> None:
+    assert set(swept.expired.expired_uploads) == swept.uploads
+    assert swept.upload_batches == [BATCH, 5]
+
+
+def test_janitor_keeps_the_file_of_a_failed_job_for_staging_ttl(swept: Swept) -> None:
+    assert swept.left == {swept.failed, swept.waiting}
+    assert swept.last.staging == [swept.failed]
+    assert swept.left_at_last == {swept.waiting}

@@ -1,4 +1,4 @@
-"""A storage says whose its files are: no other database is let near them, and an older one removes none."""
+"""The file mark names the database of the stored files: no other one may use them, and an older copy removes none."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def gate_on(make_gate: MakeGate, storage: MemoryStorage, records: MemoryRecords)
 
 
 async def finding(gate: MediaGate) -> Finding:
-    """Return what ``mediagate doctor`` says of the files."""
+    """Return the finding of ``mediagate doctor`` about the storage."""
     (found,) = [one async for one in examine(gate) if one.part == "storage"]
     return found
 
 
-async def test_another_database_is_refused_until_it_adopts_the_files(make_gate: MakeGate, photo: bytes) -> None:
+async def test_gate_refuses_files_of_another_database_until_adopted(make_gate: MakeGate, photo: bytes) -> None:
     storage, own, other = MemoryStorage(), MemoryRecords(), MemoryRecords()
     async with gate_on(make_gate, storage, own) as gate:
         await gate.upload(photo, source_type="avatar", source_id="u1")
@@ -55,7 +55,7 @@ async def test_another_database_is_refused_until_it_adopts_the_files(make_gate: 
 
 
 @pytest.mark.parametrize(("files", "boots"), [(5, True), (6, False)])
-async def test_files_without_a_mark_that_nobody_knows_are_not_taken_over(
+async def test_gate_refuses_many_unmarked_unknown_files_until_adopted(
     make_gate: MakeGate, files: int, boots: bool
 ) -> None:
     storage = MemoryStorage()
@@ -73,7 +73,7 @@ async def test_files_without_a_mark_that_nobody_knows_are_not_taken_over(
 
 
 @pytest.mark.parametrize("mark", [b"", b"[]", b'{"database": 7, "generation": 1}', b'{"database": "db_x"}', b"\xff"])
-async def test_a_mark_that_cannot_be_read_is_nobodys(make_gate: MakeGate, mark: bytes) -> None:
+async def test_gate_refuses_an_unreadable_file_mark_until_adopted(make_gate: MakeGate, mark: bytes) -> None:
     storage, records = MemoryStorage(), MemoryRecords()
     await storage.put(KEY, mark)
     gate = gate_on(make_gate, storage, records)
@@ -84,7 +84,7 @@ async def test_a_mark_that_cannot_be_read_is_nobodys(make_gate: MakeGate, mark: 
         assert json.loads(await storage.get(KEY))["database"] == (await records.identity()).id
 
 
-async def test_a_database_that_was_set_back_removes_no_file(make_gate: MakeGate) -> None:
+async def test_restored_database_removes_no_files_until_confirmed(make_gate: MakeGate) -> None:
     storage, records = MemoryStorage(), MemoryRecords()
     async with gate_on(make_gate, storage, records) as gate:
         await storage.put("media/avatar/u1/med_x/xs.webp", b"known to what was lost")
@@ -102,10 +102,12 @@ async def test_a_database_that_was_set_back_removes_no_file(make_gate: MakeGate)
         found = await gate.runtime.janitor.sweep_files(dry_run=False, now=later, really=1)
         assert found.orphans == ["media/avatar/u1/med_x/xs.webp"]
         assert (await gate.runtime.janitor.sweep_files(dry_run=False, now=later)).doubt is None
-    assert (await finding(gate)).ok, "who really goes on has the files that are left"
+    assert (await finding(gate)).ok, "a confirmed sweep settles the doubt"
 
 
-async def test_what_is_away_keeps_no_gate_from_opening(make_gate: MakeGate, caplog: pytest.LogCaptureFixture) -> None:
+async def test_gate_opens_while_storage_or_database_is_unavailable(
+    make_gate: MakeGate, caplog: pytest.LogCaptureFixture
+) -> None:
     class Away(MemoryStorage):
         away = True
 

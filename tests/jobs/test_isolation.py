@@ -1,4 +1,4 @@
-"""A picture that ran out of time is tried once more, and alone: its neighbours may have been the reason."""
+"""A picture that timed out gets one more attempt, alone: concurrent jobs may have caused the timeout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 class Neighbours(Observer):
-    """Notes the attempts that ran out of time before, and which jobs were rendered beside them."""
+    """Notes the attempts that follow a timeout, and the jobs rendered concurrently with them."""
 
     def __init__(self) -> None:
         self.rendering: list[Job] = []
@@ -63,7 +63,7 @@ async def upload(gate: MediaGate, picture: bytes) -> str:
     return (await gate.upload(picture, source_type="avatar", source_id="u1")).job_id
 
 
-async def test_the_second_attempt_is_the_last_and_has_no_neighbours(make_gate: MakeGate) -> None:
+async def test_second_attempt_after_a_timeout_is_the_last_and_runs_alone(make_gate: MakeGate) -> None:
     gate = make_gate(
         moderation="on", image_processes=2, image_timeout_s=1.5, max_attempts=5, retry_backoff_s=0.01, lease_s=1
     )
@@ -81,8 +81,8 @@ async def test_the_second_attempt_is_the_last_and_has_no_neighbours(make_gate: M
         assert len(others) > 5
 
 
-async def test_the_second_attempt_may_be_another_process_s(tmp_path: Path) -> None:
-    """Also when the first process has begun with it and given it back."""
+async def test_second_attempt_after_a_timeout_may_run_in_another_process(tmp_path: Path) -> None:
+    """Even if the first process has started that attempt and released it."""
     settings: dict[str, Any] = {
         "data_dir": tmp_path, "image_processes": 1, "max_attempts": 5, "retry_backoff_s": 0.01, "drain_timeout_s": 0.1
     }  # fmt: skip
@@ -104,7 +104,7 @@ async def test_the_second_attempt_may_be_another_process_s(tmp_path: Path) -> No
 
 
 class AwayOnce(MemoryStorage):
-    """Is away for the second reading of a quarantined file."""
+    """Fails the second read of a quarantined file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class AwayOnce(MemoryStorage):
         return await super().get(key)
 
 
-async def test_an_outage_in_between_gives_no_third_attempt(make_gate: MakeGate) -> None:
+async def test_timed_out_job_gets_no_third_attempt_after_an_outage(make_gate: MakeGate) -> None:
     gate, storage = (
         make_gate(moderation="on", memory=False, image_timeout_s=1, max_attempts=5, retry_backoff_s=0.01),
         AwayOnce(),
@@ -131,7 +131,7 @@ async def test_an_outage_in_between_gives_no_third_attempt(make_gate: MakeGate) 
         assert (len(neighbours.again), storage.reads) == (1, 3)
 
 
-async def test_a_job_that_is_tried_anew_has_its_attempts_again(make_gate: MakeGate) -> None:
+async def test_retry_resets_the_attempts_of_a_timed_out_job(make_gate: MakeGate) -> None:
     gate = make_gate(moderation="on", image_timeout_s=0.8, retry_backoff_s=0.01)
     async with hanging(gate) as neighbours:
         slow = await upload(gate, POISONED)

@@ -1,4 +1,4 @@
-"""The janitor: what nobody works on, and what nobody knows."""
+"""The janitor: abandoned jobs, missed hooks and orphaned files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def keys(gate: MediaGate) -> set[str]:
     return {o.key for root in ("staging/", "media/", "originals/") async for o in storage.list(root)}
 
 
-async def test_orphans_are_listed_by_a_dry_run_and_removed_by_a_real_one(make_gate: MakeGate, photo: bytes) -> None:
+async def test_janitor_lists_orphans_in_a_dry_run_and_removes_them_otherwise(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(orphan_grace_s=0) as gate:
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
         await gate.wait(status.job_id)
@@ -50,7 +50,7 @@ async def test_orphans_are_listed_by_a_dry_run_and_removed_by_a_real_one(make_ga
         assert (await gate.get_status(status.job_id)).status is JobStatus.COMPLETE
 
 
-async def test_young_files_and_those_of_live_jobs_are_left_alone(make_gate: MakeGate, photo: bytes) -> None:
+async def test_janitor_keeps_young_files_and_files_of_live_jobs(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(worker=False, orphan_grace_s=0) as gate:
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
         half_published = f"media/avatar/u1/{status.job.media_id}/xs.webp"
@@ -65,7 +65,7 @@ async def test_young_files_and_those_of_live_jobs_are_left_alone(make_gate: Make
         assert findings.orphans == []
 
 
-async def test_a_failed_job_keeps_its_file_for_a_retry_until_the_time_is_up(make_gate: MakeGate, photo: bytes) -> None:
+async def test_failed_job_keeps_its_file_until_staging_ttl(make_gate: MakeGate, photo: bytes) -> None:
     async def fails(job: object) -> None:
         raise RuntimeError("down")
 
@@ -85,13 +85,13 @@ async def test_a_failed_job_keeps_its_file_for_a_retry_until_the_time_is_up(make
             assert (await gate.parts.storage.stat(state.job.staging_key) is not None) is kept
 
 
-async def test_the_time_for_a_retry_runs_from_the_failure(make_gate: MakeGate, photo: bytes) -> None:
+async def test_staging_ttl_starts_at_the_failure(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(worker=False, staging_ttl_s=3600, orphan_grace_s=0) as gate:
         records, storage = gate.parts.records, gate.parts.storage
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
         now = utcnow()
         assert await records.claim(job.id, owner="w", now=now, lease_until=now + timedelta(days=2))
-        failed_at = now + timedelta(days=1)  # it waited so long for a storage that was away
+        failed_at = now + timedelta(days=1)  # as after a long outage of the storage
         failed = Settlement(JobStatus.FAILED, error="away", retryable=True)
         assert await records.settle(job, owner="w", now=failed_at, settlement=failed)
         for minutes, kept in ((59, True), (61, False)):
@@ -99,7 +99,7 @@ async def test_the_time_for_a_retry_runs_from_the_failure(make_gate: MakeGate, p
             assert (await storage.stat(job.staging_key) is not None) is kept
 
 
-async def test_a_spool_that_cannot_be_looked_at_stops_nothing(
+async def test_janitor_continues_with_an_unreadable_spool(
     make_gate: MakeGate, photo: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.jobs.janitor.FILES_ASK_S", 0.0)
@@ -125,7 +125,7 @@ async def test_a_spool_that_cannot_be_looked_at_stops_nothing(
     assert "round failed" in caplog.text
 
 
-async def test_hooks_that_a_crash_left_out_are_run(make_gate: MakeGate, photo: bytes) -> None:
+async def test_janitor_runs_hooks_missed_in_a_crash(make_gate: MakeGate, photo: bytes) -> None:
     told: list[JobStatus] = []
 
     async def on_cancelled(state: JobState) -> None:
@@ -144,7 +144,7 @@ async def test_hooks_that_a_crash_left_out_are_run(make_gate: MakeGate, photo: b
         assert (await gate.runtime.janitor.sweep_jobs()).finished == []
 
 
-async def test_a_job_that_cannot_be_finished_does_not_block_the_others(
+async def test_janitor_finishes_other_jobs_when_one_cannot_be_finished(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_gate(worker=False, lease_s=0.01) as gate:
@@ -168,7 +168,7 @@ async def test_a_job_that_cannot_be_finished_does_not_block_the_others(
         assert [bool(job and job.notified_at) for job in jobs] == [False, True]
 
 
-async def test_a_job_that_completes_while_files_are_looked_at_keeps_them(
+async def test_janitor_keeps_files_of_a_job_that_completes_during_the_sweep(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_gate(worker=False, orphan_grace_s=0) as gate:
@@ -195,9 +195,7 @@ async def test_a_job_that_completes_while_files_are_looked_at_keeps_them(
         assert (await gate.get_status(job.id)).status is JobStatus.COMPLETE
 
 
-async def test_processes_take_turns_in_looking_through_the_files(
-    make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_janitors_take_turns_in_sweeping_files(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
     async with make_gate(worker=False, orphan_grace_s=0) as gate:
         parts, stray = gate.parts, "media/avatar/u1/med_unknown/xs.webp"
         janitors = [Janitor(parts, gate.settings.data_dir / "spool") for _ in range(5)]
@@ -225,9 +223,11 @@ async def test_processes_take_turns_in_looking_through_the_files(
             await anyio.sleep(0.01)
             with pytest.raises(StorageUnavailable):
                 await janitors[0].sweep_files_in_turn()
-        assert await swept() == [stray], "who could not do it leaves the turn to the next, and then one does"
-        assert await swept() == [], "somebody has just done it"
-        assert (await gate.runtime.janitor.sweep_files(dry_run=True)).orphans == [stray], "who is told to does it"
+        assert await swept() == [stray], "a failed sweep frees the turn for the next janitor"
+        assert await swept() == [], "the turn was just taken"
+        assert (await gate.runtime.janitor.sweep_files(dry_run=True)).orphans == [stray], (
+            "an explicit sweep needs no turn"
+        )
         an_hour_later = await parts.records.now() + timedelta(seconds=FILES_EVERY_S)
 
         async def now() -> datetime:

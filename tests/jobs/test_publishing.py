@@ -1,4 +1,4 @@
-"""Attempts that lost their job while they published: what they write then is removed as soon as they see it."""
+"""An attempt that lost its job while publishing removes the files that it wrote since."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 class Stopped:
-    """Where a process was stopped while it published."""
+    """The point at which publishing is stopped and resumed."""
 
     def __init__(self) -> None:
         self.reached, self.resumed = anyio.Event(), anyio.Event()
@@ -59,14 +59,14 @@ async def published(storage: Storage) -> set[str]:
 
 
 def media_of(job: Job, *names: str) -> Media:
-    """What another attempt published, perhaps by other settings."""
+    """Return the media of another attempt, perhaps with other settings."""
     place = f"media/{job.source_type}/{job.source_id}/{job.media_id}"
     variants = tuple(Variant(name, f"{place}/{name}.webp", "webp", 64, 64, 100) for name in names)
     return replace(a_media(job, variants=variants), original_key=None)
 
 
 async def complete_as_another(gate: MediaGate, job_id: str, *names: str) -> Media:
-    """Take over a job whose lease ran out, and complete it."""
+    """Claim a job after its lease expired, and complete it."""
     records = gate.parts.records
     held = await get_job(records, job_id)
     assert held is not None and held.lease_owner is not None
@@ -93,7 +93,7 @@ def stopping(request: pytest.FixtureRequest, make_gate: MakeGate, tmp_path: Path
 
 
 @pytest.mark.parametrize("end", ["deleted", "cancelled"])
-async def test_what_is_published_too_late_is_removed(stopping: Stopping, photo: bytes, end: str) -> None:
+async def test_late_publication_of_an_ended_job_is_removed(stopping: Stopping, photo: bytes, end: str) -> None:
     gate, storage, stopped = stopping
     async with gate:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
@@ -109,7 +109,7 @@ async def test_what_is_published_too_late_is_removed(stopping: Stopping, photo: 
     assert await published(storage) == set()
 
 
-async def test_of_a_media_that_is_there_only_what_it_names_is_kept(stopping: Stopping, photo: bytes) -> None:
+async def test_late_publication_keeps_only_files_named_by_the_media(stopping: Stopping, photo: bytes) -> None:
     gate, storage, stopped = stopping
     async with gate:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job
@@ -120,9 +120,9 @@ async def test_of_a_media_that_is_there_only_what_it_names_is_kept(stopping: Sto
     assert await published(storage) == set(media.keys)
 
 
-async def test_what_is_written_while_a_media_is_deleted_goes_with_it(make_gate: MakeGate, photo: bytes) -> None:
+async def test_late_publication_during_delete_media_is_removed(make_gate: MakeGate, photo: bytes) -> None:
     class Slow(MemoryStorage):
-        """Between the files and the row, an attempt that lost the job writes one of them and looks for the media."""
+        """After deleting the files, and before the row goes, writes one as a late attempt would."""
 
         late: Callable[[], object] | None = None
 

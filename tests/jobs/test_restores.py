@@ -1,4 +1,4 @@
-"""A dump of yesterday is restored beside the files of today, and none of them is lost."""
+"""A restored database dump removes none of the files that are newer than it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Copy = Callable[[str, str], Awaitable[None]]
 
 
 async def copy_sqlite(source: str, target: str) -> None:
-    """Copy a database that nobody has open."""
+    """Copy a closed database."""
 
     def copy() -> None:
         for end in ("-wal", "-shm"):
@@ -33,7 +33,7 @@ async def copy_sqlite(source: str, target: str) -> None:
 
 
 async def copy_postgres(source: str, target: str) -> None:
-    """Make a database that is a copy of another, in place of the one of that name."""
+    """Replace a database by a copy of another."""
     names = [urlsplit(url).path[1:] for url in (source, target)]
     connection = await asyncpg.connect(urlunsplit(urlsplit(source)._replace(path="/postgres")))
     try:
@@ -45,7 +45,7 @@ async def copy_postgres(source: str, target: str) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str, Copy]:
-    """A database's URL, that of its dump, and how one becomes the other."""
+    """The URLs of a database and of its dump, and the function that copies one to the other."""
     if request.param == "sqlite":
         return f"file:{tmp_path}/live.db", f"file:{tmp_path}/dump.db", copy_sqlite
     url = str(request.getfixturevalue("own_postgres_url"))
@@ -67,7 +67,9 @@ async def files(gate: MediaGate) -> set[str]:
     return {info.key for root in ("media/", "originals/") async for info in storage.list(root)}
 
 
-async def test_a_dump_of_yesterday_loses_nothing(database: tuple[str, str, Copy], tmp_path: Path, photo: bytes) -> None:
+async def test_restored_dump_removes_no_newer_files(
+    database: tuple[str, str, Copy], tmp_path: Path, photo: bytes
+) -> None:
     live, dump, copy = database
 
     def gate(*, worker: bool = True) -> MediaGate:
@@ -94,7 +96,7 @@ async def test_a_dump_of_yesterday_loses_nothing(database: tuple[str, str, Copy]
 
     await copy(dump, live)
     async with gate() as restored:
-        # It waits there, and what it was made of has gone since; its picture must not go as well.
+        # The dump has it waiting, and its quarantined file is gone; its published picture must stay.
         await restored.wait(waiting.job_id, timeout_s=60)
         await complete(restored, "new")
         for _ in range(2):

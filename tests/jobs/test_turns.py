@@ -1,4 +1,4 @@
-"""Whose job a worker takes next: priority and shares decide, not the order of uploads nor that of the queue."""
+"""Workers claim jobs by priority and fair shares, not in the order of uploads or of the queue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCES = {"avatar": Source(priority="high"), "post": Source(), "import": Source
 
 
 class Recorder:
-    """Lets the first job wait until all others are uploaded, and notes the order in which they are begun."""
+    """Holds the first job until all others are uploaded, and notes the order in which jobs start."""
 
     def __init__(self, gate: MediaGate, number: int) -> None:
         self.order: list[Job] = []
@@ -32,7 +32,7 @@ class Recorder:
         await self.uploaded.wait()
 
 
-async def test_one_owners_many_do_not_keep_anothers_one_waiting(make_gate: MakeGate, photo: bytes) -> None:
+async def test_claim_order_is_fair_between_owners(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(sources=SOURCES, max_queue=0)
     noted = Recorder(gate, 12)
     async with gate:
@@ -51,7 +51,7 @@ async def test_one_owners_many_do_not_keep_anothers_one_waiting(make_gate: MakeG
     assert [job.source_id for job in noted.order if job.owner_id == "ann"] == [f"{n}" for n in range(10)]
 
 
-async def test_higher_priorities_go_first(make_gate: MakeGate, photo: bytes) -> None:
+async def test_claim_order_prefers_higher_priorities(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(sources=SOURCES)
     noted = Recorder(gate, 8)
     async with gate:

@@ -1,4 +1,4 @@
-"""When a walk through the files removes what no record names, and when it doubts the records instead."""
+"""The walk through the files removes orphans, unless their number casts doubt on the records."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def strays(gate: MediaGate, number: int, root: str = "media/avatar/u1/med"
 
 
 async def pictures(gate: MediaGate, number: int, files: int) -> set[str]:
-    """Complete so many jobs, each with so many files; returns their keys."""
+    """Complete ``number`` jobs with ``files`` files each; returns the keys."""
     made: set[str] = set()
     for _ in range(number):
         job = await claimed_job(gate.parts.records, utcnow(), source_type="avatar", source_id="u2")
@@ -53,7 +53,7 @@ async def swept(gate: MediaGate, **how: Any) -> Findings:
     return await gate.runtime.janitor.sweep_files(**{"dry_run": False, "now": utcnow() + LATER, **how})
 
 
-async def test_a_database_that_knows_nothing_removes_nothing(make_gate: MakeGate, caplog: Any) -> None:
+async def test_walk_removes_many_unknown_files_only_when_confirmed(make_gate: MakeGate, caplog: Any) -> None:
     async with make_gate(worker=False) as gate:
         full = await strays(gate, 40)
         dry = await swept(gate, dry_run=True)
@@ -71,7 +71,7 @@ async def test_a_database_that_knows_nothing_removes_nothing(make_gate: MakeGate
 
 
 @pytest.mark.parametrize(("known", "unknown", "goes"), [(0, 5, True), (20, 6, False), (200, 6, True), (200, 7, False)])
-async def test_a_few_in_a_hundred_are_what_crashes_leave(
+async def test_walk_removes_orphans_only_up_to_a_small_share(
     make_gate: MakeGate, known: int, unknown: int, goes: bool
 ) -> None:
     async with make_gate(worker=False) as gate:
@@ -83,7 +83,7 @@ async def test_a_few_in_a_hundred_are_what_crashes_leave(
         assert await keys(gate) == (kept if goes else kept | left_over)
 
 
-async def test_quarantined_files_are_no_sign_of_another_database_but_go_with_no_others(make_gate: MakeGate) -> None:
+async def test_walk_keeps_quarantined_files_while_published_files_are_in_doubt(make_gate: MakeGate) -> None:
     async with make_gate(worker=False) as gate:
         await strays(gate, 30, "staging/upl")
         await strays(gate, 30, "staging/job")
@@ -95,7 +95,7 @@ async def test_quarantined_files_are_no_sign_of_another_database_but_go_with_no_
         assert found.doubt == "6 of 6 published files are in no record"
 
 
-async def test_files_that_are_younger_than_all_records_are_kept(make_gate: MakeGate) -> None:
+async def test_walk_keeps_files_younger_than_all_records(make_gate: MakeGate) -> None:
     async with make_gate(worker=False, orphan_grace_s=3600) as gate:
         await gate.parts.records.create_job(a_job(utcnow() - timedelta(days=1)))
         late = await strays(gate, 2)
@@ -106,7 +106,7 @@ async def test_files_that_are_younger_than_all_records_are_kept(make_gate: MakeG
         assert set((await swept(gate)).orphans) == late
 
 
-async def test_a_file_that_a_record_names_meanwhile_is_kept(make_gate: MakeGate) -> None:
+async def test_walk_keeps_a_file_that_is_recorded_during_the_walk(make_gate: MakeGate) -> None:
     async with make_gate(worker=False) as gate:
         records = gate.parts.records
         taken, _ = sorted(await strays(gate, 2))
@@ -125,7 +125,7 @@ async def test_a_file_that_a_record_names_meanwhile_is_kept(make_gate: MakeGate)
         assert await keys(gate) == {taken}
 
 
-async def test_a_walk_keeps_a_bounded_number_of_files_in_mind(
+async def test_walk_removes_a_bounded_number_of_files_at_once(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.jobs.walk.AT_ONCE", 2)
@@ -136,18 +136,18 @@ async def test_a_walk_keeps_a_bounded_number_of_files_in_mind(
         assert await keys(gate) == set()
 
 
-async def test_never_is_never(make_gate: MakeGate, photo: bytes) -> None:
+async def test_orphan_grace_never_keeps_orphans_forever(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(worker=False, orphan_grace_s="never", staging_ttl_s=60) as gate:
         left_over = await strays(gate, 2) | await strays(gate, 2, "staging/job")
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
         await gate.parts.records.cancel(status.job_id, now=utcnow())
         found = await swept(gate, now=utcnow() + timedelta(days=3650))
-        assert found.staging == [status.job.staging_key], "what was quarantined for a job that has ended needs no grace"
+        assert found.staging == [status.job.staging_key], "a quarantined file of an ended job needs no grace"
         assert await keys(gate) == left_over
 
 
 @pytest.mark.parametrize("grace", [-1, "often", "-3"])
-async def test_other_graces_are_refused(make_gate: MakeGate, grace: object) -> None:
+async def test_orphan_grace_rejects_invalid_values(make_gate: MakeGate, grace: object) -> None:
     with pytest.raises(ConfigError, match="MEDIAGATE_ORPHAN_GRACE_S"):
         make_gate(orphan_grace_s=grace)
     assert new_id("db").startswith("db_")

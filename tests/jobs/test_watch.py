@@ -1,4 +1,4 @@
-"""What asking for a job costs the database: nothing when it is finished, one query a tick for all who wait."""
+"""Database cost of status requests: none for finished jobs, one query per tick for all waiting requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 
 class CountingRecords(MemoryRecords):
-    """Records that count what they are asked about jobs, take their time over it, and can be down."""
+    """Records that count queries about jobs, answer them slowly, and can be unavailable."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class CountingRecords(MemoryRecords):
         return await super().oldest_waiting()
 
     def lose(self, job_id: str) -> None:
-        """Remove a row, as somebody with a database client does."""
+        """Remove a row behind the gate's back."""
         del self._jobs[job_id]
 
 
@@ -70,7 +70,7 @@ async def serving(
 
 
 async def settle_elsewhere(records: Records, job: Job, status: JobStatus = JobStatus.COMPLETE) -> None:
-    """End a job as another process does."""
+    """End a job as another process would."""
     now = utcnow()
     assert await records.claim(job.id, owner="other", now=now, lease_until=now + LEASE)
     media = a_media(job) if status is JobStatus.COMPLETE else None
@@ -78,7 +78,7 @@ async def settle_elsewhere(records: Records, job: Job, status: JobStatus = JobSt
 
 
 async def get_all(client: httpx.AsyncClient, paths: list[str], **headers: str) -> list[httpx.Response]:
-    """Ask for all at the same time."""
+    """Request all paths concurrently."""
     answers: dict[str, httpx.Response] = {}
 
     async def get(path: str) -> None:
@@ -93,7 +93,7 @@ async def get_all(client: httpx.AsyncClient, paths: list[str], **headers: str) -
 # -- finished jobs
 
 
-async def test_a_finished_job_is_asked_for_once(tmp_path: Path) -> None:
+async def test_finished_job_is_queried_once(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         media = await published_media(records, utcnow())
@@ -108,7 +108,7 @@ async def test_a_finished_job_is_asked_for_once(tmp_path: Path) -> None:
         assert records.asked == {"changed": 1}
 
 
-async def test_what_this_process_deletes_is_gone_at_once(tmp_path: Path) -> None:
+async def test_deletion_by_this_process_shows_at_once(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         media = await published_media(records, utcnow())
@@ -118,7 +118,7 @@ async def test_what_this_process_deletes_is_gone_at_once(tmp_path: Path) -> None
         assert (gone.status_code, gone.json()["code"]) == (410, "media_deleted")
 
 
-async def test_a_read_that_was_under_way_during_a_delete_is_not_kept(tmp_path: Path) -> None:
+async def test_read_in_progress_during_a_delete_is_not_cached(tmp_path: Path) -> None:
     class SlowToAnswer(CountingRecords):
         async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
             states = await super().changed(known)
@@ -135,7 +135,7 @@ async def test_a_read_that_was_under_way_during_a_delete_is_not_kept(tmp_path: P
         assert (await client.get(f"/status/{media.job_id}")).status_code == 410
 
 
-async def test_what_another_process_does_shows_after_the_age_limit(
+async def test_change_by_another_process_shows_after_the_age_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.jobs.recent.MAX_AGE_S", 0.5)
@@ -151,7 +151,7 @@ async def test_what_another_process_does_shows_after_the_age_limit(
         assert [answer.status_code for answer in await get_all(client, paths)] == [410, 202]
 
 
-async def test_a_retry_shows_at_once(tmp_path: Path) -> None:
+async def test_retry_shows_at_once(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (gate, client):
         job = await waiting_job(records, utcnow())
@@ -162,12 +162,12 @@ async def test_a_retry_shows_at_once(tmp_path: Path) -> None:
         assert (await client.get(f"/status/{job.id}")).status_code == 202
 
 
-async def test_no_more_than_a_bounded_number_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cache_of_finished_jobs_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.jobs.recent.LIMIT", 2)
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         ids = [(await published_media(records, utcnow())).job_id for _ in range(3)]
-        for job_id in (ids[0], ids[1], ids[0], ids[2]):  # the second was asked for longest ago when the third comes
+        for job_id in (ids[0], ids[1], ids[0], ids[2]):  # the second is the least recently used when the third comes
             await client.get(f"/status/{job_id}")
         assert records.asked["changed"] == 3
         await client.get(f"/status/{ids[0]}")
@@ -176,7 +176,7 @@ async def test_no_more_than_a_bounded_number_is_kept(tmp_path: Path, monkeypatch
         assert records.asked["changed"] == 4
 
 
-async def test_a_live_job_costs_one_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_status_of_a_live_job_costs_one_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queries: list[str] = []
     query = AsyncQueryEngine.query
 
@@ -197,13 +197,13 @@ async def test_a_live_job_costs_one_query(tmp_path: Path, monkeypatch: pytest.Mo
 # -- waiting
 
 
-async def test_all_who_wait_share_one_query_a_tick(tmp_path: Path) -> None:
+async def test_waiting_requests_share_one_query_per_tick(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         jobs = [await waiting_job(records, utcnow()) for _ in range(100)]
         records.asked.clear()
         began = time.monotonic()
-        for _ in range(2):  # each asks again when its time has run out
+        for _ in range(2):  # each waits again after its timeout
             answers = await get_all(client, [f"/status/{job.id}?wait=1.5" for job in jobs])
             assert {answer.status_code for answer in answers} == {202}
         spent = time.monotonic() - began
@@ -212,7 +212,9 @@ async def test_all_who_wait_share_one_query_a_tick(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept": "text/event-stream"}])
-async def test_what_another_process_finishes_is_told_to_all(tmp_path: Path, headers: dict[str, str]) -> None:
+async def test_job_finished_by_another_process_answers_all_waiting_requests(
+    tmp_path: Path, headers: dict[str, str]
+) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         jobs = [await waiting_job(records, utcnow()) for _ in range(30)]
@@ -232,7 +234,7 @@ async def test_what_another_process_finishes_is_told_to_all(tmp_path: Path, head
         assert records.asked["changed"] <= 6
 
 
-async def test_what_this_process_moves_is_told_before_the_tick_without_a_query(
+async def test_job_changed_by_this_process_is_reported_without_tick_or_query(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.jobs.watch.TICK_S", 60.0)
@@ -252,11 +254,11 @@ async def test_what_this_process_moves_is_told_before_the_tick_without_a_query(
                     for job in jobs:
                         cancelling.start_soon(gate.cancel, job.id)
         assert {answer.status_code for answer in answers} == {410}
-        # The first to wait asks, and the others are told; the hooks of each end ask once.
+        # One query by the first to wait, and one by the end hooks of each job.
         assert records.asked["changed"] == 1 + len(jobs)
 
 
-async def test_a_second_attempt_in_this_process_is_told_before_the_tick(
+async def test_second_attempt_in_this_process_is_reported_before_the_tick(
     tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.jobs.watch.TICK_S", 60.0)
@@ -277,7 +279,7 @@ async def test_a_second_attempt_in_this_process_is_told_before_the_tick(
         assert '"status":"COMPLETE"' in answer.text
 
 
-async def test_who_comes_after_a_pause_is_answered_without_waiting_for_a_tick(
+async def test_first_wait_after_a_pause_is_answered_before_the_tick(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.jobs.watch.TICK_S", 2.0)
@@ -295,7 +297,7 @@ async def test_who_comes_after_a_pause_is_answered_without_waiting_for_a_tick(
         assert records.asked["changed"] == 4
 
 
-async def test_a_job_that_does_not_exist_is_not_waited_for_and_harms_nobody(tmp_path: Path, postgres_url: str) -> None:
+async def test_wait_for_unknown_jobs_is_404_and_disturbs_no_other(tmp_path: Path, postgres_url: str) -> None:
     records = PrismaRecords(postgres_url, migrate=True)
     async with serving(tmp_path, records) as (_, client):
         job = await waiting_job(records, utcnow())
@@ -307,7 +309,7 @@ async def test_a_job_that_does_not_exist_is_not_waited_for_and_harms_nobody(tmp_
         assert known.status_code == 202
 
 
-async def test_a_row_that_is_removed_while_it_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wait_ends_with_404_when_the_row_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.jobs.watch.MAX_AGE_S", 1.0)
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
@@ -323,7 +325,7 @@ async def test_a_row_that_is_removed_while_it_is_waited_for(tmp_path: Path, monk
                 records.lose(job.id)
 
 
-async def test_a_picture_that_is_deleted_while_its_job_is_waited_for(tmp_path: Path) -> None:
+async def test_wait_ends_with_media_deleted_when_the_media_is_deleted(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         job = await waiting_job(records, utcnow())
@@ -339,14 +341,14 @@ async def test_a_picture_that_is_deleted_while_its_job_is_waited_for(tmp_path: P
                 await records.delete_media(job.media_id)
 
 
-async def test_while_the_records_are_down(tmp_path: Path) -> None:
+async def test_wait_reports_the_last_state_while_records_are_unavailable(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client), anyio.create_task_group() as tasks:
         known, new = await waiting_job(records, utcnow()), await waiting_job(records, utcnow())
 
         async def ask() -> None:
             answer = await client.get(f"/status/{known.id}?wait=3")
-            assert (answer.status_code, answer.json()["status"]) == (202, "PENDING"), "it is known where it stood"
+            assert (answer.status_code, answer.json()["status"]) == (202, "PENDING"), "its last state is known"
 
         tasks.start_soon(ask)
         await anyio.sleep(0.3)
@@ -356,7 +358,7 @@ async def test_while_the_records_are_down(tmp_path: Path) -> None:
         await anyio.sleep(1)
 
 
-async def test_closing_ends_all_waiting(tmp_path: Path) -> None:
+async def test_gate_closing_ends_all_waits(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (gate, client):
         jobs = [await waiting_job(records, utcnow()) for _ in range(3)]
@@ -372,7 +374,7 @@ async def test_closing_ends_all_waiting(tmp_path: Path) -> None:
                 gate.begin_closing()
 
 
-# -- when to ask again
+# -- pollAfterMs
 
 
 def after_ms(answer: httpx.Response) -> int:
@@ -381,7 +383,7 @@ def after_ms(answer: httpx.Response) -> int:
     return pause
 
 
-async def test_clients_are_told_to_ask_again_when_their_turn_comes(tmp_path: Path, photo: bytes) -> None:
+async def test_poll_after_follows_the_position_in_the_queue(tmp_path: Path, photo: bytes) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records, poll_after_ms=500) as (_, client):
         now = utcnow()
@@ -390,7 +392,7 @@ async def test_clients_are_told_to_ask_again_when_their_turn_comes(tmp_path: Pat
             await records.create_job(job)
         working = await claimed_job(records, now - timedelta(seconds=60))
         pauses = [after_ms(await client.get(f"/status/{job.id}")) for job in (*jobs, working)]
-        assert pauses[0] == pauses[3] == 500, "the oldest comes next, and one in work is nearly done"
+        assert pauses[0] == pauses[3] == 500, "the oldest is next, and a running job is nearly done"
         assert pauses[1] == pytest.approx(5_000, abs=1_500)
         assert pauses[2] == pytest.approx(20_000, abs=1_500)
         sent = await client.post(
@@ -399,7 +401,7 @@ async def test_clients_are_told_to_ask_again_when_their_turn_comes(tmp_path: Pat
         assert after_ms(sent) == pytest.approx(20_000, abs=3_500)
 
 
-async def test_nobody_is_told_to_stay_away_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_poll_after_is_at_most_30_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.intake.backlog.MEASURE_EVERY_S", 0.0)
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
@@ -411,7 +413,7 @@ async def test_nobody_is_told_to_stay_away_for_long(tmp_path: Path, monkeypatch:
         assert after_ms(await client.get(f"/status/{new.id}")) == 1_000
 
 
-async def test_the_queue_is_measured_seldom_and_only_when_somebody_asks(tmp_path: Path) -> None:
+async def test_backlog_is_measured_rarely_and_only_on_request(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
         job = await waiting_job(records, utcnow())
@@ -422,7 +424,7 @@ async def test_the_queue_is_measured_seldom_and_only_when_somebody_asks(tmp_path
         assert 1 <= records.asked["oldest_waiting"] <= 1 + (time.monotonic() - began) / 2
 
 
-async def test_a_queue_that_cannot_be_measured_is_no_error(tmp_path: Path) -> None:
+async def test_poll_after_has_a_default_when_the_backlog_is_unknown(tmp_path: Path) -> None:
     class Unmeasured(CountingRecords):
         async def oldest_waiting(self) -> datetime | None:
             raise RecordsUnavailable("down")

@@ -1,4 +1,4 @@
-"""Leases, attempts and drains: crash windows are lines in a test."""
+"""Leases, attempts, outages and draining of the worker."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def claim(gate: MediaGate, job_id: str, *, lease_s: float = 9) -> Job | No
 
 
 def hangs(gate: MediaGate) -> anyio.Event:
-    """Let every job hang; the event tells that one does."""
+    """Make every job hang; the returned event is set when one does."""
     entered = anyio.Event()
 
     async def stuck(job: Job) -> None:
@@ -45,7 +45,7 @@ def hangs(gate: MediaGate) -> anyio.Event:
     return entered
 
 
-async def test_a_repeated_id_is_worked_on_once(make_gate: MakeGate, photo: bytes) -> None:
+async def test_worker_runs_a_repeated_id_once(make_gate: MakeGate, photo: bytes) -> None:
     told: list[JobState] = []
 
     async def on_complete(state: JobState) -> None:
@@ -63,7 +63,7 @@ async def test_a_repeated_id_is_worked_on_once(make_gate: MakeGate, photo: bytes
         assert (done.status, done.job.attempts, len(told)) == (JobStatus.COMPLETE, 1, 1)
 
 
-async def test_an_id_that_the_queue_lost_is_found_in_the_records(
+async def test_worker_finds_a_lost_id_in_the_records(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = make_gate()
@@ -77,7 +77,7 @@ async def test_an_id_that_the_queue_lost_is_found_in_the_records(
 
 
 @pytest.mark.parametrize("memory", [True, False])
-async def test_hooks_are_told_what_is_on_record(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_hooks_receive_the_recorded_state(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
     told: dict[str, JobState] = {}
     all_told = anyio.Event()
 
@@ -108,7 +108,7 @@ async def test_hooks_are_told_what_is_on_record(make_gate: MakeGate, photo: byte
     assert ends == {"good": JobStatus.COMPLETE, "bad": JobStatus.REJECTED, "torn": JobStatus.FAILED}
 
 
-async def test_who_waits_beside_the_worker_costs_no_query(make_gate: MakeGate, photo: bytes) -> None:
+async def test_wait_in_the_worker_process_costs_no_query(make_gate: MakeGate, photo: bytes) -> None:
     reads: list[str] = []
 
     class Counted(MemoryRecords):
@@ -127,19 +127,19 @@ async def test_who_waits_beside_the_worker_costs_no_query(make_gate: MakeGate, p
             assert seen is not None
             stages.append(seen.stage)
         assert (await gate.get_status(job_id)).media == seen.media
-        assert len(reads) <= 1, "the first to wait may ask where the job stands"
+        assert len(reads) <= 1, "the first wait may query the state of the job"
     assert stages[-3:] == [Stage.MODERATE, Stage.PUBLISH, Stage.DONE]
 
 
-async def test_a_job_whose_lease_ran_out_is_taken_over(make_gate: MakeGate, photo: bytes) -> None:
+async def test_job_with_an_expired_lease_is_claimed_again(make_gate: MakeGate, photo: bytes) -> None:
     async with make_gate(worker=False) as gate:
         job_id = await upload(gate, photo)
         assert await claim(gate, job_id, lease_s=-1)
         assert await claim(gate, job_id, lease_s=9)
-        assert await claim(gate, job_id, lease_s=9) is None, "nobody else may have it while the lease runs"
+        assert await claim(gate, job_id, lease_s=9) is None, "a leased job cannot be claimed"
 
 
-async def test_a_worker_whose_lease_was_taken_changes_nothing(make_gate: MakeGate, photo: bytes) -> None:
+async def test_worker_that_lost_its_lease_changes_nothing(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(lease_s=0.3, retry_backoff_s=0.01)
     stolen = anyio.Event()
 
@@ -162,7 +162,7 @@ async def test_a_worker_whose_lease_was_taken_changes_nothing(make_gate: MakeGat
 
 
 class Away(MemoryStorage):
-    """Publishes nothing until it is back."""
+    """Refuses to publish until it is back."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ class Away(MemoryStorage):
         await super().put(key, body)
 
 
-async def test_a_storage_that_is_away_costs_no_attempt(make_gate: MakeGate, photo: bytes) -> None:
+async def test_storage_outage_costs_no_attempt(make_gate: MakeGate, photo: bytes) -> None:
     gate, storage = make_gate(memory=False, retry_backoff_s=0.01), Away()
     gate.decorate(STORAGE, storage)
     gate.decorate(RECORDS, MemoryRecords())
@@ -193,7 +193,7 @@ async def test_a_storage_that_is_away_costs_no_attempt(make_gate: MakeGate, phot
         assert (done.status, done.job.attempts) == (JobStatus.COMPLETE, 1)
 
 
-async def test_a_job_waits_a_day_for_a_storage_that_is_away(
+async def test_job_fails_retryable_when_a_storage_outage_lasts_too_long(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.jobs.retries.OUTAGE", timedelta(0))
@@ -211,7 +211,7 @@ async def test_a_job_waits_a_day_for_a_storage_that_is_away(
 
 
 class Silent(MemoryRecords):
-    """Does not answer until it is back, once it was told to go."""
+    """Unavailable while ``away`` is true."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -247,7 +247,7 @@ class Silent(MemoryRecords):
 
 
 @pytest.mark.parametrize("at", ["pre_process", "pre_store"])
-async def test_a_database_that_is_away_for_longer_than_a_lease_costs_no_attempt(
+async def test_database_outage_longer_than_a_lease_costs_no_attempt(
     make_gate: MakeGate, photo: bytes, at: HookName
 ) -> None:
     records, gone = Silent(), anyio.Event()
@@ -291,7 +291,7 @@ async def test_attempts_of_dead_workers_count(make_gate: MakeGate, photo: bytes)
         assert (await gate.runtime.janitor.sweep_jobs()).failed == []
 
 
-async def test_closing_waits_for_the_job_in_flight(make_gate: MakeGate, photo: bytes) -> None:
+async def test_gate_closing_waits_for_the_job_in_flight(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     entered = anyio.Event()
     ended: list[JobStatus] = []
@@ -311,7 +311,7 @@ async def test_closing_waits_for_the_job_in_flight(make_gate: MakeGate, photo: b
     assert ended == [JobStatus.COMPLETE]
 
 
-async def test_what_cannot_be_drained_is_given_back_uncounted(make_gate: MakeGate, photo: bytes) -> None:
+async def test_undrained_job_is_released_without_counting_the_attempt(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(drain_timeout_s=0.1)
     entered = hangs(gate)
     async with gate:
@@ -323,7 +323,7 @@ async def test_what_cannot_be_drained_is_given_back_uncounted(make_gate: MakeGat
     assert (job.status, job.attempts) == (JobStatus.PENDING, 0)
 
 
-async def test_a_last_attempt_does_not_hold_up_the_end(make_gate: MakeGate, photo: bytes) -> None:
+async def test_last_attempt_does_not_delay_gate_closing(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(drain_timeout_s=0.2)
     entered = hangs(gate)
     async with gate:
@@ -333,16 +333,16 @@ async def test_a_last_attempt_does_not_hold_up_the_end(make_gate: MakeGate, phot
         await records.create_job(suspect)
         await entered.wait()
         others = [await upload(gate, photo) for _ in range(3)]
-        await anyio.sleep(0.3)  # who claims waits for the last attempt to end
+        await anyio.sleep(0.3)  # claims wait for the last attempt to end
         began = anyio.current_time()
     assert anyio.current_time() - began < 20
     found = await records.get_jobs([suspect.id, *others])
-    assert found[suspect.id].attempts == 2, "it was given back uncounted"
+    assert found[suspect.id].attempts == 2, "its attempt was not counted"
     assert {found[job_id].status for job_id in others} == {JobStatus.PENDING}
-    assert {found[job_id].started_at for job_id in others} == {None}, "nothing is claimed to be given back"
+    assert {found[job_id].started_at for job_id in others} == {None}, "no job is claimed only to be released"
 
 
-async def test_a_job_that_goes_on_while_its_end_is_told_is_told_of_anew(make_gate: MakeGate, photo: bytes) -> None:
+async def test_job_retried_in_its_end_hook_stays_unnotified(make_gate: MakeGate, photo: bytes) -> None:
     gate, told = make_gate(max_attempts=1), anyio.Event()
 
     async def fails(job: Job) -> None:
@@ -361,10 +361,10 @@ async def test_a_job_that_goes_on_while_its_end_is_told_is_told_of_anew(make_gat
         await anyio.sleep(0.2)
         job = await get_job(gate.parts.records, job_id)
         assert job is not None
-        assert job.notified_at is None, "else nobody would find it, should its worker die between its end and its hooks"
+        assert job.notified_at is None, "the janitor must find it if its worker dies between its end and its hooks"
 
 
-async def test_a_queue_that_fails_loses_no_job(make_gate: MakeGate, photo: bytes) -> None:
+async def test_failing_queue_loses_no_job(make_gate: MakeGate, photo: bytes) -> None:
     class Broken:
         poll_s = 60.0
 
@@ -384,8 +384,8 @@ async def test_a_queue_that_fails_loses_no_job(make_gate: MakeGate, photo: bytes
         await gate.check()
 
 
-async def test_a_last_attempt_runs_alone(make_gate: MakeGate, photo: bytes) -> None:
-    """Else a job that kills its worker would take its neighbour along each time, until that has no attempt left."""
+async def test_last_attempt_runs_alone(make_gate: MakeGate, photo: bytes) -> None:
+    """A job that kills its worker would otherwise use up the attempts of concurrent jobs."""
     records, storage = MemoryRecords(), MemoryStorage()
     running, most = 0, 0
     side_by_side = anyio.Event()
@@ -417,17 +417,17 @@ async def test_a_last_attempt_runs_alone(make_gate: MakeGate, photo: bytes) -> N
         assert most == 1
         fresh = [await upload(gate, photo) for _ in range(2)]
         assert all([(await gate.wait(job_id, timeout_s=60)).status is JobStatus.COMPLETE for job_id in fresh])
-        assert most == 2, "first attempts run side by side"
+        assert most == 2, "first attempts run concurrently"
 
 
-async def test_the_in_process_queue_drops_what_is_beyond_its_capacity() -> None:
+async def test_in_process_queue_drops_ids_beyond_its_capacity() -> None:
     full = InProcessQueue()
     for number in range(CAPACITY + 5):
         await full.dispatch(str(number))
     assert await full.take() == "0"
 
 
-async def test_a_queue_that_hangs_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_dispatcher_is_not_blocked_by_a_hanging_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.queue.SEND_S", 0.05)
     monkeypatch.setattr("mediagate.queue.PAUSE_S", 0.0)
     hangs = True

@@ -1,4 +1,4 @@
-"""One address per database, and Prisma's own command line."""
+"""Fixtures: an empty database of each kind, and Prisma's command line."""
 
 from __future__ import annotations
 

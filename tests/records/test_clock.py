@@ -1,4 +1,4 @@
-"""The database's time in a process whose own clocks are wrong, are set while it runs, or stand still."""
+"""The database's time in a process whose own clocks are wrong, change or stand still."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mediagate.records import MemoryRecords, PrismaRecords
 from mediagate.records.clock import ASK_AGAIN_S, MEASURE_EVERY_S, DatabaseClock
 from mediagate.records.migration import migrate
 from mediagate.values import utcnow
+from tests.support.faketime import faketime
 
 pytestmark = pytest.mark.anyio
 
@@ -49,15 +50,7 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-def faketime() -> Path:
-    """Return the library that turns a process's clocks; skips the test when it is not installed."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    if not found:
-        pytest.skip("no libfaketime in /usr/lib/*/faketime: install Debian's package faketime")
-    return found[0]
-
-
-async def test_now_is_the_databases_whatever_this_machine_says(postgres_url: str, tmp_path: Path) -> None:
+async def test_records_now_follows_the_clock_of_the_database(postgres_url: str, tmp_path: Path) -> None:
     await migrate(postgres_url)
     turned = tmp_path / "turned"
     turned.write_text("+0")
@@ -91,18 +84,18 @@ async def test_now_is_the_databases_whatever_this_machine_says(postgres_url: str
             await process.wait()
 
 
-async def test_without_a_server_it_is_this_machines(tmp_path: Path) -> None:
+async def test_records_now_without_a_server_is_local_time(tmp_path: Path) -> None:
     for records in (MemoryRecords(), PrismaRecords(f"file:{tmp_path / 'records.db'}")):
         assert abs(await records.now() - utcnow()) < timedelta(seconds=5)
 
 
 class Machine:
-    """Clocks that a test moves: this machine's two, and the database's."""
+    """Clocks that a test controls: the two of this machine, and the database's."""
 
     def __init__(self) -> None:
         self.wall_s, self.monotonic_s, self.database_ms = 50_000.0, 1000.0, float(START_MS)
         self.answer_s = [0.0, 0.0]
-        """How long a question and its answer are on their way."""
+        """Seconds that a query and its answer take on the network."""
         self.asked = 0
         self.away = False
 
@@ -138,7 +131,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     return machine
 
 
-async def test_the_database_is_asked_once_in_a_while(machine: Machine) -> None:
+async def test_database_clock_is_measured_rarely(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     for _ in range(round(MEASURE_EVERY_S * 10)):
         assert abs(await machine.off_ms(clock)) <= 2
@@ -146,28 +139,28 @@ async def test_the_database_is_asked_once_in_a_while(machine: Machine) -> None:
     assert machine.asked == 3
 
 
-async def test_a_slow_answer_makes_it_no_worse(machine: Machine) -> None:
+async def test_database_clock_stays_exact_after_a_slow_answer(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     assert abs(await machine.off_ms(clock)) <= 2
     for slow in ([4.0, 0.0], [0.0, 4.0]):
         machine.answer_s = slow
         machine.passes(MEASURE_EVERY_S)
-        # What the two clocks may have parted by since, and no more.
+        # The drift that the two clocks may have since, and no more.
         assert abs(await machine.off_ms(clock)) <= 25
 
 
-async def test_a_pause_of_the_whole_machine_is_seen(machine: Machine) -> None:
+async def test_database_clock_notices_a_pause_of_the_machine(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     await clock.now()
-    machine.database_ms += 600_000  # its clocks stood still, and then its wall clock was put right
+    machine.database_ms += 600_000  # its clocks stood still, then its wall clock was corrected
     machine.wall_s += 600
     assert abs(await machine.off_ms(clock)) <= 2
-    machine.database_ms += 600_000  # and here it was not
+    machine.database_ms += 600_000  # not corrected this time
     machine.passes(MEASURE_EVERY_S)
     assert abs(await machine.off_ms(clock)) <= 2
 
 
-async def test_a_database_whose_clock_is_set_is_followed(machine: Machine) -> None:
+async def test_database_clock_follows_a_step_of_the_database_time(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     for step in (3_600_000, -7_200_000):
         await clock.now()
@@ -176,7 +169,7 @@ async def test_a_database_whose_clock_is_set_is_followed(machine: Machine) -> No
         assert abs(await machine.off_ms(clock)) <= 2
 
 
-async def test_it_is_reckoned_on_while_the_database_is_away(machine: Machine) -> None:
+async def test_database_clock_runs_on_while_the_database_is_unavailable(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     machine.away = True
     with pytest.raises(RecordsUnavailable):
@@ -188,13 +181,13 @@ async def test_it_is_reckoned_on_while_the_database_is_away(machine: Machine) ->
     asked = machine.asked
     for _ in range(5):
         assert abs(await machine.off_ms(clock)) <= 2
-    assert machine.asked == asked + 1, "it must not be asked again at once"
+    assert machine.asked == asked + 1, "it must not be queried again at once"
     machine.passes(ASK_AGAIN_S)
     assert abs(await machine.off_ms(clock)) <= 2
     assert machine.asked == asked + 2
 
 
-async def test_it_never_runs_backwards_by_a_little(machine: Machine) -> None:
+async def test_database_clock_never_steps_back_by_a_small_correction(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     before = await clock.now()
     machine.database_ms -= 300
@@ -207,7 +200,7 @@ async def test_it_never_runs_backwards_by_a_little(machine: Machine) -> None:
     assert abs(await machine.off_ms(clock)) <= 2
 
 
-async def test_many_at_once_ask_once(machine: Machine) -> None:
+async def test_database_clock_measures_once_for_concurrent_calls(machine: Machine) -> None:
     clock = DatabaseClock(machine.ask)
     await asyncio.gather(*(clock.now() for _ in range(50)))
     assert machine.asked == 2

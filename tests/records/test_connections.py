@@ -1,4 +1,4 @@
-"""How many connections a process opens, and PgBouncer between it and the server."""
+"""Number of database connections of a process, and operation behind PgBouncer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COUNT = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database(
 @pytest.mark.parametrize(
     ("options", "connections", "most"), [("", None, 5), ("", 1, 1), ("", 8, 8), ("?connection_limit=3", None, 3)]
 )
-async def test_no_more_connections_than_said(
+async def test_records_open_no_more_connections_than_configured(
     postgres_url: str, options: str, connections: int | None, most: int
 ) -> None:
     records = PrismaRecords(postgres_url + options, migrate=True, connections=connections)
@@ -61,13 +61,13 @@ async def test_no_more_connections_than_said(
         ("?connection_limit=many", None, "whole number from 1"),
     ],
 )
-def test_numbers_that_cannot_be_are_named(options: str, connections: int | None, said: str) -> None:
+def test_records_reject_invalid_connection_limits(options: str, connections: int | None, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         PrismaRecords(f"postgresql://u:hush@localhost/db{options}", connections=connections)
     assert "hush" not in str(caught.value)
 
 
-async def test_the_setting_reaches_the_gates_records(postgres_url: str, tmp_path: Path) -> None:
+async def test_database_connections_setting_reaches_the_records(postgres_url: str, tmp_path: Path) -> None:
     settings = Settings(
         data_dir=tmp_path, database_url=f"{postgres_url}?connection_limit=2", database_connections=3, worker=False
     )
@@ -111,7 +111,7 @@ def pgbouncer(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
         process.wait()
 
 
-async def test_every_promise_holds_behind_pgbouncer(postgres_url: str, pgbouncer: str) -> None:
+async def test_records_contract_holds_behind_pgbouncer(postgres_url: str, pgbouncer: str) -> None:
     await migrate(postgres_url)
     one, other = PrismaRecords(pgbouncer), PrismaRecords(pgbouncer)
     await one.open()

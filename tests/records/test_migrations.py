@@ -1,4 +1,4 @@
-"""Migrations: once, by one, as Prisma Migrate would; never after a change to what was applied."""
+"""Migrations are applied once, by one process, like Prisma Migrate does, and refused if an applied one was changed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def own_migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy
 
 
-async def test_applied_once_and_told_before(database: str) -> None:
+async def test_migrations_are_pending_first_and_applied_once(database: str) -> None:
     assert names(database)
     assert await pending(database) == names(database)
     assert await pending(database) == names(database), "pending must change nothing"
@@ -80,7 +80,7 @@ async def test_applied_once_and_told_before(database: str) -> None:
     )
 
 
-async def test_an_added_migration_is_applied_alone(database: str, own_migrations: Path) -> None:
+async def test_migrate_applies_only_added_migrations(database: str, own_migrations: Path) -> None:
     await migrate(database)
     added = own_migrations / provider(database) / "20991231000000_second" / "migration.sql"
     added.parent.mkdir()
@@ -90,7 +90,7 @@ async def test_an_added_migration_is_applied_alone(database: str, own_migrations
     assert await rows(database, "SELECT * FROM mediagate_second") == []
 
 
-async def test_a_migration_that_fails_leaves_nothing(database: str, own_migrations: Path) -> None:
+async def test_failed_migration_is_rolled_back(database: str, own_migrations: Path) -> None:
     added = own_migrations / provider(database) / "20991231000000_second" / "migration.sql"
     added.parent.mkdir()
     added.write_text(SECOND + "CREATE TABEL broken;\n")
@@ -100,7 +100,7 @@ async def test_a_migration_that_fails_leaves_nothing(database: str, own_migratio
     assert await migrate(database) == [*names(database), "20991231000000_second"]
 
 
-async def test_a_changed_migration_is_refused(database: str, own_migrations: Path) -> None:
+async def test_changed_migration_is_refused(database: str, own_migrations: Path) -> None:
     await migrate(database)
     path = own_migrations / provider(database) / names(database)[0] / "migration.sql"
     path.write_text(path.read_text() + "-- one more line\n")
@@ -118,7 +118,7 @@ DROPPED = "mediagate_job_notifiedAt_finishedAt_idx"
 
 
 async def literals_for(url: str, table: str) -> dict[str, str]:
-    """Return a literal for each column of a table, of its type; all texts are alike, so that rows find each other."""
+    """Return a literal for each column of a table, by type; all texts are equal, so that foreign keys match."""
     query = f"SELECT name, type FROM pragma_table_info('{table}')"
     if not url.startswith("file:"):
         query = (
@@ -137,7 +137,7 @@ def literal_of(kind: str) -> str:
 
 
 async def write(url: str, tables: Mapping[str, Mapping[str, str]]) -> None:
-    """Write a row of these columns to each table, in place of the one before."""
+    """Replace the rows of each table by one row of these columns."""
     for table in reversed(list(tables)):
         await change(url, f"DELETE FROM {table}")
     for table, literals in tables.items():
@@ -158,7 +158,7 @@ print(len(asyncio.run(migrate(sys.argv[1]))))
 """
 
 
-async def test_two_processes_at_once_apply_once(database: str) -> None:
+async def test_migrations_are_applied_once_by_concurrent_processes(database: str) -> None:
     pipe = asyncio.subprocess.PIPE
     started = [
         await asyncio.create_subprocess_exec(sys.executable, "-c", PROCESS, database, stdin=pipe, stdout=pipe)
@@ -170,7 +170,7 @@ async def test_two_processes_at_once_apply_once(database: str) -> None:
     assert await pending(database) == []
 
 
-async def test_a_postgresql_schema_of_its_own(postgres_url: str) -> None:
+async def test_migrate_honours_a_postgresql_schema(postgres_url: str) -> None:
     url = f"{postgres_url}?schema=media-gate&connection_limit=3&sslmode=prefer"
     connection = await asyncpg.connect(postgres_url)
     try:
@@ -198,7 +198,7 @@ async def test_a_postgresql_schema_of_its_own(postgres_url: str) -> None:
         ("file:/dev/null/records.db", RecordsUnavailable, "cannot migrate the SQLite file /dev/null/records.db"),
     ],
 )
-async def test_a_bad_url_is_named_without_its_password(url: str, error: type[Exception], said: str) -> None:
+async def test_migrate_reports_a_bad_url_without_its_password(url: str, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said) as caught:
         await migrate(url)
     assert "hush" not in str(caught.value)
@@ -215,7 +215,7 @@ SQLITE_CATALOGUE = [
 POSTGRES_CATALOGUE = [
     "SELECT table_name, column_name, data_type, datetime_precision, is_nullable, column_default"
     " FROM information_schema.columns WHERE table_schema = 'public'",
-    # Without partial indexes: the schema has no words for them, and Prisma's introspection passes them over.
+    # Without partial indexes: the schema cannot express them, and Prisma's introspection ignores them.
     "SELECT tablename, indexname, indexdef FROM pg_indexes"
     " WHERE schemaname = 'public' AND indexdef NOT LIKE '% WHERE %'",
     "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k"
@@ -224,13 +224,13 @@ POSTGRES_CATALOGUE = [
 
 
 async def catalogue(url: str) -> set[tuple[object, ...]]:
-    """Every column, index and constraint of our tables, in no order: a column that was added later stands last."""
+    """Return every column, index and constraint of our tables, as a set: the order of columns differs."""
     queries = SQLITE_CATALOGUE if url.startswith("file:") else POSTGRES_CATALOGUE
     found = [row for query in queries for row in await rows(url, query)]
     return {row for row in found if str(row[0]).startswith("mediagate_")}
 
 
-async def test_the_migrations_make_what_prisma_makes_of_the_schema(
+async def test_migrations_match_the_schema_that_prisma_generates(
     database: str, prisma: PrismaCLI, own_migrations: Path
 ) -> None:
     kind = provider(database)
@@ -253,7 +253,7 @@ async def test_the_migrations_make_what_prisma_makes_of_the_schema(
     assert await catalogue(database) == ours
 
 
-async def test_prisma_agrees_that_all_is_applied(database: str, prisma: PrismaCLI) -> None:
+async def test_prisma_status_is_up_to_date_after_migrate(database: str, prisma: PrismaCLI) -> None:
     before = await asyncio.to_thread(prisma, provider(database), database, "migrate", "status")
     assert before.returncode == 1, before.stdout + before.stderr
     await migrate(database)
@@ -261,7 +261,7 @@ async def test_prisma_agrees_that_all_is_applied(database: str, prisma: PrismaCL
     assert after.returncode == 0 and "up to date" in after.stdout, after.stdout + after.stderr
 
 
-async def test_what_prisma_has_applied_is_not_applied_again(database: str, prisma: PrismaCLI) -> None:
+async def test_migrate_skips_migrations_deployed_by_prisma(database: str, prisma: PrismaCLI) -> None:
     done = await asyncio.to_thread(prisma, provider(database), database, "migrate", "deploy")
     assert done.returncode == 0, done.stdout + done.stderr
     assert await pending(database) == []
@@ -269,7 +269,7 @@ async def test_what_prisma_has_applied_is_not_applied_again(database: str, prism
 
 
 async def test_previous_release_writes_after_each_migration(database: str, own_migrations: Path) -> None:
-    """What a process of an earlier release does not know has a default, and what it knows is still there."""
+    """New columns have defaults, and columns that an earlier release writes are still there."""
     folder, later = own_migrations / provider(database), own_migrations / "later"
     folder.rename(later)
     known: dict[str, Mapping[str, str]] = {}
@@ -285,7 +285,7 @@ async def test_previous_release_writes_after_each_migration(database: str, own_m
 
 
 async def building(url: str) -> None:
-    """Wait until an index waits for a transaction to end."""
+    """Wait until an index build is blocked by a transaction."""
     waiting = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%INDEX%' AND wait_event_type = 'Lock'"
     async with asyncio.timeout(30):
         while True:
@@ -296,7 +296,7 @@ async def building(url: str) -> None:
 
 @asynccontextmanager
 async def index_under_way(url: str, own_migrations: Path) -> AsyncIterator[asyncio.Task[list[str]]]:
-    """Have a migration build an index of a table of which a transaction has written a row, and not ended."""
+    """Migrate an index of a table in which an open transaction has written a row."""
     await migrate(url)
     await write(url, {"mediagate_job": await literals_for(url, "mediagate_job")})
     added = own_migrations / "postgresql" / "20991231000000_index" / "migration.sql"
@@ -315,7 +315,7 @@ async def index_under_way(url: str, own_migrations: Path) -> AsyncIterator[async
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-async def test_writes_go_on_while_an_index_is_built(database: str, own_migrations: Path) -> None:
+async def test_index_build_does_not_block_writes(database: str, own_migrations: Path) -> None:
     async with index_under_way(database, own_migrations) as migrating:
         async with asyncio.timeout(10):
             await change(database, "INSERT INTO mediagate_turn (priority, share, turn) VALUES (0, 'x', 1)")
@@ -328,7 +328,7 @@ async def test_writes_go_on_while_an_index_is_built(database: str, own_migration
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-async def test_index_that_was_broken_off_is_built_by_the_next_run(database: str, own_migrations: Path) -> None:
+async def test_interrupted_index_build_is_repeated_by_the_next_migrate(database: str, own_migrations: Path) -> None:
     async with index_under_way(database, own_migrations) as migrating:
         await change(
             database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%'"

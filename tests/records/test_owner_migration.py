@@ -1,4 +1,4 @@
-"""What was recorded before there were owners: nobody's, and counted on the day it was uploaded."""
+"""The owner migration: older jobs have no owner and count on the day of their upload."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VALUES = (
 )
 
 
-async def test_jobs_of_before_have_their_day_and_no_owner(
+async def test_owner_migration_gives_existing_jobs_a_day_and_no_owner(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tmp_path / "migrations"
@@ -36,7 +36,7 @@ async def test_jobs_of_before_have_their_day_and_no_owner(
         await migrate(database)
     late = datetime(2026, 3, 1, 23, 59, 59, 999_000, tzinfo=UTC)
     if database.startswith("file:"):
-        # As text by the engine that comes with mediagate, in milliseconds by a native one.
+        # The bundled engine writes text, a native one milliseconds.
         moments = ["'2026-03-01T23:59:59.999+00:00'", str(int(late.timestamp() * 1000))]
     else:
         moments = ["'2026-03-01 23:59:59.999'", "'2026-03-01 00:00:00'"]

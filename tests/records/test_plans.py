@@ -1,6 +1,6 @@
-"""How PostgreSQL answers each question on a million jobs: by an index, and looking at few rows.
+"""PostgreSQL answers each query on a million jobs with an index, reading few rows.
 
-The plans are those of the statements that Prisma sent, as they ran: auto_explain writes them into the server's log.
+The plans are those of Prisma's statements as they ran: auto_explain writes them to the server's log.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 JOBS = 1_000_000
 WAITING = 50_000
 BACKED_OFF = 500
-"""The first of those that wait are tried again later."""
+"""The first waiting jobs are backed off."""
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FILL = f"""
 INSERT INTO mediagate_job (
@@ -107,12 +107,12 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def million(server: Cluster) -> str:
-    """The URL of a database with a million jobs, whose plans are logged."""
+    """The URL of a database with a million jobs and logged plans."""
     await migrate(server.url)
     connection = await asyncpg.connect(server.url)
     try:
         indexes = await connection.fetch(TABLE_INDEXES)
-        # Filled first and indexed then, which is several times faster.
+        # Filling before indexing is several times faster.
         await connection.execute("; ".join(f'DROP INDEX "{index["indexname"]}"' for index in indexes))
         await connection.execute("SET session_replication_role = replica")
         moment = NOW.replace(tzinfo=None)
@@ -137,7 +137,7 @@ async def records(million: str) -> AsyncIterator[PrismaRecords]:
 
 
 def plans_in(log: str) -> list[dict[str, Any]]:
-    """Return the plans that auto_explain wrote: JSON, each line of it behind a tab."""
+    """Return the plans that auto_explain wrote: JSON, each line indented by a tab."""
     found = re.findall(r"^LOG:  duration: .* plan:\n((?:\t.*\n)+)", log, re.MULTILINE)
     return [json.loads(text.replace("\n\t", "\n")) for text in found]
 
@@ -149,7 +149,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def rows_touched(plan: dict[str, Any]) -> float:
-    """Return how many rows and index entries were looked at."""
+    """Return how many rows and index entries were read."""
     kinds = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
     scans = [node for node in nodes(plan) if "Scan" in node["Node Type"] and node["Node Type"] != "CTE Scan"]
     return float(sum(sum(node.get(kind, 0) for kind in kinds) * node["Actual Loops"] for node in scans))
@@ -214,7 +214,7 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-async def test_by_an_index_and_looking_at_few_rows(name: str, server: Cluster, records: PrismaRecords) -> None:
+async def test_query_uses_an_index_and_reads_few_rows(name: str, server: Cluster, records: PrismaRecords) -> None:
     ask, most = QUESTIONS[name]
     before = len(server.log.read_text())
     assert await ask(records) is not False
@@ -222,7 +222,7 @@ async def test_by_an_index_and_looking_at_few_rows(name: str, server: Cluster, r
     assert plans, "the statements must be in the server's log"
     for plan in plans:
         scanned = [node for node in nodes(plan["Plan"]) if node["Node Type"] in ("Seq Scan", "Parallel Seq Scan")]
-        # That of the turns has a row for each share that has jobs waiting, and ``forget`` looks at each.
+        # ``mediagate_turn`` has one row per share with waiting jobs, and ``forget`` reads each.
         whole = {node["Relation Name"] for node in scanned} - {"mediagate_turn"}
         assert not whole, f"{plan['Query Text']} reads all of {whole}"
     touched = sum(rows_touched(plan["Plan"]) for plan in plans)

@@ -1,4 +1,4 @@
-"""The query engine's translation of what the Prisma client writes, checked under Node itself."""
+"""The query engine's translation of the Prisma client's GraphQL, checked under Node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 PROTOCOL = HERE.parents[1] / "query_engine" / "src" / "protocol.js"
 
 
-def test_graphql_becomes_prismas_json() -> None:
+def test_protocol_translates_graphql_to_prisma_json() -> None:
     done = subprocess.run(
         [find_node(), HERE / "protocol_check.js", PROTOCOL], capture_output=True, text=True, check=False, timeout=60
     )

@@ -1,4 +1,4 @@
-"""PostgreSQL is killed and started again under load, or stands still: no job is lost, and nobody waits without end."""
+"""PostgreSQL is killed and restarted under load, or frozen: no job is lost and every wait ends."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def server() -> Iterator[Cluster]:
 
 @asynccontextmanager
 async def serving(server: Cluster, folder: Path) -> AsyncIterator[tuple[MediaGate, httpx.AsyncClient]]:
-    """Run a gate that works on jobs, on this database, and a client of it."""
+    """Run a gate with a worker on this database, and a client of it."""
     settings = Settings(
         data_dir=folder,
         database_url=SecretStr(server.url),
@@ -58,14 +59,35 @@ async def serving(server: Cluster, folder: Path) -> AsyncIterator[tuple[MediaGat
         yield gate, client
 
 
-async def test_no_job_is_lost_or_doubled_when_the_server_is_killed(
-    server: Cluster, tmp_path: Path, photo: bytes
-) -> None:
+@dataclass(frozen=True)
+class Load:
+    """Uploads to a gate whose database server was killed and restarted twice meanwhile."""
+
+    accepted: list[str]
+    """Ids of the jobs."""
+    refused: list[httpx.Response]
+    statuses: set[int]
+    """Of the answers to status requests."""
+    ends: list[JobStatus]
+    """Of the accepted jobs."""
+    worker_alive: bool
+    attempts: dict[str, int]
+    """By job on record."""
+    media: Counter[str]
+    """Media on record by job."""
+
+
+@pytest.fixture(scope="module")
+def load(server: Cluster, tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Load:
+    return asyncio.run(kill_under_load(server, tmp_path_factory.mktemp("load"), photo))
+
+
+async def kill_under_load(server: Cluster, folder: Path, photo: bytes) -> Load:
     accepted: list[str] = []
     refused: list[httpx.Response] = []
+    statuses: set[int] = set()
     stop = asyncio.Event()
-
-    async with serving(server, tmp_path) as (gate, client):
+    async with serving(server, folder) as (gate, client):
 
         async def send() -> None:
             while not stop.is_set():
@@ -77,48 +99,76 @@ async def test_no_job_is_lost_or_doubled_when_the_server_is_killed(
                 else:
                     refused.append(answer)
                 status = await client.get(f"/status/{accepted[-1] if accepted else 'job_none'}")
-                assert status.status_code in (200, 202, 404, 503)
+                statuses.add(status.status_code)
                 await asyncio.sleep(0.05)
-
-        async def more(number: int, of: list[Any]) -> None:
-            number += len(of)
-            async with asyncio.timeout(60):
-                while len(of) < number:  # noqa: ASYNC110  # looked at rather than told, for two lists
-                    await asyncio.sleep(0.02)
 
         senders = [asyncio.create_task(send()) for _ in range(SENDERS)]
         for _ in range(2):
-            await more(8, accepted)
+            await until_longer(accepted, 8)
             await asyncio.to_thread(server.kill)
-            await more(SENDERS, refused)
+            await until_longer(refused, SENDERS)
             await asyncio.to_thread(server.start)
-        await more(8, accepted)
+        await until_longer(accepted, 8)
         stop.set()
         await asyncio.gather(*senders)
-
-        for answer in refused:
-            assert (answer.status_code, answer.json()["code"]) == (503, "records_unavailable"), answer.text
-            assert int(answer.headers["Retry-After"]) >= 1
-        assert len(set(accepted)) == len(accepted)
-        for job_id in accepted:
-            assert (await gate.wait(job_id, timeout_s=90)).status is JobStatus.COMPLETE
-        assert gate.runtime.worker.alive
-
-        connection = await asyncpg.connect(server.url)
-        try:
-            jobs = await connection.fetch("SELECT id, status, attempts FROM mediagate_job")
-            media = Counter(row["jobId"] for row in await connection.fetch('SELECT "jobId" FROM mediagate_media'))
-            await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-        finally:
-            await connection.close()
-    assert set(accepted) <= {row["id"] for row in jobs}
-    assert all(media[job_id] == 1 for job_id in accepted)
-    # Each time, only what was being claimed may have been begun twice: that answer can be lost.
-    again = [row["id"] for row in jobs if row["attempts"] > 1]
-    assert len(again) <= 2 * 2, f"{len(again)} of {len(jobs)} jobs were begun more than once"
+        ends = [(await gate.wait(job_id, timeout_s=90)).status for job_id in accepted]
+        alive = gate.runtime.worker.alive
+        attempts, media = await rows_of(server.url)
+    return Load(accepted, refused, statuses, ends, alive, attempts, media)
 
 
-async def test_what_may_run_twice_outlasts_a_short_absence(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def until_longer(growing: list[Any], by: int) -> None:
+    wanted = len(growing) + by
+    async with asyncio.timeout(60):
+        while len(growing) < wanted:  # noqa: ASYNC110  # polling serves both lists
+            await asyncio.sleep(0.02)
+
+
+async def rows_of(url: str) -> tuple[dict[str, int], Counter[str]]:
+    """Return the attempts of each job and the number of media of each, and leave the database empty."""
+    connection = await asyncpg.connect(url)
+    try:
+        jobs = await connection.fetch("SELECT id, attempts FROM mediagate_job")
+        media = await connection.fetch('SELECT "jobId" FROM mediagate_media')
+        await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    finally:
+        await connection.close()
+    return {row["id"]: row["attempts"] for row in jobs}, Counter(row["jobId"] for row in media)
+
+
+def test_upload_during_a_server_outage_is_refused_503_with_retry_after(load: Load) -> None:
+    for answer in load.refused:
+        assert (answer.status_code, answer.json()["code"]) == (503, "records_unavailable"), answer.text
+        assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_status_during_a_server_outage_is_answered_or_503(load: Load) -> None:
+    assert load.statuses <= {200, 202, 404, 503}
+
+
+def test_accepted_jobs_all_complete_after_server_outages(load: Load) -> None:
+    assert len(set(load.accepted)) == len(load.accepted)
+    assert set(load.ends) == {JobStatus.COMPLETE}
+    assert set(load.accepted) <= set(load.attempts)
+
+
+def test_accepted_jobs_have_one_media_each_after_server_outages(load: Load) -> None:
+    assert all(load.media[job_id] == 1 for job_id in load.accepted)
+
+
+def test_worker_survives_server_outages(load: Load) -> None:
+    assert load.worker_alive
+
+
+def test_server_outage_repeats_only_jobs_that_were_being_claimed(load: Load) -> None:
+    # The answer to a claim can be lost, so each outage may repeat the jobs that were being claimed.
+    again = [job_id for job_id, attempts in load.attempts.items() if attempts > 1]
+    assert len(again) <= 2 * 2, f"{len(again)} of {len(load.attempts)} jobs were begun more than once"
+
+
+async def test_idempotent_queries_survive_a_short_server_outage(
+    server: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mediagate.records.queries.RETRY_FOR_S", 60.0)
     records = PrismaRecords(server.url, migrate=True)
     await records.open()
@@ -147,7 +197,7 @@ async def test_what_may_run_twice_outlasts_a_short_absence(server: Cluster, monk
         await records.close()
 
 
-async def test_a_server_that_stands_still_is_not_waited_for(server: Cluster) -> None:
+async def test_frozen_server_is_reported_as_unavailable(server: Cluster) -> None:
     records = PrismaRecords(f"{server.url}?connect_timeout=1&socket_timeout=1", migrate=True)
     await records.open()
     try:
@@ -165,9 +215,9 @@ async def test_a_server_that_stands_still_is_not_waited_for(server: Cluster) -> 
             )
             assert {type(answer) for answer in answers} == {RecordsUnavailable}
             assert time.monotonic() - began < RETRY_FOR_S + 15
-            assert await records.now() >= now, "the clock is reckoned on"
+            assert await records.now() >= now, "the clock continues without the server"
         async with asyncio.timeout(30):
-            # Connections to which late answers come are gone: nobody gets the answer to another's question.
+            # Connections with late answers are closed, so no query receives the answer of another.
             for _ in range(20):
                 state = await get_state(records, job.id)
                 assert state is not None and state.job.id == job.id
@@ -176,7 +226,7 @@ async def test_a_server_that_stands_still_is_not_waited_for(server: Cluster) -> 
         await records.close()
 
 
-async def test_an_engine_that_stands_still_is_replaced(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_frozen_engine_is_replaced(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.records.engine.ANSWER_S", 1.0)
     records = PrismaRecords(server.url, migrate=True)
     await records.open()
@@ -199,7 +249,7 @@ async def test_an_engine_that_stands_still_is_replaced(server: Cluster, monkeypa
         await records.close()
 
 
-async def test_a_settlement_whose_answer_was_lost_is_concluded_once(
+async def test_settlement_with_a_lost_answer_runs_its_hooks_once(
     server: Cluster, tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
@@ -236,7 +286,7 @@ async def test_a_settlement_whose_answer_was_lost_is_concluded_once(
 
 
 @pytest.mark.parametrize("done", [True, False])
-async def test_a_direct_upload_whose_completion_went_unheard_keeps_its_file(
+async def test_direct_upload_with_a_lost_completion_keeps_its_file(
     server: Cluster, tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch, done: bool
 ) -> None:
     request, lost = SocketEngine.request, 0

@@ -1,4 +1,4 @@
-"""Rows that another process deletes between the queries of one read: the second query finds what is left."""
+"""Rows that another process deletes between the queries of one read are omitted."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MakeGate = Callable[..., MediaGate]
 
 
 def leave(gate: MediaGate, statement: str) -> None:
-    """Bring the tables of a gate into the state that a deletion has between two queries."""
+    """Put the tables of a gate into the state between the two statements of a deletion."""
     path: Path = gate.settings.data_dir / "mediagate.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA foreign_keys = OFF")
         database.execute(statement)
 
 
-async def test_a_delivery_whose_event_was_forgotten_is_not_there(make_gate: MakeGate, photo: bytes) -> None:
+async def test_delivery_of_a_deleted_event_is_omitted(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, public_base_url="https://example.org")
     secret = "whsec_" + base64.b64encode(bytes(32)).decode()
     endpoint = Endpoint(

@@ -1,4 +1,4 @@
-"""A schema that lacks something, and a user that the database refuses, are told as such and not as an outage."""
+"""An outdated schema and a refused database user are reported as such, not as an outage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RENAME = 'ALTER TABLE mediagate_job RENAME COLUMN "{}" TO "{}"'
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database of each kind that no other test meets: what is left of it is no schema."""
+    """The URL of an empty database of each kind, used by one test only because its schema is broken afterwards."""
     if request.param == "sqlite":
         return f"file:{tmp_path / 'records.db'}"
     return str(request.getfixturevalue("own_postgres_url"))
@@ -53,11 +53,11 @@ def names_of(url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("worker", [False, True])
-async def test_a_gate_does_not_start_on_an_older_schema(database: str, make_gate: MakeGate, worker: bool) -> None:
+async def test_gate_does_not_open_on_an_outdated_schema(database: str, make_gate: MakeGate, worker: bool) -> None:
     gate = make_gate(memory=False, database_url=database, worker=worker)
     with pytest.raises(SchemaOutdated, match="run `mediagate migrate`"):
         await gate.open()
-    assert not os.path.exists(database.removeprefix("file:")), "looking makes no file"  # noqa: PTH110, ASYNC240
+    assert not os.path.exists(database.removeprefix("file:")), "the check must not create the file"  # noqa: PTH110, ASYNC240
     assert await pending(database) == names_of(database)
     await migrate(database)
     *_, before, last = names_of(database)
@@ -69,7 +69,7 @@ async def test_a_gate_does_not_start_on_an_older_schema(database: str, make_gate
         await gate.open()
 
 
-async def test_a_later_schema_is_none_that_lacks_something(database: str) -> None:
+async def test_records_accept_a_newer_schema(database: str) -> None:
     await migrate(database)
     await execute(
         database,
@@ -85,7 +85,7 @@ async def test_a_later_schema_is_none_that_lacks_something(database: str) -> Non
 
 
 @pytest.mark.parametrize("column", ["code", "turn"])
-async def test_a_schema_that_is_lost_while_the_gate_is_open(
+async def test_schema_lost_at_runtime_is_answered_503_schema_outdated(
     database: str,
     make_gate: MakeGate,
     monkeypatch: pytest.MonkeyPatch,
@@ -103,7 +103,7 @@ async def test_a_schema_that_is_lost_while_the_gate_is_open(
             problem = answer.json()
             assert (answer.status_code, problem["code"], problem["retryable"]) == (503, "schema_outdated", False)
             assert "Retry-After" not in answer.headers
-            assert column not in problem["detail"], "that is for the log"
+            assert column not in problem["detail"], "the column is named only in the log"
         assert f"mediagate_job.{column}: run `mediagate migrate`" in caplog.text
         await execute(database, RENAME.format("elsewhere", column))
         await execute(database, lost(names_of(database)[-1]))
@@ -112,7 +112,7 @@ async def test_a_schema_that_is_lost_while_the_gate_is_open(
 
 
 @pytest.mark.parametrize(("user", "name"), [("nobody_of_this_name", None), (None, "no_database_of_this_name")])
-async def test_a_user_or_database_that_is_refused(
+async def test_refused_user_or_database_is_reported_as_records_refused(
     postgres_url: str, make_gate: MakeGate, caplog: pytest.LogCaptureFixture, user: str | None, name: str | None
 ) -> None:
     server, _, database = postgres_url.rpartition("/")
@@ -138,7 +138,7 @@ async def test_a_user_or_database_that_is_refused(
     assert (problem["code"], problem["retryable"]) == ("records_refused", False)
 
 
-async def test_a_user_that_may_not_read_the_list_of_migrations(own_postgres_url: str) -> None:
+async def test_records_work_without_access_to_the_migrations_table(own_postgres_url: str) -> None:
     await migrate(own_postgres_url)
     role = own_postgres_url.rpartition("/")[2] + "_user"
     await execute(

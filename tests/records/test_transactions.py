@@ -1,4 +1,4 @@
-"""What happens to claims and settlements while others hold locks, and how often the database is asked."""
+"""Claims and settlements while others hold locks, and the number of requests per operation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def on_sqlite(tmp_path: Path) -> AsyncIterator[PrismaRecords]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep SQLite's only write lock, as another process would."""
+    """Hold SQLite's only write lock, as another process would."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
         yield
@@ -51,7 +51,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def count_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the list to which the path of each request to the engine is added from here on."""
+    """Return a list that collects the path of each further request to the engine."""
     asked: list[str] = []
     request = SocketEngine.request
 
@@ -63,7 +63,7 @@ def count_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-async def test_at_most_four_requests_from_claim_to_settle(
+async def test_job_costs_at_most_four_requests_from_claim_to_settle(
     records: PrismaRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = count_requests(monkeypatch)
@@ -82,7 +82,7 @@ async def test_at_most_four_requests_from_claim_to_settle(
     assert len(asked) == 4
 
 
-async def test_a_status_is_one_query_while_the_job_is_in_flight(
+async def test_get_state_of_a_job_in_flight_is_one_request(
     records: PrismaRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = count_requests(monkeypatch)
@@ -93,7 +93,7 @@ async def test_a_status_is_one_query_while_the_job_is_in_flight(
     assert len(asked) == 1
 
 
-async def test_fifty_transactions_at_once_lose_no_update(database: str) -> None:
+async def test_concurrent_transactions_lose_no_update(database: str) -> None:
     await migrate(database)
     client = open_client(database, None)
     await client.connect()
@@ -119,7 +119,7 @@ async def test_fifty_transactions_at_once_lose_no_update(database: str) -> None:
         await client.disconnect()
 
 
-async def test_a_lease_that_is_lost_while_settle_waits(postgres_url: str) -> None:
+async def test_settle_returns_false_when_its_lease_is_lost_while_waiting(postgres_url: str) -> None:
     records = PrismaRecords(postgres_url, migrate=True)
     await records.open()
     thief = await asyncpg.connect(postgres_url)
@@ -146,7 +146,7 @@ async def test_a_lease_that_is_lost_while_settle_waits(postgres_url: str) -> Non
         await records.close()
 
 
-async def test_reads_go_on_while_another_process_writes(on_sqlite: PrismaRecords, tmp_path: Path) -> None:
+async def test_sqlite_reads_continue_while_another_process_writes(on_sqlite: PrismaRecords, tmp_path: Path) -> None:
     jobs = [await claimed_job(on_sqlite, utcnow()) for _ in range(12)]
 
     async def settle(n: int) -> bool:
@@ -163,9 +163,7 @@ async def test_reads_go_on_while_another_process_writes(on_sqlite: PrismaRecords
     assert await asyncio.gather(*settling) == [True] * 12
 
 
-async def test_a_file_that_stays_locked_is_unavailable_and_then_usable(
-    on_sqlite: PrismaRecords, tmp_path: Path
-) -> None:
+async def test_locked_sqlite_file_is_unavailable_until_unlocked(on_sqlite: PrismaRecords, tmp_path: Path) -> None:
     jobs = [await claimed_job(on_sqlite, utcnow()) for _ in range(4)]
     settlements = [Settlement(JobStatus.COMPLETE, a_media(job)) for job in jobs]
     with locked(tmp_path / "records.db"):
@@ -179,7 +177,7 @@ async def test_a_file_that_stays_locked_is_unavailable_and_then_usable(
             *(on_sqlite.mark_notified(job.id, ended_at=None, now=utcnow()) for job in jobs),
             return_exceptions=True,
         )
-        # Each waits from when it was asked: one after the other they would need a minute.
+        # All time out concurrently; one after the other they would take a minute.
         assert time.monotonic() - began < 15
     assert [type(answer) for answer in answers] == [RecordsUnavailable] * 12
     for job, settlement in zip(jobs, settlements, strict=True):

@@ -1,4 +1,4 @@
-"""A claim reads what is next by an index also when the database's statistics know of no waiting job, and on SQLite."""
+"""Claims use an index even when the statistics are older than the backlog, and on SQLite."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 @pytest.fixture
 async def stale(own_postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A database to which a backlog came since its statistics were made."""
+    """A connection to a database whose statistics are older than its backlog."""
     records = PrismaRecords(own_postgres_url, migrate=True)
     await records.open()
     await records.create_job(a_job(NOW))
@@ -61,7 +61,7 @@ def scans(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [*found, *(scan for below in plan.get("Plans", ()) for scan in scans(below))]
 
 
-async def test_statistics_that_know_of_no_backlog_do_not_make_a_claim_sort_it(stale: asyncpg.Connection) -> None:
+async def test_claim_with_stale_statistics_does_not_sort_the_backlog(stale: asyncpg.Connection) -> None:
     until = NOW.replace(tzinfo=None) + timedelta(hours=1)
     statement = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {CLAIM_OLDEST.format(table='mediagate_job')}"
     (told,) = await stale.fetchrow(statement, until, "w", until + timedelta(minutes=1), 5, [])
@@ -69,10 +69,10 @@ async def test_statistics_that_know_of_no_backlog_do_not_make_a_claim_sort_it(st
     assert 5 <= touched <= 30, told
 
 
-async def test_sqlite_reads_the_next_by_an_index(tmp_path: Path) -> None:
+async def test_sqlite_claim_queries_use_an_index(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
     await migrate(f"file:{path}")
-    # As Prisma words claimable(), and oldest_waiting().
+    # The statements that Prisma writes for claimable() and oldest_waiting().
     for condition, order, index in (
         ('"attemptsLeft" > ? AND status = ? AND "availableAt" <= ?', 'priority, turn, "availableAt"',
          "mediagate_job_status_priority_turn_availableAt_idx"),

@@ -24,8 +24,10 @@ def fresh_database() -> Iterator[str]:
         _run(f"CREATE DATABASE {name}")
     except (OSError, asyncpg.PostgresError) as exc:
         pytest.skip(f"no PostgreSQL for the test ({exc}): name one in MEDIAGATE_TEST_POSTGRES_URL")
-    yield urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}"))
-    _run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    try:
+        yield urlunsplit(urlsplit(SERVER)._replace(path=f"/{name}"))
+    finally:
+        _run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def left_databases() -> list[str]:

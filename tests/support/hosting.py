@@ -20,6 +20,25 @@ from tests.support.server import PYTHONPATH, ROOT, alive, children, free_port
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 DRAIN_S = 2.0
 """The drain time of all hosts here."""
+UVICORN = "uvicorn --port PORT --no-access-log"
+HOSTS: dict[str, dict[str, str]] = {
+    "starlette-uvicorn": {"command": f"{UVICORN} examples.hosts.starlette_app:app"},
+    "starlette-uvicorn-h11": {"command": f"{UVICORN} --http h11 --loop asyncio examples.hosts.starlette_app:app"},
+    "starlette-granian": {"command": "granian --interface asgi --port PORT examples.hosts.starlette_app:app"},
+    "without-lifespan-uvicorn": {"command": f"{UVICORN} late_host:app"},
+    "fastapi-uvicorn-nginx": {
+        "command": f"{UVICORN} --root-path /api examples.hosts.fastapi_app:app",
+        "prefix": "/api",
+    },
+    "fastapi-prefixed-uvicorn-nginx": {"command": f"{UVICORN} prefixed_host:app", "prefix": "/api"},
+    "litestar-uvicorn": {"command": f"{UVICORN} examples.hosts.litestar_app:app"},
+    "litestar-granian": {"command": "granian --interface asgi --port PORT examples.hosts.litestar_app:app"},
+    "quart-hypercorn": {"command": "hypercorn --bind 127.0.0.1:PORT examples.hosts.quart_app:application"},
+    "django-uvicorn": {"command": f"{UVICORN} examples.hosts.django_site.asgi:application"},
+    "django-inside-uvicorn": {"command": f"{UVICORN} examples.hosts.django_site.inside:app"},
+    "django-daphne": {"command": "daphne -p PORT examples.hosts.django_site.asgi:application"},
+}
+"""Every host of the documentation, by name, as arguments of ``Host``."""
 
 
 def until(condition: str, holds: Callable[[], object], timeout_s: float = 60) -> None:
@@ -71,7 +90,7 @@ class Host:
             + lines.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
             + "}}\n"
         )
-        # As whoever runs the tests: the files of a test are nobody else's.
+        # nginx runs as the user of the tests, who alone may read their files.
         user = ["-g", "user root;"] if os.geteuid() == 0 else []
         words = [NGINX, "-e", f"{folder}/nginx.log", "-p", str(folder), "-c", f"{folder}/nginx.conf", *user]
         with self.log.open("ab") as log:
@@ -147,7 +166,7 @@ def _of_images(pid: int) -> bool:
 
 @contextlib.contextmanager
 def hosts(commands: Mapping[str, Mapping[str, str]], folder: Path) -> Iterator[dict[str, Host]]:
-    """Run hosts side by side for the length of a block."""
+    """Run hosts concurrently for the length of a block."""
     started: dict[str, Host] = {}
     try:
         for name, options in commands.items():

@@ -41,6 +41,8 @@ class Session:
         self._before = set(_checkout())
         # pytest's own folders stay where people look for them.
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+        # Every process would compile this package anew, which takes longer than to start.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ |= {MARK: self._id, "TMPDIR": str(self._temporary)}
         tempfile.tempdir = None
 

@@ -19,6 +19,13 @@ GATES = ROOT / "tests" / "support" / "gates"
 PYTHONPATH = f"{ROOT}{os.pathsep}{GATES}"
 """Where processes of tests find the gates by their names, and the helpers of the tests."""
 MOUNT = "/image-pipeline"
+FAST = {
+    "MEDIAGATE_LEASE_S": "2",
+    "MEDIAGATE_JANITOR_INTERVAL_S": "0.4",
+    "MEDIAGATE_RETRY_BACKOFF_S": "0.1",
+    "MEDIAGATE_IMAGE_PROCESSES": "1",
+}
+"""Settings with which a service recovers from a crash within seconds."""
 
 
 def free_port() -> int:
