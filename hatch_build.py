@@ -199,3 +199,10 @@ def _slim(client: Path) -> None:
     (client / "generator" / "models.py").write_text("from . import *\n")
     (client / "types.py").rename(client / "_query_types.py")
     (client / "types.py").write_text(TYPES)
+    # The client would read the pyproject.toml of the directory in which a host runs; importing the parser is slow.
+    config = client / "_config.py"
+    parsed = "config = tomlkit.loads(path.read_text()).get('tool', {}).get('prisma', {})"
+    text = config.read_text()
+    if parsed not in text or "import tomlkit\n" not in text:
+        raise RuntimeError(f"{config.name} of the Prisma client is not as expected: adapt _slim in hatch_build.py")
+    config.write_text(text.replace("import tomlkit\n", "").replace(parsed, "config = {}"))

@@ -101,7 +101,9 @@ async def work(offset: str, database: str, shared: Path, photo: bytes) -> Worked
         make_a_day_old(shared, "med_stale/xs.webp")
 
         env = wrong_clock(offset, database)
-        with running(GATE, shared, **env, MEDIAGATE_IMAGE_PROCESSES="1", MEDIAGATE_JANITOR_INTERVAL_S="0.5") as wrong:
+        # libfaketime sets the clock of the spool folder too, by which the service tells how old its own files are.
+        env |= {"MEDIAGATE_STAGING_TTL_S": str(3 * 24 * 3600), "MEDIAGATE_JANITOR_INTERVAL_S": "0.5"}
+        with running(GATE, shared, **env, MEDIAGATE_IMAGE_PROCESSES="1") as wrong:
             sent = wrong.upload("a.jpg", photo)
             assert sent.status_code == 202, f"{sent.text}\n{wrong.log.read_text()[-4000:]}"
             jobs = {"waiting": waiting, "abandoned": abandoned, "own": sent.json()["jobId"]}

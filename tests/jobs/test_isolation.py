@@ -16,6 +16,7 @@ from mediagate.observe import Observer, Step
 from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
 from tests.support.forked import HARMLESS, POISONED
+from tests.support.load import stretched
 from tests.support.poison import Poison, hang
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +66,12 @@ async def upload(gate: MediaGate, picture: bytes) -> str:
 
 async def test_second_attempt_after_a_timeout_is_the_last_and_runs_alone(make_gate: MakeGate) -> None:
     gate = make_gate(
-        moderation="on", image_processes=2, image_timeout_s=1.5, max_attempts=5, retry_backoff_s=0.01, lease_s=1
+        moderation="on",
+        image_processes=2,
+        image_timeout_s=1.5,
+        max_attempts=5,
+        retry_backoff_s=0.01,
+        lease_s=stretched(1),
     )
     async with hanging(gate) as neighbours:
         slow = await upload(gate, POISONED)

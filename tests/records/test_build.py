@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -113,3 +114,9 @@ def test_build_output_contains_no_local_path() -> None:
     texts = [path.read_text() for path in client.rglob("*") if path.suffix in (".py", ".prisma")]
     assert len(texts) > 20
     assert not [text for text in texts if str(ROOT) in text]
+
+
+def test_import_of_mediagate_loads_neither_a_command_line_of_httpx_nor_a_toml_parser() -> None:
+    program = "import sys; from mediagate import MediaGate; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {"httpx", "httpx._main", "tomlkit"} & set(done.stdout.split()) == {"httpx"}

@@ -28,6 +28,7 @@ from mediagate.records.engine import SocketEngine
 from mediagate.records.queries import RETRY_FOR_S
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_job
+from tests.support.load import stretched
 from tests.support.postgres_cluster import Cluster, cluster
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +50,7 @@ async def serving(server: Cluster, folder: Path) -> AsyncIterator[tuple[MediaGat
         database_url=SecretStr(server.url),
         migrate=True,
         image_processes=1,
-        lease_s=4,
+        lease_s=stretched(4),
         janitor_interval_s=0.5,
     )
     gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")

@@ -23,12 +23,12 @@ from mediagate import MediaGate, Settings, Source, VariantSpec
 from mediagate.records.migration import migrate
 from mediagate_plugins.celery_queue import celery_queue
 from mediagate_plugins.procrastinate_queue import procrastinate_queue
+from tests.support.load import stretched
 from tests.support.server import GATES, PYTHONPATH
 
 POSTGRES = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
 BROKER = os.environ.get("MEDIAGATE_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672")
 FAST = {
-    "MEDIAGATE_LEASE_S": "2",
     "MEDIAGATE_JANITOR_INTERVAL_S": "0.4",
     "MEDIAGATE_RETRY_BACKOFF_S": "0.1",
     "MEDIAGATE_IMAGE_PROCESSES": "1",
@@ -119,6 +119,7 @@ class Site:
         self.env = {
             **os.environ,
             **FAST,
+            "MEDIAGATE_LEASE_S": str(stretched(2)),
             "PYTHONPATH": PYTHONPATH,
             "MEDIAGATE_DATA_DIR": str(data_dir),
             "MEDIAGATE_DATABASE_URL": database,

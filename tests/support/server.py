@@ -14,13 +14,17 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.load import stretched
+
 ROOT = Path(__file__).parents[2]
 GATES = ROOT / "tests" / "support" / "gates"
 PYTHONPATH = f"{ROOT}{os.pathsep}{GATES}"
 """Where processes of tests find the gates by their names, and the helpers of the tests."""
 MOUNT = "/image-pipeline"
+LEASE = "MEDIAGATE_LEASE_S"
+"""A lease in seconds of an idle machine: services get one that a busy machine keeps as well."""
 FAST = {
-    "MEDIAGATE_LEASE_S": "2",
+    LEASE: "2",
     "MEDIAGATE_JANITOR_INTERVAL_S": "0.4",
     "MEDIAGATE_RETRY_BACKOFF_S": "0.1",
     "MEDIAGATE_IMAGE_PROCESSES": "1",
@@ -78,17 +82,21 @@ class Server:
     def start(self, *, wait: bool = True, command: str = "serve", **env: str) -> None:
         """Start the process and, for ``serve``, wait until it answers."""
         arguments = ["--port", str(self.port), *self._options] if command == "serve" else []
+        env = self._env | env
+        if LEASE in env:
+            env[LEASE] = str(stretched(float(env[LEASE])))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mediagate.cli", command, self._gate, *arguments],
-                env=self._env | env, stdout=log, stderr=log, start_new_session=True,
+                env=env, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         if wait and command == "serve":
             self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
         assert self.process is not None
-        for _ in range(300):
+        end = time.monotonic() + stretched(30)
+        while time.monotonic() < end:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
                     return
@@ -102,20 +110,20 @@ class Server:
         assert self.process is not None
         below = children(self.process.pid)
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(stretched(10))
         return below
 
     def wait_dead(self, timeout_s: float = 30) -> None:
         """Wait until the process has ended by itself."""
         assert self.process is not None
-        self.process.wait(timeout_s)
+        self.process.wait(stretched(timeout_s))
 
     def stop(self, timeout_s: float = 40) -> int:
         """Ask the process to end (SIGTERM) and return its exit code."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout_s)
+        return self.process.wait(stretched(timeout_s))
 
     def upload(self, name: str, data: bytes, *, source_type: str = "avatar", **headers: str) -> httpx.Response:
         return httpx.post(
@@ -128,7 +136,7 @@ class Server:
 
     def settled(self, job_id: str, timeout_s: float = 60) -> httpx.Response:
         """Poll until the job is terminal and return that answer."""
-        end = time.monotonic() + timeout_s
+        end = time.monotonic() + stretched(timeout_s)
         while True:
             answer = httpx.get(f"{self.url}/status/{job_id}", timeout=30)
             if answer.status_code != 202:

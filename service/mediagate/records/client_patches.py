@@ -14,9 +14,10 @@ _absent = _UNUSED not in sys.modules
 if _absent:
     sys.modules[_UNUSED] = ModuleType(_UNUSED)
 try:
-    from mediagate.records.client import Prisma, _base_client, _builder
+    from mediagate.records.client import Prisma, _base_client, _builder, models
     from mediagate.records.client.engine import errors
     from mediagate.records.client.engine._query import AsyncQueryEngine
+    from mediagate.records.client.errors import DataError, PrismaError, RecordNotFoundError, UniqueViolationError
 except ImportError as exc:
     raise ConfigError(
         "the Prisma client is not built: install with `pip install .` or `pip install -e .`, which generates it "
@@ -26,7 +27,16 @@ finally:
     if _absent:
         del sys.modules[_UNUSED]
 
-__all__ = ["AsyncQueryEngine", "Prisma", "errors"]
+__all__ = [
+    "AsyncQueryEngine",
+    "DataError",
+    "Prisma",
+    "PrismaError",
+    "RecordNotFoundError",
+    "UniqueViolationError",
+    "errors",
+    "models",
+]
 
 
 def _only_newlines(text: str, prefix: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mediagate.errors import ConfigError
-from mediagate.records.client import Prisma
+from mediagate.records.client_patches import Prisma
 from mediagate.records.queries import execute, insert, query
 
 T = TypeVar("T")

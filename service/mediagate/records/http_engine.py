@@ -9,8 +9,7 @@ from typing import Any
 
 import httpx
 
-from mediagate.records.client.engine import errors
-from mediagate.records.client.engine._query import AsyncQueryEngine
+from mediagate.records.client_patches import AsyncQueryEngine, errors
 
 log = logging.getLogger("mediagate.records")
 

@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from mediagate.errors import InvalidParameter, RecordsUnavailable
-from mediagate.records.client.engine.errors import EngineConnectionError
-from mediagate.records.client.errors import DataError, PrismaError, RecordNotFoundError, UniqueViolationError
+from mediagate.records.client_patches import DataError, PrismaError, RecordNotFoundError, UniqueViolationError, errors
 from mediagate.records.refusals import refusal_of
 
 log = logging.getLogger("mediagate.records")
@@ -76,7 +75,7 @@ async def query(call: Callable[[], Awaitable[T]]) -> T:
 
 
 def _went_away(exc: BaseException | None) -> bool:
-    return isinstance(exc, EngineConnectionError | OSError) or (isinstance(exc, DataError) and exc.code in GONE)
+    return isinstance(exc, errors.EngineConnectionError | OSError) or (isinstance(exc, DataError) and exc.code in GONE)
 
 
 async def update_one(change: Callable[[], Awaitable[object]], *, unheard: bool = False) -> bool:

@@ -6,7 +6,7 @@ import re
 from socket import gaierror
 
 from mediagate.errors import RecordsRefused, RecordsUnavailable, SchemaOutdated
-from mediagate.records.client.errors import DataError
+from mediagate.records.client_patches import DataError
 
 MIGRATE = "run `mediagate migrate`"
 ACCOUNT = "check host, port, user, password and database in MEDIAGATE_DATABASE_URL"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mediagate.errors import RecordsRefused, SchemaOutdated
-from mediagate.records.client import Prisma
+from mediagate.records.client_patches import Prisma
 from mediagate.records.migration import migration_names
 from mediagate.records.queries import execute
 from mediagate.records.refusals import MIGRATE

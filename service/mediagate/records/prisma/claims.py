@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from mediagate.records.client import Prisma, models
+from mediagate.records.client_patches import Prisma, models
 from mediagate.records.prisma.jobs import jobs_where, take_job
 from mediagate.records.prisma.rows import job_of
 from mediagate.records.queries import execute

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from mediagate.errors import RecordsUnavailable, SchemaOutdated
 from mediagate.records.address import place_of
-from mediagate.records.client import Prisma
+from mediagate.records.client_patches import Prisma
 from mediagate.records.migration import migrate, sqlite_path
 from mediagate.records.queries import execute
 from mediagate.records.refusals import ACCOUNT, MIGRATE, RUNS, why_away

@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from mediagate.records.client import Prisma
-from mediagate.records.client.errors import RecordNotFoundError
+from mediagate.records.client_patches import Prisma, RecordNotFoundError
 from mediagate.records.prisma.expiry import EXPIRY, expired
 from mediagate.records.prisma.rows import job_row, upload_of, upload_row
 from mediagate.records.queries import execute, query

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from mediagate.records.client import Prisma
+from mediagate.records.client_patches import Prisma
 from mediagate.records.prisma.claims import held
 from mediagate.records.prisma.jobs import LIVE, jobs_where
 from mediagate.records.prisma.outbox import write_events

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from mediagate.records.client import Prisma
-from mediagate.records.client.errors import UniqueViolationError
+from mediagate.records.client_patches import Prisma, UniqueViolationError
 from mediagate.records.queries import execute
 from mediagate.records.reservation import Reservation
 

@@ -7,8 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from mediagate.records.client import Prisma
-from mediagate.records.client.errors import RecordNotFoundError
+from mediagate.records.client_patches import Prisma, RecordNotFoundError
 from mediagate.records.prisma.media import media_where
 from mediagate.records.prisma.rows import job_of, job_row, requeued_columns
 from mediagate.records.queries import execute, query

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from mediagate.records.client import Prisma
+from mediagate.records.client_patches import Prisma
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.prisma.media import media_where
 from mediagate.records.prisma.rows import job_of, media_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from mediagate.records.client import Prisma
+from mediagate.records.client_patches import Prisma
 from mediagate.records.prisma.expiry import EXPIRY, expired
 from mediagate.records.prisma.rows import media_of
 from mediagate.records.queries import query

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from mediagate.records.client import Prisma, models
+from mediagate.records.client_patches import Prisma, models
 from mediagate.records.queries import execute, query
 from mediagate.values import Event, EventType
 

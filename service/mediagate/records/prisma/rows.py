@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from mediagate.records.client import models
+from mediagate.records.client_patches import models
 from mediagate.records.settlement import Settlement
 from mediagate.values import DirectUpload, Job, JobStatus, Media, Stage, UploadFields, Variant, Verdict
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
-from mediagate.records.client import Prisma
+from mediagate.records.client_patches import Prisma
 from mediagate.records.queries import query
 from mediagate.values import JobStatus, Usage, UsageReport
 
