@@ -10,14 +10,12 @@ help: ## Print this help
 run: $(STAMP) ## Start the service on http://127.0.0.1:8000 (PORT=… changes it)
 	$(BIN)/mediagate serve --port $(PORT)
 
-# Two processes, each with whole files of tests; those of whole services by themselves.
+# Each file stays in one process. The order is random: `ARGS="-p randomly --randomly-seed=…"` repeats one.
 test: $(STAMP) ## Run the whole suite (ARGS=… goes to pytest, which then runs what it says)
-ifeq ($(ARGS),)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/e2e
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/e2e
-else
-	$(BIN)/python -m pytest $(ARGS)
-endif
+	$(BIN)/python -m pytest $(or $(ARGS),--numprocesses auto --dist loadgroup $(COVERAGE))
+
+test-fast: $(STAMP) ## Run the tests that need no service, no browser and no host, for each change
+	MEDIAGATE_TEST_FAST=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup -m "not slow" --ignore=tests/e2e --ignore=tests/shown $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .
@@ -49,4 +47,4 @@ $(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
 	@touch $(STAMP)
 
-.PHONY: help run test lint check bench cluster constraints clean
+.PHONY: help run test test-fast lint check bench cluster constraints clean

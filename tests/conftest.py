@@ -15,6 +15,9 @@ from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
 from tests.support.databases import fresh_database
 from tests.support.leftovers import Session
+from tests.support.rgw import Gateway, missing, running_gateway
+from tests.support.s3_server import S3Server
+from tests.support.services import need
 
 DATA = Path(__file__).parent / "data"
 SESSION = pytest.StashKey[Session]()
@@ -84,8 +87,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, and so all that need the S3 server, of which there is one."""
     for item in items:
-        s3 = "server" in getattr(item, "fixturenames", ()) and "s3_storage" in item.nodeid
-        item.add_marker(pytest.mark.xdist_group("s3" if s3 else item.nodeid.partition("::")[0]))
+        if item.get_closest_marker("xdist_group") is None:
+            s3 = "s3_server" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("s3" if s3 else item.nodeid.partition("::")[0]))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Start a process more than there are cores, since some always wait."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
@@ -114,6 +123,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 @pytest.fixture(scope="session")
 def redis_url() -> str:
     """The Redis that MEDIAGATE_TEST_REDIS_URL names; tests remove the keys that they make."""
+    need("Redis")
     url = os.environ.get("MEDIAGATE_TEST_REDIS_URL", "redis://127.0.0.1:6379/13")
     try:
         with Redis.from_url(url, socket_connect_timeout=5) as redis:
@@ -142,3 +152,24 @@ def module_postgres_url() -> Iterator[str]:
     """A database for one module, for a fixture that several of its tests share."""
     with fresh_database() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """The server that MEDIAGATE_TEST_S3_URL names (its keys in AWS_ACCESS_KEY_ID, …), else a Ceph gateway of ours."""
+    need("the S3 server")
+    if url := os.environ.get("MEDIAGATE_TEST_S3_URL"):
+        yield S3Server(url, os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+        return
+    if problem := missing():
+        pytest.skip(f"no S3 server for the test ({problem}), and MEDIAGATE_TEST_S3_URL names none")
+    with running_gateway() as gateway:
+        yield S3Server(gateway.url, gateway.access_key, gateway.secret_key, gateway)
+
+
+@pytest.fixture(scope="session")
+def s3_gateway(s3_server: S3Server) -> Gateway:
+    """The S3 server as a process that can be killed and stopped."""
+    if s3_server.gateway is None:
+        pytest.skip("the server that MEDIAGATE_TEST_S3_URL names is not ours to kill")
+    return s3_server.gateway

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.support.command import output_of
-from tests.support.rgw import Gateway, missing, running_gateway
+from tests.support.rgw import Gateway
 from tests.support.server import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -79,14 +79,6 @@ PRODUCTION = {
 }
 
 
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Gateway]:
-    if problem := missing():
-        pytest.skip(f"no S3 server for the test ({problem})")
-    with running_gateway() as running:
-        yield running
-
-
 def until(url: str, **headers: str) -> httpx.Response:
     """Repeat a request until it is answered 200."""
     end = time.monotonic() + 60
@@ -127,17 +119,17 @@ class Production:
 
 @pytest.fixture(scope="module")
 def production(
-    gateway: Gateway, postgres_url: str, tmp_path_factory: pytest.TempPathFactory, data: Path
+    s3_gateway: Gateway, postgres_url: str, tmp_path_factory: pytest.TempPathFactory, data: Path
 ) -> Iterator[Production]:
     folder, web, worker = tmp_path_factory.mktemp("production"), free_port(), free_port()
     url = f"http://127.0.0.1:{web}/image-pipeline"
-    keys = {"aws_access_key_id": gateway.access_key, "aws_secret_access_key": gateway.secret_key}
-    boto3.client("s3", endpoint_url=gateway.url, region_name="us-east-1", **keys).create_bucket(Bucket="media")
+    keys = {"aws_access_key_id": s3_gateway.access_key, "aws_secret_access_key": s3_gateway.secret_key}
+    boto3.client("s3", endpoint_url=s3_gateway.url, region_name="us-east-1", **keys).create_bucket(Bucket="media")
     env = PRODUCTION | {
         "MEDIAGATE_DATABASE_URL": postgres_url,
         "MEDIAGATE_PUBLIC_BASE_URL": url,
-        "S3_ENDPOINT_URL": gateway.url,
-        "S3_PUBLIC_ENDPOINT_URL": gateway.url.replace("127.0.0.1", "localhost"),
+        "S3_ENDPOINT_URL": s3_gateway.url,
+        "S3_PUBLIC_ENDPOINT_URL": s3_gateway.url.replace("127.0.0.1", "localhost"),
         "AWS_DEFAULT_REGION": "us-east-1",
         **{name.upper(): value for name, value in keys.items()},
     }
@@ -215,15 +207,15 @@ def test_production_gate_records_webhook_events(production: Production, job_id: 
     assert f"job.completed  {job_id}  app" in listed
 
 
-def test_compose_bucket_has_cors_and_lifecycle_rules(gateway: Gateway) -> None:
+def test_compose_bucket_has_cors_and_lifecycle_rules(s3_gateway: Gateway) -> None:
     service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["bucket"]
-    keys = {"aws_access_key_id": gateway.access_key, "aws_secret_access_key": gateway.secret_key}
+    keys = {"aws_access_key_id": s3_gateway.access_key, "aws_secret_access_key": s3_gateway.secret_key}
     env = {
         **os.environ,
-        "AWS_ACCESS_KEY_ID": gateway.access_key,
-        "AWS_SECRET_ACCESS_KEY": gateway.secret_key,
+        "AWS_ACCESS_KEY_ID": s3_gateway.access_key,
+        "AWS_SECRET_ACCESS_KEY": s3_gateway.secret_key,
         "AWS_DEFAULT_REGION": "us-east-1",
-        "S3_ENDPOINT_URL": gateway.url,
+        "S3_ENDPOINT_URL": s3_gateway.url,
         "S3_BUCKET": "of-compose",
         "S3_UPLOAD_ORIGINS": "https://app.example.com, https://b.example.com",
     }
@@ -231,7 +223,7 @@ def test_compose_bucket_has_cors_and_lifecycle_rules(gateway: Gateway) -> None:
     for _ in range(2):
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    s3 = boto3.client("s3", endpoint_url=gateway.url, region_name="us-east-1", **keys)
+    s3 = boto3.client("s3", endpoint_url=s3_gateway.url, region_name="us-east-1", **keys)
     (rule,) = s3.get_bucket_cors(Bucket="of-compose")["CORSRules"]
     assert rule["AllowedOrigins"] == ["https://app.example.com", "https://b.example.com"]
     (unfinished,) = s3.get_bucket_lifecycle_configuration(Bucket="of-compose")["Rules"]

@@ -13,12 +13,15 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from tests.support.services import need
+
 SERVER = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
 
 
 @contextmanager
 def fresh_database() -> Iterator[str]:
     """Make an empty database for a block and yield its URL; skips the test where there is no server."""
+    need("PostgreSQL")
     name = f"{_prefix()}_{secrets.token_hex(6)}"
     try:
         _run(f"CREATE DATABASE {name}")

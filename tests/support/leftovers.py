@@ -38,6 +38,7 @@ class Session:
         self._id = os.urandom(6).hex()
         # Short, since the path of a Unix socket has 107 characters at most.
         self._temporary = Path(tempfile.mkdtemp(prefix="mediagate-"))
+        self._temporary.chmod(0o755)  # servers of tests run as users of their own
         self._before = set(_checkout())
         # pytest's own folders stay where people look for them.
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.services import need
+
 FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
 """The processes are killed, never the machine: what they have written, if not yet to the disk, is there."""
 
@@ -124,7 +126,8 @@ class Cluster:
 @contextlib.contextmanager
 def cluster(**options: str) -> Iterator[Cluster]:
     """Run a server for the length of a block."""
-    folder = Path(tempfile.mkdtemp(prefix="mediagate-pg-"))
+    need("PostgreSQL")
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
         if as_user():
             shutil.chown(folder, "postgres", "postgres")

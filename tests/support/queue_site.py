@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import amqp
 import asyncpg
@@ -23,8 +23,10 @@ from mediagate import MediaGate, Settings, Source, VariantSpec
 from mediagate.records.migration import migrate
 from mediagate_plugins.celery_queue import celery_queue
 from mediagate_plugins.procrastinate_queue import procrastinate_queue
+from tests.support.databases import fresh_database
 from tests.support.load import stretched
 from tests.support.server import GATES, PYTHONPATH
+from tests.support.services import need
 
 POSTGRES = os.environ.get("MEDIAGATE_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
 BROKER = os.environ.get("MEDIAGATE_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672")
@@ -212,25 +214,15 @@ def _with_broker(use: Callable[[Any], Any]) -> Any:
 
 @contextlib.asynccontextmanager
 async def a_database() -> AsyncIterator[str]:
-    """A migrated database of its own, dropped at the end."""
-    name = f"mediagate_test_{secrets.token_hex(6)}"
-    server = urlsplit(POSTGRES)
-
-    async def execute(database: str, sql: str) -> None:
-        connection = await asyncpg.connect(urlunsplit(server._replace(path=f"/{database}")), timeout=10)
+    """A migrated database of its own, which notes each end of a job; dropped at the end."""
+    with fresh_database() as url:
+        await migrate(url)
+        connection = await asyncpg.connect(url, timeout=10)
         try:
-            await connection.execute(sql)
+            await connection.execute(NOTES)
         finally:
             await connection.close()
-
-    await execute("postgres", f"CREATE DATABASE {name}")
-    try:
-        url = urlunsplit(server._replace(path=f"/{name}"))
-        await migrate(url)
-        await execute(name, NOTES)
         yield url
-    finally:
-        await execute("postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextlib.asynccontextmanager
@@ -241,6 +233,7 @@ async def a_site(
     queue = f"mediagate_test_{secrets.token_hex(6)}"
     data_dir = tmp_path / "data"
     data_dir.mkdir()
+    need("a broker")
     async with a_database() as database:
         site = Site(engine, way, data_dir, database, queue, attempts)
         try:

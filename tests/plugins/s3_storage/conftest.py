@@ -2,79 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from mediagate_plugins.s3_storage.options import Options
 from mediagate_plugins.s3_storage.storage import S3Storage, open_storage
-from tests.support.rgw import Gateway, missing, running_gateway
-
-
-@dataclass(frozen=True)
-class Server:
-    """An S3 server: its URL and our credentials, and the gateway if we started it."""
-
-    url: str
-    access_key: str
-    secret_key: str
-    gateway: Gateway | None = None
-
-    @property
-    def port(self) -> int:
-        return urlsplit(self.url).port or 80
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Options of the plugin for this server, with timeouts that suit tests."""
-        return {
-            "endpoint_url": self.url,
-            "access_key_id": self.access_key,
-            "secret_access_key": self.secret_key,
-            "read_timeout_s": 30.0,
-        }
-
-    def client(self) -> Any:
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=self.url,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
-        )
+from tests.support.rgw import Gateway
+from tests.support.s3_server import S3Server
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """The server that MEDIAGATE_TEST_S3_URL names (its keys in AWS_ACCESS_KEY_ID, …), else a Ceph gateway of ours."""
-    if url := os.environ.get("MEDIAGATE_TEST_S3_URL"):
-        yield Server(url, os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
-        return
-    if problem := missing():
-        pytest.skip(f"no S3 server for the test ({problem}), and MEDIAGATE_TEST_S3_URL names none")
-    with running_gateway() as gateway:
-        yield Server(gateway.url, gateway.access_key, gateway.secret_key, gateway)
+def server(s3_server: S3Server) -> S3Server:
+    return s3_server
 
 
 @pytest.fixture
-def gateway(server: Server) -> Gateway:
-    """The gateway as a process that can be killed and stopped."""
-    if server.gateway is None:
-        pytest.skip("the server that MEDIAGATE_TEST_S3_URL names is not ours to kill")
-    return server.gateway
+def gateway(s3_gateway: Gateway) -> Gateway:
+    return s3_gateway
 
 
 @pytest.fixture(scope="session")
-def s3(server: Server) -> Iterator[Any]:
+def s3(server: S3Server) -> Iterator[Any]:
     """A plain client of boto3."""
     client = server.client()
     yield client
@@ -111,7 +63,7 @@ MakeStorage = Callable[..., AbstractAsyncContextManager[S3Storage]]
 
 
 @pytest.fixture
-def storage_of(server: Server, bucket: str) -> MakeStorage:
+def storage_of(server: S3Server, bucket: str) -> MakeStorage:
     """Open a storage in the test's bucket."""
 
     @asynccontextmanager
