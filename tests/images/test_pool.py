@@ -144,7 +144,7 @@ async def test_memory_limit_refuses_an_image_and_keeps_its_process() -> None:
 
 
 async def test_image_process_frees_memory_after_a_render(data: Path) -> None:
-    photo = (data / "photos" / "dog_exif_xmp_icc.jpg").read_bytes()
+    photo = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
     async with opened(processes=1) as pool:
         await pool.render((data / "photos" / "exif_gps_tiny.jpg").read_bytes(), Source())
         await asyncio.sleep(0.5)
@@ -307,7 +307,7 @@ async def test_pool_open_fails_if_the_moderator_cannot_prepare(at_start: Callabl
 
 
 async def test_pool_open_does_not_limit_the_memory_of_preparing_a_moderator() -> None:
-    pool = ImagePool(processes=2, memory_bytes=512 * MIB, timeout_s=5, moderator=Poison(at_start=poison.hog))
+    pool = ImagePool(processes=1, memory_bytes=512 * MIB, timeout_s=5, moderator=Poison(at_start=poison.hog))
     await pool.open()
     await pool.close()
     assert not image_processes()
