@@ -22,7 +22,7 @@ THIN = [(1, 1), (1, 500), (500, 1), (92, 1200), (1200, 92), (2, 3), (3, 2), (7, 
 
 def hashed(picture: Image.Image, source: Source = SOURCE) -> str:
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    picture.save(file, "PNG", compress_level=1)
     return render(file.getvalue(), source, (0.5, 0.5), None).blurhash
 
 

@@ -155,7 +155,9 @@ def test_kept_animation_plays_in_every_animated_format(name: str, plays: int) ->
             continue
         shown = timeline(ours)
         assert len(shown) == len(seen)
-        for at in range(0, len(seen), 5):
+        # One position for each pair of frames: the positions are many, the frames few.
+        positions = {(id(right), id(made)): at for at, (right, made) in enumerate(zip(seen, shown, strict=True))}
+        for at in positions.values():
             right = on_white(seen[at]).resize(shown[at].size, Image.Resampling.LANCZOS)
             off = ImageStat.Stat(ImageChops.difference(on_white(shown[at]), right)).mean
             assert max(off) < 4, f"{file.name} at {at * 10} ms"
@@ -233,14 +235,6 @@ def test_animation_limits_apply_to_kept_animations_only() -> None:
     assert render(data, Source(max_frames=1, max_animation_pixels=1), (0.5, 0.5), None).variants
     within = Source(animation="keep", max_frames=30, max_animation_pixels=192_000, max_pixels=6_400)
     assert render(data, within, (0.5, 0.5), None).info.frames == 30
-
-
-def test_render_on_two_threads_makes_the_same_files() -> None:
-    data = (DATA / "photos" / "photo_2725x2225.jpg").read_bytes()
-    one = render(data, Source(), (0.5, 0.5), None, threads=1)
-    two = render(data, Source(), (0.5, 0.5), None, threads=2)
-    assert one.variants == two.variants
-    assert one.original == two.original
 
 
 @pytest.mark.parametrize("image_format", ["webp", "avif"])

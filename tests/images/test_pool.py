@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,19 +31,23 @@ from mediagate.errors import (
     UnsupportedType,
 )
 from mediagate.images import ImagePool
+from mediagate.observe import ImageProcessEnd, Observer
 from tests.support import poison
+from tests.support.charts import saved
 from tests.support.forked import (
     HARMLESS,
     MIB,
     POISONED,
     alive,
     children,
+    cpu_s,
     image_processes,
     opened,
     picture,
     resident,
     threads,
     until_dead,
+    until_used,
 )
 from tests.support.poison import Poison
 
@@ -138,7 +144,7 @@ async def test_memory_limit_refuses_an_image_and_keeps_its_process() -> None:
 
 
 async def test_image_process_frees_memory_after_a_render(data: Path) -> None:
-    photo = (data / "photos" / "dog_exif_xmp_icc.jpg").read_bytes()
+    photo = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
     async with opened(processes=1) as pool:
         await pool.render((data / "photos" / "exif_gps_tiny.jpg").read_bytes(), Source())
         await asyncio.sleep(0.5)
@@ -149,22 +155,22 @@ async def test_image_process_frees_memory_after_a_render(data: Path) -> None:
         assert sum(map(resident, image_processes())) < before + 10 * MIB
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
-async def test_memory_limit_of_any_size_publishes_or_reports_too_large(image_format: str) -> None:
-    coarse = Image.effect_noise((250, 200), 90).convert("RGB").resize((2000, 1600))
-    file = io.BytesIO()
-    coarse.save(file, image_format)
-    source = Source(variants={"a": VariantSpec(width=1920), "b": VariantSpec(width=400, format="avif", effort=2)})
-    outcomes = []
-    for mib in (8, 24, 36, 48, 64, 96, 128, 192, 300):
-        async with opened(memory_bytes=mib * MIB) as pool:
-            try:
-                outcomes.append(bool((await pool.render(file.getvalue(), source)).variants))
-            except ImageTooLarge:
-                outcomes.append(False)
-    assert outcomes[0] is False
-    assert outcomes[-1] is True
-    assert outcomes == sorted(outcomes)
+async def test_memory_limit_of_any_size_publishes_or_reports_too_large() -> None:
+    coarse = Image.effect_noise((125, 100), 90).convert("RGB").resize((500, 400))
+    files = {image_format: saved(coarse, image_format) for image_format in ("JPEG", "PNG", "WEBP", "GIF", "AVIF")}
+    source = Source(variants={"a": VariantSpec(width=480), "b": VariantSpec(width=100, format="avif", effort=2)})
+    outcomes: dict[str, list[bool]] = {image_format: [] for image_format in files}
+    for mib in (2, 8, 16, 24, 28, 32, 36, 48, 75):
+        async with opened(memory_bytes=mib * MIB, timeout_s=600) as pool:
+            for image_format, data in files.items():
+                try:
+                    outcomes[image_format].append(bool((await pool.render(data, source)).variants))
+                except ImageTooLarge:
+                    outcomes[image_format].append(False)
+    for image_format, published in outcomes.items():
+        assert published[0] is False, image_format
+        assert published[-1] is True, image_format
+        assert published == sorted(published), image_format
 
 
 async def test_moderator_exception_fails_the_render_without_its_message() -> None:
@@ -190,26 +196,47 @@ async def test_processes_killed_while_idle_are_replaced(data: Path) -> None:
             assert all(rendered.variants for rendered in done)
 
 
-async def test_processes_killed_at_any_moment_cause_only_image_crashed() -> None:
-    async with opened(processes=2) as pool:
-        results: list[object] = []
+class Ends(Observer):
+    """Lists why image processes ended."""
+
+    def __init__(self) -> None:
+        self.reasons: list[ImageProcessEnd] = []
+
+    def image_process_ended(self, why: ImageProcessEnd) -> None:
+        self.reasons.append(why)
+
+
+async def test_process_killed_at_any_moment_crashes_at_most_its_own_image(data: Path) -> None:
+    ends, kills, results = Ends(), 12, Counter[str]()
+    upload = picture(700, 700)
+    source = Source(variants={"sm": VariantSpec(width=300, effort=1)}, original="delete")
+    async with opened(processes=2, observer=ends) as pool:
+        killing = True
 
         async def renders() -> None:
-            for _ in range(15):
-                results.extend(await asyncio.gather(pool.render(picture(700, 700), Source()), return_exceptions=True))
+            while killing:
+                (result,) = await asyncio.gather(pool.render(upload, source), return_exceptions=True)
+                results[type(result).__name__] += 1
 
         working = asyncio.gather(renders(), renders())
-        for _ in range(10):
-            await asyncio.sleep(0.13)
-            for process in image_processes()[:1]:
-                os.kill(process, signal.SIGKILL)
-                # Otherwise the next picture might go to a process that is about to end.
-                await asyncio.to_thread(until_dead, process)
+        chance = random.Random(4)
+        for _ in range(kills):
+            await asyncio.sleep(chance.uniform(0, 0.1))
+            process = chance.choice(image_processes())
+            os.kill(process, signal.SIGKILL)
+            await asyncio.to_thread(until_dead, process)
+        killing = False
         await working
-        assert len(results) == 30
-        kinds = {type(result).__name__ for result in results}
-        assert kinds <= {"Rendered", "ImageCrashed"}
-        assert (await pool.render(HARMLESS, Source())).variants
+        # Every process is asked once more, so that the pool notices each kill.
+        last = await asyncio.gather(*(pool.render(HARMLESS, source) for _ in range(2)), return_exceptions=True)
+        results.update(type(result).__name__ for result in last)
+        probed = await asyncio.gather(*(pool.probe(data / "formats" / "hopper.jpg", source) for _ in range(2)))
+        assert [info.width for info in probed] == [128, 128]
+        done = await asyncio.gather(*(pool.render(HARMLESS, source) for _ in range(2)))
+        assert all(rendered.variants for rendered in done)
+    assert set(results) == {"Rendered", "ImageCrashed"}
+    assert len(ends.reasons) == kills
+    assert 0 < results["ImageCrashed"] <= ends.reasons.count("crashed")
 
 
 async def test_stopped_process_is_replaced_at_its_time_limit() -> None:
@@ -280,7 +307,7 @@ async def test_pool_open_fails_if_the_moderator_cannot_prepare(at_start: Callabl
 
 
 async def test_pool_open_does_not_limit_the_memory_of_preparing_a_moderator() -> None:
-    pool = ImagePool(processes=2, memory_bytes=512 * MIB, timeout_s=5, moderator=Poison(at_start=poison.hog))
+    pool = ImagePool(processes=1, memory_bytes=512 * MIB, timeout_s=5, moderator=Poison(at_start=poison.hog))
     await pool.open()
     await pool.close()
     assert not image_processes()
@@ -410,18 +437,23 @@ async def test_second_thread_encodes_only_while_a_core_is_idle() -> None:
 
     async def most_threads(pool: ImagePool) -> int:
         rendering = asyncio.create_task(pool.render(large, Source()))
-        most = 0
+        processes, most = image_processes(), 0
         while not rendering.done():
-            most = max(most, *map(threads, image_processes()))
+            most = max(most, *map(threads, processes))
             await asyncio.sleep(0.002)
         assert rendering.result().variants
         return most
 
-    async with opened(Poison(poison.hang), processes=2, timeout_s=6) as pool:
+    async with opened(Poison(poison.hang), processes=2, timeout_s=600) as pool:
+        processes = image_processes()
+        idle_s = cpu_s(processes)
         busy = asyncio.create_task(pool.render(POISONED, Source()))
-        await asyncio.sleep(0.3)
+        await asyncio.to_thread(until_used, processes, idle_s + 0.1)
         assert await most_threads(pool) == 1
         assert not busy.done()
-        with pytest.raises(ImageTimeout):
+        for process in image_processes():
+            os.kill(process, signal.SIGKILL)
+        with pytest.raises(ImageCrashed):
             await busy
+        await asyncio.gather(*(pool.render(HARMLESS, Source()) for _ in range(2)))
         assert await most_threads(pool) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,11 @@ EXACT = Source(variants={"all": VariantSpec(width=16384, format="png")})
 
 def rendered(data: bytes, source: Source | None = None) -> Rendered:
     return render(data, source or Source(), (0.5, 0.5), None)
+
+
+@cache
+def published(path: Path) -> Rendered:
+    return rendered(path.read_bytes())
 
 
 def opened(file: RenderedFile | None) -> Image.Image:
@@ -79,7 +85,7 @@ def assert_pixels_only(data: bytes) -> None:
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.name)
 def test_render_publishes_every_variant_of_a_good_file(path: Path) -> None:
-    result = rendered(path.read_bytes())
+    result = published(path)
     info, width, height = result.info, result.info.width, result.info.height
     assert [file.name for file in result.variants] == ["xs", "sm", "md", "lg", "xl"]
     for file, most in zip(result.variants, (64, 256, 640, 1280, 1920), strict=True):
@@ -105,8 +111,7 @@ def test_render_publishes_every_variant_of_a_good_file(path: Path) -> None:
 @pytest.mark.parametrize("kind", ["landscape", "portrait"])
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_render_applies_exif_orientation(kind: str, orientation: int) -> None:
-    upright = rendered((DATA / "oriented" / f"{kind}_1.jpg").read_bytes())
-    turned = rendered((DATA / "oriented" / f"{kind}_{orientation}.jpg").read_bytes())
+    upright, turned = (published(DATA / "oriented" / f"{kind}_{number}.jpg") for number in (1, orientation))
     assert (turned.info.width > turned.info.height) == (kind == "landscape")
     assert turned.aspect_ratio == upright.aspect_ratio
     files = zip([*turned.variants, turned.original], [*upright.variants, upright.original], strict=True)
@@ -144,7 +149,7 @@ def test_unreadable_exif_leaves_the_pixels_unchanged() -> None:
     ids=str,
 )
 def test_removed_metadata_is_listed(name: str, words: tuple[str, ...]) -> None:
-    assert rendered((DATA / name).read_bytes()).removed == words
+    assert published(DATA / name).removed == words
 
 
 def test_serial_numbers_and_further_pictures_are_removed_and_listed() -> None:
@@ -334,7 +339,7 @@ def test_large_noisy_picture_fits_into_webp() -> None:
     noise = Image.effect_noise((625, 500), 90).convert("RGB").resize((5000, 4000))
     with pytest.raises(ValueError, match="encoding error 6"):
         saved(noise, "WEBP", quality=100, method=0)
-    source = Source(variants={"all": VariantSpec(width=5000, quality=100, effort=0)})
+    source = Source(variants={"all": VariantSpec(width=5000, quality=100, effort=0)}, original="delete")
     assert difference(opened(rendered(saved(noise, "JPEG"), source).variants[0]), noise) < 6
 
 

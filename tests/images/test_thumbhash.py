@@ -28,7 +28,7 @@ SOURCE = PLAIN.model_copy(update={"placeholders": ("blurhash", "thumbhash")})
 
 def saved(picture: Image.Image) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    picture.save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 

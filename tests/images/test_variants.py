@@ -247,7 +247,7 @@ def test_blurhash_has_the_waves_of_the_picture(name: str, width: int) -> None:
     assert np.corrcoef(waves.ravel(), exact_waves.ravel())[0, 1] >= 0.99
 
 
-@pytest.mark.parametrize("name", ["landscape", "soft edges"])
+@pytest.mark.parametrize("name", ["photo", "landscape", "soft edges"])
 def test_render_makes_the_same_bytes_on_any_number_of_threads(name: str) -> None:
     data = saved(glow(700), "PNG") if name == "soft edges" else PICTURES[name]()
     one, two, again = (render(data, Source(effort=1), MIDDLE, None, threads=threads) for threads in (1, 2, 2))

@@ -14,15 +14,24 @@ from PIL import Image
 
 from mediagate import Moderator
 from mediagate.images import ImagePool
+from mediagate.observe import Observer
 
 MIB = 1024 * 1024
+SILENT = Observer()
 
 
 @asynccontextmanager
 async def opened(
-    moderator: Moderator | None = None, *, processes: int = 1, timeout_s: float = 30, memory_bytes: int = 512 * MIB
+    moderator: Moderator | None = None,
+    *,
+    processes: int = 1,
+    timeout_s: float = 30,
+    memory_bytes: int = 512 * MIB,
+    observer: Observer = SILENT,
 ) -> AsyncIterator[ImagePool]:
-    pool = ImagePool(processes=processes, memory_bytes=memory_bytes, timeout_s=timeout_s, moderator=moderator)
+    pool = ImagePool(
+        processes=processes, memory_bytes=memory_bytes, timeout_s=timeout_s, moderator=moderator, observer=observer
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(pool.close)
         await pool.open()
@@ -46,7 +55,17 @@ def image_processes() -> list[int]:
 
 
 def threads(pid: int) -> int:
-    return len([*Path(f"/proc/{pid}/task").iterdir()])
+    """Return how many threads a process has: none if it has ended."""
+    try:
+        return len([*Path(f"/proc/{pid}/task").iterdir()])
+    except FileNotFoundError:
+        return 0
+
+
+def cpu_s(pids: list[int]) -> float:
+    """Return the seconds of CPU time that running processes have used together."""
+    ticks = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13] for pid in pids]
+    return sum(int(user) + int(system) for user, system in ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def alive(pid: int) -> bool:
@@ -61,6 +80,14 @@ def until_dead(pid: int) -> None:
     deadline = time.monotonic() + 30
     while alive(pid):
         assert time.monotonic() < deadline, f"process {pid} does not end"
+        time.sleep(0.01)
+
+
+def until_used(pids: list[int], seconds: float) -> None:
+    """Wait until processes have used this much CPU time together."""
+    deadline = time.monotonic() + 60
+    while cpu_s(pids) < seconds:
+        assert time.monotonic() < deadline, "the processes are idle"
         time.sleep(0.01)
 
 

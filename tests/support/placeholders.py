@@ -70,11 +70,11 @@ def sum_of(waves: Floats, width: int, height: int) -> Floats:
 
 def smooth(image: Image.Image, across: int, down: int, width: int = 32, height: int = 32) -> Floats:
     """Return what a BlurHash of so many waves would tell of a picture (RGB, 0-255) if it had room for all digits."""
-    linear = light(np.asarray(image.convert("RGB"), dtype=float))
+    linear = light(np.arange(256.0))[np.asarray(image.convert("RGB"))]
     rows, columns, _ = linear.shape
     over = np.cos(np.pi / columns * np.outer(np.arange(across), np.arange(columns) + 0.5))
     under = np.cos(np.pi / rows * np.outer(np.arange(down), np.arange(rows) + 0.5))
-    waves = 2 * np.einsum("hwc,aw,dh->dac", linear, over, under) / (rows * columns)
+    waves = 2 * np.einsum("hwc,aw,dh->dac", linear, over, under, optimize=True) / (rows * columns)
     waves[0, 0] /= 2
     return levels(sum_of(waves, width, height))
 
