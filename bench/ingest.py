@@ -208,7 +208,9 @@ def decoding(size: Size) -> None:
         file = _picture(width, height, name)
         with TemporaryFile() as opened:
             opened.write(file)
-            header, whole = (median(_probe_ms(opened, pixels=pixels) for _ in range(size.runs)) for pixels in (False, True))
+            header, whole = (
+                median(_probe_ms(opened, pixels=pixels) for _ in range(size.runs)) for pixels in (False, True)
+            )
         print(f"| {width * height / 1e6:.0f} | {name} | {len(file) / MB:.1f} | {header:.1f} ms | {whole:.0f} ms |")
 
 

@@ -73,6 +73,11 @@ def judged(frames: list[Image.Image], level: Level, source: Source = REJECT_FACE
     return verdict.decision == "reject", max(verdict.scores[label] for label in GROUPS["explicit"]), runs
 
 
+def _sizes(size: Size) -> dict[str, tuple[int, int]]:
+    """Return the sizes of photos that are tried, the largest first."""
+    return dict(list(SIZES.items())[-size.of(len(SIZES)) :])
+
+
 # -- how small a forbidden part may be
 
 
@@ -80,7 +85,7 @@ def print_shares(size: Size) -> None:
     """Print, for each size and level, the smallest part that is found at all places, and at half of them."""
     portrait = Image.open(PORTRAIT).convert("RGB")
     parts = {"portrait": portrait, "face": portrait.crop(FACE)}
-    pictures = dict(list(SIZES.items())[-size.of(len(SIZES)) :])
+    pictures = _sizes(size)
     tried = SHARES[: size.of(len(SHARES))], PLACES[: size.of(len(PLACES))]
     jobs = [(part, edges, level, *tried) for edges in pictures.values() for part in parts.values() for level in LEVELS]
     names = [(picture, name, level) for picture in pictures for name in parts for level in LEVELS]
@@ -142,7 +147,8 @@ def _face(picture: Image.Image, box: Box) -> float:
 def print_costs(size: Size) -> None:
     """Print the runs and the CPU time of pictures in which nothing is found."""
     photo = Image.open(PHOTO).convert("RGB")
-    large, avatar = ImageOps.fit(photo, (4032, 3024)), ImageOps.fit(photo, (512, 512))
+    largest, *_ = _sizes(size).values()
+    large, avatar = ImageOps.fit(photo, largest), ImageOps.fit(photo, (512, 512))
     half = Image.linear_gradient("L")
     times = size.of(3)
     kinds = {
