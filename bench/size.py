@@ -1,4 +1,4 @@
-"""How much a run of the benchmarks takes: what their figures are printed from, or the least that still runs all code."""
+"""How much a run of the benchmarks takes: enough for figures, or the least that still runs all of their code."""
 
 from __future__ import annotations
 

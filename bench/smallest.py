@@ -35,8 +35,6 @@ COMMANDS = (
     "bench.claims --jobs 6 --workers 2",
     "bench.lives --jobs 16 --processes 1",
 )
-TIMEOUT_S = 600
-"""For one command."""
 
 
 def run(command: str) -> tuple[bool, str, float]:
