@@ -26,6 +26,8 @@ from bench.workshop import PEERS, workshop
 
 IN_FLIGHT = 3
 """Of the photos on both cores: one more than there are cores, so that none waits."""
+RESIZES = 7
+"""Runs of each library that resizes."""
 FEW = 4
 """Photos of 12 MP, one after the other."""
 AVATARS: tuple[photos.Kind, photos.Kind] = ("avatar-jpeg", "avatar-png")
@@ -91,7 +93,7 @@ def _single(size: Size) -> list[Row]:
 def _against_floor(size: Size) -> list[Row]:
     """Compare with decoding and encoding alone."""
     upright = photos.of_kind("12mp-upright", size.of(FEW))
-    kinds = {"12 MP JPEG": (upright, 1.28), "a photo of each kind": (photos.mixed(5), None)}
+    kinds = {"12 MP JPEG": (upright, 1.28), "a photo of each kind": (photos.mixed(size.of(5)), None)}
     made = []
     for what, (files, target) in kinds.items():
         with Contestant.ours("ours_render") as ours:
@@ -175,4 +177,5 @@ def details(size: Size) -> None:
     quality.print_cascade(size)
     print("\n### Libraries that resize, each behind the same function; Pillow decodes and encodes\n", flush=True)
     upright = photos.of_kind("12mp-upright", size.of(2))
-    subprocess.run([workshop().python, PEERS / "resizers.py", *upright], check=True)
+    resizers = [PEERS / "resizers.py", str(size.of(RESIZES)), *upright]
+    subprocess.run([workshop().python, *resizers], check=True)

@@ -24,8 +24,8 @@ class Size:
         return max(1, round(whole * self.share))
 
 
-SMALLEST = Size(runs=1, photos=5, share=0.01)
-"""A photo of each kind, and one of everything else."""
+SMALLEST = Size(runs=1, photos=2, share=0.01)
+"""Two small photos, and one of everything else."""
 
 
 def add_smallest(parser: argparse.ArgumentParser) -> None:
