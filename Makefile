@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 help: ## Print this help
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 run: $(STAMP) ## Start the service on http://127.0.0.1:8000 (PORT=… changes it)
 	$(BIN)/mediagate serve --port $(PORT)
@@ -28,6 +28,9 @@ check: lint test ## What runs before a commit
 bench: $(STAMP) ## Print the benchmarks beside their peers (ARGS="engine --runs 5")
 	$(BIN)/python -m bench $(ARGS)
 
+bench-smallest: $(STAMP) ## Run all code of the benchmarks and of the cluster once, on a few photos; no figure is judged
+	$(BIN)/python -m bench.smallest
+
 cluster: $(STAMP) ## Run a production on loopback and kill its processes at random, once for each queue (ARGS="--queue celery --photos 100")
 	$(BIN)/python -m bench.cluster $(ARGS)
 
@@ -47,4 +50,4 @@ $(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
 	@touch $(STAMP)
 
-.PHONY: help run test test-fast lint check bench cluster constraints clean
+.PHONY: help run test test-fast lint check bench bench-smallest cluster constraints clean

@@ -70,7 +70,7 @@ class Contestant:
         return cls([*(["nice", "-n", NICENESS] if nice else []), sys.executable, "-m", f"bench.peers.{name}"])._warm()
 
     def _warm(self) -> Self:
-        self.ask(photos.of_kind("avatar-jpeg")[:1])
+        self.ask(photos.of_kind("avatar-jpeg", 1))
         return self
 
     def __enter__(self) -> Self:

@@ -19,6 +19,7 @@ from xml.sax.saxutils import escape
 
 from PIL import Image
 
+from bench.size import Size
 from mediagate import MediaGate, Settings, Source, VariantSpec
 from mediagate.config.settings import DEFAULT_VARIANTS
 from mediagate.images import ImagePool
@@ -29,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "tests" / "data" / "photos"
 PLOT = ROOT / "docs" / "job_time.svg"
 MIDDLE = (0.5, 0.5)
+MEGAPIXELS = (0.25, 1, 3, 6, 12, 24, 48)
 NEVER = Source(reject={"explicit": 1.0})
 """Moderated like any other, and nothing is certain enough to be rejected."""
 STEPS = (
@@ -140,8 +142,9 @@ def svg(paths: Mapping[str, Mapping[str, float]]) -> str:
     )
 
 
-def details(runs: int) -> None:
-    """Print all tables and write the plot."""
+def details(size: Size) -> None:
+    """Print all tables and, of the whole size, write the plot."""
+    runs = size.runs
     upright = PHOTOS / "photo_2725x2225.jpg"
     pictures = {
         "12 MP, turned": (PHOTOS / "dog_exif_xmp_icc.jpg").read_bytes(),
@@ -150,13 +153,17 @@ def details(runs: int) -> None:
         "1 MP": photo(1),
         "avatar 500 x 500": photo(0.25),
     }
+    base = pictures["6 MP"]
+    if not size.is_whole:
+        pictures = {"avatar 500 x 500": (base := photo(0.25))}
     paths = asyncio.run(job_path(pictures, runs))
     rows = [[name, *(path[step] for step in STEPS), sum(path.values())] for name, path in paths.items()]
     print_table("A job alone, milliseconds (steps may run side by side)", ["picture", *STEPS, "sum"], rows)
-    PLOT.write_text(svg(paths))
+    plot = svg(paths)
+    if size.is_whole:
+        PLOT.write_text(plot)
 
-    print_table("Megapixels, CPU ms", ["MP", "JPEG", "PNG"], list(_by_size(runs)))
-    base = pictures["6 MP"]
+    print_table("Megapixels, CPU ms", ["MP", "JPEG", "PNG"], list(_by_size(size)))
     widths = [(name, spec.width) for name, spec in DEFAULT_VARIANTS.items()]
     print_table(
         "Variants, CPU ms",
@@ -178,14 +185,14 @@ def details(runs: int) -> None:
     print_table("Image processes, pictures/s of 6 MP", ["processes", "pictures/s"], asyncio.run(_by_processes(base)))
 
 
-def _by_size(runs: int) -> Iterator[list[object]]:
-    for megapixels in (0.25, 1, 3, 6, 12, 24, 48):
+def _by_size(size: Size) -> Iterator[list[object]]:
+    for megapixels in MEGAPIXELS[: size.of(len(MEGAPIXELS))]:
         data = photo(megapixels)
         with Image.open(io.BytesIO(data)) as image, io.BytesIO() as file:
             image.save(file, "PNG", compress_level=1)
             png = file.getvalue()
         source = Source(max_bytes=10**9, max_pixels=10**8)
-        yield [megapixels, *(_render_ms(each, source, runs) for each in (data, png))]
+        yield [megapixels, *(_render_ms(each, source, size.runs) for each in (data, png))]
 
 
 def _render_ms(data: bytes, source: Source, runs: int) -> float:

@@ -20,19 +20,26 @@ from typing import Any
 
 from bench import photos, quality
 from bench.contestant import BEST, DOCUMENTED, Contestant, Cost
+from bench.size import Size
 from bench.table import Row, alternate
 from bench.workshop import PEERS, workshop
 
 IN_FLIGHT = 3
 """Of the photos on both cores: one more than there are cores, so that none waits."""
+RESIZES = 7
+"""Runs of each library that resizes."""
+FEW = 4
+"""Photos of 12 MP, one after the other."""
+AVATARS: tuple[photos.Kind, photos.Kind] = ("avatar-jpeg", "avatar-png")
 FLOOR = "decode and encode alone"
 THREADS = 2
 """That encode one picture, as in an image process when a core is free."""
 
 
-def rows(runs: int, count: int = 100) -> list[Row]:
+def rows(size: Size) -> list[Row]:
     """Measure everything that has a target."""
-    return [*_rate(runs, photos.mixed(count)), *_single(runs), *_against_floor(runs), *_memory(runs), *quality.rows()]
+    rate = _rate(size.runs, photos.mixed(size.photos))
+    return [*rate, *_single(size), *_against_floor(size), *_memory(size), *quality.rows(size)]
 
 
 def _rate(runs: int, files: list[Path]) -> list[Row]:
@@ -56,14 +63,15 @@ def _rate(runs: int, files: list[Path]) -> list[Row]:
     ]
 
 
-def _single(runs: int) -> list[Row]:
+def _single(size: Size) -> list[Row]:
     """Compare one picture at a time."""
-    upright, jpegs, pngs = (photos.of_kind(kind) for kind in ("12mp-upright", "avatar-jpeg", "avatar-png"))
+    upright = photos.of_kind("12mp-upright", size.of(FEW))
+    jpegs, pngs = (photos.of_kind(kind, size.of(photos.EACH)) for kind in AVATARS)
     with Contestant.ours("ours_render") as ours, Contestant.node("sharp_documented") as sharp:
 
         def costs(files: list[Path]) -> tuple[list[Cost], list[Cost]]:
             mine, theirs = [], []
-            for _ in range(runs):
+            for _ in range(size.runs):
                 mine.append(ours.ask(files, parallel=THREADS))
                 theirs.append(sharp.ask(files))
             return mine, theirs
@@ -72,7 +80,6 @@ def _single(runs: int) -> list[Row]:
             mine, theirs = ([getattr(cost, field) / len(files) for cost in side] for side in both)
             return Row(what, "ms", mine, target, "lower", theirs, DOCUMENTED)
 
-        upright = upright[:4]
         large, jpeg, png = costs(upright), costs(jpegs), costs(pngs)
         return [
             row("12 MP JPEG, CPU", upright, large, "cpu_ms", 0.65),
@@ -83,9 +90,10 @@ def _single(runs: int) -> list[Row]:
         ]
 
 
-def _against_floor(runs: int) -> list[Row]:
+def _against_floor(size: Size) -> list[Row]:
     """Compare with decoding and encoding alone."""
-    kinds = {"12 MP JPEG": (photos.of_kind("12mp-upright")[:4], 1.28), "a photo of each kind": (photos.mixed(5), None)}
+    upright = photos.of_kind("12mp-upright", size.of(FEW))
+    kinds = {"12 MP JPEG": (upright, 1.28), "a photo of each kind": (photos.mixed(size.of(5)), None)}
     made = []
     for what, (files, target) in kinds.items():
         with Contestant.ours("ours_render") as ours:
@@ -94,13 +102,13 @@ def _against_floor(runs: int) -> list[Row]:
             def cpu(task: str, ours: Contestant = ours, files: list[Path] = files) -> float:
                 return ours.ask(files, task=task, parallel=1).cpu_ms / len(files)
 
-            costs = alternate(runs, {"all": partial(cpu, ""), "floor": partial(cpu, "floor")})
+            costs = alternate(size.runs, {"all": partial(cpu, ""), "floor": partial(cpu, "floor")})
         row = Row(f"CPU against the floor, {what}", "ms", costs["all"], target, "lower", costs["floor"], FLOOR)
         made.append(row)
     return made
 
 
-def _memory(runs: int) -> list[Row]:
+def _memory(size: Size) -> list[Row]:
     """Compare peaks above idle in fresh processes; ours encodes on one thread, as when all image processes are busy."""
 
     def peak(start: Callable[[], Contestant], file: Path) -> float:
@@ -108,9 +116,9 @@ def _memory(runs: int) -> list[Row]:
             return contestant.ask([file]).rss_above_idle_mb
 
     made = []
-    for what, file in (("12 MP upright", photos.of_kind("12mp-upright")[0]), ("50 MP", photos.large())):
+    for what, file in (("12 MP upright", photos.of_kind("12mp-upright", 1)[0]), ("50 MP", photos.large())):
         peaks = alternate(
-            runs,
+            size.runs,
             {
                 "ours": partial(peak, partial(Contestant.ours, "ours_render"), file),
                 "sharp": partial(peak, partial(Contestant.node, "sharp_documented"), file),
@@ -138,7 +146,7 @@ class Entry:
     options: Mapping[str, Any]
 
 
-def details(runs: int, count: int = 20) -> None:
+def details(size: Size) -> None:
     """Print who else there is, without targets, and what our sizes lose before encoding."""
     ours = partial(Contestant.ours, "ours_pool", nice=False)
     documented, best = (partial(Contestant.node, name) for name in ("sharp_documented", "sharp_best"))
@@ -152,11 +160,11 @@ def details(runs: int, count: int = 20) -> None:
         "pyvips, a thread a photo": Entry(partial(Contestant.peer, "pyvips_threads"), {}),
         "Pillow as most write it, 2 processes": Entry(partial(Contestant.peer, "pillow_plain"), {}),
     }
-    files = photos.mixed(count)
+    files = photos.mixed(size.photos)
     costs: dict[str, list[Cost]] = {name: [] for name in entries}
     with ExitStack() as stack:
         contestants = {name: stack.enter_context(entry.start()) for name, entry in entries.items()}
-        for _ in range(runs):
+        for _ in range(size.runs):
             for name, entry in entries.items():
                 costs[name].append(contestants[name].ask(files, parallel=IN_FLIGHT, **entry.options))
     print(f"\n### {len(files)} mixed photos; memory is summed over the processes of a contestant\n")
@@ -166,6 +174,8 @@ def details(runs: int, count: int = 20) -> None:
         cpu = median(cost.cpu_ms for cost in found) / len(files)
         peak = max(cost.rss_peak_mb for cost in found)
         print(f"| {name} | {rate:.2f} | {cpu:.0f} | {peak:.0f} | {found[0].bytes / len(files) / 1000:.0f} |")
-    quality.print_cascade()
+    quality.print_cascade(size)
     print("\n### Libraries that resize, each behind the same function; Pillow decodes and encodes\n", flush=True)
-    subprocess.run([workshop().python, PEERS / "resizers.py", *photos.of_kind("12mp-upright")[:2]], check=True)
+    upright = photos.of_kind("12mp-upright", size.of(2))
+    resizers = [PEERS / "resizers.py", str(size.of(RESIZES)), *upright]
+    subprocess.run([workshop().python, *resizers], check=True)

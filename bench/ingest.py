@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -35,6 +36,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bench.service import serving
+from bench.size import Size
 from bench.table import Row, alternate
 from bench.workshop import workshop
 from mediagate import Source
@@ -45,7 +47,7 @@ from mediagate.intake.multipart import receive_upload
 MB = 1_000_000
 SIZE = 3 * MB
 CONNECTIONS = 8
-SECONDS = 3.0
+SECONDS = 3
 FIELDS = {"sourceType": "photo", "sourceId": "bench"}
 GATE = """
 from mediagate import MediaGate, Settings, Source
@@ -66,7 +68,7 @@ class Server:
     file: bytes
     cpu_ms: list[float] = field(default_factory=list)
 
-    def rate(self, seconds: float = SECONDS, connections: int = CONNECTIONS) -> float:
+    def rate(self, seconds: float, connections: int = CONNECTIONS) -> float:
         """Return how many megabytes of file per second it takes from so many connections."""
         request = _request(self.path, self.file)
         stop = threading.Event()
@@ -97,7 +99,7 @@ class Server:
 
     def warm_up(self) -> None:
         """Let code be loaded and compiled before it counts."""
-        self.rate(seconds=1.0)
+        self.rate(1)
         self.cpu_ms.clear()
 
 
@@ -156,7 +158,7 @@ def _listening(command: list[str], env: Mapping[str, str], file: bytes) -> Itera
         process.stdout.close()
 
 
-def beside_fastify(folder: Path, runs: int) -> Row:
+def beside_fastify(folder: Path, size: Size) -> Row:
     """Compare an app that does nothing but receive uploads with the same of Fastify."""
     file = random.Random(1).randbytes(SIZE)
     loop = "uvloop" if find_spec("uvloop") else "asyncio's loop"
@@ -166,7 +168,8 @@ def beside_fastify(folder: Path, runs: int) -> Row:
     ours = [sys.executable, "-m", "bench.ingest", str(folder / "ours")]
     theirs = [str(shop.node), str(Path(__file__).parent / "peers" / "ingest.mjs"), str(folder / "theirs")]
     with _listening(ours, os.environ, file) as app, _listening(theirs, shop.environment, file) as fastify:
-        rates = alternate(runs, {"ours": app.rate, "theirs": fastify.rate})
+        seconds = size.of(SECONDS)
+        rates = alternate(size.runs, {"ours": partial(app.rate, seconds), "theirs": partial(fastify.rate, seconds)})
         print(
             f"CPU of the server per upload of 3 MB, received only: ours {median(app.cpu_ms):.2f} ms, "
             f"Fastify {median(fastify.cpu_ms):.2f} ms"
@@ -182,29 +185,32 @@ def beside_fastify(folder: Path, runs: int) -> Row:
     )
 
 
-def whole_upload(folder: Path, runs: int) -> None:
+def whole_upload(folder: Path, size: Size) -> None:
     """Print what the whole ``POST /upload`` of a gate takes: received, probed, kept and on record."""
     with serving(folder, GATE) as service:
         gate = Server(service.process.pid, service.port, "/image-pipeline/upload", photo_of(SIZE))
         gate.warm_up()
-        rates = [gate.rate() for _ in range(runs)]
-        alone = [gate.rate(connections=1) for _ in range(runs)]
+        seconds = size.of(SECONDS)
+        rates = [gate.rate(seconds) for _ in range(size.runs)]
+        alone = [gate.rate(seconds, connections=1) for _ in range(size.runs)]
     print(
         f"POST /upload of 3 MB with SQLite and files: {median(rates):.0f} MB/s over {CONNECTIONS} connections, "
         f"{1000 * SIZE / MB / median(alone):.0f} ms each over one; {median(gate.cpu_ms):.1f} ms CPU of its process"
     )
 
 
-def decoding(runs: int) -> None:
+def decoding(size: Size) -> None:
     """Print what ``decode_before_202`` adds to an upload: all of a picture is decoded, and not its header alone."""
     images.limit_threads()
     images.lift_pixel_limit()
     print("\n| megapixels | format | MB | CPU of its header | CPU of all of it |\n| --- | --- | --- | --- | --- |")
-    for (width, height), name in product(PHOTO_EDGES, ("JPEG", "PNG", "WEBP", "AVIF")):
+    for (width, height), name in product(PHOTO_EDGES[: size.of(4)], ("JPEG", "PNG", "WEBP", "AVIF")):
         file = _picture(width, height, name)
         with TemporaryFile() as opened:
             opened.write(file)
-            header, whole = (median(_probe_ms(opened, pixels=pixels) for _ in range(runs)) for pixels in (False, True))
+            header, whole = (
+                median(_probe_ms(opened, pixels=pixels) for _ in range(size.runs)) for pixels in (False, True)
+            )
         print(f"| {width * height / 1e6:.0f} | {name} | {len(file) / MB:.1f} | {header:.1f} ms | {whole:.0f} ms |")
 
 
@@ -231,12 +237,12 @@ def photo_of(size: int) -> bytes:
     return file.getvalue().ljust(size, b"\0")
 
 
-def rows(runs: int) -> list[Row]:
+def rows(size: Size) -> list[Row]:
     """Measure all."""
     with TemporaryDirectory(prefix="mediagate-bench-") as folder:
-        compared = beside_fastify(Path(folder), runs)
-        whole_upload(Path(folder), runs)
-    decoding(runs)
+        compared = beside_fastify(Path(folder), size)
+        whole_upload(Path(folder), size)
+    decoding(size)
     return [compared]
 
 

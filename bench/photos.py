@@ -1,4 +1,4 @@
-"""The photos that the benchmarks take: a hundred mixed ones and a large one, made once from those of the tests.
+"""The photos that the benchmarks take: a hundred mixed ones and a large one, each made once from those of the tests.
 
 No two are the same picture: each is a source shifted around its edges, mirrored or cropped, so that the finest detail
 stays what the camera took. Made deterministically; some 200 MB in ``bench/.cache/photos``.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -23,8 +23,10 @@ DATA = Path(__file__).parents[1] / "tests" / "data"
 FOLDER = CACHE / "photos"
 EACH = 20
 Kind = Literal["12mp-upright", "12mp-turned", "6mp", "avatar-jpeg", "avatar-png"]
-KINDS: tuple[Kind, ...] = ("12mp-upright", "12mp-turned", "6mp", "avatar-jpeg", "avatar-png")
-LARGE = "50mp.jpg"
+KINDS: tuple[Kind, ...] = ("avatar-png", "avatar-jpeg", "6mp", "12mp-turned", "12mp-upright")
+Name = Kind | Literal["50mp"]
+LARGE: Name = "50mp"
+SUFFIXES: Mapping[Name, str] = {"avatar-png": ".png"}
 QUALITIES = (85, 88, 90, 92)
 ORIENTATION = 0x0112
 AVATAR = 500
@@ -33,70 +35,85 @@ PORTRAITS = ("moderation/astronaut.png", "moderation/grace_hopper.jpg", "moderat
 
 def mixed(count: int = 5 * EACH) -> list[Path]:
     """Return up to a hundred photos: all kinds by turns, so that any beginning is a fair selection."""
-    return [path for each in zip(*(of_kind(kind) for kind in KINDS), strict=True) for path in each][:count]
+    return _made([(kind, n) for n in range(EACH) for kind in KINDS][:count])
 
 
-def of_kind(kind: Kind) -> list[Path]:
-    """Return the twenty photos of a kind: 12 MP (4032 x 3024 as stored), 6 MP, or 500 x 500 pixels."""
-    return sorted(_made().glob(f"{kind}-*"))
+def of_kind(kind: Kind, count: int = EACH) -> list[Path]:
+    """Return up to twenty photos of a kind: 12 MP (4032 x 3024 as stored), 6 MP, or 500 x 500 pixels."""
+    return _made([(kind, n) for n in range(min(count, EACH))])
 
 
 def large() -> Path:
     """Return a JPEG of 50 megapixels."""
-    return _made() / LARGE
+    return _made([(LARGE, 0)])[0]
+
+
+def _made(photos: Sequence[tuple[Name, int]]) -> list[Path]:
+    """Return the files of photos, having made those that are missing."""
+    CACHE.mkdir(exist_ok=True)
+    with alone():
+        _folder()
+        files = [FOLDER / f"{name}-{n:02}{SUFFIXES.get(name, '.jpg')}" for name, n in photos]
+        missing = [(file, *photo) for file, photo in zip(files, photos, strict=True) if not file.exists()]
+        if missing:
+            with ProcessPoolExecutor(2, get_context("fork")) as processes:
+                for made in [processes.submit(_make, *photo) for photo in missing]:
+                    made.result()
+    return files
 
 
 @cache
-def _made() -> Path:
+def _folder() -> None:
     stamp = hashlib.sha256(Path(__file__).read_bytes() + __version__.encode()).hexdigest()
-    CACHE.mkdir(exist_ok=True)
-    with alone():
-        if not (FOLDER / stamp).exists():
-            shutil.rmtree(FOLDER, ignore_errors=True)
-            FOLDER.mkdir()
-            with ProcessPoolExecutor(2, get_context("fork")) as processes:
-                for made in [processes.submit(make, n) for make in MAKERS for n in range(EACH)]:
-                    made.result()
-                processes.submit(_make_large).result()
-            (FOLDER / stamp).touch()
-    return FOLDER
+    if not (FOLDER / stamp).exists():
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        FOLDER.mkdir()
+        (FOLDER / stamp).touch()
 
 
-def _make_12mp_upright(n: int) -> None:
+def _make(file: Path, name: Name, n: int) -> None:
+    # Whoever is stopped in between leaves no half photo under its name.
+    half = file.with_name(f".{file.name}")
+    MAKERS[name](half, n)
+    half.rename(file)
+
+
+def _make_12mp_upright(file: Path, n: int) -> None:
     picture, icc = _shifted(n, (4032, 3024))
-    _save_jpeg(picture, f"12mp-upright-{n:02}", n, icc)
+    _save_jpeg(picture, file, n, icc)
 
 
-def _make_12mp_turned(n: int) -> None:
+def _make_12mp_turned(file: Path, n: int) -> None:
     picture, icc = _shifted(n + EACH, (4032, 3024))
-    _save_jpeg(picture, f"12mp-turned-{n:02}", n, icc, orientation=6)
+    _save_jpeg(picture, file, n, icc, orientation=6)
 
 
-def _make_6mp(n: int) -> None:
+def _make_6mp(file: Path, n: int) -> None:
     picture, icc = _shifted(n + 2 * EACH + 1, (2725, 2225))
-    _save_jpeg(picture, f"6mp-{n:02}", n, icc)
+    _save_jpeg(picture, file, n, icc)
 
 
-def _make_avatar_jpeg(n: int) -> None:
-    _save_jpeg(_avatar(n), f"avatar-jpeg-{n:02}", n, None)
+def _make_avatar_jpeg(file: Path, n: int) -> None:
+    _save_jpeg(_avatar(n), file, n, None)
 
 
-def _make_avatar_png(n: int) -> None:
-    _avatar(n + EACH).save(FOLDER / f"avatar-png-{n:02}.png")
+def _make_avatar_png(file: Path, n: int) -> None:
+    _avatar(n + EACH).save(file)
 
 
-def _make_large() -> None:
-    picture, icc = _shifted(0, (8160, 6120))
-    picture.save(FOLDER / LARGE, quality=88, icc_profile=icc)
+def _make_large(file: Path, n: int) -> None:
+    picture, icc = _shifted(n, (8160, 6120))
+    picture.save(file, quality=88, icc_profile=icc)
 
 
-MAKERS: Sequence[Callable[[int], None]] = (
-    _make_12mp_upright,
-    _make_12mp_turned,
-    _make_6mp,
-    _make_avatar_jpeg,
-    _make_avatar_png,
-)
+MAKERS: Mapping[Name, Callable[[Path, int], None]] = {
+    "12mp-upright": _make_12mp_upright,
+    "12mp-turned": _make_12mp_turned,
+    "6mp": _make_6mp,
+    "avatar-jpeg": _make_avatar_jpeg,
+    "avatar-png": _make_avatar_png,
+    LARGE: _make_large,
+}
 
 
 def _shifted(n: int, size: tuple[int, int]) -> tuple[Image.Image, bytes | None]:
@@ -121,9 +138,9 @@ def _avatar(n: int) -> Image.Image:
     return ImageOps.mirror(picture) if n % 2 else picture
 
 
-def _save_jpeg(picture: Image.Image, name: str, n: int, icc: bytes | None, orientation: int = 1) -> None:
+def _save_jpeg(picture: Image.Image, file: Path, n: int, icc: bytes | None, orientation: int = 1) -> None:
     exif = Image.Exif()
     if orientation != 1:
         exif[ORIENTATION] = orientation
     quality = QUALITIES[n % len(QUALITIES)]
-    picture.save(FOLDER / f"{name}.jpg", quality=quality, exif=exif, icc_profile=icc)
+    picture.save(file, quality=quality, exif=exif, icc_profile=icc)

@@ -13,6 +13,7 @@ from typing import Any
 from bench import photos
 from bench.contestant import Contestant
 from bench.peers.protocol import WIDTHS
+from bench.size import Size
 from bench.table import Row
 
 PHOTOS = 10
@@ -57,7 +58,7 @@ def size_at(ssim: float, curve: Sequence[Point]) -> float:
     return math.exp(math.log(low.size) + share * (math.log(high.size) - math.log(low.size)))
 
 
-def rows() -> list[Row]:
+def rows(size: Size) -> list[Row]:
     """Compare what ten photos weigh at equal SSIM, all sizes together."""
     ratios = []
     with (
@@ -67,7 +68,7 @@ def rows() -> list[Row]:
         TemporaryDirectory() as folder,
     ):
         judge = Judge(ssim, Path(folder))
-        for photo in photos.mixed(PHOTOS):
+        for photo in photos.mixed(size.of(PHOTOS)):
             mine = judge.points(ours, photo, quality=QUALITY)
             theirs = [judge.points(sharp, photo, quality=quality) for quality in QUALITIES]
             equal = sum(size_at(mine[width].ssim, [points[width] for points in theirs]) for width in WIDTHS)
@@ -75,7 +76,7 @@ def rows() -> list[Row]:
     return [Row("bytes at equal SSIM, of sharp's", "x", ratios, 1.02, "lower")]
 
 
-def print_cascade() -> None:
+def print_cascade(size: Size) -> None:
     """Print the SSIM of our sizes before encoding against one Lanczos resize of what was decoded, and of all pixels."""
     references = {"of the picture as it was decoded": max(WIDTHS), "of all pixels": None}
     found = {name: {width: list[float]() for width in WIDTHS} for name in references}
@@ -85,7 +86,7 @@ def print_cascade() -> None:
         TemporaryDirectory() as folder,
     ):
         judge = Judge(ssim, Path(folder))
-        for photo in photos.mixed(PHOTOS):
+        for photo in photos.mixed(size.of(PHOTOS)):
             for name, covering in references.items():
                 for width, point in judge.points(ours, photo, task="lossless", covering=covering).items():
                     found[name][width].append(point.ssim)

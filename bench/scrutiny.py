@@ -2,6 +2,7 @@
 
     python -m bench.scrutiny                  how small a forbidden part may be, and the cost
     python -m bench.scrutiny FOLDER …         false alarms on the pictures in these folders instead
+    python -m bench.scrutiny --smallest       all of this, on as little as it takes
 
 The forbidden part is the portrait ``tests/data/moderation/astronaut.png``, or the face cut out of it, pasted into a
 photo at nine places; the policy is ``Source(reject={"FACE_FEMALE": 0.5})``. A share is that of the longer edge. The
@@ -11,7 +12,7 @@ pictures of the folders should be harmless: any score for a label of the group `
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import cache
@@ -22,6 +23,7 @@ from typing import Literal, get_args
 
 from PIL import Image, ImageOps
 
+from bench.size import SMALLEST, Size, add_smallest
 from mediagate import Moderator, Source
 from mediagate.errors import MediagateError
 from mediagate.images import pixels as images
@@ -33,6 +35,7 @@ from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.options import Options
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
+Place = tuple[float, float]
 Level = Literal["whole", "standard", "thorough"]
 """The first is no level: one look at the whole, on white and on black if it has alpha."""
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -70,44 +73,51 @@ def judged(frames: list[Image.Image], level: Level, source: Source = REJECT_FACE
     return verdict.decision == "reject", max(verdict.scores[label] for label in GROUPS["explicit"]), runs
 
 
+def _sizes(size: Size) -> dict[str, tuple[int, int]]:
+    """Return the sizes of photos that are tried, the largest first."""
+    return dict(list(SIZES.items())[-size.of(len(SIZES)) :])
+
+
 # -- how small a forbidden part may be
 
 
-def print_shares() -> None:
+def print_shares(size: Size) -> None:
     """Print, for each size and level, the smallest part that is found at all places, and at half of them."""
     portrait = Image.open(PORTRAIT).convert("RGB")
     parts = {"portrait": portrait, "face": portrait.crop(FACE)}
-    jobs = [(part, SIZES[size], level) for size in SIZES for part in parts.values() for level in LEVELS]
-    names = [(size, name, level) for size in SIZES for name in parts for level in LEVELS]
+    pictures = _sizes(size)
+    tried = SHARES[: size.of(len(SHARES))], PLACES[: size.of(len(PLACES))]
+    jobs = [(part, edges, level, *tried) for edges in pictures.values() for part in parts.values() for level in LEVELS]
+    names = [(picture, name, level) for picture in pictures for name in parts for level in LEVELS]
     print(
         "| picture | part | level | found everywhere | found at half of the places |\n| --- | --- | --- | --- | --- |"
     )
     with ProcessPoolExecutor(2, get_context("spawn")) as processes:
-        for (size, name, level), shares in zip(names, processes.map(_smallest, jobs), strict=True):
-            edge = max(SIZES[size])
+        for (picture, name, level), shares in zip(names, processes.map(_smallest, jobs), strict=True):
+            edge = max(pictures[picture])
             cells = [f"{share:.1%} ({share * edge:.0f} px)" if share else "never" for share in shares]
-            print(f"| {size} | {name} | {level} | {' | '.join(cells)} |", flush=True)
+            print(f"| {picture} | {name} | {level} | {' | '.join(cells)} |", flush=True)
 
 
-def _smallest(job: tuple[Image.Image, tuple[int, int], Level]) -> tuple[float, float]:
-    part, size, level = job
+def _smallest(job: tuple[Image.Image, tuple[int, int], Level, Sequence[int], Sequence[Place]]) -> tuple[float, float]:
+    part, size, level, shares, places = job
     ground = ImageOps.fit(Image.open(PHOTO).convert("RGB"), size)
     everywhere = half = 0.0
     unbroken = True
-    for divisor in SHARES:
+    for divisor in shares:
         width = max(size) // divisor
         pasted = part.resize((width, round(width * part.height / part.width)), Image.Resampling.LANCZOS)
-        found = sum(_found(ground, pasted, place, level) for place in PLACES)
-        unbroken = unbroken and found == len(PLACES)
+        found = sum(_found(ground, pasted, place, level) for place in places)
+        unbroken = unbroken and found == len(places)
         everywhere = 1 / divisor if unbroken else everywhere
-        if found * 2 >= len(PLACES):
+        if found * 2 >= len(places):
             half = 1 / divisor
         if not found:
             break
     return everywhere, half
 
 
-def _found(ground: Image.Image, part: Image.Image, place: tuple[float, float], level: Level) -> bool:
+def _found(ground: Image.Image, part: Image.Image, place: Place, level: Level) -> bool:
     """Whether a view that shows some of the part is rejected; the others show the photo alone, which is not."""
     picture = ground.copy()
     left, top = (round(place[axis] * (ground.size[axis] - part.size[axis])) for axis in (0, 1))
@@ -134,11 +144,13 @@ def _face(picture: Image.Image, box: Box) -> float:
 # -- cost
 
 
-def print_costs() -> None:
+def print_costs(size: Size) -> None:
     """Print the runs and the CPU time of pictures in which nothing is found."""
     photo = Image.open(PHOTO).convert("RGB")
-    large, avatar = ImageOps.fit(photo, (4032, 3024)), ImageOps.fit(photo, (512, 512))
+    largest, *_ = _sizes(size).values()
+    large, avatar = ImageOps.fit(photo, largest), ImageOps.fit(photo, (512, 512))
     half = Image.linear_gradient("L")
+    times = size.of(3)
     kinds = {
         "photo of 12 MP": [large],
         "photo of 12 MP with alpha": [_faded(large, half)],
@@ -146,14 +158,14 @@ def print_costs() -> None:
         "avatar with alpha": [_faded(avatar, half)],
         "strip, 512 x 4096": [ImageOps.fit(photo, LARGEST_STRIP)],
         "animation, 30 frames of 480 x 360": [
-            ImageOps.fit(photo, (480, 360), centering=(at / 30, 0.5)).rotate(at) for at in range(30)
+            ImageOps.fit(photo, (480, 360), centering=(at / 30, 0.5)).rotate(at) for at in range(size.of(30))
         ],
     }
     print("| picture | level | runs | CPU ms |\n| --- | --- | --- | --- |")
     for name, frames in kinds.items():
         for level in LEVELS[1:]:
             judged(frames[:1], "whole")  # so that nothing is loaded for the first time
-            began, times = process_time(), 3
+            began = process_time()
             for _ in range(times):
                 runs = judged(frames, level)[2]
             print(f"| {name} | {level} | {runs} | {(process_time() - began) * 1000 / times:.0f} |", flush=True)
@@ -199,12 +211,14 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.scrutiny", description="Measure the levels of scrutiny.")
     parser.add_argument("folders", nargs="*", type=Path, help="harmless pictures to count false alarms on")
+    add_smallest(parser)
     options = parser.parse_args()
-    if options.folders:
-        print_alarms(options.folders)
-    else:
-        print_costs()
-        print_shares()
+    size = SMALLEST if options.smallest else Size()
+    if not options.folders:
+        print_costs(size)
+        print_shares(size)
+    if options.folders or options.smallest:
+        print_alarms(options.folders or [PORTRAIT.parent])
 
 
 if __name__ == "__main__":

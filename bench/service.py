@@ -27,6 +27,7 @@ from tempfile import TemporaryDirectory
 
 from bench import photos
 from bench.contestant import BEST, DOCUMENTED, Contestant
+from bench.size import Size
 from bench.table import Row, alternate
 from mediagate import Source
 from mediagate.images import ImagePool
@@ -178,12 +179,12 @@ def poll(port: int, finished: Sequence[str], in_flight: Sequence[str]) -> list[f
     return waits
 
 
-def status_p99(service: Service, photo: bytes, finished: Sequence[str]) -> float:
-    """Return the 99th percentile of the milliseconds that a status takes while 16 uploads are processed."""
+def status_p99(service: Service, uploads: Sequence[bytes], finished: Sequence[str]) -> float:
+    """Return the 99th percentile of the milliseconds that a status takes while uploads are processed."""
     with ProcessPoolExecutor(1, get_context("spawn")) as other:
         other.submit(time.time).result()
         with ThreadPoolExecutor(IN_FLIGHT) as clients:
-            uploaded = list(clients.map(service.upload, [photo] * 16))
+            uploaded = list(clients.map(service.upload, uploads))
         return quantiles(other.submit(poll, service.port, finished, uploaded).result(), n=100)[98]
 
 
@@ -196,11 +197,11 @@ def in_turn(what: Callable[[], float], runs: int) -> list[float]:
     return [what() for _ in range(runs)]
 
 
-def rows(runs: int) -> list[Row]:
+def rows(size: Size) -> list[Row]:
     """Measure all."""
-    files = photos.mixed()
+    files = photos.mixed(size.photos)
     pictures = [path.read_bytes() for path in files]
-    large = photos.of_kind("12mp-upright")[0].read_bytes()
+    large = [photos.of_kind("12mp-upright", 1)[0].read_bytes()] * size.of(16)
     with TemporaryDirectory(prefix="mediagate-bench-") as folder:
         data_dir = Path(folder)
         with (
@@ -212,7 +213,7 @@ def rows(runs: int) -> list[Row]:
             for job_id in finished:
                 service.wait(job_id)
             rates = alternate(
-                runs,
+                size.runs,
                 {
                     "service": lambda: service_rate(service, pictures),
                     "engine": lambda: engine_rate(pictures),
@@ -220,18 +221,18 @@ def rows(runs: int) -> list[Row]:
                     "best": lambda: sharp_rate(best, files),
                 },
             )
-            waits = in_turn(lambda: status_p99(service, large, finished), runs)
+            waits = in_turn(lambda: status_p99(service, large, finished), size.runs)
 
         def start() -> float:
             with serving(data_dir) as service:
                 return service.start_s
 
-        starts = in_turn(start, runs + 1)[1:]  # the first has no database yet
-    whole = "100 mixed photos through the whole service: HTTP in, COMPLETE out, SQLite, files, model on"
+        starts = in_turn(start, size.runs + 1)[1:]  # the first has no database yet
+    whole = f"{len(files)} mixed photos through the whole service: HTTP in, COMPLETE out, SQLite, files, model on"
     return [
         Row(whole, "images/s", rates["service"], 0.85, "higher", rates["engine"], "image engine alone, no model"),
         Row(whole, "images/s", rates["service"], 1.0, "higher", rates["documented"], f"{DOCUMENTED}, {ALONE}"),
         Row(whole, "images/s", rates["service"], None, "higher", rates["best"], f"{BEST}, {ALONE}"),
-        Row("p99 of GET /status while 16 uploads of 12 MP are processed", "ms", waits, 50, "lower"),
+        Row(f"p99 of GET /status while {len(large)} uploads of 12 MP are processed", "ms", waits, 50, "lower"),
         Row("cold start to first answer, installed", "s", starts, 1.5, "lower"),
     ]

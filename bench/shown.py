@@ -127,8 +127,6 @@ def fuzz(minutes: float, seed: int, keep: Path | None) -> int:
     failed = 0
     with opened() as browser:
         for start in count(step=BATCH):
-            if monotonic() - started > minutes * 60:
-                break
             uploads = [makes.upload(start + at) for at in range(BATCH)]
             outcomes = [_timely(upload, keep) for upload in uploads]
             for upload, outcome, differences in zip(uploads, outcomes, check(outcomes, browser, WILD), strict=True):
@@ -139,6 +137,8 @@ def fuzz(minutes: float, seed: int, keep: Path | None) -> int:
                     print(f"seed {seed}, upload {upload.number}.{upload.format}: {what}", flush=True)
                     if keep:
                         _save(keep, f"{seed}-{upload.number}", upload)
+            if monotonic() - started > minutes * 60:
+                break
     _print(tallies, monotonic() - started, seed)
     return failed
 

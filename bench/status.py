@@ -19,11 +19,13 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 from bench.service import MOUNT, serving
+from bench.size import Size
 from bench.table import Row, alternate
 from bench.workshop import PEERS, workshop
 from mediagate.records import PrismaRecords
@@ -92,10 +94,10 @@ class Server:
         """Return the JSON that it answers."""
         return get(self.port, path)
 
-    def rate(self) -> float:
+    def rate(self, seconds: int = SECONDS) -> float:
         """Return how many answers per second it gives."""
         shop = workshop()
-        command = [str(shop.node), str(PEERS / "load.mjs"), str(CONNECTIONS), str(SECONDS)]
+        command = [str(shop.node), str(PEERS / "load.mjs"), str(CONNECTIONS), str(seconds)]
         before = _cpu_s(self.pid)
         done = subprocess.run(
             [*command, f"http://127.0.0.1:{self.port}", *self.paths],
@@ -105,7 +107,7 @@ class Server:
             text=True,
         )
         rate = float(done.stdout)
-        self.cpu_us.append((_cpu_s(self.pid) - before) * 1e6 / (rate * SECONDS))
+        self.cpu_us.append((_cpu_s(self.pid) - before) * 1e6 / (rate * seconds))
         return rate
 
 
@@ -154,11 +156,11 @@ def fastify(database: Path, jobs: Sequence[str]) -> Iterator[Server]:
             process.stdout.close()
 
 
-def beside_fastify(folder: Path, runs: int) -> Row:
+def beside_fastify(folder: Path, size: Size) -> Row:
     """Compare how many finished jobs per second are answered."""
-    photo = PHOTO.read_bytes()
+    photo, seconds = PHOTO.read_bytes(), size.of(SECONDS)
     with serving(folder, GATE) as service:
-        jobs = [service.upload(photo) for _ in range(JOBS)]
+        jobs = [service.upload(photo) for _ in range(size.of(JOBS))]
         for job_id in jobs:
             service.wait(job_id)
         ours = Server(service.process.pid, service.port, jobs)
@@ -166,9 +168,9 @@ def beside_fastify(folder: Path, runs: int) -> Row:
             for path in ours.paths:
                 assert ours.get(path) == theirs.get(path), "both must answer the same"
             for server in (ours, theirs):
-                server.rate()  # code is loaded and compiled
+                server.rate(seconds)  # code is loaded and compiled
                 server.cpu_us.clear()
-            rates = alternate(runs, {"ours": ours.rate, "theirs": theirs.rate})
+            rates = alternate(size.runs, {"ours": partial(ours.rate, seconds), "theirs": partial(theirs.rate, seconds)})
     print(
         f"CPU of the server per GET /status of a finished job: ours {median(ours.cpu_us):.0f} µs, "
         f"Fastify + Prisma {median(theirs.cpu_us):.0f} µs"
@@ -184,12 +186,12 @@ def beside_fastify(folder: Path, runs: int) -> Row:
     )
 
 
-async def put_jobs(database: Path) -> list[str]:
+async def put_jobs(database: Path, count: int) -> list[str]:
     """Record jobs that nobody works on, and return their ids."""
     records = PrismaRecords(f"file:{database}", migrate=True)
     await records.open()
     try:
-        jobs = [a_job(utcnow(), source_type="photo") for _ in range(WAITING)]
+        jobs = [a_job(utcnow(), source_type="photo") for _ in range(count)]
         for job in jobs:
             await records.create_job(job)
     finally:
@@ -197,12 +199,12 @@ async def put_jobs(database: Path) -> list[str]:
     return [job.id for job in jobs]
 
 
-async def long_poll(port: int, job_id: str, until: float) -> None:
+async def long_poll(port: int, job_id: str, until: float, wait_s: int) -> None:
     """Ask for a job over one connection until the time has come, each time waiting for it to change."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         while time.monotonic() < until:
-            writer.write(f"GET {MOUNT}/status/{job_id}?wait={WAIT_S} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+            writer.write(f"GET {MOUNT}/status/{job_id}?wait={wait_s} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             assert head.startswith(b"http/1.1 202"), head
             await reader.readexactly(int(head.partition(b"content-length:")[2].split()[0]))
@@ -210,27 +212,28 @@ async def long_poll(port: int, job_id: str, until: float) -> None:
         writer.close()
 
 
-async def queries_per_second(port: int, jobs: Sequence[str]) -> float:
+async def queries_per_second(port: int, jobs: Sequence[str], size: Size) -> float:
     """Return how often the database is asked while all these jobs are waited for, each by one client."""
+    watched_s, wait_s = size.of(WATCHED_S), size.of(WAIT_S)
     began, before = time.monotonic(), get(port, f"{MOUNT}/queries")
-    await asyncio.gather(*(long_poll(port, job_id, began + WATCHED_S) for job_id in jobs))
+    await asyncio.gather(*(long_poll(port, job_id, began + watched_s, wait_s) for job_id in jobs))
     after, took = get(port, f"{MOUNT}/queries"), time.monotonic() - began
     assert isinstance(before, int) and isinstance(after, int)
     return (after - before) / took
 
 
-def of_waiting(folder: Path, runs: int) -> Row:
+def of_waiting(folder: Path, size: Size) -> Row:
     """Count what a thousand clients that wait cost the database."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     (folder / "data").mkdir()
-    jobs = asyncio.run(put_jobs(folder / "data" / "mediagate.db"))
+    jobs = asyncio.run(put_jobs(folder / "data" / "mediagate.db", size.of(WAITING)))
     with serving(folder, COUNTING_GATE) as service:
-        counts = [asyncio.run(queries_per_second(service.port, jobs)) for _ in range(runs)]
-    return Row("1,000 clients long-polling a job each: database queries", "per second", counts, 2, "lower")
+        counts = [asyncio.run(queries_per_second(service.port, jobs, size)) for _ in range(size.runs)]
+    return Row(f"{len(jobs):,} clients long-polling a job each: database queries", "per second", counts, 2, "lower")
 
 
-def rows(runs: int) -> list[Row]:
+def rows(size: Size) -> list[Row]:
     """Measure all."""
     with TemporaryDirectory(prefix="mediagate-bench-") as finished, TemporaryDirectory() as waiting:
-        return [beside_fastify(Path(finished), runs), of_waiting(Path(waiting), runs)]
+        return [beside_fastify(Path(finished), size), of_waiting(Path(waiting), size)]

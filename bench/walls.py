@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.costs import PHOTOS, print_table
+from bench.size import Size
 from mediagate import Source
 from mediagate.images import ImagePool, forkserver
 from mediagate.images.forkserver import PROGRAM
@@ -26,17 +27,17 @@ OPEN = (
 """What the program of the fork server does for pools that are to have no walls."""
 
 
-def details(runs: int) -> None:
+def details(size: Size) -> None:
     """Print the table."""
     path = PHOTOS / "photo_2725x2225.jpg"
-    asyncio.run(_measured(path, path.read_bytes(), runs))
+    asyncio.run(_measured(path, path.read_bytes(), size))
 
 
-async def _measured(path: Path, data: bytes, runs: int) -> None:
+async def _measured(path: Path, data: bytes, size: Size) -> None:
     taken: dict[tuple[str, bool], list[float]] = {}
-    for _ in range(runs):
+    for _ in range(size.runs):
         for walls in (True, False):
-            for name, value in (await _once(path, data, walls=walls)).items():
+            for name, value in (await _once(path, data, size, walls=walls)).items():
                 taken.setdefault((name, walls), []).append(value)
     rows = []
     for name in dict.fromkeys(name for name, _ in taken):
@@ -45,7 +46,7 @@ async def _measured(path: Path, data: bytes, runs: int) -> None:
     print_table("The walls around the image processes", ["", "without", "with", ""], rows)
 
 
-async def _once(path: Path, data: bytes, *, walls: bool) -> dict[str, float]:
+async def _once(path: Path, data: bytes, size: Size, *, walls: bool) -> dict[str, float]:
     head, _, tail = PROGRAM.rpartition("main(")
     forkserver.PROGRAM = PROGRAM if walls else head + OPEN + tail
     pool = ImagePool(processes=1, memory_bytes=2**30, timeout_s=60, moderator=None)
@@ -56,9 +57,9 @@ async def _once(path: Path, data: bytes, *, walls: bool) -> dict[str, float]:
         assert pool.walls is not None
         assert pool.walls.seccomp is walls
         await pool.render(data, Source())
-        cpu = [(await pool.render(data, Source())).timings_ms["cpu"] for _ in range(5)]
-        wall = [await _ms(lambda: pool.render(data, Source())) for _ in range(5)]
-        probes = [await _ms(lambda: pool.probe(path, Source())) for _ in range(200)]
+        cpu = [(await pool.render(data, Source())).timings_ms["cpu"] for _ in range(size.of(5))]
+        wall = [await _ms(lambda: pool.render(data, Source())) for _ in range(size.of(5))]
+        probes = [await _ms(lambda: pool.probe(path, Source())) for _ in range(size.of(200))]
     finally:
         await pool.close()
     return {

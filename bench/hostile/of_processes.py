@@ -12,12 +12,13 @@ from pathlib import Path
 from bench.hostile import pictures
 from bench.hostile.attack import Attack, Outcome
 from bench.hostile.site import Bystander, Site, serving, site
+from bench.size import Size
 
 REPLACED_S = 10.0
 SLACK_S = 5.0
 """For the picture itself."""
 LEASE_S = 3
-GONE_S = 10.0
+GONE_S = 10
 PROGRAM = b"mediagate.images.process"
 MANY_GATE = """
 from mediagate import MediaGate, Source, VariantSpec
@@ -30,7 +31,7 @@ gate = MediaGate(
 """So many files that a worker can be stopped between two of them."""
 
 
-def _stopped_fork_server() -> Outcome:
+def _stopped_fork_server(size: Size) -> Outcome:
     """Stop the fork server, kill the image processes that it made, and see when an upload is through."""
     with serving() as here:
         server, *_ = _children(here.processes[0].pid)
@@ -46,7 +47,7 @@ def _stopped_fork_server() -> Outcome:
             return Outcome(f"{innocent}", took_s <= REPLACED_S + SLACK_S)
 
 
-def _stopped_worker() -> Outcome:
+def _stopped_worker(size: Size) -> Outcome:
     """Stop a worker between two files; another does its job, the picture is deleted, and then the first goes on."""
     env = {"MEDIAGATE_LEASE_S": str(LEASE_S), "MEDIAGATE_JANITOR_INTERVAL_S": "1", "MEDIAGATE_IMAGE_PROCESSES": "1"}
     with site(MANY_GATE, **env) as here:
@@ -54,20 +55,20 @@ def _stopped_worker() -> Outcome:
         first = here.start("worker")
         job_id = here.upload(pictures.noise_png(500, 500)).body["jobId"]
         if not _until(lambda: bool(_published(here)), 60):
-            return Outcome("the worker published nothing", held=False)
+            raise RuntimeError("the worker published nothing")
         with _stopped(first.pid):
             seen = len(_published(here))
             here.start("worker")
             status = here.settled(job_id, timeout_s=120)
             if status.get("status") != "COMPLETE":
-                return Outcome(f"the other worker did not complete the job: {status}", held=False)
+                raise RuntimeError(f"the other worker did not complete the job: {status}")
             deleted = here.ask("DELETE", f"/media/{status['media']['id']}").status
             left = len(_published(here))
-        began, most = time.monotonic(), 0
-        while time.monotonic() - began < 3 * GONE_S:
+        began, most, gone_s = time.monotonic(), 0, size.of(GONE_S)
+        while time.monotonic() - began < 3 * gone_s:
             most = max(most, len(_published(here)))
             time.sleep(0.02)
-            if most and not _published(here) and time.monotonic() - began > GONE_S:
+            if most and not _published(here) and time.monotonic() - began > gone_s:
                 break
         public = len(_published(here))
         words = f"stopped after {seen} files, deleted ({deleted}, {left} left), then up to {most} files, "

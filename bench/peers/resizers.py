@@ -22,7 +22,6 @@ from PIL import Image, ImageDraw
 
 Resize = Callable[[Image.Image, tuple[int, int]], Image.Image]
 WIDTHS = (1920, 1280, 640, 256, 64)
-RUNS = 7
 
 
 def pillow(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -120,7 +119,8 @@ def main() -> None:
     pyvips.concurrency_set(1)
     pyvips.cache_set_max(0)
     peaks = {}
-    for path in sys.argv[1:]:
+    runs, *paths = sys.argv[1:]
+    for path in paths:
         with Image.open(path) as opened:
             opened.draft(None, (WIDTHS[0], round(opened.height * WIDTHS[0] / opened.width)))
             image = opened.copy()
@@ -129,7 +129,7 @@ def main() -> None:
         print("| --- | --- | --- | --- | --- | --- |")
         peaks = peaks or {name: peak_mb(resize, image) for name, resize in RESIZERS.items()}
         taken: dict[str, list[float]] = {name: [] for name in RESIZERS}
-        for _ in range(RUNS):
+        for _ in range(int(runs)):
             for name, resize in RESIZERS.items():
                 started = time.process_time()
                 cascade(resize, image)

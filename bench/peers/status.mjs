@@ -39,6 +39,7 @@ function published(media) {
     })),
     clientReferenceId: media.clientReferenceId,
     createdAt: media.createdAt,
+    expiresAt: media.expiresAt,
   }
 }
 
@@ -49,6 +50,7 @@ fastify.get(`${mount}/status/:jobId`, async (request, reply) => {
   })
   if (!job) return reply.code(404).send({ code: 'job_not_found' })
   reply.header('cache-control', 'no-store')
+  const timings = JSON.parse(job.timings)
   return {
     jobId: job.id,
     status: job.status,
@@ -60,8 +62,15 @@ fastify.get(`${mount}/status/:jobId`, async (request, reply) => {
     createdAt: job.createdAt,
     startedAt: job.startedAt,
     finishedAt: job.finishedAt,
-    timings: JSON.parse(job.timings),
+    timings,
     warnings: JSON.parse(job.warnings),
+    usage: {
+      bytesIn: job.bytes,
+      bytesOut: job.bytesOut,
+      modelRuns: job.modelRuns,
+      cpuMs: timings.cpu ?? null,
+      wallMs: timings.total ?? null,
+    },
   }
 })
 

@@ -13,7 +13,6 @@ const COMMIT = '393aa359c9ad4a4bb28630fb5613f9c281cde053';
 const VERSION = '5.17.0';
 const CLOSE_WITHIN_MS = 1500;
 const LOOK_FOR_PARENT_MS = 500;
-const PARENT = process.ppid;
 
 function portArgument() {
   const at = process.argv.findIndex((word) => word === '-p' || word === '--port');
@@ -109,9 +108,11 @@ async function main() {
     return;
   }
   server.listen(socket);
-  // On a socket we belong to the process that started us. It was killed when it is our parent no more: tidy up for it.
+  // On a socket we belong to the process that started us. It was killed when it is our parent no more, which may be so
+  // before this line runs: tidy up for it.
+  const parent = Number(process.env.MEDIAGATE_ENGINE_PARENT);
   setInterval(() => {
-    if (process.ppid === PARENT) return;
+    if (process.ppid === parent) return;
     process.once('exit', () => fs.rmSync(path.dirname(socket), { recursive: true, force: true }));
     stop(0);
   }, LOOK_FOR_PARENT_MS).unref();

@@ -94,6 +94,24 @@ async def test_engine_restart_is_retried_after_a_failure(
     assert await records.queue_depth() == 0
 
 
+def test_engine_ends_when_its_parent_died_before_it_ran(tmp_path: Path) -> None:
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    env = {
+        **os.environ,
+        "PRISMA_DML_PATH": str(Path(client_file).with_name("schema.prisma")),
+        "MEDIAGATE_ENGINE_SOCKET": str(folder / "socket"),
+        "MEDIAGATE_ENGINE_PARENT": str(os.getppid()),  # not this process, as if init had taken it over
+        "OVERWRITE_DATASOURCES": f'[{{"name": "db", "url": "file:{tmp_path / "records.db"}"}}]',
+    }
+    engine = subprocess.Popen([find_node(), PROGRAM], env=env, stderr=subprocess.DEVNULL)
+    try:
+        assert engine.wait(60) == 0
+    finally:
+        engine.kill()
+    assert not folder.exists()
+
+
 async def test_records_close_is_idempotent_and_leaves_nothing(url: str, monkeypatch: Any, tmp_path: Path) -> None:
     def folders() -> list[int]:
         return [path.stat().st_mode for path in tmp_path.glob("mediagate-*")]

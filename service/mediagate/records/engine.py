@@ -91,6 +91,7 @@ class SocketEngine(AsyncQueryEngine):
             **os.environ,
             "PRISMA_DML_PATH": str(self.dml_path.absolute()),
             "MEDIAGATE_ENGINE_SOCKET": str(socket),
+            "MEDIAGATE_ENGINE_PARENT": str(os.getpid()),
             "OVERWRITE_DATASOURCES": json.dumps(self._datasources),
             "NODE_OPTIONS": "",
         }
