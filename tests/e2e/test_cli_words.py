@@ -34,7 +34,7 @@ def mediagate(*arguments: str, folder: Path, **env: str) -> subprocess.Completed
 def test_help_says_what_the_program_does(tmp_path: Path) -> None:
     done = mediagate("--help", folder=tmp_path)
     said = " ".join(done.stdout.replace("│", " ").split())
-    assert "Takes image uploads" in said and "MEDIAGATE_GATE" in said
+    assert "Accepts image uploads" in said and "MEDIAGATE_GATE" in said
     for of_the_inside in ("entry point", "typer", "imports"):
         assert of_the_inside not in said
 
@@ -56,7 +56,7 @@ def test_libraries_are_not_heard_before_an_answer(tmp_path: Path) -> None:
 
 def test_retry_says_when_there_is_nothing_to_try_again(tmp_path: Path) -> None:
     done = mediagate("retry", "plain_gate:gate", "--code", "image_crashed", folder=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "no FAILED job with the code image_crashed can be tried again\n")
+    assert (done.returncode, done.stdout) == (0, "no retryable FAILED job has the code image_crashed\n")
     assert mediagate("retry", "plain_gate:gate", "--code", "attempts_exhausted", folder=tmp_path).returncode == 0
 
 
@@ -67,7 +67,7 @@ def test_retry_says_when_there_is_nothing_to_try_again(tmp_path: Path) -> None:
 def test_retry_refuses_a_code_that_there_is_not(tmp_path: Path, code: str, said: str) -> None:
     done = mediagate("retry", "plain_gate:gate", "--code", code, folder=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"there is no code {code!r}" in done.stderr and said in done.stderr
+    assert f"unknown code {code!r}" in done.stderr and said in done.stderr
 
 
 @pytest.mark.parametrize("log", [(), ("--log", "json"), ("--log=json",)])
@@ -85,5 +85,5 @@ def plugins_loaded_by(*arguments: str, folder: Path) -> set[str]:
 def test_command_of_a_plugin_works_after_the_log_format_and_before_the_name_of_an_own_command(tmp_path: Path) -> None:
     done = mediagate("--log", "json", "keys", "create", "keys_gate:gate", "--owner", "worker", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith('{"time"') and "for worker; keep what follows" in done.stderr
+    assert done.stderr.startswith('{"time"') and "for worker; store it now" in done.stderr
     assert done.stdout.startswith("mg_")

@@ -133,5 +133,5 @@ def test_sigterm_ends_all_within_the_drain_time(running: dict[str, Host], data: 
                 if name not in (*BUFFERING, *CANCELLING):
                     assert b" 503 " in connection.recv(100), name
             log = host.log.read_text()
-            assert "did not close in order" not in log, name
+            assert "closing the gate failed" not in log, name
             assert "Traceback" not in log or name in CANCELLING, f"{name}\n{log[-4000:]}"

@@ -64,7 +64,7 @@ def test_a_gate_that_does_not_open_is_one_line(tmp_path: Path) -> None:
     done = serve("--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"mediagate: data_dir {tmp_path / 'data'}: ")
-    assert done.stderr.count("name a folder that can be written to") == 1, "one cause, one line"
+    assert done.stderr.count("set it to a writable folder") == 1, "one cause, one line"
 
 
 def until_it_leaves(url: str) -> httpx.Response:
@@ -118,7 +118,7 @@ def test_an_origin_that_is_none(tmp_path: Path, origins: str) -> None:
     assert "--cors-origins: " in done.stderr and "such as https://app.example.com" in done.stderr
 
 
-@pytest.mark.parametrize(("origins", "said"), [("*", "every site could act"), ("", "name the pages")])
+@pytest.mark.parametrize(("origins", "said"), [("*", "every site act for its visitors"), ("", "list the origins")])
 def test_cookies_of_all_origins_are_refused(tmp_path: Path, origins: str, said: str) -> None:
     words = ("--cors-origins", origins, "--cors-credentials", "--port", "18999")
     done = serve(*words, data_dir=tmp_path / "data")

@@ -377,7 +377,7 @@ async def test_webhooks_are_counted_by_how_they_ended(make_gate: MakeGate, photo
 
 async def test_unknown_options_fail_where_they_stand(make_gate: MakeGate) -> None:
     unknown: dict[str, Any] = {"port": 1}
-    with pytest.raises(PluginError, match="its options are: token"):
+    with pytest.raises(PluginError, match="available options: token"):
         make_gate().register(metrics, **unknown)
 
 

@@ -238,10 +238,10 @@ async def test_bad_receivers_hold_up_nobody_and_are_tried_again(tmp_path: Path, 
             job_id = await an_event(gate, photo)
             assert await gate[WEBHOOKS].deliver_due() == len(endpoints)
             errors = {d.endpoint: d.error for d in await gate[WEBHOOKS].find(status="pending")}
-            wrong = "the connection ended without a whole answer (RemoteProtocolError)"
+            wrong = "the connection ended before a complete response (RemoteProtocolError)"
             assert errors == {
-                "slow": "no answer within 3 s",
-                "trickling": "no answer within 3 s",
+                "slow": "no response within 3 s",
+                "trickling": "no response within 3 s",
                 "failing": "answered 500",
                 "busy": "answered 429",
                 "away": "answered 503",
@@ -249,7 +249,7 @@ async def test_bad_receivers_hold_up_nobody_and_are_tried_again(tmp_path: Path, 
                 "heady": wrong,
                 "cutting": wrong,
                 "mail": wrong,
-                "down": "cannot connect",
+                "down": "connection failed",
             }
             assert trap.received == []
             assert talkative.bytes_sent < 2**27, "one gigabyte must not be read"
@@ -260,7 +260,11 @@ async def test_bad_receivers_hold_up_nobody_and_are_tried_again(tmp_path: Path, 
             clock.turn(60 * (1 + JITTER))
             assert await gate[WEBHOOKS].deliver_due() == 1
             left = {d.endpoint: (d.attempts, d.error) for d in await gate[WEBHOOKS].find(status="pending")}
-            assert left == {"failing": (2, "answered 503"), "away": (1, "answered 503"), "down": (2, "cannot connect")}
+            assert left == {
+                "failing": (2, "answered 503"),
+                "away": (1, "answered 503"),
+                "down": (2, "connection failed"),
+            }
             clock.turn(2 * 3600 * (1 + JITTER))
             assert await gate[WEBHOOKS].deliver_due() == 3
             assert [d.endpoint for d in await gate[WEBHOOKS].find(status="pending")] == ["down"]

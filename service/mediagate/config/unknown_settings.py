@@ -25,7 +25,7 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
         for name in environment
         if name.upper().startswith(PREFIX) and name.upper() not in known and not _ANOTHER_S.fullmatch(name.upper())
     )
-    return [f"unknown setting {name}{_advice(name.upper(), known)}" for name in unknown]
+    return [f"{name} is not a setting{_advice(name.upper(), known)}" for name in unknown]
 
 
 def _advice(name: str, known: set[str]) -> str:
