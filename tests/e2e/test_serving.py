@@ -118,7 +118,7 @@ def test_an_origin_that_is_none(tmp_path: Path, origins: str) -> None:
     assert "--cors-origins: " in done.stderr and "such as https://app.example.com" in done.stderr
 
 
-@pytest.mark.parametrize(("origins", "said"), [("*", "every site act for its visitors"), ("", "list the origins")])
+@pytest.mark.parametrize(("origins", "said"), [("*", "every site could act"), ("", "list the origins")])
 def test_cookies_of_all_origins_are_refused(tmp_path: Path, origins: str, said: str) -> None:
     words = ("--cors-origins", origins, "--cors-credentials", "--port", "18999")
     done = serve(*words, data_dir=tmp_path / "data")

@@ -88,7 +88,9 @@ class Poster:
         refused = [address for address in addresses if not may_be_reached(address, networks)]
         if refused or not addresses:
             where = ", ".join(refused) or "no address"
-            raise NotSent(f"the host resolves to {where}, which is not public; to allow it, add its network to private_networks")
+            raise NotSent(
+                f"the host resolves to {where}, which is not public; to allow it, add its network to private_networks"
+            )
         return addresses
 
     async def _post(

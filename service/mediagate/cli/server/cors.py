@@ -61,9 +61,9 @@ def read_pages(origins: str, *, credentials: bool) -> Pages:
     except ValueError as exc:
         raise ConfigError(f"--cors-origins: {exc}, or * for all") from None
     if credentials and not checked:
-        raise ConfigError("--cors-credentials requires --cors-origins; list the origins that may send cookies")
+        raise ConfigError("--cors-credentials: --cors-origins is missing; list the origins that may send cookies")
     if credentials and checked == ("*",):
         raise ConfigError(
-            "--cors-credentials with * would let every site act for its visitors; list the origins in --cors-origins"
+            "--cors-credentials: with * every site could act for its visitors; list the origins in --cors-origins"
         )
     return Pages(checked, credentials)
