@@ -16,7 +16,7 @@ from mediagate import Action
 PREFIX = "mg_live_"
 """Prefix of every key, recognizable for people and for scanners of leaked secrets."""
 _KEY = re.compile(rf"{PREFIX}([a-z2-7]{{12}})_([a-z2-7]{{32}})", re.ASCII)
-NOBODY = "0" * 64
+NO_KEY = "0" * 64
 """Hash to compare with if there is no key, so that an unknown id takes as long as a wrong secret."""
 
 
@@ -81,7 +81,7 @@ def hash_of(secret: str) -> str:
 
 def opens(secret: str, key: ApiKey | None, now: datetime) -> bool:
     """Return whether a secret belongs to a live key, by constant-time comparison."""
-    same = hmac.compare_digest(hash_of(secret), key.secret_hash if key is not None else NOBODY)
+    same = hmac.compare_digest(hash_of(secret), key.secret_hash if key is not None else NO_KEY)
     return same and key is not None and key.state(now) == "live"
 
 

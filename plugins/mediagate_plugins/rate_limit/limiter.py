@@ -27,7 +27,7 @@ log = logging.getLogger("mediagate.rate_limit")
 
 T = TypeVar("T")
 
-BESIDES = 1024 * 1024
+OVERHEAD = 1024 * 1024
 """Maximum bytes of a body outside the file; the gate allows about half of that."""
 JOB_S = 5.0
 """Retry delay for a slot, in seconds; the end of a job cannot be predicted."""
@@ -188,7 +188,7 @@ def _charge_of(rule: Rule, caller: str, declared: int | None, largest: int) -> C
     limit = rule.limit
     if limit.kind == "requests":
         return Charge(rule, rule.counter(caller), 1)
-    amount = largest + BESIDES if declared is None else declared
+    amount = largest + OVERHEAD if declared is None else declared
     if amount > limit.amount:
         if declared is None:
             raise LengthRequired(f"{rule.words}; send a Content-Length, so that it can be enforced")

@@ -32,7 +32,7 @@ MAX_HEADER = 4 * 1024
 """Bytes of one header line of a part, which includes the file name."""
 MAX_HEADERS = 8
 """Header lines of a part; RFC 7578 defines three."""
-MAX_BESIDES = 512 * 1024
+MAX_OVERHEAD = 512 * 1024
 """Bytes of a body outside the file: fields, headers, boundaries, preamble and epilogue."""
 MAX_BOUNDARY = 70
 """Characters (RFC 2046, section 5.1.1)."""
@@ -108,8 +108,8 @@ async def _receive(
                         await on_source(source)
                 await form.file.flush()
             form.check_declared(body.declared)
-            if body.received - form.file.bytes > MAX_BESIDES:
-                raise BadUpload(f"the body has more than {MAX_BESIDES:,} bytes outside the file; {HOW}")
+            if body.received - form.file.bytes > MAX_OVERHEAD:
+                raise BadUpload(f"the body has more than {MAX_OVERHEAD:,} bytes outside the file; {HOW}")
         parser.close()
     except MultipartError as exc:
         raise BadUpload(f"the body is not complete multipart/form-data ({exc}); {HOW}") from exc
@@ -169,7 +169,7 @@ class _Form:
     def check_declared(self, declared: int | None) -> None:
         """Raise ``UploadTooLarge`` if the ``Content-Length`` implies that the file is too large."""
         if declared is not None:
-            self._check_size(declared - MAX_BESIDES)
+            self._check_size(declared - MAX_OVERHEAD)
 
     async def finish(self) -> FormUpload:
         """Return the upload; raises ``BadUpload`` with the missing parts."""
