@@ -1,4 +1,4 @@
-"""mediagate: a mountable Starlette sub-app that takes image uploads and lets only safe ones through."""
+"""mediagate: a mountable Starlette sub-app that accepts image uploads and publishes only the safe ones."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -89,7 +89,7 @@ _HOMES = {
     "owner_seen_by": "mediagate.values",
     "plugin": "mediagate.kernel",
 }
-"""The module of each public name. Loaded on first use: an image process needs none of the web and database parts."""
+"""The module of each public name, imported lazily: an image process needs neither the web nor the database parts."""
 
 
 def __getattr__(name: str) -> Any:

@@ -26,12 +26,12 @@ T = TypeVar("T")
 
 
 class MediaGate(Kernel, Calls):
-    """A mountable sub-app that takes image uploads and lets only safe ones through.
+    """A mountable sub-app that accepts image uploads and publishes only the safe ones.
 
-    ``sources`` maps each source type to its policy. Settings come from ``settings`` or, without it, from
-    ``MEDIAGATE_*``; ``moderation="off"`` is the one that is worth saying in code. ``authorize`` says who
-    a request is from, so that each caller finds only its own; without it, or a plugin that brings one, everybody may do
-    everything. Raises ``ConfigError``.
+    ``sources`` maps each source type to its policy. Settings come from ``settings``, by default from ``MEDIAGATE_*``;
+    ``moderation`` overrides the setting of that name. ``authorize`` identifies the caller of a request and limits each
+    caller to its own uploads; without it, and without a plugin that provides one, there is no access control.
+    Raises ``ConfigError``.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class MediaGate(Kernel, Calls):
         if moderation is not None:
             self.settings = self.settings.model_copy(update={"moderation": moderation})
         self.fork_server: ForkServer | None = None
-        """Where the gate's image processes come from; whoever opens it may have started that already."""
+        """The parent of the gate's image processes; it may be started before the gate opens."""
         self.departure = Departure(self.settings.drain_timeout_s, self._wake)
         if authorize is not None:
             self._host.provide(AUTHORIZE, authorize)
@@ -58,29 +58,29 @@ class MediaGate(Kernel, Calls):
         self._opening = asyncio.Lock()
 
     def decorate(self, key: Key[T], value: T) -> None:
-        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` when there is one already."""
+        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` if the key is taken."""
         if key is AUTHORIZE and key in self._host.values:
-            raise ConfigError("AUTHORIZE is there twice, by MediaGate(authorize=…) and a plugin: keep one of the two")
+            raise ConfigError("AUTHORIZE is provided by MediaGate(authorize=…) and by a plugin: keep one of the two")
         super().decorate(key, value)
 
     def use(self, *, worker: bool) -> None:
-        """Work on jobs in this process, or leave that to workers; raises ``PluginError`` once the gate is open."""
+        """Process jobs in this process or leave them to workers; raises ``PluginError`` once the gate is open."""
         self._growing("use")
         self.settings = self.settings.model_copy(update={"worker": worker})
 
     async def authorize(self, request: Request, action: Action) -> Principal | None:
-        """Return who makes a request, also as ``request.state.principal``; ``None`` where nobody is asked.
+        """Return the caller of a request and set ``request.state.principal``; ``None`` without access control.
 
-        Not for health, published files and URLs that hold a token. Raises ``Unauthorized`` or ``Forbidden``.
+        Not called for health, published files and URLs with a token. Raises ``Unauthorized`` or ``Forbidden``.
         """
         return await ask_who(self.parts, request, action)
 
     def base_url(self, request: Request) -> str:
-        """Return what links begin with: ``public_base_url``, else the path under which the gate is mounted."""
+        """Return the prefix of links: ``public_base_url``, by default the path under which the gate is mounted."""
         return link_base(self.settings, request)
 
     def begin_closing(self) -> None:
-        """Refuse uploads and end event streams from now on; ``close`` does the rest."""
+        """Refuse uploads and end event streams from now on; ``close`` completes the shutdown."""
         super().begin_closing()
         if self.closing:
             self.runtime.begin_closing()
@@ -90,7 +90,7 @@ class MediaGate(Kernel, Calls):
             self._runtime.watch.wake()
 
     async def _prepare(self, stack: AsyncExitStack) -> None:
-        # First of all, because it takes longest to be ready, and does so beside everything else.
+        # Started first: it takes longest to become ready, and does so concurrently with the rest.
         server = self.fork_server = self.fork_server or ForkServer()
         stack.push_async_callback(asyncio.to_thread, server.close)
         server.start()
@@ -115,14 +115,14 @@ class MediaGate(Kernel, Calls):
 
     @asynccontextmanager
     async def assembled(self) -> AsyncIterator[Parts]:
-        """Boot the plugins and yield the parts without opening any: for looking at them one by one."""
+        """Boot the plugins and yield the parts unopened, to inspect them one by one."""
         await self._keep_folder()
         async with self._booted():
             yield assemble(self.sources, self.settings, self._registry)
 
     @contextmanager
     def instead(self, host: Callable[[Registry], Registry], settings: Settings) -> Iterator[None]:
-        """Have a closed gate open with other registrations and settings for the length of a block, as tests do."""
+        """Replace the registrations and settings of a closed gate within a block, as tests do."""
         own = self.settings
         with self._instead(host(self._host)):
             self.settings = settings

@@ -1,4 +1,4 @@
-"""The replaceable parts of a gate, their keys, and the bundle of them that a running gate works with."""
+"""The replaceable parts of a gate, their keys, and the bundle of parts of a running gate."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from mediagate.storage import Storage
 from mediagate.values import Action, EventType, Principal
 
 Authorize = Callable[[Request, Action], Awaitable[Principal | None]]
-"""Returns who asks, or ``None`` to refuse; raising a ``MediagateError`` refuses with that error."""
+"""Returns the caller, or ``None`` to refuse the request with 401; a raised ``MediagateError`` is the answer."""
 
 AUTHORIZE: Key[Authorize] = Key("AUTHORIZE")
-"""Unset: everybody may do everything, and nobody owns anything."""
+"""Unset: every caller may do everything, and uploads have no owner."""
 STORAGE: Key[Storage] = Key("STORAGE")
 RECORDS: Key[Records] = Key("RECORDS")
 MODERATOR: Key[Moderator] = Key("MODERATOR")
 REMOTE_MODERATOR: Key[RemoteModerator] = Key("REMOTE_MODERATOR")
 QUEUE: Key[Queue] = Key("QUEUE")
 EVENTS: Key[Collection[EventType]] = Key("EVENTS")
-"""The events that are written to the outbox, for a plugin that passes them on; unset: none."""
+"""The events to write to the outbox, for a plugin that delivers them; unset: none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that an open gate works with."""
+    """The components of an open gate."""
 
     sources: Mapping[str, Source]
     settings: Settings

@@ -1,4 +1,4 @@
-"""The queue carries job ids to workers. It may lose or repeat one: the row is the truth."""
+"""The queue that carries job ids to workers. It may lose or repeat an id: the job's row is authoritative."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from typing import Protocol, runtime_checkable
 log = logging.getLogger("mediagate.queue")
 
 POLL_S = 1.0
-"""How often the records are asked for jobs where no engine brings them."""
+"""Default interval at which workers poll the database for jobs, in seconds."""
 CAPACITY = 1000
 SEND_S = 5.0
-"""Longest time that one id may take to reach the queue, in seconds."""
+"""Timeout for handing one id to the queue, in seconds."""
 PAUSE_S = 1.0
-"""How long a queue that took no id is left alone."""
+"""Pause after the queue failed to take an id, in seconds."""
 FLUSH_S = 1.0
-"""How long closing waits for ids that are still to be sent."""
+"""How long closing waits for unsent ids, in seconds."""
 
 
 @runtime_checkable
 class Queue(Protocol):
-    """Carries job ids; each call may fail without harm, since workers also ask the records."""
+    """Carries job ids. Every call may fail without harm, because workers also poll the database."""
 
     @property
     def poll_s(self) -> float:
-        """How often a worker asks the records for what the queue did not bring, in seconds."""
+        """How often a worker polls the database for jobs that the queue did not deliver, in seconds."""
         ...
 
     async def dispatch(self, job_id: str) -> None:
-        """Hand an id to some worker."""
+        """Send an id to one of the workers."""
 
     async def take(self) -> str:
-        """Wait for an id; one that was taken and is not ``done`` when its process dies should come again."""
+        """Wait for an id; an id whose process dies before ``done`` should be redelivered."""
         ...
 
     async def done(self, job_id: str) -> None:
-        """Say that an id need not come again: its attempt has ended, or is somebody else's."""
+        """Acknowledge an id: its attempt has ended, or another worker has the job."""
 
 
 class InProcessQueue:
-    """The embedded default: ids reach the worker of the same process at once.
+    """The embedded default: an id reaches the worker of the same process at once.
 
-    What is beyond ``CAPACITY`` ids, or comes to a process without a worker, is left to the records.
+    Workers find ids beyond ``CAPACITY``, and those of a process without a worker, by polling the database.
     """
 
     poll_s = POLL_S
@@ -52,7 +52,7 @@ class InProcessQueue:
         self._ids: asyncio.Queue[str] = asyncio.Queue(CAPACITY)
 
     async def dispatch(self, job_id: str) -> None:
-        """Hand an id to this process's worker."""
+        """Pass an id to this process's worker."""
         with contextlib.suppress(asyncio.QueueFull):
             self._ids.put_nowait(job_id)
 
@@ -61,13 +61,14 @@ class InProcessQueue:
         return await self._ids.get()
 
     async def done(self, job_id: str) -> None:
-        """Nothing is kept of an id that was taken."""
+        """Do nothing: a taken id is not remembered."""
 
 
 class Dispatcher:
-    """A queue as a running gate uses it: ids are handed over in the background, so that no upload waits for a broker.
+    """The queue of a running gate: ids are sent in the background, so that no upload waits for a broker.
 
-    What the queue does not take within ``SEND_S``, and what is beyond ``CAPACITY`` ids, is left to the records.
+    Workers find the other ids by polling the database: those that the queue does not take within ``SEND_S``, and those
+    beyond ``CAPACITY``.
     """
 
     def __init__(self, queue: Queue) -> None:
@@ -76,11 +77,11 @@ class Dispatcher:
         self._sending: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         self._sending = asyncio.create_task(self._send())
 
     async def stop(self) -> None:
-        """Send what is left, for at most ``FLUSH_S``."""
+        """Send the remaining ids, for at most ``FLUSH_S``."""
         if self._sending is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -90,13 +91,13 @@ class Dispatcher:
         self._sending = None
 
     async def dispatch(self, job_id: str) -> None:
-        """Note an id to be sent; never waits, never fails."""
+        """Enqueue an id to be sent; never waits, never raises."""
         with contextlib.suppress(asyncio.QueueFull):
             self._ids.put_nowait(job_id)
 
     @property
     def poll_s(self) -> float:
-        """How often the records are asked besides."""
+        """The poll interval of the queue."""
         return self._queue.poll_s
 
     async def take(self) -> str:
@@ -104,11 +105,11 @@ class Dispatcher:
         return await self._queue.take()
 
     async def done(self, job_id: str) -> None:
-        """Say that an id need not come again; never fails, for then it may come again."""
+        """Acknowledge an id, best-effort: after a failure the id may be redelivered."""
         try:
             await self._queue.done(job_id)
         except Exception as exc:
-            log.warning("the queue may bring a job again: %s", type(exc).__name__, extra={"job_id": job_id})
+            log.warning("could not acknowledge a job to the queue: %s", type(exc).__name__, extra={"job_id": job_id})
 
     async def _send(self) -> None:
         failing = False
@@ -118,14 +119,14 @@ class Dispatcher:
                 async with asyncio.timeout(SEND_S):
                     await self._queue.dispatch(job_id)
             except Exception as exc:
-                # Only the kind of error: its text may quote the broker's address with a password.
+                # Only the error's type: its text may quote the broker's address with a password.
                 if not failing:
-                    log.warning("the queue takes no ids (%s): the records bring them", type(exc).__name__)
+                    log.warning("queue unavailable (%s); workers poll the database instead", type(exc).__name__)
                 failing = True
                 await asyncio.sleep(PAUSE_S)
             else:
                 if failing:
-                    log.warning("the queue takes ids again")
+                    log.warning("queue available again")
                 failing = False
             finally:
                 self._ids.task_done()

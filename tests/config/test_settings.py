@@ -54,7 +54,7 @@ def test_config_error_lists_all_problems_at_once(monkeypatch: pytest.MonkeyPatch
         ("MEDIAGATE_IMAGE_PROCESES", "did you mean MEDIAGATE_IMAGE_PROCESSES?"),
         ("mediagate_max_atempts", "did you mean MEDIAGATE_MAX_ATTEMPTS?"),
         ("MEDIAGATE_GATES", "did you mean MEDIAGATE_GATE?"),
-        ("MEDIAGATE_XYZZY", "is no setting, and is not looked at"),
+        ("MEDIAGATE_XYZZY", "is not a setting; it is ignored"),
     ],
 )
 def test_unknown_variable_is_reported_with_a_suggestion(name: str, said: str) -> None:

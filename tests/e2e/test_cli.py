@@ -103,7 +103,7 @@ def test_commands_warn_about_a_misspelled_setting(tmp_path: Path, command: str) 
     words = [command] if command == "migrate" else [command, "plain_gate:gate"]
     done = mediagate(*words, data_dir=tmp_path, MEDIAGATE_LEASES_S="5", MEDIAGATE_PORT_8000_TCP="tcp://10.0.0.1")
     assert done.returncode == 0
-    assert "MEDIAGATE_LEASES_S is no setting; did you mean MEDIAGATE_LEASE_S?" in done.stderr
+    assert "MEDIAGATE_LEASES_S is not a setting; did you mean MEDIAGATE_LEASE_S?" in done.stderr
     assert "MEDIAGATE_PORT" not in done.stderr
 
 
@@ -131,7 +131,7 @@ def test_separate_worker_completes_an_upload_on_postgresql(postgres_url: str, tm
     env = {"MEDIAGATE_DATABASE_URL": postgres_url}
     first = mediagate("migrate", data_dir=data_dir, **env)
     assert "applied" in first.stdout, first.stdout + first.stderr
-    assert "nothing to apply" in mediagate("migrate", data_dir=data_dir, **env).stdout
+    assert "already up to date" in mediagate("migrate", data_dir=data_dir, **env).stdout
 
     with running("plain_gate:gate", data_dir, **env, MEDIAGATE_WORKER="false") as web:
         job_id = web.upload("a.jpg", photo).json()["jobId"]
@@ -167,11 +167,11 @@ def test_retry_requeues_failed_jobs_by_code_or_id(tmp_path: Path, photo: bytes) 
 
     asyncio.run(fail())
     done = mediagate("retry", "plain_gate:gate", "--code", "storage_unavailable", data_dir=tmp_path)
-    assert (done.returncode, done.stdout) == (0, f"{ids['storage_unavailable']} is tried again\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, f"{ids['storage_unavailable']}: queued for a retry\n"), done.stderr
     assert asyncio.run(statuses()) == [JobStatus.PENDING, JobStatus.FAILED, JobStatus.FAILED]
     named = ("--job", ids["image_crashed"], "--job", ids["storage_unavailable"], "--job", "job_x")
     done = mediagate("retry", "plain_gate:gate", *named, data_dir=tmp_path)
-    assert (done.returncode, done.stdout) == (1, f"{ids['image_crashed']} is tried again\n")
+    assert (done.returncode, done.stdout) == (1, f"{ids['image_crashed']}: queued for a retry\n")
     assert "is PENDING; only a FAILED job can be retried" in done.stderr
     assert "job_x" in done.stderr
     assert mediagate("retry", "plain_gate:gate", data_dir=tmp_path).returncode == 1

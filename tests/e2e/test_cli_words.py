@@ -30,7 +30,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_help_describes_the_program_without_internals(data_dir: Path) -> None:
     done = mediagate("--help", data_dir=data_dir)
     said = " ".join(done.stdout.replace("│", " ").split())
-    assert "Takes image uploads" in said and "MEDIAGATE_GATE" in said
+    assert "Accepts image uploads" in said and "MEDIAGATE_GATE" in said
     for of_the_inside in ("entry point", "typer", "imports"):
         assert of_the_inside not in said
 
@@ -52,7 +52,7 @@ def test_commands_print_no_info_logs_of_libraries(tmp_path: Path, data_dir: Path
 
 def test_retry_reports_that_no_failed_job_matches(data_dir: Path) -> None:
     done = mediagate("retry", "plain_gate:gate", "--code", "image_crashed", data_dir=data_dir)
-    assert (done.returncode, done.stdout) == (0, "no FAILED job with the code image_crashed can be tried again\n")
+    assert (done.returncode, done.stdout) == (0, "no retryable FAILED job has the code image_crashed\n")
     assert mediagate("retry", "plain_gate:gate", "--code", "attempts_exhausted", data_dir=data_dir).returncode == 0
 
 
@@ -63,7 +63,7 @@ def test_retry_reports_that_no_failed_job_matches(data_dir: Path) -> None:
 def test_retry_rejects_an_unknown_code(data_dir: Path, code: str, said: str) -> None:
     done = mediagate("retry", "plain_gate:gate", "--code", code, data_dir=data_dir)
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"there is no code {code!r}" in done.stderr and said in done.stderr
+    assert f"unknown code {code!r}" in done.stderr and said in done.stderr
 
 
 @pytest.mark.parametrize("log", [(), ("--log", "json"), ("--log=json",)])
@@ -81,5 +81,5 @@ def plugins_loaded_by(*arguments: str, data_dir: Path) -> set[str]:
 def test_plugin_command_accepts_log_option_and_a_core_command_as_value(data_dir: Path) -> None:
     done = mediagate("--log", "json", "keys", "create", "keys_gate:gate", "--owner", "worker", data_dir=data_dir)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith('{"time"') and "for worker; keep what follows" in done.stderr
+    assert done.stderr.startswith('{"time"') and "for worker; store it now" in done.stderr
     assert done.stdout.startswith("mg_")

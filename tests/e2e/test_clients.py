@@ -21,7 +21,7 @@ from tests.support.server import MOUNT, Server, running
 
 SLOW_MS = 20_000
 NOT_ALLOWED = "Dieses Bild ist hier nicht erlaubt."
-NOT_A_PICTURE = "This file is not a picture that can be used here. Please choose another one."
+NOT_A_PICTURE = "This file is not in a supported picture format. Please choose another one."
 
 
 @dataclass(frozen=True)

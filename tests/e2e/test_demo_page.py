@@ -43,7 +43,7 @@ def test_card_of_a_good_photo_goes_from_pending_to_complete(page: Page, demo: Se
     card = choose(page, data / "moderation" / "chelsea.png")
     expect_state(card, "PROCESSING")
     expect(card.get_by_role("progressbar")).to_be_visible()
-    expect(card).to_contain_text("It is being checked and resized.")
+    expect(card).to_contain_text("Moderating and resizing.")
     shot(page, "processing", after_ms=100)
     expect_state(card, "COMPLETE")
     seen = page.evaluate("window.seen")
@@ -144,7 +144,7 @@ def test_card_explains_broken_and_oversized_files(page: Page, data: Path, tmp_pa
     expect(page.locator("#limits")).to_contain_text("up to 0.047 MB each")
     large = choose(page, data / "photos" / "photo_2725x2225.jpg").filter(has_text="photo_2725x2225")
     expect_state(large, "REFUSED")
-    expect(large).to_contain_text("This file is too large. It may have at most 0.047 MB.")
+    expect(large).to_contain_text("This file is too large. The limit is 0.047 MB.")
     assert page.get_by_role("button", name="Retry").count() == 0, "the same file would fail again"
     assert page.evaluate(POOR_CONTRAST) == []
     shot(page, "errors")
@@ -195,7 +195,7 @@ def test_retry_after_offline_completes(page: Page, data: Path) -> None:
     page.context.set_offline(True)
     card = choose(page, data / "moderation" / "chelsea.png")
     expect_state(card, "UNREACHED")
-    expect(card).to_contain_text("The service cannot be reached. Look at your connection, then try again.")
+    expect(card).to_contain_text("The service cannot be reached. Check your connection, then try again.")
     shot(page, "offline")
     page.context.set_offline(False)
     card.get_by_role("button", name="Retry").focus()

@@ -102,7 +102,7 @@ def test_heic_preview_falls_back_to_a_tile(page: Page, data: Path) -> None:
     assert {"image/jpeg", "image/avif", "image/heic", "image/heif", ".heic", ".heif", ".avif"} <= set(accept)
     held = hold_uploads(page)
     card = choose(page, data / "formats" / "exif_xmp_iptc.heic")
-    expect(card.locator(".tile")).to_have_text("HEICThis browser shows no preview of it.")
+    expect(card.locator(".tile")).to_have_text("HEICThis browser cannot preview it.")
     expect(card.locator("img")).to_have_count(0)
     for route in held:
         route.continue_()
@@ -150,7 +150,7 @@ def test_moderation_scores_are_shown_on_complete_and_rejected_cards(page: Page, 
     summary = complete.locator("summary")
     expect(summary).to_have_text(line)
     expect(page.locator("#announcer")).to_contain_text(line)
-    table = complete.get_by_role("table", name="Scores of moderation, the highest first")
+    table = complete.get_by_role("table", name="Moderation scores, highest first")
     expect(table).to_be_hidden()
     summary.focus()
     page.keyboard.press("Enter")

@@ -259,7 +259,7 @@ def test_demo_page_asks_for_an_api_key(browser: Browser, data: Path, tmp_path: P
             for scopes in ((), ("--scope", "upload", "--scope", "read", "--scope", "delete"))
         ]
         with opened(browser, service, "keys") as page:
-            expect(page.locator("#earlier-fault")).to_contain_text("Type an API key")
+            expect(page.locator("#earlier-fault")).to_contain_text("Enter a valid API key")
             key = page.get_by_label("API key")
             key.fill("mg_wrong")
             card = choose(page, data / "moderation" / "chelsea.png")

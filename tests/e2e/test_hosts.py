@@ -115,5 +115,5 @@ def test_host_ends_within_the_drain_timeout_on_sigterm(running: dict[str, Host],
                 if name not in (*BUFFERING, *CANCELLING):
                     assert b" 503 " in connection.recv(100), name
             log = host.log.read_text()
-            assert "did not close in order" not in log, name
+            assert "closing the gate failed" not in log, name
             assert "Traceback" not in log or name in CANCELLING, f"{name}\n{log[-4000:]}"

@@ -55,7 +55,7 @@ def test_serve_reports_an_unopenable_gate_in_one_line(tmp_path: Path) -> None:
     done = mediagate("serve", GATE, "--port", "18999", data_dir=tmp_path / "data")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"mediagate: data_dir {tmp_path / 'data'}: ")
-    assert done.stderr.count("name a folder that can be written to") == 1, "one cause, one line"
+    assert done.stderr.count("set it to a writable folder") == 1, "one cause, one line"
 
 
 def until_it_leaves(url: str) -> httpx.Response:
@@ -109,7 +109,7 @@ def test_cors_origins_rejects_an_invalid_origin(tmp_path: Path, origins: str) ->
     assert "--cors-origins: " in done.stderr and "such as https://app.example.com" in done.stderr
 
 
-@pytest.mark.parametrize(("origins", "said"), [("*", "every site could act"), ("", "name the pages")])
+@pytest.mark.parametrize(("origins", "said"), [("*", "every site could act"), ("", "list the origins")])
 def test_cors_credentials_require_named_origins(tmp_path: Path, origins: str, said: str) -> None:
     words = ("--cors-origins", origins, "--cors-credentials", "--port", "18999")
     done = mediagate("serve", GATE, *words, data_dir=tmp_path / "data")

@@ -174,4 +174,4 @@ def test_doctor_checks_webhook_endpoints(tmp_path: Path) -> None:
     bad = mediagate("doctor", GATE, data_dir=tmp_path, WEBHOOK_URL="http://10.0.0.1:1/")
     assert bad.returncode == 1
     assert re.search("^FAIL +webhooks", bad.stdout, re.MULTILINE), bad.stdout
-    assert "not public; to allow it, name its network in private_networks" in bad.stdout
+    assert "not public; to allow it, add its network to private_networks" in bad.stdout

@@ -100,7 +100,7 @@ async def test_upload_too_large_message_states_the_limit_in_megabytes(make_gate:
         form = {"sourceType": "c", "sourceId": "u"}
         body = b"\xff\xd8\xff" + bytes(600_000)
         answer = await client.post("/upload", data=form, files={"file": ("a.jpg", body)})
-        assert answer.json()["message"] == "This file is too large. It may have at most 0.488 MB."
+        assert answer.json()["message"] == "This file is too large. The limit is 0.488 MB."
 
 
 async def test_upload_too_large_detail_names_the_only_source(make_gate: MakeGate) -> None:
@@ -127,7 +127,7 @@ async def test_source_messages_override_the_defaults(make_gate: MakeGate, photo:
         jpeg = b"\xff\xd8\xff" + bytes(3 * 2**20)
         large = await client.post("/upload", data=FORM, files={"file": ("a.jpg", jpeg)})
         assert large.json()["message"] == "Höchstens 2 MB!"
-        for language, message in (("ja", "だめ"), ("en", "This file is not a picture that can be used here.")):
+        for language, message in (("ja", "だめ"), ("en", "This file is not in a supported picture format.")):
             headers = {"Accept-Language": language}
             text = await client.post("/upload", data=FORM, files={"file": ("a", b"x" * 99)}, headers=headers)
             assert text.json()["message"].startswith(message)
@@ -153,7 +153,7 @@ async def test_problem_always_has_a_localized_message(make_gate: MakeGate) -> No
         ):
             assert (await client.get(path, headers={"Accept-Language": "ja"})).json()["message"] == message
         odd = await client.post("/uploads", json={"sourceType": ["avatar"], "sourceId": "u", "size": 1})
-        assert (odd.status_code, odd.json()["message"]) == (400, "This did not work.")
+        assert (odd.status_code, odd.json()["message"]) == (400, "Something went wrong.")
         gate.begin_closing()
         closing = await client.post("/upload", headers={"Accept-Language": "es"})
         assert closing.json()["message"].startswith("Esto no funciona en este momento")

@@ -17,7 +17,7 @@ SENTENCE = "callbackUrl: use an absolute https URL of at most 2,048 characters"
 
 
 UNREADABLE = "callbackUrl: use printable ASCII without spaces, quotes and backslashes; write other hosts in punycode"
-NO_USER = "callbackUrl: there may be no user name and no password; leave user and password out"
+NO_USER = "callbackUrl: user name and password are not allowed; leave them out"
 REFUSED = {
     **dict.fromkeys(["https://[", "https://[::1", "https://℀.com/", "http://a.example/", "https://", "x"], SENTENCE),
     **dict.fromkeys(["//a.example/", "https:/a.example", "https:a.example", "javascript:alert(1)", "/x"], SENTENCE),

@@ -41,7 +41,7 @@ async def test_file_in_another_field_is_refused_with_the_field_to_use(make_gate:
         for name, file in (("image", photo), ("avatar[]", photo * 9), ("upload", b"\xff\xd8\xff")):
             answer = await client.post("/upload", data=FORM, files={name: ("x.jpg", file)})
             assert told(answer) == (400, "bad_upload")
-            assert f"came in the field {name!r}; send it in the field file" in answer.json()["detail"]
+            assert f"is in the field {name!r}; send it in the field file" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -145,33 +145,33 @@ TINY_PARTS = b"".join(part(f'name="f{n}"', b"") for n in range(5000))
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (b"", "no complete multipart"),
-        (b"not multipart at all", "no complete multipart"),
+        (b"", "not complete multipart"),
+        (b"not multipart at all", "not complete multipart"),
         (END, "missing from the form: sourceType, sourceId, file"),
         (FIELDS + END, "missing from the form: file"),
         (part('name="sourceType"', b"avatar") + IMAGE + END, "missing from the form: sourceId"),
         (IMAGE + END, "missing from the form: sourceType, sourceId"),
-        (FIELDS + IMAGE, "no complete multipart"),
-        (FIELDS + IMAGE[:-3], "no complete multipart"),
-        (FIELDS + IMAGE + b"--B-", "no complete multipart"),
+        (FIELDS + IMAGE, "not complete multipart"),
+        (FIELDS + IMAGE[:-3], "not complete multipart"),
+        (FIELDS + IMAGE + b"--B-", "not complete multipart"),
         (FIELDS + IMAGE + IMAGE + END, "two files"),
-        (FIELDS + FIELDS + IMAGE + END, "sourceType is there twice"),
-        (FIELDS + part('name="file"; filename="a.jpg"', b"") + END, "empty; send one"),
+        (FIELDS + FIELDS + IMAGE + END, "sourceType was sent twice"),
+        (FIELDS + part('name="file"; filename="a.jpg"', b"") + END, "empty; send a picture"),
         (FIELDS + part('name="note"', b"x" * 4097) + IMAGE + END, "'note' has more than 4,096 bytes"),
         (
             FIELDS + part('name="avatar"; filename="a.jpg"', b"x" * 5000) + END,
-            "came in the field 'avatar'; send it in the field file",
+            "is in the field 'avatar'; send it in the field file",
         ),
-        (part('name="sourceId"', b"\xff\xfe") + IMAGE + END, "not UTF-8"),
+        (part('name="sourceId"', b"\xff\xfe") + IMAGE + END, "not valid UTF-8"),
         (FIELDS + part('name="file"; filename="' + "a" * 10_000 + '"', b"x") + END, "header length"),
         (FIELDS + b"--B\r\n" + b"X-A: b\r\n" * 9 + IMAGE + END, "header count"),
         (FIELDS + b"--B\r\nContent-Type: image/jpeg\r\n\r\nx\r\n" + END, "Content-Disposition"),
         (FIELDS + b"--B\r\nContent-Disposition: attachment\r\n\r\nx\r\n" + END, "Content-Disposition"),
         (FIELDS + b"--B\r\nContent-Length: -5\r\n\r\nx\r\n" + END, "Content-Length"),
-        (b"--B\nContent-Disposition: form-data\n\nx\n--B--\n", "no complete multipart"),
+        (b"--B\nContent-Disposition: form-data\n\nx\n--B--\n", "not complete multipart"),
         (TINY_PARTS + FIELDS + IMAGE + END, "segment count"),
-        (b"x" * 600_000 + b"\r\n" + FIELDS + IMAGE + END, "besides the file"),
-        (FIELDS + IMAGE + END + b"x" * 600_000, "besides the file"),
+        (b"x" * 600_000 + b"\r\n" + FIELDS + IMAGE + END, "outside the file"),
+        (FIELDS + IMAGE + END + b"x" * 600_000, "outside the file"),
     ],
 )
 @pytest.mark.parametrize("size", [100_000, 50])
@@ -281,7 +281,7 @@ async def test_full_disk_raises_storage_unavailable_and_leaves_no_file(tmp_path:
     large = with_file(2_900_000, part('name="sourceType"', b"post") + part('name="sourceId"', b"u"))
     chunks = [large[i : i + 65536] for i in range(0, len(large), 65536)]
     for most in (0, 600_000, 1_500_000, 2_899_999):
-        with largest_file(most), pytest.raises(StorageUnavailable, match="cannot be kept at the moment"):
+        with largest_file(most), pytest.raises(StorageUnavailable, match="could not write the upload to disk"):
             await receive(tmp_path, *chunks)
         assert files_in(tmp_path) == []
     assert (await receive(tmp_path, with_file(900_000))).bytes == 900_000
@@ -427,7 +427,7 @@ async def test_spool_refuses_oversized_empty_and_unsupported_sources(tmp_path: P
         with pytest.raises(UploadTooLarge, match="2,999,999 bytes"):
             await spooled(source(), folder, 2_999_999)
     for empty in (b"", BytesIO(), chunked(b"")):
-        with pytest.raises(BadUpload, match="empty; send one"):
+        with pytest.raises(BadUpload, match="empty; send a picture"):
             await spooled(empty, folder, 10)
     no_bytes: list[Any] = [StringIO("text"), "text", 5, None]
     for wrong in no_bytes:

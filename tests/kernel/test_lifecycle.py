@@ -118,7 +118,7 @@ async def test_plugin_registered_before_its_requirement_is_refused(make_gate: Ma
     gate = make_gate()
     gate.register(needy)
     gate.register(late)
-    with pytest.raises(PluginError, match="'needy' requires late: register it first"):
+    with pytest.raises(PluginError, match="'needy' requires late; register that first"):
         await gate.open()
 
 
@@ -138,7 +138,7 @@ def test_register_raises_on_wrong_plugin_options(make_gate: MakeGate) -> None:
     async def sized(gate: MediaGate, *, width: int, height: int = 3) -> None: ...
 
     gate = make_gate()
-    with pytest.raises(PluginError, match=r"missing.*width.*its options are: width, height"):
+    with pytest.raises(PluginError, match=r"missing.*width.*available options: width, height"):
         gate.register(sized)  # type: ignore[call-arg]  # the runtime check is what is tested
     with pytest.raises(PluginError, match="unexpected keyword argument 'depth'"):
         gate.register(sized, width=1, depth=2)  # type: ignore[call-arg]  # the runtime check is what is tested
@@ -173,14 +173,14 @@ async def test_decorated_value_is_found_by_its_key_and_provided_once(make_gate: 
         gate[GREETING]
     gate.decorate(GREETING, "hello")
     assert gate[GREETING] == "hello"
-    with pytest.raises(PluginError, match="provided already"):
+    with pytest.raises(PluginError, match="already provided"):
         gate.decorate(GREETING, "again")
 
 
 def test_add_hook_raises_on_unknown_name_and_lists_the_hooks(make_gate: MakeGate) -> None:
     async def hook() -> None: ...
 
-    with pytest.raises(PluginError, match=r"no hook is called 'on_done'; the hooks are: .*pre_upload, .*on_close"):
+    with pytest.raises(PluginError, match=r"unknown hook 'on_done'; use one of: .*pre_upload, .*on_close"):
         make_gate().add_hook("on_done", hook)  # type: ignore[call-overload]  # the runtime check is what is tested
 
 
@@ -211,20 +211,20 @@ async def test_open_of_lazily_opened_gate_raises_and_names_the_cause(make_gate: 
         assert (await client.get("/healthz")).status_code == 200
     try:
         for opened in (gate, gate.lifespan()):
-            with pytest.raises(PluginError, match=r"a request that came first opened it.*lifespan=gate\.lifespan"):
+            with pytest.raises(PluginError, match=r"the first request opened it.*lifespan=gate\.lifespan"):
                 async with opened:
                     pass
     finally:
         await gate.close()
     async with gate:
-        with pytest.raises(PluginError, match="open already: `async with gate`"):
+        with pytest.raises(PluginError, match="already open: it was opened by `async with gate`"):
             await gate.open()
 
 
 async def test_close_is_idempotent_and_second_open_raises(make_gate: MakeGate) -> None:
     gate = make_gate()
     await gate.open()
-    with pytest.raises(PluginError, match="open already"):
+    with pytest.raises(PluginError, match="already open"):
         await gate.open()
     await gate.close()
     await gate.close()

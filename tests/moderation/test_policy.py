@@ -63,7 +63,7 @@ def test_flags_are_the_policys_names_ordered_by_score() -> None:
 def test_review_decision_has_flags_confidence_and_reason() -> None:
     verdict = policy(review={"sexy": 0.3}, reject={"sexy": 0.9})
     assert (verdict.decision, verdict.flags, verdict.confidence) == ("review", ("sexy",), 0.4)
-    assert "person" in verdict.reason
+    assert "human review" in verdict.reason
 
 
 def test_scores_below_all_thresholds_are_allowed_without_flags() -> None:
@@ -188,7 +188,7 @@ def test_moderator_without_labels_accepts_no_thresholds() -> None:
 )
 def test_unreachable_review_threshold_is_a_problem(review: dict[str, float], reject: dict[str, float]) -> None:
     (problem,) = problems(review=review, reject=reject)
-    assert "review from 0.9" in problem
+    assert "review threshold of 0.9" in problem
     assert "rejected from 0.5" in problem
 
 
@@ -210,7 +210,7 @@ async def edged(gate: MediaGate, *, edge: int) -> None:
 async def test_input_edge_of_zero_stops_the_boot(tmp_path: Path) -> None:
     gate = MediaGate(sources={"avatar": Source(reject={"red": 0.5})}, settings=Settings(data_dir=tmp_path))
     gate.register(edged, edge=0)
-    with pytest.raises(ConfigError, match="input_edge is 0; return a whole number of pixels"):
+    with pytest.raises(ConfigError, match="input_edge is 0; return a positive integer"):
         await gate.open()
 
 

@@ -188,4 +188,4 @@ async def test_log_of_failed_startup_names_the_cause(make_gate: MakeGate, caplog
 
     await gate({"type": "lifespan"}, receive, send)
     assert sent == [{"type": "lifespan.startup.failed", "message": FULL}]
-    assert f"cannot start: {FULL}" in caplog.text
+    assert f"startup failed: {FULL}" in caplog.text

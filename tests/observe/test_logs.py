@@ -41,7 +41,7 @@ def as_json(made: logging.LogRecord) -> dict[str, Any]:
         ('"GET /x?a=b HTTP/1.1"', '"GET /x?… HTTP/1.1"'),
         ("Authorization: Bearer abc.def-ghi_jkl", "Authorization: Bearer …"),
         ("Basic dXNlcjpwYXNz", "Basic …"),
-        ("use ?http=200 for 200 in every job state", "use ?http=200 for 200 in every job state"),
+        ("use ?http=200 to get 200 in every job state", "use ?http=200 to get 200 in every job state"),
         ("Is it there? a=b", "Is it there? a=b"),
         ("mail me@example.org about https://example.org/@me", "mail me@example.org about https://example.org/@me"),
     ],

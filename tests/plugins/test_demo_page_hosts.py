@@ -101,5 +101,5 @@ async def test_guard_hosts_protects_a_gate_without_the_page(make_gate: MakeGate)
     gate.guard_hosts()
     async with reached_on(gate, "127.0.0.1") as client:
         assert (await client.get("/jobs", headers={"Host": "evil.example"})).status_code == 403
-        with pytest.raises(PluginError, match=r"guard_hosts\(\) came after boot"):
+        with pytest.raises(PluginError, match=r"guard_hosts\(\) was called after boot"):
             gate.guard_hosts()

@@ -379,7 +379,7 @@ async def test_metrics_count_webhook_attempts_by_outcome(make_gate: MakeGate, ph
 
 async def test_metrics_refuse_an_unknown_option_at_register(make_gate: MakeGate) -> None:
     unknown: dict[str, Any] = {"port": 1}
-    with pytest.raises(PluginError, match="its options are: token"):
+    with pytest.raises(PluginError, match="available options: token"):
         make_gate().register(metrics, **unknown)
 
 

@@ -319,11 +319,11 @@ async def rounds(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Roun
 
 
 async def test_failed_attempt_is_recorded_with_its_reason(rounds: Rounds) -> None:
-    broken_off = "the connection ended without a whole answer (RemoteProtocolError)"
+    broken_off = "the connection ended before a complete response (RemoteProtocolError)"
     assert rounds.made[0] == 12
     assert {delivery.endpoint: delivery.error for delivery in rounds.pending[0]} == {
-        "slow": "no answer within 3 s",
-        "trickling": "no answer within 3 s",
+        "slow": "no response within 3 s",
+        "trickling": "no response within 3 s",
         "failing": "answered 500",
         "busy": "answered 429",
         "away": "answered 503",
@@ -331,7 +331,7 @@ async def test_failed_attempt_is_recorded_with_its_reason(rounds: Rounds) -> Non
         "heady": broken_off,
         "cutting": broken_off,
         "mail": broken_off,
-        "down": "cannot connect",
+        "down": "connection failed",
     }
 
 
@@ -356,7 +356,7 @@ async def test_failed_delivery_is_retried_after_its_pause_or_retry_after(rounds:
     """After the first pause all but two are retried: ``busy`` and ``away`` have asked for more time."""
     assert rounds.made[2:] == [8, 1, 3]
     left = {delivery.endpoint: (delivery.attempts, delivery.error) for delivery in rounds.pending[3]}
-    assert left == {"failing": (2, "answered 503"), "away": (1, "answered 503"), "down": (2, "cannot connect")}
+    assert left == {"failing": (2, "answered 503"), "away": (1, "answered 503"), "down": (2, "connection failed")}
     assert [delivery.endpoint for delivery in rounds.pending[4]] == ["down"]
 
 

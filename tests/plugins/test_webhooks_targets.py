@@ -26,7 +26,7 @@ from mediagate.values import utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
 from tests.support.receiver import Behaviour, Receiver, answer, hang, receiving
 
-REFUSAL = "which is not public; to allow it, name its network in private_networks"
+REFUSAL = "which is not public; to allow it, add its network to private_networks"
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
 OTHER = "whsec_" + base64.b64encode(b"another secret of 24+ bytes.").decode()
@@ -128,7 +128,7 @@ async def test_webhook_connects_to_the_address_that_was_checked(tmp_path: Path, 
             await gate[WEBHOOKS].deliver_due()
             assert (len(allowed.received), len(forbidden.received)) == (1, 0)
             (waiting,) = await gate[WEBHOOKS].find(status="pending")
-            assert waiting.error == f"the host is at 127.0.0.1, {REFUSAL}"
+            assert waiting.error == f"the host resolves to 127.0.0.1, {REFUSAL}"
         await asyncio.to_thread(httpx.post, url)
         assert len(forbidden.received) == 1, "a client with a lookup of its own would reach the forbidden host"
 
@@ -156,11 +156,11 @@ async def test_webhook_checks_every_address_of_a_name(tmp_path: Path, photo: byt
             await an_event(gate, photo)
             await gate[WEBHOOKS].deliver_due()
             assert await errors(gate) == {
-                "mixed": f"the host is at 10.0.0.1, {REFUSAL}",
-                "mapped": f"the host is at ::ffff:127.0.0.1, {REFUSAL}",
-                "nat64": f"the host is at 64:ff9b::a9fe:a9fe, {REFUSAL}",
-                "silent": "the host's name cannot be resolved (gaierror)",
-                "decimal": f"the host is at 127.0.0.1, {REFUSAL}",
+                "mixed": f"the host resolves to 10.0.0.1, {REFUSAL}",
+                "mapped": f"the host resolves to ::ffff:127.0.0.1, {REFUSAL}",
+                "nat64": f"the host resolves to 64:ff9b::a9fe:a9fe, {REFUSAL}",
+                "silent": "the host name cannot be resolved (gaierror)",
+                "decimal": f"the host resolves to 127.0.0.1, {REFUSAL}",
                 "dual": None,
             }
         assert len(receiver.received) == 1, "of two permitted addresses the one that answers is used"
@@ -203,11 +203,11 @@ async def test_certificate_is_verified_for_the_name_not_the_address(
         await gate[WEBHOOKS].deliver_due()
         found = await errors(gate)
         assert found["hooks"] is None
-        assert "certificate is not valid" in str(found["other"])
+        assert "invalid certificate" in str(found["other"])
     async with make_gate(tmp_path / "two", endpoints={"hooks": endpoints["hooks"]}) as gate:
         await an_event(gate, photo)
         await gate[WEBHOOKS].deliver_due()
-        assert "certificate is not valid" in str((await errors(gate))["hooks"]), "the authority is not trusted"
+        assert "invalid certificate" in str((await errors(gate))["hooks"]), "the authority is not trusted"
     assert [one.headers["host"] for one in receiver.received] == [f"hooks.example:{receiver.port}"]
     assert set(receiver.names) == {"hooks.example", "other.example"}
 
@@ -233,7 +233,7 @@ async def test_callback_goes_only_to_hosts_that_the_gate_allows(
         assert await gate[WEBHOOKS].deliver_due() == 2, "an upload without callbackUrl has no callback"
         assert sorted(map(str, [d.error for d in await gate[WEBHOOKS].find()])) == [
             "None",
-            f"the host is at 10.0.0.7, {REFUSAL}",
+            f"the host resolves to 10.0.0.7, {REFUSAL}",
         ]
         refused = {
             "https://hooks.example/": "does not call that host",

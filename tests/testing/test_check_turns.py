@@ -67,12 +67,12 @@ class ForgetsItsTime(MemoryRecords):
     ("broken", "promise"),
     [
         (KnowsNoPriority, "by priority, the lowest first"),
-        (FirstComeFirstServed, "must come before the next of who has many"),
-        (LetsNewcomersGoFirst, "must not wait for ever newer owners"),
-        (ForgetsTheirTurns, "must leave a job its turn"),
-        (HasOneTurnForAll, "must come before the next|must keep their order|its own turn"),
-        (ForgetsWhoWaits, "must keep the last turn of who has jobs waiting"),
-        (ForgetsItsTime, "must come behind those that were claimed"),
+        (FirstComeFirstServed, "must come before the next job of an owner with many"),
+        (LetsNewcomersGoFirst, "must not be starved by new owners"),
+        (ForgetsTheirTurns, "must keep the job's turn"),
+        (HasOneTurnForAll, "must come before the next|must keep their order|distinct turns"),
+        (ForgetsWhoWaits, "must keep the last turn of an owner with waiting jobs"),
+        (ForgetsItsTime, "must come after the claimed ones"),
     ],
 )
 async def test_check_turns_names_the_broken_promise(broken: type[MemoryRecords], promise: str) -> None:
@@ -99,7 +99,7 @@ class CountsDown(MemoryRecords):
 @pytest.mark.parametrize(
     ("broken", "promise"),
     [
-        (IsNew, "must stay as it is"),
+        (IsNew, "must be stable"),
         (StandsStill, "must count up"),
         (CountsDown, "must never count down"),
     ],

@@ -1,6 +1,6 @@
-"""API keys: callers prove who they are with a key, and find only what was uploaded with keys of their owner.
+"""API keys: callers authenticate with a key and see only the uploads of its owner.
 
-Keys are made, listed and revoked with ``mediagate keys``, or from Python under ``gate[API_KEYS]``.
+Keys are created, listed and revoked with ``mediagate keys``, or from Python with ``gate[API_KEYS]``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ API_KEYS: Key[ApiKeys] = Key("API_KEYS")
 
 @plugin("api_keys", provides=("AUTHORIZE",))
 async def api_keys(gate: MediaGate, *, cache_s: float = 5.0) -> None:
-    """Let in only callers with a key, as ``Authorization: Bearer …`` or ``X-API-Key: …``.
+    """Require a key in each request, as ``Authorization: Bearer …`` or ``X-API-Key: …``.
 
-    A key that was looked up is known for ``cache_s`` seconds (0 to 60): that long after its revocation, another process
-    may still take it. Keeps the keys in the database; raises ``ConfigError`` for records that are in none.
+    A key is cached for ``cache_s`` seconds (0 to 60); after a revocation, other processes may accept it for up to this
+    long. The keys are stored in the database; raises ``ConfigError`` for records without one.
     """
     if not 0 <= cache_s <= 60:
-        raise ConfigError("api_keys: cache_s: use 0 to 60 seconds")
+        raise ConfigError("api_keys.cache_s: use 0 to 60 seconds")
     keys = ApiKeys(gate, cache_s=cache_s)
     gate.decorate(API_KEYS, keys)
     gate.decorate(AUTHORIZE, Authorizer(keys).authorize)

@@ -1,4 +1,4 @@
-"""``mediagate keys``: make, list and revoke the API keys of a gate."""
+"""``mediagate keys``: create, list and revoke the API keys of a gate."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ commands = typer.Typer(no_args_is_help=True, help="API keys of a gate that regis
 
 @commands.command()
 def create(
-    owner: Annotated[str, typer.Option(help="Whose the uploads with this key are.")],
+    owner: Annotated[str, typer.Option(help="Owner of the uploads with this key.")],
     gate: Gate = STANDALONE,
     scope: Annotated[
         list[Action] | None,
         typer.Option(
-            help="What it allows; repeat it for more. Unset: upload and read. admin allows all, on everybody's things."
+            help="Allowed action; repeatable. Unset: upload and read. admin allows all actions on all owners' uploads."
         ),
     ] = None,
     expires_days: Annotated[
-        int | None, typer.Option(min=1, max=36_500, help="Days until it ends; unset: never.")
+        int | None, typer.Option(min=1, max=36_500, help="Days until the key expires; unset: never.")
     ] = None,
 ) -> None:
-    """Make a key and print it: this once, for only its hash is kept."""
+    """Create a key and print it. It cannot be shown again, because only its hash is stored."""
     expires_in = timedelta(days=expires_days) if expires_days else None
 
     async def run() -> None:
         async with _keys_of(gate) as keys:
             new = await keys.create(owner=owner, scopes=scope or [Action.UPLOAD, Action.READ], expires_in=expires_in)
-        typer.echo(f"key {new.key.id} for {owner}; keep what follows, it is not shown again", err=True)
+        typer.echo(f"key {new.key.id} for {owner}; store it now, because it is not shown again:", err=True)
         typer.echo(new.text)
 
     run_async(run())
@@ -48,7 +48,7 @@ def list_keys(
     gate: Gate = STANDALONE,
     owner: Annotated[str | None, typer.Option(help="Only the keys of this owner.")] = None,
 ) -> None:
-    """List the keys, first made first, without their secrets."""
+    """List the keys without their secrets, oldest first."""
 
     async def run() -> None:
         async with _keys_of(gate) as keys:
@@ -65,15 +65,15 @@ def list_keys(
 
 @commands.command()
 def revoke(
-    key_id: Annotated[str, typer.Argument(help="The key's id, as `list` prints it.")],
+    key_id: Annotated[str, typer.Argument(help="Id of the key, see `list`.")],
     gate: Gate = STANDALONE,
 ) -> None:
-    """Revoke a key for good; running processes refuse it within a few seconds (the plugin's cache_s)."""
+    """Revoke a key permanently; running processes refuse it within a few seconds (the plugin's cache_s)."""
 
     async def run() -> None:
         async with _keys_of(gate) as keys:
             if not await keys.revoke(key_id):
-                raise InvalidParameter("no key with this id is left to revoke; see `mediagate keys list`")
+                raise InvalidParameter("no live key has this id; see `mediagate keys list`")
         typer.echo(f"revoked {key_id}")
 
     run_async(run())
@@ -87,7 +87,7 @@ async def _keys_of(path: str) -> AsyncIterator[ApiKeys]:
             keys = gate[API_KEYS]
         except PluginError:
             raise ConfigError(
-                f"the gate {path!r} has no API keys: give it gate.register(api_keys), or name another gate"
+                f"the gate {path!r} has no API keys; add gate.register(api_keys), or pass another gate"
             ) from None
         await parts.records.open()
         try:

@@ -1,4 +1,4 @@
-"""What a key is: its text, its hash, and what it allows."""
+"""API keys: their text, hash and scopes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Literal
 from mediagate import Action
 
 PREFIX = "mg_live_"
-"""What every key begins with, so that a person, or a scanner for leaked secrets, knows one on sight."""
+"""Prefix of every key, recognizable for people and for scanners of leaked secrets."""
 _KEY = re.compile(rf"{PREFIX}([a-z2-7]{{12}})_([a-z2-7]{{32}})", re.ASCII)
-NOBODY = "0" * 64
-"""Compared with where there is no key, so that an unknown id takes as long as a wrong secret."""
+NO_KEY = "0" * 64
+"""Hash to compare with if there is no key, so that an unknown id takes as long as a wrong secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key on record, without its secret: only the hash of that is kept."""
+    """A stored key, with the hash of its secret instead of the secret."""
 
     id: str
-    """The visible part, by which it is listed and revoked."""
+    """The public part of the key, for listing and revoking."""
     owner: str
     scopes: frozenset[Action]
     created_at: datetime
@@ -33,10 +33,10 @@ class ApiKey:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
-    """To within five minutes."""
+    """Accurate to five minutes."""
 
     def state(self, now: datetime) -> Literal["live", "expired", "revoked"]:
-        """Return whether it opens anything."""
+        """Return the key's state at ``now``."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "live"
@@ -48,7 +48,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that was just made. ``text`` is what its holder sends; it is told here, and never again."""
+    """A new key. ``text`` is the key to send; it cannot be retrieved later."""
 
     key: ApiKey
     text: str = field(repr=False)
@@ -60,28 +60,28 @@ def draw() -> tuple[str, str]:
 
 
 def text_of(key_id: str, secret: str) -> str:
-    """Return the key as its holder sends it."""
+    """Return the text of a key."""
     return f"{PREFIX}{key_id}_{secret}"
 
 
 def read(text: str) -> tuple[str, str] | None:
-    """Return the id and the secret of a key, ``None`` if the text is none."""
+    """Return the id and the secret in a key's text, ``None`` if the text is malformed."""
     found = _KEY.fullmatch(text)
     return (found[1], found[2]) if found else None
 
 
 def hash_of(secret: str) -> str:
-    """Return what is kept of a secret: its SHA-256 in hexadecimal.
+    """Return the stored form of a secret: its SHA-256 in hexadecimal.
 
-    Slow, salted hashes guard secrets that people choose, of which few are likely. Of these there are 2^160, all equally
-    likely, so nobody finds one by trying, and a slow hash would only burden each request.
+    Slow, salted hashes protect secrets chosen by people, which are guessable. These secrets are uniformly random among
+    2^160, which rules out guessing, and a slow hash would only burden each request.
     """
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def opens(secret: str, key: ApiKey | None, now: datetime) -> bool:
-    """Return whether a secret is that of a live key; takes the same time wherever the hashes differ."""
-    same = hmac.compare_digest(hash_of(secret), key.secret_hash if key is not None else NOBODY)
+    """Return whether a secret belongs to a live key, by constant-time comparison."""
+    same = hmac.compare_digest(hash_of(secret), key.secret_hash if key is not None else NO_KEY)
     return same and key is not None and key.state(now) == "live"
 
 

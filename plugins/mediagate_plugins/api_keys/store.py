@@ -1,4 +1,4 @@
-"""The keys of a gate in its database, and those that were looked up a moment ago."""
+"""The keys of a gate in its database, and the cache of recently used keys."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from mediagate_plugins.api_keys.key import ApiKey, NewKey, draw, hash_of, opens,
 log = logging.getLogger("mediagate.api_keys")
 
 KEPT = 10_000
-"""How many looked-up keys a process knows; the one asked for longest ago makes room."""
+"""Maximum number of cached keys per process; the least recently used is evicted."""
 USE_NOTED_EVERY = timedelta(minutes=5)
-"""How exact ``last_used_at`` is: a key in constant use costs one write in this time."""
+"""Resolution of ``last_used_at``: a key in constant use costs one write per interval."""
 
 
 class ApiKeys:
-    """Makes, lists, revokes and checks keys, by the database's clock. Every method may raise ``RecordsUnavailable``."""
+    """Creates, lists, revokes and checks keys, by the database's clock. Methods may raise ``RecordsUnavailable``."""
 
     def __init__(self, gate: MediaGate, *, cache_s: float) -> None:
         self._gate = gate
@@ -37,7 +37,7 @@ class ApiKeys:
         _ = self._database
 
     async def now(self) -> datetime:
-        """Return the present by the clock that decides when a key ends; as a rule without a query."""
+        """Return the present by the database's clock, usually without a query."""
         return await self._gate[RECORDS].now()
 
     async def create(
@@ -48,23 +48,23 @@ class ApiKeys:
         expires_at: datetime | None = None,
         expires_in: timedelta | None = None,
     ) -> NewKey:
-        """Make a key for an owner that never ends, or at a moment, or after a while.
+        """Create a key for an owner, optionally with an expiry.
 
-        Raises ``InvalidParameter`` for an owner, scopes or an expiry that cannot be.
+        Raises ``InvalidParameter`` for an invalid owner, scopes or expiry.
         """
         now = await self.now()
         if expires_in is not None:
             if expires_at is not None:
-                raise InvalidParameter("expires_at, expires_in: give one of them")
+                raise InvalidParameter("expires_at, expires_in: use only one of them")
             expires_at = now + expires_in
         try:
             Principal(owner)
         except ValueError as exc:
             raise InvalidParameter(f"owner: {exc}") from None
         if not scopes:
-            raise InvalidParameter(f"scopes: give at least one of {', '.join(Action)}")
+            raise InvalidParameter(f"scopes: use at least one of {', '.join(Action)}")
         if expires_at is not None and expires_at <= now:
-            raise InvalidParameter("expires_at: name a moment that is still to come")
+            raise InvalidParameter("expires_at: use a time in the future")
         key_id, secret = draw()
         key = ApiKey(key_id, owner, frozenset(scopes), now, hash_of(secret), expires_at)
         row: Any = {
@@ -79,14 +79,14 @@ class ApiKeys:
         return NewKey(key, text_of(key_id, secret))
 
     async def list(self, *, owner: str | None = None) -> Sequence[ApiKey]:
-        """Return the keys of an owner, or all, first made first; revoked and expired ones too."""
+        """Return the keys of an owner, or all, oldest first, including revoked and expired ones."""
         where: Any = {} if owner is None else {"ownerId": owner}
         order: Any = [{"createdAt": "asc"}, {"id": "asc"}]
         rows = await self._database.query(lambda client: client.mediagateapikey.find_many(where=where, order=order))
         return [_key_of(row) for row in rows]
 
     async def revoke(self, key_id: str) -> bool:
-        """Revoke a key for good: here at once, elsewhere within ``cache_s``; ``False`` when there is none to revoke."""
+        """Revoke a key: in this process at once, in others within ``cache_s``; ``False`` if no live key has this id."""
         now = await self.now()
         where: Any = {"id": key_id, "revokedAt": None}
         revoked = await self._database.execute(
@@ -97,7 +97,7 @@ class ApiKeys:
         return revoked > 0
 
     async def check(self, text: str) -> ApiKey | None:
-        """Return the live key of this text, and note that it was used; ``None`` if it opens nothing."""
+        """Return the live key with this text and record its use; ``None`` if there is none."""
         parts = read(text)
         if parts is None:
             return None
@@ -112,7 +112,7 @@ class ApiKeys:
 
     async def _find(self, key_id: str) -> ApiKey | None:
         known = self._known.get(key_id)
-        # Its age counts from before it was read: a revocation that came after that is seen in time.
+        # The age counts from before the read, so that a later revocation is noticed in time.
         asked_at = time.monotonic()
         if known is not None and asked_at - known[0] < self._cache_s:
             self._known.move_to_end(key_id)
@@ -123,7 +123,7 @@ class ApiKeys:
             self._known.pop(key_id, None)
             return None
         key = _key_of(row)
-        if revocations == self._revocations:  # else it may have been revoked since it was read
+        if revocations == self._revocations:  # otherwise it may have been revoked since the read
             self._keep(asked_at, key)
         return key
 
@@ -142,7 +142,7 @@ class ApiKeys:
                 lambda client: client.mediagateapikey.update_many(where=where, data={"lastUsedAt": now})
             )
         except RecordsUnavailable as exc:
-            log.warning("the use of API key %s could not be noted: %s", key.id, exc)
+            log.warning("could not record the use of API key %s: %s", key.id, exc)
 
     @property
     def _database(self) -> Database:

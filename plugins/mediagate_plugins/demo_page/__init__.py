@@ -1,6 +1,6 @@
-"""A page to try a gate with: drop a picture, watch it go through, see its sizes and its placeholder.
+"""A page to try a gate: drop a picture, follow its job, see its sizes and its placeholder.
 
-For development and demonstrations; it needs no build step and loads nothing from elsewhere.
+For development and demonstrations; it needs no build step and loads nothing from other origins.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ async def demo_page(
 ) -> None:
     """Serve the page at ``path`` below the gate's mount; ``path`` ends with a slash.
 
-    Pictures may come from the gate, from ``public_url`` and ``public_base_url``, and from ``image_origins``, such as
-    ``https://cdn.example``, where a storage of your own publishes; ``upload_origins`` are those for which a storage
-    signs the URLs of direct uploads. ``scores`` shows the score of every label to callers that may read the job, which
-    no other route tells: with scores, a caller can alter a picture until it just passes. On loopback addresses a gate
-    with this page and without ``authorize`` answers only under the host names of this machine and those of the setting
-    ``allowed_hosts``. Raises ``PluginError`` for a path or an origin that is none.
+    Pictures may be loaded from the gate, ``public_url``, ``public_base_url`` and ``image_origins``, such as
+    ``https://cdn.example``, the origin of a custom storage. ``upload_origins`` are the origins of signed URLs of direct
+    uploads. ``scores`` shows the scores of all labels to callers who may read the job. No other route reveals them,
+    because a caller could use them to alter a picture until it just passes. On loopback addresses a gate with this page
+    and without ``authorize`` answers only under the host names of this machine and of the setting ``allowed_hosts``.
+    Raises ``PluginError`` for an invalid path or origin.
     """
     if not PATH.fullmatch(path):
         raise PluginError(f"demo_page: path {path!r} must begin and end with a slash, such as '/try/'")
     named = [url for url in (gate.settings.public_url, gate.settings.public_base_url) if url]
     headers = _headers([*map(_origin, named), *image_origins], upload_origins)
     sources = {name: _described(source) for name, source in gate.sources.items()}
-    # The way up to the mount is relative, so that the page also works behind a proxy that takes a prefix away.
+    # The path to the mount is relative, so that the page also works behind a proxy that strips a prefix.
     page = (
         (FOLDER / "page.html")
         .read_text(encoding="utf-8")
@@ -64,24 +64,24 @@ async def demo_page(
     async def send(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in files:
-            raise FileNotServed(f"the demo page has no file {name!r}")
+            raise FileNotServed(f"file {name!r} not found")
         return _answer(request, files[name], TYPES[Path(name).suffix], headers)
 
-    async def tell_scores(request: Request) -> Response:
+    async def show_scores(request: Request) -> Response:
         owner = owner_seen_by(await gate.authorize(request, Action.READ))
         status = await gate.get_status(request.path_params["job_id"], owner=owner)
-        told = dict(status.job.verdict.scores) if status.job.verdict is not None else {}
-        return JSONResponse({"scores": told}, headers={"Cache-Control": "no-store"})
+        found = dict(status.job.verdict.scores) if status.job.verdict is not None else {}
+        return JSONResponse({"scores": found}, headers={"Cache-Control": "no-store"})
 
     gate.guard_hosts()
     gate.add_route(path, show, methods=["GET"])
     gate.add_route(f"{path}demo/{{name}}", send, methods=["GET"])
     if scores:
-        gate.add_route(f"{path}demo/scores/{{job_id}}", tell_scores, methods=["GET"])
+        gate.add_route(f"{path}demo/scores/{{job_id}}", show_scores, methods=["GET"])
 
 
 def _described(source: Source) -> dict[str, object]:
-    """Return what the page knows of a source: its limit and formats, in the words of the gate's own answers."""
+    """Return the limit, formats and sizes of a source for the page, worded as in the gate's own responses."""
     hints = form_hints(source)
     return {
         "maxBytes": hints.max_bytes,
@@ -96,7 +96,9 @@ def _described(source: Source) -> dict[str, object]:
 def _headers(image_origins: Sequence[str], upload_origins: Sequence[str]) -> dict[str, str]:
     for origin in [*image_origins, *upload_origins]:
         if not ORIGIN.fullmatch(origin):
-            raise PluginError(f"demo_page: {origin!r} is no origin; write scheme and host, such as https://cdn.example")
+            raise PluginError(
+                f"demo_page: {origin!r} is not an origin; write scheme and host, such as https://cdn.example"
+            )
     images = " ".join(["'self'", "data:", "blob:", *dict.fromkeys(image_origins)])
     uploads = " ".join(["'self'", *dict.fromkeys(upload_origins)])
     return {

@@ -31,7 +31,7 @@ function waves(hash) {
 const isHash = (hash) => /^[0-9A-Za-z#$%*+,.:;=?@[\]^_{|}~-]{6,}$/.test(hash)
   && hash.length === 4 + 2 * ((number(hash[0]) % 9) + 1) * (Math.floor(number(hash[0]) / 9) + 1);
 
-/** Paint the hash of a picture of this width and height; a text that is no BlurHash leaves the canvas clear. */
+/** Paint the hash of a picture of this width and height; an invalid BlurHash leaves the canvas clear. */
 export function paint(canvas, hash, pictureWidth, pictureHeight) {
   const scale = SIDE / Math.max(pictureWidth, pictureHeight);
   const width = canvas.width = Math.max(1, Math.round(pictureWidth * scale));

@@ -1,4 +1,4 @@
-// What one picture looks like on the page. Text goes in through textContent only.
+// The card of one picture. Text is inserted through textContent only.
 
 import { paint } from "./blurhash.js";
 import * as words from "./words.js";
@@ -15,7 +15,7 @@ const element = (name, properties = {}, ...children) => {
 };
 const link = (href, textContent) => element("a", { href, textContent, target: "_blank", rel: "noopener" });
 
-/** Paint the placeholder at the picture's shape at once, and fade the picture in when it has come. */
+/** Paint the placeholder in the picture's shape at once, and fade the picture in when it has loaded. */
 function picture(media, alt) {
   const canvas = element("canvas");
   canvas.setAttribute("aria-hidden", "true");
@@ -40,7 +40,7 @@ const row = (first, ...cells) => element("tr", {}, element("th", { scope: "row" 
 const sizes = (variants) => table(variants.map((variant) => row(link(variant.url, variant.name),
   words.pixels(variant), variant.format, words.bytes(variant.bytes))));
 
-/** The same table before there is anything in it: the card has its height from the start. */
+/** An empty table of the same height, so that the layout of the card is stable. */
 function sizesToCome(names) {
   const made = table(names.map((name) => row(name, "–", "–", "–")));
   made.classList.add("empty");
@@ -48,7 +48,7 @@ function sizesToCome(names) {
   return made;
 }
 
-/** The file itself, as far as the browser can show it; what it cannot show is named on a tile. */
+/** A local preview of the file, or a tile with its format if the browser cannot show it. */
 function preview(file, title) {
   const image = element("img", { className: "local", alt: `Preview of ${title}`, decoding: "async" });
   const url = URL.createObjectURL(file);
@@ -59,18 +59,18 @@ function preview(file, title) {
   image.addEventListener("error", () => {
     URL.revokeObjectURL(url);
     const kind = /\.(\w{1,5})$/.exec(file.name)?.[1].toUpperCase() ?? "File";
-    image.replaceWith(element("p", { className: "tile" }, element("strong", { textContent: kind }), "This browser shows no preview of it."));
+    image.replaceWith(element("p", { className: "tile" }, element("strong", { textContent: kind }), "This browser cannot preview it."));
   });
   image.src = url;
   return image;
 }
 
-/** What the model saw, the highest score first: a line, and the table that it opens. */
+/** The model's scores, highest first: a line that opens a table. */
 function verdict(decision, scores, open) {
   const sorted = Object.entries(scores).sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
   const shown = sorted.slice(0, LABELS_SHOWN);
   const rows = table(shown.map(([label, score]) => row(label, words.percent(score))), ["Label", "Score"]);
-  rows.prepend(element("caption", { className: "unseen", textContent: "Scores of moderation, the highest first" }));
+  rows.prepend(element("caption", { className: "unseen", textContent: "Moderation scores, highest first" }));
   const rest = sorted.length - shown.length;
   return element("details", { className: "verdict", open },
     element("summary", { textContent: words.verdict(decision, sorted) }), rows,
@@ -97,7 +97,7 @@ class Card {
   }
 }
 
-/** A picture on its way, and what became of it. */
+/** The card of an upload, its progress and its result. */
 export class Upload extends Card {
   constructor(file, sizeNames, showsScores) {
     const title = file.name || "Pasted picture";
@@ -118,18 +118,18 @@ export class Upload extends Card {
 
   say(state, text) {
     const over = !["SENDING", "PENDING", "PROCESSING"].includes(state);
-    const came = this.root.dataset.state !== state;
+    const changed = this.root.dataset.state !== state;
     this.root.dataset.state = state;
     this.badge.textContent = words.BADGES[state] ?? state;
     this.said.textContent = text;
     this.bar.classList.toggle("over", over);
     if (over) this.detail.replaceChildren();
-    else if (came) {
+    else if (changed) {
       const line = (className) => element("p", { className, textContent: "\u00a0" });
       const lines = this.showsScores ? [line("quiet"), line("verdict")] : [line("quiet")];
       this.detail.replaceChildren(...lines, sizesToCome(this.sizeNames));
     }
-    if (came) for (const buttons of [this.actions, this.texts]) buttons.replaceChildren();
+    if (changed) for (const buttons of [this.actions, this.texts]) buttons.replaceChildren();
     if (!over && !this.frame.firstChild) this.frame.append(preview(this.file, this.title));
     delete this.frame.dataset.mark;
     return `${this.badge.textContent}. ${text}`;
@@ -145,12 +145,12 @@ export class Upload extends Card {
     return this.say(status, words.stage(stage));
   }
 
-  /** The line of the verdict, if the page shows one. */
+  /** The summary of the verdict, if the page shows one. */
   get verdict() {
     return this.detail.querySelector("summary")?.textContent ?? "";
   }
 
-  /** Put a mark where the preview was: there is no picture to show. */
+  /** Replace the preview with a mark, because there is no picture to show. */
   mark(sign) {
     this.frame.replaceChildren();
     this.frame.dataset.mark = sign;
@@ -165,8 +165,8 @@ export class Upload extends Card {
         element("ul", { className: "labels" }, ...flags.map((textContent) => element("li", { textContent }))));
     }
     if (scores) this.detail.append(verdict("Rejected", scores, true));
-    const unjudged = complete ? "" : " The check stopped there: what it had not looked at yet may have higher scores.";
-    this.detail.append(element("p", { className: "quiet", textContent: `Nothing of this picture was published.${unjudged}` }));
+    const unjudged = complete ? "" : " Moderation stopped there, so unchecked parts may have higher scores.";
+    this.detail.append(element("p", { className: "quiet", textContent: `No part of this picture was published.${unjudged}` }));
     return [text, flags.join(", "), this.verdict].join(" ");
   }
 
@@ -180,7 +180,7 @@ export class Upload extends Card {
 
   stopped({ state = "FAILED", message }) {
     const text = this.say(state, words.sentence(message));
-    // After a retry it goes on as before.
+    // A retry continues with the same preview.
     if (state !== "UNREACHED") this.mark("!");
     return text;
   }
@@ -207,7 +207,7 @@ export class Upload extends Card {
   }
 }
 
-/** A picture that was there before. */
+/** The card of an existing picture. */
 export class Tile extends Card {
   constructor(media) {
     super(new Date(media.createdAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" }));

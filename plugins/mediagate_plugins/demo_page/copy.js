@@ -1,4 +1,4 @@
-// What a developer takes along: the job as JSON, and lines for a shell.
+// Texts for developers to copy: the job as JSON, and curl commands.
 
 import { address } from "./upload.js";
 
@@ -6,10 +6,10 @@ const KEY = ' -H "Authorization: Bearer $MEDIAGATE_API_KEY"';
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** A name with control characters could end the quotes of a terminal that it is pasted into. */
+/** Control characters in a name could escape its quotes when pasted into a terminal. */
 const harmless = (name) => name.replace(/\p{Cc}/gu, "?");
 
-/** The job as the gate told it; a signature is left out of the URLs of private files, for it lets anybody in. */
+/** The job's JSON from the gate, without the signatures of private URLs, which grant access. */
 export function jobJson(state) {
   const signed = Boolean(state.media?.urlsExpireAt);
   const unsigned = (key, value) => (signed && typeof value === "string" && /^(https?:\/)?\//.test(value)
@@ -26,7 +26,7 @@ export function uploadLine(file, { sourceType, sourceId }, needsKey) {
   return `curl${needsKey ? KEY : ""} ${fields.map((field) => `-F ${quoted(field)}`).join(" ")} ${quoted(address("upload"))}`;
 }
 
-/** Put a text on the clipboard; resolves to whether it is there. */
+/** Copy a text to the clipboard; resolves to whether that succeeded. */
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -36,7 +36,7 @@ export async function copy(text) {
   }
 }
 
-/** Pages on plain http, as a phone on the network sees this one, have no other way to the clipboard. */
+/** Fallback for pages on plain http, such as from a phone on the network, which have no clipboard API. */
 function selected(text) {
   const before = document.activeElement;
   const area = Object.assign(document.createElement("textarea"), { value: text, readOnly: true, className: "unseen" });

@@ -1,4 +1,4 @@
-// The page: takes files, makes a card for each, and lists what the source id has.
+// The page: accepts files, creates a card for each, and lists the pictures of the source id.
 
 import { Tile, Upload } from "./card.js";
 import { copy, jobJson, statusLine, uploadLine } from "./copy.js";
@@ -33,7 +33,7 @@ function sure() {
   dialog.showModal();
   return new Promise((resolve) => {
     const closed = () => {
-      // The close event comes late: it may be the last question's, while this one is open already.
+      // The close event is asynchronous: it may belong to the previous dialog while this one is already open.
       if (turn === asked && dialog.open) return;
       dialog.removeEventListener("close", closed);
       resolve(turn === asked && dialog.returnValue === "yes");
@@ -81,7 +81,7 @@ function copyable({ card, file, to }, state) {
   }
 }
 
-/** The scores of a job, or nothing where the gate does not tell them: the verdict is shown without. */
+/** The scores of a job, or null if the gate does not provide them; the verdict is then shown without. */
 async function judged({ jobId, status }) {
   if (!showsScores || (status !== "COMPLETE" && status !== "REJECTED")) return null;
   const scores = await scoresOf(jobId).catch(() => ({}));
@@ -115,22 +115,22 @@ async function run(upload) {
       const progress = (part) => card.sending(part);
       upload.job = await (upload.direct ? sendDirect(file, to, sent, progress) : send(file, to, key, progress));
     }
-    let told = "";
+    let announced = "";
     for await (const state of follow(upload.job)) {
       if (state.status !== "PENDING" && state.status !== "PROCESSING") await ended(upload, state);
       else {
         const text = card.working(state);
-        if (state.status !== told) announce(card.title, text);
-        told = state.status;
+        if (state.status !== announced) announce(card.title, text);
+        announced = state.status;
       }
     }
   } catch (error) {
     announce(card.title, card.stopped(error));
-    // The same key, or the same declaration: should the first attempt have arrived after all, its job is answered and nothing is doubled.
+    // With the same key or declaration: if the first attempt did arrive, the response is its job and nothing is duplicated.
     if (error.retryable || error.lacksKey) card.action("Retry", () => run(upload));
     if (error.lacksKey) find("with-key").hidden = false;
   }
-  // The button that was pressed is gone; the keyboard's place is the card's next one.
+  // The pressed button has been removed, so the focus moves to the next one of the card.
   if (waits && document.activeElement === document.body) (card.actions.querySelector("button") ?? files).focus();
 }
 
@@ -148,7 +148,7 @@ function takeAll(chosen) {
   bringIntoView(newest);
 }
 
-/** Scroll to a card unless what it says can be seen already; its table may be below. */
+/** Scroll to a card unless its status is already visible; its table may be below the fold. */
 function bringIntoView({ root, bar }) {
   if (root.getBoundingClientRect().top >= 0 && bar.getBoundingClientRect().bottom <= innerHeight) return;
   root.scrollIntoView({ block: "start", behavior: calm.matches ? "instant" : "smooth" });
@@ -163,7 +163,7 @@ async function showEarlier(from) {
   try {
     let page = { items: [], nextCursor: from };
     let fresh = [];
-    // A page may hold only pictures that stand above as uploads; what follows it must not hide behind a bare button.
+    // A page may contain only pictures that are shown above as uploads; then load the next one without another click.
     while (form.checkValidity()) {
       page = await list(owner(), page.nextCursor);
       if (turn !== listing) return;
@@ -181,7 +181,7 @@ async function showEarlier(from) {
     if (from) tiles[0]?.root.querySelector("h3").focus();
   } catch (error) {
     if (turn !== listing) return;
-    fault.textContent = `The earlier pictures cannot be shown. ${sentence(error.message)}`;
+    fault.textContent = `Earlier pictures cannot be loaded. ${sentence(error.message)}`;
     fault.hidden = false;
     if (error.lacksKey) find("with-key").hidden = false;
     cursor = from;

@@ -1,4 +1,4 @@
-// Talks to the gate: sends a file, follows its job, lists and deletes.
+// The client of the gate: sends a file, follows its job, lists and deletes.
 
 const ROOT = document.body.dataset.root;
 const SCORES = "demo/scores/";
@@ -6,23 +6,23 @@ const FIRST_POLLS = 20;
 const FIRST_POLL_MS = 250;
 const READABLE_MS = 600;
 
-/** The page is in English, and so are the gate's words on it. */
+/** The page is in English, so the gate's messages must be too. */
 const ENGLISH = { "Accept-Language": "en" };
 
 let credentials = {};
-/** Show this key with each request to the gate from now on; it is kept nowhere else. */
+/** Send this key with each request to the gate from now on; it is stored nowhere else. */
 export const showKey = (key) => { credentials = key ? { Authorization: `Bearer ${key}` } : {}; };
 
-/** The absolute address of a route, without what the page's own address may hold besides: a user's name, a query. */
+/** The absolute address of a route, without the user name and query of the page's own address. */
 export const address = (path) => new URL(`${ROOT}${path}`, `${location.origin}${location.pathname}`).href;
 
-/** What is said of a refusal: of a file's size the same as before it is sent, of everything else what a developer needs. */
-const told = ({ code, message, detail }) => (code === "upload_too_large" ? message : detail);
+/** The text for a refusal: for the file size the same as before sending, otherwise the detail for developers. */
+const textOf = ({ code, message, detail }) => (code === "upload_too_large" ? message : detail);
 
 export class Refused extends Error {
   constructor(problem, status) {
     const lacksKey = status === 401;
-    super(lacksKey ? "Type an API key that is good here, then try again." : told(problem) ?? `The service answered ${status}.`);
+    super(lacksKey ? "Enter a valid API key, then try again." : textOf(problem) ?? `The service answered ${status}.`);
     this.state = "REFUSED";
     this.code = problem.code;
     this.retryable = problem.retryable ?? status >= 500;
@@ -32,7 +32,7 @@ export class Refused extends Error {
 
 export class Unreachable extends Error {
   constructor() {
-    super("The service cannot be reached. Look at your connection, then try again.");
+    super("The service cannot be reached. Check your connection, then try again.");
     this.state = "UNREACHED";
     this.retryable = true;
   }
@@ -48,11 +48,11 @@ const parsed = (text) => {
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const runs = ({ status }) => status === "PENDING" || status === "PROCESSING";
 
-/** crypto.randomUUID is missing on plain http to another host than localhost; a phone on the network is one. */
+/** crypto.randomUUID is missing on plain http to any host but localhost, such as from a phone on the network. */
 export const newKey = () =>
   [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** Resolves to the JSON of the answer. XMLHttpRequest, because fetch does not tell how much has been sent. */
+/** Resolves to the JSON of the response. Uses XMLHttpRequest, because fetch does not report upload progress. */
 function transfer(method, url, headers, body, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -78,7 +78,7 @@ export function send(file, { sourceType, sourceId }, key, onProgress) {
   return transfer("POST", `${ROOT}upload`, { ...credentials, ...ENGLISH, "Idempotency-Key": key }, form, onProgress);
 }
 
-/** Send a file to where the gate says; a retry with the same `sent` goes on where the last attempt broke off. */
+/** Send a file to the gate's upload target; a retry with the same `sent` resumes after the last completed step. */
 export async function sendDirect(file, { sourceType, sourceId }, sent, onProgress) {
   sent.target ??= await ask("uploads", {
     method: "POST",
@@ -119,7 +119,7 @@ async function* polled(job) {
   }
 }
 
-/** Follow a job to its end. A person can read every step, also of a job that is done faster than a person reads. */
+/** Follow a job to its end, with each step shown long enough to be read, however fast the job is. */
 export async function* follow(job) {
   let step = null;
   let since = 0;
@@ -140,7 +140,7 @@ export async function* follow(job) {
 export const list = ({ sourceType, sourceId }, cursor) =>
   ask(`media?${new URLSearchParams({ sourceType, sourceId, limit: "6", ...(cursor ? { cursor } : {}) })}`);
 
-/** The score of each label, where the page was set up to show it. */
+/** The score of each label, if the page is configured to show scores. */
 export const scoresOf = (jobId) => ask(`${SCORES}${encodeURIComponent(jobId)}`, {}, "").then(({ scores }) => scores);
 
 export const remove = (mediaId) => ask(`media/${encodeURIComponent(mediaId)}`, { method: "DELETE" });

@@ -1,14 +1,14 @@
-// What the page says about a picture, in words.
+// The texts of the page about a picture.
 
 const STAGES = {
-  queued: "It waits for its turn.",
-  moderate: "It is being checked and resized.",
-  publish: "Its sizes are being published.",
-  record: "It is being recorded.",
-  done: "It is done.",
+  queued: "Waiting in the queue.",
+  moderate: "Moderating and resizing.",
+  publish: "Publishing the sizes.",
+  record: "Recording the result.",
+  done: "Done.",
 };
 const REMOVED = {
-  gps: "the place where it was taken",
+  gps: "the GPS position",
   serial: "serial numbers of camera and lens",
   thumbnail: "the embedded thumbnail",
   exif: "camera data",
@@ -38,7 +38,7 @@ const listed = (words) => (words.length < 2 ? words.join("") : `${words.slice(0,
 export const accepted = ({ formats, limit }) =>
   `${formats.length < 2 ? formats.join("") : `${formats.slice(0, -1).join(", ")} or ${formats.at(-1)}`}, up to ${limit} each`;
 
-/** One digit behind the point: a score just below a threshold must not look like one at it. */
+/** One decimal digit, so that a score just below a threshold does not look equal to it. */
 export const percent = (score) => `${(100 * score).toFixed(1)} %`;
 
 export const verdict = (decision, sorted) => {
@@ -50,6 +50,6 @@ export const stage = (name) => STAGES[name] ?? sentence(`stage ${name}`);
 
 export const removed = (parts) => (parts.length
   ? `Removed from every file: ${listed(parts.map((part) => REMOVED[part] ?? part))}.`
-  : "It carried no hidden data that had to be removed.");
+  : "There was no hidden metadata to remove.");
 
 export const facts = (media) => `${pixels(media)} pixels (${media.aspectRatio}), sent as ${media.format}, ${bytes(media.bytes)}.`;

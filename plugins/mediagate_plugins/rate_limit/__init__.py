@@ -1,10 +1,9 @@
-"""Limits on uploads: requests and bytes in a time, and jobs at once, for each key, address and source.
+"""Limits on uploads per key, address and source: requests and bytes per window, and concurrent jobs.
 
-Beside these, limits on requests that fail to say whose they are, for each address.
-
-The limits hold for all processes of a service together: counters are rows of the records' database, or live in Redis.
-A window begins with its first upload and is counted exactly, so a caller can use up one window at its end and the next
-at its beginning. An upload that is refused before its body is read counts for nothing.
+In addition, limits on failed authentications per address. The limits on uploads apply to all processes of a service
+together: the counters are rows of the records' database, or are kept in Redis. A window begins with its first upload
+and is counted exactly, so a caller can exhaust one window at its end and the next at its beginning. An upload that is
+refused before its body is read does not count.
 """
 
 from __future__ import annotations
@@ -48,22 +47,20 @@ async def rate_limit(
 ) -> None:
     """Answer 429 to uploads over HTTP beyond these limits, before their bodies are read.
 
-    A limit is ``"100/minute"``, ``"2 GB/day"`` (bytes of request bodies) or ``"5 jobs"`` (received or worked on at
-    once). ``per_key`` holds for each key that the gate let in, ``per_address`` for each IPv4 address and each IPv6
-    network of 64 bits, ``per_source`` (source type → limits) for what each caller, a key or else an address, sends to
-    that source. All that apply are kept.
+    A limit is ``"100/minute"``, ``"2 GB/day"`` (bytes of request bodies) or ``"5 jobs"`` (received or processed
+    concurrently). ``per_key`` applies to each authenticated key, ``per_address`` to each IPv4 address and each IPv6
+    network of 64 bits, and ``per_source`` (source type → limits) to the uploads of each caller, a key or else an
+    address, to that source. All applicable limits are enforced.
 
-    ``failures_per_address`` is for requests on any route whose caller could not be told: beyond it all of the address
-    are answered 429, and nobody is asked. Each process counts these for itself. Unset: 60 a minute where
-    ``per_address`` is given, else none; ``()``: none.
+    ``failures_per_address`` limits the failed authentications (401) of an address on any route. Beyond it, all
+    requests of the address are answered 429 without authentication. Each process counts separately. Unset: 60 a minute
+    if ``per_address`` is set, else no limit; ``()``: no limit.
 
-    ``redis_url`` keeps the counters of requests and bytes in Redis; jobs are always counted where their records are.
-    ``trusted_proxies`` are addresses or networks (``unix``: a Unix socket) whose ``X-Forwarded-For`` is believed;
-    without them the peer's address counts. ``store_down`` says what becomes of uploads while the store does not answer:
-    ``allow``, because the limits are there against too much, an upload itself needs the database, and the length of the
-    queue is limited all the same; or ``refuse`` (503), where a limit is worth more than the service.
-
-    Raises ``ConfigError``.
+    ``redis_url`` keeps the counters of requests and bytes in Redis; jobs are always counted in the records' database.
+    ``trusted_proxies`` are addresses or networks (``unix``: a Unix socket) whose ``X-Forwarded-For`` is trusted;
+    without them the peer's address counts. ``store_down`` decides about uploads while the store is unavailable:
+    ``allow``, because limits exist to prevent overload, an upload itself needs the database, and the queue's length is
+    limited anyway; or ``refuse`` (503), if a limit matters more than availability. Raises ``ConfigError``.
     """
     rules = read_rules(per_key, per_address, per_source, gate.sources, failures_per_address)
     try:
@@ -83,15 +80,15 @@ async def rate_limit(
                 database = Database.of(gate[RECORDS], "rate_limit")
             except ConfigError:
                 raise ConfigError(
-                    "rate_limit: limits are counted in the database of Prisma records, which this gate has not; "
-                    "give redis_url for those of requests and bytes, and leave out those of jobs"
+                    "rate_limit: limits are counted in the database of Prisma records, which this gate does not use; "
+                    "set redis_url for limits on requests and bytes, and remove limits on jobs"
                 ) from None
             slots = Slots(database) if jobs else None
             store = store or DatabaseCounters(database)
         await gate.enter(_cleaned(store, slots))
         limiter = Limiter(rules, addresses, gate.sources, store, slots, store_down=store_down)
         if slots is not None:
-            await gate.enter(_repeated(limiter.renew, RENEW_EVERY_S, "places of uploads under way could not be kept"))
+            await gate.enter(_repeated(limiter.renew, RENEW_EVERY_S, "could not renew the slots of running uploads"))
         gate.add_hook("pre_receive", limiter.pre_receive)
         gate.add_hook("pre_file", limiter.pre_file)
         gate.add_hook("on_received", limiter.on_received)
@@ -114,7 +111,7 @@ def _redis(url: str) -> Counters:
 
 @asynccontextmanager
 async def _cleaned(counters: Counters, slots: Slots | None) -> AsyncIterator[None]:
-    """Remove what is over, at once and every minute, for the length of the block; then close the counters."""
+    """Remove expired counters and slots at once and every minute within the block; then close the counters."""
 
     async def clean() -> None:
         await counters.clean()
@@ -124,12 +121,12 @@ async def _cleaned(counters: Counters, slots: Slots | None) -> AsyncIterator[Non
     try:
         await clean()
     except Unavailable as exc:
-        # Else a missing table would look like a store that is down, and every upload be let in.
+        # Otherwise a missing table would look like an unavailable store, and every upload would be admitted.
         raise ConfigError(
-            "rate_limit: its tables do not answer; bring the database up with `mediagate migrate`"
+            "rate_limit: its tables are unavailable; migrate the database with `mediagate migrate`"
         ) from exc
     try:
-        async with _repeated(clean, CLEAN_EVERY_S, "what is over could not be removed"):
+        async with _repeated(clean, CLEAN_EVERY_S, "could not remove expired counters"):
             yield
     finally:
         await counters.close()
@@ -137,9 +134,9 @@ async def _cleaned(counters: Counters, slots: Slots | None) -> AsyncIterator[Non
 
 @asynccontextmanager
 async def _repeated(step: Callable[[], Awaitable[None]], every_s: float, failed: str) -> AsyncIterator[None]:
-    """Run a step every so many seconds for the length of the block; where the store does not answer, say so."""
+    """Run a step every ``every_s`` seconds within the block; log a warning if the store is unavailable."""
 
-    async def keep_on() -> None:
+    async def repeat() -> None:
         while True:
             await asyncio.sleep(every_s)
             try:
@@ -147,7 +144,7 @@ async def _repeated(step: Callable[[], Awaitable[None]], every_s: float, failed:
             except Unavailable as exc:
                 log.warning("%s: %s", failed, exc)
 
-    running = asyncio.create_task(keep_on())
+    running = asyncio.create_task(repeat())
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Whose address a request comes from, where proxies stand in between."""
+"""The client address of a request, also behind proxies."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from starlette.requests import Request
 
 IPV6_PREFIX = 64
-"""What one customer is given at least (RFC 6177): whoever has one address of it has all."""
+"""The smallest network assigned to a customer (RFC 6177), who can use all its addresses."""
 UNIX = "unix"
-"""Stands for a proxy that connects over a Unix socket, which has no address."""
+"""Denotes a proxy that connects over a Unix socket, which has no address."""
 
 Address = IPv4Address | IPv6Address
 
 
 class Addresses:
-    """Finds the address that a request is counted for.
+    """Determines the address under which a request is counted.
 
-    ``trusted`` are addresses or networks of proxies whose ``X-Forwarded-For`` is believed; raises ``ValueError``.
+    ``trusted`` are addresses or networks of proxies whose ``X-Forwarded-For`` is trusted; raises ``ValueError``.
     """
 
     def __init__(self, trusted: Sequence[str]) -> None:
@@ -33,7 +33,7 @@ class Addresses:
         peer = _read(request.client.host) if request.client else None
         if not (self._unix if peer is None else self._is_trusted(peer)):
             return peer
-        # Each proxy appends the peer that it saw, so only what trusted ones appended is true: read from the end.
+        # Each proxy appends its peer, so only the entries of trusted proxies are reliable: read from the end.
         hops = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
         for hop in reversed(hops):
             address = _read(hop)
@@ -49,7 +49,7 @@ class Addresses:
 
 
 def _read(text: str) -> Address | None:
-    """Read an address, with a port, brackets and a zone as some proxies write them."""
+    """Parse an address, with an optional port, brackets and zone, as some proxies write them."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -59,7 +59,7 @@ def _read(text: str) -> Address | None:
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    # A server that listens on IPv6 sees its IPv4 clients so (RFC 4291, section 2.5.5.2).
+    # The form of IPv4 clients on an IPv6 socket (RFC 4291, section 2.5.5.2).
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 

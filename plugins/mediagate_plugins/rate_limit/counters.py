@@ -1,4 +1,4 @@
-"""What is counted: the protocol of the shared counters, and the values that go in and out."""
+"""The protocol of the shared counters, and its values."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from mediagate_plugins.rate_limit.rules import Rule
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """An amount (requests or bytes) that is to be counted against one caller's limit."""
+    """An amount (requests or bytes) to count against one caller's limit."""
 
     rule: Rule
     id: str
-    """Names the counter."""
+    """The id of the counter."""
     amount: int
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Where a counter stands: what is used, and in how many milliseconds its window ends."""
+    """The state of a counter: the used amount, and the milliseconds until its window ends."""
 
     used: int
     left_ms: int
     ends_at_ms: int
-    """By the store's clock; tells one window from the next."""
+    """By the store's clock; identifies the window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """What came of charges: nothing was counted if any was refused."""
+    """The result of charges: if any was refused, none was counted."""
 
     counts: dict[str, Count] = field(default_factory=dict)
     """By the id of the counter."""
@@ -40,7 +40,7 @@ class Charged:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Bytes or requests to add to what was charged, or with a minus to give back, if the window is still that one."""
+    """An amount to add to a charge, or to refund if negative, unless its window has ended."""
 
     id: str
     ends_at_ms: int
@@ -50,17 +50,17 @@ class Correction:
 class Counters(Protocol):
     """Counters that all processes share. A window begins with its first charge.
 
-    Each method raises ``Unavailable`` when the store does not answer.
+    Each method raises ``Unavailable`` when the store is unavailable.
     """
 
     async def charge(self, charges: Sequence[Charge]) -> Charged:
-        """Count all charges, each by one atomic step that never exceeds its limit; or none if one does not fit."""
+        """Count all charges, each in one atomic step that never exceeds its limit; or none if one does not fit."""
 
     async def correct(self, corrections: Sequence[Correction]) -> None:
-        """Put right what was charged before its true amount was known."""
+        """Adjust earlier charges to their actual amounts."""
 
     async def clean(self) -> int:
-        """Remove the counters whose windows are over, where the store does not do so itself; returns how many."""
+        """Remove expired counters, unless the store does so itself; return their number."""
 
     async def close(self) -> None:
-        """Close the connections to the store, if they are the counters' own."""
+        """Close the counters' own connections to the store."""

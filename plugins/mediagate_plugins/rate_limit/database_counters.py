@@ -25,9 +25,9 @@ ON CONFLICT (id) DO UPDATE SET
 WHERE c."resetsAt" <= {now} OR c.used + excluded.used <= excluded.allowed
 RETURNING id, used, "resetsAt" AS ends, "resetsAt" - {now} AS remaining
 """
-"""Locks the counters in one order, looks whether all charges fit, and counts them.
+"""Locks the counters in a fixed order, checks whether all charges fit, and counts them.
 
-A counter that did not exist yet could not be locked; for it the last condition sees what others counted meanwhile.
+A new counter cannot be locked; for it the last condition checks the charges that others counted concurrently.
 """
 ROW = "(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))"
 STAND = """
@@ -58,22 +58,22 @@ class DatabaseCounters:
                 [Correction(c.id, counts[c.id].ends_at_ms, -c.amount) for c in charges if c.id in counts]
             )
             counts = await self._rows(STAND.replace("{ids}", ", ".join("?" * len(charges))), *(c.id for c in charges))
-            # None, if a window has ended since, or something was given back.
+            # Empty if a window has ended or a charge was refunded since.
             refused = frozenset(c.id for c in charges if _full(counts.get(c.id), c))
             if refused:
                 return Charged(counts, refused)
 
     async def correct(self, corrections: Sequence[Correction]) -> None:
-        """Put right what was charged before its true amount was known."""
+        """Adjust earlier charges to their actual amounts."""
         for one in corrections:
             await self._database.change_rows(CORRECT, one.amount, one.amount, one.id, one.ends_at_ms)
 
     async def clean(self) -> int:
-        """Remove the counters whose windows are over."""
+        """Remove the expired counters."""
         return await self._database.change_rows(CLEAN)
 
     async def close(self) -> None:
-        """Leave the database open: it is the records'."""
+        """Do nothing: the database belongs to the records."""
 
     async def _rows(self, statement: str, *values: object) -> dict[str, Count]:
         rows = await self._database.fetch_rows(statement, *values)

@@ -1,6 +1,6 @@
-"""Addresses from which nobody could be told who asks: after so many failures all their requests are refused unasked.
+"""Failed authentications per address; beyond the limit, all requests of the address are refused unauthenticated.
 
-Each process counts for itself, in memory: this limit is there to spare the store where callers are looked up.
+Each process counts in its own memory: a shared counter would cost the very query that the limit is meant to save.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.limits import Limit
 
 KEPT = 10_000
-"""Windows that a process keeps; the one that began first makes room."""
+"""Maximum number of windows per process; the oldest is evicted."""
 
 
 @dataclass(slots=True)
 class Window:
-    """What has failed since a first failure."""
+    """The failures since the first one of a window."""
 
     ends_at: float
     """By the monotonic clock."""
@@ -32,7 +32,7 @@ class Window:
 
 
 class Failures:
-    """Keeps the limits on requests whose caller could not be told."""
+    """Enforces the limits on failed authentications."""
 
     def __init__(self, limits: Sequence[Limit], addresses: Addresses) -> None:
         self._limits = limits
@@ -40,7 +40,7 @@ class Failures:
         self._windows: OrderedDict[tuple[str, Limit], Window] = OrderedDict()
 
     async def pre_authorize(self, request: Request, action: Action) -> None:
-        """Raise ``RateLimited`` for an address whose failures have used up a limit."""
+        """Raise ``RateLimited`` for an address whose failures have exhausted a limit."""
         if not self._windows:
             return
         address, now = self._addresses.of(request), time.monotonic()
@@ -52,8 +52,7 @@ class Failures:
         if waits:
             wait_s = max(1, math.ceil(max(waits)))
             raise RateLimited(
-                f"the limit for requests of this address that do not prove who sends them is {waits[max(waits)]}; "
-                f"there is room again in {wait_s} s",
+                f"the limit for failed authentications of this address is {waits[max(waits)]}; try again in {wait_s} s",
                 retry_after_s=wait_s,
             )
 
@@ -69,7 +68,7 @@ class Failures:
             self._windows.popitem(last=False)
 
     def _window(self, address: str, limit: Limit, now: float) -> Window | None:
-        """Return the window that is not over, forgetting one that is."""
+        """Return the current window; delete an expired one."""
         window = self._windows.get((address, limit))
         if window is None or now < window.ends_at:
             return window

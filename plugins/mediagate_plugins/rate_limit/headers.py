@@ -9,11 +9,11 @@ from mediagate_plugins.rate_limit.counters import Count
 from mediagate_plugins.rate_limit.rules import Rule
 
 UNITS = {"requests": "requests", "bytes": "content-bytes", "jobs": "concurrent-requests"}
-"""The draft's quota units (section 3.1.2); a job counts from its request on until it has ended."""
+"""The draft's quota units (section 3.1.2); a job counts from its request until its end."""
 
 
 def rate_limit_headers(rules: Iterable[Rule], counts: Mapping[str, Count]) -> dict[str, str]:
-    """Return the fields for rules that a request was checked against; ``counts`` are by policy."""
+    """Return the header fields of the rules that were checked for a request; ``counts`` are by policy."""
     policies, states = [], []
     for rule in rules:
         limit = rule.limit

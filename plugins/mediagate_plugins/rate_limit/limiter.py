@@ -1,4 +1,4 @@
-"""The limiter: asks the counters and slots before an upload is received, and puts right what was charged afterwards."""
+"""The limiter: charges the counters and slots before an upload is received, and corrects the charges afterwards."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ log = logging.getLogger("mediagate.rate_limit")
 
 T = TypeVar("T")
 
-BESIDES = 1024 * 1024
-"""Bytes of a body that are not the file's, at most; about half of it is what the gate allows."""
+OVERHEAD = 1024 * 1024
+"""Maximum bytes of a body outside the file; the gate allows about half of that."""
 JOB_S = 5.0
-"""When to come back for a slot: nobody knows when a job will end."""
+"""Retry delay for a slot, in seconds; the end of a job cannot be predicted."""
 DOWN_S = 1.0
-"""A store that did not answer is not asked again for this long."""
+"""Pause before an unavailable store is queried again, in seconds."""
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Held:
-    """What one request has been charged so far."""
+    """The charges of one request so far."""
 
     caller: str
     declared: int | None
@@ -47,11 +47,11 @@ class Held:
     counts: dict[str, Count] = field(default_factory=dict)
     """By policy."""
     places: dict[str, int] = field(default_factory=dict)
-    """The counters of jobs in which it has a slot, and of how many."""
+    """Number of slots by job counter in which the request holds one."""
 
 
 class Limiter:
-    """Keeps the rules. ``slots`` is there exactly when a rule limits jobs."""
+    """Enforces the rules. ``slots`` is set if and only if a rule limits jobs."""
 
     def __init__(
         self,
@@ -71,13 +71,13 @@ class Limiter:
         self._store_down = store_down
         self._refusals = Refusals()
         self._down_until: dict[str, float] = {}
-        # Weak, so that a request whose end nobody told us of holds its slots no longer.
+        # Weak, so that a request whose end was not reported stops holding its slots.
         self._receiving: WeakSet[Held] = WeakSet()
 
     async def pre_receive(self, request: Incoming, principal: Principal | None) -> None:
         """Charge the key and the address; raises ``RateLimited``, ``LengthRequired`` or ``UploadTooLarge``."""
         address = self._addresses.of(request)
-        # Neither has a line break, so that no two keys make the same.
+        # Neither contains a line break, so the combination is unique.
         key = None if principal is None else f"key {principal.id}\n{principal.key or ''}"
         held = Held(key or f"address {address}", request.declared)
         request.state.rate_limit = held
@@ -87,14 +87,14 @@ class Limiter:
         await self._take(request, held, asked, largest=max(self._max_bytes.values()))
 
     async def pre_file(self, request: Request, source_type: str) -> None:
-        """Charge what the source allows the caller: its key, else its address."""
+        """Charge the source's limits of the caller, its key or else its address; raises like ``pre_receive``."""
         held: Held | None = getattr(request.state, "rate_limit", None)
         if held is not None:
             asked = [(rule, held.caller) for rule in self._rules.source.get(source_type, ())]
             await self._take(request, held, asked, largest=self._max_bytes[source_type])
 
     async def on_received(self, request: Request, received: int, job: Job | None) -> None:
-        """Charge the bytes that came, no more and no less, and keep the slots for as long as the job is live."""
+        """Correct the charge to the received bytes, and bind the slots to the job until it ends."""
         held: Held | None = getattr(request.state, "rate_limit", None)
         if held is None:
             return
@@ -107,12 +107,14 @@ class Limiter:
             if job is None:
                 await self._slots.release(held.token)
             elif not await self._slots.bind(held.token, job.id, held.places):
-                log.warning("job %s counts for no limit on jobs: its place lapsed, and others have taken it", job.id)
+                log.warning("job %s: not counted in the limits on jobs, because its slot expired and was taken", job.id)
         except Unavailable as exc:
-            log.warning("a place stays taken for up to a minute, or its job counts for no limit: %s", exc)
+            log.warning(
+                "could not update a slot; it stays taken for up to a minute, or its job is not counted: %s", exc
+            )
 
     async def renew(self) -> None:
-        """Keep the slots of all uploads that are being received here; raises ``RecordsUnavailable``."""
+        """Renew the slots of all uploads that this process is receiving; raises ``RecordsUnavailable``."""
         if self._slots is not None:
             await self._slots.renew([held.token for held in self._receiving if held.places])
 
@@ -132,10 +134,10 @@ class Limiter:
             request.state.answer_headers = {**others, **rate_limit_headers(held.rules, held.counts)}
 
     async def _charge(self, held: Held, charges: list[Charge]) -> list[Charge]:
-        """Return what was charged: all, or nothing where there is nothing to charge or the store is down."""
+        """Return the counted charges, none if the store is unavailable; raises ``RateLimited``."""
         charged = self._refusals.known(charges)
         if charged is None and charges:
-            charged = await self._asked("counters", lambda: self._counters.charge(charges))
+            charged = await self._query("counters", lambda: self._counters.charge(charges))
             self._refusals.note(charges, charged or Charged())
         if charged is None:
             return []
@@ -152,24 +154,24 @@ class Limiter:
             held.places[rule.counter(caller)] = rule.limit.amount
             self._receiving.add(held)
             take = partial(slots.take, rule.counter(caller), held.token, of=rule.limit.amount)
-            if await self._asked("slots", take) is False:
+            if await self._query("slots", take) is False:
                 held.counts[rule.policy] = Count(rule.limit.amount, 0, 0)
                 raise RateLimited(f"{rule.words} at once; wait until one has ended", retry_after_s=JOB_S)
 
-    async def _asked(self, store: str, question: Callable[[], Awaitable[T]]) -> T | None:
-        """Return a store's answer, or ``None`` when it is down and uploads are let in all the same."""
+    async def _query(self, store: str, query: Callable[[], Awaitable[T]]) -> T | None:
+        """Return the result of a store, or ``None`` if it is unavailable and uploads are allowed then."""
         try:
             if time.monotonic() < self._down_until.get(store, 0):
-                raise Unavailable("the limits could not be read a moment ago; try again", retry_after_s=DOWN_S)
+                raise Unavailable("the store of the limits is unavailable; try again in a moment", retry_after_s=DOWN_S)
             try:
-                return await question()
+                return await query()
             except Unavailable:
                 self._down_until[store] = time.monotonic() + DOWN_S
                 raise
         except Unavailable as exc:
             if self._store_down == "refuse":
                 raise
-            log.warning("an upload is let in without its limits: %s", exc)
+            log.warning("limits not enforced for an upload: %s", exc)
             return None
 
     async def _correct(self, held: Held, more: Mapping[Charge, int]) -> None:
@@ -178,24 +180,24 @@ class Limiter:
                 [Correction(c.id, held.counts[c.rule.policy].ends_at_ms, amount) for c, amount in more.items()]
             )
         except Unavailable as exc:
-            log.warning("what was counted too much or too little stays so until its window ends: %s", exc)
+            log.warning("could not correct a charge, so its counter stays wrong until the window ends: %s", exc)
 
 
 def _charge_of(rule: Rule, caller: str, declared: int | None, largest: int) -> Charge:
-    """Charge a request, before its body is read, the length that it declares, else the longest that it may have."""
+    """Return the charge of an unread request: its declared length, else the largest that its source allows."""
     limit = rule.limit
     if limit.kind == "requests":
         return Charge(rule, rule.counter(caller), 1)
-    amount = largest + BESIDES if declared is None else declared
+    amount = largest + OVERHEAD if declared is None else declared
     if amount > limit.amount:
         if declared is None:
-            raise LengthRequired(f"{rule.words}; send a Content-Length, so that it can be kept")
-        raise UploadTooLarge(f"{rule.words}, and this upload has more than that by itself; send a smaller one")
+            raise LengthRequired(f"{rule.words}; send a Content-Length, so that it can be enforced")
+        raise UploadTooLarge(f"{rule.words}, which this upload alone exceeds; send a smaller one")
     return Charge(rule, rule.counter(caller), amount)
 
 
 def _refusal(charges: Sequence[Charge], charged: Charged) -> RateLimited:
-    # A counter whose window ended in this moment has no count any more.
+    # A counter whose window has just ended has no count.
     left = {
         c.rule.words: charged.counts[c.id].left_ms if c.id in charged.counts else 0
         for c in charges
@@ -203,4 +205,4 @@ def _refusal(charges: Sequence[Charge], charged: Charged) -> RateLimited:
     }
     words, left_ms = max(left.items(), key=lambda item: item[1])
     wait_s = max(1, math.ceil(left_ms / 1000))
-    return RateLimited(f"{words}; there is room again in {wait_s} s", retry_after_s=wait_s)
+    return RateLimited(f"{words}; try again in {wait_s} s", retry_after_s=wait_s)

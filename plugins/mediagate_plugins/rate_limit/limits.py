@@ -1,4 +1,4 @@
-"""Limits as a person writes them: ``100/minute``, ``2 GB/day``, ``5 jobs``."""
+"""The notation of limits: ``100/minute``, ``2 GB/day``, ``5 jobs``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _JOBS = re.compile(r"(\d+) jobs?")
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many requests or bytes in ``window_s`` seconds from the first one on; or so many live jobs at once."""
+    """A number of requests or bytes in ``window_s`` seconds from the first one on, or of concurrent jobs."""
 
     text: str
     kind: Kind
@@ -36,7 +36,7 @@ class Limit:
 
 
 def parse(text: str) -> Limit:
-    """Read a limit; raises ``ValueError`` that says how to write one.
+    """Parse a limit; raises ``ValueError`` with the correct notation.
 
     ``KB`` is 1,000 bytes and ``KiB`` 1,024 (IEC 80000-13).
     """
@@ -57,19 +57,19 @@ def parse(text: str) -> Limit:
         kind: Kind = "bytes"
         amount = int(float(number) * BYTES[unit])
     elif "." in number:
-        raise ValueError(f"{text!r}: there are no parts of requests")
+        raise ValueError(f"{text!r}: the number of requests must be an integer")
     else:
         kind, amount = "requests", int(number)
     if not (1 <= amount <= MAX_AMOUNT and 1 <= window_s <= 366 * WINDOWS["day"]):
-        raise ValueError(f"{text!r}: {HOW}, above 0, and windows up to a year")
+        raise ValueError(f"{text!r}: {HOW}, with positive numbers and windows of at most a year")
     return Limit(text, kind, amount, window_s)
 
 
 def parse_all(texts: str | Sequence[str]) -> list[Limit]:
-    """Read the limits of one scope; raises ``ValueError``, also for two that say the same thing differently."""
+    """Parse the limits of one scope; raises ``ValueError``, also for two limits of the same kind and window."""
     limits = [parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
     seen: dict[tuple[Kind, int], str] = {}
     for limit in limits:
         if (other := seen.setdefault((limit.kind, limit.window_s), limit.text)) is not limit.text:
-            raise ValueError(f"{limit.text!r}: {other!r} is a limit of the same kind and window; keep one of them")
+            raise ValueError(f"{limit.text!r}: {other!r} has the same kind and window; keep one of them")
     return limits

@@ -1,4 +1,4 @@
-"""Counters in Redis: one script counts all charges of a request, or none; Redis forgets them when they are over."""
+"""Counters in Redis: one script counts all charges of a request, or none; Redis expires them."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ return 1
 
 
 class RedisCounters:
-    """Counters in one Redis (5 or newer), by its clock; ``url`` as redis-py reads it. Raises ``ConfigError``."""
+    """Counters in one Redis (5 or newer), by its clock; ``url`` in redis-py's notation. Raises ``ConfigError``."""
 
     def __init__(self, url: str) -> None:
         try:
             self._redis: Redis = Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
         except ValueError:
             raise ConfigError(
-                "rate_limit: redis_url must look like redis://host:6379/0 (or rediss://, unix://)"
+                "rate_limit: invalid redis_url; write it as redis://host:6379/0 (or rediss://, unix://)"
             ) from None
         self._charge = self._redis.register_script(CHARGE)
         self._correct = self._redis.register_script(CORRECT)
@@ -71,12 +71,12 @@ class RedisCounters:
         return Charged(counts, refused)
 
     async def correct(self, corrections: Sequence[Correction]) -> None:
-        """Put right what was charged before its true amount was known."""
+        """Adjust earlier charges to their actual amounts."""
         for one in corrections:
             await self._ask(self._correct, [one.id], [one.ends_at_ms, one.amount])
 
     async def clean(self) -> int:
-        """Nothing is to do: Redis removes counters whose windows are over."""
+        """Do nothing: Redis expires the counters."""
         return 0
 
     async def close(self) -> None:
@@ -87,5 +87,5 @@ class RedisCounters:
         try:
             return await script(keys=[PREFIX + one for one in ids], args=values)
         except (RedisError, OSError) as exc:
-            # Its words may name the server, not what was asked.
-            raise Unavailable("the store of the limits does not answer; try again in a moment") from exc
+            # Without the error's text, which may contain the server's address.
+            raise Unavailable("the store of the limits is unavailable; try again in a moment") from exc

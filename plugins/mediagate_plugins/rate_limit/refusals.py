@@ -1,4 +1,4 @@
-"""What was refused a moment ago, so that a caller who keeps on asking costs the store nothing."""
+"""A cache of recent refusals, so that a caller who keeps retrying costs no queries."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import replace
 from mediagate_plugins.rate_limit.counters import Charge, Charged, Count
 
 KEPT = 4096
-"""Counters that are remembered; the oldest makes room."""
+"""Maximum number of cached counters; the oldest is evicted."""
 MAX_AGE_S = 1.0
-"""For so long at most: what others gave back meanwhile is noticed after that."""
+"""Maximum age of a cached refusal, after which refunds are noticed."""
 
 
 class Refusals:
-    """Counters that had no room, in this process."""
+    """The exhausted counters, as cached by this process."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[float, int, Count]] = OrderedDict()
 
     def note(self, charges: Sequence[Charge], charged: Charged) -> None:
-        """Remember which of the charges were refused."""
+        """Cache the refused charges."""
         for charge in charges:
             if charge.id in charged.refused and (count := charged.counts.get(charge.id)):
                 self._kept[charge.id] = (time.monotonic(), charge.amount, count)
@@ -31,7 +31,7 @@ class Refusals:
             self._kept.popitem(last=False)
 
     def known(self, charges: Sequence[Charge]) -> Charged | None:
-        """Return what the store would say, if a charge of that size was refused a moment ago."""
+        """Return the cached refusal if a charge of at most this size was refused recently, else ``None``."""
         counts = {}
         for charge in charges:
             if charge.id not in self._kept:

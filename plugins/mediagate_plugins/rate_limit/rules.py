@@ -1,4 +1,4 @@
-"""Which limits hold for whom: the plugin's options, read and checked."""
+"""The rules: the plugin's options, parsed and validated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mediagate.errors import ConfigError
 from mediagate_plugins.rate_limit.limits import Limit, parse_all
 
 FAILURES = "60/minute"
-"""Of an address, unless told otherwise: more than people mistype, and little for a database."""
+"""Default limit per address: above the rate of honest typing errors, and a light load for a database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Rule:
 
     @property
     def words(self) -> str:
-        """What the limit is called to those who meet it."""
+        """The description of the limit in errors."""
         return f"the limit for this {self.scope.replace('-', ' ')} is {self.limit.text}"
 
     def counter(self, caller: str) -> str:
-        """Return the id under which a caller is counted: a hash, so that nobody's address is kept in clear."""
+        """Return the id of a caller's counter: a hash, so that addresses are not stored in clear."""
         return f"{self.policy}:{hashlib.blake2b(caller.encode(), digest_size=16).hexdigest()}"
 
 
@@ -44,11 +44,11 @@ class Rules:
     address: Sequence[Rule]
     source: Mapping[str, Sequence[Rule]]
     failures: Sequence[Limit] = ()
-    """On the requests of an address whose caller could not be told."""
+    """Limits on the failed authentications of an address."""
 
     @property
     def all(self) -> list[Rule]:
-        """Every rule on uploads."""
+        """All rules on uploads."""
         return [*self.key, *self.address, *(rule for rules in self.source.values() for rule in rules)]
 
 
@@ -59,12 +59,12 @@ def read_rules(
     sources: Collection[str],
     failures_per_address: str | Sequence[str] | None = None,
 ) -> Rules:
-    """Read the options; raises ``ConfigError`` with every problem in them.
+    """Parse the options; raises ``ConfigError`` with all problems in them.
 
-    Where ``per_address`` is given, ``failures_per_address`` is ``FAILURES`` unless something else is said.
+    If ``per_address`` is set, ``failures_per_address`` defaults to ``FAILURES``.
     """
     problems = [
-        f"rate_limit.per_source: {name!r} is no source of the gate; it has: {', '.join(sources)}"
+        f"rate_limit.per_source: {name!r} is not a source of the gate; use one of: {', '.join(sources)}"
         for name in per_source
         if name not in sources
     ]
@@ -80,7 +80,7 @@ def read_rules(
         failures_per_address = FAILURES if per_address else ()
     failures = [rule.limit for rule in rules("failures_per_address", "address", failures_per_address)]
     problems += [
-        f"rate_limit.failures_per_address: {limit.text!r}: failures are requests; write '60/minute'"
+        f"rate_limit.failures_per_address: {limit.text!r} is not a number of requests; write '60/minute'"
         for limit in failures
         if limit.kind != "requests"
     ]
@@ -91,7 +91,7 @@ def read_rules(
         failures,
     )
     if not problems and not read.all and not failures:
-        problems.append("rate_limit: give it a limit, such as per_address='60/minute'")
+        problems.append("rate_limit: no limit is set; set one, such as per_address='60/minute'")
     if problems:
         raise ConfigError(problems)
     return read

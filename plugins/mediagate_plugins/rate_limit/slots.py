@@ -1,6 +1,7 @@
-"""How many jobs a caller has at once: numbered slots, which are free again when the job in them has ended.
+"""The concurrent jobs of a caller: numbered slots, each free again when its job has ended.
 
-The jobs' own rows say so: nothing needs to be given back when a job ends, and no death of a worker can keep a slot.
+The status in the job's row frees the slot: nothing has to be released when a job ends, and a worker's crash cannot
+keep a slot taken.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Collection, Mapping
 from mediagate.records import Database
 
 RECEIVING_S = 60.0
-"""How long a slot stays taken for an upload whose process died while it received the body; a live one renews it."""
+"""How long a slot stays taken for an upload whose process died while receiving; a live process renews it."""
 SETTLING_S = 60
-"""A job younger than this may not be seen by a statement that began before it; its slot counts as taken."""
+"""Age in seconds below which a job's slot counts as taken: a statement that began earlier may not see the job."""
 TRIES = 20
 
 _JOB = "SELECT 1 FROM mediagate_job j WHERE j.id = {slot}.\"jobId\" AND j.status {is} IN ('PENDING', 'PROCESSING')"
@@ -57,33 +58,33 @@ CLEAN = "DELETE FROM mediagate_rate_slot AS s WHERE " + _FREE.replace("{slot}", 
 
 
 class Slots:
-    """Slots in the records' database, where the jobs are. Methods raise ``RecordsUnavailable``."""
+    """Slots in the records' database, next to the jobs. Methods raise ``RecordsUnavailable``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def take(self, caller: str, token: str, *, of: int) -> bool:
-        """Take one of the caller's ``of`` slots in the name of a token; ``False`` when none is free."""
+        """Take one of the caller's ``of`` slots for a token; ``False`` when none is free."""
         for _ in range(TRIES):
             if await self._database.fetch_rows(TAKE, caller, token, round(RECEIVING_S * 1000), of, caller):
                 return True
-            # No slot was free, or somebody else took the same one in this moment.
+            # No slot was free, or another request took the same one concurrently.
             taken = await self._database.fetch_rows(TAKEN, caller, of)
             if int(taken[0]["taken"]) >= of:
                 return False
         return False
 
     async def renew(self, tokens: Collection[str]) -> None:
-        """Keep what these tokens took for their uploads, which are still being received."""
+        """Renew the slots of these tokens, whose uploads are still being received."""
         if tokens:
             statement = RENEW.replace("{tokens}", ", ".join("?" * len(tokens)))
             await self._database.change_rows(statement, round(RECEIVING_S * 1000), *tokens)
 
     async def bind(self, token: str, job_id: str, places: Mapping[str, int]) -> bool:
-        """Put the job into the slots that a token took; they are free again when it has ended.
+        """Bind the slots of a token to a job, until the job ends.
 
-        ``places`` are the callers whose slots these are, and of how many. One that lapsed, because it could not be
-        renewed in time, is taken again; ``False`` when the caller has none that is free.
+        ``places`` maps the callers of these slots to their number of slots. A slot that expired because it was not
+        renewed in time is taken again; returns ``False`` when the caller has no free slot.
         """
         lost = places.keys() - await self._bind(token, job_id)
         for caller in lost:
@@ -95,9 +96,9 @@ class Slots:
         return {row["caller"] for row in rows}
 
     async def release(self, token: str) -> None:
-        """Give back what a token took."""
+        """Release the slots of a token."""
         await self._database.change_rows(RELEASE, token)
 
     async def clean(self) -> int:
-        """Remove the slots that are free; returns how many."""
+        """Remove the free slots; return their number."""
         return await self._database.change_rows(CLEAN)

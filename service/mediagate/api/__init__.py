@@ -1,4 +1,4 @@
-"""What an open gate can be asked from Python, and the parts that it works with."""
+"""The Python API of an open gate, and the assembly of its parts."""
 
 from mediagate.api.calls import Calls
 from mediagate.api.defaults import assemble

@@ -1,4 +1,4 @@
-"""The calls that a host makes from Python; the HTTP routes go through the same ones."""
+"""The Python API of a gate; the HTTP routes use the same calls."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from mediagate.parts import Parts
 from mediagate.values import ANY_TYPE, JobStatus, PublishedMedia, Status, UploadTarget, UsageReport, check_owner
 
 MAX_DAYS = 366
-"""How many days of usage are summed up at a time."""
+"""Maximum number of days in a usage report."""
 
 
 class Calls:
-    """What an open gate can be asked. URLs start with ``public_base_url`` when it is set, else with ``base_url``.
+    """The calls of an open gate.
 
-    ``owner`` keeps a call to what this owner uploaded: whatever is somebody else's is not there. ``None``: to nothing.
+    Links start with ``base_url``, by default with ``public_base_url``. ``owner`` restricts a call to that owner's
+    uploads; anything else is treated as missing. ``None``: no restriction.
     """
 
     sources: dict[str, Source]
@@ -39,30 +40,30 @@ class Calls:
 
     @property
     def parts(self) -> Parts:
-        """What the open gate works with."""
+        """The parts of the open gate."""
         return self.runtime.parts
 
     @property
     def jobs_at_once(self) -> int:
-        """How many jobs a worker of this gate has in hand at once: one more than it has image processes."""
+        """How many jobs a worker of this gate processes concurrently: one more than it has image processes."""
         return jobs_at_once(self.settings.model_copy(update={"worker": True}))
 
     @property
     def withdrawn(self) -> bool:
-        """Whether ``/readyz`` says that the process is about to end."""
+        """Whether ``withdraw`` was called, so that ``/readyz`` answers 503."""
         return self._runtime is not None and self._runtime.withdrawn
 
     def withdraw(self) -> None:
-        """Answer 503 on ``/readyz`` from now on, so that load balancers go elsewhere; all else goes on as before."""
+        """Answer 503 on ``/readyz`` from now on, so that load balancers use other processes; all else continues."""
         if self._runtime is not None:
             self._runtime.withdrawn = True
 
     async def check(self) -> None:
-        """Raise ``Unavailable`` unless records, storage, spool and, if this process works, the worker do their work."""
+        """Raise ``Unavailable`` unless records, storage, spool and this process's worker, if any, are operational."""
         await self.runtime.check()
 
     async def work(self, job_id: str) -> None:
-        """Make one attempt at the job whose turn it is, since this one waits; for engines that run the workers."""
+        """Make one attempt at the next job in turn, because a job is waiting; for task queues that run the workers."""
         await self.runtime.worker.attend()
 
     async def upload(
@@ -80,9 +81,9 @@ class Calls:
     ) -> Status:
         """Accept a picture given as bytes, a path, an ``UploadFile`` or a stream, and return its PENDING job.
 
-        ``focal`` is the point (x, y from 0 to 1) that ``fit="cover"`` keeps; ``owner`` is whose the picture
-        is. Under an ``idempotency_key`` that was used before, the same upload returns the job of the first, wherever
-        that stands. Raises the same ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
+        ``focal`` is the point (x, y from 0 to 1) that ``fit="cover"`` keeps; ``owner`` is the owner of the picture.
+        Under a reused ``idempotency_key``, the same upload returns the job of the first one in its current status.
+        Raises the ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
         """
         check_owner(owner)
         name = filename or name_of(source)
@@ -105,30 +106,30 @@ class Calls:
         owner: str | None = None,
         base_url: str = "",
     ) -> UploadTarget:
-        """Declare a file of ``size`` bytes and return where a client puts them; then ``complete_upload``.
+        """Declare a file of ``size`` bytes and return the target to send it to; then call ``complete_upload``.
 
-        Without a ``content_type`` the bytes decide. ``owner`` says whose it will be. Raises the same ``RequestError``
+        Without a ``content_type`` the bytes decide. ``owner`` is the owner of the picture. Raises the ``RequestError``
         that ``POST /uploads`` answers, or ``Unavailable``.
         """
         check_owner(owner)
-        # Hosts pass on what a client told of its file, which may be None.
+        # Hosts pass on the client's values, which may be None.
         fields = fields_of(source_type, source_id, filename or "", client_reference_id, callback_url, focal)
         declaration = Declaration(fields, (content_type or "").lower() or ANY_TYPE, size)
         runtime = self.runtime
         return await runtime.intake.record(declaration, owner=owner, base_url=runtime.link_base(base_url))
 
     async def complete_upload(self, upload_id: str, *, owner: str | None = None) -> Status:
-        """Check what arrived for a direct upload and return its job; doing so again returns the same job.
+        """Check the file of a direct upload and return its job; idempotent.
 
-        Raises ``UploadNotFound``, ``UploadExpired``, ``UploadNotReceived`` before the bytes have arrived,
-        ``UploadInFlight`` while another call completes it, ``UploadMismatch`` when they are others than declared, and
-        what ``upload`` raises for the same file.
+        Raises ``UploadNotFound``, ``UploadExpired``, ``UploadNotReceived`` before the file has arrived,
+        ``UploadInFlight`` while another call completes the upload, ``UploadMismatch`` when the file is not the declared
+        one, and the errors of ``upload`` for the same file.
         """
         job = await self.runtime.intake.complete(upload_id, owner=owner)
         return await self.get_status(job.id)
 
     async def get_status(self, job_id: str, *, owner: str | None = None, base_url: str = "") -> Status:
-        """Return where a job stands; raises ``JobNotFound``, or ``MediaDeleted`` when its media is gone."""
+        """Return the status of a job; raises ``JobNotFound``, or ``MediaDeleted`` when its media was deleted."""
         return await jobs.get_status(job_id, self.runtime, owner=owner, base_url=base_url)
 
     async def next_status(
@@ -140,18 +141,18 @@ class Calls:
         owner: str | None = None,
         base_url: str = "",
     ) -> Status | None:
-        """Return a job's status as soon as it is another than the one seen, ``None`` when the time ran out first.
+        """Wait for a status other than ``seen`` and return it, or ``None`` after ``timeout_s``.
 
-        Raises what ``get_status`` raises. All who wait ask the records together.
+        Raises the errors of ``get_status``. Concurrent waiters share their queries.
         """
         return await jobs.next_status(job_id, seen, self.runtime, timeout_s=timeout_s, owner=owner, base_url=base_url)
 
     async def long_poll(self, job_id: str, *, timeout_s: float, owner: str | None = None, base_url: str = "") -> Status:
-        """Return a job's status as soon as it is terminal, or as it is when the time has run out."""
+        """Wait for a job's terminal status and return it, or the current status after ``timeout_s``."""
         return await jobs.long_poll(job_id, self.runtime, timeout_s=timeout_s, owner=owner, base_url=base_url)
 
     async def wait(self, job_id: str, *, timeout_s: float = 60.0, owner: str | None = None) -> Status:
-        """Return a job's terminal status; raises ``WaitTimeout`` when it takes longer, and the job goes on."""
+        """Wait for a job's terminal status and return it; raises ``WaitTimeout``, after which the job continues."""
         status = await self.long_poll(job_id, timeout_s=timeout_s, owner=owner)
         if not status.status.terminal:
             raise WaitTimeout(f"job {job_id} is still {status.status} after {timeout_s:g} s")
@@ -168,7 +169,7 @@ class Calls:
         owner: str | None = None,
         base_url: str = "",
     ) -> StatusPage:
-        """Return the jobs for which each given value holds, newest first, ``limit`` (1-100) at a time.
+        """Return the jobs that match every given value, newest first, ``limit`` (1-100) at a time.
 
         ``status`` may be given by its name, such as ``"FAILED"``. Raises ``InvalidParameter``.
         """
@@ -184,23 +185,23 @@ class Calls:
         )
 
     async def usage(self, *, first: date, last: date, owner: str | None = None) -> UsageReport:
-        """Return what an owner, or all together, used from one UTC day to another, both included: at most 366."""
+        """Return the usage of one owner, or of all, between two UTC days, both included: at most 366."""
         if not 0 <= (last - first).days < MAX_DAYS:
-            raise InvalidParameter(f"from, to: name at most {MAX_DAYS} days, the first one first")
+            raise InvalidParameter(f"from, to: use a range of at most {MAX_DAYS} days, with from before to")
         return await self.parts.records.usage(owner_id=owner, first=first, last=last)
 
     async def cancel(self, job_id: str, *, owner: str | None = None) -> Status:
-        """Stop a job that is not finished; raises ``JobNotFound``, or ``JobConflict`` when it is."""
+        """Cancel an unfinished job; raises ``JobNotFound``, or ``JobConflict`` when it has finished."""
         return await jobs.cancel(job_id, self.runtime, owner=owner)
 
     async def retry(self, job_id: str, *, owner: str | None = None) -> Status:
-        """Try a FAILED job again; raises ``JobNotFound``, or ``JobConflict`` unless it failed and its file is kept."""
+        """Retry a FAILED job; raises ``JobNotFound``, or ``JobConflict`` unless it failed and its file is kept."""
         return await jobs.retry(job_id, self.runtime, owner=owner)
 
     async def delete_job(self, job_id: str, *, owner: str | None = None) -> JobStatus:
-        """Stop a job that is not finished, delete its files and its media, and return the status that it keeps.
+        """Cancel a job if it is unfinished, delete its files and its media, and return its final status.
 
-        The job stays on record; repeating this is no error. Raises ``JobNotFound``.
+        The job's row is kept. Idempotent. Raises ``JobNotFound``.
         """
         return await jobs.delete_job(job_id, self.runtime, owner=owner)
 
@@ -214,7 +215,7 @@ class Calls:
         owner: str | None = None,
         base_url: str = "",
     ) -> PublishedPage:
-        """Return the media of a source, newest first, ``limit`` (1-100) at a time; empty when there are none."""
+        """Return the media of a source, newest first, ``limit`` (1-100) at a time; raises ``InvalidParameter``."""
         return await media.list_media(
             self.runtime, source_type, source_id, limit=limit, cursor=cursor, owner=owner, base_url=base_url
         )
@@ -224,5 +225,5 @@ class Calls:
         return await media.get_media(media_id, self.runtime, owner=owner, base_url=base_url)
 
     async def delete_media(self, media_id: str, *, owner: str | None = None) -> None:
-        """Remove a media's record, variants and original; repeating it is no error. Raises ``MediaNotFound``."""
+        """Delete a media's record, variants and original; idempotent. Raises ``MediaNotFound``."""
         await media.delete_by_id(media_id, self.runtime, owner=owner)

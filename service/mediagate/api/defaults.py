@@ -1,4 +1,4 @@
-"""The parts of a gate: what plugins have brought, and the embedded defaults for the rest."""
+"""The parts of a gate: those that plugins provide, and the embedded defaults for the rest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger("mediagate")
 def assemble(
     sources: Mapping[str, Source], settings: Settings, registry: Registry, server: ForkServer | None = None
 ) -> Parts:
-    """Return the parts of a gate whose plugins have booted; what they left unset is filled in, nothing is opened yet.
+    """Return the unopened parts of a gate whose plugins have booted, with defaults for the missing ones.
 
     Raises ``ConfigError``.
     """
@@ -74,19 +74,19 @@ def assemble(
 
 
 def image_processes(settings: Settings) -> int:
-    """Return how many image processes this gate runs: none without a worker, else one per core unless told."""
+    """Return the number of image processes: none without a worker, by default one per core."""
     if not settings.worker:
         return 0
     return settings.image_processes or len(os.sched_getaffinity(0))
 
 
 def decoders(settings: Settings) -> int:
-    """Return how many processes decode uploads before they are accepted: as many as may render, and apart from them."""
+    """Return the number of processes that decode uploads before acceptance: as many as image processes."""
     return image_processes(settings.model_copy(update={"worker": True})) if settings.decode_before_202 else 0
 
 
 def jobs_at_once(settings: Settings) -> int:
-    """Return how many jobs a worker has in hand: one beyond its image processes keeps storage and records busy too."""
+    """Return the worker's concurrency: one job beyond its image processes keeps storage and records busy too."""
     return image_processes(settings) + 1
 
 
@@ -96,16 +96,16 @@ def _moderator(
     registered = [one for one in (moderator, remote) if one is not None]
     if settings.moderation == "off":
         if registered:
-            raise ConfigError('moderation="off" is set and a moderator is registered: remove one of the two')
+            raise ConfigError('moderation="off" is set but a moderator is registered: remove one of the two')
         ruled = [name for name, source in sources.items() if source.reject or source.review]
         if ruled:
-            raise ConfigError(f'moderation="off" is set, yet these sources have thresholds: {", ".join(ruled)}')
+            raise ConfigError(f'moderation="off" is set but these sources have thresholds: {", ".join(ruled)}')
         log.warning("moderation is off: every decodable picture is published")
         return None
     if not registered:
         raise ConfigError(
             "no moderator is registered: add gate.register(onnx_moderation, model=…) or gate.register(nudenet), "
-            'or say moderation="off" (MEDIAGATE_MODERATION=off) to publish every picture unseen'
+            'or set moderation="off" (MEDIAGATE_MODERATION=off) to publish every picture unmoderated'
         )
     problems = policy_problems(sources, names_of(*registered))
     for one in registered:

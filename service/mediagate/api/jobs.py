@@ -1,4 +1,4 @@
-"""Jobs of an open gate: their statuses, pages of them, and what ends, retries and deletes one."""
+"""Jobs of an open gate: status, list, cancel, retry and delete."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mediagate.values import JobState, JobStatus, Status, iso, status_of
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
-    """A page of jobs, newest first; ``next_cursor`` asks for the one after it, ``None`` at the end.
+    """A page of jobs, newest first; ``next_cursor`` is the cursor of the next page, ``None`` at the end.
 
-    A ``COMPLETE`` one whose picture was deleted since has no media.
+    A ``COMPLETE`` job whose picture has been deleted has no media.
     """
 
     items: tuple[Status, ...]
@@ -34,7 +34,7 @@ async def get_status(job_id: str, runtime: Runtime, *, owner: str | None = None,
 async def next_status(
     job_id: str, seen: Status | None, runtime: Runtime, *, timeout_s: float, owner: str | None, base_url: str
 ) -> Status | None:
-    """Return the first status other than the one seen, ``None`` after ``timeout_s``; raises as ``get_status``."""
+    """Wait for a status other than ``seen``, ``None`` after ``timeout_s``; raises the errors of ``get_status``."""
     state = await runtime.watch.next(job_id, seen.job if seen else None, timeout_s=timeout_s)
     return await _status(state, runtime, owner, base_url) if state else None
 
@@ -63,7 +63,7 @@ async def list_jobs(
     owner: str | None,
     base_url: str,
 ) -> StatusPage:
-    """Return a page of the jobs for which each given value holds; raises ``InvalidParameter``."""
+    """Return a page of the jobs that match every given value; raises ``InvalidParameter``."""
     check_limit(limit)
     records = runtime.parts.records
     page = await records.list_jobs(
@@ -79,7 +79,7 @@ async def list_jobs(
 
 
 async def cancel(job_id: str, runtime: Runtime, *, owner: str | None = None) -> Status:
-    """Cancel a job, publish its state and do what follows from its end; raises ``JobNotFound`` and ``JobConflict``."""
+    """Cancel a job, publish its state and run its end steps; raises ``JobNotFound`` and ``JobConflict``."""
     records = runtime.parts.records
     if owner is not None:
         await get_status(job_id, runtime, owner=owner)
@@ -87,7 +87,7 @@ async def cancel(job_id: str, runtime: Runtime, *, owner: str | None = None) -> 
     job = await records.cancel(job_id, now=await records.now(), events_of=events_of)
     if job is None:
         status = await get_status(job_id, runtime)
-        raise JobConflict(f"job {job_id} is {status.status} already", job_status=status.status)
+        raise JobConflict(f"job {job_id} is already {status.status}", job_status=status.status)
     runtime.watch.publish(JobState(job))
     await resume_finish(job_id, runtime.parts)
     return await get_status(job_id, runtime)
@@ -103,12 +103,12 @@ async def retry(job_id: str, runtime: Runtime, *, owner: str | None) -> Status:
         )
     if await parts.storage.stat(status.job.staging_key) is None:
         raise JobConflict(
-            "the uploaded file was not kept, since trying it again cannot help; upload it again",
+            "the file was not kept because a retry cannot succeed; upload it again",
             job_status=status.status,
         )
     job = await parts.records.requeue(job_id, now=await parts.records.now())
     if job is None:
-        raise JobConflict(f"job {job_id} changed meanwhile; look at its status, and retry it if it is FAILED again")
+        raise JobConflict(f"job {job_id} changed concurrently; check its status and retry it if it is still FAILED")
     runtime.watch.publish(JobState(job))
     await parts.queue.dispatch(job_id)
     return Status(job, None)
@@ -119,7 +119,7 @@ async def delete_job(job_id: str, runtime: Runtime, *, owner: str | None) -> Job
     check_id(job_id)
     parts = runtime.parts
     while True:
-        # Asked of the records: what is remembered of a failed job may be older than another attempt at it.
+        # Read from the records: the cached state of a failed job may be older than its latest attempt.
         state = await get_state(parts.records, job_id)
         if state is None or owner not in (None, state.job.owner_id):
             raise unknown_job(job_id)
@@ -139,10 +139,10 @@ async def _status(state: JobState, runtime: Runtime, owner: str | None, base_url
         raise unknown_job(state.job.id)
     if state.job.status is JobStatus.COMPLETE:
         if state.media is None:
-            raise MediaDeleted("the picture was deleted after it had completed", job_status=JobStatus.COMPLETE)
+            raise MediaDeleted("the picture has been deleted; upload it again", job_status=JobStatus.COMPLETE)
         if await expired(state.media, runtime.parts.records):
             until = iso(state.media.expires_at)
-            raise MediaDeleted(f"the picture was kept until {until}", job_status=JobStatus.COMPLETE)
+            raise MediaDeleted(f"the picture expired at {until}; upload it again", job_status=JobStatus.COMPLETE)
     return status_of(state, runtime.url_of(base_url))
 
 

@@ -1,4 +1,4 @@
-"""Media of an open gate: pages of them, one by its id, and its deletion."""
+"""Media of an open gate: list, get and delete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mediagate.values import Media, PublishedMedia, published, source_id_text
 
 @dataclass(frozen=True, slots=True)
 class PublishedPage:
-    """A page of media, newest first; ``next_cursor`` asks for the one after it, ``None`` at the end."""
+    """A page of media, newest first; ``next_cursor`` is the cursor of the next page, ``None`` at the end."""
 
     items: tuple[PublishedMedia, ...]
     next_cursor: str | None
@@ -40,7 +40,7 @@ async def list_media(
 
 
 async def get_media(media_id: str, runtime: Runtime, *, owner: str | None, base_url: str) -> PublishedMedia:
-    """Return one media with its URLs; raises ``MediaNotFound``, also when it has expired or is another owner's."""
+    """Return one media with its URLs; raises ``MediaNotFound``, also if it has expired or has another owner."""
     records = runtime.parts.records
     media = await records.get_media(media_id)
     if media is None or await expired(media, records) or owner not in (None, media.owner_id):
@@ -49,7 +49,7 @@ async def get_media(media_id: str, runtime: Runtime, *, owner: str | None, base_
 
 
 async def delete_by_id(media_id: str, runtime: Runtime, *, owner: str | None = None) -> None:
-    """Delete a media and run ``on_deleted``, unless it is deleted already; raises ``MediaNotFound``."""
+    """Delete a media and run ``on_deleted``, unless it is already deleted; raises ``MediaNotFound``."""
     parts = runtime.parts
     media = await parts.records.get_media(media_id)
     if media is None and media_id in await parts.records.jobs_of_media([media_id], owner_id=owner):
@@ -68,15 +68,15 @@ async def expired(media: Media, records: Records) -> bool:
 
 
 def check_limit(limit: int) -> None:
-    """Raise ``InvalidParameter`` unless so many items may be on a page."""
+    """Raise ``InvalidParameter`` unless the page size is valid."""
     if not 1 <= limit <= 100:
         raise InvalidParameter("limit: use a number from 1 to 100")
 
 
 def id_text(source_id: str | int | None) -> str | None:
-    """Return a source id as records keep it."""
+    """Return a source id as text, the form in which the records store it."""
     return None if source_id is None else source_id_text(source_id)
 
 
 def _unknown_media(media_id: str) -> MediaNotFound:
-    return MediaNotFound(f"no media is called {media_id!r}")
+    return MediaNotFound(f"media {media_id!r} not found")

@@ -1,4 +1,4 @@
-"""Whether uploads can be taken, asked at most once a second, whoever wants to know."""
+"""The readiness check, run at most once a second for all callers together."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mediagate.values import staging_key
 
 ASK_EVERY_S = 1.0
 PATIENCE_S = 10.0
-"""How long the database and the storage may take; a SQLite file that is locked is waited for during 5 s of them."""
+"""Timeout for database and storage, in seconds; includes the 5 s for which a locked SQLite file is waited for."""
 
 
 class Readiness:
-    """The check behind ``/readyz``: what each upload needs is used once, and nothing is changed."""
+    """The check behind ``/readyz``: uses each dependency of an upload once and changes nothing."""
 
     def __init__(self, parts: Parts, spool_dir: Path, *, alive: Callable[[], bool]) -> None:
         self._parts = parts
@@ -28,19 +28,19 @@ class Readiness:
         self._asked_at = float("-inf")
 
     async def check(self) -> None:
-        """Raise ``Unavailable``, or what a part raises, unless records, storage, spool and worker can do their work."""
+        """Raise ``Unavailable``, or the error of a part, unless records, storage, spool and worker are operational."""
         if not self._alive():
             raise Unavailable("the worker of this process has stopped; restart the process")
         asking = self._asking
         if asking is None or (asking.done() and time.monotonic() - self._asked_at >= ASK_EVERY_S):
             asking = self._asking = asyncio.create_task(self._ask())
-        # Shielded, for others wait for it too.
+        # Shielded because other callers wait for it too.
         failure = await asyncio.shield(asking)
         if failure is not None:
             raise failure.with_traceback(None)
 
     async def close(self) -> None:
-        """End a check that is under way."""
+        """Cancel a running check."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
@@ -50,7 +50,7 @@ class Readiness:
             async with asyncio.timeout(PATIENCE_S):
                 await self._use()
         except TimeoutError:
-            return Unavailable(f"the database or the storage took longer than {PATIENCE_S:g} s")
+            return Unavailable(f"the database or the storage did not answer within {PATIENCE_S:g} s")
         except Exception as exc:
             if (known := known_error(exc)) is None:
                 raise

@@ -1,4 +1,4 @@
-"""The runtime: an open gate's parts and loops, and the order in which they start and stop."""
+"""The runtime: the parts and background loops of an open gate, and their start and stop order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mediagate.values import UrlOf, utcnow
 
 
 class Runtime:
-    """What exists only while a gate is open."""
+    """The objects that exist only while a gate is open."""
 
     def __init__(self, parts: Parts, departure: Departure, spool_dir: Path, urls: FileUrls) -> None:
         self.parts = parts
@@ -38,9 +38,9 @@ class Runtime:
         self.janitor = Janitor(parts, spool_dir)
         self.readiness = Readiness(parts, spool_dir, alive=self._works)
         self.closing = False
-        """Whether no more uploads are taken, since the gate closes."""
+        """Whether the gate is closing and refuses uploads."""
         self.withdrawn = False
-        """Whether ``/readyz`` says that the process is about to end."""
+        """Whether ``/readyz`` answers 503 because the process is about to stop."""
 
     def begin_closing(self) -> None:
         """Refuse uploads and end event streams from now on."""
@@ -53,22 +53,22 @@ class Runtime:
             raise ShuttingDown("the service is restarting; send the upload again in a moment", retry_after_s=5)
 
     def link_base(self, base_url: str) -> str:
-        """Return the URL that links begin with: the one given, else ``public_base_url``, else an empty string."""
+        """Return the prefix of links: ``base_url``, else ``public_base_url``, else an empty string."""
         return base_url or (self.parts.settings.public_base_url or "").rstrip("/")
 
     def url_of(self, base_url: str) -> UrlOf:
-        """Return the function from a file's key to its URL, signed now if the file is private."""
+        """Return a function that maps a file's key to its URL, signed now if the file is private."""
         return partial(self.urls.of, base_url=self.link_base(base_url), now=utcnow())
 
     async def check(self) -> None:
-        """Raise ``Unavailable`` unless records, storage, spool and, if this process works, the worker do their work."""
+        """Raise ``Unavailable`` unless records, storage, spool and this process's worker, if any, are operational."""
         self.refuse_when_closing()
         if self.withdrawn:
-            raise ShuttingDown("this process is about to end")
+            raise ShuttingDown("this process is about to stop; use another one")
         await self.readiness.check()
 
     def start(self, stack: AsyncExitStack) -> None:
-        """Begin to dispatch and, if this process works, to work; the stack stops both."""
+        """Start dispatching and, if configured, the worker and the janitor; the stack stops them."""
         settings = self.parts.settings
         stack.push_async_callback(self.parts.queue.stop)
         self.parts.queue.start()
@@ -83,7 +83,7 @@ class Runtime:
 
 
 async def open_runtime(parts: Parts, departure: Departure, stack: AsyncExitStack) -> Runtime:
-    """Open the records and the image processes, and return the runtime; everything closes with the stack, in reverse.
+    """Open the records and the image processes and return the runtime; the stack closes everything in reverse order.
 
     Raises ``ConfigError`` and ``Unavailable``.
     """
@@ -91,7 +91,7 @@ async def open_runtime(parts: Parts, departure: Departure, stack: AsyncExitStack
     await anyio.Path(spool_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     stack.push_async_callback(parts.records.close)
     stack.push_async_callback(parts.images.close)
-    await _side_by_side(parts.records.open(), parts.images.open())
+    await _concurrently(parts.records.open(), parts.images.open())
     await recognize_files(replace(parts, storage=unobserved(parts.storage)))
     secret = await asyncio.to_thread(url_secret, parts.settings)
     urls = FileUrls(parts.sources, parts.storage, secret=secret, ttl_s=parts.settings.url_ttl_s)
@@ -101,8 +101,8 @@ async def open_runtime(parts: Parts, departure: Departure, stack: AsyncExitStack
     return runtime
 
 
-async def _side_by_side(*opening: Coroutine[Any, Any, None]) -> None:
-    """Await all; the first that fails ends the others, and its error is raised."""
+async def _concurrently(*opening: Coroutine[Any, Any, None]) -> None:
+    """Await all coroutines concurrently; the first failure cancels the others and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             for one in opening:

@@ -1,4 +1,4 @@
-"""Uploads as a host's Python describes them."""
+"""The arguments of uploads from Python."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def fields_of(
     callback_url: str | None,
     focal: tuple[float, float],
 ) -> UploadFields:
-    """Return the fields of an upload as a form would bring them; raises ``InvalidSourceId``."""
+    """Return the fields of an upload, normalized as those of a form; raises ``InvalidSourceId``."""
     x, y = map(read_focal, focal)
     reference, callback = client_reference_id or None, callback_url or None
     return UploadFields(source_type, source_id_text(source_id), display_name(filename), reference, callback, x, y)
 
 
 def name_of(source: Readable) -> str:
-    """Return the file name that a path or an ``UploadFile`` has, else an empty string."""
+    """Return the file name of a path or an ``UploadFile``, else an empty string."""
     return source.name if isinstance(source, Path) else getattr(source, "filename", None) or ""

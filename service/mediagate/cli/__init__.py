@@ -1,7 +1,7 @@
-"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, adopt, retry, and what plugins bring.
+"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, adopt, retry, and the commands of plugins.
 
-A plugin brings a ``typer.Typer`` as an entry point of the group ``mediagate.commands``; its name is the command's.
-Each command imports what it needs itself: only ``doctor`` looks at codecs, and only ``serve`` serves.
+A plugin adds a command with a ``typer.Typer`` as an entry point of the group ``mediagate.commands``, under the name of
+the entry point. Each command imports its own dependencies lazily: only ``doctor`` loads the codecs, for example.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from mediagate.observe import LogFormat, configure_logs
 __all__ = ["STANDALONE", "Gate", "load_gate", "main", "quit_with", "run_async"]
 
 COMMANDS = "mediagate.commands"
-"""The group of entry points under which plugins bring their commands."""
+"""The group of entry points of plugins' commands."""
 OWN = {command.__name__: command for command in (serve, worker, migrate, doctor, janitor, adopt, retry)}
-"""The core's own commands, for which no plugin is loaded."""
+"""The core's own commands, which load no plugin."""
 
-ABOUT = """Takes image uploads, judges and converts each, and publishes only those that are safe.
+ABOUT = """Accepts image uploads, moderates and converts them, and publishes only the safe ones.
 
-`mediagate serve` runs a gate over HTTP and works on its jobs; `mediagate worker` only works.
-`mediagate doctor` says whether everything is there that they need.
-A command that names no GATE takes that of MEDIAGATE_GATE, else a demo of its own.
-Settings are environment variables, MEDIAGATE_DATA_DIR, MEDIAGATE_DATABASE_URL and so on: README, "Settings".
+`mediagate serve` runs a gate over HTTP and processes its jobs; `mediagate worker` only processes jobs.
+`mediagate doctor` checks their dependencies.
+Without the argument GATE, a command uses MEDIAGATE_GATE, or else the built-in demo.
+Settings are environment variables such as MEDIAGATE_DATA_DIR and MEDIAGATE_DATABASE_URL: README, "Settings".
 """
 RUNNING = ("serve", "worker")
-"""Commands that have no answer: what libraries log at INFO belongs to their log."""
+"""Long-running commands, whose log includes the INFO lines of libraries."""
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,9 +42,9 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @cli.callback(help=ABOUT)
 def options(
     context: typer.Context,
-    log: Annotated[LogFormat, typer.Option(envvar="MEDIAGATE_LOG", help="How log lines look.")] = LogFormat.TEXT,
+    log: Annotated[LogFormat, typer.Option(envvar="MEDIAGATE_LOG", help="Format of the log lines.")] = LogFormat.TEXT,
 ) -> None:
-    """Take what all commands have in common."""
+    """Handle the options common to all commands."""
     configure_logs(log, libraries=context.invoked_subcommand in RUNNING)
 
 
@@ -53,15 +53,15 @@ for command in OWN.values():
 
 
 def main() -> None:
-    """Run the command line; plugins' commands are loaded unless the first command named is the core's own."""
-    named = next((word for word in sys.argv[1:] if word in OWN or word in brought_commands().names), None)
+    """Run the command line; plugins' commands are loaded unless the command is one of the core's own."""
+    named = next((word for word in sys.argv[1:] if word in OWN or word in plugin_commands().names), None)
     if named not in OWN:
-        for brought in brought_commands():
-            cli.add_typer(brought.load(), name=brought.name)
+        for command in plugin_commands():
+            cli.add_typer(command.load(), name=command.name)
     cli()
 
 
 @cache
-def brought_commands() -> EntryPoints:
-    """Return the entry points of plugins' commands; looking them up reads the metadata of each installed package."""
+def plugin_commands() -> EntryPoints:
+    """Return the entry points of plugins' commands; the lookup reads the metadata of each installed package."""
     return entry_points(group=COMMANDS)

@@ -1,4 +1,4 @@
-"""``mediagate doctor``: database, storage, model, codecs and Node, each a line that says ok or what to do."""
+"""``mediagate doctor``: checks database, storage, model, codecs and Node, and prints a line for each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Finding:
 
 
 async def examine(gate: MediaGate) -> AsyncIterator[Finding]:
-    """Boot the gate's plugins and check each part by using it, whatever becomes of the others."""
+    """Boot the gate's plugins and check each part by using it, independently of the others."""
     try:
         async with gate.assembled() as parts:
             for part, check in _checks(gate, parts).items():
@@ -64,12 +64,12 @@ async def _database(parts: Parts) -> str:
     records = parts.records
     if not isinstance(records, PrismaRecords):
         return await _opened(records)
-    migrates, records.migrates = records.migrates, False  # to look changes nothing
+    migrates, records.migrates = records.migrates, False  # the check must not change the database
     try:
         return await _opened(records)
     except SchemaOutdated as exc:
         if migrates:
-            return f"{exc.detail}, or open the gate, which does the same"
+            return f"{exc.detail}, or open the gate, which applies them too"
         raise
     except RecordsUnavailable as exc:
         raise RecordsUnavailable(records.explain(exc)) from exc
@@ -94,10 +94,10 @@ async def _storage(parts: Parts) -> str:
     except SchemaOutdated:
         if isinstance(parts.records, PrismaRecords) and await parts.records.is_empty():
             await check_no_files(parts)
-            return f"{found}; the database is empty, and so is the storage"
-        return f"{found}; whose the files are is known when the schema is there"
+            return f"{found}; database and storage are both empty"
+        return f"{found}; the owner of the files is unknown until the database is migrated"
     except RecordsUnavailable:
-        return f"{found}; whose the files are is known when the database is there"
+        return f"{found}; the owner of the files is unknown while the database is unavailable"
 
 
 async def _model(gate: MediaGate, parts: Parts) -> str:
@@ -108,7 +108,7 @@ async def _model(gate: MediaGate, parts: Parts) -> str:
     except PluginError:
         if parts.remote_moderator is None:
             raise
-        return "no model here: a service judges every picture"
+        return "no local model: a remote service judges every picture"
     await asyncio.to_thread(moderator.prepare)
     return f"{len(moderator.labels)} labels, groups: {', '.join(moderator.groups) or 'none'}"
 

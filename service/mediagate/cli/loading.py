@@ -1,4 +1,4 @@
-"""What all commands begin and end with: the gate that is named, its coroutine, and a message instead of a traceback."""
+"""Common steps of all commands: load the gate, run the coroutine, and print a message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("mediagate")
 
 STANDALONE = "mediagate_plugins.standalone:gate"
-"""The gate that runs when none is named: sources ``avatar`` and ``post``, NudeNet, and the demo page."""
+"""The default gate: sources ``avatar`` and ``post``, NudeNet, and the demo page."""
 
 Gate = Annotated[str, typer.Argument(help="Your gate as module:attribute.", envvar="MEDIAGATE_GATE", metavar="GATE")]
 
 
 @contextlib.contextmanager
 def without_collecting() -> Iterator[None]:
-    """Import without looking for garbage: nothing that is imported is, and the looking took a seventh of the start."""
+    """Import without garbage collection: imported objects stay, and collecting took a seventh of the start time."""
     gc.disable()
     try:
         yield
@@ -40,7 +40,7 @@ def without_collecting() -> Iterator[None]:
 
 
 def warn_of_unknown_variables() -> None:
-    """Log each environment variable that looks like a setting and is none."""
+    """Log each environment variable that looks like a setting but is unknown."""
     from mediagate.config import unknown_variables
 
     for sentence in unknown_variables():
@@ -48,7 +48,7 @@ def warn_of_unknown_variables() -> None:
 
 
 def load_gate(path: str) -> MediaGate:
-    """Return the gate named as ``module:attribute``; ends the command with a message if there is none."""
+    """Return the gate at ``module:attribute``; ends the command with a message if it cannot be loaded."""
     from mediagate.gate import MediaGate
 
     warn_of_unknown_variables()
@@ -58,13 +58,13 @@ def load_gate(path: str) -> MediaGate:
         gate = getattr(importlib.import_module(module), attribute or "gate")
     except (ImportError, AttributeError) as exc:
         quit_with(
-            f"cannot load {path!r} in the folder {Path.cwd()}: {exc}; name your gate as module:attribute, and run the "
+            f"cannot load {path!r} in the folder {Path.cwd()}: {exc}; pass your gate as module:attribute and run the "
             "command in the folder of the module"
         )
     except MediagateError as exc:
         quit_with(exc.detail)
     if not isinstance(gate, MediaGate):
-        quit_with(f"{path!r} is no MediaGate but {gate!r}")
+        quit_with(f"{path!r} is not a MediaGate but {gate!r}; pass your gate as module:attribute")
     return gate
 
 
@@ -76,7 +76,7 @@ def _find_modules_here() -> None:
 
 def load_and_fork(path: str) -> MediaGate:
     """Load a gate while the fork server of its image processes starts on another core."""
-    _find_modules_here()  # both of them
+    _find_modules_here()  # for the fork server too
     server = ForkServer()
     server.start()
     gate = load_gate(path)
@@ -85,7 +85,7 @@ def load_and_fork(path: str) -> MediaGate:
 
 
 def run_async(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a command's coroutine; an error of mediagate ends the command with its message."""
+    """Run a command's coroutine; a ``MediagateError`` ends the command with its message."""
     try:
         asyncio.run(coroutine)
     except MediagateError as exc:

@@ -1,4 +1,4 @@
-"""The commands that look after a service: ``migrate``, ``doctor``, ``janitor`` and ``adopt``."""
+"""The maintenance commands: ``migrate``, ``doctor``, ``janitor`` and ``adopt``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mediagate.cli.loading import STANDALONE, Gate, load_gate, run_async, warn_o
 
 
 def migrate() -> None:
-    """Apply the migrations that the database named by MEDIAGATE_DATABASE_URL lacks."""
+    """Apply the missing migrations to the database at MEDIAGATE_DATABASE_URL."""
 
     from mediagate.config import Settings
     from mediagate.records import migrate as apply
@@ -19,13 +19,13 @@ def migrate() -> None:
 
     async def run() -> None:
         applied = await apply(Settings().records_url)
-        typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
+        typer.echo("\n".join(f"applied {name}" for name in applied) or "already up to date")
 
     run_async(run())
 
 
 def doctor(gate: Gate = STANDALONE) -> None:
-    """Check database, storage, model, codecs and Node; exit 1 if something needs doing."""
+    """Check database, storage, model, codecs and Node; exit with 1 if a check fails."""
     from mediagate.cli.doctor import examine
 
     loaded = load_gate(gate)
@@ -44,14 +44,14 @@ def doctor(gate: Gate = STANDALONE) -> None:
 
 def janitor(
     gate: Gate = STANDALONE,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the files to remove.")] = False,
     really: Annotated[
-        int | None, typer.Option(min=1, help="Remove up to so many files, whatever speaks against it.")
+        int | None, typer.Option(min=1, help="Remove up to this many files despite the safety checks.")
     ] = None,
 ) -> None:
-    """Finish what crashes left behind, and remove what has expired and files that no record names.
+    """Finish jobs left behind by crashes, and remove expired media and files without a record.
 
-    Exits with 1, and removes no files, where the database may not be the one that knows them, or not all of it.
+    Exits with 1 and removes no files if the database may be another one than theirs, or may be incomplete.
     """
     from mediagate.cli.upkeep import sweep
 
@@ -67,7 +67,7 @@ def janitor(
 
 
 def adopt(gate: Gate = STANDALONE) -> None:
-    """Make the files in the storage those of the gate's database, after an intended restore or move."""
+    """Assign the files in the storage to the gate's database, after an intended restore or move."""
     from mediagate.cli.upkeep import adopted
 
     loaded = load_gate(gate)

@@ -1,4 +1,4 @@
-"""The command ``retry``: FAILED jobs, tried again."""
+"""The command ``retry``, for FAILED jobs."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 def retry(
     gate: Gate = STANDALONE,
-    job: Annotated[list[str] | None, typer.Option(help="A FAILED job; repeat it for more.")] = None,
+    job: Annotated[list[str] | None, typer.Option(help="Id of a FAILED job; repeatable.")] = None,
     code: Annotated[
         str | None,
-        typer.Option(help="All that FAILED with this code, such as storage_unavailable."),
+        typer.Option(help="All jobs that FAILED with this code, such as storage_unavailable."),
     ] = None,
 ) -> None:
-    """Try FAILED jobs again, with all their attempts; exit 1 if one of them cannot be."""
+    """Retry FAILED jobs, with all their attempts; exit with 1 if one of them cannot be retried."""
     if (job is None) is (code is None):
-        quit_with("say which jobs: --job, or --code for all that failed with it")
+        quit_with("no jobs selected; use either --job, or --code for all jobs that failed with a code")
     if code is not None and code not in (known := _codes(MediagateError)):
         nearest = get_close_matches(code, known, n=1)
-        advice = f"did you mean {nearest[0]}?" if nearest else "the README lists them under Errors"
-        quit_with(f"there is no code {code!r}; {advice}")
+        advice = f"did you mean {nearest[0]}?" if nearest else "see the codes under Errors in the README"
+        quit_with(f"unknown code {code!r}; {advice}")
     loaded = load_gate(gate)
     loaded.use(worker=False)
     refused = 0
@@ -39,7 +39,7 @@ def retry(
         async with loaded:
             jobs = job or [failed async for failed in _failed_with(loaded, code)]
             if not jobs:
-                typer.echo(f"no FAILED job with the code {code} can be tried again")
+                typer.echo(f"no retryable FAILED job has the code {code}")
             for job_id in jobs:
                 try:
                     await loaded.retry(job_id)
@@ -47,7 +47,7 @@ def retry(
                     refused += 1
                     typer.echo(exc.detail, err=True)
                 else:
-                    typer.echo(f"{job_id} is tried again")
+                    typer.echo(f"{job_id}: queued for a retry")
 
     run_async(run())
     if refused:
@@ -55,7 +55,7 @@ def retry(
 
 
 def _codes(kind: type[MediagateError]) -> set[str]:
-    """Return the codes that a job can end with: those of the errors, and of one that no worker survived."""
+    """Return the codes of failed jobs: those of the errors, and the one of jobs that killed all their workers."""
     return {kind.code, "attempts_exhausted"}.union(*map(_codes, kind.__subclasses__()))
 
 

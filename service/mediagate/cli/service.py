@@ -1,4 +1,4 @@
-"""The commands that run until they are told to end: ``serve`` and ``worker``."""
+"""The commands that run until a signal: ``serve`` and ``worker``."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ def serve(
     gate: Gate = STANDALONE,
     host: Annotated[str, typer.Option(envvar="HOST", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="Port to listen on.")] = 8000,
-    mount: Annotated[str, typer.Option(help="Path under which the gate answers.")] = "/image-pipeline",
-    worker: Annotated[bool, typer.Option(help="Also work on jobs in this process.")] = True,
+    mount: Annotated[str, typer.Option(help="Path under which the gate is mounted.")] = "/image-pipeline",
+    worker: Annotated[bool, typer.Option(help="Also process jobs in this process.")] = True,
     http: Annotated[str, typer.Option(help="HTTP parser: auto, h11 or httptools.")] = "auto",
-    max_connections: Annotated[int | None, typer.Option(min=1, help="Default: by `ulimit -n`.")] = None,
-    head_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request's line and headers take.")] = 10,
+    max_connections: Annotated[int | None, typer.Option(min=1, help="Default: from `ulimit -n`.")] = None,
+    head_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for a request's line and headers.")] = 10,
     cors_origins: Annotated[
-        str, typer.Option(envvar="CORS_ORIGINS", help="Pages that may use the gate from elsewhere, * for all.")
+        str, typer.Option(envvar="CORS_ORIGINS", help="Origins of pages that may use the gate, * for all.")
     ] = "",
     cors_credentials: Annotated[
-        bool, typer.Option(envvar="CORS_CREDENTIALS", help="Let these pages send cookies: not with *.")
+        bool, typer.Option(envvar="CORS_CREDENTIALS", help="Let these origins send cookies; not with *.")
     ] = False,
     drain_delay: Annotated[
-        float, typer.Option(min=0, help="Seconds after SIGTERM in which only /readyz says that the service ends.")
+        float, typer.Option(min=0, help="Seconds after SIGTERM during which only /readyz reports the shutdown.")
     ] = 0,
     forwarded_allow_ips: Annotated[
-        str, typer.Option(envvar="FORWARDED_ALLOW_IPS", help="Proxies whose X-Forwarded-For is believed, * for all.")
+        str, typer.Option(envvar="FORWARDED_ALLOW_IPS", help="Proxies whose X-Forwarded-For is trusted, * for all.")
     ] = "",
 ) -> None:
-    """Serve a gate over HTTP, and work on its jobs."""
+    """Serve a gate over HTTP and process its jobs."""
     with without_collecting():
         loaded = load_and_fork(gate)
         from mediagate.cli.server import serve as run
@@ -66,9 +66,9 @@ def worker(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Answer /healthz, /readyz and /metrics on this port.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address of that port.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on with --port.")] = "127.0.0.1",
 ) -> None:
-    """Work on a gate's jobs without taking uploads, until SIGTERM or Ctrl-C."""
+    """Process a gate's jobs without accepting uploads, until SIGTERM or Ctrl-C."""
     with without_collecting():
         loaded = load_and_fork(gate)
         if port is not None:
@@ -81,7 +81,7 @@ def worker(
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with contextlib.AsyncExitStack() as stack:
-            # Before the gate is open: a port that cannot be had is told at once.
+            # Before the gate opens, so that an unavailable port is reported at once.
             listening = stack.enter_context(listening_on(host, port)) if port is not None else None
             await stack.enter_async_context(loaded)
             if listening is not None:

@@ -1,4 +1,4 @@
-"""What ``mediagate janitor`` and ``mediagate adopt`` do, told line by line."""
+"""The work of ``mediagate janitor`` and ``mediagate adopt``, reported line by line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mediagate.jobs import adopt, what_to_do
 
 
 async def sweep(gate: MediaGate, *, dry_run: bool, really: int | None) -> AsyncIterator[str]:
-    """Make a round of the janitor in an open gate; raises ``ConfigError`` where it refuses to remove files."""
+    """Run the janitor once in an open gate; raises ``ConfigError`` if it refuses to remove files."""
     janitor = gate.runtime.janitor
     if not dry_run:
         jobs = await janitor.sweep_jobs()
@@ -32,13 +32,13 @@ async def sweep(gate: MediaGate, *, dry_run: bool, really: int | None) -> AsyncI
         if files.doubt is not None:
             doubt = f"{files.doubt}. {what_to_do(files.useless)}"
             if not dry_run:
-                raise ConfigError(f"no files were removed: {doubt}")
-            yield f"files: none would be removed: {doubt}"
+                raise ConfigError(f"refusing to remove files: {doubt}")
+            yield f"files: would refuse to remove any: {doubt}"
         left = 0 if dry_run else files.left
 
 
 async def adopted(gate: MediaGate) -> str:
-    """Make a closed gate's files those of its database; returns a line that says so."""
+    """Assign the files of a closed gate to its database and return a summary."""
     async with gate.assembled() as parts:
         await parts.records.open()
         try:
@@ -46,5 +46,8 @@ async def adopted(gate: MediaGate) -> str:
             here = await parts.records.identity()
         finally:
             await parts.records.close()
-    whose = "nobody's" if before is None else "its own" if before.database == here.id else f"those of {before.database}"
-    return f"the files in the storage were {whose}, and are those of this database ({here.id}) from now on"
+    if before is None:
+        owner = "not assigned before"
+    else:
+        owner = "already assigned to it" if before.database == here.id else f"assigned to {before.database} before"
+    return f"the files in the storage are assigned to this database ({here.id}); they were {owner}"

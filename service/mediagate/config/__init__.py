@@ -1,4 +1,4 @@
-"""What a gate can be told: settings and sources, from code and from the environment."""
+"""The configuration of a gate: settings and sources, from code and from the environment."""
 
 from mediagate.config.origins import checked_origins, read_origin
 from mediagate.config.private_files import keep_database, keep_folder

@@ -1,4 +1,4 @@
-"""The gate's own files are for its user alone, also those that an earlier release or another program made."""
+"""File modes: only the gate's user may access its files, including those of earlier releases or other programs."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ log = logging.getLogger("mediagate")
 
 FOLDER, PASSED_THROUGH, FILE = 0o700, 0o711, 0o600
 BESIDE = ("", "-wal", "-shm", "-journal")
-"""What SQLite adds to a file's name for those that it keeps beside it."""
+"""Suffixes of the files that SQLite keeps next to a database file."""
 
 
 def keep_folder(path: Path, *, passed_through: bool = False) -> None:
-    """Make the data folder, or take it from all others but its user; raises ``ConfigError`` when there cannot be one.
+    """Create the data folder or restrict it to its user; raises ``ConfigError`` if it cannot be created.
 
-    ``passed_through``: other users may open what they know the name of, as a web server does that serves its files.
+    ``passed_through``: other users may open files by name, such as a web server that serves them.
     """
     mode = PASSED_THROUGH if passed_through else FOLDER
     try:
         path.mkdir(mode=mode, parents=True, exist_ok=True)
     except OSError as exc:
-        raise ConfigError(f"data_dir {path}: {exc.strerror}; name a folder that can be written to") from exc
+        raise ConfigError(f"data_dir {path}: {exc.strerror}; set it to a writable folder") from exc
     _restrict(path, mode)
 
 
 def keep_database(path: Path) -> None:
-    """Take a SQLite file and what lies beside it from all others but its user; SQLite makes the others like the first.
+    """Restrict a SQLite file and its side files to their user; SQLite copies the mode of the first to new ones.
 
-    A file that is not there yet is made, empty, so that it is private from its first moment on. Raises ``OSError``.
+    A missing file is created empty, so that it is private from the start. Raises ``OSError``.
     """
     path.parent.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     path.touch(FILE)
@@ -46,8 +46,8 @@ def _restrict(path: Path, mode: int) -> None:
     if stat.S_IMODE(found) & ~mode == 0:
         return
     try:
-        if found & stat.S_ISVTX:  # such as /tmp: it belongs to everybody
+        if found & stat.S_ISVTX:  # a shared folder such as /tmp
             raise PermissionError
         path.chmod(stat.S_IMODE(found) & mode)
     except PermissionError:
-        log.warning("%s can be read by other users, and its mode cannot be changed: give it to this user alone", path)
+        log.warning("%s is accessible to other users and its mode cannot be changed; restrict it to this user", path)

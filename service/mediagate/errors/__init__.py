@@ -1,9 +1,9 @@
-"""Every error that mediagate raises or answers, each with a stable code, an HTTP status and whether a retry can help.
+"""The errors that mediagate raises or answers, each with a stable code, an HTTP status and whether to retry.
 
 MediagateError
 ├── ConfigError                  the gate cannot start; ``problems`` names every fault at once
-├── PluginError                  a plugin was registered, required or closed wrongly
-├── RequestError                 the caller can mend it
+├── PluginError                  a plugin was registered, required or closed incorrectly
+├── RequestError                 the request is at fault; its sender can correct it
 │   ├── BadUpload                400 bad_upload
 │   ├── UnknownSource            400 unknown_source
 │   ├── InvalidSourceId          400 invalid_source_id
@@ -12,7 +12,7 @@ MediagateError
 │   ├── Forbidden                403 forbidden
 │   ├── CrossSiteRequest         403 cross_site_request
 │   ├── HostNotAllowed           403 host_not_allowed
-│   ├── UploadRefused            403 upload_refused (a ``pre_upload`` hook said no)
+│   ├── UploadRefused            403 upload_refused (by a ``pre_upload`` hook)
 │   ├── UrlExpired               403 url_expired
 │   ├── JobNotFound              404 job_not_found
 │   ├── MediaNotFound            404 media_not_found
@@ -51,15 +51,15 @@ MediagateError
 │   │   └── RecordsRefused       503 records_refused
 │   ├── ModeratorUnavailable     503 moderator_unavailable
 │   └── StorageUnavailable       503 storage_unavailable
-├── ObjectNotFound               a storage key holds nothing
-├── ObjectChanged                a storage key holds another object than was looked at
-├── ProcessingError              one image could not be processed; ends its own job only
+├── ObjectNotFound               no object under a storage key
+├── ObjectChanged                an object was replaced since it was read
+├── ProcessingError              one image could not be processed; only its job ends
 │   ├── ImageCrashed             image_crashed
 │   ├── ImageTimeout             image_timeout
 │   ├── ModerationFailed         moderation_failed
-│   ├── ProcessingRefused        processing_refused (a ``pre_*`` hook said no)
+│   ├── ProcessingRefused        processing_refused (by a ``pre_*`` hook)
 │   └── StagedFileLost           staged_file_lost
-└── WaitTimeout                  ``wait()`` ran out of time; the job goes on
+└── WaitTimeout                  ``wait()`` timed out; the job continues
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The base of all errors, and those that are about neither a request nor an image."""
+"""The base of all errors, and the errors that concern neither a request nor an image."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class MediagateError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     retryable: ClassVar[bool] = False
-    told: ClassVar[str | None] = "An internal error; the server's log says more."
-    """What clients are told in place of ``detail``, which may name paths, hosts and programs of the server; ``None``
-    where ``detail`` is written for them."""
+    told: ClassVar[str | None] = "internal error; see the server's log for details"
+    """The text for clients in place of ``detail``, which may name paths, hosts and programs of the server; ``None``
+    if ``detail`` is safe to show to clients."""
 
     def __init_subclass__(cls) -> None:
-        """Make the title from the class's name: ``UploadTooLarge`` is "Upload too large"."""
+        """Derive the title from the class name: ``UploadTooLarge`` becomes "Upload too large"."""
         cls.title = re.sub(r"(?<=.)[A-Z]", lambda capital: f" {capital[0].lower()}", cls.__name__)
 
     def __init__(self, detail: str, *, retry_after_s: float | None = None, job_status: str | None = None) -> None:
@@ -28,18 +28,18 @@ class MediagateError(Exception):
         self.detail = detail
         self.retry_after_s = retry_after_s
         self.job_status = job_status
-        """Where the job stands that the error is about, if it is about one that is there."""
+        """Status of the job that the error concerns, if that job exists."""
         self.close_connection = False
-        """Set where the rest of a request's body stays unread: the answer must then end the connection."""
+        """Set if the rest of the request body stays unread: the response must then close the connection."""
 
     @property
     def client_detail(self) -> str:
-        """What a client is told: all that leaves the server by HTTP, in a job or by webhook goes through here."""
+        """The text for clients; every error text in a response, a job or a webhook comes from here."""
         return self.detail if self.told is None else self.told
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """HTTP headers that the answer carries besides its body."""
+        """HTTP headers of the response."""
         headers = {}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
@@ -51,7 +51,7 @@ class MediagateError(Exception):
 
 
 class ConfigError(MediagateError):
-    """The gate cannot start as it is configured; ``problems`` lists every fault, each naming its field."""
+    """The configuration is invalid; ``problems`` lists every fault, each naming its field."""
 
     code = "config_error"
 
@@ -61,29 +61,29 @@ class ConfigError(MediagateError):
 
 
 class PluginError(MediagateError):
-    """A plugin is registered twice or too late, misses a requirement, or got options it does not take."""
+    """A plugin is registered twice or too late, lacks a requirement, or got unknown options."""
 
     code = "plugin_error"
 
 
 class ObjectNotFound(MediagateError):
-    """A storage key holds nothing."""
+    """There is no object under a storage key."""
 
     code = "object_not_found"
     status = 404
-    told = "there is no such object"
+    told = "object not found"
 
 
 class ObjectChanged(MediagateError):
-    """A storage key holds another object than the one that was looked at."""
+    """The object under a storage key was replaced since it was read."""
 
     code = "object_changed"
     status = 409
-    told = "the object has changed meanwhile"
+    told = "the object was changed concurrently; read it again"
 
 
 class WaitTimeout(MediagateError, TimeoutError):
-    """``wait()`` ran out of time; the job itself goes on."""
+    """``wait()`` timed out; the job continues."""
 
     code = "wait_timeout"
     told = None
@@ -91,7 +91,7 @@ class WaitTimeout(MediagateError, TimeoutError):
 
 
 def members(exc: BaseException) -> Iterator[BaseException]:
-    """Iterate over the exceptions inside a group, at any depth; an exception that is no group is its own member."""
+    """Iterate over the exceptions inside a group, at any depth; an exception that is not a group is its own member."""
     if isinstance(exc, BaseExceptionGroup):
         for member in exc.exceptions:
             yield from members(member)
@@ -100,5 +100,5 @@ def members(exc: BaseException) -> Iterator[BaseException]:
 
 
 def known_error(exc: BaseException) -> MediagateError | None:
-    """Return the first error of ours behind an exception, also inside a group, as a task group raises it."""
+    """Return the first ``MediagateError`` in an exception or exception group, ``None`` if there is none."""
     return next((member for member in members(exc) if isinstance(member, MediagateError)), None)

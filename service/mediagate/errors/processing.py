@@ -8,7 +8,7 @@ from mediagate.errors.base import MediagateError
 
 
 class ProcessingError(MediagateError):
-    """One image could not be processed; its job alone ends, or is tried again when ``retryable``."""
+    """One image could not be processed; only its job fails, or is retried if ``retryable``."""
 
     code = "processing_failed"
     retryable = True
@@ -19,21 +19,21 @@ class ImageCrashed(ProcessingError):
     """The image process died while it worked on this image."""
 
     code = "image_crashed"
-    told = "the picture brought its process to an end"
+    told = "the picture crashed the image process"
 
 
 class ImageTimeout(ProcessingError):
-    """The image took longer than its wall-clock limit."""
+    """The image exceeded its wall-clock limit."""
 
     code = "image_timeout"
     told = None
 
 
 class ModerationFailed(ProcessingError):
-    """The moderator raised instead of judging; nothing is published without a verdict."""
+    """The moderator raised instead of returning a verdict; nothing is published without one."""
 
     code = "moderation_failed"
-    told = "the picture could not be judged"
+    told = "the picture could not be moderated"
 
 
 class ProcessingRefused(ProcessingError):
@@ -45,7 +45,7 @@ class ProcessingRefused(ProcessingError):
 
 
 class StagedFileLost(ProcessingError):
-    """The quarantined file is gone, so there is nothing to process."""
+    """The quarantined file is missing."""
 
     code = "staged_file_lost"
     retryable = False

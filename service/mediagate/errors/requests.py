@@ -1,4 +1,4 @@
-"""Errors that a request's sender can mend."""
+"""Errors of requests that the sender can correct."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mediagate.errors.base import MediagateError
 
 
 class RequestError(MediagateError):
-    """Something about the request that its sender can mend."""
+    """The request is at fault; its sender can correct it."""
 
     code = "bad_request"
     status = 400
@@ -28,19 +28,19 @@ class UnknownSource(RequestError):
 
 
 class InvalidSourceId(RequestError):
-    """``sourceId`` has characters that may not stand in a storage key."""
+    """``sourceId`` has characters that are not allowed in a storage key."""
 
     code = "invalid_source_id"
 
 
 class InvalidParameter(RequestError):
-    """A field, query parameter or header has a value that is out of range."""
+    """A field, query parameter or header has an invalid value."""
 
     code = "invalid_parameter"
 
 
 class Unauthorized(RequestError):
-    """The caller did not say who it is, or cannot prove it; ``challenge`` says how to (RFC 9110, 11.6.1)."""
+    """The caller is not authenticated; ``challenge`` names the expected scheme (RFC 9110, 11.6.1)."""
 
     code = "unauthorized"
     status = 401
@@ -53,12 +53,12 @@ class Unauthorized(RequestError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """HTTP headers that the answer carries besides its body."""
+        """HTTP headers of the response."""
         return {**super().headers, "WWW-Authenticate": self.challenge}
 
 
 class Forbidden(RequestError):
-    """The caller is known, and may not do this."""
+    """The caller is authenticated but not allowed to do this."""
 
     code = "forbidden"
     status = 403
@@ -86,7 +86,7 @@ class UploadRefused(RequestError):
 
 
 class UrlExpired(RequestError):
-    """A private file's URL was right, and is too old; the media's answer has a new one."""
+    """The URL of a private file has expired; ``GET /media/{mediaId}`` returns a new one."""
 
     code = "url_expired"
     status = 403
@@ -107,7 +107,7 @@ class MediaNotFound(RequestError):
 
 
 class UploadNotFound(RequestError):
-    """No direct upload has this id, and, where one is needed, this token."""
+    """No direct upload has this id, or the required token does not match."""
 
     code = "upload_not_found"
     status = 404
@@ -128,7 +128,7 @@ class RouteNotFound(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """The route does not take this method; ``allowed`` are those that it takes (RFC 9110, 15.5.6)."""
+    """The route does not support this method; ``allowed`` lists the supported ones (RFC 9110, 15.5.6)."""
 
     code = "method_not_allowed"
     status = 405
@@ -139,12 +139,12 @@ class MethodNotAllowed(RequestError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """HTTP headers that the answer carries besides its body."""
+        """HTTP headers of the response."""
         return {**super().headers, "Allow": ", ".join(self.allowed)}
 
 
 class HeadTimeout(RequestError):
-    """The line and headers of a request did not arrive in time."""
+    """The request line and headers did not arrive in time."""
 
     code = "head_timeout"
     status = 408
@@ -152,7 +152,7 @@ class HeadTimeout(RequestError):
 
 
 class UploadTimeout(RequestError):
-    """The body of an upload stopped coming, or trickled in too slowly."""
+    """The body of an upload stalled or arrived too slowly."""
 
     code = "upload_timeout"
     status = 408
@@ -175,21 +175,21 @@ class UploadInFlight(RequestError):
 
 
 class UploadNotReceived(RequestError):
-    """A direct upload is to be completed, and its bytes have not arrived."""
+    """``complete`` was called before the file of the direct upload arrived."""
 
     code = "upload_not_received"
     status = 409
 
 
 class UploadReceived(RequestError):
-    """The bytes of a direct upload have arrived already; what is left is to complete it."""
+    """The file of the direct upload has already arrived; the upload must be completed."""
 
     code = "upload_received"
     status = 409
 
 
 class MediaDeleted(RequestError):
-    """The job completed, and its media was deleted or expired since."""
+    """The job completed, but its media has been deleted or has expired since."""
 
     code = "media_deleted"
     status = 410
@@ -203,14 +203,14 @@ class UploadExpired(RequestError):
 
 
 class LengthRequired(RequestError):
-    """The body comes without its length, and a limit on bytes cannot be kept without it."""
+    """The request has no ``Content-Length``, which a limit on bytes requires."""
 
     code = "length_required"
     status = 411
 
 
 class UploadTooLarge(RequestError):
-    """The file has more bytes than its source allows; ``limit`` is how many those are, where that is one number."""
+    """The file is larger than its source allows; ``limit`` is the limit in bytes, if there is a single one."""
 
     code = "upload_too_large"
     status = 413
@@ -221,7 +221,7 @@ class UploadTooLarge(RequestError):
 
 
 class UnsupportedType(RequestError):
-    """The bytes are no image of an accepted format."""
+    """The bytes are not an image of an accepted format."""
 
     code = "unsupported_type"
     status = 415
@@ -235,12 +235,12 @@ class UnsupportedEncoding(RequestError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """HTTP headers that the answer carries besides its body: what is taken instead (RFC 9110, 12.5.3)."""
+        """HTTP headers of the response, with the supported encoding (RFC 9110, 12.5.3)."""
         return {**super().headers, "Accept-Encoding": "identity"}
 
 
 class UndecodableImage(RequestError):
-    """The file says it is an accepted format, and cannot be decoded."""
+    """The file has the signature of an accepted format but cannot be decoded."""
 
     code = "image_undecodable"
     status = 422
@@ -254,14 +254,14 @@ class ImageTooLarge(RequestError):
 
 
 class AnimationRefused(RequestError):
-    """The image is animated, and its source takes still images only."""
+    """The image is animated, but its source accepts still images only."""
 
     code = "animation_refused"
     status = 422
 
 
 class UploadMismatch(RequestError):
-    """The bytes of a direct upload have another size or type than was declared, or changed while they were checked."""
+    """The file of a direct upload differs from its declared size or type, or changed while it was checked."""
 
     code = "upload_mismatch"
     status = 422
@@ -275,14 +275,14 @@ class IdempotencyKeyReused(RequestError):
 
 
 class HeadTooLarge(RequestError):
-    """The line and headers of a request are larger than the server reads."""
+    """The request line and headers exceed the server's limit."""
 
     code = "head_too_large"
     status = 431
 
 
 class RateLimited(RequestError):
-    """A limit on requests, bytes or jobs is used up; ``retry_after_s`` says when there is room again."""
+    """A limit on requests, bytes or jobs is exhausted; ``retry_after_s`` is the time until it frees up."""
 
     code = "rate_limited"
     status = 429

@@ -1,4 +1,4 @@
-"""The HTTP face of a gate: routes, answers and problems."""
+"""The HTTP layer of a gate: routes, responses and problems."""
 
 from mediagate.http.access import ask_who
 from mediagate.http.app import routing

@@ -1,4 +1,4 @@
-"""The HTTP app of an open gate: what is checked of a request, and the routes that answer it."""
+"""The HTTP app of an open gate: the checks of requests and the routes."""
 
 from __future__ import annotations
 

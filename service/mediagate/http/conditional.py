@@ -1,4 +1,4 @@
-"""Requests for what the client may have already (RFC 9110, section 13)."""
+"""Conditional requests (RFC 9110, section 13)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 
 def etag_of(content: bytes) -> str:
-    """Return a strong ``ETag`` for what is told by these bytes."""
+    """Return a strong ``ETag`` of these bytes."""
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 

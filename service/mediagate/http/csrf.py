@@ -1,7 +1,7 @@
-"""Requests that a page of another site has a browser send, with the cookies of this one.
+"""Protection against cross-site request forgery.
 
-The decision is that of Go's ``http.CrossOriginProtection``, for requests with cookies alone: the header
-``Sec-Fetch-Site`` decides; where a browser sends none, ``Origin`` does. Clients that send neither are no browsers.
+Follows Go's ``http.CrossOriginProtection``, for requests with cookies only. The header ``Sec-Fetch-Site`` decides;
+if it is missing, ``Origin`` decides. Clients that send neither are not browsers.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from mediagate.config import Settings, read_origin
 from mediagate.errors import CrossSiteRequest
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that change nothing (RFC 9110, section 9.2.1); what they answer is kept from other sites by CORS."""
+"""Methods that change nothing (RFC 9110, section 9.2.1); CORS protects their responses from other sites."""
 OWN = frozenset({"same-origin", "none"})
-"""``none``: the user asked for it, in the address bar. ``same-site`` is foreign: a page on a sister subdomain, such as
-a customer's blog, would else act for every user who is signed in here."""
+"""``none``: a navigation from the address bar. ``same-site`` is foreign: otherwise a page on a sister subdomain, such
+as a customer's blog, could act for every user who is signed in here."""
 PORTS = {"http": 80, "https": 443}
 
 
 def check_site(request: Request, settings: Settings) -> None:
-    """Raise ``CrossSiteRequest`` for one that changes something, has cookies, and was sent by a foreign page."""
+    """Raise ``CrossSiteRequest`` for an unsafe request with cookies that a foreign page sent."""
     headers = request.headers
     if settings.csrf == "off" or request.method in SAFE or "cookie" not in headers:
         return
@@ -31,13 +31,13 @@ def check_site(request: Request, settings: Settings) -> None:
         return
     if origin is None or read_origin(origin) not in settings.allowed_origins:
         raise CrossSiteRequest(
-            f"a page of another site ({origin or 'without an origin'!s:.200}) sent this request with cookies; if it "
-            "may, add its origin to allowed_origins (MEDIAGATE_ALLOWED_ORIGINS)"
+            f"a page of another site ({origin or 'without an origin'!s:.200}) sent this request with cookies; to "
+            "allow it, add its origin to allowed_origins (MEDIAGATE_ALLOWED_ORIGINS)"
         )
 
 
 def _is_own(origin: str, request: Request, settings: Settings) -> bool:
-    """Return whether an origin is the one under which the gate was asked, or is said to be reached."""
+    """Return whether an origin is that of the request's ``Host`` or of ``public_base_url``."""
     sent = _split(origin)
     own = [f"{sent.scheme}://{host}" for host in request.headers.getlist("host")] if sent else []
     return sent is not None and any(

@@ -1,4 +1,4 @@
-"""The routes of direct uploads: declare a file, send its bytes here if the storage cannot take them, complete."""
+"""The routes of direct uploads: declare, send the bytes if the storage takes none from clients, complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DirectUploadRoutes:
         self._gate = gate
 
     def routes(self) -> list[Route]:
-        """Return them."""
+        """Return the routes."""
         return [
             Route("/uploads", self._declare, methods=["POST"]),
             Route("/uploads/{upload_id}/content", self._receive_content, methods=["PUT"]),
@@ -33,8 +33,8 @@ class DirectUploadRoutes:
             principal = await ask_uploader(self._gate, incoming)
             base_url = link_base(self._gate.settings, request)
             target, ignored = await runtime.intake.declare(incoming, body, principal, base_url=base_url)
-        told = target.to_json() | ({"ignored": ignored} if ignored else {})
-        return JSONResponse(told, status_code=201, headers={"Cache-Control": "no-store"})
+        content = target.to_json() | ({"ignored": ignored} if ignored else {})
+        return JSONResponse(content, status_code=201, headers={"Cache-Control": "no-store"})
 
     async def _receive_content(self, request: Request) -> Response:
         runtime, incoming = self._gate.runtime, Incoming(request)

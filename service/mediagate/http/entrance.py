@@ -1,4 +1,4 @@
-"""What is checked of every request before it is routed: which site sent it, and under which name it came."""
+"""The checks of every request before it is routed: the sending site and the ``Host`` header."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mediagate.kernel import Incoming, closes_unread
 
 
 class Entrance:
-    """Stands in front of the routes of an open gate."""
+    """Checks requests, then passes them to the routes of an open gate."""
 
     def __init__(self, routes: ASGIApp, settings: Settings, *, guards_hosts: bool) -> None:
         self._routes = routes

@@ -1,4 +1,4 @@
-"""A job's changes as server-sent events (HTML Living Standard, 9.2), until the job has ended or a minute is over."""
+"""A job's changes as server-sent events (HTML Living Standard, 9.2), until the job ends or a minute has passed."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from mediagate.http.messages import language_of, message_of_error
 from mediagate.values import Action, Status
 
 ALIVE_S = 15.0
-"""How often a stream says that it is alive."""
+"""Interval of keep-alive comments, in seconds."""
 STREAM_S = 60.0
-"""How long a stream lasts; an ``EventSource`` comes again by itself. A server that stops waits for those open."""
+"""Maximum duration of a stream: an ``EventSource`` reconnects by itself, and a stopping server waits for streams."""
 
 
 async def event_stream(gate: Calls, request: Request, *, owner: str | None, base_url: str) -> Response:
-    """Answer with the JSON of a poll at once and after each change; 204 to who has had the last one.
+    """Answer with the JSON of a poll at once and after each change, or 204 if the client already has the last state.
 
-    Raises what ``get_status`` raises.
+    Raises the errors of ``get_status``.
     """
     job_id = request.path_params["job_id"]
     first = await gate.next_status(job_id, timeout_s=ALIVE_S, owner=owner, base_url=base_url)
     first = first or await gate.get_status(job_id, owner=owner, base_url=base_url)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Mediagate-Job-Status": str(first.status)}
     if first.status.terminal and request.headers.get("Last-Event-ID") == _event_id(first):
-        # The only answer that keeps an EventSource from asking again.
+        # The only response that stops an EventSource from reconnecting.
         return Response(status_code=204, headers=headers)
     events = _events(gate, request, first, owner, base_url)
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
@@ -44,7 +44,7 @@ async def _events(
     clock = asyncio.get_running_loop().time
     end = clock() + STREAM_S
     calls = gate.runtime.departure.calls
-    said = ""
+    sent = ""
     news: Status | None = status
     while True:
         if news is None:
@@ -52,9 +52,9 @@ async def _events(
         else:
             status = news
             body = json.dumps(await job_json(gate, request, status), separators=(",", ":"))
-            if body != said:
+            if body != sent:
                 yield f"event: status\nid: {_event_id(status)}\ndata: {body}\n\n"
-            said = body
+            sent = body
         left = end - clock()
         if status.status.terminal or gate.runtime.closing or gate.runtime.departure.calls > calls or left <= 0:
             return
@@ -62,18 +62,18 @@ async def _events(
             news = await gate.next_status(
                 status.job_id, status, timeout_s=min(ALIVE_S, left), owner=owner, base_url=base_url
             )
-            # Asked again, for a stream may outlive the right to it.
+            # Checked again because a stream may outlive the caller's access.
             await ask_who(gate.runtime.parts, request, Action.READ)
         except MediagateError as exc:
             language = language_of(request.headers.get("Accept-Language", ""))
             message = message_of_error(exc, language, gate.sources.get(status.job.source_type))
-            told = {"code": exc.code, "detail": exc.client_detail, "message": message}
-            yield f"event: error\ndata: {json.dumps(told)}\n\n"
+            problem = {"code": exc.code, "detail": exc.client_detail, "message": message}
+            yield f"event: error\ndata: {json.dumps(problem)}\n\n"
             return
 
 
 def _event_id(status: Status) -> str:
-    """Return what tells one state of a job from another, also in another process."""
+    """Return an identifier of a job's state that is the same in every process."""
     job = status.job
     finished_ms = int(job.finished_at.timestamp() * 1000) if job.finished_at else 0
     return f"{job.status}-{job.stage}-{job.attempts}-{finished_ms}"

@@ -1,4 +1,4 @@
-"""One HTTP exchange with a gate: the headers that every answer carries, and errors as problems."""
+"""One HTTP exchange with a gate: the headers of every response, and errors as problems."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger("mediagate")
 
 
 class Served(Protocol):
-    """What a gate has before it is open, too."""
+    """The parts of a gate that are available before it is open."""
 
     sources: dict[str, Source]
     departure: Departure
@@ -38,7 +38,7 @@ class Served(Protocol):
 async def answer(
     gate: Served, ready: Callable[[], Awaitable[ASGIApp]], scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Answer a request with the routes that ``ready`` returns, or with a problem; raises only once an answer began."""
+    """Answer a request with the routes that ``ready`` returns, or a problem; raises only after the response began."""
     started = False
     inner = {**locate(scope), "app": gate}
 
@@ -59,11 +59,11 @@ async def answer(
         async with gate.departure.visit():
             await routes(inner, receive, watched)
     except ClientDisconnect:
-        log.debug("the client went away")
+        log.debug("client disconnected")
     except Exception as exc:
-        # Answered here, never raised: a host's CORS middleware must see a response.
+        # Answered, not raised: a host's CORS middleware must see a response.
         if started and isinstance(exc, ShuttingDown):
-            log.info("an answer was cut short, for the process ends")
+            log.info("response aborted: the process is shutting down")
             return
         if started:
             raise
@@ -73,7 +73,7 @@ async def answer(
 
 
 def _message_of(gate: Served, scope: Scope) -> Callable[[MediagateError], str]:
-    """Return how to tell an error to whoever sent a request, in the words of its source as far as that is known."""
+    """Return the function that words an error for the user, with the messages of the source if it is known."""
     language = language_of(Headers(scope=scope).get("Accept-Language", ""))
     named = (scope.get("state") or {}).get("source_type")
     source = gate.sources.get(named) if isinstance(named, str) else None
@@ -81,6 +81,6 @@ def _message_of(gate: Served, scope: Scope) -> Callable[[MediagateError], str]:
 
 
 def _takes_plain_json_only(scope: Scope) -> bool:
-    """Whether the client would not read a problem as JSON, under the type that RFC 9457 gives it."""
+    """Return whether the client accepts JSON but not the content type of RFC 9457."""
     asked = ", ".join(Headers(scope=scope).getlist("Accept"))
     return accepts(asked, "application/json") and not accepts(asked, ProblemResponse.media_type)

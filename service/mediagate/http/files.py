@@ -1,4 +1,4 @@
-"""Serving published files: a stored object as an HTTP answer, with ranges and validators."""
+"""Published files: a stored object as an HTTP response, with ranges and validators."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ HEADERS: Mapping[str, str] = {
     "Content-Disposition": "inline",
     "Accept-Ranges": "bytes",
 }
-"""On every file."""
+"""Headers of every file."""
 
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
 
 
 class FileRoutes:
-    """The route of published files of one gate; the last one, since it takes every path that is left."""
+    """The route of published files of one gate; the last one, because it matches every path."""
 
     def __init__(self, gate: Calls) -> None:
         self._gate = gate
         self._downloads = Downloads(gate.settings)
 
     def route(self) -> Route:
-        """Return it."""
+        """Return the route."""
         return Route("/{key:path}", self._serve, methods=["GET", "HEAD"])
 
     async def _serve(self, request: Request) -> Response:
@@ -64,15 +64,16 @@ async def serve_file(
 ) -> Response:
     """Answer GET or HEAD for a published file: 200, 206, 304 or 416.
 
-    Caches may keep it for a year, or, when files are kept for ``ttl`` only, for what is left of that; when it is
-    private, no shared cache may, and a browser for ``private_for_s``.
-    Raises ``FileNotServed`` for what is not published or not there, ``StorageUnavailable``; the answer raises them too,
-    and ``TooManyDownloads``, as long as nothing of it is out. A ``Range`` of several parts, or one that makes no
-    sense, is answered with the whole file (RFC 9110, section 14.2).
+    Caches may keep the file for a year, or for the rest of ``ttl`` if it expires. A private file may be kept by a
+    browser for ``private_for_s`` and by no shared cache. A ``Range`` with several parts, or a malformed one, is
+    answered with the whole file (RFC 9110, section 14.2).
+
+    Raises ``FileNotServed`` for a missing or unpublished file, and ``StorageUnavailable``. The response raises both
+    errors and ``TooManyDownloads`` until its first byte is sent.
     """
     info = await storage.stat(key) if is_public(key) and _spelt_plainly(request, key) else None
     if info is None:
-        raise FileNotServed("there is no such file")
+        raise FileNotServed("file not found")
     etag = _etag(info)
     headers = {"Cache-Control": _caching(info, ttl, private_for_s), **HEADERS, "ETag": etag}
     if is_current(request, etag):
@@ -94,7 +95,7 @@ async def serve_file(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The bytes of an object that were asked for."""
+    """The requested bytes of an object."""
 
     storage: Storage
     key: str
@@ -103,33 +104,33 @@ class _Part:
 
 
 class _StoredFile(Response):
-    """A stream of known length; when it breaks off, so does the connection, for nobody to take it for whole."""
+    """A stream of known length; if it breaks off, the connection is cut, so that no client takes it for complete."""
 
     def __init__(self, part: _Part, downloads: Downloads, status: int, headers: Mapping[str, str]) -> None:
         super().__init__(status_code=status, headers=headers)
         self._part, self._downloads = part, downloads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file until its reader goes away, or takes nothing for too long."""
+        """Send the file until its reader disconnects or stalls."""
         part = self._part
         with self._downloads.begin(scope, receive) as delivery:
             async with streaming(part.storage.stream(part.key, start=part.start, length=part.length)) as chunks:
                 try:
-                    # Before the answer begins: what went since ``stat`` is still a 404.
+                    # Before the response begins: a file deleted since ``stat`` is still a 404.
                     first = await anext(chunks, b"")
                 except ObjectNotFound:
-                    raise FileNotServed("there is no such file") from None
+                    raise FileNotServed("file not found") from None
                 stalled = False
                 async with anyio.create_task_group() as group:
                     group.start_soon(_watch, receive, group.cancel_scope)
                     stalled = await self._deliver(first, chunks, delivery, send)
                     group.cancel_scope.cancel()
             if stalled:
-                log.info("the reader of %s took nothing for too long; its connection is cut", part.key)
+                log.info("download aborted: %s: the reader stalled", part.key)
                 await delivery.cut(receive)
 
     async def _deliver(self, first: bytes, rest: AsyncIterator[bytes], delivery: Delivery, send: Send) -> bool:
-        """Send the answer, and its end only if all of it came; return whether the reader was given up."""
+        """Send the response, and its end only if the file is complete; return whether the reader stalled."""
         try:
             await delivery.write(
                 send, {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
@@ -141,27 +142,27 @@ class _StoredFile(Response):
                     await delivery.hand_over(send, chunk[start : start + PIECE])
                 chunk = await anext(rest, b"")
             if left or chunk:
-                log.warning("%s changed its size while it was served", self._part.key)
+                log.warning("download aborted: %s: its size changed while it was served", self._part.key)
                 return False
             await delivery.write(send, {"type": "http.response.body", "body": b"", "more_body": False})
         except ReaderStalled:
             return True
         except MediagateError as exc:
-            log.warning("%s broke off while it was served: %s", self._part.key, exc)
+            log.warning("download aborted: %s: %s", self._part.key, exc)
         except OSError as exc:
-            log.debug("the reader of %s went away: %s", self._part.key, exc)
+            log.debug("download aborted: %s: the reader disconnected: %s", self._part.key, exc)
         return False
 
 
 async def _watch(receive: Receive, sending: anyio.CancelScope) -> None:
-    """End the sending when the reader goes away."""
+    """Cancel the sending when the reader disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
     sending.cancel()
 
 
 def _spelt_plainly(request: Request, key: str) -> bool:
-    """Whether the path stands in the request as it is: no key needs percent-encoding, so what has it is a trick."""
+    """Return whether the path has no percent-encoding: no key needs it, so its use is an attempt to evade a check."""
     raw: bytes | None = request.scope.get("raw_path")
     return raw is None or raw.endswith(b"/" + key.encode())
 
@@ -180,7 +181,7 @@ def _etag(info: ObjectInfo) -> str:
 
 
 def _range(header: str, size: int) -> tuple[int, int] | None:
-    """Return start and length of a single byte range, ``None`` for any other; a length below 1: not satisfiable."""
+    """Return start and length of a single byte range, ``None`` for any other; below length 1 it is unsatisfiable."""
     match = _RANGE.fullmatch(header)
     if match is None or not (match[1] or match[2]):
         return None

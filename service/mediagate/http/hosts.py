@@ -1,7 +1,7 @@
-"""The host names under which a service on a loopback address is asked.
+"""The check of the ``Host`` header on a loopback address.
 
-A page of another site can have its own name resolve to 127.0.0.1 (DNS rebinding): a browser then sends its requests
-here, with that name, and lets the page read the answers. Addresses cannot be had to mean others, so they pass.
+Another site can resolve its own name to 127.0.0.1 (DNS rebinding): a browser then sends the requests of its pages
+here under that name and lets the pages read the responses. IP addresses cannot be rebound, so they pass.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def check_host(request: Request, settings: Settings) -> None:
     for host in request.headers.getlist("host"):
         if not _is_local(_name(host), settings):
             raise HostNotAllowed(
-                f"the host {host!r:.200} is not allowed on a loopback address of a service that asks nobody who they "
-                "are; if it is a name of this service, add it to allowed_hosts (MEDIAGATE_ALLOWED_HOSTS)"
+                f"host {host!r:.200} is not allowed on a loopback address of a service without access control; if it "
+                "is a name of this service, add it to allowed_hosts (MEDIAGATE_ALLOWED_HOSTS)"
             )
 
 
@@ -52,6 +52,6 @@ def _is_local(name: str, settings: Settings) -> bool:
 
 
 def _name(host: str) -> str:
-    """Return the name or address of a ``Host`` header without its port; what cannot be read stays as it is."""
+    """Return the name or address of a ``Host`` header without its port; a malformed value is returned unchanged."""
     read = _HOST.fullmatch(host.strip().lower())
     return read[1].strip("[]").removesuffix(".") if read else host

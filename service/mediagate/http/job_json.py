@@ -1,4 +1,4 @@
-"""A job as HTTP tells it: its status, when to ask again, and what to tell a person."""
+"""The JSON of a job: its status, when to poll again, and a message for the user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mediagate.values import Status
 
 
 async def job_json(gate: Calls, request: Request, status: Status) -> dict[str, Any]:
-    """Return the JSON object of a job, with a ``message`` in the language of the request where there is one."""
+    """Return the JSON object of a job, with a ``message`` in the request's language if the job has no picture."""
     body = status.to_json(poll_after_ms=await gate.runtime.backlog.poll_after_ms(status.job))
     language = language_of(request.headers.get("Accept-Language", ""))
     message = message_of_job(status.job, language, gate.sources.get(status.job.source_type))
@@ -21,5 +21,5 @@ async def job_json(gate: Calls, request: Request, status: Status) -> dict[str, A
 
 
 def seconds(milliseconds: int) -> str:
-    """Return a pause as ``Retry-After`` says it: whole seconds, no less than the pause."""
+    """Return a pause for ``Retry-After``, in seconds, rounded up."""
     return str(math.ceil(milliseconds / 1000))

@@ -1,4 +1,4 @@
-"""The routes of jobs: polled, watched and listed; stopped, tried again, and deleted with all that they made."""
+"""The routes of jobs: status, event stream, list, cancel, retry and delete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mediagate.kernel import Incoming, closes_unread
 from mediagate.values import Action, Status
 
 MAX_WAIT_S = 60.0
-"""The longest that ``?wait=`` holds a request; load balancers commonly cut at 60 s."""
+"""Maximum of ``?wait=``, in seconds; load balancers commonly time out at 60 s."""
 
 
 class JobRoutes:
@@ -32,7 +32,7 @@ class JobRoutes:
         self._gate = gate
 
     def routes(self) -> list[Route]:
-        """Return them."""
+        """Return the routes."""
         return [
             Route("/status/{job_id}", self._status, methods=["GET"]),
             Route("/jobs", self._list, methods=["GET"]),
@@ -50,8 +50,8 @@ class JobRoutes:
             return await event_stream(self._gate, request, owner=owner, base_url=base)
         wait_s = parameters.number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
         status = await self._gate.long_poll(job_id, timeout_s=wait_s, owner=owner, base_url=base)
-        told = await job_json(self._gate, request, status) | ignored
-        return _status_response(request, status, as_200, told)
+        content = await job_json(self._gate, request, status) | ignored
+        return _status_response(request, status, as_200, content)
 
     async def _list(self, request: Request) -> Response:
         owner = await ask_owner(self._gate.runtime.parts, request, Action.READ)
@@ -92,15 +92,15 @@ class JobRoutes:
 
 def _as_200(request: Request) -> bool:
     if (asked := request.query_params.get("http", "status")) not in ("status", "200"):
-        raise InvalidParameter("http: leave it out, or use ?http=200 for 200 in every job state")
+        raise InvalidParameter("http: leave it out, or use ?http=200 to get 200 in every job state")
     return asked == "200"
 
 
-def _status_response(request: Request, status: Status, as_200: bool, told: dict[str, Any]) -> Response:
-    body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+def _status_response(request: Request, status: Status, as_200: bool, content: dict[str, Any]) -> Response:
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     headers = {"ETag": etag_of(body), **_headers(status.status)}
     if not status.status.terminal:
-        headers["Retry-After"] = seconds(told["pollAfterMs"])
+        headers["Retry-After"] = seconds(content["pollAfterMs"])
     if is_current(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     code = 200 if as_200 else status.http_status

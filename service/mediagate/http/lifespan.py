@@ -12,28 +12,28 @@ from mediagate.observe import cause_of
 log = logging.getLogger("mediagate")
 
 BY_REQUEST = (
-    "a request that came first opened it, since the host did not run its lifespan; pass the host "
-    "lifespan=gate.lifespan, or enter the gate before the first request"
+    "the first request opened it, because the host did not run the gate's lifespan; pass lifespan=gate.lifespan "
+    "to the host, or enter the gate before the first request"
 )
 OPENED_LATE = (
-    "opened on the first request because the host did not run the gate's lifespan: pass lifespan=gate.lifespan to it, "
-    "or enter gate.lifespan() inside its own, so that jobs left over from before a restart are worked on at once; a "
-    "host that has no lifespan, such as daphne, gets SIGTERM after the gate has closed (docs/mounting.md)"
+    "opened lazily on the first request because the host did not run the gate's lifespan: pass lifespan=gate.lifespan "
+    "to the host, or enter gate.lifespan() inside its own, so that jobs left from before a restart are processed at "
+    "once; a host without a lifespan, such as daphne, gets SIGTERM after the gate has closed (docs/mounting.md)"
 )
 OTHER_LOOP = (
-    "the gate was opened in another event loop: in tests use `with TestClient(app)`, and pass the host "
-    "lifespan=gate.lifespan"
+    "the gate was opened in another event loop: in tests use `with TestClient(app)`, and pass lifespan=gate.lifespan "
+    "to the host"
 )
 
 
 class Opened(Protocol):
-    """What is opened before the first request, and closed after the last."""
+    """An object that is opened before the first request and closed after the last."""
 
     async def open(self) -> None:
-        """Open it."""
+        """Open the object."""
 
     async def close(self) -> None:
-        """Close it."""
+        """Close the object."""
 
 
 async def run_lifespan(gate: Opened, receive: Receive, send: Send) -> None:
@@ -43,7 +43,7 @@ async def run_lifespan(gate: Opened, receive: Receive, send: Send) -> None:
         await gate.open()
     except Exception as exc:
         why = cause_of(exc) if isinstance(exc, BaseExceptionGroup) else str(exc)
-        log.error("cannot start: %s", why)
+        log.error("startup failed: %s", why)
         await send({"type": "lifespan.startup.failed", "message": why})
         return
     await send({"type": "lifespan.startup.complete"})

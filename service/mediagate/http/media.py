@@ -1,4 +1,4 @@
-"""The routes of media: what was published, found and deleted."""
+"""The routes of media: list, get and delete."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MediaRoutes:
         self._gate = gate
 
     def routes(self) -> list[Route]:
-        """Return them."""
+        """Return the routes."""
         return [
             Route("/media", self._list, methods=["GET"]),
             Route("/media/{media_id}", self._get, methods=["GET"]),
@@ -34,7 +34,7 @@ class MediaRoutes:
         ignored = parameters.ignored(request, *known, strict=self._gate.settings.strict)
         source_type = request.query_params.get("sourceType")
         if source_type is None:
-            raise InvalidParameter("sourceType: name the source whose media to list, as ?sourceType=avatar")
+            raise InvalidParameter("sourceType is missing; name the source to list, such as ?sourceType=avatar")
         page = await self._gate.list_media(
             source_type,
             request.query_params.get("sourceId"),

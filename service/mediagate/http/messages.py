@@ -1,4 +1,4 @@
-"""What people are told, in their language; ``reason`` and ``detail`` are for developers."""
+"""Messages for end users, in their language; ``reason`` and ``detail`` are for developers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mediagate.values import Job, JobStatus
 Words = Mapping[Language, str]
 
 _COMMA: frozenset[Language] = frozenset({"de", "es", "fr"})
-"""Languages that write a decimal comma."""
+"""Languages with a decimal comma."""
 _AGAIN: Words = {
-    "en": "This does not work at the moment. Please try again in a little while.",
+    "en": "This is not possible at the moment. Please try again in a moment.",
     "de": "Das funktioniert im Moment nicht. Bitte versuchen Sie es in Kürze noch einmal.",
     "es": "Esto no funciona en este momento. Inténtelo de nuevo dentro de un rato.",
     "fr": "Cela ne fonctionne pas pour le moment. Veuillez réessayer dans un instant.",
@@ -37,7 +37,7 @@ _CANCELLED: Words = {
     "ja": "このアップロードはキャンセルされました。",
 }
 _OTHER: Words = {
-    "en": "This did not work.",
+    "en": "Something went wrong.",
     "de": "Das hat nicht funktioniert.",
     "es": "Esto no ha funcionado.",
     "fr": "Cela n’a pas fonctionné.",
@@ -59,14 +59,14 @@ _BY_CODE: Mapping[str, Words] = {
         "ja": "この画像はここでは使用できません。",
     },
     "upload_too_large": {
-        "en": "This file is too large. It may have at most {limit}.",
+        "en": "This file is too large. The limit is {limit}.",
         "de": "Diese Datei ist zu groß. Sie darf höchstens {limit} haben.",
         "es": "Este archivo es demasiado grande. Puede tener como máximo {limit}.",
         "fr": "Ce fichier est trop volumineux. Il peut avoir au plus {limit}.",
         "ja": "ファイルが大きすぎます。上限は {limit} です。",
     },
     "unsupported_type": {
-        "en": "This file is not a picture that can be used here. Please choose another one.",
+        "en": "This file is not in a supported picture format. Please choose another one.",
         "de": "Diese Datei ist kein Bild, das hier verwendet werden kann. Bitte wählen Sie ein anderes.",
         "es": "Este archivo no es una imagen que se pueda usar aquí. Elija otro.",
         "fr": "Ce fichier n’est pas une image utilisable ici. Veuillez en choisir un autre.",
@@ -87,14 +87,14 @@ _BY_CODE: Mapping[str, Words] = {
         "ja": "この画像は大きすぎます。小さい画像を選んでください。",
     },
     "animation_refused": {
-        "en": "Moving pictures cannot be used here. Please choose a still one.",
+        "en": "Animated pictures are not supported here. Please choose a still picture.",
         "de": "Bewegte Bilder können hier nicht verwendet werden. Bitte wählen Sie ein stehendes.",
         "es": "Aquí no se pueden usar imágenes animadas. Elija una fija.",
         "fr": "Les images animées ne sont pas acceptées ici. Veuillez choisir une image fixe.",
         "ja": "動く画像はここでは使用できません。静止画を選んでください。",
     },
     "rate_limited": {
-        "en": "That was a lot in a short time. Please try again later.",
+        "en": "Too many requests in a short time. Please try again later.",
         "de": "Das war viel in kurzer Zeit. Bitte versuchen Sie es später noch einmal.",
         "es": "Ha sido mucho en poco tiempo. Inténtelo de nuevo más tarde.",
         "fr": "Cela fait beaucoup en peu de temps. Veuillez réessayer plus tard.",
@@ -115,7 +115,7 @@ _BY_CODE: Mapping[str, Words] = {
         "ja": "先にログインしてください。",
     },
     "forbidden": {
-        "en": "You may not do this.",
+        "en": "You are not allowed to do this.",
         "de": "Das dürfen Sie nicht tun.",
         "es": "No tiene permiso para hacer esto.",
         "fr": "Vous n’avez pas le droit de faire cela.",
@@ -125,9 +125,9 @@ _BY_CODE: Mapping[str, Words] = {
 
 
 def language_of(header: str) -> Language:
-    """Return the language that an ``Accept-Language`` header wants most of those that there are, English without."""
+    """Return the supported language that an ``Accept-Language`` header prefers, English by default."""
     weights = weighted(header)
-    # Sorted by weight alone, so that of two equal ones the first counts.
+    # Sorted by weight alone: among equal weights the first one wins.
     for tag in sorted(weights, key=lambda tag: -weights[tag]):
         for language in get_args(Language):
             if weights[tag] > 0 and tag.partition("-")[0] == language:
@@ -137,7 +137,7 @@ def language_of(header: str) -> Language:
 
 
 def message_of_error(error: MediagateError, language: Language = "en", source: Source | None = None) -> str:
-    """Return what a person is told of an error; the words of a host's hook are for people already."""
+    """Return the message for an error; the text of a host's hook is used unchanged."""
     limit = error.limit if isinstance(error, UploadTooLarge) else None
     own = error.client_detail if isinstance(error, UploadRefused | ProcessingRefused) else None
     other = _AGAIN if error.retryable or error.status >= 500 else _OTHER
@@ -145,7 +145,7 @@ def message_of_error(error: MediagateError, language: Language = "en", source: S
 
 
 def message_of_job(job: Job, language: Language = "en", source: Source | None = None) -> str | None:
-    """Return what a person is told of a job that ended without a picture, ``None`` of any other."""
+    """Return the message for a job that ended without a picture, ``None`` for any other job."""
     if job.status is JobStatus.REJECTED:
         code = job.code or "moderation_rejected"
         own = job.reason if code == ProcessingRefused.code else None
@@ -159,7 +159,7 @@ def message_of_job(job: Job, language: Language = "en", source: Source | None = 
 
 
 def size_text(size: int, language: Language = "en") -> str:
-    """Return a size in bytes as MB (1,048,576 bytes), rounded down: a file of the size that is told is accepted."""
+    """Return a size in bytes as MB (1,048,576 bytes), rounded down: a file of the stated size is accepted."""
     digits = 0 if size >= 10 * MIB else 1 if size >= MIB else 3
     text = f"{math.floor(size / MIB * 10**digits) / 10**digits:.{digits}f}"
     if digits:
@@ -177,10 +177,10 @@ def _message(
     limit: int | None = None,
 ) -> str:
     words = _BY_CODE.get(code, other) if code != UploadTooLarge.code or limit is not None else _TOO_LARGE
-    text = _told_by(source, code, language) or own or words[language]
+    text = _configured(source, code, language) or own or words[language]
     return text if limit is None else text.replace("{limit}", size_text(limit, language))
 
 
-def _told_by(source: Source | None, code: str, language: Language) -> str | None:
-    told = source.messages.get(code) if source is not None else None
-    return told if told is None or isinstance(told, str) else told.get(language, told.get("en"))
+def _configured(source: Source | None, code: str, language: Language) -> str | None:
+    text = source.messages.get(code) if source is not None else None
+    return text if text is None or isinstance(text, str) else text.get(language, text.get("en"))

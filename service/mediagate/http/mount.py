@@ -1,7 +1,7 @@
-"""Where a gate is mounted, read from what hosts really hand over.
+"""The mount path of a gate, derived from the scopes that hosts actually pass.
 
-By the ASGI specification ``path`` begins with ``root_path``. Some hosts cut their mount off ``path`` and do not add it
-to ``root_path`` (Litestar). Others begin ``root_path`` with the prefix of a proxy that has stripped it off ``path``
+By the ASGI specification ``path`` begins with ``root_path``. Some hosts cut the mount off ``path`` without adding it
+to ``root_path`` (Litestar). Others begin ``root_path`` with a prefix that their proxy has stripped off ``path``
 (``FastAPI(root_path=…)``, ``hypercorn --root-path``).
 """
 
@@ -16,16 +16,16 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 _PART = re.compile(r"[^\x00-\x20\x7f\\?#%]+")
-"""A part of a path that stands in a URL as it is."""
+"""A path segment that needs no encoding in a URL."""
 DEEPEST = 8
-"""Parts of a path before a route that are looked at for a mount."""
+"""Maximum number of leading path segments that are searched for a mount."""
 
 
 def locate(scope: Scope) -> Scope:
     """Return a scope whose ``path`` begins with its ``root_path``, or the same scope if the two cannot be reconciled.
 
-    The route of a request stays the one that the host has cut out: only the text in front of it changes, so no path can
-    lead to a route that the host's own routing has not chosen.
+    Only the text in front of the route changes, so no path can lead to a route that the host's own routing has not
+    chosen.
     """
     root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
     cut, path = _cut(scope.get("raw_path"), path)
@@ -44,10 +44,10 @@ def locate(scope: Scope) -> Scope:
 
 
 def _split(root: str, path: str, app_root: str) -> tuple[str, str | None]:
-    """Return ``root`` in two: what a proxy stripped off ``path``, and the mount with which ``path`` begins."""
+    """Split ``root`` into the prefix that a proxy stripped off ``path`` and the mount that ``path`` begins with."""
     if _begins(path, root):
         return "", root
-    # Starlette notes what stood in root_path before its own mounts were added.
+    # Starlette stores the root_path from before its own mounts were added.
     mount = root.removeprefix(app_root)
     if _is_plain(app_root) and mount != root and mount.startswith("/") and _begins(path, mount):
         return app_root, mount
@@ -55,13 +55,13 @@ def _split(root: str, path: str, app_root: str) -> tuple[str, str | None]:
 
 
 def _cut(raw_path: bytes | None, path: str) -> tuple[str, str]:
-    """Return what a host has cut off the path that the client sent, and ``path`` with the slashes that were sent."""
+    """Return the prefix that a host has cut off the client's path, and ``path`` with the client's slashes."""
     if not raw_path:
         return "", path
     raw = unquote(raw_path.partition(b"?")[0].decode("latin-1"))
     if raw == path or not raw.startswith("/"):
         return "", path
-    # Compared by parts, since hosts also collapse slashes.
+    # Compared by segments, because hosts also collapse slashes.
     sent, left = _parts(raw), _parts(path)
     cut = sent[: len(sent) - len(left)]
     front = "/" + "/".join(cut) if cut else ""
@@ -69,12 +69,12 @@ def _cut(raw_path: bytes | None, path: str) -> tuple[str, str]:
         return "", path
     if left and not raw.endswith("/"):
         path = path.rstrip("/")
-    # A mount at / is cut off with its slash.
+    # The host cuts a mount at / off with its slash.
     return front, path if path.startswith("/") else f"/{path}"
 
 
 def _is_plain(front: str) -> bool:
-    """Whether links can begin with a text as it is."""
+    """Return whether a text can be the prefix of links without encoding."""
     empty, *parts = front.split("/")
     return not empty and bool(parts) and all(_PART.fullmatch(part) and part not in (".", "..") for part in parts)
 
@@ -88,7 +88,7 @@ def _begins(path: str, root: str) -> bool:
 
 
 def unnamed_mount(scope: Scope, routes: Sequence[Route]) -> str | None:
-    """Return what stands before a route in a path that is none, as if the gate were mounted there."""
+    """Return the prefix of an unmatched path that is followed by a route, as under an undeclared mount."""
     parts = get_route_path(scope).split("/")
     for at in range(2, min(len(parts), DEEPEST + 1)):
         if not parts[at - 1]:

@@ -1,4 +1,4 @@
-"""Query parameters: read from a request, checked, and named in the error."""
+"""Query parameters: read from a request and validated."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _DAY = re.compile(r"2\d{3}-\d\d-\d\d", re.ASCII)
 
 
 def ignored(request: Request, *known: str, strict: bool) -> dict[str, list[str]]:
-    """Return ``{"ignored": […]}``, for the answer, of parameters that are not known, and nothing when all are.
+    """Return ``{"ignored": […]}`` with the unknown parameters, for the response, and ``{}`` if there are none.
 
-    Raises ``InvalidParameter`` for one that is nearly known, and, when ``strict``, for any.
+    Raises ``InvalidParameter`` for a name that resembles a known one, and, if ``strict``, for any unknown name.
     """
     names = find_unknown(request.query_params, known, strict=strict)
     return {"ignored": names} if names else {}
@@ -39,7 +39,7 @@ def number(request: Request, name: str, *, default: float, low: float, high: flo
 
 
 def day(request: Request, name: str, *, default: date) -> date:
-    """Return a day from 2000 to 2999, written as ``2026-01-31``; raises ``InvalidParameter``."""
+    """Return a day from 2000 to 2999 in the form ``2026-01-31``; raises ``InvalidParameter``."""
     text = request.query_params.get(name)
     if text is None:
         return default
@@ -48,11 +48,11 @@ def day(request: Request, name: str, *, default: date) -> date:
             raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError:
-        raise InvalidParameter(f"{name}: use a day in UTC, written as 2026-01-31") from None
+        raise InvalidParameter(f"{name}: use a UTC day in the form 2026-01-31") from None
 
 
 def job_status(request: Request, name: str) -> JobStatus | None:
-    """Return a job status, ``None`` when it is left out; raises ``InvalidParameter``."""
+    """Return a job status, ``None`` if the parameter is missing; raises ``InvalidParameter``."""
     text = request.query_params.get(name)
     if text is None:
         return None

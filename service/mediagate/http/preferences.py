@@ -1,4 +1,4 @@
-"""What a client would rather have, as its ``Accept`` header says (RFC 9110, section 12.5)."""
+"""A client's preferences in its ``Accept`` headers (RFC 9110, section 12.5)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 
 
 def accepts(header: str, media_type: str) -> bool:
-    """Return whether an ``Accept`` header takes a media type, such as ``application/json``; none takes everything."""
+    """Return whether an ``Accept`` header allows a media type such as ``application/json``; an empty one allows all."""
     weights = weighted(header)
     if not weights:
         return True
     kind = media_type.partition("/")[0]
-    # The most specific range counts.
+    # The most specific range wins.
     return next((weights[name] for name in (media_type, f"{kind}/*", "*/*") if name in weights), 0.0) > 0
 
 
 def weighted(header: str) -> Mapping[str, float]:
-    """Return the values that a header lists, in lower case, with their weights from 0 to 1; what is no list is none."""
+    """Return the lower-case values of a header with their weights from 0 to 1; a malformed weight counts as 0."""
     weights: dict[str, float] = {}
     for item in header.split(","):
         value, *parameters = (part.strip() for part in item.lower().split(";"))

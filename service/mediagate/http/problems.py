@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, with the aliases ``error`` and ``reason`` that simple clients read."""
+"""Errors as RFC 9457 problem details, with the aliases ``error`` and ``reason`` for simple clients."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class ProblemResponse(JSONResponse):
 
     media_type = "application/problem+json"
     code = MediagateError.code
-    """The code in its body."""
+    """The ``code`` of the body."""
 
 
 LINGER_S = 2.0
 LINGER_BYTES = 32 * 1024 * 1024
-"""What is read for nothing of a body that nobody wants, once its answer is out."""
+"""How much of an unwanted request body is read and discarded after the response."""
 
 
 class LingeringProblem(ProblemResponse):
-    """The last answer on a connection whose request is still coming in.
+    """The last response on a connection whose request body is still arriving.
 
-    A connection that is closed over unread bytes is reset, and many a client then drops the answer unread. So the
-    answer goes out whole, and the connection is closed when the client has hung up, or ``LINGER_S`` later.
+    Closing a connection with unread bytes resets it, and many clients then lose the response. So the complete response
+    is sent first, and the connection is closed when the client has hung up, or after ``LINGER_S``.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +48,7 @@ class LingeringProblem(ProblemResponse):
 
 
 async def _hang_up(receive: Receive) -> None:
-    """Drop what comes in until the client is done; beyond ``LINGER_BYTES`` it finds nobody reading."""
+    """Discard the request body until the client ends it; stop reading after ``LINGER_BYTES``."""
     dropped = 0
     while dropped < LINGER_BYTES:
         message = await receive()
@@ -64,9 +64,9 @@ def problem(
     raised: Exception | None = None,
     message_of: Callable[[MediagateError], str] = message_of_error,
 ) -> ProblemResponse:
-    """Return the answer for an error of ours; what the client is not told of it is logged.
+    """Return the response for a ``MediagateError``, and log the detail if clients do not get it.
 
-    ``raised`` is what was raised, such as the group that the error is in; ``message_of`` tells it to people.
+    ``raised`` is the original exception, such as a group with the error; ``message_of`` returns the user's message.
     """
     if error.client_detail != error.detail:
         log.warning("answered %d %s: %s", error.status, error.code, cause_of(raised or error))
@@ -90,13 +90,13 @@ def problem(
 
 
 def problem_of(exc: Exception, *, message_of: Callable[[MediagateError], str] = message_of_error) -> ProblemResponse:
-    """Return the answer for any exception; what is not ours is logged whole and answered without its words."""
+    """Return the response for any exception; an unknown one is logged with its traceback and kept from the client."""
     if (known := known_error(exc)) is not None:
         return problem(known, raised=exc, message_of=message_of)
     if isinstance(exc, HTTPException) and exc.status_code == 405:
         allowed = (exc.headers or {}).get("Allow", "").split(", ")
-        return problem(MethodNotAllowed("this route does not take this method", allowed=allowed), message_of=message_of)
+        return problem(MethodNotAllowed("method not allowed on this route", allowed=allowed), message_of=message_of)
     if isinstance(exc, HTTPException) and exc.status_code == 404:
-        return problem(RouteNotFound("there is no such route"), message_of=message_of)
+        return problem(RouteNotFound("route not found"), message_of=message_of)
     log.error("unhandled error: %s", cause_of(exc), exc_info=exc)
-    return problem(MediagateError("An internal error; the server's log says more."), message_of=message_of)
+    return problem(MediagateError("internal error; see the server's log for details"), message_of=message_of)

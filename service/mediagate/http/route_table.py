@@ -1,4 +1,4 @@
-"""Which route answers a request: what is not there is 404, what takes another method 405 and says which."""
+"""The routing of requests: an unknown path is 404, a known path with another method is 405."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ log = logging.getLogger("mediagate")
 
 
 class RouteTable:
-    """The routes of an open gate, the first one that fits answers; ``files`` takes paths that no other route has.
+    """The routes of an open gate. The first match answers; ``files`` gets the paths that match no other route.
 
-    A path with a slash at its end is answered as the one without, unless a route has it itself. Raises
-    ``RouteNotFound`` and ``MethodNotAllowed``.
+    A trailing slash is ignored unless a route has it itself. Raises ``RouteNotFound`` and ``MethodNotAllowed``.
     """
 
     def __init__(self, routes: Sequence[Route], files: Route) -> None:
@@ -33,7 +32,7 @@ class RouteTable:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with closes_unread(Incoming(Request(scope, receive))):
             route, found = self._find(scope)
-        # In place, since what a route notes on its request is looked at behind it.
+        # In place, because callers read the state that a route sets on its request.
         scope.update(found)
         await route.handle(scope, receive, send)
 
@@ -54,17 +53,17 @@ class RouteTable:
         if match is Match.PARTIAL and is_public(get_route_path(scope).removeprefix("/")):
             allowed |= self._files.methods or set()
         if allowed:
-            raise MethodNotAllowed(f"this route takes {' and '.join(sorted(allowed))} only", allowed=allowed)
-        raise RouteNotFound("there is no such route")
+            raise MethodNotAllowed(f"method not allowed; use {' or '.join(sorted(allowed))}", allowed=allowed)
+        raise RouteNotFound("route not found")
 
     def _look_for_mount(self, scope: Scope) -> None:
-        """Log once why nothing is found, if the host does not say where the gate is mounted."""
+        """Log once a hint if the path looks like that of a mount that the host does not declare."""
         if self._placed or (mount := unnamed_mount(scope, self._routes)) is None:
             return
         self._placed = True
         log.warning(
-            "no route %.200r: if the gate is mounted at %.200r, its host does not say so; have it add that to the "
-            "scope's root_path, as Starlette's Mount does (docs/mounting.md)",
+            "route not found: %.200r; if the gate is mounted at %.200r, make the host add that to the scope's "
+            "root_path, as Starlette's Mount does (docs/mounting.md)",
             get_route_path(scope),
             mount,
         )

@@ -1,4 +1,4 @@
-"""The table of the core's routes, and health."""
+"""The routes of the core, and the health routes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mediagate.http.usage import UsageRoutes
 
 
 def core_routes(gate: Calls) -> list[Route]:
-    """Return the routes of uploads, jobs, media, usage and health; ``FileRoutes`` has that of published files."""
+    """Return the routes of uploads, jobs, media, usage and health; ``FileRoutes`` serves published files."""
     return [
         *UploadRoutes(gate).routes(),
         *DirectUploadRoutes(gate).routes(),
@@ -29,13 +29,13 @@ def core_routes(gate: Calls) -> list[Route]:
 
 
 class HealthRoutes:
-    """The routes by which a process is watched."""
+    """The health routes of one gate."""
 
     def __init__(self, gate: Calls) -> None:
         self._gate = gate
 
     def routes(self) -> list[Route]:
-        """Return them."""
+        """Return the routes."""
         return [
             Route("/healthz", self._healthz, methods=["GET"]),
             Route("/readyz", self._readyz, methods=["GET"]),

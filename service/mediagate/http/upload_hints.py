@@ -1,4 +1,4 @@
-"""What an upload form needs to know of a source, in the words of the gate's own answers."""
+"""The limits of a source for an upload form, worded as in the gate's own responses."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ class FormHints:
 
     max_bytes: int
     limit: str
-    """``max_bytes`` in words, such as ``20 MB``."""
+    """``max_bytes`` as text, such as ``20 MB``."""
     too_large: str
-    """What people are told of a larger file."""
+    """The message for a larger file."""
     formats: tuple[str, ...]
-    """Names of the formats that are accepted and can be decoded here, such as ``JPEG``."""
+    """Names of the formats that are accepted and can be decoded on this machine, such as ``JPEG``."""
     accept: str
-    """The attribute ``accept`` of a file input: content types and file extensions."""
+    """The ``accept`` attribute of a file input: content types and file extensions."""
 
 
 def form_hints(source: Source, language: Language = "en") -> FormHints:
-    """Return what a page's upload form can say of a source before anything is sent."""
-    from mediagate.images import accepted  # only now: it loads Pillow, which the host starts without
+    """Return the limits and formats of a source, to show in an upload form."""
+    from mediagate.images import accepted  # lazily: it imports Pillow, which the host does not need at start
 
     labels = accepted(source.formats)
     types = [media_type for media_type, name in DECLARABLE.items() if name in labels]
-    # Not every system knows a type for these extensions.
+    # Some systems have no content type for these extensions.
     extensions = [f".{name}" for name in ("avif", "heic", "heif") if {"heif": "heic"}.get(name, name) in labels]
     return FormHints(
         source.max_bytes,

@@ -1,4 +1,4 @@
-"""The route that takes an upload in one request, and the answer that says so."""
+"""The route of uploads in one request, and the response 202."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class UploadRoutes:
         self._gate = gate
 
     def routes(self) -> list[Route]:
-        """Return it."""
+        """Return the route."""
         return [Route("/upload", self._upload, methods=["POST"])]
 
     async def _upload(self, request: Request) -> Response:
@@ -35,13 +35,13 @@ class UploadRoutes:
 
 
 async def ask_uploader(gate: Calls, request: Request) -> Principal | None:
-    """Return who wants to upload; raises ``ShuttingDown`` when the gate is closing, and what ``ask_who`` raises."""
+    """Return the uploader; raises ``ShuttingDown`` when the gate is closing, and the errors of ``ask_who``."""
     gate.runtime.refuse_when_closing()
     return await ask_who(gate.runtime.parts, request, Action.UPLOAD)
 
 
 async def accepted(gate: Calls, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
-    """Return the answer 202 for a job, which says where to ask for it and when; and which fields nobody reads."""
+    """Return the response 202 of a job, with its status URL, when to poll it, and the ignored fields."""
     url = f"{link_base(gate.settings, request)}/status/{job.id}"
     pause = await gate.runtime.backlog.poll_after_ms(job)
     return JSONResponse(

@@ -1,4 +1,4 @@
-"""The route by which owners find what they used."""
+"""The route of usage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mediagate.http.access import ask_owner
 from mediagate.values import Action, utcnow
 
 DAYS = 30
-"""How many days of usage are told unless others are asked for; today is the last."""
+"""Default number of days in a report; today is the last."""
 
 
 class UsageRoutes:
@@ -25,7 +25,7 @@ class UsageRoutes:
         self._gate = gate
 
     def routes(self) -> list[Route]:
-        """Return it."""
+        """Return the route."""
         return [Route("/usage", self._usage, methods=["GET"])]
 
     async def _usage(self, request: Request) -> Response:
@@ -33,7 +33,7 @@ class UsageRoutes:
         ignored = parameters.ignored(request, "owner", "from", "to", strict=self._gate.settings.strict)
         owner = request.query_params.get("owner", seen)
         if seen is not None and owner != seen:
-            raise Forbidden("owner: only an admin sees what others used; leave it out")
+            raise Forbidden("owner: only an admin may see the usage of other owners; leave it out")
         last = parameters.day(request, "to", default=utcnow().date())
         first = parameters.day(request, "from", default=last - timedelta(days=DAYS - 1))
         report = await self._gate.usage(owner=owner, first=first, last=last)

@@ -1,4 +1,4 @@
-"""From a request's body, or a Python source, to a recorded job."""
+"""The reception of uploads: from a request's body, or a Python source, to a recorded job."""
 
 from mediagate.intake.backlog import Backlog
 from mediagate.intake.declaration import Declaration

@@ -1,4 +1,4 @@
-"""From received bytes to an accepted job: checks, ``pre_upload``, the quarantine key, one transaction."""
+"""The acceptance of a received file: checks, ``pre_upload``, the quarantine key, one transaction."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ async def accept(
     owner: str | None = None,
     key_id: str | None = None,
 ) -> tuple[Job, bool]:
-    """Quarantine a received file and record its job; return that, and whether this call made it.
+    """Quarantine a received file and record its job; return the job and whether it is new.
 
-    When this returns, the job survives any crash. Under a key that was used before, the same upload gets the job of the
-    first; another raises ``IdempotencyKeyReused``.
+    When this returns, the job survives any crash. Under a reused key, the same upload gets the existing job and a
+    different upload raises ``IdempotencyKeyReused``.
     """
     fingerprint = fingerprint_of(file.sha256, fields)
     if held is not None and held.fingerprint is not None:
@@ -63,16 +63,15 @@ async def make_job(
     job_id: str | None = None,
     declared: str | None = None,
 ) -> Job:
-    """Decode a file's header, run ``pre_upload`` and return the job that is to be recorded.
+    """Decode a file's header, run ``pre_upload`` and return the job to record.
 
-    With ``decode_before_202`` the whole file is decoded as well, after the hook: that may take seconds.
-
-    Raises ``UploadMismatch`` when the file is of another content type than ``declared``.
+    With ``decode_before_202`` the whole file is then decoded, which may take seconds. Raises ``UploadMismatch`` when
+    the content type of the file is not ``declared``.
     """
     source = parts.sources[fields.source_type]
     info = await parts.images.probe(file.path, source)
     if declared is not None and info.format != DECLARABLE[declared]:
-        raise UploadMismatch(f"the file is {info.format}, and {declared} was declared; declare what it is")
+        raise UploadMismatch(f"the file is {info.format} but was declared as {declared}; declare its actual type")
     await parts.hooks.run(
         "pre_upload",
         IncomingUpload(
@@ -117,16 +116,16 @@ async def make_job(
 
 @contextmanager
 def log_unrecorded(job: Job) -> Iterator[None]:
-    """Say so when a job could not be recorded."""
+    """Log a warning when a job could not be recorded."""
     try:
         yield
     except MediagateError:
-        # The row may have been written although the answer was lost, so the file stays: the janitor takes it if not.
-        log.warning("job %s could not be recorded", job.id, extra=about(job))
+        # The row may have been written although the response was lost, so the file stays; the janitor removes orphans.
+        log.warning("job %s: could not be recorded", job.id, extra=about(job))
         raise
 
 
 async def announce(job: Job, parts: Parts) -> None:
-    """Run ``on_uploaded`` for a recorded job, and have it worked on soon."""
+    """Run ``on_uploaded`` for a recorded job and dispatch it to a worker."""
     await parts.hooks.run("on_uploaded", job)
     await parts.queue.dispatch(job.id)

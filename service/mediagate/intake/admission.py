@@ -1,4 +1,4 @@
-"""Whether an upload may come in: room in this process, on its disk and in the queue, and what the plugins say."""
+"""The admission of uploads: limits of this process, its disk and the queue, and the ``pre_receive`` hooks."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from mediagate.parts import Parts
 from mediagate.values import Job
 
 MEASURE_EVERY_S = 1.0
-"""How often the records are asked for the depth of the queue; what this process takes in between is added."""
+"""Interval of measuring the queue's depth, in seconds; this process adds its own uploads in between."""
 FREED = 20
-"""Who finds the queue full is told to come back when a 20th of it has been worked off, so that many find room."""
+"""Clients refused by a full queue retry when a 20th of it is processed, so that many of them find room."""
 
 
 @dataclass(slots=True)
 class Admitted:
-    """An upload that was let in; ``job`` is what was recorded for it, if anything."""
+    """An admitted upload; ``job`` is the job recorded for it, if any."""
 
     job: Job | None = None
 
 
 @dataclass(eq=False, slots=True)
 class _Room:
-    """Bytes that are on their way to the disk: ``size``, less what has come of a request's body."""
+    """Disk space reserved for an upload: ``size`` minus the received bytes of the request's body."""
 
     size: int
     request: Incoming | None
@@ -43,7 +43,7 @@ class _Room:
 
 
 class Admission:
-    """Lets uploads in, before their bodies are read."""
+    """Admits uploads before their bodies are read."""
 
     def __init__(self, parts: Parts, backlog: Backlog, spool_dir: Path) -> None:
         self._parts = parts
@@ -53,8 +53,8 @@ class Admission:
             parts.settings.max_uploads,
             share=parts.settings.address_share,
             refusal=TooManyUploads,
-            full="this server receives as many uploads as it can; try again",
-            shared="your address sends as many uploads as one may at once; let one of them end first",
+            full="too many concurrent uploads; try again in a moment",
+            shared="too many concurrent uploads from your address; wait until one of them ends",
         )
         self._rooms: set[_Room] = set()
         self._largest = max(source.max_bytes for source in parts.sources.values())
@@ -65,13 +65,13 @@ class Admission:
 
     @asynccontextmanager
     async def admit(self, request: Incoming | None, *, size: int | None = None) -> AsyncIterator[Admitted]:
-        """Let an upload in for the length of the block, which receives it: as many bytes as declared, or ``size``.
+        """Admit an upload of ``size`` bytes, by default the declared length, for the length of the block.
 
-        A body that says nothing of its length is taken for the largest that any source allows. A call from Python has
-        no request, no body, and runs no hooks.
+        A body without a length counts as the largest size that any source allows. A call from Python has no request and
+        no body, and runs no hooks. ``on_received`` hooks run at the end, also after a refusal by a hook.
 
-        Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable``, and what a
-        ``pre_receive`` hook refuses with. ``on_received`` hooks run at the end, also after a refusal by a hook.
+        Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable`` and the errors of
+        ``pre_receive`` hooks.
         """
         if size is None:
             declared = 0 if request is None else request.declared
@@ -90,20 +90,20 @@ class Admission:
 
     @asynccontextmanager
     async def slot(self, size: int, request: Incoming | None = None) -> AsyncIterator[None]:
-        """Make sure that there is room for a body of so many bytes, and keep it for the length of the block.
+        """Hold a place, disk space and room in the queue for a body of ``size`` bytes within the block.
 
         Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable``.
         """
         host = request.client.host if request is not None and request.client else None
         with self._places.place(host, request), self.room(size, request):
-            await self.check_queue(besides=len(self._places) - 1)
+            await self.check_queue(others=len(self._places) - 1)
             yield
 
     @contextmanager
     def room(self, size: int, request: Incoming | None = None) -> Iterator[None]:
-        """Keep so many bytes of the spool's disk for the length of the block, besides those of all other uploads.
+        """Reserve ``size`` bytes of the spool's disk within the block, in addition to all other reservations.
 
-        What has come of ``request`` is on the disk already. Raises ``StorageUnavailable``.
+        Bytes already received from ``request`` no longer count. Raises ``StorageUnavailable``.
         """
         room = _Room(min(size, self._largest), request)
         self._check_disk(room.size)
@@ -113,30 +113,30 @@ class Admission:
         finally:
             self._rooms.discard(room)
 
-    async def check_queue(self, *, besides: int = 0) -> None:
-        """Raise ``QueueFull`` when with this one, and so many others on their way, there are more than may wait."""
+    async def check_queue(self, *, others: int = 0) -> None:
+        """Raise ``QueueFull`` when this upload and ``others`` that are being received exceed the limit of the queue."""
         limit = self._parts.settings.max_queue
         if not limit:
             return
         async with self._measuring:
             if time.monotonic() - self._measured_at >= MEASURE_EVERY_S:
-                # Before the question: one that is taken in meanwhile may be missing from the answer.
+                # Reset before the query, which may miss uploads that are accepted meanwhile.
                 self._taken_in = 0
                 self._depth = await self._parts.records.queue_depth()
                 self._measured_at = time.monotonic()
-        depth = self._depth + self._taken_in + besides
+        depth = self._depth + self._taken_in + others
         if depth >= limit:
             wait_s = await self._backlog.seconds_until_shorter(depth - limit + 1 + limit // FREED, depth=depth)
-            raise QueueFull("too many uploads wait to be worked on; send it again later", retry_after_s=wait_s)
+            raise QueueFull("the queue is full; send the upload again later", retry_after_s=wait_s)
 
     def count(self) -> None:
-        """Note that a job was recorded, until the next measurement finds it."""
+        """Count a recorded job until the next measurement includes it."""
         self._taken_in += 1
 
     def _check_disk(self, size: int) -> None:
         try:
             free = shutil.disk_usage(self._spool_dir).free
-        except FileNotFoundError:  # somebody removed the folder; the upload makes it anew
+        except FileNotFoundError:  # the folder was removed; the upload creates it again
             return
         if free < size + sum(room.left for room in self._rooms):
-            raise StorageUnavailable("there is no space left to receive this upload; try again later")
+            raise StorageUnavailable("not enough disk space to receive this upload; try again later")

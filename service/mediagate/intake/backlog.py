@@ -1,4 +1,4 @@
-"""How soon to ask again: as long as the queue is, by what was measured of it a moment ago."""
+"""Polling advice: when to ask for a job again, estimated from the measured queue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST_MS = 30_000
 
 
 class Backlog:
-    """Tells clients when to ask again; asks the records at most every ``MEASURE_EVERY_S``, and only when asked."""
+    """Estimates when clients should poll again; queries the records on demand, at most every ``MEASURE_EVERY_S``."""
 
     def __init__(self, records: Records, *, least_ms: int) -> None:
         self._records = records
@@ -28,7 +28,7 @@ class Backlog:
         self._measuring = asyncio.Lock()
 
     async def poll_after_ms(self, job: Job) -> int:
-        """Return after how many milliseconds to ask for a job again: when its turn comes, but within 30 s."""
+        """Return the delay until the next poll of a job, in milliseconds: until its turn, at most 30 s."""
         if job.status is not JobStatus.PENDING:
             return self._least_ms
         try:
@@ -39,22 +39,22 @@ class Backlog:
         return max(self._least_ms, min(left_ms, LONGEST_MS))
 
     async def seconds_until_shorter(self, jobs: int, *, depth: int) -> float:
-        """Return in how many seconds a queue of this depth will have lost so many jobs, between 1 s and 30 s.
+        """Return the seconds until a queue of this depth has shrunk by ``jobs``, between 1 s and 30 s.
 
-        As many as wait now were taken in while the oldest of them waited, so they take about as long to be worked off
+        The waiting jobs arrived while the oldest of them waited, so processing them takes about as long
         (Little's law, https://doi.org/10.1287/opre.9.3.383).
         """
         lag_s = (await self._measured_lag()).total_seconds()
         return min(max(1.0, lag_s * jobs / depth), LONGEST_MS / 1000)
 
     async def _measured_lag(self) -> timedelta:
-        """Return how long the job has waited whose turn comes next."""
+        """Return the waiting time of the next job in the queue."""
         async with self._measuring:
             if time.monotonic() - self._measured_at >= MEASURE_EVERY_S:
                 try:
                     now, oldest = await self._records.now(), await self._records.oldest_waiting()
                 except Unavailable as exc:
-                    log.warning("cannot measure the queue: %s", exc)
+                    log.warning("could not measure the queue: %s", exc)
                 else:
                     self._lag = now - oldest if oldest else timedelta()
                 self._measured_at = time.monotonic()

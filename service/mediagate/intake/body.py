@@ -1,4 +1,4 @@
-"""A request body as a stream with patience: how long the next bytes may take, and how much is read for nothing."""
+"""A request body as a stream with timeouts, and the draining of refused bodies."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from mediagate.errors import BadUpload, MediagateError, UnsupportedEncoding, Upl
 from mediagate.kernel import Incoming
 
 SLACK_S = 2.0
-"""How far a body may fall behind its least rate before another upload may have its place."""
+"""How far a body may fall behind its minimum rate before its place can be given to another upload."""
 DRAIN_BYTES = 32 * 1024 * 1024
 DRAIN_S = 2.0
-"""What is read for nothing after a refusal, so that a client which only listens when it has sent all hears it."""
+"""Limits for reading and discarding a refused body, for clients that read the response only after sending it all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a body is waited for: ``idle_s`` for its next bytes, ``grace_s`` and its bytes at ``least_rate`` in all.
+    """The timeouts of a body: ``idle_s`` for the next bytes, in total ``grace_s`` plus its size at ``least_rate``.
 
-    ``least_rate`` is in bytes per second; 0: no rate is asked for.
+    ``least_rate`` is in bytes per second; 0 disables the check.
     """
 
     idle_s: float
@@ -37,7 +37,7 @@ class RequestBody:
 
     def __init__(self, request: Request, patience: Patience) -> None:
         self.declared = _content_length(request)
-        """What ``Content-Length`` says, in bytes; ``None`` for a chunked body."""
+        """``Content-Length`` in bytes; ``None`` for a chunked body."""
         self.received = 0
         self._stream = request.stream()
         self._patience = patience
@@ -49,21 +49,21 @@ class RequestBody:
 
     @property
     def overdue(self) -> bool:
-        """Whether the client keeps us waiting, and has fallen behind the least rate lately."""
+        """Whether the client is behind the minimum rate while ``read`` waits for it."""
         if self._waiting is None or not self._patience.least_rate:
             return False
         return self._slack_s < asyncio.get_running_loop().time() - self._waiting[0]
 
     def give_up(self) -> None:
-        """Have the ``read`` that waits raise ``UploadTimeout`` at once."""
+        """Make a waiting ``read`` raise ``UploadTimeout`` at once."""
         if self._waiting is not None and not self._waiting[1].expired():
             self._waiting[1].reschedule(asyncio.get_running_loop().time())
 
     async def read(self) -> bytes:
         """Return the next chunk, ``b""`` at the end.
 
-        Raises ``UploadTimeout`` when it does not come in time, or when all chunks together came more slowly than the
-        least rate; ``ClientDisconnect`` when the client hung up.
+        Raises ``UploadTimeout`` when the chunk does not arrive in time or all chunks together arrived below the minimum
+        rate; raises ``ClientDisconnect`` when the client hung up.
         """
         clock = asyncio.get_running_loop().time
         started = clock()
@@ -74,7 +74,7 @@ class RequestBody:
         except TimeoutError:
             self._state = "broken"
             raise UploadTimeout(
-                f"the upload stopped coming, or came too slowly, after {self.received:,} bytes; send it again"
+                f"the upload stalled or was too slow after {self.received:,} bytes; send it again"
             ) from None
         finally:
             self._waiting = None
@@ -94,11 +94,11 @@ class RequestBody:
         return min(asked.idle_s, asked.grace_s + self.received / asked.least_rate - self._waited_s)
 
     async def drain(self) -> bool:
-        """Read on for a moment and drop it, if the end is near enough; returns whether the body is at its end."""
+        """Read and discard the rest if it is short enough; return whether the body is at its end."""
         if self._state != "open":
             return self._state == "ended"
         left = DRAIN_BYTES if self.declared is None else self.declared - self.received
-        # A client that asks before it sends (Expect: 100-continue) must not be told to go on.
+        # A client that waits for 100 Continue must not get it.
         if left > DRAIN_BYTES or (self._asks_first and not self.received):
             return False
         try:
@@ -115,7 +115,7 @@ class RequestBody:
 
 @asynccontextmanager
 async def open_body(request: Request, patience: Patience) -> AsyncIterator[RequestBody]:
-    """Open the body of a request; a client that is refused within the block is read out, so that it hears why."""
+    """Open the body of a request; a refusal within the block drains it, so that the client gets the response."""
     body = RequestBody(request, patience)
     if isinstance(request, Incoming):
         request.reading = body
@@ -131,7 +131,7 @@ async def open_body(request: Request, patience: Patience) -> AsyncIterator[Reque
 def _check_encoding(request: Request) -> None:
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ("", "identity"):
-        raise UnsupportedEncoding(f"the body is {encoding!r:.40}-encoded; send it without Content-Encoding, as it is")
+        raise UnsupportedEncoding(f"the body is {encoding!r:.40}-encoded; send it without Content-Encoding")
 
 
 def _content_length(request: Request) -> int | None:

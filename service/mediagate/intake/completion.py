@@ -1,4 +1,4 @@
-"""The completion of a direct upload: the bytes that arrived are copied, checked, and become a job."""
+"""The completion of a direct upload: its file is copied, checked and recorded as a job."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ async def complete(
     room: Callable[[int], AbstractContextManager[None]],
     on_upload: Callable[[DirectUpload], Awaitable[None]] | None = None,
 ) -> tuple[Job, bool]:
-    """Check the bytes that arrived for a direct upload and make it a job; return that, and whether this call made it.
+    """Check the file of a direct upload and record its job; return the job and whether it is new.
 
-    One request at a time does so, of all processes. It keeps ``room`` on the disk for the bytes that it reads;
-    ``on_upload`` is told of the upload before that, and may refuse by raising. What arrived is copied first, and the
-    copy is checked: a signed URL stays good for a while, and does not reach it. Bytes that are refused are removed at
-    once, and may be sent again. Raises ``UploadInFlight`` while another request completes it, ``UploadNotFound``,
-    ``UploadExpired``, ``UploadNotReceived``, ``UploadMismatch``, what ``room`` raises, and what ``POST /upload``
-    answers for the same file. With ``owner``, another's is as unknown as one that never was.
+    One request at a time does so, across all processes. ``on_upload`` is called first and may refuse by raising. The
+    file is copied before the copy is checked, because the signed URL stays valid and could replace the original;
+    ``room`` reserves disk space for reading it. A refused file is deleted at once and may be sent again. With
+    ``owner``, other owners' uploads are treated as unknown.
+
+    Raises ``UploadInFlight`` while another request completes the upload, ``UploadNotFound``, ``UploadExpired``,
+    ``UploadNotReceived``, ``UploadMismatch``, and the errors of ``room`` and of ``POST /upload`` for the same file.
     """
     upload = await find_upload(upload_id, parts)
     if owner not in (None, upload.owner_id):
@@ -53,9 +54,9 @@ async def complete(
     if upload.job_id is not None:
         return await _job_of(upload, parts), False
     await check_current(upload, parts)
-    # Another name than that of whoever sends the file; and no Idempotency-Key begins with a line break.
+    # Differs from the lock of the sending request. An Idempotency-Key cannot begin with a line break.
     async with hold(f"\n{upload.id}\n", parts.records) as lock:
-        # Another may have completed it before the name was free.
+        # Another request may have completed it before the lock was free.
         upload = await find_upload(upload_id, parts)
         if lock.found is None:
             done = await _complete(upload, parts, spool_dir, room, on_upload)
@@ -63,7 +64,7 @@ async def complete(
             return done
     if upload.job_id is not None:
         return await _job_of(upload, parts), False
-    raise UploadInFlight("another request completes this upload; ask again for its job", retry_after_s=AGAIN_S)
+    raise UploadInFlight("another request is completing this upload; try again to get its job", retry_after_s=AGAIN_S)
 
 
 async def _complete(
@@ -81,7 +82,7 @@ async def _complete(
         with room(upload.bytes):
             job = await _accept(upload, parts, spool_dir)
     except (UploadReceived, UploadNotReceived):
-        # A process that stood still for longer than its lock holds may find it completed, and the file removed.
+        # If this process stalled beyond its lock, another may have completed the upload and removed the file.
         upload = await find_upload(upload.id, parts)
         if upload.job_id is None:
             raise
@@ -99,14 +100,14 @@ async def _accept(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
     if found is None:
         raise _not_received()
     if found.size != upload.bytes:
-        raise UploadMismatch(f"{found.size:,} bytes have arrived, and {upload.bytes:,} were declared; send that file")
+        raise UploadMismatch(f"{found.size:,} bytes arrived but {upload.bytes:,} were declared; send the declared file")
     job_id = new_id("job")
     try:
         await parts.storage.copy(found, staging_key(job_id))
     except ObjectNotFound:
         raise _not_received() from None
     except ObjectChanged:
-        raise UploadMismatch("the file was replaced by another one while it was looked at; send it again") from None
+        raise UploadMismatch("the file was replaced while it was checked; send it again") from None
     try:
         job = await _examine(upload, job_id, parts, spool_dir)
     except BaseException:
@@ -116,7 +117,7 @@ async def _accept(upload: DirectUpload, parts: Parts, spool_dir: Path) -> Job:
         ours = await parts.records.complete_upload(upload.id, job, expires_at=replay_until(job, parts))
     if not ours:
         await discard(job.staging_key, parts)
-        raise UploadReceived("the upload was completed, or expired, meanwhile")
+        raise UploadReceived("the upload was completed or expired concurrently")
     await announce(job, parts)
     return job
 
@@ -130,7 +131,7 @@ async def _examine(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: P
             receive_source(stored, spool_dir, max_bytes=upload.bytes, check_head=check) as file,
         ):
             if file.bytes != upload.bytes:
-                raise UploadMismatch("the file was replaced by a smaller one while it was looked at; send it again")
+                raise UploadMismatch("the file was replaced by a smaller one while it was checked; send it again")
             return await make_job(
                 file,
                 upload.ticket,
@@ -147,9 +148,9 @@ async def _examine(upload: DirectUpload, job_id: str, parts: Parts, spool_dir: P
 async def _job_of(upload: DirectUpload, parts: Parts) -> Job:
     job = await get_job(parts.records, upload.job_id or "")
     if job is None:
-        raise UploadNotFound(f"the job of upload {upload.id} is gone")
+        raise UploadNotFound(f"the job of upload {upload.id} was removed")
     return job
 
 
 def _not_received() -> UploadNotReceived:
-    return UploadNotReceived("the file has not arrived; send it to the upload's url, then complete the upload")
+    return UploadNotReceived("the file has not arrived; send it to the url of the upload, then complete the upload")

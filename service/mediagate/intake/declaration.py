@@ -1,4 +1,4 @@
-"""The declaration of a direct upload: what is said of a file before it is sent, and where it is to be sent."""
+"""The declaration of a direct upload: the description of a file to send, and the URL to send it to."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ _ID = re.compile(r"upl_[a-z2-7]{26}")
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a client says of a file that it is about to send; ``size`` in bytes, ``content_type`` in lower case."""
+    """A client's description of a file to send; ``size`` in bytes, ``content_type`` in lower case."""
 
     fields: UploadFields
     content_type: str
     size: int
     ignored: tuple[str, ...] = ()
-    """Names that nobody reads."""
+    """Unknown names."""
 
     def check(self, sources: Mapping[str, Source]) -> None:
-        """Raise an error for the first thing that is wrong.
+        """Raise an error for the first invalid field.
 
-        That is what ``UploadFields.check`` raises, ``UnsupportedType`` for a type that the source does not take,
-        ``InvalidParameter`` for a size that is none, or ``UploadTooLarge``.
+        That is an error of ``UploadFields.check``, ``UnsupportedType`` for a type that the source does not accept,
+        ``InvalidParameter`` for a malformed size, or ``UploadTooLarge``.
         """
         self.fields.check(sources)
         source_type = self.fields.source_type
@@ -66,34 +66,34 @@ class Declaration:
                 f"contentType {self.content_type!r:.80} is not accepted; use one of {usual}, or leave it out"
             )
         if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size < 1:
-            raise InvalidParameter("size: use the number of bytes of the file, a whole number from 1")
+            raise InvalidParameter("size: use the size of the file in bytes, an integer of at least 1")
         if self.size > limit:
             raise UploadTooLarge(f"the file is larger than {limit:,} bytes, the limit of {source_type}", limit=limit)
 
 
 def read_declaration(body: Mapping[str, Any], *, strict: bool) -> Declaration:
-    """Return what the JSON of ``POST /uploads`` says.
+    """Return the declaration in the JSON of ``POST /uploads``.
 
-    Raises ``BadUpload`` naming what is missing, ``InvalidParameter`` for what is of another type, or nearly a known
-    name, or, when ``strict``, no known one.
+    Raises ``BadUpload`` with the missing fields, ``InvalidParameter`` for a value of the wrong type, for a name that
+    resembles a known one, and, if ``strict``, for any unknown name.
     """
     ignored = find_unknown(body, {*TEXTS, *NUMBERS, "size"}, strict=strict)
     missing = [name for name in REQUIRED if body.get(name) is None]
     if missing:
         raise BadUpload(f"missing from the JSON object: {', '.join(missing)}")
-    told = {name: body[name] for name in (*TEXTS, *NUMBERS) if body.get(name) is not None}
-    for name, value in told.items():
+    values = {name: body[name] for name in (*TEXTS, *NUMBERS) if body.get(name) is not None}
+    for name, value in values.items():
         _check_type(name, value)
-    fields = read_fields(told, display_name(told.get("filename", "")))
-    return Declaration(fields, told.get("contentType", "").lower() or ANY_TYPE, body["size"], tuple(ignored))
+    fields = read_fields(values, display_name(values.get("filename", "")))
+    return Declaration(fields, values.get("contentType", "").lower() or ANY_TYPE, body["size"], tuple(ignored))
 
 
 async def declare(
     declaration: Declaration, parts: Parts, *, owner: str | None, key_id: str | None = None, base_url: str
 ) -> UploadTarget:
-    """Record a declaration and return where the bytes go: to a URL that the storage signed, else to the gate.
+    """Record a declaration and return the target of the bytes: a URL signed by the storage, else one of the gate.
 
-    ``pre_declare`` hooks may refuse it by raising.
+    ``pre_declare`` hooks may refuse the declaration by raising.
     """
     ttl_s = parts.settings.direct_upload_ttl_s
     now = await parts.records.now()
@@ -131,21 +131,21 @@ async def find_upload(upload_id: str, parts: Parts) -> DirectUpload:
 
 
 def unknown_upload(upload_id: str) -> UploadNotFound:
-    """Return the error for an upload that is not there, or not there for who asks: the same words for both."""
-    return UploadNotFound(f"no upload is called {upload_id!r:.80}")
+    """Return the error for an upload that does not exist or has another owner: the same text for both."""
+    return UploadNotFound(f"upload {upload_id!r:.80} not found")
 
 
 async def check_current(upload: DirectUpload, parts: Parts) -> None:
-    """Raise ``UploadExpired`` when it is too late to send or complete an upload, ``UnknownSource`` when its is gone."""
+    """Raise ``UploadExpired`` for an expired upload, ``UnknownSource`` if its source is no longer configured."""
     if upload.expires_at <= await parts.records.now():
         raise UploadExpired("the upload was not completed in time; declare it again")
     source_type = upload.ticket.source_type
     if source_type not in parts.sources:
-        raise UnknownSource(f"sourceType {source_type!r} is not configured any more")
+        raise UnknownSource(f"sourceType {source_type!r} is no longer configured; declare the upload with another one")
 
 
 def hash_token(token: str) -> str:
-    """Return what is recorded of a token."""
+    """Return the SHA-256 of a token in hex, the form in which it is recorded."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

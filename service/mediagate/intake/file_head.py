@@ -1,11 +1,11 @@
-"""The first bytes of a file that is being received: looked at once, before the rest has come."""
+"""The first bytes of a file that is being received, checked before the rest arrives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 HEAD = 64
-"""Bytes from which the format of a picture is seen; what is shorter is judged when it is complete."""
+"""Number of bytes that identify the format of a picture; a shorter file is checked when it is complete."""
 
 
 class FileHead:
@@ -16,7 +16,7 @@ class FileHead:
         self._bytes = b""
 
     def add(self, piece: bytes | bytearray) -> None:
-        """Take the next bytes of the file."""
+        """Add the next bytes of the file."""
         if len(self._bytes) < HEAD:
             self._bytes += piece[: HEAD - len(self._bytes)]
             if len(self._bytes) == HEAD:

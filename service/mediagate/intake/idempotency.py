@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: what is sent again gets the job of the first time."""
+"""``Idempotency-Key``: a repeated upload gets the job of the first one."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ log = logging.getLogger("mediagate.intake")
 
 MAX_KEY = 255
 AGAIN_S = 2.0
-"""When to ask again for the job of an upload that is being received."""
+"""Retry delay while another request with the same key is being received, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReservedKey:
-    """An ``Idempotency-Key`` that is reserved for us, or, with a fingerprint, one that an upload has used before."""
+    """An ``Idempotency-Key`` that is reserved for this upload, or, with a fingerprint, used by an earlier one."""
 
     key: str
     fingerprint: str | None
@@ -36,9 +36,9 @@ class ReservedKey:
 
 @asynccontextmanager
 async def reserve(key: str | None, parts: Parts, *, owner: str | None = None) -> AsyncIterator[ReservedKey | None]:
-    """Reserve an ``Idempotency-Key`` before its body is received; an upload that fails does not use it up.
+    """Reserve an ``Idempotency-Key`` before the body is received; a failed upload releases it.
 
-    Each owner has its own keys. Raises ``UploadInFlight`` while another request holds it.
+    Each owner has a separate key space. Raises ``UploadInFlight`` while another request holds the key.
     """
     if key is None:
         yield None
@@ -46,22 +46,22 @@ async def reserve(key: str | None, parts: Parts, *, owner: str | None = None) ->
     if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise InvalidParameter(f"Idempotency-Key: use 1 to {MAX_KEY} printable ASCII characters, such as a UUID")
     if owner is not None:
-        key = f"{owner}\n{key}"  # neither has a line break, so that no two of them make the same
+        key = f"{owner}\n{key}"  # neither contains a line break, so the combination is unique
     async with hold(key, parts.records) as lock:
         if lock.found is not None and lock.found.fingerprint is None:
             raise UploadInFlight(
-                "this Idempotency-Key's upload is being received; wait for its answer", retry_after_s=AGAIN_S
+                "an upload with this Idempotency-Key is being received; wait for its response", retry_after_s=AGAIN_S
             )
         yield ReservedKey(key, lock.found.fingerprint if lock.found else None)
 
 
 def replay_until(job: Job, parts: Parts) -> datetime:
-    """Return the moment up to which an upload that is sent again gets this job."""
+    """Return when the idempotency key of this job expires."""
     return job.created_at + timedelta(seconds=parts.settings.idempotency_ttl_s)
 
 
 async def replay(key: str, fingerprint: str, parts: Parts) -> Job:
-    """Return the job of the upload that used a key before; raises ``IdempotencyKeyReused`` if that was another."""
+    """Return the job of the upload that used a key; raises ``IdempotencyKeyReused`` if its fingerprint differs."""
     now = await parts.records.now()
     held = await parts.records.reserve_key(key, now=now, expires_at=now)
     job = await get_job(parts.records, held.job_id) if held and held.job_id else None
@@ -73,6 +73,6 @@ async def replay(key: str, fingerprint: str, parts: Parts) -> Job:
 
 
 def fingerprint_of(sha256: str, fields: UploadFields) -> str:
-    """Return what tells an upload from another: its bytes, and what was said of them."""
-    told = [sha256, fields.source_type, fields.source_id, fields.client_reference_id, fields.callback_url]
-    return hashlib.sha256(json.dumps([*told, fields.focal_x, fields.focal_y]).encode()).hexdigest()
+    """Return a hash of an upload's bytes and fields."""
+    values = [sha256, fields.source_type, fields.source_id, fields.client_reference_id, fields.callback_url]
+    return hashlib.sha256(json.dumps([*values, fields.focal_x, fields.focal_y]).encode()).hexdigest()

@@ -23,21 +23,21 @@ FILE = "file"
 METADATA = "metadata of the file"
 REQUIRED = ("sourceType", "sourceId")
 FIELDS = frozenset({*REQUIRED, "clientReferenceId", "callbackUrl", "focalX", "focalY"})
-"""Text fields that are read; others are passed over."""
+"""Known text fields; others are ignored."""
 MAX_PARTS = 65
 """One file and 64 text fields."""
 MAX_FIELD = 4 * 1024
 """Bytes of one text field."""
 MAX_HEADER = 4 * 1024
-"""Bytes of one header line of a part, which holds the file's name."""
+"""Bytes of one header line of a part, which includes the file name."""
 MAX_HEADERS = 8
-"""Header lines of a part; RFC 7578 has three."""
-MAX_BESIDES = 512 * 1024
-"""Bytes of a body that are not the file's: fields, headers, boundaries and what stands before and after them."""
+"""Header lines of a part; RFC 7578 defines three."""
+MAX_OVERHEAD = 512 * 1024
+"""Bytes of a body outside the file: fields, headers, boundaries, preamble and epilogue."""
 MAX_BOUNDARY = 70
 """Characters (RFC 2046, section 5.1.1)."""
 PIECE = 1024 * 1024
-"""A server may hand over a body in one chunk; it is parsed, and its limits are checked, in pieces of this size."""
+"""Size of the pieces in which a chunk is parsed and checked; a server may deliver a body in a single chunk."""
 
 HOW = "send multipart/form-data with the parts sourceType, sourceId and file"
 
@@ -46,16 +46,16 @@ _FILENAME_EXTENDED = re.compile(r";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'
 
 @dataclass(frozen=True, slots=True)
 class FormUpload:
-    """A received file: its spool path, size in bytes and SHA-256 (hex), and the form fields that came with it."""
+    """A received file: its spool path, size in bytes and SHA-256 (hex), and the form fields."""
 
     path: Path
     bytes: int
     sha256: str
     filename: str
-    """What the client calls the file, cleaned for display; never part of a path."""
+    """The client's name of the file, cleaned for display; never part of a path."""
     fields: Mapping[str, str]
     ignored: tuple[str, ...] = ()
-    """Fields that nobody reads."""
+    """Unknown fields."""
 
 
 @asynccontextmanager
@@ -71,14 +71,15 @@ async def receive_upload(
 ) -> AsyncIterator[FormUpload]:
     """Receive an upload into the spool, where it stays for the length of the block.
 
-    ``limits`` has the most bytes of a file for each source type; the largest holds until ``sourceType`` has come.
-    ``on_source`` is told a source type of ``limits`` as soon as it has come, and may refuse by raising; so may
-    ``check_head``, which is given the first bytes of the file, and the source type if that came before them.
-    In memory are at most about 3 MiB (a batch that is written, and one that comes in) and the chunk that the server
-    handed over, whatever the size of the file.
-    Raises ``UploadTooLarge`` before the body is in, ``BadUpload``, ``InvalidParameter`` for a field that is nearly a
-    known one and, when ``strict``, for any unknown one, ``UploadTimeout`` when there is no more
-    ``patience``, ``StorageUnavailable`` when the disk is full, Starlette's ``ClientDisconnect``.
+    ``limits`` maps source types to the maximum bytes of a file; until ``sourceType`` arrives, the largest applies.
+    ``on_source`` is called with a source type of ``limits`` as soon as it arrives. ``check_head`` is called with the
+    first bytes of the file, and the source type if that has arrived before. Both may refuse the upload by raising.
+    Memory is bounded by about 3 MiB (a batch being written and one being received) plus the server's chunk, whatever
+    the size of the file.
+
+    Raises ``UploadTooLarge`` before the body is complete, ``BadUpload``, ``InvalidParameter`` for a field that
+    resembles a known one and, if ``strict``, for any unknown field, ``UploadTimeout`` when ``patience`` is exhausted,
+    ``StorageUnavailable`` when the disk is full, and Starlette's ``ClientDisconnect``.
     """
     async with spool_file(spool_dir) as file:
         async with open_body(request, patience) as body:
@@ -96,7 +97,7 @@ async def _receive(
         max_header_size=MAX_HEADER,
         max_header_count=MAX_HEADERS,
         max_segment_count=MAX_PARTS,
-        header_charset="latin-1",  # takes any bytes; ``_decoded`` finds out what they are
+        header_charset="latin-1",  # accepts any bytes; ``_decoded`` detects the encoding
     )
     try:
         while chunk := await body.read():
@@ -107,16 +108,16 @@ async def _receive(
                         await on_source(source)
                 await form.file.flush()
             form.check_declared(body.declared)
-            if body.received - form.file.bytes > MAX_BESIDES:
-                raise BadUpload(f"there are more than {MAX_BESIDES:,} bytes besides the file; {HOW}")
+            if body.received - form.file.bytes > MAX_OVERHEAD:
+                raise BadUpload(f"the body has more than {MAX_OVERHEAD:,} bytes outside the file; {HOW}")
         parser.close()
     except MultipartError as exc:
-        raise BadUpload(f"the body is no complete multipart/form-data ({exc}); {HOW}") from exc
+        raise BadUpload(f"the body is not complete multipart/form-data ({exc}); {HOW}") from exc
     return await form.finish()
 
 
 class _Form:
-    """What the parts of a body add up to."""
+    """The parts of a body, collected and validated."""
 
     def __init__(
         self,
@@ -140,7 +141,7 @@ class _Form:
         self._text = bytearray()
 
     def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
-        """Take what the parser yields: the head of a part, bytes of it, ``None`` at its end."""
+        """Process an event of the parser: the head of a part, its bytes, ``None`` at its end."""
         if event is None:
             self._end()
         elif isinstance(event, MultipartSegment):
@@ -161,17 +162,17 @@ class _Form:
                 raise BadUpload(f"the field {self._name!r:.80} has more than {MAX_FIELD:,} bytes; {HOW}")
 
     def new_source(self) -> str | None:
-        """Return the source type when the part that has just ended was the one that named a configured source."""
+        """Return the source type if the part that has just ended named a configured source."""
         source = self._fields.get("sourceType", "") if self._name == "sourceType" else ""
         return source if source in self._limits else None
 
     def check_declared(self, declared: int | None) -> None:
-        """Refuse a body whose ``Content-Length`` already says that the file in it is too large."""
+        """Raise ``UploadTooLarge`` if the ``Content-Length`` implies that the file is too large."""
         if declared is not None:
-            self._check_size(declared - MAX_BESIDES)
+            self._check_size(declared - MAX_OVERHEAD)
 
     async def finish(self) -> FormUpload:
-        """Return the upload; raises ``BadUpload`` naming what is missing."""
+        """Return the upload; raises ``BadUpload`` with the missing parts."""
         if self._filename is None and self._misplaced is not None:
             raise _in_another_field(self._misplaced)
         ignored = find_unknown(self._names, {*FIELDS, FILE}, strict=self._strict)
@@ -187,8 +188,8 @@ class _Form:
         )
 
     def _begins_metadata(self, piece: bytes | bytearray) -> bool:
-        """Return whether the part is the JSON that FilePond sends ahead of a file, under the name of the file."""
-        # Pictures do not begin with a brace.
+        """Return whether the part is the JSON that FilePond sends before a file, under the same field name."""
+        # No picture format begins with a brace.
         return self._unnamed and not self.file.bytes and piece.startswith(b"{")
 
     def _begin(self, part: MultipartSegment) -> None:
@@ -198,23 +199,23 @@ class _Form:
         self._text.clear()
         if self._name == FILE:
             if self._filename is not None:
-                raise BadUpload("there are two files; send one upload for each")
+                raise BadUpload("the form has two files; send a separate upload for each")
             self._filename = _display_name(part)
         elif part.filename is not None:
             self._misplaced = self._name
         if self._name in self._fields:
-            raise BadUpload(f"the field {self._name} is there twice; send it once")
+            raise BadUpload(f"the field {self._name} was sent twice; send it once")
 
     def _end(self) -> None:
         if self._name in FIELDS:
             try:
                 self._fields[self._name] = self._text.decode()
             except UnicodeDecodeError:
-                raise BadUpload(f"the field {self._name} is not UTF-8; encode it so") from None
+                raise BadUpload(f"the field {self._name} is not valid UTF-8; encode it as UTF-8") from None
             self._check_size(self.file.bytes)
 
     def _check_size(self, size: int) -> None:
-        """The limit of the source may come to be known when the file is already in."""
+        """Raise ``UploadTooLarge`` above the limit of the source, which may arrive after the file."""
         only = next(iter(self._limits)) if len(self._limits) == 1 else ""
         source = self._fields.get("sourceType", only)
         limit = self._limits.get(source, self._largest)
@@ -234,11 +235,11 @@ def _boundary(request: Request) -> str:
 
 
 def _in_another_field(name: str) -> BadUpload:
-    return BadUpload(f"the file came in the field {name!r:.80}; send it in the field file, as curl's -F file=@… does")
+    return BadUpload(f"the file is in the field {name!r:.80}; send it in the field file, as curl's -F file=@… does")
 
 
 def _decoded(text: str) -> str:
-    """Return a header's text, whose bytes were taken as Latin-1: UTF-8 if they are that (RFC 7578, section 5.1)."""
+    """Return a header's text, decoded as Latin-1 before, as UTF-8 if it is valid (RFC 7578, section 5.1)."""
     try:
         return text.encode("latin-1").decode()
     except UnicodeDecodeError:
@@ -248,7 +249,7 @@ def _decoded(text: str) -> str:
 def _display_name(part: MultipartSegment) -> str:
     name = _decoded(part.filename or "")
     for header, value in part.headerlist:
-        # RFC 8187; browsers do not send it, some libraries do, and then it is the better of the two.
+        # RFC 8187: browsers do not send it, but some libraries do, and then it is the more accurate one.
         if header == "Content-Disposition" and (extended := _FILENAME_EXTENDED.search(value)):
             name = unquote(extended[2], encoding=extended[1], errors="replace")
     return display_name(name)

@@ -1,4 +1,4 @@
-"""Places of which a process has so many: one client address takes at most its share, and who dawdles makes room."""
+"""A limited number of places: one client address gets at most its share, and slow holders are evicted."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Protocol
 from mediagate.errors import Unavailable
 
 SHARE = 0.25
-"""Of all places, for one client address, unless told: four addresses must work together to take them all."""
+"""Default share of one client address: occupying all places takes four cooperating addresses."""
 IPV6_PREFIX = 64
-"""What one customer is given at least (RFC 6177): whoever has one address of it has all."""
+"""The smallest network assigned to a customer (RFC 6177), who can use all its addresses."""
 AGAIN_S = 2.0
-"""When to ask again for a place: an upload and a file take about that long."""
+"""Retry delay for a place, in seconds: the typical duration of an upload or a download."""
 
 
 class Holder(Protocol):
-    """What a place is held for."""
+    """The upload or download that holds a place."""
 
     @property
     def overdue(self) -> bool:
-        """Whether it takes longer than it should, so that another may have the place."""
+        """Whether it is so slow that its place can be given to another."""
 
     def give_up(self) -> None:
-        """End it soon; its place is another's by now."""
+        """End it soon; its place has been given to another."""
 
 
 class _Place:
@@ -39,9 +39,9 @@ class _Place:
 class Places:
     """A limited number of places.
 
-    ``share`` (up to 1) is the part of them that one client address may hold; ``None``: ``SHARE``, but all for a peer on
-    loopback or without an address, which is a proxy as a rule. ``refusal`` is raised when there is no place, with
-    the words ``full`` or ``shared``.
+    ``share`` (up to 1) is the part of them that one client address may hold. The default ``None`` means ``SHARE``, and
+    no limit for a peer on loopback or without an address, which is usually a proxy. When no place is free, ``refusal``
+    is raised with the text ``full`` or ``shared``.
     """
 
     def __init__(self, limit: int, *, share: float | None, refusal: type[Unavailable], full: str, shared: str) -> None:
@@ -56,9 +56,9 @@ class Places:
 
     @contextmanager
     def place(self, host: str | None = None, holder: Holder | None = None) -> Iterator[None]:
-        """Hold a place for the length of the block, for the client at ``host``.
+        """Hold a place for the client at ``host`` within the block.
 
-        Where there is none left, a holder that is overdue is given up, and its place taken.
+        If none is free, an overdue holder is evicted.
         """
         address = counted(host, with_loopback=self._with_loopback)
         if address is not None and sum(place.address == address for place in self._held) >= self._most:
@@ -82,13 +82,13 @@ class Places:
 
 
 def counted(host: str | None, *, with_loopback: bool) -> str | None:
-    """Return an IPv4 address, or the network of an IPv6 address; ``None`` for who has no share of its own."""
+    """Return an IPv4 address or the network of an IPv6 address; ``None`` for a client without a limited share."""
     try:
         address = ip_address((host or "").partition("%")[0])
     except ValueError:
         return None
     if isinstance(address, IPv6Address):
-        # A server that listens on IPv6 sees its IPv4 clients so (RFC 4291, section 2.5.5.2).
+        # The form of IPv4 clients on an IPv6 socket (RFC 4291, section 2.5.5.2).
         address = address.ipv4_mapped or address
     if address.is_loopback and not with_loopback:
         return None

@@ -1,4 +1,4 @@
-"""Bodies that are no form: a file of a known size, and a small JSON document."""
+"""Plain bodies: a file of a known size, and a small JSON document."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ async def receive_file(
 ) -> AsyncIterator[SpooledFile]:
     """Receive a body of exactly ``size`` bytes into the spool, where it stays for the length of the block.
 
-    ``check_head`` is given the first bytes of the file as soon as they have come, and may refuse it by raising.
-    Raises ``UploadMismatch`` as soon as it is known to be longer or shorter, ``UploadTimeout``, ``StorageUnavailable``
-    when the disk is full, Starlette's ``ClientDisconnect``.
+    ``check_head`` is called with the first bytes of the file as soon as they arrive, and may refuse it by raising.
+
+    Raises ``UploadMismatch`` as soon as the body proves longer or shorter, ``UploadTimeout``, ``StorageUnavailable``
+    when the disk is full, and Starlette's ``ClientDisconnect``.
     """
     if body.declared not in (None, size):
-        raise UploadMismatch(f"the body has {body.declared:,} bytes, and {size:,} were declared; send that file")
+        raise UploadMismatch(f"the body has {body.declared:,} bytes but {size:,} were declared; send the declared file")
     head = FileHead(check_head)
     async with spool_file(spool_dir) as file:
         while chunk := await body.read():
             if file.bytes + len(chunk) > size:
-                raise UploadMismatch(f"the body has more than the {size:,} bytes that were declared; send that file")
+                raise UploadMismatch(f"the body has more than the declared {size:,} bytes; send the declared file")
             head.add(chunk)
             file.add(chunk)
             await file.flush()
@@ -50,11 +51,11 @@ async def receive_json(body: RequestBody, content_type: str) -> dict[str, Any]:
     while chunk := await body.read():
         received += chunk
         if len(received) > MAX_JSON:
-            raise BadUpload(f"the body has more than {MAX_JSON:,} bytes; send a JSON object and no file")
+            raise BadUpload(f"the body has more than {MAX_JSON:,} bytes; send a JSON object, not a file")
     try:
         value = json.loads(received)
     except (ValueError, RecursionError) as exc:
-        raise BadUpload("the body is no JSON; send a JSON object") from exc
+        raise BadUpload("the body is not valid JSON; send a JSON object") from exc
     if not isinstance(value, dict):
-        raise BadUpload("the body is no JSON object; send one")
+        raise BadUpload("the body is JSON but not an object; send a JSON object")
     return value

@@ -1,4 +1,4 @@
-"""The spool: private local files that hold what is being received, for just as long as somebody looks at them."""
+"""The spool: private local files of uploads that are being received, removed as soon as they are processed."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from mediagate.intake.file_head import FileHead
 log = logging.getLogger("mediagate.uploads")
 
 BATCH = 1024 * 1024
-"""Bytes that are hashed and written at once, in a thread: fewer, longer steps cost less than the way there."""
+"""Bytes hashed and written at once, in a thread: larger batches amortize the cost of switching threads."""
 PIECE_COST = 64
-"""Bytes that a piece takes in memory besides its content, so that many tiny ones do not add up unseen."""
+"""Memory overhead of a piece in bytes, counted so that many tiny pieces do not add up unnoticed."""
 MANY_PIECES = 64
-"""So many are joined before they are hashed and written, since each costs a call of its own."""
+"""From this number on, pieces are joined before they are hashed and written, because each costs a call."""
 HEAP_KEPT = 4 * 1024 * 1024
 PROBE_BYTES = 64 * 1024
-"""Enough to need blocks of its own on any file system."""
+"""Large enough to occupy blocks on any file system."""
 PREFIX = "upload-"
-EMPTY = "the file is empty; send one that holds a picture"
+EMPTY = "the file is empty; send a picture"
 
 
 @dataclass(frozen=True, slots=True)
 class SpooledFile:
-    """A file in the spool, complete; ``bytes`` is its size, ``sha256`` the hash of its content in hex."""
+    """A complete file in the spool; ``bytes`` is its size, ``sha256`` the hash of its content in hex."""
 
     path: Path
     bytes: int
@@ -46,15 +46,15 @@ class SpooledFile:
 
 
 class SpoolFile:
-    """A file being written: ``add`` bytes, ``flush`` now and then, ``finish``.
+    """A file being written: ``add`` bytes, ``flush`` after each chunk, ``finish``.
 
-    One batch is hashed and written while the next one comes in, so that it holds two of them, of ``BATCH`` bytes, and
-    the piece that was added last.
+    One batch is hashed and written while the next is received, so memory holds two batches of ``BATCH`` bytes and the
+    last piece.
     """
 
     def __init__(self, spool_dir: Path) -> None:
         self.bytes = 0
-        """How many were added."""
+        """Number of bytes added."""
         self._path = spool_dir / f"{PREFIX}{secrets.token_hex(16)}"
         self._pending: list[bytes | bytearray] = []
         self._pending_cost = 0
@@ -63,32 +63,32 @@ class SpoolFile:
         self._hash = hashlib.sha256()
         self._descriptor: int | None = None
         self._discarded = False
-        # A cancelled task goes on while its thread still writes: nothing may be closed or removed under it.
+        # A cancelled task continues while its thread still writes: the file must not be closed or removed meanwhile.
         self._lock = threading.Lock()
 
     def add(self, data: bytes | bytearray) -> None:
-        """Take bytes, which nobody changes any more, into the batch; they are written by the next ``flush``."""
+        """Add bytes, which the caller must not change any more, to the batch that the next ``flush`` writes."""
         self._pending.append(data)
         self._pending_cost += len(data) + PIECE_COST
         self.bytes += len(data)
 
     async def flush(self) -> None:
-        """Begin to write the batch if it is full, after the one before; raises ``StorageUnavailable`` when the disk is.
+        """Start writing the batch if it is full, after the previous one; raises ``StorageUnavailable``.
 
-        What cannot be written may come to be known by a later call.
+        A failed write may be reported by a later call.
         """
         if self._pending_cost >= BATCH:
             await self._write_batch()
 
     async def finish(self) -> SpooledFile:
-        """Write what is left and say what the file is; raises ``StorageUnavailable``."""
+        """Write the rest and return the complete file; raises ``StorageUnavailable``."""
         await self._write_batch()
         await self._written()
         return SpooledFile(self._path, self.bytes, self._hash.hexdigest())
 
     async def discard(self) -> None:
-        """Remove the file, whatever has become of it."""
-        # Shielded twice: from the scopes of anyio and from a plain cancel, which would take the call back unstarted.
+        """Remove the file in whatever state it is."""
+        # Shielded twice: from anyio's scopes and from a plain cancel, which would revoke the call before it started.
         removing = asyncio.get_running_loop().run_in_executor(None, self._remove)
         with CancelScope(shield=True):
             await asyncio.shield(removing)
@@ -103,8 +103,8 @@ class SpoolFile:
             await self._writing
             self._writing = None
         if self._failure is not None:
-            log.error("cannot write to the spool %s: %s", self._path.parent, self._failure)
-            reason = f"the upload cannot be kept at the moment: {self._failure.strerror}"
+            log.error("could not write to the spool %s: %s", self._path.parent, self._failure)
+            reason = f"could not write the upload to disk ({self._failure.strerror}); try again later"
             raise StorageUnavailable(reason) from self._failure
 
     def _write(self, batch: list[bytes | bytearray]) -> None:
@@ -122,7 +122,7 @@ class SpoolFile:
                     while left:
                         left = left[os.write(self._descriptor, left) :]
             except OSError as exc:
-                self._failure = exc  # and not raised: nobody may be waiting for this batch
+                self._failure = exc  # stored, not raised: this batch may have no waiter
 
     def _remove(self) -> None:
         with self._lock:
@@ -136,17 +136,17 @@ class SpoolFile:
 
 @cache
 def _keep_heap() -> None:
-    """Have the C library keep the memory of one batch for the next: up to 8 MiB of the process, and only with glibc.
+    """Make glibc keep the memory of one batch for the next, up to 8 MiB per process.
 
-    It gives memory back as soon as twice the size of the largest block that was freed so far is idle (``mallopt(3)``),
-    by default 128 KiB. To be given it again, page by page, would be a tenth of what an upload costs.
+    glibc returns memory to the system when twice the size of the largest block freed so far is idle (``mallopt(3)``),
+    by default 128 KiB. Getting it back, page by page, would be a tenth of the cost of an upload.
     """
     bytes(HEAP_KEPT)
 
 
 @asynccontextmanager
 async def spool_file(spool_dir: Path) -> AsyncIterator[SpoolFile]:
-    """Open a spool file (mode 0600) that is gone when the block ends."""
+    """Open a spool file (mode 0600) that is removed at the end of the block."""
     _keep_heap()
     file = SpoolFile(spool_dir)
     try:
@@ -156,18 +156,18 @@ async def spool_file(spool_dir: Path) -> AsyncIterator[SpoolFile]:
 
 
 class AsyncFile(Protocol):
-    """A file that is read asynchronously, such as Starlette's ``UploadFile``, whose ``filename`` is taken too."""
+    """A file that is read asynchronously, such as Starlette's ``UploadFile``, whose ``filename`` is used too."""
 
     async def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes, none at the end."""
 
 
 Readable = bytes | Path | BinaryIO | AsyncFile | AsyncIterator[bytes]
-"""What a picture can be read from."""
+"""The types of sources that a picture can be read from."""
 
 
 async def probe_spool(spool_dir: Path) -> None:
-    """Write a small file to the spool and remove it; raises ``StorageUnavailable`` when the disk takes none."""
+    """Write a small file to the spool and remove it; raises ``StorageUnavailable`` if that fails."""
     async with spool_file(spool_dir) as file:
         file.add(bytes(PROBE_BYTES))
         await file.finish()
@@ -179,11 +179,11 @@ async def receive_source(
 ) -> AsyncIterator[SpooledFile]:
     """Copy bytes, a file or a stream into the spool for the length of a block.
 
-    The source stays as it is; whoever opened it closes it. ``check_head`` is given the first bytes as soon as they are
-    read, and may refuse the file by raising; no more of it is read then.
+    The caller closes the source. ``check_head`` is called with the first bytes as soon as they are read and may refuse
+    the file by raising; the rest is then not read.
 
-    Raises ``UploadTooLarge`` as soon as there are more than ``max_bytes``, ``BadUpload`` when there are none,
-    ``StorageUnavailable`` when the disk is full, and what reading the source raises.
+    Raises ``UploadTooLarge`` after more than ``max_bytes``, ``BadUpload`` for an empty source, ``StorageUnavailable``
+    when the disk is full, and the errors of reading the source.
     """
     head = FileHead(check_head)
     async with spool_file(spool_dir) as file, aclosing(_pieces(source)) as pieces:
@@ -216,7 +216,7 @@ async def _pieces(source: Readable) -> AsyncGenerator[bytes]:
             yield piece
     else:
         raise TypeError(
-            f"cannot read an upload from {type(source).__name__}: give bytes, a pathlib.Path, a file opened in binary "
+            f"cannot read an upload from {type(source).__name__}: pass bytes, a pathlib.Path, a file opened in binary "
             "mode, an UploadFile or an asynchronous iterator of bytes"
         )
 
@@ -228,15 +228,15 @@ async def _read(file: BinaryIO | AsyncFile) -> object:
 
 def _checked(piece: object) -> bytes:
     if not isinstance(piece, bytes):
-        raise TypeError(f"an upload is made of bytes, not {type(piece).__name__}: open the file in binary mode")
+        raise TypeError(f"an upload must yield bytes, not {type(piece).__name__}: open the file in binary mode")
     return piece
 
 
 def sweep_spool(spool_dir: Path, *, older_than_s: float) -> int:
-    """Remove what killed processes left in the spool and nobody wrote to for so long; returns how many files."""
+    """Remove files of killed processes, unwritten for ``older_than_s``, from the spool; return their number."""
     removed = 0
     with suppress(FileNotFoundError), os.scandir(spool_dir) as entries:
-        # By the clock that stamps the files, which need not be this process's: a touch tells what it says now.
+        # By the clock of the file system, which may differ from this process's: touching the folder reads it.
         os.utime(spool_dir)
         now = spool_dir.stat().st_mtime
         for entry in entries:

@@ -1,4 +1,4 @@
-"""Fields and parameters that nobody reads: named in the answer, or refused where another name was meant."""
+"""Unknown fields and parameters: listed in the response, or refused if they resemble a known name."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from itertools import islice
 from mediagate.errors import InvalidParameter
 
 LIKENESS = 0.75
-"""How like a known name one must be to count as a slip of it (difflib's ratio, 0-1): two letters swapped in four."""
+"""Similarity (difflib's ratio, 0-1) from which a name counts as a misspelling: two letters swapped in four."""
 MOST = 64
-"""How many unknown names are looked at; comparing takes time, and a query has room for thousands."""
+"""Maximum number of unknown names to compare: comparing takes time, and a query has room for thousands."""
 LONGEST = 80
-"""Characters of a name that are told."""
+"""Maximum length of a name in a response, in characters."""
 ELSEWHERE: Mapping[str, str] = {"offset": "cursor", "page": "cursor", "pagesize": "limit", "perpage": "limit"}
-"""What other services call a parameter of ours."""
+"""Names of parameters in other services, with the equivalent here."""
 
 
 def find_unknown(given: Iterable[str], known: Collection[str], *, strict: bool) -> list[str]:
-    """Return those of the given names that are not known, each once.
+    """Return the unknown ones among the given names, without duplicates.
 
-    Raises ``InvalidParameter`` for one that is nearly a known name which was not given, and, when ``strict``, for any.
+    Raises ``InvalidParameter`` for one that resembles a known name that was not given, and, if ``strict``, for any.
     """
     names = dict.fromkeys(given)
     missing = {_plain(name): name for name in known if name not in names}
@@ -30,17 +30,15 @@ def find_unknown(given: Iterable[str], known: Collection[str], *, strict: bool) 
     unknown = list(islice((name for name in names if name not in known), MOST))
     for name in unknown:
         if len(name) <= LONGEST and (meant := get_close_matches(_plain(name), missing, n=1, cutoff=LIKENESS)):
-            raise InvalidParameter(f"{_told(name)}: nothing is called so; did you mean {missing[meant[0]]}?")
+            raise InvalidParameter(f"{_shown(name)}: unknown name; did you mean {missing[meant[0]]}?")
         if strict:
-            raise InvalidParameter(
-                f"{_told(name)}: nothing is called so; known are {', '.join(sorted(known)) or 'none'}"
-            )
-    return [_told(name) for name in unknown]
+            raise InvalidParameter(f"{_shown(name)}: unknown name; use {', '.join(sorted(known)) or 'none'}")
+    return [_shown(name) for name in unknown]
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _told(name: str) -> str:
+def _shown(name: str) -> str:
     return name[:LONGEST].encode(errors="replace").decode()

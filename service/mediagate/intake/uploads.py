@@ -1,4 +1,4 @@
-"""The life of an upload, from a request that was let in, or a call from Python, to what is recorded of it."""
+"""The path of an upload, from an authenticated request or a call from Python to the recorded job."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from mediagate.values import DirectUpload, Job, Principal, UploadFields, UploadT
 
 
 class Intake:
-    """Takes uploads in: a method for each request, whose caller is known by then, and for each call from Python.
+    """Receives uploads, with one method for each route and each call from Python.
 
-    The steps of a method stand in the order in which they may refuse.
+    The caller is already authenticated. The steps of a method are in the order in which they may refuse.
     """
 
     def __init__(self, parts: Parts, backlog: Backlog, spool_dir: Path) -> None:
@@ -40,10 +40,10 @@ class Intake:
         self._every_format = {name for source in sources.values() for name in source.formats}
 
     async def upload(self, request: Incoming, principal: Principal | None) -> tuple[Job, Sequence[str]]:
-        """``POST /upload``: receive a form and return its job, and the fields that nobody reads.
+        """``POST /upload``: receive a form and return its job and the unknown fields.
 
-        Raises what ``Admission.admit``, ``reserve``, ``receive_upload``, ``UploadFields.check``, ``accept`` and a
-        ``pre_file`` hook raise.
+        Raises the errors of ``Admission.admit``, ``reserve``, ``receive_upload``, ``UploadFields.check``, ``accept``
+        and ``pre_file`` hooks.
         """
         parts = self._parts
         owner, key_id = owner_and_key(principal)
@@ -74,9 +74,9 @@ class Intake:
     async def upload_source(
         self, source: Readable, fields: UploadFields, *, owner: str | None, idempotency_key: str | None
     ) -> tuple[Job, bool]:
-        """``gate.upload``: read a source and return its job, and whether this call made it.
+        """``gate.upload``: read a source and return its job and whether it is new.
 
-        Raises what ``upload`` raises, but for hooks that are told of requests, and limits of requests under way.
+        Raises the errors of ``upload``, except those of hooks for requests and of limits on concurrent requests.
         """
         parts = self._parts
         fields.check(parts.sources)
@@ -94,15 +94,15 @@ class Intake:
         return job, made
 
     def open_body(self, request: Incoming) -> AbstractAsyncContextManager[RequestBody]:
-        """Open the body of a request that ``declare`` is to read; who is refused in the block is read out."""
+        """Open the body of a request for ``declare``; after a refusal within the block it is drained."""
         return open_body(request, self._patience)
 
     async def declare(
         self, request: Incoming, body: RequestBody, principal: Principal | None, *, base_url: str
     ) -> tuple[UploadTarget, Sequence[str]]:
-        """``POST /uploads``: record what is declared and return where its bytes go, and the names that nobody reads.
+        """``POST /uploads``: record a declaration and return the target of its bytes and the unknown names.
 
-        Raises what ``Admission.admit``, ``receive_json``, ``read_declaration`` and ``record`` raise.
+        Raises the errors of ``Admission.admit``, ``receive_json``, ``read_declaration`` and ``record``.
         """
         owner, key_id = owner_and_key(principal)
         async with self.admission.admit(request):
@@ -115,18 +115,18 @@ class Intake:
     async def record(
         self, declaration: Declaration, *, owner: str | None, key_id: str | None = None, base_url: str
     ) -> UploadTarget:
-        """``gate.create_upload``: check and record a declaration and return where the bytes go.
+        """``gate.create_upload``: check and record a declaration and return the target of its bytes.
 
-        Raises what ``Declaration.check``, a ``pre_declare`` hook and the records raise.
+        Raises the errors of ``Declaration.check``, ``pre_declare`` hooks and the records.
         """
         declaration.check(self._parts.sources)
         return await declare(declaration, self._parts, owner=owner, key_id=key_id, base_url=base_url)
 
     async def receive_content(self, request: Incoming, upload_id: str) -> None:
-        """``PUT /uploads/{id}/content``: keep the bytes that come under the token of a declaration.
+        """``PUT /uploads/{id}/content``: store the file that is sent with the token of a declaration.
 
-        They come in the name of whoever was authorized to declare. Raises what ``find_open_upload``,
-        ``Admission.admit``, ``lock_content``, ``receive_file``, ``keep_file`` and a ``pre_file`` hook raise.
+        The request acts on behalf of the caller that made the declaration. Raises the errors of ``find_open_upload``,
+        ``Admission.admit``, ``lock_content``, ``receive_file``, ``keep_file`` and ``pre_file`` hooks.
         """
         parts = self._parts
         token, content_type = request.query_params.get("token", ""), request.headers.get("Content-Type", "")
@@ -143,10 +143,10 @@ class Intake:
                 await keep_file(file, upload, lock, parts)
 
     async def complete(self, upload_id: str, *, owner: str | None, request: Incoming | None = None) -> Job:
-        """``POST /uploads/{id}/complete`` and ``gate.complete_upload``: make what arrived a job, and return that.
+        """``POST /uploads/{id}/complete`` and ``gate.complete_upload``: record and return the job of a sent file.
 
-        With ``owner``, another's upload is unknown. Raises what ``Admission.admit``, ``completion.complete`` and a
-        ``pre_file`` hook raise.
+        With ``owner``, other owners' uploads are treated as unknown. Raises the errors of ``Admission.admit``,
+        ``completion.complete`` and ``pre_file`` hooks.
         """
 
         async def on_upload(upload: DirectUpload) -> None:
@@ -154,7 +154,7 @@ class Intake:
                 return
             await self._parts.hooks.run("pre_file", request, upload.ticket.source_type)
             if upload.token_hash is None:
-                # The storage took the file; here is where it counts.
+                # The storage received the file, so its bytes are counted here.
                 request.received += upload.bytes
 
         async with self.admission.admit(request) as admitted:

@@ -1,4 +1,4 @@
-"""How a gate is put together: plugins, keys, hooks and what was registered; nothing of images."""
+"""The kernel of a gate: plugins, keys, hooks and the registry, independent of images."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ _LATER = {
     "Registry": "registry",
     "closes_unread": "incoming",
 }
-"""Loaded on first use: image processes import the modules of plugins, and need no web code."""
+"""Imported lazily: image processes import the modules of plugins and need no web code."""
 
 __all__ = [
     "HOOK_NAMES",

@@ -1,8 +1,8 @@
-"""The end of the process, as a gate learns of it in a host that tells it too late, or never.
+"""Graceful shutdown of a gate in a host that announces its end too late, or never.
 
-A host such as uvicorn ends its lifespan when all requests are answered, so a request that waits holds it up. A host
-without lifespans (daphne) stops the event loop under an open gate. Both are told by a signal. While a gate has requests
-in hand it stands in front of the host's own handler for these signals, and passes each of them on.
+A host such as uvicorn ends its lifespan when all requests are answered, so a waiting request delays it. A host
+without lifespans (daphne) stops the event loop under an open gate. Both shut down on a signal. While a gate serves
+requests, it intercepts these signals and forwards each of them to the host's own handler.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ log = logging.getLogger("mediagate")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CLOSING_S = 10.0
-"""How long beyond the drain time a gate may take to close before its host gets a signal that was held back."""
+"""How long closing may exceed the drain time before a delayed signal is forwarded to the host, in seconds."""
 RELEASE_S = 1.0
-"""How long after its last request a gate gives the signals back: to take them anew costs more than many a request."""
+"""How long after its last request a gate restores the host's handlers, because reinstalling its own is expensive."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
 
 class Departure:
-    """What one gate knows of the end of its process.
+    """The shutdown state of one gate.
 
-    ``drain_s`` is how long requests and jobs may go on after a signal. ``wake`` ends the waiting for news of jobs.
+    ``drain_s`` is how long requests and jobs may continue after a signal. ``wake`` ends the long polls.
     """
 
     gone: bool
-    """Whether the gate closes itself, or has done so."""
+    """Whether the gate is closing or has closed itself."""
     _loop: asyncio.AbstractEventLoop
 
     def __init__(self, drain_s: float, wake: Callable[[], None]) -> None:
         self.watches = True
-        """Whether signals are looked at; not where the server tells the gate by itself."""
+        """Whether to intercept signals; ``False`` under a server that notifies the gate by itself."""
         self.calls = 0
-        """How often the process was asked to end; event streams stop when it grows."""
+        """Number of signals received; event streams stop when it grows."""
         self._drain_s = drain_s
         self._wake = wake
         self._visits: set[asyncio.Timeout] = set()
@@ -53,7 +53,7 @@ class Departure:
         self.begin()
 
     def begin(self, close: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Begin with a gate that has opened; with ``close`` it is closed before its host gets a signal."""
+        """Reset the state after the gate opened; with ``close`` the gate is closed before its host gets a signal."""
         self.gone = False
         self._due: float | None = None
         self._close = close
@@ -63,7 +63,7 @@ class Departure:
 
     @property
     def left_s(self) -> float:
-        """How much of the drain time is left: all of it, unless a signal came just before."""
+        """The remaining drain time in seconds: all of it, unless a signal was received recently."""
         now = asyncio.get_running_loop().time()
         if self._due is None or now > self._due + CLOSING_S:
             return self._drain_s
@@ -71,9 +71,9 @@ class Departure:
 
     @asynccontextmanager
     async def visit(self) -> AsyncIterator[None]:
-        """Have a request in hand for the length of the block; raises ``ShuttingDown`` when the drain time is over."""
+        """Register a request for the length of the block; raises ``ShuttingDown`` when the drain time is over."""
         self._watch()
-        # After a signal that the host has not ended for, requests are served as before.
+        # If the host survived a signal, requests are served as before.
         visit = asyncio.timeout_at(self._due if self.gone else None)
         self._visits.add(visit)
         try:
@@ -91,7 +91,7 @@ class Departure:
                     self._releasing = self._loop.call_later(RELEASE_S, self._release_idle)
 
     def hear(self, number: int) -> bool:
-        """Take note of a signal, inside its handler; return whether the host gets it only when the gate has closed."""
+        """Handle a signal, inside its handler; return whether to delay it until the gate has closed."""
         held = self._close is not None and not self.gone
         self.gone = self.gone or held
         with suppress(RuntimeError):  # the loop is closed
@@ -101,11 +101,11 @@ class Departure:
 
     @property
     def leaving(self) -> bool:
-        """Whether the gate closes just now."""
+        """Whether the gate is closing itself at the moment."""
         return self._leaving is not None and not self._leaving.done()
 
     def release(self) -> None:
-        """Give the signals back to the host, unless somebody else has taken them meanwhile."""
+        """Restore the host's signal handlers, unless they have been replaced meanwhile."""
         for number, link in self._links:
             link.listeners.remove(self)
             if not link.listeners and signal.getsignal(number) is link:
@@ -128,7 +128,7 @@ class Departure:
         self._loop = asyncio.get_running_loop()
         for number in SIGNALS:
             found = signal.getsignal(number)
-            if not callable(found):  # the process ends at once, or never
+            if not callable(found):  # the default action or ignored
                 continue
             link = found if isinstance(found, _Link) else _Link(found)
             if link is not found:
@@ -149,7 +149,7 @@ class Departure:
             self._leaving = loop.create_task(self._leave(held))
 
     async def _leave(self, held: int) -> None:
-        log.info("%s: the gate closes before its host, which runs no lifespan", signal.Signals(held).name)
+        log.info("%s received: closing the gate before its host, which runs no lifespan", signal.Signals(held).name)
         links = [link for _, link in self._links]
         try:
             async with asyncio.timeout(self._drain_s + CLOSING_S):
@@ -159,16 +159,16 @@ class Departure:
                 if self._close is not None:
                     await self._close()
         except Exception as exc:
-            log.error("the gate did not close in order: %s", exc or type(exc).__name__, exc_info=exc)
+            log.error("closing the gate failed: %s", exc or type(exc).__name__, exc_info=exc)
         finally:
             self.release()
-            # The last one to leave passes it on.
+            # The last gate to close forwards the signal.
             if not any(other.leaving for link in links for other in link.listeners):
                 signal.raise_signal(held)
 
 
 class _Link:
-    """Stands in front of a host's handler of a signal while gates listen; one that nobody listens to passes all on."""
+    """Wraps a host's signal handler while gates listen; without listeners it only forwards."""
 
     def __init__(self, host: Handler) -> None:
         self.host = host

@@ -1,23 +1,23 @@
-"""Hooks: the named points in an upload's life.
+"""Hooks: the named extension points in an upload's life.
 
-``pre_*`` and ``on_ready`` stop at the first error, which refuses what was about to happen. An error in any other
-``on_*`` is logged, and the next hook still runs. Hooks run in the order they were added.
+An error in a ``pre_*`` or ``on_ready`` hook aborts the operation and skips the remaining hooks. An error in any other
+``on_*`` hook is logged, and the next hook still runs. Hooks run in the order in which they were added.
 
-Where callers are asked who they are, ``pre_authorize(request, action)`` runs before that, on every route that asks, and
-``on_unauthorized(request, action)`` when the answer is that nobody knows.
+With access control, ``pre_authorize(request, action)`` runs before the authentication on every protected route, and
+``on_unauthorized(request, action)`` after it failed.
 
-An upload over HTTP passes ``pre_receive(request, principal)`` before its body is read, ``pre_file(request,
-source_type)`` as soon as the form has named its source (before the file comes, where that stands last), and
-``on_received(request, received, job)`` when its body is done with, however that ended: ``received`` counts the bytes of
-the body, ``job`` is the one that was recorded for it, if any. A direct upload passes them at each of its requests: with
-its bytes when they are sent to the gate, or when it is completed if a storage took them. What these put into the dict
-``request.state.answer_headers`` goes out with the answer.
+For an upload over HTTP, ``pre_receive(request, principal)`` runs before its body is read. ``pre_file(request,
+source_type)`` runs as soon as the form has named its source, which is before the file if the file is the last part.
+``on_received(request, received, job)`` runs when the reception has ended, successfully or not: ``received`` counts the
+bytes of the body, ``job`` is the recorded job, if any. A direct upload runs them in each of its requests; its bytes
+count when they are sent to the gate, or on completion if they were sent to a storage. Headers that these hooks put
+into the dict ``request.state.answer_headers`` are added to the response.
 
-A job ends with ``on_complete``, ``on_rejected``, ``on_failed`` or ``on_cancelled``, and then ``on_end``, each with its
-``JobState``. They run at least once: a process that dies between them has them run again by another.
+When a job ends, ``on_complete``, ``on_rejected``, ``on_failed`` or ``on_cancelled`` runs, then ``on_end``, each with
+the ``JobState``. They run at least once: if a process dies in between, another process runs them again.
 
-A direct upload passes ``pre_declare(upload)`` when it is declared, before it is recorded and its URL is made, over HTTP
-and from Python; ``pre_upload`` when it is completed, like every other.
+For a direct upload, ``pre_declare(upload)`` runs when it is declared over HTTP or from Python, before it is recorded
+and its URL is created; ``pre_upload`` runs on completion, as for every other upload.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ class Hooks:
         self._hooks: dict[str, list[Hook]] = {name: [] for name in HOOK_NAMES}
 
     def add(self, name: str, hook: Hook) -> None:
-        """Append a hook; raises ``PluginError`` for a name that does not exist."""
+        """Append a hook; raises ``PluginError`` for an unknown name."""
         if name not in self._hooks:
-            raise PluginError(f"no hook is called {name!r}; the hooks are: {', '.join(HOOK_NAMES)}")
+            raise PluginError(f"unknown hook {name!r}; use one of: {', '.join(HOOK_NAMES)}")
         self._hooks[name].append(hook)
 
     def copy(self) -> Hooks:
-        """Return hooks that can grow apart from these."""
+        """Return an independent copy."""
         other = Hooks()
         other._hooks = {name: list(hooks) for name, hooks in self._hooks.items()}
         return other
@@ -87,4 +87,4 @@ class Hooks:
             except Exception:
                 if stops:
                     raise
-                log.exception("hook %s: %r failed", name, hook, extra={"hook": name})
+                log.exception("hook %s failed: %r", name, hook, extra={"hook": name})

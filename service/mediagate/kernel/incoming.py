@@ -1,4 +1,4 @@
-"""A request with a body, and how much of it has come."""
+"""A request that counts the received bytes of its body."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class Reading(Protocol):
 
     @property
     def overdue(self) -> bool:
-        """Whether it has fallen behind the least rate."""
+        """Whether it has fallen behind the minimum rate."""
         ...
 
     def give_up(self) -> None:
-        """Read it no further."""
+        """Stop reading it."""
 
 
 @contextmanager
 def closes_unread(request: Incoming) -> Iterator[None]:
-    """Have the answer to a refusal end the connection if the body is still unread."""
+    """Make the response to an error within the block close the connection if the body is unread."""
     try:
         yield
     except MediagateError as exc:
@@ -35,12 +35,12 @@ def closes_unread(request: Incoming) -> Iterator[None]:
 
 
 class Incoming(Request):
-    """The same request, which counts its body as it is read."""
+    """A request that counts the bytes of its body as they are read."""
 
     def __init__(self, request: Request) -> None:
         super().__init__(request.scope, self._count)
         self.received = 0
-        """Bytes of the body that have been read so far."""
+        """Bytes of the body read so far."""
         self.reading: Reading | None = None
         """The body while it is read as a stream."""
         self._from = request.receive
@@ -48,7 +48,7 @@ class Incoming(Request):
 
     @property
     def declared(self) -> int | None:
-        """The length of the body in bytes, ``None`` if nothing binds the client to one (RFC 9112, section 6.3)."""
+        """The declared length of the body in bytes, ``None`` if there is none (RFC 9112, section 6.3)."""
         if "Transfer-Encoding" in self.headers:
             return None
         text = self.headers.get("Content-Length", "0" if self._http1 else "")
@@ -56,17 +56,17 @@ class Incoming(Request):
 
     @property
     def overdue(self) -> bool:
-        """Whether its body has fallen behind the least rate."""
+        """Whether its body has fallen behind the minimum rate."""
         return self.reading is not None and self.reading.overdue
 
     def give_up(self) -> None:
-        """Read its body no further."""
+        """Stop reading its body."""
         if self.reading is not None:
             self.reading.give_up()
 
     @property
     def unread(self) -> bool:
-        """Whether a body is coming over HTTP/1 of which nothing was read: its connection cannot be used again."""
+        """Whether the request has an entirely unread body over HTTP/1, so that its connection cannot be reused."""
         coming = "Transfer-Encoding" in self.headers or self.headers.get("Content-Length", "0") != "0"
         return coming and not self._begun and self._http1
 

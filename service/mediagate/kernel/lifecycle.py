@@ -19,12 +19,12 @@ from mediagate.values import Action, DirectUpload, IncomingUpload, Job, JobState
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BY_HOST = "`async with gate`, gate.open() or a lifespan opened it; keep one of them"
-LEFT_OPEN = "the gate is still open: end its app, or `async with gate`, inside of the block that replaces its parts"
+BY_HOST = "it was opened by `async with gate`, gate.open() or a lifespan; use one of them"
+LEFT_OPEN = "the gate is still open: close its app, or leave `async with gate`, in the block that replaces its parts"
 
 
 class Kernel:
-    """What plugins are registered on. It grows until it is open, and closes everything in reverse."""
+    """The base of a gate: accepts registrations until it opens, and closes everything in reverse order."""
 
     def __init__(self) -> None:
         self._host = Registry()
@@ -36,12 +36,12 @@ class Kernel:
     # -- before it is open
 
     def register(self, plugin: Plugin[Self, P], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Add a plugin; wrong options fail here. Inside a plugin: it boots when that one has returned."""
+        """Register a plugin; raises ``PluginError`` for wrong options. Nested plugins boot after the outer one."""
         registration = bind(plugin, *args, **kwargs)
         self._growing("register").plugins.append(registration)
 
     def decorate(self, key: Key[T], value: T) -> None:
-        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` when there is one already."""
+        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` if the key is taken."""
         self._growing("decorate").provide(key, value)
 
     @overload
@@ -82,54 +82,54 @@ class Kernel:
         self._growing("add_check").checks[part] = check
 
     def guard_hosts(self) -> None:
-        """Refuse foreign host names on loopback addresses, unless ``AUTHORIZE`` is provided; before the gate is open.
+        """Refuse foreign host names on loopback addresses unless ``AUTHORIZE`` is provided; call before the gate opens.
 
-        A page of another site can have its own name resolve to 127.0.0.1, and then read whatever is answered there.
+        Another site can resolve its own name to 127.0.0.1, and its pages can then read the responses of the gate.
         """
         self._growing("guard_hosts").guards_hosts = True
 
     @property
     def checks(self) -> Mapping[str, Check]:
-        """What plugins let ``mediagate doctor`` examine."""
+        """The checks that plugins added to ``mediagate doctor``."""
         return self._registry.checks
 
     def observe(self, observer: Observer) -> None:
-        """Tell an observer what the core does from when the gate is open; before that, or inside a plugin."""
+        """Add an observer; call it before the gate opens, or inside a plugin."""
         self._growing("observe").observers.append(observer)
 
     @property
     def observer(self) -> Observer:
-        """All observers as one: what a plugin tells it from ``on_ready`` on, all are told."""
+        """A composite of all observers, for plugins that report events from ``on_ready`` on."""
         return Observers(self._registry.observers)
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
-        """Open a resource that closes with the gate, last in, first out; only inside a plugin or ``on_ready``."""
+        """Open a resource that closes with the gate in reverse order; only inside a plugin or ``on_ready``."""
         if self._state != "booting":
-            raise PluginError("enter() works while the gate boots: call it inside a plugin or an on_ready hook")
+            raise PluginError("enter() works only while the gate boots: call it inside a plugin or an on_ready hook")
         return await self._stack.enter_async_context(resource)
 
     def __getitem__(self, key: Key[T]) -> T:
-        """Return what was provided under a key; raises ``PluginError`` when nothing is (yet)."""
+        """Return the value of a key; raises ``PluginError`` if it is not provided (yet)."""
         try:
             value: T = self._registry.values[key]
         except KeyError:
-            raise PluginError(f"{key.name} is not provided: the core's defaults are there from on_ready on") from None
+            raise PluginError(f"{key.name} is not provided; the core's defaults exist from on_ready on") from None
         return value
 
     def _growing(self, verb: str) -> Registry:
         if self._state in ("open", "closing"):
-            raise PluginError(f"{verb}() came after boot: call it before the app starts, or inside a plugin")
+            raise PluginError(f"{verb}() was called after boot; call it before the app starts, or inside a plugin")
         return self._registry
 
     # -- opening and closing
 
     @property
     def closing(self) -> bool:
-        """Whether the gate takes no more uploads because it is closing."""
+        """Whether the gate is closing and refuses uploads."""
         return self._state == "closing"
 
     async def open(self) -> None:
-        """Boot; raises ``ConfigError`` or ``PluginError``, with everything closed again."""
+        """Boot the plugins and open all parts; raises ``ConfigError`` or ``PluginError`` after closing them again."""
         self._begin_booting()
         hooks = self._registry.hooks
         try:
@@ -145,20 +145,20 @@ class Kernel:
         self._state = "open"
 
     async def close(self) -> None:
-        """Refuse uploads, drain the jobs in flight, close everything in reverse; can be repeated."""
+        """Refuse uploads, drain the running jobs, close everything in reverse order; idempotent."""
         if self._state not in ("open", "closing"):
             return
         self.begin_closing()
         await self._unwind()
 
     def begin_closing(self) -> None:
-        """Take no more work from now on; ``close`` does the rest."""
+        """Accept no more work from now on; ``close`` completes the shutdown."""
         if self._state == "open":
             self._state = "closing"
 
     @asynccontextmanager
     async def _booted(self) -> AsyncIterator[None]:
-        """Boot the plugins for the length of the block, and open nothing else."""
+        """Boot the plugins for the length of the block without opening the parts."""
         self._begin_booting()
         try:
             await self._boot(self._registry.plugins, set())
@@ -167,17 +167,17 @@ class Kernel:
             await self._unwind()
 
     async def _prepare(self, stack: AsyncExitStack) -> None:
-        """Begin what takes longest, beside the boot of the plugins."""
+        """Start slow preparations, concurrently with the boot of the plugins."""
 
     async def _assemble(self, stack: AsyncExitStack) -> None:
-        """Open what the plugins did not bring."""
+        """Open the parts, with defaults for those that no plugin provides."""
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        """Begin to work."""
+        """Start the background work."""
 
     def _begin_booting(self) -> None:
         if self._state != "closed":
-            raise PluginError(f"the gate is open already: {self._opener}")
+            raise PluginError(f"the gate is already open: {self._opener}")
         self._opener = BY_HOST
         self._state = "booting"
         self._registry = self._host.copy()
@@ -186,15 +186,15 @@ class Kernel:
     async def _boot(self, level: list[Registration], booted: set[str]) -> None:
         for registration in list(level):
             if registration.name in booted:
-                raise PluginError(f"plugin {registration.name!r} is registered twice")
+                raise PluginError(f"plugin {registration.name!r} is registered twice; remove one of the two")
             if self._registry.leaves_out(registration):
                 booted.add(registration.name)
                 continue
             missing = [name for name in registration.requires if name not in booted]
             if missing:
                 raise PluginError(
-                    f"plugin {registration.name!r} requires {', '.join(missing)}: register it first; "
-                    "plugins boot in order"
+                    f"plugin {registration.name!r} requires {', '.join(missing)}; register that first, "
+                    "because plugins boot in order"
                 )
             self._registry.plugins = []
             await registration.start(self)
@@ -202,7 +202,8 @@ class Kernel:
             await self._boot(self._registry.plugins, booted)
             if absent := set(registration.provides) - {key.name for key in self._registry.values}:
                 raise PluginError(
-                    f"plugin {registration.name!r} says that it provides {', '.join(sorted(absent))}: decorate it"
+                    f"plugin {registration.name!r} does not provide {', '.join(sorted(absent))} although it declares "
+                    "to; call decorate() or remove the declaration"
                 )
 
     async def _unwind(self) -> None:
@@ -213,9 +214,9 @@ class Kernel:
 
     @contextmanager
     def _instead(self, host: Registry) -> Iterator[None]:
-        """Have a closed gate open with other registrations for the length of a block; raises ``PluginError``."""
+        """Replace the registrations of a closed gate within a block; raises ``PluginError`` if the gate is open."""
         if self._state != "closed":
-            raise PluginError(f"the gate is open already: {self._opener}")
+            raise PluginError(f"the gate is already open: {self._opener}")
         kept = self._host
         self._host = self._registry = host
         try:
@@ -234,6 +235,6 @@ class Kernel:
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """The lifespan for the host: ``Starlette(lifespan=gate.lifespan)``, or ``async with`` inside its own."""
+        """Serve as the host's lifespan: ``Starlette(lifespan=gate.lifespan)``, or ``async with`` inside its own."""
         async with self:
             yield

@@ -1,7 +1,7 @@
-"""Plugins and keys: how something is added to a gate, and how it is found again with its type.
+"""Plugins, which extend a gate, and keys, which name its values with their types.
 
 A plugin is an async function of the gate; its keyword parameters are its options. The model is Fastify's: plugins boot
-in registration order, and what a plugin registers boots after it returns and before its next sibling.
+in registration order, and plugins registered by a plugin boot after it returns and before its next sibling.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Key(Generic[T]):
-    """A typed name for something provided on a gate: ``gate.decorate(KEY, value)``, then ``gate[KEY]``."""
+    """A typed name for a value on a gate: ``gate.decorate(KEY, value)``, then ``gate[KEY]``."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -30,7 +30,7 @@ class Key(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Plugin(Generic[G, P]):
-    """A plugin as ``@plugin`` makes it; calling it yourself is never needed, ``gate.register`` does."""
+    """A plugin, made by ``@plugin`` and called by ``gate.register``."""
 
     name: str
     requires: tuple[str, ...]
@@ -40,13 +40,13 @@ class Plugin(Generic[G, P]):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A plugin with the options it was registered with."""
+    """A plugin bound to its options."""
 
     name: str
     requires: tuple[str, ...]
     provides: tuple[str, ...]
     start: Callable[[Any], Awaitable[None]]
-    """Called with the gate."""
+    """Called with the gate to boot the plugin."""
 
 
 def plugin(
@@ -54,20 +54,20 @@ def plugin(
 ) -> Callable[[Callable[Concatenate[G, P], Awaitable[None]]], Plugin[G, P]]:
     """Turn an async function of the gate into a plugin.
 
-    ``requires`` names plugins that must have booted before; it is checked, never resolved. ``provides`` names the parts
-    that it decorates, such as ``("STORAGE",)``: where a test has replaced one of them, the plugin does not boot.
+    ``requires`` names plugins that must have booted before; it is checked, not resolved. ``provides`` names the parts
+    that the plugin decorates, such as ``("STORAGE",)``; if a test replaces one of them, the plugin does not boot.
     """
 
     def wrap(start: Callable[Concatenate[G, P], Awaitable[None]]) -> Plugin[G, P]:
         if not inspect.iscoroutinefunction(start):
-            raise PluginError(f"plugin {name!r}: write it as `async def`")
+            raise PluginError(f"plugin {name!r} is not an async function; write it as `async def`")
         return Plugin(name, requires, provides, start)
 
     return wrap
 
 
 def bind(plugin: Plugin[G, P], *args: P.args, **kwargs: P.kwargs) -> Registration:
-    """Check the options against the plugin's signature; raises ``PluginError`` for a missing or unknown one."""
+    """Bind options to a plugin; raises ``PluginError`` for a missing or unknown option."""
     if not isinstance(plugin, Plugin):
         raise PluginError(f"register() takes a function decorated with @plugin(...), not {plugin!r}")
     signature = inspect.signature(plugin.start)
@@ -75,5 +75,5 @@ def bind(plugin: Plugin[G, P], *args: P.args, **kwargs: P.kwargs) -> Registratio
         signature.bind(None, *args, **kwargs)
     except TypeError as exc:
         takes = ", ".join(list(signature.parameters)[1:]) or "none"
-        raise PluginError(f"plugin {plugin.name!r}: {exc}; its options are: {takes}") from None
+        raise PluginError(f"plugin {plugin.name!r}: {exc}; available options: {takes}") from None
     return Registration(plugin.name, plugin.requires, plugin.provides, lambda gate: plugin.start(gate, *args, **kwargs))

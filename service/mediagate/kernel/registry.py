@@ -1,4 +1,4 @@
-"""What has been registered on a gate: plugins in order, provided values, hooks and routes."""
+"""The registry of a gate: plugins in order, provided values, hooks and routes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mediagate.observe import Observer
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Check = Callable[[], Awaitable[str]]
-"""Examines something by using it; returns one line, raises ``MediagateError`` that says what to do."""
+"""Checks a part by using it; returns one line, or raises ``MediagateError`` with the fix."""
 
 
 @dataclass(slots=True)
 class Registry:
-    """Grows until the gate is open; a copy of the host's own grows anew at every opening, so a gate can be reopened."""
+    """The registrations of a gate; each opening works on a copy of the host's own, so a gate can be reopened."""
 
     plugins: list[Registration] = field(default_factory=list)
     values: dict[Key[Any], Any] = field(default_factory=dict)
@@ -31,14 +31,14 @@ class Registry:
     checks: dict[str, Check] = field(default_factory=dict)
     observers: list[Observer] = field(default_factory=list)
     guards_hosts: bool = False
-    """Whether requests that reach a loopback address must name a host that is allowed there."""
+    """Whether requests to a loopback address must name an allowed host."""
     replaced: frozenset[str] = frozenset()
-    """Names of the parts that a test has replaced: plugins that provide one of them do not boot."""
+    """Names of the parts that a test replaces; plugins that provide one of them do not boot."""
     without: frozenset[str] = frozenset()
     """Names of further plugins that do not boot."""
 
     def copy(self) -> Registry:
-        """Return a registry that can grow apart from this one."""
+        """Return an independent copy."""
         return Registry(
             list(self.plugins),
             dict(self.values),
@@ -52,26 +52,26 @@ class Registry:
         )
 
     def leaves_out(self, plugin: Registration) -> bool:
-        """Return whether a plugin does not boot."""
+        """Return whether a plugin is excluded from booting."""
         return plugin.name in self.without or not self.replaced.isdisjoint(plugin.provides)
 
     def provide(self, key: Key[Any], value: Any) -> None:
-        """Note a value under its key; raises ``PluginError`` if there is one already."""
+        """Store a value under its key; raises ``PluginError`` if the key is taken."""
         if key.name in self.replaced:
             raise PluginError(
-                f"{key.name} is replaced in this test: name it in provides=(…) of the plugin that decorates it, or "
-                "leave the plugin out (isolated(…, without=…))"
+                f"{key.name} is replaced in this test; declare it in provides=(…) of the plugin that decorates it, or "
+                "exclude the plugin (isolated(…, without=…))"
             )
         if key in self.values:
             raise PluginError(
-                f"{key.name} is provided already, by {self.values[key]!r}; register only one plugin that does"
+                f"{key.name} is already provided by {self.values[key]!r}; register only one plugin that provides it"
             )
         self.values[key] = value
 
     def add_route(self, path: str, endpoint: Endpoint, methods: list[str]) -> None:
-        """Note a route; raises ``PluginError`` for a path without its slash or one that is taken."""
+        """Add a route; raises ``PluginError`` for a path that has no leading slash or is taken."""
         if not path.startswith("/"):
-            raise PluginError(f"route {path!r}: start the path with a slash")
+            raise PluginError(f"route {path!r} has no leading slash; add it")
         if any(r.path == path and set(methods) & (r.methods or set()) for r in self.routes):
-            raise PluginError(f"route {path!r} exists already")
+            raise PluginError(f"route {path!r} already exists; choose another path")
         self.routes.append(Route(path, endpoint, methods=methods))

@@ -1,4 +1,4 @@
-"""The names that thresholds use: which moderator each of them belongs to, and which cannot be."""
+"""The labels and groups that thresholds name, and their validation against the moderators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mediagate.errors import ConfigError
 
 
 class Scored(Protocol):
-    """What thresholds may name."""
+    """An object with the labels and groups that thresholds may name."""
 
     @property
     def labels(self) -> frozenset[str]: ...
@@ -30,20 +30,20 @@ class Names:
 
 
 def names_of(*moderators: Scored) -> Names:
-    """Return what thresholds may name; raises ``ConfigError`` for a name that two moderators have."""
+    """Return the labels and groups of moderators; raises ``ConfigError`` for a name that two of them have."""
     labels: frozenset[str] = frozenset()
     groups: dict[str, frozenset[str]] = {}
     for moderator in moderators:
         names = {*moderator.labels, *moderator.groups}
         if both := sorted(names & {*labels, *groups}):
-            raise ConfigError(f"two moderators score {', '.join(both)}: give the labels of one other names")
+            raise ConfigError(f"two moderators score {', '.join(both)}; rename the labels of one of them")
         labels |= moderator.labels
         groups |= moderator.groups
     return Names(labels, groups)
 
 
 def thresholds_for(source: Source, names: Scored) -> Source:
-    """Return the source with those of its thresholds alone that name labels or groups of a moderator."""
+    """Return the source with only the thresholds that name labels or groups of a moderator."""
     known = {*names.labels, *names.groups}
     return source.model_copy(
         update={
@@ -54,10 +54,10 @@ def thresholds_for(source: Source, names: Scored) -> Source:
 
 
 def policy_problems(sources: Mapping[str, Source], moderator: Scored) -> list[str]:
-    """Return what is wrong between the thresholds of the sources and what the moderator scores; empty when nothing.
+    """Return the mismatches between the thresholds of the sources and the labels of the moderator.
 
-    A moderator that scores labels decides nothing by itself: a source without a threshold would publish every picture,
-    so each must state one. A moderator without labels decides by itself, and no threshold can name anything.
+    A moderator with labels does not decide by itself: a source without a threshold would publish every picture, so each
+    source must have one. A moderator without labels decides by itself, and thresholds would have no effect.
     """
     known = {label: frozenset({label}) for label in moderator.labels} | dict(moderator.groups)
     problems = list(_group_problems(moderator))
@@ -66,8 +66,8 @@ def policy_problems(sources: Mapping[str, Source], moderator: Scored) -> list[st
         if moderator.labels and not source.reject and not source.review:
             example = min(moderator.groups, default=min(moderator.labels))
             problems.append(
-                f"{where}: it has no threshold, so every picture would be published; "
-                f'say from which score to reject, such as Source(reject={{"{example}": 0.5}})'
+                f"{where}: without a threshold every picture would be published; "
+                f'set one, such as Source(reject={{"{example}": 0.5}})'
             )
         for field, thresholds in (("reject", source.reject), ("review", source.review)):
             problems += [f"{where}.{field}: {_unknown(name, moderator)}" for name in thresholds if name not in known]
@@ -78,16 +78,16 @@ def policy_problems(sources: Mapping[str, Source], moderator: Scored) -> list[st
 def _group_problems(moderator: Scored) -> Iterator[str]:
     for group, labels in moderator.groups.items():
         if group in moderator.labels:
-            yield f"moderator: {group!r} is both a label and a group; name the group otherwise"
+            yield f"moderator: {group!r} is both a label and a group; rename the group"
         if not labels:
-            yield f"moderator: group {group!r} is empty; give it labels or leave it out"
+            yield f"moderator: group {group!r} is empty; add labels or remove it"
         if unknown := sorted(labels - moderator.labels):
             yield f"moderator: group {group!r} has labels that are never scored: {', '.join(unknown)}"
 
 
 def _unknown(name: str, moderator: Scored) -> str:
     if not moderator.labels:
-        return f"{name!r} can name nothing: the moderator scores no labels and decides by itself; remove the threshold"
+        return f"{name!r} has no effect: the moderator has no labels and decides by itself; remove the threshold"
     spelled = {known.casefold(): known for known in [*moderator.labels, *moderator.groups]}
     nearest = [spelled[match] for match in get_close_matches(name.casefold(), spelled, n=3, cutoff=0.5)]
     advice = f"did you mean {' or '.join(map(repr, nearest))}? " if nearest else ""
@@ -99,11 +99,11 @@ def _unknown(name: str, moderator: Scored) -> str:
 
 
 def _dead_reviews(source: Source, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
-    """Name the review thresholds that no picture reaches without being rejected first."""
+    """Yield the review thresholds that no picture can reach without being rejected."""
     for name, threshold in source.review.items():
         for other, limit in source.reject.items():
             if limit < threshold and known.get(name, frozenset({name})) <= known.get(other, frozenset({other})):
                 yield (
-                    f"{name!r} asks for a review from {threshold}, yet {other!r} is rejected from {limit} already; "
-                    "lower the review threshold, or remove it"
+                    f"{name!r} has a review threshold of {threshold}, but {other!r} is already rejected from {limit}; "
+                    "lower the review threshold or remove it"
                 )

@@ -1,7 +1,7 @@
 """Moderation: the protocol of a moderator, and the policy that turns its scores into a verdict for a source.
 
-Everything here fails closed: a score that is missing or not within 0-1 raises ``ModerationFailed``, so that a broken
-model can never be taken for a picture without faults.
+All functions fail closed: a score that is missing or outside 0-1 raises ``ModerationFailed``, so that a broken model
+never makes a picture pass.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from mediagate.errors import ModerationFailed
 from mediagate.values import Decision, Verdict
 
 REJECTED = "Content moderation failed"
-TO_REVIEW = "Content moderation asks for a person to look at this image"
-NO_REVIEWER = "Content moderation asks for a review of this image, and no reviewer is registered"
+TO_REVIEW = "Content moderation requires human review of this image"
+NO_REVIEWER = "Content moderation requires human review of this image, but no reviewer is registered"
 
 INPUT_EDGE = 320
-"""The input edge that a moderator is taken to have which does not tell its own, in pixels."""
+"""Default input edge of a moderator, in pixels."""
 
 _STRICTNESS: tuple[Decision, ...] = ("allow", "review", "reject")
 
 
 class Picture(Protocol):
-    """One upright sRGB picture without alpha, as a moderator sees it; sizes in pixels."""
+    """An upright sRGB picture without alpha, the input of a moderator; sizes in pixels."""
 
     @property
     def width(self) -> int: ...
@@ -47,14 +47,14 @@ class Picture(Protocol):
 class Moderator(Protocol):
     """Judges pictures in the image processes.
 
-    It is pickled and sent to each of them, so it holds no session or connection before ``prepare``. A moderator with
-    ``labels`` scores every one of them for every picture and leaves the decision to the thresholds of the source; one
-    without labels decides by itself. The stricter of the two decisions counts.
+    It is pickled and sent to each of them, so it must not hold a session or connection before ``prepare``. A moderator
+    with ``labels`` scores all of them for every picture and leaves the decision to the thresholds of the source. A
+    moderator without labels decides by itself. The stricter of the two decisions counts.
     """
 
     @property
     def labels(self) -> frozenset[str]:
-        """Every label that it scores."""
+        """All labels that it scores."""
         ...
 
     @property
@@ -67,42 +67,42 @@ class Moderator(Protocol):
         ...
 
     def judge(self, picture: Picture) -> Verdict:
-        """Score a picture (0-1 per label); raising fails the image's job, which is tried again."""
+        """Score a picture (0-1 per label); an exception fails the attempt, and the job is retried."""
         ...
 
 
 @runtime_checkable
 class TellsInputEdge(Protocol):
-    """A moderator that says what its model takes: it is shown parts of a picture that suit it."""
+    """A moderator that declares the input size of its model, so that pictures are split into fitting parts."""
 
     @property
     def input_edge(self) -> int:
-        """The longer edge of the model's input in pixels; pictures are reduced to twice of it before ``judge``."""
+        """The longer edge of the model's input in pixels; pictures are reduced to twice that before ``judge``."""
         ...
 
 
 def input_edge(moderator: object) -> int:
-    """Return the longer edge of the model's input in pixels, 320 unless the moderator tells.
+    """Return the longer edge of the model's input in pixels, by default 320.
 
-    Raises ``ModerationFailed`` for what is no such number: a picture reduced to nothing would be found harmless.
+    Raises ``ModerationFailed`` unless it is a positive integer: a picture reduced to nothing would pass.
     """
     edge = moderator.input_edge if isinstance(moderator, TellsInputEdge) else INPUT_EDGE
     if not isinstance(edge, int) or edge < 1:
-        raise ModerationFailed(f"the moderator's input_edge is {edge!r}; return a whole number of pixels, such as 320")
+        raise ModerationFailed(f"the moderator's input_edge is {edge!r}; return a positive integer, such as 320")
     return edge
 
 
 class RemoteModerator(Protocol):
-    """Asks a service for its opinion; runs in the host, for image processes have no network.
+    """Queries a moderation service; runs in the host, because image processes have no network.
 
-    It is given what the local moderators would have judged, as JPEGs made here: whatever the uploaded file held besides
-    its pixels is gone. Its scores are for the thresholds that name its labels and groups; the stricter decision of it
-    and of a local moderator counts, and a picture that the local one refuses is not sent.
+    It gets the same views as a local moderator, as newly encoded JPEGs, so nothing of the uploaded file but its pixels
+    is sent. Its scores apply to the thresholds that name its labels and groups. The stricter decision of the remote and
+    the local moderator counts, and a picture that the local one rejects is not sent.
     """
 
     @property
     def labels(self) -> frozenset[str]:
-        """Every label that it scores."""
+        """All labels that it scores."""
         ...
 
     @property
@@ -112,25 +112,25 @@ class RemoteModerator(Protocol):
 
     @property
     def timeout_s(self) -> float:
-        """How long one call may take."""
+        """Timeout of one call, in seconds."""
         ...
 
     @property
     def max_calls_per_day(self) -> int | None:
-        """How often it is asked in one UTC day by all processes together; ``None``: without a limit."""
+        """Maximum calls per UTC day by all processes together; ``None``: no limit."""
         ...
 
     async def judge(self, jpeg: bytes) -> Verdict:
         """Score one picture (0-1 per label).
 
-        Raises ``ModeratorUnavailable`` when the service is away, after which the job waits and is tried again, and
+        Raises ``ModeratorUnavailable`` when the service is unavailable, after which the job waits and is retried, and
         ``ModerationFailed`` when it cannot judge this picture. Nothing is published without a verdict.
         """
         ...
 
 
 def stricter(first: Verdict, second: Verdict) -> Verdict:
-    """Return one verdict of two moderators: the stricter decision with its reason, and the scores and flags of both."""
+    """Combine the verdicts of two moderators: the stricter decision with its reason, the scores and flags of both."""
     harder = max(first, second, key=lambda verdict: _STRICTNESS.index(verdict.decision))
     models = [verdict.model for verdict in (first, second) if verdict.model]
     return replace(
@@ -145,38 +145,38 @@ def stricter(first: Verdict, second: Verdict) -> Verdict:
 
 @runtime_checkable
 class ReadsFiles(Protocol):
-    """A moderator that reads files besides its modules: it says which, and can open no others in an image process."""
+    """A moderator that declares its files; in an image process it can open only those and its modules."""
 
     @property
     def reads(self) -> Iterable[str | Path]:
-        """Files, and folders with all that is in them, such as the model's; a device may be written to as well."""
+        """Files, and folders with all their contents, such as the model's; devices are also writable."""
         ...
 
 
 def reads_of(moderator: Moderator | None) -> tuple[Path, ...]:
-    """Return the files that a moderator declares, and where its own module is."""
+    """Return the files that a moderator declares, and the location of its own module."""
     if moderator is None:
         return ()
     top = sys.modules.get(type(moderator).__module__.partition(".")[0])
-    # An editable installation may have it where no entry of Python's path leads.
+    # An editable installation may keep it outside Python's path.
     module = [*getattr(top, "__path__", ())] or [file for file in (getattr(top, "__file__", None),) if file]
     declared = moderator.reads if isinstance(moderator, ReadsFiles) else ()
     return tuple(Path(path).absolute() for path in (*declared, *module))
 
 
 def merge(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return one verdict for the frames or backgrounds of an image.
+    """Combine the verdicts for the frames or backgrounds of an image.
 
-    Each label's highest score, the strictest decision with its reason, and all flags. Raises ``ModerationFailed``
-    when there is none, a score is not within 0-1, or a label is scored in some verdicts only.
+    The result has each label's highest score, the strictest decision with its reason, and all flags. Raises
+    ``ModerationFailed`` without any verdict, for a score outside 0-1, or for a label missing from some verdicts.
     """
     judged = list(verdicts)
     if not judged:
-        raise ModerationFailed("the moderator gave no verdict")
+        raise ModerationFailed("the moderator returned no verdict")
     labels = judged[0].scores.keys()
     for verdict in judged:
         if unlike := sorted(labels ^ verdict.scores.keys()):
-            raise ModerationFailed(f"the moderator scored {', '.join(unlike)} in some frames of the image only")
+            raise ModerationFailed(f"the moderator scored {', '.join(unlike)} in only some frames of the image")
         _check(verdict)
     strictest = max(judged, key=lambda verdict: _STRICTNESS.index(verdict.decision))
     return replace(
@@ -188,11 +188,11 @@ def merge(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def apply_policy(verdict: Verdict, source: Source, groups: Mapping[str, frozenset[str]]) -> Verdict:
-    """Return the final verdict for a source: the stricter of the moderator's decision and that of the thresholds.
+    """Return the final verdict for a source: the stricter of the decisions of the moderator and of the thresholds.
 
-    ``flags`` names the labels and groups that reached a threshold, highest score first, then those by which the
-    moderator itself decided; ``confidence`` is the highest score among them. Raises ``ModerationFailed`` when a label
-    that a threshold needs has no score, or one that is not within 0-1.
+    ``flags`` names the labels and groups that reached a threshold, highest score first, then those of the moderator's
+    own decision; ``confidence`` is the highest score among them. Raises ``ModerationFailed`` when a label that a
+    threshold needs has no score or one outside 0-1.
     """
     _check(verdict)
     reached: dict[str, float] = {}
@@ -221,7 +221,7 @@ def apply_policy(verdict: Verdict, source: Source, groups: Mapping[str, frozense
 
 
 def count_review_as_reject(verdict: Verdict) -> Verdict:
-    """Return the verdict for a gate without a reviewer: a review counts as a rejection, and the reason says so."""
+    """Turn a review into a rejection with the reason ``NO_REVIEWER``, for a gate without a reviewer."""
     if verdict.decision != "review":
         return verdict
     return replace(verdict, decision="reject", reason=NO_REVIEWER)
@@ -230,15 +230,15 @@ def count_review_as_reject(verdict: Verdict) -> Verdict:
 def _check(verdict: Verdict) -> None:
     for label in verdict.scores:
         _score(label, verdict)
-    # Written so that NaN, which compares false with everything, fails too.
+    # Negated so that NaN, which compares false with everything, fails too.
     if not 0 <= verdict.confidence <= 1:
-        raise ModerationFailed(f"the moderator gave a confidence of {verdict.confidence}, which is not within 0-1")
+        raise ModerationFailed(f"the moderator returned the confidence {verdict.confidence}, which is outside 0-1")
 
 
 def _score(label: str, verdict: Verdict) -> float:
     score = verdict.scores.get(label)
     if score is None:
-        raise ModerationFailed(f"the moderator gave no score for {label!r}, which it must for every image")
+        raise ModerationFailed(f"the moderator returned no score for {label!r}, which it must score in every image")
     if not 0 <= score <= 1:
-        raise ModerationFailed(f"the moderator scored {label!r} with {score}, which is not within 0-1")
+        raise ModerationFailed(f"the moderator returned the score {score} for {label!r}, which is outside 0-1")
     return float(score)

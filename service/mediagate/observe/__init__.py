@@ -1,4 +1,4 @@
-"""What the core tells of itself: observers for metrics and traces, and log lines."""
+"""Observability: observers for metrics and traces, and log lines."""
 
 from mediagate.observe.logs import (
     JSONFormatter,

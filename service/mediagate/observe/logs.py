@@ -1,4 +1,4 @@
-"""Log lines: which fields they carry, how they look as text and as JSON, and what never stands in them."""
+"""Log lines: their fields, their text and JSON formats, and the redaction of secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mediagate.errors import MediagateError, members
 from mediagate.values import Job, Stage
 
 LONGEST = 1000
-"""Characters of a cause: a database driver may quote a whole statement."""
+"""Maximum length of a cause, in characters: a database driver may quote a whole statement."""
 
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
 _QUERY = re.compile(r"(?<=[^\s\"'(])\?[^\s\"'<>=]+=[^\s\"'<>]*")
@@ -22,7 +22,7 @@ _OF_EVERY_RECORD = frozenset([*vars(logging.makeLogRecord({})), "message", "asct
 
 
 class LogFormat(StrEnum):
-    """How log lines look."""
+    """The formats of log lines."""
 
     TEXT = "text"
     JSON = "json"
@@ -40,15 +40,15 @@ def about(job: Job, *, stage: Stage | None = None, **more: object) -> dict[str, 
 
 
 def redacted(text: str) -> str:
-    """Return a text without what its URLs may hold of secrets: user and password, and the query of a signed one."""
+    """Return a text with the secrets of URLs cut: user and password, and query strings, which may hold signatures."""
     text = _QUERY.sub("?…", _USER_INFO.sub("…@", text))
     return _CREDENTIALS.sub(r"\1 …", text)
 
 
 def cause_of(exc: BaseException) -> str:
-    """Return what an exception says and, in brackets, what caused it: the members of groups, and ``__cause__``.
+    """Return the text of an exception and, in parentheses, its causes: members of groups, and ``__cause__``.
 
-    Redacted, since the words of a cause may be those of a library; at most ``LONGEST`` characters.
+    Redacted, because a cause may have the text of a library; at most ``LONGEST`` characters.
     """
     said = redacted("; ".join(dict.fromkeys(map(_chain, members(exc)))))
     return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
@@ -105,7 +105,7 @@ class JSONFormatter(logging.Formatter):
 
 
 class WithoutQuery(logging.Filter):
-    """Cuts the query string, which may hold a token, out of the lines of uvicorn's access log, and adds fields."""
+    """Removes the query string, which may hold a token, from the lines of uvicorn's access log, and adds fields."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record; always ``True``."""
@@ -118,11 +118,11 @@ class WithoutQuery(logging.Filter):
 
 
 def configure_logs(form: LogFormat, *, libraries: bool = True) -> None:
-    """Write all log lines of this process to standard error in one form, from INFO on.
+    """Write all log lines of this process to standard error in one format, from INFO on.
 
-    For programs of our own; a host that configures logging itself can use the formatters. What other libraries say
-    below INFO is left out at any level, and httpx's lines too: they hold URLs, queries, headers and signatures. Without
-    ``libraries`` they are heard from WARNING on.
+    For this package's own programs; a host that configures logging itself can use the formatters. Lines of other
+    libraries below INFO are always dropped, and httpx's INFO lines too: they contain URLs, queries, headers and
+    signatures. Without ``libraries`` the threshold for all of them is WARNING.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JSONFormatter() if form is LogFormat.JSON else TextFormatter())
@@ -134,7 +134,7 @@ def configure_logs(form: LogFormat, *, libraries: bool = True) -> None:
 
 
 def configured_format() -> LogFormat | None:
-    """Return the form in which this process writes log lines; ``None`` where its host sees to that."""
+    """Return the format of this process's log lines; ``None`` if the host has configured them."""
     for handler in logging.getLogger().handlers:
         match handler.formatter:
             case JSONFormatter():

@@ -1,4 +1,4 @@
-"""Requests to other machines: which addresses may be reached, and one POST to one of them. Public, for plugins."""
+"""Outbound requests: the check of addresses, and a POST to a checked address. Public API for plugins."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ __all__ = ["Answer", "Network", "NotSent", "Poster", "Target", "may_be_reached",
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: the library that sends is an extra.
+    # Imported lazily: the HTTP client is an extra.
     if name not in _OF_THE_CLIENT:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("mediagate.outbound.client"), name)

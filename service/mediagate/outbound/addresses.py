@@ -1,9 +1,9 @@
-"""Which addresses may be reached from here: public unicast ones, and those that the host allows in so many words.
+"""The addresses that outbound requests may reach: public unicast addresses, and networks that the host allows.
 
-The networks are those of the IANA special-purpose address registries
+The refused networks are those of the IANA special-purpose address registries
 (https://www.iana.org/assignments/iana-ipv4-special-registry, …/iana-ipv6-special-registry) that are not meant for
-public servers, written out because Python's own list differs between its versions, and one metadata service that has a
-public address.
+public servers, plus a metadata service with a public address. They are listed here because Python's own list differs
+between its versions.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ REFUSED: tuple[Network, ...] = tuple(
     )
 )
 GLOBAL_IPV6 = IPv6Network("2000::/3")
-"""The only IPv6 unicast block that is given out; loopback, link-local, private and multicast lie outside."""
+"""The only allocated IPv6 unicast block; loopback, link-local, private and multicast addresses are outside."""
 NAT64 = IPv6Network("64:ff9b::/96")
-"""RFC 6052: the last four bytes are the IPv4 address that is really reached."""
+"""RFC 6052: the last four bytes are the IPv4 address that is actually reached."""
 
 
 def may_be_reached(address: str, allowed: Sequence[Network] = ()) -> bool:
-    """Return whether this numeric address is public, or in one of the allowed networks."""
+    """Return whether a numeric address is public or in one of the allowed networks."""
     ip = _meant(ip_address(address.partition("%")[0]))
     if any(ip in network for network in allowed):
         return True
@@ -55,7 +55,7 @@ def may_be_reached(address: str, allowed: Sequence[Network] = ()) -> bool:
 
 
 def _meant(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the IPv4 address inside an IPv4-mapped or NAT64 one, else the address itself."""
+    """Return the IPv4 address embedded in an IPv4-mapped or NAT64 address, else the address itself."""
     if isinstance(ip, IPv6Address):
         if ip.ipv4_mapped is not None:
             return ip.ipv4_mapped

@@ -1,7 +1,7 @@
-"""One POST to an address that was checked: resolved once, connected to as it was checked, no redirect followed.
+"""A POST to a checked address, without redirects.
 
-Names are resolved first and nowhere below: the connection is opened to a numeric address, so an answer of the DNS that
-changes in between changes nothing. Proxies of the environment are not used.
+A name is resolved exactly once, and the connection is opened to the checked numeric address, so a DNS answer that
+changes in between has no effect. Proxies of the environment are ignored.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ MAX_ADDRESSES = 4
 
 
 class NotSent(Exception):
-    """There was no answer; says why in words that name no path, no header and no secret."""
+    """No response was received; the text gives the reason without paths, headers and secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver said; ``body`` is what was asked for of it, and as a rule nothing."""
+    """The response of a receiver; ``body`` is empty unless requested."""
 
     status: int
     retry_after: str | None = None
@@ -36,7 +36,7 @@ class Answer:
 
 
 class Poster:
-    """Sends bodies; ``timeout_s`` is for all of it, from the DNS to what is read of the answer. Raises ``NotSent``."""
+    """Sends bodies; ``timeout_s`` covers everything from DNS to reading the response. Raises ``NotSent``."""
 
     def __init__(self, *, timeout_s: float, tls: ssl.SSLContext) -> None:
         self._timeout_s = timeout_s
@@ -50,12 +50,12 @@ class Poster:
         self._resolver.close()
 
     async def examine(self, what: str, target: Target, networks: Sequence[Network]) -> None:
-        """Raise ``ConfigError`` unless a host is found and may be reached."""
+        """Raise ``ConfigError`` unless the host resolves to allowed addresses."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self.addresses(target, networks)
         except (NotSent, TimeoutError) as exc:
-            raise ConfigError(f"{what}: {exc or 'its name is not resolved in time'}") from None
+            raise ConfigError(f"{what}: {exc or 'the DNS lookup timed out; check the host name'}") from None
 
     async def post(
         self,
@@ -66,30 +66,30 @@ class Poster:
         networks: Sequence[Network],
         read_bytes: int = 0,
     ) -> Answer:
-        """Send a body and return what was answered, whatever that is, with a body of at most ``read_bytes``."""
+        """Send a body and return the response, whatever its status, with a body of at most ``read_bytes``."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._post(target, headers, body, networks, read_bytes)
         except TimeoutError:
-            raise NotSent(f"no answer within {self._timeout_s:g} s") from None
+            raise NotSent(f"no response within {self._timeout_s:g} s") from None
         except httpcore2.TimeoutException:
-            raise NotSent("cannot connect in time") from None
+            raise NotSent("connection timed out") from None
         except httpcore2.ConnectError as exc:
             raise NotSent(_why_not_connected(exc)) from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as exc:
-            raise NotSent(f"the connection ended without a whole answer ({type(exc).__name__})") from None
+            raise NotSent(f"the connection ended before a complete response ({type(exc).__name__})") from None
 
     async def addresses(self, target: Target, networks: Sequence[Network]) -> list[str]:
-        """Return the addresses of a host, all of them fit to be reached; raises ``NotSent`` if any is not."""
+        """Return the addresses of a host; raises ``NotSent`` unless all of them are allowed."""
         try:
             addresses = await self._resolver.addresses(target.host)
         except (OSError, UnicodeError) as exc:
-            raise NotSent(f"the host's name cannot be resolved ({type(exc).__name__})") from None
+            raise NotSent(f"the host name cannot be resolved ({type(exc).__name__})") from None
         refused = [address for address in addresses if not may_be_reached(address, networks)]
         if refused or not addresses:
             where = ", ".join(refused) or "no address"
             raise NotSent(
-                f"the host is at {where}, which is not public; to allow it, name its network in private_networks"
+                f"the host resolves to {where}, which is not public; to allow it, add its network to private_networks"
             )
         return addresses
 
@@ -115,19 +115,19 @@ class Poster:
                 "POST", url, headers=[*sent, *headers.items()], content=body, extensions=connect
             ) as answer,
         ):
-            said = {name.lower(): value for name, value in answer.headers}
-            retry_after = said.get(b"retry-after")
+            answer_headers = {name.lower(): value for name, value in answer.headers}
+            retry_after = answer_headers.get(b"retry-after")
             received = b""
             if read_bytes:
                 async for piece in answer.aiter_stream():
                     received += piece
                     if len(received) > read_bytes:
-                        raise NotSent(f"the answer has more than {read_bytes:,} bytes")
+                        raise NotSent(f"the response has more than {read_bytes:,} bytes")
             return Answer(answer.status, retry_after.decode("ascii", "replace") if retry_after else None, received)
 
 
 class _Pinned(httpcore2.AsyncNetworkBackend):
-    """Connects to the first of these addresses that answers, whatever name it is asked for."""
+    """Connects to the first reachable of these addresses, whatever the host name."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._addresses = addresses
@@ -152,7 +152,7 @@ class _Pinned(httpcore2.AsyncNetworkBackend):
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Return a context that verifies certificates by the system's authorities and those in ``ca_file``.
+    """Return a context that verifies certificates with the system's authorities and those in ``ca_file``.
 
     Raises ``OSError`` when the file cannot be read as certificates.
     """
@@ -167,8 +167,8 @@ def _why_not_connected(exc: BaseException) -> str:
     cause: BaseException | None = exc
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the certificate is not valid: {cause.verify_message}"
+            return f"invalid certificate: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed ({cause.reason})"
         cause = cause.__cause__ or cause.__context__
-    return "cannot connect"
+    return "connection failed"

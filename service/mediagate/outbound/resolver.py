@@ -1,4 +1,4 @@
-"""Names to addresses, in threads of their own: a name server that does not answer shall hold up nothing else."""
+"""DNS lookups in separate threads, so that an unresponsive name server blocks nothing else."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ THREADS = 16
 
 
 class Resolver:
-    """Asks the system; whoever wants a name that is being looked up waits for the same answer.
+    """The system's resolver; concurrent lookups of the same name share one query.
 
-    So one name holds one thread at most, however long the system takes and however often it is wanted.
+    So a name occupies at most one thread, however slow the system is and however often the name is requested.
     """
 
     def __init__(self) -> None:
@@ -29,13 +29,13 @@ class Resolver:
             def answered(answer: asyncio.Future[list[str]]) -> None:
                 del self._asked[host]
                 if not answer.cancelled():
-                    answer.exception()  # looked at here, for whoever wanted it may have given up
+                    answer.exception()  # retrieved here, because the waiters may have been cancelled
 
             asked.add_done_callback(answered)
         return await asyncio.shield(asked)
 
     def close(self) -> None:
-        """Wait for no more answers."""
+        """Cancel all lookups."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for asked in self._asked.values():
             asked.cancel()

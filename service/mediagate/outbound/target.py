@@ -1,4 +1,4 @@
-"""Where a request goes: a URL taken apart once, so that what is checked is also what is asked."""
+"""The target of a request: a URL parsed once, so that the checked host is the requested one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 _URL = re.compile(r"[!#-;=?-\[\]^-~]{1,2048}")
-"""Printable ASCII without blanks, quotes, angle brackets and backslashes, about which URL parsers disagree."""
+"""Printable ASCII except blanks, quotes, angle brackets and backslashes, about which URL parsers disagree."""
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _IPV6 = re.compile(r"[0-9a-f:.]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One URL; its path may hold what only the receiver should know, and is never shown."""
+    """A parsed URL; its path may contain a secret and is not shown."""
 
     secure: bool
     host: str
@@ -29,21 +29,21 @@ class Target:
 
 
 def read_url(url: str) -> Target:
-    """Take a URL apart; raises ``ValueError`` that says what is wrong without quoting it."""
+    """Parse a URL; raises ``ValueError`` with the reason, without quoting the URL."""
     if not _URL.fullmatch(url):
-        raise ValueError("use at most 2,048 printable ASCII characters; write other hosts in punycode")
+        raise ValueError("it must have at most 2,048 printable ASCII characters; write other hosts in punycode")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("its host or port cannot be read") from None
+        raise ValueError("its host or port is invalid") from None
     if parts.scheme not in ("http", "https"):
         raise ValueError("it must begin with https://")
     if "@" in parts.netloc:
-        raise ValueError("it must have no user name and no password")
+        raise ValueError("it must not contain a user name or password")
     host = (parts.hostname or "").removesuffix(".")
     if not (_IPV6.fullmatch(host) if "[" in parts.netloc else _NAME.fullmatch(host)) or port == 0:
-        raise ValueError("its host or port cannot be read")
+        raise ValueError("its host or port is invalid")
     secure = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(secure, host, port or (443 if secure else 80), path)

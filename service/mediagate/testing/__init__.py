@@ -1,4 +1,4 @@
-"""For tests: a host's gate with parts of their own, and checks that an implementation keeps its protocol's promises."""
+"""Testing support: a host's gate with replaced parts, and conformance checks for storages and records."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ __all__ = ["Judge", "check_records", "check_storage", "isolated"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: image processes load the judge, and need no database for that.
+    # Imported lazily: image processes load the judge and need no database for that.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

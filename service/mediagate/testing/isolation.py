@@ -1,4 +1,4 @@
-"""A host's own gate with parts of its own for one test: nothing of it outlives the test, nothing leaves the process."""
+"""A host's gate with replaced parts for one test: no state outlives the test, and no data leaves the process."""
 
 from __future__ import annotations
 
@@ -30,13 +30,12 @@ def isolated(
 ) -> Iterator[Judge]:
     """Replace storage, records, queue and moderators of a closed gate for one test; sources, hooks and plugins stay.
 
-    Enter it before the app starts. Images are processed as ever, by one image process. ``folder``, such as pytest's
-    ``tmp_path``, takes what is written to disk. Plugins that provide a part that is replaced do not boot, nor do those
-    called ``without``. ``records="sqlite"`` is for plugins that keep tables of their own; opening takes longer then.
-    Settings that name a database, a CDN or a folder are overridden. Yields what the test asks of the moderator.
+    Enter it before the app starts. Images are processed normally, by one image process. ``folder``, such as pytest's
+    ``tmp_path``, receives the files on disk. Plugins that provide a replaced part, and those named in ``without``, do
+    not boot. ``records="sqlite"`` is for plugins with their own tables; opening takes longer then. Settings of
+    databases, CDNs and folders are overridden. Yields the ``Judge`` that controls the moderator.
 
-    Raises ``PluginError`` when the gate is open before, or still open after the block, or a name in ``without`` is not
-    that of a plugin.
+    Raises ``PluginError`` when the gate is open before or after the block, or ``without`` has an unknown name.
     """
     moderated = gate.settings.moderation == "on"
     labels = frozenset(label for source in gate.sources.values() for label in (*source.reject, *source.review))
@@ -49,7 +48,7 @@ def isolated(
 
     def replaced(host: Registry) -> Registry:
         if unknown := sorted(set(without) - {plugin.name for plugin in host.plugins}):
-            raise PluginError(f"no plugin of the gate is called {', '.join(unknown)}")
+            raise PluginError(f"without names plugins that the gate does not have: {', '.join(unknown)}")
         own = {key: value for key, value in host.values.items() if key not in REPLACED}
         return replace(
             host.copy(),

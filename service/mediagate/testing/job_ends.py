@@ -1,4 +1,4 @@
-"""The part of the check of records about jobs that end or start again without their worker, and about their hooks."""
+"""The conformance check of records for jobs that end or are requeued without their worker, and for their hooks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAILED = JobStatus.FAILED
 
 
 async def check_job_ends(records: Records, now: datetime) -> None:
-    """Check every promise about these; raises ``AssertionError`` naming the broken one."""
+    """Check the promises about job ends; raises ``AssertionError`` with the broken one."""
     for check in (_exhausted, _cancelling, _requeueing, _notifying):
         await check(records, now)
 
@@ -34,10 +34,12 @@ async def _exhausted(records: Records, now: datetime) -> None:
     await records.release(spent.id, owner="worker", available_at=now + 9 * LEASE, error="boom", code="image_crashed")
     left = await claimed_job(records, now, max_attempts=2)
     early = await records.fail_exhausted(now=lapse - MOMENT, limit=1000)
-    expect(died.id not in early, "fail_exhausted() must leave a job under a lease alone")
+    expect(died.id not in early, "fail_exhausted() must ignore a job with a valid lease")
     failed = {*early, *await records.fail_exhausted(now=lapse, limit=1000)}
-    expect({died.id, spent.id} <= failed, "fail_exhausted() must fail lapsed and PENDING jobs with no attempt left")
-    expect(left.id not in failed, "fail_exhausted() must leave a job with attempts left alone")
+    expect(
+        {died.id, spent.id} <= failed, "fail_exhausted() must fail expired and PENDING jobs without remaining attempts"
+    )
+    expect(left.id not in failed, "fail_exhausted() must ignore a job with remaining attempts")
     found = await get_job(records, died.id)
     expect(
         found
@@ -45,19 +47,19 @@ async def _exhausted(records: Records, now: datetime) -> None:
         == (FAILED, "attempts_exhausted", None, Stage.DONE)
         and found.finished_at == lapse
         and "publish" in (found.error or ""),
-        f"fail_exhausted() must end the job as attempts_exhausted, its error naming the stage: got {found}",
+        f"fail_exhausted() must set attempts_exhausted and an error with the stage: got {found}",
     )
     found = await get_job(records, spent.id)
     same(
         found and (found.status, found.code, found.error),
         (FAILED, "image_crashed", "boom"),
-        "fail_exhausted() must keep the failure that a job already has",
+        "fail_exhausted() must keep an earlier failure of the job",
     )
     again = await records.fail_exhausted(now=lapse, limit=1000)
     expect(not failed & set(again), "fail_exhausted() must report a job once")
     for _ in range(3):
         await claimed_job(records, now - 9 * LEASE, max_attempts=1)
-    same(len(await records.fail_exhausted(now=now, limit=2)), 2, "fail_exhausted() must keep to its limit")
+    same(len(await records.fail_exhausted(now=now, limit=2)), 2, "fail_exhausted() must respect its limit")
     await records.fail_exhausted(now=now, limit=1000)
 
 
@@ -70,14 +72,14 @@ async def _cancelling(records: Records, now: datetime) -> None:
             (job.id, JobStatus.CANCELLED, now + MOMENT, None),
             "cancel() must return the job, CANCELLED and without a lease",
         )
-        same(await get_job(records, job.id), cancelled, "cancel() must be on record")
+        same(await get_job(records, job.id), cancelled, "cancel() must be recorded")
         same(await records.cancel(job.id, now=now), None, "cancel() of a terminal job must be None")
         await owns_nothing(records, job, "worker", now, "the owner of a cancelled job")
         same(await records.requeue(job.id, now=now), None, "requeue() of a cancelled job must be None")
         same(
             await records.claim(job.id, owner="w", now=now + LEASE, lease_until=now + 2 * LEASE), None, "claim() after"
         )
-    same(await records.cancel(new_id("job"), now=now), None, "cancel() of no job must be None")
+    same(await records.cancel(new_id("job"), now=now), None, "cancel() of an unknown job must be None")
 
 
 async def _requeueing(records: Records, now: datetime) -> None:
@@ -94,9 +96,9 @@ async def _requeueing(records: Records, now: datetime) -> None:
         == (JobStatus.PENDING, Stage.QUEUED, 0, now + LEASE)
         and (again.error, again.code, again.retryable, again.finished_at, again.notified_at)
         == (None, None, False, None, None),
-        f"requeue() must give a FAILED job back with all attempts and its failure cleared: got {again}",
+        f"requeue() must reset the attempts and the failure of a FAILED job: got {again}",
     )
-    same(await get_job(records, job.id), again, "requeue() must be on record")
+    same(await get_job(records, job.id), again, "requeue() must be recorded")
     same(await records.requeue(job.id, now=now), None, "requeue() of a requeued job must be None")
     for attempts in (1, 2):
         claimed = await records.claim(job.id, owner="w", now=now + LEASE, lease_until=now + 2 * LEASE)
@@ -104,7 +106,7 @@ async def _requeueing(records: Records, now: datetime) -> None:
         await records.release(job.id, owner="w", available_at=now)
     media = await published_media(records, now)
     same(await records.requeue(media.job_id, now=now), None, "requeue() of a COMPLETE job must be None")
-    same(await records.requeue(new_id("job"), now=now), None, "requeue() of no job must be None")
+    same(await records.requeue(new_id("job"), now=now), None, "requeue() of an unknown job must be None")
 
 
 async def _notifying(records: Records, now: datetime) -> None:
@@ -112,17 +114,21 @@ async def _notifying(records: Records, now: datetime) -> None:
     past = now - timedelta(days=200)
     done: list[Media] = [await published_media(records, past + n * MOMENT) for n in (1, 0)]
     ids = [media.job_id for media in reversed(done)]
-    same(list(await records.unnotified(before=past, limit=9)), [], "unnotified() must ask what finished before")
+    same(
+        list(await records.unnotified(before=past, limit=9)),
+        [],
+        "unnotified() must return only jobs that finished before",
+    )
     found = await records.unnotified(before=past + 2 * MOMENT, limit=9)
-    same(list(found), ids, "unnotified() must give the terminal jobs that finished before, first to last")
-    same(list(await records.unnotified(before=now, limit=1)), ids[:1], "unnotified() must keep to its limit")
+    same(list(found), ids, "unnotified() must return the terminal jobs that finished before, oldest first")
+    same(list(await records.unnotified(before=now, limit=1)), ids[:1], "unnotified() must respect its limit")
     found = await records.unnotified(before=now + LEASE, limit=10_000)
-    expect(live.id not in found, "unnotified() must not give live jobs")
+    expect(live.id not in found, "unnotified() must not return live jobs")
     await records.mark_notified(ids[0], ended_at=past - MOMENT, now=now)
-    same(list(await records.unnotified(before=past + LEASE, limit=9)), ids, "mark_notified() of an end that is no more")
+    same(list(await records.unnotified(before=past + LEASE, limit=9)), ids, "mark_notified() of an outdated end")
     await records.mark_notified(ids[0], ended_at=past, now=now)
     await records.mark_notified(new_id("job"), ended_at=past, now=now)
     same(list(await records.unnotified(before=past + LEASE, limit=9)), ids[1:], "unnotified() after mark_notified()")
     job = await get_job(records, ids[0])
-    same(job and job.notified_at, now, "mark_notified() must note the moment")
+    same(job and job.notified_at, now, "mark_notified() must record the time")
     await records.mark_notified(ids[1], ended_at=past + MOMENT, now=now)

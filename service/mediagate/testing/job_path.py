@@ -1,4 +1,4 @@
-"""The part of the check of records that follows a job along its path: claims, leases and settlements."""
+"""The conformance check of records for the path of a job: claims, leases and settlements."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMPLETE, REJECTED, FAILED = JobStatus.COMPLETE, JobStatus.REJECTED, JobStatus.F
 
 
 async def check_job_path(records: Records, now: datetime) -> None:
-    """Check every promise about a job's path; raises ``AssertionError`` naming the broken one."""
+    """Check the promises about a job's path; raises ``AssertionError`` with the broken one."""
     for check in (
         _claiming,
         _claim_race,
@@ -57,10 +57,10 @@ async def _claiming(records: Records, now: datetime) -> None:
     same(
         second and (second.attempts, second.started_at, second.lease_owner, second.lease_until),
         (2, later, "other", lapse + LEASE),
-        "claim() after the lease ran out must count, keep started_at and set owner and lease",
+        "claim() after the lease expired must count, keep started_at and set owner and lease",
     )
-    same(await claim(job, lapse + LEASE), None, "claim() without attempts left must be None")
-    same(await records.claim(new_id("job"), owner="w", now=now, lease_until=later), None, "claim() of no job")
+    same(await claim(job, lapse + LEASE), None, "claim() without remaining attempts must be None")
+    same(await records.claim(new_id("job"), owner="w", now=now, lease_until=later), None, "claim() of an unknown job")
     media = await published_media(records, now)
     same(await records.claim(media.job_id, owner="w", now=later, lease_until=lapse), None, "claim() of a terminal job")
     past = now - timedelta(days=300)
@@ -73,7 +73,7 @@ async def _claiming(records: Records, now: datetime) -> None:
     same(
         [[job.id for job in one] for one in claimed],
         [[job_id] for job_id in ids],
-        "claim_oldest() must claim first, of equal turns, what could be claimed for longest, a lapsed lease or not",
+        "among equal turns claim_oldest() must claim the longest claimable job first, even after an expired lease",
     )
     for each in queue:
         await records.cancel(each.id, now=now)
@@ -94,7 +94,7 @@ async def _claim_race(records: Records, now: datetime) -> None:
 
 
 async def _claiming_oldest(records: Records, now: datetime) -> None:
-    past = now - timedelta(days=500)  # where nothing else is due
+    past = now - timedelta(days=500)  # before all other due jobs
     jobs = [a_job(now, available_at=past + n * MOMENT) for n in range(4)]
     spent = await claimed_job(records, past, max_attempts=1)
     await records.release(spent.id, owner="worker", available_at=past)
@@ -104,15 +104,15 @@ async def _claiming_oldest(records: Records, now: datetime) -> None:
     async def claim_oldest(at: datetime, limit: int, *busy: str) -> list[Job]:
         claimed = await records.claim_oldest(owner="w", now=at, lease_until=at + LEASE, limit=limit, busy=busy)
         for job in claimed:
-            same(await get_job(records, job.id), job, "claim_oldest() must return the jobs as they now are")
+            same(await get_job(records, job.id), job, "claim_oldest() must return the current state of the jobs")
         return list(claimed)
 
     ids = [job.id for job in jobs]
     same(await claim_oldest(past - MOMENT, 9), [], "claim_oldest() before available_at must claim nothing")
-    same(await claim_oldest(past + LEASE, 9, *ids), [], "claim_oldest() must leave the busy alone")
+    same(await claim_oldest(past + LEASE, 9, *ids), [], "claim_oldest() must ignore busy jobs")
     at = past + LEASE
     first = await claim_oldest(at, 2)
-    same({job.id for job in first}, set(ids[:2]), "claim_oldest() must claim those that could be for longest")
+    same({job.id for job in first}, set(ids[:2]), "claim_oldest() must claim the longest claimable jobs")
     wanted = replace(
         jobs[0],
         status=JobStatus.PROCESSING,
@@ -126,13 +126,21 @@ async def _claiming_oldest(records: Records, now: datetime) -> None:
     lapse = at + LEASE
     same({job.id for job in await claim_oldest(lapse - MOMENT, 1)}, {ids[2]}, "claim_oldest() must respect leases")
     rest = await claim_oldest(lapse, 9, ids[0])
-    same({job.id for job in rest}, {ids[1], ids[3]}, "claim_oldest() must take what lapsed, and leave the busy alone")
-    same([job.id for job in await claim_oldest(lapse, 9)], ids[:1], "claim_oldest() must leave nothing that is due")
+    same({job.id for job in rest}, {ids[1], ids[3]}, "claim_oldest() must claim expired jobs and ignore busy ones")
+    same([job.id for job in await claim_oldest(lapse, 9)], ids[:1], "claim_oldest() must claim every due job")
     again = await claim_oldest(lapse + LEASE, 9)
     same({job.id: job.attempts for job in again}, dict(zip(ids, (3, 3, 2, 2), strict=True)), "claims must count")
     for job in again:
-        same(job.started_at, {ids[2]: lapse - MOMENT, ids[3]: lapse}.get(job.id, at), "only the first sets started_at")
-    same({j.id for j in await claim_oldest(lapse + 2 * LEASE, 9)}, set(ids[2:]), "none without attempts left")
+        same(
+            job.started_at,
+            {ids[2]: lapse - MOMENT, ids[3]: lapse}.get(job.id, at),
+            "only the first claim must set started_at",
+        )
+    same(
+        {j.id for j in await claim_oldest(lapse + 2 * LEASE, 9)},
+        set(ids[2:]),
+        "jobs without remaining attempts must not be claimed",
+    )
     for job_id in (*ids, spent.id):
         await records.cancel(job_id, now=now)
 
@@ -153,8 +161,8 @@ async def _claim_oldest_race(records: Records, now: datetime) -> None:
     expect(taken, f"of {RACERS} concurrent calls of claim_oldest() one must claim something")
     rest = await records.claim_oldest(owner="last", now=past, lease_until=past + LEASE, limit=len(jobs))
     taken += [job.id for job in rest]
-    same(len(set(taken)), len(taken), "claim_oldest() must give a job to one caller only")
-    same(set(taken), {job.id for job in jobs}, "claim_oldest() must claim all in the end")
+    same(len(set(taken)), len(taken), "claim_oldest() must return a job to one caller only")
+    same(set(taken), {job.id for job in jobs}, "claim_oldest() must claim every job eventually")
     for job in jobs:
         await records.cancel(job.id, now=now)
 
@@ -175,14 +183,14 @@ async def _lease(records: Records, now: datetime) -> None:
     same(await get_job(records, job.id), held_by_next, "a late owner must change nothing")
     expect(await records.advance(job.id, owner="next", lease_until=later), "the new owner must hold the lease")
     for stranger in (a_job(now), await waiting_job(records, now)):
-        await owns_nothing(records, stranger, "worker", now, "nobody")
+        await owns_nothing(records, stranger, "worker", now, "a worker without the lease")
 
 
 async def _settling(records: Records, now: datetime) -> None:
     for status in (REJECTED, FAILED):
         job = await claimed_job(records, now)
         settlement = Settlement(
-            status, None, Verdict("reject", ("x",)), "why", "what", "code", True, {"a": 1.0}, ("w",)
+            status, None, Verdict("reject", ("x",)), "reason", "error", "code", True, {"a": 1.0}, ("w",)
         )
         done = await records.settle(job, owner="worker", now=now + LEASE, settlement=settlement)
         expect(done, f"settle() as {status} by the owner must be True")
@@ -194,16 +202,16 @@ async def _settling(records: Records, now: datetime) -> None:
             lease_until=None,
             finished_at=now + LEASE,
             verdict=settlement.verdict,
-            reason="why",
-            error="what",
+            reason="reason",
+            error="error",
             code="code",
             retryable=True,
             timings_ms={"a": 1.0},
             warnings=("w",),
         )
         same(await get_job(records, job.id), wanted, f"settle() as {status} must write the settlement")
-        await owns_nothing(records, job, "worker", now, "the owner of a job that has ended")
-        same(await get_job(records, job.id), wanted, "a job that has ended must not change")
+        await owns_nothing(records, job, "worker", now, "the owner of a terminal job")
+        same(await get_job(records, job.id), wanted, "a terminal job must not change")
     job = await claimed_job(records, now)
     media = a_media(job, variants=tuple(Variant(f"v{n}", f"k{n}", "webp", n + 1, n + 1, n) for n in (5, 3, 9, 0, 7, 1)))
     expect(await records.settle(job, owner="worker", now=now, settlement=Settlement(COMPLETE, media)), "settle()")
@@ -212,7 +220,7 @@ async def _settling(records: Records, now: datetime) -> None:
     job = await claimed_job(records, now)
     bare = a_media(job, variants=())
     await records.settle(job, owner="worker", now=now, settlement=Settlement(COMPLETE, bare))
-    same(await records.get_media(bare.id), bare, "a media without variants must be kept")
+    same(await records.get_media(bare.id), bare, "a media without variants must be stored")
 
 
 async def _settle_race(records: Records, now: datetime) -> None:
@@ -233,7 +241,7 @@ async def _settle_race(records: Records, now: datetime) -> None:
     same(
         state and (state.job.status, state.job.error, state.media),
         (won.status, won.error, won.media),
-        "only the winning settlement may be written, whole",
+        "only the winning settlement may be written, completely",
     )
 
 
@@ -252,10 +260,10 @@ async def _releasing(records: Records, now: datetime) -> None:
         error="boom",
         code="image_crashed",
     )
-    same(await get_job(records, job.id), wanted, "release() must give the job back and keep the count and the failure")
+    same(await get_job(records, job.id), wanted, "release() must return the job and keep count and failure")
     same(await records.claim(job.id, owner="worker", now=now, lease_until=later), None, "claim() within the back-off")
     again = await records.claim(job.id, owner="worker", now=later, lease_until=later + LEASE)
-    same(again and again.attempts, 2, "claim() after a counted release() must count on")
+    same(again and again.attempts, 2, "claim() after a counted release() must increment the count")
     expect(
         await records.release(job.id, owner="worker", available_at=now, count_attempt=False), "release() must be True"
     )
@@ -267,7 +275,7 @@ async def _releasing(records: Records, now: datetime) -> None:
     )
     for attempts in (2, 3):
         again = await records.claim(job.id, owner="worker", now=now, lease_until=later)
-        same(again and again.attempts, attempts, "an attempt not counted must be left")
+        same(again and again.attempts, attempts, "an uncounted attempt must remain available")
         await records.release(job.id, owner="worker", available_at=now)
     same(await records.claim(job.id, owner="worker", now=now, lease_until=later), None, "claim() beyond max_attempts")
     drained = await claimed_job(records, now, max_attempts=1)

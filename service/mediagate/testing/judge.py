@@ -1,4 +1,4 @@
-"""A moderator for tests: it gives every picture the verdict that the test has asked for last."""
+"""A moderator for tests that returns the verdict set by the test."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ FILE = "verdict.json"
 
 @dataclass(frozen=True)
 class Asked:
-    """A moderator in image processes, which reads each verdict from a folder that it shares with the test."""
+    """The moderator in image processes; reads each verdict from a folder shared with the test."""
 
     labels: frozenset[str]
     folder: Path
 
     @property
     def groups(self) -> Mapping[str, frozenset[str]]:
-        """No groups: each name of a threshold is a label."""
+        """Empty: each threshold names a label."""
         return {}
 
     @property
     def reads(self) -> tuple[Path, ...]:
-        """The folder of the verdict."""
+        """The folder of the verdict file."""
         return (self.folder,)
 
     def prepare(self) -> None:
-        """Load nothing."""
+        """Do nothing."""
 
     def judge(self, picture: object) -> Verdict:
-        """Return the verdict that the test has asked for."""
+        """Return the verdict that the test has set."""
         asked = json.loads((self.folder / FILE).read_text())
         return Verdict(
             asked["decision"],
@@ -45,14 +45,14 @@ class Asked:
 
 
 class Judge:
-    """What a test asks of the moderator: every picture that is judged from then on gets this verdict.
+    """Sets the verdict for all pictures that are judged from then on.
 
-    At first each label that a source's thresholds name has the score 0, so that every picture is allowed.
+    Initially each label in the sources' thresholds has the score 0, so that every picture is allowed.
     """
 
     def __init__(self, labels: frozenset[str], folder: Path, *, moderated: bool) -> None:
         self.labels = labels
-        """What may be scored: the names in the thresholds of the gate's sources."""
+        """The labels in the thresholds of the gate's sources."""
         self._folder = folder
         self._moderated = moderated
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,16 +63,16 @@ class Judge:
         self._write("allow", (), {})
 
     def score(self, **scores: float) -> None:
-        """Give labels scores from 0 to 1, and all others 0; the thresholds of the source decide.
+        """Set scores from 0 to 1 for labels, and 0 for all others; the thresholds of the source decide.
 
-        Raises ``ValueError`` for a label that no threshold names.
+        Raises ``ValueError`` for a label without a threshold.
         """
         self._check_moderated()
         if unknown := sorted(scores.keys() - self.labels):
             known = ", ".join(sorted(self.labels)) or "none"
-            raise ValueError(f"no threshold of a source names {', '.join(unknown)}; those that are named: {known}")
+            raise ValueError(f"no source has a threshold for {', '.join(unknown)}; available labels: {known}")
         if wrong := [label for label, score in scores.items() if not 0 <= score <= 1]:
-            raise ValueError(f"give scores from 0 to 1: {', '.join(wrong)}")
+            raise ValueError(f"scores must be from 0 to 1: {', '.join(wrong)}")
         self._write("allow", (), scores)
 
     def decide(self, decision: Decision, *flags: str) -> None:
@@ -82,10 +82,10 @@ class Judge:
 
     def _check_moderated(self) -> None:
         if not self._moderated:
-            raise ValueError('the gate has moderation="off": it judges no pictures')
+            raise ValueError('the gate has moderation="off"; remove that to judge pictures')
 
     def _write(self, decision: Decision, flags: tuple[str, ...], scores: Mapping[str, float]) -> None:
-        # Renamed, because an image process may read it at this moment.
+        # Replaced atomically, because an image process may be reading it.
         written = self._folder / f"{FILE}.new"
         written.write_text(json.dumps({"decision": decision, "flags": flags, "scores": scores}))
         written.replace(self._folder / FILE)

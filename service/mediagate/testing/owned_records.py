@@ -1,4 +1,4 @@
-"""The part of the check of records about owners: whose jobs and media are found, and what they used."""
+"""The conformance check of records for owners: their jobs, their media and their usage."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ COMPLETE, FAILED, PENDING = JobStatus.COMPLETE, JobStatus.FAILED, JobStatus.PEND
 
 
 async def check_owned_records(records: Records, now: datetime) -> None:
-    """Check every promise about owners; raises ``AssertionError`` naming the broken one."""
+    """Check the promises about owners; raises ``AssertionError`` with the broken one."""
     for check in (_media_of_an_owner, _jobs_of_an_owner, _pages_of_jobs, _model_runs, _usage, _usage_by_key):
         await check(records, now)
 
 
 def an_owner() -> str:
-    """Return the name of an owner who has nothing yet."""
+    """Return the name of a new owner."""
     return f"{HOSTILE}{secrets.token_hex(8)}"
 
 
@@ -38,15 +38,15 @@ async def _media_of_an_owner(records: Records, now: datetime) -> None:
     kind, one, other = f"kind-{secrets.token_hex(8)}", an_owner(), an_owner()
     mine = await published_media(records, now, source_type=kind, owner_id=one)
     theirs = await published_media(records, now, source_type=kind, owner_id=other, source_id=mine.source_id)
-    nobodys = await published_media(records, now, source_type=kind)
-    same(await records.get_media(mine.id), mine, "get_media() must name the owner")
-    for owner, wanted in ((one, {mine.id}), (other, {theirs.id}), (None, {mine.id, theirs.id, nobodys.id})):
+    unowned = await published_media(records, now, source_type=kind)
+    same(await records.get_media(mine.id), mine, "get_media() must return the owner")
+    for owner, wanted in ((one, {mine.id}), (other, {theirs.id}), (None, {mine.id, theirs.id, unowned.id})):
         page = await records.list_media(kind, None, limit=9, owner_id=owner)
-        same({media.id for media in page.items}, wanted, "list_media() must keep to the owner")
+        same({media.id for media in page.items}, wanted, "list_media() must filter by owner")
     page = await records.list_media(kind, mine.source_id, limit=9, owner_id=one)
-    same([media.id for media in page.items], [mine.id], "list_media() must keep to the owner and to the source id")
+    same([media.id for media in page.items], [mine.id], "list_media() must filter by owner and source id")
     found = await records.jobs_of_media([mine.id, theirs.id], owner_id=one)
-    same(dict(found), {mine.id: (COMPLETE, True)}, "jobs_of_media() must keep to the owner")
+    same(dict(found), {mine.id: (COMPLETE, True)}, "jobs_of_media() must filter by owner")
 
 
 async def _jobs_of_an_owner(records: Records, now: datetime) -> None:
@@ -62,9 +62,9 @@ async def _jobs_of_an_owner(records: Records, now: datetime) -> None:
     same(
         [(state.job.id, state.media) for state in page.items],
         [(waiting.id, None), (media.job_id, media), (gone.job_id, None)],
-        "list_jobs() must keep to the owner and give the newest first, each with its media if that is there",
+        "list_jobs() must filter by owner and return the newest first, with their media",
     )
-    same(page.items[0].job, await get_job(records, waiting.id), "list_jobs() must give whole jobs")
+    same(page.items[0].job, await get_job(records, waiting.id), "list_jobs() must return complete jobs")
     for wanted, of in (
         ([waiting.id], {"status": PENDING}),
         ([media.job_id, gone.job_id], {"status": COMPLETE}),
@@ -76,10 +76,10 @@ async def _jobs_of_an_owner(records: Records, now: datetime) -> None:
         ([], {"source_type": HOSTILE}),
     ):
         page = await records.list_jobs(owner_id=one, limit=9, **of)
-        same([state.job.id for state in page.items], wanted, f"list_jobs() of {of} must give just those")
+        same([state.job.id for state in page.items], wanted, f"list_jobs() must filter by {of}")
     page = await records.list_jobs(source_id=waiting.source_id, limit=9)
     both = {waiting.id, theirs.id}
-    same({state.job.id for state in page.items}, both, "list_jobs() without an owner must give everybody's")
+    same({state.job.id for state in page.items}, both, "list_jobs() without an owner must return all jobs")
 
 
 async def _pages_of_jobs(records: Records, now: datetime) -> None:
@@ -100,19 +100,19 @@ async def _pages_of_jobs(records: Records, now: datetime) -> None:
         cursor = page.next_cursor
         if cursor is None:
             break
-    same(seen, wanted, "pages of jobs must neither repeat nor skip when times are equal and jobs come in between")
+    same(seen, wanted, "pages of jobs must neither repeat nor skip with equal times and new jobs in between")
     newest = a_job(now + 2 * LEASE)
     for job in (newest, a_job(now)):
         await records.create_job(job)
     found = [state.job.id for state in (await records.list_jobs(limit=1)).items]
-    same(found, [newest.id], "list_jobs() must give the newest of all first, not the one recorded last")
+    same(found, [newest.id], "list_jobs() must return the newest job first, not the one recorded last")
     full = await records.list_jobs(owner_id=owner, limit=11)
-    same((len(full.items), full.next_cursor), (11, None), "a page that holds the rest must have no next_cursor")
+    same((len(full.items), full.next_cursor), (11, None), "the last page must have no next_cursor")
     try:
         await records.list_jobs(owner_id=owner, limit=3, cursor="x")
     except InvalidParameter:
         return
-    expect(False, "list_jobs() with another cursor must raise InvalidParameter")
+    expect(False, "list_jobs() with an invalid cursor must raise InvalidParameter")
 
 
 async def _model_runs(records: Records, now: datetime) -> None:
@@ -125,7 +125,7 @@ async def _model_runs(records: Records, now: datetime) -> None:
     expect(not late, "advance() by a late owner must be False")
     await records.release(job.id, owner="worker", available_at=now)
     again = await records.claim(job.id, owner="worker", now=now, lease_until=now + LEASE)
-    same(again and again.model_runs, 1, "advance() must set the model runs, told twice or once")
+    same(again and again.model_runs, 1, "advance() must set the model runs, also when repeated")
     settlement = Settlement(JobStatus.REJECTED, reason="why", model_runs=1)
     expect(await records.settle(job, owner="worker", now=now, settlement=settlement), "settle() must be True")
     found = await get_job(records, job.id)
@@ -139,7 +139,7 @@ async def _usage(records: Records, now: datetime) -> None:
     today = midnight.date()
     day = timedelta(days=1)
     report = UsageReport(owner, today, today, {})
-    same(await records.usage(owner_id=owner, first=today, last=today), report, "usage() of nothing must be empty")
+    same(await records.usage(owner_id=owner, first=today, last=today), report, "usage() without uploads must be empty")
     before = (await records.usage(owner_id=None, first=today, last=today)).days
     for moment in (midnight - MOMENT, midnight, midnight + day - MOMENT, midnight + day):
         await records.create_job(a_job(moment, owner_id=owner, bytes=large))
@@ -147,10 +147,10 @@ async def _usage(records: Records, now: datetime) -> None:
     waiting = Usage(1, large, 0, 0, {PENDING: 1})
     wanted = {today - day: waiting, today: waiting + waiting, today + day: waiting}
     used = (await records.usage(owner_id=owner, first=today - day, last=today + day)).days
-    same(dict(used), wanted, "usage() must include both days, and tell each by the UTC day of the upload")
-    same(list(used), sorted(used), "usage() must give the days in order")
+    same(dict(used), wanted, "usage() must include both days and group by the UTC day of the upload")
+    same(list(used), sorted(used), "usage() must return the days in order")
     used = (await records.usage(owner_id=owner, first=today, last=today)).days
-    same(dict(used), {today: wanted[today]}, "usage() must leave out other days")
+    same(dict(used), {today: wanted[today]}, "usage() must exclude other days")
     for status in (COMPLETE, FAILED):
         job = await claimed_job(records, midnight, owner_id=owner, bytes=10)
         media = a_media(job) if status is COMPLETE else None
@@ -158,11 +158,11 @@ async def _usage(records: Records, now: datetime) -> None:
         await records.settle(job, owner="worker", now=now, settlement=settlement)
     wanted[today] += Usage(2, 20, large, 2, {COMPLETE: 1, FAILED: 1})
     used = (await records.usage(owner_id=owner, first=today, last=today)).days
-    same(used.get(today), wanted[today], "usage() must tell bytes out, model runs and the ends of jobs")
+    same(used.get(today), wanted[today], "usage() must return bytes out, model runs and job results")
     total = (await records.usage(owner_id=None, first=today, last=today)).days
     theirs = Usage(1, a_job(now).bytes, 0, 0, {PENDING: 1})
     everything = before.get(today, Usage()) + wanted[today] + theirs
-    same(total.get(today), everything, "usage() without an owner must tell everybody's")
+    same(total.get(today), everything, "usage() without an owner must return the total")
 
 
 async def _usage_by_key(records: Records, now: datetime) -> None:
@@ -180,7 +180,11 @@ async def _usage_by_key(records: Records, now: datetime) -> None:
         two: Usage(2, 20, 2**31 - 1, 1, {PENDING: 1, COMPLETE: 1}),
     }
     used = (await records.usage(owner_id=owner, first=today, last=today)).keys
-    same(dict(used), wanted, "usage() must sum up an owner's uploads with each key, and none without")
-    same(list(used), [one, two], "usage() must give the keys in order")
+    same(dict(used), wanted, "usage() must sum an owner's uploads by key and exclude those without one")
+    same(list(used), [one, two], "usage() must return the keys in order")
     used = (await records.usage(owner_id=None, first=today, last=today)).keys
-    same(used.get(one), wanted[one] + Usage(1, 10, 0, 0, {PENDING: 1}), "without an owner it must tell everybody's")
+    same(
+        used.get(one),
+        wanted[one] + Usage(1, 10, 0, 0, {PENDING: 1}),
+        "usage() without an owner must sum the keys of all",
+    )

@@ -1,4 +1,4 @@
-"""Sample jobs and media for the check of records, and the few moves that each part of it needs."""
+"""Sample jobs and media for the conformance check of records, and its common steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mediagate.values import Job, JobStatus, Media, Stage, Variant, new_id, stag
 
 RACERS = 50
 HOSTILE = 'Zoë\'s "photo" \\ \\" 写真 🐈\u200d⬛\r\n\t{$x: [null]} \u2028 \'; DROP TABLE mediagate_job; -- \x01\x7f\\'
-"""Text that comes back as it went in."""
+"""Text that must be stored and returned unchanged."""
 LEASE = timedelta(seconds=60)
 MOMENT = timedelta(milliseconds=1)
 
@@ -35,7 +35,7 @@ def same(got: object, wanted: object, promise: str) -> None:
 
 
 def a_job(now: datetime, **changes: Any) -> Job:
-    """Return a new job of its own source, with these fields changed."""
+    """Return a new job with its own source id and these fields changed."""
     job_id = new_id("job")
     job = Job(
         id=job_id,
@@ -54,7 +54,7 @@ def a_job(now: datetime, **changes: Any) -> Job:
 
 
 def a_media(job: Job, **changes: Any) -> Media:
-    """Return the media that a job makes, with these fields changed."""
+    """Return the media of a job, with these fields changed."""
     media = Media(
         id=job.media_id,
         job_id=job.id,
@@ -105,7 +105,7 @@ async def published_media(records: Records, now: datetime, **changes: Any) -> Me
 
 
 async def race(attempt: Callable[[int], Awaitable[T]]) -> list[T]:
-    """Run the attempt many times at once, numbered from 0; return what each returned."""
+    """Run the attempt ``RACERS`` times concurrently, numbered from 0, and return the results."""
     results: list[T] = []
 
     async def run(number: int) -> None:

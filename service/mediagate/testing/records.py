@@ -1,4 +1,4 @@
-"""The promises of records, checked against real ones."""
+"""The conformance check of records."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ COMPLETE = JobStatus.COMPLETE
 
 
 async def check_records(records: Records) -> None:
-    """Check every promise of the protocol on open records; raises ``AssertionError`` naming the broken one.
+    """Check all promises of the protocol on open records; raises ``AssertionError`` with the broken one.
 
-    Leaves its jobs behind, for no method deletes one, and sweeps whatever else is due: give it a database of its own.
+    Use a separate database: the check leaves its jobs behind, because no method deletes them, and sweeps all due rows.
     """
     now = utcnow()
     for check in (
@@ -62,14 +62,14 @@ async def check_records(records: Records) -> None:
     before, after = await records.now(), await records.now()
     expect(before <= after, "now() must not run backwards")
     whole = (before.tzinfo is not None, before.microsecond % 1000)
-    same(whole, (True, 0), "now() must be aware, in whole milliseconds")
-    expect(await records.check(), "check() must return a line that says what was checked")
+    same(whole, (True, 0), "now() must have a time zone and whole milliseconds")
+    expect(await records.check(), "check() must return a line with its result")
 
 
 async def _round_trip(records: Records, now: datetime) -> None:
     plain = a_job(now)
     await records.create_job(plain)
-    same(await get_job(records, plain.id), replace(plain, available_at=now), "get_jobs() must return what was created")
+    same(await get_job(records, plain.id), replace(plain, available_at=now), "get_jobs() must return the created job")
     full = a_job(
         now + MOMENT,
         source_id=HOSTILE,
@@ -87,7 +87,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         priority=-3,
     )
     await records.create_job(full)
-    same(await get_job(records, full.id), full, "get_jobs() must return every field as it was created")
+    same(await get_job(records, full.id), full, "get_jobs() must return every field unchanged")
     job = await records.claim(full.id, owner=HOSTILE, now=now, lease_until=now + LEASE)
     claimed = replace(
         full,
@@ -98,9 +98,9 @@ async def _round_trip(records: Records, now: datetime) -> None:
         lease_until=now + LEASE,
         started_at=now,
     )
-    same(job, claimed, "claim() must return the job as it now is")
+    same(job, claimed, "claim() must return the new state of the job")
     state = await get_state(records, full.id)
-    same(state and (state.job, state.media), (claimed, None), "changed() of a job in work must have no media")
+    same(state and (state.job, state.media), (claimed, None), "changed() of a running job must have no media")
     scores = {"nudity": 0.1234567890123, HOSTILE: 1.0}
     verdict = Verdict("review", ("nudity", HOSTILE), scores, 0.5, "m", "ff", HOSTILE, complete=False)
     media = a_media(full, original_key=None, focal_x=0.0)
@@ -140,12 +140,16 @@ async def _round_trip(records: Records, now: datetime) -> None:
     )
     state = await get_state(records, full.id)
     same(state and state.job, done, "changed() must return the settled job")
-    same(state and state.media, media, "changed() must return the media, its variants in their order")
-    same(await records.get_media(media.id), media, "get_media() must return the media, its variants in their order")
+    same(state and state.media, media, "changed() must return the media with its variants in order")
+    same(await records.get_media(media.id), media, "get_media() must return the media with its variants in order")
     for unknown in (new_id("job"), "", HOSTILE, "x" * 3000):
-        same(await get_job(records, unknown), None, f"get_jobs([{unknown[:20]!r}]) of no job must be empty")
-        same(await get_state(records, unknown), None, f"changed({{{unknown[:20]!r}: None}}) of no job must be empty")
-        same(await records.get_media(unknown), None, f"get_media({unknown[:20]!r}) of no media must be None")
+        same(await get_job(records, unknown), None, f"get_jobs([{unknown[:20]!r}]) of an unknown job must be empty")
+        same(
+            await get_state(records, unknown),
+            None,
+            f"changed({{{unknown[:20]!r}: None}}) of an unknown job must be empty",
+        )
+        same(await records.get_media(unknown), None, f"get_media({unknown[:20]!r}) of an unknown media must be None")
     nul = "a\x00b"
     for name, reading in (
         ("get_jobs", get_job(records, nul)),
@@ -153,7 +157,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         ("get_media", records.get_media(nul)),
     ):
         with contextlib.suppress(InvalidParameter):
-            expect(await reading is None, f"{name}() of an id with NUL must give nothing, or be an InvalidParameter")
+            expect(await reading is None, f"{name}() of an id with NUL must be empty or raise InvalidParameter")
 
 
 async def _reading_many(records: Records, now: datetime) -> None:
@@ -161,14 +165,16 @@ async def _reading_many(records: Records, now: datetime) -> None:
     waiting, working = a_job(now), await claimed_job(records, now)
     await records.create_job(waiting)
     media = await published_media(records, now)
-    same(await records.queue_depth() - before, 2, "queue_depth() must count PENDING and PROCESSING jobs, no others")
-    same(dict(await records.get_jobs([])), {}, "get_jobs() of nothing must be empty")
-    same(dict(await records.jobs_of_media([])), {}, "jobs_of_media() of nothing must be empty")
+    same(await records.queue_depth() - before, 2, "queue_depth() must count only PENDING and PROCESSING jobs")
+    same(dict(await records.get_jobs([])), {}, "get_jobs([]) must be empty")
+    same(dict(await records.jobs_of_media([])), {}, "jobs_of_media([]) must be empty")
     wanted = {waiting.id: JobStatus.PENDING, working.id: JobStatus.PROCESSING, media.job_id: COMPLETE}
     strangers = [new_id("job") for _ in range(MANY)]
     found = await records.get_jobs([*strangers, *wanted])
     same({i: job.status for i, job in found.items()}, wanted, f"get_jobs() among {MANY} ids")
-    same(found[working.id], await get_job(records, working.id), "get_jobs() must return of many what it returns of one")
+    same(
+        found[working.id], await get_job(records, working.id), "get_jobs() must return the same for many ids as for one"
+    )
     gone = await published_media(records, now)
     await records.delete_media(gone.id)
     by_media = {
@@ -189,24 +195,30 @@ async def _what_changed(records: Records, now: datetime) -> None:
     }
     queued, moderating = (JobStatus.PENDING, Stage.QUEUED), (JobStatus.PROCESSING, Stage.MODERATE)
     strangers = [new_id("job") for _ in range(MANY)]
-    same(dict(await records.changed({})), {}, "changed() of nothing must be empty")
+    same(dict(await records.changed({})), {}, "changed({}) must be empty")
     new = dict.fromkeys([*strangers, *states])
     same(
         dict(await records.changed(new)),
         states,
-        "changed() must return each that exists of those of which None is known",
+        "changed() must return every existing job whose state is unknown",
     )
     before = dict.fromkeys([*strangers[:9], *states], queued)
     moved = {job_id: state for job_id, state in states.items() if job_id != waiting.id}
-    same(dict(await records.changed(before)), moved, "changed() must return those that stand elsewhere than known")
+    same(
+        dict(await records.changed(before)),
+        moved,
+        "changed() must return the jobs whose state differs from the known one",
+    )
     mixed = {strangers[0]: None, waiting.id: queued, working.id: moderating, media.job_id: moderating}
     same(
         dict(await records.changed(mixed)),
         {media.job_id: states[media.job_id]},
-        "changed() must look at each by itself",
+        "changed() must compare each job separately",
     )
     publishing = {working.id: (JobStatus.PROCESSING, Stage.PUBLISH)}
-    same(list(await records.changed(publishing)), [working.id], "changed() must see another stage of the same status")
+    same(
+        list(await records.changed(publishing)), [working.id], "changed() must detect another stage of the same status"
+    )
 
 
 async def _waiting_longest(records: Records, now: datetime) -> None:
@@ -215,7 +227,7 @@ async def _waiting_longest(records: Records, now: datetime) -> None:
     first = a_job(now, available_at=long_ago)
     for job in (second, first):
         await records.create_job(job)
-    same(await records.oldest_waiting(), long_ago, "oldest_waiting() must be since when a job can be claimed")
+    same(await records.oldest_waiting(), long_ago, "oldest_waiting() must be the time from which a job can be claimed")
     await records.claim(first.id, owner="worker", now=now, lease_until=now + LEASE)
     same(await records.oldest_waiting(), long_ago + MOMENT, "oldest_waiting() must not count a claimed job")
     await records.release(first.id, owner="worker", available_at=long_ago)
@@ -235,13 +247,17 @@ async def _pages(records: Records, now: datetime) -> None:
     ]
     made.sort(key=lambda m: (m.created_at, m.id), reverse=True)
     page = await records.list_media(kind, None, limit=50)
-    same((page.items, page.next_cursor), (tuple(made), None), "list_media() must give all of a type, newest first")
+    same(
+        (page.items, page.next_cursor),
+        (tuple(made), None),
+        "list_media() must return all media of a type, newest first",
+    )
     page = await records.list_media(kind, one, limit=12)
-    same(page.items, tuple(m for m in made if m.source_id == one), "list_media() must keep to the source id")
+    same(page.items, tuple(m for m in made if m.source_id == one), "list_media() must filter by source id")
     for stranger in (await records.list_media(kind, HOSTILE, limit=5), await records.list_media("none", None, limit=5)):
-        same((stranger.items, stranger.next_cursor), ((), None), "list_media() of nothing must be one empty page")
+        same((stranger.items, stranger.next_cursor), ((), None), "list_media() without media must be one empty page")
     full = await records.list_media(kind, None, limit=12)
-    same(full.next_cursor, None, "a page that holds the rest must have no next_cursor")
+    same(full.next_cursor, None, "the last page must have no next_cursor")
     seen: list[Media] = []
     cursor: str | None = None
     deleted: list[Media] = []
@@ -249,7 +265,7 @@ async def _pages(records: Records, now: datetime) -> None:
         page = await records.list_media(kind, None, limit=3, cursor=cursor)
         seen += page.items
         if turn == 0:
-            deleted = [made[2], made[4]]  # the last one seen, which the cursor names, and one still to come
+            deleted = [made[2], made[4]]  # the last one seen, which the cursor names, and one of a later page
             for media in deleted:
                 expect(await records.delete_media(media.id), "delete_media() must be True")
             await published_media(records, now + LEASE, source_type=kind, source_id=one)
@@ -259,7 +275,7 @@ async def _pages(records: Records, now: datetime) -> None:
     same(
         seen,
         [m for m in made if m is not made[4]],
-        "pages must neither repeat nor skip when times are equal and media come and go in between",
+        "pages must neither repeat nor skip with equal times and media added and deleted in between",
     )
     for bad in BAD_CURSORS:
         try:
@@ -271,9 +287,9 @@ async def _pages(records: Records, now: datetime) -> None:
 
 async def _deleting(records: Records, now: datetime) -> None:
     media = await published_media(records, now)
-    expect(await records.delete_media(media.id), "delete_media() must be True when there was one")
-    expect(not await records.delete_media(media.id), "delete_media() of one deleted before must be False")
-    expect(not await records.delete_media(new_id("med")), "delete_media() of none must be False")
-    same(await records.get_media(media.id), None, "get_media() of one deleted must be None")
+    expect(await records.delete_media(media.id), "delete_media() of an existing media must be True")
+    expect(not await records.delete_media(media.id), "delete_media() of a deleted media must be False")
+    expect(not await records.delete_media(new_id("med")), "delete_media() of an unknown media must be False")
+    same(await records.get_media(media.id), None, "get_media() of a deleted media must be None")
     state = await get_state(records, media.job_id)
-    same(state and (state.job.status, state.media), (COMPLETE, None), "the job of a deleted media must stay")
+    same(state and (state.job.status, state.media), (COMPLETE, None), "the job of a deleted media must remain")

@@ -1,4 +1,4 @@
-"""The promises of a storage, checked against a real one."""
+"""The conformance check of a storage."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ HOSTILE_KEYS = (
     "media/" + "a" * 256,
     "a/" * 600 + "a",
 )
-"""Keys that every storage refuses with ``ValueError``, whatever is asked of it."""
+"""Keys that every method of a storage must refuse with ``ValueError``."""
 
 
 async def check_storage(storage: Storage) -> None:
-    """Check every promise of the protocol on a storage; raises ``AssertionError`` naming the broken one.
+    """Check all promises of the protocol on a storage; raises ``AssertionError`` with the broken one.
 
-    Works below a fresh prefix of its own and deletes what it wrote; moves some 100 MB.
+    Works below a new prefix and deletes its objects; transfers about 100 MB.
     """
     root = staging_key(f"check-{secrets.token_hex(8)}")
     try:
@@ -66,11 +66,11 @@ async def check_storage(storage: Storage) -> None:
         await _put_while_deleting(storage, root)
         await _url(storage)
         await _presigned(storage, root)
-        _expect(await storage.check(), "check() must return a line that says what was checked")
+        _expect(await storage.check(), "check() must return a line with its result")
     finally:
         await storage.delete([info.key async for info in storage.list(root + "/")])
     left = [info.key async for info in storage.list(root + "/")]
-    _expect(not left, f"after delete() of all that list() named it must be empty: {left}")
+    _expect(not left, f"list() must be empty after delete() of all listed keys: {left}")
 
 
 def _expect(condition: object, promise: str) -> None:
@@ -88,12 +88,12 @@ async def _round_trip(storage: Storage, root: str) -> None:
     for body in (b"first", b"", secrets.token_bytes(100_000)):
         await storage.put(key, body)
         size = len(body)
-        _expect(await storage.get(key) == body, f"get() must return what put() stored last ({size} bytes)")
-        _expect(await _read(storage.stream(key)) == body, f"stream() must yield all of an object ({size} bytes)")
+        _expect(await storage.get(key) == body, f"get() must return the body of the last put() ({size} bytes)")
+        _expect(await _read(storage.stream(key)) == body, f"stream() must yield the complete object ({size} bytes)")
         info = await storage.stat(key)
-        _expect(info is not None, "stat() must know an object that was put")
+        _expect(info is not None, "stat() must find an object after put()")
         if info is not None:
-            _expect(info.key == key and info.size == len(body), f"stat() must give key and size, got {info}")
+            _expect(info.key == key and info.size == len(body), f"stat() must return key and size, got {info}")
             _expect(info.modified.tzinfo is not None, "stat().modified must have a time zone")
             age = abs(datetime.now(UTC) - info.modified)
             _expect(age < CLOCK_SKEW, f"stat().modified must be the time of put(), it is {age} off")
@@ -103,7 +103,7 @@ async def _round_trip(storage: Storage, root: str) -> None:
         await storage.put(key, Path(local))
         _expect(await storage.get(key) == b"from a file", "put() of a path must store the file's content")
         left = await local.exists() and await local.read_bytes() == b"from a file"
-        _expect(left, "put() must leave the local file where it is")
+        _expect(left, "put() must not move or change the local file")
         await local.write_bytes(b"written to later")
         _expect(await storage.get(key) == b"from a file", "an object must not change with its local file")
 
@@ -114,24 +114,24 @@ async def _ranges(storage: Storage, root: str) -> None:
     for start, length in ((0, 1), (0, 0), (1, 5), (699_999, 1), (300_000, None), (9, 600_000), (699_990, 50)):
         got = await _read(storage.stream(key, start=start, length=length))
         wanted = body[start:] if length is None else body[start : start + length]
-        _expect(got == wanted, f"stream({start=}, {length=}) must yield just these bytes, got {len(got)}")
+        _expect(got == wanted, f"stream({start=}, {length=}) must yield exactly these bytes, got {len(got)}")
     _expect(await _read(storage.stream(key, start=len(body))) == b"", "stream() from the end must yield nothing")
-    # A reader that goes away half-way (a client that hangs up) must leave the storage usable.
+    # A reader that stops half-way (a client that hangs up) must leave the storage usable.
     await anext(storage.stream(key))
-    _expect(await storage.get(key) == body, "an abandoned stream() must do no harm")
+    _expect(await storage.get(key) == body, "an abandoned stream() must have no side effects")
 
 
 async def _missing(storage: Storage, root: str) -> None:
     await storage.put(f"{root}/folder/object", b"x")
     for name in ("nothing", "folder", "no/such/folder/object", "folder/object/below"):
         key = f"{root}/{name}"
-        _expect(await storage.stat(key) is None, f"stat() must return None where there is no object ({key})")
+        _expect(await storage.stat(key) is None, f"stat() must return None for a missing object ({key})")
         for method, read in (("get", storage.get), ("stream", lambda k: _read(storage.stream(k)))):
             try:
                 await read(key)
             except ObjectNotFound:
                 continue
-            raise AssertionError(f"{method}() must raise ObjectNotFound where there is no object ({key})")
+            raise AssertionError(f"{method}() must raise ObjectNotFound for a missing object ({key})")
 
 
 async def _listing(storage: Storage, root: str) -> None:
@@ -143,10 +143,10 @@ async def _listing(storage: Storage, root: str) -> None:
             tasks.start_soon(storage.put, key, body)
     found = {info.key: info.size async for info in storage.list(f"{root}/list/one/")}
     wanted = {key: len(body) for key, body in inside.items()}
-    _expect(found == wanted, f"list() must give keys and sizes below the prefix and no others: {found}")
+    _expect(found == wanted, f"list() must return exactly the keys and sizes below the prefix: {found}")
     _expect(not [i async for i in storage.list(f"{root}/list/no/")], "list() of an unused prefix must be empty")
     all_of_it = [info.key async for info in storage.list(f"{root}/list/")]
-    _expect(sorted(all_of_it) == sorted(inside | siblings), "list() must give each object exactly once")
+    _expect(sorted(all_of_it) == sorted(inside | siblings), "list() must return each object exactly once")
 
 
 async def _deleting(storage: Storage, root: str) -> None:
@@ -157,20 +157,20 @@ async def _deleting(storage: Storage, root: str) -> None:
         try:
             await storage.delete([*gone, f"{root}/delete/never/there"])
         except Exception as exc:
-            raise AssertionError("delete() must pass over what is not there") from exc
+            raise AssertionError("delete() must ignore missing objects") from exc
         for key in gone:
-            _expect(await storage.stat(key) is None, f"after delete() an object must be gone ({key})")
+            _expect(await storage.stat(key) is None, f"delete() must remove the object ({key})")
     await storage.delete([])
     await storage.delete(iter([f"{root}/delete/folder"]))
-    _expect(await storage.get(kept) == b"x", "delete() must leave all other objects alone")
+    _expect(await storage.get(kept) == b"x", "delete() must not affect other objects")
     await storage.put(gone[1], b"back")
-    _expect(await storage.get(gone[1]) == b"back", "a deleted key must be usable again")
+    _expect(await storage.get(gone[1]) == b"back", "a deleted key must be reusable")
 
 
 async def _hostile(storage: Storage) -> None:
     for key in HOSTILE_KEYS:
         await _refuses(storage, key)
-    await _refused("list() of a prefix that does not end with /", lambda: _drained(storage, "media"))
+    await _refused("list() of a prefix without a trailing slash", lambda: _drained(storage, "media"))
 
 
 async def _refuses(storage: Storage, key: str) -> None:
@@ -197,12 +197,12 @@ async def _refuses(storage: Storage, key: str) -> None:
         await _refused(f"{method}() of the key {key[:80]!r}", attempt)
 
 
-async def _refused(what: str, attempt: Callable[[], Awaitable[object]]) -> None:
+async def _refused(call: str, attempt: Callable[[], Awaitable[object]]) -> None:
     try:
         await attempt()
     except ValueError:
         return
-    raise AssertionError(f"{what} must raise ValueError")
+    raise AssertionError(f"{call} must raise ValueError")
 
 
 async def _drained(storage: Storage, prefix: str) -> None:
@@ -220,9 +220,9 @@ async def _big(storage: Storage, root: str) -> None:
     async for chunk in storage.stream(f"{root}/big"):
         digest.update(chunk)
         largest = max(largest, len(chunk))
-    _expect(digest.digest() == hashlib.sha256(body).digest(), "a big object must come back as it was")
+    _expect(digest.digest() == hashlib.sha256(body).digest(), "stream() must yield a big object unchanged")
     await check_whole_copy(storage, f"{root}/big", body)
-    _expect(largest <= BIG // 4, f"stream() must yield a big object in pieces, one had {largest:,} bytes")
+    _expect(largest <= BIG // 4, f"stream() must yield a big object in pieces, the largest had {largest:,} bytes")
 
 
 async def _atomic(storage: Storage, root: str) -> None:
@@ -236,7 +236,7 @@ async def _atomic(storage: Storage, root: str) -> None:
             body = await storage.get(key)
             if body not in bodies:
                 torn.append(len(body))
-            # A storage in memory may never wait; the others must have their turn all the same.
+            # A storage in memory may never suspend, so the other tasks need this checkpoint.
             await checkpoint()
 
     async with anyio.create_task_group() as tasks:
@@ -246,7 +246,7 @@ async def _atomic(storage: Storage, root: str) -> None:
             await storage.put(key, bodies[n % 4])
             await checkpoint()
         done.set()
-    _expect(not torn, f"a reader must never see a half-written object, one saw {torn[:1]} bytes")
+    _expect(not torn, f"a reader must never see a half-written object, but one saw {torn[:1]} bytes")
 
 
 async def _same_key(storage: Storage, root: str) -> None:
@@ -254,9 +254,9 @@ async def _same_key(storage: Storage, root: str) -> None:
     async with anyio.create_task_group() as tasks:
         for body in bodies:
             tasks.start_soon(storage.put, key, body)
-    _expect(await storage.get(key) in bodies, "concurrent put() of one key must end as exactly one of them")
+    _expect(await storage.get(key) in bodies, "concurrent put() of one key must store exactly one of the bodies")
     found = [info.key async for info in storage.list(f"{root}/same/")]
-    _expect(found == [key], f"concurrent put() of one key must leave nothing beside it: {found}")
+    _expect(found == [key], f"concurrent put() of one key must leave no other object: {found}")
 
 
 async def _put_while_deleting(storage: Storage, root: str) -> None:
@@ -269,7 +269,7 @@ async def _put_while_deleting(storage: Storage, root: str) -> None:
         for n in range(30):
             tasks.start_soon(put, n)
     found = [info async for info in storage.list(f"{root}/busy/folder/")]
-    _expect(len(found) == 30, f"put() must not lose to a delete() beside it: {len(found)} of 30 are there")
+    _expect(len(found) == 30, f"put() must not be undone by a concurrent delete(): {len(found)} of 30 objects remain")
 
 
 async def _url(storage: Storage) -> None:
@@ -277,7 +277,7 @@ async def _url(storage: Storage) -> None:
     url = storage.url(key)
     absolute = url is None or (url.startswith(("https://", "http://")) and url.endswith("/" + key))
     _expect(absolute, f"url() must be absolute and end with the key, or None: {url}")
-    _expect(storage.url("staging/job_1") is None, "url() must not name an unpublished object")
+    _expect(storage.url("staging/job_1") is None, "url() of an unpublished object must be None")
 
 
 async def _presigned(storage: Storage, root: str) -> None:
@@ -291,4 +291,4 @@ async def _presigned(storage: Storage, root: str) -> None:
             _expect(signed.url.startswith(("https://", "http://")), f"{method}() must return an absolute URL")
             _expect(signed.expires_at.tzinfo is not None, f"{method}().expires_at must have a time zone")
             late = signed.expires_at > datetime.now(UTC) + timedelta(seconds=60)
-            _expect(not late, f"{method}() must return a URL that expires when it was told to: {signed.expires_at}")
+            _expect(not late, f"{method}() must return a URL that expires within expires_s: {signed.expires_at}")

@@ -1,4 +1,4 @@
-"""The part of the check of records that is about whose turn it is: priorities, and shares of owners."""
+"""The conformance check of records for the order of jobs: priorities, and shares of owners."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mediagate.testing.upload_records import an_upload
 from mediagate.values import Job
 
 FIRST = -9
-"""A priority before those of all other checks, so that what is due elsewhere comes behind."""
+"""A priority before those of all other checks, so that their due jobs come later."""
 
 
 async def check_turns(records: Records, now: datetime) -> None:
-    """Check every promise about turns; raises ``AssertionError`` naming the broken one."""
+    """Check the promises about turns; raises ``AssertionError`` with the broken one."""
     for check in (_priorities, _shares, _retries, _sources, _race, _forgetting):
         left = await check(records, now)
         for job in left:
@@ -23,11 +23,11 @@ async def check_turns(records: Records, now: datetime) -> None:
 
 
 async def _created(records: Records, job: Job) -> Job:
-    """Create a job and return it with the turn that it was given."""
+    """Create a job and return it with its assigned turn."""
     await records.create_job(job)
     found = await get_job(records, job.id)
     if found is None:
-        raise AssertionError("get_jobs() must return what was created")
+        raise AssertionError("get_jobs() must return the created job")
     return found
 
 
@@ -50,40 +50,44 @@ async def _priorities(records: Records, now: datetime) -> Sequence[Job]:
     for job in (early, late):
         await records.create_job(job)
     order = [*await _next(records, now), *await _next(records, now), *await _next(records, now)]
-    same(order, [late.id, early.id, lapsed.id], "jobs must be claimed by priority, the lowest first, however old")
+    same(order, [late.id, early.id, lapsed.id], "jobs must be claimed by priority, the lowest first, regardless of age")
     return late, early, lapsed
 
 
 async def _shares(records: Records, now: datetime) -> Sequence[Job]:
     many = await _many(records, now, 8, owner_id="ann")
     same(sorted(job.turn for job in many), [job.turn for job in many], "an owner's jobs must keep their order")
-    same(await _next(records, now, 2), [many[0].id, many[1].id], "who is alone must not wait")
+    same(await _next(records, now, 2), [many[0].id, many[1].id], "a single owner must not wait")
     one = await _created(records, a_job(now + MOMENT, priority=FIRST, owner_id="bob"))
-    same(await _next(records, now + MOMENT), [one.id], "who has none waiting must come before the next of who has many")
+    same(
+        await _next(records, now + MOMENT),
+        [one.id],
+        "an owner without waiting jobs must come before the next job of an owner with many",
+    )
     again = await _created(records, a_job(now + MOMENT, priority=FIRST, owner_id="cleo"))
-    same(await _next(records, now + MOMENT), [many[2].id], "who has many must not wait for ever newer owners")
-    same(await _next(records, now + MOMENT), [again.id], "one that came meanwhile must be the next")
+    same(await _next(records, now + MOMENT), [many[2].id], "an owner with many jobs must not be starved by new owners")
+    same(await _next(records, now + MOMENT), [again.id], "a job that arrived meanwhile must be the next")
     others = await _many(records, now, 4, owner_id="dan")
     order = await _next(records, now, 8)
     of_ann = [n for n, job_id in enumerate(order) if job_id in {job.id for job in many}]
-    expect(of_ann[:3] and of_ann[2] <= 6, "two owners who have many must take turns")
+    expect(of_ann[:3] and of_ann[2] <= 6, "two owners with many jobs must take turns")
     return *many, one, again, *others
 
 
 async def _retries(records: Records, now: datetime) -> Sequence[Job]:
     first, *rest = await _many(records, now, 4, owner_id="eve")
-    same(await _next(records, now), [first.id], "the first comes first")
+    same(await _next(records, now), [first.id], "the first job must be claimed first")
     await records.release(first.id, owner="w", available_at=now + MOMENT)
-    same(await _next(records, now), [rest[0].id], "a job that waits for its next attempt must hold up no other")
+    same(await _next(records, now), [rest[0].id], "a job that waits for its next attempt must not block others")
     found = await get_job(records, first.id)
-    same(found and found.turn, first.turn, "release() must leave a job its turn")
-    same(await _next(records, now + MOMENT), [first.id], "a job that is tried again must keep its turn")
+    same(found and found.turn, first.turn, "release() must keep the job's turn")
+    same(await _next(records, now + MOMENT), [first.id], "a retried job must keep its turn")
     return first, *rest
 
 
 async def _sources(records: Records, now: datetime) -> Sequence[Job]:
     many = await _many(records, now, 4, source_id="s1")
-    same(await _next(records, now), [many[0].id], "the first comes first")
+    same(await _next(records, now), [many[0].id], "the first job must be claimed first")
     upload = an_upload(now)
     await records.create_upload(upload)
     one = a_job(now, priority=FIRST, source_id="s2")
@@ -97,9 +101,7 @@ async def _race(records: Records, now: datetime) -> Sequence[Job]:
         return await _created(records, a_job(now, priority=FIRST, owner_id="fred"))
 
     jobs = await race(create)
-    same(
-        len({job.turn for job in jobs}), RACERS, f"of {RACERS} uploads of one owner at once each must get its own turn"
-    )
+    same(len({job.turn for job in jobs}), RACERS, f"{RACERS} concurrent uploads of one owner must get distinct turns")
     return jobs
 
 
@@ -108,11 +110,9 @@ async def _forgetting(records: Records, now: datetime) -> Sequence[Job]:
     await records.forget(now=now)
     jobs += await _many(records, now, 1, owner_id="gil")
     turns = [job.turn for job in jobs]
-    same(sorted(set(turns)), turns, "forget() must keep the last turn of who has jobs waiting")
-    same(await _next(records, now, 4), [job.id for job in jobs], "they must come in their order")
+    same(sorted(set(turns)), turns, "forget() must keep the last turn of an owner with waiting jobs")
+    same(await _next(records, now, 4), [job.id for job in jobs], "jobs must be claimed in order")
     await records.forget(now=now)
     later = await _many(records, now, 1, owner_id="gil")
-    expect(
-        later[0].turn > turns[-1], "a new job must come behind those that were claimed, also when they are forgotten"
-    )
+    expect(later[0].turn > turns[-1], "a new job must come after the claimed ones, even if they are forgotten")
     return *jobs, *later

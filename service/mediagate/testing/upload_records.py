@@ -1,4 +1,4 @@
-"""The part of the check of records about direct uploads, and about media whose time is over."""
+"""The conformance check of records for direct uploads and expired media."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from mediagate.testing.record_samples import (
 from mediagate.values import DirectUpload, Job, JobStatus, Media, UploadFields, new_id
 
 LONG_AGO = timedelta(days=400)
-"""Before anything else that the check leaves behind expires."""
+"""Older than any other rows of the check, so that these expire first."""
 
 
 async def check_uploads(records: Records, now: datetime) -> None:
-    """Check every promise about these; raises ``AssertionError`` naming the broken one."""
+    """Check the promises about uploads; raises ``AssertionError`` with the broken one."""
     for check in (_round_trip, _completing, _completing_race, _expiring_uploads, _expiring_media, _listing):
         await check(records, now)
 
@@ -52,12 +52,14 @@ async def _round_trip(records: Records, now: datetime) -> None:
     )
     for upload in (plain, full):
         await records.create_upload(upload)
-        same(await _upload(records, upload.id), upload, "get_uploads() must return what was created")
+        same(await _upload(records, upload.id), upload, "get_uploads() must return the created upload")
     for unknown in (new_id("upl"), "", HOSTILE):
-        same(await _upload(records, unknown), None, f"get_uploads([{unknown[:20]!r}]) of no upload must be empty")
-    same(dict(await records.get_uploads([])), {}, "get_uploads() of nothing must be empty")
+        same(
+            await _upload(records, unknown), None, f"get_uploads([{unknown[:20]!r}]) of an unknown upload must be empty"
+        )
+    same(dict(await records.get_uploads([])), {}, "get_uploads([]) must be empty")
     found = await records.get_uploads([full.id, new_id("upl"), plain.id])
-    same(dict(found), {plain.id: plain, full.id: full}, "get_uploads() must return those on record")
+    same(dict(found), {plain.id: plain, full.id: full}, "get_uploads() must return the recorded ones")
 
 
 async def _upload(records: Records, upload_id: str) -> DirectUpload | None:
@@ -71,7 +73,7 @@ async def _completing(records: Records, now: datetime) -> None:
     same(
         await _upload(records, upload.id),
         replace(upload, job_id=job.id, expires_at=late),
-        "complete_upload() must name the job in the upload, and when it expires",
+        "complete_upload() must set the job and the expiry of the upload",
     )
     same(await get_job(records, job.id), replace(job, available_at=now), "complete_upload() must insert the job")
     claimed = await records.claim(job.id, owner="worker", now=now, lease_until=now + LEASE)
@@ -79,11 +81,11 @@ async def _completing(records: Records, now: datetime) -> None:
     second = a_job(now)
     expect(
         not await records.complete_upload(upload.id, second, expires_at=late),
-        "complete_upload() of one that has a job must be False",
+        "complete_upload() of a completed upload must be False",
     )
     expect(
         not await records.complete_upload(new_id("upl"), second, expires_at=late),
-        "complete_upload() of no upload must be False",
+        "complete_upload() of an unknown upload must be False",
     )
     same(await get_job(records, second.id), None, "complete_upload() that is False must insert no job")
     await records.cancel(job.id, now=now)
@@ -101,7 +103,7 @@ async def _completing_race(records: Records, now: datetime) -> None:
     won = [job for job in await race(complete) if job]
     same(len(won), 1, f"of {RACERS} concurrent completions exactly one must win")
     found = await _upload(records, upload.id)
-    same(found and found.job_id, won[0].id, "the upload must name the job of the winner")
+    same(found and found.job_id, won[0].id, "the upload must have the job of the winner")
     same(set(await records.get_jobs([job.id for job in jobs])), {won[0].id}, "only the winner's job may be inserted")
     await records.cancel(won[0].id, now=now)
 
@@ -112,22 +114,32 @@ async def _expiring_uploads(records: Records, now: datetime) -> None:
     for upload in made:
         await records.create_upload(upload)
     made.sort(key=lambda u: (u.expires_at, u.id))
-    same(list(await records.expired_uploads(now=past - MOMENT, limit=9)), [], "expired_uploads() before their time")
-    same(list(await records.expired_uploads(now=past + MOMENT, limit=9)), made[:4], "expired_uploads() must go by time")
     same(
-        list(await records.expired_uploads(now=past + LEASE, limit=3)), made[:3], "expired_uploads() must keep to limit"
+        list(await records.expired_uploads(now=past - MOMENT, limit=9)),
+        [],
+        "expired_uploads() must exclude live uploads",
+    )
+    same(
+        list(await records.expired_uploads(now=past + MOMENT, limit=9)),
+        made[:4],
+        "expired_uploads() must compare the time",
+    )
+    same(
+        list(await records.expired_uploads(now=past + LEASE, limit=3)),
+        made[:3],
+        "expired_uploads() must respect its limit",
     )
     rest = await records.expired_uploads(now=past + LEASE, limit=9, after=made[2])
-    same(list(rest), made[3:], "expired_uploads() must go on behind the one that is named")
+    same(list(rest), made[3:], "expired_uploads() must continue after the given upload")
     ids = [upload.id for upload in made]
-    same(await records.forget_uploads(ids, now=past), 2, "forget_uploads() must leave what has not expired")
+    same(await records.forget_uploads(ids, now=past), 2, "forget_uploads() must keep live uploads")
     kept = an_upload(past, expires_at=past)
     await records.create_upload(kept)
-    same(await records.forget_uploads(ids, now=past + LEASE), 4, "forget_uploads() must count what it deleted")
-    same(await records.forget_uploads(ids, now=past + LEASE), 0, "forget_uploads() of those forgotten must be 0")
-    same(await _upload(records, ids[0]), None, "get_uploads() of one forgotten must be empty")
-    same(await _upload(records, kept.id), kept, "forget_uploads() must delete those that were named, no others")
-    same(await records.forget_uploads([kept.id], now=past), 1, "forget_uploads() of the last one")
+    same(await records.forget_uploads(ids, now=past + LEASE), 4, "forget_uploads() must count the deleted uploads")
+    same(await records.forget_uploads(ids, now=past + LEASE), 0, "forget_uploads() of forgotten uploads must be 0")
+    same(await _upload(records, ids[0]), None, "get_uploads() of a forgotten upload must be empty")
+    same(await _upload(records, kept.id), kept, "forget_uploads() must delete only the given uploads")
+    same(await records.forget_uploads([kept.id], now=past), 1, "forget_uploads() must delete the last upload")
 
 
 async def _media_of(records: Records, now: datetime, expires_at: datetime | None, source: str = "check") -> Media:
@@ -143,17 +155,19 @@ async def _expiring_media(records: Records, now: datetime) -> None:
     for_ever = await _media_of(records, now, None)
     made = [await _media_of(records, now, past + n // 2 * MOMENT) for n in range(4)]
     made.sort(key=lambda m: (m.expires_at or now, m.id))
-    same(await records.get_media(made[0].id), made[0], "get_media() must return when it expires")
-    same(list(await records.expired_media(now=past - MOMENT, limit=9)), [], "expired_media() before their time")
-    same(list(await records.expired_media(now=past, limit=9)), made[:2], "expired_media() must go by time")
-    same(list(await records.expired_media(now=past + LEASE, limit=3)), made[:3], "expired_media() must keep to limit")
+    same(await records.get_media(made[0].id), made[0], "get_media() must return the expiry")
+    same(list(await records.expired_media(now=past - MOMENT, limit=9)), [], "expired_media() must exclude live media")
+    same(list(await records.expired_media(now=past, limit=9)), made[:2], "expired_media() must compare the time")
+    same(
+        list(await records.expired_media(now=past + LEASE, limit=3)), made[:3], "expired_media() must respect its limit"
+    )
     rest = await records.expired_media(now=past + LEASE, limit=9, after=made[0])
-    same(list(rest), made[1:], "expired_media() must go on behind the one that is named")
+    same(list(rest), made[1:], "expired_media() must continue after the given media")
     found = await records.expired_media(now=now + LONG_AGO, limit=10_000)
-    expect(for_ever.id not in {m.id for m in found}, "expired_media() must not name media that are kept for ever")
+    expect(for_ever.id not in {m.id for m in found}, "expired_media() must exclude media without an expiry")
     for media in made:
         await records.delete_media(media.id)
-    same(list(await records.expired_media(now=past + LEASE, limit=9)), [], "expired_media() of those deleted")
+    same(list(await records.expired_media(now=past + LEASE, limit=9)), [], "expired_media() must exclude deleted media")
 
 
 async def _listing(records: Records, now: datetime) -> None:
@@ -161,11 +175,11 @@ async def _listing(records: Records, now: datetime) -> None:
     moments = (None, now, now + MOMENT, None, now + LEASE)
     made = [await _media_of(records, now + n * MOMENT, at, kind) for n, at in enumerate(moments)][::-1]
     page = await records.list_media(kind, None, limit=9)
-    same(page.items, tuple(made), "list_media() without a moment must leave nothing out")
+    same(page.items, tuple(made), "list_media() without now must return all media")
     live = [m for m in made if m.expires_at is None or m.expires_at > now]
     page = await records.list_media(kind, None, limit=9, now=now)
-    same(page.items, tuple(live), "list_media() must leave out what has expired")
+    same(page.items, tuple(live), "list_media() must exclude expired media")
     page = await records.list_media(kind, None, limit=2, now=now)
     rest = await records.list_media(kind, None, limit=2, cursor=page.next_cursor, now=now)
-    same((*page.items, *rest.items), tuple(live), "pages must be full of what has not expired")
-    same(rest.next_cursor, None, "the page that holds the rest must be the last")
+    same((*page.items, *rest.items), tuple(live), "pages must be filled with live media")
+    same(rest.next_cursor, None, "the last page must have no next_cursor")

@@ -1,4 +1,4 @@
-"""Who asks, and what for: the values that decide what a caller may do and see."""
+"""Callers and actions: the values that decide what a request may do and see."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_OWNER = 255
 
 
 class Action(StrEnum):
-    """What a request wants; also the scope that allows it."""
+    """The kind of access that a request needs; also the name of the scope that grants it."""
 
     UPLOAD = "upload"
     READ = "read"
@@ -20,22 +20,22 @@ class Action(StrEnum):
 
 
 def is_owner(text: str) -> bool:
-    """Return whether a text can name an owner: 1 to 255 printable characters."""
+    """Return whether a text is a valid owner: 1 to 255 printable characters."""
     return 0 < len(text) <= MAX_OWNER and text.isprintable()
 
 
 def check_owner(owner: str | None) -> None:
-    """Raise ``InvalidParameter`` unless this can be whose an upload is."""
+    """Raise ``InvalidParameter`` unless this is ``None`` or a valid owner."""
     if owner is not None and not is_owner(owner):
         raise InvalidParameter(f"owner: use 1 to {MAX_OWNER} printable characters")
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller who was let in: ``id`` is the owner of what it uploads; an admin sees what everybody owns.
+    """An authenticated caller: ``id`` owns the caller's uploads; an admin sees those of all owners.
 
-    ``key`` is the id, never the secret, of the credential that it came with, where an owner may have several: each has
-    limits of its own, and ``GET /usage`` tells them apart.
+    If an owner can have several credentials, ``key`` is the id (never the secret) of the one in use: each credential
+    has its own limits, and ``GET /usage`` lists them separately.
     """
 
     id: str
@@ -49,10 +49,10 @@ class Principal:
 
 
 def owner_seen_by(principal: Principal | None) -> str | None:
-    """Return whose things a caller is kept to; ``None`` is everybody's, for an admin and where nobody is asked."""
+    """Return the owner to filter by, or ``None`` for no filter: for an admin, and without access control."""
     return None if principal is None or principal.admin else principal.id
 
 
 def owner_and_key(principal: Principal | None) -> tuple[str | None, str | None]:
-    """Return whose a caller's uploads are, and the key that they count for."""
+    """Return the owner of a caller's uploads and the key to count them under."""
     return (principal.id, principal.key) if principal is not None else (None, None)

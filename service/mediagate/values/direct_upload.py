@@ -1,4 +1,4 @@
-"""A direct upload: a file declared first, whose bytes the client puts into the storage by itself."""
+"""A direct upload: the client declares a file, then puts its bytes into the storage by itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mediagate.values.times import iso
 from mediagate.values.upload_fields import UploadFields
 
 ANY_TYPE = "application/octet-stream"
-"""Declared by who does not know the type, or declares none: the bytes decide."""
+"""Declares an unknown type, also the default: the bytes decide."""
 DECLARABLE: Mapping[str, str] = {f"image/{name}": name for name in EXTENSIONS} | {
     "image/heif": "heic",
     "image/jpg": "jpeg",
@@ -20,12 +20,12 @@ DECLARABLE: Mapping[str, str] = {f"image/{name}": name for name in EXTENSIONS} |
     "image/x-png": "png",
     "image/apng": "png",
 }
-"""Image format by the content type that may be declared for it; the last four are in use, and not registered."""
+"""Image format by content type that may be declared for it; the last four are unregistered but in use."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirectUpload:
-    """What was declared of a file, and, once it was completed, the job that took it."""
+    """A declared file and, once completed, its job."""
 
     id: str
     ticket: UploadFields
@@ -33,14 +33,14 @@ class DirectUpload:
     bytes: int
     created_at: datetime
     expires_at: datetime
-    """Until then it can be completed; a completed one is remembered until then."""
+    """Until then it can be completed; a completed upload is remembered until then."""
     token_hash: str | None = None
     """SHA-256 (hex) of the token in the gate's own URL; ``None`` when the storage signed one."""
     job_id: str | None = None
     owner_id: str | None = None
-    """Who declared it, when callers are known: the owner of what it becomes."""
+    """The owner of the upload and of its job and media; ``None`` without access control."""
     key_id: str | None = None
-    """The credential with which it was declared; what it becomes counts for that one."""
+    """The credential that declared the upload; its usage counts for this key."""
 
     @property
     def declared_type(self) -> str | None:
@@ -65,7 +65,7 @@ class UploadTarget:
     method: Literal["PUT"] = "PUT"
 
     def __repr__(self) -> str:
-        # Not the URL: whoever has it may upload.
+        # Without the URL: it grants the right to upload.
         return f"UploadTarget({self.upload_id!r}, expires_at={iso(self.expires_at)})"
 
     def to_json(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Events: what happened to a job or a media, written down in the same transaction as the change itself.
+"""Events of jobs and media, written in the same transaction as the change itself.
 
-They wait in the records' outbox until a plugin passes them on; only the types that one asks for are written.
+They wait in the records' outbox until a plugin delivers them; only the requested types are written.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mediagate.values.job import Job
 
 
 class EventType(StrEnum):
-    """What can happen."""
+    """The types of events."""
 
     JOB_COMPLETED = "job.completed"
     JOB_REJECTED = "job.rejected"
@@ -25,20 +25,20 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, once; ``id`` is what tells it from all others."""
+    """One event, with a unique ``id``."""
 
     id: str
     type: EventType
     job_id: str
     created_at: datetime
     data: str
-    """A JSON object: of a job the body of ``GET /status``, without ``media``, whose URLs may not last."""
+    """A JSON object; for a job, the body of ``GET /status`` without ``media``, because its URLs may expire."""
 
 
 EventsOf = Callable[[Job], tuple[Event, ...]]
-"""Makes the events of a job that ends, given how it ended."""
+"""Returns the events of a finished job."""
 
 
 def no_events(job: Job) -> tuple[Event, ...]:
-    """Return none."""
+    """Return no events."""
     return ()

@@ -1,4 +1,4 @@
-"""What an image process is told and answers."""
+"""The results of image processes: verdict, header and rendered files."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Decision = Literal["allow", "review", "reject"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a moderator, and then the policy of the source, says of an image.
+    """The judgement of an image by a moderator and the policy of its source.
 
-    ``scores`` maps each label to its probability (0-1); ``flags`` names the labels or groups that decided,
-    ``confidence`` is the highest score among them. ``model`` and ``model_hash`` (SHA-256, hex) say who judged.
+    ``scores`` maps each label to its probability (0-1). ``flags`` names the labels or groups that decided;
+    ``confidence`` is the highest score among them. ``model`` and ``model_hash`` (SHA-256, hex) identify the model.
     """
 
     decision: Decision = "allow"
@@ -25,12 +25,12 @@ class Verdict:
     model_hash: str = ""
     reason: str = ""
     complete: bool = True
-    """Whether everything was judged that is to be; a rejection stops the rest, so that scores may be too low."""
+    """Whether all views were judged; a rejection skips the rest, so scores may be too low."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What an image's header says, orientation already applied to ``width`` and ``height`` (pixels)."""
+    """The header of an image, with the orientation applied to ``width`` and ``height`` (pixels)."""
 
     format: str
     """``jpeg``, ``png``, ``webp``, ``gif``, ``avif`` or ``heic``."""
@@ -52,7 +52,7 @@ class RenderedFile:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What the image process answers. A rejected image has a verdict and no files."""
+    """The result of an image process. A rejected image has a verdict and no files."""
 
     verdict: Verdict
     info: ImageInfo
@@ -60,21 +60,21 @@ class Rendered:
     original: RenderedFile | None = None
     blurhash: str = ""
     thumbhash: str | None = None
-    """ThumbHash in Base64, where the source asks for one."""
+    """ThumbHash in Base64, if the source asks for one."""
     dominant_color: str = ""
     """``#rrggbb``"""
     aspect_ratio: str = ""
     has_alpha: bool = False
     removed: tuple[str, ...] = ()
-    """What metadata was taken out, such as ``gps``, ``serial``, ``thumbnail``."""
+    """Kinds of metadata that were removed, such as ``gps``, ``serial``, ``thumbnail``."""
     warnings: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     model_runs: int = 0
-    """How often the model ran on it."""
+    """How often the model ran on the image."""
     previews: tuple[bytes, ...] = ()
-    """JPEGs of all that was judged, when they were asked for."""
+    """JPEGs of all judged views, if requested."""
 
     @property
     def files(self) -> tuple[RenderedFile, ...]:
-        """All files that are to be published."""
+        """All files to publish."""
         return (*self.variants, self.original) if self.original else self.variants

@@ -1,4 +1,4 @@
-"""A received file, as ``pre_upload`` is shown it."""
+"""A received file, as passed to ``pre_upload``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mediagate.values.image import ImageInfo
 
 @dataclass(frozen=True, slots=True)
 class IncomingUpload:
-    """What ``pre_upload`` is shown: a received file of ``bytes`` bytes, of which only the header was decoded."""
+    """The argument of ``pre_upload``: a received file of ``bytes`` bytes, of which only the header is decoded."""
 
     source_type: str
     source_id: str

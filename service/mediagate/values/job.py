@@ -1,4 +1,4 @@
-"""Jobs: one upload being worked on, where it stands, and what callers are shown of it."""
+"""Jobs: an upload being processed, its status and stage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mediagate.values.media import Media
 
 
 class JobStatus(StrEnum):
-    """Where a job stands; the last four are terminal."""
+    """The status of a job; the last four are terminal."""
 
     PENDING = "PENDING"
     PROCESSING = "PROCESSING"
@@ -23,12 +23,12 @@ class JobStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the job will not change any more by itself."""
+        """Whether the job has ended and no longer changes by itself."""
         return self not in (JobStatus.PENDING, JobStatus.PROCESSING)
 
 
 class Stage(StrEnum):
-    """The step that a job is at, in order."""
+    """The steps of a job, in order."""
 
     QUEUED = "queued"
     MODERATE = "moderate"
@@ -38,19 +38,19 @@ class Stage(StrEnum):
 
     @property
     def progress(self) -> int:
-        """Percent of the path behind the job when it enters this stage."""
+        """Percentage of the work done when the job enters this stage."""
         return {"queued": 0, "moderate": 10, "publish": 70, "record": 90, "done": 100}[self.value]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One upload being worked on."""
+    """One upload being processed."""
 
     id: str
     source_type: str
     source_id: str
     media_id: str
-    """The id that the media will have, fixed at upload: keys are deterministic, so a retry overwrites."""
+    """The id of the future media, fixed at upload: storage keys are deterministic, so a retry overwrites."""
     staging_key: str
     format: str
     bytes: int
@@ -70,11 +70,11 @@ class Job:
     lease_owner: str | None = None
     lease_until: datetime | None = None
     available_at: datetime | None = None
-    """Not claimable before this moment (back-off); ``None``: at once."""
+    """Not claimable before this time (back-off); ``None``: at once."""
     started_at: datetime | None = None
     finished_at: datetime | None = None
     notified_at: datetime | None = None
-    """When the ``on_*`` hooks of the terminal status had run; ``None`` on a terminal job: they must run again."""
+    """When the ``on_*`` hooks of the terminal status finished; ``None`` on a terminal job: they must run again."""
     reason: str | None = None
     error: str | None = None
     code: str | None = None
@@ -83,30 +83,30 @@ class Job:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     owner_id: str | None = None
-    """Who uploaded it; ``None`` where nobody was asked."""
+    """The owner of the upload; ``None`` without access control."""
     key_id: str | None = None
-    """The credential with which it was uploaded, if the owner has several and they are told apart."""
+    """The credential of the upload, if an owner can have several."""
     bytes_out: int = 0
-    """Bytes of all files that were published."""
+    """Total size of the published files."""
     model_runs: int = 0
-    """How often the model has run on parts of the picture, over all attempts."""
+    """How often the model ran on the picture or parts of it, over all attempts."""
     traceparent: str | None = None
-    """The W3C trace context of the upload, under which whoever works on the job goes on with its trace."""
+    """The W3C trace context of the upload, which the worker continues."""
     priority: int = 0
-    """Its source's rank: jobs of a lower one are claimed first."""
+    """The rank of the job's source: jobs of a lower rank are claimed first."""
     turn: int = field(default=0, compare=False)
-    """Its place among the jobs of its priority, given by the records when it is created, and kept for retries."""
+    """The job's place among those of its priority, assigned by the records on creation and kept for retries."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """A job together with its media, as ``get_status`` answers it; ``media`` is there exactly when it is published."""
+    """A job and its media; ``media`` is set if and only if it is published."""
 
     job: Job
     media: Media | None = None
 
     def at(self, now: datetime) -> JobState:
-        """Return it without a media whose time is over."""
+        """Return this state, without the media if that has expired at ``now``."""
         return JobState(self.job) if self.media is not None and self.media.expired(now) else self
 
 

@@ -1,19 +1,19 @@
-"""The storage's layout: where each file lies, and what its name says of it."""
+"""The storage's layout: the keys of files, and the ids that a key contains."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 STAGING = "staging/"
-"""Below it lies what was not processed yet."""
+"""Prefix of unprocessed files."""
 MEDIA = "media/"
 ORIGINALS = "originals/"
 PUBLISHED = (MEDIA, ORIGINALS)
-"""Where published files lie; everything else is private."""
+"""Prefixes of published files; everything else is private."""
 
 
 def staging_key(upload_id: str) -> str:
-    """Return the private quarantine key of a job's file, or of one that arrives for a direct upload."""
+    """Return the private quarantine key of the file of a job or a direct upload."""
     return f"{STAGING}{upload_id}"
 
 
@@ -28,7 +28,7 @@ def variant_key(source_type: str, source_id: str, media_id: str, variant: str, e
 
 
 def media_prefixes(source_type: str, source_id: str, media_id: str) -> tuple[str, ...]:
-    """Return the prefixes below which all published files of a media lie."""
+    """Return the prefixes of all published files of a media."""
     return tuple(_folder(root, source_type, source_id, media_id) for root in PUBLISHED)
 
 
@@ -48,7 +48,7 @@ def media_id_of(key: str) -> str:
 
 
 def segment(key: str, index: int) -> str:
-    """Return one segment of a key, an empty one when the key is shorter."""
+    """Return one segment of a key, or an empty string if the key is shorter."""
     segments = key.split("/")
     return segments[index] if len(segments) > index else ""
 

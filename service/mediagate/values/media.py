@@ -43,14 +43,14 @@ class Media:
     created_at: datetime
     variants: tuple[Variant, ...] = ()
     expires_at: datetime | None = None
-    """From then on it counts as deleted, and the janitor removes it; ``None``: never."""
+    """From this time on the media counts as deleted, and the janitor removes it; ``None``: never."""
     owner_id: str | None = None
-    """Who uploaded it; ``None`` where nobody was asked."""
+    """The owner of the upload; ``None`` without access control."""
     thumbhash: str | None = None
-    """ThumbHash in Base64; ``None`` where the source did not ask for one."""
+    """ThumbHash in Base64; ``None`` if the source did not ask for one."""
 
     def expired(self, now: datetime) -> bool:
-        """Whether its time is over."""
+        """Return whether the media has expired at ``now``."""
         return self.expires_at is not None and self.expires_at <= now
 
     @property

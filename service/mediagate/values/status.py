@@ -1,4 +1,4 @@
-"""A job as callers see it: the result of ``get_status``, and its JSON and HTTP code."""
+"""The public view of a job: the result of ``get_status``, its JSON and its HTTP status code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mediagate.values.times import iso
 
 @dataclass(frozen=True, slots=True)
 class FileUrl:
-    """The URL under which a client finds a published file, and when it expires (UTC): ``None`` is never."""
+    """The URL of a published file and its expiry (UTC); ``None``: it never expires."""
 
     url: str
     expires_at: datetime | None = None
@@ -31,7 +31,7 @@ HTTP_STATUS: Mapping[JobStatus, int] = {
     JobStatus.FAILED: 500,
     JobStatus.CANCELLED: 410,
 }
-"""The HTTP code that mirrors each job status."""
+"""The HTTP status code for each job status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class PublishedMedia:
     """URL by variant name."""
     original_url: str | None
     urls_expire_at: datetime | None = None
-    """When the first of the URLs stops to work (UTC); ``None``: they do not."""
+    """When the first of the URLs expires (UTC); ``None``: they never expire."""
 
     @property
     def id(self) -> str:
@@ -57,7 +57,7 @@ class PublishedMedia:
 
     @property
     def thumbhash(self) -> str | None:
-        """The ThumbHash in Base64, where the source asked for one."""
+        """The ThumbHash in Base64, if the source asked for one."""
         return self.record.thumbhash
 
     def to_json(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class PublishedMedia:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a job stands; ``media`` is there when it is ``COMPLETE``, unless, in a list, it was deleted since."""
+    """The status of a job; ``media`` is set if it is ``COMPLETE``, except in a list after the media was deleted."""
 
     job: Job
     media: PublishedMedia | None
@@ -118,12 +118,12 @@ class Status:
 
     @property
     def stage(self) -> Stage:
-        """The step that the job is at."""
+        """The job's current stage."""
         return self.job.stage
 
     @property
     def progress(self) -> int:
-        """Percent of the path that lies behind the job."""
+        """Percentage of the work done."""
         return self.job.stage.progress
 
     @property
@@ -133,12 +133,12 @@ class Status:
 
     @property
     def error(self) -> str | None:
-        """What failed, and at which stage."""
+        """The last error and its stage."""
         return self.job.error
 
     @property
     def http_status(self) -> int:
-        """The HTTP code that ``GET /status/{jobId}`` answers."""
+        """The HTTP status code of ``GET /status/{jobId}``."""
         return HTTP_STATUS[self.job.status]
 
     def to_json(self, *, poll_after_ms: int) -> dict[str, Any]:
@@ -206,5 +206,5 @@ def published(media: Media, url_of: UrlOf) -> PublishedMedia:
 
 
 def status_of(state: JobState, url_of: UrlOf) -> Status:
-    """Return a job's state as callers see it."""
+    """Return the public view of a job's state."""
     return Status(state.job, published(state.media, url_of) if state.media else None)

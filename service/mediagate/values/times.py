@@ -1,4 +1,4 @@
-"""Moments: now, and how JSON carries them."""
+"""Timestamps: the present, and the JSON notation."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 
 def utcnow() -> datetime:
-    """Return the present in UTC at millisecond precision, which is what both databases keep."""
+    """Return the present in UTC at millisecond precision, the precision of both databases."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def iso(moment: datetime | None) -> str | None:
-    """Return a moment as JSON carries it: ISO 8601 in UTC with milliseconds, such as ``2026-01-31T12:00:00.000Z``."""
+    """Return a timestamp for JSON: ISO 8601 in UTC with milliseconds, such as ``2026-01-31T12:00:00.000Z``."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None

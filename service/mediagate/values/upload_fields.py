@@ -1,4 +1,4 @@
-"""What an uploader says of a file besides its bytes."""
+"""The fields that accompany an uploaded file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 MAX_URL = 2048
 MAX_FILENAME = 255
 _READABLE = re.compile(r"[!#-;=?-\[\]^-~]+")
-"""About blanks, control characters and backslashes URL parsers disagree: some drop them, some go another way."""
+"""URL parsers disagree about blanks, control characters and backslashes: some drop them, some reach another host."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadFields:
-    """What an uploader says of the file besides its bytes; ``check`` says whether an upload may say so."""
+    """The fields that accompany an uploaded file; ``check`` validates them."""
 
     source_type: str
     source_id: str
@@ -32,7 +32,7 @@ class UploadFields:
     focal_y: float = 0.5
 
     def check(self, sources: Collection[str]) -> None:
-        """Raise ``UnknownSource``, ``InvalidSourceId`` or ``InvalidParameter`` for the first thing that is wrong."""
+        """Raise ``UnknownSource``, ``InvalidSourceId`` or ``InvalidParameter`` for the first invalid field."""
         if self.source_type not in sources:
             raise UnknownSource(f"sourceType {self.source_type!r} is not configured; use one of: {', '.join(sources)}")
         if not SOURCE_ID.fullmatch(self.source_id):
@@ -46,7 +46,7 @@ class UploadFields:
 
 
 def read_fields(values: Mapping[str, Any], filename: str) -> UploadFields:
-    """Return what the fields of a form, or of a JSON object, say; texts, of which an empty one says nothing."""
+    """Return the fields of a form or a JSON object; an empty optional text counts as missing."""
     return UploadFields(
         values["sourceType"],
         values["sourceId"],
@@ -59,7 +59,7 @@ def read_fields(values: Mapping[str, Any], filename: str) -> UploadFields:
 
 
 def read_focal(value: str | float | None) -> float:
-    """Return a coordinate of the focal point: the middle unless one is given, NaN for what is no number."""
+    """Return a coordinate of the focal point: the middle by default, NaN if the value is not a number."""
     if value is None or value == "":
         return 0.5
     try:
@@ -69,13 +69,13 @@ def read_focal(value: str | float | None) -> float:
 
 
 def display_name(name: str) -> str:
-    """Return what a client calls its file, cleaned for display: no folders, no control characters, not too long."""
+    """Return a client's file name for display, without folders and control characters, cut to ``MAX_FILENAME``."""
     name = name.replace("\\", "/").rpartition("/")[2]
     return "".join(c for c in name if c.isprintable()).strip()[:MAX_FILENAME]
 
 
 def source_id_text(source_id: object) -> str:
-    """Return a source id given from Python, where the id of a row may be a number; raises ``InvalidSourceId``."""
+    """Return a source id passed from Python, where it may be a number, as text; raises ``InvalidSourceId``."""
     if isinstance(source_id, bool) or not isinstance(source_id, str | int):
         raise InvalidSourceId(f"source_id: use a string or an int, not {type(source_id).__name__}")
     return str(source_id)
@@ -96,12 +96,12 @@ def _check_callback(url: str | None) -> None:
             "callbackUrl: use printable ASCII without spaces, quotes and backslashes; write other hosts in punycode"
         )
     if "@" in parts.netloc:
-        raise InvalidParameter("callbackUrl: there may be no user name and no password; leave user and password out")
+        raise InvalidParameter("callbackUrl: user name and password are not allowed; leave them out")
 
 
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         return parts if parts.port != 0 else None
-    except ValueError:  # brackets around no address, or a port that is none
+    except ValueError:  # brackets around an invalid address, or an invalid port
         return None

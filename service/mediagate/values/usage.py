@@ -1,6 +1,6 @@
-"""What was used: uploads, bytes, model runs and the ends of jobs, by the UTC day of the upload.
+"""Usage: uploads, bytes, model runs and job results, by the UTC day of the upload.
 
-Nothing is counted beside the jobs: usage is a sum over their rows, so it is right whatever crashed.
+There are no separate counters: usage is a sum over the job rows, so it is correct after any crash.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from mediagate.values.job import JobStatus
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Uploads and what became of them; bytes in were uploaded, bytes out published."""
+    """Totals of uploads and their jobs; ``bytes_in`` were uploaded, ``bytes_out`` were published."""
 
     uploads: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
     model_runs: int = 0
-    """How often the model ran; an attempt that died before its verdict is not counted."""
+    """How often the model ran; attempts that died before their verdict are not counted."""
     jobs: Mapping[JobStatus, int] = field(default_factory=dict)
-    """How many of the uploads stand where."""
+    """Number of uploads by job status."""
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -35,7 +35,7 @@ class Usage:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return these numbers as the HTTP API gives them."""
+        """Return the usage object of the HTTP API."""
         return {
             "uploads": self.uploads,
             "bytesIn": self.bytes_in,
@@ -47,15 +47,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class UsageReport:
-    """The usage of one owner, or of everybody (``owner`` is ``None``), from one UTC day to another, both included."""
+    """The usage of one owner, or of all owners (``owner`` is ``None``), between two UTC days, both included."""
 
     owner: str | None
     first: date
     last: date
     days: Mapping[date, Usage]
-    """Only days with uploads, first to last."""
+    """Days with uploads, in order."""
     keys: Mapping[str, Usage] = field(default_factory=dict)
-    """What was uploaded with each key; what came without one is in the total alone."""
+    """Usage by key; uploads without a key are in the total only."""
 
     @property
     def total(self) -> Usage:
@@ -75,5 +75,5 @@ class UsageReport:
 
 
 def added(parts: Iterable[Usage]) -> Usage:
-    """Return the sum."""
+    """Return the sum of several usages."""
     return sum(parts, Usage())

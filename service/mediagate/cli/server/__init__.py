@@ -1,4 +1,4 @@
-"""A gate behind uvicorn: what ``mediagate serve`` runs."""
+"""The server of ``mediagate serve``: a gate under uvicorn."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from mediagate.observe import WithoutQuery
 log = logging.getLogger("mediagate.server")
 
 MONITORING = ("/healthz", "/readyz", "/metrics")
-"""The paths that a worker answers; the last one if a plugin has such a route."""
+"""The paths that a worker answers; the last one only if a plugin adds it."""
 MONITORS = 64
-"""Connections that a worker answers at once."""
+"""Maximum concurrent connections to a worker."""
 
 
 def serve(
@@ -53,12 +53,13 @@ def serve(
     """Serve a gate under a path until SIGTERM or Ctrl-C.
 
     ``http`` names uvicorn's parser: ``auto``, ``h11`` or ``httptools``. ``max_connections`` is derived from the
-    open-file limit unless given. ``forwarded_allow_ips`` are the addresses and networks of proxies, separated by
-    commas, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; ``*`` stands for all. Pages of
-    ``cors_origins``, separated by commas, may read the answers; with ``cors_credentials`` their requests may have
-    cookies, as if ``allowed_origins`` named them. For ``drain_delay_s`` after SIGTERM only ``/readyz``
-    says that the process ends; another signal ends the delay. ``listens`` is called when the port is had, before the
-    gate opens. Raises ``ConfigError``, and what the gate raises when it opens.
+    open-file limit by default. ``forwarded_allow_ips`` lists the addresses and networks of proxies whose
+    ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are trusted, separated by commas; ``*`` stands for all. Pages of
+    ``cors_origins``, separated by commas, may read the responses; with ``cors_credentials`` their requests may have
+    cookies, as if ``allowed_origins`` listed them. For ``drain_delay_s`` after SIGTERM only ``/readyz`` reports the
+    shutdown; a second signal ends the delay. ``listens`` is called when the port is bound, before the gate opens.
+
+    Raises ``ConfigError``, and the errors of opening the gate.
     """
 
     limit_arenas()
@@ -103,10 +104,10 @@ def serve(
 
 @asynccontextmanager
 async def monitored(gate: MediaGate, listening: list[socket.socket]) -> AsyncIterator[None]:
-    """Answer an open gate's monitoring routes, and nothing else, on these sockets for the length of the block."""
+    """Answer an open gate's monitoring routes, and no others, on these sockets within the block."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        served = gate if scope["path"] in MONITORING else PlainTextResponse("there is no such route", 404)
+        served = gate if scope["path"] in MONITORING else PlainTextResponse("route not found", 404)
         await served(scope, receive, send)
 
     server = _Beside(
@@ -129,7 +130,7 @@ async def monitored(gate: MediaGate, listening: list[socket.socket]) -> AsyncIte
 
 
 def _bounded(connections: Connections, http: str) -> dict[str, Any]:
-    """Return the options of uvicorn that keep connections within their bounds; a gate speaks no WebSocket."""
+    """Return uvicorn's options for limited connections without WebSocket."""
     return {
         "http": connections.protocol(http),
         "h11_max_incomplete_event_size": UNPARSED_BYTES,
@@ -139,7 +140,7 @@ def _bounded(connections: Connections, http: str) -> dict[str, Any]:
 
 
 def _proxies(text: str) -> list[str]:
-    """Read addresses and networks; raises ``ConfigError``, since uvicorn passes over what it cannot read."""
+    """Parse addresses and networks; raises ``ConfigError``, because uvicorn silently ignores malformed ones."""
     proxies = [part.strip() for part in text.split(",") if part.strip()]
     if proxies == ["*"]:
         return proxies
@@ -152,7 +153,7 @@ def _proxies(text: str) -> list[str]:
 
 
 class _Site:
-    """An application with the lifespan of its gate; why that did not open is kept for whoever serves it."""
+    """An application with the lifespan of its gate; ``failure`` is the error of opening it, if any."""
 
     def __init__(self, gate: MediaGate, app: ASGIApp) -> None:
         self._gate = gate
@@ -177,19 +178,19 @@ class _Site:
 
 
 class _Beside(uvicorn.Server):
-    """Leaves signals to the program that it runs in."""
+    """A server that leaves signals to its program."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
 
 class _Server(uvicorn.Server):
-    """Tells the gate about SIGTERM at once: waiting clients are answered, else they would hold up the shutdown.
+    """A server that notifies the gate of SIGTERM at once, because waiting clients would delay the shutdown.
 
-    With a delay it first says so to whoever asks whether it is ready, so that a load balancer sends no more requests to
-    a listener that is about to close.
+    With a delay, ``/readyz`` reports the shutdown first, so that load balancers send no more requests to a listener
+    that is about to close.
     """
 
     def __init__(self, config: uvicorn.Config, gate: MediaGate, delay_s: float) -> None:
@@ -205,10 +206,10 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end the process; called by the interpreter between two steps of whatever runs."""
+        """Start the shutdown; called by the interpreter between two bytecode instructions."""
         if sig == signal.SIGTERM and self._delay_s and self._loop is not None and not self._gate.withdrawn:
             self._gate.withdraw()
-            log.info("SIGTERM: /readyz answers 503 for %g s before the service ends", self._delay_s)
+            log.info("SIGTERM received: /readyz answers 503 for %g s before the shutdown", self._delay_s)
             self._loop.call_soon_threadsafe(self._loop.call_later, self._delay_s, self._end)
             return
         self._gate.begin_closing()

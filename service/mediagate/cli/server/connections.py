@@ -1,7 +1,7 @@
-"""The connections of one server process: how many there may be, and how long and large the head of a request may be.
+"""The connections of one server process: limits on their number and on the duration and size of a request's head.
 
-Uvicorn bounds none of the three. Each connection takes one file of the process's open-file limit, and a process without
-files can accept nothing, open no database and store no upload.
+Uvicorn limits none of the three. Each connection takes one file of the process's open-file limit, and a process that
+has reached that limit can accept no connection, open no database and store no upload.
 """
 
 from __future__ import annotations
@@ -28,41 +28,41 @@ else:
 log = logging.getLogger("mediagate.server")
 
 HEAD_S = 10.0
-"""How long a request's line and headers may take by default, from their first byte on."""
+"""Default timeout for the request line and headers, from their first byte on, in seconds."""
 HEAD_BYTES = 32 * 1024
-"""Largest line and headers of a request that arrive in more than one read of the socket, which takes at most 256 KiB;
-nginx takes as much (``large_client_header_buffers``)."""
+"""Maximum size of a request line and headers that arrive in more than one read of the socket (up to 256 KiB each);
+nginx has the same limit (``large_client_header_buffers``)."""
 UNPARSED_BYTES = 1024 * 1024
-"""What h11 keeps of a head: more than can come before ``HEAD_BYTES`` is looked at."""
+"""Buffer limit of h11 for a head: more than can arrive before ``HEAD_BYTES`` is checked."""
 BACKLOG = 128
-"""Connections that the kernel keeps ready: asyncio accepts as many in one go before it runs anything else."""
+"""Length of the kernel's accept queue; asyncio accepts this many connections before it runs anything else."""
 OWN_FILES = 128
-"""Open files that the process itself needs at most: database, storage, queue, image processes."""
+"""Maximum open files of the process itself: database, storage, queue, image processes."""
 FEWEST, MOST = 16, 4096
-"""Connections by default, however low or high the open-file limit is: each also takes memory."""
+"""Bounds of the default number of connections, whatever the open-file limit: each also takes memory."""
 LINGER_S = 1.0
-"""How long a refused client may take to hang up: a connection that is closed over unread bytes loses its answer."""
+"""How long a refused client may take to hang up: closing a connection with unread bytes loses the response."""
 FLUSH_S = 60.0
-"""How long a closed connection waits for its client to read the rest of the answer."""
+"""How long a closed connection waits for its client to read the rest of the response, in seconds."""
 SWEEP_S = 1.0
 LOOK = 32
-"""Waiting connections that are looked at for one that can make room."""
+"""Maximum number of idle connections to examine for one to close."""
 LOG_EVERY_S = 10.0
 
 
 def open_files() -> int:
-    """Return how many files this process may have open (``ulimit -n``)."""
+    """Return the open-file limit of this process (``ulimit -n``)."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def most_by_default(max_uploads: int) -> int:
-    """Return how many connections the open-file limit leaves room for: each may have a stored file open besides."""
+    """Return the number of connections that fit the open-file limit: each may also have a stored file open."""
     return max(FEWEST, min(MOST, (open_files() - OWN_FILES - BACKLOG - max_uploads) // 2))
 
 
 def check_most(most: int) -> int:
-    """Return a number of connections; raises ``ConfigError`` when the open-file limit has no room for them."""
+    """Return ``most``; raises ``ConfigError`` if it exceeds the open-file limit."""
     room = max(FEWEST, open_files() - OWN_FILES - BACKLOG)
     if most > room:
         raise ConfigError(
@@ -75,8 +75,8 @@ def check_most(most: int) -> int:
 class Connections:
     """All connections of one process: at most ``most``, whose requests' heads arrive within ``head_s`` seconds.
 
-    Beyond that, the connection that has waited longest without a request makes room for a new one; where each has a
-    request under way, the new one is answered 503. ``refused`` is told the code of each such answer.
+    Beyond that, the connection that has been idle longest is closed for a new one. If each has a request in progress,
+    the new one is answered 503. ``refused`` is called with the error code of each such response.
     """
 
     def __init__(self, most: int, *, head_s: float = HEAD_S, refused: Callable[[str], None] | None = None) -> None:
@@ -86,44 +86,44 @@ class Connections:
         self._open: set[Bounded] = set()
         self._waiting: OrderedDict[Bounded, None] = OrderedDict()
         self._tally: Counter[str] = Counter()
-        self._telling = False
+        self._logging = False
         self._sweeping = False
 
     def protocol(self, http: str) -> type[asyncio.Protocol]:
-        """Return uvicorn's protocol for an HTTP parser, within these bounds; raises ``ConfigError`` without it."""
+        """Return uvicorn's protocol for an HTTP parser with these limits; raises ``ConfigError`` if it is missing."""
         return type("BoundedProtocol", (Bounded, _uvicorn(http)), {"bounds": self})
 
     def enter(self, connection: Bounded) -> None:
-        """Take a new connection in, or refuse it."""
+        """Register a new connection, or refuse it."""
         self._open.add(connection)
         if len(self._open) > self._most and not self._make_room():
-            words = "this server has as many requests under way as it may; try again in a moment"
-            self.refuse(connection, TooManyConnections(words))
+            detail = "too many concurrent requests; try again in a moment"
+            self.refuse(connection, TooManyConnections(detail))
         self._waiting[connection] = None
         if not self._sweeping:
             self._sweeping = True
             self._sweep()
 
     def leave(self, connection: Bounded) -> None:
-        """Forget a connection that has ended."""
+        """Remove a connection that has ended."""
         self._open.discard(connection)
         self._waiting.pop(connection, None)
 
     def wait(self, connection: Bounded) -> None:
-        """Note that a connection has no request under way from now on."""
+        """Mark a connection as idle."""
         if connection in self._open:
             self._waiting[connection] = None
 
     def work(self, connection: Bounded) -> None:
-        """Note that a connection has a request under way."""
+        """Mark a connection as having a request in progress."""
         self._waiting.pop(connection, None)
 
     def refuse(self, connection: Bounded, error: MediagateError) -> None:
-        """Answer a connection with an error, and have it end."""
+        """Answer a connection with an error and close it."""
         connection.end_with(_written(error))
         if self._refused is not None:
             self._refused(error.code)
-        self._tell(error.code)
+        self._count(error.code)
 
     def _make_room(self) -> bool:
         for _ in range(min(LOOK, len(self._waiting))):
@@ -131,7 +131,7 @@ class Connections:
             if not oldest.unsent:
                 self.leave(oldest)
                 oldest.transport.abort()
-                self._tell("displaced")
+                self._count("displaced")
                 return True
             self._waiting.move_to_end(oldest)
         return False
@@ -144,10 +144,10 @@ class Connections:
         if self._sweeping:
             loop.call_later(min(SWEEP_S, self.head_s / 4), self._sweep)
 
-    def _tell(self, what: str) -> None:
-        self._tally[what] += 1
-        if not self._telling:
-            self._telling = True
+    def _count(self, event: str) -> None:
+        self._tally[event] += 1
+        if not self._logging:
+            self._logging = True
             self._log()
 
     def _log(self) -> None:
@@ -156,28 +156,28 @@ class Connections:
         late, large = tally[HeadTimeout.code], tally[HeadTooLarge.code]
         if displaced or refused:
             log.warning(
-                "too many connections: %d without a request under way closed to make room, %d new ones answered 503; "
-                "this process has %d places (--max-connections; by default from its open-file limit, `ulimit -n`: %d)",
+                "too many connections: %d idle ones closed to make room, %d new ones answered 503; the limit of this "
+                "process is %d (--max-connections, by default from the open-file limit, `ulimit -n`: %d)",
                 displaced, refused, self._most, open_files(),
             )  # fmt: skip
         if late or large:
             log.warning(
-                "unfinished requests: %d connections closed whose line and headers were not there after %g s "
-                "(--head-timeout), %d whose were larger than %d bytes",
+                "incomplete requests: %d connections closed because their line and headers took longer than %g s "
+                "(--head-timeout), %d because they exceeded %d bytes",
                 late, self.head_s, large, HEAD_BYTES,
             )  # fmt: skip
-        self._telling = bool(tally)
-        if self._telling:
+        self._logging = bool(tally)
+        if self._logging:
             asyncio.get_running_loop().call_later(LOG_EVERY_S, self._log)
 
 
 class Bounded(Uvicorn):
-    """What ``Connections`` adds to either of uvicorn's HTTP/1.1 protocols, in front of which it stands."""
+    """Mixin that adds the limits of ``Connections`` to either of uvicorn's HTTP/1.1 protocols."""
 
     bounds: ClassVar[Connections]
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for a request."""
+        """Register the connection and wait for a request."""
         super().connection_made(transport)
         self._since = self.loop.time()
         self._begun = False
@@ -187,12 +187,12 @@ class Bounded(Uvicorn):
         self.bounds.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Remove the connection."""
         super().connection_lost(exc)
         self.bounds.leave(self)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; drop what comes after a refusal."""
+        """Process received bytes; discard them after a refusal."""
         if self._refused:
             return
         super().data_received(data)
@@ -206,18 +206,18 @@ class Bounded(Uvicorn):
             self._since = self.loop.time()
         self._head_bytes = self._size_of_head(data)
         if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
-            words = f"the line and headers of a request may have {HEAD_BYTES:,} bytes; send fewer or shorter headers"
-            self.bounds.refuse(self, HeadTooLarge(words))
+            detail = f"the request line and headers exceed {HEAD_BYTES:,} bytes; send fewer or shorter headers"
+            self.bounds.refuse(self, HeadTooLarge(detail))
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, unless it is here already."""
+        """Wait for the next request, unless it has already arrived."""
         super().on_response_complete()
         if self._waiting:
             self._since = self.loop.time()
             self.bounds.wait(self)
 
     def end_with(self, answer: bytes) -> None:
-        """Send an answer without a request and end when the client has hung up, at the latest ``LINGER_S`` later."""
+        """Send a response without a request and close when the client has hung up, or after ``LINGER_S``."""
         self._refused = True
         self._since = self.loop.time()
         self.transport.write(answer)
@@ -225,7 +225,7 @@ class Bounded(Uvicorn):
             self.transport.write_eof()
 
     def check(self, now: float) -> None:
-        """End the connection if its time is up."""
+        """Close the connection if its time is up."""
         if self.transport.is_closing():
             self._closed_at = self._closed_at or now
             if now - self._closed_at >= FLUSH_S:
@@ -238,15 +238,15 @@ class Bounded(Uvicorn):
 
     def _end_late(self) -> None:
         if self._begun and (self.cycle is None or not self.cycle.more_body):
-            words = f"the line and headers of the request were not complete after {self.bounds.head_s:g} s"
-            self.bounds.refuse(self, HeadTimeout(f"{words}; send it again"))
+            detail = f"the request line and headers were incomplete after {self.bounds.head_s:g} s; send them again"
+            self.bounds.refuse(self, HeadTimeout(detail))
         elif self._begun or self.cycle is None:
-            # The rest of a body whose request has its answer, or nothing at all, as browsers connect in advance.
+            # Either the rest of an answered request's body, or no data at all: browsers connect in advance.
             self.transport.close()
 
     @property
     def unsent(self) -> bool:
-        """Whether the client has yet to read a part of an answer."""
+        """Whether a part of a response is still unsent."""
         return self.transport.get_write_buffer_size() > 0
 
     @property
@@ -254,10 +254,10 @@ class Bounded(Uvicorn):
         return self.cycle is None or self.cycle.response_complete
 
     def _size_of_head(self, data: bytes) -> int:
-        """Return how much has come of a head that is incomplete, after ``data`` of it, or of the end of a body."""
+        """Return the size of an incomplete head, or of a body's trailer, including ``data``."""
         if isinstance(getattr(self, "conn", None), h11.Connection):
             return len(self.conn.trailing_data[0])
-        # httptools begins a scope with a head, and the request's cycle takes it when the head is complete.
+        # httptools creates a scope at the start of a head and passes it to the request's cycle at its end.
         began = self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
         return self._head_bytes + len(data) if began else 0
 
@@ -279,7 +279,7 @@ def _uvicorn(http: str) -> type[asyncio.Protocol]:
 
 
 def _written(error: MediagateError) -> bytes:
-    """Return an error's answer as it goes over HTTP/1.1."""
+    """Return the bytes of an error's HTTP/1.1 response."""
     error.close_connection = True
     answer = problem(error)
     status = HTTPStatus(answer.status_code)

@@ -1,4 +1,4 @@
-"""Pages of other origins: what ``mediagate serve`` lets them do, and with whose credentials."""
+"""Cross-origin resource sharing (CORS) of ``mediagate serve``."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ EXPOSED = (
     "Retry-After",
     "WWW-Authenticate",
 )
-"""What scripts may read of an answer to a request with credentials, where ``*`` stands for nothing but itself."""
+"""Response headers exposed to scripts; requests with credentials need this list, because ``*`` is literal there."""
 PREFLIGHT_S = 7200
-"""How long a browser may go without asking again; Chromium keeps an answer no longer."""
+"""How long a browser may cache a preflight, in seconds; this is Chromium's maximum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Pages that may use the gate from elsewhere: of ``origins``, all for ``*``; with cookies if ``credentials``."""
+    """The origins of pages that may use the gate, ``*`` for all; with cookies if ``credentials``."""
 
     origins: tuple[str, ...] = ()
     credentials: bool = False
 
     @property
     def middleware(self) -> list[Middleware]:
-        """What lets them: nothing for no pages."""
+        """The CORS middleware; empty without origins."""
         if not self.origins:
             return []
         return [
@@ -54,16 +54,16 @@ class Pages:
 
 
 def read_pages(origins: str, *, credentials: bool) -> Pages:
-    """Read the options of ``mediagate serve``; raises ``ConfigError`` naming the one that is wrong."""
+    """Parse the options of ``mediagate serve``; raises ``ConfigError`` with the invalid option."""
     named = tuple(part.strip() for part in origins.split(",") if part.strip())
     try:
         checked = named if named == ("*",) else checked_origins(named)
     except ValueError as exc:
         raise ConfigError(f"--cors-origins: {exc}, or * for all") from None
     if credentials and not checked:
-        raise ConfigError("--cors-credentials: name the pages that may send cookies in --cors-origins")
+        raise ConfigError("--cors-credentials: --cors-origins is missing; list the origins that may send cookies")
     if credentials and checked == ("*",):
         raise ConfigError(
-            "--cors-credentials: every site could act for its visitors; name the pages in --cors-origins instead of *"
+            "--cors-credentials: with * every site could act for its visitors; list the origins in --cors-origins"
         )
     return Pages(checked, credentials)

@@ -1,4 +1,4 @@
-"""The heap of a process that serves many connections: the GNU C library's, where it is that."""
+"""The heap of a process with many connections, under the GNU C library."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import ctypes
 M_ARENA_MAX = -8
 """The parameter of ``mallopt`` (``malloc.h``)."""
 ARENAS = 2
-"""In place of eight for each core, each of which keeps what its threads have freed."""
+"""Instead of eight per core, each of which holds the memory that its threads have freed."""
 
 
 def limit_arenas() -> None:
-    """Let all threads share few arenas, so that memory which one of them frees serves the others."""
+    """Make all threads share few arenas, so that memory freed by one of them can be used by the others."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(M_ARENA_MAX, ARENAS)

@@ -1,4 +1,4 @@
-"""Sockets that listen before anything else is started, so that a port that cannot be had is told at once."""
+"""Listening sockets, opened before anything else so that an unavailable port is reported at once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mediagate.cli.server.connections import BACKLOG
 from mediagate.errors import ConfigError
 
 ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""What an address of a family says that this machine does not have, such as IPv6's of ``localhost`` in a container."""
+"""Errors of address families that this machine lacks, such as IPv6 for ``localhost`` in a container."""
 
 
 @contextmanager
 def listening_on(host: str, port: int) -> Iterator[list[socket.socket]]:
-    """Listen on each address of a host for the length of the block; raises ``ConfigError`` when none is to be had."""
+    """Listen on each address of a host within the block; raises ``ConfigError`` if none is available."""
     listening = _listen(host, port)
     try:
         yield listening
@@ -29,7 +29,7 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as exc:
-        raise ConfigError(f"cannot listen on --host {host!r} ({exc}): name an address of this machine") from None
+        raise ConfigError(f"cannot listen on --host {host!r} ({exc}); choose an address of this machine") from None
     listening: list[socket.socket] = []
     absent: OSError | None = None
     for family, address in dict.fromkeys((family, address) for family, *_, address in found):
