@@ -36,7 +36,7 @@ def test_the_janitor_stops_before_many_unknown_files_and_goes_on_when_told(tmp_p
     assert "--really 12" in dry.stdout
     stopped = mediagate("janitor", "--really", "11", data_dir=tmp_path, **now)
     assert stopped.returncode == 1
-    assert "12 of 12 published files are in no record" in stopped.stderr
+    assert "12 of 12 published files have no record" in stopped.stderr
     assert "--really 12" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert all(path.exists() for path in paths)
@@ -61,8 +61,8 @@ def test_an_empty_database_beside_full_files_is_refused_until_it_adopts_them(tmp
     (tmp_path / "files" / "mediagate" / "database.json").unlink()
     empty = {"MEDIAGATE_DATABASE_URL": f"file:{tmp_path}/empty.db"}
     unnamed = mediagate("doctor", data_dir=tmp_path, **empty)
-    assert (unnamed.returncode, "one that they do not name; this one is empty" in unnamed.stdout) == (1, True)
+    assert (unnamed.returncode, "its name is unknown; this one is empty" in unnamed.stdout) == (1, True)
     assert all(path.exists() for path in paths)
     assert mediagate("adopt", data_dir=tmp_path, **other).returncode == 0
-    assert "the files are this database's" in mediagate("doctor", data_dir=tmp_path, **other).stdout
+    assert "the files belong to this database" in mediagate("doctor", data_dir=tmp_path, **other).stdout
     assert all(path.exists() for path in paths)

@@ -156,7 +156,7 @@ def test_a_service_that_is_refused_does_not_say_the_password(tmp_path: Path, com
     try:
         service.start(wait=False, command=command)
         end = time.monotonic() + 60
-        while "cannot look for jobs" not in service.log.read_text():
+        while "could not claim jobs" not in service.log.read_text():
             assert time.monotonic() < end, service.log.read_text()[-2000:]
             time.sleep(0.1)
     finally:

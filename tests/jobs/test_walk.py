@@ -62,7 +62,7 @@ async def test_a_database_that_knows_nothing_removes_nothing(make_gate: MakeGate
         found = await swept(gate)
         assert (found.orphans, found.useless) == ([], 40)
         assert await keys(gate) == full
-        assert "40 of 40 published files are in no record" in caplog.text
+        assert "40 of 40 published files have no record" in caplog.text
         assert "--really 40" in caplog.text
         assert (await swept(gate, really=39)).orphans == []
         assert await keys(gate) == full
@@ -92,7 +92,7 @@ async def test_quarantined_files_are_no_sign_of_another_database_but_go_with_no_
         await strays(gate, 6)
         found = await swept(gate)
         assert (found.staging, found.useless) == ([], 36)
-        assert found.doubt == "6 of 6 published files are in no record"
+        assert found.doubt == "6 of 6 published files have no record"
 
 
 async def test_files_that_are_younger_than_all_records_are_kept(make_gate: MakeGate) -> None:
@@ -101,7 +101,7 @@ async def test_files_that_are_younger_than_all_records_are_kept(make_gate: MakeG
         late = await strays(gate, 2)
         found = await swept(gate)
         assert found.orphans == []
-        assert "younger than the last upload" in (found.doubt or "")
+        assert "newer than the last upload" in (found.doubt or "")
         await gate.parts.records.create_job(a_job(utcnow()))
         assert set((await swept(gate)).orphans) == late
 

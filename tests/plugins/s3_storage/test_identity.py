@@ -45,7 +45,7 @@ async def test_another_database_is_refused_and_has_a_prefix_of_its_own(gate_of: 
         assert (await gate.runtime.janitor.sweep_files(dry_run=False)).useless == 0
     async with gate_of(own) as gate:
         found = await gate.runtime.janitor.sweep_files(dry_run=False)
-        assert (found.orphans, found.doubt) == ([], "12 of 12 published files are in no record")
+        assert (found.orphans, found.doubt) == ([], "12 of 12 published files have no record")
     left = {item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]}
     assert left == {*kept, "mediagate/database.json", "staging-area/mediagate/database.json"}
 
