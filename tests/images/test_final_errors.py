@@ -101,4 +101,4 @@ def test_fault_of_our_own_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -
     with caplog.at_level(logging.ERROR, "mediagate"), pytest.raises(UndecodableImage), final("resizing"):
         aspect_ratio(0, 0)
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("a fault of mediagate's own: resizing raised ZeroDivisionError at sizes.py:")
+    assert line.startswith("bug in mediagate: resizing raised ZeroDivisionError at sizes.py:")

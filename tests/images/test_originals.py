@@ -258,7 +258,7 @@ def test_bytes_behind_the_last_box_are_ignored(image_format: str) -> None:
     for behind in (b"PK\3\4 trailing", b"\0" * 40, b"word" * 30):
         assert opened(original(data + behind).data).tobytes() == opened(original(data).data).tobytes()
         made = render(data + behind, SMALL, MIDDLE, None)
-        assert made.warnings == ("bytes behind the last box were ignored",)
+        assert made.warnings == ("bytes after the last box were ignored",)
     with pytest.raises(UndecodableImage):
         original(data[:-40])
 

@@ -85,7 +85,7 @@ def test_alpha_is_told() -> None:
 
 def test_bytes_that_are_no_such_picture_are_refused() -> None:
     for size in ((8, 7), (7, 8), (8, 9)):
-        with pytest.raises(ValueError, match="no RGBA picture"):
+        with pytest.raises(ValueError, match="not make an RGBA picture"):
             thumbhash_of(*size, bytes(8 * 8 * 4), (8, 8))
 
 

@@ -70,12 +70,12 @@ class MemoryStorage:
                 yield info
 
     def url(self, key: str) -> str | None:
-        """Return ``None``: the gate itself serves what is in memory."""
+        """Return ``None``: the gate itself serves these objects."""
         check_key(key)
         return None
 
     def presign_get(self, key: str, *, signed_at: datetime, expires_s: int) -> PresignedGet | None:
-        """Return ``None``: the gate itself serves what is in memory."""
+        """Return ``None``: the gate itself serves these objects."""
         check_key(key)
         return None
 

@@ -82,7 +82,7 @@ def test_still_with_all_of_its_pixels_is_accepted(name: str) -> None:
 
 
 MISSING: Mapping[str, tuple[bytes, int]] = {
-    "cut off": (png_of(STREAM)[: len(png_of(STREAM)) // 2], 27),
+    "truncated": (png_of(STREAM)[: len(png_of(STREAM)) // 2], 27),
     "cut off, in pieces": (png_of(STREAM, pieces=9)[: len(png_of(STREAM)) // 2], 27),
     "few rows": (png_of(zlib.compress(zlib.decompress(STREAM)[: (1 + 3 * WIDTH) * 40])), 40),
     "broken stream": (png_of(STREAM[: len(STREAM) // 2] + b"\xff" * 40 + STREAM[len(STREAM) // 2 + 40 :]), 27),
@@ -120,7 +120,7 @@ def test_progressive_jpeg_that_was_cut_off_is_coarse() -> None:
     with pytest.raises(UndecodableImage):
         decode(data[: len(data) // 2], REFUSING)
     coarse = decode(data[: len(data) // 2], ACCEPTING)
-    assert (coarse.frames[0].mode, coarse.warnings) == ("RGB", ("the JPEG was cut off",))
+    assert (coarse.frames[0].mode, coarse.warnings) == ("RGB", ("the JPEG is truncated",))
     assert np.abs(np.asarray(coarse.frames[0]).astype(int) - pixels()).mean() < 20
 
 
@@ -130,7 +130,7 @@ def test_progressive_jpeg_that_ends_between_scans_or_within_a_table_lacks_someth
         with pytest.raises(UndecodableImage):
             decode(data[:at], REFUSING)
         coarse = decode(data[:at], ACCEPTING)
-        assert (coarse.frames[0].mode, coarse.warnings) == ("RGB", ("the JPEG was cut off",))
+        assert (coarse.frames[0].mode, coarse.warnings) == ("RGB", ("the JPEG is truncated",))
 
 
 def test_missing_rows_turn_with_the_picture() -> None:
