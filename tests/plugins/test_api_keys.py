@@ -281,7 +281,7 @@ async def test_keys_that_cannot_be(tmp_path: Path) -> None:
 async def test_records_without_a_database_and_other_misuse_stop_the_boot(tmp_path: Path) -> None:
     gate = gate_on(tmp_path)
     gate.decorate(RECORDS, MemoryRecords())
-    with pytest.raises(ConfigError, match="in the database"):
+    with pytest.raises(ConfigError, match="in the records' database"):
         await gate.open()
     for cache_s in (-1.0, 61.0, float("nan")):
         with pytest.raises(ConfigError, match="cache_s"):

@@ -278,7 +278,7 @@ async def test_wrong_options_say_what_to_do(make_gate: MakeGate, tmp_path: Path)
         await gate.open()
     gate = make_gate()
     gate.register(procrastinate_queue, database_url="postgresql://u:geheim@127.0.0.1:notaport/x")
-    with pytest.raises(ConfigError, match="cannot be read") as told:
+    with pytest.raises(ConfigError, match="is malformed") as told:
         await gate.open()
     assert "geheim" not in str(told.value)
     gate = make_gate()

@@ -56,7 +56,7 @@ def test_where_a_database_is(url: str, place: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "why"),
-    [("127.0.0.1:1", "it refuses connections"), ("nowhere.invalid:5432", "its host name is not known")],
+    [("127.0.0.1:1", "it refuses connections"), ("nowhere.invalid:5432", "its host name cannot be resolved")],
 )
 async def test_a_database_that_is_away_is_told_with_its_place(host: str, why: str, tmp_path: Path) -> None:
     url = f"postgresql://u:hush@{host}/x"

@@ -79,7 +79,7 @@ async def test_a_later_schema_is_none_that_lacks_something(database: str) -> Non
     records = PrismaRecords(database)
     await records.open()
     try:
-        assert "no new job waits" in await records.check()
+        assert "no pending jobs" in await records.check()
     finally:
         await records.close()
 
@@ -150,7 +150,7 @@ async def test_a_user_that_may_not_read_the_list_of_migrations(own_postgres_url:
     records = PrismaRecords(f"postgresql://{role}@{where}")
     try:
         await records.open()
-        assert "no new job waits" in await records.check()
+        assert "no pending jobs" in await records.check()
         await execute(own_postgres_url, f"REVOKE ALL ON mediagate_job FROM {role}")
         with pytest.raises(RecordsRefused, match="permission denied for table mediagate_job"):
             await records.check()

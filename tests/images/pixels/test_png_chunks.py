@@ -55,7 +55,7 @@ def test_code_points_without_meaning_are_absent(values: bytes) -> None:
         b"\0\0" + zlib.compress(PROFILE),
         b"name\0\0" + zlib.compress(bytes(9 * 2**20)),
     ],
-    ids=["method", "truncated", "name", "long"],
+    ids=["method", "cut off", "name", "long"],
 )
 def test_damaged_profile_is_empty(packed: bytes) -> None:
     assert read_colour(png(chart(), (b"iCCP", packed))).icc == b""

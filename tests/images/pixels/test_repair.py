@@ -82,7 +82,7 @@ def test_still_with_all_of_its_pixels_is_accepted(name: str) -> None:
 
 
 MISSING: Mapping[str, tuple[bytes, int]] = {
-    "truncated": (png_of(STREAM)[: len(png_of(STREAM)) // 2], 27),
+    "cut off": (png_of(STREAM)[: len(png_of(STREAM)) // 2], 27),
     "cut off, in pieces": (png_of(STREAM, pieces=9)[: len(png_of(STREAM)) // 2], 27),
     "few rows": (png_of(zlib.compress(zlib.decompress(STREAM)[: (1 + 3 * WIDTH) * 40])), 40),
     "broken stream": (png_of(STREAM[: len(STREAM) // 2] + b"\xff" * 40 + STREAM[len(STREAM) // 2 + 40 :]), 27),
