@@ -89,8 +89,8 @@ def test_a_crash_while_it_is_sent_sends_it_again_under_the_same_id(tmp_path: Pat
         assert "0 deliveries" in webhooks("replay", GATE, "--dead")
         assert "1 deliveries" in webhooks("replay", GATE, "--event", event_id, "--since", "2020-01-01")
         assert "app was not stopped" in webhooks("resume", "app", GATE)
-        left_out = "0 deliveries are sent again\n1 are left out: their endpoints are not configured any more"
-        for name, said in (("old", left_out), ("app", "1 deliveries are sent again")):
+        left_out = "0 deliveries will be sent again\n1 skipped: endpoint no longer configured"
+        for name, said in (("old", left_out), ("app", "1 deliveries will be sent again")):
             with closing(sqlite3.connect(data_dir / "mediagate.db")) as database, database:
                 database.execute('UPDATE mediagate_webhook_delivery SET "endpoint" = ?', (name,))
             assert said in webhooks("replay", GATE, "--event", event_id)
@@ -100,9 +100,9 @@ def test_a_crash_while_it_is_sent_sends_it_again_under_the_same_id(tmp_path: Pat
         finally:
             service.stop()
     for words, said in (
-        (("replay", GATE), "say what to send again"),
+        (("replay", GATE), "select the events to send again"),
         (("replay", GATE, "--since", "yesterday"), "2026-01-31T12:00Z"),
-        (("resume", "nobody", GATE), "no endpoint is called"),
+        (("resume", "nobody", GATE), "not found; there are"),
         (("list", "plain_gate:gate"), "sends no webhooks"),
     ):
         done = mediagate("webhooks", *words, data_dir=data_dir, WEBHOOK_URL="http://127.0.0.1:1/")

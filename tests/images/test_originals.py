@@ -217,7 +217,7 @@ def test_broken_exif_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) ->
         made = original(saved(photo(), "JPEG", exif=exif))
     assert made.format == "jpeg"
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "warnings, the first: " in line
+    assert "warnings; first: " in line
 
 
 @pytest.mark.parametrize("image_format", ["webp", "avif", "jpeg", "png"])

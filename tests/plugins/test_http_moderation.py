@@ -170,7 +170,9 @@ async def test_doctor_asks_for_no_model_where_there_is_none(make_gate: Callable[
         gate.register(http_moderation, service=of_openai(server), max_calls_per_day=1000)
         findings = {finding.part: finding async for finding in examine(gate)}
         assert findings["model"].ok
-        assert findings["service"].text == "127.0.0.1 may be reached; 6 labels, at most 1,000 calls a day"
+        assert (
+            findings["service"].text == "127.0.0.1 resolves to allowed addresses; 6 labels, at most 1,000 calls a day"
+        )
         assert not server.calls
 
 

@@ -337,7 +337,7 @@ async def test_a_folder_that_is_not_there(make_gate: MakeGate, tmp_path: Path, m
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "nowhere"))
     gate = make_gate(worker=False)
     gate.register(metrics)
-    with pytest.raises(ConfigError, match="create it, empty"):
+    with pytest.raises(ConfigError, match="create it empty"):
         await gate.open()
 
 

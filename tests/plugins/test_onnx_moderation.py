@@ -160,19 +160,19 @@ def test_a_graph_that_ends_in_probabilities_is_taken_as_it_is(
 ) -> None:
     assert judged(classifier(end=end), labels=RGB) == scores(expected)
     assert judged(classifier(end=end), labels=RGB, activation="none") == scores(expected)
-    with pytest.raises(ConfigError, match=f"ends in {end}, so its outputs are probabilities already"):
+    with pytest.raises(ConfigError, match=f"ends in {end}, so its outputs are already probabilities"):
         judged(classifier(end=end), labels=RGB, activation="softmax")
 
 
 def test_outputs_that_may_be_probabilities_are_not_guessed_at(classifier: Callable[..., Path]) -> None:
     path = classifier(end="Relu", weights=np.eye(3, dtype=np.float32) * 3)
-    with pytest.raises(ConfigError, match="ends in Relu, and its outputs look like probabilities: say"):
+    with pytest.raises(ConfigError, match="ends in Relu, and its outputs look like probabilities: set"):
         judged(path, labels=RGB)
     assert judged(path, plain((153, 102, 0)), labels=RGB, activation="none") == scores((0.8, 0.2, 0))
 
 
 def test_logits_are_never_taken_for_probabilities(classifier: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigError, match="not 0 to 1; if they are logits, say activation="):
+    with pytest.raises(ConfigError, match="not 0 to 1; if they are logits, set activation="):
         judged(classifier(weights=np.eye(3, dtype=np.float32) * 8), labels=RGB, activation="none")
     moderator = load(Options(model=classifier(weights=np.eye(3, dtype=np.float32) * 3), labels=RGB, activation="none"))
     with pytest.raises(ModerationFailed, match=r"-1 to 2"):
@@ -291,7 +291,7 @@ def test_an_end_to_end_detector_has_six_columns(detector: Callable[..., Path]) -
 
 
 def test_an_output_that_reads_in_two_ways_is_not_guessed_at(end2end: Path) -> None:
-    with pytest.raises(ConfigError, match='two ways; say kind="end2end"'):
+    with pytest.raises(ConfigError, match='ambiguous; set kind="end2end"'):
         judged(end2end, labels=("a", "b"))
     assert judged(end2end, labels=("a", "b", "c"), kind="end2end") == pytest.approx({"a": 0.9, "b": 0, "c": 0.3})
     # Read as boxes with a score per label, the index 2 in the last column is no probability.
@@ -315,7 +315,7 @@ def test_a_detector_of_logits_must_say_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not 0 to 1"):
         judged(path, labels=RGB)
     assert judged(path, labels=RGB, activation="sigmoid", fit="stretch") == scores(sigmoid(-2, -2.6, -3))
-    with pytest.raises(ConfigError, match="do not exclude each other"):
+    with pytest.raises(ConfigError, match="are not mutually exclusive"):
         judged(path, labels=RGB, activation="softmax")
 
 
@@ -327,8 +327,8 @@ def test_a_detector_of_logits_must_say_so(tmp_path: Path) -> None:
     [
         (None, "cannot read .*No such file"),
         (b"", "onnxruntime cannot load"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "is no ONNX file|cannot load"),
-        (b"\x89PNG\r\n\x1a\n" * 200, "is no ONNX file|cannot load"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is not an ONNX file|cannot load"),
+        (b"\x89PNG\r\n\x1a\n" * 200, "is not an ONNX file|cannot load"),
     ],
 )
 def test_what_is_no_model_file(tmp_path: Path, content: bytes | None, message: str) -> None:
@@ -343,7 +343,7 @@ def test_what_is_no_model_file(tmp_path: Path, content: bytes | None, message: s
 def test_a_torn_model_file(classifier: Callable[..., Path]) -> None:
     path = classifier()
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(ConfigError, match=r"no ONNX file|cannot load"):
+    with pytest.raises(ConfigError, match=r"not an ONNX file|cannot load"):
         judged(path, labels=RGB)
 
 
@@ -377,14 +377,14 @@ def test_other_inputs_and_outputs_are_refused(tmp_path: Path, classifier: Callab
         judged(path, labels=RGB)
     nodes = [node("GlobalAveragePool", "x", "pooled"), node("Flatten", "pooled", "y"), node("Neg", "y", "z")]
     path = save(tmp_path / "m.onnx", nodes, {}, outputs=("z", "y"))
-    with pytest.raises(ConfigError, match=r"output: the model has several; .*: z, y"):
+    with pytest.raises(ConfigError, match=r"output: the model has several outputs; .*: z, y"):
         judged(path, labels=RGB)
-    with pytest.raises(ConfigError, match="there is no 'w'; the model has z, y"):
+    with pytest.raises(ConfigError, match="the model has no output 'w'; it has z, y"):
         judged(path, labels=RGB, output="w")
     assert judged(path, labels=RGB, output="y", activation="none") == scores((1, 0.4, 0))
     nodes = [node("GlobalAveragePool", "x", "p"), node("Flatten", "p", "f"), node("Cast", "f", "y", to=2)]
     path = save(tmp_path / "m.onnx", nodes, {}, out_dtype=TensorProto.UINT8)
-    with pytest.raises(ConfigError, match="is uint8, and scores are floating-point"):
+    with pytest.raises(ConfigError, match="is uint8, but scores must be floating-point"):
         judged(path, labels=RGB)
 
 
@@ -400,18 +400,18 @@ def test_two_inputs_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "the model file names none"),
-        ({"labels": ("a", "b")}, "the model scores 3 labels, and there are 2"),
-        ({"labels": ("a", "b", "a")}, "more often there are a"),
-        ({"labels": ("a", "b", " ")}, "not empty"),
+        ({}, "the model file has no labels"),
+        ({"labels": ("a", "b")}, "the model scores 3 labels, but 2 are given"),
+        ({"labels": ("a", "b", "a")}, "duplicates: a"),
+        ({"labels": ("a", "b", " ")}, "give non-empty texts"),
         ({"labels": RGB, "groups": {"warm": frozenset({"rde"})}}, "'warm' names rde; the labels are red, green, blue"),
         ({"labels": RGB, "groups": {"warm": frozenset()}}, "'warm' is empty"),
-        ({"labels": RGB, "groups": {"red": frozenset({"red"})}}, "'red' is a label already"),
+        ({"labels": RGB, "groups": {"red": frozenset({"red"})}}, "'red' is also a label"),
         ({"labels": RGB, "size": (9, 9)}, "takes 8x8 pixels only"),
         ({"labels": RGB, "kind": "detector"}, "kind='detector'"),
         ({"labels": RGB, "layout": "NHWC"}, "no axis of three"),
         ({"labels": RGB, "mean": (0.5,)}, "mean: give three numbers"),
-        ({"labels": RGB, "std": (1, 0, 1)}, "divided by 0"),
+        ({"labels": RGB, "std": (1, 0, 1)}, "std: give values other than 0"),
         ({"labels": RGB, "scale": -1.0}, "scale: give a number above 0"),
         ({"labels": RGB, "size": (0, 9)}, "within 1-4096"),
         ({"labels": RGB, "pad": 256}, "pad: give a grey"),
@@ -432,9 +432,9 @@ def test_every_wrong_option_is_named_at_once() -> None:
 
 
 def test_a_detectors_labels_are_counted(detector: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigError, match=r"scores 3 labels per box \(its output is \[1, 7, 4\]\), and there are 5"):
+    with pytest.raises(ConfigError, match=r"scores 3 labels per box \(its output is \[1, 7, 4\]\), but 5 are given"):
         judged(detector(names=list("abcde")))
-    with pytest.raises(ConfigError, match="has 3 labels and none for output 2"):
+    with pytest.raises(ConfigError, match="has 3 labels, but none for output 2"):
         judged(detector(names={0: "a", 1: "b", 7: "c"}))
 
 

@@ -138,7 +138,7 @@ async def test_doctor_says_that_the_broker_lets_nobody_in(address: str, tmp_path
     gate.register(celery_queue, broker=address)
     findings = {finding.part: finding async for finding in examine(gate)}
     assert not findings["queue"].ok
-    assert "check that RabbitMQ runs there" in findings["queue"].text
+    assert "check that RabbitMQ is running there" in findings["queue"].text
     assert "geheim" not in findings["queue"].text
 
 

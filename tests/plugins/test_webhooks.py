@@ -293,7 +293,7 @@ async def test_ten_attempts_over_days_then_dead_and_replayed(tmp_path: Path, pho
             clock.turn(10**7)
             assert await hooks.deliver_due() == 0, "what is dead stays so"
 
-            with pytest.raises(InvalidParameter, match="say what to send again"):
+            with pytest.raises(InvalidParameter, match="select the events to send again"):
                 await hooks.replay()
             nothing, one = Replayed(0, 0, 0), Replayed(1, 0, 0)
             assert await hooks.replay(job_id="job_other") == nothing
@@ -332,7 +332,7 @@ async def test_410_stops_an_endpoint_until_it_is_resumed(tmp_path: Path, photo: 
                 await hooks.deliver_due()
             assert [len(gone.received), len(receiver.received)] == [1, 2]
             dead = {d.error for d in await hooks.find(status="dead")}
-            assert dead == {"answered 410", "the endpoint was stopped by a 410 before"}
+            assert dead == {"answered 410", "the endpoint was stopped by an earlier 410"}
             assert list(await hooks.stopped()) == ["gone"]
             assert await hooks.replay(dead=True) == Replayed(0, 2, 0), "nothing is sent again to who is gone"
             with pytest.raises(ConfigError, match="no endpoint is called 'nobody'"):
@@ -361,7 +361,9 @@ async def test_doctor_tells_an_endpoint_that_is_stopped(tmp_path: Path, photo: b
         async with gate:
             await gate[WEBHOOKS].resume("gone")
         assert await finding(gate) == Finding(
-            "webhooks", True, "2 endpoints, their hosts may be reached, none is stopped; callbacks to: none"
+            "webhooks",
+            True,
+            "2 endpoints, their hosts resolve to allowed addresses, none is stopped; callbacks to: none",
         )
 
 
@@ -523,7 +525,7 @@ async def test_what_is_for_an_endpoint_that_was_taken_away_is_given_up_and_forgo
     async with later(days=1, keep_days=7) as gate:
         await until(gate, lambda found: not [d for d in found if d.status == "pending"])
         (dead,) = await gate[WEBHOOKS].find(status="dead")
-        assert (dead.endpoint, dead.error) == ("old", "no endpoint of this name is configured any more")
+        assert (dead.endpoint, dead.error) == ("old", "no endpoint with this name is configured any more")
         assert await gate[WEBHOOKS].replay(dead=True) == Replayed(0, 0, 1)
     async with later(days=7, keep_days=7) as gate:
         await until(gate, lambda found: found == [])

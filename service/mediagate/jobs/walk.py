@@ -83,9 +83,7 @@ class Walk:
         last = (await self._parts.records.list_jobs(limit=1)).items
         newest = last[0].job.created_at if last else None
         if newest and look.youngest and look.youngest > newest + timedelta(seconds=max(self._grace_s, LEAST_GRACE_S)):
-            return (
-                f"files without a record are newer than the last upload on record ({newest:%Y-%m-%d %H:%M} UTC)"
-            )
+            return f"files without a record are newer than the last upload on record ({newest:%Y-%m-%d %H:%M} UTC)"
         return None
 
     async def remove(self, files: Sequence[ObjectInfo]) -> list[str]:

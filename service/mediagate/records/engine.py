@@ -113,9 +113,7 @@ class SocketEngine(AsyncQueryEngine):
     async def _restart(self) -> None:
         async with self._starting:
             if self._open and not self._alive():
-                log.warning(
-                    "query engine ended with %s; restarting it", self.process and self.process.returncode
-                )
+                log.warning("query engine ended with %s; restarting it", self.process and self.process.returncode)
                 self._drop()
                 await self._launch()
 

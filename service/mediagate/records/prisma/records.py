@@ -88,9 +88,7 @@ class PrismaRecords(Records):
         await check_schema(self.client, self.postgres_schema)
         # The key does not exist, so nothing is deleted, but a locked or read-only file still raises.
         await self.release_key("\n")
-        waits = (
-            "no pending jobs" if oldest is None else f"oldest pending job: {oldest:%Y-%m-%d %H:%M:%S} UTC"
-        )
+        waits = "no pending jobs" if oldest is None else f"oldest pending job: {oldest:%Y-%m-%d %H:%M:%S} UTC"
         return f"{self._url.partition(':')[0]}: {waits}"
 
     def explain(self, error: RecordsUnavailable) -> str:
