@@ -225,7 +225,7 @@ def test_a_photo_is_stretched_to_the_models_size(classifier: Callable[..., Path]
 def test_a_dynamic_size_must_be_said(classifier: Callable[..., Path]) -> None:
     for shape in (("n", 3, "h", "w"), ("n", "c", "h", "w"), (None, None, None, None)):
         path = classifier(shape=shape)
-        with pytest.raises(ConfigError, match=r"size: the model takes any; say .* size=224"):
+        with pytest.raises(ConfigError, match=r"size: the model takes any size; .* size=224"):
             judged(path, labels=RGB)
         moderator = load(Options(model=path, labels=RGB, size=(10, 12)))
         assert (moderator.input.width, moderator.input.height, moderator.input.layout) == (10, 12, "NCHW")
@@ -286,7 +286,7 @@ def test_an_end_to_end_detector(end2end: Path) -> None:
 
 
 def test_an_end_to_end_detector_has_six_columns(detector: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigError, match=r"puts out \[1, boxes, 6\], and this one \[1, 7, 4\]"):
+    with pytest.raises(ConfigError, match=r"outputs \[1, boxes, 6\], but this one \[1, 7, 4\]"):
         judged(detector(), kind="end2end")
 
 
@@ -350,7 +350,7 @@ def test_a_torn_model_file(classifier: Callable[..., Path]) -> None:
 def test_weights_in_another_file_are_refused(classifier: Callable[..., Path]) -> None:
     path = classifier()
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
-    with pytest.raises(ConfigError, match=r"lie in weights\.bin; save it as one file"):
+    with pytest.raises(ConfigError, match=r"are in weights\.bin; save it as one file"):
         judged(path, labels=RGB)
 
 

@@ -118,7 +118,7 @@ async def test_doctor_looks_at_the_queue(engine: str, tmp_path: Path) -> None:
     async with a_site(engine, "mediagate", tmp_path, takes_uploads=False) as site, a_queue(site, takes=False) as queue:
         look: Any = queue
         if engine == "celery":
-            assert f"no queue '{site.queue}' yet" in await look.check()
+            assert f"queue '{site.queue}' does not exist yet" in await look.check()
         await queue.dispatch("job_a")
         await queue.dispatch("job_b")
         assert f"queue '{site.queue}', 2 waiting" in await look.check()

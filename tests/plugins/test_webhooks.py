@@ -335,7 +335,7 @@ async def test_410_stops_an_endpoint_until_it_is_resumed(tmp_path: Path, photo: 
             assert dead == {"answered 410", "the endpoint was stopped by an earlier 410"}
             assert list(await hooks.stopped()) == ["gone"]
             assert await hooks.replay(dead=True) == Replayed(0, 2, 0), "nothing is sent again to who is gone"
-            with pytest.raises(ConfigError, match="no endpoint is called 'nobody'"):
+            with pytest.raises(ConfigError, match="endpoint 'nobody' not found"):
                 await hooks.resume("nobody")
             assert await hooks.resume("gone")
             assert not await hooks.resume("gone")
@@ -638,7 +638,7 @@ async def test_a_gate_that_could_not_send_does_not_start(tmp_path: Path) -> None
         ({"endpoints": {"app": endpoint}, "timeout_s": float("inf")}, "at most 3,600"),
         ({"endpoints": {"app": endpoint}, "keep_days": 1e12}, "at most 36,500"),
         ({"endpoints": {"app": endpoint}, "keep_days": float("nan")}, "at most 36,500"),
-        ({"endpoints": {"app": endpoint}, "callbacks": Callbacks([OTHER, SECRET])}, "'app': it has a secret of"),
+        ({"endpoints": {"app": endpoint}, "callbacks": Callbacks([OTHER, SECRET])}, "'app': it shares a secret with"),
         ({"endpoints": {"app": endpoint}, "ca_file": tmp_path / "none.pem"}, "ca_file"),
     ]
     for options, said in cases:

@@ -30,7 +30,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The number of deliveries to send again, and of those that were skipped."""
+    """The numbers of deliveries to send again and of skipped ones."""
 
     deliveries: int
     stopped: int

@@ -92,7 +92,7 @@ class Sender:
 
     @asynccontextmanager
     async def running(self, *, drain_s: float) -> AsyncIterator[None]:
-        """Send continuously; at the end let attempts in flight finish, and release those that take too long."""
+        """Send continuously; at the end wait ``drain_s`` for attempts in flight, and release the others."""
         loop = asyncio.create_task(self._run())
         try:
             yield

@@ -286,8 +286,7 @@ def _address_space() -> int | None:
 def _limited() -> Iterator[None]:
     """Limit the address space in the block to that of an idle process plus ``memory_bytes``; beyond is ``MemoryError``.
 
-    Enforced on Linux only. Memory that earlier images left allocated counts; otherwise a sequence of images could grow
-    without limit.
+    Enforced on Linux only. Memory left allocated by earlier images counts, which bounds a sequence of images.
     """
     if _shared.memory_bytes is None or _shared.idle_bytes is None or sys.platform != "linux":
         yield

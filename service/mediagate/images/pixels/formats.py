@@ -75,7 +75,7 @@ else:
 
 
 def decodable(formats: Collection[str] = LABELS) -> list[str]:
-    """Return Pillow's names of these formats, without those that cannot be decoded here."""
+    """Return Pillow's names of the formats among these that can be decoded here."""
     missing = {"MPO"}  # opened as a JPEG
     if not features.check("avif"):
         missing.add("AVIF")
@@ -87,7 +87,7 @@ def decodable(formats: Collection[str] = LABELS) -> list[str]:
 
 
 def accepted(formats: Collection[str]) -> dict[str, str]:
-    """Return the common names of these formats by mediagate's names, without those that cannot be decoded here."""
+    """Return the common names, by mediagate's names, of the formats among these that can be decoded here."""
     found = {FORMATS[name] for name in decodable(formats)}
     return {name: label for name, label in LABELS.items() if name in found}
 
