@@ -9,12 +9,12 @@
 #   COPY media.py /app/
 #   ENV MEDIAGATE_GATE=media:gate
 #
-# The extra `all` brings NudeNet's model, whose licence is AGPL-3.0. To do without, name the extras that you need but
+# The extra `all` includes NudeNet's model, whose licence is AGPL-3.0. To avoid it, list the required extras without
 # `nudenet` (`docker build --build-arg EXTRAS=node,postgres,s3,heic,fast`), and give the image a gate that does not
-# import it: one with a model of your own (onnx_moderation), or with moderation="off".
+# import it: a gate with your own model (onnx_moderation), or with moderation="off".
 #
-# All packages, those of the build too, are pinned with hashes by constraints.txt, which `make constraints` writes for
-# each release. They are in layers of their own: an image of changed code alone is built, pushed and pulled without them.
+# All packages, including those of the build, are pinned with hashes by constraints.txt, which `make constraints` writes
+# for each release. They are in separate layers: if only code changes, they are not built, pushed and pulled again.
 FROM python:3.11-slim AS dependencies
 ARG EXTRAS=all
 WORKDIR /src
@@ -47,7 +47,7 @@ WORKDIR /app
 USER mediagate
 VOLUME /data
 EXPOSE 8000
-# For `serve`; a worker that answers on a port has one in compose.yaml, and one that does not needs --no-healthcheck.
+# For `serve`. compose.yaml has a health check for a worker with a port; a worker without one needs --no-healthcheck.
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/image-pipeline/readyz', timeout=5)"]
 ENTRYPOINT ["mediagate"]
 CMD ["serve"]

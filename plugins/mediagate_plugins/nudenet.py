@@ -1,11 +1,11 @@
 """Moderation with NudeNet's detector of body parts.
 
-The model file ``320n.onnx`` ships inside the package ``nudenet`` (https://github.com/notAI-tech/NudeNet, 3.4.2). Its
-licence files and the metadata of the model say **AGPL-3.0**, whatever the package index shows: read it before you offer
-a service with it. The package itself, which needs OpenCV, is never imported.
+The model file ``320n.onnx`` is part of the package ``nudenet`` (https://github.com/notAI-tech/NudeNet, 3.4.2). Its
+licence files and the metadata of the model state **AGPL-3.0**, whatever the package index shows: read the licence
+before you offer a service with it. The package itself, which needs OpenCV, is never imported.
 
-``pip install "mediagate[nudenet]"`` brings the package with its dependencies, among them OpenCV (60 MB to download, 150
-MB on disk); ``pip install "mediagate[onnx]"`` and ``pip install --no-deps nudenet`` leave that out.
+``pip install "mediagate[nudenet]"`` installs the package with its dependencies, among them OpenCV (60 MB to download,
+150 MB on disk); ``pip install "mediagate[onnx]"`` and ``pip install --no-deps nudenet`` avoid OpenCV.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ GROUPS: Mapping[str, frozenset[str]] = {
         }
     ),
 }
-"""``explicit`` is nudity; ``suggestive`` the same parts dressed (ordinary clothing included, so use it with a high
-threshold) and a man's bare chest. Faces, feet, armpits and bellies are in neither and can be named one by one."""
+"""``explicit`` is nudity; ``suggestive`` is the same parts covered (ordinary clothing included, so use it with a high
+threshold) and a man's bare chest. Faces, feet, armpits and bellies are in neither group and can be named one by one."""
 
 
 @plugin("nudenet", provides=("MODERATOR",))
@@ -51,11 +51,11 @@ async def nudenet(
     groups: Mapping[str, Collection[str]] = GROUPS,
     threads: int = 1,
 ) -> None:
-    """Let NudeNet judge every image: ``onnx_moderation`` with its model, which names its 18 labels itself.
+    """Let NudeNet judge every image: ``onnx_moderation`` with its model, whose file names its 18 labels.
 
     ``model`` is the file of another NudeNet detector, such as ``640m.onnx``. Pictures are fitted into the upper left
-    corner on black, as NudeNet 3.4.2 does it; they are reduced with antialiasing, which it does not do, so its own
-    scores differ.
+    corner on black, as in NudeNet 3.4.2. Unlike there, they are reduced with antialiasing, so scores differ from
+    NudeNet's own.
     """
     gate.register(
         onnx_moderation,
@@ -68,11 +68,11 @@ async def nudenet(
 
 
 def model_file() -> Path:
-    """Return where the installed package keeps its model; raises ``ConfigError`` when it is not installed."""
+    """Return the path of the installed package's model; raises ``ConfigError`` when it is not installed."""
     with suppress(PackageNotFoundError):
         file = Path(str(distribution("nudenet").locate_file("nudenet/320n.onnx")))
         if file.is_file():
             return file
     raise ConfigError(
-        'nudenet: its model file is not installed; pip install "mediagate[nudenet]", or give model= the path of one'
+        'nudenet: the model file is not installed; pip install "mediagate[nudenet]", or give the path of one as model='
     )

@@ -1,4 +1,4 @@
-"""The gate that ``mediagate serve`` runs when none is named: two sources, NudeNet, and the demo page."""
+"""The gate that ``mediagate serve`` runs by default: two sources, NudeNet, and the demo page."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ const { translate, untag } = require('./protocol');
 const TRACE = '{"traceparent":"00-10-10-00"}';
 const DRIVER_THREW = 'P2036';
 const UNREACHABLE = 'P1001';
-/** Node's, then PostgreSQL's own for: going down, starting, no connection left, connection lost (its appendix A). */
+/** Node's codes, then PostgreSQL's for shutdown, startup, too many connections, lost connection (its appendix A). */
 const UNREACHABLE_CODES = /^(ECONNREFUSED|ENOTFOUND|ETIMEDOUT|ECONNRESET|EPIPE|ENOENT|57P0[1-4]|53300|08\w{3})$/;
 const SERVER_AWAY = /PostgresError \{ code: "(57P0[1-4]|53300|08\w{3})", message: "([^"]*)"/;
 
-/** The engine's WebAssembly and its glue lie beside the bundle, one pair for each provider. */
+/** Load the engine's WebAssembly and its glue, which are stored next to the bundle, one pair for each provider. */
 function instantiate(provider) {
   const glue = createRequire(__filename)(path.join(__dirname, `query_engine_bg.${provider}.js`));
   const module = new WebAssembly.Module(fs.readFileSync(path.join(__dirname, `query_engine_bg.${provider}.wasm`)));
@@ -47,7 +47,7 @@ async function openEngine(schema) {
   );
   await engine.connect(TRACE);
 
-  /** Put the driver's own words into an error for which the engine only knows that the driver threw. */
+  /** Add the driver's message to an error of which the engine only reports that the driver threw. */
   function explained(error) {
     const facing = error.user_facing_error ?? error;
     const away = SERVER_AWAY.exec(facing.message);

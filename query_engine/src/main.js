@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 'use strict';
-// The HTTP face of Prisma's native query engine, as the Python client drives it, around the engine in WebAssembly.
+// The HTTP interface of Prisma's native query engine, as used by the Python client, around the engine in WebAssembly.
 // Listens on the Unix socket MEDIAGATE_ENGINE_SOCKET, else on the loopback port given by -p.
 
 const fs = require('node:fs');
@@ -77,10 +77,10 @@ async function main() {
       'content-length': body.length,
     });
     response.end(body);
-    // A panic leaves the WebAssembly instance unusable; whoever started us starts the next one.
+    // A panic leaves the WebAssembly instance unusable; the parent process starts a new one.
     if (broken) stop(70);
   });
-  // The client closes idle connections, never we: else a query could meet a connection that is just going away.
+  // Only the client closes idle connections: otherwise a query could be sent on a connection that is being closed.
   server.keepAliveTimeout = 0;
   server.requestTimeout = 0;
   server.headersTimeout = 0;
@@ -108,8 +108,8 @@ async function main() {
     return;
   }
   server.listen(socket);
-  // On a socket we belong to the process that started us. It was killed when it is our parent no more, which may be so
-  // before this line runs: tidy up for it.
+  // On a socket this process belongs to its parent. A changed parent, perhaps changed before this line runs, means that
+  // it was killed: clean up for it.
   const parent = Number(process.env.MEDIAGATE_ENGINE_PARENT);
   setInterval(() => {
     if (process.ppid === parent) return;

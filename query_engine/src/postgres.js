@@ -1,5 +1,5 @@
 'use strict';
-// PostgreSQL through Prisma's own driver adapter and a pool of `pg` connections, none of which is waited for without end.
+// PostgreSQL through Prisma's own driver adapter and a pool of `pg` connections with time limits.
 
 const pg = require('pg');
 const { PrismaPg } = require('@prisma/adapter-pg');
@@ -12,11 +12,11 @@ const CONNECTIONS = 5;
 const CONNECT_S = 5;
 const ANSWER_S = 10;
 
-/** A connection that is closed when an answer did not come in time: what comes on it later answers another question. */
+/** A connection that is closed after a timeout: a late answer on it would be taken for that of the next query. */
 class BoundedClient extends pg.Client {
   constructor(options) {
     super(options);
-    // Without a listener, a connection that ends inside a transaction ends this process; its query has the error.
+    // Without a listener, a connection that ends inside a transaction ends this process; the query reports the error.
     this.on('error', () => {});
   }
 
@@ -47,14 +47,14 @@ function openPostgres(address) {
   const url = new URL(address);
   const options = Object.fromEntries(url.searchParams);
   for (const name of PRISMA_ONLY) url.searchParams.delete(name);
-  // `pg` would insist on TLS for these two, which ask for none where there is none.
+  // `pg` would require TLS for these two modes, which allow connections without it.
   if (['prefer', 'allow'].includes(options.sslmode)) url.searchParams.delete('sslmode');
   const pool = new pg.Pool({
     Client: BoundedClient,
     connectionString: url.toString(),
     max: Number(options.connection_limit ?? CONNECTIONS),
     connectionTimeoutMillis: seconds(options.connect_timeout, CONNECT_S),
-    // Here and not in PostgreSQL (statement_timeout), which may be stopped itself, or behind a PgBouncer that refuses it.
+    // Not by PostgreSQL's statement_timeout: the server may itself be stopped, or behind a PgBouncer that refuses it.
     query_timeout: seconds(options.socket_timeout, ANSWER_S),
     keepAlive: true,
   });

@@ -1,6 +1,6 @@
 'use strict';
-// The Python client sends GraphQL text; the engine in WebAssembly takes only Prisma's JSON protocol. One pass turns the one
-// into the text of the other. Literals are copied as they stand, so that 64-bit integers and floats keep their digits.
+// The Python client sends GraphQL text; the engine in WebAssembly accepts only Prisma's JSON protocol. One pass
+// translates the text. Literals are copied verbatim, so that 64-bit integers and floats keep their digits.
 
 const SPACE = /[\s,]*/y;
 const NAME = /[_A-Za-z][_0-9A-Za-z]*/y;
@@ -23,7 +23,7 @@ class Reader {
     throw badRequest(`GraphQL: expected ${what} at offset ${this.at}`);
   }
 
-  /** Skip what separates tokens and return the next character. */
+  /** Skip token separators and return the next character. */
   peek() {
     SPACE.lastIndex = this.at;
     SPACE.test(this.text);
@@ -96,7 +96,7 @@ class Reader {
     return `{${pairs.join()}}`;
   }
 
-  /** What follows a field's name: its arguments and its selection, null where there are none. */
+  /** Parse the arguments and the selection after a field's name; null where there are none. */
   field() {
     const args = this.peek() === '(' ? this.pairs('(', ')') : null;
     const selection = this.peek() === '{' ? this.selection() : null;
@@ -129,7 +129,7 @@ function operation(name, models) {
   throw badRequest(`unknown operation ${name}`);
 }
 
-/** Translate one query; returns its alias and the JSON text that the engine takes. */
+/** Translate one query; returns its alias and the JSON text for the engine. */
 function translate(text, models) {
   const reader = new Reader(text);
   if (!['query', 'mutation'].includes(reader.name())) reader.expected('query or mutation');
@@ -144,8 +144,8 @@ function translate(text, models) {
   return { alias, json: `{${model ? `"modelName":"${model}",` : ''}"action":"${action}","query":${query}}` };
 }
 
-// Replies wrap some values as {"$type":"DateTime","value":"…"}; the client wants them bare. On JSON text this is safe:
-// inside a JSON string a quote is always escaped, so {"$type" cannot stand in one.
+// Replies wrap some values as {"$type":"DateTime","value":"…"}; the client expects them bare. Replacing them in JSON
+// text is safe: inside a JSON string a quote is always escaped, so {"$type" cannot occur in one.
 const TAGGED = /\{"\$type":"\w+","value":("[^"\\]*(?:\\.[^"\\]*)*")\}/g;
 
 function untag(json) {

@@ -1,5 +1,5 @@
 'use strict';
-// Reads the Prisma schema and lets the database URL decide the provider, so that one generated client serves both.
+// Reads the Prisma schema and derives the provider from the database URL, so that one generated client serves both.
 
 const fs = require('node:fs');
 

@@ -12,7 +12,7 @@ const DECLARED = {
 };
 const OPENING_MS = 5000;
 const STATEMENTS = 300;
-/** SQLite takes 32,766, and the engine does not count all; by itself it would ask for a thousand jobs in two queries. */
+/** SQLite accepts 32,766, and the engine does not count all; its default would split a read of a thousand jobs. */
 const MOST_VALUES = 30000;
 
 /** The type of a column from its declaration, else (an expression) from its first value. */
@@ -38,7 +38,7 @@ function toPrisma(value, type) {
 class Connection {
   constructor(file, readOnly) {
     this.database = new DatabaseSync(file, { readOnly, timeout: OPENING_MS });
-    // SQLite waits for a lock by blocking the whole process, reads and all; writes wait in turns.js instead.
+    // SQLite waits for a lock by blocking the whole process, including reads; writes wait in turns.js instead.
     if (!readOnly) this.database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 0');
     this.database.exec('PRAGMA foreign_keys = ON');
     this.statements = new Map();
@@ -112,7 +112,7 @@ function openSqlite(file) {
       try {
         writer.database.exec(sql);
       } finally {
-        // A COMMIT that failed (disk full) leaves the transaction open, and no other could begin.
+        // A failed COMMIT (disk full) leaves the transaction open, so that no other could begin.
         if (writer.database.isTransaction) writer.database.exec('ROLLBACK');
         release();
       }

@@ -1,5 +1,5 @@
 'use strict';
-// Who may write to the SQLite file: one query or transaction of this process at a time, and fair to other processes.
+// Write access to the SQLite file: one query or transaction of this process at a time, and fair to other processes.
 
 const { setTimeout: sleep } = require('node:timers/promises');
 
@@ -9,7 +9,7 @@ const ASK_AGAIN_MS = 2;
 const RUN_MS = 50;
 const PAUSE_MS = 5;
 
-/** Do something again until no other process's writing is in the way, or until that moment; reads go on meanwhile. */
+/** Repeat an action until no other process is writing, or until the deadline; reads continue meanwhile. */
 async function whenFree(action, until) {
   for (;;) {
     const result = action();
@@ -25,16 +25,16 @@ class Turns {
   #waiting = 0;
   #runSince = null;
 
-  /** Wait for one's turn; resolves to {release, until}: what ends it, and how long to wait for other processes. */
+  /** Wait for a turn; resolves to {release, until}: the function that ends it, and the deadline for other processes. */
   async take() {
-    // Counted from here, else each write would wait for the failures of all before it when the file stays locked.
+    // The deadline starts here: otherwise, while the file stays locked, each write would wait for all earlier failures.
     const until = performance.now() + WAIT_MS;
     let release;
     const before = this.#last;
     this.#last = new Promise((resolve) => { release = resolve; });
     this.#waiting += 1;
     await before;
-    // Turns that follow without a gap would shut other processes out: they ask every other millisecond.
+    // Turns without a gap would starve other processes, which poll every two milliseconds.
     const now = performance.now();
     this.#runSince ??= now;
     if (now - this.#runSince > RUN_MS) {

@@ -126,7 +126,7 @@ def test_image_requirements_fail_on_unknown_extra() -> None:
     command = [sys.executable, str(ROOT / "image_requirements.py"), "node,postgre"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode != 0
-    assert "there is no extra postgre; there are: node, postgres," in done.stderr
+    assert "unknown extra postgre; choose from: node, postgres," in done.stderr
 
 
 def test_copied_files_exist_and_pass_dockerignore() -> None:

@@ -27,7 +27,7 @@ def test_janitor_removes_many_unknown_files_only_with_really(tmp_path: Path) -> 
     assert "--really 12" in dry.stdout
     stopped = mediagate("janitor", GATE, "--really", "11", data_dir=tmp_path, **now)
     assert stopped.returncode == 1
-    assert "12 of 12 published files are in no record" in stopped.stderr
+    assert "12 of 12 published files have no record" in stopped.stderr
     assert "--really 12" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert all(path.exists() for path in paths)
@@ -52,8 +52,8 @@ def test_commands_refuse_files_of_another_database_until_adopted(tmp_path: Path)
     (tmp_path / "files" / "mediagate" / "database.json").unlink()
     empty = {"MEDIAGATE_DATABASE_URL": f"file:{tmp_path}/empty.db"}
     unnamed = mediagate("doctor", GATE, data_dir=tmp_path, **empty)
-    assert (unnamed.returncode, "one that they do not name; this one is empty" in unnamed.stdout) == (1, True)
+    assert (unnamed.returncode, "its name is unknown; this one is empty" in unnamed.stdout) == (1, True)
     assert all(path.exists() for path in paths)
     assert mediagate("adopt", GATE, data_dir=tmp_path, **other).returncode == 0
-    assert "the files are this database's" in mediagate("doctor", GATE, data_dir=tmp_path, **other).stdout
+    assert "the files belong to this database" in mediagate("doctor", GATE, data_dir=tmp_path, **other).stdout
     assert all(path.exists() for path in paths)

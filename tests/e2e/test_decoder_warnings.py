@@ -49,6 +49,6 @@ def test_decoder_warnings_are_logged_as_a_count(tmp_path: Path) -> None:
             assert sent.status_code == 202, sent.text
             assert server.settled(sent.json()["jobId"]).status_code == 200
             said = server.log.read_text()[before:]
-            counted = [line for line in said.splitlines() if " warnings, the first: " in line]
+            counted = [line for line in said.splitlines() if " warnings; first: " in line]
             assert 1 <= len(counted) <= 2, said[:4000]
             assert len(said) < 10_000

@@ -139,7 +139,7 @@ def test_card_explains_broken_and_oversized_files(page: Page, data: Path, tmp_pa
     expect_state(cards.filter(has_text="half.jpg"), "FAILED")
     expect(cards.filter(has_text="half.jpg")).to_contain_text("damaged or incomplete")
     expect_state(cards.filter(has_text="<img src=x onerror=alert(1)>.jpg"), "REFUSED")
-    expect(cards.filter(has_text="<img")).to_contain_text("no picture of an accepted format")
+    expect(cards.filter(has_text="<img")).to_contain_text("not a picture of an accepted format")
     page.select_option("#source-type", "post")
     expect(page.locator("#limits")).to_contain_text("up to 0.047 MB each")
     large = choose(page, data / "photos" / "photo_2725x2225.jpg").filter(has_text="photo_2725x2225")

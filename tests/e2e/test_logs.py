@@ -150,7 +150,7 @@ def test_service_without_database_does_not_log_the_password(tmp_path: Path, comm
     try:
         service.start(wait=False, command=command)
         end = time.monotonic() + 60
-        while "cannot look for jobs" not in service.log.read_text():
+        while "could not claim jobs" not in service.log.read_text():
             assert time.monotonic() < end, service.log.read_text()[-2000:]
             time.sleep(0.1)
     finally:

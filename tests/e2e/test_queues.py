@@ -110,7 +110,7 @@ async def test_worker_stopped_beyond_its_lease_changes_no_row(
         await site.until(lambda: site.notes("told"))
         before = await _rows(site)
         zombie.send(signal.SIGCONT)
-        await site.until(lambda: "no longer ours" in zombie.log.read_text())
+        await site.until(lambda: "lease lost" in zombie.log.read_text())
         assert await _rows(site) == before
         assert site.notes("told") == [f"{job_id} COMPLETE"]
 

@@ -47,7 +47,7 @@ def test_resumed_worker_removes_files_of_a_deleted_media_at_once(tmp_path: Path,
         assert httpx.delete(f"{web.url}/media/{media['id']}", timeout=30).status_code == 204
         assert public(data_dir) == []
         os.kill(pid, signal.SIGCONT)
-        until(lambda: "is no longer ours" in zombie.log.read_text(), "the worker must see that it lost the job")
+        until(lambda: "lease lost" in zombie.log.read_text(), "the worker must see that it lost the job")
         until(lambda: public(data_dir) == [], f"left: {public(data_dir)}")
         until(
             lambda: httpx.get(f"{web.url}{media['urls']['xs'].removeprefix('/image-pipeline')}").status_code == 404, ""

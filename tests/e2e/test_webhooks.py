@@ -137,13 +137,13 @@ def test_webhooks_resume_reports_an_endpoint_that_was_not_stopped(webhooks: Webh
 def test_webhooks_replay_leaves_out_removed_endpoints(resent: Resent, webhooks: Webhooks) -> None:
     change(webhooks.data_dir, '"endpoint" = ?', "old")
     said = webhooks("replay", GATE, "--event", resent.event_id)
-    assert "0 deliveries are sent again\n1 are left out: their endpoints are not configured any more" in said
+    assert "0 deliveries will be sent again\n1 skipped: endpoint no longer configured" in said
 
 
 def test_webhooks_replay_sends_an_event_again_under_the_same_id(resent: Resent, webhooks: Webhooks) -> None:
     since = webhooks("replay", GATE, "--event", resent.event_id, "--since", "2020-01-01")
     assert "1 deliveries" in since
-    assert "1 deliveries are sent again" in webhooks("replay", GATE, "--event", resent.event_id)
+    assert "1 deliveries will be sent again" in webhooks("replay", GATE, "--event", resent.event_id)
     before = len(resent.receiver.received)
     service = serving(webhooks.data_dir, resent.receiver)
     try:
@@ -156,9 +156,9 @@ def test_webhooks_replay_sends_an_event_again_under_the_same_id(resent: Resent, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("replay", GATE), "say what to send again"),
+        (("replay", GATE), "select the events to send again"),
         (("replay", GATE, "--since", "yesterday"), "2026-01-31T12:00Z"),
-        (("resume", "nobody", GATE), "no endpoint is called"),
+        (("resume", "nobody", GATE), "not found; there are"),
         (("list", "plain_gate:gate"), "sends no webhooks"),
     ],
     ids=["replay of nothing", "unreadable time", "unknown endpoint", "gate without webhooks"],

@@ -79,7 +79,7 @@ def test_blurhash_shows_the_whole_picture_if_all_variants_are_cropped() -> None:
 
 
 def test_blurhash_of_refuses_bytes_that_do_not_match_the_size() -> None:
-    with pytest.raises(ValueError, match="11 bytes are no RGB picture of 2 x 2 pixels"):
+    with pytest.raises(ValueError, match="11 bytes do not make an RGB picture of 2 x 2 pixels"):
         blurhash_of(2, 2, bytes(11))
     with pytest.raises(ValueError, match="0 x 4"):
         blurhash_of(0, 4, b"")

@@ -101,4 +101,4 @@ def test_fault_in_own_code_is_logged_with_its_line(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.ERROR, "mediagate"), pytest.raises(UndecodableImage), final("resizing"):
         aspect_ratio(0, 0)
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("a fault of mediagate's own: resizing raised ZeroDivisionError at sizes.py:")
+    assert line.startswith("bug in mediagate: resizing raised ZeroDivisionError at sizes.py:")

@@ -136,7 +136,7 @@ async def test_slow_header_is_refused_by_cpu_time_and_its_reader_is_replaced(
         readers = image_processes()
         with monkeypatch.context() as patch:
             patch.setattr("mediagate.images.pool.PROBE_CPU_S", 0.01)
-            with pytest.raises(UndecodableImage, match="takes too much time to read"):
+            with pytest.raises(UndecodableImage, match="takes too long to decode"):
                 await pool.probe(slow, Source())
         for _ in range(2):
             assert (await pool.probe(slow, Source())).width == 128

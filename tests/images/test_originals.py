@@ -217,7 +217,7 @@ def test_broken_exif_logs_one_line(caplog: pytest.LogCaptureFixture) -> None:
         made = original(saved(photo(), "JPEG", exif=exif))
     assert made.format == "jpeg"
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "warnings, the first: " in line
+    assert "warnings; first: " in line
 
 
 @pytest.mark.parametrize("image_format", ["webp", "avif", "jpeg", "png"])
@@ -258,7 +258,7 @@ def test_bytes_after_the_last_heif_box_are_ignored_with_a_warning(image_format: 
     for behind in (b"PK\3\4 trailing", b"\0" * 40, b"word" * 30):
         assert opened(original(data + behind).data).tobytes() == opened(original(data).data).tobytes()
         made = render(data + behind, SMALL, MIDDLE, None)
-        assert made.warnings == ("bytes behind the last box were ignored",)
+        assert made.warnings == ("bytes after the last box were ignored",)
     with pytest.raises(UndecodableImage):
         original(data[:-40])
 

@@ -81,11 +81,11 @@ async def test_probe_reads_headers_and_enforces_limits(data: Path) -> None:
         assert (info.format, info.width, info.height, info.frames) == ("jpeg", 3024, 4032, 1)
         with pytest.raises(ImageTooLarge, match="4032 x 3024 pixels; up to 1,000,000"):
             await pool.probe(data / "photos" / "dog_exif_xmp_icc.jpg", Source(max_pixels=1_000_000))
-        with pytest.raises(AnimationRefused, match="send a still one"):
+        with pytest.raises(AnimationRefused, match="send a still picture"):
             await pool.probe(data / "formats" / "rotating-squares.gif", Source(animation="reject"))
         with pytest.raises(ImageTooLarge, match="30 frames; up to 29"):
             await pool.probe(data / "formats" / "rotating-squares.gif", Source(animation="keep", max_frames=29))
-        with pytest.raises(UnsupportedType, match="no picture of an accepted format"):
+        with pytest.raises(UnsupportedType, match="not a picture of an accepted format"):
             await pool.probe(data / "README.md", Source())
         with pytest.raises(ConfigError, match="worker=False"):
             await pool.render(HARMLESS, Source())
@@ -177,7 +177,7 @@ async def test_moderator_exception_fails_the_render_without_its_message() -> Non
     async with opened(Poison(poison.fail)) as pool:
         with pytest.raises(ModerationFailed) as failed:
             await pool.render(POISONED, Source())
-    assert failed.value.detail == "the moderator failed with ValueError; the log has its words"
+    assert failed.value.detail == "the moderator failed with ValueError; see the log"
     assert failed.value.retryable
 
 
@@ -295,7 +295,7 @@ async def test_pool_close_does_not_wait_for_images() -> None:
     ("at_start", "told"),
     [
         (poison.fail, "the image processes cannot start: ValueError: cannot read /srv/secret/model.onnx"),
-        (poison.crash, "an image process does not start: the image process died .SIGSEGV"),
+        (poison.crash, "an image process failed to start: the image process died .SIGSEGV"),
     ],
     ids=["exception", "crash"],
 )

@@ -86,7 +86,7 @@ def test_thumbhash_keeps_alpha() -> None:
 
 def test_thumbhash_of_refuses_bytes_that_do_not_match_the_size() -> None:
     for size in ((8, 7), (7, 8), (8, 9)):
-        with pytest.raises(ValueError, match="no RGBA picture"):
+        with pytest.raises(ValueError, match="not make an RGBA picture"):
             thumbhash_of(*size, bytes(8 * 8 * 4), (8, 8))
 
 

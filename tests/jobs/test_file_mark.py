@@ -63,7 +63,7 @@ async def test_gate_refuses_many_unmarked_unknown_files_until_adopted(
         await storage.put(f"media/avatar/u1/med_{n}/xs.webp", b"from an older release, or of somebody else")
     gate = gate_on(make_gate, storage, MemoryRecords())
     if not boots:
-        with pytest.raises(ConfigError, match="knows none of the first 6"):
+        with pytest.raises(ConfigError, match="none of the first 6 is on record"):
             await gate.open()
         assert await storage.stat(KEY) is None
         assert not (await finding(gate)).ok
@@ -77,7 +77,7 @@ async def test_gate_refuses_an_unreadable_file_mark_until_adopted(make_gate: Mak
     storage, records = MemoryStorage(), MemoryRecords()
     await storage.put(KEY, mark)
     gate = gate_on(make_gate, storage, records)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is malformed"):
         await gate.open()
     await adopted(gate)
     async with gate:
@@ -122,7 +122,7 @@ async def test_gate_opens_while_storage_or_database_is_unavailable(
 
     storage = Away()
     async with gate_on(make_gate, storage, MemoryRecords()) as gate:
-        assert "not asked whether" in caplog.text
+        assert "could not check" in caplog.text
         with pytest.raises(StorageUnavailable):
             await gate.runtime.janitor.sweep_files(dry_run=False)
         storage.away = False

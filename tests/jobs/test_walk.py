@@ -62,7 +62,7 @@ async def test_walk_removes_many_unknown_files_only_when_confirmed(make_gate: Ma
         found = await swept(gate)
         assert (found.orphans, found.useless) == ([], 40)
         assert await keys(gate) == full
-        assert "40 of 40 published files are in no record" in caplog.text
+        assert "40 of 40 published files have no record" in caplog.text
         assert "--really 40" in caplog.text
         assert (await swept(gate, really=39)).orphans == []
         assert await keys(gate) == full
@@ -92,7 +92,7 @@ async def test_walk_keeps_quarantined_files_while_published_files_are_in_doubt(m
         await strays(gate, 6)
         found = await swept(gate)
         assert (found.staging, found.useless) == ([], 36)
-        assert found.doubt == "6 of 6 published files are in no record"
+        assert found.doubt == "6 of 6 published files have no record"
 
 
 async def test_walk_keeps_files_younger_than_all_records(make_gate: MakeGate) -> None:
@@ -101,7 +101,7 @@ async def test_walk_keeps_files_younger_than_all_records(make_gate: MakeGate) ->
         late = await strays(gate, 2)
         found = await swept(gate)
         assert found.orphans == []
-        assert "younger than the last upload" in (found.doubt or "")
+        assert "newer than the last upload" in (found.doubt or "")
         await gate.parts.records.create_job(a_job(utcnow()))
         assert set((await swept(gate)).orphans) == late
 

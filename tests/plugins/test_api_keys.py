@@ -335,7 +335,7 @@ async def test_create_refuses_invalid_owners_scopes_and_expiries(tmp_path: Path)
 async def test_api_keys_on_memory_records_or_with_a_bad_cache_s_stop_the_boot(tmp_path: Path) -> None:
     gate = gate_on(tmp_path)
     gate.decorate(RECORDS, MemoryRecords())
-    with pytest.raises(ConfigError, match="in the database"):
+    with pytest.raises(ConfigError, match="in the records' database"):
         await gate.open()
     for cache_s in (-1.0, 61.0, float("nan")):
         with pytest.raises(ConfigError, match="cache_s"):

@@ -170,7 +170,9 @@ async def test_doctor_passes_http_moderation_without_a_model_or_a_call(make_gate
         gate.register(http_moderation, service=of_openai(server), max_calls_per_day=1000)
         findings = {finding.part: finding async for finding in examine(gate)}
         assert findings["model"].ok
-        assert findings["service"].text == "127.0.0.1 may be reached; 6 labels, at most 1,000 calls a day"
+        assert (
+            findings["service"].text == "127.0.0.1 resolves to allowed addresses; 6 labels, at most 1,000 calls a day"
+        )
         assert not server.calls
 
 

@@ -339,7 +339,7 @@ async def test_metrics_multiproc_dir_that_is_missing_stops_the_boot(
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "nowhere"))
     gate = make_gate(worker=False)
     gate.register(metrics)
-    with pytest.raises(ConfigError, match="create it, empty"):
+    with pytest.raises(ConfigError, match="create it empty"):
         await gate.open()
 
 

@@ -112,7 +112,7 @@ async def test_unknown_label_in_a_threshold_stops_the_boot() -> None:
 async def test_labels_that_do_not_fit_the_model_stop_the_boot() -> None:
     gate = MediaGate(sources={"avatar": Source(reject={"a": 0.5})})
     gate.register(onnx_moderation, model=model_file(), labels=["a", "b", "c"])
-    with pytest.raises(ConfigError, match=r"scores 18 labels per box .* and there are 3"):
+    with pytest.raises(ConfigError, match=r"scores 18 labels per box .* but 3 are given"):
         async with gate.assembled():
             pass
 

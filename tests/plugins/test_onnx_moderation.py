@@ -164,19 +164,19 @@ def test_classifier_ending_in_probabilities_gets_no_activation(
 ) -> None:
     assert judged(classifier(end=end), labels=RGB) == scores(expected)
     assert judged(classifier(end=end), labels=RGB, activation="none") == scores(expected)
-    with pytest.raises(ConfigError, match=f"ends in {end}, so its outputs are probabilities already"):
+    with pytest.raises(ConfigError, match=f"ends in {end}, so its outputs are already probabilities"):
         judged(classifier(end=end), labels=RGB, activation="softmax")
 
 
 def test_classifier_with_ambiguous_outputs_needs_an_activation(classifier: Callable[..., Path]) -> None:
     path = classifier(end="Relu", weights=np.eye(3, dtype=np.float32) * 3)
-    with pytest.raises(ConfigError, match="ends in Relu, and its outputs look like probabilities: say"):
+    with pytest.raises(ConfigError, match="ends in Relu, and its outputs look like probabilities: set"):
         judged(path, labels=RGB)
     assert judged(path, plain((153, 102, 0)), labels=RGB, activation="none") == scores((0.8, 0.2, 0))
 
 
 def test_logits_are_never_taken_for_probabilities(classifier: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigError, match="not 0 to 1; if they are logits, say activation="):
+    with pytest.raises(ConfigError, match="not 0 to 1; if they are logits, set activation="):
         judged(classifier(weights=np.eye(3, dtype=np.float32) * 8), labels=RGB, activation="none")
     moderator = load(Options(model=classifier(weights=np.eye(3, dtype=np.float32) * 3), labels=RGB, activation="none"))
     with pytest.raises(ModerationFailed, match=r"-1 to 2"):
@@ -227,7 +227,7 @@ def test_input_photo_is_stretched_to_the_models_size(classifier: Callable[..., P
 def test_input_of_dynamic_size_needs_the_option_size(classifier: Callable[..., Path]) -> None:
     for shape in (("n", 3, "h", "w"), ("n", "c", "h", "w"), (None, None, None, None)):
         path = classifier(shape=shape)
-        with pytest.raises(ConfigError, match=r"size: the model takes any; say .* size=224"):
+        with pytest.raises(ConfigError, match=r"size: the model takes any size; .* size=224"):
             judged(path, labels=RGB)
         moderator = load(Options(model=path, labels=RGB, size=(10, 12)))
         assert (moderator.input.width, moderator.input.height, moderator.input.layout) == (10, 12, "NCHW")
@@ -288,12 +288,12 @@ def test_end2end_detector_scores_its_boxes(end2end: Path) -> None:
 
 
 def test_end2end_detector_needs_six_columns(detector: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigError, match=r"puts out \[1, boxes, 6\], and this one \[1, 7, 4\]"):
+    with pytest.raises(ConfigError, match=r"outputs \[1, boxes, 6\], but this one \[1, 7, 4\]"):
         judged(detector(), kind="end2end")
 
 
 def test_detector_with_an_ambiguous_output_needs_a_kind(end2end: Path) -> None:
-    with pytest.raises(ConfigError, match='two ways; say kind="end2end"'):
+    with pytest.raises(ConfigError, match='ambiguous; set kind="end2end"'):
         judged(end2end, labels=("a", "b"))
     assert judged(end2end, labels=("a", "b", "c"), kind="end2end") == pytest.approx({"a": 0.9, "b": 0, "c": 0.3})
     # Read as boxes with a score per label, the index 2 in the last column is not a probability.
@@ -317,7 +317,7 @@ def test_detector_of_logits_needs_an_activation(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not 0 to 1"):
         judged(path, labels=RGB)
     assert judged(path, labels=RGB, activation="sigmoid", fit="stretch") == scores(sigmoid(-2, -2.6, -3))
-    with pytest.raises(ConfigError, match="do not exclude each other"):
+    with pytest.raises(ConfigError, match="are not mutually exclusive"):
         judged(path, labels=RGB, activation="softmax")
 
 
@@ -329,8 +329,8 @@ def test_detector_of_logits_needs_an_activation(tmp_path: Path) -> None:
     [
         (None, "cannot read .*No such file"),
         (b"", "onnxruntime cannot load"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "is no ONNX file|cannot load"),
-        (b"\x89PNG\r\n\x1a\n" * 200, "is no ONNX file|cannot load"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is not an ONNX file|cannot load"),
+        (b"\x89PNG\r\n\x1a\n" * 200, "is not an ONNX file|cannot load"),
     ],
 )
 def test_model_file_that_is_not_onnx_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
@@ -345,14 +345,14 @@ def test_model_file_that_is_not_onnx_is_refused(tmp_path: Path, content: bytes |
 def test_model_file_that_is_truncated_is_refused(classifier: Callable[..., Path]) -> None:
     path = classifier()
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(ConfigError, match=r"no ONNX file|cannot load"):
+    with pytest.raises(ConfigError, match=r"not an ONNX file|cannot load"):
         judged(path, labels=RGB)
 
 
 def test_model_with_external_weights_is_refused(classifier: Callable[..., Path]) -> None:
     path = classifier()
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
-    with pytest.raises(ConfigError, match=r"lie in weights\.bin; save it as one file"):
+    with pytest.raises(ConfigError, match=r"are in weights\.bin; save it as one file"):
         judged(path, labels=RGB)
 
 
@@ -380,14 +380,14 @@ def test_model_with_unsupported_inputs_or_outputs_is_refused(tmp_path: Path, cla
         judged(path, labels=RGB)
     nodes = [node("GlobalAveragePool", "x", "pooled"), node("Flatten", "pooled", "y"), node("Neg", "y", "z")]
     path = save(tmp_path / "m.onnx", nodes, {}, outputs=("z", "y"))
-    with pytest.raises(ConfigError, match=r"output: the model has several; .*: z, y"):
+    with pytest.raises(ConfigError, match=r"output: the model has several outputs; .*: z, y"):
         judged(path, labels=RGB)
-    with pytest.raises(ConfigError, match="there is no 'w'; the model has z, y"):
+    with pytest.raises(ConfigError, match="the model has no output 'w'; it has z, y"):
         judged(path, labels=RGB, output="w")
     assert judged(path, labels=RGB, output="y", activation="none") == scores((1, 0.4, 0))
     nodes = [node("GlobalAveragePool", "x", "p"), node("Flatten", "p", "f"), node("Cast", "f", "y", to=2)]
     path = save(tmp_path / "m.onnx", nodes, {}, out_dtype=TensorProto.UINT8)
-    with pytest.raises(ConfigError, match="is uint8, and scores are floating-point"):
+    with pytest.raises(ConfigError, match="is uint8, but scores must be floating-point"):
         judged(path, labels=RGB)
 
 
@@ -403,18 +403,18 @@ def test_model_with_two_inputs_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "the model file names none"),
-        ({"labels": ("a", "b")}, "the model scores 3 labels, and there are 2"),
-        ({"labels": ("a", "b", "a")}, "more often there are a"),
-        ({"labels": ("a", "b", " ")}, "not empty"),
+        ({}, "the model file has no labels"),
+        ({"labels": ("a", "b")}, "the model scores 3 labels, but 2 are given"),
+        ({"labels": ("a", "b", "a")}, "duplicates: a"),
+        ({"labels": ("a", "b", " ")}, "give non-empty texts"),
         ({"labels": RGB, "groups": {"warm": frozenset({"rde"})}}, "'warm' names rde; the labels are red, green, blue"),
         ({"labels": RGB, "groups": {"warm": frozenset()}}, "'warm' is empty"),
-        ({"labels": RGB, "groups": {"red": frozenset({"red"})}}, "'red' is a label already"),
+        ({"labels": RGB, "groups": {"red": frozenset({"red"})}}, "'red' is also a label"),
         ({"labels": RGB, "size": (9, 9)}, "takes 8x8 pixels only"),
         ({"labels": RGB, "kind": "detector"}, "kind='detector'"),
         ({"labels": RGB, "layout": "NHWC"}, "no axis of three"),
         ({"labels": RGB, "mean": (0.5,)}, "mean: give three numbers"),
-        ({"labels": RGB, "std": (1, 0, 1)}, "divided by 0"),
+        ({"labels": RGB, "std": (1, 0, 1)}, "std: give values other than 0"),
         ({"labels": RGB, "scale": -1.0}, "scale: give a number above 0"),
         ({"labels": RGB, "size": (0, 9)}, "within 1-4096"),
         ({"labels": RGB, "pad": 256}, "pad: give a grey"),
@@ -438,9 +438,9 @@ def test_options_report_all_problems_at_once() -> None:
 
 
 def test_detector_with_a_wrong_number_of_labels_is_refused(detector: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigError, match=r"scores 3 labels per box \(its output is \[1, 7, 4\]\), and there are 5"):
+    with pytest.raises(ConfigError, match=r"scores 3 labels per box \(its output is \[1, 7, 4\]\), but 5 are given"):
         judged(detector(names=list("abcde")))
-    with pytest.raises(ConfigError, match="has 3 labels and none for output 2"):
+    with pytest.raises(ConfigError, match="has 3 labels, but none for output 2"):
         judged(detector(names={0: "a", 1: "b", 7: "c"}))
 
 

@@ -390,7 +390,7 @@ async def test_delivery_is_dead_after_ten_attempts_and_can_be_replayed(
             clock.turn(10**7)
             assert await hooks.deliver_due() == 0, "a dead delivery stays dead"
 
-            with pytest.raises(InvalidParameter, match="say what to send again"):
+            with pytest.raises(InvalidParameter, match="select the events to send again"):
                 await hooks.replay()
             nothing, one = Replayed(0, 0, 0), Replayed(1, 0, 0)
             assert await hooks.replay(job_id="job_other") == nothing
@@ -431,10 +431,10 @@ async def test_endpoint_that_answers_410_is_stopped_until_resumed(
                 await hooks.deliver_due()
             assert [len(gone.received), len(receiver.received)] == [1, 2]
             dead = {d.error for d in await hooks.find(status="dead")}
-            assert dead == {"answered 410", "the endpoint was stopped by a 410 before"}
+            assert dead == {"answered 410", "the endpoint was stopped by an earlier 410"}
             assert list(await hooks.stopped()) == ["gone"]
             assert await hooks.replay(dead=True) == Replayed(0, 2, 0), "a stopped endpoint is left out of the replay"
-            with pytest.raises(ConfigError, match="no endpoint is called 'nobody'"):
+            with pytest.raises(ConfigError, match="endpoint 'nobody' not found"):
                 await hooks.resume("nobody")
             assert await hooks.resume("gone")
             assert not await hooks.resume("gone")
@@ -460,7 +460,9 @@ async def test_doctor_reports_a_stopped_endpoint(tmp_path: Path, photo: bytes, r
         async with gate:
             await gate[WEBHOOKS].resume("gone")
         assert await finding(gate) == Finding(
-            "webhooks", True, "2 endpoints, their hosts may be reached, none is stopped; callbacks to: none"
+            "webhooks",
+            True,
+            "2 endpoints, their hosts resolve to allowed addresses, none is stopped; callbacks to: none",
         )
 
 
@@ -656,7 +658,7 @@ async def test_delivery_to_a_removed_endpoint_is_not_replayed(removal: Removal) 
 
 
 async def test_delivery_to_a_removed_endpoint_is_dead_after_a_day(removal: Removal) -> None:
-    error = "no endpoint of this name is configured any more"
+    error = "no endpoint with this name is configured any more"
     assert [(d.endpoint, d.error) for d in removal.after_a_day] == [("old", error)]
 
 
@@ -773,7 +775,7 @@ async def test_webhooks_with_wrong_options_stop_the_boot(tmp_path: Path) -> None
         ({"endpoints": {"app": endpoint}, "timeout_s": float("inf")}, "at most 3,600"),
         ({"endpoints": {"app": endpoint}, "keep_days": 1e12}, "at most 36,500"),
         ({"endpoints": {"app": endpoint}, "keep_days": float("nan")}, "at most 36,500"),
-        ({"endpoints": {"app": endpoint}, "callbacks": Callbacks([OTHER, SECRET])}, "'app': it has a secret of"),
+        ({"endpoints": {"app": endpoint}, "callbacks": Callbacks([OTHER, SECRET])}, "'app': it shares a secret with"),
         ({"endpoints": {"app": endpoint}, "ca_file": tmp_path / "none.pem"}, "ca_file"),
     ]
     for options, said in cases:

@@ -56,7 +56,7 @@ def test_place_of_names_the_file_host_or_socket(url: str, place: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "why"),
-    [("127.0.0.1:1", "it refuses connections"), ("nowhere.invalid:5432", "its host name is not known")],
+    [("127.0.0.1:1", "it refuses connections"), ("nowhere.invalid:5432", "its host name cannot be resolved")],
 )
 async def test_unreachable_database_is_reported_with_its_address(host: str, why: str, tmp_path: Path) -> None:
     url = f"postgresql://u:hush@{host}/x"

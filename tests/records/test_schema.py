@@ -79,7 +79,7 @@ async def test_records_accept_a_newer_schema(database: str) -> None:
     records = PrismaRecords(database)
     await records.open()
     try:
-        assert "no new job waits" in await records.check()
+        assert "no pending jobs" in await records.check()
     finally:
         await records.close()
 
@@ -150,7 +150,7 @@ async def test_records_work_without_access_to_the_migrations_table(own_postgres_
     records = PrismaRecords(f"postgresql://{role}@{where}")
     try:
         await records.open()
-        assert "no new job waits" in await records.check()
+        assert "no pending jobs" in await records.check()
         await execute(own_postgres_url, f"REVOKE ALL ON mediagate_job FROM {role}")
         with pytest.raises(RecordsRefused, match="permission denied for table mediagate_job"):
             await records.check()

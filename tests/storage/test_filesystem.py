@@ -224,7 +224,7 @@ async def test_killed_put_leaves_no_object_and_its_temporary_file_is_removed(tmp
 
 async def test_unusable_root_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ConfigError, match="name a directory"):
+    with pytest.raises(ConfigError, match="name a writable directory"):
         FilesystemStorage(tmp_path / "file")
     with pytest.raises(ConfigError):
         FilesystemStorage(tmp_path / "file" / "below")

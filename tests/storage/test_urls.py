@@ -133,7 +133,7 @@ def test_signed_url_is_refused_from_its_expiry_on() -> None:
     assert file.expires_at is not None
     query = query_of(file.url)
     assert urls.admit(KEY, query, now=file.expires_at - timedelta(seconds=1)) == 1
-    with pytest.raises(UrlExpired, match="ask for the media") as caught:
+    with pytest.raises(UrlExpired, match="read the media") as caught:
         urls.admit(KEY, query, now=file.expires_at)
     assert (caught.value.status, caught.value.code) == (403, "url_expired")
     # Only a valid signature reveals that the file existed.

@@ -1,4 +1,4 @@
-"""A queue for many machines on RabbitMQ, for those who have it: Celery.
+"""A queue for many machines on an existing RabbitMQ: Celery.
 
 ``pip install "mediagate[celery]"``. Workers are ``mediagate worker`` or ``celery --app=… worker``.
 """
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 NAME = "mediagate"
 CELERY_QUEUE: Key[CeleryQueue] = Key("CELERY_QUEUE")
-"""The queue itself; an open gate's ``QUEUE`` hands ids over to it."""
+"""The queue itself; an open gate's ``QUEUE`` passes ids to it."""
 
 
 @plugin("celery_queue", provides=("QUEUE",))
 async def celery_queue(gate: MediaGate, *, broker: str, queue: str = NAME) -> None:
-    """Carry job ids through the queue called ``queue`` of the RabbitMQ at ``broker``, as ``amqp://user:password@host``.
+    """Pass job ids through the queue ``queue`` of the RabbitMQ at ``broker``, such as ``amqp://user:password@host``.
 
-    A broker that is down stops neither the boot nor an upload. Raises ``ConfigError``.
+    An unavailable broker prevents neither the boot nor an upload. Raises ``ConfigError``.
     """
     attach(gate, make_engine(gate, broker, queue))
 
 
 def celery_app(gate: MediaGate, *, broker: str, queue: str = NAME) -> Celery:
-    """Give a gate the queue, and return the app with which Celery's own command works on its jobs.
+    """Give a gate the queue, and return the app with which Celery's own command runs its jobs.
 
-    Instead of registering ``celery_queue``: ``app = celery_app(gate, broker=…)`` in ``media.py``, then
-    ``celery --app=media worker``. Its pool is ``threads``; ``solo`` works too, one job at a time.
-    Raises ``ConfigError``.
+    Use it instead of registering ``celery_queue``: ``app = celery_app(gate, broker=…)`` in ``media.py``, then
+    ``celery --app=media worker``. The default pool is ``threads``; ``solo`` runs one job at a time. Raises
+    ``ConfigError``.
     """
     engine = make_engine(gate, broker, queue)
     attach(gate, engine)
@@ -44,22 +44,22 @@ def celery_app(gate: MediaGate, *, broker: str, queue: str = NAME) -> Celery:
 
 
 def make_engine(gate: MediaGate, broker: str, queue: str) -> Engine:
-    """Return Celery for a gate; raises ``ConfigError``, also when the extra is not installed."""
+    """Return the Celery engine of a gate; raises ``ConfigError``, also when the extra is not installed."""
     if not broker.startswith(("amqp://", "amqps://")):
         raise ConfigError("celery_queue: broker must be the address of a RabbitMQ, amqp://… or amqps://…")
     try:
-        from mediagate_plugins.celery_queue.engine import Engine  # only now: an extra
+        from mediagate_plugins.celery_queue.engine import Engine  # imported lazily: an extra
     except ImportError as exc:
         raise ConfigError(f'celery_queue needs Celery: pip install "mediagate[celery]" ({exc})') from None
     return Engine(gate, broker, queue)
 
 
 def attach(gate: MediaGate, engine: Engine) -> None:
-    """Provide the gate's ``QUEUE``, which opens and closes with it."""
+    """Provide the gate's ``QUEUE``, which opens and closes with the gate."""
     from mediagate import QUEUE
     from mediagate_plugins.celery_queue.queue import CeleryQueue
 
-    # A worker that died is known by its lease, so looking often within one finds no more.
+    # A dead worker is detected by its lease, so polling more often within a lease finds nothing more.
     queue = CeleryQueue(engine, prefetch=gate.jobs_at_once + 1, poll_s=gate.settings.lease_s / 6)
 
     async def open_queue(gate: MediaGate) -> None:

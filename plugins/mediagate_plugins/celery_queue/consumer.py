@@ -1,4 +1,4 @@
-"""Consumes the queue for ``mediagate worker``: a thread with kombu's event loop, since Celery knows no other."""
+"""Consumes the queue for ``mediagate worker``: a thread with kombu's event loop, since Celery has no other."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ log = logging.getLogger("mediagate.celery_queue")
 HEARTBEAT_S = 60
 RETRY_S = 1.0
 STOP_S = 5.0
-"""How long closing waits for the broker to take leave."""
+"""How long closing waits for the broker to disconnect."""
 
 
 class Consumer:
-    """Brings ids from the broker to an event loop, at most ``prefetch`` that are not done yet."""
+    """Passes ids from the broker to an event loop, with at most ``prefetch`` unacknowledged."""
 
     def __init__(self, engine: Engine, *, prefetch: int) -> None:
         self._engine = engine
@@ -36,29 +36,29 @@ class Consumer:
         self._thread = threading.Thread(target=self._run, name="mediagate-consumer", daemon=True)
 
     def start(self) -> None:
-        """Begin to consume; a broker that is down is tried again every second."""
+        """Start consuming; an unavailable broker is retried every second."""
         self._thread.start()
 
     async def take(self) -> str:
-        """Wait for an id; raises what the broker's connection broke with."""
+        """Wait for an id; raises the error that broke the connection to the broker."""
         arrived = await self._arrived.get()
         if isinstance(arrived, Exception):
             raise arrived
         return arrived
 
     def done(self, job_id: str) -> None:
-        """Acknowledge one message with this id, on the connection that brought it."""
+        """Acknowledge one message with this id, on the connection that delivered it."""
         with self._changing:
             taken = self._taken.get(job_id)
             if not taken:
-                return  # its connection broke, and the broker brings it again
+                return  # its connection broke, so the broker redelivers it
             hub, message = taken.pop()
             if not taken:
                 del self._taken[job_id]
         hub.call_soon(message.ack)
 
     async def stop(self) -> None:
-        """Acknowledge what is done and disconnect: the broker brings the rest to others."""
+        """Send pending acknowledgements and disconnect: the broker redelivers the other messages."""
         self._stopping.set()
         if self._hub is not None:
             self._hub.call_soon(_wake)
@@ -91,18 +91,18 @@ class Consumer:
             consumer.consume()
             while not self._stopping.is_set():
                 hub.run_once()
-            hub.close()  # which acknowledges what was done meanwhile
+            hub.close()  # also sends pending acknowledgements
             connection.release()
         finally:
             connection.collect()
-            for _ in range(2):  # what is still to be acknowledged on a broken connection fails the first time
+            for _ in range(2):  # pending acknowledgements on a broken connection make the first call fail
                 with contextlib.suppress(Exception):
                     hub.close()
 
     def _received(self, message: Any) -> None:
         job_id = _job_id(message)
         if job_id is None:
-            log.warning("queue %r brought what is not ours; give the gate a queue of its own", self._engine.queue)
+            log.warning("queue %r delivered a foreign message; give the gate its own queue", self._engine.queue)
             message.reject()
             return
         with self._changing:
@@ -119,10 +119,10 @@ def _job_id(message: Any) -> str | None:
     try:
         arguments, *_ = message.payload
         (job_id,) = arguments
-    except Exception:  # of any kind: it is anybody's message
+    except Exception:  # a foreign message may fail in any way
         return None
     return job_id if message.headers.get("task") == TASK and isinstance(job_id, str) else None
 
 
 def _wake() -> None:
-    """Nothing: to be called is enough."""
+    """Do nothing: the call itself wakes the event loop."""

@@ -1,4 +1,4 @@
-"""The Celery app of a gate, and how Celery's own worker, which is synchronous, reaches the gate, which is not."""
+"""The Celery app of a gate, and the bridge from Celery's synchronous worker to the asynchronous gate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TASK = "mediagate.attempt"
 CONNECT_S = 2.0
 POOLS = ("celery.concurrency.thread", "celery.concurrency.solo")
-"""Pools whose tasks run in the worker's own process, where the gate is open."""
+"""Pools that run tasks in the worker's own process, where the gate is open."""
 
 
 class Engine:
@@ -27,16 +27,16 @@ class Engine:
     def __init__(self, gate: MediaGate, broker: str, queue: str) -> None:
         self.queue = queue
         self.brings = False
-        """Whether Celery's own worker runs in this process and brings the jobs."""
+        """Whether Celery's own worker runs in this process and delivers the jobs."""
         self.app = Celery("mediagate", broker=broker, set_as_current=False)
         self.app.conf.update(
             task_default_queue=queue,
             task_ignore_result=True,
-            # A message is kept until its attempt has ended, and a worker holds no more than it works on.
+            # A message is acknowledged when its attempt has ended, and a worker holds only the messages that it runs.
             task_acks_late=True,
             task_reject_on_worker_lost=True,
             worker_prefetch_multiplier=1,
-            # Its mailbox is one node name's alone: a worker that is started again at once could not have it.
+            # The control mailbox is exclusive to a node name: a worker that restarts at once could not open it.
             worker_enable_remote_control=False,
             worker_pool="threads",
             worker_concurrency=gate.jobs_at_once,
@@ -50,11 +50,11 @@ class Engine:
         worker_shutdown.connect(self._end, weak=False)
 
     def _begin(self, sender: Any, **_: Any) -> None:
-        """Open the gate before the worker takes anything; what keeps it from opening ends the worker."""
+        """Open the gate before the worker takes a job; an error on opening ends the worker."""
         if sender.app is not self.app:
             return
         if getattr(sender.pool_cls, "__module__", None) not in POOLS:
-            raise SystemExit("mediagate: a gate is open in one process: use --pool=threads (or solo)")
+            raise SystemExit("mediagate: a gate cannot be shared by several processes: use --pool=threads (or solo)")
         self.brings = True
         try:
             self._gate.open()
@@ -68,7 +68,7 @@ class Engine:
 
 
 class GateThread:
-    """A gate that is open in the event loop of a thread of its own, with one records connection for all tasks."""
+    """A gate that is open in the event loop of its own thread, with one records connection for all tasks."""
 
     def __init__(self, gate: MediaGate) -> None:
         self._gate = gate
@@ -77,7 +77,7 @@ class GateThread:
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
-        """Open the gate to work on jobs; raises what keeps it from opening."""
+        """Open the gate with a worker; raises the errors of opening."""
         self._gate.use(worker=True)
         opened: Future[None] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(opened)), name="mediagate", daemon=True)
@@ -87,11 +87,11 @@ class GateThread:
     def work(self, job_id: str) -> None:
         """Make one attempt at a job and return when it has ended."""
         if self._loop is None:
-            raise ShuttingDown("the gate of this worker is not open")
+            raise ShuttingDown("the gate of this worker is closed")
         asyncio.run_coroutine_threadsafe(self._gate.work(job_id), self._loop).result()
 
     def close(self) -> None:
-        """Drain the jobs in flight and close the gate; can be repeated."""
+        """Drain the jobs in flight and close the gate. Idempotent."""
         if self._loop is not None and self._closing is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._closing.set)
             self._thread.join()

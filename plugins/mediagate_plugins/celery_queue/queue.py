@@ -1,4 +1,4 @@
-"""The queue on Celery's broker: a job id is a Celery task, whoever runs the worker."""
+"""The queue on Celery's broker: a job id is a Celery task, for mediagate's and for Celery's workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("mediagate.celery_queue")
 
 
 class CeleryQueue:
-    """Job ids in a queue of RabbitMQ, as tasks that Celery's own worker runs too."""
+    """Job ids in a queue of RabbitMQ, as tasks that Celery's own worker can run as well."""
 
     def __init__(self, engine: Engine, *, prefetch: int, poll_s: float) -> None:
         self.poll_s = poll_s
@@ -33,13 +33,13 @@ class CeleryQueue:
         return f"CeleryQueue({self._engine.queue!r})"
 
     async def dispatch(self, job_id: str) -> None:
-        """Publish an id and wait until the broker has it; raises what Celery raises."""
+        """Publish an id and wait for the broker's confirmation; raises the errors of Celery."""
         if self._sender is None:
             raise ConnectionError("the queue is closed")
         await asyncio.get_running_loop().run_in_executor(self._sender, self._publish, job_id)
 
     async def take(self) -> str:
-        """Wait for an id; where Celery's own worker runs, it brings them, and this waits for ever."""
+        """Wait for an id; waits for ever where Celery's own worker runs, which then receives the ids."""
         if self._consumer is not None:
             return await self._consumer.take()
         return await asyncio.Future()
@@ -51,7 +51,7 @@ class CeleryQueue:
 
     @contextlib.asynccontextmanager
     async def opened(self, *, worker: bool) -> AsyncIterator[None]:
-        """Publish from a thread, and for a worker consume in another; both connect when they can."""
+        """Publish from one thread, and for a worker consume in another; both connect in the background."""
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="mediagate-publisher")
         if worker and not self._engine.brings:
             self._consumer = Consumer(self._engine, prefetch=self._prefetch)
@@ -67,7 +67,7 @@ class CeleryQueue:
                 self._consumer = None
 
     async def check(self) -> str:
-        """Look at the queue; return one line for ``mediagate doctor``, or raise ``Unavailable`` with what to do."""
+        """Inspect the queue; return one line for ``mediagate doctor``, or raise ``Unavailable`` with advice."""
         return await asyncio.to_thread(self._look)
 
     def _look(self) -> str:
@@ -78,11 +78,11 @@ class CeleryQueue:
                 connection.connect()
                 found = app.amqp.queues[name].bind(connection.default_channel).queue_declare(passive=True)
         except NotFound:
-            return f"{connection.as_uri()}: no queue {name!r} yet; the first upload or worker makes it"
+            return f"{connection.as_uri()}: queue {name!r} does not exist yet; the first upload or worker creates it"
         except (*connection.connection_errors, *connection.channel_errors) as exc:
             raise Unavailable(
-                f"{connection.as_uri()} cannot be used ({type(exc).__name__}): check that RabbitMQ runs there and lets "
-                "the user in; until it does, workers find jobs in the records, later"
+                f"{connection.as_uri()} cannot be used ({type(exc).__name__}): check that RabbitMQ is running there "
+                "and accepts the user; until then workers poll the records for jobs, with a delay"
             ) from exc
         return f"{connection.as_uri()}: queue {name!r}, {found.message_count} waiting, {found.consumer_count} consumers"
 
@@ -97,13 +97,13 @@ class CeleryQueue:
             producer=self._producer,
             ignore_result=True,
             confirm_timeout=CONNECT_S,
-            # Once more at once: the connection may have died while nothing was published.
+            # One immediate retry: the connection may have died while idle.
             retry=True,
             retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0},
         )
 
     def _disconnect(self) -> None:
-        """Drop the connection without a word: a broker that hangs would not answer."""
+        """Drop the connection without a handshake, which a hung broker would not answer."""
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.connection.collect()

@@ -1,7 +1,7 @@
 """Moderation by a service that speaks JSON over HTTP: ``pip install "mediagate[http]"``.
 
-The service is sent JPEGs that were made here, with nothing of the uploaded file but the pixels that a local model would
-see, and they leave your machines: see that your users know.
+The service receives JPEGs that are encoded here, with only the pixels of the uploaded file that a local model would
+see. These pictures leave your machines: inform your users.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ async def http_moderation(
     max_calls_per_day: int | None = None,
     ca_file: str | Path | None = None,
 ) -> None:
-    """Let a service judge what a local moderator, if there is one, lets through.
+    """Let a service judge the pictures that the local moderator, if there is one, allows.
 
-    ``groups`` names several labels at once, for thresholds. A picture whose service gives no answer in ``timeout_s``
-    waits and is tried again, as do all beyond ``max_calls_per_day`` (UTC, all processes together). ``ca_file`` names
-    further authorities in PEM. Raises ``ConfigError``.
+    ``groups`` names sets of labels for thresholds. A picture without an answer within ``timeout_s`` waits and is
+    retried, and so does every picture beyond ``max_calls_per_day`` (UTC, all processes together). ``ca_file`` has
+    further certificate authorities in PEM. Raises ``ConfigError``.
     """
     try:
-        from mediagate.outbound import Poster, tls_context  # only now: its library is an extra
+        from mediagate.outbound import Poster, tls_context  # imported lazily: its library is an extra
         from mediagate_plugins.http_moderation.moderator import HttpModerator
     except ImportError as exc:
         raise ConfigError(f'http_moderation needs httpcore2: pip install "mediagate[http]" ({exc})') from None
     named = {name: frozenset(labels) for name, labels in (groups or {}).items()}
     problems = [
-        f"groups: {name!r} has labels that are not scored: {', '.join(sorted(unknown))}"
+        f"groups: {name!r} has labels without a score: {', '.join(sorted(unknown))}"
         for name, labels in named.items()
         if (unknown := labels - service.scores.keys())
     ]
@@ -53,7 +53,7 @@ async def http_moderation(
     try:
         tls = tls_context(str(ca_file) if ca_file is not None else None)
     except OSError as exc:
-        problems.append(f"ca_file {str(ca_file)!r} cannot be read as certificates in PEM ({exc})")
+        problems.append(f"ca_file {str(ca_file)!r} has no readable PEM certificates ({exc})")
     if problems:
         raise ConfigError([f"http_moderation: {problem}" for problem in problems])
     poster = await gate.enter(Poster(timeout_s=timeout_s, tls=tls))

@@ -1,4 +1,4 @@
-"""The moderator: one POST for each picture, under the rules of all requests that leave the gate."""
+"""The moderator: one POST for each picture, under the rules of all outbound requests."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mediagate_plugins.http_moderation.service import Service
 
 ANSWER_BYTES = 256 * 1024
 AWAY = (401, 402, 403, 408, 425, 429)
-"""Answers about us and not about the picture, besides 5xx: the job waits until somebody has mended that."""
+"""Answers that, like 5xx, concern the account and not the picture: the job waits until the cause is fixed."""
 
 
 class HttpModerator:
     """A ``RemoteModerator`` of a JSON API."""
 
     input_edge = 1024
-    """Services look at pictures of 1,000 to 2,000 pixels (OpenAI fits them into 2048 x 2048); twice this is sent."""
+    """Services process pictures of 1,000 to 2,000 pixels (OpenAI fits them into 2048 x 2048); twice this is sent."""
 
     def __init__(
         self,
@@ -62,6 +62,6 @@ class HttpModerator:
         """Return one line for ``mediagate doctor``, without sending anything; raises ``ConfigError``."""
         await self._poster.examine("http_moderation", self._target, self._networks)
         most = self.max_calls_per_day
-        return f"{self._target.host} may be reached; {len(self.labels)} labels, " + (
+        return f"{self._target.host} resolves to allowed addresses; {len(self.labels)} labels, " + (
             "no limit of calls" if most is None else f"at most {most:,} calls a day"
         )

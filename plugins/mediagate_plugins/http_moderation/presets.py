@@ -1,7 +1,7 @@
-"""Two well-known services, by what their makers document; both send pictures to their makers.
+"""Two well-known services, configured by their documentation; both receive your pictures.
 
 OpenAI: https://platform.openai.com/docs/api-reference/moderations. Google Cloud Vision:
-https://cloud.google.com/vision/docs/detecting-safe-search, whose answer is one of five words.
+https://cloud.google.com/vision/docs/detecting-safe-search, whose answer is one of five words per label.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ OPENAI_LABELS = ("sexual", "violence", "violence/graphic", "self-harm", "self-ha
 """The categories that OpenAI scores for pictures; the others are for text."""
 GOOGLE_LABELS = ("adult", "racy", "violence", "medical", "spoof")
 LIKELIHOOD = {"VERY_UNLIKELY": 0.0, "UNLIKELY": 0.25, "POSSIBLE": 0.5, "LIKELY": 0.75, "VERY_LIKELY": 1.0}
-"""``UNKNOWN`` is none of them: without an opinion nothing is published."""
+"""``UNKNOWN`` has no score: without an opinion nothing is published."""
 
 
 def openai(

@@ -1,4 +1,4 @@
-"""A moderation service as its documentation describes it: what it is sent, and where in its answer the scores are."""
+"""The description of a moderation service: its request body, and the paths of the scores in its answer."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.outbound import Target, read_url
 
 IMAGE, DATA_URL = "{image}", "{data_url}"
-"""Stand in the body for the JPEG: in Base64, and as a ``data:`` URL."""
+"""Placeholders in the body for the JPEG: in Base64, and as a ``data:`` URL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One JSON API. Raises ``ConfigError`` naming everything that cannot be.
+    """One JSON API. Raises ``ConfigError`` that names every invalid field.
 
-    ``body`` is the JSON that is sent, with ``{image}`` or ``{data_url}`` for the picture. ``scores`` maps each label to
-    the path of its score in the answer, such as ``results.0.category_scores.sexual``; ``words`` says which score a word
-    stands for. ``headers`` carry the key, and are never shown.
+    ``body`` is the JSON request, with ``{image}`` or ``{data_url}`` for the picture. ``scores`` maps each label to the
+    path of its score in the answer, such as ``results.0.category_scores.sexual``; ``words`` maps words in the answer to
+    scores. ``headers`` carry the key and are never shown.
     """
 
     url: str
@@ -31,10 +31,10 @@ class Service:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     words: Mapping[str, float] = field(default_factory=dict)
     model: str = ""
-    """How it is called in verdicts; unset: its host's name."""
+    """The model's name in verdicts; by default the host's name."""
     insecure_http: bool = False
     private_networks: Sequence[str] = ()
-    """Such as ``10.0.0.0/8``: may be reached though they are not public."""
+    """Networks that may be contacted although they are not public, such as ``10.0.0.0/8``."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -45,11 +45,11 @@ class Service:
             problems.append(f"url: {exc}")
         text = json.dumps(self.body)
         if IMAGE not in text and DATA_URL not in text:
-            problems.append(f"body: put {IMAGE} or {DATA_URL} where the picture belongs")
+            problems.append(f"body: insert {IMAGE} or {DATA_URL} for the picture")
         if not self.scores:
-            problems.append("scores: name at least one label and where its score is")
+            problems.append("scores: give at least one label with the path of its score")
         if wrong := [word for word, score in self.words.items() if not 0 <= score <= 1]:
-            problems.append(f"words: {', '.join(wrong)} must stand for a score within 0-1")
+            problems.append(f"words: {', '.join(wrong)} must map to a score within 0-1")
         if wrong := [name for name, value in self.headers.items() if not _fit(name) or not _fit(value)]:
             problems.append(f"headers: {', '.join(map(repr, wrong))}: use printable ASCII")
         if problems:
@@ -57,11 +57,11 @@ class Service:
 
     @property
     def target(self) -> Target:
-        """Where it is."""
+        """The parsed URL."""
         return read_url(self.url)
 
     def request(self, jpeg: bytes) -> bytes:
-        """Return the body that is sent for a picture."""
+        """Return the request body for a picture."""
         image = base64.b64encode(jpeg).decode()
         return json.dumps(_filled(self.body, {IMAGE: image, DATA_URL: f"data:image/jpeg;base64,{image}"})).encode()
 
@@ -70,7 +70,7 @@ class Service:
         try:
             told = json.loads(answer)
         except (ValueError, RecursionError):
-            raise ModerationFailed("the moderation service answered no JSON") from None
+            raise ModerationFailed("the moderation service's answer is not JSON") from None
         return {label: self._score(label, path, told) for label, path in self.scores.items()}
 
     def _score(self, label: str, path: str, told: Any) -> float:
@@ -81,11 +81,11 @@ class Service:
             elif isinstance(found, dict) and step in found:
                 found = found[step]
             else:
-                raise ModerationFailed(f"the moderation service answered nothing for {label!r} at {path!r}")
+                raise ModerationFailed(f"the moderation service's answer has no value for {label!r} at {path!r}")
         if isinstance(found, str) and found in self.words:
             return float(self.words[found])
         if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-            raise ModerationFailed(f"the moderation service answered no score for {label!r} at {path!r}")
+            raise ModerationFailed(f"the moderation service's answer has no score for {label!r} at {path!r}")
         return float(found)
 
 

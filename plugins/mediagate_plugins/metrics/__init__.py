@@ -21,22 +21,22 @@ log = logging.getLogger("mediagate.metrics")
 
 @plugin("metrics")
 async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
-    """Answer ``GET /metrics`` below the gate's mount, to those who send ``Authorization: Bearer <token>``.
+    """Serve ``GET /metrics`` below the gate's mount to requests with ``Authorization: Bearer <token>``.
 
-    Without a token, to those who are admins to the gate's ``AUTHORIZE``; without that either, to whoever reaches the
-    route. Processes that share the folder in ``PROMETHEUS_MULTIPROC_DIR`` answer for all of them. Raises
-    ``ConfigError`` when prometheus_client is not installed, the folder is not there, or the token cannot be sent in a
+    Without a token, admins by the gate's ``AUTHORIZE`` have access; without ``AUTHORIZE`` too, every caller has.
+    Processes that share the folder in ``PROMETHEUS_MULTIPROC_DIR`` report their metrics together. Raises
+    ``ConfigError`` when prometheus_client is not installed, the folder is missing, or the token cannot be sent in a
     header.
     """
     if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
         raise ConfigError("metrics: token must be printable ASCII without spaces, such as secrets.token_urlsafe()")
-    # prometheus_client's own variable.
+    # The variable is defined by prometheus_client.
     shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     folder = Path(shared) if shared else None
     if folder is not None and not folder.is_dir():
         raise ConfigError(
-            f"metrics: PROMETHEUS_MULTIPROC_DIR names {folder}, which is no folder; "
-            "create it, empty, each time before the service starts"
+            f"metrics: PROMETHEUS_MULTIPROC_DIR names {folder}, which is not a folder; "
+            "create it empty before each start of the service"
         )
     try:
         from mediagate_plugins.metrics import instruments
@@ -52,7 +52,7 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
         exposition = Exposition(gate[RECORDS], folder)
         instruments.WORKERS.set(float(gate.settings.worker))
         if token is None and not _asks(gate):
-            log.info("GET /metrics answers whoever reaches it; give the plugin a token, or keep the path from outside")
+            log.info("GET /metrics is public; give the plugin a token, or block the path from outside")
 
     async def closing(gate: MediaGate) -> None:
         instruments.WORKERS.set(0)
@@ -62,7 +62,7 @@ async def metrics(gate: MediaGate, *, token: str | None = None) -> None:
             await gate.authorize(request, Action.ADMIN)
         elif not _sent(request, token):
             return PlainTextResponse(
-                "these metrics are not for everybody: send their token as Authorization: Bearer …",
+                "authentication required: send the metrics token as Authorization: Bearer …",
                 401,
                 {"WWW-Authenticate": "Bearer", "Cache-Control": "no-store"},
             )

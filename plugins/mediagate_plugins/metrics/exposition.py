@@ -1,4 +1,4 @@
-"""What a scrape is answered: the metrics of this process, or of all that share a folder, and the queue as it is now."""
+"""The answer to a scrape: the metrics of this process, or of all that share a folder, and the queue's current state."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from mediagate import Records
 from mediagate.errors import MediagateError
 
 ASK_EVERY_S = 3.0
-"""How old the queue's figures may be: however many scrape, the database is asked no more often."""
+"""The longest age of the queue's figures, and so the shortest interval of database queries, regardless of scrapes."""
 PATIENCE_S = 4.0
-"""How long the database may take; Prometheus itself gives up after 10 s by default."""
+"""Time limit of the database query; Prometheus itself gives up after 10 s by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """The queue of all processes together; without a figure, the database did not answer."""
+    """The figures of the queue, of all processes together; missing figures mean that the database did not answer."""
 
     depth: int | None = None
     oldest_s: float | None = None
 
     def collect(self) -> Iterator[Metric]:
-        """Return the gauges, as a collector of prometheus_client does."""
+        """Yield the gauges, as a collector of prometheus_client."""
         yield GaugeMetricFamily(
             "mediagate_records_up", "Whether the database answered.", value=float(self.depth is not None)
         )
         if self.depth is not None:
             yield GaugeMetricFamily(
-                "mediagate_queue_depth", "Jobs that wait or are worked on, of all processes.", value=self.depth
+                "mediagate_queue_depth", "Waiting and running jobs of all processes.", value=self.depth
             )
         if self.oldest_s is not None:
             yield GaugeMetricFamily(
                 "mediagate_queue_oldest_seconds",
-                "How long the job has waited that waits longest for its first attempt; 0 when none does.",
+                "Age of the oldest job without a first attempt; 0 when there is none.",
                 value=self.oldest_s,
             )
 
 
 class Exposition:
-    """Answers scrapes. ``folder`` is where the processes of the service share their metrics, if there are several."""
+    """Answers scrapes. ``folder`` is the folder in which several processes share their metrics, if there is one."""
 
     def __init__(self, records: Records, folder: Path | None) -> None:
         self._records = records
@@ -59,7 +59,7 @@ class Exposition:
         self._asking = asyncio.Lock()
 
     async def page(self, accept: str) -> tuple[bytes, str]:
-        """Return the text in the format that the ``Accept`` header asks for, and its content type."""
+        """Return the text in the format of the ``Accept`` header, and its content type."""
         queue = await self._asked()
         encode, content_type = choose_encoder(accept)
         return await anyio.to_thread.run_sync(lambda: encode(self._registry(queue))), content_type
@@ -92,11 +92,11 @@ class Exposition:
 
 
 def forget_dead(folder: Path) -> None:
-    """Drop the live gauges of processes that are gone; what they counted stays."""
+    """Delete the live gauges of ended processes; their counters remain."""
     for file in folder.glob("gauge_live*_*.db"):
         number = file.stem.rpartition("_")[2]
         if number.isdecimal() and not _alive(int(number)):
-            with contextlib.suppress(FileNotFoundError):  # another process was faster
+            with contextlib.suppress(FileNotFoundError):  # another process has deleted it
                 multiprocess.mark_process_dead(int(number), str(folder))
 
 

@@ -1,4 +1,4 @@
-"""Every metric, in the registry that all programs in Python share. Labels have few values: never an id."""
+"""All metrics, in the default registry of prometheus_client. Labels have few values and never contain an id."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ JOB_SECONDS = Histogram(
 )
 STAGE_SECONDS = Histogram(
     "mediagate_stage_seconds",
-    "Time in each stage of a job; queue is the wait for a worker, and those of the image process run side by side.",
+    "Time in each stage of a job; queue is the wait for a worker, and stages of the image process run concurrently.",
     ["stage"],
     buckets=(*SECONDS, 60.0, 300.0, 1800.0),
 )
 UPLOAD_BYTES = Histogram("mediagate_upload_bytes", "Size of accepted files.", ["source"], buckets=SIZES)
 UPLOAD_SECONDS = Histogram(
-    "mediagate_upload_seconds", "From the head of an upload's request to its answer, refused ones too.", buckets=SECONDS
+    "mediagate_upload_seconds", "From the head of an upload's request to its answer, also if refused.", buckets=SECONDS
 )
 VERDICTS = Counter("mediagate_verdicts", "Verdicts of moderation.", ["source", "decision"])
 FLAGS = Counter("mediagate_verdict_flags", "Labels and groups that reached a threshold.", ["source", "label"])
@@ -29,14 +29,14 @@ STORAGE_SECONDS = Histogram("mediagate_storage_seconds", "Calls of the storage."
 STORAGE_ERRORS = Counter("mediagate_storage_errors", "Calls of the storage that failed.", ["operation"])
 IMAGE_PROCESS_ENDS = Counter(
     "mediagate_image_process_ends",
-    "Image processes that were replaced: crashed or timeout at an image, idle without one, start when it failed.",
+    "Image processes that were replaced: crashed or timeout during an image, idle without one, start if that failed.",
     ["reason"],
 )
 IMAGE_CPU = Counter("mediagate_image_cpu_seconds", "CPU time of the image processes for judged pictures.", ["source"])
-STATUS_ANSWERS = Counter("mediagate_status_answers", "Questions for a job's status, by where it was known.", ["origin"])
+STATUS_ANSWERS = Counter("mediagate_status_answers", "Reads of a job's status, by origin of the answer.", ["origin"])
 ERROR_ANSWERS = Counter("mediagate_error_answers", "Requests that were answered with an error.", ["code"])
 DELIVERIES = Counter(
-    "mediagate_webhook_attempts", "Attempts to deliver events, by endpoint and how they ended.", ["endpoint", "outcome"]
+    "mediagate_webhook_attempts", "Attempts to deliver events, by endpoint and outcome.", ["endpoint", "outcome"]
 )
-RUNNING = Gauge("mediagate_jobs_running", "Jobs that are being worked on.", multiprocess_mode="livesum")
-WORKERS = Gauge("mediagate_workers", "Processes that work on jobs.", multiprocess_mode="livesum")
+RUNNING = Gauge("mediagate_jobs_running", "Running jobs.", multiprocess_mode="livesum")
+WORKERS = Gauge("mediagate_workers", "Processes with a worker.", multiprocess_mode="livesum")

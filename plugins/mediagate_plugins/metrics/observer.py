@@ -1,4 +1,4 @@
-"""What the gate tells, counted."""
+"""Counts the gate's observations."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mediagate.observe import DeliveryEnd, ImageProcessEnd, Observer, Step, Stor
 from mediagate_plugins.metrics import instruments as of
 
 OTHER = "other"
-"""Stands for what is not known beforehand, so that no label grows without end."""
+"""Replaces unknown values, so that the values of a label stay bounded."""
 RENDERING = ("decode", "resize", "moderate", "encode", "original", "blurhash", "thumbhash")
-"""The image process's own stages, as a job's timings name them."""
+"""The stages of the image process, as named in a job's timings."""
 STAGES = ("queue", "fetch", "render", "publish", "record", "finish", *RENDERING, OTHER)
 ENDED = tuple(str(status) for status in JobStatus if status.terminal)
 STORAGE_CALLS = ("put", "get", "stream", "stat", "copy", "delete", "list")
@@ -45,7 +45,7 @@ class MetricsObserver(Observer):
         for reason in ENDS:
             of.IMAGE_PROCESS_ENDS.labels(reason)
         self._asked = {known: of.STATUS_ANSWERS.labels("memory" if known else "records") for known in (True, False)}
-        # A process may have the id, and so the file, of one that died.
+        # A process may have the pid, and so the file, of one that died.
         of.RUNNING.set(0)
         of.WORKERS.set(0)
 
@@ -56,7 +56,7 @@ class MetricsObserver(Observer):
         of.UPLOAD_BYTES.labels(self._source(job)).observe(job.bytes)
 
     async def count_end(self, state: JobState) -> None:
-        """Count a job that came to its end, its verdict, and what the image process took for it."""
+        """Count an ended job, its verdict, and its time in the image process."""
         job = state.job
         source = self._source(job)
         of.JOBS.labels(source, str(job.status)).inc()
@@ -65,7 +65,7 @@ class MetricsObserver(Observer):
         for stage, taken_ms in job.timings_ms.items():
             if stage == "cpu":
                 of.IMAGE_CPU.labels(source).inc(taken_ms / 1000)
-            elif stage not in ("publish", "total"):  # measured here
+            elif stage not in ("publish", "total"):  # measured by ``during``
                 of.STAGE_SECONDS.labels(stage if stage in RENDERING else OTHER).observe(taken_ms / 1000)
         if job.verdict is not None and job.verdict.model != "off":
             of.VERDICTS.labels(source, job.verdict.decision).inc()
@@ -96,7 +96,7 @@ class MetricsObserver(Observer):
             of.STORAGE_ERRORS.labels(call).inc()
 
     def status_asked(self, *, in_memory: bool) -> None:
-        """Count a question."""
+        """Count a read of a job's status."""
         self._asked[in_memory].inc()
 
     def image_process_ended(self, why: ImageProcessEnd) -> None:
@@ -104,7 +104,7 @@ class MetricsObserver(Observer):
         of.IMAGE_PROCESS_ENDS.labels(why).inc()
 
     def refused(self, code: str) -> None:
-        """Count an error that was answered."""
+        """Count an error answer."""
         of.ERROR_ANSWERS.labels(code).inc()
 
     def delivery_ended(self, endpoint: str, how: DeliveryEnd) -> None:

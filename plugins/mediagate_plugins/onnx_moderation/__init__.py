@@ -43,20 +43,21 @@ async def onnx_moderation(
     output: str | None = None,
     threads: int = 1,
 ) -> None:
-    """Let the ONNX model in file ``model`` judge every image; a wrong model or option stops the boot.
+    """Let the ONNX model in file ``model`` judge every image; an unsuitable model or option stops the boot.
 
-    Found in the file unless given: ``labels`` (metadata ``names``, ``id2label``, ``labels`` or ``classes``), ``kind``
-    (``classifier``, ``detector`` with every box, ``end2end`` with boxes after suppression), ``layout``, and ``size`` in
-    pixels (a side, or width and height; to be given when the model takes any). ``output`` picks one of several.
+    These options are read from the file by default: ``labels`` (metadata ``names``, ``id2label``, ``labels`` or
+    ``classes``), ``kind`` (``classifier``, ``detector`` with every box, ``end2end`` with boxes after suppression),
+    ``layout``, and ``size`` in pixels (a side, or width and height; required when the model takes any size). ``output``
+    selects one of several outputs.
 
-    An ONNX file does not say how its images were prepared in training, so compare these with the model's card. A value
-    is ``(pixel x scale - mean) / std``; ``scale`` is 1/255 unless given, ``mean`` and ``std`` are in the order of
-    ``colour``. ``fit="stretch"`` (a classifier's default: nothing is cropped away unseen) distorts the picture;
-    ``"centre"`` (a detector's) and ``"corner"`` keep its proportions and fill up with the grey ``pad``.
+    An ONNX file does not describe how images were prepared in training, so compare the following with the model's card.
+    A value is ``(pixel x scale - mean) / std``; ``scale`` is 1/255 by default, ``mean`` and ``std`` are in the order of
+    ``colour``. ``fit="stretch"`` (default of a classifier, which thus sees the whole picture) distorts the picture;
+    ``"centre"`` (default of a detector) and ``"corner"`` preserve its proportions and pad it with the grey ``pad``.
 
-    ``activation="auto"``: a graph that ends in softmax or sigmoid, and any detector, puts out probabilities; other
-    outputs of a classifier are taken for logits of labels that exclude each other (softmax; sigmoid for a single one).
-    Say ``"sigmoid"`` for a model that can give an image several labels.
+    With ``activation="auto"``, a graph that ends in softmax or sigmoid, and any detector, outputs probabilities. Other
+    outputs of a classifier are read as logits of mutually exclusive labels (softmax; sigmoid for a single label). Set
+    ``"sigmoid"`` for a model that can assign several labels to an image.
 
     ``groups`` names sets of labels for thresholds. ``threads`` is per image process.
     """
@@ -77,7 +78,7 @@ async def onnx_moderation(
         output=output,
         threads=threads,
     )
-    # Imported here because this module is loaded in the image processes too, which need no web and database parts.
+    # Imported here because image processes load this module too, without the web and database parts.
     from mediagate import MODERATOR
 
     moderator = await asyncio.to_thread(load, options)
@@ -89,7 +90,7 @@ async def onnx_moderation(
 def load(options: Options) -> OnnxModerator:
     """Return the moderator for a model; raises ``ConfigError``, also when the extra is not installed."""
     try:
-        from mediagate_plugins.onnx_moderation.moderator import OnnxModerator  # only now: heavy, and an extra
+        from mediagate_plugins.onnx_moderation.moderator import OnnxModerator  # imported lazily: heavy, and an extra
     except ImportError as exc:
         raise ConfigError(
             f'onnx_moderation needs onnxruntime and NumPy: pip install "mediagate[onnx]" ({exc})'

@@ -1,4 +1,4 @@
-"""What of an ONNX file is needed beside the runtime: how its graph ends, and whether its weights lie elsewhere.
+"""Facts about an ONNX file that the runtime does not report: its last operator and its external weights.
 
 Reads the protobuf wire format (https://protobuf.dev/programming-guides/encoding) with the field numbers of
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, so that no further package is needed.
@@ -27,11 +27,11 @@ _RESHAPING = frozenset(
         "Unsqueeze",
     }
 )
-"""Operators that leave each number as it is."""
+"""Operators that do not change any number."""
 
 
 def last_operator(model: bytes, output: str) -> str:
-    """Return the type of the operator that computes an output's numbers, such as ``Softmax``; "" when none does."""
+    """Return the type of the operator that computes an output's numbers, such as ``Softmax``; "" if there is none."""
     producers: dict[str, tuple[str, str]] = {}
     for graph in _messages(memoryview(model), _MODEL_GRAPH):
         for node in _messages(graph, _GRAPH_NODE):
@@ -39,7 +39,7 @@ def last_operator(model: bytes, output: str) -> str:
             operator = "".join(_strings(node, _NODE_OP_TYPE))
             producers |= dict.fromkeys(outputs, (operator, inputs[0] if inputs else ""))
     operator = ""
-    # Taken out on the way, so that a malformed circle ends too.
+    # Removed on the way, so that a malformed cycle ends too.
     while found := producers.pop(output, None):
         operator, output = found
         if operator not in _RESHAPING:
@@ -48,7 +48,7 @@ def last_operator(model: bytes, output: str) -> str:
 
 
 def external_files(model: bytes) -> set[str]:
-    """Return the files beside the model in which weights lie."""
+    """Return the external files that contain the model's weights."""
     return {
         value
         for graph in _messages(memoryview(model), _MODEL_GRAPH)
@@ -64,7 +64,7 @@ def _strings(message: memoryview, field: int) -> list[str]:
 
 
 def _messages(message: memoryview, field: int) -> Iterator[memoryview]:
-    """Iterate over the length-delimited values of one field; raises ``ValueError`` for what is no protobuf."""
+    """Iterate over the length-delimited values of one field; raises ``ValueError`` if this is not protobuf."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -87,7 +87,7 @@ def _messages(message: memoryview, field: int) -> Iterator[memoryview]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return a variable-length integer and the position behind it."""
+    """Return a variable-length integer and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(message):

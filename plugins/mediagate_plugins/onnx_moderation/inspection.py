@@ -1,4 +1,4 @@
-"""Finding out, once, what a model takes and puts out, and refusing one that cannot moderate images."""
+"""Inspecting a model's input and output once, and rejecting models that cannot moderate images."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ _DTYPES: Mapping[str, Literal["float32", "float16", "uint8"]] = {
 _SIGMOIDS = frozenset({"HardSigmoid", "QLinearSigmoid", "Sigmoid"})
 _SOFTMAXES = frozenset({"QLinearSoftmax", "Softmax"})
 _LINEAR = frozenset({"Add", "Conv", "Gemm", "MatMul"})
-"""What the last layer of a classifier is when softmax or sigmoid was left out."""
+"""The last operators of a classifier without softmax or sigmoid."""
 
 
 def inspect(session: Session, model: bytes, options: Options) -> tuple[InputSpec, OutputSpec]:
-    """Return how to feed and read a model, tried on noise; raises ``ConfigError`` when it is no image model."""
+    """Return the input and output specifications of a model, tested on noise.
+
+    Raises ``ConfigError`` when it is not an image model.
+    """
     taken = _input(session, options)
     name = _output(session, options)
     labels = labels_of(options.labels, session.metadata)
@@ -39,19 +42,19 @@ def inspect(session: Session, model: bytes, options: Options) -> tuple[InputSpec
             "model", f"it fails on an image of {taken.width}x{taken.height} pixels as {taken.layout}: {exc}"
         ) from None
     if raw.dtype.kind != "f":
-        raise _problem("model", f"output {name!r} is {raw.dtype}, and scores are floating-point numbers")
+        raise _problem("model", f"output {name!r} is {raw.dtype}, but scores must be floating-point numbers")
     form = _form(raw.shape, len(labels), session.metadata, options)
     activation = _activation(raw, form, last_operator(model, name), options)
-    put_out = OutputSpec(name, form, activation, labels)
+    output = OutputSpec(name, form, activation, labels)
     try:
-        scores_of(raw, put_out)
+        scores_of(raw, output)
     except ModerationFailed as exc:
-        raise _problem("model", f"tried on noise, {exc.detail}") from None
+        raise _problem("model", f"on a test with noise, {exc.detail}") from None
     if options.fit != "auto":
         taken = replace(taken, fit=options.fit)
     elif form != "classifier":
         taken = replace(taken, fit="centre")
-    return taken, put_out
+    return taken, output
 
 
 def _problem(option: str, text: str) -> ConfigError:
@@ -61,7 +64,7 @@ def _problem(option: str, text: str) -> ConfigError:
 def _input(session: Session, options: Options) -> InputSpec:
     if len(session.inputs) != 1:
         names = ", ".join(argument.name for argument in session.inputs) or "none"
-        raise _problem("model", f"an image model has one input, and this one has {len(session.inputs)}: {names}")
+        raise _problem("model", f"an image model has one input, but this one has {len(session.inputs)}: {names}")
     (taken,) = session.inputs
     shape = taken.shape
     if len(shape) != 4:
@@ -72,7 +75,7 @@ def _input(session: Session, options: Options) -> InputSpec:
         )
     dtype = _DTYPES.get(taken.type)
     if dtype is None:
-        raise _problem("model", f"input {taken.name!r} is a {taken.type}; can do {', '.join(_DTYPES)}")
+        raise _problem("model", f"input {taken.name!r} is a {taken.type}; supported are {', '.join(_DTYPES)}")
     if dtype == "uint8" and (options.scale is not None or any(options.mean) or set(options.std) != {1.0}):
         raise _problem("scale", "the model takes bytes and scales them itself; leave out scale, mean and std")
     if isinstance(shape[0], int) and shape[0] > 1:
@@ -96,7 +99,7 @@ def _input(session: Session, options: Options) -> InputSpec:
 
 
 def _layout(shape: Sequence[int | str | None], options: Options) -> Literal["NCHW", "NHWC"]:
-    """Return where the three channels are: first, as PyTorch has it, when the shape leaves it open."""
+    """Return the position of the three channels: first, as in PyTorch, when the shape leaves it open."""
     can_be = [
         layout
         for layout, axis in (("NCHW", 1), ("NHWC", 3))
@@ -120,7 +123,7 @@ def _size(
         case [int(high), int(wide)] if size is None:
             size = (wide, high)
     if size is None:
-        raise _problem("size", "the model takes any; say which it was trained with, such as size=224")
+        raise _problem("size", "the model takes any size; give the size of its training, such as size=224")
     for name, fixed, side in (("width", width, size[0]), ("height", height, size[1])):
         if isinstance(fixed, int) and fixed != side:
             raise _problem("size", f"the model's {name} is {fixed} pixels, not {side}")
@@ -130,22 +133,22 @@ def _size(
 def _output(session: Session, options: Options) -> str:
     names = [argument.name for argument in session.outputs]
     if options.output is not None and options.output not in names:
-        raise _problem("output", f"there is no {options.output!r}; the model has {', '.join(names)}")
+        raise _problem("output", f"the model has no output {options.output!r}; it has {', '.join(names)}")
     if options.output is None and len(names) > 1:
-        raise _problem("output", f"the model has several; say which holds the scores: {', '.join(names)}")
+        raise _problem("output", f"the model has several outputs; name the one with the scores: {', '.join(names)}")
     return options.output or names[0]
 
 
 def _form(shape: tuple[int, ...], labels: int, metadata: Mapping[str, str], options: Options) -> Form:
     if len(shape) >= 2 and shape[0] == 1 and set(shape[2:]) <= {1} and options.kind in ("auto", "classifier"):
         if shape[1] != labels:
-            raise _problem("labels", f"the model scores {shape[1]} labels, and there are {labels}")
+            raise _problem("labels", f"the model scores {shape[1]} labels, but {labels} are given")
         return "classifier"
     if len(shape) == 3 and shape[0] == 1 and options.kind != "classifier":
         return _detector_form(shape[1], shape[2], labels, metadata, options)
     raise _problem(
         "model",
-        f"its output has the shape {list(shape)}; a classifier puts out [1, labels], a detector "
+        f"its output has the shape {list(shape)}; a classifier outputs [1, labels], a detector "
         f"[1, 4 + labels, boxes], [1, boxes, 4 + labels] or [1, boxes, 6] (kind={options.kind!r})",
     )
 
@@ -153,7 +156,7 @@ def _form(shape: tuple[int, ...], labels: int, metadata: Mapping[str, str], opti
 def _detector_form(rows: int, columns: int, labels: int, metadata: Mapping[str, str], options: Options) -> Form:
     shape = f"[1, {rows}, {columns}]"
     if columns != 6 and options.kind == "end2end":
-        raise _problem("kind", f"an end-to-end detector puts out [1, boxes, 6], and this one {shape}; leave kind out")
+        raise _problem("kind", f"an end-to-end detector outputs [1, boxes, 6], but this one {shape}; omit kind")
     if columns == 6 and options.kind == "auto" and literal(metadata.get("end2end", "")) is True:
         return "end2end"
     can_be: tuple[tuple[Form, str, bool], ...] = (
@@ -167,29 +170,29 @@ def _detector_form(rows: int, columns: int, labels: int, metadata: Mapping[str, 
     if forms:
         raise _problem(
             "kind",
-            f'an output of {shape} with {labels} labels can be read in two ways; say kind="end2end" '
+            f'an output of {shape} with {labels} labels is ambiguous; set kind="end2end" '
             '(box, score, label) or kind="detector" (box, score of each label)',
         )
     scored = min((side - 4 for side in (rows, columns) if side > 4), default=0)
     raise _problem(
         "labels",
-        f"the model scores {scored} labels per box (its output is [1, {rows}, {columns}]), and there are {labels}",
+        f"the model scores {scored} labels per box (its output is [1, {rows}, {columns}]), but {labels} are given",
     )
 
 
 def _activation(raw: Tensor, form: Form, operator: str, options: Options) -> Literal["softmax", "sigmoid", "none"]:
-    """Return what turns the outputs into probabilities: nothing when the graph ends so, or for a detector.
+    """Return the function that maps outputs to probabilities: none for a detector or if the graph ends with one.
 
-    Softmax twice would squeeze every score towards the middle, and let pictures through: that is refused.
+    Raises ``ConfigError`` for a second softmax, which would squeeze all scores together and so let pictures pass.
     """
     chosen = options.activation
     if form != "classifier":
         if chosen == "softmax":
-            raise _problem("activation", "the labels of a detector do not exclude each other; leave it out")
+            raise _problem("activation", "the labels of a detector are not mutually exclusive; omit activation")
         return "none" if chosen == "auto" else chosen
     ends_so = operator in _SIGMOIDS | _SOFTMAXES
     if ends_so and chosen in ("softmax", "sigmoid"):
-        raise _problem("activation", f"the model ends in {operator}, so its outputs are probabilities already")
+        raise _problem("activation", f"the model ends in {operator}, so its outputs are already probabilities")
     if chosen != "auto":
         return chosen
     if ends_so:
@@ -198,6 +201,6 @@ def _activation(raw: Tensor, form: Form, operator: str, options: Options) -> Lit
         raise _problem(
             "activation",
             f"the model ends in {operator or 'no operator'}, and its outputs look like probabilities: "
-            'say activation="none" if they are, or which of "softmax" and "sigmoid" they need',
+            'set activation="none" if they are, or "softmax" or "sigmoid" if they need one of these',
         )
     return "sigmoid" if raw.size == 1 else "softmax"

@@ -1,4 +1,4 @@
-"""The labels of a model, from the options or from the file's metadata, and the groups of them."""
+"""The labels of a model, from the options or from the file's metadata, and their groups."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ METADATA_KEYS = ("names", "id2label", "labels", "classes")
 
 
 def labels_of(given: tuple[str, ...] | None, metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the labels in the order of the outputs; raises ``ConfigError`` when there are none or some twice."""
+    """Return the labels in the order of the outputs; raises ``ConfigError`` for missing or duplicate labels."""
     found = given if given is not None else _from_metadata(metadata)
     if not found:
         raise ConfigError(
-            "onnx_moderation.labels: the model file names none; give them in the order of its outputs, "
+            "onnx_moderation.labels: the model file has no labels; give them in the order of its outputs, "
             'such as labels=["drawing", "porn"]'
         )
     labels = tuple(label for label in found if isinstance(label, str) and label.strip())
     if len(labels) < len(found):
-        raise ConfigError(f"onnx_moderation.labels: a label is a text that is not empty; there are {list(found)}")
+        raise ConfigError(f"onnx_moderation.labels: give non-empty texts, not {list(found)}")
     if twice := [label for label, times in Counter(labels).items() if times > 1]:
-        raise ConfigError(f"onnx_moderation.labels: each label once; more often there are {', '.join(twice)}")
+        raise ConfigError(f"onnx_moderation.labels: give each label once; duplicates: {', '.join(twice)}")
     return labels
 
 
 def check_groups(groups: Mapping[str, frozenset[str]], labels: tuple[str, ...]) -> None:
-    """Raise ``ConfigError`` for groups that are empty, have a label's name or name labels that there are not."""
+    """Raise ``ConfigError`` for groups that are empty, have a label's name or contain unknown labels."""
     problems = []
     for group, members in groups.items():
         if unknown := sorted(members - set(labels)):
@@ -41,13 +41,13 @@ def check_groups(groups: Mapping[str, frozenset[str]], labels: tuple[str, ...]) 
         if not members:
             problems.append(f"onnx_moderation.groups: {group!r} is empty")
         if group in labels:
-            problems.append(f"onnx_moderation.groups: {group!r} is a label already; name the group otherwise")
+            problems.append(f"onnx_moderation.groups: {group!r} is also a label; rename the group")
     if problems:
         raise ConfigError(problems)
 
 
 def literal(text: str) -> object:
-    """Return the value of metadata in JSON or as Python writes it, ``None`` for any other."""
+    """Parse metadata in JSON or as a Python literal; ``None`` for any other text."""
     with suppress(ValueError):
         return json.loads(text)
     with suppress(ValueError, SyntaxError):
@@ -68,7 +68,7 @@ def _from_metadata(metadata: Mapping[str, str]) -> tuple[object, ...]:
 def _in_order(names: Mapping[str, object], key: str) -> tuple[object, ...]:
     if missing := sorted({str(index) for index in range(len(names))} - names.keys()):
         raise ConfigError(
-            f"onnx_moderation.labels: the file's metadata {key!r} has {len(names)} labels and none for output "
+            f"onnx_moderation.labels: the file's metadata {key!r} has {len(names)} labels, but none for output "
             f"{missing[0]}; give labels=[…] in the order of the outputs"
         )
     return tuple(names[str(index)] for index in range(len(names)))

@@ -1,4 +1,4 @@
-"""The moderator: inspects a model in the parent, and judges with it in the image processes."""
+"""The moderator: inspects a model in the host process, and judges with it in the image processes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from mediagate_plugins.onnx_moderation.session import Session, open_again, open_
 class OnnxModerator:
     """Scores pictures with an ONNX model.
 
-    Making one loads and tries the model, which blocks, and keeps only what was found out: it can be pickled. Raises
-    ``ConfigError`` for a model that cannot moderate images, or options that do not fit it.
+    The constructor loads and tests the model, which blocks, and stores only the findings, so that the object can be
+    pickled. Raises ``ConfigError`` for a model that cannot moderate images, or options that do not fit it.
     """
 
     def __init__(self, options: Options) -> None:
@@ -45,13 +45,13 @@ class OnnxModerator:
         return {**self.__dict__, "_session": None}
 
     def prepare(self) -> None:
-        """Load the model and run it once; raises ``ModerationFailed`` when its file is not the same any more."""
+        """Load the model and run it once; raises ``ModerationFailed`` when its file has changed."""
         self._loaded()
 
     def judge(self, picture: Picture) -> Verdict:
         """Return the score of every label, leaving the decision to the source's thresholds.
 
-        Raises ``ModerationFailed`` when the model puts out anything but probabilities.
+        Raises ``ModerationFailed`` when the model outputs anything but probabilities.
         """
         return Verdict(
             scores=self._scores(self._loaded(), fitted(picture, self.input)),

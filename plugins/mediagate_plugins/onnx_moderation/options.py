@@ -1,4 +1,4 @@
-"""How a host describes its model: everything that an ONNX file does not say by itself."""
+"""The host's description of its model: everything that an ONNX file does not state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Activation = Literal["auto", "softmax", "sigmoid", "none"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of ``onnx_moderation``; raises ``ConfigError`` naming every one that cannot be."""
+    """The options of ``onnx_moderation``; raises ``ConfigError`` that names every invalid one."""
 
     model: Path
     labels: tuple[str, ...] | None = None
@@ -28,10 +28,10 @@ class Options:
     kind: Kind = "auto"
     layout: Layout = "auto"
     size: tuple[int, int] | None = None
-    """Width and height in pixels, for a model that takes any."""
+    """Width and height in pixels, for a model that takes any size."""
     fit: Fit = "auto"
     pad: int = 114
-    """Grey (0-255) around a picture that is fitted whole; 114 is what Ultralytics models are trained with."""
+    """Grey (0-255) around a picture that is fitted whole; Ultralytics models are trained with 114."""
     colour: Colour = "rgb"
     scale: float | None = None
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
@@ -53,7 +53,7 @@ class Options:
             if len(values) != 3 or not all(map(math.isfinite, values)):
                 yield f"{name}: give three numbers, one per channel, not {values}"
         if 0 in self.std:
-            yield "std: a channel cannot be divided by 0"
+            yield "std: give values other than 0"
         if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
             yield f"scale: give a number above 0, not {self.scale}"
         if self.size is not None and (len(self.size) != 2 or not all(1 <= side <= 4096 for side in self.size)):

@@ -1,4 +1,4 @@
-"""From a picture to the tensor that a model takes."""
+"""From a picture to a model's input tensor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mediagate_plugins.onnx_moderation.session import Tensor
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What a model takes; ``width`` and ``height`` in pixels.
+    """The input of a model; ``width`` and ``height`` in pixels.
 
     Each channel's value is ``(pixel x scale - mean) / std``, with ``mean`` and ``std`` in the order of ``colour``.
     """
@@ -35,8 +35,8 @@ class InputSpec:
 def fitted(picture: Picture, spec: InputSpec) -> NDArray[np.uint8]:
     """Return the picture as ``height x width x 3`` RGB bytes of the model's size.
 
-    ``stretch`` distorts it; ``centre`` and ``corner`` keep its proportions, enlarging if need be, and pad it with grey
-    on both sides, or at the right and the bottom.
+    ``stretch`` distorts it. ``centre`` and ``corner`` preserve its proportions, enlarge it if necessary, and pad it
+    with grey on both sides, or at the right and the bottom.
     """
     if spec.fit == "stretch":
         return _array(picture.resized(spec.width, spec.height))
@@ -62,7 +62,7 @@ def tensor(pixels: NDArray[np.uint8], spec: InputSpec) -> Tensor:
 
 
 def trial_pixels(spec: InputSpec) -> NDArray[np.uint8]:
-    """Return noise, the same every time, to try a model with."""
+    """Return deterministic noise to test a model with."""
     return np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, 3), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""From what a model puts out to one score per label."""
+"""From a model's output to one score per label."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """What a model puts out.
+    """The output of a model.
 
-    ``classifier``: ``[1, labels]``. ``rows``: ``[1, 4 + labels, boxes]``, ``columns``: ``[1, boxes, 4 + labels]``, the
-    first four being the box. ``end2end``: ``[1, boxes, 6]``, being the box, its score and the index of its label.
+    ``classifier``: ``[1, labels]``. ``rows``: ``[1, 4 + labels, boxes]``, ``columns``: ``[1, boxes, 4 + labels]``; the
+    first four values are the box. ``end2end``: ``[1, boxes, 6]``; the values are the box, its score and its label's
+    index.
     """
 
     name: str
@@ -31,24 +32,24 @@ class OutputSpec:
 
 
 def scores_of(raw: Tensor, spec: OutputSpec) -> Mapping[str, float]:
-    """Return the score of every label (0-1); of a detector, the highest among the boxes, 0 without any.
+    """Return the score of every label (0-1); for a detector the highest score among the boxes, 0 without a box.
 
-    Raises ``ModerationFailed`` for an output of another shape, or numbers that are no probabilities.
+    Raises ``ModerationFailed`` for an output of a different shape, or numbers that are not probabilities.
     """
     values = np.asarray(raw, np.float64)
     if not np.isfinite(values).all():
-        raise ModerationFailed("the model put out numbers that are not finite")
+        raise ModerationFailed("the model's output has numbers that are not finite")
     try:
         scores = _highest(values, spec)
     except (IndexError, ValueError) as exc:
-        raise ModerationFailed(f"the model put out the shape {list(values.shape)}: {exc}") from None
+        raise ModerationFailed(f"the model's output has the shape {list(values.shape)}: {exc}") from None
     if scores.shape != (len(spec.labels),):
-        raise ModerationFailed(f"the model scored {scores.size} labels, and there are {len(spec.labels)}")
+        raise ModerationFailed(f"the model scored {scores.size} labels instead of {len(spec.labels)}")
     return dict(zip(spec.labels, scores.tolist(), strict=True))
 
 
 def _highest(values: NDArray[np.float64], spec: OutputSpec) -> NDArray[np.float64]:
-    # Every number is checked before the highest are taken: of a detector that puts out logits, those may look right.
+    # Every number is checked before the maximum is taken: the maxima of a detector's logits may look valid.
     match spec.form:
         case "classifier":
             return _probabilities(_activated(values.reshape(-1), spec.activation))
@@ -69,17 +70,17 @@ def _probabilities(values: NDArray[np.float64]) -> NDArray[np.float64]:
     if lowest < -_TOLERANCE or highest > 1 + _TOLERANCE:
         raise ModerationFailed(
             f"the model's scores lie within {lowest:.3g} to {highest:.3g}, not 0 to 1; "
-            'if they are logits, say activation="softmax" (one label per image) or "sigmoid"'
+            'if they are logits, set activation="softmax" (one label per image) or "sigmoid"'
         )
     return values.clip(0, 1)
 
 
 def _highest_of_boxes(scores: NDArray[np.float64], indices: NDArray[np.float64], labels: int) -> NDArray[np.float64]:
-    # A row that scores 0 is padding, whatever its index.
+    # A row with score 0 is padding, whatever its index.
     scores, indices = scores[scores > 0], indices[scores > 0]
     whole = indices.astype(np.intp)
     if (whole != indices).any() or (whole < 0).any() or (whole >= labels).any():
-        raise ModerationFailed(f"the model named a label that is none of the {labels} (0-{labels - 1})")
+        raise ModerationFailed(f"the model returned a label index outside of 0-{labels - 1}")
     highest = np.zeros(labels)
     np.maximum.at(highest, whole, scores)
     return highest
@@ -90,6 +91,6 @@ def _activated(values: NDArray[np.float64], activation: str) -> NDArray[np.float
         powers = np.exp(values - values.max())
         return np.asarray(powers / powers.sum())
     if activation == "sigmoid":
-        # The same as 1 / (1 + exp(-x)), without overflow.
+        # Equal to 1 / (1 + exp(-x)), without overflow.
         return np.asarray(0.5 * (1 + np.tanh(values / 2)))
     return values

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate_plugins.onnx_moderation.graph import external_files
 
-# Read when onnxruntime is imported, which otherwise leaves files behind and prepares to report what runs it where.
+# Read on import: without it, onnxruntime creates files and prepares telemetry.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime  # after what it reads
+import onnxruntime  # after setting the variable
 
 Tensor = NDArray[Any]
 
@@ -35,10 +35,10 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Threads that wait busily would take the cores from the other image processes.
+        # Spinning threads would take the cores from other image processes.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        # Errors are raised; printing them as well would only repeat them.
+        # Errors are raised, so they need not be printed as well.
         options.log_severity_level = 4
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
@@ -52,7 +52,7 @@ class Session:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the exporter noted beside the graph."""
+        """The metadata that the exporter stored with the graph."""
         return cast(dict[str, str], self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, name: str, tensor: Tensor, output: str) -> Tensor:
@@ -61,7 +61,7 @@ class Session:
 
 
 def read_model(path: Path) -> tuple[bytes, str]:
-    """Return a model file and its SHA-256 (hex); raises ``ConfigError`` when there is no such file."""
+    """Return a model file and its SHA-256 (hex); raises ``ConfigError`` when it cannot be read."""
     try:
         model = path.read_bytes()
     except OSError as exc:
@@ -70,14 +70,14 @@ def read_model(path: Path) -> tuple[bytes, str]:
 
 
 def open_checked(path: Path, model: bytes, *, threads: int) -> Session:
-    """Load a model for the first time; raises ``ConfigError`` for what is no ONNX file or no complete one."""
+    """Load a model for the first time; raises ``ConfigError`` for a file that is not ONNX or is incomplete."""
     try:
         files = external_files(model)
     except ValueError as exc:
-        raise ConfigError(f"onnx_moderation.model: {path} is no ONNX file: {exc}") from None
+        raise ConfigError(f"onnx_moderation.model: {path} is not an ONNX file: {exc}") from None
     if files:
         raise ConfigError(
-            f"onnx_moderation.model: the weights of {path} lie in {', '.join(sorted(files))}; "
+            f"onnx_moderation.model: the weights of {path} are in {', '.join(sorted(files))}; "
             "save it as one file: onnx.save(onnx.load(old), new), or torch.onnx.export(…, external_data=False)"
         )
     try:
@@ -87,7 +87,7 @@ def open_checked(path: Path, model: bytes, *, threads: int) -> Session:
 
 
 def open_again(path: Path, sha256: str, *, threads: int) -> Session:
-    """Load a model that was checked before; raises ``ModerationFailed`` when it is not the same file any more."""
+    """Load a model that was checked before; raises ``ModerationFailed`` when its file has changed."""
     try:
         model, found = read_model(path)
     except ConfigError as exc:

@@ -1,4 +1,4 @@
-"""A queue for many machines on the PostgreSQL that keeps the records: Procrastinate, so no server more.
+"""A queue for many machines on the PostgreSQL of the records: Procrastinate, without an additional server.
 
 ``pip install "mediagate[procrastinate]"``. Workers are ``mediagate worker`` or ``procrastinate --app=… worker``.
 """
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 NAME = "mediagate"
 PROCRASTINATE_QUEUE: Key[ProcrastinateQueue] = Key("PROCRASTINATE_QUEUE")
-"""The queue itself; an open gate's ``QUEUE`` hands ids over to it."""
+"""The queue itself; an open gate's ``QUEUE`` passes ids to it."""
 
 
 @plugin("procrastinate_queue", provides=("QUEUE",))
 async def procrastinate_queue(gate: MediaGate, *, database_url: str | None = None, queue: str = NAME) -> None:
-    """Carry job ids through Procrastinate's queue called ``queue``, in the records' PostgreSQL or ``database_url``.
+    """Pass job ids through Procrastinate's queue ``queue``, in the records' PostgreSQL or ``database_url``.
 
     ``mediagate procrastinate migrate`` creates its tables. Raises ``ConfigError``, also when they are missing.
     """
@@ -30,9 +30,9 @@ async def procrastinate_queue(gate: MediaGate, *, database_url: str | None = Non
 
 
 def procrastinate_app(gate: MediaGate, *, database_url: str | None = None, queue: str = NAME) -> GateApp:
-    """Give a gate the queue, and return the app with which Procrastinate's own command works on its jobs.
+    """Give a gate the queue, and return the app with which Procrastinate's own command runs its jobs.
 
-    Instead of registering ``procrastinate_queue``: ``app = procrastinate_app(gate)`` in ``media.py``, then
+    Use it instead of registering ``procrastinate_queue``: ``app = procrastinate_app(gate)`` in ``media.py``, then
     ``procrastinate --app=media.app worker``. Raises ``ConfigError``.
     """
     app = make_app(gate, database_url, queue)
@@ -43,7 +43,7 @@ def procrastinate_app(gate: MediaGate, *, database_url: str | None = None, queue
 def make_app(gate: MediaGate, database_url: str | None, queue: str) -> GateApp:
     """Return the app of a gate; raises ``ConfigError``, also when the extra is not installed."""
     try:
-        from mediagate_plugins.procrastinate_queue.engine import GateApp  # only now: an extra
+        from mediagate_plugins.procrastinate_queue.engine import GateApp  # imported lazily: an extra
     except ImportError as exc:
         raise ConfigError(
             f'procrastinate_queue needs Procrastinate and psycopg: pip install "mediagate[procrastinate]" ({exc})'
@@ -52,11 +52,11 @@ def make_app(gate: MediaGate, database_url: str | None, queue: str) -> GateApp:
 
 
 def attach(gate: MediaGate, app: GateApp) -> None:
-    """Provide the gate's ``QUEUE``, which opens and closes with it."""
+    """Provide the gate's ``QUEUE``, which opens and closes with the gate."""
     from mediagate import QUEUE
     from mediagate_plugins.procrastinate_queue.queue import ProcrastinateQueue
 
-    # A worker that died is known by its lease, so looking often within one finds no more.
+    # A dead worker is detected by its lease, so polling more often within a lease finds nothing more.
     queue = ProcrastinateQueue(app, poll_s=gate.settings.lease_s / 6)
 
     async def open_queue(gate: MediaGate) -> None:

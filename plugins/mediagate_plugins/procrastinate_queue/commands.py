@@ -8,17 +8,17 @@ from mediagate.cli import STANDALONE, Gate, load_gate, quit_with, run_async
 from mediagate.errors import PluginError
 from mediagate_plugins.procrastinate_queue import PROCRASTINATE_QUEUE
 
-commands = typer.Typer(no_args_is_help=True, help="The queue on PostgreSQL that Procrastinate keeps.")
+commands = typer.Typer(no_args_is_help=True, help="Manage Procrastinate's queue on PostgreSQL.")
 
 
 @commands.callback()
 def procrastinate() -> None:
-    """The queue on PostgreSQL that Procrastinate keeps."""
+    """Manage Procrastinate's queue on PostgreSQL."""
 
 
 @commands.command()
 def migrate(gate: Gate = STANDALONE) -> None:
-    """Create Procrastinate's tables in the gate's database, unless they are there."""
+    """Create Procrastinate's tables in the gate's database, unless they exist."""
     loaded = load_gate(gate)
 
     async def run() -> None:
@@ -26,7 +26,7 @@ def migrate(gate: Gate = STANDALONE) -> None:
             try:
                 queue = loaded[PROCRASTINATE_QUEUE]
             except PluginError:
-                quit_with(f"{gate}: this gate has another queue; register procrastinate_queue")
+                quit_with(f"{gate}: this gate uses another queue; register procrastinate_queue")
             created = await queue.lacks_tables(create=True)
         typer.echo("created Procrastinate's tables" if created else "nothing to create")
 

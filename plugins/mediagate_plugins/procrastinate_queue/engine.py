@@ -1,4 +1,4 @@
-"""The Procrastinate app of a gate: its database, its one task, and what its own worker command runs."""
+"""The Procrastinate app of a gate: its database, its one task, and the entry point of its own worker command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TASK = "mediagate.attempt"
 CONNECTIONS = 4
-"""At most so many, besides the one that listens for news."""
+"""The most connections, in addition to the one that listens for notifications."""
 CONNECT_S = 5.0
 
 
@@ -26,7 +26,7 @@ class GateApp(App):
         self.queue = queue
         self.database = conninfo(database_url)
         self.brings = False
-        """Whether Procrastinate's own worker runs in this process and brings the jobs."""
+        """Whether Procrastinate's own worker runs in this process and delivers the jobs."""
         self._gate = gate
         connector = PsycopgConnector(conninfo=self.database, min_size=1, max_size=CONNECTIONS, timeout=CONNECT_S)
         super().__init__(
@@ -46,7 +46,7 @@ class GateApp(App):
         self.attempt = attempt
 
     async def run_worker_async(self, **kwargs: Any) -> None:
-        """Open the gate and work on its jobs, as ``procrastinate --app=… worker`` does."""
+        """Open the gate and run its jobs; called by ``procrastinate --app=… worker``."""
         self._gate.use(worker=True)
         self.brings = True
         try:
@@ -57,14 +57,14 @@ class GateApp(App):
 
 
 def conninfo(url: str) -> str:
-    """Return the address of a database as libpq reads it: options that only Prisma knows are left out.
+    """Convert a database URL for libpq: options that only Prisma knows are removed.
 
-    Raises ``ConfigError``, which does not quote the address: it may hold a password.
+    Raises ``ConfigError``, which does not quote the URL, since it may contain a password.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("postgresql", "postgres"):
         raise ConfigError(
-            "procrastinate_queue needs PostgreSQL: set MEDIAGATE_DATABASE_URL=postgresql://…, or give it database_url"
+            "procrastinate_queue needs PostgreSQL: set MEDIAGATE_DATABASE_URL=postgresql://…, or pass database_url"
         )
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     options = dict(parse_qsl(parts.query))
@@ -78,6 +78,6 @@ def conninfo(url: str) -> str:
         psycopg.conninfo.conninfo_to_dict(address)
     except (psycopg.Error, ValueError):
         raise ConfigError(
-            "procrastinate_queue: the database URL cannot be read: check its host, port and options"
+            "procrastinate_queue: the database URL is malformed: check its host, port and options"
         ) from None
     return address

@@ -1,4 +1,4 @@
-"""The queue on Procrastinate's tables: a job id is a row that is deleted when its attempt has ended."""
+"""The queue on Procrastinate's tables: each job id is a row that is deleted when its attempt has ended."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from mediagate_plugins.procrastinate_queue.engine import TASK, GateApp
 log = logging.getLogger("mediagate.procrastinate_queue")
 
 FETCH_S = 5.0
-"""How often is looked for ids of which no news came; Procrastinate's own worker does the same."""
+"""How often to poll for ids without a notification; the default of Procrastinate's own worker."""
 HEARTBEAT_S = 10.0
 STALLED_S = 30.0
-"""After so long without a heartbeat a worker is dead, and its ids are brought again: Procrastinate's own defaults."""
+"""The time without a heartbeat after which a worker is dead and its ids are redelivered: Procrastinate's defaults."""
 SCHEMA_LOCK = 72707370
 """The advisory lock under which the tables are created."""
 
 LACKS_TABLES = (
-    "procrastinate_queue: the database lacks Procrastinate's tables: run `mediagate procrastinate "
+    "procrastinate_queue: Procrastinate's tables are missing in the database: run `mediagate procrastinate "
     "migrate module:gate`, or set MEDIAGATE_MIGRATE=true"
 )
 LOOK = """
@@ -37,11 +37,11 @@ SELECT (SELECT count(*) FROM procrastinate_jobs WHERE queue_name = %(queue)s AND
        (SELECT count(*) FROM procrastinate_jobs WHERE queue_name = %(queue)s AND status = 'doing') AS taken,
        (SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => %(stalled)s))
 """
-"""``todo`` is the status that Procrastinate gives to a job that waits."""
+"""``todo`` is Procrastinate's status of a waiting job."""
 
 
 class ProcrastinateQueue:
-    """Job ids in Procrastinate's tables; news of them come by LISTEN, and who is dead is known by its heartbeat."""
+    """Job ids in Procrastinate's tables: LISTEN notifies of new ids, and heartbeats reveal dead workers."""
 
     def __init__(self, app: GateApp, *, poll_s: float) -> None:
         self.poll_s = poll_s
@@ -59,7 +59,7 @@ class ProcrastinateQueue:
         await self._app.attempt.defer_async(job_id=job_id)
 
     async def take(self) -> str:
-        """Wait for an id; where Procrastinate's own worker runs, it brings them, and this waits for ever."""
+        """Wait for an id; waits for ever where Procrastinate's own worker runs, which then receives the ids."""
         if self._app.brings:
             return await asyncio.Future()
         while True:
@@ -73,11 +73,11 @@ class ProcrastinateQueue:
             if job.task_name == TASK and isinstance(job_id, str) and job.id is not None:
                 self._taken[job_id].append(job.id)
                 return job_id
-            log.warning("queue %r: %s is not ours; give the gate a queue of its own", self._app.queue, job.call_string)
+            log.warning("queue %r: foreign task %s; give the gate its own queue", self._app.queue, job.call_string)
             await self._manager.finish_job(job, Status.FAILED, delete_job=False)
 
     async def done(self, job_id: str) -> None:
-        """Delete an id that was taken."""
+        """Delete a taken id."""
         taken = self._taken[job_id]
         row = taken.pop()
         if not taken:
@@ -86,9 +86,9 @@ class ProcrastinateQueue:
 
     @contextlib.asynccontextmanager
     async def opened(self, *, worker: bool, migrate: bool) -> AsyncIterator[None]:
-        """Connect; for a worker also listen, keep its heartbeat, and bring again what dead workers had taken.
+        """Connect; for a worker also listen, send heartbeats, and requeue the ids that dead workers had taken.
 
-        Raises ``RecordsUnavailable``, or ``ConfigError`` when the tables are missing and shall not be created.
+        Raises ``RecordsUnavailable``, or ``ConfigError`` when the tables are missing and ``migrate`` is off.
         """
         if await self.lacks_tables(create=migrate) and not migrate:
             raise ConfigError(LACKS_TABLES)
@@ -106,7 +106,7 @@ class ProcrastinateQueue:
             await self._app.close_async()
 
     async def check(self) -> str:
-        """Look at the queue; return one line for ``mediagate doctor``.
+        """Inspect the queue; return one line for ``mediagate doctor``.
 
         Raises ``RecordsUnavailable``, or ``ConfigError`` when the tables are missing.
         """
@@ -119,7 +119,7 @@ class ProcrastinateQueue:
         return f"PostgreSQL: queue {self._app.queue!r}, {waiting} waiting, {taken} taken; {workers} workers"
 
     async def lacks_tables(self, *, create: bool) -> bool:
-        """Whether Procrastinate's tables were missing; then they are created if so told.
+        """Whether Procrastinate's tables were missing; creates them if ``create`` is set.
 
         Raises ``RecordsUnavailable``.
         """
@@ -139,8 +139,9 @@ class ProcrastinateQueue:
                 yield connection
         except psycopg.Error as exc:
             raise RecordsUnavailable(
-                f"procrastinate_queue: PostgreSQL does not answer ({type(exc).__name__}): see that it runs, check "
-                "host, port, user and password in MEDIAGATE_DATABASE_URL, or in database_url, and what its user may do"
+                f"procrastinate_queue: PostgreSQL does not answer ({type(exc).__name__}): check that it is running; "
+                "check host, port, user and password in MEDIAGATE_DATABASE_URL or database_url, and the user's "
+                "privileges"
             ) from exc
 
     async def _fetched(self) -> Job | None:
@@ -149,22 +150,22 @@ class ProcrastinateQueue:
                 self._worker = await self._manager.register_worker()
             return await self._manager.fetch_job(queues=[self._app.queue], worker_id=self._worker)
         except ConnectorException:
-            # Taken for dead by the others, perhaps, while this process was stopped: then it is no worker any more.
+            # While this process was stopped, others may have declared the worker dead: it must register again.
             self._worker = None
             raise
 
     async def _listen(self) -> None:
-        async def told(*, channel: str, notification: Any) -> None:
+        async def notified(*, channel: str, notification: Any) -> None:
             if notification["type"] == "job_inserted":
                 self._news.set()
 
         while True:
             try:
-                await self._manager.listen_for_jobs(on_notification=told, queues=[self._app.queue])
+                await self._manager.listen_for_jobs(on_notification=notified, queues=[self._app.queue])
             except (ConnectorException, psycopg.Error) as exc:
-                log.warning("cannot listen for jobs: %s", type(exc).__name__)
+                log.warning("could not listen for jobs: %s", type(exc).__name__)
             except Exception:
-                log.exception("cannot listen for jobs")
+                log.exception("could not listen for jobs")
             await asyncio.sleep(FETCH_S)
 
     async def _keep(self) -> None:
@@ -176,16 +177,16 @@ class ProcrastinateQueue:
                 for job in await self._manager.get_stalled_jobs(
                     queue=self._app.queue, task_name=TASK, seconds_since_heartbeat=STALLED_S
                 ):
-                    with contextlib.suppress(ConnectorException):  # another worker did it
+                    with contextlib.suppress(ConnectorException):  # another worker has requeued it
                         await self._manager.retry_job(job)
             except (ConnectorException, psycopg.Error) as exc:
-                log.warning("cannot keep the heartbeat: %s", type(exc).__name__)
+                log.warning("heartbeat failed: %s", type(exc).__name__)
             except Exception:
-                log.exception("cannot keep the heartbeat")
+                log.exception("heartbeat failed")
             await asyncio.sleep(HEARTBEAT_S * random.uniform(0.5, 1.0))
 
     async def _give_back(self) -> None:
-        """Let others have at once what this worker took and did not do."""
+        """Requeue the ids that this worker took and did not finish."""
         worker, self._worker = self._worker, None
         self._taken.clear()
         if worker is None:
@@ -195,4 +196,4 @@ class ProcrastinateQueue:
                 await self._manager.retry_job(job)
             await self._manager.unregister_worker(worker)
         except ConnectorException as exc:
-            log.warning("cannot give jobs back: %s", type(exc).__name__)
+            log.warning("could not requeue jobs: %s", type(exc).__name__)

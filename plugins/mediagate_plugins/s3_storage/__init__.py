@@ -35,20 +35,21 @@ async def s3_storage(
     threads: int = 16,
     upload_origins: Sequence[str] = (),
 ) -> None:
-    """Keep all files in ``bucket``, below ``prefix``; the quarantine in ``staging_bucket``, if it shall be apart.
+    """Store all files in ``bucket``, below ``prefix``; quarantined ones in ``staging_bucket``, if given.
 
-    ``public_url`` is what stands before a published key for the public: a CDN, or the bucket's own address with the
-    prefix; unset, it is the gate's setting, and without that the gate serves the files. Private sources get URLs of the
-    bucket, signed, on ``public_endpoint_url`` if clients reach the server under another address than the gate does.
+    ``public_url`` is the public base URL of published keys: a CDN, or the bucket's own address with the prefix. By
+    default it is the gate's setting, and without that the gate serves the files. Files of private sources get signed
+    URLs of the bucket, on ``public_endpoint_url`` if clients use a different address of the server than the gate.
 
-    Without ``access_key_id`` and ``secret_access_key`` boto3 looks for credentials where it always does: environment,
+    Without ``access_key_id`` and ``secret_access_key`` boto3 looks for credentials in its usual places: environment,
     ``~/.aws``, the machine's role. ``addressing`` puts the bucket's name into the path or the host (``"virtual"``).
 
-    A request is given up when it does not connect within ``connect_timeout_s`` or nothing comes for ``read_timeout_s``
-    (seconds), and made ``attempts`` times, with growing random pauses. ``threads`` bounds how many are under way.
-    ``upload_origins`` are the pages that upload directly to the bucket: ``mediagate doctor`` checks that they may.
+    A request fails when it does not connect within ``connect_timeout_s`` or receives nothing for ``read_timeout_s``
+    (seconds); it is attempted ``attempts`` times, with growing random pauses. ``threads`` limits concurrent requests.
+    ``upload_origins`` are the origins of pages that upload directly to the bucket: ``mediagate doctor`` checks that the
+    bucket's CORS rules allow them.
 
-    Raises ``ConfigError`` naming every option that cannot be; whether the bucket answers shows later.
+    Raises ``ConfigError`` that names every invalid option; does not contact the bucket.
     """
     options = Options(
         bucket=bucket,
@@ -74,12 +75,12 @@ async def s3_storage(
         expiring_sources=frozenset(name for name, source in gate.sources.items() if source.ttl),
     )
     try:
-        from mediagate_plugins.s3_storage.checks import checks  # only now: heavy, and an extra
+        from mediagate_plugins.s3_storage.checks import checks  # imported lazily: heavy, and an extra
         from mediagate_plugins.s3_storage.storage import open_storage
     except ImportError as exc:
         raise ConfigError(f's3_storage needs boto3: pip install "mediagate[s3]" ({exc})') from None
     storage = await gate.enter(open_storage(options))
-    log.info("files are in %r", storage)
+    log.info("storage: %r", storage)
     gate.decorate(STORAGE, storage)
     for part, check in checks(storage).items():
         gate.add_check(part, check)

@@ -1,4 +1,4 @@
-"""What ``mediagate doctor`` asks of a bucket: is it there, may we, may others not, and is nothing about to be lost."""
+"""The checks of a bucket for ``mediagate doctor``: existence, permissions, exposure, lifecycle rules, CORS."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from mediagate_plugins.s3_storage.lifecycle import remarks
 from mediagate_plugins.s3_storage.storage import S3Storage
 
 MAX_SKEW_S = 60.0
-"""Servers refuse signatures from 15 minutes; a clock that is a minute off will get there."""
+"""Servers refuse signatures from a skew of 15 minutes on; a clock that is off by a minute may drift to that."""
 AWAY = (0, 502, 503, 504)
-"""No answer, or one of a proxy whose server is away."""
+"""No answer, or the answer of a proxy whose server is unavailable."""
 STRANGER_S = 10.0
-"""How long a request without credentials may take."""
+"""Time limit of a request without credentials."""
 
 
 def checks(storage: S3Storage) -> dict[str, Check]:
-    """Return what to examine of a storage's buckets: each returns a line, or raises what to do about it.
+    """Return the checks of a storage's buckets: each returns one line, or raises an error with advice.
 
-    They work by using the buckets; what they write they delete again.
+    The checks use the buckets and delete the objects that they write.
     """
     looks = {"bucket": _buckets, "clock": _clock, "rights": _rights, "exposure": _exposure, "lifecycle": _lifecycle}
     if storage.options.upload_origins:
@@ -60,8 +60,8 @@ async def _buckets(storage: S3Storage) -> str:
         try:
             await _head(storage, bucket)
         except ObjectNotFound:
-            missing.append(f"{bucket}: there is no such bucket; make it")
-    return _settled(missing, f"{' and '.join(names)}: there")
+            missing.append(f"{bucket}: bucket not found; create it")
+    return _settled(missing, f"{' and '.join(names)}: found")
 
 
 async def _clock(storage: S3Storage) -> str:
@@ -69,7 +69,7 @@ async def _clock(storage: S3Storage) -> str:
     try:
         date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
     except ValueError:
-        return "not compared: the server does not tell its time"
+        return "not compared: the server sends no date"
     skew_s = (datetime.now(UTC) - date).total_seconds()
     if abs(skew_s) > MAX_SKEW_S:
         way = "ahead of" if skew_s > 0 else "behind"
@@ -88,7 +88,7 @@ def _some_key(folder: str) -> str:
 
 
 async def _rights(storage: S3Storage) -> str:
-    """Write, read, list and delete an object of each kind that there is."""
+    """Write, read, list and delete an object of each kind."""
     refused: dict[str, None] = {}
     for folder in _folders(storage):
         key = _some_key(folder)
@@ -109,7 +109,7 @@ async def _rights(storage: S3Storage) -> str:
 
 
 async def _exposure(storage: S3Storage) -> str:
-    """Read an object of each kind without a signature, as a stranger would."""
+    """Read an object of each kind without a signature."""
     wrong: list[str] = []
     for folder in _folders(storage):
         key = _some_key(folder)
@@ -118,7 +118,7 @@ async def _exposure(storage: S3Storage) -> str:
             wrong += await _exposed(storage, folder, key)
         finally:
             await storage.delete([key])
-    return _settled(wrong, "without a signature, only what is public can be read")
+    return _settled(wrong, "only public files can be read without a signature")
 
 
 async def _list(storage: S3Storage, folder: str) -> None:
@@ -127,19 +127,19 @@ async def _list(storage: S3Storage, folder: str) -> None:
 
 
 async def _exposed(storage: S3Storage, folder: str, key: str) -> list[str]:
-    """Say where a stranger does not read what is public, or reads what is private."""
+    """Return a problem if a public file is unreadable without a signature, or a private one is readable."""
     options = storage.options
     bases = [storage.address(key).removesuffix(key)]
     if options.public_url:
         bases.append(f"{options.public_url.rstrip('/')}/")
     if url := storage.url(key):
         status = (await _answer(storage, url))[0]
-        told = f"{bases[1]}{folder} answers {status or 'nothing'} for a file that is there: let public_url lead to it"
-        return [] if status == 200 else [told]
+        problem = f"{bases[1]}{folder} answers {status or 'nothing'} for an existing file: correct public_url"
+        return [] if status == 200 else [problem]
     if folder != "staging/" and segment(key, 1) not in options.private_sources:
         return []
     return [
-        f"everybody can read {base}{folder}: let the public read the public sources only"
+        f"{base}{folder} is publicly readable: allow public reads of public sources only"
         for base in bases
         if (await _answer(storage, base + key))[0] == 200
     ]
@@ -148,7 +148,7 @@ async def _exposed(storage: S3Storage, folder: str, key: str) -> list[str]:
 async def _answer(
     storage: S3Storage, url: str, method: str = "GET", headers: Mapping[str, str] | None = None
 ) -> tuple[int, Mapping[str, str]]:
-    """Return the status and headers that a stranger is answered, 0 when nothing comes."""
+    """Return the status and headers of the answer to a request without credentials; status 0 without an answer."""
     request = urllib.request.Request(url, method=method, headers=dict(headers or {}))
 
     def ask() -> tuple[int, Mapping[str, str]]:
@@ -178,11 +178,11 @@ async def _lifecycle(storage: S3Storage) -> str:
                 versioned=await storage.connection.ask(bucket, partial(_versioned, client, bucket)),
             )
         except MediagateError as exc:
-            notes.append(f"not looked at: {exc.detail}")
+            notes.append(f"not checked: {exc.detail}")
             continue
         problems += [f"{bucket}: {problem}" for problem in found[0]]
         notes += [f"{bucket}: {note}" for note in found[1]]
-    return _settled(problems, "; ".join(notes) or "no rule does harm")
+    return _settled(problems, "; ".join(notes) or "no rule is harmful")
 
 
 def _rules(client: Any, bucket: str) -> list[Mapping[str, Any]]:
@@ -200,14 +200,14 @@ def _versioned(client: Any, bucket: str) -> bool:
 
 
 async def _cors(storage: S3Storage) -> str:
-    """Ask as a browser does before it uploads (the CORS protocol's preflight, Fetch standard)."""
+    """Send the preflight request of a browser's upload (CORS protocol, Fetch standard)."""
     refused = []
     for origin in storage.options.upload_origins:
         asks = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
         url = storage.address("staging/preflight")
         status, headers = await _answer(storage, url, "OPTIONS", {"Origin": origin, **asks})
         if status in AWAY:
-            raise StorageUnavailable(f"not known: {url.partition('?')[0]} answers {status or 'nothing'}")
+            raise StorageUnavailable(f"unknown: {url.partition('?')[0]} answers {status or 'nothing'}")
         allowed = headers.get("access-control-allow-origin") in (origin, "*")
         if not (200 <= status < 300 and allowed and "PUT" in headers.get("access-control-allow-methods", "")):
             refused.append(origin)

@@ -1,4 +1,4 @@
-"""A copy that the server makes by itself, of the very object that was looked at."""
+"""Server-side copies of exactly the object that was examined."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ MAX_COPY = 5 * 1024**3
 def copy_object(
     client: Any, source: ObjectInfo, place: Mapping[str, str], to: Mapping[str, str], headers: Mapping[str, str]
 ) -> None:
-    """Copy the object at ``place`` if it still has its version; blocks, and raises what boto3 does.
+    """Copy the object at ``place`` if its version is unchanged; blocks, and raises the errors of boto3.
 
-    Ceph's gateway takes the condition and does not look at it (tracker.ceph.com/issues/40808), so what was copied is
-    looked at afterwards: a copy of something else is deleted. Raises ``ObjectChanged``.
+    Ceph's gateway ignores the condition (tracker.ceph.com/issues/40808), so the copy is verified afterwards and deleted
+    if it is of another version. Raises ``ObjectChanged``.
     """
     if source.size > MAX_COPY:
-        raise ValueError(f"{source.key}: {source.size:,} bytes are more than S3 copies, which is {MAX_COPY:,}")
+        raise ValueError(f"{source.key}: {source.size:,} bytes exceed the limit of a copy in S3, {MAX_COPY:,}")
     try:
         answer = client.copy_object(
             **to,
             **headers,
             CopySource=dict(place),
             CopySourceIfMatch=source.version,
-            MetadataDirective="REPLACE",  # else it would keep the type that its source came with
+            MetadataDirective="REPLACE",  # otherwise the copy would have the content type of its source
         )
     except ClientError as exc:
         if status_of(exc) == 412:
             raise _changed(source) from None
         raise
-    # The copy of an object that came in parts, or is encrypted with a key of KMS, has another ETag than its source.
+    # The copy of an object that was uploaded in parts, or is encrypted by KMS, has a different ETag than its source.
     if _same(answer["CopyObjectResult"]["ETag"], source.version):
         return
     try:
@@ -56,4 +56,4 @@ def _same(one: str, other: str) -> bool:
 
 
 def _changed(source: ObjectInfo) -> ObjectChanged:
-    return ObjectChanged(f"{source.key}: there is another object by now")
+    return ObjectChanged(f"{source.key}: the object has been replaced meanwhile")

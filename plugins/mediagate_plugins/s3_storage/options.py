@@ -1,4 +1,4 @@
-"""How a host describes its bucket."""
+"""The host's description of its bucket."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Addressing = Literal["auto", "path", "virtual"]
 RetryMode = Literal["standard", "adaptive"]
 
 MAX_PREFIX = 256
-"""Of the 1,024 characters that S3 allows for a key; those of mediagate stay below the rest."""
+"""The longest prefix. S3 allows 1,024 characters for a key; mediagate's keys fit into the rest."""
 BACKOFF_S = 20.0
-"""The longest that boto3 pauses before another attempt."""
+"""The longest pause of boto3 before another attempt."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 """Wider than AWS's rule (3-63 of a-z 0-9 . -), for older servers."""
@@ -27,7 +27,7 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of ``s3_storage``; raises ``ConfigError`` naming every one that cannot be."""
+    """The options of ``s3_storage``; raises ``ConfigError`` that names every invalid one."""
 
     bucket: str
     prefix: str = ""
@@ -48,7 +48,7 @@ class Options:
     threads: int = 16
     upload_origins: tuple[str, ...] = ()
     sources: frozenset[str] = frozenset()
-    """The gate's source types; then those whose files are private, and those whose files have a ``ttl``."""
+    """The gate's source types; below, the types with private files and those with a ``ttl``."""
     private_sources: frozenset[str] = frozenset()
     expiring_sources: frozenset[str] = frozenset()
 
@@ -58,12 +58,12 @@ class Options:
 
     @property
     def deadline_s(self) -> float:
-        """How long one request may take in all, with its attempts and the pauses between them."""
+        """The longest duration of one request, including its attempts and the pauses between them."""
         pauses = sum(min(BACKOFF_S, 2.0**n) for n in range(self.attempts - 1))
         return self.attempts * (self.connect_timeout_s + self.read_timeout_s) + pauses
 
     def place(self, key: str) -> tuple[str, str]:
-        """Return the bucket, and the prefix in it, where a key's object lies."""
+        """Return the bucket and the prefix of a key's object."""
         prefix, bucket = self.prefix, self.bucket
         if key.startswith("staging/"):
             bucket = self.staging_bucket or bucket
@@ -87,7 +87,7 @@ class Options:
         for name in ("public_url", "endpoint_url", "public_endpoint_url"):
             value = getattr(self, name)
             if value is not None and not _is_plain(value):
-                # Not repeated in the message: it may hold a password.
+                # The message does not quote the URL, since it may contain a password.
                 yield f"{name}: give an http or https URL with nothing but host, port and path"
         for origin in self.upload_origins:
             if not _ORIGIN.fullmatch(origin):

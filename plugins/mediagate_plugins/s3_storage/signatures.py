@@ -1,4 +1,4 @@
-"""Presigned URLs: Signature Version 4 in the query, for a signing time of our choice.
+"""Presigned URLs: Signature Version 4 in the query, for a chosen signing time.
 
 botocore signs for the current second only, so its URLs of one object differ from answer to answer and from process to
 process. Source: Amazon S3 API Reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)".
@@ -15,12 +15,12 @@ from urllib.parse import quote, urlsplit
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_EXPIRES_S = 7 * 24 * 3600
-"""The longest life that Signature Version 4 allows."""
+"""The longest lifetime that Signature Version 4 allows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Whose signature it is; ``token`` belongs to credentials that expire, at ``expires_at`` (UTC)."""
+    """The credentials of a signature; temporary ones have a ``token`` and expire at ``expires_at`` (UTC)."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -38,9 +38,9 @@ def presign(
     expires_s: int,
     headers: Mapping[str, str] | None = None,
 ) -> str:
-    """Return an object's URL with a query that lets ``method`` pass until ``expires_s`` after ``signed_at`` (UTC).
+    """Return an object's URL with a query that allows ``method`` until ``expires_s`` after ``signed_at`` (UTC).
 
-    ``url`` has no query and a path that needs no escaping; ``headers`` must be sent just so.
+    ``url`` has no query and a path that needs no escaping; the request must send exactly ``headers``.
     """
     parts = urlsplit(url)
     moment = signed_at.strftime("%Y%m%dT%H%M%SZ")

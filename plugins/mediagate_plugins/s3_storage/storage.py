@@ -41,27 +41,27 @@ log = logging.getLogger("mediagate")
 
 CHUNK = 32 * 1024
 PART = 8 * 1024 * 1024
-"""Bytes from which an object is sent in parts of this size, so that a retry repeats one part."""
+"""Bytes from which an object is sent in parts of this size, so that a retry repeats only one part."""
 DELETE_BATCH = 1000
 """Objects that S3 deletes, and lists, in one request."""
 HOUR_S = 3600
 RENEW_EVERY_S = 60.0
-"""boto3 renews credentials 15 minutes before they expire, when asked."""
+"""boto3 renews credentials from 15 minutes before their expiry on, but only on access."""
 
 _CONTENT_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+-]+")
 _TRANSFER = TransferConfig(
     multipart_threshold=PART,
     multipart_chunksize=PART,
-    # In the calling thread, which is one of ours: so their number stays bounded.
+    # In the calling thread, which belongs to the pool, so that the number of threads stays bounded.
     use_threads=False,
     preferred_transfer_client="classic",
 )
 
 
 class S3Storage:
-    """A storage in a bucket, with the quarantine in another or beside it; ``open_storage`` makes one.
+    """A storage in a bucket, with the quarantine in the same or another one; created by ``open_storage``.
 
-    A write or delete that failed with ``StorageUnavailable`` may still happen, when a server that hung goes on.
+    A write or delete that failed with ``StorageUnavailable`` may still take effect when a hung server continues.
     """
 
     def __init__(self, options: Options, connection: Connection) -> None:
@@ -74,7 +74,7 @@ class S3Storage:
         return f"S3Storage({bucket}/{prefix})"
 
     async def put(self, key: str, body: bytes | Path) -> None:
-        """Store bytes or a local file's content: all of it or nothing, in parts when it is large."""
+        """Store bytes or a local file's content atomically, in parts when it is large."""
         where = self._where(key)
         headers = self._headers(key)
         client = self.connection.client
@@ -90,8 +90,8 @@ class S3Storage:
         try:
             await self.connection.ask(key, send, size=size)
         except ObjectNotFound:
-            # There is no object to miss when writing: what is gone is an upload that was aborted under us.
-            raise StorageUnavailable(f"S3, {key}: the upload was aborted by somebody else; try again") from None
+            # A write needs no existing object: the multipart upload has been aborted meanwhile.
+            raise StorageUnavailable(f"S3, {key}: the upload was aborted by another client; try again") from None
 
     async def get(self, key: str) -> bytes:
         """Return an object's bytes; raises ``ObjectNotFound``."""
@@ -108,7 +108,7 @@ class S3Storage:
         where = self._where(key)
         if length is not None and length <= 0:
             if await self.stat(key) is None:
-                raise ObjectNotFound(f"there is no object {key}")
+                raise ObjectNotFound(f"object {key} not found")
             return
         if start or length is not None:
             where["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
@@ -122,7 +122,7 @@ class S3Storage:
             body.close()
 
     def _open(self, request: dict[str, str]) -> Any:
-        """Return an object's body, ``None`` when the range begins behind its end."""
+        """Return an object's body, ``None`` when the range begins after its end."""
         try:
             return self.connection.client.get_object(**request)["Body"]
         except ClientError as exc:
@@ -141,12 +141,12 @@ class S3Storage:
             except ClientError as exc:
                 if status_of(exc) != 404:
                     raise
-            # The answer has no body to say whether the object is missing or the whole bucket, which is an outage.
+            # The answer has no body that tells a missing object from a missing bucket; the latter is an outage.
             try:
                 client.head_bucket(Bucket=where["Bucket"])
             except ClientError as exc:
                 if status_of(exc) == 404:
-                    raise StorageUnavailable(f"S3: there is no bucket {where['Bucket']}; make it") from None
+                    raise StorageUnavailable(f"S3: bucket {where['Bucket']} not found; create it") from None
                 raise
             return None
 
@@ -156,15 +156,15 @@ class S3Storage:
         return ObjectInfo(key, found["ContentLength"], found["LastModified"].astimezone(UTC), found["ETag"])
 
     async def copy(self, source: ObjectInfo, key: str) -> None:
-        """Have the server copy an object of at most 5 GiB to another key; no byte of it comes through here.
+        """Have the server copy an object of at most 5 GiB to another key, without transferring it through the gate.
 
-        Raises ``ObjectChanged`` when its ETag is another one by now, ``ObjectNotFound`` when it is gone.
+        Raises ``ObjectChanged`` when its ETag has changed, ``ObjectNotFound`` when it has been deleted.
         """
         copy = partial(copy_object, self.connection.client, source, self._where(source.key), self._where(key))
         await self.connection.ask(source.key, partial(copy, self._headers(key)), size=source.size)
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects, 1,000 a request; can be repeated."""
+        """Delete objects, 1,000 a request. Idempotent."""
         places: dict[str, list[str]] = {}
         for key in [check_key(key) for key in keys]:
             where = self._where(key)
@@ -206,22 +206,22 @@ class S3Storage:
         return f"{self._public_url}/{quote(key)}"
 
     def presign_get(self, key: str, *, signed_at: datetime, expires_s: int) -> PresignedGet | None:
-        """Return a URL of the bucket that reads an object; expires with the credentials, if they do sooner."""
+        """Return a URL of the bucket that reads an object; it expires with the credentials, if they expire sooner."""
         expires_at = signed_at + timedelta(seconds=_life(expires_s))
         ends = self.connection.signer.expires_at
         url = self._presign("GET", key, signed_at=signed_at, expires_s=expires_s)
         return PresignedGet(url, min(expires_at, ends) if ends else expires_at)
 
     async def presign_put(self, key: str, *, content_type: str, size: int, expires_s: float) -> PresignedPut | None:
-        """Return a URL of the bucket that writes just ``size`` bytes of ``content_type``.
+        """Return a URL of the bucket that writes exactly ``size`` bytes of ``content_type``.
 
-        Both are signed: the server refuses another length or type. Raises ``ValueError`` for what cannot be signed.
+        Both are signed: the server refuses another length or type. Raises ``ValueError`` for an invalid type or size.
         """
         if not _CONTENT_TYPE.fullmatch(content_type) or size < 0:
             raise ValueError(f"content type {content_type!r:.100}, {size} bytes: give a type such as image/jpeg")
         signed_at = datetime.now(UTC).replace(microsecond=0)
         life_s = _life(int(expires_s))
-        # A client sends the length by itself, and a browser lets nobody else set it.
+        # A client sends the length itself, and browsers do not allow scripts to set it.
         headers = {"Content-Type": content_type}
         signed = headers | {"Content-Length": str(size)}
         url = self._presign("PUT", key, signed_at=signed_at, expires_s=life_s, headers=signed)
@@ -234,13 +234,13 @@ class S3Storage:
         await self.put(key, body)
         try:
             if await self.get(key) != body:
-                raise StorageUnavailable(f"{self!r}: what is read is not what was written")
+                raise StorageUnavailable(f"{self!r}: the bytes read back differ from those written")
         finally:
             await self.delete([key])
         return f"{self!r}: write, read and delete work"
 
     def address(self, key: str) -> str:
-        """Return an object's URL without a signature, as clients reach the bucket."""
+        """Return an object's unsigned URL at the bucket's address for clients."""
         where = self._where(key)
         return self.connection.addresses[where["Bucket"]] + where["Key"]
 
@@ -259,14 +259,14 @@ class S3Storage:
         source = segment(key, 1)
         if source in self.options.private_sources:
             return {"ContentType": kind, "CacheControl": f"private, max-age={HOUR_S}"}
-        # What will be deleted must not live on in caches for long.
+        # Files that will be deleted must not stay in caches for long.
         expires = source in self.options.expiring_sources
         return {"ContentType": kind, "CacheControl": f"public, max-age={HOUR_S}" if expires else FOR_EVER}
 
 
 @asynccontextmanager
 async def open_storage(options: Options) -> AsyncIterator[S3Storage]:
-    """Make a storage for the length of a block, and keep its credentials fresh; asks the server nothing.
+    """Provide a storage to the block and renew its credentials; makes no request to the server.
 
     Raises ``ConfigError``.
     """
@@ -287,7 +287,7 @@ async def _renew(connection: Connection) -> None:
         try:
             await connection.renew()
         except MediagateError as exc:
-            log.warning("cannot renew the S3 credentials: %s", exc)
+            log.warning("could not renew the S3 credentials: %s", exc)
 
 
 def _life(expires_s: int) -> int:

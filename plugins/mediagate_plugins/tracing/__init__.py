@@ -1,6 +1,6 @@
-"""Traces through the OpenTelemetry API: an upload, its wait in the queue and a worker's steps are one trace.
+"""Traces through the OpenTelemetry API: an upload, its wait in the queue and a worker's steps form one trace.
 
-``pip install "mediagate[otel]"`` brings the API alone: which SDK and exporter the spans go to is the host's choice.
+``pip install "mediagate[otel]"`` installs only the API: the host chooses the SDK and the exporter.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from mediagate.errors import ConfigError
 
 @plugin("tracing")
 async def tracing(gate: MediaGate) -> None:
-    """Make spans of uploads and jobs; without an SDK they go nowhere and cost next to nothing.
+    """Create spans of uploads and jobs; without an SDK they are discarded at almost no cost.
 
-    The trace goes on from the span that the host has open, or else from the request's ``traceparent``, and from process
-    to process through the job's row. Raises ``ConfigError`` when opentelemetry-api is not installed.
+    The trace continues the host's current span, or else the request's ``traceparent``, and is passed between processes
+    in the job's row. Raises ``ConfigError`` when opentelemetry-api is not installed.
     """
     try:
         from mediagate_plugins.tracing.spans import Spans

@@ -1,4 +1,4 @@
-"""Spans: one for each step that the core tells of, and one for the wait in the queue."""
+"""Spans: one for each observed step of the core, and one for the wait in the queue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Attributes = Mapping[str, str | int | float]
 
 
 class Spans(Observer):
-    """Makes spans with the tracer ``mediagate``; the words of exceptions, which may hold secrets, stay out of them."""
+    """Creates spans with the tracer ``mediagate``, without the texts of exceptions, which may contain secrets."""
 
     def __init__(self) -> None:
         self._tracer = trace.get_tracer("mediagate")
@@ -30,11 +30,11 @@ class Spans(Observer):
     # -- hooks
 
     async def uploaded(self, job: Job) -> None:
-        """Say on the upload's span which job it made."""
+        """Add the new job's id to the upload's span."""
         trace.get_current_span().set_attributes({**_about(job), "mediagate.bytes": job.bytes})
 
     async def ended(self, state: JobState) -> None:
-        """Say on the last span how the job ended, and what took the image process how many milliseconds."""
+        """Add the end of the job, and the timings of the image process in milliseconds, to the last span."""
         job = state.job
         ended: dict[str, str | float] = {"mediagate.job.status": str(job.status)}
         if job.code is not None:
@@ -47,7 +47,7 @@ class Spans(Observer):
     def during(
         self, step: Step, *, job: Job | None = None, request: Request | None = None
     ) -> AbstractContextManager[object]:
-        """Make a span for a step."""
+        """Create a span for a step."""
         if step == "attempt" and job is not None:
             return self._attempt(job)
         inside = trace.get_current_span().get_span_context().is_valid
@@ -67,7 +67,7 @@ class Spans(Observer):
         parent = _parent(job)
         since = (job.attempts > 1 and job.available_at) or job.created_at
         queue = self._tracer.start_span("mediagate queue", parent, attributes=_about(job), start_time=_ns(since))
-        # The database's clock, which the beginning is of, may be ahead of ours.
+        # The start is by the database's clock, which may be ahead of this process's clock.
         queue.end(max(time_ns(), _ns(since)))
         with self._span("attempt", parent, SpanKind.CONSUMER, _about(job)):
             yield
@@ -84,13 +84,13 @@ class Spans(Observer):
             except Exception as exc:
                 error = exc.code if isinstance(exc, MediagateError) else type(exc).__qualname__
                 span.set_attribute("error.type", error)
-                if not isinstance(exc, RequestError):  # those are the client's
+                if not isinstance(exc, RequestError):  # the client's errors are not the server's
                     span.set_status(StatusCode.ERROR, error)
                 raise
 
 
 def _parent(job: Job) -> Context:
-    """Return the context of the upload, in whichever process that was."""
+    """Return the context of the upload, which may have run in another process."""
     return W3C.extract({"traceparent": job.traceparent} if job.traceparent else {}, Context())
 
 

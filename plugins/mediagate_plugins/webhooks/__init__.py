@@ -1,7 +1,7 @@
-"""Webhooks: signed HTTP messages about what became of uploads, kept until they have arrived.
+"""Webhooks: signed HTTP messages about the results of uploads, stored until they are delivered.
 
-``pip install "mediagate[webhooks]"``. An event is written in the same transaction as the change that it tells of, and
-sent at least once by the processes that also work on jobs: a receiver knows one that comes again by its ``webhook-id``.
+``pip install "mediagate[webhooks]"``. An event is written in the same transaction as the change that it reports, and
+processes with a worker deliver it at least once; a receiver recognizes a repeated event by its ``webhook-id``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["WEBHOOKS", "Callbacks", "Delivery", "DeliveryStatus", "Endpoint", "R
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 LONGEST_TIMEOUT_S, LONGEST_KEEP_DAYS = 3600, 36_500
-SHARED = "it has a secret of the callbacks, whose receivers could sign messages to it; give it one of its own"
+SHARED = "it shares a secret with the callbacks, whose receivers could sign messages to it; give it its own secret"
 
 
 @plugin("webhooks")
@@ -47,17 +47,17 @@ async def webhooks(
     keep_days: float = 30.0,
     ca_file: str | Path | None = None,
 ) -> None:
-    """Tell ``endpoints``, by names of your choice, and the ``callbackUrl`` of uploads what became of them.
+    """Report the results of uploads to ``endpoints``, by names of your choice, and to the ``callbackUrl`` of uploads.
 
-    ``timeout_s`` is for one attempt as a whole. A completed job carries the largest of its variants that has at most
-    ``result_max_bytes`` bytes. Events that have arrived are forgotten after ``keep_days``. ``ca_file`` names
-    certificate authorities (PEM) that are trusted besides the system's. Raises ``ConfigError``, also when an endpoint
-    has a secret of the callbacks.
+    ``timeout_s`` limits one whole attempt. The event of a completed job contains its largest variant of at most
+    ``result_max_bytes`` bytes. Delivered events are deleted after ``keep_days``. ``ca_file`` has certificate
+    authorities (PEM) to trust in addition to the system's. Raises ``ConfigError``, also when an endpoint shares a
+    secret with the callbacks.
     """
     receivers = dict(endpoints or {})
     problems = [f"the endpoint {n!r}: use a-z, 0-9, - and _" for n in receivers if not _NAME.fullmatch(n)]
     if "callback" in receivers:
-        problems.append("the endpoint 'callback': that name stands for the callbackUrl of uploads; use another")
+        problems.append("the endpoint 'callback': this name is reserved for the callbackUrl of uploads; use another")
     if not receivers and callbacks is None:
         problems.append("give endpoints, callbacks or both")
     problems += [f"the endpoint {n!r}: {SHARED}" for n in receivers if _shares_a_secret(receivers[n], callbacks)]
@@ -68,7 +68,7 @@ async def webhooks(
         )
     if problems:
         raise ConfigError([f"webhooks: {problem}" for problem in problems])
-    # Each resolves names in threads of its own: hosts that uploads name shall not keep endpoints waiting.
+    # Each poster resolves names in its own threads, so that hosts named by uploads cannot delay endpoints.
     poster, callback_poster = _posters(timeout_s, ca_file)
     await gate.enter(poster)
     await gate.enter(callback_poster)
@@ -93,8 +93,8 @@ async def webhooks(
             await poster.examine(f"webhooks: the endpoint {name!r}", endpoint.target, endpoint.networks)
         calls = "none" if callbacks is None else ", ".join(callbacks.hosts or ("any public host",))
         return (
-            f"{len(receivers)} endpoints, their hosts may be reached, {await stopped_of(gate[RECORDS], receivers)}; "
-            f"callbacks to: {calls}"
+            f"{len(receivers)} endpoints, their hosts resolve to allowed addresses, "
+            f"{await stopped_of(gate[RECORDS], receivers)}; callbacks to: {calls}"
         )
 
     async def ready(gate: MediaGate) -> None:
@@ -123,7 +123,7 @@ async def webhooks(
             gate.add_hook("on_deleted", sender.look)
             await gate.enter(sender.running(drain_s=gate.settings.drain_timeout_s))
 
-    # What is declared is checked again when it is completed: by then another host may be configured.
+    # Checked at declaration and again at completion, when the configured hosts may have changed.
     gate.add_hook("pre_declare", check_declaration)
     gate.add_hook("pre_upload", check_upload)
     gate.add_check("webhooks", examine)
@@ -150,11 +150,11 @@ def _wanted(endpoints: Mapping[str, Endpoint], callbacks: Callbacks | None) -> f
 
 def _posters(timeout_s: float, ca_file: str | Path | None) -> tuple[Poster, Poster]:
     try:
-        from mediagate.outbound import Poster, tls_context  # only now: its library is an extra
+        from mediagate.outbound import Poster, tls_context  # imported lazily: its library is an extra
     except ImportError as exc:
         raise ConfigError(f'webhooks need httpcore2: pip install "mediagate[webhooks]" ({exc})') from None
     try:
         tls = tls_context(str(ca_file) if ca_file is not None else None)
     except OSError as exc:
-        raise ConfigError(f"webhooks: ca_file {str(ca_file)!r} cannot be read as certificates in PEM ({exc})") from None
+        raise ConfigError(f"webhooks: ca_file {str(ca_file)!r} has no readable PEM certificates ({exc})") from None
     return Poster(timeout_s=timeout_s, tls=tls), Poster(timeout_s=timeout_s, tls=tls)

@@ -1,4 +1,4 @@
-"""What the host and the command line can ask of the webhooks of an open gate."""
+"""The interface of an open gate's webhooks for the host and the command line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Webhooks:
         event_id: str | None = None,
         limit: int = 50,
     ) -> list[Delivery]:
-        """Return deliveries, the newest event first."""
+        """Return deliveries, newest event first."""
         return await self._deliveries.find(status=status, job_id=job_id, event_id=event_id, limit=limit)
 
     async def replay(
@@ -42,13 +42,13 @@ class Webhooks:
         dead: bool = False,
         since: datetime | None = None,
     ) -> Replayed:
-        """Send again what all that is given applies to, under the same ids.
+        """Send the events again, under the same ids, that match all given conditions.
 
-        ``since`` is when the events happened. What endpoints would get that are stopped, or not configured any more, is
-        left out and counted. Raises ``InvalidParameter`` when nothing is given.
+        ``since`` refers to the time of the events. Deliveries to endpoints that are stopped or no longer configured are
+        skipped and counted. Raises ``InvalidParameter`` when no condition is given.
         """
         if event_id is None and job_id is None and not dead and since is None:
-            raise InvalidParameter("say what to send again: an event, a job, all that is dead, or since when")
+            raise InvalidParameter("select the events to send again: event_id, job_id, dead or since")
         replayed = await self._deliveries.replay(
             status="dead" if dead else None,
             job_id=job_id,
@@ -60,22 +60,22 @@ class Webhooks:
         return replayed
 
     async def stopped(self) -> Mapping[str, datetime]:
-        """Return the endpoints that answered 410 Gone, and when: they get nothing until they are resumed."""
+        """Return the endpoints that answered 410 Gone with the time: they receive nothing until they are resumed."""
         return await self._deliveries.stopped()
 
     async def resume(self, endpoint: str) -> bool:
-        """Send to a stopped endpoint again, from the next event on; ``False`` when it was not stopped.
+        """Resume a stopped endpoint, from the next event on; ``False`` when it was not stopped.
 
-        Raises ``ConfigError`` for one that is not configured.
+        Raises ``ConfigError`` for an unknown endpoint.
         """
         if endpoint not in self._endpoints:
-            raise ConfigError(f"webhooks: no endpoint is called {endpoint!r}; there are: {', '.join(self._endpoints)}")
+            raise ConfigError(f"webhooks: endpoint {endpoint!r} not found; there are: {', '.join(self._endpoints)}")
         return await self._deliveries.resume(endpoint)
 
     async def deliver_due(self) -> int:
-        """Send everything that is due now and wait until that is done; returns how many attempts were made.
+        """Send everything that is due now and wait for the attempts; returns their number.
 
-        Processes with a worker do so by themselves.
+        Processes with a worker do this continuously.
         """
         return await self._sender.deliver_due()
 

@@ -1,4 +1,4 @@
-"""One attempt to deliver: make the body, sign it, send it, and say what became of it."""
+"""One delivery attempt: make the body, sign it, send it, and report the outcome."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ GONE = 410
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an attempt: it arrived, or the ``error`` that it did not."""
+    """The outcome of an attempt: an ``answer``, or the ``error`` because of which it failed."""
 
     answer: int | None = None
     error: str | None = None
     asked_s: float | None = None
-    """The pause that the receiver asked for."""
+    """The pause that the receiver requested."""
     final: bool = False
-    """Whether trying again is pointless."""
+    """Whether a retry is pointless."""
 
 
 class Attempts:
-    """Sends single events; everything about them that may not be logged stays in here."""
+    """Sends single events; nothing confidential about them leaves this class."""
 
     def __init__(
         self,
@@ -51,9 +51,9 @@ class Attempts:
         self._result_max_bytes = result_max_bytes
 
     async def make(self, event: Event, endpoint: str, now: datetime) -> Outcome:
-        """Send an event to an endpoint; raises ``Unavailable`` when our own parts cannot say what to send."""
+        """Send an event to an endpoint; raises ``Unavailable`` when storage or database fail while making the body."""
         if is_callback(endpoint):
-            assert self._callbacks is not None  # else nobody looks for deliveries to them
+            assert self._callbacks is not None  # without callbacks no deliveries to them are due
             return await self._call(event, self._callbacks, now)
         known = self._endpoints[endpoint]
         return await self._send(event, self._poster, known.target, known.secrets, known.networks, now)
@@ -61,7 +61,7 @@ class Attempts:
     async def _call(self, event: Event, callbacks: Callbacks, now: datetime) -> Outcome:
         job = await get_job(self._gate.parts.records, event.job_id)
         if job is None or job.callback_url is None:
-            return Outcome(error="there is nobody to call any more", final=True)
+            return Outcome(error="the upload has no callbackUrl any more", final=True)
         try:
             target = callbacks.read(job.callback_url)
         except ValueError as exc:

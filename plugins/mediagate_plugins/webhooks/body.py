@@ -1,4 +1,4 @@
-"""The body of a webhook: ``type``, ``timestamp`` and ``data``, which of a job is what ``GET /status`` answers."""
+"""The body of a webhook: ``type``, ``timestamp`` and ``data``, which for a job equals the answer of ``GET /status``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mediagate.records import get_state
 
 
 async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> bytes:
-    """Return the bytes to send now; raises ``Unavailable``.
+    """Return the body to send; raises ``Unavailable``.
 
-    URLs are made anew for each attempt, so that signed ones still work when it arrives. A picture that was deleted in
-    the meantime is left out.
+    URLs are made for each attempt, so that signed ones are valid on delivery. A picture that was deleted in the
+    meantime is omitted.
     """
     data: dict[str, Any] = json.loads(event.data)
     if event.type is EventType.JOB_COMPLETED:
@@ -25,7 +25,7 @@ async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> by
 
 
 async def _completed(gate: MediaGate, event: Event, result_max_bytes: int) -> dict[str, Any] | None:
-    # Not by get_status, which may answer from memory what another process has changed since.
+    # Not by get_status, which may answer from a cache that misses changes of another process.
     state = await get_state(gate.parts.records, event.job_id)
     if state is None or state.job.status is not JobStatus.COMPLETE or state.media is None:
         return None
@@ -37,7 +37,7 @@ async def _completed(gate: MediaGate, event: Event, result_max_bytes: int) -> di
 
 
 async def _result(gate: MediaGate, media: Media, max_bytes: int) -> dict[str, str]:
-    """Return the largest variant of at most this many bytes, itself."""
+    """Return the content of the largest variant of at most ``max_bytes``."""
     fitting = [variant for variant in media.variants if variant.bytes <= max_bytes]
     if not fitting:
         return {}

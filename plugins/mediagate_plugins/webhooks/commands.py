@@ -1,4 +1,4 @@
-"""``mediagate webhooks``: what was sent and what was not, and sending it again."""
+"""``mediagate webhooks``: list deliveries, send events again, resume endpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mediagate.cli import STANDALONE, Gate, load_gate, quit_with, run_async
 from mediagate.errors import PluginError
 from mediagate_plugins.webhooks.admin import WEBHOOKS, Webhooks
 
-commands = typer.Typer(no_args_is_help=True, help="What was sent to whom, what was not, and sending it again.")
+commands = typer.Typer(no_args_is_help=True, help="List deliveries, send events again, resume endpoints.")
 
 
 class _Status(StrEnum):
@@ -22,19 +22,19 @@ class _Status(StrEnum):
     DEAD = "dead"
 
 
-Event = Annotated[str | None, typer.Option("--event", help="Only this event's, by its webhook-id.")]
-Job = Annotated[str | None, typer.Option("--job", help="Only this job's.")]
+Event = Annotated[str | None, typer.Option("--event", help="Only deliveries of this event, by its webhook-id.")]
+Job = Annotated[str | None, typer.Option("--job", help="Only deliveries of this job.")]
 
 
 @commands.command("list")
 def list_(
     gate: Gate = STANDALONE,
-    status: Annotated[_Status | None, typer.Option(help="Only those that stand so.")] = None,
+    status: Annotated[_Status | None, typer.Option(help="Only deliveries with this status.")] = None,
     job: Job = None,
     event: Event = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="The most deliveries to print.")] = 50,
 ) -> None:
-    """Print deliveries, the newest event first, and the endpoints that were stopped."""
+    """Print deliveries, newest event first, and the stopped endpoints."""
     loaded = _load(gate)
 
     async def run() -> None:
@@ -51,7 +51,7 @@ def list_(
                     f"  {d.attempts} attempts  {what}"
                 )
             for endpoint, since in (await webhooks.stopped()).items():
-                typer.echo(f"{endpoint} is stopped since {since:%Y-%m-%dT%H:%M:%SZ}: it answered 410 Gone")
+                typer.echo(f"{endpoint}: stopped since {since:%Y-%m-%dT%H:%M:%SZ}, after it answered 410 Gone")
 
     run_async(run())
 
@@ -61,34 +61,34 @@ def replay(
     gate: Gate = STANDALONE,
     event: Event = None,
     job: Job = None,
-    dead: Annotated[bool, typer.Option("--dead", help="Only what was given up.")] = False,
-    since: Annotated[str | None, typer.Option(help="Only what happened since, as 2026-01-31T12:00Z.")] = None,
+    dead: Annotated[bool, typer.Option("--dead", help="Only dead deliveries.")] = False,
+    since: Annotated[str | None, typer.Option(help="Only events since this time, such as 2026-01-31T12:00Z.")] = None,
 ) -> None:
-    """Send events again, under the same ids; the options narrow it down together."""
+    """Send events again, under the same ids; all given options must match."""
     moment = _moment(since) if since is not None else None
     loaded = _load(gate)
 
     async def run() -> None:
         async with loaded:
             replayed = await _webhooks(loaded).replay(event_id=event, job_id=job, dead=dead, since=moment)
-            typer.echo(f"{replayed.deliveries} deliveries are sent again")
+            typer.echo(f"{replayed.deliveries} deliveries will be sent again")
             if replayed.stopped:
-                typer.echo(f"{replayed.stopped} are left out: their endpoints are stopped until webhooks resume")
+                typer.echo(f"{replayed.stopped} skipped: endpoint stopped; run `mediagate webhooks resume`")
             if replayed.unknown:
-                typer.echo(f"{replayed.unknown} are left out: their endpoints are not configured any more")
+                typer.echo(f"{replayed.unknown} skipped: endpoint no longer configured")
 
     run_async(run())
 
 
 @commands.command()
 def resume(endpoint: Annotated[str, typer.Argument(help="The endpoint's name.")], gate: Gate = STANDALONE) -> None:
-    """Send to an endpoint again that was stopped because it answered 410 Gone."""
+    """Resume an endpoint that was stopped because it answered 410 Gone."""
     loaded = _load(gate)
 
     async def run() -> None:
         async with loaded:
             resumed = await _webhooks(loaded).resume(endpoint)
-            typer.echo(f"{endpoint} gets events again" if resumed else f"{endpoint} was not stopped")
+            typer.echo(f"{endpoint} receives events again" if resumed else f"{endpoint} was not stopped")
 
     run_async(run())
 

@@ -16,7 +16,7 @@ DeliveryStatus = Literal["pending", "delivered", "dead"]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event on its way to one endpoint; ``answer`` (HTTP status) and ``error`` are of the last attempt."""
+    """The delivery of one event to one endpoint; ``answer`` (HTTP status) and ``error`` are of the last attempt."""
 
     event: Event
     endpoint: str
@@ -30,19 +30,19 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """How many deliveries are sent again, and how many of those that were meant are not."""
+    """The numbers of deliveries to send again and of skipped ones."""
 
     deliveries: int
     stopped: int
-    """Left out because their endpoints answered 410 Gone."""
+    """Skipped because their endpoints answered 410 Gone."""
     unknown: int
-    """Left out because their endpoints are not configured (any more)."""
+    """Skipped because their endpoints are not configured (any more)."""
 
 
 class Deliveries:
-    """The plugin's tables in the records' database; ``endpoints`` and ``callbacks`` are what is configured.
+    """The plugin's tables in the records' database; ``endpoints`` and ``callbacks`` are the configured ones.
 
-    Whatever else is on record is for endpoints that were taken away, or that only a newer process knows.
+    Other deliveries on record are for removed endpoints, or for endpoints that only a newer process knows.
     """
 
     def __init__(self, database: Database, endpoints: Collection[str], *, callbacks: bool) -> None:
@@ -50,9 +50,9 @@ class Deliveries:
         self._known = _to(endpoints, callbacks=callbacks)
 
     async def add(self, routes: Mapping[Event, Mapping[str, str | None]], now: datetime) -> None:
-        """Note for each event where it is to go; an endpoint that comes with an error gets its delivery dead.
+        """Record the deliveries of each event; an endpoint with an error gets a dead delivery.
 
-        What is on record already stays as it is: somebody else was faster, or we died in between.
+        Existing deliveries are not changed: another process was faster, or this one died in between.
         """
         if not await self._add(routes, now):
             for event, endpoints in routes.items():
@@ -71,49 +71,49 @@ class Deliveries:
         return not any(routes.values()) or await self._database.insert(add_all)
 
     async def due(
-        self, endpoints: Collection[str], *, callbacks: bool, besides: Collection[str], now: datetime, limit: int
+        self, endpoints: Collection[str], *, callbacks: bool, excluded: Collection[str], now: datetime, limit: int
     ) -> list[Delivery]:
-        """Return deliveries to these endpoints, and callbacks besides some, whose time has come, longest due first."""
+        """Return due deliveries to these endpoints, and to callbacks except ``excluded``, longest due first."""
         where: Any = {"status": "pending", "dueAt": {"lte": now}}
-        where |= _to(endpoints, callbacks=callbacks) | {"NOT": [{"endpoint": {"in": list(besides)}}]}
+        where |= _to(endpoints, callbacks=callbacks) | {"NOT": [{"endpoint": {"in": list(excluded)}}]}
         return await self._find(where, order={"dueAt": "asc"}, limit=limit)
 
     async def claim(self, delivery: Delivery, *, owner: str, now: datetime, until: datetime) -> bool:
-        """Take a delivery for one attempt, which counts from now on; ``False`` when somebody else has it.
+        """Claim a delivery for one attempt, which counts from now on; ``False`` when another sender holds it.
 
-        Until then it is due to nobody; if we die, it is due again after that.
+        The delivery is not due before ``until``; if this process dies, it becomes due again then.
         """
         unclaimed = {"status": "pending", "attempts": delivery.attempts, "dueAt": {"lte": now}}
         taken = {"owner": owner, "attempts": {"increment": 1}, "dueAt": until, "triedAt": now}
         return await self._change({**_key(delivery), **unclaimed}, taken)
 
     async def delivered(self, delivery: Delivery, *, owner: str, answer: int) -> bool:
-        """Note that it arrived."""
+        """Record that the delivery succeeded."""
         data = {"status": "delivered", "owner": None, "answer": answer, "error": None}
         return await self._change({**_key(delivery), "owner": owner}, data)
 
     async def failed(
         self, delivery: Delivery, *, owner: str, error: str, answer: int | None, due_at: datetime | None
     ) -> bool:
-        """Note why it did not arrive, and when it is tried again; ``None`` is never."""
+        """Record why the delivery failed, and the time of the next attempt; ``None``: there is none."""
         data: dict[str, Any] = {"owner": None, "answer": answer, "error": error}
         data |= {"status": "dead"} if due_at is None else {"dueAt": due_at}
         return await self._change({**_key(delivery), "owner": owner}, data)
 
     async def put_back(self, delivery: Delivery, *, owner: str, due_at: datetime) -> bool:
-        """Give a delivery back as if it had not been tried."""
+        """Release a delivery without counting the attempt."""
         data = {"owner": None, "attempts": {"decrement": 1}, "dueAt": due_at}
         return await self._change({**_key(delivery), "owner": owner}, data)
 
-    # -- endpoints that are gone
+    # -- stopped endpoints
 
     async def stopped(self) -> dict[str, datetime]:
-        """Return the endpoints that nothing is sent to any more, and since when."""
+        """Return the stopped endpoints and the time of each stop."""
         rows = await self._database.query(lambda client: client.mediagatewebhookstop.find_many())
         return {row.endpoint: row.stoppedAt for row in rows}
 
     async def stop(self, endpoint: str, *, error: str, now: datetime) -> None:
-        """Send nothing more to an endpoint; what waits for it is dead."""
+        """Stop an endpoint; its pending deliveries become dead."""
 
         async def both(client: Any) -> None:
             async with client.batch_() as batch:
@@ -127,14 +127,14 @@ class Deliveries:
         await self._database.execute(both)
 
     async def resume(self, endpoint: str) -> bool:
-        """Send to an endpoint again; ``False`` when it was not stopped."""
+        """Resume an endpoint; ``False`` when it was not stopped."""
         return bool(
             await self._database.execute(
                 lambda client: client.mediagatewebhookstop.delete_many(where={"endpoint": endpoint})
             )
         )
 
-    # -- looking and repeating
+    # -- finding and replaying
 
     async def find(
         self, *, status: DeliveryStatus | None, job_id: str | None, event_id: str | None, limit: int
@@ -152,7 +152,7 @@ class Deliveries:
         since: datetime | None,
         now: datetime,
     ) -> Replayed:
-        """Make these due now with all their attempts, except to endpoints that are stopped or not configured."""
+        """Make matching deliveries due now with all their attempts, except to stopped or unknown endpoints."""
         where = _where(status=status, job_id=job_id, event_id=event_id, since=since)
         stopped = {"endpoint": {"in": list(await self.stopped())}}
         unknown = await self._count({"AND": [where], "NOT": [self._known]})
@@ -161,18 +161,18 @@ class Deliveries:
         wanted = {"AND": [where, self._known], "NOT": [stopped]}
         return Replayed(await self._update(wanted, data), left_out, unknown)
 
-    # -- what nobody waits for any more
+    # -- cleanup
 
     async def give_up_unknown(self, *, due_before: datetime, error: str) -> int:
-        """Note as dead what was due before a moment to endpoints that are not configured; returns how many."""
+        """Mark deliveries to unknown endpoints that were due before ``due_before`` as dead; returns their number."""
         where: Any = {"status": "pending", "dueAt": {"lt": due_before}, "NOT": [self._known]}
         data = {"status": "dead", "owner": None, "error": error}
         return await self._update(where, data)
 
     async def forget(self, *, before: datetime) -> int:
-        """Delete the events from before a moment that have arrived everywhere; returns how many.
+        """Delete the events before ``before`` that have been delivered everywhere; returns their number.
 
-        What is dead is kept for replay, unless it is for an endpoint that is not configured.
+        Dead deliveries are retained for replay, unless their endpoint is not configured.
         """
         settled = [{"status": "delivered"}, {"status": "dead", "NOT": [self._known]}]
         where: Any = {
@@ -186,7 +186,7 @@ class Deliveries:
         rows = await self._database.query(
             lambda client: client.mediagatewebhookdelivery.find_many(where=where, order=order, take=limit)
         )
-        # Not by an include, which fails when an event is forgotten between its two queries.
+        # Not by an include, which fails when an event is deleted between its two queries.
         event_of = await self._events({row.eventId for row in rows})
         return [_delivery_of(row, event_of[row.eventId]) for row in rows if row.eventId in event_of]
 

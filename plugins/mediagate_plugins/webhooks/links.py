@@ -1,4 +1,4 @@
-"""Whether the links in a webhook lead anywhere: it is read outside of any request, so they must be absolute."""
+"""Checking the links in webhooks: a webhook is read outside of any request, so its links must be absolute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mediagate import STORAGE, MediaGate, Source
 
 
 def link_problem(gate: MediaGate) -> str | None:
-    """Return what to do about links that would be relative, ``None`` when there are none."""
+    """Return the advice about links that would be relative, ``None`` when there are none."""
     if gate.settings.public_base_url:
         return None
     relative = [name for name, source in gate.sources.items() if not _has_url(gate, name, source)]
@@ -21,7 +21,7 @@ def link_problem(gate: MediaGate) -> str | None:
 
 
 def _has_url(gate: MediaGate, name: str, source: Source) -> bool:
-    """Whether the storage itself has URLs for the files of a source."""
+    """Whether the storage has URLs for the files of a source."""
     key = f"media/{name}/id/id/size.webp"
     if source.visibility == "private":
         return gate[STORAGE].presign_get(key, signed_at=datetime.now(UTC), expires_s=60) is not None

@@ -1,4 +1,4 @@
-"""Whom events are sent to: the host's own endpoints, and the ``callbackUrl`` of single uploads."""
+"""The receivers of events: the host's own endpoints, and the ``callbackUrl`` of single uploads."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.:-]*[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A receiver of the host's own; raises ``ConfigError``.
+    """A configured receiver; raises ``ConfigError``.
 
-    ``secrets`` are ``whsec_…``, the newest first: each event is signed with all of them, so that one can be replaced
-    without losing any; ``x-mediagate-signature`` with the last, the oldest. ``events`` are the types that are sent.
-    ``insecure_http`` lets the URL begin with ``http://``; ``private_networks``, such as ``10.0.0.0/8``, may be reached
-    though they are not public.
+    ``secrets`` are ``whsec_…``, newest first. Each event is signed with all of them, so that a secret can be rotated
+    without losing events; ``x-mediagate-signature`` uses the last and so the oldest one. ``events`` are the types to
+    send. ``insecure_http`` allows a URL with ``http://``. ``private_networks``, such as ``10.0.0.0/8``, may be
+    contacted although they are not public.
     """
 
     url: str = field(repr=False)
@@ -45,7 +45,7 @@ class Endpoint:
 
     @property
     def target(self) -> Target:
-        """Where it is."""
+        """The parsed URL."""
         return read_url(self.url)
 
     @property
@@ -56,12 +56,12 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What an upload may name as its ``callbackUrl``, always https; raises ``ConfigError``.
+    """The allowed values of an upload's ``callbackUrl``, always https; raises ``ConfigError``.
 
-    ``secrets`` are those of all who are called, and whoever knows one can sign what the others take for ours: they are
-    for receivers that trust one another, and no endpoint may have one of them. ``hosts`` are names such as
-    ``hooks.example.com`` or ``*.example.com``; without them any public host may be named.
-    ``private_networks`` is for development: whoever may upload can have them asked.
+    All receivers share ``secrets``, and each of them can sign messages that the others accept. So the receivers must
+    trust one another, and no endpoint may have one of these secrets. ``hosts`` are names such as ``hooks.example.com``
+    or ``*.example.com``; without them any public host is allowed. ``private_networks`` is for development: every
+    uploader can cause requests to them.
     """
 
     secrets: Sequence[str] = field(repr=False)
@@ -82,7 +82,7 @@ class Callbacks:
         return tuple(ip_network(network) for network in self.private_networks)
 
     def read(self, url: str) -> Target:
-        """Take a ``callbackUrl`` apart; raises ``ValueError`` when this gate does not call it."""
+        """Parse a ``callbackUrl``; raises ``ValueError`` when this gate does not call it."""
         target = read_url(url)
         if not target.secure:
             raise ValueError("it must begin with https://")
@@ -123,7 +123,7 @@ def _network_problems(networks: Sequence[str]) -> list[str]:
         try:
             ip_network(network)
         except ValueError:
-            problems.append(f"private_networks: {network!r} is none; write it as 10.0.0.0/8")
+            problems.append(f"private_networks: {network!r} is not a network; write it as 10.0.0.0/8")
     return problems
 
 

@@ -1,4 +1,4 @@
-"""When a webhook that was not taken is sent again."""
+"""The retry schedule of webhooks."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ PAUSES_S = (
     20 * HOUR,
     24 * HOUR,
 )
-"""The pause before each attempt: ten of them over about three days, as Standard Webhooks suggests."""
+"""The pause before each attempt: ten attempts over about three days, as Standard Webhooks suggests."""
 JITTER = 0.2
-"""A pause is up to this much longer, so that what failed together does not come back together."""
+"""A pause is up to this share longer, so that deliveries that failed together are not retried together."""
 LONGEST_S = 24 * HOUR
-"""What a receiver can ask for at most."""
+"""The longest pause that a receiver can request."""
 
 
 def pause(attempts: int, *, asked_s: float | None = None) -> timedelta | None:
-    """Return how long to wait after this many attempts, ``None`` when that was the last.
+    """Return the pause after this many attempts, ``None`` after the last one.
 
-    ``asked_s`` is what the receiver asked for: it makes a pause longer, never shorter.
+    ``asked_s`` is the pause that the receiver requested, which can only lengthen the pause.
     """
     if attempts >= len(PAUSES_S):
         return None
@@ -38,13 +38,13 @@ def pause(attempts: int, *, asked_s: float | None = None) -> timedelta | None:
 
 
 def retry_after_s(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for (RFC 9110, 10.2.3), ``None`` without a readable one."""
+    """Return the seconds in a ``Retry-After`` header (RFC 9110, 10.2.3), ``None`` if it is missing or malformed."""
     if header is None:
         return None
     if header.isascii() and header.isdigit() and len(header) < 10:
         return float(header)
     try:
         moment = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):  # the latter for a year or zone that fits into no integer of C
+    except (ValueError, OverflowError):  # OverflowError for a year or zone beyond the integers of C
         return None
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())

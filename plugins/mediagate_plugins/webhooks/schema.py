@@ -14,7 +14,7 @@ PICTURE_URL: dict[str, Any] = {"type": "string", "format": "uri"}
 
 
 def event_schema() -> dict[str, Any]:
-    """Return the schema: one of five objects, told apart by ``type``."""
+    """Return the schema: one of five objects, distinguished by ``type``."""
     data = {
         EventType.JOB_COMPLETED: _completed(),
         EventType.JOB_REJECTED: _job(
@@ -33,7 +33,7 @@ def event_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mediagate event",
-        "description": "The body of a webhook. Properties may be added; none that is required goes away.",
+        "description": "The body of a webhook. Properties may be added; required ones are never removed.",
         "oneOf": events,
     }
 
@@ -76,7 +76,7 @@ def _completed() -> dict[str, Any]:
 
 def _media() -> dict[str, Any]:
     media = _always_in_media()
-    media["properties"]["thumbhash"] = TEXT | {"description": "In Base64, where the source asked for one."}
+    media["properties"]["thumbhash"] = TEXT | {"description": "In Base64, if the source enables it."}
     media["properties"]["urlsExpireAt"] = MOMENT | {"description": "When the first URL of a private picture expires."}
     return media
 

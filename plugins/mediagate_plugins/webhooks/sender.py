@@ -1,4 +1,4 @@
-"""The delivery loop: outbox → deliveries → claim → attempt → what became of it. Any number of processes share it."""
+"""The delivery loop: outbox → deliveries → claim → attempt → outcome. Any number of processes share it."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from mediagate_plugins.webhooks.schedule import PAUSES_S, pause
 log = logging.getLogger("mediagate.webhooks")
 
 POLL_S = 1.0
-"""How often the records are asked for what other processes left; what this one settles is sent at once."""
+"""How often the records are polled for events of other processes; events of this one are sent at once."""
 BATCH = 100
 SLOTS = 8
-"""How many attempts one endpoint has at a time: a slow one holds up only itself."""
+"""Concurrent attempts per endpoint: a slow endpoint delays only itself."""
 CALLBACK_SLOTS, HOST_SLOTS = 32, 4
-"""The same for all callbacks together, and for each host of theirs: it takes eight slow ones to hold up the others."""
+"""The same for all callbacks together, and for each of their hosts: only eight slow hosts can delay the others."""
 LEASE_MARGIN_S = 60.0
-"""How much longer than an attempt its claim lasts."""
+"""How much longer a claim lasts than an attempt."""
 OWN_FAULT_PAUSE = timedelta(seconds=30)
-"""The pause after an attempt that our own database or storage broke off; it does not count."""
+"""The pause after an attempt that failed because of the service's own database or storage; it does not count."""
 FORGET_EVERY_S = 3600.0
 UNKNOWN_FOR = timedelta(days=1)
-"""How long what is for endpoints unknown to us is left to others: a newer process may know them."""
+"""How long deliveries to unknown endpoints are left to other processes: a newer one may know the endpoints."""
 
 
 class Sender:
-    """Passes on what is in the outbox and sends what is due."""
+    """Turns the outbox's events into deliveries, and sends due deliveries."""
 
     def __init__(
         self,
@@ -71,19 +71,19 @@ class Sender:
         self._begun_at = self._forget_at = time.monotonic()
 
     async def now(self) -> datetime:
-        """Return the present, by which deliveries are due and claims run out: the same for all processes."""
+        """Return the current time for due deliveries and claims, which is the same for all processes."""
         return await self._records.now()
 
     async def look(self, _: object) -> None:
-        """Look for events now: a hook, for what has just left one."""
+        """Look for new events now; registered as a hook."""
         self.wake()
 
     def wake(self) -> None:
-        """Look at once for what is to be sent."""
+        """Start the next round at once."""
         self._wake.set()
 
     async def deliver_due(self) -> int:
-        """Send everything that is due now and wait until that is done; returns how many attempts were made."""
+        """Send everything that is due now and wait for the attempts; returns their number."""
         made = 0
         while begun := await self._round():
             made += len(begun)
@@ -92,7 +92,7 @@ class Sender:
 
     @asynccontextmanager
     async def running(self, *, drain_s: float) -> AsyncIterator[None]:
-        """Keep sending; at the end let attempts in flight finish, and give back those that take too long."""
+        """Send continuously; at the end wait ``drain_s`` for attempts in flight, and release the others."""
         loop = asyncio.create_task(self._run())
         try:
             yield
@@ -116,14 +116,14 @@ class Sender:
                     continue
                 await self._forget()
             except Unavailable as exc:
-                log.warning("cannot look for webhooks: %s", exc)
+                log.warning("could not look for webhooks: %s", exc)
             except Exception:
                 log.exception("looking for webhooks failed")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), POLL_S)
 
     async def _round(self) -> list[asyncio.Task[None]]:
-        """Begin attempts in free slots."""
+        """Start attempts in free slots."""
         await self._pass_on()
         endpoints = [name for name in self._endpoints if self._has_room(name)]
         callbacks = self._callbacks is not None and self._callbacks_flying() < CALLBACK_SLOTS
@@ -132,7 +132,7 @@ class Sender:
         full = [name for name in self._flying if not self._has_room(name)]
         begun = []
         for delivery in await self._deliveries.due(
-            endpoints, callbacks=callbacks, besides=full, now=await self.now(), limit=BATCH
+            endpoints, callbacks=callbacks, excluded=full, now=await self.now(), limit=BATCH
         ):
             if not self._has_room(delivery.endpoint):
                 continue
@@ -192,31 +192,31 @@ class Sender:
                 await self._deliveries.put_back(delivery, owner=owner, due_at=await self.now())
             raise
         except Unavailable as exc:
-            log.warning("webhook %s waits: %s", delivery.event.id, exc)
-            with contextlib.suppress(Unavailable):  # else its lease runs out
+            log.warning("webhook %s: waiting: %s", delivery.event.id, exc)
+            with contextlib.suppress(Unavailable):  # otherwise the claim expires
                 await self._deliveries.put_back(delivery, owner=owner, due_at=await self.now() + OWN_FAULT_PAUSE)
         except Exception:
-            log.exception("webhook %s: what became of it could not be noted", delivery.event.id)
+            log.exception("webhook %s: could not record the outcome", delivery.event.id)
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         if delivery.attempts > len(PAUSES_S):
-            return Outcome(error="its sender died during the last attempt", final=True)
+            return Outcome(error="the sender died during the last attempt", final=True)
         try:
             return await self._attempts.make(delivery.event, delivery.endpoint, await self.now())
         except Unavailable:
             raise
         except Exception:
-            log.exception("webhook %s to %s could not be made", delivery.event.id, delivery.endpoint)
-            return Outcome(error="internal error; the log says more")
+            log.exception("webhook %s to %s: could not make the body", delivery.event.id, delivery.endpoint)
+            return Outcome(error="internal error; see the log")
 
     async def _note(self, delivery: Delivery, owner: str, outcome: Outcome) -> None:
         event, endpoint, now = delivery.event, delivery.endpoint, await self.now()
         counted_as = CALLBACK if is_callback(endpoint) else endpoint
-        told = {"event": event.type.value, "event_id": event.id, "job_id": event.job_id, "endpoint": endpoint}
+        about = {"event": event.type.value, "event_id": event.id, "job_id": event.job_id, "endpoint": endpoint}
         if outcome.error is None and outcome.answer is not None:
             await self._deliveries.delivered(delivery, owner=owner, answer=outcome.answer)
             self._observer.delivery_ended(counted_as, "delivered")
-            log.info("webhook %s (%s) to %s: %d", event.id, event.type, endpoint, outcome.answer, extra=told)
+            log.info("webhook %s (%s) to %s: %d", event.id, event.type, endpoint, outcome.answer, extra=about)
             return
         error = outcome.error or "no answer"
         wait = None if outcome.final else pause(delivery.attempts, asked_s=outcome.asked_s)
@@ -224,12 +224,12 @@ class Sender:
             delivery, owner=owner, error=error, answer=outcome.answer, due_at=now + wait if wait else None
         )
         self._observer.delivery_ended(counted_as, "failed" if wait else "given_up")
-        left = f"again in {wait.total_seconds():.0f} s" if wait else "given up; it is kept for replay"
+        left = f"again in {wait.total_seconds():.0f} s" if wait else "given up, retained for replay"
         level = logging.INFO if wait else logging.WARNING
-        log.log(level, "webhook %s (%s) to %s: %s; %s", event.id, event.type, endpoint, error, left, extra=told)
+        log.log(level, "webhook %s (%s) to %s: %s; %s", event.id, event.type, endpoint, error, left, extra=about)
         if outcome.answer == GONE and not is_callback(endpoint):
             await self._deliveries.stop(endpoint, error=error, now=now)
-            log.warning("webhooks to %s are stopped: it answered 410 Gone", endpoint, extra={"endpoint": endpoint})
+            log.warning("webhooks to %s stopped: it answered 410 Gone", endpoint, extra={"endpoint": endpoint})
 
     async def _forget(self) -> None:
         at = time.monotonic()
@@ -237,12 +237,12 @@ class Sender:
             return
         self._forget_at = at + FORGET_EVERY_S
         now = await self.now()
-        if at - self._begun_at >= FORGET_EVERY_S:  # not at start: a deployment may go on, and bring back who knows them
-            error = "no endpoint of this name is configured any more"
+        if at - self._begun_at >= FORGET_EVERY_S:  # not at start: a rolling deployment may start newer processes
+            error = "no endpoint with this name is configured any more"
             if given_up := await self._deliveries.give_up_unknown(due_before=now - UNKNOWN_FOR, error=error):
-                log.warning("%d webhooks are given up: the endpoints that they are for are not configured", given_up)
+                log.warning("%d webhooks given up: their endpoints are not configured", given_up)
         await self._deliveries.forget(before=now - self._keep)
 
 
 def _stopped(name: str, stopped: Mapping[str, object]) -> str | None:
-    return "the endpoint was stopped by a 410 before" if name in stopped else None
+    return "the endpoint was stopped by an earlier 410" if name in stopped else None

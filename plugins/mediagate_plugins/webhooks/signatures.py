@@ -13,7 +13,7 @@ KEY_BYTES = range(24, 65)
 
 
 def key_of(secret: str) -> bytes:
-    """Return the key in a ``whsec_`` secret; raises ``ValueError`` that does not quote it."""
+    """Return the key in a ``whsec_`` secret; raises ``ValueError``, which does not quote the secret."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except ValueError:
@@ -24,11 +24,11 @@ def key_of(secret: str) -> bytes:
 
 
 def signed_headers(secrets: Sequence[str], event_id: str, at: datetime, body: bytes) -> Mapping[str, str]:
-    """Return the headers that prove a body sent now: one signature for each secret.
+    """Return the headers that sign a body at time ``at``: one signature for each secret.
 
-    ``x-mediagate-signature`` is for receivers that know no Standard Webhooks: the HMAC-SHA256 of the body alone, in
-    hex, under the text of the last secret. That is the oldest, for such a receiver may know no newer one until the old
-    one is taken away. It does not age, so it does not keep an old message from being sent again.
+    ``x-mediagate-signature`` is for receivers without support of Standard Webhooks: the HMAC-SHA256 of the body alone,
+    in hex, keyed by the text of the last secret. The last secret is the oldest, since such a receiver may not know a
+    newer one until the old one is removed. This signature has no timestamp, so it does not prevent replays.
     """
     moment = str(int(at.timestamp()))
     signed = f"{event_id}.{moment}.".encode() + body

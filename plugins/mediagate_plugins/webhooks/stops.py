@@ -1,4 +1,4 @@
-"""What ``mediagate doctor`` says of endpoints that answered 410 Gone: they get nothing until they are resumed."""
+"""The report of ``mediagate doctor`` on endpoints that answered 410 Gone: they receive nothing until resumed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mediagate_plugins.webhooks.deliveries import Deliveries
 
 
 async def stopped_of(records: Records, endpoints: Collection[str]) -> str:
-    """Look in records that are not open; raises ``ConfigError`` when one of the endpoints is stopped."""
+    """Check records that are not open; raises ``ConfigError`` when one of the endpoints is stopped."""
     database = Database.of(records, "webhooks")
     try:
         await records.open()
@@ -20,7 +20,7 @@ async def stopped_of(records: Records, endpoints: Collection[str]) -> str:
         finally:
             await records.close()
     except RecordsUnavailable:
-        return "whether one is stopped is known when the database is there"
+        return "stopped endpoints unknown, since the database is unavailable"
     stopped = [f"{name!r} since {stops[name]:%Y-%m-%dT%H:%M:%SZ}" for name in endpoints if name in stops]
     if stopped:
         raise ConfigError(

@@ -13,7 +13,9 @@ PREFIX = "MEDIAGATE_"
 OF_THE_COMMAND = ("MEDIAGATE_GATE", "MEDIAGATE_LOG")
 """Variables of the command line, which are not settings."""
 
-_ANOTHER_S = re.compile(r"MEDIAGATE_(TEST_\w+|ENGINE_SOCKET|ENGINE_PARENT|(\w+_)?SERVICE_(HOST|PORT)(_\w+)?|(\w+_)?PORT(_\d+_\w+)?)")
+_ANOTHER_S = re.compile(
+    r"MEDIAGATE_(TEST_\w+|ENGINE_(SOCKET|PARENT)|(\w+_)?SERVICE_(HOST|PORT)(_\w+)?|(\w+_)?PORT(_\d+_\w+)?)"
+)
 """Variables of the tests, of the query engine, and those that Kubernetes and Docker set for a service of this name."""
 
 

@@ -1,4 +1,4 @@
-"""Image processes, as the host sees them; all that touches pixels is in ``pixels``."""
+"""Image processes as the host uses them; all code that touches pixels is in ``pixels``."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mediagate.images.pool import ImagePool
 
 _LATER = {"ImagePool": "pool", "accepted": "pixels", "check_head": "pixels", "codecs": "pixels"}
-"""Loaded on first use: a command starts the fork server first, which loads the same beside it."""
+"""Loaded lazily: a command starts the fork server first, which loads the same modules concurrently."""
 
 __all__ = ["ForkServer", "ImagePool", "accepted", "check_head", "codecs"]
 

@@ -1,7 +1,7 @@
-"""A core for each image process; while one has nothing to do, the others may borrow its core, for one encoding each.
+"""A core for each image process; the others may borrow an idle process's core, for one encoding at a time.
 
-So the processes together never run more threads than there are processes, also when an image that began alone is
-joined by another, but for an encoding that takes longer than ``PATIENCE_S``.
+So the processes together never run more threads than there are processes, even when a second image begins during the
+first. The exception is an encoding that takes longer than ``PATIENCE_S``.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from functools import partial
 from typing import IO
 
 PATIENCE_S = 0.5
-"""How long an image waits for a core that is lent; then it begins beside the encoding that has it."""
+"""How long an image waits for its lent core before it starts anyway, concurrently with the encoding on that core."""
 ASK_AGAIN_S = 0.001
 
 GiveBack = Callable[[], None]
 
 
 class Cores:
-    """As one process sees them: its own, and those of the others.
+    """The cores from the view of one process: its own, and those of the others.
 
-    Each is a byte of a file; a process that has the lock on it uses the core, and a process that dies gives back what
-    it had. ``file`` may be shared by fork.
+    Each core is a byte of a file. A process uses a core while it holds the lock on that byte; the kernel releases the
+    locks of a process that dies. ``file`` may be shared by fork.
     """
 
     def __init__(self, file: IO[bytes], *, own: int, count: int) -> None:
@@ -34,7 +34,7 @@ class Cores:
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Use the own core for the length of the block."""
+        """Hold the process's own core during the block."""
         patience = time.monotonic() + PATIENCE_S
         while not self._take(self._own) and time.monotonic() < patience:
             time.sleep(ASK_AGAIN_S)
@@ -44,7 +44,7 @@ class Cores:
             self._give_back(self._own)
 
     def borrow(self) -> GiveBack | None:
-        """Take a core that nobody uses and return how to give it back; ``None`` when there is none."""
+        """Take an unused core and return a function that gives it back; ``None`` when all are in use."""
         for core in self._others:
             if self._take(core):
                 return partial(self._give_back, core)

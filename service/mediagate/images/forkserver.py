@@ -1,7 +1,7 @@
 """The fork server: a process with one thread that has loaded all decoders, and forks an image process in milliseconds.
 
-The host itself has threads, and a fork of it might begin with locks that nobody will release; a process that is
-started from nothing loads everything anew. Nothing of the host's program is imported in either.
+The host itself has threads, so a fork of it might inherit locks that are never released; a process started from scratch
+would load everything again. Neither the fork server nor its children import the host's program.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 FORK, KILL = 0, 1
 _REQUEST = struct.Struct("!BI")
-"""What to do, and the number of the image process that it concerns."""
+"""The operation, and the number of the image process that it applies to."""
 _EXIT_CODE = struct.Struct("!i")
 END_S = 10.0
-"""How long is waited for a killed process to be gone."""
+"""How long to wait for a killed process to end."""
 HOST_CHECK_S = 1.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Read when libraries are loaded; as many processes as cores would each start as many threads."""
+"""Read when libraries are loaded. Without them, each of as many processes as cores would start as many threads."""
 INHERITED = re.compile(
     "PATH|LANG|LANGUAGE|LC_[A-Z]+|TZ|TZDIR|LD_LIBRARY_PATH|LD_PRELOAD|DYLD_[A-Z_]+|MALLOC_[A-Z_]+"
     "|PYTHON(HOME|PATH|PLATLIBDIR|UTF8|WARNINGS|MALLOC|FAULTHANDLER|NOUSERSITE|PYCACHEPREFIX|DONTWRITEBYTECODE|"
     "UNBUFFERED|IOENCODING|HASHSEED|DEVMODE)|COVERAGE_(PROCESS_START|RCFILE|FILE)"
     "|(OMP|OPENBLAS|MKL|GOMP|KMP)_[A-Z_]+|(CUDA|NVIDIA|ORT)_[A-Z_]+"
 )
-"""The variables of the host's environment that image processes have as well; all others may be secrets."""
+"""The environment variables that image processes inherit from the host; all others may be secrets."""
 PROGRAM = (
     "import sys; sys.path[:] = sys.argv[5:]; from mediagate.images.process import main; "
     "main(*map(int, sys.argv[1:4]), sys.argv[4])"
@@ -54,15 +54,15 @@ PROGRAM = (
 
 
 def environment(host: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the image processes: what is in ``INHERITED``, one thread, no telemetry."""
+    """Return the environment of the image processes: variables in ``INHERITED``, one thread, no telemetry."""
     inherited = {name: value for name, value in host.items() if INHERITED.fullmatch(name)}
     return {**dict.fromkeys(THREAD_VARIABLES, "1"), **inherited, "ORT_DISABLE_TELEMETRY": "1"}
 
 
 class ForkServer:
-    """The fork server as its host sees it; one that died is started again by the next fork. Thread-safe.
+    """The host's handle on the fork server, which the next fork restarts if it died. Thread-safe.
 
-    One that gives no sign of life is killed, so nothing waits for it for longer than that.
+    An unresponsive fork server is killed, which bounds all waiting for it.
     """
 
     def __init__(self) -> None:
@@ -74,12 +74,12 @@ class ForkServer:
         self._numbers = count()
 
     def start(self) -> None:
-        """Start it, unless it runs, without waiting until it is ready."""
+        """Start the fork server if it is not running; do not wait until it is ready."""
         with self._changing:
             self._running()
 
     def fork(self) -> Forked:
-        """Return a new image process; raises ``ImageCrashed`` if there cannot be one, ``ShuttingDown`` once closed."""
+        """Return a new image process; raises ``ImageCrashed`` if that fails, ``ShuttingDown`` once closed."""
         number = next(self._numbers)
         pipe, theirs = socket.socketpair()
         watch, report = socket.socketpair()
@@ -91,17 +91,17 @@ class ForkServer:
                 watch.close()
                 if not isinstance(exc, OSError):
                     raise
-                raise ImageCrashed(f"the fork server of the image processes does not run ({exc})") from exc
+                raise ImageCrashed(f"the fork server of the image processes is not running ({exc})") from exc
         return Forked(self, number, Connection(pipe.detach()), watch)
 
     def kill(self, number: int) -> None:
-        """Kill an image process unless it has ended; its parent alone knows whether the process id is still its own."""
+        """Have the parent kill an image process unless it has ended; only the parent knows that its pid is valid."""
         with self._changing, contextlib.suppress(OSError):
             if self._channel is not None:
                 self._channel.sendall(_REQUEST.pack(KILL, number))
 
     def close(self) -> None:
-        """End it and every image process, for good."""
+        """End the fork server and every image process permanently."""
         with self._changing:
             self._closed = True
             self._end()
@@ -110,7 +110,7 @@ class ForkServer:
         with self._changing:
             try:
                 socket.send_fds(self._running(), [request], descriptors)
-            except ConnectionError:  # it is just dying
+            except ConnectionError:  # the fork server is dying
                 self._end()
                 socket.send_fds(self._running(), [request], descriptors)
 
@@ -159,7 +159,7 @@ class ForkServer:
 
 
 class Forked:
-    """An image process as its host sees it: the pipe to it, and how it ended."""
+    """The host's handle on an image process: its pipe and its exit."""
 
     def __init__(self, server: ForkServer, number: int, pipe: Connection[Any, Any], watch: socket.socket) -> None:
         self.pipe = pipe
@@ -168,7 +168,7 @@ class Forked:
         self._watch = watch
 
     def send(self, message: object, file: IO[bytes] | None = None) -> None:
-        """Send it a message, and then the descriptor of a file."""
+        """Send a message, and then a file's descriptor."""
         self.pipe.send(message)
         if file is not None:
             end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self.pipe.fileno())
@@ -178,23 +178,23 @@ class Forked:
                 end.detach()
 
     def ended(self, timeout_s: float) -> bool:
-        """Wait so long for its end; return whether it has ended."""
+        """Wait up to ``timeout_s`` for the process to end; return whether it has ended."""
         return bool(wait([self._watch], timeout_s))
 
     def exit_code(self) -> int | None:
-        """Return the exit code of one that has ended, a signal as a negative number; ``None`` if nobody saw it."""
+        """Return the exit code of an ended process, a signal as a negative number; ``None`` if it was not reported."""
         with contextlib.suppress(OSError):
-            told = self._watch.recv(_EXIT_CODE.size)
-            if len(told) == _EXIT_CODE.size:
-                return int(_EXIT_CODE.unpack(told)[0])
+            report = self._watch.recv(_EXIT_CODE.size)
+            if len(report) == _EXIT_CODE.size:
+                return int(_EXIT_CODE.unpack(report)[0])
         return None
 
     def kill(self) -> None:
-        """End it."""
+        """Kill the process without waiting for its end."""
         self._server.kill(self._number)
 
     def close(self) -> None:
-        """End it and wait until it is gone."""
+        """Kill the process, wait for its end and close the pipe."""
         self.kill()
         self.ended(END_S)
         self.pipe.close()
@@ -204,9 +204,9 @@ class Forked:
 def serve(
     channel: socket.socket, pulse: socket.socket, host: int, child: Callable[[Connection[Any, Any]], None]
 ) -> None:
-    """Fork a process, which calls ``child`` with its pipe, for each request; until the host ends.
+    """Fork a process for each request, which calls ``child`` with its pipe, until the host ends.
 
-    What comes through ``pulse`` is sent back, as a sign of life.
+    Bytes from ``pulse`` are echoed as a sign of life.
     """
     children: dict[int, _Child] = {}
     woken, wakes = socket.socketpair()
@@ -250,7 +250,7 @@ def serve(
 
 
 def _sent_back(pulse: socket.socket) -> bool:
-    """Send back what came; whether something did."""
+    """Echo the pending bytes; return ``False`` at the end of the socket."""
     with contextlib.suppress(OSError):
         return pulse.send(pulse.recv(64)) > 0
     return False
@@ -260,7 +260,7 @@ def _sent_back(pulse: socket.socket) -> bool:
 class _Child:
     pid: int
     report: socket.socket
-    """Where the host reads its exit code."""
+    """The socket that reports the exit code to the host."""
 
 
 def _run_child(child: Callable[[Connection[Any, Any]], None], pipe: Connection[Any, Any]) -> NoReturn:
@@ -281,6 +281,6 @@ def _report_ends(children: dict[int, _Child]) -> None:
         ended, status = os.waitpid(child.pid, os.WNOHANG)
         if ended:
             del children[number]
-            with contextlib.suppress(OSError):  # the host no longer cares
+            with contextlib.suppress(OSError):  # the host has closed its end
                 child.report.send(_EXIT_CODE.pack(os.waitstatus_to_exitcode(status)))
             child.report.close()

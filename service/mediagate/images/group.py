@@ -1,4 +1,4 @@
-"""A group: image processes that share the work, each behind a pipe of its own, replaced when they end."""
+"""A group: image processes that share the work, each with its own pipe, replaced when they end."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ T = TypeVar("T")
 log = logging.getLogger("mediagate")
 
 START_S = 120.0
-"""How long a process may take to start and to load the model."""
+"""Time limit of a process to start and to load the model."""
 
 
 class Group:
-    """Image processes that share the work; each does one thing at a time."""
+    """Image processes that share the work; each handles one request at a time."""
 
     def __init__(self, server: ForkServer, setups: Sequence[Setup], observer: Observer) -> None:
         self._processes = [_Process(server, setup, observer) for setup in setups]
@@ -48,7 +48,7 @@ class Group:
         self._threads = ThreadPoolExecutor(len(setups), thread_name_prefix="mediagate-image")
 
     async def start(self) -> Walls:
-        """Start all, wait until the last one is ready, and return what holds of it."""
+        """Start all processes, wait until all are ready, and return the walls of the last one."""
         starting = [asyncio.wrap_future(self._threads.submit(process.start)) for process in self._processes]
         walls = await asyncio.gather(*starting)
         for process in self._processes:
@@ -64,11 +64,11 @@ class Group:
         wait_s: float | None = None,
         again: tuple[type[Exception], ...] = (),
     ) -> T:
-        """Have a request answered by the next free process; its time limit starts there.
+        """Send a request to the next free process and return its answer; the time limit starts there.
 
-        ``read`` takes the answer from the pipe; the process gets the file at ``path`` opened. One of the errors
-        ``again`` may be the fault of whoever ended or stopped the process, so a new process is asked once more. Raises
-        ``TimeoutError`` when no process is free within ``wait_s``.
+        ``read`` reads the answer from the pipe; the process gets an open file of ``path``. After one of the errors in
+        ``again``, which may have been caused by an external kill or stop of the process, the request is retried once in
+        a new process. Raises ``TimeoutError`` when no process is free within ``wait_s``.
         """
         try:
             called = self._threads.submit(self._call, request, read, path, again)
@@ -81,7 +81,7 @@ class Group:
             except asyncio.CancelledError:
                 answer.cancel()
                 raise
-            if called.cancel():  # which nothing that has begun can be
+            if called.cancel():  # only a call that has not begun can be cancelled
                 raise TimeoutError
         return await answer
 
@@ -92,7 +92,7 @@ class Group:
         try:
             with contextlib.suppress(*again):
                 return self._ask(process, request, read, path)
-            return self._ask(process, request, read, path)  # after such an error it has been forked anew
+            return self._ask(process, request, read, path)  # such an error leaves a newly forked process
         finally:
             self._idle.put(process)
 
@@ -104,14 +104,14 @@ class Group:
             return process.call(request, read, file)
 
     def close(self) -> None:
-        """End all at once; what waits for them is told so."""
+        """End all processes immediately; pending calls raise ``ShuttingDown``."""
         for process in self._processes:
             process.close()
         self._threads.shutdown()
 
 
 class _Process:
-    """One image process and the pipe to it. Used by one thread at a time, except for ``close``."""
+    """One image process and its pipe. Used by one thread at a time, except for ``close``."""
 
     _process: Forked
 
@@ -123,15 +123,15 @@ class _Process:
         self._forked = self._ready = self._closed = False
 
     def start(self) -> Walls:
-        """Start the process and wait until it is ready; raises ``ConfigError`` when it will not be."""
+        """Start the process and wait until it is ready; raises ``ConfigError`` when it fails to start."""
         try:
             self._fork()
             return self._await_ready()
         except (ImageCrashed, ImageTimeout) as exc:
-            raise ConfigError(f"an image process does not start: {exc.detail}") from exc
+            raise ConfigError(f"an image process failed to start: {exc.detail}") from exc
 
     def call(self, request: Request, read: Callable[[Pipe], T], file: IO[bytes] | None = None) -> T:
-        """Return what the process answers; raises its error, ``ImageTimeout`` or ``ImageCrashed``.
+        """Return the answer of the process; raises the error it reports, ``ImageTimeout`` or ``ImageCrashed``.
 
         Raises ``UndecodableImage`` for a picture that took more CPU time than the request allows.
         """
@@ -140,7 +140,7 @@ class _Process:
         if not self._forked or self._process.ended(0):
             if self._forked:
                 self._observer.image_process_ended("idle")
-            self._fork()  # it was ended while it had nothing to do
+            self._fork()  # it was killed while idle
         if not self._ready:
             try:
                 self._await_ready()
@@ -148,12 +148,12 @@ class _Process:
                 if isinstance(exc, ConfigError):
                     self._observer.image_process_ended("start")
                 self._fork()
-                log.error("an image process does not start again: %s", exc.detail)
-                raise ModerationFailed("the image process does not start again; the log says why") from exc
+                log.error("image process failed to restart: %s", exc.detail)
+                raise ModerationFailed("the image process failed to restart; see the log") from exc
         return self._exchange(request, request.timeout_s, read, file)
 
     def close(self) -> None:
-        """End the process, whatever it does, for good."""
+        """End the process permanently, even during a call."""
         with self._changing:
             self._closed = True
             self._end()
@@ -180,7 +180,7 @@ class _Process:
         self, request: Setup | Request, timeout_s: float, read: Callable[[Pipe], T], file: IO[bytes] | None = None
     ) -> T:
         started = time.monotonic()
-        # Whatever the process hangs in, also one that was stopped: killed, it ends the waiting on this side.
+        # The kill also ends a hung or stopped process, and so the wait on this side.
         deadline = threading.Timer(timeout_s, self._process.kill)
         deadline.daemon = True
         deadline.start()
@@ -188,14 +188,14 @@ class _Process:
         try:
             if self._process.pipe.poll():
                 self._process.pipe.recv_bytes(HEAD_BYTES)  # raises for a process that has just ended
-                raise Malformed("an answer that nothing was asked for")
+                raise Malformed("an unrequested answer")
             self._process.send(request, file)
             answer = read(self._process.pipe)
             answered = True
         except (MediagateError, Malformed) as exc:
             error, answered = exc, isinstance(exc, MediagateError)
         except Exception:
-            answered = False  # the process is gone
+            answered = False  # the process has ended
         finally:
             deadline.cancel()
         if time.monotonic() - started >= timeout_s:  # it has been killed, or is about to be
@@ -213,10 +213,10 @@ class _Process:
             self._observer.image_process_ended("timeout" if slow else "crashed")
         self._fork()
         if slow:
-            raise UndecodableImage("the picture takes too much time to read; export it again")
+            raise UndecodableImage("the picture takes too long to decode; export it again")
         if error is not None:
-            log.error("an image process was ended, for it may have been taken over: it sent %s", error)
-            raise ImageCrashed("the image process sent no answer of ours, and was ended")
+            log.error("image process killed: it may be compromised, since it sent a malformed answer: %s", error)
+            raise ImageCrashed("the image process sent a malformed answer and was killed")
         raise ImageCrashed(f"the image process died ({_reason(exit_code)})")
 
 
@@ -226,7 +226,7 @@ def closing() -> ShuttingDown:
 
 def _reason(exit_code: int | None) -> str:
     if exit_code is None:
-        return "its end was not seen; standard error may say why"
+        return "exit code unknown; see standard error"
     if exit_code < 0:
         return signal.Signals(-exit_code).name
     return f"exit code {exit_code}"

@@ -1,4 +1,4 @@
-"""Shapes of JSON that an enemy may have written: each reads one kind of value, and takes nothing that is not of it."""
+"""Shapes of untrusted JSON: each reads one kind of value and rejects every other."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Dataclass(Protocol):
 
 T = TypeVar("T", bound=Dataclass)
 Read = Callable[[Any], Any]
-"""Checks a value of the JSON and returns what it stands for; raises ``Malformed``."""
+"""Checks a JSON value and returns the Python value that it represents; raises ``Malformed``."""
 
 
 class Malformed(Exception):
-    """No answer of ours; says where and why, and quotes nothing of it."""
+    """A malformed answer of an image process. The message names the place and the rule, and quotes nothing of it."""
 
 
 def whole(least: int, most: int) -> Read:
@@ -29,7 +29,7 @@ def whole(least: int, most: int) -> Read:
 
     def read(value: Any) -> int:
         if type(value) is not int or not least <= value <= most:
-            raise Malformed(f"no integer within {least}-{most}")
+            raise Malformed(f"not an integer within {least}-{most}")
         return value
 
     return read
@@ -39,9 +39,9 @@ def number(most: float = math.inf) -> Read:
     """Read a finite number from 0 to ``most``."""
 
     def read(value: Any) -> float:
-        # bool is an int to Python; NaN and infinity are none of JSON's, and Python reads them.
+        # bool is an int to Python; NaN and infinity are not JSON, but Python's parser accepts them.
         if type(value) not in (int, float) or not (0 <= value <= most and math.isfinite(value)):
-            raise Malformed(f"no number within 0-{most:g}")
+            raise Malformed(f"not a number within 0-{most:g}")
         return float(value)
 
     return read
@@ -55,13 +55,13 @@ def flag(value: Any) -> bool:
 
 
 def text(longest: int, pattern: str = "(?s:.*)") -> Read:
-    """Read a string of at most so many characters."""
+    """Read a string of at most ``longest`` characters that matches the pattern."""
     allowed = re.compile(pattern)
 
     def read(value: Any) -> str:
         if type(value) is not str or len(value) > longest or not allowed.fullmatch(value):
-            raise Malformed(f"no such text of up to {longest} characters")
-        return value.encode("utf-8", "replace").decode()  # lone surrogates would fail where it is written
+            raise Malformed(f"not a matching string of up to {longest} characters")
+        return value.encode("utf-8", "replace").decode()  # lone surrogates would fail when written
 
     return read
 
@@ -71,18 +71,18 @@ def several(item: Read, most: int) -> Read:
 
     def read(value: Any) -> tuple[Any, ...]:
         if type(value) is not list or len(value) > most:
-            raise Malformed(f"no list of up to {most}")
+            raise Malformed(f"not a list of up to {most} items")
         return tuple(map(item, value))
 
     return read
 
 
 def table(name: Read, item: Read, most: int) -> Read:
-    """Read an object whose names are not known beforehand."""
+    """Read an object with arbitrary names."""
 
     def read(value: Any) -> dict[str, Any]:
         if type(value) is not dict or len(value) > most:
-            raise Malformed(f"no object of up to {most} names")
+            raise Malformed(f"not an object of up to {most} names")
         return {name(key): item(one) for key, one in value.items()}
 
     return read
@@ -94,17 +94,17 @@ def optional(item: Read) -> Read:
 
 
 class Shape(Generic[T]):
-    """Reads an object as a dataclass; a field without a reader, or a reader without a field, is a mistake of ours."""
+    """Reads an object as a dataclass. Raises ``TypeError`` unless each field has exactly one reader."""
 
     def __init__(self, made: type[T], **readers: Read) -> None:
         if readers.keys() != {field.name for field in fields(made)}:
-            raise TypeError(f"every field of {made.__name__} needs its line here")
+            raise TypeError(f"readers and fields of {made.__name__} differ")
         self._made = made
         self._readers = readers
 
     def __call__(self, value: Any) -> T:
         if type(value) is not dict or value.keys() != self._readers.keys():
-            raise Malformed(f"no {self._made.__name__}")
+            raise Malformed(f"not a {self._made.__name__}")
         read = {}
         for name, reader in self._readers.items():
             try:

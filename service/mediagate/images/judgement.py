@@ -1,4 +1,4 @@
-"""Scrutiny: having a moderator judge all that will be shown of a picture, within the time of its job."""
+"""Scrutiny: a moderator judges everything that will be shown of a picture, within the time of its job."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from mediagate.values import Verdict
 log = logging.getLogger("mediagate")
 
 OFF = Verdict(model="off")
-"""What stands for a verdict where moderation is off."""
+"""The verdict when moderation is off."""
 BATCH = 4
-"""Runs of the model between two looks at the policy."""
+"""Runs of the model between two checks of the policy."""
 FINER = 2
 """A view has this many times the pixels of the model's input along its longer edge, if the frame has them."""
 FUSED_MS = 50
 """Frames shown for less than this are also judged as their mean: above 20 pictures a second they begin to fuse."""
 SUMMED_MS = 100
-"""How long the eye adds light up, about (Bloch's law, in dim light; less in bright light)."""
+"""How long the eye sums light up, approximately (Bloch's law, in dim light; less in bright light)."""
 SHORTEST_MS = 10
-"""No frame is shown for less, so that a mean has ten at most (GIF counts in hundredths of a second)."""
+"""The shortest time of a frame, so that a mean has ten frames at most (GIF counts in hundredths of a second)."""
 
 Mix = tuple[tuple[int, float], ...]
-"""Numbers of frames and their shares, which add up to 1: a frame by itself, or a mean."""
+"""Frame numbers and their shares, which sum to 1: a single frame, or a mean."""
 
 
 @dataclass(slots=True)
 class Pace:
-    """How fast a model has been at best, in seconds a run; ``None`` before the first one."""
+    """The fastest run of a model so far, in seconds; ``None`` before the first one."""
 
     quickest_s: float | None = None
 
@@ -49,18 +49,18 @@ class Pace:
         self.quickest_s = seconds if self.quickest_s is None else min(self.quickest_s, seconds)
 
     def check(self, runs: int, time_s: float | None) -> None:
-        """Raise ``ImageTooLarge`` if so many runs need more time than there is, however quick they are."""
+        """Raise ``ImageTooLarge`` if ``runs`` need more than ``time_s`` even at the fastest pace."""
         if time_s is None or self.quickest_s is None or runs * self.quickest_s <= time_s:
             return
         raise ImageTooLarge(
             f"judging the picture takes {runs:,} runs of the model, and at most {int(time_s / self.quickest_s):,} fit "
-            f"into {time_s:.3g} s; send a smaller picture or fewer frames, publish a smaller one "
+            f"into {time_s:.3g} s; send a smaller picture or fewer frames, publish a smaller picture "
             '(original="delete", scrutiny="standard"), or raise image_timeout_s'
         )
 
 
 PACE = Pace()
-"""That of this process, which has one moderator."""
+"""The pace of this process, which has one moderator."""
 
 
 def judge(
@@ -75,13 +75,13 @@ def judge(
     time_s: float | None = None,
     pace: Pace = PACE,
 ) -> tuple[Verdict, int]:
-    """Judge all that is published of a picture, and return the verdict and how many runs of the model it took.
+    """Judge everything that is published of a picture; return the verdict and the number of model runs.
 
-    ``frames`` are upright, in sRGB and of one size, the largest that is published; ``plays`` is 0 for ever. Variants
-    are made of ``working``, the first of these frames; those smaller than a view are judged as they are. The work
-    stops with the batch that the policy rejects, and the verdict is then not ``complete``. Raises ``ImageTooLarge``
-    before the work if it cannot be done in ``time_s`` seconds, and ``ModerationFailed`` for all that a moderator
-    raises but ``MemoryError``.
+    ``frames`` are upright, in sRGB and all of the largest published size; ``plays`` 0 means for ever. Variants are made
+    of ``working``, the first of these frames; variants smaller than a view are judged themselves. Judging stops with
+    the first batch that the policy rejects, and the verdict is then not ``complete``. Raises ``ImageTooLarge`` in
+    advance if judging cannot finish in ``time_s`` seconds, and ``ModerationFailed`` for every exception of the
+    moderator except ``MemoryError``.
     """
     if moderator is None:
         return OFF, 0
@@ -111,13 +111,13 @@ def judge(
             if decided.decision == "reject":
                 break
         if verdict is None:
-            raise ModerationFailed("there was nothing to judge")
+            raise ModerationFailed("there was no picture to judge")
         return replace(decided, complete=next(pictures, None) is None), runs
     except (ImageTooLarge, UndecodableImage, ModerationFailed, MemoryError):
         raise
     except Exception as exc:
-        log.exception("the moderator failed")
-        raise ModerationFailed(f"the moderator failed with {type(exc).__name__}; the log has its words") from exc
+        log.exception("moderator failed")
+        raise ModerationFailed(f"the moderator failed with {type(exc).__name__}; see the log") from exc
 
 
 def _taken(pictures: Iterator[pixels.PixelPicture]) -> list[pixels.PixelPicture]:
@@ -133,7 +133,7 @@ def _run(moderator: Moderator, picture: pixels.PixelPicture, pace: Pace) -> Verd
 
 
 def _first_alike(frames: Sequence[pixels.Image]) -> list[int]:
-    """Return for each frame the number of the first one with the same pixels."""
+    """Return for each frame the number of the first frame with the same pixels."""
     if len(frames) == 1:
         return [0]
     first: dict[bytes, int] = {}
@@ -141,10 +141,11 @@ def _first_alike(frames: Sequence[pixels.Image]) -> list[int]:
 
 
 def _mixes(numbers: Sequence[int], durations_ms: Sequence[int], plays: int) -> list[Mix]:
-    """Return what an animation shows: each frame, and what the eye makes of frames that follow each other quickly.
+    """Return the mixes that a viewer of an animation sees: each frame, and the means of quickly successive frames.
 
-    That is the mean of each frame with the next one if both are shown for less than 50 ms, and the mean of all that are
-    shown within 100 ms from its beginning, by their time, if these are more. At most three a frame, each only once.
+    Each frame is mixed with the next one if both are shown for less than 50 ms, and with all frames within 100 ms of
+    its beginning, weighted by their time, if these are more than two. There are at most three mixes per frame, each
+    returned once.
     """
     count = len(numbers)
     mixes: dict[Mix, None] = dict.fromkeys(((number, 1.0),) for number in numbers)
@@ -158,7 +159,7 @@ def _mixes(numbers: Sequence[int], durations_ms: Sequence[int], plays: int) -> l
             quick.append(at % count)
             total += duration
         for length in {2, len(quick)} if len(quick) > 1 else ():
-            # Two count alike: an alternation may be timed so that only the plain mean has a face.
+            # Two frames weigh the same: an alternation may be timed so that only the plain mean shows a face.
             weights = [1] * 2 if length == 2 else [max(SHORTEST_MS, durations_ms[at]) for at in quick]
             shares: Counter[int] = Counter()
             for at, weight in zip(quick[:length], weights, strict=True):
@@ -169,14 +170,14 @@ def _mixes(numbers: Sequence[int], durations_ms: Sequence[int], plays: int) -> l
 
 @dataclass(frozen=True, slots=True)
 class _Sight:
-    """One view of each of these frames, or one variant of them that is smaller than a view."""
+    """One view of each frame, or one variant that is smaller than a view."""
 
     frames: Sequence[pixels.Image]
     part: Box | Crop
     edge: int
 
     def looks(self, number: int) -> list[pixels.Image]:
-        """Return what it looks like in a frame."""
+        """Return the looks of this sight in one frame."""
         if isinstance(self.part, Crop):
             variant = pixels.cut(self.frames[number], self.part)
             return pixels.looks(variant, (0, 0, *variant.size), self.edge)
@@ -184,7 +185,7 @@ class _Sight:
 
 
 def _pictures(sights: Sequence[_Sight], mixes: Sequence[Mix]) -> Iterator[pixels.PixelPicture]:
-    """Iterate over what is to be judged, each picture once; made one by one."""
+    """Iterate lazily over the pictures to judge, each distinct one once."""
     seen: set[bytes] = set()
     for sight in sights:
         looks = lru_cache(max(map(len, mixes)))(sight.looks)

@@ -1,7 +1,7 @@
-"""The image processes: hostile bytes are decoded in them alone, under limits of time and memory.
+"""The image processes: hostile bytes are decoded only in them, under limits of time and memory.
 
-They reach nothing but their pipe and what they may read, and nothing but a result or an error of ours comes back. Each
-has a pipe of its own, so that one that crashes, hangs or outgrows its memory ends its own image only.
+They can access only their pipe and the files that they may read, and they return only results and mediagate's errors.
+Each has its own pipe, so that a process that crashes, hangs or outgrows its memory fails its own image only.
 """
 
 from __future__ import annotations
@@ -41,19 +41,20 @@ log = logging.getLogger("mediagate")
 READERS = 2
 """Processes that read headers."""
 READER_WAIT_S = 5.0
-"""How long a header waits for one of them."""
+"""How long a header waits for a free reader."""
 PROBE_S, PROBE_CPU_S = 5.0, 2.0
-"""How long the reading of a header may take, and of that CPU time: the largest files that are accepted take 0.2 s."""
+"""Limits of wall clock and CPU time of reading a header; the largest accepted files take 0.2 s."""
 NOBODY = Observer()
 
 
 class ImagePool:
-    """Image processes: ``processes`` that render, and two that only read headers, so that uploads never wait behind.
+    """Image processes: ``processes`` that render, and two that only read headers, so that uploads never wait for
+    rendering.
 
-    ``memory_bytes`` is what one image may add to its process, ``timeout_s`` its wall clock. With ``processes=0``
-    nothing can be rendered. ``decoders`` are further ones that decode uploads before they are accepted. ``private``
-    are folders that they may not read, wherever Python looks for modules. ``server`` is what they are forked
-    from, if it has been started already.
+    One image may add ``memory_bytes`` to its process and take ``timeout_s`` of wall clock. With ``processes=0`` nothing
+    can be rendered. ``decoders`` is the number of further processes that decode uploads before they are accepted.
+    ``private`` are folders that no process may read, even if they are on Python's path. ``server`` is a running fork
+    server to use.
     """
 
     def __init__(
@@ -77,13 +78,13 @@ class ImagePool:
         self._server = server
         self._observer = observer
         self.walls: Walls | None = None
-        """What holds of the processes; known once they have been started."""
+        """The walls around the processes; known once they have been started."""
         self._probing: Group | None = None
         self._decoding: Group | None = None
         self._rendering: Group | None = None
 
     async def open(self) -> None:
-        """Start the processes and load the model in each; repeating it does nothing.
+        """Start the processes and load the model in each. Idempotent.
 
         Raises ``ConfigError`` when Pillow is too old, or the moderator cannot be sent to a process or prepared there.
         """
@@ -91,7 +92,7 @@ class ImagePool:
             return
         try:
             if type(self._moderator).__module__ == "__main__":
-                raise TypeError("its class belongs to the program itself")
+                raise TypeError("its class is defined in __main__")
             moderator = pickle.dumps(self._moderator)
         except Exception as exc:
             raise ConfigError(
@@ -124,16 +125,16 @@ class ImagePool:
         self.walls = walls[-1]
         if self.walls.missing:
             log.warning(
-                "what a decoder is made to do by a hostile picture is not confined as it could be; missing: %s",
+                "image processes are not fully confined; missing: %s",
                 self.walls.missing,
             )
 
     def _readable(self) -> tuple[tuple[Readable, ...], tuple[Readable, ...]]:
-        """Return what may be read in processes without a moderator, and with it."""
+        """Return the readable paths of processes without and with a moderator."""
         return readable((), self._private), readable(reads_of(self._moderator), self._private)
 
     async def close(self) -> None:
-        """End the processes, and with ``ShuttingDown`` whatever they work on; can be repeated."""
+        """End the processes; pending calls raise ``ShuttingDown``. Idempotent."""
         groups = self._groups
         self._probing = self._decoding = self._rendering = None
         await asyncio.gather(*(asyncio.to_thread(group.close) for group in groups))
@@ -146,10 +147,10 @@ class ImagePool:
         return [group for group in (self._probing, self._decoding, self._rendering) if group]
 
     async def probe(self, path: Path, source: Source) -> ImageInfo:
-        """Return what a file's header says, checked against the limits of its source.
+        """Return the information in a file's header, checked against the limits of its source.
 
         Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``; ``ImageReadersBusy``
-        when no process comes to it in time, ``ShuttingDown`` when the pool is not open.
+        when no process is free in time, ``ShuttingDown`` when the pool is not open.
         """
         group = _opened(self._probing)
         request = Request(process.probe, PROBE_S, (source, False), with_file=True, cpu_s=PROBE_CPU_S)
@@ -158,16 +159,17 @@ class ImagePool:
         try:
             return await group.run(request, read, path, wait_s=READER_WAIT_S, again=(ImageCrashed, ImageTimeout))
         except TimeoutError:
-            raise ImageReadersBusy("the headers of other pictures are being read; send it again in a moment") from None
+            raise ImageReadersBusy("too many pictures are being read; send it again in a moment") from None
         except ImageCrashed as exc:
             raise UndecodableImage("the picture's header cannot be read; export it again") from exc
         except ImageTimeout as exc:
             raise ImageReadersBusy("the picture's header could not be read in time; send it again") from exc
 
     async def check(self, path: Path, source: Source) -> ImageInfo:
-        """Decode a file whole and forget it; raises like ``probe``, and ``TooManyUploads`` when no decoder gets free.
+        """Decode a whole file and discard the pixels.
 
-        It may wait for a decoder, and then decode, for the wall clock of an image each.
+        Waiting for a decoder and decoding may each take the time limit of an image. Raises like ``probe``, and
+        ``TooManyUploads`` when no decoder becomes free in time.
         """
         group = _opened(self._decoding)
         request = Request(process.probe, self._timeout_s, (source, True), with_file=True)
@@ -177,23 +179,23 @@ class ImagePool:
             return await group.run(request, read, path, wait_s=self._timeout_s, again=(ImageCrashed,))
         except TimeoutError:
             raise TooManyUploads(
-                "more pictures are sent than can be decoded here; try again", retry_after_s=self._timeout_s
+                "too many pictures are being decoded; try again later", retry_after_s=self._timeout_s
             ) from None
         except ImageTimeout as exc:
-            raise UndecodableImage("the picture takes too long to read; export it again, or smaller") from exc
+            raise UndecodableImage("the picture takes too long to decode; export it again, or smaller") from exc
         except ImageCrashed as exc:
-            raise UndecodableImage("the picture cannot be read; export it again") from exc
+            raise UndecodableImage("the picture cannot be decoded; export it again") from exc
 
     async def render(
         self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0
     ) -> Rendered:
-        """Take a file to its verdict, variants and cleaned original, and to JPEGs of what was judged for ``previews``.
+        """Render a file: verdict, variants, cleaned original, and JPEGs of the judged pictures if ``previews`` is set.
 
         Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
         """
         if not self._processes:
-            raise ConfigError("this gate has no image processes that render, since worker=False")
+            raise ConfigError("this gate cannot render: it has no image processes for that, since worker=False")
         group = _opened(self._rendering)
         request = Request(process.render, self._timeout_s, (data, source, focal, self._timeout_s, previews))
         read = partial(receive_rendered, source=source, memory_bytes=self._memory_bytes, previews=previews > 0)

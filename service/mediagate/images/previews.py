@@ -1,4 +1,4 @@
-"""What a remote moderator is shown: every picture that was judged, as a JPEG made in the image process."""
+"""Previews for a remote moderator: every judged picture, as a JPEG made in the image process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mediagate.values import Verdict
 
 
 class Previewing:
-    """A moderator that keeps what it was given, besides what another one says of it; for one image."""
+    """A moderator that collects the pictures of one image as JPEGs and delegates their judgement, if it can."""
 
     def __init__(self, moderator: Moderator | None, edge: int) -> None:
         self._moderator = moderator
@@ -20,10 +20,10 @@ class Previewing:
         self.jpegs: list[bytes] = []
 
     def prepare(self) -> None:
-        """Do nothing: the other one has been prepared."""
+        """Do nothing: the wrapped moderator is already prepared."""
 
     def judge(self, picture: Picture) -> Verdict:
-        """Judge as the other one does; without one, leave it all to whoever sees the JPEGs."""
+        """Return the wrapped moderator's verdict; without one, leave judgement to the remote moderator."""
         verdict = self._moderator.judge(picture) if self._moderator is not None else Verdict()
         self.jpegs.append(pixels.jpeg_of(picture.width, picture.height, picture.rgb()))
         return verdict

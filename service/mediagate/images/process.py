@@ -1,6 +1,6 @@
-"""What runs inside an image process: it is forked, prepares itself, then answers one request after the other.
+"""The main loop of an image process: it is forked, prepares itself, then answers one request after another.
 
-Only here are decoders and models loaded; the host process never imports them for an upload.
+Decoders and models are loaded only here; the host process never imports them for an upload.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ log = logging.getLogger("mediagate")
 NICENESS = 10
 MALLOC = {
     -8: 1,  # M_ARENA_MAX: each further arena would reserve 64 MiB of the limited address space
-    # Large blocks come from the heap and go back to it: to have the kernel clear their pages anew for each step of an
+    # Large blocks are allocated on the heap and return to it: having the kernel clear fresh pages for each step of an
     # image took a twentieth of its CPU time.
     -3: 1 << 30,  # M_MMAP_THRESHOLD
     -1: 1 << 30,  # M_TRIM_THRESHOLD
 }
-"""Parameters of glibc's ``mallopt``, under their numbers."""
+"""Parameters of glibc's ``mallopt`` by their numbers."""
 REST_S = 0.2
-"""After so long without work a process gives the memory that it has freed back to the system; at once if it is much."""
+"""Idle time after which a process returns freed memory to the system; it returns large amounts at once."""
 MUCH = 4
-"""Much is this part of what an image may use."""
+"""An amount is large from this fraction (1 / ``MUCH``) of an image's memory on."""
 RENDERING = "mediagate.images.render"
-"""Loaded once, for all image processes."""
+"""Loaded once for all image processes."""
 MODERATORS_USE = "numpy"
-"""Loaded once too. Their other libraries start threads when they are imported, as onnxruntime does: after the fork."""
+"""Loaded once too. Other libraries of moderators, such as onnxruntime, start threads on import: after the fork."""
 PR_SET_PDEATHSIG = 1
 """An option of Linux's ``prctl``: which signal a process gets when its parent has died."""
 
@@ -60,58 +60,58 @@ _libc = ctypes.CDLL(None)
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """The first message to an image process: how it is to prepare itself."""
+    """The first message to an image process: its configuration."""
 
     memory_bytes: int
-    """What one image may add to its address space."""
+    """How much one image may add to the address space."""
     readable: tuple[sandbox.Readable, ...]
-    """All that it may open from then on."""
+    """The only files that it may open afterwards."""
     moderator: bytes = pickle.dumps(None)
-    """Pickled by the host; here it is made, inside the walls."""
+    """Pickled by the host and unpickled here, inside the walls."""
     core: int | None = None
-    """The number of its own core among ``cores``, ``None`` if it has none."""
+    """The index of its own core among ``cores``, ``None`` if it has none."""
     cores: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call; ``with_file``: a descriptor follows, and is the first argument as an open file."""
+    """One call; with ``with_file`` a descriptor follows, and the open file is the first argument."""
 
     function: Callable[..., Rendered | ImageInfo]
     timeout_s: float
     args: tuple[Any, ...]
     with_file: bool = False
     cpu_s: float | None = None
-    """After so much CPU time a picture is refused."""
+    """The CPU time after which a picture is refused."""
 
 
 @dataclass
 class _Shared:
-    """What the images of one process share."""
+    """State that the images of one process share."""
 
     moderator: Moderator | None = None
     memory_bytes: int | None = None
     idle_bytes: int | None = None
-    """The address space of this process when it last had nothing to do."""
+    """The address space of this process when it was last idle."""
     cores: Cores | None = None
     lent: IO[bytes] | None = None
-    """The file of all cores, opened once for all image processes."""
+    """The lock file of all cores, opened once for all image processes."""
 
 
 _shared = _Shared()
 
 
 def main(channel: int, pulse: int, host: int, log_format: str) -> None:
-    """Be the fork server of the process ``host``: load what every image process needs, then fork them.
+    """Run the fork server of the process ``host``: load the shared modules, then fork image processes.
 
-    ``log_format`` is that of the host, empty if that configures logging itself.
+    ``log_format`` is the host's, empty if the host configures logging itself.
     """
     if log_format:
         configure_logs(LogFormat(log_format))
-    os.dup2(2, 1)  # what libraries print belongs to no output of the host's program
-    # Ctrl-C reaches the whole foreground group; ending these processes is the host's to do.
+    os.dup2(2, 1)  # output of libraries must not mix with the host's standard output
+    # Ctrl-C reaches the whole foreground group, but the host ends these processes itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.disable()  # nothing that is imported is garbage
+    gc.disable()  # imports leave no garbage
     from mediagate.images import pixels
 
     importlib.import_module(RENDERING)
@@ -120,15 +120,15 @@ def main(channel: int, pulse: int, host: int, log_format: str) -> None:
     pixels.limit_threads()
     pixels.lift_pixel_limit()
     gc.enable()
-    gc.freeze()  # else each collection in a child would copy the pages of all that is shared
+    gc.freeze()  # otherwise each collection in a child would copy all shared pages
     with _lent_file() as _shared.lent:
         forkserver.serve(socket.socket(fileno=channel), socket.socket(fileno=pulse), host, serve)
 
 
 def serve(pipe: Connection[Any, Any]) -> None:
-    """Prepare, say so, and answer requests until the pipe ends.
+    """Prepare, report readiness, and answer requests until the pipe ends.
 
-    The first message is a ``Setup``, each further one a ``Request``; answers are those of ``images.wire``.
+    The first message is a ``Setup``, each further one a ``Request``; answers are encoded by ``images.wire``.
     """
     try:
         walls = _prepare(pipe.recv())
@@ -139,7 +139,7 @@ def serve(pipe: Connection[Any, Any]) -> None:
         wire.send(pipe, ConfigError(f"the image processes cannot start: {error.detail}"))
         return
     wire.send(pipe, walls)
-    with contextlib.suppress(EOFError, OSError):  # the host has gone
+    with contextlib.suppress(EOFError, OSError):  # the host has ended
         while True:
             if _holds_much() or not pipe.poll(REST_S):
                 _give_memory_back()
@@ -156,7 +156,7 @@ def _serve_one(pipe: Connection[Any, Any]) -> None:
 
 
 def _file(pipe: Connection[Any, Any]) -> IO[bytes]:
-    """Return the file whose descriptor comes through the pipe."""
+    """Receive a descriptor through the pipe and return it as an open file."""
     end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, pipe.fileno())
     try:
         _, descriptors, _, _ = socket.recv_fds(end, 1, 1)
@@ -166,17 +166,18 @@ def _file(pipe: Connection[Any, Any]) -> IO[bytes]:
 
 
 def probe(file: IO[bytes], source: Source, whole: bool) -> ImageInfo:
-    """Read a file's header, or all of it."""
+    """Read a file's header, or with ``whole`` all of it."""
     from mediagate.images import pixels
 
     return pixels.probe(file, source, _shared.memory_bytes, pixels=whole)
 
 
 def render(data: bytes, source: Source, focal: tuple[float, float], time_s: float, previews: int) -> Rendered:
-    """Take a file to its verdict, variants and original; its timings say what CPU time all threads took.
+    """Render a file: verdict, variants and original; the timings include the CPU time of all threads.
 
-    What cannot be judged in ``time_s`` seconds is refused. ``previews``: the edge in pixels for which a remote
-    moderator is made; it is given, as JPEGs, what was judged of a picture that may be published. 0: there is none.
+    Refuses a picture that cannot be judged in ``time_s`` seconds. ``previews`` is the edge in pixels that a remote
+    moderator expects; if the picture may be published, the judged pictures are returned as JPEGs for it. 0: there is no
+    remote moderator.
     """
     from mediagate.images import render
 
@@ -219,7 +220,7 @@ def _answer(
 
         if ran_out_of_memory(exc):
             return ImageTooLarge("the picture needs more memory than one image may use; send a smaller one")
-        log.exception("an image could not be processed")
+        log.exception("image processing failed")
         return ProcessingError(f"the image could not be processed ({type(exc).__name__})")
 
 
@@ -247,18 +248,18 @@ def _prepare(setup: Setup) -> sandbox.Walls:
     if _shared.moderator is not None:
         _shared.moderator.prepare()
     _give_memory_back()
-    # There are as many of these as cores; the host, which answers requests in between, shall not queue behind them.
+    # There are as many image processes as cores; the host, which serves requests meanwhile, must not queue behind them.
     os.nice(NICENESS)
     return walls
 
 
 def _lent_file() -> IO[bytes]:
-    """Return a file of no length, to be locked only: nobody can write to it, where the system can forbid that."""
+    """Return an empty file for locks, sealed against writes where the system supports that."""
     if not hasattr(os, "memfd_create"):
         return tempfile.TemporaryFile()
     memory = os.memfd_create("mediagate-cores", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     seals = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-    with contextlib.suppress(OSError):  # not every system that has such files can seal them
+    with contextlib.suppress(OSError):  # some systems have memory files but cannot seal them
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
     return os.fdopen(memory, "r+b", buffering=0)
 
@@ -283,9 +284,9 @@ def _address_space() -> int | None:
 
 @contextlib.contextmanager
 def _limited() -> Iterator[None]:
-    """Let the block bring the address space to what an idle process has and so much more, ``MemoryError`` beyond.
+    """Limit the address space in the block to that of an idle process plus ``memory_bytes``; beyond is ``MemoryError``.
 
-    Enforced on Linux only. What earlier images left behind counts, else a row of them could grow without end.
+    Enforced on Linux only. Memory left allocated by earlier images counts, which bounds a sequence of images.
     """
     if _shared.memory_bytes is None or _shared.idle_bytes is None or sys.platform != "linux":
         yield

@@ -1,4 +1,4 @@
-"""The pulse of a process: one that gives no sign of life is killed, whatever keeps it."""
+"""The pulse of a process: a watchdog that kills it when it stops responding, for whatever reason."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import threading
 log = logging.getLogger("mediagate")
 
 START_S = 120.0
-"""How long the first sign of life may take: until then the process loads what it needs."""
+"""Time limit of the first answer: until then the process loads its modules."""
 PAUSE_S = 2.0
-"""How long after a sign of life the next one is asked for."""
+"""Pause between an answer and the next request."""
 ANSWER_S = 5.0
-"""How long each further one may take."""
+"""Time limit of each further answer."""
 STEP_S = 0.5
 
 
 class Pulse:
-    """Asks a process for signs of life through a socket, from a thread of its own, until it ends or ``stop``.
+    """Pings a process through a socket, from a thread of its own, until the process ends or ``stop`` is called.
 
-    The process sends back whatever it gets there.
+    The process echoes whatever it receives.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], wire: socket.socket) -> None:
@@ -32,7 +32,7 @@ class Pulse:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask no more; the process is left alone."""
+        """Stop pinging; the process is not killed any more."""
         self._stopped.set()
         self._thread.join()
 
@@ -44,7 +44,7 @@ class Pulse:
                 try:
                     wire.send(b".")
                     if not self._answers(wire, within_s):
-                        log.error("a process gave no sign of life for %g s and is killed", within_s)
+                        log.error("fork server killed: unresponsive for %g s", within_s)
                         self._process.kill()
                         return
                 except OSError:
@@ -53,7 +53,7 @@ class Pulse:
                 self._stopped.wait(PAUSE_S)
 
     def _answers(self, wire: socket.socket, within_s: float) -> bool:
-        # In steps: of a pause in which this process stood still itself only one counts.
+        # In steps: if this process itself was suspended meanwhile, the suspension counts as one step only.
         for _ in range(round(within_s / STEP_S)):
             if self._stopped.is_set():
                 return True

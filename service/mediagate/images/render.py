@@ -1,4 +1,4 @@
-"""One image's path inside an image process: decode once, judge, size, encode; all from the same pixels."""
+"""The pipeline inside an image process: decode once, judge, resize and encode, all from the same pixels."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ Ts = TypeVarTuple("Ts")
 
 WHITE = (255, 255, 255)
 STILL_MS = 1000
-"""How long a frame is taken to be shown that is no part of the animation."""
+"""The assumed duration of a frame that is not part of the animation."""
 ENCODE_S_A_PIXEL: Mapping[str, float] = {"webp": 0.3e-6, "avif": 1.4e-6, "png": 0.15e-6, "jpeg": 0.1e-6}
-"""Seconds that a pixel takes that is nearly noise, at effort 4, by format; at most twice of it above, and a third or
-less at ``HURRIED_EFFORT``."""
+"""Seconds per pixel of a nearly noisy picture at effort 4, by format; higher efforts take up to twice as long,
+``HURRIED_EFFORT`` a third or less."""
 ORIGINAL_S_A_PIXEL: Mapping[str, float] = {"webp": 0.15e-6, "avif": 0.25e-6, "png": 0.1e-6}
-"""Seconds that a pixel of the original takes, likewise, by the format of the upload; 0.1 microseconds for others."""
+"""The same per pixel of the original, by the format of the upload; 0.1 microseconds for other formats."""
 ENCODING_SHARE = 0.3
-"""The part of the time limit that encoding may take on an idle core, so that with decoding it is a third."""
+"""The part of the time limit that encoding may take on an idle core; with decoding it is a third."""
 MOST_EFFORT, USUAL_EFFORT, HURRIED_EFFORT = 6, 4, 1
 
 
 class Timings(dict[str, float]):
-    """Milliseconds by step; steps run side by side, so that their sum may exceed what passed."""
+    """Milliseconds by step; steps run concurrently, so their sum may exceed the elapsed time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Timings(dict[str, float]):
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Add the time that the block takes."""
+        """Add the duration of the block."""
         started = perf_counter()
         try:
             yield
@@ -55,14 +55,14 @@ class Timings(dict[str, float]):
 
 
 def always() -> GiveBack:
-    """Lend a core to whoever asks."""
+    """Lend a core unconditionally."""
     return lambda: None
 
 
 class Encoders:
-    """A second thread that encodes whenever it is free and ``borrow`` lends it a core; the calling one does the rest.
+    """A second thread that encodes whenever it is free and ``borrow`` lends it a core; the caller encodes the rest.
 
-    The caller is never idle while it could encode, and no more than ``threads`` (1 or 2) ever run.
+    The caller is never idle while there is something to encode, and at most ``threads`` (1 or 2) run.
     """
 
     def __init__(self, threads: int, borrow: Callable[[], GiveBack | None]) -> None:
@@ -78,7 +78,7 @@ class Encoders:
             self._beside.shutdown(cancel_futures=True)
 
     def submit(self, make: Callable[[Unpack[Ts]], T], *args: *Ts) -> Future[T]:
-        """Have something made, beside or at once."""
+        """Call ``make`` in the second thread, or at once in this one."""
         if self._beside is not None and (self._last is None or self._last.done()):
             give_back = self._borrow()
             if give_back is not None:
@@ -101,10 +101,10 @@ def render(
     memory_bytes: int | None = None,
     time_s: float | None = None,
 ) -> Rendered:
-    """Take an uploaded file to its verdict and, if that is ``allow``, to its variants and its cleaned original.
+    """Judge an uploaded file and, if the verdict is ``allow``, make its variants and its cleaned original.
 
-    ``threads`` (1 or 2) encode side by side, the second only while ``borrow`` lends it a core. A picture that needs
-    more than ``memory_bytes``, or cannot be judged in ``time_s`` seconds, is refused. Raises ``UnsupportedType``,
+    ``threads`` (1 or 2) encode concurrently, the second only while ``borrow`` lends it a core. Refuses a picture that
+    needs more than ``memory_bytes`` or cannot be judged in ``time_s`` seconds. Raises ``UnsupportedType``,
     ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded
     pixels outgrow the process.
     """
@@ -115,12 +115,12 @@ def render(
     whole = (info.width, info.height)
     plans = pixels.plan(whole, source, focal)
     with pixels.final("resizing"), timings.step("resize"):
-        # No variant needs more than this; the original does, and moderators do.
+        # No variant needs more pixels than this; the original and moderators do.
         size = pixels.largest(whole, plans.values())
         working = [pixels.resized(frame, size) for frame in frames]
     with timings.step("moderate"):
         left_s = None if time_s is None else max(0.0, time_s - (perf_counter() - started))
-        # The numbers of a wide original may be read as sRGB.
+        # Some programs read the values of a wide-gamut original as sRGB, so that look is judged as well.
         shown = [*frames, *decoded.wide_frames]
         durations_ms = [*decoded.durations_ms, *(STILL_MS for _ in decoded.wide_frames)]
         verdict, model_runs = judge(
@@ -185,9 +185,9 @@ def _variants(
     time_s: float | None,
     time: pixels.EncodingTime,
 ) -> tuple[dict[str, Future[bytes]], pixels.Image]:
-    """Make each size from the next larger one, and what would be the same file only once.
+    """Make each size from the next larger one, and identical files only once.
 
-    Returns the files to come, and the smallest picture that shows all of the first frame.
+    Returns futures of the files, and the smallest picture that shows all of the first frame.
     """
 
     def encoded(sized: list[pixels.Image], image_format: str, quality: int, effort: int) -> bytes:
@@ -199,7 +199,7 @@ def _variants(
     hurried = time_s is not None and len(working) * _encoding_s(decoded, source, plans) > time_s * ENCODING_SHARE
     most_effort = HURRIED_EFFORT if hurried else MOST_EFFORT
     larger = working
-    # Scales that agree but for rounding must not make a size from a smaller one.
+    # Scales that differ by rounding only must not cause a size to be made from a smaller one.
     for name, plan in sorted(plans.items(), key=lambda item: (-item[1].scale, -prod(item[1].size))):
         spec = source.variants[name]
         image_format = pixels.published_format(spec.format, decoded.frames)
@@ -215,7 +215,7 @@ def _variants(
 
 
 def _encoding_s(decoded: pixels.Decoded, source: Source, plans: dict[str, pixels.Crop]) -> float:
-    """Return the seconds that one frame takes in all variants and the original at most, about."""
+    """Return an estimate of the most seconds that encoding one frame takes, in all variants and the original."""
     recipes = {
         (plans[name].size, pixels.published_format(spec.format, decoded.frames), source.effort_of(spec) > USUAL_EFFORT)
         for name, spec in source.variants.items()

@@ -1,6 +1,6 @@
-"""ThumbHash (https://evanw.github.io/thumbhash/): a placeholder of about 25 bytes that knows proportions and alpha.
+"""ThumbHash (https://evanw.github.io/thumbhash/): a placeholder of about 25 bytes with proportions and alpha.
 
-Written after the algorithm of its author, Evan Wallace (https://github.com/evanw/thumbhash, js/thumbhash.js).
+Follows the algorithm of its author, Evan Wallace (https://github.com/evanw/thumbhash, js/thumbhash.js).
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from mediagate.images.waves import Wave, waves
 
 MOST_WAVES, MOST_WAVES_WITH_ALPHA = 7, 5
-"""Waves of brightness along the longer edge; the shorter one has as many fewer as it is shorter, at least one."""
+"""Waves of brightness along the longer edge; the shorter edge has proportionally fewer, at least one."""
 COLOUR_WAVES, ALPHA_WAVES = 3, 5
 FEWEST_PIXELS = 8
-"""Pixels along an edge that any number of waves needs."""
+"""The fewest pixels along an edge that suffice for every number of waves."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Channel:
-    """What a channel has of its waves: its mean, the others in steps of 0 to 15, and what 15 stands for."""
+    """The coefficients of a channel: its mean, the others in steps of 0 to 15, and the scale of these steps."""
 
     mean: float
     steps: list[int]
@@ -30,11 +30,11 @@ class _Channel:
 def thumbhash_of(width: int, height: int, rgba: bytes, shape: tuple[int, int]) -> str:
     """Return the ThumbHash, in Base64, of ``height x width x 4`` bytes that show a picture of ``shape`` pixels.
 
-    The two may differ in proportions, so that a thin picture can be given enough pixels. Raises ``ValueError`` when
-    there are fewer bytes or more, or fewer than 8 pixels along an edge.
+    The bytes and ``shape`` may differ in proportions, so that a thin picture can be given enough pixels. Raises
+    ``ValueError`` for a wrong number of bytes, and for fewer than 8 pixels along an edge.
     """
     if not (width >= FEWEST_PIXELS and height >= FEWEST_PIXELS and len(rgba) == width * height * 4):
-        raise ValueError(f"{len(rgba)} bytes are no RGBA picture of {width} x {height} pixels, 8 x 8 or more")
+        raise ValueError(f"{len(rgba)} bytes do not make an RGBA picture of {width} x {height} pixels, 8 x 8 or more")
     alpha = [level / 255 for level in rgba[3::4]]
     opaque = min(alpha) == 1
     red, green, blue = (_on_average(rgba[channel::4], alpha) for channel in range(3))
@@ -65,7 +65,7 @@ def thumbhash_of(width: int, height: int, rgba: bytes, shape: tuple[int, int]) -
 
 
 def _on_average(levels: bytes, alpha: Sequence[float]) -> list[float]:
-    """Return a channel (0-1) on a ground of its own average, weighted by alpha."""
+    """Return a channel (0-1) composited onto its own average, weighted by alpha."""
     shown = [level / 255 * opacity for level, opacity in zip(levels, alpha, strict=True)]
     ground = sum(shown) / (sum(alpha) or 1)
     return [level + ground * (1 - opacity) for level, opacity in zip(shown, alpha, strict=True)]
@@ -74,13 +74,13 @@ def _on_average(levels: bytes, alpha: Sequence[float]) -> list[float]:
 def _channel(values: Sequence[float], width: int, across: int, down: int) -> _Channel:
     mean, *others = waves(values, width, list(_triangle(across, down)))
     scale = max(map(abs, others))
-    if scale < 1e-9:  # what is left of nothing by rounding is not to be told as a pattern
+    if scale < 1e-9:  # rounding noise must not become a pattern
         return _Channel(mean, [0] * len(others), 0)
     return _Channel(mean, [_rounded(15 * (0.5 + 0.5 / scale * share)) for share in others], scale)
 
 
 def _triangle(across: int, down: int) -> Iterable[Wave]:
-    """Yield the waves that are told, (0, 0) first: the more there are one way, the fewer the other."""
+    """Yield the encoded waves, (0, 0) first: a triangle with fewer waves across the more there are down."""
     return ((x, y) for y in range(down) for x in range(across) if x * down < across * (down - y))
 
 
@@ -89,7 +89,7 @@ def _rounded(value: float) -> int:
 
 
 def _packed(*fields: tuple[int, int]) -> bytes:
-    """Return numbers of so many bits each as bytes, the lowest bits first."""
+    """Pack pairs of a number and its bits into bytes, the lowest bits first."""
     value = length = 0
     for number, bits in fields:
         value |= number << length

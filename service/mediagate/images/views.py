@@ -1,4 +1,4 @@
-"""Views: which parts of a picture a moderator is shown, so that nothing published was too small in all of them."""
+"""Views: the parts of a picture that a moderator judges, so that every published detail is large enough in one."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Box = tuple[int, int, int, int]
 TILE = 640
 """Edge of a tile of ``thorough`` in published pixels: twice the input of a detector of 320 pixels."""
 OVERLAP = 1 / 4
-"""Share of a tile that the next one shows again: a part up to this size lies whole in one of them."""
+"""Share of a tile that the next one repeats: a detail up to this size lies entirely within one of them."""
 LONG = 2.0
-"""A picture with a larger ratio of its edges is also judged in tiles along the longer one."""
+"""A picture with a larger aspect ratio is also judged in tiles along its longer edge."""
 LARGE = 4
 """A picture published with this many times the model's input edge is also judged in quadrants."""
 QUADRANT = 1 / (2 - OVERLAP)
-"""Share of an edge that a quadrant shows: two of them with the overlap make the edge."""
+"""Share of an edge that a quadrant shows: two quadrants and their overlap make the edge."""
 SAME = 0.9
-"""Boxes with this share of their area in common (intersection over union) show the same."""
+"""Boxes with this intersection over union count as the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of a frame that is published as a picture of its own; ``zoom`` is frame pixels per published pixel."""
+    """A part of a frame that is published as a separate picture; ``zoom`` is frame pixels per published pixel."""
 
     left: float
     top: float
@@ -48,7 +48,7 @@ class Region:
         return int(self.left + 0.01), int(self.top + 0.01), ceil(right - 0.01), ceil(bottom - 0.01)
 
     def tiles(self, width: float, height: float) -> Iterator[Region]:
-        """Divide it into tiles of at most this size, in frame pixels, that overlap by ``OVERLAP`` at least."""
+        """Divide the region into tiles of at most this size, in frame pixels, that overlap by ``OVERLAP`` at least."""
         width, height = min(width, self.width), min(height, self.height)
         for top in _starts(self.height, height):
             for left in _starts(self.width, width):
@@ -56,11 +56,11 @@ class Region:
 
 
 def views(size: tuple[int, int], plans: Mapping[str, Crop], source: Source, edge: int) -> list[Box]:
-    """Return what is judged of a frame of this size, the whole first; ``edge`` is the model's input in pixels.
+    """Return the boxes to judge of a frame of this size, the whole first; ``edge`` is the model's input in pixels.
 
-    The whole, and each crop that is published and shows less than nearly all, is a region. ``standard``: each region;
-    tiles along the longer edge of one beyond 2:1; else quadrants of one whose published edge is four times the model's
-    input. ``thorough``: also tiles of 640 published pixels, and of 1280, 2560 and so on until one shows all.
+    The whole is a region, and so is each published crop that does not show nearly all of it. ``standard``: each region,
+    with tiles along the longer edge beyond 2:1, or else quadrants if its published edge is four times the model's
+    input. ``thorough``: also tiles of 640 published pixels, and of 1280, 2560 and so on until one tile shows all.
     """
     whole, *crops = _regions(size, plans, source)
     found: list[Box] = []
@@ -71,14 +71,14 @@ def views(size: tuple[int, int], plans: Mapping[str, Crop], source: Source, edge
             found += [part.box for part in _parts(region, edge)]
     if source.scrutiny == "thorough":
         for region in (whole, *crops):
-            # The tiles of the whole are also those of a crop, unless that is published larger.
+            # Tiles of the whole also cover a crop, unless the crop is published larger.
             if region.zoom and (region is whole or not 0 < whole.zoom <= region.zoom):
                 found += [tile.box for tile in _pyramid(region)]
     return list(dict.fromkeys(found))
 
 
 def _regions(size: tuple[int, int], plans: Mapping[str, Crop], source: Source) -> list[Region]:
-    """Return the whole, with ``zoom`` 0 if it is not published, and the crops; the larger one of those that agree."""
+    """Return the whole, with ``zoom`` 0 if it is not published, and the crops; of equal crops the largest published."""
     published = 1.0 if source.original == "keep" else 0.0
     crops: list[Region] = []
     for plan in plans.values():
@@ -110,7 +110,7 @@ def _parts(region: Region, edge: int) -> Iterable[Region]:
 
 
 def _pyramid(region: Region) -> Iterator[Region]:
-    """Return tiles of 640 published pixels, of 1280 and so on, until one would show nearly everything."""
+    """Yield tiles of 640 published pixels, of 1280 and so on, until one would show nearly everything."""
     tile = TILE * region.zoom
     while min(tile, region.width) * min(tile, region.height) < SAME * region.width * region.height:
         yield from region.tiles(tile, tile)
@@ -118,8 +118,8 @@ def _pyramid(region: Region) -> Iterator[Region]:
 
 
 def _starts(length: float, tile: float) -> list[float]:
-    """Return where tiles begin along an edge, the fewest that overlap enough, evenly spread."""
-    # What floating point adds to a whole number must not become one more tile.
+    """Return the starts of the fewest evenly spaced tiles along an edge that overlap enough."""
+    # A rounding error must not add a tile.
     count = max(1, ceil((length / tile - OVERLAP) / (1 - OVERLAP) - 1e-6))
     return [0.0] if count == 1 else [(length - tile) * number / (count - 1) for number in range(count)]
 

@@ -1,4 +1,4 @@
-"""Cosine waves: how much of each a plane of values has. BlurHash and ThumbHash are both made of them."""
+"""Cosine waves: the coefficients of a plane of values, of which BlurHash and ThumbHash consist."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Wave = tuple[int, int]
 def waves(values: Sequence[float], width: int, wanted: Collection[Wave]) -> list[float]:
     """Return the mean of rows of ``width`` values times each wave (type II of the discrete cosine transform).
 
-    A wave is taken at the middle of each value, so that a plane of one value has none but (0, 0), as long as no count
-    of half periods reaches the number of values along its edge.
+    A wave is sampled at the middle of each value. A plane of one constant value therefore has no wave but (0, 0), as
+    long as no count of half periods reaches the number of values along its edge.
     """
     rows = [values[start : start + width] for start in range(0, len(values), width)]
     height = len(rows)

@@ -1,7 +1,7 @@
-"""What an image process answers, as bytes: JSON, then the published files, each with its length in front.
+"""The answers of an image process as bytes: JSON, then the published files, each preceded by its length.
 
-Whatever decodes a hostile file may have been taken over by it, so the host reads an answer as an enemy's: nothing is
-unpickled, every type, range and size is checked, and ``Malformed`` ends the process that sent anything else.
+A process that decodes a hostile file may be compromised by it, so the host treats each answer as hostile: nothing is
+unpickled, every type, range and size is checked, and a process whose answer is ``Malformed`` is killed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from mediagate.values import EXTENSIONS, Decision, ImageInfo, Rendered, Rendered
 Pipe: TypeAlias = "Connection[Any, Any]"
 
 HEAD_BYTES = 4 << 20
-"""The JSON of an answer; a moderator of ten thousand labels needs a tenth of it."""
+"""The longest JSON of an answer; a moderator of ten thousand labels needs a tenth of it."""
 LONGEST_EDGE = 2**31 - 1
 MAX_PREVIEWS = 10_000
 FRAME_HEADERS = 64 << 10
 BYTES_PER_PIXEL = 9
-"""What one frame of a published file may take: 16 bits of four channels that do not compress at all, and headers."""
+"""Limit of one frame of a published file: four incompressible channels of 16 bits, and headers."""
 ERRORS: Mapping[str, type[MediagateError]] = {
     error.code: error
     for error in (
@@ -51,7 +51,7 @@ ERRORS: Mapping[str, type[MediagateError]] = {
         UnsupportedType,
     )
 }
-"""The errors that an image process may tell, by their code."""
+"""The errors that an image process may report, by their code."""
 _SIGNATURES: Mapping[str, re.Pattern[bytes]] = {
     "jpeg": re.compile(rb"\xff\xd8\xff"),
     "png": re.compile(rb"\x89PNG\r\n\x1a\n"),
@@ -63,7 +63,7 @@ _SIGNATURES: Mapping[str, re.Pattern[bytes]] = {
 """How a file of each format begins."""
 
 
-# -- every field that crosses, a line each
+# -- every transmitted field, one line each
 
 LABEL = text(500)
 VERDICT = Shape(
@@ -95,7 +95,7 @@ WALLS = Shape(
 
 
 def rendered_file(data: Read) -> Read:
-    """Read a file, whose bytes ``data`` fetches by their number."""
+    """Read a file; ``data`` maps an index to its bytes."""
     return Shape(
         RenderedFile,
         name=text(64, "[a-z0-9_-]+"),
@@ -107,7 +107,7 @@ def rendered_file(data: Read) -> Read:
 
 
 def rendered(data: Read) -> Read:
-    """Read what became of a picture."""
+    """Read a rendered picture."""
     file = rendered_file(data)
     return Shape(
         Rendered,
@@ -132,7 +132,7 @@ def rendered(data: Read) -> Read:
 
 
 def send(pipe: Pipe, answer: Rendered | ImageInfo | Walls | MediagateError) -> None:
-    """Send an answer; one that the host would not take is told as ``ModerationFailed``, for its verdict is at fault."""
+    """Send an answer. One that the host would reject becomes ``ModerationFailed``, since its verdict is at fault."""
     if isinstance(answer, MediagateError):
         pipe.send_bytes(_json({"error": {"code": answer.code, "detail": answer.detail}}))
         return
@@ -154,7 +154,7 @@ def _json(value: object) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON knows: of a dataclass its fields, of bytes their number, of numpy's numbers Python's."""
+    """Convert a value for JSON: a dataclass to its fields, bytes to an index, numpy's numbers to Python's."""
     if isinstance(value, bytes):
         return len(value)
     if hasattr(value, "__dataclass_fields__"):
@@ -170,26 +170,26 @@ def _plain(value: Any) -> Any:
 
 
 def receive(pipe: Pipe, read: Read) -> Any:
-    """Return an answer; raises the error that it tells, ``Malformed``, and ``EOFError`` or ``OSError`` at its end."""
+    """Return an answer; raises the error that it reports, ``Malformed``, and ``EOFError`` or ``OSError`` at its end."""
     head = _message(pipe, HEAD_BYTES)
     try:
         value = json.loads(head)
     except (ValueError, RecursionError):
-        raise Malformed("no JSON") from None
+        raise Malformed("not JSON") from None
     if type(value) is dict and value.keys() == {"answer"}:
         return read(value["answer"])
     if type(value) is not dict or value.keys() != {"error"}:
         raise Malformed("neither an answer nor an error")
     told = table(text(10), text(4000), 2)(value["error"])
     if told.keys() != {"code", "detail"} or told["code"] not in ERRORS:
-        raise Malformed("an error that is none of an image process")
+        raise Malformed("an unknown error code")
     raise ERRORS[told["code"]](told["detail"])
 
 
 def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews: bool) -> Rendered:
-    """Return what became of a picture of this source, and ``previews`` if they were asked for; raises like ``receive``.
+    """Return a rendered picture of this source, with ``previews`` if requested; raises like ``receive``.
 
-    No file is taken that was not asked for; all of them together are no larger than what an image may use.
+    Only requested files are accepted; together they may not exceed the memory of an image.
     """
     left = memory_bytes
 
@@ -198,7 +198,7 @@ def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews:
         left -= whole(1, left)(size)
         sent = _message(pipe, size)
         if len(sent) != size:
-            raise Malformed("another length than was told")
+            raise Malformed("a length that differs from the announced one")
         return sent
 
     answer: Rendered = receive(pipe, rendered(data))
@@ -208,22 +208,22 @@ def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews:
             raise Malformed("files of a picture that may not be published")
         return answer
     if [file.name for file in answer.variants] != list(source.variants):
-        raise Malformed("other variants than were asked for")
+        raise Malformed("variants that were not requested")
     for file in answer.variants:
         spec = source.variants[file.name]
         if file.format != spec.format and (spec.format, file.format) != ("avif", "webp"):
-            raise Malformed("a variant of another format than was asked for")
+            raise Malformed("a variant of a format that was not requested")
         _check_file(file, answer.info, (spec.width, spec.height))
     if (answer.original is not None) != (source.original == "keep"):
-        raise Malformed("an original where none was asked for, or none where one was")
+        raise Malformed("an unrequested original, or a missing one")
     if answer.original is not None:
         if answer.original.name != "original":
-            raise Malformed("an original of another name")
+            raise Malformed("an original with a wrong name")
         _check_file(answer.original, answer.info, (None, None))
     if (answer.thumbhash is not None) != ("thumbhash" in source.placeholders):
-        raise Malformed("a ThumbHash where none was asked for, or none where one was")
+        raise Malformed("an unrequested ThumbHash, or a missing one")
     if bool(answer.previews) != previews or not all(map(_SIGNATURES["jpeg"].match, answer.previews)):
-        raise Malformed("previews where none were asked for, or none where they were")
+        raise Malformed("unrequested previews, or missing ones")
     return answer
 
 
@@ -231,20 +231,20 @@ def _message(pipe: Pipe, most: int) -> bytes:
     try:
         return pipe.recv_bytes(most)
     except OSError:
-        if not pipe.readable:  # for such a length
-            raise Malformed("a longer message than any of ours") from None
+        if not pipe.readable:  # the connection closes itself after such a length
+            raise Malformed("a message beyond the longest allowed") from None
         raise
 
 
 def receive_info(pipe: Pipe, source: Source) -> ImageInfo:
-    """Return what a header says; raises like ``receive``."""
+    """Return the information of a header; raises like ``receive``."""
     info: ImageInfo = receive(pipe, INFO)
     check_info(info, source)
     return info
 
 
 def receive_walls(pipe: Pipe) -> Walls:
-    """Return what holds of a process that is ready; raises like ``receive``."""
+    """Return the walls of a process that is ready; raises like ``receive``."""
     walls: Walls = receive(pipe, WALLS)
     return walls
 
@@ -252,7 +252,7 @@ def receive_walls(pipe: Pipe) -> Walls:
 def check_info(info: ImageInfo, source: Source) -> None:
     """Raise ``Malformed`` for a picture that its source would have refused."""
     if info.format not in source.formats:
-        raise Malformed("a picture of a format that its source does not take")
+        raise Malformed("a picture of a format that its source does not accept")
     frames = source.max_frames if source.animation == "keep" else 1
     if info.width * info.height > source.max_pixels or info.frames > frames:
         raise Malformed("a picture beyond the limits of its source")
@@ -260,9 +260,9 @@ def check_info(info: ImageInfo, source: Source) -> None:
 
 def _check_file(file: RenderedFile, info: ImageInfo, asked: tuple[int | None, int | None]) -> None:
     if file.width > (asked[0] or info.width) or file.height > (asked[1] or info.height):
-        raise Malformed("a file larger than was asked for")
+        raise Malformed("a file of larger dimensions than requested")
     most = info.frames * (file.width * file.height * BYTES_PER_PIXEL + FRAME_HEADERS)
     if len(file.data) > most:
-        raise Malformed("a file of more bytes than its pixels can need")
+        raise Malformed("a file with more bytes than its pixels can need")
     if not _SIGNATURES[file.format].match(file.data):
-        raise Malformed("a file that is not of the format that it is said to be")
+        raise Malformed("a file that is not of its declared format")

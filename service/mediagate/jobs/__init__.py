@@ -1,4 +1,4 @@
-"""From a recorded job to its end, and what is left behind when something crashes."""
+"""The life of a job: from its record to its end, and the cleanup after crashes."""
 
 from mediagate.jobs.end import resume_finish
 from mediagate.jobs.events import job_events

@@ -1,4 +1,4 @@
-"""What is left to do once a job has ended: remove what it needs no more, and run the hooks."""
+"""The work after a job's end: remove files that it no longer needs, and run the hooks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ HOOKS: Mapping[JobStatus, HookName] = {
 
 
 async def resume_finish(job_id: str, parts: Parts) -> None:
-    """Do what is left to do for a job if it has ended: after a crash, or after another process ended it."""
+    """Finish a job that has ended: after a crash, or after another process ended it."""
     state = await get_state(parts.records, job_id)
     if state is not None and state.job.status.terminal:
         await finish(state, parts)
 
 
 async def finish(state: JobState, parts: Parts) -> None:
-    """Tidy up and run the hooks; done again after a crash, so all of it can be repeated."""
+    """Remove files and run the hooks. Idempotent, since it is repeated after a crash."""
     job = state.job
     log.info("job %s: %s", job.id, job.status, extra=about(job, status=str(job.status), code=job.code))
     with parts.observer.during("finish", job=job):
@@ -44,8 +44,8 @@ async def finish(state: JobState, parts: Parts) -> None:
 
 
 async def _completed_before(job: Job, parts: Parts) -> bool:
-    """Whether a failed job may have completed in a time that the database, restored from a copy, knows nothing of.
+    """Whether a failed job may have completed after the backup was taken from which the database was restored.
 
-    Its quarantined file is gone then, and what is published under its keys is all that there is of the picture.
+    Its quarantined file has been deleted then, and the files published under its keys are the only copy of the picture.
     """
     return job.status is JobStatus.FAILED and await parts.storage.stat(job.staging_key) is None

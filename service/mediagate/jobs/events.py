@@ -19,13 +19,13 @@ ENDS: Mapping[JobStatus, EventType] = {
 
 
 def job_events(job: Job, parts: Parts) -> tuple[Event, ...]:
-    """Return what is to be written down of a job that has ended."""
+    """Return the events to record for a job that has ended."""
     moment = job.finished_at or utcnow()
     return _event(parts, ENDS[job.status], job.id, moment, Status(job, None).to_json(poll_after_ms=0))
 
 
 def deletion_events(media: Media, parts: Parts, now: datetime) -> tuple[Event, ...]:
-    """Return what is to be written down of a media that is deleted now."""
+    """Return the events to record for a media that is deleted now."""
     data = {
         "jobId": media.job_id,
         "mediaId": media.id,

@@ -1,4 +1,4 @@
-"""What has a time to live: media of sources with ``ttl``, one by one, and direct uploads, in batches."""
+"""Expiry: media of sources with ``ttl`` are deleted one by one, direct uploads in batches."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mediagate.values import Media
 log = logging.getLogger("mediagate.janitor")
 
 BATCH = 200
-"""How many rows, or keys, are looked at together."""
+"""Rows, or keys, per batch."""
 GIVE_UP = 20
-"""So many that cannot be deleted are no fault of theirs: the storage or the database is down."""
+"""After this many consecutive failures the storage or the database is assumed to be down."""
 
 
 async def expire_media(parts: Parts, *, now: datetime, dry_run: bool, most: int | None = None) -> list[str]:
-    """Delete the media whose time is over, with their files, and run ``on_deleted``; returns their ids.
+    """Delete expired media with their files and run ``on_deleted``; returns the media's ids.
 
-    Looks at about ``most`` of them. One that cannot be deleted keeps no other from it, and is tried again the next
-    time; ``GIVE_UP`` of them one after the other end the call with the last one's error.
+    Looks at about ``most`` of them. A media that cannot be deleted does not block the others and is retried by the
+    next call. Raises the last error after ``GIVE_UP`` consecutive failures.
     """
     expired: list[str] = []
     looked_at = failures = 0
@@ -36,7 +36,7 @@ async def expire_media(parts: Parts, *, now: datetime, dry_run: bool, most: int 
             except Exception as exc:
                 unknown = None if isinstance(exc, MediagateError) else exc
                 log.warning(
-                    "media %s has expired and could not be deleted: %s", media.id, cause_of(exc), exc_info=unknown
+                    "media %s: expired, but could not be deleted: %s", media.id, cause_of(exc), exc_info=unknown
                 )
                 failures += 1
                 if failures == GIVE_UP:
@@ -56,13 +56,13 @@ async def _delete(media: Media, parts: Parts) -> bool:
 
 
 async def expire_uploads(parts: Parts, *, now: datetime, dry_run: bool) -> list[str]:
-    """Forget the direct uploads whose time is over, and remove what arrived for them; returns their ids."""
+    """Delete expired direct uploads and the files that were sent for them; returns the uploads' ids."""
     expired: list[str] = []
     batch = await parts.records.expired_uploads(now=now, limit=BATCH)
     while batch:
         expired += [upload.id for upload in batch]
         if not dry_run:
-            # Files first: if this breaks off, the rows still say what is left to remove.
+            # Files first: after a crash in between, the rows still name the files to remove.
             await parts.storage.delete([upload.staging_key for upload in batch])
             await parts.records.forget_uploads([upload.id for upload in batch], now=now)
         batch = await parts.records.expired_uploads(now=now, limit=BATCH, after=batch[-1])

@@ -1,4 +1,4 @@
-"""Whose the files of a storage are: the mark of the database that knows them, among them."""
+"""The mark of a storage: a file in it that names the database that its files belong to."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ KEY = "mediagate/database.json"
 MAX_ID = 200
 """Characters of a database's id."""
 FEW = 5
-"""So many files without a row are what is left of a crash, in a storage of any size."""
+"""Up to this many files without a row are attributed to crashes, in a storage of any size."""
 FIRST = 200
-"""How many published files of a storage without a mark are looked at."""
-ADOPT = "`mediagate adopt` makes them this database's"
+"""How many published files of a storage without a mark are checked."""
+ADOPT = "`mediagate adopt` assigns them to this database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Mark:
 
 
 async def read_mark(parts: Parts) -> Mark | None:
-    """Return the mark of the storage, if it has one; raises ``ConfigError`` for one that cannot be read."""
+    """Return the mark of the storage, if it has one; raises ``ConfigError`` for a malformed mark."""
     try:
         written = await parts.storage.get(KEY)
     except ObjectNotFound:
@@ -40,7 +40,9 @@ async def read_mark(parts: Parts) -> Mark | None:
     try:
         return _mark(json.loads(written))
     except (ValueError, RecursionError):
-        raise ConfigError(f"the storage's {KEY} cannot be read: see whose files these are; {ADOPT}") from None
+        raise ConfigError(
+            f"the storage's {KEY} is malformed: find out which database the files belong to; {ADOPT}"
+        ) from None
 
 
 def _mark(written: object) -> Mark:
@@ -53,11 +55,12 @@ def _mark(written: object) -> Mark:
 
 
 async def is_set_back(parts: Parts) -> bool:
-    """Whether the database is older than its files: restored from a copy, it lacks rows that it had.
+    """Whether the database is older than its files: after a restore from a backup, rows are missing.
 
-    Raises ``ConfigError`` for files of another database, or of one that they do not name and this one does not know.
+    Raises ``ConfigError`` if the mark names another database, or if there is no mark and this database has none of the
+    files on record.
     """
-    # The mark first: a generation is counted in the database before it is in the mark.
+    # The mark first: a new generation is counted in the database before it is written to the mark.
     mark, here = await read_mark(parts), await parts.records.identity()
     if mark is None:
         await _check_unmarked(parts)
@@ -71,13 +74,13 @@ async def is_set_back(parts: Parts) -> bool:
 
 
 async def mark_files(parts: Parts) -> None:
-    """Write the mark, and count the generation up, so that an older copy of the database can be told from this one.
+    """Increment the generation and write the mark, so that an older copy of the database can be recognized later.
 
-    A database that was set back leaves the mark as it is. Raises ``ConfigError`` as ``is_set_back`` does.
+    A restored database leaves the mark unchanged. Raises ``ConfigError`` as ``is_set_back`` does.
     """
     if await is_set_back(parts):
         log.error(
-            "the database is older than the storage, as after a restore: no files are removed until `mediagate janitor "
+            "the database is older than the storage, as after a restore: no files are removed. Run `mediagate janitor "
             "--really` with their number, or `mediagate adopt` (docs/backup.md)"
         )
         return
@@ -85,18 +88,19 @@ async def mark_files(parts: Parts) -> None:
 
 
 async def recognize_files(parts: Parts) -> None:
-    """Mark the files of a gate that opens; raises ``ConfigError`` when they are another database's.
+    """Mark the files when a gate opens; raises ``ConfigError`` when they belong to another database.
 
-    What is away cannot be asked, and keeps no gate from opening: the janitor asks again before it removes anything.
+    An unavailable storage or database does not keep the gate from opening: the janitor checks again before it removes
+    anything.
     """
     try:
         await mark_files(parts)
     except Unavailable as exc:
-        log.warning("not asked whether these are the database's files: %s", exc)
+        log.warning("could not check that the files belong to this database: %s", exc)
 
 
 async def adopt(parts: Parts) -> Mark | None:
-    """Make the files this database's, whoever's they were; returns the mark that they had."""
+    """Assign the files to this database, whatever their mark says; returns the previous mark."""
     try:
         before = await read_mark(parts)
     except ConfigError:
@@ -110,17 +114,17 @@ async def describe(parts: Parts) -> str:
     if await is_set_back(parts):
         raise ConfigError(
             "the database is older than the storage, as after a restore: no files are removed. `mediagate janitor "
-            "--dry-run` lists those that it does not know, `mediagate adopt` goes on without them (docs/backup.md)"
+            "--dry-run` lists the files without a record, `mediagate adopt` continues without them (docs/backup.md)"
         )
-    return "the files are this database's"
+    return "the files belong to this database"
 
 
 async def check_no_files(parts: Parts) -> None:
-    """Raise ``ConfigError`` where there are files beside a database that is empty, which can know none of them."""
+    """Raise ``ConfigError`` if the storage has files while the database is empty."""
     if (mark := await read_mark(parts)) is not None:
         whose = mark.database
     elif await _are_more_than_few(parts):
-        whose = "one that they do not name"
+        whose = "its name is unknown"
     else:
         return
     raise ConfigError(
@@ -152,8 +156,9 @@ async def _check_unmarked(parts: Parts) -> None:
             break
     if len(seen) > FEW and not await _known(parts, {media_id_of(info.key) for info in seen}):
         raise ConfigError(
-            f"the storage holds files, and this database knows none of the first {len(seen)}: check the database's URL "
-            f"and the bucket or folder. If they may be removed, or after an intended move, {ADOPT} (docs/backup.md)"
+            f"the storage holds files, and none of the first {len(seen)} is on record in this database: check the "
+            "database's URL and the bucket or folder. If the files may be removed, or after an intended move, "
+            f"{ADOPT} (docs/backup.md)"
         )
 
 

@@ -1,5 +1,7 @@
-"""Attempts run side by side, but for two kinds: what has killed its workers shall take no other job with it, and what
-ran out of time shall have the machine for itself, so that its neighbours are not the reason.
+"""Attempts run concurrently, except two kinds, which run alone.
+
+A job that killed its workers must not take other jobs with it. A job that timed out gets the machine to itself, so that
+concurrent attempts cannot be the cause.
 """
 
 from __future__ import annotations
@@ -13,38 +15,38 @@ from mediagate.values import Job
 def suspect(job: Job) -> bool:
     """Whether an attempt runs alone.
 
-    It does when the one before ran out of time, and when it is the last and no earlier one lived to tell an error.
+    It does when the previous attempt timed out, and when it is the last one and no earlier attempt reported an error.
     """
     return ran_out_of_time(job) or (1 < job.attempts == job.max_attempts and job.code is None)
 
 
 def ran_out_of_time(job: Job) -> bool:
-    """Whether the attempt before the one that is under way ran out of time."""
+    """Whether the attempt before the current one timed out."""
     return job.code == ImageTimeout.code
 
 
 class Isolation:
-    """Decides which of a worker's attempts run beside each other.
+    """Decides which of a worker's attempts run concurrently.
 
-    Jobs that died with the same worker come back together. Without this, a harmless neighbour of one that kills its
-    worker would share each of its attempts, and its end: so a suspect runs when nothing else does, and nothing else is
-    claimed until it has ended.
+    Jobs that died with the same worker are retried together. Without isolation, a harmless job would share each attempt
+    of the job that kills the worker, and fail with it. So a suspect runs only when nothing else does, and nothing else
+    is claimed until it has ended.
     """
 
     def __init__(self) -> None:
         self.claiming = asyncio.Lock()
-        """Held while jobs are claimed, and as long as a suspect is at it."""
+        """Held while jobs are claimed and while a suspect runs."""
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     def enter(self) -> None:
-        """Count an attempt that runs beside others; before anything else can be claimed."""
+        """Count a concurrent attempt; call it before anything else can be claimed."""
         self._running += 1
         self._idle.clear()
 
     def leave(self) -> None:
-        """Count it no more."""
+        """Stop counting the attempt."""
         self._running -= 1
         if not self._running:
             self._idle.set()

@@ -1,4 +1,4 @@
-"""The janitor: finds jobs that nobody works on any more, what has expired, and files that nobody knows."""
+"""The janitor: finds abandoned jobs, expired media and uploads, and files without a record."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ from mediagate.values import STAGING
 log = logging.getLogger("mediagate.janitor")
 
 FILES_EVERY_S = 3600.0
-"""How often one of a gate's processes looks through the files; jobs are looked at every ``janitor_interval_s``."""
+"""How often one of a gate's processes walks through the files; jobs are checked every ``janitor_interval_s``."""
 FILES_ASK_S = 300.0
-"""How often each process asks whether it is its turn."""
+"""How often each process checks whether it is its turn."""
 FILES_TURN = "\nfiles"
-"""Who holds this has the turn. No client's ``Idempotency-Key`` can be it: those do not begin with a line break."""
+"""The holder of this lock has the turn. It cannot collide with a client's ``Idempotency-Key``, which never begins with
+a line break."""
 WORKERS_FIRST_S = 2.0
-"""How long workers have after an outage, before jobs without an attempt left are failed."""
+"""How long workers have after an outage before jobs without a remaining attempt are failed."""
 MOST_EXPIRED = 1000
 """How many media a running gate deletes in one round, so that jobs are looked at between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What one round found; with ``dry_run`` nothing was changed."""
+    """The results of one round; with ``dry_run`` nothing was changed."""
 
     failed: list[str] = field(default_factory=list)
     """Jobs whose worker died on every attempt."""
@@ -50,27 +51,27 @@ class Findings:
     orphans: list[str] = field(default_factory=list)
     """Published files without a record."""
     useless: int = 0
-    """All files that might go, of which a walk removes 20,000 at most."""
+    """All files that may be removed; one walk removes 20,000 at most."""
     left: int = 0
-    """How many of them it left to the next one for that reason."""
+    """How many of them are left to the next walk by that limit."""
     doubt: str | None = None
-    """Why none were removed."""
+    """Why no files were removed."""
     spooled: int = 0
-    """Files that killed processes of this machine left while they received them."""
+    """Partly received files of killed processes on this machine."""
     expired_media: list[str] = field(default_factory=list)
-    """Media whose time was over."""
+    """Expired media."""
     expired_uploads: list[str] = field(default_factory=list)
-    """Direct uploads that were not completed in time, or whose completion need not be remembered any longer."""
+    """Direct uploads that were not completed in time, or were completed long enough ago."""
 
     @property
     def summary(self) -> str:
-        """How many of each kind there were, in few words however many that is."""
+        """The count of each kind, as one short line."""
         found = {name: len(value) if isinstance(value, list) else value for name, value in asdict(self).items()}
         return ", ".join(f"{name}: {value}" for name, value in found.items() if value)
 
 
 class Janitor:
-    """Keeps records and files in step; safe to run in many processes at once."""
+    """Keeps records and files consistent; safe to run in many processes concurrently."""
 
     def __init__(self, parts: Parts, spool_dir: Path) -> None:
         self._parts = parts
@@ -78,18 +79,18 @@ class Janitor:
         self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin the rounds; those through all files may take hours, and hold up no other."""
+        """Start the rounds; the walk through all files may take hours and does not delay the others."""
         self._loops = [asyncio.create_task(self._rounds()), asyncio.create_task(self._walks())]
 
     async def stop(self) -> None:
-        """End the rounds."""
+        """Stop the rounds."""
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._loops = []
 
     async def sweep_jobs(self) -> Findings:
-        """Fail what was tried too often, finish what a crash left unfinished, forget expired keys."""
+        """Fail jobs without a remaining attempt, finish jobs after a crash, delete expired keys."""
         records = self._parts.records
         now = await records.now()
         events_of = partial(job_events, parts=self._parts)
@@ -100,12 +101,12 @@ class Janitor:
         for job_id in finished:
             try:
                 await resume_finish(job_id, self._parts)
-            except Exception:  # one that cannot be finished must not keep the others from it
-                log.exception("job %s could not be finished; it is tried again", job_id, extra={"job_id": job_id})
+            except Exception:  # one failing job must not block the others
+                log.exception("job %s: could not be finished; retrying later", job_id, extra={"job_id": job_id})
         return Findings(failed=failed, finished=finished, expired_keys=await records.forget(now=now))
 
     async def sweep_expired(self, *, dry_run: bool, now: datetime | None = None, most: int | None = None) -> Findings:
-        """Remove the direct uploads whose time is over, and about ``most`` of the media."""
+        """Delete expired direct uploads, and about ``most`` of the expired media."""
         now = now or await self._parts.records.now()
         return Findings(
             expired_uploads=await expire_uploads(self._parts, now=now, dry_run=dry_run),
@@ -113,20 +114,20 @@ class Janitor:
         )
 
     async def sweep_spool(self) -> Findings:
-        """Remove what killed processes of this machine left while they received it."""
+        """Remove the partly received files of killed processes on this machine."""
         older_than_s = self._parts.settings.staging_ttl_s
         return Findings(spooled=await asyncio.to_thread(sweep_spool, self._spool_dir, older_than_s=older_than_s))
 
     async def mark_files(self) -> Findings:
-        """Note among the files how far the database has come, to tell it from an older copy of it."""
+        """Write the database's generation to the storage, so that an older copy of the database is recognized."""
         await mark_files(self._parts)
         return Findings()
 
     async def sweep_files(self, *, dry_run: bool, now: datetime | None = None, really: int | None = None) -> Findings:
         """Remove quarantined files that no live job needs, and published files that no record names.
 
-        Nothing is removed where there is a doubt that the database knows all that is its own, unless it is ``really``
-        so many files that may go, or fewer. Raises ``ConfigError`` for the files of another database.
+        Nothing is removed while there is a doubt that the database has all of its rows, unless ``really`` allows at
+        least this number of files. Raises ``ConfigError`` for the files of another database.
         """
         parts = self._parts
         walk = Walk(parts, now or await parts.records.now())
@@ -137,7 +138,7 @@ class Janitor:
         if dry_run:
             return _found([info.key for info in look.files], look, doubt)
         if doubt is not None and not insists:
-            log.error("no files are removed: %s. %s", doubt, what_to_do(look.count))
+            log.error("no files were removed: %s. %s", doubt, what_to_do(look.count))
             return _found([], look, doubt)
         removed = await walk.remove(look.files)
         findings = _found(removed, look, None)
@@ -146,7 +147,7 @@ class Janitor:
         return findings
 
     async def sweep_files_in_turn(self) -> Findings:
-        """Look through the files if none of the processes that share the records has done so for an hour."""
+        """Walk through the files unless a process that shares the records has done so within the last hour."""
         records = self._parts.records
         async with hold(FILES_TURN, self._parts.records) as lock:
             if lock.found is not None:
@@ -172,7 +173,7 @@ class Janitor:
             await asyncio.sleep(FILES_ASK_S)
 
     async def _until_back(self) -> None:
-        """Wait until the records are back, and workers had time to say what became of jobs whose leases ran out."""
+        """Wait until the records are available and workers had time to settle jobs whose leases expired meanwhile."""
         while True:
             await asyncio.sleep(self._parts.settings.janitor_interval_s)
             try:
@@ -183,11 +184,11 @@ class Janitor:
             return
 
     async def _logged(self, sweep: Callable[[], Awaitable[Findings]]) -> bool:
-        """Make a sweep and say what it found; ``False`` when it could not be made."""
+        """Run a sweep and log its findings; ``False`` when it failed."""
         try:
             findings = await sweep()
         except MediagateError as exc:
-            log.warning("round given up: %s", cause_of(exc))
+            log.warning("round aborted: %s", cause_of(exc))
             return False
         except Exception as exc:
             log.exception("round failed: %s", cause_of(exc))
@@ -198,10 +199,10 @@ class Janitor:
 
 
 def what_to_do(count: int) -> str:
-    """Return what somebody is to do about a walk that removed nothing, though so many files may go."""
+    """Return the advice for the operator after a walk that found ``count`` files to remove and removed none."""
     return (
-        "If the database was restored, or is not the right one, see docs/backup.md. If these files may go, remove them "
-        f"with `mediagate janitor --really {count}`; `--dry-run` lists them"
+        "If the database was restored, or is not the right one, see docs/backup.md. If these files may be deleted, "
+        f"remove them with `mediagate janitor --really {count}`; `--dry-run` lists them"
     )
 
 

@@ -1,4 +1,4 @@
-"""A worker's lease on one job: extended by a heartbeat, and insisted on while the records are away."""
+"""A worker's lease on one job: extended by a heartbeat, and retried while the records are unavailable."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ T = TypeVar("T")
 
 
 class LeaseLost(Exception):
-    """The job belongs to somebody else now, or was cancelled; whatever we made of it does not count."""
+    """Another worker has taken over the job, or it was cancelled; this attempt's output must be discarded."""
 
 
 class Lease:
-    """What a claim gave: a job is its owner's for ``lease_s`` from then on, and from each time it is extended."""
+    """The result of a claim: the job belongs to its owner for ``lease_s`` from the claim and from each extension."""
 
     def __init__(self, job: Job, records: Records, *, lease_s: float) -> None:
         self._job = job
@@ -36,26 +36,27 @@ class Lease:
         self.owner = job.lease_owner or ""
 
     async def extend(self, stage: Stage | None = None, model_runs: int | None = None) -> bool:
-        """Extend the lease and, when given, enter a stage after so many model runs; ``False`` when it is not ours."""
+        """Extend the lease and, if given, record a stage and the model runs so far; ``False`` if the lease is lost."""
         until = await self._records.now() + timedelta(seconds=self._lease_s)
         return await self._records.advance(
             self._job.id, owner=self.owner, lease_until=until, stage=stage, model_runs=model_runs
         )
 
     async def release(self, at: datetime, *, counted: bool, error: str | None, code: str | None) -> None:
-        """Give the job back for an attempt that is not made before ``at``."""
+        """Release the job for another attempt, not before ``at``."""
         await self._records.release(
             self._job.id, owner=self.owner, available_at=at, count_attempt=counted, error=error, code=code
         )
 
     async def give_back(self) -> None:
-        """Give the job back as it was before the claim."""
+        """Release the job in its state before the claim."""
         await self.release(await self._records.now(), counted=False, error=self._job.error, code=self._job.code)
 
     async def insist(self, change: Callable[[], Awaitable[T]], *, to_the_end: bool = False) -> T:
-        """Make a change under the lease, again for as long as the records are away and the lease may run.
+        """Make a change under the lease; retry it while the records are unavailable and the lease may still hold.
 
-        ``to_the_end`` for what ends the attempt: a lease that nobody could take over meanwhile still counts.
+        Set ``to_the_end`` for the change that ends the attempt: an expired lease is still good while no other worker
+        could take the job over.
         """
         clock = asyncio.get_running_loop().time
         until = clock() + (math.inf if to_the_end else self._lease_s)
@@ -65,12 +66,12 @@ class Lease:
             except RecordsUnavailable as exc:
                 if clock() + ASK_AGAIN_S > until:
                     raise
-                log.warning("job %s waits for the records: %s", self._job.id, exc, extra=about(self._job))
+                log.warning("job %s: waiting for the records: %s", self._job.id, exc, extra=about(self._job))
             await asyncio.sleep(ASK_AGAIN_S)
 
     @contextlib.asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Extend the lease while the body runs; the body ends with ``LeaseLost`` when it cannot be extended."""
+        """Extend the lease while the body runs; the body ends with ``LeaseLost`` when the lease is lost."""
         body = asyncio.current_task()
         lost = False
 

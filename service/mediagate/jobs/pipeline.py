@@ -1,4 +1,4 @@
-"""The path of one job on one page: from its claim over the verdict and the published files to its end."""
+"""The path of one job on one page: claim, verdict, published files, end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger("mediagate.worker")
 
 @dataclass(frozen=True, slots=True)
 class _Allowed:
-    """A picture that may be published."""
+    """A picture that moderation allows to be published."""
 
     rendered: Rendered
     verdict: Verdict
@@ -37,7 +37,7 @@ class _Allowed:
 
 
 class Pipeline:
-    """Takes claimed jobs of one worker to their ends."""
+    """Runs the claimed jobs of one worker."""
 
     def __init__(self, parts: Parts, watch: Watch, isolation: Isolation) -> None:
         self._parts = parts
@@ -49,9 +49,9 @@ class Pipeline:
             self._remote = RemoteModeration(parts.remote_moderator, parts.moderator, parts.records)
 
     async def run(self, job: Job) -> None:
-        """Take a job that was just claimed to its end, or give it back for another attempt.
+        """Run a newly claimed job to its end, or release it for another attempt.
 
-        Raises ``RecordsUnavailable`` when even that cannot be written down: the lease then lapses.
+        Raises ``RecordsUnavailable`` when neither can be recorded; the lease then expires.
         """
         self._watch.publish(JobState(job))
         lease = Lease(job, self._parts.records, lease_s=self._parts.settings.lease_s)
@@ -89,7 +89,7 @@ class Pipeline:
     # -- the steps of an attempt
 
     async def _judge(self, job: Job, started: float) -> _Allowed | Settlement:
-        """Fetch the quarantined file, judge it and make its variants; returns how the job ends if it is refused."""
+        """Fetch the quarantined file, judge it and make its variants; returns the settlement if it is refused."""
         parts, remote = self._parts, self._remote
         source = parts.sources.get(job.source_type)
         if source is None:
@@ -98,7 +98,7 @@ class Pipeline:
             with parts.observer.during("fetch", job=job):
                 data = await parts.storage.get(job.staging_key)
         except ObjectNotFound:
-            raise StagedFileLost("the quarantined file is gone; upload the picture again") from None
+            raise StagedFileLost("the quarantined file no longer exists; upload the picture again") from None
         model_runs = 0
         try:
             await parts.hooks.run("pre_process", job)
@@ -121,7 +121,7 @@ class Pipeline:
         return _Allowed(rendered, verdict, model_runs)
 
     async def _enter(self, stage: Stage, job: Job, lease: Lease, model_runs: int) -> Job:
-        """Record that a job enters a stage after so many more model runs; raises ``LeaseLost``."""
+        """Record a job's new stage and ``model_runs`` further runs; raises ``LeaseLost``."""
         entered = replace(job, stage=stage, model_runs=job.model_runs + model_runs)
         if not await lease.insist(lambda: lease.extend(stage, entered.model_runs)):
             raise LeaseLost
@@ -148,9 +148,9 @@ class Pipeline:
         )
 
     async def _settle(self, job: Job, lease: Lease, settlement: Settlement) -> JobState | None:
-        """Write down how a job ends, and its events, in one transaction; returns the end.
+        """Record a job's end and its events in one transaction; returns the final state.
 
-        ``None`` when the job is not ours any more.
+        Returns ``None`` when the lease is lost.
         """
         records = self._parts.records
         now = await lease.insist(records.now, to_the_end=True)
@@ -168,18 +168,18 @@ class Pipeline:
         return state
 
     async def _settled_unheard(self, job: Job, settlement: Settlement, now: datetime) -> bool:
-        """Whether the job was settled so after all, and only the answer was lost."""
+        """Whether the settlement was recorded and only the database's answer was lost."""
         found = await get_state(self._parts.records, job.id)
         if found is None:
             return False
-        # Another attempt may have ended it within the same millisecond, and its media be another one, or be gone.
+        # Another attempt may have ended the job in the same millisecond, with another media or with a deleted one.
         ended = (found.job.status, found.job.finished_at, found.media)
         return ended == (settlement.status, now, settlement.media)
 
-    # -- attempts that come to nothing
+    # -- failed attempts
 
     async def _fail(self, job: Job, lease: Lease, exc: Exception) -> Settlement | None:
-        """Give the job back for another attempt and return ``None``, or return how it ends."""
+        """Release the job for another attempt and return ``None``, or return its final settlement."""
         ours, ended = all(isinstance(one, MediagateError) for one in members(exc)), failure(exc, job.stage)
         log.log(
             logging.WARNING if ours else logging.ERROR,
@@ -194,16 +194,16 @@ class Pipeline:
         retry = self._retries.after(exc, job, now)
         if retry is None:
             return ended
-        # What is not counted takes from a job neither that it ran out of time nor its turn alone.
-        told = job if ran_out_of_time(job) and not retry.counted else ended
+        # An uncounted attempt must not erase that the job timed out before, and with it its turn to run alone.
+        noted = job if ran_out_of_time(job) and not retry.counted else ended
         await lease.insist(
-            lambda: lease.release(retry.at, counted=retry.counted, error=told.error, code=told.code), to_the_end=True
+            lambda: lease.release(retry.at, counted=retry.counted, error=noted.error, code=noted.code), to_the_end=True
         )
         self._watch.forget(job.id)
         return None
 
     async def _abandon(self, job: Job) -> None:
-        log.warning("job %s is no longer ours; what this attempt made is dropped", job.id, extra=about(job))
+        log.warning("job %s: lease lost; discarding this attempt's output", job.id, extra=about(job))
         await unpublish(job, self._parts)
 
 

@@ -1,4 +1,4 @@
-"""What is published of a job: written under its public keys, and removed again."""
+"""The published files of a job: writing them under its public keys, and removing them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mediagate.values import (
 
 
 async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
-    """Write an approved picture's files under their public keys, all at once, and return the media that names them."""
+    """Write an approved picture's files concurrently under their public keys; return the media that names them."""
     place = (job.source_type, job.source_id, job.media_id)
 
     def key_of(file: RenderedFile) -> str:
@@ -62,9 +62,9 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
 
 
 async def unpublish(job: Job, parts: Parts) -> None:
-    """Remove what an attempt may have published and no media names; a job that goes on keeps it.
+    """Remove files that an attempt may have published and that no media names, unless the job continues.
 
-    For an attempt to call after its last write: by then the media of another one may be deleted, with what it had.
+    An attempt calls this after its last write: by then another attempt's media may have been deleted with its files.
     """
     keys = [
         info.key
@@ -78,11 +78,11 @@ async def unpublish(job: Job, parts: Parts) -> None:
 
 
 async def delete_media(media: Media, parts: Parts) -> bool:
-    """Delete a media's files and its record; ``False`` when the record had gone already."""
-    # Files first: if this breaks off, the record still says what is left to delete.
+    """Delete a media's files and its record; ``False`` when the record was already deleted."""
+    # Files first: after a crash in between, the record still names the files to delete.
     await parts.storage.delete(media.keys)
     events = deletion_events(media, parts, await parts.records.now())
     deleted = await parts.records.delete_media(media.id, events=events)
-    # What an attempt that had lost its job wrote in between, and left to the media that it still found.
+    # Again: an attempt that lost its lease may have written files in between, and left them to the media that it found.
     await parts.storage.delete(media.keys)
     return deleted

@@ -1,4 +1,4 @@
-"""Finished jobs that were read a moment ago, so that asking for one again costs no query."""
+"""A cache of recently read finished jobs, so that reading one again costs no query."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections import OrderedDict
 from mediagate.values import JobState
 
 LIMIT = 4096
-"""How many are kept; the one that was asked for longest ago makes room."""
+"""How many states are cached; the least recently used one is evicted."""
 MAX_AGE_S = 10.0
-"""How long one is kept: after that, what another process did (deleted, tried again) shows here too."""
+"""How long a state is cached, and so how late this process notices that another one deleted or retried a job."""
 
 
 class Answers:
-    """Terminal states by job id; only what this process reads and changes is kept in step."""
+    """Terminal states by job id; only reads and changes of this process update it."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[float, JobState]] = OrderedDict()
         self.drops = 0
-        """How often one was dropped: note it before reading, and give it to ``keep``."""
+        """How many states were dropped: note it before a read, and pass it to ``keep``."""
 
     def get(self, job_id: str) -> JobState | None:
-        """Return the state of a job that is kept and young enough."""
+        """Return the cached state of a job, ``None`` if there is none or it is too old."""
         kept = self._kept.get(job_id)
         if kept is None:
             return None
@@ -33,7 +33,7 @@ class Answers:
         return kept[1]
 
     def keep(self, state: JobState, *, drops: int) -> None:
-        """Keep a state if it is terminal and nothing was dropped since it was read, for it might be what was."""
+        """Cache a state if it is terminal and nothing was dropped since it was read, since it might be outdated."""
         if not state.job.status.terminal or drops != self.drops:
             return
         self._kept[state.job.id] = (time.monotonic(), state)
@@ -42,6 +42,6 @@ class Answers:
             self._kept.popitem(last=False)
 
     def drop(self, job_id: str) -> None:
-        """Forget a job that was changed."""
+        """Drop the state of a job that was changed."""
         self.drops += 1
         self._kept.pop(job_id, None)

@@ -1,7 +1,7 @@
-"""Moderation by a service: when it is asked, how often at most, and what its silence means.
+"""Moderation by a service: when it is called, its daily limit, and the handling of missing answers.
 
-It fails closed: without an answer within its time nothing is published. A service that is away is like a database that
-is away: the attempt does not count, and the job waits for it.
+It fails closed: without an answer in time nothing is published. An unavailable service is treated like an unavailable
+database: the attempt does not count, and the job waits.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from mediagate.values import Rendered, Verdict
 log = logging.getLogger("mediagate")
 
 SIDE_BY_SIDE = 4
-"""How many calls are made for one image at once, if it has so many frames."""
+"""How many calls for one image run concurrently."""
 NAME = "remote_moderation"
 
 
 class RemoteModeration:
-    """Asks a remote moderator about what a local one, if there is one, lets through."""
+    """Calls a remote moderator for the pictures that the local moderator, if there is one, allows."""
 
     def __init__(self, remote: RemoteModerator, local: Moderator | None, records: Records) -> None:
         self._remote = remote
@@ -50,15 +50,15 @@ class RemoteModeration:
 
     @property
     def input_edge(self) -> int:
-        """The longer edge, in pixels, of the pictures that the service is made for."""
+        """The longer edge, in pixels, of the pictures that the service expects."""
         return input_edge(self._remote)
 
     def locally(self, source: Source) -> Source:
-        """Return the source as the image processes are to judge by it."""
+        """Return the source with the thresholds that the image processes apply."""
         return thresholds_for(source, self._local)
 
     async def judged(self, rendered: Rendered, source: Source) -> Rendered:
-        """Return a picture with the verdict of both, and without its files unless that is to publish it.
+        """Return a picture with the combined verdict, and without its files unless that allows publication.
 
         Raises ``ModeratorUnavailable`` and ``ModerationFailed``.
         """
@@ -76,12 +76,12 @@ class RemoteModeration:
         if most is None:
             return
         if calls > most:
-            raise ModerationFailed(f"this image needs {calls} calls, and {most} are allowed in a day")
+            raise ModerationFailed(f"this image needs {calls} calls of the remote moderator; the daily limit is {most}")
         now = await self._records.now()
         day: date = now.date()
         if not await self._allowance.take(f"{NAME}:{day}", calls, most, lasts=timedelta(days=2)):
-            log.warning("the %d calls of today to the remote moderator are used up; jobs wait until tomorrow", most)
-            raise ModeratorUnavailable(f"the {most} calls of {day} are used up")
+            log.warning("remote moderator: today's limit of %d calls is used up; jobs wait until tomorrow", most)
+            raise ModeratorUnavailable(f"the limit of {most} calls for {day} is used up")
 
     async def _asked(self, jpegs: Sequence[bytes]) -> list[Verdict]:
         free = asyncio.Semaphore(SIDE_BY_SIDE)
@@ -102,7 +102,9 @@ class RemoteModeration:
             async with asyncio.timeout(self._remote.timeout_s):
                 return await self._remote.judge(jpeg)
         except TimeoutError:
-            raise ModeratorUnavailable(f"the remote moderator gave no answer in {self._remote.timeout_s:g} s") from None
+            raise ModeratorUnavailable(
+                f"the remote moderator did not answer within {self._remote.timeout_s:g} s"
+            ) from None
         except MediagateError:
             raise
         except Exception as exc:

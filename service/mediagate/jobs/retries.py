@@ -1,4 +1,4 @@
-"""What an attempt that failed means for its job: what it says of it, and when it is tried again."""
+"""The consequences of a failed attempt for its job: the recorded error, and the time of the next attempt."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mediagate.values import Job, JobStatus, Stage
 
 MAX_BACKOFF_S = 300.0
 MAX_OUTAGE_PAUSE_S = 60.0
-"""What is away is asked for again at least so often: its jobs go on that soon after it is back."""
+"""The longest pause between attempts during an outage, and so the delay before jobs continue after it."""
 OUTAGE = timedelta(days=1)
-"""So long after its upload a job waits for what is away; from then on such attempts count too, and it ends."""
+"""How long after its upload a job waits for unavailable services; later attempts count, and the job fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Retry:
 
 
 class Retries:
-    """What one worker does about attempts that failed.
+    """One worker's handling of failed attempts.
 
-    An attempt that found the storage or the database away says nothing about its job. It does not count, and the pauses
-    grow with each such attempt of this worker until one comes through. A picture that ran out of time is tried once
-    more: each attempt takes a process for all of its time.
+    An attempt that fails because the storage or the database is unavailable says nothing about its job. It does not
+    count, and the pauses grow with each such attempt of this worker until one succeeds. A picture that timed out is
+    retried once only, since each attempt occupies a process for the whole time limit.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,11 +40,11 @@ class Retries:
         self._outages = 0
 
     def came_through(self) -> None:
-        """Note that an attempt found all that it needed."""
+        """Note that an attempt reached every service that it needed."""
         self._outages = 0
 
     def after(self, exc: Exception, job: Job, now: datetime) -> Retry | None:
-        """Return the next attempt at a job after one that ended so, ``None`` if that was the last."""
+        """Return the next attempt at a job after one failed with ``exc``, ``None`` if that was the last."""
         error = known_error(exc)
         if isinstance(error, Unavailable) and now < job.created_at + OUTAGE:
             pause_s = min(MAX_OUTAGE_PAUSE_S, self._first_s * 2.0 ** min(self._outages, 10))
@@ -58,7 +58,7 @@ class Retries:
 
 
 def failure(exc: Exception, at: Stage) -> Settlement:
-    """Return how a job ends whose last attempt ended so in this stage; a bug's own words stay in the log."""
+    """Return the settlement of a job after its last attempt failed; details of a bug stay in the log."""
     known = known_error(exc)
     doing = "publishing" if at is Stage.PUBLISH else "checking and resizing"
     if known is None:

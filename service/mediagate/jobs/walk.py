@@ -1,4 +1,4 @@
-"""A walk through all files: first it looks, then it removes what no row needs, unless there is a reason to doubt."""
+"""A walk through all files: it looks first, then removes files that no row needs, unless the database is in doubt."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from mediagate.storage import ObjectInfo, is_public
 from mediagate.values import PUBLISHED, STAGING, JobStatus, media_id_of, staged_id
 
 AT_ONCE = 20_000
-"""How many files one walk removes at most, and so keeps in memory: about 10 MB."""
+"""How many files one walk removes at most, and so holds in memory: about 10 MB."""
 SHARE = 0.03
-"""More than this part of the published files, and more than ``FEW``, are not what crashes leave behind."""
+"""Crashes do not leave more than this share of the published files, if that is more than ``FEW``."""
 LEAST_GRACE_S = 60.0
 """By how much the clock of a storage may be ahead of the database's."""
 
 
 @dataclass(slots=True)
 class Useless:
-    """Files that may go."""
+    """Files that may be removed."""
 
     files: list[ObjectInfo] = field(default_factory=list)
     unknown: list[ObjectInfo] = field(default_factory=list)
-    """Those of them that a job made, and of which the records know no end."""
+    """Those files among them that a job made whose end is not on record."""
 
 
 @dataclass(slots=True)
 class Look:
-    """What a look through all files found."""
+    """The result of a look through all files."""
 
     count: int = 0
-    """How many may go."""
+    """How many files may be removed."""
     published: int = 0
-    """How many were seen of the published ones."""
+    """How many published files were seen."""
     unknown: int = 0
-    """How many of these are unknown. In quarantine each process that was killed may have left some hundred."""
+    """How many published files are unknown. Quarantine is not counted: each killed process may leave some hundred."""
     youngest: datetime | None = None
-    """When the last of all unknown ones was written."""
+    """When the newest unknown file was written."""
     files: list[ObjectInfo] = field(default_factory=list)
-    """The first ``AT_ONCE`` of those that may go."""
+    """The first ``AT_ONCE`` files that may be removed."""
 
     def add(self, batch: Sequence[ObjectInfo], useless: Useless) -> None:
-        """Count what was found in a batch."""
+        """Add the counts of a batch."""
         self.count += len(useless.files)
         self.published += sum(is_public(info.key) for info in batch)
         self.unknown += sum(is_public(info.key) for info in useless.unknown)
@@ -56,7 +56,7 @@ class Look:
 
 
 class Walk:
-    """A walk through all files by the clock of the records."""
+    """A walk through all files; ages are measured by the records' clock."""
 
     def __init__(self, parts: Parts, now: datetime) -> None:
         self._parts = parts
@@ -65,7 +65,7 @@ class Walk:
         self._grace_s = math.inf if grace == "never" else grace
 
     async def look(self) -> Look:
-        """Look at all files that may go at all, and change nothing."""
+        """Look at all files that may be removed, and change nothing."""
         look = Look()
         for prefix in (STAGING,) if math.isinf(self._grace_s) else (STAGING, *PUBLISHED):
             async for batch in _batches(self._parts.storage.list(prefix)):
@@ -73,26 +73,24 @@ class Walk:
         return look
 
     async def doubt(self, look: Look) -> str | None:
-        """Return what says that the database is not the one that knows these files, or not all of it, if anything."""
+        """Return a reason to suspect that the database is the wrong one or lacks rows, ``None`` if there is none."""
         if not look.count:
             return None
         if await is_set_back(self._parts):
             return "the database is older than the storage, as after a restore"
         if look.unknown > max(FEW, SHARE * look.published):
-            return f"{look.unknown:,} of {look.published:,} published files are in no record"
+            return f"{look.unknown:,} of {look.published:,} published files have no record"
         last = (await self._parts.records.list_jobs(limit=1)).items
         newest = last[0].job.created_at if last else None
         if newest and look.youngest and look.youngest > newest + timedelta(seconds=max(self._grace_s, LEAST_GRACE_S)):
-            return (
-                f"files that are in no record are younger than the last upload on record ({newest:%Y-%m-%d %H:%M} UTC)"
-            )
+            return f"files without a record are newer than the last upload on record ({newest:%Y-%m-%d %H:%M} UTC)"
         return None
 
     async def remove(self, files: Sequence[ObjectInfo]) -> list[str]:
-        """Remove those of these files that still may go, and return their keys."""
+        """Remove the files that may still be removed, and return their keys."""
         removed: list[str] = []
         for first in range(0, len(files), BATCH):
-            # Asked again: since the look, a job may have been tried again under the same keys.
+            # Checked again: since the look, a job may have been retried under the same keys.
             useless = await self._useless(files[first : first + BATCH])
             keys = [info.key for info in useless.files]
             if keys:
@@ -107,10 +105,10 @@ class Walk:
         return useless
 
     async def _stale(self, useless: Useless, staged: Sequence[ObjectInfo]) -> None:
-        """Find what is quarantined for nobody.
+        """Find quarantined files that nothing needs.
 
-        A job that failed keeps its file for a retry, for ``staging_ttl_s``; without a job it is an orphan.
-        That of a direct upload is kept as long as it may be completed: ``sweep_expired`` removes it then.
+        A failed job retains its file for a retry, for ``staging_ttl_s``; a file without a job is an orphan. The file of
+        a direct upload is retained while the upload may be completed; ``sweep_expired`` removes it later.
         """
         if not staged:
             return
@@ -128,7 +126,7 @@ class Walk:
                 keep_s = min(keep_s, ttl_s)
             if self._over(since, keep_s):
                 useless.files.append(info)
-                # What arrived for a direct upload that is gone was never promised to be kept.
+                # A file sent for a deleted direct upload casts no doubt: it was never promised to be retained.
                 useless.unknown += [info] if job is None and staged_id(info.key).startswith("job_") else []
 
     async def _orphans(self, useless: Useless, published: Sequence[ObjectInfo]) -> None:
@@ -142,7 +140,7 @@ class Walk:
                 continue
             if self._over(info.modified, self._grace_s):
                 useless.files.append(info)
-                # One that failed here may have completed before the database was set back.
+                # A job on record as failed may have completed before the database was restored.
                 useless.unknown += [info] if job in (None, JobStatus.FAILED) else []
 
     def _over(self, since: datetime, keep_s: float) -> bool:

@@ -1,4 +1,4 @@
-"""Waiting for jobs: all clients of a process that wait share one query per tick, however many they are."""
+"""Waiting for jobs: all waiting clients of a process share one query per tick."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from mediagate.values import Job, JobState, JobStatus, Stage
 log = logging.getLogger("mediagate.watch")
 
 TICK_S = 0.75
-"""How often the records are asked about the jobs that are waited for, which another process may have moved."""
+"""How often the records are queried for awaited jobs, which another process may have changed."""
 REREAD = 100
-"""How many jobs a tick reads again though they have not moved, when they were read ``MAX_AGE_S`` ago."""
+"""How many unchanged jobs a tick reads again once their last read is ``MAX_AGE_S`` old."""
 _ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 @dataclass(slots=True, eq=False)
 class _Awaited:
-    """A job that somebody waits for, or waited for since the last tick."""
+    """A job that a client waits for, or waited for since the last tick."""
 
     waiting: set[asyncio.Future[JobState | None]] = field(default_factory=set)
     state: JobState | None = None
@@ -34,7 +34,7 @@ class _Awaited:
 
 
 class Watch:
-    """What this process knows of jobs: those that finished a moment ago, and those that somebody waits for."""
+    """The jobs that this process knows the state of: recently finished and awaited ones."""
 
     def __init__(self, records: Records, observer: Observer) -> None:
         self._records = records
@@ -47,7 +47,7 @@ class Watch:
         self._ticker: asyncio.Task[None] | None = None
 
     async def get(self, job_id: str) -> JobState:
-        """Return where a job stands, without a query if it is known to be finished; raises ``JobNotFound``."""
+        """Return the state of a job, without a query if it is cached as finished; raises ``JobNotFound``."""
         kept = self._answers.get(job_id)
         self._observer.status_asked(in_memory=kept is not None)
         if kept is not None:
@@ -61,9 +61,9 @@ class Watch:
         return state
 
     async def next(self, job_id: str, seen: Job | None, *, timeout_s: float) -> JobState | None:
-        """Return where a job stands as soon as that is not what was seen; ``None`` when the time runs out first.
+        """Return the state of a job as soon as it differs from ``seen``, ``None`` on timeout.
 
-        Raises ``JobNotFound``, and ``RecordsUnavailable`` if nothing is known of the job and the records do not answer.
+        Raises ``JobNotFound``, and ``RecordsUnavailable`` if no state is known yet and the records do not answer.
         """
         kept = self._answers.get(job_id)
         if kept is not None:
@@ -88,7 +88,7 @@ class Watch:
             awaited.waiting.discard(future)
 
     def forget(self, job_id: str) -> None:
-        """Forget what is known of a job that this process changed; who waits for it is told at once."""
+        """Forget the state of a job that this process changed; waiting clients get the new one at once."""
         self._answers.drop(job_id)
         awaited = self._awaited.get(job_id)
         if awaited is None:
@@ -100,7 +100,7 @@ class Watch:
             del self._awaited[job_id]
 
     def publish(self, state: JobState) -> None:
-        """Tell whoever waits for a job where this process has brought it, without a query."""
+        """Pass the state that this process gave a job to waiting clients, without a query."""
         job_id = state.job.id
         self._answers.drop(job_id)
         self._answers.keep(state, drops=self._answers.drops)
@@ -113,12 +113,12 @@ class Watch:
         _tell(awaited, state)
 
     def wake(self) -> None:
-        """Wake everybody who waits for any job, without news."""
+        """Wake all waiting clients without a new state."""
         for awaited in self._awaited.values():
             _tell(awaited, None)
 
     async def close(self) -> None:
-        """Wake everybody and stop asking."""
+        """Wake all waiting clients and stop querying."""
         self.wake()
         if self._ticker is not None:
             self._ticker.cancel()
@@ -140,7 +140,7 @@ class Watch:
                 await self._ask(due, clock())
 
     def _still_awaited(self) -> set[str]:
-        """Return who is waited for, and forget the others."""
+        """Return the ids of awaited jobs, and forget the others."""
         self._awaited = {job_id: awaited for job_id, awaited in self._awaited.items() if awaited.waiting}
         return set(self._awaited)
 
@@ -153,7 +153,7 @@ class Watch:
                 continue
             known[job_id] = (awaited.state.job.status, awaited.state.job.stage) if awaited.state is not None else None
             if left and awaited.state is not None and now - awaited.read_at >= MAX_AGE_S:
-                # Read it wherever it stands: its row may be gone, or what else it tells be old.
+                # Read it in any state: its row may have been deleted, or its other columns changed.
                 known[job_id] = None
                 left -= 1
         return known
@@ -165,7 +165,7 @@ class Watch:
             states = await self._records.changed(known)
         except Exception as exc:
             log.warning(
-                "cannot ask for jobs that are waited for: %s",
+                "could not query awaited jobs: %s",
                 cause_of(exc),
                 exc_info=None if isinstance(exc, MediagateError) else exc,
             )
@@ -176,7 +176,7 @@ class Watch:
         for job_id, place in known.items():
             awaited = self._awaited.get(job_id)
             if awaited is None or awaited.read_at > now:
-                continue  # the job was moved on meanwhile
+                continue  # the job has been changed meanwhile
             state = states.get(job_id)
             if state is None:
                 if place is None:
@@ -202,17 +202,17 @@ def _fail(awaited: _Awaited, error: MediagateError) -> None:
     for future in awaited.waiting:
         if not future.done():
             future.set_exception(type(error)(error.detail))
-            # Looked at here, for whoever waits may be cancelled first.
+            # Retrieved here, since the waiting task may be cancelled first and asyncio would log the exception.
             future.exception()
 
 
 def check_id(job_id: str) -> None:
-    """Raise ``JobNotFound`` for what cannot be the id of a job."""
-    # One id that the database refuses, such as one with a NUL, would fail the query of everybody.
+    """Raise ``JobNotFound`` for a malformed job id."""
+    # One id that the database refuses, such as one with a NUL, would fail the query that all clients share.
     if not _ID.fullmatch(job_id):
         raise unknown_job(job_id)
 
 
 def unknown_job(job_id: str) -> JobNotFound:
-    """Return the error for a job that is not there, or is somebody else's: nobody shall see which."""
-    return JobNotFound(f"no job is called {job_id!r}")
+    """Return the error for an unknown job and for another owner's job, which must be indistinguishable."""
+    return JobNotFound(f"job {job_id!r} not found")

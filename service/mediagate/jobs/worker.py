@@ -1,4 +1,4 @@
-"""The worker: it claims jobs, as many at a time as it has slots, and sends each down the pipeline."""
+"""The worker: claims as many jobs at a time as it has slots, and runs each through the pipeline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger("mediagate.worker")
 
 
 class Worker:
-    """Works on jobs until it is stopped; ``concurrency`` of them at a time."""
+    """Runs up to ``concurrency`` jobs at a time until it is stopped."""
 
     def __init__(self, parts: Parts, watch: Watch, *, concurrency: int) -> None:
         self._parts = parts
@@ -45,11 +45,11 @@ class Worker:
         return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     def start(self) -> None:
-        """Begin to take jobs from the queue and, whenever there is room for one, from the records."""
+        """Start to take jobs from the queue and, whenever a slot is free, from the records."""
         self._loops = [asyncio.create_task(self._from_queue()), asyncio.create_task(self._from_records())]
 
     async def stop(self, *, drain_s: float) -> None:
-        """Take no more jobs, wait for those in flight, then give the rest back uncounted."""
+        """Stop taking jobs, wait up to ``drain_s`` for jobs in flight, then release the rest uncounted."""
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
@@ -63,7 +63,7 @@ class Worker:
         await asyncio.gather(*self._jobs.values(), return_exceptions=True)
 
     async def work(self, job_id: str) -> None:
-        """Make one attempt at a job, if it can be claimed; never raises for what is the job's own fault."""
+        """Make one attempt at a job, if it can be claimed; never raises for a failure of the job itself."""
         async with self._isolation.claiming:
             now = await self._parts.records.now()
             until = now + timedelta(seconds=self._parts.settings.lease_s)
@@ -77,53 +77,56 @@ class Worker:
         await self._pipeline.run(job)
 
     async def attend(self) -> None:
-        """Make one attempt at the job whose turn it is, if one waits; returns when it has ended."""
+        """Make one attempt at the next waiting job, if there is one; returns when the attempt has ended.
+
+        Raises ``ShuttingDown`` when the worker is not running.
+        """
         if not self._loops:
-            raise ShuttingDown("this process takes no jobs")
+            raise ShuttingDown("this process does not take jobs")
         await self._slots.acquire()
         begun = await self._claim_next(1)
         if begun:
             await asyncio.wait(begun)
 
-    # -- where jobs come from
+    # -- sources of jobs
 
     async def _from_queue(self) -> None:
         while True:
             try:
                 job_id = await self._parts.queue.take()
             except Exception as exc:
-                log.warning("the queue brings no jobs (%s): the records do until it does", type(exc).__name__)
+                log.warning("queue unavailable (%s); polling the records instead", type(exc).__name__)
                 self._queue_fails = True
                 await asyncio.sleep(POLL_S)
             else:
                 self._queue_fails, self._queue_brings = False, True
-                # That a job waits is all that it says: whose turn it is, the records know.
+                # The id only says that a job is waiting; the records decide which job is next.
                 await self._slots.acquire()
                 if not await self._claim_next(1, brought=job_id):
                     await self._parts.queue.done(job_id)
 
     async def _from_records(self) -> None:
         while True:
-            # Room first, for a lease runs from the claim on.
+            # Slots first, since a lease runs from the claim on.
             await self._slots.acquire()
             room = 1
             while not self._slots.locked():
                 await self._slots.acquire()
                 room += 1
             begun = await self._claim_next(room)
-            # What the queue did not bring in time is worked off at once, unless the queue is at it.
+            # Continue at once with jobs that the queue did not deliver in time, unless the queue is delivering.
             if len(begun) < room or self._queue_brings:
                 self._queue_brings = False
                 pause = POLL_S if self._queue_fails else self._parts.queue.poll_s
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
 
     async def _claim_next(self, room: int, *, brought: str | None = None) -> list[asyncio.Task[None]]:
-        """Claim jobs in their turns and begin with them, in slots that were taken for them; returns the attempts.
+        """Claim jobs in their order and start them in slots that are already taken; returns the attempts.
 
-        An id that the queue ``brought`` is done with when the attempt has ended that was begun for it.
+        An id that the queue ``brought`` is acknowledged when the attempt that was started for it has ended.
         """
         async with self._isolation.claiming:
-            # Shielded: what is claimed while we stop is still ours to do or to give back.
+            # Shielded: jobs claimed during a stop must still be run or released.
             self._claiming = asyncio.create_task(self._begin_next(room, brought))
             return await asyncio.shield(self._claiming)
 
@@ -139,11 +142,11 @@ class Worker:
             for job in jobs:
                 if not suspect(job):
                     self._isolation.enter()
-            # Back to where they were, uncounted, to be claimed again one by one.
+            # Suspects are released uncounted, to be claimed again one by one.
             await asyncio.gather(*(Lease(job, records, lease_s=lease_s).give_back() for job in jobs if suspect(job)))
         except Exception as exc:
             log.warning(
-                "cannot look for jobs: %s", cause_of(exc), exc_info=None if isinstance(exc, Unavailable) else exc
+                "could not claim jobs: %s", cause_of(exc), exc_info=None if isinstance(exc, Unavailable) else exc
             )
         for _ in range(room - len(jobs)):
             self._slots.release()
@@ -165,8 +168,8 @@ class Worker:
         try:
             await work
         except Unavailable as exc:
-            log.warning("job %s waits: %s", job_id, exc, extra={"job_id": job_id})
+            log.warning("job %s: waiting: %s", job_id, exc, extra={"job_id": job_id})
         except Exception:
-            log.exception("job %s: the attempt broke off", job_id, extra={"job_id": job_id})
+            log.exception("job %s: attempt aborted", job_id, extra={"job_id": job_id})
         if brought is not None:
             await self._parts.queue.done(brought)

@@ -1,4 +1,4 @@
-"""Jobs and media rows: the protocol, the Prisma implementation, and one in memory for tests."""
+"""Jobs and media rows: the protocol, the Prisma implementation, and an in-memory one for tests."""
 
 from mediagate.records.allowance import Allowance
 from mediagate.records.database import Database

@@ -1,4 +1,4 @@
-"""What the database's URL says: where the tables are, and how many connections may be opened."""
+"""The database's URL: the place of the tables, and the number of connections."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 from mediagate.errors import ConfigError
 
 CONNECTIONS = 5
-"""Connections to PostgreSQL that one process opens at most, unless told."""
+"""The most connections that one process opens to PostgreSQL by default."""
 PORT = 5432
-"""PostgreSQL's, where the URL names none."""
+"""The default port of PostgreSQL."""
 
 
 def with_connections(url: str, connections: int | None) -> str:
-    """Return the URL with the number of connections that this process may open, in Prisma's words.
+    """Return the URL with the connection limit of this process in Prisma's syntax.
 
-    SQLite's has none. Raises ``ConfigError`` when the URL cannot be read, or when it and the setting say two different
-    numbers.
+    SQLite has no limit. Raises ``ConfigError`` when the URL is malformed, or when the URL and the setting disagree.
     """
     options = _options(url)
     if options is None:
@@ -26,7 +25,7 @@ def with_connections(url: str, connections: int | None) -> str:
         raise ConfigError(f"database_url: connection_limit must be a whole number from 1, not {said!r}")
     if said is not None and connections is not None and int(said) != connections:
         raise ConfigError(
-            f"database_connections is {connections} and the database URL says connection_limit={said}: "
+            f"database_connections is {connections}, but the database URL has connection_limit={said}: "
             "remove one of the two"
         )
     limit = {"connection_limit": said or str(connections or CONNECTIONS)}
@@ -34,13 +33,13 @@ def with_connections(url: str, connections: int | None) -> str:
 
 
 def postgres_schema(url: str) -> str | None:
-    """Return the schema that holds the tables on PostgreSQL, ``None`` for SQLite; raises ``ConfigError``."""
+    """Return the schema of the tables on PostgreSQL, ``None`` for SQLite; raises ``ConfigError``."""
     options = _options(url)
     return None if options is None else options.get("schema", "public")
 
 
 def place_of(url: str) -> str:
-    """Return where the database is, in words and without its password; raises ``ConfigError``."""
+    """Describe the location of the database without its password; raises ``ConfigError``."""
     parts = postgres_parts(url)
     if parts is None:
         return f"the SQLite file {url.removeprefix('file:').partition('?')[0]}"
@@ -51,7 +50,7 @@ def place_of(url: str) -> str:
 
 
 def postgres_parts(url: str) -> SplitResult | None:
-    """Return the parts of PostgreSQL's URL, ``None`` for SQLite's; raises ``ConfigError`` for any other, unquoted."""
+    """Return the parts of a PostgreSQL URL, ``None`` for SQLite; raises ``ConfigError``, which never quotes the URL."""
     if url.startswith("file:"):
         return None
     if not url.startswith(("postgresql://", "postgres://")):
@@ -59,14 +58,14 @@ def postgres_parts(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         _ = parts.port, parts.hostname
-        # What a / # or ? in a password leaves behind, and what an @ in it does.
+        # The traces of an unescaped / # ? or @ in a password.
         readable = "@" not in parts.path + parts.query + parts.fragment and parts.netloc.count("@") <= 1
     except ValueError:
         readable = False
     if not readable:
-        # Not chained: what is raised above may quote the URL with its password.
+        # Not chained: the original exception may quote the URL with its password.
         raise ConfigError(
-            "MEDIAGATE_DATABASE_URL: the database URL cannot be read. In a user name and a password write / as %2F, "
+            "MEDIAGATE_DATABASE_URL: the database URL is malformed. In a user name and a password write / as %2F, "
             "@ as %40, : as %3A, # as %23, ? as %3F and % as %25; the port is a number"
         )
     return parts

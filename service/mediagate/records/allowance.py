@@ -1,4 +1,4 @@
-"""An allowance that all processes of a service share: so many of something until a moment, and no more."""
+"""An allowance that all processes of a service share: a maximum amount within a period."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _CLEAN = 'DELETE FROM mediagate_rate_counter WHERE "resetsAt" <= {now}'
 
 
 class Allowance:
-    """Counts in the records' database; for records that have none, in this process."""
+    """Counts in the records' database; for records without one, in this process."""
 
     def __init__(self, records: Records) -> None:
         self._database = records if isinstance(records, PrismaRecords) else None
         self._used: dict[str, int] = {}
 
     async def take(self, name: str, amount: int, most: int, *, lasts: timedelta) -> bool:
-        """Take so much of what is allowed under a name; ``False``, and nothing taken, when it is not there any more.
+        """Take ``amount`` of the allowance ``most`` under a name; ``False``, taking nothing, if less is left.
 
-        ``lasts``: how long the count is kept from the first taking on. Raises ``RecordsUnavailable``.
+        The count is retained for ``lasts`` from the first call on. Raises ``RecordsUnavailable``.
         """
         if self._database is None:
             used = self._used.get(name, 0) + amount
@@ -40,6 +40,6 @@ class Allowance:
         database = Database(self._database)
         lasts_ms = int(lasts.total_seconds() * 1000)
         taken = await database.fetch_rows(_TAKE, name, amount, most, lasts_ms, amount, most)
-        if taken and int(taken[0]["used"]) == amount:  # a new count: those whose time is over make room
+        if taken and int(taken[0]["used"]) == amount:  # a new count: delete expired ones
             await database.change_rows(_CLEAN)
         return bool(taken)

@@ -1,4 +1,4 @@
-"""The client that was generated from ``schema.prisma``, used as it is but for what is put right here."""
+"""Patches of the client that is generated from ``schema.prisma``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from mediagate.errors import ConfigError
 
-# The command line of httpx, which nobody calls here, imports rich: a tenth of the time in which the service starts.
+# The command line of httpx, which is never called here, imports rich: a tenth of the service's start-up time.
 _UNUSED = "httpx._main"
 _absent = _UNUSED not in sys.modules
 if _absent:
@@ -43,12 +43,13 @@ def _only_newlines(text: str, prefix: str) -> str:
     return prefix + text.replace("\n", "\n" + prefix)
 
 
-# The client indents its queries with textwrap, for which U+2028 in a string ends a line: it puts blanks into values.
+# The client indents its queries with textwrap, which treats U+2028 in a string as a line end and so inserts blanks into
+# values.
 vars(_builder)["indent"] = _only_newlines
 
 
 class _QueryBuilder(_builder.QueryBuilder):
-    """Remembers which columns a model has: to find out for each query took a third of the host's time for one."""
+    """Caches the columns of a model: looking them up for each query took a third of the host's time for it."""
 
     _columns: ClassVar[dict[type, list[str]]] = {}
 

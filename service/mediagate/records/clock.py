@@ -1,4 +1,4 @@
-"""The database's clock, which decides about leases: known to this process without asking each time."""
+"""The database's clock, which decides about leases, estimated without a query each time."""
 
 from __future__ import annotations
 
@@ -14,59 +14,59 @@ log = logging.getLogger("mediagate.records")
 
 MEASURE_EVERY_S = 15.0
 ASK_AGAIN_S = 1.0
-"""How soon a measurement that failed is tried again."""
+"""The pause before a failed measurement is retried."""
 STEP_S = 1.0
-"""A clock of ours that moved by this much against the other was set, or the machine was paused."""
+"""If the wall clock moved by this much against the monotonic one, it was set, or the machine was suspended."""
 DRIFT = 0.0005
-"""How far two clocks may part in a second: Linux corrects its own by at most 500 millionths (adjtimex(2))."""
+"""How far two clocks may diverge per second: Linux corrects its clock by at most 500 millionths (adjtimex(2))."""
 
 
 class DatabaseClock:
-    """Tells the database's time from this process's monotonic clock and what lies between the two.
+    """Computes the database's time from this process's monotonic clock and the measured offset.
 
-    ``ask`` returns the database's time in milliseconds since 1970. It lies between the moments at which it was asked
-    and answered; what several measurements agree on is closer than any one of them (Marzullo 1984, "Maintaining the
-    Time in a Distributed System"). The wall clock of this machine has no part in it: it only shows that a measurement
-    no longer holds, because it was set or the machine was paused.
+    ``ask`` returns the database's time in milliseconds since 1970. That time lies between request and answer; the
+    intersection of several measurements is narrower than any of them (Marzullo 1984, "Maintaining the Time in a
+    Distributed System"). The wall clock of this machine only invalidates a measurement: a step of it shows that it was
+    set or that the machine was suspended.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[int]]) -> None:
         self._ask = ask
         self._measuring = asyncio.Lock()
         self._known: tuple[float, float] | None = None
-        """Between what bounds the database's clock is ahead of our monotonic one, in ms."""
+        """The bounds of the offset from the monotonic clock to the database's clock, in ms."""
         self._measured_at = 0.0
         self._due_at = 0.0
         self._wall_ahead = 0.0
-        self._told_ms = 0
+        self._last_ms = 0
 
     async def now(self) -> datetime:
-        """Return the database's time in UTC at millisecond precision; never runs backwards by less than a second.
+        """Return the database's time in UTC at millisecond precision; corrections below a second never step it back.
 
         Raises ``RecordsUnavailable`` if it was never measured and the database does not answer.
         """
         if self._stepped():
             self._known = None
-        # Who comes while somebody measures needs not wait, if what is known still holds.
+        # A caller during a measurement need not wait if the previous one is still valid.
         if self._known is None or (self._due() and not self._measuring.locked()):
             async with self._measuring:
                 if self._known is None:
-                    # The first answer may come late, over a connection that was opened for it; the second does not.
+                    # The first answer may be delayed by opening the connection; the second is not.
                     await self._measure()
                     await self._measure()
                 elif self._due():
                     await self._measure()
-        told = int(_monotonic_ms() + sum(self._known or ()) / 2)
-        if not 0 < self._told_ms - told < 1000:
-            self._told_ms = told
-        return datetime.fromtimestamp(self._told_ms // 1000, UTC).replace(microsecond=self._told_ms % 1000 * 1000)
+        now_ms = int(_monotonic_ms() + sum(self._known or ()) / 2)
+        if not 0 < self._last_ms - now_ms < 1000:
+            self._last_ms = now_ms
+        return datetime.fromtimestamp(self._last_ms // 1000, UTC).replace(microsecond=self._last_ms % 1000 * 1000)
 
     def _due(self) -> bool:
         return time.monotonic() >= self._due_at
 
     def _stepped(self) -> bool:
         elapsed = time.monotonic() - self._measured_at
-        # One that is long past says as little as one that is still to come.
+        # A measurement that is too old, or from the future, is invalid.
         if not 0 <= elapsed <= 4 * MEASURE_EVERY_S:
             return True
         return abs(time.time() - time.monotonic() - self._wall_ahead) > STEP_S
@@ -74,15 +74,15 @@ class DatabaseClock:
     async def _measure(self) -> None:
         wall_ahead, asked = time.time() - time.monotonic(), _monotonic_ms()
         try:
-            told = await self._ask()
+            answer = await self._ask()
         except RecordsUnavailable as exc:
             if self._known is None:
                 raise
-            log.warning("the database's clock was not measured, and is reckoned on: %s", exc)
+            log.warning("could not measure the database's clock, continuing with the last measurement: %s", exc)
             self._due_at = time.monotonic() + ASK_AGAIN_S
             return
-        # It says whole milliseconds, so it stood up to one later.
-        low, high = told - _monotonic_ms(), told + 1 - asked
+        # The answer is truncated to whole milliseconds, so the time was up to one later.
+        low, high = answer - _monotonic_ms(), answer + 1 - asked
         if self._known is not None:
             drift = (asked / 1000 - self._measured_at) * 1000 * DRIFT
             before = (self._known[0] - drift, self._known[1] + drift)

@@ -1,4 +1,4 @@
-"""The tables of the records' database, for plugins and parts of the core that keep rows beside the jobs and media."""
+"""The tables of the records' database, for plugins and parts of the core that store rows of their own."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from mediagate.records.queries import execute, insert, query
 T = TypeVar("T")
 SQLITE_NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 POSTGRES_NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
-"""The database's clock in milliseconds since 1970, so that no machine's own clock matters."""
+"""The database's clock in milliseconds since 1970; the clocks of other machines do not matter."""
 TABLES = re.compile(r"\bmediagate_\w+")
 
 
 @runtime_checkable
 class Tables(Protocol):
-    """What is needed of ``PrismaRecords``."""
+    """The required part of ``PrismaRecords``."""
 
     @property
     def client(self) -> Prisma:
-        """The client that is connected while the records are open."""
+        """The client, connected while the records are open."""
         ...
 
     @property
@@ -36,7 +36,7 @@ class Tables(Protocol):
 class Database:
     """Runs statements on the records' tables while the records are open, with the errors of the records.
 
-    Through Prisma's models (``query``, ``execute``, ``insert``), or in SQL that SQLite and PostgreSQL both take
+    Statements use Prisma's models (``query``, ``execute``, ``insert``) or SQL that SQLite and PostgreSQL both accept
     (``fetch_rows``, ``change_rows``), in which ``?`` is a value, ``{now}`` the database's clock and ``{lock}`` locks
     selected rows. Each may raise ``RecordsUnavailable``, and ``InvalidParameter`` for a NUL character in a text.
     """
@@ -47,16 +47,16 @@ class Database:
 
     @classmethod
     def of(cls, records: object, plugin: str) -> Database:
-        """Return the database of a gate's records; raises ``ConfigError`` for this plugin when they have none."""
+        """Return the database of a gate's records; raises ``ConfigError`` naming the plugin if there is none."""
         if not isinstance(records, Tables):
             raise ConfigError(
-                f"{plugin}: its tables are in the database of PrismaRecords; use these as RECORDS, as the gate does "
-                "unless told"
+                f"{plugin}: this plugin keeps tables in the records' database; use PrismaRecords as RECORDS, which is "
+                "the default"
             )
         return cls(records)
 
     async def query(self, read: Callable[[Prisma], Awaitable[T]]) -> T:
-        """Run what may run twice with no harm, again for some seconds while the database is unavailable."""
+        """Run an idempotent statement; retry it for some seconds while the database is unavailable."""
         return await query(lambda: read(self._client))
 
     async def execute(self, change: Callable[[Prisma], Awaitable[T]]) -> T:
@@ -64,7 +64,7 @@ class Database:
         return await execute(lambda: change(self._client))
 
     async def insert(self, change: Callable[[Prisma], Awaitable[object]]) -> bool:
-        """Run a change that adds rows; ``False``, and nothing added, when one of them is there already."""
+        """Run a change that adds rows; ``False``, adding nothing, when one of them already exists."""
         return await insert(lambda: change(self._client))
 
     async def fetch_rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
@@ -74,14 +74,14 @@ class Database:
         return rows
 
     async def change_rows(self, statement: str, *values: object) -> int:
-        """Run SQL once and return how many rows it changed."""
+        """Run SQL once and return the number of changed rows."""
         sql = self._sql(statement)
         changed: int = await execute(lambda: self._client.execute_raw(sql, *values))
         return changed
 
     def _sql(self, statement: str) -> str:
         if self._schema is None:
-            return statement.replace("{now}", SQLITE_NOW).replace("{lock}", "")  # it has one writer at a time
+            return statement.replace("{now}", SQLITE_NOW).replace("{lock}", "")  # SQLite has one writer at a time
         schema = self._schema.replace('"', '""')
         numbers = itertools.count(1)
         statement = re.sub(r"\?", lambda _: f"${next(numbers)}", statement)

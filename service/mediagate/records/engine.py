@@ -1,7 +1,6 @@
-"""Prisma's query engine: the WebAssembly build under Node on a private Unix socket, or one that the user names.
+"""Prisma's query engine: the WebAssembly build under Node on a private Unix socket, or a configured one.
 
-The way to the engine differs from the client's own, which is httpx over an open TCP port and costs several times more
-per query.
+This transport replaces the client's own, httpx over an open TCP port, which costs several times more per query.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from mediagate.records.http_engine import NativeEngine, RemoteEngine
 from mediagate.records.node import find_node, start_node
 
 log = logging.getLogger("mediagate.records")
-# The client's debug lines tell the database's URL with its password, and every query.
+# The client's debug lines contain the database's URL with its password, and every query.
 logging.getLogger("mediagate.records.client").setLevel(logging.INFO)
 
 PROGRAM = Path(__file__).parent / "query_engine" / "query-engine.js"
@@ -34,16 +33,16 @@ START_S = 20.0
 STOP_S = 3.0
 DYING_S = 0.5
 LINE_S = 15.0
-"""How long a request waits for others before it is sent."""
+"""How long a request waits for its turn before it is sent."""
 ANSWER_S = 45.0
-"""The engine gives a silent database up before; so an engine that takes longer hangs itself, and is started again."""
+"""The engine gives up on a silent database earlier, so an engine that takes longer hangs and is restarted."""
 PLAIN_QUERIES = 32
 STARTING_TRANSACTIONS = 8
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
 def open_client(url: str, engine_url: str | None) -> Prisma:
-    """Return a client, not connected yet, whose engine is the user's own if one is named, else ours."""
+    """Return an unconnected client with the configured engine, or else the bundled one."""
     options: Any = {"use_dotenv": False, "datasource": {"url": url}, "http": {"trust_env": False}}
     if engine_url is not None:
         remote = _RemoteClient(**options)
@@ -55,7 +54,7 @@ def open_client(url: str, engine_url: str | None) -> Prisma:
 
 
 class _Response:
-    """What the client's own error handling wants to know of an answer."""
+    """An answer with the attributes that the client's error handling reads."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status = status
@@ -64,9 +63,9 @@ class _Response:
 
 
 class SocketEngine(AsyncQueryEngine):
-    """The engine in WebAssembly, supervised: one that died is started again by the next query.
+    """The supervised engine in WebAssembly: the next query restarts it after it died.
 
-    A query in flight when it dies fails with ``EngineConnectionError`` and is not repeated; the caller decides.
+    A query in flight at that time fails with ``EngineConnectionError`` and is not repeated; the caller decides.
     """
 
     _open = False
@@ -79,7 +78,7 @@ class SocketEngine(AsyncQueryEngine):
         self._open = True
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._starting = asyncio.Lock()
-        # Two limits, and none for queries inside a transaction: those that wait to start must never starve them.
+        # Two limits, and none inside a transaction: requests that wait to start must never starve open transactions.
         self._plain = asyncio.Semaphore(PLAIN_QUERIES)
         self._starts = asyncio.Semaphore(STARTING_TRANSACTIONS)
         await self._launch()
@@ -95,7 +94,7 @@ class SocketEngine(AsyncQueryEngine):
             "OVERWRITE_DATASOURCES": json.dumps(self._datasources),
             "NODE_OPTIONS": "",
         }
-        await asyncio.to_thread(find_node)  # which may take a while, once
+        await asyncio.to_thread(find_node)  # slow on its first call
         self.process = start_node(PROGRAM, env)
         self.url = "unix"
         try:
@@ -110,14 +109,12 @@ class SocketEngine(AsyncQueryEngine):
         except TimeoutError:
             pass
         await asyncio.to_thread(self._stop)
-        raise errors.EngineConnectionError("the query engine did not start; standard error says why")
+        raise errors.EngineConnectionError("the query engine did not start; see standard error")
 
     async def _restart(self) -> None:
         async with self._starting:
             if self._open and not self._alive():
-                log.warning(
-                    "the query engine ended with %s; starting it again", self.process and self.process.returncode
-                )
+                log.warning("query engine ended with %s; restarting it", self.process and self.process.returncode)
                 self._drop()
                 await self._launch()
 
@@ -162,7 +159,7 @@ class SocketEngine(AsyncQueryEngine):
             async with asyncio.timeout(LINE_S):
                 await line.acquire()
         except TimeoutError:
-            raise errors.EngineConnectionError(f"{LINE_S:g} s long others were asked first") from None
+            raise errors.EngineConnectionError(f"the query waited {LINE_S:g} s for others and was not sent") from None
         try:
             yield
         finally:
@@ -175,7 +172,7 @@ class SocketEngine(AsyncQueryEngine):
         except TimeoutError:
             if self.process is not None:
                 self.process.kill()
-            raise errors.EngineConnectionError(f"the query engine was silent for {ANSWER_S:g} s") from None
+            raise errors.EngineConnectionError(f"the query engine did not answer within {ANSWER_S:g} s") from None
 
     async def _exchange(self, message: bytes) -> _Response:
         try:
@@ -192,12 +189,12 @@ class SocketEngine(AsyncQueryEngine):
                 raise
         except (asyncio.IncompleteReadError, OSError) as exc:
             await self._watch_it_end()
-            raise errors.EngineConnectionError("the query engine went away during a query") from exc
+            raise errors.EngineConnectionError("the query engine ended during a query") from exc
         self._idle.append(connection)
         return _Response(int(head[9:12]), body)
 
     async def _watch_it_end(self) -> None:
-        """Give a killed engine the moment until its end can be seen, so that the next query starts another."""
+        """Wait briefly until the end of a killed engine is visible, so that the next query restarts it."""
         for _ in range(round(DYING_S / 0.01)):
             if not self._alive():
                 return
@@ -207,7 +204,7 @@ class SocketEngine(AsyncQueryEngine):
         return await asyncio.open_unix_connection(str(self._folder / "engine"))
 
     def close(self, *, timeout: timedelta | None = None) -> None:
-        """Stop the engine; can be repeated."""
+        """Stop the engine. Idempotent."""
         self._open = False
         self._stop()
 
@@ -234,7 +231,7 @@ class SocketEngine(AsyncQueryEngine):
     def _drop(self) -> None:
         idle, self._idle = self._idle, []
         for _, writer in idle:
-            with contextlib.suppress(RuntimeError):  # the loop may be closed when the interpreter ends
+            with contextlib.suppress(RuntimeError):  # the loop may already be closed at interpreter exit
                 writer.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 

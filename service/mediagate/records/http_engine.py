@@ -1,4 +1,4 @@
-"""Engines that the user brings: a native binary that the client starts, or one that the host runs, both over HTTP."""
+"""Configured engines: a native binary that the client starts, or a server that the host runs, both over HTTP."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ DYING_CHECKS, DYING_CHECK_S = 50, 0.01
 
 class _HTTPEngine(AsyncQueryEngine):
     async def request(self, *args: Any, **options: Any) -> Any:
-        """Send one request; raises ``EngineConnectionError`` where the client would let an error of httpx through."""
+        """Send one request; raises ``EngineConnectionError`` instead of the errors of httpx."""
         try:
             return await super().request(*args, **options)
         except httpx.HTTPError as exc:
-            raise errors.EngineConnectionError(f"no query engine answers at {self.url}") from exc
+            raise errors.EngineConnectionError(f"the query engine at {self.url} does not answer") from exc
 
 
 class NativeEngine(_HTTPEngine):
-    """The binary that ``PRISMA_QUERY_ENGINE_BINARY`` names; one that died is started again by the next query."""
+    """The binary in ``PRISMA_QUERY_ENGINE_BINARY``; the next query restarts it after it died."""
 
     async def connect(self, timeout: timedelta | None = None, datasources: Any = None) -> None:
         """Start the engine and wait until it answers."""
@@ -36,7 +36,7 @@ class NativeEngine(_HTTPEngine):
         await super().connect(timeout or START, datasources)
 
     async def query(self, content: str, *, tx_id: Any) -> Any:
-        """Send a query; one inside a transaction never starts an engine, for its transaction has gone with the old."""
+        """Send a query; inside a transaction it never restarts the engine, since the transaction was lost with it."""
         if tx_id is None:
             await self._revive()
         return await super().query(content, tx_id=tx_id)
@@ -47,7 +47,7 @@ class NativeEngine(_HTTPEngine):
         return await super().start_transaction(content=content)
 
     async def request(self, method: Any, path: str, **options: Any) -> Any:
-        """Send one request; fail only once a dying engine is dead, so that the next query revives it."""
+        """Send one request; fail only once a dying engine has ended, so that the next query restarts it."""
         try:
             return await super().request(method, path, **options)
         except errors.EngineConnectionError:
@@ -62,7 +62,7 @@ class NativeEngine(_HTTPEngine):
             return
         async with self._starting:
             if self.process is not None and self.process.poll() is not None and self.file is not None:
-                log.warning("the query engine ended with %s; starting it again", self.process.returncode)
+                log.warning("query engine ended with %s; restarting it", self.process.returncode)
                 await self.spawn(self.file, START, self._datasources)
 
 
@@ -72,13 +72,13 @@ class RemoteEngine(_HTTPEngine):
     engine_url: str
 
     async def connect(self, timeout: timedelta | None = None, datasources: Any = None) -> None:
-        """Ask the engine for its status."""
+        """Query the engine's status."""
         self.url = self.engine_url.rstrip("/")
         await self.request("GET", "/status")
 
     def close(self, *, timeout: timedelta | None = None) -> None:
-        """Leave the engine running: it is not ours."""
+        """Leave the engine running: it belongs to the host."""
 
     async def aclose(self, *, timeout: timedelta | None = None) -> None:
-        """Close the connections, and leave the engine running."""
+        """Close the connections and leave the engine running."""
         await self._close_session()

@@ -1,7 +1,7 @@
-"""Indexes of PostgreSQL tables that hold rows: they are built while the service writes, after their migration.
+"""Indexes of existing PostgreSQL tables: they are built while the service writes, after their migration.
 
-``CREATE INDEX`` alone would stop all writes to a table for as long as it is built; ``CONCURRENTLY`` does not, and for
-that cannot be part of a transaction. What was broken off is found by comparing, and done by the next run.
+``CREATE INDEX`` alone would block all writes to the table during the build. ``CONCURRENTLY`` does not, but cannot be
+part of a transaction. The next run finds interrupted work by comparison and completes it.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _INDEXES = (
 
 
 async def tables_of(connection: Any) -> frozenset[str]:
-    """Return the tables that are there."""
+    """Return the names of the existing tables."""
     return frozenset(row["tablename"] for row in await connection.fetch(_TABLES))
 
 
 def without_indexes(sql: str, tables: Collection[str]) -> str:
-    """Return a migration without what it does to indexes of tables that are there already, which ``settle`` does."""
+    """Return a migration without its changes to indexes of existing tables, which ``settle`` makes."""
     if not tables:
         return sql
     left = _STATEMENT.sub(lambda found: "" if found["dropped"] or found["table"] in tables else found[0], sql)
-    return f"SELECT 1;\n{left}"  # asyncpg takes no script without a statement
+    return f"SELECT 1;\n{left}"  # asyncpg rejects a script without a statement
 
 
 async def settle(connection: Any, migrations: Iterable[str]) -> None:
-    """Build the indexes that these migrations, all in their order, make and that are not there; then drop the others.
+    """Build the missing indexes of these migrations, applied in order; then drop the indexes that they drop.
 
-    Outside of a transaction; one migrating process at a time. An index that is not valid is one that was broken off.
+    Runs outside of a transaction, in one migrating process at a time. An invalid index is an interrupted build.
     """
     wanted: dict[str, str] = {}
     dropped: set[str] = set()
@@ -56,7 +56,7 @@ async def settle(connection: Any, migrations: Iterable[str]) -> None:
             continue
         if name in valid:
             await connection.execute(f'DROP INDEX CONCURRENTLY "{name}"')
-        log.info("building the index %s; writes go on", name)
+        log.info("building index %s; writes continue", name)
         await connection.execute(statement.replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1))
     for name in dropped & valid.keys():
         await connection.execute(f'DROP INDEX CONCURRENTLY "{name}"')

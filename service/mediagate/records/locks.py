@@ -1,4 +1,4 @@
-"""A name that one request holds in the records while its body comes in, under a lease by the database's clock."""
+"""A name that a request reserves in the records while its body is received, under a lease by the database's clock."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mediagate.records.reservation import Reservation
 log = logging.getLogger("mediagate.intake")
 
 RECEIVING_S = 30.0
-"""How long a name stays held for a request whose process died while it received the body."""
+"""How long a name stays reserved after the process of its request died."""
 
 
 @dataclass(slots=True)
 class Lock:
-    """A name that is ours ``until`` a moment that moves on, or that of which ``found`` says whose it is."""
+    """A named lock: ours until ``until``, which a background task extends, or held by another request: ``found``."""
 
     key: str
     until: datetime
@@ -29,21 +29,21 @@ class Lock:
     records: Records
 
     async def lapsed(self) -> bool:
-        """Return whether the time ran out, as in a process that stood still: another may hold the name by now."""
+        """Return whether the lease expired, as in a suspended process: another request may hold the name by now."""
         return await self.records.now() >= self.until
 
     async def release(self) -> None:
-        """Give the name back, or leave that to its time."""
+        """Release the name; if the records do not answer, leave it to expire."""
         try:
             if not await self.lapsed():
                 await self.records.release_key(self.key)
         except RecordsUnavailable as exc:
-            log.warning("a name stays reserved for up to %d s: %s", RECEIVING_S, exc)
+            log.warning("could not release a name; it stays reserved for up to %d s: %s", RECEIVING_S, exc)
 
 
 @asynccontextmanager
 async def hold(key: str, records: Records) -> AsyncIterator[Lock]:
-    """Hold a name for the length of the block, unless somebody has it; a block that fails gives it back."""
+    """Reserve a name during the block, unless it is taken; release it if the block fails."""
     now = await records.now()
     until = now + timedelta(seconds=RECEIVING_S)
     lock = Lock(key, until, await records.reserve_key(key, now=now, expires_at=until), records)
@@ -62,7 +62,7 @@ async def hold(key: str, records: Records) -> AsyncIterator[Lock]:
 
 
 async def _keep(lock: Lock) -> None:
-    """Keep a name for as long as the body comes in, however slowly."""
+    """Extend the reservation while the body is received, however slowly."""
     records = lock.records
     while True:
         await asyncio.sleep(RECEIVING_S / 3)
@@ -73,7 +73,7 @@ async def _keep(lock: Lock) -> None:
             await records.keep_key(lock.key, expires_at=until)
             lock.until = until
         except RecordsUnavailable as exc:
-            log.warning("a name could not be kept reserved: %s", exc)
+            log.warning("could not extend the reservation of a name: %s", exc)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -1,4 +1,4 @@
-"""One job of the many that records can be asked for."""
+"""Reading a single job from the records."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ async def get_job(records: Records, job_id: str) -> Job | None:
 async def get_state(records: Records, job_id: str) -> JobState | None:
     """Return a job and, if published, its media with variants; raises ``RecordsUnavailable``.
 
-    One query for a job that is not COMPLETE.
+    Takes one query for a job that is not COMPLETE.
     """
     return (await records.changed({job_id: None})).get(job_id)

@@ -1,4 +1,4 @@
-"""Applies the migrations of the package and keeps ``_prisma_migrations`` as Prisma Migrate does, so that both agree.
+"""Applies the migrations of the package and maintains ``_prisma_migrations`` compatibly with Prisma Migrate.
 
 The table's shape, the checksum (SHA-256 of the file, in hex) and the advisory lock on PostgreSQL are Prisma Migrate's
 (https://github.com/prisma/prisma-engines, schema-engine).
@@ -29,7 +29,7 @@ PRISMA_LOCK = 72707369
 """The advisory lock that Prisma Migrate takes on PostgreSQL."""
 BUSY_S = 30.0
 LOCKED_S = 0.1
-"""How often a process asks whether another has done migrating."""
+"""How often a process checks whether another one has finished migrating."""
 PRISMA_ONLY = {
     "connection_limit",
     "schema",
@@ -39,7 +39,7 @@ PRISMA_ONLY = {
     "socket_timeout",
     "statement_cache_size",
 }
-"""Options of a URL that only Prisma knows; the rest, such as ``sslmode``, holds for migrations too."""
+"""URL options that only Prisma knows; the others, such as ``sslmode``, apply to migrations too."""
 
 _SQLITE_TABLE = """CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
     "id" TEXT PRIMARY KEY NOT NULL,
@@ -76,11 +76,11 @@ class Migration:
 
 
 async def migrate(url: str) -> list[str]:
-    """Apply what the database lacks, all or nothing, and return the names; safe to run from many processes at once.
+    """Apply the missing migrations atomically and return their names; safe to run from many processes concurrently.
 
-    On PostgreSQL, indexes of tables that were there before are built afterwards, while the service writes.
-    Raises ``ConfigError`` for a URL of another kind or a migration that was changed after it had been applied,
-    ``RecordsUnavailable`` when the database does not answer.
+    On PostgreSQL, indexes of existing tables are built afterwards, while the service writes. Raises ``ConfigError`` for
+    an unsupported URL or a migration that was changed after it had been applied, ``RecordsUnavailable`` when the
+    database does not answer.
     """
     if (parts := postgres_parts(url)) is None:
         return await asyncio.to_thread(_migrate_sqlite, sqlite_path(url))
@@ -88,14 +88,14 @@ async def migrate(url: str) -> list[str]:
 
 
 async def pending(url: str) -> list[str]:
-    """Return the names of the migrations that the database lacks, changing nothing."""
+    """Return the names of the missing migrations without changing anything."""
     if (parts := postgres_parts(url)) is None:
         return await asyncio.to_thread(_pending_sqlite, sqlite_path(url))
     return await _postgres(url, parts, apply=False)
 
 
 def migration_names(provider: str) -> list[str]:
-    """Return the names of the migrations of this release for ``sqlite`` or ``postgresql``, in their order."""
+    """Return the names of this release's migrations for ``sqlite`` or ``postgresql``, in order."""
     return [path.parent.name for path in _files(provider)]
 
 
@@ -151,7 +151,7 @@ def _migrate_sqlite(path: Path) -> list[str]:
 
 
 def _statements(sql: str) -> list[str]:
-    """Split a script: ``executescript`` would commit the transaction that everything shall be part of."""
+    """Split a script: ``executescript`` would commit the transaction that must include every statement."""
     statements, text = [], ""
     for line in sql.splitlines(keepends=True):
         text += line
@@ -195,9 +195,9 @@ async def _postgres(url: str, parts: SplitResult, *, apply: bool) -> list[str]:
     except (OSError, asyncpg.PostgresError, TimeoutError) as exc:
         raise RecordsUnavailable(f"cannot reach {place_of(url)} ({why_away(exc)}): {RUNS}, and {ACCOUNT}") from exc
     except (ValueError, asyncpg.InterfaceError) as exc:
-        # Not chained: the library may quote the URL with its password.
+        # Not chained: the original exception may quote the URL with its password.
         raise ConfigError(
-            f"MEDIAGATE_DATABASE_URL: the database URL cannot be read ({type(exc).__name__}): check its options"
+            f"MEDIAGATE_DATABASE_URL: the database URL is malformed ({type(exc).__name__}): check its options"
         ) from None
     try:
         if not apply:
@@ -225,9 +225,9 @@ async def _postgres(url: str, parts: SplitResult, *, apply: bool) -> list[str]:
 
 
 async def _lock(connection: Any) -> None:
-    """Wait for other processes that migrate; until the connection is closed they wait for us.
+    """Take the migration lock, which is held until the connection is closed.
 
-    Asked again and again: a statement that waited would hold up the index that another process builds.
+    Polls for the lock: a blocked statement would delay the index that another process builds.
     """
     while True:
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", PRISMA_LOCK):

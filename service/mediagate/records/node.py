@@ -1,4 +1,4 @@
-"""Node.js: where it is, and a program that runs on it."""
+"""Node.js: finding it, and starting a program on it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from pathlib import Path
 from mediagate.errors import ConfigError
 
 OLDEST_NODE = (22, 16)
-"""The first Node whose own SQLite module has what the query engine needs."""
+"""The first Node whose SQLite module suffices for the query engine."""
 
 FIXED_NODE = ((22, 23), (24, 17), (26, 3))
-"""The releases of each line that fix what was known in June 2026 (https://nodejs.org/en/blog/vulnerability)."""
+"""The releases of each line that fix the vulnerabilities known in June 2026
+(https://nodejs.org/en/blog/vulnerability)."""
 
 
 def describe_node() -> str:
-    """Return Node's path and version; raises ``ConfigError`` when there is none, or one with a known fault."""
+    """Return Node's path and version; raises ``ConfigError`` when it is missing or has known vulnerabilities."""
     node = find_node()
     version = _version(str(node))
     fixed = next((line for line in FIXED_NODE if line[0] == version[0]), None)
@@ -28,15 +29,15 @@ def describe_node() -> str:
     if version < FIXED_NODE[-1] and (fixed is None or version < fixed):
         known = ", ".join(".".join(map(str, line)) for line in FIXED_NODE)
         raise ConfigError(
-            f"{node} is Node {shown}, and known faults of it are fixed in {known}: install one of them, or "
-            'pip install -U "mediagate[node]" and take the older one from PATH'
+            f"{node} is Node {shown}, which has known vulnerabilities that {known} fix: install one of these, or "
+            'pip install -U "mediagate[node]" and remove the older Node from PATH'
         )
     return f"{node}, version {shown}"
 
 
 @cache
 def find_node() -> Path:
-    """Return Node from ``PATH`` if it is new enough, else the one of the extra; raises ``ConfigError``."""
+    """Return Node from ``PATH`` if it is new enough, else from the extra; raises ``ConfigError``."""
     on_path = shutil.which("node")
     if on_path and _version(on_path) >= OLDEST_NODE:
         return Path(on_path)
@@ -47,8 +48,8 @@ def find_node() -> Path:
             return bundled
     oldest = ".".join(map(str, OLDEST_NODE))
     raise ConfigError(
-        f"records need Node {oldest} or newer, and there is "
-        + (f"only {on_path}, which is older" if on_path else "none on PATH")
+        f"records need Node {oldest} or newer, but "
+        + (f"{on_path} is older" if on_path else "there is no Node on PATH")
         + ': pip install "mediagate[node]", or put a newer Node on PATH, or name a native Prisma engine '
         "in PRISMA_QUERY_ENGINE_BINARY"
     )
@@ -60,7 +61,7 @@ def _version(node: str) -> tuple[int, ...]:
 
 
 def start_node(program: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, so that Ctrl-C on the terminal reaches only us, who end it cleanly."""
+    """Start a program in its own session, so that Ctrl-C reaches only this process, which then stops it cleanly."""
     return subprocess.Popen(
         [str(find_node()), "--disable-warning=ExperimentalWarning", str(program)],
         env=env,

@@ -1,4 +1,4 @@
-"""Cursors: where a page of media or jobs ended. The order is creation, then id, newest first."""
+"""Cursors: the end of a page of media or jobs. The order is creation, then id, newest first."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _CURSOR = re.compile(r"(\d{1,14})\.([\w-]{1,64})", re.ASCII)
 
 
 def cursor_after(last: Job | Media) -> str:
-    """Return the cursor of the page that begins after this one."""
+    """Return the cursor of the page after this row."""
     return f"{(last.created_at - _EPOCH) // _MILLISECOND}.{last.id}"
 
 
 def read_cursor(cursor: str) -> tuple[datetime, str]:
-    """Return the creation and the id that a page begins after; raises ``InvalidParameter``."""
+    """Return the creation time and the id after which a page begins; raises ``InvalidParameter``."""
     found = _CURSOR.fullmatch(cursor)
     if found is None:
-        raise InvalidParameter("cursor: use the nextCursor of the page before, as it is")
+        raise InvalidParameter("cursor: pass the nextCursor of the previous page unchanged")
     return _EPOCH + int(found[1]) * _MILLISECOND, found[2]

@@ -1,4 +1,4 @@
-"""The protocol of records: jobs and media rows, and the few transactions that move a job along."""
+"""The protocol of records: jobs and media rows, and the transactions of a job's life."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from mediagate.values import (
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The id of a database, at most 200 characters that were made at its first use, and a number that only grows.
+    """The id of a database, at most 200 characters generated on first use, and a generation that only grows.
 
-    A copy of a database has its id. One that was restored has a lower number than it had before.
+    A copy of a database has the same id. A restored database has a lower generation than before.
     """
 
     id: str
@@ -40,42 +40,43 @@ class Identity:
 class Records(Protocol):
     """Jobs and media rows.
 
-    All times are UTC-aware at millisecond precision and passed in by the caller, so that a test can turn the clock; all
-    else passes what ``now`` returns, which is the same for all who share the records, whatever their own clocks say.
-    Every method that can reach no database raises ``RecordsUnavailable``. A *live* job is PENDING or PROCESSING.
+    All times are UTC-aware at millisecond precision and passed in by the caller, so that a test can set the clock. All
+    other callers pass the result of ``now``, which is the same for every process that shares the records, whatever its
+    own clock says. Every method raises ``RecordsUnavailable`` when the database does not answer. A *live* job is
+    PENDING or PROCESSING.
     """
 
     async def open(self) -> None:
         """Connect; for the embedded default also create and migrate the database."""
 
     async def close(self) -> None:
-        """Disconnect and stop what ``open`` started; can be repeated."""
+        """Disconnect and stop everything that ``open`` started. Idempotent."""
 
     async def check(self) -> str:
         """Run one query, and a write that changes nothing; return one line for ``mediagate doctor`` and ``/readyz``."""
 
     async def now(self) -> datetime:
-        """Return the present by the clock that decides about leases: the database's. As a rule without a query."""
+        """Return the current time by the database's clock, which decides about leases; usually without a query."""
 
     async def identity(self) -> Identity:
-        """Return which database this is: an id that is made when it is first asked for, and a generation from 0 on."""
+        """Return the identity of this database: an id, generated on the first call, and a generation from 0 on."""
 
     async def next_generation(self, *, above: int = 0) -> Identity:
-        """Count the generation up by at least one, to beyond ``above``, and return the identity as it then is."""
+        """Increment the generation by at least one, to more than ``above``, and return the new identity."""
 
     # -- uploads
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
-        """Reserve an ``Idempotency-Key``: ``None`` when it is now ours, else what is on record.
+        """Reserve an ``Idempotency-Key``; returns the existing reservation, or ``None`` when the key is now ours.
 
         A reservation past its ``expires_at`` counts as absent and is taken over by exactly one caller.
         """
 
     async def keep_key(self, key: str, *, expires_at: datetime) -> None:
-        """Keep a reservation for longer, as its upload is still coming in; one that a job has taken stays as it is."""
+        """Extend a reservation while its upload is received; a reservation bound to a job is not changed."""
 
     async def release_key(self, key: str) -> None:
-        """Forget a reservation whose upload failed, if no job has taken it yet."""
+        """Delete a reservation whose upload failed, unless it is bound to a job."""
 
     async def create_job(
         self,
@@ -87,9 +88,9 @@ class Records(Protocol):
     ) -> bool:
         """Insert a PENDING job with its turn; in the same transaction bind the reserved key to it, with its new expiry.
 
-        Of the jobs of one priority each gets a turn that is above the highest that was claimed, and by more above the
-        last one of its share: its owner, or, without one, its source type and id. ``records.turns`` says how far.
-        ``False``, and nothing written, when the key is bound to another job, or reserved no more.
+        Within a priority, a job's turn is above the highest claimed turn, and by a larger distance above the last turn
+        of its share, which is its owner, or without one its source type and id. ``records.turns`` defines the
+        distances. Returns ``False``, writing nothing, when the key is bound to another job or no longer reserved.
         """
 
     # -- direct uploads
@@ -98,21 +99,21 @@ class Records(Protocol):
         """Insert a direct upload."""
 
     async def get_uploads(self, upload_ids: Collection[str]) -> Mapping[str, DirectUpload]:
-        """Return, by id, each of these direct uploads that is on record."""
+        """Return the existing ones of these direct uploads by id."""
 
     async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
-        """Insert a PENDING job with its turn and name it in its direct upload, which expires then, in one transaction.
+        """Insert a PENDING job with its turn and store it in its direct upload with a new expiry, in one transaction.
 
-        ``False``, and nothing written, when the upload has a job already, or is not there.
+        Returns ``False``, writing nothing, when the upload already has a job or does not exist.
         """
 
     async def expired_uploads(
         self, *, now: datetime, limit: int, after: DirectUpload | None = None
     ) -> Sequence[DirectUpload]:
-        """Return direct uploads whose ``expires_at`` has come, by that and then by id; those behind ``after``."""
+        """Return expired direct uploads after ``after``, ordered by ``expires_at`` and id."""
 
     async def forget_uploads(self, upload_ids: Collection[str], *, now: datetime) -> int:
-        """Delete those of these direct uploads that have expired; returns how many."""
+        """Delete the expired ones of these direct uploads; returns their number."""
 
     # -- reading
 
@@ -129,9 +130,9 @@ class Records(Protocol):
         owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
-        """Return media newest first, from where a page before ended; raises ``InvalidParameter`` for another cursor.
+        """Return a page of media, newest first; raises ``InvalidParameter`` for a malformed cursor.
 
-        With ``owner_id`` only those of this owner. What has expired by ``now`` is left out; without it, nothing is.
+        ``owner_id`` restricts the page to that owner's media. ``now`` omits media that have expired by then.
         """
 
     async def list_jobs(
@@ -144,54 +145,55 @@ class Records(Protocol):
         limit: int,
         cursor: str | None = None,
     ) -> JobPage:
-        """Return jobs newest first, with their media, of those for which each given value holds; pages as above."""
+        """Return a page of jobs with their media, newest first, filtered by each given value; cursors as above."""
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
-        """Return what one owner or all used, a sum over jobs: by UTC day of upload, both days included, and by key.
+        """Return the usage of one owner or of all, summed over jobs by UTC day of upload and by key.
 
-        Days and keys come in order; what was uploaded without a key is in the days alone.
+        Both days are included. Days and keys are sorted; uploads without a key count only in the days.
         """
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
-        """Return, by id, the state of each of these jobs that exists and stands elsewhere than known.
+        """Return by id the states of those of these jobs whose status or stage differs from the known one.
 
-        A state is a job and, if published, its media with variants. ``None`` is known of a job that is wanted wherever
-        it stands. One query, and as few more as one media needs if any of them is COMPLETE, however many there are.
+        A state is a job and, if published, its media with variants. Pass ``None`` for a job to return it in any state.
+        Takes one query, plus those of a single media if any job is COMPLETE, regardless of the number of jobs.
         """
 
     async def oldest_waiting(self) -> datetime | None:
-        """Return since when the job could have been claimed that has waited longest for its first attempt, if any."""
+        """Return when the job that has waited longest for its first attempt became claimable, if there is one."""
 
     async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
-        """Return, by id, each of these jobs that exists."""
+        """Return the existing ones of these jobs by id."""
 
     async def jobs_of_media(
         self, media_ids: Collection[str], *, owner_id: str | None = None
     ) -> Mapping[str, tuple[JobStatus, bool]]:
-        """Return, by media id, the status of the job that was to make it, and whether the media is on record.
+        """Return by media id the status of the job that makes the media, and whether the media is on record.
 
-        A media that is recorded meanwhile is told of, or its job as live. With ``owner_id`` only those of this owner.
+        If the media is recorded during the call, the result has either the media or its job as live. ``owner_id``
+        restricts the result to that owner's jobs.
         """
 
     async def queue_depth(self) -> int:
-        """Return how many jobs are live."""
+        """Return the number of live jobs."""
 
-    # -- a job's path
+    # -- the life of a job
 
     async def claim_oldest(
         self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
     ) -> Sequence[Job]:
-        """Claim jobs as ``claim`` does, up to so many, no busy ones, of those that are claimable.
+        """Claim up to ``limit`` claimable jobs as ``claim`` does, except those in ``busy``.
 
-        They go by priority, then turn, then since when they could be claimed. *Claimable* are PENDING jobs
-        whose ``available_at`` has come, and PROCESSING ones whose lease ran out; both with attempts left. Of several
-        callers at once each gets jobs of its own.
+        The order is priority, then turn, then the time at which they became claimable. *Claimable* are PENDING jobs
+        whose ``available_at`` has passed, and PROCESSING jobs whose lease has expired, both with attempts left.
+        Concurrent callers get different jobs.
         """
 
     async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
-        """Take a claimable job by compare-and-set: PROCESSING, ``attempts`` + 1, stage ``moderate``, owner and lease.
+        """Claim a job by compare-and-set: PROCESSING, ``attempts`` + 1, stage ``moderate``, owner and lease.
 
-        ``started_at`` is set by the first claim. Returns ``None`` when somebody else has it, or it is not claimable.
+        The first claim sets ``started_at``. Returns ``None`` when the job is not claimable.
         """
 
     async def advance(
@@ -203,9 +205,9 @@ class Records(Protocol):
         stage: Stage | None = None,
         model_runs: int | None = None,
     ) -> bool:
-        """Extend the lease and, when given, enter a stage; ``False`` when the lease is no longer ours.
+        """Extend the lease and, if given, enter a stage; ``False`` when the lease is lost.
 
-        ``model_runs`` is what the job then has of them in all; ``None`` leaves them.
+        ``model_runs`` is the job's new total; ``None`` leaves it unchanged.
         """
 
     async def settle(
@@ -213,8 +215,8 @@ class Records(Protocol):
     ) -> bool:
         """End a job in one transaction that checks the lease owner: media, variants, terminal status, events.
 
-        The job is as its owner knows it, and its events are made of ``settlement.state_of(job, now)``. Clears the
-        lease. ``False``, and nothing written, when the job is not PROCESSING under this owner.
+        ``job`` is the owner's copy, and its events are made of ``settlement.state_of(job, now)``. Clears the lease.
+        Returns ``False``, writing nothing, when the job is not PROCESSING under this owner.
         """
 
     async def release(
@@ -227,51 +229,51 @@ class Records(Protocol):
         error: str | None = None,
         code: str | None = None,
     ) -> bool:
-        """Give a job back to PENDING for a later attempt; ``count_attempt=False`` undoes the claim's count (drain)."""
+        """Return a job to PENDING for a later attempt; ``count_attempt=False`` undoes the claim's count (drain)."""
 
     async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
-        """Fail live jobs whose lease ran out (or that are PENDING) with no attempt left: their worker died each time.
+        """Fail live jobs without an attempt left whose lease has expired (or that are PENDING): their workers died.
 
         FAILED, code ``attempts_exhausted`` unless the job already has a code, error naming its stage. Returns ids.
         Each job's events are written in its transaction.
         """
 
     async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
-        """Move a live job to CANCELLED, taking its lease away; ``None`` when there is no live job of this id.
+        """Move a live job to CANCELLED and clear its lease; ``None`` when there is no live job with this id.
 
-        Its events, made of the job as it then is, are written in the same transaction.
+        Its events, made of the cancelled job, are written in the same transaction.
         """
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         """Move a FAILED job back to PENDING with ``attempts`` 0 and its failure fields cleared; else ``None``."""
 
     async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
-        """Return ids of terminal jobs that finished before this moment and whose hooks have not all run."""
+        """Return ids of terminal jobs that finished before ``before`` and whose hooks have not all run."""
 
     async def mark_notified(self, job_id: str, *, ended_at: datetime | None, now: datetime) -> None:
-        """Note that the hooks of a job's end have run; changes nothing if the job goes on, or has ended anew, since."""
+        """Record that the hooks of a job's end have run; no effect if the job was retried since ``ended_at``."""
 
     # -- deleting
 
     async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
-        """Delete a media row and its variants; ``False`` when there was none. Its job stays.
+        """Delete a media row and its variants; ``False`` when there was none. Its job remains.
 
-        The events are written in the same transaction, and none where nothing was deleted.
+        The events are written in the same transaction, but only if a row was deleted.
         """
 
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
-        """Return media whose ``expires_at`` has come, by that and then by id; those behind ``after``."""
+        """Return expired media after ``after``, ordered by ``expires_at`` and id."""
 
     async def forget(self, *, now: datetime) -> int:
-        """Forget the last turns of shares that a new one need not keep away from, and the keys that expired.
+        """Delete last turns that no longer affect new jobs, and expired keys.
 
-        Returns how many keys.
+        Returns the number of keys.
         """
 
     # -- outbox
 
     async def outbox(self, *, limit: int) -> Sequence[Event]:
-        """Return events that were not passed on yet, oldest first."""
+        """Return events that have not been passed on yet, oldest first."""
 
     async def passed_on(self, event_ids: Collection[str], *, now: datetime) -> None:
-        """Take events out of the outbox: whoever passes them on has written down what is left to do about them."""
+        """Remove events from the outbox, after their remaining deliveries have been recorded elsewhere."""

@@ -1,4 +1,4 @@
-"""How the database is asked: what counts as no answer, and what is then repeated."""
+"""Running statements: recognizing an unavailable database, and retrying idempotent statements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("mediagate.records")
 T = TypeVar("T")
 POSTGRES_NUL = r"encoding \"UTF8\": 0x00"
 RETRY_FOR_S = 3.0
-"""How long a statement is repeated that cannot harm: about as long as PostgreSQL takes to start again."""
+"""How long an idempotent statement is retried: about as long as PostgreSQL takes to restart."""
 GONE = {"P1001", "P1002", "P1008", "P1017", "P2024"}
 """Prisma's codes for a database that cannot be reached, or did not answer in time (its error reference)."""
 
@@ -26,8 +26,7 @@ async def execute(call: Callable[[], Awaitable[T]]) -> T:
     """Run a statement once.
 
     Raises ``RecordsUnavailable`` when the database or its engine does not answer, ``SchemaOutdated`` and
-    ``RecordsRefused`` when no waiting changes its answer, ``InvalidParameter`` for a NUL character, which PostgreSQL
-    cannot keep.
+    ``RecordsRefused`` for permanent errors, ``InvalidParameter`` for a NUL character, which PostgreSQL cannot store.
     """
     try:
         return await _run(call)
@@ -43,7 +42,7 @@ async def _run(call: Callable[[], Awaitable[T]]) -> T:
         raise
     except (PrismaError, OSError) as exc:
         if POSTGRES_NUL in str(exc):
-            raise InvalidParameter("take the NUL character out of the text") from exc
+            raise InvalidParameter("the text contains a NUL character; remove it") from exc
         refusal = refusal_of(exc)
         raise refusal or RecordsUnavailable("the database does not answer; try again in a moment") from exc
 
@@ -53,14 +52,14 @@ def _log(error: RecordsUnavailable) -> None:
         log.warning("%s", error)
         return
     cause = error.__cause__
-    log.warning("the database or its engine did not answer: %s", cause, exc_info=None if _went_away(cause) else cause)
+    log.warning("database or query engine unavailable: %s", cause, exc_info=None if _went_away(cause) else cause)
 
 
 async def query(call: Callable[[], Awaitable[T]]) -> T:
-    """Run what may run twice with no harm, again for ``RETRY_FOR_S`` while the database or its engine is unavailable.
+    """Run an idempotent statement; retry it for ``RETRY_FOR_S`` while the database or its engine is unavailable.
 
-    A query that reads, or a change under a lease: when its answer was lost, the second one changes nothing more. Raises
-    what ``execute`` raises.
+    Suitable for reads and for changes under a lease: if an answer was lost, the repetition changes nothing more. Raises
+    like ``execute``.
     """
     until, pause = time.monotonic() + RETRY_FOR_S, 0.05
     while True:
@@ -79,9 +78,9 @@ def _went_away(exc: BaseException | None) -> bool:
 
 
 async def update_one(change: Callable[[], Awaitable[object]], *, unheard: bool = False) -> bool:
-    """Run a change that names one row under a lease; ``False``, and nothing changed, when there is no such row.
+    """Run a change of one row under a lease; ``False``, changing nothing, when there is no such row.
 
-    ``unheard`` is returned when only a repetition finds no row: the first may have changed it, and its answer was lost.
+    Returns ``unheard`` when only a repetition finds no row: the first run may have changed it and its answer was lost.
     """
     tries = 0
 
@@ -98,7 +97,7 @@ async def update_one(change: Callable[[], Awaitable[object]], *, unheard: bool =
 
 
 async def insert(change: Callable[[], Awaitable[object]]) -> bool:
-    """Run a change that adds rows; ``False``, and nothing added, when one of them is there already."""
+    """Run a change that adds rows; ``False``, adding nothing, when one of them already exists."""
     try:
         await execute(change)
     except UniqueViolationError:

@@ -1,4 +1,4 @@
-"""Why the database said no, where that is no outage: its schema lacks something, or it does not let the user in."""
+"""Permanent errors of the database: its schema is outdated, or it denies access."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mediagate.records.client_patches import DataError
 
 MIGRATE = "run `mediagate migrate`"
 ACCOUNT = "check host, port, user, password and database in MEDIAGATE_DATABASE_URL"
-RUNS = "see that it runs"
+RUNS = "check that it is running"
 LACKING = {"P2021", "P2022", "42P01", "42703"}
-"""Prisma's codes (its error reference) and PostgreSQL's (its appendix A) for a table or column that is not there."""
+"""Prisma's codes (its error reference) and PostgreSQL's (its appendix A) for a missing table or column."""
 REFUSING = {"P1000", "P1003", "P1010", "28000", "28P01", "3D000", "42501"}
-"""… for a wrong user or password, a database that does not exist, and want of a privilege."""
+"""… for a wrong user or password, a missing database, and a missing privilege."""
 
 _LACKING = re.compile(r"no such (?:table|column): (\S+)|(?:table|column|relation) [`\"]([^`\"]+)[`\"].* does not exist")
 _REFUSING = re.compile(
@@ -23,7 +23,7 @@ _REFUSING = re.compile(
 
 
 def refusal_of(exc: BaseException) -> RecordsUnavailable | None:
-    """Return what to raise for an answer of the database that no waiting changes; ``None`` for any other."""
+    """Return the error to raise for a permanent error of the database, ``None`` for any other."""
     if not isinstance(exc, DataError):
         return None
     words = str(exc)
@@ -41,17 +41,17 @@ def refusal_of(exc: BaseException) -> RecordsUnavailable | None:
 
 
 def why_away(exc: BaseException | None) -> str:
-    """Return why a database is away, in words: what the connection said of itself, else the exception's own."""
+    """Return a short reason why a database is unavailable, for known connection errors, else the exception's text."""
     words = str(exc)
     if isinstance(exc, ConnectionRefusedError) or "ECONNREFUSED" in words:
         return "it refuses connections"
     if isinstance(exc, gaierror) or "ENOTFOUND" in words or "EAI_AGAIN" in words:
-        return "its host name is not known"
+        return "its host name cannot be resolved"
     if isinstance(exc, TimeoutError) or "ETIMEDOUT" in words or "imeout" in words:
         return "it does not answer in time"
     return f"{type(exc).__name__}: {words}" if words else type(exc).__name__
 
 
 def refused(said: str) -> str:
-    """Return the sentence for a database that does not let its user in, with its own words."""
-    return f"the database does not let this process in ({said}): {ACCOUNT}"
+    """Return the message for a database that denies access, with its own words."""
+    return f"the database denied access ({said}): {ACCOUNT}"

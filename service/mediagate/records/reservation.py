@@ -1,4 +1,4 @@
-"""What is on record for a name that a request holds."""
+"""The record of a reserved name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is on record for an ``Idempotency-Key``; ``job_id`` and ``fingerprint`` are ``None`` while in flight."""
+    """The record of an ``Idempotency-Key``; ``job_id`` and ``fingerprint`` are ``None`` while in flight."""
 
     key: str
     job_id: str | None

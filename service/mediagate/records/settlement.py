@@ -1,4 +1,4 @@
-"""How jobs end."""
+"""The ends of jobs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mediagate.values import Job, JobState, JobStatus, Media, Stage, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How an attempt ended a job: the terminal status and everything that is recorded with it."""
+    """The end of a job: the terminal status and everything that is recorded with it."""
 
     status: JobStatus
     media: Media | None = None
-    """Exactly for ``COMPLETE``."""
+    """Set exactly for ``COMPLETE``."""
     verdict: Verdict | None = None
     reason: str | None = None
     error: str | None = None
@@ -24,12 +24,12 @@ class Settlement:
     timings_ms: Mapping[str, float] | None = None
     warnings: tuple[str, ...] = ()
     bytes_out: int = 0
-    """Bytes of all files that were published."""
+    """Bytes of all published files."""
     model_runs: int = 0
-    """How often the moderator judged the picture since ``advance`` was told of it last."""
+    """Runs of the moderator since the last ``advance``."""
 
     def state_of(self, job: Job, now: datetime) -> JobState:
-        """Return what a job that was settled so is from that moment on."""
+        """Return the state of a job after this settlement at ``now``."""
         ended = replace(
             job,
             status=self.status,
@@ -51,7 +51,7 @@ class Settlement:
 
 
 def died_each_time(job: Job) -> Settlement:
-    """Return how a job ends that has no attempt left, and whose worker did not live to end it."""
+    """Return the settlement of a job without an attempt left whose worker died before settling it."""
     return Settlement(
         JobStatus.FAILED,
         error=job.error or f"the worker died at stage {job.stage} on each of {job.attempts} attempts",
@@ -61,5 +61,5 @@ def died_each_time(job: Job) -> Settlement:
 
 
 def cancelled(job: Job, now: datetime) -> Job:
-    """Return a live job as it is once it was cancelled."""
+    """Return a live job after its cancellation."""
     return replace(job, status=JobStatus.CANCELLED, finished_at=now, lease_owner=None, lease_until=None)

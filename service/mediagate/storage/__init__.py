@@ -1,4 +1,4 @@
-"""Bytes by key: the protocol that every storage keeps, and the two that come with the core."""
+"""Bytes by key: the protocol of storages, and the two storages that come with the core."""
 
 from mediagate.storage.filesystem import FilesystemStorage
 from mediagate.storage.key_syntax import check_key, check_prefix, is_key, is_public

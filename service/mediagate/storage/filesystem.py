@@ -31,9 +31,9 @@ _T = TypeVar("_T")
 class FilesystemStorage:
     """A storage in a local (or mounted) directory; safe to use from many processes at once.
 
-    Published files are readable by other users of the machine when ``public_url`` says that a web server
-    serves them; all else, and the files of ``private_sources``, is for this user alone. Raises ``ConfigError`` when
-    ``root`` cannot be used.
+    Published files are readable by other users of the machine if ``public_url`` is set, since a web server then serves
+    them. All other files, including those of ``private_sources``, are readable by this user alone. Raises
+    ``ConfigError`` when ``root`` cannot be used.
     """
 
     def __init__(
@@ -46,16 +46,16 @@ class FilesystemStorage:
             self._tree.root.mkdir(mode=0o755 if public_url else 0o700, parents=True, exist_ok=True)
             self._tree.remove_leftovers()
         except OSError as exc:
-            problem = f"storage root {root}: {exc.strerror}; name a directory that can be written to"
+            problem = f"storage root {root}: {exc.strerror}; name a writable directory"
             raise ConfigError(problem) from exc
 
     async def put(self, key: str, body: bytes | Path) -> None:
-        """Store bytes, or a copy of a local file, under a key: all of it or nothing.
+        """Store bytes, or a copy of a local file, under a key, atomically.
 
         When it returns, the object survives a power cut. Raises ``StorageUnavailable`` when the disk is full.
         """
         check_key(key)
-        # A copy and never a hard link: whoever writes to the local file later must not change the object.
+        # A copy and never a hard link: a later write to the local file must not change the object.
         source = await to_thread.run_sync(body.open, "rb") if isinstance(body, Path) else BytesIO(body)
         shared = self.url(key) is not None
         with source:
@@ -97,7 +97,7 @@ class FilesystemStorage:
         await _ask(source.key, partial(self._tree.copy, source, key, shared=shared))
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects, and the directories that this leaves empty; can be repeated."""
+        """Delete objects and the directories that this leaves empty. Idempotent."""
         checked = [check_key(key) for key in keys]
 
         def delete() -> None:
@@ -126,12 +126,12 @@ class FilesystemStorage:
         return None
 
     async def presign_put(self, key: str, *, content_type: str, size: int, expires_s: float) -> PresignedPut | None:
-        """Return ``None``: the gate itself takes what is to be stored."""
+        """Return ``None``: the gate itself receives uploads."""
         check_key(key)
         return None
 
     async def probe(self) -> None:
-        """Write a small file and remove it; raises ``StorageUnavailable`` when the disk takes none."""
+        """Write a small file and remove it; raises ``StorageUnavailable`` when that fails."""
         await _ask("probe", self._tree.probe)
 
     async def check(self) -> str:
@@ -140,7 +140,7 @@ class FilesystemStorage:
         await self.put(key, body)
         try:
             if await self.get(key) != body:
-                raise StorageUnavailable(f"directory {self._tree.root}: what is read is not what was written")
+                raise StorageUnavailable(f"directory {self._tree.root}: the bytes read back differ from those written")
         finally:
             await self.delete([key])
         free = (await to_thread.run_sync(shutil.disk_usage, self._tree.root)).free
@@ -148,7 +148,7 @@ class FilesystemStorage:
 
 
 async def _ask(what: str, blocking: Callable[[], _T]) -> _T:
-    """Run file work in a thread, and say its errors in the words of the protocol."""
+    """Run blocking file work in a thread and translate its errors into those of the protocol."""
     given_up = False
 
     def unless_given_up() -> _T:
@@ -160,12 +160,12 @@ async def _ask(what: str, blocking: Callable[[], _T]) -> _T:
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        # Else a write could go on behind who gave it up, and publish what was cancelled.
+        # Otherwise a write could continue after its caller was cancelled, and publish the file all the same.
         given_up = True
         with CancelScope(shield=True):
             await asyncio.gather(running, return_exceptions=True)
         raise
     except FileNotFoundError as exc:
-        raise ObjectNotFound(f"there is no object {what}") from exc
+        raise ObjectNotFound(f"object {what} not found") from exc
     except OSError as exc:
         raise StorageUnavailable(f"storage, {what}: {exc.strerror}") from exc

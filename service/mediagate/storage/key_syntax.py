@@ -1,4 +1,4 @@
-"""Which names may stand for an object, and which of them the public may read."""
+"""The syntax of storage keys, and which keys the public may read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_key(text: str) -> bool:
 
 
 def check_key(key: str) -> str:
-    """Return the key; raises ``ValueError`` unless it is one."""
+    """Return the key; raises ``ValueError`` if it is malformed."""
     if not isinstance(key, str) or not is_key(key):
         raise ValueError(
             f"storage key {key!r:.200}: use segments of A-Z a-z 0-9 . _ - joined by /, none empty or "

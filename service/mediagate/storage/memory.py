@@ -1,4 +1,4 @@
-"""Objects in this process's memory: for tests, and for trying things out."""
+"""Objects in this process's memory, for tests and experiments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHUNK = 32 * 1024
 
 
 class MemoryStorage:
-    """A storage that keeps every promise but one: it forgets everything when the process ends."""
+    """A storage in memory. It keeps every promise of the protocol but durability: its objects end with the process."""
 
     def __init__(self) -> None:
         self._objects: dict[str, tuple[bytes, ObjectInfo]] = {}
@@ -33,7 +33,7 @@ class MemoryStorage:
         try:
             return self._objects[check_key(key)][0]
         except KeyError:
-            raise ObjectNotFound(f"there is no object {key}") from None
+            raise ObjectNotFound(f"object {key} not found") from None
 
     async def stream(self, key: str, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Iterate over ``length`` bytes from ``start``; raises ``ObjectNotFound`` on the first step."""
@@ -52,13 +52,13 @@ class MemoryStorage:
         check_key(key)
         held = self._objects.get(check_key(source.key))
         if held is None:
-            raise ObjectNotFound(f"there is no object {source.key}")
+            raise ObjectNotFound(f"object {source.key} not found")
         if held[1].version != source.version:
-            raise ObjectChanged(f"{source.key}: there is another object by now")
+            raise ObjectChanged(f"{source.key}: the object has been replaced meanwhile")
         self._store(key, held[0])
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; those that are not there are no error."""
+        """Delete objects; missing ones are not an error."""
         for key in [check_key(key) for key in keys]:
             self._objects.pop(key, None)
 
@@ -70,17 +70,17 @@ class MemoryStorage:
                 yield info
 
     def url(self, key: str) -> str | None:
-        """Return ``None``: the gate itself serves what is in memory."""
+        """Return ``None``: the gate itself serves these objects."""
         check_key(key)
         return None
 
     def presign_get(self, key: str, *, signed_at: datetime, expires_s: int) -> PresignedGet | None:
-        """Return ``None``: the gate itself serves what is in memory."""
+        """Return ``None``: the gate itself serves these objects."""
         check_key(key)
         return None
 
     async def presign_put(self, key: str, *, content_type: str, size: int, expires_s: float) -> PresignedPut | None:
-        """Return ``None``: the gate itself takes what is to be stored."""
+        """Return ``None``: the gate itself receives uploads."""
         check_key(key)
         return None
 

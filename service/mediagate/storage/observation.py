@@ -1,4 +1,4 @@
-"""A storage whose calls an observer is told of."""
+"""A storage that reports its calls to an observer."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ T = TypeVar("T")
 
 
 def observed(storage: Storage, observer: Observer) -> Storage:
-    """Return the storage with its calls observed; what is not a call that moves bytes is the storage's own."""
+    """Return the storage with its calls that move bytes observed; all others go to the storage directly."""
     return cast("Storage", _Observed(storage, observer))
 
 
 def unobserved(storage: Storage) -> Storage:
-    """Return the storage without its observer, for what is nobody's upload."""
+    """Return the storage without its observer, for calls that belong to no upload."""
     return storage._storage if isinstance(storage, _Observed) else storage
 
 
@@ -68,7 +68,7 @@ class _Observed:
             self._observer.storage_called(call, perf_counter() - began, failed=failed)
 
     async def _stepped(self, call: StorageCall, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """Yield the items; what counts is the time that the storage took for them, not their reader's."""
+        """Yield the items; the observed time is the storage's, without that of the reader."""
         spent, failed = 0.0, False
         try:
             async with streaming(items):

@@ -1,4 +1,4 @@
-"""Streams of a storage that may be left before their end."""
+"""Closing streams of a storage that are not read to their end."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def streaming(items: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Read a stream in the block, at whose end the file or connection behind it is closed, however far it was read."""
+    """Provide a stream to the block; afterwards close its file or connection, however far it was read."""
     try:
         yield items
     finally:
-        # Generators have it; a plain iterator holds nothing open, or closes it by itself.
+        # Generators have it; a plain iterator holds nothing open, or closes its resources itself.
         close = getattr(items, "aclose", None)
         if close is not None:
             await close()

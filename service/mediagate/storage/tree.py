@@ -28,7 +28,7 @@ WRITE_ATTEMPTS = 100
 
 _TEMPORARY = ".tmp"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# Without O_NONBLOCK, a FIFO that somebody left in the tree would block a thread for ever.
+# Without O_NONBLOCK, a stray FIFO in the tree would block a thread for ever.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
@@ -38,8 +38,8 @@ class Tree:
     """A directory tree addressed by key; every method blocks, and many threads and processes may call it.
 
     Each step goes from an open directory to a name in it (``openat`` with ``O_NOFOLLOW``), so that no key, no
-    link and no rename in between leads out of ``root``. What is not there is a ``FileNotFoundError``, as is
-    anything but a regular file; a ``root`` that has gone is ``StorageUnavailable``.
+    link and no rename in between leads out of ``root``. Raises ``FileNotFoundError`` for a missing entry and for
+    anything but a regular file, ``StorageUnavailable`` when ``root`` itself has disappeared.
     """
 
     def __init__(self, root: Path) -> None:
@@ -53,21 +53,21 @@ class Tree:
             for _ in range(WRITE_ATTEMPTS):
                 with suppress(FileNotFoundError), self._path(parents, create=directory_mode) as path:
                     os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=path[-1])
-                    # Not only the new ones: another process may have made one and not synced it yet.
+                    # Sync all directories: another process may have created one and not synced it yet.
                     for directory in reversed(path):
                         os.fsync(directory)
                     return
-        raise StorageUnavailable(f"{key}: its directory vanishes as fast as it is made")
+        raise StorageUnavailable(f"{key}: its directory is removed as fast as it is created; try again")
 
     def copy(self, source: ObjectInfo, key: str, *, shared: bool) -> None:
-        """Copy an object's bytes under another key; raises ``ObjectChanged`` when it is not the one that was told of.
+        """Copy an object's bytes under another key; raises ``ObjectChanged`` when ``source`` has been replaced.
 
-        Not a hard link, which would have the age of its source: an old file without a record counts as left over.
+        Not a hard link, which would have the age of its source: the janitor removes old files without a record.
         """
         with self.open(source.key) as file:
-            # What is open stays as it is: whoever writes the key makes a new file.
+            # The open file cannot change: every write of the key creates a new file.
             if _info(source.key, os.fstat(file.fileno())).version != source.version:
-                raise ObjectChanged(f"{source.key}: there is another object by now")
+                raise ObjectChanged(f"{source.key}: the object has been replaced meanwhile")
             self.write(key, file, shared=shared)
 
     def open(self, key: str, start: int = 0) -> BinaryIO:
@@ -88,18 +88,18 @@ class Tree:
             return _info(key, os.stat(name, dir_fd=path[-1], follow_symlinks=False))
 
     def delete(self, key: str) -> None:
-        """Delete an object, if it is there, and the directories that this leaves empty."""
+        """Delete an object, if it exists, and the directories that this leaves empty."""
         *parents, name = key.split("/")
         with suppress(FileNotFoundError), self._path(parents) as path:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=path[-1])
-            # A write that has a directory open when it goes fails to rename into it, and starts over.
+            # A write that has a removed directory open fails to rename into it, and starts over.
             with suppress(OSError):
                 for above, directory in zip(reversed(path[:-1]), reversed(parents), strict=True):
                     os.rmdir(directory, dir_fd=above)
 
     def walk(self, names: Sequence[str]) -> Iterator[ObjectInfo]:
-        """Iterate over the objects in a directory and below it; what goes meanwhile is left out."""
+        """Iterate over the objects in a directory and below it; objects deleted meanwhile are omitted."""
         with suppress(FileNotFoundError), self._path(names) as path, os.scandir(path[-1]) as entries:
             for entry in entries:
                 key = "/".join([*names, entry.name])
@@ -117,7 +117,7 @@ class Tree:
     def remove_leftovers(self) -> None:
         """Remove the half-written files of processes that died."""
         with self._path([_TEMPORARY], create=0o700) as path, os.scandir(path[-1]) as entries:
-            # By the clock that stamps the files, of a file server perhaps: a touch tells what it says now.
+            # The age is measured by the clock that stamps the files, perhaps a file server's: a touch reads it.
             os.utime(path[-1])
             now = os.fstat(path[-1]).st_mtime
             for entry in entries:
@@ -127,7 +127,7 @@ class Tree:
 
     @contextmanager
     def _temporary(self, source: BinaryIO, mode: int) -> Iterator[tuple[int, str]]:
-        """A synced file with the source's content, which is gone in the end unless it was renamed."""
+        """Provide a synced file with the source's content; afterwards remove it unless it was renamed."""
         with self._path([_TEMPORARY], create=0o700) as path:
             name = secrets.token_hex(16)
             descriptor = os.open(name, _CREATE, mode, dir_fd=path[-1])
@@ -143,7 +143,7 @@ class Tree:
 
     @contextmanager
     def _path(self, names: Sequence[str], create: int | None = None) -> Iterator[list[int]]:
-        """Descriptors of ``root`` and each directory below it, made with mode ``create`` where missing."""
+        """Provide descriptors of ``root`` and each directory below it, created with mode ``create`` where missing."""
         try:
             path = [os.open(self.root, _DIRECTORY)]
         except OSError as exc:
@@ -175,6 +175,6 @@ def _open_directory(name: str, parent: int, create: int | None) -> int:
 def _info(key: str, found: os.stat_result) -> ObjectInfo:
     if not stat.S_ISREG(found.st_mode):
         raise FileNotFoundError(errno.ENOENT, "no regular file")
-    # Each write makes a file; where that has the number of one that was deleted, it is younger.
+    # Each write creates a new file; if it reuses the inode of a deleted one, its time differs.
     version = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
     return ObjectInfo(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC), version)

@@ -1,7 +1,7 @@
-"""Where clients find published files: public URLs, and for private sources signed ones that expire.
+"""URLs of published files: public ones, and for private sources signed ones that expire.
 
-Signing times are rounded down to half of the lifetime. So the answers of all processes about one media are the same for
-that long, an ``ETag`` holds, a browser finds its cached picture again, and each URL still has half of its life ahead.
+Signing times are rounded down to half of the lifetime. All processes therefore give the same answer about a media for
+that long: an ``ETag`` holds, a browser's cached picture stays valid, and each URL has at least half of its life left.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mediagate.values import FileUrl, source_type_of
 
 FOR_EVER_S = 31_536_000
 FOR_EVER = f"public, max-age={FOR_EVER_S}, immutable"
-"""``Cache-Control`` of a published file: its bytes never change under their key, so caches may keep it a year."""
+"""``Cache-Control`` of a published file: the bytes of a key never change, so caches may store it for a year."""
 SECRET_FILE = "url_secret"
 """In ``data_dir``, when no ``url_secret`` is set."""
 _SECRET = re.compile(rb"[0-9a-f]{64}")
@@ -56,14 +56,14 @@ class FileUrls:
         )
 
     def private(self, key: str) -> bool:
-        """Return whether only a signed URL leads to a file, as for a source that is not configured any more."""
+        """Return whether a file needs a signed URL; files of sources that are no longer configured do as well."""
         source = self._sources.get(source_type_of(key))
         return source is None or source.visibility == "private"
 
     def admit(self, key: str, query: Mapping[str, str], *, now: datetime) -> int | None:
-        """Return how many more seconds a request for a private file is good for, ``None`` for a public one.
+        """Return for how many more seconds a request for a private file is valid, ``None`` for a public file.
 
-        Raises ``FileNotServed`` without a right signature, as if there were no file, and ``UrlExpired``.
+        Raises ``FileNotServed`` without a valid signature, as for a missing file, and ``UrlExpired``.
         """
         if not self.private(key):
             return None
@@ -73,7 +73,7 @@ class FileUrls:
             raise FileNotServed("there is no such file")
         left_s = int(expires) - int(now.timestamp())
         if left_s <= 0:
-            raise UrlExpired("this URL has expired; ask for the media or the job again, and use the URL in the answer")
+            raise UrlExpired("this URL has expired; read the media or the job again, and use the URL in the answer")
         return left_s
 
     def _signature(self, key: str, expires: str) -> str:
@@ -82,7 +82,7 @@ class FileUrls:
 
 
 def url_secret(settings: Settings) -> bytes:
-    """Return the secret that URLs are signed with: the configured one, else the one in ``data_dir``, made if missing.
+    """Return the secret that signs URLs: the configured one, else the one in ``data_dir``, created if missing.
 
     Blocks. Raises ``ConfigError`` when the file cannot be used.
     """
@@ -96,12 +96,12 @@ def url_secret(settings: Settings) -> bytes:
     except OSError as exc:
         raise ConfigError(f"{path}: {exc.strerror}; make it readable, or set url_secret") from None
     if not _SECRET.fullmatch(secret):
-        raise ConfigError(f"{path}: this is not the secret that was written there; remove the file, or set url_secret")
+        raise ConfigError(f"{path}: the secret in this file is damaged; remove the file, or set url_secret")
     return secret
 
 
 def _make(path: Path) -> None:
-    """Write a new secret; when several processes do so at once, the first one's stays."""
+    """Write a new secret; if several processes do so concurrently, the first one wins."""
     draft = path.with_name(f"{path.name}-{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

@@ -172,13 +172,13 @@ def test_grey_picture_with_alpha_accepts_grey_profile(depth: int) -> None:
     ("icc", "reason"),
     [
         (b"junk" * 100, "it is damaged"),
-        (LINEAR[:-40], "it was cut off"),
-        (LINEAR[:136] + b"\0\xff" + LINEAR[138:], "it was cut off"),
-        (matrix_profile(version=5), "its version is 5, and versions up to 4 are known"),
+        (LINEAR[:-40], "it is truncated"),
+        (LINEAR[:136] + b"\0\xff" + LINEAR[138:], "it is truncated"),
+        (matrix_profile(version=5), "its version is 5; versions up to 4 are supported"),
         (LINEAR[:68] + bytes(12) + LINEAR[80:], "its illuminant is not D50"),
         (profile([(b"rTRC", gamma(1.0))]), "cannot build transform"),
-        (LINEAR[:16] + b"Lab " + LINEAR[20:], "it is for none of RGB, CMYK and grey"),
-        (LINEAR + bytes(8 * 2**20), "and up to 8,388,608 are read"),
+        (LINEAR[:16] + b"Lab " + LINEAR[20:], "it is not for RGB, CMYK or grey"),
+        (LINEAR + bytes(8 * 2**20), "up to 8,388,608 are accepted"),
     ],
     ids=["junk", "cut off", "offset", "version 5", "illuminant", "no matrix", "Lab", "long"],
 )

@@ -135,7 +135,7 @@ def test_gif_ends_before_the_first_invalid_block() -> None:
     data = gif(two, 4, 4, palette=PALETTE, after=b"x" + written(Frame(plain(4, 4, 2))) + b";")
     decoded = decode(data, MOVING)
     assert len(decoded.frames) == 2
-    assert decoded.warnings == ("the GIF was cut off, or goes on with what is no part of it",)
+    assert decoded.warnings == ("the GIF is truncated, or followed by other data",)
 
 
 def test_gif_of_many_tiny_blocks_is_refused() -> None:

@@ -120,7 +120,7 @@ def test_truncated_progressive_jpeg_is_refused_or_coarse() -> None:
     with pytest.raises(UndecodableImage):
         decode(data[: len(data) // 2], REFUSING)
     coarse = decode(data[: len(data) // 2], ACCEPTING)
-    assert (coarse.frames[0].mode, coarse.warnings) == ("RGB", ("the JPEG was cut off",))
+    assert (coarse.frames[0].mode, coarse.warnings) == ("RGB", ("the JPEG is truncated",))
     assert np.abs(np.asarray(coarse.frames[0]).astype(int) - pixels()).mean() < 20
 
 
@@ -130,7 +130,7 @@ def test_progressive_jpeg_truncated_between_scans_is_damaged() -> None:
         with pytest.raises(UndecodableImage):
             decode(data[:at], REFUSING)
         coarse = decode(data[:at], ACCEPTING)
-        assert (coarse.frames[0].mode, coarse.warnings) == ("RGB", ("the JPEG was cut off",))
+        assert (coarse.frames[0].mode, coarse.warnings) == ("RGB", ("the JPEG is truncated",))
 
 
 def test_missing_rows_rotate_with_the_picture() -> None:

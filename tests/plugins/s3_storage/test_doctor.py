@@ -45,10 +45,10 @@ async def test_doctor_passes_a_bucket_in_order(storage_of: Any, server: Any, buc
         told = {part: await check() for part, check in checks(storage).items()}
         left = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
     assert told == {
-        "bucket": f"{bucket}: there",
+        "bucket": f"{bucket}: found",
         "clock": "agrees with the server's",
         "rights": "write, read, list and delete work",
-        "exposure": "without a signature, only what is public can be read",
+        "exposure": "only public files can be read without a signature",
         "lifecycle": f"{bucket}: {ABORT_RULE}",
         "cors": f"pages of {PAGE} may upload",
     }
@@ -57,7 +57,7 @@ async def test_doctor_passes_a_bucket_in_order(storage_of: Any, server: Any, buc
 
 async def test_doctor_reports_a_missing_bucket(storage_of: Any) -> None:
     async with storage_of(staging_bucket="mediagate-never-made") as storage:
-        assert await problem_with("bucket", storage) == "mediagate-never-made: there is no such bucket; make it"
+        assert await problem_with("bucket", storage) == "mediagate-never-made: bucket not found; create it"
 
 
 async def test_doctor_names_a_missing_right(storage_of: Any, bucket: str, s3: Any) -> None:
@@ -80,7 +80,7 @@ async def test_doctor_reports_private_folders_that_the_public_can_read(storage_o
         left = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
     folders = ("staging/", "media/document/", "originals/document/")
     for folder, line in zip(folders, told, strict=True):
-        assert f"everybody can read {storage.options.endpoint_url}/{bucket}/{folder}:" in line
+        assert f"{storage.options.endpoint_url}/{bucket}/{folder} is publicly readable" in line
     assert left == []
 
 
@@ -196,4 +196,4 @@ async def test_doctor_does_not_blame_cors_while_the_server_is_unavailable(answer
         )
         async with open_storage(options) as storage:
             told = await problem_with("cors", storage)
-    assert told == f"not known: {url}/media/staging/preflight answers {503 if answer else 'nothing'}"
+    assert told == f"unknown: {url}/media/staging/preflight answers {503 if answer else 'nothing'}"

@@ -45,7 +45,7 @@ async def test_bucket_refuses_another_database_except_under_its_own_prefix(gate_
         assert (await gate.runtime.janitor.sweep_files(dry_run=False)).useless == 0
     async with gate_of(own) as gate:
         found = await gate.runtime.janitor.sweep_files(dry_run=False)
-        assert (found.orphans, found.doubt) == ([], "12 of 12 published files are in no record")
+        assert (found.orphans, found.doubt) == ([], "12 of 12 published files have no record")
     left = {item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]}
     assert left == {*kept, "mediagate/database.json", "staging-area/mediagate/database.json"}
 
@@ -55,5 +55,5 @@ async def test_bucket_without_a_mark_refuses_a_database_that_lacks_its_media(
 ) -> None:
     for n in range(12):
         s3.put_object(Bucket=bucket, Key=f"media/avatar/u1/med_{n}/xs.webp", Body=b"x")
-    with pytest.raises(ConfigError, match="knows none of the first 12"):
+    with pytest.raises(ConfigError, match="none of the first 12 is on record"):
         await gate_of(MemoryRecords()).open()

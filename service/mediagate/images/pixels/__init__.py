@@ -1,4 +1,4 @@
-"""Everything that touches pixels; the only importer of Pillow and pillow_heif."""
+"""All code that touches pixels; the only importer of Pillow and pillow_heif."""
 
 from PIL.Image import Image, Transpose
 

@@ -1,4 +1,4 @@
-"""How libraries say that they ran out of memory: few of them raise ``MemoryError``."""
+"""Recognizing that a library ran out of memory: few libraries raise ``MemoryError``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _TOLD = re.compile(
     r"|could not (assemble|initialise|re-mux|create encoder|create mux)|encoding of \w+ planes? failed",
     re.IGNORECASE,
 )
-"""What Python, Pillow, libwebp and libavif say then, as seen under small limits and as their messages read; some of
-them say no more than that they failed at what fails for nothing else. Of libwebp's codes 1 and 2 are
+"""The messages of Python, Pillow, libwebp and libavif in that case, as observed under small limits and as listed in
+their sources. Some only name a step that cannot fail for any other reason. Of libwebp's codes, 1 and 2 are
 ``VP8_ENC_ERROR_OUT_OF_MEMORY`` and ``VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY``, -3 is ``WEBP_MUX_MEMORY_ERROR``."""
 
 

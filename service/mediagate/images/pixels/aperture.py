@@ -13,7 +13,7 @@ from mediagate.images.pixels.heif_items import Items
 def aperture(data: bytes | mmap.mmap, size: tuple[int, int]) -> tuple[int, int]:
     """Return the size of the part that browsers show of an AVIF with pictures of ``size``.
 
-    They cut at the right and at the bottom only, and ignore all other apertures (measured in Chromium 156).
+    Browsers crop at the right and at the bottom only, and ignore all other apertures (measured in Chromium 156).
     """
     for name, body in _described(memoryview(data)):
         if name == b"clap" and len(body) >= 32:
@@ -22,7 +22,7 @@ def aperture(data: bytes | mmap.mmap, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _described(file: memoryview) -> list[Box]:
-    """Return the properties of the picture that is shown; those of a track count where there is one."""
+    """Return the properties of the picture that is shown; if there is a track, its properties count."""
     top: dict[bytes, memoryview] = {}
     for name, body in boxes(file):
         top.setdefault(name, body)

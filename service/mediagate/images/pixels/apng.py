@@ -33,9 +33,9 @@ class _Frame:
 
 
 def read(png: bytes | mmap.mmap) -> Animation | None:
-    """Return the frames that a PNG is animated with, ``None`` for one that is a still to browsers.
+    """Return the animation of a PNG, ``None`` for a PNG that browsers show as a still.
 
-    Frames are read up to the first that is malformed or absent; whether their pixels are whole shows when they are
+    Frames are read up to the first malformed or missing one. Whether their pixels are complete is checked when they are
     loaded.
     """
     header = bytes(png[16:29])
@@ -49,19 +49,19 @@ def read(png: bytes | mmap.mmap) -> Animation | None:
 
 
 class _Reader:
-    """Takes one chunk after the other."""
+    """Collects frames, one chunk at a time."""
 
     def __init__(self, header: bytes) -> None:
         self._header = header
         self._size = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
         self._frames: list[_Frame] = []
         self._before: list[bytes | memoryview] = []
-        """What stands in front of the pixels of each frame."""
+        """The chunks to write before the pixels of each frame."""
         self._promised, self._plays, self._expected, self._colours = 0, 0, 0, 0
         self._begun = False
 
     def read(self, chunk: Chunk) -> bool:
-        """Take a chunk; ``False``: what follows is not shown."""
+        """Process a chunk; ``False``: the following chunks are not shown."""
         match chunk.type:
             case b"acTL" | b"fcTL" | b"fdAT" if not is_intact(chunk):
                 return False
@@ -85,7 +85,7 @@ class _Reader:
         return True
 
     def animation(self) -> Animation | None:
-        """Return what was read."""
+        """Return the animation that was read, ``None`` for a still."""
         whole = [frame for frame in self._frames if frame.data][: self._promised]
         if not whole:
             return None
@@ -110,7 +110,7 @@ class _Reader:
         frame = _control(data, self._size)
         if frame is None or not self._follows(data[:4]) or (self._frames and not self._frames[-1].data):
             return False
-        # Pixels that are the whole picture's too are as large as that (section 11.3.2.3).
+        # A frame that shares its pixels with the whole picture must have its size (section 11.3.2.3).
         if not self._begun and (frame.width, frame.height) != self._size:
             return False
         self._frames.append(frame)

@@ -11,14 +11,14 @@ from mediagate.images.pixels.code_points import CodePoints
 _SEQUENCE_HEADER = 1
 _MAX_UNITS = 16
 _WHOLE_BYTES = 256
-"""More than any sequence header has."""
+"""More bytes than any sequence header has."""
 _CHOSEN_LATER = 2
 
 
 def sequence_code_points(stream: memoryview) -> CodePoints | None:
-    """Return the colour description of the first sequence header, or ``None`` if it has none.
+    """Return the colour description of the first sequence header, ``None`` if there is none.
 
-    Raises ``IndexError`` for a stream that was cut off.
+    Raises ``IndexError`` for a truncated stream.
     """
     for header in islice(sequence_headers(stream), _MAX_UNITS):
         if header is not None:
@@ -29,7 +29,7 @@ def sequence_code_points(stream: memoryview) -> CodePoints | None:
 def sequence_headers(stream: memoryview) -> Iterator[bytes | None]:
     """Yield the beginning of each sequence header, and ``None`` for each other unit (section 5.3).
 
-    Raises ``IndexError`` for a stream that was cut off.
+    Raises ``IndexError`` for a truncated stream.
     """
     at = 0
     while at < len(stream):
@@ -44,7 +44,7 @@ def sequence_headers(stream: memoryview) -> Iterator[bytes | None]:
 def sequence_size(header: bytes) -> tuple[int, int]:
     """Return width and height of the largest frame that a sequence header allows, in pixels.
 
-    Raises ``IndexError`` for a header that was cut off.
+    Raises ``IndexError`` for a truncated header.
     """
     bits = Bits(header)
     _begin(bits)
@@ -52,7 +52,7 @@ def sequence_size(header: bytes) -> tuple[int, int]:
 
 
 def _leb128(stream: memoryview, at: int) -> tuple[int, int]:
-    """Return a number and where the next field begins (section 4.10.5)."""
+    """Return a number and the offset of the next field (section 4.10.5)."""
     value = 0
     for number in range(8):
         value |= (stream[at + number] & 0x7F) << 7 * number
@@ -78,7 +78,7 @@ def _colour_description(bits: Bits) -> CodePoints | None:
 
 
 def _begin(bits: Bits) -> tuple[int, int]:
-    """Read up to the size of frames; return the profile, and whether the header is that of a still, cut short."""
+    """Read up to the frame size; return the profile, and whether the header has the reduced form of a still."""
     profile, _, reduced = bits.read(3), bits.read(1), bits.read(1)
     if reduced:
         bits.read(5)

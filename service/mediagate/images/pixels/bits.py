@@ -1,10 +1,10 @@
-"""Fields of a bitstream that do not begin at bytes."""
+"""Fields of a bitstream that are not aligned to bytes."""
 
 from __future__ import annotations
 
 
 class Bits:
-    """Fields of so many bits, the most significant first; ``IndexError`` is raised behind the last one."""
+    """Reads fields of any number of bits, the most significant first; raises ``IndexError`` at the end."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
@@ -13,7 +13,7 @@ class Bits:
         """Return the number in the next ``count`` bits."""
         first, last = self._at // 8, (self._at + count + 7) // 8
         if last > len(self._data):
-            raise IndexError("the header was cut off")
+            raise IndexError("the header is truncated")
         self._at += count
         return int.from_bytes(self._data[first:last]) >> (8 * last - self._at) & (1 << count) - 1
 

@@ -1,7 +1,8 @@
-"""How much memory a picture needs, known from its header.
+"""The memory that a picture needs, estimated from its header.
 
-Codecs that run out of memory crash, or call a sound file damaged; so what cannot fit is refused before they begin. The
-numbers were measured as growth of the address space with Pillow 13, pillow-heif 1.8 and their bundled codecs.
+Codecs that run out of memory crash, or report a sound file as damaged, so a picture that cannot fit is refused before
+decoding. The numbers were measured as growth of the address space with Pillow 13, pillow-heif 1.8 and their bundled
+codecs.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ DECODING: Mapping[str, float] = {"jpeg": 11.0, "png": 8.5, "gif": 17.0, "webp": 
 """Bytes a pixel while a frame is decoded, converted and turned."""
 DECODING_ALPHA: Mapping[str, float] = {"jpeg": 11.0, "png": 16.5, "gif": 17.0, "webp": 24.5, "avif": 18.5, "heic": 16.5}
 ENCODING: Mapping[str, float] = {"jpeg": 4.0, "png": 10.5, "gif": 10.5, "webp": 11.5, "avif": 31.0}
-"""Bytes a pixel that an encoder takes besides the frame."""
+"""Bytes a pixel that an encoder takes in addition to the frame."""
 ENCODING_ALPHA: Mapping[str, float] = {**ENCODING, "webp": 22.0, "avif": 35.0}
 ENCODING_LOSSLESS_WEBP = 35.0
 ENCODING_SLOW_AVIF = 48.0
 MOVING: Mapping[str, float] = {"jpeg": 4.0, "png": 8.0, "webp": 8.0, "avif": 34.0}
-"""Bytes a pixel of each frame that an encoder of animations takes besides the frames."""
+"""Bytes a pixel of each frame that an encoder of animations takes in addition to the frames."""
 
 
 def check_budget(
     info: ImageInfo, source: Source, memory_bytes: int | None, *, alpha: bool = False, lossless: bool = False
 ) -> None:
-    """Raise ``ImageTooLarge`` when the picture cannot be rendered in so much memory; ``None`` is any amount."""
+    """Raise ``ImageTooLarge`` when rendering needs more than ``memory_bytes``; ``None`` is unlimited."""
     if memory_bytes is None:
         return
     needed = needed_bytes(info, source, alpha=alpha, lossless=lossless)
@@ -42,12 +43,12 @@ def check_budget(
         frames = f", {info.frames} frames" if info.frames > 1 else ""
         raise ImageTooLarge(
             f"the picture has {info.width} x {info.height} pixels{frames} and would need {needed // MIB} MiB of "
-            f"memory; {memory_bytes // MIB} MiB are allowed, so send a smaller one, or a JPEG"
+            f"memory; {memory_bytes // MIB} MiB are allowed. Send a smaller one, or a JPEG"
         )
 
 
 def needed_bytes(info: ImageInfo, source: Source, *, alpha: bool = False, lossless: bool = False) -> int:
-    """Return the address space that rendering takes at most, in bytes, about."""
+    """Return an upper estimate of the address space that rendering takes, in bytes."""
     whole = (info.width, info.height)
     pixels = prod(whole)
     plans = plan(whole, source)

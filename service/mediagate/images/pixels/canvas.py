@@ -1,4 +1,4 @@
-"""The canvas of an animation: each frame is drawn onto what earlier ones left, as browsers do it."""
+"""The canvas of an animation: each frame is drawn onto the remains of earlier ones, as in browsers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from PIL import Image
 CLEAR = (0, 0, 0, 0)
 SHORTEST_FRAME_MS = 11
 DEFAULT_FRAME_MS = 100
-"""Browsers show a frame that says less than the former for the latter (``kDefaultFrameDuration`` of Chromium)."""
+"""Browsers show a frame whose duration is below the former for the latter (``kDefaultFrameDuration`` of Chromium)."""
 
 
 class Disposal(Enum):
-    """What becomes of a frame's box before the next one is drawn (GIF89a, section 23; PNG, 11.3.2.3)."""
+    """How a frame's box is treated before the next frame is drawn (GIF89a, section 23; PNG, 11.3.2.3)."""
 
     KEEP = auto()
     CLEAR = auto()
@@ -24,9 +24,9 @@ class Disposal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a file stores of one frame.
+    """One frame as stored in a file.
 
-    ``load`` returns its pixels in ``RGB`` or ``RGBA``; ``over``: they are blended with what is there, else they
+    ``load`` returns its pixels in ``RGB`` or ``RGBA``. With ``over`` they are blended with the canvas, else they
     replace it. A box that reaches beyond the canvas is clipped.
     """
 
@@ -42,16 +42,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Animation:
-    """The frames that are shown of a file; ``plays`` 0 is for ever."""
+    """The frames of a file that are shown; ``plays`` 0 means for ever."""
 
     size: tuple[int, int]
     parts: Sequence[Part]
     plays: int = 1
     warnings: list[str] = field(default_factory=list)
-    """Those of parts that were loaded are among them."""
+    """Loading a part may add to them."""
 
     def frames(self, count: int) -> Iterator[tuple[Image.Image, int]]:
-        """Yield the first frames as they are shown, each with its milliseconds; none is changed later."""
+        """Yield the first frames as shown, each with its milliseconds; a yielded frame is not changed later."""
         first = self.parts[0]
         if count == 1 and (first.left, first.top, first.width, first.height) == (0, 0, *self.size):
             yield first.load(), first.duration_ms
@@ -69,9 +69,9 @@ class Animation:
             canvas = before
 
 
-def shown_ms(told_ms: int) -> int:
-    """Return how long browsers show a frame."""
-    return told_ms if told_ms >= SHORTEST_FRAME_MS else DEFAULT_FRAME_MS
+def shown_ms(stored_ms: int) -> int:
+    """Return the milliseconds for which browsers show a frame."""
+    return stored_ms if stored_ms >= SHORTEST_FRAME_MS else DEFAULT_FRAME_MS
 
 
 def _draw(canvas: Image.Image, part: Part) -> None:

@@ -1,4 +1,4 @@
-"""What the code points of ITU-T H.273 (ISO/IEC 23091-2) say about colours, as browsers read them."""
+"""The colours that the code points of ITU-T H.273 (ISO/IEC 23091-2) describe, as browsers read them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _smpte_428(value: float) -> float:
 
 
 _BT_1886 = gamma(2.4)
-"""How displays show BT.709 and its kin (ITU-R BT.1886); Chromium does so for PNG."""
+"""The curve of displays for BT.709 and related transfers (ITU-R BT.1886); Chromium applies it to PNG."""
 CURVES: Mapping[int, Curve] = {
     1: _BT_1886,
     4: gamma(2.2),
@@ -63,7 +63,7 @@ CURVES: Mapping[int, Curve] = {
 """H.273, table 3, without PQ and HLG."""
 _SRGB_IN_PROFILES = (1, 6, 11)
 _SRGB_IN_VIDEO = (1, 2, 6, 14, 15)
-"""Transfers of BT.709 and its kin, and unspecified, that Chromium 156 takes for sRGB in ICC profiles and in AVIF."""
+"""BT.709, related transfers and unspecified, which Chromium 156 reads as sRGB in ICC profiles and in AVIF."""
 
 
 class CodePoints(NamedTuple):
@@ -86,14 +86,14 @@ class CodePoints(NamedTuple):
         return self == (_SRGB_PRIMARIES, _SRGB_TRANSFER)
 
     def for_profile(self) -> CodePoints:
-        """Return what browsers make of the pair in an ICC profile."""
+        """Return the pair as browsers read it in an ICC profile."""
         return self._replace(transfer=_SRGB_TRANSFER) if self.transfer in _SRGB_IN_PROFILES else self
 
     def for_video(self) -> CodePoints:
-        """Return what browsers make of the pair in AVIF, where each code point has a default of its own.
+        """Return the pair as browsers read it in AVIF, where each code point has its own default.
 
-        Measured in Chromium 156: primaries without a meaning are those of BT.709, the transfers of BT.709 and its kin
-        are sRGB's, and a pair whose transfer is reserved is sRGB.
+        Measured in Chromium 156: undefined primaries are read as BT.709, the transfer of BT.709 and related ones as
+        sRGB, and a pair with a reserved transfer as sRGB.
         """
         transfer = _SRGB_TRANSFER if self.transfer in _SRGB_IN_VIDEO else self.transfer
         if transfer not in CURVES and transfer not in (PQ, HLG):

@@ -1,6 +1,7 @@
 """The sizes of coded pictures in AVIF and HEIC files, which their boxes may lie about.
 
-A decoder decodes what the bitstream says and scales it to what the boxes say; the limits of a source hold for both.
+A decoder decodes at the size in the bitstream and scales to the size in the boxes; the limits of a source apply to
+both.
 """
 
 from __future__ import annotations
@@ -16,29 +17,29 @@ from mediagate.images.pixels.heif_boxes import Box
 from mediagate.images.pixels.heif_items import Fields, Items, check_count, counted, samples
 
 TOLERANCE = 64
-"""Pixels that are cropped away at most from an honest picture, in each direction.
+"""The most pixels that are cropped from an honest picture, in each direction.
 
-HEVC codes whole blocks of up to 64 x 64 (ITU-T H.265, section 7.4.3.2.1), and encoders fill small pictures up to that.
+HEVC codes whole blocks of up to 64 x 64 (ITU-T H.265, section 7.4.3.2.1), and encoders pad small pictures to that size.
 """
 DECODED_FACTOR, DECODED_MORE = 4, 4_000_000
-"""Pixels that all coded pictures of one may have, as a multiple of the source's ``max_pixels`` and as a constant.
+"""The limit of the total of coded pixels: a multiple of the source's ``max_pixels`` plus a constant.
 
-Colours and alpha have ``max_pixels`` each, and as much again is left for pictures laid over another. A grid's tiles
-reach over its edge by one row and one column: the constant is enough for tiles of up to 1024 x 1024.
+Colours and alpha may have ``max_pixels`` each; the same amount again is allowed for overlays. A grid's tiles may exceed
+its edge by one row and one column: the constant suffices for tiles of up to 1024 x 1024.
 """
 DECODERS_PIXELS, DECODERS_EDGE = 16384 * 16384, 32768
 """The limits of libavif (``AVIF_DEFAULT_IMAGE_SIZE_LIMIT`` and ``AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT``); libheif has the
 same edge."""
 MAX_DEPTH = 8
-"""Pictures that are derived from others: a grid of turned tiles with alpha takes four steps."""
+"""Levels of derived pictures: a grid of rotated tiles with alpha takes four."""
 MAX_UNITS = 20_000
-"""Units of bitstreams; a tile has some three, and encoders write few more for a large picture."""
+"""Units of bitstreams; a tile has about three, and encoders write only a few more for a large picture."""
 
 
 def check_coded_sizes(data: bytes | mmap.mmap, source: Source) -> None:
-    """Raise for an AVIF or HEIC whose coded pictures are larger than it says, or whose entries are too many.
+    """Raise for an AVIF or HEIC with coded pictures larger than declared, or with too many entries.
 
-    Raises ``ImageTooLarge`` and ``UndecodableImage``. What cannot be read passes, and so do files of other formats.
+    Raises ``ImageTooLarge`` and ``UndecodableImage``. Unreadable parts pass, and so do files of other formats.
     """
     if data[4:8] != b"ftyp":
         return
@@ -58,7 +59,7 @@ class _Reader:
         self._joined = 0
 
     def check_items(self, meta: memoryview) -> None:
-        """Check what is decoded for the primary item: the items it is derived from, and the alpha of each."""
+        """Check everything decoded for the primary item: the items it is derived from, and the alpha of each."""
         items = Items(self._file, meta)
         parts: dict[int, list[int]] = {}
         for origin, targets in items.references[b"dimg"]:
@@ -85,8 +86,8 @@ class _Reader:
         most = DECODED_FACTOR * self._source.max_pixels + DECODED_MORE
         if total > most:
             raise ImageTooLarge(f"the picture's parts have {total:,} pixels; up to {most:,} are accepted")
-        if items.primary is not None and (told := _told(items.described(items.primary))) is not None:
-            self._check_told(*told)
+        if items.primary is not None and (declared := _declared(items.described(items.primary))) is not None:
+            self._check_declared(*declared)
 
     def check_tracks(self, moov: memoryview) -> None:
         for track in counted(moov):
@@ -104,8 +105,8 @@ class _Reader:
     def _check_track(self, header: memoryview, table: dict[bytes, memoryview]) -> None:
         # Decoders search the list of runs for each chunk.
         check_count(Fields(table.get(b"stsc", memoryview(b"")), 4).read(4))
-        told = Fields(header, len(header) - 8)
-        size = told.read(4) >> 16, told.read(4) >> 16
+        declared = Fields(header, len(header) - 8)
+        size = declared.read(4) >> 16, declared.read(4) >> 16
         for entry in counted(table.get(b"stsd", memoryview(b""))[8:]):
             described = counted(entry.body[78:])
             coded = [
@@ -117,19 +118,19 @@ class _Reader:
         described = items.described(item)
         if not any(name in (b"av1C", b"hvcC") for name, _ in described):
             return 0
-        return self._check(self._coded_size(described, self._data(items.extents(item))), _told(described))
+        return self._check(self._coded_size(described, self._data(items.extents(item))), _declared(described))
 
     def _data(self, parts: list[memoryview]) -> memoryview:
-        """Return an item's data as one, without a copy where it lies in one place."""
+        """Return an item's data as one buffer, without a copy if it is contiguous."""
         if len(parts) == 1:
             return parts[0]
         self._joined += sum(map(len, parts))
         if self._joined > len(self._file):
-            raise UndecodableImage("the parts of the picture lie over one another in the file; export it again")
+            raise UndecodableImage("the parts of the picture overlap in the file; export it again")
         return memoryview(b"".join(parts))
 
     def _coded_size(self, described: list[Box], data: memoryview) -> tuple[int, int]:
-        """Return the largest size that the headers in the configuration and in the data say."""
+        """Return the largest size in the headers of the configuration and of the data."""
         sizes = [(0, 0)]
         for name, body in described:
             try:
@@ -151,21 +152,21 @@ class _Reader:
         if self._units > MAX_UNITS:
             raise UndecodableImage("the picture's bitstream has too many units; export it again")
 
-    def _check_told(self, width: int, height: int) -> None:
-        # Decoders call what is beyond their own limits damaged.
+    def _check_declared(self, width: int, height: int) -> None:
+        # Decoders report pictures beyond their own limits as damaged.
         most = min(self._source.max_pixels, DECODERS_PIXELS)
         if width * height > most or max(width, height) > DECODERS_EDGE:
             raise ImageTooLarge(
                 f"the picture has {width} x {height} pixels; up to {most:,} are accepted, and {DECODERS_EDGE:,} an edge"
             )
 
-    def _check(self, coded: tuple[int, int], told: tuple[int, int] | None) -> int:
-        """Return the pixels of a coded picture, if it is as large as told and not too large."""
+    def _check(self, coded: tuple[int, int], declared: tuple[int, int] | None) -> int:
+        """Return the pixel count of a coded picture; raises unless it has its declared size within the limits."""
         width, height = coded
-        if told is not None and (width > told[0] + TOLERANCE or height > told[1] + TOLERANCE):
+        if declared is not None and (width > declared[0] + TOLERANCE or height > declared[1] + TOLERANCE):
             raise UndecodableImage(
-                f"the file says {told[0]} x {told[1]} pixels of a picture that is coded with {width} x {height}; "
-                "export it again"
+                f"the file declares {declared[0]} x {declared[1]} pixels, but the picture is coded with "
+                f"{width} x {height}; export it again"
             )
         if max(0, width - TOLERANCE) * max(0, height - TOLERANCE) > self._source.max_pixels:
             raise ImageTooLarge(
@@ -174,8 +175,8 @@ class _Reader:
         return width * height
 
 
-def _told(described: list[Box]) -> tuple[int, int] | None:
-    """Return the size that the last ``ispe`` says (ISO/IEC 23008-12, section 6.5.3)."""
+def _declared(described: list[Box]) -> tuple[int, int] | None:
+    """Return the size in the last ``ispe`` (ISO/IEC 23008-12, section 6.5.3)."""
     sizes = [body for name, body in described if name == b"ispe" and len(body) >= 12]
     return (int.from_bytes(sizes[-1][4:8]), int.from_bytes(sizes[-1][8:12])) if sizes else None
 

@@ -1,4 +1,4 @@
-"""Colours: whatever a file uses, converted once to sRGB, alpha kept."""
+"""Colours: pixels of any mode are converted once to 8-bit sRGB, with alpha."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SPACES = {"RGB": ("RGB ",), "RGBA": ("RGB ",), "CMYK": ("CMYK",), "L": ("GRAY",
 """The colour spaces that a profile may name to fit a mode (ICC.1:2022, table 19)."""
 _SIXTEEN_TO_EIGHT = [(value + 128) // 257 for value in range(65536)]
 INVISIBLE = 8
-"""Alpha (0-255) up to which a pixel changes what is behind it by less than anybody sees."""
+"""Alpha (0-255) up to which a pixel changes its background imperceptibly."""
 _MARKUP = re.compile(rb"<\?php|<\?=|<script|<html|<svg|<!doctype", re.IGNORECASE)
 
 
@@ -30,14 +30,14 @@ def eight_bit(image: Image.Image) -> Image.Image:
 
 
 def has_alpha(image: Image.Image) -> bool:
-    """Whether a picture as it is stored may let the background through."""
+    """Whether a picture, as stored, may be transparent anywhere."""
     return "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa")
 
 
 def without_invisible(image: Image.Image) -> Image.Image:
     """Return the picture with black wherever alpha is at most ``INVISIBLE``; alpha stays.
 
-    A picture under so little alpha is seen on no background, and would be read out of the file all the same.
+    A picture hidden under such low alpha is visible on no background, yet could be extracted from the file.
     """
     if image.mode != "RGBA":
         return image
@@ -52,7 +52,7 @@ def without_invisible(image: Image.Image) -> Image.Image:
 
 
 def flattened(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """Return an opaque ``RGB`` picture on a plain background."""
+    """Return the picture on a plain background, as opaque ``RGB``."""
     if image.mode != "RGBA":
         return image
     plain = Image.new("RGB", image.size, background)
@@ -61,12 +61,12 @@ def flattened(image: Image.Image, background: tuple[int, int, int]) -> Image.Ima
 
 
 def opaque(image: Image.Image) -> bool:
-    """Whether no pixel lets the background through."""
+    """Whether every pixel is opaque."""
     return image.mode != "RGBA" or image.getchannel("A").getextrema()[0] == 255
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Whether all three colours are the same, as where Pillow decodes grey with alpha to ``RGBA``."""
+    """Whether all three channels are equal, as when Pillow decodes grey with alpha to ``RGBA``."""
     if image.mode not in ("RGB", "RGBA"):
         return False
     red, green, blue = image.convert("RGB").split()

@@ -1,4 +1,4 @@
-"""The meaning of a picture's colours, settled once as a conversion to sRGB or Display P3."""
+"""The conversion of a picture's colours to sRGB or Display P3, determined once per file."""
 
 from __future__ import annotations
 
@@ -24,24 +24,26 @@ _GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _GREY_PNG = (0, 4)
 """Colour types (PNG, third edition, table 8): Pillow opens grey with alpha in 16 bits as RGBA."""
 _WIDE_LEVELS = 24
-"""How many levels of Display P3 the farthest colour of a wide space lies beyond sRGB."""
+"""The most levels of Display P3 by which a colour lies beyond sRGB; a space with more is wide."""
 _MEAN_LEVELS, _MOST_LEVELS = 0.5, 24
-"""How far the optimised path of lcms may deviate from the exact one on the chart: it does by 0.2 and 16 for CMYK."""
+"""How far the optimised path of lcms may deviate from the exact one on the chart (mean, maximum); CMYK does by 0.2 and
+16."""
 _MOST_SLOW_PIXELS = 16_000_000
-"""Profiles of cameras and screens are smooth; no picture of many seconds is converted by one that is not."""
+"""The largest picture that an irregular profile may convert: a larger one would take many seconds. Profiles of cameras
+and screens are smooth."""
 
 
 class Conversion:
     """From the colours of one file to sRGB or Display P3.
 
-    Frames are 8-bit ``L``, ``RGB``, ``RGBA`` or ``CMYK``, as the file has them. The results are ``RGB``, or ``RGBA``
-    with the frame's alpha, and have no ``info``. Frames in ``RGB`` and ``RGBA`` may be converted in place.
+    Frames are 8-bit ``L``, ``RGB``, ``RGBA`` or ``CMYK``, as in the file. The results are ``RGB``, or ``RGBA`` with the
+    frame's alpha, without ``info``. Frames in ``RGB`` and ``RGBA`` may be converted in place.
     """
 
     def __init__(self, mode: str, srgb: Step, display_p3: Step, *, slow: bool = False) -> None:
         self._mode, self._srgb, self._display_p3 = mode, srgb, display_p3
         self.slow = slow
-        """Whether it takes some 0.3 microseconds a pixel, ten times as long as others."""
+        """Whether the conversion takes some 0.3 microseconds a pixel, ten times as long as others."""
 
     @cached_property
     def wide(self) -> bool:
@@ -70,10 +72,10 @@ class Conversion:
 
 
 def read_conversion(image: Image.Image, data: bytes, image_format: str, warnings: list[str]) -> Conversion | None:
-    """Return how the colours of an opened picture become sRGB, or ``None`` if they are sRGB already.
+    """Return the conversion of an opened picture's colours to sRGB, ``None`` if they are sRGB already.
 
-    ``data`` is the whole file, and ``image_format`` is ours. The picture need not be loaded. Profiles that are broken
-    or belong to another picture are ignored, and HDR is tone-mapped, with a warning each.
+    ``data`` is the whole file, and ``image_format`` mediagate's name of its format. The picture need not be loaded.
+    Ignores profiles that are broken or do not fit the picture, and tone-maps HDR, with a warning each.
     """
     if image_format == "png":
         return _of_png(image, data, warnings)
@@ -107,7 +109,7 @@ def _of_png(image: Image.Image, data: bytes, warnings: list[str]) -> Conversion 
         profile = icc.matrix_profile(colour.primaries or BT_709, gamma(1 / colour.gamma))
         return _of_profile(profile, "RGB")
     except (ImageCms.PyCMSError, ValueError, ZeroDivisionError, struct.error):
-        return None  # primaries without a meaning make the gamma void too, as in browsers
+        return None  # with undefined primaries the gamma is ignored too, as in browsers
 
 
 def _of_icc(profile: bytes, modes: tuple[str, ...], pixels: int, warnings: list[str]) -> Conversion | None:
@@ -115,10 +117,10 @@ def _of_icc(profile: bytes, modes: tuple[str, ...], pixels: int, warnings: list[
         if not icc.is_profile(profile):
             raise ValueError("it is damaged")
         if len(profile) > icc.MAX_BYTES:
-            raise ValueError(f"it has {len(profile):,} bytes, and up to {icc.MAX_BYTES:,} are read")
+            raise ValueError(f"it has {len(profile):,} bytes; up to {icc.MAX_BYTES:,} are accepted")
         mode = _MODES.get(profile[16:20])
         if mode is None:
-            raise ValueError("it is for none of RGB, CMYK and grey")
+            raise ValueError("it is not for RGB, CMYK or grey")
         if mode not in modes:
             raise ValueError(f"it is for {profile[16:20].decode().strip()}, and the picture is in {modes[0]}")
         if mode == "RGB" and (points := icc.code_points(profile)):
@@ -143,7 +145,7 @@ def _of_code_points(points: CodePoints, warnings: list[str], peak: float | None 
 
 
 def _of_profile(profile: bytes, mode: str) -> Conversion | None:
-    """Return the conversion of a profile by its effect on the chart; raises what lcms raises."""
+    """Return the conversion of a profile, determined by its effect on the chart; raises the errors of lcms."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     to_srgb = _ProfileStep(source, _srgb(), mode)
     to_srgb(_chart(mode))
@@ -159,9 +161,9 @@ def _tone_mapped(points: CodePoints, peak: float | None, target: Primaries) -> S
 class _ProfileStep:
     """Conversion from one profile to another by lcms.
 
-    The intent is perceptual and black points are left as they are, like in browsers; the target must have version 2,
-    since lcms maps black points to targets of version 4 on its own. The optimised path of lcms reduces curves and
-    tables to a coarse grid; the exact path, ten times slower, is taken where that loses something.
+    The intent is perceptual without black point compensation, as in browsers. The target must have version 2, since
+    lcms compensates black points for targets of version 4 by itself. The optimised path of lcms reduces curves and
+    tables to a coarse grid; the exact path, ten times slower, is taken where that loses accuracy.
     """
 
     def __init__(self, source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str) -> None:
@@ -175,7 +177,7 @@ class _ProfileStep:
 
     @cached_property
     def is_identity(self) -> bool:
-        """Whether each colour of the chart stays what it is, to within one level."""
+        """Whether no colour of the chart changes by more than one level."""
         return self._mode == "RGB" and _difference(self._exact, _chart("RGB"))[1] <= 1
 
     @property
@@ -194,7 +196,7 @@ class _ProfileStep:
         return self._applied(_chart(self._mode), ImageCms.Flags.NOOPTIMIZE)
 
     def _applied(self, frame: Image.Image, flags: ImageCms.Flags) -> Image.Image:
-        """Return the converted frame, which is the same picture if its mode stays."""
+        """Return the converted frame, which is the same object if its mode does not change."""
         mode = "RGBA" if frame.mode == "RGBA" else "RGB"
         transform = self._transforms.get((frame.mode, flags))
         if transform is None:
@@ -247,7 +249,7 @@ def _difference(one: Image.Image, other: Image.Image) -> tuple[float, int]:
 
 
 def _chart(mode: str) -> Image.Image:
-    """Return all values of each channel alone and of all together, and a lattice of mixed colours; of ``L`` a ramp."""
+    """Return a chart: ramps of each channel alone and of all together, and a lattice of colours; for ``L`` a ramp."""
     colours = _chart_bytes(len(mode))
     return Image.frombytes(mode, (len(colours) // len(mode), 1), colours)
 

@@ -1,6 +1,6 @@
-"""From bytes to plain frames: upright, in sRGB, free of everything but pixels, under the limits of a source.
+"""From bytes to plain frames: upright, in sRGB, without metadata, under the limits of a source.
 
-What these frames show is what is judged and what is published; nothing behind this module sees the file itself.
+Exactly these frames are judged and published; no later step sees the file itself.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ UPRIGHT: Mapping[int, Transpose] = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-"""What turns a picture upright, by its EXIF orientation (Exif 2.32, section 4.6.4)."""
+"""The transposition that turns a picture upright, by EXIF orientation (Exif 2.32, section 4.6.4)."""
 SIDEWAYS = (Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90)
-"""Turns in which width and height change places."""
+"""Transpositions that swap width and height."""
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 @dataclass(slots=True)
 class Decoded:
-    """Upright frames of one size in sRGB, ``RGB`` or ``RGBA``, and what of the file's form its original keeps.
+    """Upright frames of one size in sRGB, ``RGB`` or ``RGBA``, and the properties that the file's original retains.
 
-    ``info`` tells the size of the whole picture, which the frames have if the original is published; else they have
-    the largest size that variants and moderators look at. ``durations_ms`` has one entry a frame, ``plays`` 0 is for
-    ever; ``removed`` names the metadata that was there.
+    ``info`` has the size of the whole picture. The frames have that size if the original is published; else they have
+    the largest size that variants and moderators need. ``durations_ms`` has one entry a frame, ``plays`` 0 means for
+    ever, and ``removed`` names the metadata that was removed.
     """
 
     info: ImageInfo
@@ -78,7 +78,7 @@ class Decoded:
 
 
 def probe(file: IO[bytes], source: Source, memory_bytes: int | None = None, *, pixels: bool = False) -> ImageInfo:
-    """Return what the header says, checked against the limits; ``pixels`` are decoded only if that is wanted."""
+    """Return the information in the header, checked against the limits; with ``pixels`` also decode the picture."""
     if pixels:
         return decode(file.read(), source, memory_bytes).info
     data = _mapped(file)
@@ -90,9 +90,9 @@ def probe(file: IO[bytes], source: Source, memory_bytes: int | None = None, *, p
 
 
 def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Decoded:
-    """Decode the frames that the source wants, once, before anything else sees them.
+    """Decode the frames that the source accepts, once for all later steps.
 
-    A still that decoders refuse is shown as browsers show it if all of its pixels are there, or if the source takes
+    A still that decoders refuse is decoded as browsers show it if all of its pixels are there, or if the source accepts
     damaged ones. Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge`` and ``AnimationRefused``.
     """
     _check_form(data, source)
@@ -107,14 +107,14 @@ def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Deco
 
 
 def _check_form(data: bytes | mmap.mmap, source: Source) -> None:
-    """Refuse what is not wanted, or would take long to open, whatever could be repaired of it."""
+    """Refuse formats that are not accepted and files that would take long to open, even if they could be repaired."""
     with final("decoding"):
         check_accepted(data[:64], source.formats)
         check_structure(data, source)
 
 
 def _still(data: bytes, source: Source, memory_bytes: int | None) -> Image.Image:
-    """Return a still as it is stored."""
+    """Return a still as stored."""
     with _opened(data, io.BytesIO(data), source, memory_bytes) as reading:
         check_budget(_info(reading, source), source, memory_bytes, alpha=True)
         reading.image.load()
@@ -126,7 +126,7 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
         image, info = reading.image, _info(reading, source)
         notes = [repair.warning] if repair else []
         if check_complete(data, info.format) < len(data):
-            notes.append("bytes behind the last box were ignored")
+            notes.append("bytes after the last box were ignored")
         lossless = info.format == "webp" and is_lossless_webp(data)
         shown = repair.shown if repair else None
         alpha = has_alpha(image) or shown is not None
@@ -139,7 +139,7 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
         whole, size, filled = (info.width, info.height), None, None
         if source.original == "delete":
             size = turned(largest(whole, plan(whole, source).values()), turn)
-            # Colours are settled at full size: a profile may tell another picture of the means of pixels.
+            # A conversion needs the full size: a profile may map averaged pixels to a different picture.
             scaled = image.draft(None, size) if conversion is None and shown is None else None
             filled = scaled[1] if scaled else None
         frames, wide_frames, durations_ms = [], [], []
@@ -157,7 +157,7 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
             else:
                 settled = _in_srgb(settled, conversion)
                 settled = without_invisible(shown(settled) if shown else settled)
-            settled.info = {}  # encoders would write into a file whatever they find here
+            settled.info = {}  # encoders would write this metadata into the file
             frames.append(upright(resized(settled, size, filled) if size else settled, turn))
             durations_ms.append(duration_ms)
         for each in (frames, wide_frames):
@@ -176,13 +176,13 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
 
 
 def upright(image: Image.Image, turn: Transpose | None) -> Image.Image:
-    """Return the picture as its camera was held."""
+    """Return the picture turned upright."""
     return image if turn is None else image.transpose(turn)
 
 
 @contextmanager
 def _opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source, memory_bytes: int | None) -> Iterator[Opened]:
-    """Open an image; whatever a decoder does inside the block is told as one of our errors."""
+    """Open an image for the block and translate every error of a decoder into one of mediagate's."""
     head = data[:64]
     with final("decoding"):
         check_coded_sizes(data, source)
@@ -198,22 +198,22 @@ def _opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source, memory_byt
 
 @contextmanager
 def _warnings_counted() -> Iterator[None]:
-    """Log one line for all warnings of the decoders: a file may give rise to thousands."""
-    told: list[str] = []
+    """Log one line for all warnings of the decoders: one file may cause thousands."""
+    messages: list[str] = []
     count = 0
 
     def note(message: Warning | str, *_: object, **__: object) -> None:
         nonlocal count
         count += 1
-        if not told:
-            told.append(str(message))
+        if not messages:
+            messages.append(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = note
         yield
     if count:
-        log.info("image decoder: %d warnings, the first: %s", count, told[0])
+        log.info("image decoder: %d warnings; first: %s", count, messages[0])
 
 
 def _info(reading: Opened, source: Source) -> ImageInfo:
@@ -225,7 +225,7 @@ def _info(reading: Opened, source: Source) -> ImageInfo:
 def _level(frames: list[Image.Image]) -> None:
     """Give all frames one mode, with alpha only if one of them needs it."""
     mode = "RGB" if all(opaque(frame) for frame in frames) else "RGBA"
-    for at, frame in enumerate(frames):  # one at a time, so that only one is held twice
+    for at, frame in enumerate(frames):  # one at a time, so that only one is in memory twice
         if frame.mode != mode:
             frames[at] = frame.convert(mode)
 
@@ -237,10 +237,10 @@ def _in_srgb(image: Image.Image, conversion: Conversion | None) -> Image.Image:
 
 
 def _mapped(file: IO[bytes]) -> bytes | mmap.mmap:
-    """Return the bytes of a file without reading it."""
+    """Map a file into memory."""
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
 
 
 def turned(size: tuple[int, int], turn: Transpose | None) -> tuple[int, int]:
-    """Return a size after a turn, which is also the size before it."""
+    """Return a size after a transposition; the mapping is its own inverse."""
     return (size[1], size[0]) if turn in SIDEWAYS else size

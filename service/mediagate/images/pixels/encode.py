@@ -1,4 +1,4 @@
-"""From pixels to files. Encoders are given pixels and nothing else, so nothing else can get into a file."""
+"""From pixels to files. Encoders receive only pixels, so nothing else can get into a file."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ ROOMIER: Mapping[str, Mapping[str, Any]] = {
     "jpeg": {"optimize": False, "progressive": False},
     "webp": {"method": 2},
 }
-"""What large pictures need that are nearly noise: Pillow's buffer for optimized JPEGs, and the first partition that
-WebP has at efforts 0 and 1, are too small for them."""
+"""Options for large pictures that are nearly noise: Pillow's buffer for optimized JPEGs, and the first partition of
+WebP at efforts 0 and 1, are too small for them."""
 TINY_EDGE, FLAT_COLOURS = 64, 256
-"""Pictures up to so many pixels wide and high, or of so few colours, are written without loss where that is not larger.
-Those that are both are in any case: lossy encoders miss the colour of a few pixels by many levels."""
+"""Pictures up to this many pixels wide and high, or with at most this many colours, are written without loss where that
+is not larger. Pictures that are both always are: lossy encoders miss the colour of a few pixels by many levels."""
 PUBLISHED_AS = {"heic": "jpeg"}
 """Browsers do not show HEIC."""
 FEW_PIXELS = 2_000_000
-"""Up to which lossless WebP is made small: that takes 1.5 microseconds a pixel and more, else it is 0.08."""
+"""Pixels up to which lossless WebP is optimized for size: that takes 1.5 microseconds a pixel and more, instead of
+0.08."""
 AVIF_S_A_PIXEL = 0.65e-6
-"""Seconds that decoding an AVIF and encoding it again at speed 9 take a pixel at most: of noise, on an idle core."""
+"""The most seconds per pixel for decoding an AVIF and encoding it again at speed 9: noise, on an idle core."""
 
 
 def encode(
@@ -51,10 +52,10 @@ def encode(
     effort: int,
     time: EncodingTime = ENDLESS,
 ) -> bytes:
-    """Return sRGB frames of one size as a file; in a format that cannot move, the first one.
+    """Return sRGB frames of one size as a file; in a format without animation, only the first frame.
 
-    Raises ``MemoryError``, whatever the encoder says for want of memory, ``UndecodableImage``, and ``ImageTooLarge``
-    for an animation that takes longer than ``time``.
+    Raises ``MemoryError`` for every error by which an encoder reports a lack of memory, ``UndecodableImage``, and
+    ``ImageTooLarge`` for an animation that takes longer than ``time``.
     """
     options: dict[str, Any] = {
         "webp": {"quality": quality, "method": effort},
@@ -68,7 +69,7 @@ def encode(
 
 
 def _exact(image_format: str, frames: list[Image.Image]) -> dict[str, Any]:
-    """Return how pictures are written that a lossy encoder would miss."""
+    """Return the options for pictures that a lossy encoder would distort."""
     return {
         "webp": _lossless(len(frames) * frames[0].width * frames[0].height),
         "avif": {"quality": 100, "subsampling": "4:4:4"},
@@ -82,7 +83,7 @@ def _has_few_colours(image: Image.Image) -> bool:
 
 
 def published_format(image_format: str, frames: list[Image.Image]) -> str:
-    """Return the format that is written where this one was asked for.
+    """Return the format that is written when ``image_format`` is requested.
 
     AVIF with alpha becomes WebP: Chromium 156 reads the alpha of an AVIF as video levels, so that 16 of 255 is shown as
     transparent and 235 as opaque.
@@ -94,10 +95,10 @@ def encode_original(decoded: Decoded, time_s: float | None = None, time: Encodin
     """Return the format and the bytes of the original: the judged pixels at full size, and nothing else.
 
     JPEG and HEIC become JPEG of quality 92 with colours at full resolution: at half of it they would be clipped a
-    second time, and might then show something else. PNG stays lossless. WebP stays lossless or gets quality 90; AVIF
-    gets quality 80, or becomes WebP where its encoder could take more than a third of ``time_s`` seconds. A GIF keeps
-    its colours as far as a palette of 256 allows; one that moves becomes a lossless WebP. What is too long for WebP
-    becomes PNG. Raises like ``encode``.
+    second time, and might then show something else. PNG stays lossless. WebP stays lossless or gets quality 90. AVIF
+    gets quality 80, or becomes WebP where its encoder could take more than a third of ``time_s`` seconds. A GIF retains
+    its colours as far as a palette of 256 allows; an animated one becomes a lossless WebP. A picture with an edge too
+    long for WebP becomes PNG. Raises like ``encode``.
     """
     frames = decoded.wide_frames or decoded.frames
     image_format = published_format(PUBLISHED_AS.get(decoded.info.format, decoded.info.format), frames)
@@ -170,7 +171,7 @@ def _exactly_transparent(image: Image.Image) -> Image.Image | None:
         return None
     clear = paletted.tobytes()[image.getchannel("A").tobytes().index(0)]
     palette = paletted.getpalette() or []
-    palette[3 * clear : 3 * clear + 3] = (0, 0, 0)  # what ignores transparency shows black, as it was judged
+    palette[3 * clear : 3 * clear + 3] = (0, 0, 0)  # programs that ignore transparency show black, as judged
     paletted.putpalette(palette)
     paletted.info = {"transparency": clear}
     return paletted
@@ -188,7 +189,7 @@ def _smallest(
     plays: int,
     time: EncodingTime,
 ) -> bytes:
-    """Return a file without loss for tiny or flat pictures where that is not larger; for tiny flat ones in any case."""
+    """Return a lossless file for tiny or flat pictures where that is not larger; always for tiny flat ones."""
     pixels = len(frames) * frames[0].width * frames[0].height
 
     def saved(options: dict[str, Any]) -> bytes:
@@ -204,7 +205,7 @@ def _smallest(
     exact_s = pixels * EXACT_S_A_PIXEL.get(image_format, 0.0)
 
     def faithful() -> bytes:
-        """Return a file that shows these frames: one that turned out to show something else is written anew."""
+        """Return a file that shows these frames: if the first result shows something else, encode them again."""
         file = saved(options)
         if shows(file, frames):
             return file
@@ -221,23 +222,23 @@ def _smallest(
 
 
 def _apart(frame: Image.Image) -> Image.Image:
-    """Return the same pixels, not a copy, as a picture of their own."""
+    """Return a separate picture object that shares the pixels."""
     return frame._new(frame.im)
 
 
 def _saved(
     frames: list[Image.Image], image_format: str, options: dict[str, Any], durations_ms: list[int], plays: int
 ) -> bytes:
-    # Pillow notes the options of a save on the picture, and another thread may save the same one with others.
+    # Pillow stores the options of a save on the picture, and another thread may save it with different ones.
     frames = [_apart(frame) for frame in frames]
     if len(frames) > 1 and image_format in ANIMATES:
         durations_ms = [min(duration_ms, LONGEST_FRAME_MS[image_format]) for duration_ms in durations_ms]
         options = {**options, "save_all": True, "append_images": frames[1:], "duration": durations_ms}
         if image_format == "webp" and not options.get("lossless"):
-            # Between key frames libwebp leaves pixels as they were that change little, and so follows no slow drift.
+            # Between key frames libwebp leaves slightly changed pixels unchanged, so it misses a slow drift.
             options |= {"kmin": 0, "kmax": 1}
         if image_format == "avif":
-            # Chromium 156 reads the frames of a sequence as video levels, whatever it says.
+            # Chromium 156 reads the frames of a sequence as video levels, whatever the file declares.
             options["range"] = "limited"
         else:
             options["loop"] = plays if plays <= MOST_PLAYS else 0
@@ -253,5 +254,5 @@ def _saved(
         else:
             return file.getvalue()
     raise UndecodableImage(
-        f"the picture cannot be written as {image_format}; send one of other measures, or in another format"
+        f"the picture cannot be written as {image_format}; send it with other dimensions, or in another format"
     ) from failure

@@ -1,6 +1,6 @@
-"""The time that encoding may take, so that on a busy machine no picture runs into the time limit of an image.
+"""The time budget of encoding, so that no picture exceeds the time limit of an image even on a busy machine.
 
-It is reckoned from what is written, not measured: the same picture is refused or not, however busy the machine is.
+The time is estimated from the output, not measured, so that the result does not depend on the machine's load.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ class _Rate(NamedTuple):
 _RATES: Mapping[str, _Rate] = {"webp": _Rate(0.03e-6, 0.22e-6), "avif": _Rate(0.05e-6, 0.35e-6)}
 _OTHERS = _Rate(0.02e-6, 0.05e-6)
 _MOVING = 3
-"""How often the time of stills the frames of an animation take at most: libwebp does more with each of them."""
+"""The most times longer that a frame of an animation takes than a still: libwebp does more work for each frame."""
 EXACT_S_A_PIXEL: Mapping[str, float] = {"avif": 0.8e-6}
-"""Seconds that a pixel takes at most where a lossy format is written exactly, if more than a tenth of a microsecond."""
+"""The most seconds per pixel when a lossy format is written without loss, if more than a tenth of a microsecond."""
 
 
 class EncodingTime:
-    """So many seconds, less what has been encoded since; endless by default. Thread-safe."""
+    """A budget of seconds, reduced by each encoding; unlimited by default. Thread-safe."""
 
     def __init__(self, seconds: float = inf) -> None:
         self._left_s = seconds
         self._changing = Lock()
 
     def allows(self, seconds: float) -> bool:
-        """Whether so many seconds are left."""
+        """Whether ``seconds`` are left."""
         return seconds <= self._left_s
 
     def check(self, seconds: float = 0.0) -> None:
-        """Raise ``ImageTooLarge`` unless so many seconds are left."""
+        """Raise ``ImageTooLarge`` unless ``seconds`` are left."""
         if not self.allows(seconds):
             raise ImageTooLarge("the picture takes too long to encode; send a smaller one, or fewer frames")
 
     def spend(self, image_format: str, pixels: int, size: int, *, moves: bool) -> None:
-        """Count a file of ``size`` bytes with so many pixels in all of its frames."""
+        """Count a file of ``size`` bytes with ``pixels`` in all of its frames together."""
         rate = _RATES.get(image_format, _OTHERS)
         seconds = pixels * rate.a_pixel + size * rate.a_byte
         with self._changing:

@@ -1,4 +1,4 @@
-"""How many tags EXIF may have before anything reads them (TIFF 6.0, section 2; Exif 2.32, section 4.6.2)."""
+"""The limit of EXIF tags, checked before anything reads them (TIFF 6.0, section 2; Exif 2.32, section 4.6.2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from mediagate.errors import UndecodableImage
 
 MAX_TAGS = 6_000
-"""Tags in the first list; a JPEG's segment has room for 5,460, and cameras write some 20."""
+"""Tags in the first list; a JPEG's segment has room for 5,460, and cameras write about 20."""
 _PREFIX = b"Exif\0\0"
 _TAG_BYTES = 12
 
@@ -19,12 +19,12 @@ def check_tags(exif: bytes) -> None:
 
 
 def has_many_tags(exif: bytes) -> bool:
-    """Whether EXIF has more than ``MAX_TAGS`` tags; what cannot be read has none."""
-    for _ in range(2):  # some programs write it twice
+    """Whether EXIF has more than ``MAX_TAGS`` tags; unreadable EXIF has none."""
+    for _ in range(2):  # some programs write the prefix twice
         exif = exif.removeprefix(_PREFIX)
     orders: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
     if (order := orders.get(exif[:2])) is None:
         return False
     at = int.from_bytes(exif[4:8], order)
-    told = int.from_bytes(exif[at : at + 2], order)
-    return min(told, (len(exif) - at - 2) // _TAG_BYTES) > MAX_TAGS
+    count = int.from_bytes(exif[at : at + 2], order)
+    return min(count, (len(exif) - at - 2) // _TAG_BYTES) > MAX_TAGS

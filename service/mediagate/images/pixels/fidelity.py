@@ -1,6 +1,6 @@
-"""Whether an encoded file still shows the picture that it was made of.
+"""Checking that an encoded file still shows its source picture.
 
-Lossy encoders halve the resolution of colours and clip what they decode: a pattern of pixels may come out as another
+Lossy encoders halve the resolution of colours and clip decoded values: a pattern of pixels may turn into another
 picture, whose means over blocks differ from those of the pattern.
 """
 
@@ -14,16 +14,16 @@ from PIL import Image, ImageChops, ImageStat
 from mediagate.images.pixels.colour import flattened
 
 BLOCK = 8
-"""Edge in pixels of the blocks whose means are compared: an eye that sees the picture as a whole sees these."""
+"""Edge in pixels of the blocks whose means are compared: an eye that views the whole picture sees these means."""
 MEAN_LEVELS, MOST_LEVELS = 4.0, 24
-"""How far the means of a faithful file may be off, on average and at most; photos at quality 80 are by 1 and 9."""
+"""How far the means of a faithful file may deviate, on average and at most; photos at quality 80 do by 1 and 9."""
 BACKGROUNDS = ((255, 255, 255), (0, 0, 0))
 
 
 def shows(data: bytes, frames: Sequence[Image.Image]) -> bool:
-    """Whether each frame of a file is near enough to one of these ``RGB`` or ``RGBA`` frames, in their order.
+    """Whether each frame of a file is close enough to one of these ``RGB`` or ``RGBA`` frames, in order.
 
-    The file was encoded here and is sound, so it is for want of memory that it cannot be decoded: ``MemoryError``.
+    Raises ``MemoryError`` if the file cannot be decoded: it was encoded here and is sound, so memory is lacking.
     """
     try:
         return _shows(data, frames)
@@ -39,7 +39,7 @@ def _shows(data: bytes, frames: Sequence[Image.Image]) -> bool:
             image.seek(number)
             image.load()
             shown = image if image.mode == expected.mode else image.convert(expected.mode)
-            # Encoders join frames that are equal.
+            # Encoders merge equal frames.
             while not _alike(shown, expected):
                 following = next(wanted, None)
                 if following is None:
@@ -55,7 +55,7 @@ def _alike(shown: Image.Image, expected: Image.Image) -> bool:
 
 
 def _near(shown: Image.Image, expected: Image.Image) -> bool:
-    # What is left of a block at the edges is a few pixels wide.
+    # Partial blocks at the edges are a few pixels wide and are not compared.
     whole = (0, 0, max(1, shown.width // BLOCK * BLOCK), max(1, shown.height // BLOCK * BLOCK))
     means = (image.reduce(BLOCK, whole) for image in (shown, expected))
     difference = ImageStat.Stat(ImageChops.difference(*means))

@@ -1,4 +1,4 @@
-"""Which formats are accepted: found by decoding the header, never by a name or a declared type."""
+"""Accepted formats: determined by decoding the header, never by a name or a declared type."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMATS: Mapping[str, str] = {
     "AVIF": "avif",
     "HEIF": "heic",
 }
-"""Our name of a format by Pillow's. An MPO is a JPEG with further pictures behind it, which are dropped."""
+"""Mediagate's name of a format by Pillow's. An MPO is a JPEG followed by further pictures, which are discarded."""
 LABELS: Mapping[str, str] = {
     "jpeg": "JPEG",
     "png": "PNG",
@@ -33,9 +33,9 @@ LABELS: Mapping[str, str] = {
     "avif": "AVIF",
     "heic": "HEIC",
 }
-"""What a format is called by people, by our name."""
+"""The common name of a format, by mediagate's name."""
 MAX_EDGE: Mapping[str, int] = {"webp": 16383, "jpeg": 65500, "avif": 16383, "png": 2**31 - 1}
-"""Longest edge that a format, or its encoder, can hold, in pixels; what is asked for as AVIF may become WebP."""
+"""Longest edge that a format, or its encoder, supports, in pixels; a variant requested as AVIF may become WebP."""
 
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEVC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
@@ -62,7 +62,7 @@ _OTHERS: Mapping[bytes, str] = {
     b"\xff\x0a": "JPEG XL",
 }
 
-# Here, and not at the first picture of each process, out of the memory that it may use.
+# Here, since the first picture of each process would otherwise pay for it out of its own memory.
 Image.preinit()
 
 try:
@@ -75,7 +75,7 @@ else:
 
 
 def decodable(formats: Collection[str] = LABELS) -> list[str]:
-    """Return Pillow's names of those of these formats that can be decoded here."""
+    """Return Pillow's names of the formats among these that can be decoded here."""
     missing = {"MPO"}  # opened as a JPEG
     if not features.check("avif"):
         missing.add("AVIF")
@@ -87,41 +87,41 @@ def decodable(formats: Collection[str] = LABELS) -> list[str]:
 
 
 def accepted(formats: Collection[str]) -> dict[str, str]:
-    """Return the names that people know of those of these formats that can be decoded here, by our name."""
+    """Return the common names, by mediagate's names, of the formats among these that can be decoded here."""
     found = {FORMATS[name] for name in decodable(formats)}
     return {name: label for name, label in LABELS.items() if name in found}
 
 
 def limit_threads() -> None:
-    """Let every decoder and encoder use one thread: the image processes are what runs side by side."""
+    """Limit every decoder and encoder to one thread: parallelism comes from the image processes."""
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
 def lift_pixel_limit() -> None:
-    """Let the limits of the source alone decide, which are checked before anything is decoded."""
+    """Disable Pillow's pixel limit; the limits of the source are checked before anything is decoded."""
     Image.MAX_IMAGE_PIXELS = None
 
 
 def check_pillow(version: str = PILLOW) -> None:
-    """Raise ``ConfigError`` when Pillow is older than the release that we trust with hostile files."""
+    """Raise ``ConfigError`` when Pillow is older than the oldest release that is safe with hostile files."""
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_PILLOW:
         oldest = ".".join(map(str, OLDEST_PILLOW))
         raise ConfigError(f'Pillow {version} has known faults in its decoders: pip install "pillow>={oldest}"')
 
 
 def check_libheif(version: str | None = None) -> None:
-    """Raise ``ConfigError`` when there is a libheif and it is older than the release that we trust likewise."""
+    """Raise ``ConfigError`` when libheif is installed and older than the oldest release that is safe."""
     found = version or (pillow_heif.libheif_version() if _heif else None)
     if found is not None and tuple(map(int, re.findall(r"\d+", found)[:3])) < OLDEST_LIBHEIF:
         oldest = ".".join(map(str, OLDEST_LIBHEIF))
         raise ConfigError(
-            f"libheif {found} has known faults in its decoders, and {oldest} has not: "
-            'pip install "pillow-heif>=1.8", or uninstall pillow-heif to take no HEIC'
+            f"libheif {found} has known faults in its decoders, which {oldest} fixes: "
+            'pip install "pillow-heif>=1.8", or uninstall pillow-heif to accept no HEIC'
         )
 
 
 def codecs() -> str:
-    """Return one line on what can be decoded and by what; raises ``ConfigError`` for what is missing or too old."""
+    """Return one line with the decodable formats and libraries; raises ``ConfigError`` for a missing or old library."""
     check_pillow()
     check_libheif()
     missing = [name for name in ("webp", "jpg", "zlib", "littlecms2") if not features.check(name)]
@@ -146,16 +146,16 @@ def _libraries() -> Iterator[tuple[str, str | None]]:
 
 
 def check_accepted(head: bytes, formats: Collection[str]) -> None:
-    """Raise ``UnsupportedType`` for a file that begins like one of a format that is not among these."""
+    """Raise ``UnsupportedType`` for a file with the signature of a format that is not among these."""
     signed = _signed(head)
     if signed is not None and signed not in formats:
         raise UnsupportedType(f"{LABELS[signed]} files are not accepted here; {_send(formats)}")
 
 
 def check_head(head: bytes, formats: Collection[str]) -> None:
-    """Raise ``UnsupportedType`` if the first 64 bytes of a file show that no decoder of these formats would take it.
+    """Raise ``UnsupportedType`` if the first 64 bytes of a file show that no decoder of these formats accepts it.
 
-    What begins like AVIF or HEIC without a brand that we know is left to the decoders.
+    A file that begins like AVIF or HEIC with an unknown brand is left to the decoders.
     """
     check_accepted(head, formats)
     if _signed(head) is None and head[4:8] != b"ftyp":
@@ -163,7 +163,7 @@ def check_head(head: bytes, formats: Collection[str]) -> None:
 
 
 def not_decodable(head: bytes, formats: Collection[str]) -> MediagateError:
-    """Return the error for a file that no decoder of these formats took, from its first bytes."""
+    """Return the error for a file that no decoder of these formats accepted, based on its first bytes."""
     signed = _signed(head)
     if signed == "heic" and not _heif:
         return UnsupportedType(
@@ -177,31 +177,31 @@ def not_decodable(head: bytes, formats: Collection[str]) -> MediagateError:
     for magic, name in _OTHERS.items():
         if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(magic):
             return UnsupportedType(f"{name} files are not accepted; {_send(formats)}")
-    return UnsupportedType(f"the file is no picture of an accepted format; {_send(formats)}")
+    return UnsupportedType(f"the file is not a picture of an accepted format; {_send(formats)}")
 
 
 def damaged() -> UndecodableImage:
-    """Return the error for a file of an accepted format that does not keep to it."""
-    return UndecodableImage("the picture is damaged or incomplete; export it again, and send that")
+    """Return the error for a damaged file of an accepted format."""
+    return UndecodableImage("the picture is damaged or incomplete; export it again")
 
 
 def _send(formats: Collection[str]) -> str:
-    """Return what to send instead, in the order of ``LABELS``."""
+    """Return the advice which formats to send, in the order of ``LABELS``."""
     labels = accepted(formats).values()
     if not labels:
-        return "what this source takes cannot be decoded here"
+        return "none of this source's formats can be decoded here"
     *others, last = labels
     return f"send {', '.join(others)} or {last}" if others else f"send {last}"
 
 
 def _signed(head: bytes) -> str | None:
-    """Return the format that a file begins like."""
+    """Return the format whose signature a file has."""
     for signature, name in _SIGNATURES.items():
         if head.startswith(signature) and (name != "webp" or head[8:12] == b"WEBP"):
             return name
     if head[4:8] != b"ftyp":
         return None
-    # The first brand may be one of all formats of this kind (mif1); then those behind it tell.
+    # The first brand may be shared by all formats of this kind (mif1); then the compatible brands decide.
     length = min(len(head), int.from_bytes(head[:4], "big"))
     brands = {head[8:12], *(head[at : at + 4] for at in range(16, length - 3, 4))}
     if brands.intersection(_AVIF_BRANDS) and head[8:12] not in _HEVC_BRANDS:

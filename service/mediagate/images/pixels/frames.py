@@ -1,4 +1,4 @@
-"""The frames of an opened file, as browsers play them, under the limits of a source."""
+"""The frames of an opened file as browsers play them, under the limits of a source."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from mediagate.images.pixels.png_chunks import PNG, for_pixels
 from mediagate.images.pixels.structure import check_frames
 
 ANIMATED = ("webp", "avif")
-"""Formats whose further frames are an animation that the decoder draws; in the others they are other pictures."""
+"""Formats whose further frames are an animation that the decoder composes; in others they are separate pictures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file whose header was read: what its decoder says, and the animation where its frames are drawn here.
+    """A file whose header was read, by its decoder or as an animation that is composed here.
 
-    ``lenient``: an animation ends before the first frame that cannot be decoded, unless that is the first of all.
+    With ``lenient`` an animation ends before its first undecodable frame, unless that is frame 0.
     """
 
     image: Image.Image
     size: tuple[int, int]
-    """Of a frame as it is shown, before it is turned upright."""
+    """The size of a shown frame before it is turned upright."""
     cut: bool = False
-    """Whether the decoder's frames are larger."""
+    """Whether the decoder's frames are larger than ``size`` and must be cropped."""
     animation: Animation | None = None
     lenient: bool = False
     warnings: list[str] = field(default_factory=list)
 
     @property
     def format(self) -> str:
-        """Our name of the format."""
+        """Mediagate's name of the format."""
         return FORMATS[self.image.format or ""]
 
     @property
     def plays(self) -> int:
-        """How often the animation is shown in all; 0 is for ever."""
+        """How often the animation plays in total; 0 means for ever."""
         return int(self.image.info.get("loop", 0)) if self.animation is None else self.animation.plays
 
     def count(self, source: Source) -> int:
-        """Return how many frames are to be decoded, if a source takes them."""
+        """Return the number of frames to decode; raises if the source does not accept them."""
         if self.animation is not None:
             count = len(self.animation.parts)
         elif self.format in ANIMATED and getattr(self.image, "is_animated", False):
@@ -63,7 +63,7 @@ class Opened:
             self._check(1, source)
             return 1
         if source.animation == "reject":
-            raise AnimationRefused("animated pictures are not accepted here; send a still one")
+            raise AnimationRefused("animated pictures are not accepted here; send a still picture")
         check_frames(count, source)
         pixels = self._check(count, source)
         if pixels > source.max_animation_pixels:
@@ -73,7 +73,7 @@ class Opened:
         return count
 
     def _check(self, count: int, source: Source) -> int:
-        """Return the pixels of the first frames, each as it is stored if that is more than the canvas."""
+        """Return the total pixels of the first frames; a stored frame larger than the canvas counts in full."""
         canvas = prod(self.size)
         if self.animation is None:
             return count * canvas
@@ -82,11 +82,11 @@ class Opened:
         return sum(max(canvas, part.width * part.height) for part in self.animation.parts[:count])
 
     def frames(self, count: int) -> Iterator[tuple[Image.Image, int]]:
-        """Yield the first frames, each with the milliseconds that it is shown; 0 is a still picture."""
+        """Yield the first frames, each with its duration in milliseconds; 0 for a still picture."""
         shown = self._decoded(count) if self.animation is None else self.animation.frames(count)
         for number in range(count):
             try:
-                frame, told_ms = next(shown)
+                frame, stored_ms = next(shown)
             except (MediagateError, MemoryError):
                 raise
             except Exception:
@@ -94,14 +94,14 @@ class Opened:
                     raise
                 self.warnings.append(f"the animation ends with frame {number}: the next one is damaged")
                 return
-            yield frame, 0 if count == 1 else shown_ms(told_ms)
+            yield frame, 0 if count == 1 else shown_ms(stored_ms)
 
     def _decoded(self, count: int) -> Iterator[tuple[Image.Image, int]]:
         for number in range(count):
             if count > 1:
                 self.image.seek(number)
             self.image.load()
-            # Decoders draw the next frame into the same picture.
+            # Decoders draw the next frame into the same picture, so it is copied.
             frame = self.image.crop((0, 0, *self.size)) if self.cut or count > 1 else self.image
             yield frame, round(self.image.info.get("duration") or 0)
 
@@ -116,13 +116,13 @@ def check_size(width: int, height: int, source: Source) -> None:
 
 @contextmanager
 def opened(data: bytes | mmap.mmap, file: IO[bytes], source: Source) -> Iterator[Opened]:
-    """Open a picture for its decoder, without what decoders refuse and browsers pass over.
+    """Open a picture for its decoder, without the parts that decoders refuse and browsers ignore.
 
-    Raises ``UnidentifiedImageError`` and whatever decoders raise.
+    Raises ``UnidentifiedImageError`` and the errors of decoders.
     """
     animation, lenient = None, source.damaged == "accept"
     if data[: len(PNG)] == PNG:
-        # The still that an APNG has for programs that cannot animate need not be its first frame.
+        # The still in an APNG for programs without animation need not be its first frame.
         animation = None if source.animation == "first_frame" else apng.read(data)
         file = io.BytesIO(for_pixels(data))
     elif data[:6] in gif.GIF:

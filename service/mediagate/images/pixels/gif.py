@@ -15,13 +15,13 @@ from PIL import Image, ImageChops, ImageFile
 from mediagate.images.pixels.canvas import Animation, Disposal, Part, shown_ms
 
 GIF = (b"GIF87a", b"GIF89a")
-"""What a GIF begins with (section 17)."""
+"""The signatures of a GIF (section 17)."""
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL, _COMMENT, _APPLICATION = 0xF9, 0xFE, 0xFF
 """Labels of extensions (appendix A)."""
 _LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _DISPOSALS = {2: Disposal.CLEAR, 3: Disposal.RESTORE, 4: Disposal.RESTORE}
-"""By their number (section 23); browsers take 4 for 3."""
+"""By their number (section 23); browsers treat 4 like 3."""
 _COLOURS = 256
 _LONGEST_EDGE = 65535
 _INTERLACED, _HAS_PALETTE = 0x40, 0x80
@@ -39,7 +39,7 @@ class _Control:
 
 @dataclass(slots=True)
 class Gif:
-    """What a file consists of, as far as it is whole."""
+    """The content of a file, as far as it is intact."""
 
     lenient: bool
     size: tuple[int, int]
@@ -48,19 +48,19 @@ class Gif:
     has_comment: bool = False
     warnings: list[str] = field(default_factory=list)
     cut: bool = False
-    """Whether the file ends within a block, or goes on with what is no block."""
+    """Whether the file ends within a block, or continues with other data."""
     begun: bool = False
     """Whether a frame has been seen."""
 
     def animation(self) -> Animation:
         """Return the frames."""
         if self.cut:
-            self.warnings.append("the GIF was cut off, or goes on with what is no part of it")
+            self.warnings.append("the GIF is truncated, or followed by other data")
         return Animation(self.size, self.parts, self.plays, self.warnings)
 
 
 class _Reader:
-    """The bytes of a file, from the first block on; ``IndexError`` is raised behind the last one."""
+    """Reads the bytes of a file from the first block on; raises ``IndexError`` at the end."""
 
     def __init__(self, data: bytes | mmap.mmap, at: int) -> None:
         self._data, self.at = data, at
@@ -72,7 +72,7 @@ class _Reader:
     def take(self, size: int) -> bytes:
         taken = self._data[self.at : self.at + size]
         if len(taken) < size:
-            raise IndexError("the file was cut off")
+            raise IndexError("the file is truncated")
         self.at += size
         return taken
 
@@ -82,23 +82,23 @@ class _Reader:
             yield self.take(size)
 
     def skip_blocks(self) -> None:
-        """Go behind the empty block that ends a row of them."""
+        """Skip data blocks and the empty one that ends them."""
         data, at, end = self._data, self.at, len(self._data)
         while at < end and (size := data[at]):
             at += 1 + size
         self.at = at + 1
         if self.at > end:
-            raise IndexError("the file was cut off")
+            raise IndexError("the file is truncated")
 
 
 def read(data: bytes | mmap.mmap, *, lenient: bool = False) -> Gif:
-    """Return the frames of a GIF whose signature has been seen.
+    """Return the frames of a GIF whose signature has been checked.
 
-    Frames without pixels are passed over; if ``lenient``, missing pixels are transparent. Raises ``ValueError`` if the
-    header is cut off or there is no frame.
+    Skips frames without pixels; if ``lenient``, missing pixels are transparent. Raises ``ValueError`` if the header is
+    truncated or there is no frame.
     """
     if len(data) < 13:
-        raise ValueError("the header was cut off")
+        raise ValueError("the header is truncated")
     gif = Gif(lenient, (int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")))
     reader, palette = _Reader(data, 13), b""
     try:
@@ -112,11 +112,11 @@ def read(data: bytes | mmap.mmap, *, lenient: bool = False) -> Gif:
                 _read_image(data, reader, gif, control, palette)
                 control = _Control()
             else:
-                raise IndexError("there is no such block")
+                raise IndexError("unknown block")
     except IndexError:
         gif.cut = True
     if not gif.parts or max(gif.size) > _LONGEST_EDGE:
-        raise ValueError("there is no frame, or it is beyond all canvases")
+        raise ValueError("there is no frame, or its size exceeds every canvas")
     return gif
 
 
@@ -141,7 +141,7 @@ def _read_extension(reader: _Reader, gif: Gif, control: _Control) -> _Control:
         name = next(blocks, b"")
         for block in blocks:
             if name in _LOOPS and len(block) >= 3 and block[0] & 7 == 1:
-                repeats = int.from_bytes(block[1:3], "little")  # told as repeats after the first time; 0 is for ever
+                repeats = int.from_bytes(block[1:3], "little")  # after the first play; 0 means for ever
                 gif.plays = repeats + 1 if repeats else 0
     else:
         gif.has_comment |= label == _COMMENT
@@ -157,7 +157,7 @@ def _read_image(data: bytes | mmap.mmap, reader: _Reader, gif: Gif, control: _Co
         palette = reader.take(3 << (descriptor[8] & 7) + 1)
     start = reader.at
     if not gif.begun:
-        # Browsers enlarge the canvas for the first frame, and clip the others.
+        # Browsers enlarge the canvas for the first frame and clip later ones.
         gif.size = max(gif.size[0], left + width), max(gif.size[1], top + height)
         gif.begun = True
     try:
@@ -165,7 +165,7 @@ def _read_image(data: bytes | mmap.mmap, reader: _Reader, gif: Gif, control: _Co
         reader.skip_blocks()
     finally:
         if not width * height:
-            # Browsers show what is there for as long as it says.
+            # Browsers extend the previous frame by the duration of a frame without pixels.
             if gif.parts:
                 longer = shown_ms(gif.parts[-1].duration_ms) + shown_ms(control.duration_ms)
                 gif.parts[-1] = replace(gif.parts[-1], duration_ms=longer)
@@ -176,7 +176,7 @@ def _read_image(data: bytes | mmap.mmap, reader: _Reader, gif: Gif, control: _Co
 
 
 class _Coded(NamedTuple):
-    """Where the indices of a frame lie in a file."""
+    """The position of a frame's coded indices in a file."""
 
     data: bytes | mmap.mmap
     start: int
@@ -186,9 +186,9 @@ class _Coded(NamedTuple):
 
 
 def _pixels(coded: _Coded, palette: bytes, transparent: int | None, lenient: list[str] | None) -> Image.Image:
-    """Return a frame in ``RGB``, in ``RGBA`` where some of it is transparent; indices without a colour are black.
+    """Return a frame in ``RGB``, or in ``RGBA`` if parts are transparent; indices without a colour are black.
 
-    Raises ``OSError`` where pixels are missing, unless ``lenient`` is a list, which gets a warning then.
+    Raises ``OSError`` where pixels are missing; if ``lenient`` is a list, a warning is added to it instead.
     """
     colours = palette[: 3 * _COLOURS].ljust(3 * _COLOURS, b"\0")
     try:
@@ -208,9 +208,9 @@ def _pixels(coded: _Coded, palette: bytes, transparent: int | None, lenient: lis
 
 
 def _indices(coded: _Coded, fill: int | None = None) -> Image.Image:
-    """Return the indices of a frame; with ``fill``, this one stands where they cannot be read."""
+    """Return the indices of a frame; ``fill`` replaces unreadable ones."""
     control = b"" if fill is None else b"\x21\xf9\4\1\0\0" + bytes((fill, 0))
-    # A palette that is none of grey makes Pillow return indices.
+    # A palette that is not grey makes Pillow return indices.
     file = _file(coded.size, coded.size, control, coded.interlaced, coded.data[coded.start : coded.end])
     with Image.open(io.BytesIO(file), formats=["GIF"]) as image:
         image.load()
@@ -219,7 +219,7 @@ def _indices(coded: _Coded, fill: int | None = None) -> Image.Image:
 
 
 def _pixels_there(coded: _Coded, colours: bytes, transparent: int | None) -> Image.Image:
-    """Return a frame of which not all can be read: what changes with the fill was not there."""
+    """Return a partly readable frame: pixels that change with the fill are missing."""
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         one, other = (_indices(coded, fill) for fill in (0, 1))

@@ -1,4 +1,4 @@
-"""The blocks of a GIF (GIF89a specification, 1990): how many there may be before anything decodes them."""
+"""The limits of a GIF's blocks (GIF89a specification, 1990), checked before anything decodes them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from mediagate.errors import UndecodableImage
 
 IMAGE, EXTENSION, TRAILER = 0x2C, 0x21, 0x3B
 COMMENT, APPLICATION = 0xFE, 0xFF
-"""What blocks begin with (sections 20, 23 to 27), and labels of extensions."""
+"""The first bytes of blocks (sections 20, 23 to 27), and labels of extensions."""
 MAX_BLOCKS = 20_000
-"""Images and extensions: an animation of 5,000 frames has some 10,000."""
+"""Images and extensions: an animation of 5,000 frames has about 10,000."""
 MAX_LOOSE = 64 * 1024
 """Bytes between blocks; some programs leave a zero there."""
 SUB_BLOCKS, BYTES_A_SUB_BLOCK = 50_000, 100
-"""How many sub-blocks there may be: so many, and one for each so many bytes. Encoders fill them with 255."""
+"""The limit of sub-blocks: a constant, plus one for each 100 bytes. Encoders fill them with 255 bytes."""
 
 
 def count_images(data: bytes | mmap.mmap) -> int:
-    """Return how many images a GIF has; 0 for files of other formats.
+    """Return the number of images in a GIF, 0 for files of other formats.
 
-    Raises ``UndecodableImage`` for one of so many parts that opening it would take long. What stands where is found as
-    Pillow does it, which reads on behind an extension whose data begin with their end.
+    Raises ``UndecodableImage`` if it has too many parts to be opened quickly. Blocks are located as Pillow does, which
+    continues after an extension whose data begin with their terminator.
     """
     if data[:6] not in (b"GIF87a", b"GIF89a") or len(data) < 13:
         return 0
@@ -30,7 +30,7 @@ def count_images(data: bytes | mmap.mmap) -> int:
     blocks, images, loose, subs = 0, 0, 0, 0
 
     def skip(at: int) -> int:
-        """Return where the next block begins behind sub-blocks."""
+        """Return the offset of the block after these sub-blocks."""
         nonlocal subs
         while size := data[at]:
             at += size + 1
@@ -57,12 +57,12 @@ def count_images(data: bytes | mmap.mmap) -> int:
             if blocks > MAX_BLOCKS:
                 raise _too_many()
     except IndexError:
-        pass  # it was cut off
+        pass  # truncated
     return images
 
 
 def _behind(data: bytes | mmap.mmap, at: int, skip: Callable[[int], int], *, first: bool) -> int:
-    """Return where the next block begins behind an extension; ``first``: it is before the first image."""
+    """Return the offset of the block after an extension; ``first``: the extension is before the first image."""
     label, size = data[at + 1], data[at + 2]
     if label == COMMENT:
         return skip(at + 2)
@@ -75,7 +75,7 @@ def _behind(data: bytes | mmap.mmap, at: int, skip: Callable[[int], int], *, fir
 
 
 def _colours(flags: int) -> int:
-    """Return the bytes of the colour table that there is by these flags (sections 18 and 20)."""
+    """Return the size in bytes of the colour table that these flags announce (sections 18 and 20)."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 

@@ -1,4 +1,4 @@
-"""The guard around steps on a file's pixels: whatever they raise, the same bytes would raise again."""
+"""The guard around steps on a file's pixels: their errors are final, since the same bytes would raise them again."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ log = logging.getLogger("mediagate")
 
 OURS = Path(__file__).parents[1]
 EXPECTED = (OSError, ValueError, EOFError)
-"""What our own lines raise of files that do not keep to their format; decoders raise whatever there is."""
+"""Errors that mediagate's own lines raise for malformed files; decoders raise any kind."""
 
 
 @contextmanager
 def final(doing: str) -> Iterator[None]:
-    """Turn every exception of the block into one of ours, so that no job tries the same bytes again.
+    """Turn every exception of the block into one of mediagate's errors, so that no job is retried with the same bytes.
 
-    Raises ``ImageTooLarge`` for a lack of memory, errors of ours as they are, and else ``UndecodableImage``. What comes
-    from a line of ours and is not expected is a fault of ours, and logged.
+    Raises ``ImageTooLarge`` for a lack of memory, mediagate's errors unchanged, and ``UndecodableImage`` for all other
+    errors. An unexpected error from one of mediagate's own lines is a bug and is logged.
     """
     try:
         yield
@@ -38,5 +38,5 @@ def final(doing: str) -> Iterator[None]:
         raised = traceback.extract_tb(exc.__traceback__)[-1]
         if OURS in Path(raised.filename).parents and not isinstance(exc, EXPECTED):
             place = f"{Path(raised.filename).name}:{raised.lineno}"
-            log.error("a fault of mediagate's own: %s raised %s at %s", doing, type(exc).__name__, place)
+            log.error("bug in mediagate: %s raised %s at %s", doing, type(exc).__name__, place)
         raise damaged() from exc

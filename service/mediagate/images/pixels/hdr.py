@@ -15,7 +15,7 @@ _SDR_WHITE = 203.0
 PEAK = 1000.0
 """cd/m² of the brightest light, where the file does not say; HLG is made for such a display (BT.2100, table 5)."""
 _WHITE_AT_PEAK = 0.5
-"""What diffuse white becomes, so that highlights up to 1000 cd/m² and more have room above it."""
+"""The value of diffuse white, so that highlights up to 1000 cd/m² and more have room above it."""
 _KAPPA = 0.65
 """How far along the knee the middle control point lies."""
 _SYSTEM_GAMMA = 1.2
@@ -30,9 +30,9 @@ def tone_mapping(points: CodePoints, peak: float, target: Primaries) -> ImageFil
 
     ``peak`` is the brightest light of the picture in cd/m².
 
-    It is the reference white tone mapping of SMPTE ST 2094-50, which Chromium applies: linear up to diffuse white, then
-    a quadratic Bézier curve up to the peak. The gain comes from the largest of the three channels in BT.2020, so that
-    hues stay.
+    The filter is the reference white tone mapping of SMPTE ST 2094-50, which Chromium applies: linear up to diffuse
+    white, then a quadratic Bézier curve up to the peak. The gain depends on the largest of the three channels in
+    BT.2020, which preserves hues.
     """
     tone = _ToneCurve(peak)
     source = PRIMARIES[points.primaries]
@@ -41,7 +41,7 @@ def tone_mapping(points: CodePoints, peak: float, target: Primaries) -> ImageFil
     light = [_hlg(at / (_STEPS - 1)) if points.transfer == HLG else _pq(at / (_STEPS - 1)) for at in range(_STEPS)]
 
     def mapped(red: float, green: float, blue: float) -> Vector:
-        # The filter's own positions are on the grid, hence the look-up.
+        # The filter's positions are on the grid, so the light can be looked up.
         signal = (_at(light, red), _at(light, green), _at(light, blue))
         if points.transfer == HLG:
             signal = _scaled(signal, PEAK / _SDR_WHITE * _scene_gain(luminance, signal))
@@ -82,7 +82,7 @@ def _scene_gain(luminance: Vector, signal: Vector) -> float:
 
 
 class _ToneCurve:
-    """From light to what a display shows of it, relative to diffuse white and to the display's brightest."""
+    """Maps scene light, relative to diffuse white, to display light, relative to the display's maximum."""
 
     def __init__(self, peak: float) -> None:
         self._peak = max(peak / _SDR_WHITE, 1.0)
@@ -104,7 +104,7 @@ class _ToneCurve:
 def _encoded(light: float) -> float:
     """Return the sRGB value of linear light (IEC 61966-2-1), mirrored below 0.
 
-    Values outside 0 to 1 are clipped behind the interpolation, which would else err next to clipped entries.
+    Values outside 0 to 1 are clipped after the interpolation, which would otherwise be wrong next to clipped entries.
     """
     if light < 0:
         return -_encoded(-light)

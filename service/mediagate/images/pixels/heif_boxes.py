@@ -11,11 +11,11 @@ from mediagate.images.pixels.av1 import sequence_code_points
 from mediagate.images.pixels.code_points import CodePoints
 
 _MAX_BOXES = 4096
-"""Boxes read on one level; a grid of 256 tiles has some 300 properties."""
+"""Boxes read on one level; a grid of 256 tiles has about 300 properties."""
 MAX_TOTAL = 20_000
-"""Boxes of a whole file; the items of a picture of 100 megapixels have some 2,000."""
+"""Boxes of a whole file; the items of a picture of 100 megapixels have about 2,000."""
 _DEEPEST = 12
-"""How deep they may lie in one another: a sample entry's are seven deep."""
+"""The deepest nesting; the boxes of a sample entry are seven deep."""
 _CONTAINERS = {
     **dict.fromkeys((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"dinf", b"edts", b"udta", b"mvex"), 0),
     **dict.fromkeys((b"moof", b"traf", b"iprp", b"ipco", b"grpl"), 0),
@@ -25,28 +25,28 @@ _CONTAINERS = {
     b"dref": 8,
     b"stsd": 8,
 }
-"""Boxes that others lie in, and how many bytes stand before those (ISO/IEC 14496-12, table 1)."""
+"""Boxes that contain others, and the offset of the inner boxes (ISO/IEC 14496-12, table 1)."""
 
 
 class Box(NamedTuple):
-    """The type of a box and the bytes behind its header."""
+    """The type of a box and the bytes after its header."""
 
     type: bytes
     body: memoryview
 
 
 class Colour(NamedTuple):
-    """What the boxes say about colours: code points, and the brightest light in cd/m²."""
+    """The colour description in the boxes: code points, and the brightest light in cd/m²."""
 
     code_points: CodePoints | None
     peak: float | None
 
 
 def read_colour(data: bytes) -> Colour:
-    """Return what the boxes of the primary picture say, or its AV1 sequence header if it has no ``nclx`` box.
+    """Return the colours in the boxes of the primary picture, or in its AV1 sequence header if it has no ``nclx`` box.
 
-    In an image sequence the first video track counts, as in libavif; a picture that is derived from others, such as a
-    grid, may leave the boxes to them.
+    In an image sequence the first video track counts, as in libavif. For a derived picture, such as a grid, the boxes
+    of its parts count if it has none itself.
     """
     view = memoryview(data)
     top = _by_type(view)
@@ -59,7 +59,7 @@ def read_colour(data: bytes) -> Colour:
 
 
 def boxes(view: memoryview, most: int = _MAX_BOXES) -> Iterator[Box]:
-    """Yield the boxes of one level, as far as they are whole (ISO/IEC 14496-12, section 4.2)."""
+    """Yield the boxes of one level, as far as they are complete (ISO/IEC 14496-12, section 4.2)."""
     at = 0
     for _ in range(most):
         if at + 8 > len(view):
@@ -92,7 +92,7 @@ def check_boxes(data: bytes | mmap.mmap) -> None:
 
 
 def _of_item(file: memoryview, meta: memoryview) -> Colour:
-    """Return what the primary item says, or the first that it is derived from (ISO/IEC 23008-12, section 6.5.5)."""
+    """Return the colours of the primary item, or of the first item it is derived from (ISO/IEC 23008-12, 6.5.5)."""
     inner = _by_type(meta)
     properties = _by_type(inner.get(b"iprp", memoryview(b"")))
     if b"pitm" not in inner or not {b"ipco", b"ipma"} <= properties.keys():
@@ -125,7 +125,7 @@ def of_track(moov: memoryview) -> list[Box]:
 
 
 def _colour(described: list[Box]) -> Colour:
-    """Return what colour boxes say (ISO/IEC 14496-12, sections 12.1.5 to 12.1.7); ``clli`` goes before ``mdcv``."""
+    """Return the content of colour boxes (ISO/IEC 14496-12, sections 12.1.5 to 12.1.7); ``clli`` precedes ``mdcv``."""
     points, brightest, display = None, 0.0, 0.0
     for name, body in described:
         if name == b"colr" and bytes(body[:4]) == b"nclx" and len(body) >= 8 and points is None:
@@ -153,7 +153,7 @@ def _associations(ipma: memoryview) -> dict[int, list[int]]:
 
 
 def _derived_from(iref: memoryview | None, item: int) -> list[int]:
-    """Return the first item that another one is derived from (ISO/IEC 14496-12, section 8.11.12)."""
+    """Return the first item that ``item`` is derived from, as a list (ISO/IEC 14496-12, section 8.11.12)."""
     if iref is None:
         return []
     id_bytes = 2 if iref[0] == 0 else 4
@@ -165,7 +165,7 @@ def _derived_from(iref: memoryview | None, item: int) -> list[int]:
 
 
 def _offset(iloc: memoryview, item: int) -> int:
-    """Return where the data of an item begins in the file (ISO/IEC 14496-12, section 8.11.3)."""
+    """Return the offset of an item's data in the file (ISO/IEC 14496-12, section 8.11.3)."""
     version = iloc[0]
     id_bytes, index_bytes = (4 if version == 2 else 2), (iloc[5] & 15 if version else 0)
     offset_bytes, length_bytes, base_bytes = iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4

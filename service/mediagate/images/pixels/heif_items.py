@@ -1,4 +1,4 @@
-"""The items and tracks of AVIF and HEIC files: how they hang together, and where their data lies.
+"""The items and tracks of AVIF and HEIC files: their relations and the location of their data.
 
 Everything is counted before it is read, because decoders look up each entry among all others (ISO/IEC 14496-12,
 sections 8.7 and 8.11, and 23008-12, section 9.3.1).
@@ -12,13 +12,13 @@ from mediagate.errors import UndecodableImage
 from mediagate.images.pixels.heif_boxes import Box, boxes
 
 MAX_ENTRIES = 2000
-"""A picture of 100 megapixels has some 400 tiles of 512 x 512, and as many entries."""
+"""A picture of 100 megapixels has about 400 tiles of 512 x 512, and as many entries."""
 ALPHA = (b"auxid:1\0", b":alpha\0")
 """Ends of the types of alpha, with MPEG's names (ISO/IEC 23008-12, annex B, and 23091-2)."""
 
 
 class Fields:
-    """Numbers of whole bytes, one behind the other; ``IndexError`` is raised behind the last one."""
+    """Reads consecutive numbers of whole bytes; raises ``IndexError`` at the end."""
 
     def __init__(self, view: memoryview, at: int = 0) -> None:
         self.view, self.at = view, at
@@ -30,7 +30,7 @@ class Fields:
     def skip(self, size: int) -> memoryview:
         """Return the next ``size`` bytes."""
         if self.at + size > len(self.view):
-            raise IndexError("the box was cut off")
+            raise IndexError("the box is truncated")
         self.at += size
         return self.view[self.at - size : self.at]
 
@@ -38,7 +38,7 @@ class Fields:
 class Items:
     """The items in the body of a ``meta`` box.
 
-    Raises ``UndecodableImage`` for more than ``MAX_ENTRIES`` of anything; what cannot be read is not there.
+    Raises ``UndecodableImage`` for more than ``MAX_ENTRIES`` entries of any kind; unreadable boxes count as absent.
     """
 
     def __init__(self, file: memoryview, meta: memoryview) -> None:
@@ -59,11 +59,11 @@ class Items:
         return [self._described[n - 1] for n in self._numbers.get(item, ()) if 0 < n <= len(self._described)]
 
     def is_alpha(self, item: int) -> bool:
-        """Whether the item is the alpha of those that it refers to."""
+        """Whether the item is the alpha of the items that it refers to."""
         return any(name == b"auxC" and bytes(body[4:]).endswith(ALPHA) for name, body in self.described(item))
 
     def extents(self, item: int) -> list[memoryview]:
-        """Return the parts of an item's data; those in other files are left out."""
+        """Return the parts of an item's data, without parts in other files."""
         sources = {0: self._file, 1: self._idat}
         parts = []
         for method, offset, size in self._extents.get(item, ()):
@@ -133,14 +133,14 @@ class Items:
 
 
 def counted(view: memoryview) -> list[Box]:
-    """Return the boxes of one level, if they are not too many."""
+    """Return the boxes of one level; raises ``UndecodableImage`` if they are too many."""
     found = list(boxes(view, MAX_ENTRIES + 1))
     check_count(len(found))
     return found
 
 
 def check_count(count: int) -> int:
-    """Return the number of entries, if they are not too many."""
+    """Return the number of entries; raises ``UndecodableImage`` if they are too many."""
     if count > MAX_ENTRIES:
         raise UndecodableImage(
             f"the AVIF or HEIC has more than {MAX_ENTRIES:,} items, references or other entries of one kind; "
@@ -152,7 +152,7 @@ def check_count(count: int) -> int:
 def samples(file: memoryview, table: dict[bytes, memoryview], most: int) -> Iterator[memoryview]:
     """Yield the data of a track's first ``most`` samples from its ``stbl`` (ISO/IEC 14496-12, section 8.7).
 
-    Raises ``IndexError`` where the boxes were cut off.
+    Raises ``IndexError`` for truncated boxes.
     """
     chunk_bytes = 8 if b"co64" in table else 4
     chunks = Fields(table.get(b"co64", table.get(b"stco", memoryview(b""))), 4)

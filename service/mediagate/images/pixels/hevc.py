@@ -9,9 +9,9 @@ from mediagate.images.pixels.bits import Bits
 _PARAMETER_SET = 33
 """``SPS_NUT`` (table 7-1)."""
 _WHOLE_BYTES = 256
-"""More than a parameter set has in front of its size."""
+"""More bytes than a parameter set has before its size."""
 _WITH_PLANES = 3
-"""``chroma_format_idc`` of 4:4:4, which a flag follows."""
+"""``chroma_format_idc`` of 4:4:4, after which a flag follows."""
 
 
 def parameter_sets(units: memoryview, length_bytes: int) -> Iterator[bytes | None]:
@@ -30,7 +30,7 @@ def parameter_sets(units: memoryview, length_bytes: int) -> Iterator[bytes | Non
 def configured_sets(configuration: memoryview) -> Iterator[bytes | None]:
     """Yield the same for the units in the body of ``hvcC`` (ISO/IEC 14496-15, section 8.3.3.1).
 
-    Raises ``IndexError`` for a body that was cut off.
+    Raises ``IndexError`` for a truncated body.
     """
     at = 23
     for _ in range(configuration[22]):
@@ -43,9 +43,9 @@ def configured_sets(configuration: memoryview) -> Iterator[bytes | None]:
 
 
 def parameter_size(parameter_set: bytes) -> tuple[int, int]:
-    """Return width and height of coded pictures in pixels, before they are cropped.
+    """Return width and height of coded pictures in pixels, before cropping.
 
-    Raises ``IndexError`` for a set that was cut off.
+    Raises ``IndexError`` for a truncated set.
     """
     bits = Bits(parameter_set.replace(b"\0\0\3", b"\0\0"))  # section 7.4.2
     bits.read(20)  # the unit's header, and the number of the video parameter set

@@ -1,4 +1,4 @@
-"""ICC profiles as bytes: those made here, and what browsers read of one that came with a picture."""
+"""ICC profiles as bytes: profiles made here, and embedded profiles as browsers read them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mediagate.images.pixels.code_points import CodePoints, Curve
 from mediagate.images.pixels.primaries import D50, DISPLAY_P3, Primaries, adaptation
 
 MAX_BYTES = 8 * 2**20
-"""The longest profile that is read; those of printers have up to 4 MiB."""
+"""The longest accepted profile; printers' profiles have up to 4 MiB."""
 _HEADER = 128
 _TABLE_ENTRIES = 255 * 16 + 1
-"""Each 8-bit value is an entry of its own, and 15 lie between two of them."""
+"""One entry for each 8-bit value, with 15 more between two of them."""
 _SRGB_CURVE = b"para" + struct.pack(
     ">4xHH5i", 3, 0, *(round(value * 65536) for value in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
 )
@@ -44,7 +44,7 @@ def matrix_profile(primaries: Primaries, curve: Curve | None = None, *, version:
 
 @cache
 def display_p3_profile() -> bytes:
-    """Return the profile of published pictures in Display P3: version 4, white D50, the curve of sRGB."""
+    """Return the profile of pictures published in Display P3: version 4, white D50, the curve of sRGB."""
     return matrix_profile(DISPLAY_P3, version=4)
 
 
@@ -63,9 +63,9 @@ def tags(icc: bytes) -> dict[bytes, tuple[int, int]]:
 
 
 def code_points(icc: bytes) -> CodePoints | None:
-    """Return what a ``cicp`` tag says (ICC.1:2022, section 9.2.17); browsers prefer it to all other tags.
+    """Return the code points of a ``cicp`` tag (ICC.1:2022, section 9.2.17), which browsers prefer to all other tags.
 
-    ``None``: there is none, or it has no meaning for RGB of full range.
+    ``None`` if there is no such tag, or if it is undefined for RGB of full range.
     """
     offset, size = tags(icc).get(b"cicp", (0, 0))
     tag = icc[offset : offset + size]
@@ -76,20 +76,19 @@ def code_points(icc: bytes) -> CodePoints | None:
 
 
 def as_browsers_read(icc: bytes) -> bytes:
-    """Return a profile of which lcms, with perceptual intent, reads the tags that browsers read.
+    """Return a profile from which lcms, with perceptual intent, reads the same tags as browsers.
 
-    They know neither D2B nor A2B2, and use A2B1 where A2B0 is absent (skcms, measured in Chromium 156); the class of
-    the device does not matter to them. Raises ``ValueError`` for a profile that they ignore because of its header or
-    its tag table.
+    Browsers ignore D2B, A2B2 and the device class, and use A2B1 where A2B0 is absent (skcms, measured in Chromium 156).
+    Raises ``ValueError`` for a profile that browsers ignore because of its header or its tag table.
     """
     if icc[8] > 4:
-        raise ValueError(f"its version is {icc[8]}, and versions up to 4 are known")
+        raise ValueError(f"its version is {icc[8]}; versions up to 4 are supported")
     white = struct.unpack(">3i", icc[68:80])
     if any(abs(value / 65536 - expected) > 0.01 for value, expected in zip(white, D50, strict=True)):
         raise ValueError("its illuminant is not D50")
     names = tags(icc)
     if int.from_bytes(icc[:4]) > len(icc) or any(offset + size > len(icc) for offset, size in names.values()):
-        raise ValueError("it was cut off")
+        raise ValueError("it is truncated")
     read = bytearray(icc)
     read[12:16] = b"mntr"
     for number, at in enumerate(_entries(icc)):
@@ -102,7 +101,7 @@ def as_browsers_read(icc: bytes) -> bytes:
 
 
 def has_lookup_table(icc: bytes) -> bool:
-    """Whether colours go through a table of colours, instead of a matrix and curves."""
+    """Whether the profile uses a colour table instead of a matrix and curves."""
     return not {b"A2B0", b"A2B1"}.isdisjoint(tags(icc))
 
 

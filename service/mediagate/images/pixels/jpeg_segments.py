@@ -1,6 +1,6 @@
-"""The segments of a JPEG (ITU-T T.81, annex B): how many there may be before anything decodes them.
+"""The limits of a JPEG's segments (ITU-T T.81, annex B), checked before anything decodes them.
 
-What comes before the first scan is read byte by byte in Python, so each kind of it has a limit.
+The part before the first scan is read byte by byte in Python, so each kind of segment has a limit.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ SOF, EOI, SOS, DQT, APP1, APP13 = 0xC0, 0xD9, 0xDA, 0xDB, 0xE1, 0xED
 """Markers (table B.1): start of frame (the first kind), end of image, start of scan, quantization tables, EXIF and
 Photoshop's resources."""
 MAX_SCANS = 100
-"""Encoders write up to some 15 scans; each further one is another pass over the whole picture."""
+"""Encoders write up to about 15 scans; each scan is a pass over the whole picture."""
 MAX_SEGMENTS = 10_000
-"""The largest profiles, XMP and depth maps take some hundreds."""
+"""The largest profiles, XMP and depth maps take some hundred segments."""
 MAX_LOOSE = 128 * 1024
-"""Bytes that belong to no segment: encoders pad with a few."""
+"""Bytes outside segments: encoders pad with a few."""
 MAX_TABLES = 64 * 1024
-"""Bytes of frame headers and quantization tables; one header and four tables take some 500."""
+"""Bytes of frame headers and quantization tables; one header and four tables take about 500."""
 MAX_RESOURCES = 5_000
-"""Photoshop's resources; a file with a hundred paths has some two hundred."""
+"""Photoshop's resources; a file with a hundred paths has about two hundred."""
 MAX_EXIF = 64
-"""Segments of EXIF; it has one, or a few where a maker's notes are longer than that."""
+"""Segments of EXIF; a file has one, or a few if the maker's notes exceed a segment."""
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 """A marker with a length, or EOI. Restart markers and TEM have none, and 0 follows each 0xFF of coded data."""
 _FRAMES = frozenset({*range(SOF, 0xD0), 0xDE} - {0xC4, 0xC8, 0xCC})
@@ -34,9 +34,9 @@ _BARE = frozenset({0xC8, *range(0xD0, SOS), *range(0xF0, 0xFE)})
 
 
 def check_jpeg(data: bytes | mmap.mmap) -> None:
-    """Raise ``UndecodableImage`` for a JPEG of so many parts that opening or decoding it would take long.
+    """Raise ``UndecodableImage`` for a JPEG with too many parts to be opened and decoded quickly.
 
-    Bytes between segments are passed over, as libjpeg does it. Files of other formats pass.
+    Bytes between segments are skipped, as in libjpeg. Files of other formats pass.
     """
     if data[:3] != b"\xff\xd8\xff":
         return
@@ -51,7 +51,7 @@ def check_jpeg(data: bytes | mmap.mmap) -> None:
 
 
 def _check_header(data: bytes | mmap.mmap) -> tuple[int, int]:
-    """Return where the first scan begins, and how many segments there are before it."""
+    """Return the offset of the first scan and the number of segments before it."""
     at, segments, loose, tables, resources = 2, 0, 0, 0, 0
     exif: list[bytes] = []
     while (start := data.find(b"\xff", at)) >= 0 and start + 1 < len(data):
@@ -61,10 +61,10 @@ def _check_header(data: bytes | mmap.mmap) -> tuple[int, int]:
             break
         at = start + 2
         if marker in (0, 0xFF):
-            at -= marker == 0xFF  # which may begin a marker
+            at -= marker == 0xFF  # this byte may begin a marker
             loose += 1
         elif marker < SOF:
-            break  # Pillow takes no such file
+            break  # Pillow rejects such a file
         else:
             segments += 1
             size = 0 if marker in _BARE else max(2, int.from_bytes(data[at : at + 2]))

@@ -1,4 +1,4 @@
-"""What a file tells besides its picture. All of it is left behind, since every published file is made of pixels."""
+"""Metadata in an uploaded file. None of it is published, since every published file is encoded from pixels."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ ORIENTATION = int(Base.Orientation)
 SERIALS = (0xA431, 0xA435, 0xC62F)
 """BodySerialNumber and LensSerialNumber (Exif 2.32, section 4.6.5), CameraSerialNumber (DNG, also in JPEGs)."""
 POINTERS = (int(IFD.Exif), int(IFD.GPSInfo), int(IFD.Interop), int(Base.ExifOffset), ORIENTATION)
-"""What says where the rest is, and the orientation, which the pixels take over."""
+"""Tags that point to other lists, and the orientation, which is applied to the pixels."""
 
 
 LONGEST_EXIF = 1024 * 1024
-"""Bytes of EXIF beyond which nothing in it is looked up: it could hold more than a million entries."""
+"""Bytes of EXIF beyond which it is not read: it could hold more than a million entries."""
 
 
 def found(image: Image.Image, data: bytes) -> tuple[str, ...]:
-    """Return what an opened file has besides the picture and its colour profile, in these words.
+    """Return the kinds of metadata in an opened file, apart from its colour profile, as these words.
 
-    ``gps`` a place; ``serial`` the number of a camera or lens; ``thumbnail`` a small copy in the EXIF, which may show
-    what was cropped away; ``exif`` other camera data; ``xmp`` and ``iptc`` editors' data; ``comment`` free text;
-    ``pictures`` further pictures in the same file.
+    ``gps`` a location; ``serial`` the number of a camera or lens; ``thumbnail`` a small copy in the EXIF, which may
+    show parts that were cropped from the picture; ``exif`` other camera data; ``xmp`` and ``iptc`` editors' data;
+    ``comment`` free text; ``pictures`` further pictures in the same file.
     """
     info = image.info
     texts = text_keywords(data) if image.format == "PNG" else set()
@@ -43,9 +43,9 @@ def found(image: Image.Image, data: bytes) -> tuple[str, ...]:
 
 
 def orientation(image: Image.Image) -> int:
-    """Return how the picture is stored (Exif 2.32, section 4.6.4): 1 is upright, as whatever cannot be read.
+    """Return the orientation of the stored picture (Exif 2.32, section 4.6.4); 1, upright, if it cannot be read.
 
-    EXIF alone counts, as for browsers; XMP may name an orientation too.
+    Only EXIF counts, as in browsers, although XMP may name an orientation too.
     """
     stored = image.info.get("exif") or b""
     if len(stored) > LONGEST_EXIF or has_many_tags(stored):
@@ -55,7 +55,7 @@ def orientation(image: Image.Image) -> int:
         exif.load(stored)
         return int(exif.get(ORIENTATION, 1))
     except Exception:
-        return 1  # broken EXIF does not make the pixels worse
+        return 1  # broken EXIF does not affect the pixels
 
 
 def _exif(image: Image.Image) -> list[str]:
@@ -76,6 +76,6 @@ def _exif(image: Image.Image) -> list[str]:
         if tags - {*SERIALS, *POINTERS}:
             words.append("exif")
     except Exception:
-        # Decoders pass over EXIF that cannot be read, and so do we, saying that there was some.
+        # Decoders ignore unreadable EXIF; it is reported here nevertheless.
         return ["exif"]
     return words

@@ -1,4 +1,4 @@
-"""A picture as moderators see it, and the small facts that are read off its pixels."""
+"""A picture as moderators see it, and small properties of its pixels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mediagate.images.pixels.colour import opaque
 from mediagate.images.pixels.resize import within
 
 WHITE, GREY = 255, 128
-"""Backgrounds beside black; content visible on only one of the three would otherwise escape moderation."""
+"""Backgrounds in addition to black; content visible on only one of the three would otherwise escape moderation."""
 LOOKS = 5
-"""How many pictures a transparent frame is at most: one on each background, and two without its alpha."""
+"""The most looks of a transparent frame: one on each background, and two without its alpha."""
 ROUNDING = 2
-"""Pictures that differ by so many levels at most are the same: they were rounded in another order."""
+"""Pictures that differ by at most this many levels are equal: they were rounded in a different order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ class PixelPicture:
 
 
 def looks(frame: Image.Image, box: tuple[int, int, int, int], edge: int) -> list[Image.Image]:
-    """Return what a box of a frame looks like, reduced to at most ``edge`` pixels: ``RGB`` pictures of one size.
+    """Return the looks of a box of a frame, reduced to at most ``edge`` pixels: ``RGB`` pictures of one size.
 
-    One if it is opaque; else on white, on black, on grey 128, and twice without its alpha, as software shows it that
-    ignores alpha: reduced after that, and reduced before, as variants are, which weighs colours by their alpha. Equal
-    ones may be one object: what is black where it is transparent has nothing else to show.
+    An opaque box has one look. Others have five: on white, on black, on grey 128, and twice as in software that ignores
+    alpha. Of these two, one discards alpha before reducing, the other after it, as variants do, which weights colours
+    by their alpha. Equal looks may be the same object: a box that is black where it is transparent hides nothing.
     """
     if frame.mode != "RGBA":
         return [_reduced(frame, box, edge)]
@@ -58,7 +58,7 @@ def looks(frame: Image.Image, box: tuple[int, int, int, int], edge: int) -> list
     alpha = part.getchannel("A")
     opacity = _reduced(alpha, whole, edge)
     clear = ImageChops.invert(opacity)
-    # A channel at a time: copies of all of them would take as much memory as the frame does, several times.
+    # One channel at a time: copies of all channels would take several times the memory of the frame.
     bare, black = [], []
     for name in "RGB":
         channel = part.getchannel(name)
@@ -78,7 +78,7 @@ def looks(frame: Image.Image, box: tuple[int, int, int, int], edge: int) -> list
 
 
 def count_looks(frame: Image.Image) -> int:
-    """Return how many different ``looks`` a frame has at most: 1 if it is opaque, 4 if its alpha is 0 or 255 only."""
+    """Return the most distinct ``looks`` that a frame has: 1 if it is opaque, 4 if its alpha is only 0 or 255."""
     if opaque(frame):
         return 1
     return LOOKS if sum(frame.getchannel("A").histogram()[1:255]) else LOOKS - 1
@@ -94,12 +94,12 @@ def mean(pictures: Sequence[Image.Image], weights: Sequence[float]) -> Image.Ima
 
 
 def _share_of(level: int) -> list[int]:
-    """Return for each degree of transparency what a background of this level adds to a colour."""
+    """Return for each alpha the contribution of a background of this level to a colour."""
     return [round(clear * level / 255) for clear in range(256)]
 
 
 def _reduced(image: Image.Image, box: tuple[int, int, int, int], edge: int) -> Image.Image:
-    """Return a box of the picture with no edge above this: a box filter by a whole factor, then bilinear."""
+    """Return a box of the picture reduced to at most ``edge``: a box filter by a whole factor, then bilinear."""
     width, height = box[2] - box[0], box[3] - box[1]
     scale = edge / max(width, height)
     if scale >= 1:
@@ -109,7 +109,7 @@ def _reduced(image: Image.Image, box: tuple[int, int, int, int], edge: int) -> I
 
 
 def jpeg_of(width: int, height: int, rgb: bytes) -> bytes:
-    """Return a picture as a JPEG that holds nothing but its pixels."""
+    """Return a picture as a JPEG without metadata."""
     file = io.BytesIO()
     Image.frombytes("RGB", (width, height), rgb).save(file, "JPEG", quality=90)
     return file.getvalue()

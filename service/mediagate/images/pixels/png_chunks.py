@@ -14,22 +14,22 @@ from mediagate.images.pixels.code_points import CodePoints
 from mediagate.images.pixels.primaries import Primaries
 
 PNG = b"\x89PNG\r\n\x1a\n"
-"""What a PNG begins with (section 5.2)."""
+"""The signature of a PNG (section 5.2)."""
 MAX_CHUNKS, BYTES_A_CHUNK = 10_000, 4096
-"""How many chunks there may be: so many, and one for each so many bytes. Encoders write IDAT in 8 KiB and more."""
+"""The limit of chunks: a constant, plus one for each 4096 bytes. Encoders write IDAT of 8 KiB and more."""
 _COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cLLI", b"mDCV")
 _GREY, _RGB, _PALETTE = 0, 2, 3
 """Colour types (section 11.2.1)."""
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 FRAMES = (b"acTL", b"fcTL", b"fdAT")
-"""What an animation consists of besides pixels (section 11.3.2)."""
+"""Chunks of an animation (section 11.3.2)."""
 _LENGTHS = {b"cHRM": 32, b"gAMA": 4, b"sRGB": 1, b"pHYs": 9, b"tIME": 7, b"cICP": 4, b"mDCV": 24, b"cLLI": 8}
-"""Of ancillary chunks that always have the same (section 11.3)."""
+"""The lengths of ancillary chunks with a fixed length (section 11.3)."""
 _LONG_TEXT = 2**20
-"""Bytes of an unpacked text beyond which other decoders refuse the file; texts are not read here."""
+"""Bytes of an unpacked text beyond which other decoders refuse the file; texts themselves are not read."""
 _MOST_UNPACKED = 8 * _LONG_TEXT
-"""Bytes of text that are unpacked in all, in some 20 ms, to say whether one is long."""
+"""The most bytes of text unpacked in total, in about 20 ms, to find out whether one is long."""
 
 
 class Chunk(NamedTuple):
@@ -41,7 +41,7 @@ class Chunk(NamedTuple):
 
 
 class Colour(NamedTuple):
-    """What a PNG says about its colours; ``None`` for each chunk that is absent or malformed.
+    """The colour chunks of a PNG; ``None`` for each chunk that is absent or malformed.
 
     ``icc`` is empty if the profile is damaged or too long; ``peak`` is the brightest light in cd/m².
     """
@@ -55,12 +55,12 @@ class Colour(NamedTuple):
 
     @property
     def has_srgb_gamma(self) -> bool:
-        """Whether gamma is about 1/2.2 and alone, which means sRGB to browsers (measured in Chromium 156)."""
+        """Whether gamma is about 1/2.2 without other colour chunks, which browsers read as sRGB (Chromium 156)."""
         return self.primaries is None and self.gamma is not None and abs(self.gamma * 2.2 - 1) <= 0.05
 
 
 def chunks(png: bytes | mmap.mmap) -> Iterator[Chunk]:
-    """Yield the chunks up to IEND, or as far as the file is whole (section 5.3)."""
+    """Yield the chunks up to IEND, or as far as the file is intact (section 5.3)."""
     view, at = memoryview(png), len(PNG)
     while at + 12 <= len(png):
         length = int.from_bytes(view[at : at + 4])
@@ -74,7 +74,7 @@ def chunks(png: bytes | mmap.mmap) -> Iterator[Chunk]:
 
 
 def check_chunks(data: bytes | mmap.mmap) -> None:
-    """Raise ``UndecodableImage`` for a PNG of so many chunks that opening it would take long; other files pass."""
+    """Raise ``UndecodableImage`` for a PNG with too many chunks to be opened quickly; other files pass."""
     if data[: len(PNG)] != PNG:
         return
     at, most = len(PNG), MAX_CHUNKS + len(data) // BYTES_A_CHUNK
@@ -86,9 +86,9 @@ def check_chunks(data: bytes | mmap.mmap) -> None:
 
 
 def read_colour(png: bytes) -> Colour:
-    """Return what the chunks before the palette and the pixels say (sections 5.6 and 11.3.2).
+    """Return the colour chunks before the palette and the pixels (sections 5.6 and 11.3.2).
 
-    The first of two chunks of one type counts, and one with a wrong checksum is absent, as in libpng.
+    The first of several chunks of one type counts, and a chunk with a wrong checksum is absent, as in libpng.
     """
     found: dict[bytes, memoryview] = {}
     for chunk in chunks(png):
@@ -107,10 +107,10 @@ def read_colour(png: bytes) -> Colour:
 
 
 def for_pixels(png: bytes | mmap.mmap) -> bytes:
-    """Return the PNG with the chunks that its first picture and its orientation need.
+    """Return the PNG reduced to the chunks that its first picture and its orientation need.
 
-    Decoders refuse whole files for ancillary chunks that are malformed or long, and for later frames. Raises
-    ``ValueError`` for a picture with a palette that has none (section 11.2.2).
+    Decoders refuse whole files because of malformed or long ancillary chunks and because of later frames. Raises
+    ``ValueError`` if a required palette is missing (section 11.2.2).
     """
     kept: list[bytes | memoryview] = [PNG]
     colours = 0
@@ -118,7 +118,7 @@ def for_pixels(png: bytes | mmap.mmap) -> bytes:
         if chunk.type == b"PLTE":
             colours = len(chunk.data) // 3
         if chunk.type == b"IDAT" and png[25] == _PALETTE and not colours:
-            raise ValueError("there is no palette")
+            raise ValueError("the palette is missing")
         if chunk.type == b"tRNS":
             kept.append(transparency(chunk, png[24], png[25], colours))
         elif chunk.type == b"PLTE":
@@ -129,7 +129,7 @@ def for_pixels(png: bytes | mmap.mmap) -> bytes:
 
 
 def palette(chunk: Chunk, depth: int) -> bytes | memoryview:
-    """Return the chunk with its last colour for all indices beyond it, as Chromium shows them; Pillow has black."""
+    """Return the chunk padded with its last colour, which Chromium shows for indices beyond it; Pillow shows black."""
     missing = 3 * 2**depth - len(chunk.data)
     if not is_intact(chunk) or len(chunk.data) < 3 or missing <= 0 or depth > 8:
         return chunk.whole
@@ -137,9 +137,9 @@ def palette(chunk: Chunk, depth: int) -> bytes | memoryview:
 
 
 def transparency(chunk: Chunk, depth: int, colour_type: int, colours: int) -> bytes | memoryview:
-    """Return the chunk as Pillow reads it; nothing for one that libpng ignores, being too long or too short.
+    """Return the chunk as Pillow reads it, empty for a chunk that libpng ignores since it is too long or too short.
 
-    Samples of grey with fewer than eight bits are compared after they were scaled to eight.
+    Grey samples with fewer than eight bits are compared after scaling to eight.
     """
     longest: int = {_GREY: 2, _RGB: 6, _PALETTE: colours}.get(colour_type, 0)
     if not is_intact(chunk) or len(chunk.data) > longest or (colour_type != _PALETTE and len(chunk.data) < longest):
@@ -151,7 +151,7 @@ def transparency(chunk: Chunk, depth: int, colour_type: int, colours: int) -> by
 
 
 def ignored(png: bytes) -> list[str]:
-    """Return a warning for each kind of fault that made a chunk count as absent."""
+    """Return a warning for each kind of fault because of which a chunk was ignored."""
     wrong, odd, long = set(), set(), False
     left, colours = _MOST_UNPACKED, 0
     for chunk in chunks(png):
@@ -181,18 +181,18 @@ def _lacks_meaning(chunk: Chunk, png: bytes, colours: int) -> bool:
 
 
 def _listed(names: set[str]) -> str:
-    told = sorted(name if name.isalpha() and name.isascii() else "?" for name in names)
-    return ", ".join(told[:10])
+    listed = sorted(name if name.isalpha() and name.isascii() else "?" for name in names)
+    return ", ".join(listed[:10])
 
 
 def _unpacked_size(text: Chunk) -> int:
-    """Return how many bytes a text has (section 11.3.3), up to one more than count as long."""
+    """Return the bytes of a text (section 11.3.3), up to one more than the limit of a long text."""
     data = bytes(text.data)
     start = data.find(b"\0") + 1
     if text.type == b"iTXt":
         packed = data[start : start + 1] == b"\1"
-        start = data.find(b"\0", start + 2) + 1  # behind the language
-        start = data.find(b"\0", start) + 1  # behind the keyword in it
+        start = data.find(b"\0", start + 2) + 1  # after the language
+        start = data.find(b"\0", start) + 1  # after the translated keyword
     else:
         packed = text.type == b"zTXt"
         start += packed
@@ -222,7 +222,7 @@ def is_intact(chunk: Chunk) -> bool:
 
 
 def _code_points(data: memoryview | None) -> CodePoints | None:
-    """Return the code points of RGB in full range (section 11.3.2.6), which is the only kind that PNG has."""
+    """Return the code points of RGB in full range (section 11.3.2.6), the only kind in PNG."""
     if data is None or len(data) != 4 or data[2] != 0 or data[3] != 1:
         return None
     points = CodePoints(data[0], data[1])
@@ -257,7 +257,7 @@ def _primaries(data: memoryview | None) -> Primaries | None:
 
 
 def _peak(light: memoryview, display: memoryview) -> float | None:
-    """Return the brightest light of the content, or else of the display that it was made on (11.3.2.7 and 11.3.2.8)."""
+    """Return the brightest light of the content, or else of the mastering display (sections 11.3.2.7 and 11.3.2.8)."""
     brightest = int.from_bytes(light[:4]) if len(light) == 8 else 0
     mastered = int.from_bytes(display[16:20]) if len(display) == 24 else 0
     return (brightest or mastered) / 10_000 or None

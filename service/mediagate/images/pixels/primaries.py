@@ -34,7 +34,7 @@ class Primaries(NamedTuple):
         return _product(columns, _diagonal(scale))
 
     def to_d50(self) -> Matrix:
-        """Return the matrix from linear RGB to XYZ adapted to D50; raises what ``to_xyz`` raises."""
+        """Return the matrix from linear RGB to XYZ adapted to D50; raises like ``to_xyz``."""
         return _product(adaptation(self.white), self.to_xyz())
 
     def to(self, other: Primaries) -> Matrix:

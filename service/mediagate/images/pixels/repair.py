@@ -1,4 +1,4 @@
-"""Stills that decoders refuse and browsers show: what is there of their pixels, and which are not there."""
+"""Repair of stills that decoders refuse and browsers show: recovering their pixels and marking missing ones."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ SOF2, SOS = 0xC2, 0xDA
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd9\xff]")
 """A marker with parameters; 0 follows each 0xFF of coded data."""
 FILLER = bytes((167 * at + 181) % 251 for at in range(2048))
-"""Coded data that is in no file: what it changes of a picture was not there. It has no 0xFF, which begins markers."""
+"""Coded data that occurs in no file: pixels that it changes are missing. It has no 0xFF, which begins markers."""
 FILLERS = (b"\0", FILLER, b"\x55", b"\xff", b"\xaa", b"\x33")
-"""What is tried in place of missing data; some of it is no code."""
+"""Replacements for missing data, tried in turn; some of them are not valid code."""
 _MOST_MISSING = 64 * 2**20
-"""Bytes of a WebP that are filled in."""
+"""The most bytes of a WebP that are filled in."""
 _KNOWN = ((8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2), (1, 1))
-"""Every how many pixels, across and down, one is known after each pass."""
+"""The spacing of known pixels, across and down, after each pass."""
 _LAST_FILTER = 4
-"""The highest number that a row may begin with (section 9.2)."""
+"""The highest filter type of a row (section 9.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A file that decoders take, what is wrong with it, and what of its pixels is there."""
+    """A file that decoders accept, its fault, and the part of its pixels that is there."""
 
     data: bytes
     warning: str
     missing: bool = False
     """Whether pixels are missing."""
     shown: Callable[[Image.Image], Image.Image] | None = None
-    """From the decoded picture to what is shown of it; ``None``: all."""
+    """Maps the decoded picture to its shown part; ``None``: all of it is shown."""
 
 
 Decode: TypeAlias = Callable[[bytes], Image.Image]
-"""Decodes a still as it is stored; raises errors of ours."""
+"""Decodes a still as stored; raises mediagate's errors."""
 
 
 def repaired(data: bytes, decode: Decode, max_pixels: int) -> Repaired | None:
-    """Return what can be shown of a still that was refused, or ``None`` if that is nothing.
+    """Return the recoverable part of a refused still, ``None`` if there is none.
 
-    Raises what ``decode`` raises.
+    Raises like ``decode``.
     """
     if data.startswith(b"\xff\xd8\xff"):
         return _jpeg(data, decode)
@@ -67,7 +67,7 @@ def repaired(data: bytes, decode: Decode, max_pixels: int) -> Repaired | None:
 
 
 def _jpeg(data: bytes, decode: Decode) -> Repaired | None:
-    """Return a JPEG that ends with EOI."""
+    """Return a JPEG completed with EOI."""
     segments = list(islice(_segments(data), MAX_SEGMENTS + 1))
     if len(segments) > MAX_SEGMENTS:
         return None
@@ -78,9 +78,9 @@ def _jpeg(data: bytes, decode: Decode) -> Repaired | None:
     rows = _rows_there(one, other)
     progressive = bool(one.info.get("progressive"))
     if rows == one.height and not (progressive and _lacks_bits(segments)):
-        return Repaired(data + EOI, "the JPEG has no end")
-    # Of a progressive one all is there, if not in full.
-    return Repaired(data + EOI, "the JPEG was cut off", True, None if progressive else partial(_above, rows=rows))
+        return Repaired(data + EOI, "the JPEG has no end marker")
+    # A progressive JPEG shows the whole picture, only not in full detail.
+    return Repaired(data + EOI, "the JPEG is truncated", True, None if progressive else partial(_above, rows=rows))
 
 
 class _Segment(NamedTuple):
@@ -101,7 +101,7 @@ def _segments(jpeg: bytes) -> Iterator[_Segment]:
 
 
 def _lacks_bits(segments: Sequence[_Segment]) -> bool:
-    """Whether coefficients of a progressive JPEG were not sent to their last bit (ITU-T T.81, section G.1)."""
+    """Whether coefficients of a progressive JPEG lack bits (ITU-T T.81, section G.1)."""
     lacking: set[tuple[int, int]] = set()
     for marker, _, _, content in segments:
         if marker == SOF2 and len(content) > 5:
@@ -116,20 +116,20 @@ def _lacks_bits(segments: Sequence[_Segment]) -> bool:
 
 
 def _rows_there(one: Image.Image, other: Image.Image) -> int:
-    """Return how many rows two pictures share, from the top."""
+    """Return the number of rows from the top in which two pictures agree."""
     box = ImageChops.difference(one, other).getbbox(alpha_only=False)
     return box[1] if box else one.height
 
 
 def _above(image: Image.Image, rows: int) -> Image.Image:
-    """Return an ``RGB`` or ``RGBA`` picture that is transparent from this row on."""
+    """Return an ``RGB`` or ``RGBA`` picture made transparent from row ``rows`` on."""
     cut = Image.new("RGBA", image.size)
     cut.paste(image.crop((0, 0, image.width, rows)))
     return cut
 
 
 def _coarse(image: Image.Image, across: int, down: int) -> Image.Image:
-    """Return a picture of which every so many pixels are known."""
+    """Return a picture of which only one pixel in each block of ``across`` x ``down`` is known."""
     size = -(-image.width // across), -(-image.height // down)
     at = (across, 0, (1 - across) / 2, 0, down, (1 - down) / 2)
     known = image.transform(size, Image.Transform.AFFINE, at, Image.Resampling.NEAREST)
@@ -138,7 +138,7 @@ def _coarse(image: Image.Image, across: int, down: int) -> Image.Image:
 
 
 def _png(png: bytes, max_pixels: int) -> Repaired | None:
-    """Return a PNG whose pixels are compressed anew."""
+    """Return a PNG with its readable pixels compressed again."""
     layout = Layout.of(png)
     if layout is None or int.from_bytes(png[16:20]) * int.from_bytes(png[20:24]) > max_pixels:
         return None
@@ -151,7 +151,7 @@ def _png(png: bytes, max_pixels: int) -> Repaired | None:
         pixels = pixels[: row * next(unknown, len(pixels))]
     warning, missing, shown = "the PNG's pixels have a wrong checksum or no end", not intact, None
     if len(pixels) < expected:
-        warning, missing = "the PNG was cut off", True
+        warning, missing = "the PNG is truncated", True
         if layout.interlaced:
             ends = accumulate(row * count for row, count in layout.passes)
             whole = sum(end <= len(pixels) for end in ends)
@@ -167,7 +167,7 @@ def _png(png: bytes, max_pixels: int) -> Repaired | None:
 
 
 def _webp(data: bytes, decode: Decode) -> Repaired | None:
-    """Return a still WebP of the length that it says (RFC 9649, section 2.4)."""
+    """Return a still WebP padded to its declared length (RFC 9649, section 2.4)."""
     missing = 8 + int.from_bytes(data[4:8], "little") - len(data)
     if webp_size(data[:30]) is None or missing <= 0 or missing > _MOST_MISSING:
         return None
@@ -181,5 +181,5 @@ def _webp(data: bytes, decode: Decode) -> Repaired | None:
             rows = _rows_there(one, other)
             if rows == one.height:
                 return Repaired(whole, "the WebP has no end")
-            return Repaired(whole, "the WebP was cut off", True, partial(_above, rows=rows)) if rows else None
+            return Repaired(whole, "the WebP is truncated", True, partial(_above, rows=rows)) if rows else None
     return None

@@ -1,4 +1,4 @@
-"""How a picture gets another size."""
+"""Resizing and cropping of pictures."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from mediagate.images.pixels.colour import without_invisible
 from mediagate.images.pixels.sizes import Box, Crop
 
 REDUCING_GAP = 2.0
-"""Shrinking by more than twice this goes through a fast box filter first; Pillow calls 2.0 hardly distinguishable."""
+"""Shrinking by more than twice this factor uses a fast box filter first; Pillow documents the result at 2.0 as hardly
+distinguishable."""
 HALF = 2.0
-"""Pictures are shrunk by less than this with the bicubic filter, which costs three quarters of Lanczos there and keeps
-to an SSIM of 0.995 or more of it (``bench/peers/resizers.py``)."""
+"""Shrinking by less than this factor uses the bicubic filter, which costs three quarters of Lanczos there, with an SSIM
+of 0.995 or more relative to it (``bench/peers/resizers.py``)."""
 
 LARGE = 4_000_000
-"""Pixels from which shrinking to a half or a quarter uses the Hamming filter: 40 % of Lanczos' time, and an SSIM of
-0.995 or more of it (12 megapixels to 1920 and 1280 pixels wide)."""
+"""Pixels from which shrinking to a half or a quarter uses the Hamming filter: 40 % of Lanczos' time, with an SSIM of
+0.995 or more relative to it (12 megapixels to 1920 and 1280 pixels wide)."""
 
 
 def resized(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
     """Return a box of the picture at another size (Lanczos or nearly so, alpha premultiplied).
 
-    A picture that nobody else holds is given up half way, to save its memory.
+    A picture without another reference is released half way, to save its memory.
     """
-    # A box is a product of fractions, so the whole picture may be off by less than anybody sees.
+    # A box is a product of fractions, so the box of the whole picture may deviate imperceptibly.
     if box is not None and box[2] - box[0] > image.width - 0.01 and box[3] - box[1] > image.height - 0.01:
         box = None
     if box is None and size == image.size:
@@ -35,19 +36,19 @@ def resized(image: Image.Image, size: tuple[int, int], box: Box | None = None) -
         if not little and (right - left) * (bottom - top) >= LARGE and right - left < 2 * HALF * size[0]:
             return image.resize(size, Image.Resampling.HAMMING, box=box)
         return image.resize(size, kernel, box=box, reducing_gap=REDUCING_GAP)
-    # Pillow would do the same two passes in one call, and hold three pictures meanwhile instead of two.
+    # Pillow would do the same two passes in one call, and meanwhile hold three pictures instead of two.
     across = image.resize((size[0], image.height), Image.Resampling.BICUBIC, box=(left, 0, right, image.height))
     del image
     return across.resize(size, Image.Resampling.BICUBIC, box=(0, top, size[0], bottom))
 
 
 def cut(image: Image.Image, plan: Crop) -> Image.Image:
-    """Return what a variant shows of a picture of any size; colours that its alpha hides are black again."""
+    """Return a variant's part of a picture of any size; colours hidden by alpha are black again."""
     return without_invisible(resized(image, plan.size, plan.box_on(image.size)))
 
 
 def square(image: Image.Image, side: int) -> Image.Image:
-    """Return the picture stretched to ``side x side`` pixels (means, alpha premultiplied; or pixels repeated)."""
+    """Return the picture stretched to ``side x side`` pixels (means with premultiplied alpha, or repeated pixels)."""
     return image.resize((side, side), Image.Resampling.BOX)
 
 

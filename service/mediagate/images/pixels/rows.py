@@ -1,4 +1,4 @@
-"""The stream of a PNG's pixels (PNG, third edition, sections 9 and 10): how much of it is there."""
+"""The stream of a PNG's pixels (PNG, third edition, sections 9 and 10), and its completeness."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
 class Layout(NamedTuple):
-    """How many bytes the pixels of a PNG take: in each pass, a row and so many of them."""
+    """The bytes of a PNG's pixels: for each pass, the bytes of a row and the number of rows."""
 
     passes: list[tuple[int, int]]
     interlaced: bool
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Bytes in total."""
         return sum(row * count for row, count in self.passes)
 
     @classmethod
     def of(cls, png: bytes) -> Layout | None:
-        """Read IHDR (section 11.2.1); ``None`` for one without a meaning."""
+        """Read IHDR (section 11.2.1); ``None`` if it is invalid."""
         if png[12:16] != b"IHDR":
             return None
         width, height, depth, colour_type, interlaced = struct.unpack(">IIBB2xB", png[16:29])
@@ -47,7 +47,7 @@ class Layout(NamedTuple):
 
 
 def check_pixels(png: bytes, image: Image.Image) -> None:
-    """Raise ``ValueError`` for a PNG whose pixels end too early; Pillow leaves the others at 0.
+    """Raise ``ValueError`` for a PNG whose pixels end early; Pillow leaves the missing ones at 0.
 
     ``image`` was decoded from it.
     """
@@ -60,8 +60,8 @@ def check_pixels(png: bytes, image: Image.Image) -> None:
 
 
 def split(png: bytes) -> tuple[list[memoryview], bytes, list[memoryview], bool]:
-    """Return the chunks before IDAT, the data of all IDAT, also of one that was cut off, the chunks behind them, and
-    whether each whole IDAT has its checksum."""
+    """Return the chunks before IDAT, the data of all IDAT including a truncated one, the chunks after them, and whether
+    the checksum of each complete IDAT is right."""
     before: list[memoryview] = []
     coded: list[memoryview] = []
     after: list[memoryview] = []
@@ -79,7 +79,7 @@ def split(png: bytes) -> tuple[list[memoryview], bytes, list[memoryview], bool]:
 
 
 def unpacked(coded: bytes, most: int) -> bytes:
-    """Return what the stream holds (RFC 1950) as far as it can be read, whatever its own checksum is."""
+    """Return the content of the stream (RFC 1950) as far as it can be read, ignoring its checksum."""
     if int.from_bytes(coded[:2]) % 31 or coded[:1] == b"" or coded[0] & 15 != 8:
         return b""
     unpacking, pixels = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()

@@ -1,4 +1,4 @@
-"""Sizes: which part of the picture a variant shows, and at which size."""
+"""The part of the picture that a variant shows, and its size."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mediagate.images.pixels.formats import MAX_EDGE
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels."""
 MODERATED_EDGE = 640
-"""A moderator is given a picture whose longest edge has at least so many pixels, unless the file's has fewer, and not
-twice as many: models look at 224 to 640."""
+"""The longest edge of a moderator's picture has at least this many pixels, unless the file has fewer, and less than
+twice as many: models use inputs of 224 to 640."""
 MIDDLE = (0.5, 0.5)
 LARGEST_TERM = 21
 RATIO_TOLERANCE = Fraction(1, 100)
@@ -22,7 +22,7 @@ RATIO_TOLERANCE = Fraction(1, 100)
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """What a variant shows of a picture of ``whole`` pixels: a ``box`` of it, made into ``size`` pixels."""
+    """A variant's part of a picture of ``whole`` pixels: a ``box`` of it, resized to ``size`` pixels."""
 
     whole: tuple[int, int]
     size: tuple[int, int]
@@ -30,13 +30,13 @@ class Crop:
 
     @property
     def scale(self) -> float:
-        """The scale that the whole picture must have at least, so that nothing needs to be enlarged."""
+        """The smallest scale of the whole picture from which the variant needs no enlargement."""
         left, top, right, bottom = self.box
         return max(self.size[0] / (right - left), self.size[1] / (bottom - top))
 
     @property
     def shows_all(self) -> bool:
-        """Whether nothing is cropped away."""
+        """Whether nothing is cropped."""
         return self.box == (0.0, 0.0, float(self.whole[0]), float(self.whole[1]))
 
     def box_on(self, size: tuple[int, int]) -> Box:
@@ -47,10 +47,10 @@ class Crop:
 
 
 def shown(whole: tuple[int, int], spec: VariantSpec, focal: tuple[float, float]) -> Crop:
-    """Return what a variant shows of a picture of this size; nothing is enlarged, also not to fill a ``cover``.
+    """Return a variant's part of a picture of this size; nothing is enlarged, not even to fill a ``cover``.
 
-    A ``cover`` that the picture is too small for keeps its proportions and becomes smaller. The crop has the focal
-    point (0-1 from left and top) as near to its middle as the edges allow.
+    If the picture is too small for a ``cover``, the variant becomes smaller with the same proportions. The crop has the
+    focal point (0-1 from left and top) as near to its middle as the edges allow.
     """
     width, height = whole
     longest = MAX_EDGE[spec.format]
@@ -69,26 +69,26 @@ def shown(whole: tuple[int, int], spec: VariantSpec, focal: tuple[float, float])
 
 
 def plan(whole: tuple[int, int], source: Source, focal: tuple[float, float] = MIDDLE) -> dict[str, Crop]:
-    """Return what each variant of a source shows."""
+    """Return the crop of each variant of a source."""
     return {name: shown(whole, spec, focal) for name, spec in source.variants.items()}
 
 
 def largest(whole: tuple[int, int], plans: Iterable[Crop]) -> tuple[int, int]:
-    """Return the size at which everything that looks at a picture finds enough pixels: variants and moderators."""
+    """Return the smallest size with enough pixels for all variants and moderators."""
     top = max(plans, key=lambda shown: shown.scale)
     scale = max(MODERATED_EDGE / max(whole), top.scale)
     if scale >= 1:
         return whole
     if scale == top.scale and top.shows_all:
-        return top.size  # to the pixel, so that it need not be made from another one
+        return top.size  # exactly, so that this variant needs no further resizing
     return max(1, round(whole[0] * scale)), max(1, round(whole[1] * scale))
 
 
 def aspect_ratio(width: int, height: int) -> str:
     """Return the ratio of width to height in small numbers, such as ``3:2``.
 
-    The reduced fraction if neither part exceeds 21; else the fraction of the smallest such numbers that is within
-    1 % of it; else the reduced fraction as it is.
+    Return the reduced fraction if neither part exceeds 21; else the fraction of the smallest numbers up to 21 that is
+    within 1 % of it; else the reduced fraction.
     """
     divisor = gcd(width, height)
     terms = width // divisor, height // divisor

@@ -1,4 +1,4 @@
-"""What a file's own boxes and chunks say where decoders do not tell."""
+"""Checks of a file's boxes and chunks for facts that decoders do not report."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mediagate.images.pixels.jpeg_segments import check_jpeg
 from mediagate.images.pixels.png_chunks import check_chunks, for_pixels
 
 MAX_WEBP_CHUNKS = 20_000
-"""Chunks of the file and of its frames: an animation of 5,000 frames has some 10,000."""
+"""Chunks of the file and of its frames: an animation of 5,000 frames has about 10,000."""
 BOXES = (b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"mfra", b"idat", b"free", b"skip", b"uuid", b"styp", b"sidx")
-"""Boxes of a file's top level (ISO/IEC 14496-12, table 1). Bytes behind them are no part of the picture."""
+"""Boxes of a file's top level (ISO/IEC 14496-12, table 1). Bytes after them do not belong to the picture."""
 
 
 def webp_size(head: bytes) -> tuple[int, int] | None:
     """Return width and height of a WebP from its first 30 bytes (RFC 9649, sections 2.5 to 2.7), or ``None``.
 
-    Pillow allocates a WebP's whole canvas when it opens the file, before anybody could look at its size.
+    Pillow allocates a WebP's whole canvas when it opens the file, before its size could be checked.
     """
     if len(head) < 30 or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
         return None
@@ -50,10 +50,10 @@ def is_lossless_webp(data: bytes) -> bool:
 
 
 def check_complete(data: bytes, image_format: str) -> int:
-    """Return where an AVIF or HEIC ends; bytes may follow that are no part of it. Other formats end with the file.
+    """Return the end of an AVIF or HEIC, after which other bytes may follow; other formats end with the file.
 
-    Raises ``ValueError``, or what Pillow raises, for a PNG with wrong checksums and an AVIF or HEIC that was cut off:
-    their decoders would make do with what is there. The sizes of boxes: ISO/IEC 14496-12, section 4.2.
+    Raises ``ValueError``, or an error of Pillow, for a PNG with wrong checksums and for a truncated AVIF or HEIC: their
+    decoders would accept the remaining data. The sizes of boxes: ISO/IEC 14496-12, section 4.2.
     """
     if image_format == "png":
         Image.open(io.BytesIO(for_pixels(data)), formats=["PNG"]).verify()
@@ -73,9 +73,9 @@ def check_complete(data: bytes, image_format: str) -> int:
 
 
 def check_structure(data: bytes | mmap.mmap, source: Source) -> None:
-    """Raise ``UndecodableImage`` or ``ImageTooLarge`` for a file of so many parts that opening it would take long.
+    """Raise ``UndecodableImage`` or ``ImageTooLarge`` for a file with too many parts to be opened quickly.
 
-    Decoders read some of them one by one in Python; whatever a file of 20 MB has, this takes a tenth of a second.
+    Decoders read some parts one by one in Python. For any file of 20 MB this check takes at most a tenth of a second.
     """
     check_jpeg(data)
     check_chunks(data)
@@ -86,13 +86,13 @@ def check_structure(data: bytes | mmap.mmap, source: Source) -> None:
 
 
 def check_frames(frames: int, source: Source) -> None:
-    """Raise ``ImageTooLarge`` for an animation of more frames than its source takes."""
+    """Raise ``ImageTooLarge`` for an animation of more frames than its source accepts."""
     if frames > source.max_frames:
         raise ImageTooLarge(f"the animation has {frames} frames; up to {source.max_frames} are accepted")
 
 
 def _count_webp_frames(data: bytes | mmap.mmap) -> int:
-    """Return how many frames a WebP has; 0 for files of other formats."""
+    """Return the number of frames in a WebP, 0 for files of other formats."""
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         return 0
     whole = min(len(data), 8 + int.from_bytes(data[4:8], "little"))

@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _MOST_CHUNKS = 100_000
-"""Chunks that are looked at; each frame of an animation is one."""
+"""The most chunks that are read; each frame of an animation is one."""
 _ANIMATION = 0x02
-"""The flag of VP8X that says that there are frames (section 2.7.1)."""
+"""The flag of VP8X for an animation (section 2.7.1)."""
 
 
 class _Chunk(NamedTuple):
     type: bytes
     start: int
     end: int
-    """Behind the padding."""
+    """The offset after the padding."""
 
 
 def playable(webp: bytes | mmap.mmap, most: int | None, *, lenient: bool) -> bytes | None:
-    """Return an animated WebP with its first ``most`` frames and the metadata; all frames for ``None``.
+    """Return an animated WebP reduced to its first ``most`` frames and the metadata; ``None``: all frames.
 
-    Frames behind these may be damaged or absent; if ``lenient``, those that were cut off are left out. Returns ``None``
-    where there is nothing to leave out.
+    Later frames may be damaged or absent; if ``lenient``, truncated frames are omitted. Returns ``None`` if there is
+    nothing to omit.
     """
     if bytes(webp[:4]) != b"RIFF" or bytes(webp[8:16]) != b"WEBPVP8X" or not webp[20] & _ANIMATION:
         return None
@@ -39,7 +39,7 @@ def playable(webp: bytes | mmap.mmap, most: int | None, *, lenient: bool) -> byt
 
 
 def _chunks(webp: bytes | mmap.mmap) -> Iterator[_Chunk]:
-    """Yield the chunks that are whole."""
+    """Yield the complete chunks."""
     at = 12
     for _ in range(_MOST_CHUNKS):
         size = int.from_bytes(webp[at + 4 : at + 8], "little")

@@ -1,7 +1,7 @@
-"""The walls around an image process: what is decoded there may take it over, and shall reach nothing else.
+"""The walls around an image process: a hostile picture may compromise the process, but must not reach beyond it.
 
-Every one of them is put up by the process itself, before it has a second thread: Landlock and seccomp restrict the
-calling thread and those that it starts later, and loading onnxruntime starts some.
+The process sets up all walls itself, before it has a second thread: Landlock and seccomp restrict the calling thread
+and those that it starts later, and loading onnxruntime starts some.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ __all__ = ["Readable", "Walls", "enclose", "readable"]
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_READ_SEARCH = 1 << 2
-"""All that is left to a process of root: to read the libraries of other users."""
+"""The only capability left to a process of root: reading the libraries of other users."""
 _PROC = ("/proc/self/maps", "/proc/self/statm", "/proc/self/status")
-"""What may be read about itself: where glibc and libffi look for memory that is mapped, how much, on which cores."""
+"""Readable information about itself: glibc and libffi look here for mapped memory, its size, and usable cores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """What holds of an image process, as it found out by trying."""
+    """The restrictions of an image process, as verified by the process itself."""
 
     memory: bool = False
     landlock: int = 0
-    """The version of the kernel's interface, 0 where there is none."""
+    """The version of the kernel's Landlock interface, 0 if unavailable."""
     seccomp: bool = False
     network: bool = True
     """Whether it could open a socket."""
     missing: str = ""
-    """What does not hold, and why; empty when all does."""
+    """The restrictions that could not be set up, with reasons; empty if there are none."""
 
     def __str__(self) -> str:
         held = ["memory"] if self.memory else []
@@ -51,9 +51,9 @@ class Walls:
 
 
 def enclose(readable: Iterable[Readable], *, memory: bool) -> Walls:
-    """Restrict this process for good, as far as its kernel can; raises nothing, and says what holds.
+    """Restrict this process permanently, as far as its kernel supports that; raises nothing and returns the result.
 
-    ``memory`` is whether the memory of each image is limited, which is not done here.
+    ``memory`` says whether the memory of each image is limited, which happens elsewhere.
     """
     if sys.platform != "linux":
         return Walls(memory=memory, missing=f"{sys.platform} has no Landlock and no seccomp")
@@ -61,8 +61,8 @@ def enclose(readable: Iterable[Readable], *, memory: bool) -> Walls:
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _drop_capabilities(libc)
-    # Kept open for as long as the process lives: the kernel makes the files of a process in /proc anew whenever it has
-    # forgotten them, and what is allowed belongs to those that are open here.
+    # Open for the life of the process: the kernel recreates the inodes of /proc after evicting them, and the rules
+    # apply to the inodes that are open here.
     for path in _PROC:
         with contextlib.suppress(OSError):  # there may be no /proc
             os.open(path, os.O_PATH | os.O_CLOEXEC)

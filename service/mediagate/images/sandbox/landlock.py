@@ -1,8 +1,8 @@
-"""Landlock: the kernel lets a process open nothing but what was named beforehand.
+"""Landlock: the kernel restricts a process to files that were named beforehand.
 
-Source: ``Documentation/userspace-api/landlock.rst`` and ``include/uapi/linux/landlock.h`` of Linux; the version of its
-interface says what can be restricted: 1 files, 2 links across folders, 3 truncation, 4 TCP, 5 ioctl on devices, 6
-signals and abstract sockets.
+Source: ``Documentation/userspace-api/landlock.rst`` and ``include/uapi/linux/landlock.h`` of Linux. The version of the
+interface determines the possible restrictions: 1 files, 2 links across folders, 3 truncation, 4 TCP, 5 ioctl on
+devices, 6 signals and abstract sockets.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from collections.abc import Iterable
 from mediagate.images.sandbox.reading import Readable
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
-"""Numbers of the system calls, alike on all machines."""
+"""Numbers of the system calls, the same on all machines."""
 _CREATE_VERSION = 1
 _PATH_BENEATH = 1
 
 _WRITE_FILE, _READ_FILE, _READ_DIR, _IOCTL_DEV = 1 << 1, 1 << 2, 1 << 3, 1 << 15
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: _IOCTL_DEV}
-"""Rights on files by the version that brought them."""
+"""Rights on files by the version that introduced them."""
 _NET_RIGHTS = 0b11
 """``BIND_TCP`` and ``CONNECT_TCP``, from version 4 on."""
 _SCOPES = 0b11
@@ -30,14 +30,14 @@ _SCOPES = 0b11
 
 
 def version(libc: ctypes.CDLL) -> int:
-    """Return the version of the kernel's Landlock, 0 if it has none or it is switched off."""
+    """Return the version of the kernel's Landlock, 0 if it is missing or switched off."""
     return max(0, int(libc.syscall(_CREATE, None, 0, _CREATE_VERSION)))
 
 
 def restrict(libc: ctypes.CDLL, readable: Iterable[Readable]) -> int:
-    """Let this thread and its later ones read these paths and no others, write none, and use no TCP; for good.
+    """Restrict this thread and its later ones permanently to reading these paths, without writes and without TCP.
 
-    Returns the version that holds, 0 if none does. ``no_new_privs`` must have been set. Devices may also be written to.
+    Returns the version in force, 0 if there is none. ``no_new_privs`` must have been set. Devices are also writable.
     """
     holds = version(libc)
     if not holds:
@@ -59,7 +59,7 @@ def _allow(libc: ctypes.CDLL, rules: int, readable: Readable, files: int) -> Non
     try:
         descriptor = os.open(readable.path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return  # not there: nothing to read
+        return  # a missing path needs no rule
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):

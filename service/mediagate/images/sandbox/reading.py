@@ -1,4 +1,4 @@
-"""What an image process may read: Python and its libraries, what the system's libraries look at, what is declared."""
+"""The paths that an image process may read: Python, its libraries, files of system libraries, and declared paths."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ SYSTEM = (
     "/sys/devices/system/cpu",
     "/sys/devices/system/node",
 )
-"""Libraries, and what they ask about the machine. Its devices may be written to."""
+"""Libraries, and the files in which they look up properties of the machine. The devices are writable."""
 NAMESPACES = 2
-"""How many folders without an ``__init__.py`` may lie above a module, one in the other."""
+"""How many nested folders without an ``__init__.py`` may lie above a module."""
 _MODULES = (*all_suffixes(), ".zip")
 LIBRARY_FOLDERS = ("site-packages", "dist-packages")
-"""Names of folders that hold nothing but installed packages."""
+"""Names of folders that contain only installed packages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """A file or a folder with all that is in it; ``names_only``: how things in it are called, and no more."""
+    """A file, or a folder with all its content; ``names_only`` allows listing without reading."""
 
     path: str
     names_only: bool = False
 
 
 def readable(declared: Iterable[Path], private: Sequence[Path]) -> tuple[Readable, ...]:
-    """Return what may be read in all: ``declared`` besides what Python needs, and nothing of ``private``.
+    """Return all readable paths: ``declared`` and those that Python needs, without ``private``.
 
-    A folder on Python's path that is no library, such as a program's own, is open in its modules and packages only:
-    what else lies in it, such as ``.env``, is not.
+    Of a folder on Python's path that is not a library, such as a program's own, only modules and packages are readable;
+    other files in it, such as ``.env``, are not.
     """
     shut = [path.resolve() for path in private]
     libraries = {*map(Path, SYSTEM), *_python(), *(path.resolve() for path in declared)}
@@ -59,7 +59,7 @@ def readable(declared: Iterable[Path], private: Sequence[Path]) -> tuple[Readabl
             found += _modules(entry, shut, deeper=NAMESPACES)
         else:
             found += _without(entry, shut)
-            # Some installers and distributions link to what they keep elsewhere.
+            # Some installers and distributions link to files elsewhere.
             links = (inside for inside in _listed(entry) if inside.is_symlink())
             found += [grant for link in links for grant in _without(link.resolve(), shut)]
     return tuple(dict.fromkeys(found))
@@ -77,7 +77,7 @@ def _in_library(entry: Path, libraries: Iterable[Path]) -> bool:
 
 
 def _modules(folder: Path, shut: Sequence[Path], *, deeper: int) -> list[Readable]:
-    """Return what can be imported from a folder; nothing if there is nothing."""
+    """Return the importable modules and packages of a folder."""
     found: list[Readable] = []
     for inside in _listed(folder):
         if inside.is_dir():
@@ -100,7 +100,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _without(path: Path, shut: Sequence[Path]) -> Iterator[Readable]:
-    """Yield a path, or what is in it beside what is shut."""
+    """Yield a path, or the parts of it that are not in ``shut``."""
     real = path.resolve()
     if any(real.is_relative_to(one) for one in shut):
         return

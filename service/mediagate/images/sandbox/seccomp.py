@@ -1,8 +1,8 @@
-"""A filter on system calls, in the kernel's classic BPF: what an image process has no use for fails with ``EPERM``.
+"""A filter on system calls, in the kernel's classic BPF: calls that an image process never needs fail with ``EPERM``.
 
 Source: ``Documentation/userspace-api/seccomp_filter.rst`` and ``include/uapi/linux/{seccomp,filter,audit}.h`` of Linux.
-Refused calls fail instead of killing, since libraries try some and go on without. Arguments are compared in their
-lower 32 bits, which is all that the kernel reads of the ones that are looked at here.
+Refused calls fail instead of killing the process, since libraries try some and continue without them. Arguments are
+compared by their lower 32 bits; the kernel reads only those of the arguments that are checked here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mediagate.images.sandbox.syscalls import LAST, Machine, denied, limited
 _ARCHITECTURES: dict[str, int] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """``AUDIT_ARCH_X86_64`` and ``AUDIT_ARCH_AARCH64``."""
 _X32 = 0x40000000
-"""Calls of the x32 interface have this bit, and would be known by no number here."""
+"""The bit of calls of the x32 interface, whose numbers are not in the tables here."""
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 """``BPF_LD|BPF_W|BPF_ABS``, ``BPF_JMP|BPF_{JEQ,JGE,JSET}|BPF_K``, ``BPF_RET|BPF_K``."""
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
@@ -30,7 +30,7 @@ _NUMBER, _ARCHITECTURE, _ARGUMENT = 0, 4, 16
 
 _CLONE_THREAD = 0x00010000
 _WRITING = 0o3 | 0o100 | 0o1000
-"""``O_WRONLY | O_RDWR``, ``O_CREAT``, ``O_TRUNC``, alike on both machines."""
+"""``O_WRONLY | O_RDWR``, ``O_CREAT``, ``O_TRUNC``, the same on both machines."""
 _FCNTL = (4, 8, 10, 15, 1024, 1026, 1031)
 """``F_SETFL`` and ``F_SETPIPE_SZ``, which change the host's standard error too; ``F_SETOWN``, ``F_SETSIG`` and
 ``F_SETOWN_EX``, by which the kernel signals others; ``F_SETLEASE``, ``F_NOTIFY``."""
@@ -45,11 +45,11 @@ _INODE = (0x40049409, 0x4020940D, 0xC0189436, 0x40086602, 0x40087602, 0x401C5820
 ``FSSETXATTR``. These and the ones above: ``include/uapi/linux/{fs,falloc}.h``."""
 _IOCTL = (*_TERMINAL, *_FLAGS, *_SPACE, *_INODE)
 _PRCTL = (1, 4)
-"""``PR_SET_PDEATHSIG`` and ``PR_SET_DUMPABLE``, which have been set for good."""
+"""``PR_SET_PDEATHSIG`` and ``PR_SET_DUMPABLE``, which are already set and must not be undone."""
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 
 Instruction = tuple[int, int, int, int]
-"""Code, how far to jump if so and if not, operand."""
+"""Code, jump offset if true, jump offset if false, operand."""
 
 
 class _Program(ctypes.Structure):
@@ -57,13 +57,13 @@ class _Program(ctypes.Structure):
 
 
 def restrict(libc: ctypes.CDLL, *, may_open_to_write: bool) -> str | None:
-    """Filter the calls of this process for good; returns why not, where that cannot be.
+    """Filter the calls of this process permanently; returns the reason if that is impossible, else ``None``.
 
     ``no_new_privs`` must have been set. Only the calling thread and its later ones are restricted.
     """
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
-        return f"no table of system calls for {machine}"
+        return f"there is no table of system calls for {machine}"
     instructions = program(cast(Machine, machine), os.getpid(), may_open_to_write=may_open_to_write)
     packed = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
     if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(_Program(len(instructions), packed)), 0, 0):
@@ -85,7 +85,7 @@ def program(machine: Machine, pid: int, *, may_open_to_write: bool) -> list[Inst
     made += [(_AT_LEAST, 0, 1, LAST + 1), (_RETURN, 0, 0, _UNKNOWN)]
     for number in denied(machine):
         made += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE)]
-    # Both take their flags from memory, where a filter cannot look: libraries fall back on the older calls.
+    # Both read their flags from memory, which a filter cannot check: libraries fall back on the older calls.
     for name in ("clone3", "openat2"):
         made += [(_EQUAL, 0, 1, calls[name]), (_RETURN, 0, 0, _UNKNOWN)]
     made += _only_if(calls["clone"], [(0, _ANY_BIT, (_CLONE_THREAD,))])
@@ -105,7 +105,7 @@ def program(machine: Machine, pid: int, *, may_open_to_write: bool) -> list[Inst
 
 
 def _only_if(number: int, tests: Sequence[tuple[int, int, Sequence[int]]]) -> list[Instruction]:
-    """Allow a call if each of these arguments compares so with one of its values."""
+    """Allow a call if each argument matches one of its values by its comparison."""
     block: list[Instruction] = []
     for argument, comparison, values in tests:
         block.append((_LOAD, 0, 0, _ARGUMENT + 8 * argument))
@@ -115,7 +115,7 @@ def _only_if(number: int, tests: Sequence[tuple[int, int, Sequence[int]]]) -> li
 
 
 def _unless(number: int, argument: int, comparison: int, values: Sequence[int]) -> list[Instruction]:
-    """Allow a call unless its argument compares so with one of the values."""
+    """Allow a call unless its argument matches one of the values by the comparison."""
     compared = [(comparison, len(values) - at, 0, value) for at, value in enumerate(values)]
     return _of(
         number,
@@ -129,5 +129,5 @@ def _unless(number: int, argument: int, comparison: int, values: Sequence[int]) 
 
 
 def _of(number: int, block: list[Instruction]) -> list[Instruction]:
-    """Have a block, which ends in returns, decide about one call."""
+    """Apply a block, which ends in returns, to one call only."""
     return [(_EQUAL, 0, len(block), number), *block]

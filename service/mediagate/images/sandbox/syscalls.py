@@ -1,7 +1,7 @@
-"""The system calls that an image process has no use for, with their numbers.
+"""The system calls that an image process does not need, with their numbers.
 
 Numbers: ``arch/x86/entry/syscalls/syscall_64.tbl`` and ``include/uapi/asm-generic/unistd.h`` (which aarch64 uses) of
-Linux 6.10. From 424 on both count alike.
+Linux 6.10. From 424 on, both use the same numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 Machine = Literal["x86_64", "aarch64"]
 
 LAST = 462
-"""``mseal``, the last call that was looked at for these tables; later ones are refused as unknown."""
+"""``mseal``, the last call that these tables cover; later ones are refused as unknown."""
 
 _DENIED = """
 socket 41 198 · socketpair 53 199 · connect 42 203 · bind 49 200 · listen 50 201 · accept 43 202 · accept4 288 242
@@ -55,14 +55,14 @@ lookup_dcookie 212 18 · personality 135 92 · setuid 105 146 · setgid 106 144 
 setresuid 117 147 · setresgid 119 149 · setgroups 116 159 · setfsuid 122 151 · setfsgid 123 152 · capset 126 91
 memfd_secret 447 447 · lsm_set_self_attr 460 460
 """
-"""By what they would open: the network, other programs, other processes, what those share, files, what has been written
-to a file that is open, the kernel."""
+"""Grouped by the resource they would access: the network, other programs, other processes, shared memory and queues,
+files, the content of open files, the kernel."""
 
 _LIMITED = """
 clone 56 220 · clone3 435 435 · kill 62 129 · tgkill 234 131 · prlimit64 302 261 · setpriority 141 140
 sched_setaffinity 203 122 · fcntl 72 25 · ioctl 16 29 · prctl 157 167 · open 2 - · openat 257 56 · openat2 437 437
 """
-"""Calls that are needed, in some of their uses."""
+"""Calls that are needed with some arguments only."""
 
 
 def denied(machine: Machine) -> list[int]:
@@ -71,7 +71,7 @@ def denied(machine: Machine) -> list[int]:
 
 
 def limited(machine: Machine) -> Mapping[str, int]:
-    """Return the numbers of the calls that are allowed in some of their uses."""
+    """Return the numbers of the calls that are allowed with some arguments only."""
     return dict(_numbers(_LIMITED, machine))
 
 

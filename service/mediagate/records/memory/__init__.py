@@ -1,4 +1,4 @@
-"""Records in memory: for tests, and to read what records must do without a database in the way."""
+"""Records in memory: for tests, and as a readable reference without a database."""
 
 from mediagate.records.memory.records import MemoryRecords
 

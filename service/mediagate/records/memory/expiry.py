@@ -1,4 +1,4 @@
-"""Which rows of a dictionary have expired."""
+"""Selecting expired rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Expiring = TypeVar("Expiring", DirectUpload, Media)
 
 
 def expired(rows: Iterable[Expiring], now: datetime, limit: int, after: Expiring | None) -> list[Expiring]:
-    """Return the rows that have expired, by their expiry and id, from behind ``after`` on."""
+    """Return the expired rows after ``after``, ordered by expiry and id."""
 
     def place(row: Expiring) -> tuple[datetime, str]:
         return row.expires_at or now, row.id

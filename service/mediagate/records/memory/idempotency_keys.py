@@ -8,13 +8,13 @@ from mediagate.records.reservation import Reservation
 
 
 class IdempotencyKeys:
-    """Reservations by key, each until it expires."""
+    """Reservations by key, each with its expiry."""
 
     def __init__(self) -> None:
         self.held: dict[str, tuple[Reservation, datetime]] = {}
 
     def reserve(self, key: str, now: datetime, expires_at: datetime) -> Reservation | None:
-        """Reserve a key: ``None`` when it is now ours, else what is on record."""
+        """Reserve a key; returns the existing reservation, or ``None`` when the key is now ours."""
         held = self.held.get(key)
         if held is not None and held[1] > now:
             return held[0]
@@ -22,16 +22,16 @@ class IdempotencyKeys:
         return None
 
     def in_flight(self, key: str) -> bool:
-        """Return whether a key is reserved and no job has taken it."""
+        """Return whether a key is reserved and not bound to a job yet."""
         return key in self.held and self.held[key][0].job_id is None
 
     def keep(self, key: str, expires_at: datetime) -> None:
-        """Keep a key in flight for longer."""
+        """Extend the reservation of a key in flight."""
         if self.in_flight(key):
             self.held[key] = (self.held[key][0], expires_at)
 
     def release(self, key: str) -> None:
-        """Forget a key in flight."""
+        """Delete a key in flight."""
         if self.in_flight(key):
             del self.held[key]
 
@@ -43,7 +43,7 @@ class IdempotencyKeys:
         return True
 
     def forget_expired(self, now: datetime) -> int:
-        """Forget the keys that have expired, and return how many."""
+        """Delete expired keys and return their number."""
         expired = [key for key, (_, until) in self.held.items() if until <= now]
         for key in expired:
             del self.held[key]

@@ -1,4 +1,4 @@
-"""Media and jobs in memory, page by page, and what their owners used."""
+"""Pages of media and jobs in memory, and the usage of owners."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Listed = TypeVar("Listed", Job, Media)
 
 
 def page(found: Iterable[Listed], limit: int, cursor: str | None) -> tuple[list[Listed], str | None]:
-    """Return the newest of what was found, from behind the cursor on, and the cursor of the next page if there is one.
+    """Return one page after the cursor, newest first, and the cursor of the next page if there is one.
 
-    Raises ``InvalidParameter`` for a cursor that is none.
+    Raises ``InvalidParameter`` for a malformed cursor.
     """
     rows = sorted(found, key=_place, reverse=True)
     if cursor is not None:
@@ -29,7 +29,7 @@ def _place(row: Job | Media) -> tuple[datetime, str]:
 
 
 def usage_report(jobs: Iterable[Job], owner_id: str | None, first: date, last: date) -> UsageReport:
-    """Return what was used, by the day and by the key of the upload."""
+    """Return the usage by day and by key of the upload."""
     days: dict[date, list[Usage]] = {}
     keys: dict[str, list[Usage]] = {}
     for job in jobs:

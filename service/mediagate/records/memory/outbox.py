@@ -1,4 +1,4 @@
-"""Events in memory, until they are passed on."""
+"""Undelivered events in memory."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ class Outbox:
         return sorted(self._events.values(), key=lambda event: (event.created_at, event.id))[:limit]
 
     def remove(self, event_ids: Collection[str]) -> None:
-        """Remove events; ids of others change nothing."""
+        """Remove events; unknown ids are ignored."""
         for event_id in event_ids:
             self._events.pop(event_id, None)

@@ -34,7 +34,7 @@ from mediagate.values import (
 
 
 class MemoryRecords(Records):
-    """Jobs and media in dictionaries; everything happens between two awaits, so every method is a transaction."""
+    """Jobs and media in dictionaries. No method awaits in between, so each one is a transaction."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
@@ -46,10 +46,10 @@ class MemoryRecords(Records):
         self._identity = Identity(new_id("db"), 0)
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing."""
 
     async def close(self) -> None:
-        """Nothing to close; what was recorded stays."""
+        """Do nothing; the rows remain."""
 
     async def check(self) -> str:
         return f"memory: {await self.queue_depth()} live jobs"
@@ -178,7 +178,7 @@ class MemoryRecords(Records):
     # -- a job's path
 
     async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of jobs that may be claimed now, in their turns."""
+        """Return ids of claimable jobs in the order of their turns."""
         free = [job for job in self._jobs.values() if claimable(job, now)]
         return [job.id for job in sorted(free, key=order)][:limit]
 

@@ -1,4 +1,4 @@
-"""The conditions under which a job moves on, and the job as it then is."""
+"""The conditions of a job's transitions, and their results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def order(job: Job) -> tuple[int, int, datetime]:
 
 
 def claimed(job: Job, owner: str, now: datetime, lease_until: datetime) -> Job:
-    """Return a claimable job as its owner has it."""
+    """Return a claimable job after its claim by an owner."""
     return replace(
         job,
         status=JobStatus.PROCESSING,
@@ -42,13 +42,13 @@ def claimed(job: Job, owner: str, now: datetime, lease_until: datetime) -> Job:
 
 
 def advanced(job: Job, lease_until: datetime, stage: Stage | None, model_runs: int | None) -> Job:
-    """Return a held job with its lease extended, and at its stage and model runs if these are given."""
+    """Return a held job with an extended lease, and with its stage and model runs if given."""
     runs = job.model_runs if model_runs is None else model_runs
     return replace(job, lease_until=lease_until, stage=stage or job.stage, model_runs=runs)
 
 
 def released(job: Job, available_at: datetime, error: str | None, code: str | None, *, count_attempt: bool) -> Job:
-    """Return a held job as it waits for a later attempt."""
+    """Return a held job released for a later attempt."""
     return replace(
         job,
         status=JobStatus.PENDING,
@@ -63,7 +63,7 @@ def released(job: Job, available_at: datetime, error: str | None, code: str | No
 
 
 def requeued(job: Job, now: datetime) -> Job:
-    """Return a FAILED job as it waits with all its attempts."""
+    """Return a FAILED job requeued with all its attempts."""
     return replace(
         job,
         status=JobStatus.PENDING,

@@ -9,13 +9,13 @@ from mediagate.values import Job
 
 
 class Turns:
-    """The last turn of each share, and how far the queue of each priority has come."""
+    """The last turn of each share, and the highest claimed turn of each priority."""
 
     def __init__(self) -> None:
         self.last: dict[tuple[int, str], int] = {}
         """By priority and share."""
         self.begun: dict[int, int] = {}
-        """The highest turn that was claimed, by priority."""
+        """The highest claimed turn, by priority."""
 
     def take(self, job: Job) -> int:
         """Return the turn of a new job."""
@@ -24,9 +24,9 @@ class Turns:
         return self.last[at]
 
     def begin(self, job: Job) -> None:
-        """Note that a job was claimed."""
+        """Record that a job was claimed."""
         self.begun[job.priority] = max(self.begun.get(job.priority, 0), job.turn)
 
     def forget(self, waiting: Collection[int]) -> None:
-        """Forget the last turns of shares that a new one need not keep away from; ``waiting`` are priorities."""
+        """Delete last turns that no longer affect new jobs; ``waiting`` are the priorities with waiting jobs."""
         self.last = {at: turn for at, turn in self.last.items() if turn > self.begun.get(at[0], 0) and at[0] in waiting}

@@ -1,4 +1,4 @@
-"""How jobs are claimed in the database, and held under a lease."""
+"""Claiming jobs in the database, and holding them under a lease."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ UPDATE {table} AS job SET
 FROM next WHERE job.id = next.id
 RETURNING job.*
 """
-"""For PostgreSQL: what another claims at this moment is passed over, so that claimers neither wait nor collide.
+"""For PostgreSQL: rows that another claimer has locked are skipped, so that claimers neither wait nor collide.
 
-The condition on ``status`` is that of the index ``mediagate_job_turn_idx``, and no other index fits it.
+The condition on ``status`` is written as in the index ``mediagate_job_turn_idx``, so that no other index fits it.
 """
 TURNS: Any = [{"priority": "asc"}, {"turn": "asc"}, {"availableAt": "asc"}]
 """The order of ``_waiting`` jobs."""
 
 
 async def claimable_ids(client: Prisma, now: datetime, limit: int) -> list[str]:
-    """Return ids of jobs that may be claimed now, in their turns."""
-    # Two questions, for each can follow an index and stop; with one, all that may be claimed would be sorted.
+    """Return ids of claimable jobs in the order of their turns."""
+    # Two queries, each of which can follow an index and stop; a single one would sort all claimable jobs.
     over, queued = await asyncio.gather(
         jobs_where(client, _lapsed(now), order={"leaseUntil": "asc"}, take=limit),
         jobs_where(client, _waiting(now), order=TURNS, take=limit),
@@ -61,7 +61,7 @@ async def claim_oldest(
     limit: int,
     busy: Collection[str],
 ) -> list[Job]:
-    """Claim the jobs whose turn it is: on PostgreSQL in one statement, on SQLite one by one."""
+    """Claim the next jobs in turn: on PostgreSQL in one statement, on SQLite one by one."""
     if postgres_schema is not None:
         table = '"{}".mediagate_job'.format(postgres_schema.replace('"', '""'))
         statement: Any = CLAIM_OLDEST.format(table=table)
@@ -78,7 +78,7 @@ async def claim_oldest(
 
 
 async def claim(client: Prisma, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
-    """Take a claimable job by compare-and-set."""
+    """Claim a job by compare-and-set."""
     data = {
         "status": JobStatus.PROCESSING.value,
         "stage": Stage.MODERATE.value,
@@ -95,7 +95,7 @@ async def claim(client: Prisma, job_id: str, *, owner: str, now: datetime, lease
 
 
 def advanced_columns(lease_until: datetime, stage: Stage | None, model_runs: int | None) -> Any:
-    """Return the columns that extend a lease and, when given, enter a stage and set the model runs."""
+    """Return the columns that extend a lease and, if given, set the stage and the model runs."""
     data: dict[str, Any] = {"leaseUntil": lease_until}
     if stage is not None:
         data["stage"] = stage.value
@@ -105,7 +105,7 @@ def advanced_columns(lease_until: datetime, stage: Stage | None, model_runs: int
 
 
 def released_columns(available_at: datetime, error: str | None, code: str | None, *, count_attempt: bool) -> Any:
-    """Return the columns that give a job back to PENDING for a later attempt."""
+    """Return the columns that return a job to PENDING for a later attempt."""
     data: dict[str, Any] = {
         "status": JobStatus.PENDING.value,
         "stage": Stage.QUEUED.value,
@@ -126,10 +126,10 @@ def held(job_id: str, owner: str) -> Any:
 
 
 def _waiting(now: datetime) -> Any:
-    """Return the condition of a job that waits and may be claimed."""
+    """Return the condition of a claimable PENDING job."""
     return {"attemptsLeft": {"gt": 0}, "status": JobStatus.PENDING.value, "availableAt": {"lte": now}}
 
 
 def _lapsed(now: datetime) -> Any:
-    """Return the condition of a job whose lease ran out and that may be claimed."""
+    """Return the condition of a claimable job whose lease has expired."""
     return {"attemptsLeft": {"gt": 0}, "status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}}

@@ -1,4 +1,4 @@
-"""How the connection to the database is opened and closed, and what an operator is told when it fails."""
+"""Opening and closing the connection to the database, and explaining its errors to an operator."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ log = logging.getLogger("mediagate.records")
 
 
 async def connect(client: Prisma, url: str, postgres_schema: str | None, *, migrates: bool) -> None:
-    """Migrate if that was asked for, and start the engine; raises ``SchemaOutdated`` for an older schema."""
+    """Migrate if ``migrates`` is set, and start the engine; raises ``SchemaOutdated`` for an older schema."""
     if migrates:
         for name in await migrate(url):
             log.info("applied migration %s", name)
     elif postgres_schema is None and not sqlite_path(url).exists():
-        # The engine would make an empty file.
-        raise SchemaOutdated(f"there is no database file {sqlite_path(url)}: {MIGRATE}")
+        # The engine would create an empty file.
+        raise SchemaOutdated(f"database file {sqlite_path(url)} not found: {MIGRATE}")
     await execute(client.connect)
     try:
         await check_schema(client, postgres_schema)
@@ -31,11 +31,11 @@ async def connect(client: Prisma, url: str, postgres_schema: str | None, *, migr
         await disconnect(client)
         raise
     except RecordsUnavailable as exc:
-        log.warning("not asked whether the database has this release's schema: %s", exc)
+        log.warning("could not check the database's schema: %s", exc)
 
 
 async def disconnect(client: Prisma) -> None:
-    """Stop the engine; can be repeated."""
+    """Stop the engine. Idempotent."""
     if client.is_connected():
         await client.disconnect(timeout=timedelta(seconds=5))
 
@@ -48,7 +48,7 @@ async def postgres_ms(client: Prisma) -> int:
 
 
 def explanation(error: RecordsUnavailable, url: str) -> str:
-    """Return what an operator is told of an error: where the database is, and which setting says so."""
+    """Explain an error to an operator: the location of the database, and the setting to check."""
     if type(error) is not RecordsUnavailable or error.__cause__ is None:
         return f"{place_of(url)}: {error.detail}"
     return f"cannot reach {place_of(url)} ({why_away(error.__cause__)}): {RUNS}, and {ACCOUNT}"

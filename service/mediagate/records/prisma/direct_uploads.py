@@ -19,22 +19,22 @@ async def create_upload(client: Prisma, upload: DirectUpload) -> None:
 
 
 async def get_uploads(client: Prisma, upload_ids: Collection[str]) -> Mapping[str, DirectUpload]:
-    """Return, by id, each of these direct uploads that is on record."""
+    """Return the existing ones of these direct uploads by id."""
     where: Any = {"id": {"in": list(upload_ids)}}
     rows = await query(lambda: client.mediagateupload.find_many(where=where))
     return {row.id: upload_of(row) for row in rows}
 
 
 async def complete_upload(client: Prisma, upload_id: str, job: Job, expires_at: datetime) -> bool:
-    """Insert a job that has its turn and name it in its upload, unless that has one, in one transaction."""
+    """Insert a job that has its turn and store it in its upload, unless that has a job, in one transaction."""
     where: Any = {"id": upload_id, "jobId": None}
     data: Any = {"jobId": job.id, "expiresAt": expires_at}
     row = job_row(job)
 
     async def both() -> None:
-        # Never repeated: if only the answer was lost, a second one would find the upload taken, by this very job.
+        # Never repeated: if only the answer was lost, a repetition would find the upload taken by this very job.
         async with client.batch_() as batch:
-            # Fails, and the job with it, unless the upload is still without one.
+            # Fails, together with the insert, if the upload has a job by now.
             batch.mediagateupload.update(where=where, data=data)
             batch.mediagatejob.create(data=row)
 
@@ -46,13 +46,13 @@ async def complete_upload(client: Prisma, upload_id: str, job: Job, expires_at: 
 
 
 async def expired_uploads(client: Prisma, now: datetime, limit: int, after: DirectUpload | None) -> list[DirectUpload]:
-    """Return direct uploads that have expired, by expiry and then by id; those behind ``after``."""
+    """Return expired direct uploads after ``after``, ordered by expiry and id."""
     uploads, where = client.mediagateupload, expired(now, after)
     rows = await query(lambda: uploads.find_many(where=where, order=EXPIRY, take=limit))
     return [upload_of(row) for row in rows]
 
 
 async def forget_uploads(client: Prisma, upload_ids: Collection[str], now: datetime) -> int:
-    """Delete those of these direct uploads that have expired, and return how many."""
+    """Delete the expired ones of these direct uploads, and return their number."""
     where: Any = {"id": {"in": list(upload_ids)}, "expiresAt": {"lte": now}}
     return await execute(lambda: client.mediagateupload.delete_many(where=where))

@@ -1,4 +1,4 @@
-"""How jobs and media end in the database: each end is one transaction with the events that tell of it."""
+"""Ends of jobs and media in the database: each end is one transaction with its events."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ async def fail_exhausted(client: Prisma, now: datetime, limit: int, events_of: E
 
 
 async def cancel(client: Prisma, job_id: str, now: datetime, events_of: EventsOf) -> Job | None:
-    """Move a live job to CANCELLED, taking its lease away."""
+    """Move a live job to CANCELLED and clear its lease."""
     data = {"status": JobStatus.CANCELLED.value, "finishedAt": now, "leaseOwner": None, "leaseUntil": None}
     while True:
         row = await query(lambda: client.mediagatejob.find_unique(where={"id": job_id}))
         if row is None or row.status not in LIVE:
             return None
         job = cancelled(job_of(row), now)
-        # What was read is what is cancelled and told of; a job that moves on meanwhile is read again.
+        # The update applies only to the state that was read and reported; a job that changes meanwhile is read again.
         where = {"id": job_id, "status": row.status, "stage": row.stage, "attempts": row.attempts}
         if await _end(client, where, data, events_of(job)):
             return job
@@ -66,14 +66,14 @@ async def _settle(
 
 
 async def _end(client: Prisma, where: Any, data: Any, events: tuple[Event, ...], media: Any = None) -> bool:
-    """Change a job, and write what goes with that, unless it stands elsewhere."""
+    """Change a job together with its events and media, unless its state differs from ``where``."""
     if media is None and not events:
         return bool(await execute(lambda: client.mediagatejob.update_many(where=where, data=data)))
 
     async def all_of_it() -> None:
-        # All in one request: a transaction held open from here would keep SQLite's only write lock meanwhile.
+        # All in one request: an interactive transaction would hold SQLite's only write lock meanwhile.
         async with client.batch_() as batch:
-            # Fails, and the rest with it, unless the job stands there.
+            # Fails, together with the rest, unless the job matches.
             batch.mediagatejob.update(where=where, data=data)
             if media is not None:
                 batch.mediagatemedia.create(data=media_row(media))
@@ -83,7 +83,7 @@ async def _end(client: Prisma, where: Any, data: Any, events: tuple[Event, ...],
 
 
 async def _find_exhausted(client: Prisma, now: datetime, limit: int) -> list[Any]:
-    """Return the rows of jobs that have no attempt left and no worker: two questions, each of which has its index."""
+    """Return the rows of jobs with no attempt left and no worker, by two queries that each use an index."""
     died = await jobs_where(client, _died(now), order={"leaseUntil": "asc"}, take=limit)
     if len(died) == limit:
         return died

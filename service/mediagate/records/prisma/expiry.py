@@ -1,4 +1,4 @@
-"""Which rows have expired, and in which order they are read."""
+"""The condition and the order of expired rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXPIRY: Any = [{"expiresAt": "asc"}, {"id": "asc"}]
 
 
 def expired(now: datetime, after: DirectUpload | Media | None) -> Any:
-    """Return the condition of a row that has expired and comes behind another, by expiry and id."""
+    """Return the condition of an expired row after another one, by expiry and id."""
     where: Any = {"expiresAt": {"lte": now}}
     if after is not None:
         where["OR"] = [

@@ -1,4 +1,4 @@
-"""Rows of idempotency keys: reserved by the insert that succeeds, kept and released until a job takes them."""
+"""Rows of idempotency keys: reserved by the insert that succeeds, extended or released until bound to a job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mediagate.records.reservation import Reservation
 
 
 async def reserve_key(client: Prisma, key: str, now: datetime, expires_at: datetime) -> Reservation | None:
-    """Reserve a key: ``None`` when it is now ours, else what is on record."""
+    """Reserve a key; returns the existing reservation, or ``None`` when the key is now ours."""
     keys = client.mediagateidempotencykey
     for _ in range(2):
         try:
@@ -27,17 +27,17 @@ async def reserve_key(client: Prisma, key: str, now: datetime, expires_at: datet
 
 
 async def keep_key(client: Prisma, key: str, expires_at: datetime) -> None:
-    """Keep a reservation that no job has taken for longer."""
+    """Extend a reservation that is not bound to a job."""
     where: Any = {"key": key, "jobId": None}
     await execute(lambda: client.mediagateidempotencykey.update_many(where=where, data={"expiresAt": expires_at}))
 
 
 async def release_key(client: Prisma, key: str) -> None:
-    """Forget a reservation that no job has taken."""
+    """Delete a reservation that is not bound to a job."""
     where: Any = {"key": key, "jobId": None}
     await execute(lambda: client.mediagateidempotencykey.delete_many(where=where))
 
 
 async def forget_expired_keys(client: Prisma, now: datetime) -> int:
-    """Delete the keys that have expired, and return how many."""
+    """Delete expired keys and return their number."""
     return await execute(lambda: client.mediagateidempotencykey.delete_many(where={"expiresAt": {"lte": now}}))

@@ -1,4 +1,4 @@
-"""Which database this is, so that files can say whose they are."""
+"""The identity of the database, which the storage's files are marked with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHERE name = ? RETURNING id, generation
 
 
 async def read_identity(database: Database) -> Identity:
-    """Return which database this is; makes its id when it is first asked for."""
+    """Return the identity of this database; the first call generates its id."""
     rows = await database.fetch_rows(READ, NAME)
     if not rows:
         await database.change_rows(MAKE, NAME, new_id("db"))
@@ -28,7 +28,7 @@ async def read_identity(database: Database) -> Identity:
 
 
 async def next_generation(database: Database, above: int) -> Identity:
-    """Count the generation up, to beyond ``above``."""
+    """Increment the generation, to more than ``above``."""
     await read_identity(database)
     (row,) = await database.fetch_rows(COUNT, above, above, NAME)
     return _identity_of(row)

@@ -27,7 +27,7 @@ async def create_job(
     async def both() -> None:
         async with client.batch_() as batch:
             batch.mediagatejob.create(data=row)
-            # Fails, and the job with it, when another has bound the key meanwhile.
+            # Fails, together with the insert, when another job has been bound to the key meanwhile.
             batch.mediagateidempotencykey.update(where=free, data=bound)
 
     try:
@@ -38,17 +38,17 @@ async def create_job(
 
 
 async def jobs_where(client: Prisma, where: Any, *, take: int | None = None, order: Any = None) -> list[Any]:
-    """Return the rows of the jobs that meet a condition."""
+    """Return the rows of the jobs that match a condition."""
     return await query(lambda: client.mediagatejob.find_many(where=where, take=take, order=order))
 
 
 async def get_jobs(client: Prisma, job_ids: Collection[str]) -> Mapping[str, Job]:
-    """Return, by id, each of these jobs that exists."""
+    """Return the existing ones of these jobs by id."""
     return {row.id: job_of(row) for row in await jobs_where(client, {"id": {"in": list(job_ids)}})}
 
 
 async def changed_jobs(client: Prisma, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
-    """Return, by id, the states of those of these jobs that stand elsewhere than known."""
+    """Return by id the states of those of these jobs whose status or stage differs from the known one."""
     jobs = [job_of(row) for row in await jobs_where(client, _moved_since(known))] if known else []
     complete = [job.media_id for job in jobs if job.status is JobStatus.COMPLETE]
     media = await media_where(client, {"id": {"in": complete}}) if complete else {}
@@ -56,7 +56,7 @@ async def changed_jobs(client: Prisma, known: Mapping[str, tuple[JobStatus, Stag
 
 
 def _moved_since(known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Any:
-    """Return the condition of a job that has moved since its status and stage were known."""
+    """Return the condition of a job whose status or stage differs from the known one."""
     ids: defaultdict[tuple[JobStatus, Stage] | None, list[str]] = defaultdict(list)
     for job_id, place in known.items():
         ids[place].append(job_id)
@@ -70,7 +70,7 @@ def _moved_since(known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Any:
 
 
 async def oldest_waiting(client: Prisma) -> datetime | None:
-    """Return since when the job could have been claimed that has waited longest for its first attempt."""
+    """Return when the job that has waited longest for its first attempt became claimable."""
     where = {"status": JobStatus.PENDING.value, "attempts": 0}
     rows = await jobs_where(client, where, order={"availableAt": "asc"}, take=1)
     return rows[0].availableAt if rows else None
@@ -79,23 +79,23 @@ async def oldest_waiting(client: Prisma) -> datetime | None:
 async def jobs_of_media(
     client: Prisma, media_ids: Collection[str], owner_id: str | None
 ) -> Mapping[str, tuple[JobStatus, bool]]:
-    """Return, by media id, the status of the job that was to make it, and whether the media is on record."""
+    """Return by media id the status of the job that makes the media, and whether the media is on record."""
     where: Any = {"mediaId": {"in": list(media_ids)}}
     if owner_id is not None:
         where["ownerId"] = owner_id
-    # The engine reads the media behind the jobs, as is promised.
+    # The engine reads the media after the jobs, as the protocol requires.
     rows = await query(lambda: client.mediagatejob.find_many(where=where, include={"media": True}))
     return {row.mediaId: (JobStatus(row.status), row.media is not None) for row in rows}
 
 
 async def count_live(client: Prisma) -> int:
-    """Return how many jobs are live."""
+    """Return the number of live jobs."""
     where: Any = {"status": {"in": LIVE}}
     return await query(lambda: client.mediagatejob.count(where=where))
 
 
 async def unnotified(client: Prisma, before: datetime, limit: int) -> list[str]:
-    """Return ids of terminal jobs that finished before this moment and whose hooks have not all run."""
+    """Return ids of terminal jobs that finished before ``before`` and whose hooks have not all run."""
     where = {"notifiedAt": None, "finishedAt": {"lt": before}}
     return [row.id for row in await jobs_where(client, where, order={"finishedAt": "asc"}, take=limit)]
 
@@ -110,7 +110,7 @@ async def requeue(client: Prisma, job_id: str, now: datetime) -> Job | None:
 
 
 async def change_job(client: Prisma, where: Any, data: Any) -> bool:
-    """Change a job in a way that can be repeated: under a lease, or to the same values."""
+    """Change a job idempotently: under a lease, or to the same values."""
     return bool(await query(lambda: client.mediagatejob.update_many(where=where, data=data)))
 
 

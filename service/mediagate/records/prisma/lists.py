@@ -1,4 +1,4 @@
-"""Media and jobs in the database, page by page."""
+"""Pages of media and jobs in the database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def media_page(
     owner_id: str | None,
     now: datetime | None,
 ) -> MediaPage:
-    """Return media newest first, without those that have expired by ``now``."""
+    """Return a page of media, newest first, without media that have expired by ``now``."""
     where = _behind(cursor, sourceType=source_type, sourceId=source_id, ownerId=owner_id)
     if now is not None:
         where["AND"] = [{"OR": [{"expiresAt": None}, {"expiresAt": {"gt": now}}]}]
@@ -44,7 +44,7 @@ async def job_page(
     source_type: str | None,
     source_id: str | None,
 ) -> JobPage:
-    """Return jobs newest first, with their media, in one request."""
+    """Return a page of jobs with their media, newest first, in one request."""
     where = _behind(
         cursor, ownerId=owner_id, status=status and status.value, sourceType=source_type, sourceId=source_id
     )
@@ -58,11 +58,11 @@ async def job_page(
 
 
 def _behind(cursor: str | None, **columns: str | None) -> Any:
-    """Return the condition of a row behind the cursor that has these values, where one is given."""
+    """Return the condition of a row after the cursor, filtered by each given value."""
     where: Any = {name: value for name, value in columns.items() if value is not None}
     if cursor is not None:
         created_at, row_id = read_cursor(cursor)
         where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": row_id}}]
-        # It follows from those two, but only this lets an index begin there instead of at the newest.
+        # Implied by the other conditions, but only this one lets an index scan begin here instead of at the newest row.
         where["createdAt"] = {"lte": created_at}
     return where

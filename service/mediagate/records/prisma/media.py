@@ -19,12 +19,12 @@ async def get_media(client: Prisma, media_id: str) -> Media | None:
 
 
 async def media_where(client: Prisma, where: Any, *, take: int | None = None, order: Any = None) -> dict[str, Media]:
-    """Return, by id, the media that meet a condition."""
+    """Return by id the media that match a condition."""
     media = client.mediagatemedia
     rows = await query(lambda: media.find_many(where=where, take=take, order=order, include={"variants": True}))
     return {row.id: media_of(row) for row in rows}
 
 
 async def expired_media(client: Prisma, now: datetime, limit: int, after: Media | None) -> list[Media]:
-    """Return media that have expired, by expiry and then by id; those behind ``after``."""
+    """Return expired media after ``after``, ordered by expiry and id."""
     return list((await media_where(client, expired(now, after), order=EXPIRY, take=limit)).values())

@@ -1,4 +1,4 @@
-"""Rows of events: written with the change that they report, read until they were passed on."""
+"""Rows of events: written with the change that they report, read until they have been passed on."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mediagate.values import Event, EventType
 
 
 async def read_outbox(client: Prisma, limit: int) -> list[Event]:
-    """Return events that were not passed on yet, oldest first."""
+    """Return events that have not been passed on yet, oldest first."""
     order: Any = [{"createdAt": "asc"}, {"id": "asc"}]
     rows = await query(lambda: client.mediagateevent.find_many(where={"passedOnAt": None}, order=order, take=limit))
     return [event_of(row) for row in rows]
 
 
 async def passed_on(client: Prisma, event_ids: Collection[str], now: datetime) -> None:
-    """Take events out of the outbox."""
+    """Remove events from the outbox."""
     where: Any = {"id": {"in": list(event_ids)}}
     await execute(lambda: client.mediagateevent.update_many(where=where, data={"passedOnAt": now}))
 

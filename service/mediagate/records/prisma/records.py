@@ -1,4 +1,4 @@
-"""Records through Prisma, on SQLite or PostgreSQL."""
+"""Records on SQLite or PostgreSQL through Prisma."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ from mediagate.values import (
 
 
 class PrismaRecords(Records):
-    """Jobs and media in a database that Prisma's query engine reaches.
+    """Jobs and media in a database, through Prisma's query engine.
 
-    ``url`` is ``file:/path`` or ``postgresql://…``; ``engine_url`` names an engine that the host runs itself;
-    ``migrate`` applies what the database lacks when it is opened; ``connections`` is how many this process may open to
-    PostgreSQL, 5 unless the URL has a ``connection_limit``. Raises ``ConfigError`` and ``RecordsUnavailable``.
+    ``url`` is ``file:/path`` or ``postgresql://…``. ``engine_url`` names an engine that the host runs. ``migrate``
+    applies missing migrations on opening. ``connections`` limits this process's connections to PostgreSQL, by default 5
+    or the URL's ``connection_limit``. Raises ``ConfigError`` and ``RecordsUnavailable``.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class PrismaRecords(Records):
     ) -> None:
         self._url = with_connections(url, connections)
         self.migrates = migrate
-        """Whether opening applies what the database lacks; until then it can be changed."""
+        """Whether opening applies missing migrations; may be changed before ``open``."""
         self.client = open_client(self._url, engine_url)
         """Connected while the records are open; plugins use ``Database.of``."""
         self.postgres_schema = postgres_schema(url)
         """The schema of the tables on PostgreSQL, ``None`` on SQLite."""
         self._database = Database(self)
-        # All who share a SQLite file share a machine, and so its clock.
+        # All processes that share a SQLite file run on one machine, and so share its clock.
         is_postgres = self.postgres_schema is not None
         self._clock = DatabaseClock(lambda: connection.postgres_ms(self.client)) if is_postgres else None
 
@@ -73,9 +73,9 @@ class PrismaRecords(Records):
         return f"PrismaRecords({self._url.partition(':')[0]}:…)"
 
     async def open(self) -> None:
-        """Migrate if that was asked for, and start the engine; raises ``SchemaOutdated`` for an older schema.
+        """Migrate if ``migrates`` is set, and start the engine; raises ``SchemaOutdated`` for an older schema.
 
-        A database that does not answer is no reason not to open: each query asks it again.
+        An unavailable database does not prevent opening: each query tries to reach it.
         """
         await connection.connect(self.client, self._url, self.postgres_schema, migrates=self.migrates)
 
@@ -83,26 +83,24 @@ class PrismaRecords(Records):
         await connection.disconnect(self.client)
 
     async def check(self) -> str:
-        """Ask the database for the first job in line, which takes as long however many there are, and for a write."""
+        """Query the oldest pending job, in constant time, and test a write; return a line for ``mediagate doctor``."""
         oldest = await self.oldest_waiting()
         await check_schema(self.client, self.postgres_schema)
-        # Nobody's key: nothing is deleted, and yet a file that is locked or may only be read refuses.
+        # The key does not exist, so nothing is deleted, but a locked or read-only file still raises.
         await self.release_key("\n")
-        waits = (
-            "no new job waits" if oldest is None else f"the first new job waits since {oldest:%Y-%m-%d %H:%M:%S} UTC"
-        )
+        waits = "no pending jobs" if oldest is None else f"oldest pending job: {oldest:%Y-%m-%d %H:%M:%S} UTC"
         return f"{self._url.partition(':')[0]}: {waits}"
 
     def explain(self, error: RecordsUnavailable) -> str:
-        """Return what an operator is told of an error: where the database is, and which setting says so."""
+        """Explain an error to an operator: the location of the database, and the setting to check."""
         return connection.explanation(error, self._url)
 
     async def lacks(self) -> list[str]:
-        """Return the migrations that the database lacks."""
+        """Return the names of the missing migrations."""
         return await pending(self._url)
 
     async def is_empty(self) -> bool:
-        """Whether the database has none of the migrations; changes nothing."""
+        """Whether no migration has been applied yet; changes nothing."""
         provider = "sqlite" if self.postgres_schema is None else "postgresql"
         return set(await self.lacks()) == set(migration_names(provider))
 
@@ -213,7 +211,7 @@ class PrismaRecords(Records):
     # -- a job's path
 
     async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
-        """Return ids of jobs that may be claimed now, in their turns."""
+        """Return ids of claimable jobs in the order of their turns."""
         return await claims.claimable_ids(self.client, now, limit)
 
     async def claim_oldest(

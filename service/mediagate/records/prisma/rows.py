@@ -1,4 +1,4 @@
-"""Between the values of mediagate and the rows of the database; what is structured goes into text columns as JSON."""
+"""Conversion between mediagate's values and database rows; structured values are stored as JSON in text columns."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def settled_columns(settlement: Settlement) -> Any:
 
 
 def requeued_columns(job: Job, now: datetime) -> Any:
-    """Return the columns that give a job all its attempts again."""
+    """Return the columns that requeue a job with all its attempts."""
     return {
         "status": JobStatus.PENDING.value,
         "stage": Stage.QUEUED.value,

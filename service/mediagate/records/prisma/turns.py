@@ -1,4 +1,4 @@
-"""The turns of jobs in the database: one row for each share with the last turn that it took."""
+"""The turns of jobs in the database: one row for each share with its last turn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mediagate.records.turns import APART, share_of
 from mediagate.values import Job, JobStatus
 
 BEGUN = (JobStatus.PROCESSING, JobStatus.COMPLETE, JobStatus.REJECTED, JobStatus.FAILED)
-"""Jobs that were claimed, for certain: one may be cancelled before."""
+"""Statuses of jobs that were certainly claimed; a cancelled job may never have been."""
 
 _TIME = " UNION ALL ".join(
     f"SELECT MAX(turn) AS turn FROM mediagate_job WHERE status = '{status}' AND priority = {{priority}}"
@@ -23,7 +23,7 @@ ON CONFLICT (priority, share) DO UPDATE
 SET turn = CASE WHEN t.turn + {APART} > excluded.turn THEN t.turn + {APART} ELSE excluded.turn END
 RETURNING turn
 """
-"""One statement, so that uploads of one share at the same moment get turns of their own."""
+"""A single statement, so that concurrent uploads of one share get different turns."""
 FORGET = f"""
 DELETE FROM mediagate_turn WHERE turn <= (
     SELECT COALESCE(MAX(turn), 0) FROM ({_TIME.format(priority="mediagate_turn.priority")}) AS begun
@@ -34,12 +34,12 @@ DELETE FROM mediagate_turn WHERE turn <= (
 
 
 async def with_turn(database: Database, job: Job) -> Job:
-    """Return a new job with its turn; one that is not recorded then leaves a gap, which is nobody's loss."""
+    """Return a new job with its turn; if the job is then not recorded, the gap is harmless."""
     values = (job.priority, share_of(job), *[job.priority] * len(BEGUN))
     rows = await database.fetch_rows(TAKE, *values)
     return replace(job, turn=int(rows[0]["turn"]))
 
 
 async def forget_turns(database: Database) -> None:
-    """Delete the last turns of shares that a new one need not keep away from."""
+    """Delete last turns that no longer affect new jobs."""
     await database.change_rows(FORGET)

@@ -1,4 +1,4 @@
-"""What owners used, summed up over the rows of jobs."""
+"""The usage of owners, summed over the rows of jobs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LAST = time(23, 59, 59, 999_000)
 
 
 async def read_usage(client: Prisma, owner_id: str | None, first: date, last: date) -> UsageReport:
-    """Return what was used, by the day and by the key of the upload."""
+    """Return the usage by day and by key of the upload."""
     where = _between(owner_id, first, last)
-    # Found by the moment, for which there are indexes, and grouped by the day that is written beside it.
+    # Selected by time, for which there are indexes, and grouped by the stored day.
     days = await _used_by(client, "day", where)
-    # A question of its own: grouped by day as well, it would have as many rows as there are days and keys together.
+    # A separate query: grouped by day as well, it would return one row for each pair of day and key.
     keys = await _used_by(client, "keyId", where | {"keyId": {"not": None}})
     return UsageReport(owner_id, first, last, {date.fromisoformat(day): used for day, used in days.items()}, keys)
 
