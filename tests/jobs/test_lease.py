@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -120,7 +121,7 @@ async def test_lease_insists_every_half_second_while_the_records_are_away() -> N
     change, tries = fails(2)
     assert await Lease(await leased(records), records, lease_s=LEASE_S).insist(change) == "done"
     assert len(tries) == 3
-    assert all(later - earlier >= 0.49 for earlier, later in zip(tries, tries[1:], strict=False))
+    assert all(later - earlier >= 0.49 for earlier, later in itertools.pairwise(tries))
 
 
 async def test_lease_insists_no_longer_than_it_may_run() -> None:
