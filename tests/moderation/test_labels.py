@@ -91,3 +91,15 @@ def test_policy_problems_name_a_groups_unknown_labels_in_order() -> None:
     names = Names(frozenset({"nude"}), {"odd": frozenset({"violet", "amber", "nude"})})
     (problem,) = policy_problems({"a": Source(reject={"nude": 0.5})}, names)
     assert problem == "moderator: group 'odd' has labels that are never scored: amber, violet"
+
+
+def test_policy_problems_compare_unknown_names_with_themselves_alone() -> None:
+    found = policy_problems({"a": Source(reject={"nudd": 0.1, "nude": 0.2}, review={"swimm": 0.9, "nudd": 0.9})}, SKIN)
+    assert [problem.partition(":")[0] for problem in found] == [
+        "sources['a'].reject",
+        "sources['a'].review",
+        "sources['a'].review",
+        "sources['a'].review",
+    ]
+    assert found[-1].startswith("sources['a'].review: 'nudd' asks for a review from 0.9, yet 'nudd' is rejected")
+    assert found[-1].endswith("lower the review threshold, or remove it")
