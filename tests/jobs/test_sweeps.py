@@ -198,7 +198,7 @@ def test_look_keeps_the_first_20_000_files() -> None:
 
 def test_look_counts_published_files_and_knows_when_the_youngest_unknown_was_written() -> None:
     look = Look()
-    assert look.youngest is None
+    assert Look().youngest is None
     staged = replace(INFO, key="staging/job_1", modified=NOW + HOUR)
     look.add([INFO, staged], Useless(files=[staged], unknown=[staged, INFO]))
     assert (look.count, look.published, look.unknown, look.youngest) == (1, 1, 1, NOW + HOUR)
