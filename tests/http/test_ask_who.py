@@ -18,12 +18,15 @@ def a_request() -> Request:
     return Request({"type": "http", "method": "GET", "path": "/", "headers": [], "state": {}})
 
 
-def asks(answer: object) -> tuple[Parts, list[tuple[str, object]]]:
+Call = tuple[str, Request, Action]
+
+
+def asks(answer: object) -> tuple[Parts, list[Call]]:
     """Return parts whose callers are told by ``answer``, and what was called in which order."""
-    calls: list[tuple[str, object]] = []
+    calls: list[Call] = []
 
     async def authorize(request: Request, action: Action) -> Principal | None:
-        calls.append(("authorize", action))
+        calls.append(("authorize", request, action))
         if isinstance(answer, Exception):
             raise answer
         return answer  # type: ignore[return-value]  # a host may return anything
@@ -32,7 +35,7 @@ def asks(answer: object) -> tuple[Parts, list[tuple[str, object]]]:
     for name in ("pre_authorize", "on_unauthorized"):
 
         async def hook(request: Request, action: Action, name: str = name) -> None:
-            calls.append((name, action))
+            calls.append((name, request, action))
 
         parts.hooks.add(name, hook)
     return parts, calls
@@ -51,7 +54,7 @@ async def test_ask_who_returns_the_principal_and_leaves_it_with_the_request() ->
     request = a_request()
     assert await ask_who(parts, request, Action.READ) is ann
     assert request.state.principal is ann
-    assert calls == [("pre_authorize", Action.READ), ("authorize", Action.READ)]
+    assert calls == [("pre_authorize", request, Action.READ), ("authorize", request, Action.READ)]
 
 
 async def test_ask_who_tells_the_hook_of_a_caller_whom_nobody_knows() -> None:
@@ -60,7 +63,7 @@ async def test_ask_who_tells_the_hook_of_a_caller_whom_nobody_knows() -> None:
         request = a_request()
         with pytest.raises(Unauthorized, match="no such key" if answer else "say who you are"):
             await ask_who(parts, request, Action.DELETE)
-        assert calls[-1] == ("on_unauthorized", Action.DELETE)
+        assert calls[-1] == ("on_unauthorized", request, Action.DELETE)
         assert request.state.principal is None
 
 
@@ -68,7 +71,7 @@ async def test_ask_who_tells_no_hook_of_a_known_caller_who_may_not() -> None:
     parts, calls = asks(Forbidden("not you"))
     with pytest.raises(Forbidden, match="not you"):
         await ask_who(parts, a_request(), Action.UPLOAD)
-    assert [name for name, _ in calls] == ["pre_authorize", "authorize"]
+    assert [name for name, _, _ in calls] == ["pre_authorize", "authorize"]
 
 
 @pytest.mark.parametrize("action", list(Action))
@@ -95,7 +98,8 @@ async def test_ask_who_refuses_what_is_not_a_principal() -> None:
 
 
 async def test_ask_owner_keeps_all_but_admins_to_their_own() -> None:
-    parts, _ = asks(Principal("ann"))
+    parts, calls = asks(Principal("ann"))
     assert await ask_owner(parts, a_request(), Action.READ) == "ann"
+    assert [action for _, _, action in calls] == [Action.READ] * 2
     parts, _ = asks(Principal("root", admin=True))
     assert await ask_owner(parts, a_request(), Action.READ) is None

@@ -13,7 +13,7 @@ from mediagate.kernel import Hooks
 from mediagate.parts import Parts
 from mediagate.records import Settlement, get_job
 from mediagate.testing.record_samples import a_media, claimed_job
-from tests.support.bare_parts import NOW, bare_parts, keys_of
+from tests.support.bare_parts import NOW, Steps, bare_parts, keys_of
 
 pytestmark = pytest.mark.anyio
 
@@ -129,3 +129,11 @@ async def test_resume_finish_is_for_jobs_that_have_ended() -> None:
     await resume_finish(state.job.id, parts)
     assert [name for name, _ in told] == ["on_complete", "on_end"]
     assert isinstance(told[0][1].media, Media)
+
+
+async def test_finish_is_a_step_of_its_job() -> None:
+    steps = Steps()
+    parts = bare_parts(observer=steps)
+    state = await ended(parts, JobStatus.REJECTED)
+    await finish(state, parts)
+    assert steps.begun == [("finish", state.job.id)]

@@ -29,7 +29,7 @@ from mediagate.parts import Parts
 from mediagate.records import get_job, get_state
 from mediagate.testing.record_samples import claimed_job
 from mediagate.values import EventType
-from tests.support.bare_parts import NOW, DatedStorage, SetRecords, bare_parts, keys_of
+from tests.support.bare_parts import NOW, DatedStorage, SetRecords, Steps, bare_parts, keys_of
 from tests.support.moderators import GOOD, RAISES, REJECTS, REVIEWS, Scripted
 
 pytestmark = pytest.mark.anyio
@@ -537,3 +537,11 @@ async def test_pipeline_crops_at_the_focal_point_of_the_job(work: Work) -> None:
         with Image.open(io.BytesIO(await worked.parts.storage.get(key))) as image:
             colours.append(image.convert("RGB").getpixel((10, 10)))
     assert colours == [(255, 0, 0), (0, 0, 255)]
+
+
+async def test_pipeline_goes_through_its_steps_in_order(work: Work) -> None:
+    steps = Steps()
+    worked = work(observer=steps)
+    job = await worked.job()
+    await worked.run(job)
+    assert steps.begun == [(step, job.id) for step in ("attempt", "fetch", "render", "publish", "record", "finish")]

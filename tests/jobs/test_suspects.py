@@ -44,3 +44,7 @@ async def test_isolation_waits_until_the_last_attempt_has_ended() -> None:
     assert not alone.done()
     isolation.leave()
     await asyncio.wait_for(alone, 1)
+
+
+def test_suspect_is_the_second_of_two_attempts() -> None:
+    assert suspect(a_job(utcnow(), attempts=2, max_attempts=2)) is True

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from mediagate import Settings, Source
+from starlette.requests import Request
+
+from mediagate import Job, Settings, Source
 from mediagate.images import ImagePool
 from mediagate.kernel import Hooks
+from mediagate.observe import Observer, Step
 from mediagate.parts import Parts
 from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.records import MemoryRecords
@@ -49,6 +53,20 @@ class DatedStorage(MemoryStorage):
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         async for info in super().list(prefix):
             yield replace(info, modified=self.written.get(info.key, NOW))
+
+
+class Steps(Observer):
+    """Notes the steps that begin, and the job that each is about."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[Step, str]] = []
+
+    def during(
+        self, step: Step, *, job: Job | None = None, request: Request | None = None
+    ) -> AbstractContextManager[object]:
+        assert job is not None
+        self.begun.append((step, job.id))
+        return nullcontext()
 
 
 async def keys_of(parts: Parts) -> set[str]:
