@@ -74,7 +74,9 @@ def test_policy_problems_spell_names_in_any_case_and_list_all() -> None:
 
 def test_policy_problems_say_that_there_is_no_group() -> None:
     (problem,) = policy_problems({"a": Source(reject={"xyz": 0.5})}, Names(frozenset({"nude"}), {}))
-    assert problem.endswith("Groups: none; labels: nude")
+    assert problem == (
+        "sources['a'].reject: 'xyz' is neither a label nor a group of the moderator; Groups: none; labels: nude"
+    )
 
 
 def test_policy_problems_suggest_a_label_where_there_is_no_group() -> None:
@@ -103,3 +105,14 @@ def test_policy_problems_compare_unknown_names_with_themselves_alone() -> None:
     ]
     assert found[-1].startswith("sources['a'].review: 'nudd' asks for a review from 0.9, yet 'nudd' is rejected")
     assert found[-1].endswith("lower the review threshold, or remove it")
+
+
+def test_policy_problems_suggest_the_three_nearest_names() -> None:
+    names = Names(frozenset({"nude1", "nude2", "nude3", "nude4"}), {})
+    (problem,) = policy_problems({"a": Source(reject={"nude": 0.5})}, names)
+    assert "; did you mean 'nude4' or 'nude3' or 'nude2'? " in problem
+
+
+def test_policy_problems_suggest_a_name_of_which_half_is_right() -> None:
+    (problem,) = policy_problems({"a": Source(reject={"abcd": 0.5})}, Names(frozenset({"abxy", "axyz"}), {}))
+    assert "did you mean 'abxy'? " in problem

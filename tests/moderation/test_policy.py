@@ -324,3 +324,7 @@ def test_apply_policy_orders_equal_scores_by_name() -> None:
 def test_apply_policy_takes_scores_from_0_to_1(edge: int) -> None:
     judged = apply_policy(Verdict(scores={"a": edge}, confidence=edge), Source(reject={"a": 1.0}), {})
     assert judged.decision == ("reject" if edge else "allow")
+
+
+def test_merge_takes_the_highest_confidence_of_all_verdicts() -> None:
+    assert merge([Verdict("reject", confidence=0.3), Verdict("allow", confidence=0.8)]).confidence == 0.8
