@@ -3,6 +3,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MUTATION := .cache/mutation
 
 help: ## Print this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -34,6 +35,17 @@ bench-smallest: $(STAMP) ## Run all code of the benchmarks and of the cluster on
 cluster: $(STAMP) ## Run a deployment on loopback and kill its processes at random, once for each queue (ARGS="--queue celery --photos 100")
 	$(BIN)/python -m bench.cluster $(ARGS)
 
+# Nightly, and in no other target. From the beginning each time: mutmut does not see that a test has changed.
+mutation: $(STAMP) ## List the mutants of jobs, verdicts and access that no test kills (ARGS="mediagate.jobs.retries*" for some)
+	$(BIN)/python -m pip install --quiet --group mutation
+	rm -rf $(MUTATION)
+	mkdir -p $(MUTATION)/mutants/src
+	ln -s ../../service $(MUTATION)/src
+	ln -s ../../tests ../../pyproject.toml $(MUTATION)/
+	cd $(MUTATION) && export PYTHONPATH=$(CURDIR)/$(MUTATION)/mutants/src && \
+	  $(abspath $(BIN))/mutmut run $(foreach name,$(ARGS),'$(name)') && $(abspath $(BIN))/mutmut export-cicd-stats && \
+	  cat mutants/mutmut-cicd-stats.json && echo && $(abspath $(BIN))/mutmut results
+
 # In its own environment, since it neither needs nor may change the project's.
 constraints: ## Pin the image's packages with hashes; for each release (ARGS="--upgrade-package pillow" for one package)
 	test -x .cache/uv/bin/uv || ($(PYTHON) -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet "uv>=0.9")
@@ -50,4 +62,4 @@ $(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
 	@touch $(STAMP)
 
-.PHONY: help run test test-fast lint check bench bench-smallest cluster constraints clean
+.PHONY: help run test test-fast lint check bench bench-smallest cluster mutation constraints clean

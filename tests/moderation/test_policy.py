@@ -5,14 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mediagate import MODERATOR, MediaGate, plugin
 from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, ModerationFailed
-from mediagate.moderation import Moderator, Picture, apply_policy, count_review_as_reject, merge, policy_problems
+from mediagate.moderation import (
+    Moderator,
+    Picture,
+    apply_policy,
+    count_review_as_reject,
+    input_edge,
+    merge,
+    policy_problems,
+    reads_of,
+    stricter,
+)
 from mediagate.values import Decision, Verdict
 
 GROUPS = {"explicit": frozenset({"porn", "hentai"})}
@@ -221,3 +233,100 @@ def test_moderator_groups_must_consist_of_its_labels() -> None:
     assert "both a label and a group" in found[0]
     assert "empty" in found[1]
     assert "violet" in found[2]
+
+
+def test_stricter_takes_decision_reason_and_confidence_of_the_harder_verdict() -> None:
+    first = Verdict("review", ("x", "y"), {"a": 0.3}, 0.9, "one", "h1", "look")
+    second = Verdict("reject", ("y", "z"), {"b": 0.4}, 0.4, "two", "h2", "no")
+    both = Verdict("reject", ("x", "y", "z"), {"a": 0.3, "b": 0.4}, 0.4, "one + two", "h1", "no")
+    assert stricter(first, second) == both
+    turned = stricter(second, first)
+    assert (turned.decision, turned.reason, turned.confidence) == ("reject", "no", 0.4)
+    assert (turned.flags, turned.model, turned.model_hash) == (("y", "z", "x"), "two + one", "h2")
+
+
+def test_stricter_of_equals_is_the_first() -> None:
+    assert stricter(Verdict("reject", reason="first"), Verdict("reject", reason="second")).reason == "first"
+
+
+def test_stricter_names_the_models_that_have_a_name() -> None:
+    both = stricter(Verdict(), Verdict(model="two", model_hash="h2"))
+    assert (both.model, both.model_hash) == ("two", "h2")
+
+
+@pytest.mark.parametrize("order", [("allow", "review"), ("review", "reject"), ("allow", "reject")])
+def test_stricter_orders_allow_review_reject(order: tuple[Decision, Decision]) -> None:
+    milder, harder = order
+    assert stricter(Verdict(milder), Verdict(harder)).decision == harder
+    assert merge([Verdict(harder), Verdict(milder)]).decision == harder
+
+
+@pytest.mark.parametrize("edge", [1, 320, 4096])
+def test_input_edge_is_what_the_moderator_says(edge: int) -> None:
+    assert input_edge(Edged(input_edge=edge)) == edge
+    assert input_edge(Scorer()) == 320
+
+
+@pytest.mark.parametrize("edge", [0, -1, 320.0, "320", None])
+def test_input_edge_must_be_a_number_of_pixels(edge: Any) -> None:
+    with pytest.raises(ModerationFailed, match="input_edge is"):
+        input_edge(Edged(input_edge=edge))
+
+
+@dataclass(frozen=True)
+class Reader(Scorer):
+    reads: tuple[str | Path, ...] = ()
+
+
+def test_reads_of_a_moderator_are_its_files_and_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "one_file_model.py").write_text("class Model:\n    reads = ('weights.onnx',)\n")
+    folder = tmp_path / "model_folder"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "inner.py").write_text("class Model: ...\n")
+    one_file, inner = import_module("one_file_model"), import_module("model_folder.inner")
+    assert reads_of(one_file.Model()) == (tmp_path / "weights.onnx", tmp_path / "one_file_model.py")
+    assert reads_of(inner.Model()) == (folder,)
+    assert reads_of(None) == ()
+
+
+def test_reads_of_a_moderator_keep_their_order(tmp_path: Path) -> None:
+    assert reads_of(Reader(reads=(tmp_path / "b", str(tmp_path / "a"))))[:2] == (tmp_path / "b", tmp_path / "a")
+
+
+def test_reads_of_a_moderator_of_the_main_module_without_a_file_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scorer, "__module__", "nowhere")
+    assert reads_of(Scorer()) == ()
+
+
+def test_apply_policy_keeps_the_moderators_reason_only_for_its_own_decision() -> None:
+    milder = Verdict("review", scores=SCORES, reason="look")
+    assert policy(milder, reject={"sexy": 0.1}).reason == "Content moderation failed"
+    assert policy(milder, review={"sexy": 0.1}).reason == "look"
+    assert (
+        policy(Verdict("review", scores=SCORES)).reason == "Content moderation asks for a person to look at this image"
+    )
+    assert policy(Verdict("reject", scores=SCORES)).reason == "Content moderation failed"
+
+
+def test_apply_policy_puts_the_moderators_flags_last_and_each_once() -> None:
+    verdict = Verdict("review", ("sexy", "known"), SCORES, 0.6)
+    judged = policy(verdict, reject={"drawing": 0.1, "sexy": 0.4})
+    assert (judged.flags, judged.confidence) == (("sexy", "drawing", "known"), 0.6)
+
+
+def test_apply_policy_orders_equal_scores_by_name() -> None:
+    judged = apply_policy(Verdict(scores={"b": 0.5, "a": 0.5}), Source(reject={"b": 0.1, "a": 0.1}), {})
+    assert judged.flags == ("a", "b")
+
+
+@pytest.mark.parametrize("edge", [0, 1])
+def test_apply_policy_takes_scores_from_0_to_1(edge: int) -> None:
+    judged = apply_policy(Verdict(scores={"a": edge}, confidence=edge), Source(reject={"a": 1.0}), {})
+    assert judged.decision == ("reject" if edge else "allow")
+
+
+def test_merge_takes_the_highest_confidence_of_all_verdicts() -> None:
+    assert merge([Verdict("reject", confidence=0.3), Verdict("allow", confidence=0.8)]).confidence == 0.8

@@ -137,7 +137,6 @@ def stricter(first: Verdict, second: Verdict) -> Verdict:
         harder,
         flags=tuple(dict.fromkeys((*first.flags, *second.flags))),
         scores={**first.scores, **second.scores},
-        confidence=harder.confidence,
         model=" + ".join(models),
         model_hash=first.model_hash or second.model_hash,
     )

@@ -1,0 +1,145 @@
+"""The rounds of a janitor: which sweeps it makes by itself, how often, and what an outage changes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediagate import JobStatus, Settings
+from mediagate.errors import RecordsUnavailable
+from mediagate.intake.spool import PREFIX
+from mediagate.jobs import Janitor
+from mediagate.jobs import janitor as janitor_module
+from mediagate.jobs.file_mark import read_mark
+from mediagate.parts import Parts
+from mediagate.records import Settlement, get_job
+from mediagate.testing.record_samples import a_media, claimed_job
+from tests.support.bare_parts import NOW, DatedStorage, SetRecords, bare_parts, keys_of
+from tests.support.until import until
+
+pytestmark = pytest.mark.anyio
+
+EVERY_S = 0.2
+
+
+class Rounds(SetRecords):
+    """Records that count the rounds, and can be down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rounds: list[float] = []
+        self.error: Exception | None = None
+
+    async def fail_exhausted(self, **how: Any) -> Any:
+        self.rounds.append(asyncio.get_running_loop().time())
+        if self.error is not None:
+            raise self.error
+        return await super().fail_exhausted(**how)
+
+    async def oldest_waiting(self) -> datetime | None:
+        if self.error is not None:
+            raise self.error
+        return await super().oldest_waiting()
+
+
+def with_rounds(records: Rounds) -> Parts:
+    return bare_parts(records=records, settings=Settings(janitor_interval_s=EVERY_S))
+
+
+@asynccontextmanager
+async def going_round(parts: Parts, spool_dir: Path = Path("/nonexistent")) -> AsyncIterator[Janitor]:
+    janitor = Janitor(parts, spool_dir)
+    janitor.start()
+    try:
+        yield janitor
+    finally:
+        await janitor.stop()
+
+
+async def test_janitor_makes_its_first_round_after_half_an_interval_and_then_one_in_each() -> None:
+    records = Rounds()
+    started = asyncio.get_running_loop().time()
+    async with going_round(with_rounds(records)):
+        await until(lambda: len(records.rounds) == 3)
+    first, second, third = (moment - started for moment in records.rounds)
+    assert EVERY_S / 2 <= first < EVERY_S
+    assert second - first >= EVERY_S
+    assert third - second >= EVERY_S
+    await asyncio.sleep(2 * EVERY_S)
+    assert len(records.rounds) == 3
+
+
+async def test_janitor_ends_jobs_and_removes_media_in_a_round() -> None:
+    records = Rounds()
+    parts = with_rounds(records)
+    dead = await claimed_job(records, NOW - timedelta(hours=1), max_attempts=1)
+    job = await claimed_job(records, NOW)
+    media = a_media(job, expires_at=NOW)
+    await records.settle(job, owner="worker", now=NOW, settlement=Settlement(JobStatus.COMPLETE, media))
+    async with going_round(parts):
+        await until(lambda: len(records.rounds) == 2)
+    failed = await get_job(records, dead.id)
+    assert failed is not None
+    assert (failed.status, failed.code) == (JobStatus.FAILED, "attempts_exhausted")
+    assert await records.get_media(media.id) is None
+
+
+async def test_janitor_marks_the_files_and_removes_those_that_nobody_needs(tmp_path: Path) -> None:
+    storage = DatedStorage()
+    parts = bare_parts(storage=storage, settings=Settings(janitor_interval_s=EVERY_S))
+    await storage.add("media/check/u1/med_x/xs.webp", NOW - timedelta(hours=2))
+    spooled = tmp_path / f"{PREFIX}1"
+    spooled.write_bytes(b"half")
+    old = time.time() - 25 * 3600
+    os.utime(spooled, (old, old))
+
+    async def all_gone() -> bool:
+        return not await keys_of(parts)
+
+    async with going_round(parts, tmp_path):
+        await until(lambda: not spooled.exists())
+        await until(all_gone)
+    assert await read_mark(parts) is not None
+
+
+async def test_janitor_leaves_workers_time_after_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(janitor_module, "WORKERS_FIRST_S", 0.6)
+    records = Rounds()
+    records.error = RecordsUnavailable("down")
+    async with going_round(with_rounds(records)):
+        await until(lambda: len(records.rounds) == 1)
+        await asyncio.sleep(3 * EVERY_S)
+        # While they are down no round is made.
+        assert len(records.rounds) == 1
+        records.error = None
+        back = asyncio.get_running_loop().time()
+        await until(lambda: len(records.rounds) == 2)
+    assert records.rounds[1] - back >= 0.6
+
+
+async def test_janitor_goes_on_after_a_bug(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(janitor_module, "WORKERS_FIRST_S", 0.0)
+    records = Rounds()
+    async with going_round(with_rounds(records)):
+        records.error = RuntimeError("a bug")
+        await until(lambda: "round failed" in caplog.text)
+        records.error = None
+        await until(lambda: len(records.rounds) == 2)
+
+
+async def test_janitor_logs_what_it_swept(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    records = Rounds()
+    await claimed_job(records, NOW - timedelta(hours=1), max_attempts=1)
+    async with going_round(with_rounds(records)):
+        await until(lambda: len(records.rounds) == 3)
+    swept = [record.getMessage() for record in caplog.records if record.getMessage().startswith("swept")]
+    assert swept == ["swept: failed: 1, finished: 1"]

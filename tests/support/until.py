@@ -1,0 +1,21 @@
+"""Waiting for something that other tasks bring about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+
+PAUSE_S = 0.005
+
+
+async def until(condition: Callable[[], object | Awaitable[object]], timeout_s: float = 5) -> None:
+    """Wait until a condition holds; it may be asynchronous. Raises ``AssertionError`` when the time runs out."""
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + timeout_s
+    while loop.time() < ends_at:
+        held = condition()
+        if await held if isawaitable(held) else held:
+            return
+        await asyncio.sleep(PAUSE_S)
+    raise AssertionError(f"it did not hold within {timeout_s:g} s")
