@@ -18,8 +18,8 @@ from mediagate.errors import (
     UnsupportedType,
     UploadExpired,
     UploadNotFound,
-    UploadTooLarge,
 )
+from mediagate.intake.size_limit import check_size
 from mediagate.intake.unknown_names import find_unknown
 from mediagate.parts import Parts
 from mediagate.values import (
@@ -67,8 +67,7 @@ class Declaration:
             )
         if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size < 1:
             raise InvalidParameter("size: use the size of the file in bytes, an integer of at least 1")
-        if self.size > limit:
-            raise UploadTooLarge(f"the file is larger than {limit:,} bytes, the limit of {source_type}", limit=limit)
+        check_size(self.size, limit, f"the limit of {source_type}")
 
 
 def read_declaration(body: Mapping[str, Any], *, strict: bool) -> Declaration:

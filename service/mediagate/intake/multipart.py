@@ -12,9 +12,10 @@ from urllib.parse import unquote
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 from starlette.requests import Request
 
-from mediagate.errors import BadUpload, UploadTooLarge
+from mediagate.errors import BadUpload
 from mediagate.intake.body import Patience, RequestBody, open_body
 from mediagate.intake.file_head import FileHead
+from mediagate.intake.size_limit import check_size
 from mediagate.intake.spool import EMPTY, SpoolFile, spool_file
 from mediagate.intake.unknown_names import find_unknown
 from mediagate.values import display_name
@@ -218,10 +219,10 @@ class _Form:
         """Raise ``UploadTooLarge`` above the limit of the source, which may arrive after the file."""
         only = next(iter(self._limits)) if len(self._limits) == 1 else ""
         source = self._fields.get("sourceType", only)
-        limit = self._limits.get(source, self._largest)
-        if size > limit:
-            whose = f"the limit of {source}" if source in self._limits else "the largest limit of any source"
-            raise UploadTooLarge(f"the file is larger than {limit:,} bytes, {whose}; send a smaller one", limit=limit)
+        if source in self._limits:
+            check_size(size, self._limits[source], f"the limit of {source}")
+        else:
+            check_size(size, self._largest, "the largest limit of any source")
 
 
 def _boundary(request: Request) -> str:

@@ -18,8 +18,9 @@ from typing import BinaryIO, Protocol
 
 from anyio import CancelScope, to_thread
 
-from mediagate.errors import BadUpload, StorageUnavailable, UploadTooLarge
+from mediagate.errors import BadUpload, StorageUnavailable
 from mediagate.intake.file_head import FileHead
+from mediagate.intake.size_limit import check_size
 
 log = logging.getLogger("mediagate.uploads")
 
@@ -190,11 +191,7 @@ async def receive_source(
         async for piece in pieces:
             head.add(piece)
             file.add(piece)
-            if file.bytes > max_bytes:
-                raise UploadTooLarge(
-                    f"the file is larger than {max_bytes:,} bytes, the limit of its source; send a smaller one",
-                    limit=max_bytes,
-                )
+            check_size(file.bytes, max_bytes, "the limit of its source")
             await file.flush()
         if not file.bytes:
             raise BadUpload(EMPTY)

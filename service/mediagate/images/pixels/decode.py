@@ -25,10 +25,11 @@ from mediagate.images.pixels.budget import check_budget
 from mediagate.images.pixels.coded_sizes import check_coded_sizes
 from mediagate.images.pixels.colour import eight_bit, has_alpha, is_grey, opaque, without_invisible
 from mediagate.images.pixels.conversion import Conversion, display_p3_to_srgb, read_conversion
+from mediagate.images.pixels.exif import orientation
 from mediagate.images.pixels.formats import check_accepted, not_decodable
 from mediagate.images.pixels.frames import Opened, check_size, opened
 from mediagate.images.pixels.guard import final
-from mediagate.images.pixels.metadata import found, orientation
+from mediagate.images.pixels.metadata import found
 from mediagate.images.pixels.png_chunks import ignored
 from mediagate.images.pixels.repair import Repaired, repaired
 from mediagate.images.pixels.resize import resized

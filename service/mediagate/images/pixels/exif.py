@@ -1,15 +1,43 @@
-"""The limit of EXIF tags, checked before anything reads them (TIFF 6.0, section 2; Exif 2.32, section 4.6.2)."""
+"""EXIF: the orientation, and limits that are checked before anything reads it (TIFF 6.0, section 2; Exif 2.32)."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from PIL import Image
+from PIL.ExifTags import Base
+
 from mediagate.errors import UndecodableImage
+
+ORIENTATION = int(Base.Orientation)
+LONGEST = 1024 * 1024
+"""Bytes of EXIF beyond which it is not read: it could hold more than a million entries."""
 
 MAX_TAGS = 6_000
 """Tags in the first list; a JPEG's segment has room for 5,460, and cameras write about 20."""
 _PREFIX = b"Exif\0\0"
 _TAG_BYTES = 12
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the orientation of the stored picture (Exif 2.32, section 4.6.4); 1, upright, if it cannot be read.
+
+    Only EXIF counts, as in browsers, although XMP may name an orientation too.
+    """
+    stored = image.info.get("exif") or b""
+    if not is_readable(stored):
+        return 1
+    try:
+        exif = Image.Exif()
+        exif.load(stored)
+        return int(exif.get(ORIENTATION, 1))
+    except Exception:
+        return 1  # broken EXIF does not affect the pixels
+
+
+def is_readable(exif: bytes) -> bool:
+    """Whether EXIF is small enough to be read."""
+    return len(exif) <= LONGEST and not has_many_tags(exif)
 
 
 def check_tags(exif: bytes) -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from mediagate.images.pixels.exif import has_many_tags
+from mediagate.images.pixels.exif import ORIENTATION, is_readable
 from mediagate.images.pixels.png_chunks import text_keywords
 
-ORIENTATION = int(Base.Orientation)
 SERIALS = (0xA431, 0xA435, 0xC62F)
 """BodySerialNumber and LensSerialNumber (Exif 2.32, section 4.6.5), CameraSerialNumber (DNG, also in JPEGs)."""
 POINTERS = (int(IFD.Exif), int(IFD.GPSInfo), int(IFD.Interop), int(Base.ExifOffset), ORIENTATION)
 """Tags that point to other lists, and the orientation, which is applied to the pixels."""
-
-
-LONGEST_EXIF = 1024 * 1024
-"""Bytes of EXIF beyond which it is not read: it could hold more than a million entries."""
 
 
 def found(image: Image.Image, data: bytes) -> tuple[str, ...]:
@@ -42,25 +37,9 @@ def found(image: Image.Image, data: bytes) -> tuple[str, ...]:
     return tuple(words)
 
 
-def orientation(image: Image.Image) -> int:
-    """Return the orientation of the stored picture (Exif 2.32, section 4.6.4); 1, upright, if it cannot be read.
-
-    Only EXIF counts, as in browsers, although XMP may name an orientation too.
-    """
-    stored = image.info.get("exif") or b""
-    if len(stored) > LONGEST_EXIF or has_many_tags(stored):
-        return 1
-    try:
-        exif = Image.Exif()
-        exif.load(stored)
-        return int(exif.get(ORIENTATION, 1))
-    except Exception:
-        return 1  # broken EXIF does not affect the pixels
-
-
 def _exif(image: Image.Image) -> list[str]:
     stored = image.info.get("exif") or b""
-    if len(stored) > LONGEST_EXIF or has_many_tags(stored):
+    if not is_readable(stored):
         return ["exif"]
     try:
         exif = image.getexif()
