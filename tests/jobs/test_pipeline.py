@@ -21,6 +21,7 @@ from mediagate.errors import (
 )
 from mediagate.images import ImagePool
 from mediagate.jobs import Watch
+from mediagate.jobs import watch as watch_module
 from mediagate.jobs.isolation import Isolation, suspect
 from mediagate.jobs.pipeline import Pipeline
 from mediagate.kernel import Hooks
@@ -67,7 +68,8 @@ class Worked:
 
     def __init__(self, images: ImagePool, **parts: Any) -> None:
         some = {"sources": {"check": SOURCE}, "settings": Settings(retry_backoff_s=2), "events": set(EventType)}
-        self.parts: Parts = bare_parts(images=images, **{**some, **parts})
+        self.records: SetRecords = parts.get("records") or SetRecords()
+        self.parts: Parts = bare_parts(images=images, **{**some, **parts, "records": self.records})
         self.watch = Watch(self.parts.records, Observer())
         self.isolation = Isolation()
         self.pipeline = Pipeline(self.parts, self.watch, self.isolation)
@@ -155,7 +157,25 @@ async def test_pipeline_measures_the_publishing_and_the_whole(work: Work) -> Non
     assert timings["total"] >= timings["publish"] >= 0
     assert timings["publish"] < 50
     assert "cpu" in timings
+    assert all(isinstance(timings[name], float) for name in ("total", "publish"))
     assert all(round(timings[name], 1) == timings[name] for name in ("total", "publish"))
+
+
+class Slow(DatedStorage):
+    """A storage that takes a tenth of a second to publish a file."""
+
+    async def put(self, key: str, body: Any) -> None:
+        if not key.startswith("staging/"):
+            await asyncio.sleep(0.1)
+        await super().put(key, body)
+
+
+async def test_pipeline_measures_in_milliseconds(work: Work) -> None:
+    worked = work(storage=Slow())
+    clock = asyncio.get_running_loop().time
+    job, started = await worked.job(), clock()
+    timings = (await worked.run(job)).timings_ms
+    assert 100 <= timings["publish"] <= timings["total"] <= (clock() - started) * 1000 + 0.1
 
 
 @pytest.mark.parametrize(
@@ -356,6 +376,44 @@ async def test_pipeline_drops_what_it_made_of_a_job_that_another_worker_ends(wor
     assert told == []
 
 
+async def test_pipeline_drops_what_it_made_of_a_job_whose_row_is_gone(work: Work) -> None:
+    worked = work()
+    told = told_by(worked.parts.hooks, "on_rejected", "on_end")
+    job = await worked.job(REJECTS)
+
+    async def lost(*args: Any) -> None:
+        del worked.records._jobs[job.id]
+
+    worked.parts.hooks.add("pre_verdict", lost)
+    worked.isolation.enter()
+    await asyncio.create_task(worked.pipeline.run(job))
+    assert told == []
+
+
+async def test_pipeline_tells_who_waits_that_a_job_was_given_back(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No tick comes meanwhile, which would ask for the moves of other processes.
+    monkeypatch.setattr(watch_module, "TICK_S", 60)
+    worked = work()
+    job = await worked.job(RAISES)
+    running = asyncio.create_task(worked.run(job))
+    state = await worked.watch.next(job.id, None, timeout_s=5)
+    while state is not None and state.job.status is JobStatus.PROCESSING:
+        state = await worked.watch.next(job.id, state.job, timeout_s=5)
+    assert state is not None
+    assert state.job == await running
+    await worked.watch.close()
+
+
+@pytest.mark.parametrize("width", [GOOD, REJECTS])
+async def test_pipeline_records_the_warnings_about_a_picture(work: Work, width: int) -> None:
+    worked = work()
+    job = await worked.job(width)
+    file = io.BytesIO()
+    Image.new("RGB", (width, 50), "teal").save(file, "png", icc_profile=b"no profile")
+    await worked.parts.storage.put(job.staging_key, file.getvalue())
+    assert (await worked.run(job)).warnings == ("the colour profile was ignored: it is damaged",)
+
+
 async def test_pipeline_gives_a_job_back_uncounted_when_it_is_stopped(work: Work) -> None:
     worked = work(hooks=Hooks())
     entered = asyncio.Event()
@@ -408,15 +466,29 @@ async def test_pipeline_finishes_a_job_once_when_the_answer_to_its_end_is_lost(
 
 
 class Down(SetRecords):
-    """Records that do not tell the time for a while."""
+    """Records that do not tell the time, or take no job back, for a while."""
 
-    fails = 0
+    fails = releases_fail = 0
+
+    async def release(self, *args: Any, **kwargs: Any) -> bool:
+        if self.releases_fail:
+            self.releases_fail -= 1
+            raise RecordsUnavailable("down")
+        return await super().release(*args, **kwargs)
 
     async def now(self) -> datetime:
         if self.fails:
             self.fails -= 1
             raise RecordsUnavailable("down")
         return await super().now()
+
+
+async def test_pipeline_insists_on_the_release_beyond_the_lease(work: Work) -> None:
+    records = Down()
+    worked = work(records=records, settings=Settings(lease_s=0.3, retry_backoff_s=2))
+    job = await worked.job(RAISES)
+    records.releases_fail = 2
+    assert (await worked.run(job)).status is JobStatus.PENDING
 
 
 @pytest.mark.parametrize("width", [REJECTS, RAISES])
