@@ -610,7 +610,7 @@ def test_wrong_options_say_what_to_do() -> None:
     cases: list[tuple[Callable[[], object], str]] = [
         (lambda: Endpoint("http://example.com", [SECRET]), "insecure_http=True"),
         (lambda: Endpoint("ftp://example.com", [SECRET]), "begin with https"),
-        (lambda: Endpoint("https://u:p@example.com", [SECRET]), "no user name"),
+        (lambda: Endpoint("https://u:p@example.com", [SECRET]), "must not contain a user name"),
         (lambda: Endpoint("https://exa mple.com", [SECRET]), "printable ASCII"),
         (lambda: Endpoint("https://example.com:99999", [SECRET]), "host or port"),
         (lambda: Endpoint("https://[::1", [SECRET]), "host or port"),

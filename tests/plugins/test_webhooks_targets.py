@@ -240,7 +240,7 @@ async def test_callbacks_go_where_the_upload_says_and_the_gate_allows(
         refused = {
             "https://hooks.example/": "does not call that host",
             "https://evil-hooks.example/": "does not call that host",
-            "https://a.hooks.example@evil.example/": "no user name",
+            "https://a.hooks.example@evil.example/": "user name and password",
             "https://a.hooks.example\\@evil.example/": "printable ASCII",
             "http://a.hooks.example/": "https",
         }
