@@ -112,7 +112,7 @@ async def test_cancel_of_pending_job_removes_its_file_and_calls_the_hook(make_ga
         assert (await gate.cancel(status.job_id)).status is JobStatus.CANCELLED
         assert [s.job.id for s in told] == [status.job_id]
         assert await gate.parts.storage.stat(status.job.staging_key) is None
-        with pytest.raises(JobConflict, match="CANCELLED already"):
+        with pytest.raises(JobConflict, match="already CANCELLED"):
             await gate.cancel(status.job_id)
         with pytest.raises(JobConflict, match="only a FAILED job"):
             await gate.retry(status.job_id)

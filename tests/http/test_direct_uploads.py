@@ -396,5 +396,5 @@ async def test_upload_mismatch_names_the_actual_and_the_declared_type(make_gate:
             source_type="avatar", source_id="u1", content_type="image/png", size=len(photo)
         )
         await gate.parts.storage.put(f"staging/{target.upload_id}", photo)
-        with pytest.raises(UploadMismatch, match="jpeg, and image/png was declared"):
+        with pytest.raises(UploadMismatch, match="jpeg but was declared as image/png"):
             await gate.complete_upload(target.upload_id)

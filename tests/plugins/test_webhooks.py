@@ -745,7 +745,7 @@ def test_endpoint_refuses_wrong_options_with_advice() -> None:
     cases: list[tuple[Callable[[], object], str]] = [
         (lambda: Endpoint("http://example.com", [SECRET]), "insecure_http=True"),
         (lambda: Endpoint("ftp://example.com", [SECRET]), "begin with https"),
-        (lambda: Endpoint("https://u:p@example.com", [SECRET]), "no user name"),
+        (lambda: Endpoint("https://u:p@example.com", [SECRET]), "must not contain a user name"),
         (lambda: Endpoint("https://exa mple.com", [SECRET]), "printable ASCII"),
         (lambda: Endpoint("https://example.com:99999", [SECRET]), "host or port"),
         (lambda: Endpoint("https://[::1", [SECRET]), "host or port"),

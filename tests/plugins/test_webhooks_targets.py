@@ -238,7 +238,7 @@ async def test_callback_goes_only_to_hosts_that_the_gate_allows(
         refused = {
             "https://hooks.example/": "does not call that host",
             "https://evil-hooks.example/": "does not call that host",
-            "https://a.hooks.example@evil.example/": "no user name",
+            "https://a.hooks.example@evil.example/": "user name and password",
             "https://a.hooks.example\\@evil.example/": "printable ASCII",
             "http://a.hooks.example/": "https",
         }
