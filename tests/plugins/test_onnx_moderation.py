@@ -281,7 +281,7 @@ def test_a_sliver_is_judged_too(detector: Callable[..., Path]) -> None:
 
 def test_an_end_to_end_detector(end2end: Path) -> None:
     assert judged(end2end) == scores((0.9, 0, 0.3))
-    with pytest.raises(ConfigError, match="none of the 2"):
+    with pytest.raises(ConfigError, match="label index outside of 0-1"):
         judged(end2end, labels=("a", "b"), kind="end2end")
 
 
