@@ -72,7 +72,7 @@ async def serve_file(
     """
     info = await storage.stat(key) if is_public(key) and _spelt_plainly(request, key) else None
     if info is None:
-        raise FileNotServed("there is no such file")
+        raise FileNotServed("file not found")
     etag = _etag(info)
     headers = {"Cache-Control": _caching(info, ttl, private_for_s), **HEADERS, "ETag": etag}
     if is_current(request, etag):
@@ -118,7 +118,7 @@ class _StoredFile(Response):
                     # Before the answer begins: what went since ``stat`` is still a 404.
                     first = await anext(chunks, b"")
                 except ObjectNotFound:
-                    raise FileNotServed("there is no such file") from None
+                    raise FileNotServed("file not found") from None
                 stalled = False
                 async with anyio.create_task_group() as group:
                     group.start_soon(_watch, receive, group.cancel_scope)
