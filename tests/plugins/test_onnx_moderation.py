@@ -283,7 +283,7 @@ def test_detector_judges_a_picture_one_pixel_high(detector: Callable[..., Path])
 
 def test_end2end_detector_scores_its_boxes(end2end: Path) -> None:
     assert judged(end2end) == scores((0.9, 0, 0.3))
-    with pytest.raises(ConfigError, match="none of the 2"):
+    with pytest.raises(ConfigError, match="label index outside of 0-1"):
         judged(end2end, labels=("a", "b"), kind="end2end")
 
 

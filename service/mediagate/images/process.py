@@ -47,7 +47,7 @@ MALLOC = {
 REST_S = 0.2
 """Idle time after which a process returns freed memory to the system; it returns large amounts at once."""
 MUCH = 4
-"""An amount is large from this fraction (1 / ``MUCH``) of an image's memory on."""
+"""Freed memory counts as large from 1 / ``MUCH`` of an image's memory on."""
 RENDERING = "mediagate.images.render"
 """Loaded once for all image processes."""
 MODERATORS_USE = "numpy"

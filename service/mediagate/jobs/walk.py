@@ -27,7 +27,7 @@ class Useless:
 
     files: list[ObjectInfo] = field(default_factory=list)
     unknown: list[ObjectInfo] = field(default_factory=list)
-    """Those files among them that a job made whose end is not on record."""
+    """The files among them that were made by a job whose end the records do not contain."""
 
 
 @dataclass(slots=True)

@@ -70,7 +70,7 @@ class FileUrls:
         expires, signature = query.get("expires", ""), query.get("signature", "")
         right = self._signature(key, expires)
         if not _EXPIRES.fullmatch(expires) or not hmac.compare_digest(right.encode(), signature.encode()):
-            raise FileNotServed("there is no such file")
+            raise FileNotServed("file not found")
         left_s = int(expires) - int(now.timestamp())
         if left_s <= 0:
             raise UrlExpired("this URL has expired; read the media or the job again, and use the URL in the answer")
