@@ -178,6 +178,16 @@ async def test_pipeline_measures_in_milliseconds(work: Work) -> None:
     assert 100 <= timings["publish"] <= timings["total"] <= (clock() - started) * 1000 + 0.1
 
 
+async def test_pipeline_measures_a_rejection_in_milliseconds(work: Work) -> None:
+    worked = work()
+    worked.parts.hooks.add("pre_verdict", lambda job, verdict: asyncio.sleep(0.1))
+    clock = asyncio.get_running_loop().time
+    job, started = await worked.job(REJECTS), clock()
+    total = (await worked.run(job)).timings_ms["total"]
+    assert isinstance(total, float)
+    assert 100 <= total <= (clock() - started) * 1000 + 0.1
+
+
 @pytest.mark.parametrize(
     ("width", "flags", "reason"),
     [
