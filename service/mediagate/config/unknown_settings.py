@@ -13,7 +13,9 @@ PREFIX = "MEDIAGATE_"
 OF_THE_COMMAND = ("MEDIAGATE_GATE", "MEDIAGATE_LOG")
 """Variables that the command line reads, and that are no settings."""
 
-_ANOTHER_S = re.compile(r"MEDIAGATE_(TEST_\w+|ENGINE_(SOCKET|PARENT)|(\w+_)?SERVICE_(HOST|PORT)(_\w+)?|(\w+_)?PORT(_\d+_\w+)?)")
+_ANOTHER_S = re.compile(
+    r"MEDIAGATE_(TEST_\w+|ENGINE_(SOCKET|PARENT)|(\w+_)?SERVICE_(HOST|PORT)(_\w+)?|(\w+_)?PORT(_\d+_\w+)?)"
+)
 """Those of the tests and of the query engine, and what Kubernetes and Docker set for a service of this name."""
 
 
