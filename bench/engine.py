@@ -177,5 +177,5 @@ def details(size: Size) -> None:
     quality.print_cascade(size)
     print("\n### Libraries that resize, each behind the same function; Pillow decodes and encodes\n", flush=True)
     upright = photos.of_kind("12mp-upright", size.of(2))
-    resizers = [PEERS / "resizers.py", str(size.of(RESIZES)), *upright]
-    subprocess.run([workshop().python, *resizers], check=True)
+    command = [str(workshop().python), str(PEERS / "resizers.py"), str(size.of(RESIZES)), *map(str, upright)]
+    subprocess.run(command, check=True)
