@@ -17,6 +17,7 @@ from tests.support.databases import fresh_database
 from tests.support.leftovers import Session
 from tests.support.rgw import Gateway, missing, running_gateway
 from tests.support.s3_server import S3Server
+from tests.support.scheduling import LONG, FileScheduling
 from tests.support.services import need
 
 DATA = Path(__file__).parent / "data"
@@ -84,12 +85,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SESSION] = Session()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and so all that need the S3 server, of which there is one."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            s3 = "s3_server" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("s3" if s3 else item.nodeid.partition("::")[0]))
+    """Begin with the files that take longest, in their random order, so that all processes end together."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    """Distribute whole files."""
+    return FileScheduling(config, log)
 
 
 def pytest_xdist_auto_num_workers() -> int:

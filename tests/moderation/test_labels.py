@@ -31,7 +31,7 @@ def test_names_of_moderators_are_those_of_all() -> None:
     ],
 )
 def test_names_of_two_moderators_must_differ(other: Names, both: str) -> None:
-    with pytest.raises(ConfigError, match=f"two moderators score {both}: "):
+    with pytest.raises(ConfigError, match=f"two moderators score {both}; rename"):
         names_of(SKIN, BLOOD, other)
 
 

@@ -305,9 +305,7 @@ def test_apply_policy_keeps_the_moderators_reason_only_for_its_own_decision() ->
     milder = Verdict("review", scores=SCORES, reason="look")
     assert policy(milder, reject={"sexy": 0.1}).reason == "Content moderation failed"
     assert policy(milder, review={"sexy": 0.1}).reason == "look"
-    assert (
-        policy(Verdict("review", scores=SCORES)).reason == "Content moderation asks for a person to look at this image"
-    )
+    assert policy(Verdict("review", scores=SCORES)).reason == "Content moderation requires human review of this image"
     assert policy(Verdict("reject", scores=SCORES)).reason == "Content moderation failed"
 
 

@@ -25,8 +25,6 @@ from tests.support.showing.engine import BLACK, WHITE, Outcome, process
 ALIKE = 14
 """Mean tolerance of a sample in levels: colour tables are coarse, and another picture differs by far more."""
 BATCH = 40
-GROUPED = [pytest.param(kind, marks=pytest.mark.xdist_group(f"shown-{kind}")) for kind in KINDS]
-"""The kinds, each in one process when tests run in several: its results are made once."""
 FORBIDDEN = 0.5
 SMALLEST = 64
 """Edge in pixels below which no face is recognised."""
@@ -73,7 +71,7 @@ def made(kind: str) -> list[Sample]:
     return list(KINDS[kind]())
 
 
-@pytest.fixture(scope="module", params=GROUPED)
+@pytest.fixture(scope="module", params=list(KINDS))
 def results(request: pytest.FixtureRequest, browser: Browser) -> list[Result]:
     found = []
     samples = made(request.param)
@@ -112,7 +110,7 @@ def test_published_files_contain_only_pixels(results: list[Result]) -> None:
     assert not found
 
 
-@pytest.mark.parametrize("kind", GROUPED)
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_samples_in_chromium_match_their_declared_look(kind: str, browser: Browser) -> None:
     told = [sample for sample in made(kind) if sample.shown is not None and sample.format != "heic"]
     sizes = browser.load([(sample.format, sample.data) for sample in told])

@@ -7,7 +7,8 @@ import re
 _TOLD = re.compile(
     r"memory|alloc|start new thread|quantization error"
     r"|encoding ?error:? [12]\b|muxerror: -3\b|assembling webp"
-    r"|could not (assemble|initialise|re-mux|create encoder|create mux)|encoding of \w+ planes? failed",
+    r"|could not (assemble|initialise|re-mux|create encoder|create mux)|encoding of \w+ planes? failed"
+    r"|codec configuration error when writing",
     re.IGNORECASE,
 )
 """The messages of Python, Pillow, libwebp and libavif in that case, as observed under small limits and as listed in
