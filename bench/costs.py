@@ -1,4 +1,4 @@
-"""Where a job's time goes, and what makes it cost more; writes the plot of docs/performance.md.
+"""Where a job's time goes, and what makes it cost more; writes the plot of docs/how-to/tune.md.
 
     python -m bench costs
 
@@ -27,7 +27,7 @@ from mediagate_plugins.nudenet import nudenet
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "tests" / "data" / "photos"
-PLOT = ROOT / "docs" / "job_time.svg"
+PLOT = ROOT / "docs" / "how-to" / "job_time.svg"
 MIDDLE = (0.5, 0.5)
 NEVER = Source(reject={"explicit": 1.0})
 """Moderated like any other, and nothing is certain enough to be rejected."""
