@@ -1,7 +1,7 @@
 """The site: `make docs` builds it with warnings as errors, so a broken link or anchor fails."""
 
+import re
 from pathlib import Path
-from shutil import copyfile
 
 from sphinx.application import Sphinx
 
@@ -18,7 +18,10 @@ def copy_markdown(app: Sphinx, exception: Exception | None) -> None:
     """Serve llms.txt, and each page's Markdown beside its HTML, as llms.txt links to it."""
     if exception is None and app.builder.name == "html":
         for path in [app.srcdir / "llms.txt", *(Path(app.env.doc2path(name)) for name in app.env.found_docs)]:
-            copyfile(path, app.outdir / path.relative_to(app.srcdir))
+            text = path.read_text()
+            if included := re.match(r"```{include} (\S+)", text):
+                text = (path.parent / included[1]).read_text()
+            (app.outdir / path.relative_to(app.srcdir)).write_text(text)
 
 
 def setup(app: Sphinx) -> None:

@@ -281,7 +281,9 @@ async def test_names_are_prometheus_own_and_all_are_documented(make_gate: MakeGa
     old = {family.name for family in plain(text) if family.name.startswith("mediagate_")}
     assert families.keys() == {name for name in old if not name.endswith("_created")}
     exposed = {name + ("_total" if family.type == "counter" else "") for name, family in families.items()}
-    assert exposed == set(re.findall(r"^\| `(mediagate_\w+)", (DOCS / "reference/metrics-and-logs.md").read_text(), re.M))
+    assert exposed == set(
+        re.findall(r"^\| `(mediagate_\w+)", (DOCS / "reference/metrics-and-logs.md").read_text(), re.M)
+    )
     for family in families.values():
         assert family.documentation.endswith("."), family.name
         assert family.type in ("counter", "gauge", "histogram"), family.name
