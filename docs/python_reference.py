@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args
@@ -42,7 +42,7 @@ files) and others for [storages](../how-to/write-a-storage.md) |
 
 
 class Written(str):
-    """An annotation that is shown as it is written in code."""
+    """Text that stands in a signature as it is written in code."""
 
     __slots__ = ()
     __repr__ = str.__str__
@@ -56,7 +56,10 @@ def signature_of(name: str, function: Any) -> str:
     """Return a call as it is written in code, one parameter a line if it is long."""
     signature = inspect.signature(function)
     kept = [
-        parameter.replace(annotation=written(parameter.annotation))
+        parameter.replace(
+            annotation=written(parameter.annotation),
+            default=Written("…") if inspect.isfunction(parameter.default) else parameter.default,
+        )
         for parameter in signature.parameters.values()
         if parameter.name != "self"
     ]
@@ -92,19 +95,14 @@ def members_of(cls: type) -> Iterator[tuple[str, Any]]:
                 yield name, member
 
 
-def fields_of(cls: Any) -> list[str]:
+def fields_of(cls: type) -> list[str]:
     """Return the fields of a dataclass, with types and simple defaults."""
     if not is_dataclass(cls):
         return []
-    notes = {
-        name: note for base in reversed(cls.__mro__) for name, note in vars(base).get("__annotations__", {}).items()
-    }
-    defaults = {
-        name: f" = {field.default!r}"
-        for name, field in cls.__dataclass_fields__.items()
-        if type(field.default) in SIMPLE
-    }
-    return [f"{name}: {notes[name]}{defaults.get(name, '')}" for name in cls.__dataclass_fields__]
+    return [
+        f"{field.name}: {field.type}" + (f" = {field.default!r}" if type(field.default) in SIMPLE else "")
+        for field in fields(cls)
+    ]
 
 
 def code(lines: str) -> str:
@@ -125,8 +123,8 @@ def section(name: str, value: Any) -> Iterator[str]:
             yield code(signature_of("MediaGate", value.__init__).removeprefix("def ").removesuffix(" -> None"))
         if name in ("Settings", "Source"):
             yield f"Fields: [{name.lower()}]({name.lower() if name == 'Settings' else 'sources'}.md)."
-        elif fields := fields_of(value):
-            yield code("\n".join(fields))
+        elif rows := fields_of(value):
+            yield code("\n".join(rows))
         for member_name, member in members_of(value) if name not in ("Settings", "Source") else ():
             yield f"### {name}.{member_name}"
             if isinstance(member, property):

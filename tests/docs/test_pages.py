@@ -38,7 +38,11 @@ BLOCKS = [
 def save_model(path: Path) -> None:
     """Write a classifier of three labels that scores the mean of each channel."""
     graph = helper.make_graph(
-        [helper.make_node("GlobalAveragePool", ["x"], ["mean"]), helper.make_node("Flatten", ["mean"], ["y"])],
+        [
+            helper.make_node("GlobalAveragePool", ["x"], ["mean"]),
+            helper.make_node("Flatten", ["mean"], ["flat"]),
+            helper.make_node("Softmax", ["flat"], ["y"]),
+        ],
         "means",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 32, 32])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],

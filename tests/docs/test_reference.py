@@ -118,8 +118,7 @@ def test_cli_page_has_every_command_and_every_option_of_serve() -> None:
     listed = first_column("docs/reference/cli.md")
     words = {name.split()[1] for name in listed if name.startswith("mediagate ")}
     assert words == set(OWN) | brought_commands().names
-    command = typer.main.get_command(cli)
-    serve = command.get_command(typer.Context(command), "serve")
+    serve = typer.main.get_group(cli).commands["serve"]
     options = {word for parameter in serve.params for word in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in options if word.startswith("--")} - {"--worker", "--no-cors-credentials"} <= listed
 
