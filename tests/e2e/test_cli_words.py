@@ -62,7 +62,11 @@ def test_retry_says_when_there_is_nothing_to_try_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [("storage_unavailible", "did you mean storage_unavailable?"), ("image_crash", "image_crashed?"), ("x", "README")],
+    [
+        ("storage_unavailible", "did you mean storage_unavailable?"),
+        ("image_crash", "image_crashed?"),
+        ("x", "docs/reference/errors.md"),
+    ],
 )
 def test_retry_refuses_a_code_that_there_is_not(tmp_path: Path, code: str, said: str) -> None:
     done = mediagate("retry", "plain_gate:gate", "--code", code, folder=tmp_path)

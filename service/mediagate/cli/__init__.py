@@ -31,7 +31,7 @@ ABOUT = """Takes image uploads, judges and converts each, and publishes only tho
 `mediagate serve` runs a gate over HTTP and works on its jobs; `mediagate worker` only works.
 `mediagate doctor` says whether everything is there that they need.
 A command that names no GATE takes that of MEDIAGATE_GATE, else a demo of its own.
-Settings are environment variables, MEDIAGATE_DATA_DIR, MEDIAGATE_DATABASE_URL and so on: README, "Settings".
+Settings are environment variables, MEDIAGATE_DATA_DIR, MEDIAGATE_DATABASE_URL and so on: docs/reference/settings.md.
 """
 RUNNING = ("serve", "worker")
 """Commands that have no answer: what libraries log at INFO belongs to their log."""

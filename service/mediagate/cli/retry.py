@@ -28,7 +28,7 @@ def retry(
         quit_with("say which jobs: --job, or --code for all that failed with it")
     if code is not None and code not in (known := _codes(MediagateError)):
         nearest = get_close_matches(code, known, n=1)
-        advice = f"did you mean {nearest[0]}?" if nearest else "the README lists them under Errors"
+        advice = f"did you mean {nearest[0]}?" if nearest else "docs/reference/errors.md lists them"
         quit_with(f"there is no code {code!r}; {advice}")
     loaded = load_gate(gate)
     loaded.use(worker=False)

@@ -64,7 +64,7 @@ class RouteTable:
         self._placed = True
         log.warning(
             "no route %.200r: if the gate is mounted at %.200r, its host does not say so; have it add that to the "
-            "scope's root_path, as Starlette's Mount does (docs/mounting.md)",
+            "scope's root_path, as Starlette's Mount does (docs/how-to/mount.md)",
             get_route_path(scope),
             mount,
         )

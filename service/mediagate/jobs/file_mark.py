@@ -65,7 +65,8 @@ async def is_set_back(parts: Parts) -> bool:
     if mark.database != here.id:
         raise ConfigError(
             f"the storage holds the files of another database ({mark.database}; this one is {here.id}): check the "
-            f"database's URL and the bucket or folder. After an intended move, {ADOPT} (docs/backup.md)"
+            f"database's URL and the bucket or folder. After an intended move, {ADOPT} "
+            "(docs/how-to/back-up.md)"
         )
     return mark.generation > here.generation
 
@@ -78,7 +79,7 @@ async def mark_files(parts: Parts) -> None:
     if await is_set_back(parts):
         log.error(
             "the database is older than the storage, as after a restore: no files are removed until `mediagate janitor "
-            "--really` with their number, or `mediagate adopt` (docs/backup.md)"
+            "--really` with their number, or `mediagate adopt` (docs/how-to/back-up.md)"
         )
         return
     await _write(parts)
@@ -110,7 +111,8 @@ async def describe(parts: Parts) -> str:
     if await is_set_back(parts):
         raise ConfigError(
             "the database is older than the storage, as after a restore: no files are removed. `mediagate janitor "
-            "--dry-run` lists those that it does not know, `mediagate adopt` goes on without them (docs/backup.md)"
+            "--dry-run` lists those that it does not know, `mediagate adopt` goes on without them "
+            "(docs/how-to/back-up.md)"
         )
     return "the files are this database's"
 
@@ -125,7 +127,7 @@ async def check_no_files(parts: Parts) -> None:
         return
     raise ConfigError(
         f"the storage holds the files of another database ({whose}; this one is empty): check the database's URL and "
-        f"the bucket or folder. After an intended move, migrate and {ADOPT} (docs/backup.md)"
+        f"the bucket or folder. After an intended move, migrate and {ADOPT} (docs/how-to/back-up.md)"
     )
 
 
@@ -153,7 +155,7 @@ async def _check_unmarked(parts: Parts) -> None:
     if len(seen) > FEW and not await _known(parts, {media_id_of(info.key) for info in seen}):
         raise ConfigError(
             f"the storage holds files, and this database knows none of the first {len(seen)}: check the database's URL "
-            f"and the bucket or folder. If they may be removed, or after an intended move, {ADOPT} (docs/backup.md)"
+            f"and the bucket or folder. If they may be removed, or after an intended move, {ADOPT} (docs/how-to/back-up.md)"
         )
 
 
