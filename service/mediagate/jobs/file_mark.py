@@ -65,8 +65,7 @@ async def is_set_back(parts: Parts) -> bool:
     if mark.database != here.id:
         raise ConfigError(
             f"the storage holds the files of another database ({mark.database}; this one is {here.id}): check the "
-            f"database's URL and the bucket or folder. After an intended move, {ADOPT} "
-            "(docs/how-to/back-up.md)"
+            f"database's URL and the bucket or folder. After an intended move, {ADOPT} (docs/how-to/back-up.md)"
         )
     return mark.generation > here.generation
 
@@ -155,7 +154,8 @@ async def _check_unmarked(parts: Parts) -> None:
     if len(seen) > FEW and not await _known(parts, {media_id_of(info.key) for info in seen}):
         raise ConfigError(
             f"the storage holds files, and this database knows none of the first {len(seen)}: check the database's URL "
-            f"and the bucket or folder. If they may be removed, or after an intended move, {ADOPT} (docs/how-to/back-up.md)"
+            f"and the bucket or folder. If they may be removed, or after an intended move, {ADOPT} "
+            "(docs/how-to/back-up.md)"
         )
 
 

@@ -200,8 +200,8 @@ class Janitor:
 def what_to_do(count: int) -> str:
     """Return what somebody is to do about a walk that removed nothing, though so many files may go."""
     return (
-        "If the database was restored, or is not the right one, see docs/how-to/back-up.md. If these files may go, remove "
-        f"them with `mediagate janitor --really {count}`; `--dry-run` lists them"
+        "If the database was restored, or is not the right one, see docs/how-to/back-up.md. If these files may go, "
+        f"remove them with `mediagate janitor --really {count}`; `--dry-run` lists them"
     )
 
 
