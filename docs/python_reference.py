@@ -21,6 +21,31 @@ INTRODUCTION = """# Python
 
 Every public name of `mediagate`. Calls without HTTP need an open gate: `async with gate:`, or its lifespan in a host.
 
+```python
+import asyncio
+from pathlib import Path
+
+from mediagate import MediaGate, Source
+
+
+async def main() -> None:
+    gate = MediaGate(sources={"avatar": Source()}, moderation="off")
+    async with gate:
+        job = await gate.upload(Path("photo.jpg"), source_type="avatar", source_id="user-1")
+        status = await gate.wait(job.job_id, timeout_s=30)
+        print(status.status, status.media.urls["sm"] if status.media else status.reason)
+        page = await gate.list_media("avatar", "user-1")
+        await gate.delete_media(page.items[0].id)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+```
+
+`upload` accepts bytes, a path, an open file, Starlette's `UploadFile` or an asynchronous iterator; a `source_id` may be an
+int. `owner` restricts a call to that owner's uploads; anything else is treated as missing. `None`: no restriction. In
+`upload` and `create_upload` it sets the owner. URLs begin with `public_base_url`, otherwise with `base_url`.
+
 ## Modules
 
 A plugin imports from these modules, and only the names in their `__all__`. Everything else is \
