@@ -83,7 +83,7 @@ def signature_of(name: str, function: Any) -> str:
     kept = [
         parameter.replace(
             annotation=written(parameter.annotation),
-            default=Written("…") if inspect.isfunction(parameter.default) else parameter.default,
+            default=Written("...") if inspect.isfunction(parameter.default) else parameter.default,
         )
         for parameter in signature.parameters.values()
         if parameter.name != "self"
