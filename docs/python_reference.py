@@ -43,8 +43,8 @@ if __name__ == "__main__":
 ```
 
 `upload` accepts bytes, a path, an open file, Starlette's `UploadFile` or an asynchronous iterator; a `source_id` may be
-an int. `owner` restricts a call to that owner's uploads; anything else is treated as missing. `None`: no restriction. In
-`upload` and `create_upload` it sets the owner. URLs begin with `public_base_url`, otherwise with `base_url`.
+an int. `owner` restricts a call to that owner's uploads; anything else is treated as missing. `None`: no restriction.
+In `upload` and `create_upload` it sets the owner. URLs begin with `public_base_url`, otherwise with `base_url`.
 
 ## Modules
 
