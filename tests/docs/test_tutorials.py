@@ -81,6 +81,22 @@ def test_first_upload_is_published(step: int, tmp_path: Path, photo: bytes) -> N
         assert refused.status_code == 415
 
 
+def test_commands_of_readme_get_a_complete_job(tmp_path: Path, photo: bytes) -> None:
+    (tmp_path / "app.py").write_text(python_blocks("README.md")[0])
+    (tmp_path / "photo.jpg").write_bytes(photo)
+    upload, ask = commands("README.md")
+    with uvicorn("app:app", tmp_path) as url:
+        job = run(upload, url, tmp_path)
+        end = time.monotonic() + 60
+        while (status := run(ask, url, tmp_path, job=job["jobId"]))["status"] in ("PENDING", "PROCESSING"):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+    assert status["status"] == "COMPLETE"
+    assert {"id", "urls", "originalUrl", "width", "height", "aspectRatio", "blurhash", "removed"} <= set(
+        status["media"]
+    )
+
+
 def test_documented_direct_upload_is_published(tmp_path: Path, photo: bytes) -> None:
     (tmp_path / "app.py").write_text(python_blocks(FIRST_UPLOAD)[0])
     (tmp_path / "photo.jpg").write_bytes(photo)
