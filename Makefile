@@ -24,6 +24,11 @@ lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.docs ## Build the site into docs/_build; a broken link or anchor fails
+	$(BIN)/python docs/python_reference.py
+	rm -rf docs/_build
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
+
 check: lint test ## Run all checks before a commit
 
 bench: $(STAMP) ## Print the benchmarks and their comparisons (ARGS="engine --runs 5")
@@ -54,7 +59,7 @@ constraints: ## Pin the image's packages with hashes; for each release (ARGS="--
 	  --custom-compile-command "make constraints" --output-file constraints.txt $(or $(ARGS),--upgrade) -
 
 clean: ## Remove the environment and all build output
-	rm -rf $(VENV) .cache bench/.cache dist service/mediagate/records/client service/mediagate/records/query_engine
+	rm -rf $(VENV) .cache bench/.cache dist docs/_build service/mediagate/records/client service/mediagate/records/query_engine
 
 $(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.js query_engine/src/*.js query_engine/package*.json)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -62,4 +67,8 @@ $(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
 	@touch $(STAMP)
 
-.PHONY: help run test test-fast lint check bench bench-smallest cluster mutation constraints clean
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $(VENV)/.docs
+
+.PHONY: help run test test-fast lint docs check bench bench-smallest cluster mutation constraints clean

@@ -1,4 +1,4 @@
-"""Where a job's time goes, and what makes it cost more; writes the plot of docs/performance.md.
+"""Where a job's time goes, and what makes it cost more; writes the plot of docs/how-to/tune.md.
 
     python -m bench costs
 
@@ -28,7 +28,7 @@ from mediagate_plugins.nudenet import nudenet
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "tests" / "data" / "photos"
-PLOT = ROOT / "docs" / "job_time.svg"
+PLOT = ROOT / "docs" / "how-to" / "job_time.svg"
 MIDDLE = (0.5, 0.5)
 MEGAPIXELS = (0.25, 1, 3, 6, 12, 24, 48)
 NEVER = Source(reject={"explicit": 1.0})

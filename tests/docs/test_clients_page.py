@@ -1,4 +1,4 @@
-"""docs/clients.md quotes the files of examples/clients, with the versions of the lock file."""
+"""docs/how-to/browser-clients.md quotes the files of examples/clients, with the versions of the lock file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCS = (ROOT / "docs" / "clients.md").read_text()
+DOCS = (ROOT / "docs" / "how-to" / "browser-clients.md").read_text()
 PAGES = sorted((ROOT / "examples" / "clients").iterdir())
 PINNED = ROOT / "tests" / "e2e" / "clients"
 

@@ -29,7 +29,7 @@ PASSWORDS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
 
 def told() -> list[list[str]]:
     """Return the words after `mediagate` in the commands that production.md and the gate's docstring name."""
-    text = (ROOT / "docs" / "production.md").read_text() + GATE.split('"""')[1]
+    text = (ROOT / "docs" / "how-to" / "deploy.md").read_text() + GATE.split('"""')[1]
     lines = re.findall(r"^    (?:docker compose exec web )?mediagate (.*?)(?: +#.*)?$", text, re.M)
     return [line.split() for line in lines]
 
@@ -96,7 +96,7 @@ def test_production_gate_docstring_lists_the_variables_that_it_reads() -> None:
 
 
 def test_production_page_exports_known_variables_only() -> None:
-    lines = re.findall(r"^    export (.*?)(?: +#.*)?$", (ROOT / "docs" / "production.md").read_text(), re.M)
+    lines = re.findall(r"^    export (.*?)(?: +#.*)?$", (ROOT / "docs" / "how-to" / "deploy.md").read_text(), re.M)
     names = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=", "\n".join(lines)))
     assert len(names) > 10
     ours = {name.removeprefix("MEDIAGATE_").lower() for name in names - OF_THE_COMMAND if name.startswith("MEDIAGATE_")}

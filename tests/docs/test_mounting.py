@@ -1,4 +1,4 @@
-"""docs/mounting.md quotes the example hosts, which the end-to-end tests run on the named servers."""
+"""docs/how-to/mount.md quotes the example hosts, which the end-to-end tests run on the named servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.hosting import HOSTS
 
 ROOT = Path(__file__).parents[2]
 SHOWN = dict(
-    re.findall(r"^`(examples/\S+)`:\n\n```\w+\n(.*?)^```", (ROOT / "docs/mounting.md").read_text(), re.M | re.S)
+    re.findall(r"^`(examples/\S+)`:\n\n```\w+\n(.*?)^```", (ROOT / "docs/how-to/mount.md").read_text(), re.M | re.S)
 )
 
 

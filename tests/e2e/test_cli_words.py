@@ -58,7 +58,11 @@ def test_retry_reports_that_no_failed_job_matches(data_dir: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [("storage_unavailible", "did you mean storage_unavailable?"), ("image_crash", "image_crashed?"), ("x", "README")],
+    [
+        ("storage_unavailible", "did you mean storage_unavailable?"),
+        ("image_crash", "image_crashed?"),
+        ("x", "docs/reference/errors.md"),
+    ],
 )
 def test_retry_rejects_an_unknown_code(data_dir: Path, code: str, said: str) -> None:
     done = mediagate("retry", "plain_gate:gate", "--code", code, data_dir=data_dir)

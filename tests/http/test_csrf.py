@@ -173,10 +173,10 @@ def test_cookies_page_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("MEDIAGATE_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("MEDIAGATE_IMAGE_PROCESSES", "1")
     monkeypatch.setenv("MEDIAGATE_WORKER", "false")
-    docs = (Path(__file__).parents[2] / "docs" / "cookies.md").read_text()
+    docs = (Path(__file__).parents[2] / "docs" / "how-to" / "cookie-sessions.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", docs, re.S)
     names: dict[str, Any] = {"__name__": "cookies"}
-    exec(compile(code, "cookies.md", "exec"), names)
+    exec(compile(code, "cookie-sessions.md", "exec"), names)
     with TestClient(names["app"], cookies={"session": "s3cr3t-session-id"}) as client:
         for origin, status in (("https://app.example.com", 202), ("https://evil.example", 403)):
             headers = {"Sec-Fetch-Site": "cross-site", "Origin": origin}

@@ -103,8 +103,10 @@ def test_policy_problems_compare_unknown_names_with_themselves_alone() -> None:
         "sources['a'].review",
         "sources['a'].review",
     ]
-    assert found[-1].startswith("sources['a'].review: 'nudd' asks for a review from 0.9, yet 'nudd' is rejected")
-    assert found[-1].endswith("lower the review threshold, or remove it")
+    assert found[-1].startswith(
+        "sources['a'].review: 'nudd' has a review threshold of 0.9, but 'nudd' is already rejected"
+    )
+    assert found[-1].endswith("lower the review threshold or remove it")
 
 
 def test_policy_problems_suggest_the_three_nearest_names() -> None:

@@ -88,8 +88,8 @@ def test_access_log_loses_its_query_and_gains_fields() -> None:
     assert WithoutQuery().filter(other) and other.getMessage() == "no request"
 
 
-def test_operations_page_logging_configuration_works() -> None:
-    docs = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+def test_monitor_page_logging_configuration_works() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "how-to" / "monitor.md").read_text()
     (block,) = [code for code in re.findall(r"```python\n(.*?)```", docs, re.S) if "dictConfig" in code]
     program = block + "logging.getLogger('mediagate.worker').warning('job %s', 'job_1', extra={'job_id': 'job_1'})\n"
     program += "logging.getLogger('uvicorn.access').info('%s - \"%s %s HTTP/%s\" %d', 'c', 'GET', '/a?b', '1.1', 200)\n"

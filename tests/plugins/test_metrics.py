@@ -36,7 +36,7 @@ from tests.support.server import children
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
-DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def picture(width: int) -> bytes:
@@ -281,7 +281,9 @@ async def test_metrics_names_follow_conventions_and_are_documented(make_gate: Ma
     old = {family.name for family in plain(text) if family.name.startswith("mediagate_")}
     assert families.keys() == {name for name in old if not name.endswith("_created")}
     exposed = {name + ("_total" if family.type == "counter" else "") for name, family in families.items()}
-    assert exposed == set(re.findall(r"^\| `(mediagate_\w+)", DOCS.read_text(), re.M))
+    assert exposed == set(
+        re.findall(r"^\| `(mediagate_\w+)", (DOCS / "reference/metrics-and-logs.md").read_text(), re.M)
+    )
     for family in families.values():
         assert family.documentation.endswith("."), family.name
         assert family.type in ("counter", "gauge", "histogram"), family.name
@@ -388,7 +390,7 @@ async def test_documented_alerts_query_exposed_metrics(make_gate: MakeGate) -> N
     gate.register(metrics)
     async with gate, client_of(gate) as client:
         exposed = {name.partition("{")[0] for name in await scrape(client)}
-    rules = DOCS.read_text()
+    rules = (DOCS / "how-to/monitor.md").read_text()
     blocks = "".join(re.findall(r"```yaml\n(.*?)```", rules, re.S)) + "".join(re.findall(r"`(\w+\(.*?)`", rules))
     asked = set(re.findall(r"\b(mediagate_\w+)", blocks))
     assert len(asked) >= 7

@@ -31,7 +31,7 @@ ABOUT = """Accepts image uploads, moderates and converts them, and publishes onl
 `mediagate serve` runs a gate over HTTP and processes its jobs; `mediagate worker` only processes jobs.
 `mediagate doctor` checks their dependencies.
 Without the argument GATE, a command uses MEDIAGATE_GATE, or else the built-in demo.
-Settings are environment variables such as MEDIAGATE_DATA_DIR and MEDIAGATE_DATABASE_URL: README, "Settings".
+Settings are environment variables such as MEDIAGATE_DATA_DIR and MEDIAGATE_DATABASE_URL: docs/reference/settings.md.
 """
 RUNNING = ("serve", "worker")
 """Long-running commands, whose log includes the INFO lines of libraries."""

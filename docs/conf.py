@@ -1,0 +1,28 @@
+"""The site: `make docs` builds it with warnings as errors, so a broken link or anchor fails."""
+
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+project = "mediagate"
+html_title = "mediagate"
+extensions = ["myst_parser"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_copy_source = False
+myst_heading_anchors = 4
+
+
+def copy_markdown(app: Sphinx, exception: Exception | None) -> None:
+    """Serve llms.txt, and each page's Markdown beside its HTML, as llms.txt links to it."""
+    if exception is None and app.builder.name == "html":
+        for path in [app.srcdir / "llms.txt", *(Path(app.env.doc2path(name)) for name in app.env.found_docs)]:
+            text = path.read_text()
+            if included := re.match(r"```{include} (\S+)", text):
+                text = (path.parent / included[1]).read_text()
+            (app.outdir / path.relative_to(app.srcdir)).write_text(text)
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("build-finished", copy_markdown)

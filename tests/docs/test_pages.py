@@ -1,0 +1,130 @@
+"""The Python blocks of every page run, and the documented commands work."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from starlette.testclient import TestClient
+
+from mediagate import MediaGate
+from tests.support.pages import PAGES, python_blocks, run_python, write_files
+
+ELSEWHERE = {
+    "docs/how-to/cookie-sessions.md": "tests/http/test_csrf.py",
+    "docs/how-to/test-your-host.md": "tests/testing/test_isolated.py",
+    "docs/tutorials/first-upload.md": "tests/docs/test_tutorials.py",
+    "docs/tutorials/avatar.md": "tests/docs/test_tutorials.py",
+    "docs/tutorials/first-plugin.md": "tests/docs/test_tutorials.py",
+}
+"""Pages whose blocks belong together, and the test that runs them."""
+QUOTED = '"""mediagate '
+"""Files of examples/hosts begin so: test_mounting.py compares them, and tests/e2e/test_hosts.py runs them."""
+BLOCKS = [
+    (page, number, code)
+    for page in PAGES
+    if page not in ELSEWHERE
+    for number, code in enumerate(python_blocks(page), 1)
+    if not code.startswith(QUOTED) and "dictConfig" not in code
+]
+
+
+def save_model(path: Path) -> None:
+    """Write a classifier of three labels that scores the mean of each channel."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("GlobalAveragePool", ["x"], ["mean"]),
+            helper.make_node("Flatten", ["mean"], ["flat"]),
+            helper.make_node("Softmax", ["flat"], ["y"]),
+        ],
+        "means",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 32, 32])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+@pytest.mark.parametrize(("page", "number", "code"), BLOCKS, ids=[f"{page}-{number}" for page, number, _ in BLOCKS])
+def test_python_block_runs(
+    page: str, number: int, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDIAGATE_IMAGE_PROCESSES", "1")
+    (tmp_path / "photo.jpg").write_bytes((data / "formats" / "hopper.jpg").read_bytes())
+    if "model.onnx" in code:
+        save_model(tmp_path / "model.onnx")
+    if write_files(page, tmp_path):
+        return
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(compile(code, page, "exec"), names)
+    if "main" in names:
+        asyncio.run(names["main"]())
+    elif "app" in names:
+        assert published(names["app"], (data / "moderation" / "chelsea.png").read_bytes())
+    else:
+        gate = names["gate"]
+        assert isinstance(gate, MediaGate)
+
+        async def boots() -> None:
+            async with gate:
+                pass
+
+        asyncio.run(boots())
+
+
+def published(app: Any, picture: bytes) -> bool:
+    """Upload a picture to the app of a page, and return whether it was published."""
+    with TestClient(app) as client:
+        form = {"sourceType": "avatar", "sourceId": "user-1"}
+        sent = client.post("/image-pipeline/upload", data=form, files={"file": ("a.png", picture)})
+        assert sent.status_code == 202, sent.text
+        end = time.monotonic() + 30
+        while (done := client.get(sent.json()["statusUrl"])).status_code == 202 and time.monotonic() < end:
+            time.sleep(0.1)
+    return bool(done.json()["status"] == "COMPLETE")
+
+
+def test_documented_moderator_judges_pictures(tmp_path: Path) -> None:
+    write_files("docs/how-to/write-a-moderator.md", tmp_path)
+    (tmp_path / "program.py").write_text(
+        "import asyncio, io\n"
+        "from PIL import Image\n"
+        "from sky import gate\n"
+        "def picture(colour):\n"
+        "    file = io.BytesIO(); Image.new('RGB', (64, 64), colour).save(file, 'PNG'); return file.getvalue()\n"
+        "async def main():\n"
+        "    async with gate:\n"
+        "        for colour in ('blue', 'red'):\n"
+        "            job = await gate.upload(picture(colour), source_type='avatar', source_id='u1')\n"
+        "            print((await gate.wait(job.job_id)).status)\n"
+        "if __name__ == '__main__':\n"
+        "    asyncio.run(main())\n"
+    )
+    done = run_python("program.py", folder=tmp_path)
+    assert done.stdout.split() == ["REJECTED", "COMPLETE"], done.stderr
+
+
+def test_documented_storage_keeps_every_promise(tmp_path: Path) -> None:
+    write_files("docs/how-to/write-a-storage.md", tmp_path)
+    (tmp_path / "program.py").write_text(
+        "import asyncio\n"
+        "from dictionary import gate, main\n"
+        "async def boots():\n"
+        "    async with gate:\n"
+        "        pass\n"
+        "asyncio.run(main())\n"
+        "asyncio.run(boots())\n"
+    )
+    done = run_python("program.py", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_pages_with_files_are_run_by_a_test_of_their_own() -> None:
+    with_files = {page for page, _, code in BLOCKS if re.match(r"# \w+\.py\n", code)}
+    assert with_files == {"docs/how-to/write-a-moderator.md", "docs/how-to/write-a-storage.md"}

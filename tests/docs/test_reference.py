@@ -1,0 +1,143 @@
+"""The tables of the reference are complete."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from importlib import import_module
+
+import pytest
+import typer
+
+import mediagate.errors
+from docs.python_reference import page
+from mediagate import EventType, MediaGate, Plugin, Settings, Source
+from mediagate.cli import OWN, brought_commands, cli
+from mediagate.errors import MediagateError
+from mediagate.http.routes import core_routes
+from mediagate.kernel.hooks import HOOK_NAMES
+from mediagate_plugins.http_moderation import Service
+from tests.support.pages import DOCS, PAGES, ROOT, first_column
+
+PLUGINS = sorted(path.stem for path in (DOCS / "reference" / "plugins").glob("*.md") if path.stem != "index")
+
+
+def error_classes(base: type[MediagateError] = MediagateError) -> Iterator[type[MediagateError]]:
+    yield base
+    for below in base.__subclasses__():
+        yield from error_classes(below)
+
+
+def rows(page: str) -> list[list[str]]:
+    """Return the cells of all table rows of a page."""
+    lines = re.findall(r"^\| (.*) \|$", PAGES[page], re.M)
+    return [line.split(" | ") for line in lines]
+
+
+def test_settings_page_has_exactly_the_settings() -> None:
+    assert first_column("docs/reference/settings.md") == set(Settings.model_fields)
+
+
+def test_sources_page_has_every_option() -> None:
+    assert set(Source.model_fields) <= first_column("docs/reference/sources.md")
+
+
+def test_hooks_page_has_exactly_the_hooks_and_says_which_block() -> None:
+    listed = {row[0].strip("`"): row[2] for row in rows("docs/reference/hooks.md") if row[0].startswith("`")}
+    assert list(listed) == list(HOOK_NAMES)
+    for name, blocking in listed.items():
+        assert blocking == ("yes" if name.startswith("pre_") or name == "on_ready" else "no"), name
+
+
+def test_events_page_has_exactly_the_events() -> None:
+    assert first_column("docs/reference/events.md") == {event.value for event in EventType}
+
+
+def test_errors_page_has_every_code_with_its_status_and_advice() -> None:
+    listed = {row[0].strip("`"): row for row in rows("docs/reference/errors.md") if row[0].startswith("`")}
+    for error in error_classes():
+        assert error.code in listed, error
+        assert (
+            listed[error.code][1] == str(error.status)
+            or len(listed[error.code]) < 4
+            or not listed[error.code][1].isdigit()
+        )
+        assert error.__name__ in (mediagate.errors.__doc__ or ""), error
+    assert all(row[-1].strip() for row in listed.values())
+
+
+def test_error_codes_are_unique_and_errors_have_docstrings() -> None:
+    classes = list(error_classes())
+    assert len({e.code for e in classes}) == len(classes)
+    assert all(e.__doc__ and e.__doc__.rstrip().endswith(".") for e in classes)
+
+
+def test_http_page_has_every_route(make_gate: Callable[..., MediaGate]) -> None:
+    text = PAGES["docs/reference/http.md"]
+    routes = core_routes(make_gate())
+    assert len(routes) > 12
+    for route in routes:
+        path = re.sub(r"_(\w)", lambda letter: letter[1].upper(), route.path).replace("{mediaId}", "{id}")
+        for method in (route.methods or set()) - {"HEAD"}:
+            assert re.search(rf"^\|.*`{method} {re.escape(path)}[`?].*\|", text, re.M) or (
+                method == "GET" and re.search(rf"^\| `GET {re.escape(path)}", text, re.M)
+            ), route
+
+
+def test_plugin_index_lists_every_extra_and_every_plugin_with_its_page() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed = first_column("docs/reference/plugins/index.md")
+    assert set(extras) | set(PLUGINS) <= listed
+
+
+def test_every_plugin_has_a_page() -> None:
+    found = set()
+    for path in (ROOT / "plugins" / "mediagate_plugins").iterdir():
+        name = path.name.removesuffix(".py")
+        if name.isidentifier() and not name.startswith("_") and path.suffix in ("", ".py"):
+            module = import_module(f"mediagate_plugins.{name}")
+            found |= {name for value in vars(module).values() if isinstance(value, Plugin) and value.name == name}
+    assert found == set(PLUGINS)
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_plugin_page_has_every_option(name: str) -> None:
+    plugin = getattr(import_module(f"mediagate_plugins.{name}"), name)
+    options = list(inspect.signature(plugin.start).parameters)[1:]
+    assert set(options) <= first_column(f"docs/reference/plugins/{name}.md")
+
+
+def test_http_moderation_page_has_every_field_of_a_service() -> None:
+    assert {field.name for field in fields(Service)} <= first_column("docs/reference/plugins/http_moderation.md")
+
+
+def test_cli_page_has_every_command_and_every_option_of_serve() -> None:
+    listed = first_column("docs/reference/cli.md")
+    words = {name.split()[1] for name in listed if name.startswith("mediagate ")}
+    assert words == set(OWN) | brought_commands().names
+    serve = typer.main.get_group(cli).commands["serve"]
+    options = {word for parameter in serve.params for word in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in options if word.startswith("--")} - {"--worker", "--no-cors-credentials"} <= listed
+
+
+def test_database_page_has_every_table() -> None:
+    tables = set(re.findall(r'@@map\("(\w+)"\)', (ROOT / "schema.prisma").read_text()))
+    assert first_column("docs/reference/database.md") == tables
+
+
+def test_python_page_is_what_the_script_writes() -> None:
+    written = (DOCS / "reference" / "python.md").read_text()
+    assert written == page(), "docs/reference/python.md is outdated: run `make docs`"
+
+
+def test_python_page_has_every_public_name_and_method_with_its_signature() -> None:
+    written = PAGES["docs/reference/python.md"]
+    for name in mediagate.__all__:
+        assert f"\n## {name}\n" in written, name
+    methods = [name for name, _ in inspect.getmembers(MediaGate, inspect.isfunction) if not name.startswith("_")]
+    assert len(methods) > 30
+    for name in methods:
+        assert re.search(rf"^### MediaGate\.{name}\n\n```py\n(async )?def {name}\(", written, re.M), name

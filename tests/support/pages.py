@@ -1,0 +1,50 @@
+"""The pages of the documentation, and the code in them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.rglob("*.md"))]
+    if "_build" not in path.parts
+}
+
+
+def python_blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGES[page], re.S)
+
+
+def first_column(page: str) -> set[str]:
+    """Return every name in backticks in the first column of a page's tables."""
+    cells = re.findall(r"^\| (.*?) \|", PAGES[page], re.M)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def write_files(page: str, folder: Path) -> dict[str, str]:
+    """Write the blocks that begin with ``# name.py`` into a folder; blocks of one name follow one another."""
+    files: dict[str, str] = {}
+    for code in python_blocks(page):
+        if name := re.match(r"# (\w+\.py)\n", code):
+            files[name[1]] = files.get(name[1], "") + code
+    for file, code in files.items():
+        (folder / file).write_text(code)
+    return files
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "MEDIAGATE_IMAGE_PROCESSES": "1", "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def run_python(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder with warnings as errors, and return its output."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", *words],
+        cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
