@@ -114,7 +114,8 @@ async def describe(parts: Parts) -> str:
     if await is_set_back(parts):
         raise ConfigError(
             "the database is older than the storage, as after a restore: no files are removed. `mediagate janitor "
-            "--dry-run` lists the files without a record, `mediagate adopt` continues without them (docs/how-to/back-up.md)"
+            "--dry-run` lists the files without a record, `mediagate adopt` continues without them "
+            "(docs/how-to/back-up.md)"
         )
     return "the files belong to this database"
 

@@ -201,8 +201,8 @@ class Janitor:
 def what_to_do(count: int) -> str:
     """Return the advice for the operator after a walk that found ``count`` files to remove and removed none."""
     return (
-        "If the database was restored, or is not the right one, see docs/how-to/back-up.md. If these files may be deleted, "
-        f"remove them with `mediagate janitor --really {count}`; `--dry-run` lists them"
+        "If the database was restored, or is not the right one, see docs/how-to/back-up.md. If these files may be "
+        f"deleted, remove them with `mediagate janitor --really {count}`; `--dry-run` lists them"
     )
 
 
