@@ -15,7 +15,7 @@ import typer
 import mediagate.errors
 from docs.python_reference import page
 from mediagate import EventType, MediaGate, Plugin, Settings, Source
-from mediagate.cli import OWN, brought_commands, cli
+from mediagate.cli import OWN, cli, plugin_commands
 from mediagate.errors import MediagateError
 from mediagate.http.routes import core_routes
 from mediagate.kernel.hooks import HOOK_NAMES
@@ -117,7 +117,7 @@ def test_http_moderation_page_has_every_field_of_a_service() -> None:
 def test_cli_page_has_every_command_and_every_option_of_serve() -> None:
     listed = first_column("docs/reference/cli.md")
     words = {name.split()[1] for name in listed if name.startswith("mediagate ")}
-    assert words == set(OWN) | brought_commands().names
+    assert words == set(OWN) | plugin_commands().names
     serve = typer.main.get_group(cli).commands["serve"]
     options = {word for parameter in serve.params for word in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in options if word.startswith("--")} - {"--worker", "--no-cors-credentials"} <= listed
