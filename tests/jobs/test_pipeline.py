@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -147,6 +147,8 @@ async def test_pipeline_publishes_a_picture_that_is_allowed(work: Work) -> None:
     assert [args[0].id for _, args in told[:3]] == [job.id] * 3
     assert told[1][1][1] == ended.verdict
     assert {file.name for file in told[2][1][1].files} == {"xs", "original"}
+    # They are for remote moderators alone.
+    assert told[2][1][1].previews == ()
 
 
 async def test_pipeline_measures_the_publishing_and_the_whole(work: Work) -> None:
@@ -445,14 +447,15 @@ async def test_pipeline_gives_a_job_back_uncounted_when_it_is_stopped(work: Work
 
 
 class Unheard(SetRecords):
-    """Records whose answer to the first settlement is lost, before or after it was written."""
+    """Records whose answers to the first settlements are lost, before or after they were written."""
 
     written = True
+    lost = 1
     asked = 0
 
     async def settle(self, *args: Any, **kwargs: Any) -> bool:
         self.asked += 1
-        if self.asked > 1:
+        if self.asked > self.lost:
             return await super().settle(*args, **kwargs)
         if self.written:
             assert await super().settle(*args, **kwargs)
@@ -473,6 +476,13 @@ async def test_pipeline_finishes_a_job_once_when_the_answer_to_its_end_is_lost(
     assert ended.notified_at == NOW
     assert (records.asked, len(told)) == (2, 1)
     assert len(await worked.event_types()) == 1
+
+
+async def test_pipeline_insists_on_the_settlement_beyond_the_lease(work: Work) -> None:
+    records = Unheard()
+    records.written, records.lost = False, 2
+    worked = work(records=records, settings=Settings(lease_s=0.3))
+    assert (await worked.run(await worked.job())).status is JobStatus.COMPLETE
 
 
 class Down(SetRecords):
@@ -601,6 +611,45 @@ async def test_pipeline_publishes_nothing_without_the_verdict_of_the_remote_mode
     released = await worked.run(job)
     assert (released.status, released.attempts, released.code) == (JobStatus.PENDING, attempts, code)
     assert await keys_of(worked.parts) == {job.staging_key}
+
+
+async def test_pipeline_asks_a_remote_moderator_no_more_often_than_it_may(work: Work) -> None:
+    service = Service()
+    service.max_calls_per_day = 1
+    worked = work(sources=REMOTE, remote_moderator=service, moderator=Scripted())
+    assert (await worked.run(await worked.job())).status is JobStatus.COMPLETE
+    released = await worked.run(await worked.job())
+    assert (released.status, released.attempts, released.code) == (JobStatus.PENDING, 0, "moderator_unavailable")
+    assert service.asked == 1
+
+
+class Looked(DatedStorage):
+    """A storage that looks at the job on record while its files are published."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look: Callable[[], Awaitable[None]] | None = None
+
+    async def put(self, key: str, body: Any) -> None:
+        if self.look is not None:
+            await self.look()
+        await super().put(key, body)
+
+
+async def test_pipeline_records_the_stage_and_the_model_runs_before_it_publishes(work: Work) -> None:
+    storage = Looked()
+    worked = work(storage=storage)
+    job = await worked.job(model_runs=2)
+    seen: set[tuple[Stage, int]] = set()
+
+    async def look() -> None:
+        found = await get_job(worked.parts.records, job.id)
+        assert found is not None
+        seen.add((found.stage, found.model_runs))
+
+    storage.look = look
+    await worked.run(job)
+    assert seen == {(Stage.PUBLISH, 3)}
 
 
 async def test_pipeline_crops_at_the_focal_point_of_the_job(work: Work) -> None:

@@ -174,6 +174,36 @@ async def test_walk_removes_nothing_where_nothing_may_go() -> None:
     assert stored(parts).deleted == []
 
 
+@pytest.mark.parametrize(
+    ("status", "unknown"),
+    [(None, 1), (JobStatus.FAILED, 1), (JobStatus.REJECTED, 0), (JobStatus.CANCELLED, 0)],
+)
+async def test_walk_counts_published_files_of_which_the_records_know_no_end(
+    status: JobStatus | None, unknown: int
+) -> None:
+    parts = bare_parts()
+    media_id = "med_x" if status is None else (await ended(parts, status)).media_id
+    await stored(parts).add(orphan(media_id), NOW - 2 * HOUR)
+    look = await Walk(parts, NOW).look()
+    assert (look.count, look.published, look.unknown) == (1, 1, unknown)
+    assert look.youngest == (NOW - 2 * HOUR if unknown else None)
+
+
+async def test_walk_knows_the_youngest_quarantined_file_of_a_job_without_a_row() -> None:
+    parts = bare_parts()
+    ended_job = await ended(parts, JobStatus.REJECTED, NOW - 9 * HOUR)
+    for key, age in (
+        ("staging/job_unknown1", 5 * HOUR),
+        ("staging/job_unknown2", 6 * HOUR),
+        # Neither a direct upload that is gone nor a job that ended is unknown.
+        ("staging/upl_unknown", 2 * HOUR),
+        (ended_job.staging_key, 3 * HOUR),
+    ):
+        await stored(parts).add(key, NOW - age)
+    look = await Walk(parts, NOW).look()
+    assert (look.count, look.published, look.unknown, look.youngest) == (4, 0, 0, NOW - 5 * HOUR)
+
+
 async def test_walk_asks_again_before_it_removes() -> None:
     parts = bare_parts()
     job = await ended(parts, JobStatus.FAILED, NOW - 25 * HOUR)
