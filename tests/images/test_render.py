@@ -382,9 +382,9 @@ def test_a_file_that_was_cut_off_is_refused(name: str, cut: float) -> None:
         (b"%PDF-1.7", "PDF"),
         (b"BM\x3a\0\0\0", "BMP"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
-        (b"", "no picture"),
-        (b"\0" * 100, "no picture"),
-        (b"<?php system('id'); ?>", "no picture"),
+        (b"", "not a picture"),
+        (b"\0" * 100, "not a picture"),
+        (b"<?php system('id'); ?>", "not a picture"),
     ],
 )
 def test_other_files_are_named(data: bytes, named: str) -> None:
