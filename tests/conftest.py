@@ -22,7 +22,7 @@ from mediagate.storage import MemoryStorage
 DATA = Path(__file__).parent / "data"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
 
@@ -41,7 +41,17 @@ def photo() -> bytes:
 
 @pytest.fixture
 def make_gate(tmp_path: Path) -> Callable[..., MediaGate]:
-    """Make a gate that keeps records and files in memory, with moderation off unless told."""
+    """Make a gate that keeps records and files in memory; moderation is off by default."""
+    return _gates_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def make_shared_gate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., MediaGate]:
+    """Make a gate, as ``make_gate`` does, that the tests of a module share."""
+    return _gates_in(tmp_path_factory.mktemp("shared"))
+
+
+def _gates_in(folder: Path) -> Callable[..., MediaGate]:
     made = 0
 
     def make(
@@ -55,7 +65,7 @@ def make_gate(tmp_path: Path) -> Callable[..., MediaGate]:
         made += 1
         gate = MediaGate(
             sources=sources or {"avatar": Source(), "post": Source()},
-            settings=Settings(data_dir=tmp_path / f"gate{made}", **{"image_processes": 1, **settings}),
+            settings=Settings(data_dir=folder / f"gate{made}", **{"image_processes": 1, **settings}),
             moderation=moderation,
         )
         if memory:
@@ -94,6 +104,13 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture
 def own_postgres_url() -> Iterator[str]:
     """A database for one test, which sees no rows of others."""
+    with _fresh_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_postgres_url() -> Iterator[str]:
+    """A database for one module, for a fixture that several of its tests share."""
     with _fresh_database() as url:
         yield url
 

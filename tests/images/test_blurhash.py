@@ -1,4 +1,4 @@
-"""BlurHash: what its decoders show beside the picture, for pictures of any size and shape."""
+"""BlurHash: decoded and compared with the picture, for any size and shape."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def hashed(picture: Image.Image, source: Source = SOURCE) -> str:
     return render(file.getvalue(), source, (0.5, 0.5), None).blurhash
 
 
-def test_one_colour_of_any_size_decodes_flat() -> None:
+def test_blurhash_of_one_colour_decodes_flat_at_any_size() -> None:
     random = Random(20)
     sizes = [*THIN, *((random.randint(1, 300), random.randint(1, 300)) for _ in range(30))]
     for size in sizes:
@@ -38,8 +38,8 @@ def test_one_colour_of_any_size_decodes_flat() -> None:
             assert np.abs(shown - colour).max() <= 2, f"{colour} of {size}"
 
 
-@pytest.mark.parametrize("size", THIN)
-def test_thin_and_tiny_pictures_decode_to_what_they_show(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", THIN, ids=str)
+def test_blurhash_of_thin_and_tiny_pictures_decodes_close_to_them(size: tuple[int, int]) -> None:
     red, blue = (200, 30, 40), (20, 60, 220)
     picture = Image.new("RGB", size, red)
     if size != (1, 1):
@@ -53,7 +53,7 @@ def test_thin_and_tiny_pictures_decode_to_what_they_show(size: tuple[int, int]) 
 @pytest.mark.parametrize(
     "name", ["photos/photo_2725x2225.jpg", "formats/hopper.png", "formats/fox.avif", "formats/4.webp"]
 )
-def test_photos_decode_to_what_so_many_waves_can_tell(data: Path, name: str) -> None:
+def test_blurhash_of_photos_is_as_close_as_its_waves_allow(data: Path, name: str) -> None:
     picture = Image.open(data / name).convert("RGB")
     shown = blurhash_shown(hashed(picture))
     best = smooth(picture, 4, 3)
@@ -62,7 +62,7 @@ def test_photos_decode_to_what_so_many_waves_can_tell(data: Path, name: str) -> 
     assert np.abs(shown - small).mean() <= np.abs(best - small).mean() + 1
 
 
-def test_alpha_is_hashed_on_white() -> None:
+def test_blurhash_puts_alpha_on_white() -> None:
     picture = Image.new("RGBA", (200, 90), (30, 60, 90, 255))
     picture.paste((200, 20, 20, 128), (100, 0, 200, 90))
     on_white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
@@ -71,14 +71,14 @@ def test_alpha_is_hashed_on_white() -> None:
     assert np.abs(clear - 255).max() <= 2
 
 
-def test_the_whole_picture_is_hashed_where_all_variants_are_cut() -> None:
+def test_blurhash_shows_the_whole_picture_if_all_variants_are_cropped() -> None:
     picture = Image.new("RGB", (300, 100), (10, 10, 10))
     picture.paste((250, 250, 250), (0, 0, 50, 100))
     cut = Source(variants={"square": VariantSpec(width=50, height=50, fit="cover")}, original="delete")
     assert np.abs(blurhash_shown(hashed(picture, cut)) - blurhash_shown(hashed(picture))).mean() <= 3
 
 
-def test_bytes_that_are_no_such_picture_are_refused() -> None:
+def test_blurhash_of_refuses_bytes_that_do_not_match_the_size() -> None:
     with pytest.raises(ValueError, match="11 bytes do not make an RGB picture of 2 x 2 pixels"):
         blurhash_of(2, 2, bytes(11))
     with pytest.raises(ValueError, match="0 x 4"):

@@ -1,4 +1,4 @@
-"""Who may use which core, among processes as they are: forked, and killed at any moment."""
+"""Cores shared by image processes, with real processes: forked, and killed at any moment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mediagate.images.cores import PATIENCE_S, Cores
 
 @contextmanager
 def child(work: Callable[[], None]) -> Iterator[int]:
-    """Run something in a forked process, which then stays until it is killed at the end of the block."""
+    """Run ``work`` in a forked process, and kill it at the end of the block."""
     began, begin = os.pipe()
     pid = os.fork()
     if not pid:
@@ -37,7 +37,7 @@ def cores(file: IO[bytes], own: int) -> Cores:
     return Cores(file, own=own, count=2)
 
 
-def test_a_core_is_lent_while_its_owner_is_idle() -> None:
+def test_core_can_be_borrowed_while_its_owner_is_idle() -> None:
     with tempfile.TemporaryFile() as file:
         ours = cores(file, 0)
         with child(lambda: None), ours.used():
@@ -47,7 +47,7 @@ def test_a_core_is_lent_while_its_owner_is_idle() -> None:
                 give_back()
 
 
-def test_the_core_of_a_busy_process_is_not_lent_until_it_dies() -> None:
+def test_core_of_a_busy_process_cannot_be_borrowed_until_it_dies() -> None:
     with tempfile.TemporaryFile() as file:
         ours = cores(file, 0)
         with child(cores(file, 1).used().__enter__), ours.used():
@@ -55,7 +55,7 @@ def test_the_core_of_a_busy_process_is_not_lent_until_it_dies() -> None:
         assert ours.borrow() is not None
 
 
-def test_an_image_waits_for_a_core_that_is_lent_but_not_for_ever() -> None:
+def test_owner_waits_for_its_borrowed_core_for_a_limited_time() -> None:
     with tempfile.TemporaryFile() as file:
         ours = cores(file, 1)
 

@@ -1,4 +1,4 @@
-"""What the same bytes would raise again is final: refused at the door, or failed after one attempt."""
+"""Final errors: damaged bytes are refused at upload, or their job fails after one attempt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFUSALS = (400, 413, 415, 422)
 
 
 def samples() -> dict[str, bytes]:
-    """Return one small file of each format that the service takes, and of those that move or hold more pictures."""
+    """Return one small file of each accepted format, and of those with several frames or pictures."""
     first, second = corners(24, 20), corners(24, 20).rotate(180)
     moving = {"save_all": True, "append_images": [second, first.rotate(90)]}
     return {
@@ -43,7 +43,7 @@ def samples() -> dict[str, bytes]:
 
 
 @pytest.mark.anyio
-async def test_mutants_are_never_an_error_of_the_server(make_gate: MakeGate) -> None:
+async def test_upload_of_a_mutant_never_answers_5xx(make_gate: MakeGate) -> None:
     random = Random(5)
     files = samples()
     structures = {"apng": "png", "mpo": "jpeg"}
@@ -57,7 +57,7 @@ async def test_mutants_are_never_an_error_of_the_server(make_gate: MakeGate) -> 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["palette", "stream"])
-async def test_damage_behind_the_header_is_tried_once(make_gate: MakeGate, name: str) -> None:
+async def test_job_with_damage_after_the_header_fails_after_one_attempt(make_gate: MakeGate, name: str) -> None:
     data = {
         "palette": SIGNATURE + header(24, 20, PALETTE) + chunk(b"PLTE", bytes(3)) + chunk(b"IDAT", b"x" * 9),
         "stream": SIGNATURE + header(24, 20, COLOUR) + chunk(b"IDAT", b"no stream") + chunk(b"IEND"),
@@ -69,7 +69,7 @@ async def test_damage_behind_the_header_is_tried_once(make_gate: MakeGate, name:
     assert not failed.job.retryable
 
 
-def test_mutants_of_every_format_have_an_answer_of_ours(tmp_path: Path) -> None:
+def test_mutants_of_every_format_never_end_in_processing_failed(tmp_path: Path) -> None:
     for name, data in samples().items():
         (tmp_path / f"sample.{name}").write_bytes(data)
     command = [sys.executable, "-m", "bench.mutants", "--samples", str(tmp_path), "--count", "30", "--seed", "3"]
@@ -84,20 +84,20 @@ def test_mutants_of_every_format_have_an_answer_of_ours(tmp_path: Path) -> None:
     assert "processing_failed" not in ran.stdout
 
 
-@pytest.mark.parametrize("raised", [KeyError("x"), RuntimeError("x"), OSError("x"), UnboundLocalError("x")])
-def test_whatever_a_decoder_raises_is_final_and_quiet(raised: Exception, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("raised", [KeyError("x"), RuntimeError("x"), OSError("x"), UnboundLocalError("x")], ids=repr)
+def test_decoder_exception_is_final_and_not_logged(raised: Exception, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(UndecodableImage) as refused, final("decoding"):
         raise raised
     assert not refused.value.retryable
     assert not caplog.records
 
 
-def test_memory_is_not_damage() -> None:
+def test_memory_error_is_reported_as_image_too_large() -> None:
     with pytest.raises(ImageTooLarge), final("decoding"):
         raise MemoryError
 
 
-def test_fault_of_our_own_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_fault_in_own_code_is_logged_with_its_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "mediagate"), pytest.raises(UndecodableImage), final("resizing"):
         aspect_ratio(0, 0)
     (line,) = [record.getMessage() for record in caplog.records]

@@ -1,4 +1,4 @@
-"""Image processes and their fork server that are stopped or killed: uploads go on, and nothing waits for ever."""
+"""The fork server and its processes, stopped or killed: uploads continue, and nothing waits forever."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.support.poison import Poison, hang
 pytestmark = pytest.mark.anyio
 
 ENOUGH_S = 60
-"""Longer than anything here takes that comes to an end at all."""
+"""Longer than any of these tests takes unless it hangs."""
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what gives no sign of life be taken for dead sooner."""
+    """Shorten the timeouts after which a silent process counts as dead."""
     monkeypatch.setattr("mediagate.images.pulse.PAUSE_S", 0.1)
     monkeypatch.setattr("mediagate.images.pulse.ANSWER_S", 2.0)
     monkeypatch.setattr("mediagate.images.pool.PROBE_S", 1.0)
@@ -46,7 +46,7 @@ def fork_server() -> int:
     return server
 
 
-async def test_a_fork_server_that_is_stopped_is_replaced(path: Path) -> None:
+async def test_stopped_fork_server_is_replaced(path: Path) -> None:
     async with opened(Poison(), processes=1) as pool, asyncio.timeout(ENOUGH_S):
         server = fork_server()
         send(signal.SIGSTOP, server)
@@ -56,19 +56,19 @@ async def test_a_fork_server_that_is_stopped_is_replaced(path: Path) -> None:
         assert fork_server() != server
 
 
-async def test_uploads_that_wait_for_a_stopped_fork_server_succeed(path: Path) -> None:
+async def test_probes_waiting_for_a_stopped_fork_server_succeed(path: Path) -> None:
     async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
         readers = image_processes()
         send(signal.SIGSTOP, fork_server())
-        send(signal.SIGKILL, *readers)  # whose end its parent cannot tell
+        send(signal.SIGKILL, *readers)  # their parent is stopped, so it cannot report their end
         found = await asyncio.gather(*(pool.probe(path, Source()) for _ in range(4)), return_exceptions=True)
         widths = [info for info in found if not isinstance(info, ImageReadersBusy)]
         assert [getattr(info, "width", info) for info in widths] == [128] * len(widths)
-        assert widths, "those that were at it succeed; others may be asked to come again"
+        assert widths, "probes being read succeed; others may be retryable"
         assert (await pool.probe(path, Source())).width == 128
 
 
-async def test_a_picture_outlives_its_fork_server(path: Path) -> None:
+async def test_render_recovers_after_fork_server_is_stopped_or_killed(path: Path) -> None:
     async with opened(Poison(hang), processes=1) as pool, asyncio.timeout(ENOUGH_S):
         rendering = asyncio.create_task(pool.render(POISONED, Source()))
         await asyncio.sleep(0.3)
@@ -81,12 +81,12 @@ async def test_a_picture_outlives_its_fork_server(path: Path) -> None:
         assert (await pool.render(HARMLESS, Source())).variants
 
 
-async def test_a_pool_with_a_stopped_fork_server_can_be_closed() -> None:
+async def test_pool_closes_with_a_stopped_fork_server() -> None:
     async with asyncio.timeout(ENOUGH_S), opened(processes=1):
         send(signal.SIGSTOP, fork_server())
 
 
-def test_a_closed_fork_server_keeps_no_descriptors_of_a_fork_that_is_refused() -> None:
+def test_closed_fork_server_refuses_forks_without_leaking_descriptors() -> None:
     server = ForkServer()
     server.close()
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -96,7 +96,7 @@ def test_a_closed_fork_server_keeps_no_descriptors_of_a_fork_that_is_refused() -
     assert refused.value.retryable
 
 
-async def test_a_stopped_reader_costs_no_upload(path: Path) -> None:
+async def test_stopped_reader_is_replaced_without_failing_probes(path: Path) -> None:
     async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
         stopped, other = image_processes()
         send(signal.SIGSTOP, stopped)
@@ -106,15 +106,13 @@ async def test_a_stopped_reader_costs_no_upload(path: Path) -> None:
         assert other in image_processes()
 
 
-async def test_an_upload_that_finds_all_readers_stopped_is_read_by_a_new_one(path: Path) -> None:
+async def test_probe_gets_a_new_reader_if_all_readers_are_stopped(path: Path) -> None:
     async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
         send(signal.SIGSTOP, *image_processes())
         assert (await pool.probe(path, Source())).width == 128
 
 
-async def test_an_upload_whose_reader_is_stopped_twice_may_come_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_probe_is_retryable_after_two_unresponsive_readers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.images.pool.PROBE_S", 0.0)
     async with opened(processes=0) as pool, asyncio.timeout(ENOUGH_S):
         with pytest.raises(ImageReadersBusy) as busy:
@@ -123,12 +121,12 @@ async def test_an_upload_whose_reader_is_stopped_twice_may_come_again(
 
 
 def padded(photo: Path, to: Path) -> Path:
-    """Write a photo with so many fill bytes that its header takes some hundredths of a second."""
+    """Write a photo with enough fill bytes that its header takes hundredths of a second to read."""
     to.write_bytes(b"\xff\xd8" + b"\xff" * 120_000 + photo.read_bytes()[2:])
     return to
 
 
-async def test_a_slow_header_is_refused_by_its_cpu_time_and_its_reader_replaced(
+async def test_slow_header_is_refused_by_cpu_time_and_its_reader_is_replaced(
     tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.images.pool.PROBE_S", 30)
@@ -142,10 +140,10 @@ async def test_a_slow_header_is_refused_by_its_cpu_time_and_its_reader_replaced(
                 await pool.probe(slow, Source())
         for _ in range(2):
             assert (await pool.probe(slow, Source())).width == 128
-        assert len(set(readers) & set(image_processes())) == 1, "it was tried once"
+        assert len(set(readers) & set(image_processes())) == 1, "it was tried more than once"
 
 
-async def test_an_upload_that_no_reader_comes_to_is_answered_503(
+async def test_upload_without_a_free_reader_answers_503(
     make_gate: Callable[..., MediaGate], photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.images.pool.PROBE_S", 5.0)

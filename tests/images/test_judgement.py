@@ -1,4 +1,4 @@
-"""Verdicts and animations: what is judged, what stops early, and what moves afterwards."""
+"""Verdicts and animations: judged pictures, early ends, and published frames."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def plain(colour: tuple[int, ...], size: tuple[int, int] = (90, 60)) -> Image.Im
     return Image.new("RGB" if len(colour) == 3 else "RGBA", size, colour)
 
 
-def test_an_allowed_picture_has_its_verdict_and_its_files() -> None:
+def test_allowed_picture_has_a_verdict_and_files() -> None:
     result = judged(plain(GREY))
     assert (result.verdict.decision, result.verdict.flags, result.verdict.model) == ("allow", (), "reds")
     assert result.verdict.scores["red"] == 0
@@ -50,8 +50,10 @@ def test_an_allowed_picture_has_its_verdict_and_its_files() -> None:
     assert (result.dominant_color, result.aspect_ratio, result.has_alpha) == ("#787878", "3:2", False)
 
 
-@pytest.mark.parametrize(("colour", "decision", "flag"), [(RED, "reject", "colourful"), (WHITE, "review", "light")])
-def test_what_is_not_allowed_has_no_files(colour: tuple[int, int, int], decision: str, flag: str) -> None:
+@pytest.mark.parametrize(
+    ("colour", "decision", "flag"), [(RED, "reject", "colourful"), (WHITE, "review", "light")], ids=str
+)
+def test_rejected_or_reviewed_picture_has_no_files(colour: tuple[int, int, int], decision: str, flag: str) -> None:
     result = judged(plain(colour))
     assert (result.verdict.decision, result.verdict.flags) == (decision, (flag,))
     assert result.verdict.confidence == pytest.approx(1)
@@ -60,7 +62,7 @@ def test_what_is_not_allowed_has_no_files(colour: tuple[int, int, int], decision
     assert not {"encode", "original", "blurhash"} & set(result.timings_ms)
 
 
-def test_a_transparent_picture_is_judged_on_all_backgrounds() -> None:
+def test_transparent_picture_is_judged_on_all_backgrounds() -> None:
     result = judged(plain((*RED, 153)))
     assert result.verdict.decision == "reject", "on white it is pink"
     assert result.model_runs == 4
@@ -68,7 +70,7 @@ def test_a_transparent_picture_is_judged_on_all_backgrounds() -> None:
     assert judged(plain((*WHITE, 255))).verdict.flags == ("light",)
 
 
-def test_a_large_picture_is_judged_whole_and_as_the_crop_that_is_published() -> None:
+def test_large_picture_is_judged_whole_and_as_its_published_crop() -> None:
     picture = plain(GREY, (5000, 2000))
     picture.paste(RED, (0, 0, 2600, 2000))
     thumbnail = {"xs": VariantSpec(width=8, height=8, fit="cover")}
@@ -80,7 +82,7 @@ def test_a_large_picture_is_judged_whole_and_as_the_crop_that_is_published() -> 
     assert (crop.verdict.decision, crop.verdict.scores["red"], crop.model_runs) == ("reject", 1.0, 3)
 
 
-def test_what_cannot_be_judged_in_time_is_refused() -> None:
+def test_picture_that_takes_too_long_to_judge_is_refused() -> None:
     picture = plain(GREY, (1920, 1920))
     picture.paste(RED, (0, 0, 5, 5))
     picture.paste(BLACK, (1900, 0, 1920, 20))
@@ -104,13 +106,13 @@ def wrong_score() -> None:
         (out_of_memory, MemoryError, "^$"),
     ],
 )
-def test_a_moderator_that_fails_publishes_nothing(deed: Callable[[], None], error: type[Exception], told: str) -> None:
+def test_moderator_failure_fails_the_render(deed: Callable[[], None], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         judged(plain(GREY), moderator=Poison(deed, width=90))
 
 
 def frames_of(file: RenderedFile | None) -> list[tuple[Image.Image, int]]:
-    """Return the frames of a file and how long each is shown, in milliseconds."""
+    """Return the frames of a file, each with its duration in milliseconds."""
     assert file is not None
     image = Image.open(io.BytesIO(file.data))
     frames = []
@@ -122,7 +124,7 @@ def frames_of(file: RenderedFile | None) -> list[tuple[Image.Image, int]]:
 
 
 def timeline(frames: list[tuple[Image.Image, int]]) -> list[Image.Image]:
-    """Return what is seen at each hundredth of a second; encoders join frames that are the same."""
+    """Return the frame shown at each hundredth of a second, because encoders join equal frames."""
     return [frame for frame, duration_ms in frames for _ in range(duration_ms // 10)]
 
 
@@ -135,7 +137,7 @@ KEEP = Source(variants=EACH, animation="keep")
 
 
 @pytest.mark.parametrize(("name", "plays"), [("rotating-squares.gif", 0), ("animated-loop-3.webp", 3)])
-def test_a_kept_animation_moves_in_every_format_that_can(name: str, plays: int) -> None:
+def test_kept_animation_plays_in_every_animated_format(name: str, plays: int) -> None:
     path = DATA / "formats" / name
     result = render(path.read_bytes(), KEEP, (0.5, 0.5), None)
     with Image.open(path) as opened:
@@ -164,7 +166,7 @@ def test_a_kept_animation_moves_in_every_format_that_can(name: str, plays: int) 
 
 
 @pytest.mark.parametrize(("stored", "plays"), [(None, 1), (0, 0), (1, 2), (4, 5)])
-def test_a_gif_tells_repeats_and_a_webp_tells_plays(stored: int | None, plays: int) -> None:
+def test_gif_repeats_are_converted_to_webp_plays(stored: int | None, plays: int) -> None:
     frames = [plain(GREY), plain(BLACK)]
     data = saved(frames, "GIF", duration=[120, 340], **({} if stored is None else {"loop": stored}))
     source = Source(variants={"w": VariantSpec(width=50)}, animation="keep")
@@ -177,7 +179,7 @@ def test_a_gif_tells_repeats_and_a_webp_tells_plays(stored: int | None, plays: i
         assert (original.format, original.info["loop"]) == ("WEBP", plays)
 
 
-def test_an_apng_moves_without_the_still_that_it_begins_with() -> None:
+def test_apng_default_image_is_judged_only_if_it_is_published() -> None:
     frames = [plain(RED), plain(GREY), plain(BLACK)]
     data = saved(frames, "PNG", default_image=True, duration=[200, 300], loop=2)
     kept = judged(data, LIGHT_RED.model_copy(update={"animation": "keep"}))
@@ -189,7 +191,7 @@ def test_an_apng_moves_without_the_still_that_it_begins_with() -> None:
     assert judged(data).verdict.decision == "reject", "as a still picture it is what is published"
 
 
-def test_the_first_frame_alone_is_a_still_picture() -> None:
+def test_animation_is_published_as_its_first_frame_by_default() -> None:
     path = DATA / "formats" / "rotating-squares.gif"
     result = render(path.read_bytes(), Source(variants=EACH), (0.5, 0.5), None)
     assert result.info.frames == 1
@@ -199,7 +201,7 @@ def test_the_first_frame_alone_is_a_still_picture() -> None:
         assert max(ImageStat.Stat(ImageChops.difference(on_white(frame), on_white(first))).mean) < 4
 
 
-def test_animations_are_refused_where_they_are_not_wanted() -> None:
+def test_animation_reject_refuses_animations_and_accepts_stills() -> None:
     for name in ("rotating-squares.gif", "animated-loop-3.webp"):
         with pytest.raises(AnimationRefused, match="send a still picture"):
             render((DATA / "formats" / name).read_bytes(), Source(animation="reject"), (0.5, 0.5), None)
@@ -207,7 +209,7 @@ def test_animations_are_refused_where_they_are_not_wanted() -> None:
     assert still.original is not None
 
 
-def test_every_kept_frame_is_judged() -> None:
+def test_kept_animation_is_rejected_for_any_frame() -> None:
     frames = [plain(GREY)] * 3 + [plain(RED)] + [plain(GREY)]
     for image_format in ("GIF", "WEBP", "PNG", "AVIF"):
         data = saved([*frames[:2], plain(BLACK), *frames[3:]], image_format, duration=100)
@@ -219,7 +221,7 @@ def test_every_kept_frame_is_judged() -> None:
         assert len(frames_of(first.original)) == 1
 
 
-def test_the_limits_of_animations() -> None:
+def test_animation_limits_apply_to_kept_animations_only() -> None:
     data = (DATA / "formats" / "rotating-squares.gif").read_bytes()
     for source, told in (
         (Source(animation="keep", max_frames=29), "30 frames; up to 29"),
@@ -233,7 +235,7 @@ def test_the_limits_of_animations() -> None:
     assert render(data, within, (0.5, 0.5), None).info.frames == 30
 
 
-def test_two_threads_make_the_same_files() -> None:
+def test_render_on_two_threads_makes_the_same_files() -> None:
     data = (DATA / "photos" / "photo_2725x2225.jpg").read_bytes()
     one = render(data, Source(), (0.5, 0.5), None, threads=1)
     two = render(data, Source(), (0.5, 0.5), None, threads=2)
@@ -242,7 +244,7 @@ def test_two_threads_make_the_same_files() -> None:
 
 
 @pytest.mark.parametrize("image_format", ["webp", "avif"])
-def test_what_would_take_too_long_is_encoded_with_less_effort(image_format: Literal["webp", "avif"]) -> None:
+def test_encoding_effort_is_reduced_if_time_is_short(image_format: Literal["webp", "avif"]) -> None:
     noise = io.BytesIO()
     Image.merge("RGB", [Image.effect_noise((320, 240), 90) for _ in "RGB"]).save(noise, "PNG")
 
@@ -259,7 +261,7 @@ def test_what_would_take_too_long_is_encoded_with_less_effort(image_format: Lite
 
 
 class Shared(Image.Image):
-    """A picture on which nobody may note how it is saved, since another thread may save it too."""
+    """A picture that encoders must not write to, because another thread may save it too."""
 
     def __setattr__(self, name: str, value: object) -> None:
         assert name not in ("encoderinfo", "encoderconfig", "info"), f"{name} of a shared picture was set"
@@ -268,9 +270,7 @@ class Shared(Image.Image):
 
 @pytest.mark.parametrize("image_format", ["jpeg", "png", "webp", "avif"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_pictures_that_are_saved_stay_as_they_are(
-    image_format: Literal["jpeg", "png", "webp", "avif"], count: int
-) -> None:
+def test_encode_leaves_its_frames_unchanged(image_format: Literal["jpeg", "png", "webp", "avif"], count: int) -> None:
     frames = [Image.effect_noise((80, 60), 90).convert("RGB") for _ in range(count)]
     for frame in frames:
         frame.__class__ = Shared
@@ -281,7 +281,7 @@ def noise(count: int, size: tuple[int, int]) -> list[Image.Image]:
     return [Image.merge("RGB", [Image.effect_noise(size, 90) for _ in "RGB"]) for _ in range(count)]
 
 
-def test_an_animation_that_takes_too_long_to_encode_is_refused() -> None:
+def test_animation_that_takes_too_long_to_encode_is_refused() -> None:
     data = saved(noise(4, (320, 240)), "WEBP", lossless=True, quality=0, duration=100)
     source = Source(animation="keep")
     assert render(data, source, (0.5, 0.5), None, time_s=60).info.frames == 4

@@ -1,4 +1,4 @@
-"""However little memory there is: what ends a picture then is told as that, never as damage."""
+"""Lack of memory is always reported as such, never as damage."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ print(*sorted({outcome(mib) for mib in (1, 3, 5, 8, 12, 17, 24, 400)}))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and limits of the address space")
 @pytest.mark.parametrize(("image_format", "count"), [("PNG", 1), ("GIF", 3), ("WEBP", 3)])
-def test_want_of_memory_is_told_as_that(image_format: str, count: int) -> None:
+def test_render_without_memory_is_reported_as_lack_of_memory(image_format: str, count: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, image_format, str(count)], capture_output=True, text=True, check=True
     )
@@ -72,7 +72,7 @@ def test_want_of_memory_is_told_as_that(image_format: str, count: int) -> None:
         "out of memory error when writing image file",
     ],
 )
-def test_what_encoders_say_without_memory_is_known(said: str) -> None:
+def test_ran_out_of_memory_recognises_messages_of_encoders(said: str) -> None:
     assert ran_out_of_memory(RuntimeError(said))
 
 
@@ -85,5 +85,5 @@ def test_what_encoders_say_without_memory_is_known(said: str) -> None:
         "broken data stream when reading image file",
     ],
 )
-def test_damage_and_other_faults_are_no_want_of_memory(said: str) -> None:
+def test_ran_out_of_memory_rejects_damage_and_other_faults(said: str) -> None:
     assert not ran_out_of_memory(OSError(said))

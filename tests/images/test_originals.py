@@ -1,4 +1,4 @@
-"""Originals: made of the judged pixels by us, in the format that each upload format is published in."""
+"""Originals: encoded from the judged pixels, in the format published for each upload format."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def jpeg(file: RenderedFile) -> JpegImagePlugin.JpegImageFile:
 
 
 def timeline(data: bytes) -> list[bytes]:
-    """Return what is shown at each hundredth of a second; encoders join frames that are the same."""
+    """Return the frame shown at each hundredth of a second, because encoders join equal frames."""
     image, shown = Image.open(io.BytesIO(data)), []
     for number in range(getattr(image, "n_frames", 1)):
         image.seek(number)
@@ -69,7 +69,7 @@ def timeline(data: bytes) -> list[bytes]:
     ],
     ids=str,
 )
-def test_jpeg_original_has_our_tables_and_colours_at_full_resolution(options: dict[str, Any]) -> None:
+def test_jpeg_original_has_our_tables_and_full_chroma_resolution(options: dict[str, Any]) -> None:
     data = saved(photo(), "JPEG", **options)
     made = jpeg(original(data + SCRIPT))
     ours = JpegImagePlugin.JpegImageFile(io.BytesIO(saved(photo(), "JPEG", quality=92)))
@@ -78,20 +78,20 @@ def test_jpeg_original_has_our_tables_and_colours_at_full_resolution(options: di
     assert ssim(made, opened(data)) > 0.98
 
 
-def test_grey_jpeg_stays_grey() -> None:
+def test_grey_jpeg_original_stays_grey() -> None:
     made = jpeg(original(saved(photo().convert("L"), "JPEG")))
     assert made.mode == "L"
     assert ssim(made, photo()) > 0.95
 
 
-def test_jpeg_that_heic_becomes_has_no_metadata() -> None:
+def test_heic_original_becomes_jpeg_without_metadata() -> None:
     made = jpeg(original((DATA / "formats" / "exif_xmp_iptc.heic").read_bytes()))
     assert set(made.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
     assert [marker for marker, _ in made.applist] == ["APP0"]
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 65537])
-def test_original_is_upright_in_its_pixels(orientation: int) -> None:
+def test_original_has_upright_pixels_and_no_exif(orientation: int) -> None:
     entry = struct.pack("<HHHIII", 1, 0x0112, 4, 1, orientation, 0)
     data = saved(photo().crop((0, 0, 96, 64)), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0" + entry)
     made = jpeg(original(data))
@@ -99,7 +99,7 @@ def test_original_is_upright_in_its_pixels(orientation: int) -> None:
     assert not made.getexif()
 
 
-def test_orientation_in_xmp_alone_turns_nothing() -> None:
+def test_xmp_orientation_is_ignored_and_removed() -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d xmlns:tiff="t" tiff:Orientation="6"/></x:xmpmeta>'
     made = render(saved(photo().crop((0, 0, 96, 64)), "JPEG", xmp=xmp), SMALL, MIDDLE, None)
     assert (made.info.width, made.info.height) == (96, 64)
@@ -116,7 +116,7 @@ def test_png_original_has_the_pixels_of_the_upload(mode: str) -> None:
     assert made.convert("RGBA").tobytes() == picture.convert("RGBA").tobytes()
 
 
-def test_webp_original_is_as_lossless_as_the_upload() -> None:
+def test_webp_original_is_lossless_only_if_the_upload_is() -> None:
     lossless = original(saved(photo(), "WEBP", lossless=True))
     assert opened(lossless.data).tobytes() == photo().tobytes()
     lossy = original(saved(photo(), "WEBP", quality=80))
@@ -124,13 +124,13 @@ def test_webp_original_is_as_lossless_as_the_upload() -> None:
     assert ssim(opened(lossy.data), photo()) > 0.95
 
 
-def test_avif_original_becomes_webp_where_its_encoder_could_take_too_long() -> None:
+def test_avif_original_becomes_webp_if_encoding_could_take_too_long() -> None:
     data = saved(photo().resize((400, 300)), "AVIF")
     assert original(data, time_s=30.0).format == "avif"
     assert original(data, time_s=0.05).format == "webp"
 
 
-def test_still_gif_keeps_its_colours_and_its_transparency() -> None:
+def test_still_gif_original_keeps_colours_and_transparency() -> None:
     shape = glow(90).quantize(200)
     hidden = glow(90).getchannel("A").point(lambda alpha: 255 if alpha < 128 else 0)
     shape.paste(255, mask=hidden)
@@ -142,7 +142,7 @@ def test_still_gif_keeps_its_colours_and_its_transparency() -> None:
         )
 
 
-def test_moving_gif_becomes_a_lossless_webp_with_its_frames() -> None:
+def test_animated_gif_original_becomes_lossless_webp_with_its_frames() -> None:
     data = (DATA / "formats" / "rotating-squares.gif").read_bytes()
     made = original(data, MOVING)
     assert (made.format, b"VP8 " in made.data) == ("webp", False)
@@ -151,7 +151,7 @@ def test_moving_gif_becomes_a_lossless_webp_with_its_frames() -> None:
 
 
 @pytest.mark.parametrize(("told_ms", "shown_ms"), [(0, 100), (10, 100), (20, 20), (650_000, 650_000)])
-def test_frames_are_shown_as_long_as_browsers_show_them(told_ms: int, shown_ms: int) -> None:
+def test_gif_frame_durations_match_browsers(told_ms: int, shown_ms: int) -> None:
     frames = [corners(32, 32), corners(32, 32).rotate(90)]
     data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=told_ms, loop=0)
     made = Image.open(io.BytesIO(original(data, MOVING).data))
@@ -161,7 +161,7 @@ def test_frames_are_shown_as_long_as_browsers_show_them(told_ms: int, shown_ms: 
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "PNG", "WEBP"])
-def test_equal_frames_and_endless_loops_are_published(image_format: str) -> None:
+def test_animation_with_equal_frames_and_65535_plays_is_published(image_format: str) -> None:
     frame = corners(32, 32)
     plays = 65_535
     data = saved(
@@ -173,13 +173,13 @@ def test_equal_frames_and_endless_loops_are_published(image_format: str) -> None
 
 
 def progressive_with_scans(count: int) -> bytes:
-    """Return a progressive JPEG that repeats its last scan up to so many scans in all."""
+    """Return a progressive JPEG that repeats its last scan until it has ``count`` scans."""
     data = saved(photo().convert("L").resize((64, 48)), "JPEG", progressive=True)
     last, end = data.rindex(b"\xff\xda"), len(data) - 2
     return data[:end] + data[last:end] * (count - data.count(b"\xff\xda")) + data[end:]
 
 
-def test_jpeg_of_a_hundred_scans_is_the_last_that_is_decoded(tmp_path: Path) -> None:
+def test_jpeg_with_more_than_a_hundred_scans_is_refused(tmp_path: Path) -> None:
     assert original(progressive_with_scans(100)).format == "jpeg"
     file = tmp_path / "scans"
     file.write_bytes(progressive_with_scans(101))
@@ -189,8 +189,8 @@ def test_jpeg_of_a_hundred_scans_is_the_last_that_is_decoded(tmp_path: Path) -> 
                 attempt()
 
 
-@pytest.mark.parametrize("gap", [b"", b"\xff\xff", b"between"])
-def test_jpeg_segments_are_counted_whatever_stands_between_them(gap: bytes) -> None:
+@pytest.mark.parametrize("gap", [b"", b"\xff\xff", b"between"], ids=["nothing", "fill bytes", "other bytes"])
+def test_jpeg_segments_are_counted_across_bytes_between_them(gap: bytes) -> None:
     data = saved(photo(), "JPEG")
     with pytest.raises(UndecodableImage, match="10,000 segments"):
         original(data[:20] + (gap + b"\xff\xfe\0\2") * 10_001 + data[20:])
@@ -198,11 +198,11 @@ def test_jpeg_segments_are_counted_whatever_stands_between_them(gap: bytes) -> N
     assert opened(made.data).tobytes() == opened(original(data).data).tobytes()
 
 
-def test_markers_in_what_follows_a_jpeg_are_not_counted() -> None:
+def test_jpeg_markers_after_the_end_are_not_counted() -> None:
     assert original(saved(photo(), "JPEG") + b"\xff\xda\0\2" * 20_000).format == "jpeg"
 
 
-def test_large_canvas_with_few_bytes_is_refused_by_what_encoding_needs() -> None:
+def test_gif_with_large_canvas_is_refused_by_the_memory_to_encode_it() -> None:
     frames = [Image.new("P", (6000, 6000), number) for number in range(2)]
     data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert len(data) < 100_000
@@ -210,7 +210,7 @@ def test_large_canvas_with_few_bytes_is_refused_by_what_encoding_needs() -> None
         original(data, MOVING, memory_bytes=512 * 1024 * 1024)
 
 
-def test_broken_exif_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_broken_exif_logs_one_line(caplog: pytest.LogCaptureFixture) -> None:
     entries = b"".join(struct.pack("<HHII", 0x8000 + number, 2, 1000, 0xFFFFFF) for number in range(300))
     exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 300) + entries
     with caplog.at_level(logging.INFO, "mediagate"):
@@ -221,7 +221,7 @@ def test_broken_exif_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) ->
 
 
 @pytest.mark.parametrize("image_format", ["webp", "avif", "jpeg", "png"])
-def test_variants_of_flat_pictures_keep_their_colours(image_format: Any) -> None:
+def test_variant_of_a_flat_picture_keeps_its_colours(image_format: Any) -> None:
     pattern = Image.new("RGB", (12, 12), (255, 0, 0))
     for at in range(72):
         pattern.putpixel((at % 6 * 2 + at // 6 % 2, at // 6), (0, 255, 255))
@@ -238,7 +238,7 @@ def test_avif_with_alpha_is_published_as_webp(image_format: Any) -> None:
     assert [opened(file.data).mode for file in made.files] == ["RGBA", "RGBA"]
 
 
-def test_wide_original_is_published_in_display_p3_and_judged_in_srgb() -> None:
+def test_wide_original_is_published_in_display_p3_only_if_configured() -> None:
     wide = Image.new("RGB", (64, 64), (0, 255, 0))
     data = saved(wide, "PNG", icc_profile=display_p3_profile())
     made = original(data, SMALL.model_copy(update={"colour": "wide"}))
@@ -253,7 +253,7 @@ def test_wide_original_is_published_in_display_p3_and_judged_in_srgb() -> None:
 
 
 @pytest.mark.parametrize("image_format", ["AVIF", "HEIF"])
-def test_bytes_behind_the_last_box_are_ignored(image_format: str) -> None:
+def test_bytes_after_the_last_heif_box_are_ignored_with_a_warning(image_format: str) -> None:
     data = saved(photo(), image_format)
     for behind in (b"PK\3\4 trailing", b"\0" * 40, b"word" * 30):
         assert opened(original(data + behind).data).tobytes() == opened(original(data).data).tobytes()
@@ -264,7 +264,7 @@ def test_bytes_behind_the_last_box_are_ignored(image_format: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
-def test_grey_png_of_few_bits_has_its_transparent_colour(depth: int) -> None:
+def test_grey_png_of_few_bits_keeps_its_transparent_colour(depth: int) -> None:
     width, top = 16, 2**depth - 1
     row = b"\0" + bytes(255 if at < width * depth // 16 else 0 for at in range(width * depth // 8))
     pieces = {
@@ -279,9 +279,11 @@ def test_grey_png_of_few_bits_has_its_transparent_colour(depth: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chunk", "content"), [(b"pHYs", bytes(8)), (b"zTXt", b"k\0\0" + bytes(2_000_000)), (b"tRNS", bytes(257))]
+    ("chunk", "content"),
+    [(b"pHYs", bytes(8)), (b"zTXt", b"k\0\0" + bytes(2_000_000)), (b"tRNS", bytes(257))],
+    ids=["pHYs", "zTXt", "tRNS"],
 )
-def test_png_with_a_malformed_chunk_that_is_no_pixel_is_published(chunk: bytes, content: bytes) -> None:
+def test_png_with_a_malformed_ancillary_chunk_is_published(chunk: bytes, content: bytes) -> None:
     data = saved(corners(8, 8).quantize(4), "PNG")
     at = data.index(b"IDAT") - 4
     made = opened(original(data[:at] + png_chunk(chunk, content) + data[at:]).data)
@@ -300,7 +302,7 @@ def png_chunk(name: bytes, content: bytes) -> bytes:
     return len(content).to_bytes(4) + name + content + zlib.crc32(name + content).to_bytes(4)
 
 
-def test_webp_without_width_is_refused(tmp_path: Path) -> None:
+def test_webp_of_zero_width_is_refused(tmp_path: Path) -> None:
     data = bytearray(saved(photo(), "WEBP"))
     data[26:28] = bytes(2)
     file = tmp_path / "flat"
@@ -309,7 +311,8 @@ def test_webp_without_width_is_refused(tmp_path: Path) -> None:
         probe(opened_file, SMALL)
 
 
-def pattern_that_halved_colours_would_turn_into_a_picture() -> Image.Image:
+def chroma_pattern() -> Image.Image:
+    """Return a pattern in which chroma subsampling would reveal a picture."""
     down, across = np.mgrid[0:384, 0:384]
     amplitude = np.where((across // 48 + down // 48) % 2, 250, 20)
     green = np.where((across + down) % 2, 125 + amplitude / 2, 125 - amplitude / 2)
@@ -319,8 +322,8 @@ def pattern_that_halved_colours_would_turn_into_a_picture() -> Image.Image:
 
 
 @pytest.mark.parametrize("image_format", ["webp", "jpeg", "avif"])
-def test_pattern_that_halved_colours_would_turn_into_a_picture_is_written_exactly(image_format: Any) -> None:
-    picture = pattern_that_halved_colours_would_turn_into_a_picture()
+def test_chroma_subsampling_reveals_no_picture_in_a_pattern(image_format: Any) -> None:
+    picture = chroma_pattern()
     source = Source(variants={"all": VariantSpec(width=384, format=image_format)})
     made = opened(render(saved(picture, "PNG"), source, MIDDLE, None).variants[0].data).convert("RGB")
     means = [np.asarray(image.reduce(8), dtype=float) for image in (made, picture)]
@@ -328,9 +331,9 @@ def test_pattern_that_halved_colours_would_turn_into_a_picture_is_written_exactl
     assert np.abs(means[0] - means[1]).max() <= 24
 
 
-def test_pattern_that_would_take_too_long_to_write_exactly_is_refused() -> None:
-    noisy = np.asarray(pattern_that_halved_colours_would_turn_into_a_picture()).copy()
-    noisy[..., 2] = np.random.default_rng(1).integers(0, 40, (384, 384))  # has more than a few colours
+def test_chroma_pattern_that_takes_too_long_to_encode_is_refused() -> None:
+    noisy = np.asarray(chroma_pattern()).copy()
+    noisy[..., 2] = np.random.default_rng(1).integers(0, 40, (384, 384))  # more than a few colours
     source = Source(variants={"all": VariantSpec(width=384, format="avif")}, original="delete")
     data = saved(Image.fromarray(noisy), "PNG")
     assert render(data, source, MIDDLE, None, time_s=60).variants
@@ -339,7 +342,7 @@ def test_pattern_that_would_take_too_long_to_write_exactly_is_refused() -> None:
 
 
 @pytest.mark.parametrize("quality", [10, 80])
-def test_slow_drift_of_an_animation_is_followed(quality: int) -> None:
+def test_animation_variant_follows_a_slow_drift(quality: int) -> None:
     frames = [Image.new("RGB", (64, 64), (60 + 4 * step, 90, 140 - 4 * step)) for step in range(16)]
     for step, frame in enumerate(frames):
         frame.paste(corners(32, 32), (step, 16))
@@ -352,7 +355,7 @@ def test_slow_drift_of_an_animation_is_followed(quality: int) -> None:
     assert np.abs(last).mean() <= 4
 
 
-def test_colours_do_not_come_back_where_resizing_spreads_them_thin() -> None:
+def test_nearly_transparent_pixels_of_a_variant_are_black() -> None:
     sparse = Image.new("RGBA", (640, 640))
     for at in range(0, 640, 8):
         for down in range(0, 640, 8):
@@ -364,8 +367,8 @@ def test_colours_do_not_come_back_where_resizing_spreads_them_thin() -> None:
     assert np.asarray(made)[..., :3].max() == 0
 
 
-@pytest.mark.parametrize(("size", "moving"), [((17_000, 2), True), ((1, 30_000), True), ((17_000, 2), False)])
-def test_original_that_is_too_long_for_webp_becomes_png(size: tuple[int, int], moving: bool) -> None:
+@pytest.mark.parametrize(("size", "moving"), [((17_000, 2), True), ((1, 30_000), True), ((17_000, 2), False)], ids=str)
+def test_original_too_long_for_webp_becomes_png(size: tuple[int, int], moving: bool) -> None:
     frames = [Image.new("RGB", size, colour) for colour in ("red", "blue")]
     if moving:
         data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100)
@@ -376,7 +379,7 @@ def test_original_that_is_too_long_for_webp_becomes_png(size: tuple[int, int], m
     assert (made.format, made.width, made.height) == ("png", *size)
 
 
-def test_frame_that_lasts_for_hours_is_published() -> None:
+def test_apng_frame_that_lasts_for_hours_is_published() -> None:
     frames = [corners(16, 16), corners(16, 16).rotate(90)]
     data = bytearray(saved(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=1000))
     at = data.rindex(b"fcTL")

@@ -1,4 +1,4 @@
-"""Code that has taken over an image process reaches nothing: not by what it does, nor by what it answers."""
+"""Hostile code in an image process: it reaches nothing by its system calls, nor by its answers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def image_processes() -> list[int]:
 
 @pytest.fixture
 def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Targets]:
-    """A data folder on Python's path, two servers, a secret in the environment, and a process beside."""
+    """Provide a data folder on Python's path, two servers, a secret in the environment, and a sibling process."""
     folder = tmp_path / "program" / "data"
     public = folder / "files"
     public.mkdir(parents=True)
@@ -106,7 +106,7 @@ def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Targets
 
 @contextmanager
 def host_log(folder: Path) -> Iterator[Path]:
-    """Append standard error to a file with lines in it, that of this process and of all that it starts."""
+    """Append standard error of this process and of its children to a file that has lines already."""
     path = folder / "log"
     path.write_text(LINES)
     before = os.dup(2)
@@ -124,12 +124,12 @@ def data_of(targets: Targets) -> tuple[Path]:
 
 
 def held(targets: Targets) -> dict[str, str | None]:
-    """Return what the data folder holds."""
+    """Return the files of the data folder with their content, and its folders with ``None``."""
     (data,) = data_of(targets)
     return {str(path.relative_to(data)): path.read_text() if path.is_file() else None for path in data.rglob("*")}
 
 
-def test_every_way_out_is_open_where_there_are_no_walls(targets: Targets, tmp_path: Path) -> None:
+def test_hostile_code_without_sandbox_reaches_its_targets(targets: Targets, tmp_path: Path) -> None:
     if os.geteuid():
         pytest.skip("some ways out are open to root alone")
     with host_log(tmp_path) as log:
@@ -142,15 +142,15 @@ def test_every_way_out_is_open_where_there_are_no_walls(targets: Targets, tmp_pa
         )
         flags = fcntl.fcntl(2, fcntl.F_GETFL)
     tried = set(hostile.ways_out(targets))
-    # These need arguments that would do harm, or are shut on many machines; their errors say so elsewhere.
+    # These need harmful arguments, or are disabled on many machines.
     unlikely = {"BPF", "io_uring", "the keyring"}
     assert tried - set(json.loads(told.stdout)) <= unlikely
     assert not log.read_text().startswith(LINES)
-    assert flags & (os.O_APPEND | os.O_NONBLOCK) == os.O_NONBLOCK, "the flags are those of this process too"
+    assert flags & (os.O_APPEND | os.O_NONBLOCK) == os.O_NONBLOCK, "the flags are shared with this process"
 
 
 @confined
-async def test_a_hostile_moderator_reaches_nothing(targets: Targets, tmp_path: Path) -> None:
+async def test_hostile_moderator_reaches_nothing(targets: Targets, tmp_path: Path) -> None:
     with host_log(tmp_path) as log:
         async with opened(Hostile(targets), private=data_of(targets)) as pool:
             rendered = await pool.render(picture(128), Source())
@@ -158,7 +158,7 @@ async def test_a_hostile_moderator_reaches_nothing(targets: Targets, tmp_path: P
             assert pool.walls is not None
             assert not pool.walls.missing
             confined_tasks = [task for process in image_processes() for task in tasks(process)]
-            assert len(confined_tasks) > 2, "its moderator has a thread of its own"
+            assert len(confined_tasks) > 2, "the moderator's own thread is missing"
             for task in confined_tasks:
                 status = (task / "status").read_text()
                 assert "NoNewPrivs:\t1\n" in status
@@ -167,7 +167,7 @@ async def test_a_hostile_moderator_reaches_nothing(targets: Targets, tmp_path: P
         flags = fcntl.fcntl(2, fcntl.F_GETFL)
     assert log.read_text().startswith(LINES)
     assert flags & (os.O_APPEND | os.O_NONBLOCK) == os.O_APPEND
-    assert log.stat().st_blocks * 512 < 1 << 20, "no room was taken"
+    assert log.stat().st_blocks * 512 < 1 << 20, "disk space was allocated"
     assert held(targets) == {"files": None, "url_secret": SECRET}
 
 
@@ -195,7 +195,7 @@ READING = {
     ],
     ids=["Landlock", "seccomp"],
 )
-async def test_what_a_kernel_lacks_is_told_and_the_rest_holds(
+async def test_sandbox_reports_a_missing_kernel_feature_and_keeps_the_rest(
     lacking: str,
     told: str,
     targets: Targets,
@@ -212,7 +212,7 @@ async def test_what_a_kernel_lacks_is_told_and_the_rest_holds(
             assert told in pool.walls.missing
             assert told in caplog.text
     if "landlock" in lacking:
-        assert reached <= READING, "no file is written, nobody is spoken to"
+        assert reached <= READING, "a file was written, or a connection made"
         assert held(targets) == {"files": None, "url_secret": SECRET}
     else:
         assert not reached & (READING | {"a public file", "a folder among the public files", "TCP"})
@@ -242,7 +242,7 @@ int reached(void) { return found; }
 
 @pytest.fixture
 def library(targets: Targets, tmp_path: Path) -> str:
-    """A library whose constructor does what it is meant to, wherever nothing hinders it."""
+    """Compile a library whose constructor succeeds in all of its attacks outside the sandbox."""
     if shutil.which("gcc") is None:
         pytest.skip("there is no gcc to compile the library with")
     source, compiled = tmp_path / "hostile.c", tmp_path / "libhostile.so"
@@ -252,7 +252,7 @@ def library(targets: Targets, tmp_path: Path) -> str:
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", compiled, source], check=True)
     load = f"import ctypes; print(ctypes.CDLL({str(compiled)!r}).reached())"
     outside = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, check=True)
-    assert outside.stdout == "", "it becomes another program there, and prints nothing"
+    assert outside.stdout == "", "outside, the constructor replaces the program, which prints nothing"
     page = Path(targets.public_folder, "page.html")
     assert page.exists()
     page.unlink()
@@ -260,35 +260,35 @@ def library(targets: Targets, tmp_path: Path) -> str:
 
 
 @confined
-async def test_the_constructor_of_a_hostile_library_reaches_nothing(targets: Targets, library: str) -> None:
+async def test_hostile_library_constructor_reaches_nothing(targets: Targets, library: str) -> None:
     async with opened(Library(library), private=data_of(targets)) as pool:
         assert (await pool.render(picture(128), Source())).verdict.reason == "0"
     assert held(targets) == {"files": None, "url_secret": SECRET}
 
 
-async def test_an_answer_is_never_unpickled(tmp_path: Path) -> None:
+async def test_answer_is_never_unpickled(tmp_path: Path) -> None:
     blown = tmp_path / "blown"
     async with opened(Liar({128: (bomb(blown),)})) as pool:
         with pytest.raises(ImageCrashed, match="malformed answer"):
             await pool.render(picture(128), Source())
-        assert (await pool.render(picture(100), Source())).verdict.model == "liar", "another process has taken over"
+        assert (await pool.render(picture(100), Source())).verdict.model == "liar", "no other process took over"
     assert not blown.exists()
 
 
-async def test_answers_that_are_none_end_their_processes(caplog: pytest.LogCaptureFixture) -> None:
+async def test_malformed_answer_ends_its_process(caplog: pytest.LogCaptureFixture) -> None:
     told = dict(lies())
     async with opened(Liar(dict(enumerate(told.values(), 128)))) as pool:
         for width, lie in enumerate(told, 128):
             caplog.clear()
-            assert (await pool.render(picture(100), Source())).variants, "another process has taken over"
+            assert (await pool.render(picture(100), Source())).variants, "no other process took over"
             before = image_processes()
             with pytest.raises(ImageCrashed):
                 await pool.render(picture(width), Source())
             assert "compromised" in caplog.text, lie
-            assert set(before) - set(image_processes()), f"{lie}: it goes on"
+            assert set(before) - set(image_processes()), f"{lie}: its process survived"
 
 
-async def test_a_length_is_never_believed() -> None:
+async def test_answer_with_a_false_length_is_refused() -> None:
     lengths = {128: b"\x7f\xff\xff\xff", 129: b"\xff\xff\xff\xff\x7f" + b"\xff" * 7, 130: b"\0\0\0\0"}
     async with opened(Liar({width: (length,) for width, length in lengths.items()}, raw=True)) as pool:
         for width in lengths:
@@ -297,7 +297,7 @@ async def test_a_length_is_never_believed() -> None:
         assert (await pool.render(picture(100), Source())).variants
 
 
-async def test_an_answer_ahead_of_its_request_ends_its_process() -> None:
+async def test_answer_ahead_of_its_request_ends_its_process() -> None:
     ahead = json.dumps({"answer": {**honest(), "info": {**SIZED, "width": 128}}}).encode()
     async with opened(Liar({128: (ahead, ahead)})) as pool:
         assert (await pool.render(picture(128), Source())).verdict.decision == "reject"
@@ -307,7 +307,7 @@ async def test_an_answer_ahead_of_its_request_ends_its_process() -> None:
         assert (await pool.render(picture(100), Source())).variants
 
 
-def test_the_environment_of_image_processes_is_a_list() -> None:
+def test_image_process_environment_is_an_allow_list() -> None:
     kept = {"PATH": "/bin", "LC_ALL": "C", "TZ": "UTC", "PYTHONHASHSEED": "1", "CUDA_VISIBLE_DEVICES": "0"}
     threads = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     secrets = (
@@ -324,7 +324,9 @@ def test_the_environment_of_image_processes_is_a_list() -> None:
 
 
 @confined
-async def test_of_a_program_s_folder_only_modules_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sandbox_allows_reading_only_modules_in_a_program_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for folder in ("package", "space/inner", "conf", ".git"):
         (tmp_path / folder).mkdir(parents=True)
     importable = ["module.py", "package/__init__.py", "package/words.txt", "space/inner/__init__.py"]

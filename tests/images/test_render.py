@@ -1,4 +1,4 @@
-"""Real files through the whole path: what comes out is opened and measured."""
+"""Rendering of real files: every published file is opened and measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mediagate.values import RenderedFile
 DATA = Path(__file__).parents[1] / "data"
 GOOD = [path for folder in ("photos", "formats", "oriented") for path in sorted((DATA / folder).iterdir())]
 EXACT = Source(variants={"all": VariantSpec(width=16384, format="png")})
-"""One variant with every pixel, losslessly."""
+"""A source with one lossless variant of full size."""
 
 
 def rendered(data: bytes, source: Source | None = None) -> Rendered:
@@ -37,7 +37,7 @@ def opened(file: RenderedFile | None) -> Image.Image:
 
 
 def read(path: Path) -> Image.Image:
-    """Open a file of the corpus by itself, so that there is something to compare with."""
+    """Open a file of the corpus with Pillow, for comparison."""
     codecs()  # registers HEIC
     image = Image.open(io.BytesIO(path.read_bytes()))
     image.load()
@@ -57,7 +57,7 @@ def difference(one: Image.Image, other: Image.Image) -> float:
 
 
 def assert_pixels_only(data: bytes) -> None:
-    """Look for anything besides pixels in a file, as a decoder tells it and as bytes."""
+    """Check that a file has no metadata, neither in its decoder's ``info`` nor as known bytes."""
     image = Image.open(io.BytesIO(data))
     image.load()
     assert not image.getexif()
@@ -78,7 +78,7 @@ def assert_pixels_only(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.name)
-def test_every_good_file_renders(path: Path) -> None:
+def test_render_publishes_every_variant_of_a_good_file(path: Path) -> None:
     result = rendered(path.read_bytes())
     info, width, height = result.info, result.info.width, result.info.height
     assert [file.name for file in result.variants] == ["xs", "sm", "md", "lg", "xl"]
@@ -104,7 +104,7 @@ def test_every_good_file_renders(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["landscape", "portrait"])
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_pictures_come_out_upright(kind: str, orientation: int) -> None:
+def test_render_applies_exif_orientation(kind: str, orientation: int) -> None:
     upright = rendered((DATA / "oriented" / f"{kind}_1.jpg").read_bytes())
     turned = rendered((DATA / "oriented" / f"{kind}_{orientation}.jpg").read_bytes())
     assert (turned.info.width > turned.info.height) == (kind == "landscape")
@@ -113,12 +113,12 @@ def test_pictures_come_out_upright(kind: str, orientation: int) -> None:
     for ours, theirs in files:
         small = opened(theirs).convert("RGB").resize((60, 60))
         assert difference(opened(ours).convert("RGB").resize((60, 60)), small) < 5
-        # Any other way of turning it would not pass.
+        # Any other orientation would fail.
         assert difference(small.transpose(Image.Transpose.FLIP_LEFT_RIGHT), small) > 10
         assert difference(small.transpose(Image.Transpose.ROTATE_180), small) > 10
 
 
-def test_an_orientation_that_cannot_be_read_leaves_the_pixels_as_they_are() -> None:
+def test_unreadable_exif_leaves_the_pixels_unchanged() -> None:
     path = DATA / "photos" / "paris_icc_exif_xmp.png"
     with pytest.raises(ValueError, match="non-hexadecimal"):
         read(path).getexif()
@@ -141,12 +141,13 @@ def test_an_orientation_that_cannot_be_read_leaves_the_pixels_as_they_are() -> N
         ("oriented/portrait_6.jpg", ("exif",)),
         ("formats/4.webp", ()),
     ],
+    ids=str,
 )
-def test_what_was_removed_is_told(name: str, words: tuple[str, ...]) -> None:
+def test_removed_metadata_is_listed(name: str, words: tuple[str, ...]) -> None:
     assert rendered((DATA / name).read_bytes()).removed == words
 
 
-def test_serial_numbers_and_further_pictures_are_removed_and_told() -> None:
+def test_serial_numbers_and_further_pictures_are_removed_and_listed() -> None:
     picture = read(DATA / "formats" / "hopper.webp")
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA431] = "SN-4711"
@@ -160,7 +161,7 @@ def test_serial_numbers_and_further_pictures_are_removed_and_told() -> None:
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "GIF"])
-def test_lossless_originals_stay_so(image_format: str) -> None:
+def test_lossless_original_stays_lossless(image_format: str) -> None:
     picture = read(DATA / "formats" / ("hopper.gif" if image_format == "GIF" else "hopper.png"))
     options = {"lossless": True} if image_format == "WEBP" else {}
     data = saved(picture, image_format, **options)
@@ -171,7 +172,7 @@ def test_lossless_originals_stay_so(image_format: str) -> None:
 
 
 def reference(path: Path) -> Image.Image:
-    """Convert to sRGB all at once by the file's own profile."""
+    """Convert a whole file to sRGB by its own profile."""
     image = read(path)
     profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
@@ -185,13 +186,13 @@ def reference(path: Path) -> Image.Image:
 
 
 @pytest.mark.parametrize("name", ["p3.png", "Channel_digital_image_CMYK_color.jpg", "arrow.heic"])
-def test_colours_are_converted_by_their_profile(name: str) -> None:
+def test_icc_profile_is_applied(name: str) -> None:
     path = DATA / "formats" / name
     result = rendered(path.read_bytes(), Source(variants={"md": VariantSpec(width=500, format="png")}))
     ours = opened(result.variants[0])
     right = reference(path)
     assert difference(ours, right.resize(ours.size, Image.Resampling.LANCZOS)) < 1.5
-    # The file's own numbers, taken for sRGB, would be another picture.
+    # Taken as sRGB, the file's levels would be another picture.
     if name != "arrow.heic":
         assert difference(ours, read(path).convert("RGB").resize(ours.size)) > 5
     if name.startswith("Channel"):
@@ -200,7 +201,7 @@ def test_colours_are_converted_by_their_profile(name: str) -> None:
         assert difference(original, right) < 4
 
 
-def test_cmyk_without_a_profile_is_not_inverted() -> None:
+def test_cmyk_jpeg_without_profile_is_not_inverted() -> None:
     light = Image.new("CMYK", (64, 64), (10, 0, 0, 0))
     data = saved(light, "JPEG", quality=95)
     assert b"Adobe" in data
@@ -208,7 +209,7 @@ def test_cmyk_without_a_profile_is_not_inverted() -> None:
         assert opened(file).convert("RGB").resize((1, 1)).getpixel((0, 0)) == pytest.approx((245, 255, 255), abs=3)
 
 
-def test_sixteen_bits_become_eight() -> None:
+def test_png_of_16_bits_becomes_8_bits() -> None:
     ramp = Image.frombytes("I;16", (256, 1), b"".join((v * 257).to_bytes(2, "little") for v in range(256)))
     wide = ramp.resize((256, 8))
     result = rendered(saved(wide, "PNG"), EXACT)
@@ -221,7 +222,7 @@ def test_sixteen_bits_become_eight() -> None:
     assert [level for level in range(256) if alpha[level] == 0] == [77]
 
 
-def test_grey_with_alpha_is_converted_by_its_grey_profile() -> None:
+def test_grey_png_with_alpha_is_converted_by_its_grey_profile() -> None:
     path = DATA / "formats" / "16-bit-grey-alpha.png"
     image = read(path)
     result = rendered(path.read_bytes(), EXACT)
@@ -238,7 +239,7 @@ def test_grey_with_alpha_is_converted_by_its_grey_profile() -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_every_mode_of_png(mode: str) -> None:
+def test_png_of_every_mode_keeps_its_pixels(mode: str) -> None:
     hopper = read(DATA / "formats" / "hopper.png").convert("RGB")
     image = hopper.convert("I;16") if mode == "I;16" else hopper.convert(mode)
     if mode == "I;16":
@@ -251,7 +252,7 @@ def test_every_mode_of_png(mode: str) -> None:
     assert difference(opened(result.original).convert("RGB"), opened(result.variants[0]).convert("RGB")) == 0
 
 
-def test_alpha_is_kept_and_put_on_white_where_it_cannot_be() -> None:
+def test_alpha_is_kept_except_in_jpeg_where_it_is_put_on_white() -> None:
     path = DATA / "formats" / "with-alpha.png"
     formats = {f: VariantSpec(width=1000, format=f, quality=95) for f in ("webp", "avif", "png", "jpeg")}
     result = rendered(path.read_bytes(), Source(variants=formats))
@@ -270,7 +271,7 @@ def test_alpha_is_kept_and_put_on_white_where_it_cannot_be() -> None:
 
 
 @pytest.mark.parametrize("stored", ["RGBA", "P"])
-def test_what_transparency_hides_is_published_nowhere(stored: str) -> None:
+def test_colours_hidden_by_transparency_are_not_published(stored: str) -> None:
     hidden = read(DATA / "formats" / "hopper.png").convert("RGB")
     picture: Image.Image = hidden.convert("RGBA")
     if stored == "P":
@@ -288,7 +289,7 @@ def test_what_transparency_hides_is_published_nowhere(stored: str) -> None:
 PAYLOAD = b"<?php system($_GET['c']); ?>"
 
 
-def test_scripts_hidden_in_pictures_are_gone() -> None:
+def test_scripts_hidden_in_pictures_are_removed() -> None:
     picture = read(DATA / "formats" / "hopper.png").convert("RGB")
     icc = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     at = icc.index("sRGB".encode("utf-16-be"))
@@ -301,7 +302,7 @@ def test_scripts_hidden_in_pictures_are_gone() -> None:
         *(saved(picture, image_format) + PAYLOAD for image_format in ("JPEG", "PNG", "GIF", "WEBP")),
     ]
     for data in polyglots:
-        # Pillow compresses the profile of a PNG, so that its payload shows only once it is unpacked.
+        # Pillow compresses the profile of a PNG, so its payload is visible only after decompression.
         assert PAYLOAD in data or PAYLOAD in Image.open(io.BytesIO(data)).info["icc_profile"]
         result = rendered(data)
         assert difference(opened(result.original), picture) < 12
@@ -312,7 +313,7 @@ def test_scripts_hidden_in_pictures_are_gone() -> None:
 
 
 @pytest.mark.parametrize("icc", [b"no profile at all", b"cmyk"])
-def test_a_useless_profile_is_ignored_and_told(icc: bytes) -> None:
+def test_unusable_icc_profile_is_ignored_with_a_warning(icc: bytes) -> None:
     picture = read(DATA / "formats" / "hopper.png").convert("RGB")
     if icc == b"cmyk":
         icc = read(DATA / "formats" / "Channel_digital_image_CMYK_color.jpg").info["icc_profile"]
@@ -323,13 +324,13 @@ def test_a_useless_profile_is_ignored_and_told(icc: bytes) -> None:
     assert "icc_profile" not in opened(result.original).info
 
 
-def test_a_picture_that_is_nearly_noise_is_stored_all_the_same() -> None:
+def test_noisy_jpeg_keeps_its_original() -> None:
     noise = Image.merge("RGB", [Image.effect_noise((500, 500), 200) for _ in range(3)])
     result = rendered(saved(noise, "JPEG", quality=100, subsampling=0))
     assert difference(opened(result.original), noise) < 5
 
 
-def test_a_large_picture_that_is_nearly_noise_fits_into_webp() -> None:
+def test_large_noisy_picture_fits_into_webp() -> None:
     noise = Image.effect_noise((625, 500), 90).convert("RGB").resize((5000, 4000))
     with pytest.raises(ValueError, match="encoding error 6"):
         saved(noise, "WEBP", quality=100, method=0)
@@ -337,12 +338,12 @@ def test_a_large_picture_that_is_nearly_noise_fits_into_webp() -> None:
     assert difference(opened(rendered(saved(noise, "JPEG"), source).variants[0]), noise) < 6
 
 
-def test_a_very_tall_picture_fits_into_webp() -> None:
+def test_very_tall_picture_fits_into_webp() -> None:
     result = rendered(saved(Image.new("RGB", (30, 20000), "red"), "PNG"))
     assert [opened(file).height for file in result.variants] == [16383] * 5
 
 
-def test_a_crop_shows_the_focal_point() -> None:
+def test_crop_shows_the_focal_point() -> None:
     picture = Image.new("RGB", (3000, 1000), "red")
     picture.paste((0, 0, 255), (1500, 0, 3000, 1000))
     source = Source(variants={"crop": VariantSpec(width=100, height=100, fit="cover", format="png")})
@@ -367,7 +368,7 @@ def test_equal_variants_are_encoded_once_and_stay_in_order(photo: bytes) -> None
 
 @pytest.mark.parametrize("cut", [0.2, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("name", ["hopper.jpg", "hopper.png", "4.webp", "fox.avif", "arrow.heic"])
-def test_a_file_that_was_cut_off_is_refused(name: str, cut: float) -> None:
+def test_truncated_file_is_refused(name: str, cut: float) -> None:
     data = (DATA / "formats" / name).read_bytes()
     with pytest.raises(UndecodableImage, match="damaged or incomplete"):
         rendered(data[: int(len(data) * cut)])
@@ -386,14 +387,15 @@ def test_a_file_that_was_cut_off_is_refused(name: str, cut: float) -> None:
         (b"\0" * 100, "not a picture"),
         (b"<?php system('id'); ?>", "not a picture"),
     ],
+    ids=["SVG", "SVG after BOM and XML", "TIFF", "PDF", "BMP", "JPEG 2000", "empty", "zeros", "PHP"],
 )
-def test_other_files_are_named(data: bytes, named: str) -> None:
+def test_unsupported_format_is_named_in_the_error(data: bytes, named: str) -> None:
     with pytest.raises(UnsupportedType, match=named) as refused:
         rendered(data)
     assert "send JPEG, PNG, WebP, GIF, AVIF or HEIC" in refused.value.detail
 
 
-def test_heic_asks_for_its_package_where_it_is_missing() -> None:
+def test_heic_without_pillow_heif_is_refused_with_the_package_to_install() -> None:
     code = (
         "import sys; sys.modules['pillow_heif'] = None\n"
         "from mediagate import Source\nfrom mediagate.images.render import render\n"
@@ -405,7 +407,7 @@ def test_heic_asks_for_its_package_where_it_is_missing() -> None:
     assert 'pip install "mediagate[heic]"' in told.stderr
 
 
-def test_old_decoders_are_refused() -> None:
+def test_check_pillow_refuses_old_versions() -> None:
     with pytest.raises(ConfigError, match=r"Pillow 12\.3\.0 has known faults.*pillow>=13\.0"):
         check_pillow("12.3.0")
     check_pillow("13.0.0")
@@ -413,7 +415,7 @@ def test_old_decoders_are_refused() -> None:
     assert "jpeg, png, webp, gif, avif, heic" in codecs()
 
 
-def test_libheif_must_be_newer_than_the_known_faults() -> None:
+def test_check_libheif_refuses_versions_with_known_faults() -> None:
     for version in ("1.23.5", "1.9.10", "1.23.5.99"):
         with pytest.raises(ConfigError, match="pillow-heif>="):
             check_libheif(version)
@@ -423,7 +425,7 @@ def test_libheif_must_be_newer_than_the_known_faults() -> None:
 
 
 @pytest.mark.parametrize("name", ["4.webp", "5_webp_a.webp", "hopper.webp", "animated-loop-3.webp"])
-def test_a_webp_bomb_is_refused_before_it_is_opened(name: str) -> None:
+def test_webp_bomb_is_refused_by_its_header(name: str) -> None:
     data = bytearray((DATA / "formats" / name).read_bytes())
     if data[12:16] == b"VP8X":
         data[24:30] = b"\xfe\x3f\0\xfe\x3f\0"
@@ -437,7 +439,7 @@ def test_a_webp_bomb_is_refused_before_it_is_opened(name: str) -> None:
     assert rendered(lossless).info.width == read(DATA / "formats" / name).width
 
 
-def test_random_damage_is_either_refused_or_harmless() -> None:
+def test_randomly_damaged_file_is_refused_or_rendered() -> None:
     import random
 
     chance = random.Random(7)

@@ -1,4 +1,4 @@
-"""The walls by themselves: the filter on both machines, and what may be read."""
+"""The sandbox without a process: the seccomp filter of both machines, and the readable paths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PID = 4242
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 ALLOW, KILL, REFUSE, UNKNOWN = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
 THREAD, PROCESS = 0x003D0F00, 0x01200011
-"""The flags of ``clone`` with which glibc makes a thread, and forks."""
+"""The flags of ``clone`` with which glibc starts a thread, and with which it forks."""
 NEEDED = {
     "x86_64": {"read": 0, "write": 1, "mmap": 9, "recvmsg": 47, "exit_group": 231, "futex": 202, "getrandom": 318},
     "aarch64": {"read": 63, "write": 64, "mmap": 222, "recvmsg": 212, "exit_group": 94, "futex": 98, "getrandom": 278},
@@ -45,10 +45,10 @@ CHANGING = {
         "sendfile": 71,
     },
 }
-"""Calls that change a file elsewhere than at its end."""
+"""Calls that change a file other than by appending."""
 F_SETFL, F_SETPIPE_SZ = 4, 1031
 LOCKS = (5, 6, 7)
-"""``F_GETLK``, ``F_SETLK``, ``F_SETLKW``, by which cores are lent."""
+"""``F_GETLK``, ``F_SETLK``, ``F_SETLKW``: the locks by which cores are borrowed."""
 
 
 def _iow(kind: int, number: int, size: int, *, both: bool = False) -> int:
@@ -95,7 +95,7 @@ def call(machine: Machine, number: int, *arguments: int, may_open_to_write: bool
 
 
 @machines
-def test_what_is_denied_is_refused_and_what_is_needed_is_not(machine: Machine) -> None:
+def test_seccomp_refuses_denied_calls_and_allows_needed_ones(machine: Machine) -> None:
     assert len(set(denied(machine))) == len(denied(machine)) > 100
     assert not set(denied(machine)) & set(limited(machine).values())
     assert {call(machine, number) for number in denied(machine)} == {REFUSE}
@@ -104,7 +104,7 @@ def test_what_is_denied_is_refused_and_what_is_needed_is_not(machine: Machine) -
 
 
 @machines
-def test_some_calls_are_allowed_in_some_uses(machine: Machine) -> None:
+def test_seccomp_allows_limited_calls_by_their_arguments(machine: Machine) -> None:
     calls = limited(machine)
     assert call(machine, calls["clone"], THREAD) == ALLOW
     assert call(machine, calls["clone"], PROCESS) == REFUSE
@@ -128,7 +128,7 @@ def test_some_calls_are_allowed_in_some_uses(machine: Machine) -> None:
 
 
 @machines
-def test_what_was_written_to_an_open_file_stays_as_it_is(machine: Machine) -> None:
+def test_seccomp_refuses_calls_that_rewrite_an_open_file(machine: Machine) -> None:
     refused, calls = set(denied(machine)), limited(machine)
     assert set(CHANGING[machine].values()) <= refused
     assert {call(machine, calls["fcntl"], 2, command) for command in (F_SETFL, F_SETPIPE_SZ)} == {REFUSE}
@@ -136,7 +136,7 @@ def test_what_was_written_to_an_open_file_stays_as_it_is(machine: Machine) -> No
 
 
 @machines
-def test_without_landlock_nothing_is_opened_to_be_written(machine: Machine) -> None:
+def test_seccomp_without_landlock_refuses_open_for_writing(machine: Machine) -> None:
     opening = limited(machine)["openat"]
     for flags in (1, 2, 0o101, 0o1001):
         assert call(machine, opening, -100, 0, flags) == ALLOW
@@ -145,13 +145,13 @@ def test_without_landlock_nothing_is_opened_to_be_written(machine: Machine) -> N
 
 
 @machines
-def test_other_interfaces_to_the_kernel_end_the_process(machine: Machine) -> None:
+def test_seccomp_kills_calls_of_other_architectures(machine: Machine) -> None:
     assert call(machine, 0, architecture=0x40000003) == KILL, "i386"
     if machine == "x86_64":
         assert call(machine, 0x40000000 + 41) == KILL, "x32"
 
 
-def test_a_private_folder_is_left_out_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readable_excludes_a_private_folder_inside_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     private = tmp_path / "package" / "data"
     private.mkdir(parents=True)
     (tmp_path / "package" / "__init__.py").touch()
@@ -165,7 +165,9 @@ def test_a_private_folder_is_left_out_wherever_it_lies(tmp_path: Path, monkeypat
     assert not any(Path("/root/.ssh").is_relative_to(path) or Path("/home/x").is_relative_to(path) for path in whole)
 
 
-def test_what_a_library_folder_links_to_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readable_includes_targets_of_links_in_a_library_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept, library = tmp_path / "cache" / "torch", tmp_path / "venv" / "site-packages"
     kept.mkdir(parents=True)
     library.mkdir(parents=True)
@@ -174,7 +176,7 @@ def test_what_a_library_folder_links_to_can_be_read(tmp_path: Path, monkeypatch:
     assert {str(kept), str(library)} <= {one.path for one in readable([], []) if not one.names_only}
 
 
-def test_the_walls_are_told_in_one_line() -> None:
+def test_walls_are_described_in_one_line() -> None:
     assert str(Walls(memory=True, landlock=4, seccomp=True, network=False)) == (
         "memory, time, Landlock 4, seccomp, no network"
     )

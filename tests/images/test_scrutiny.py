@@ -1,4 +1,4 @@
-"""What a moderator is shown of a picture, when it stops, what it costs, and that it always fails closed."""
+"""Scrutiny: the views that a moderator is shown, early stops, time estimates, and failing closed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Colour = tuple[int, int, int]
 
 @dataclass
 class Watcher:
-    """Remembers the size and the middle pixel of what it is shown, and finds nothing."""
+    """A moderator that records the size and the middle pixel of each picture, and scores 0."""
 
     labels: frozenset[str] = frozenset({"red"})
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class LargeWatcher(Watcher):
 
 @dataclass(frozen=True)
 class Counter(Reds):
-    """Scores reds, and counts its runs."""
+    """A moderator that scores reds, and counts its runs."""
 
     runs: list[None] = field(default_factory=list)
 
@@ -87,12 +87,12 @@ def shown(*frames: Image.Image, durations_ms: Sequence[int] = (), plays: int = 0
 # -- alpha
 
 
-def test_a_transparent_picture_is_seen_on_white_black_and_grey_and_without_its_alpha() -> None:
+def test_transparent_picture_is_shown_on_three_greys_and_without_alpha() -> None:
     colours = shown(plain((200, 100, 0, 51)))
     assert colours == [(244, 224, 204), (40, 20, 0), (142, 122, 102), (200, 100, 0)]
 
 
-def test_what_is_opaque_or_clear_looks_the_same_on_black_and_without_alpha() -> None:
+def test_equal_backgrounds_are_judged_once() -> None:
     picture = plain((0, 0, 0, 0))
     picture.paste((10, 200, 30, 255), (20, 10, 40, 30))
     watcher = Watcher()
@@ -100,14 +100,14 @@ def test_what_is_opaque_or_clear_looks_the_same_on_black_and_without_alpha() -> 
     assert judged(plain((10, 200, 30, 255)), watcher)[1] == 1
 
 
-def test_a_colour_that_only_software_without_alpha_shows_is_found() -> None:
+def test_colour_visible_only_without_alpha_is_rejected() -> None:
     verdict, _ = judged(plain((255, 0, 0, 10)), Reds())
     assert verdict.decision == "reject"
     assert judged(plain((0, 0, 0, 10)), Reds())[0].decision == "allow"
 
 
-def test_what_can_be_read_on_grey_only_is_found() -> None:
-    # Black under half of its alpha, on a ground that is dark red: only grey lets the difference be seen.
+def test_red_too_pale_on_white_and_too_dark_on_black_is_shown_on_grey() -> None:
+    # On white this red is too pale, and on black too dark.
     colours = shown(plain((255, 96, 96, 102)))
     assert [red > 170 and green < 120 for red, green, _ in colours] == [False, False, True, True, True]
 
@@ -115,18 +115,18 @@ def test_what_can_be_read_on_grey_only_is_found() -> None:
 # -- animations
 
 
-def test_every_frame_is_seen_and_equal_ones_once() -> None:
+def test_equal_frames_are_shown_once() -> None:
     frames = [plain(GREY), plain(RED), plain(GREY), plain(GREEN), plain(RED)]
     assert shown(*frames) == [GREY, RED, GREEN]
 
 
-def test_neighbours_that_are_shown_shortly_are_also_seen_as_their_mean() -> None:
+def test_short_neighbouring_frames_are_also_shown_as_their_mean() -> None:
     red, blue = plain((200, 0, 0)), plain((0, 0, 200))
     assert shown(red, blue, durations_ms=[40, 40]) == [(200, 0, 0), (0, 0, 200), (100, 0, 100)]
     assert shown(red, blue, durations_ms=[40, 50]) == [(200, 0, 0), (0, 0, 200)]
 
 
-def test_the_last_frame_neighbours_the_first_where_it_loops() -> None:
+def test_last_and_first_frame_are_averaged_if_the_animation_loops() -> None:
     red, grey, blue = plain((200, 0, 0)), plain(GREY), plain((0, 0, 200))
     durations_ms = [40, 200, 40]
     assert (100, 0, 100) in shown(red, grey, blue, durations_ms=durations_ms, plays=0)
@@ -134,27 +134,27 @@ def test_the_last_frame_neighbours_the_first_where_it_loops() -> None:
     assert (100, 0, 100) not in shown(red, grey, blue, durations_ms=durations_ms, plays=1)
 
 
-def test_more_than_two_frames_within_a_tenth_of_a_second_are_seen_as_one() -> None:
+def test_frames_within_a_tenth_of_a_second_are_shown_as_one_mean() -> None:
     parts = [plain((250, 0, 0)), plain((0, 250, 0)), plain((0, 0, 250)), plain((250, 250, 250)), plain((0, 0, 0))]
     colours = shown(*parts, durations_ms=[20] * 5)
     assert any(all(abs(channel - 100) <= 3 for channel in colour) for colour in colours)
-    # Each frame, each pair, and the five together, which are the same wherever they begin, up to rounding.
+    # Five frames, five pairs, and the mean of all five, which is equal for any first frame up to rounding.
     assert len(colours) <= 15
 
 
-def test_a_mean_weighs_frames_by_their_time() -> None:
+def test_mean_weights_frames_by_duration() -> None:
     parts = [plain((0, 0, 0)), plain((0, 0, 0)), plain((200, 200, 200))]
     parts[1].putpixel((0, 0), (1, 0, 0))
     colours = shown(*parts, durations_ms=[20, 20, 40], plays=1)
     assert any(abs(colour[0] - 100) <= 2 for colour in colours)
 
 
-def test_the_means_of_an_alternation_are_few_however_long_it_is() -> None:
+def test_long_alternation_of_frames_has_few_means() -> None:
     frames = [plain(RED), plain(BLUE)] * 50
     assert len(shown(*frames, durations_ms=[30] * 100)) <= 5
 
 
-def test_frames_without_a_duration_end() -> None:
+def test_frames_without_duration_have_few_means() -> None:
     frames = [plain((shade, 0, 0)) for shade in range(40)]
     assert len(shown(*frames, durations_ms=[0] * 40)) <= 3 * 40
 
@@ -162,7 +162,7 @@ def test_frames_without_a_duration_end() -> None:
 # -- large pictures
 
 
-def test_views_are_reduced_to_twice_the_input_of_the_model() -> None:
+def test_views_are_reduced_to_twice_the_input_edge() -> None:
     watcher, large = Watcher(), LargeWatcher()
     judged(plain(GREY, (1500, 1000)), watcher)
     assert watcher.sizes[0] == (640, 427)
@@ -170,17 +170,17 @@ def test_views_are_reduced_to_twice_the_input_of_the_model() -> None:
     assert large.sizes[0] == (2000, 667)
 
 
-def test_a_moderator_need_not_tell_its_input() -> None:
+def test_input_edge_has_a_default() -> None:
     assert input_edge(Watcher()) == 320
     assert input_edge(LargeWatcher()) == 1000
     assert isinstance(LargeWatcher(), TellsInputEdge)
     assert not isinstance(Watcher(), TellsInputEdge)
 
 
-def test_a_part_that_drowns_in_the_whole_is_found_in_its_view() -> None:
+def test_small_part_is_rejected_in_its_own_view() -> None:
     picture = plain(GREY, (2000, 200))
     picture.paste(RED, (1100, 0, 1300, 200))
-    assert judged(picture, Reds())[0].decision == "reject", "a tenth of it is red, and one tile is"
+    assert judged(picture, Reds())[0].decision == "reject", "one tile is all red, the whole a tenth"
     large = plain(GREY, (2048, 2048))
     large.paste(RED, (300, 900, 900, 1500))
     assert judged(large, Reds())[0].decision == "allow"
@@ -188,7 +188,7 @@ def test_a_part_that_drowns_in_the_whole_is_found_in_its_view() -> None:
     assert judged(large, Reds(), source=thorough)[0].decision == "reject"
 
 
-def test_equal_parts_are_judged_once() -> None:
+def test_equal_views_are_judged_once() -> None:
     thorough = REJECT_RED.model_copy(update={"scrutiny": "thorough"})
     assert judged(plain(GREY, (2560, 2560)), Watcher(), source=thorough)[1] == 1
 
@@ -196,7 +196,7 @@ def test_equal_parts_are_judged_once() -> None:
 # -- stopping and counting
 
 
-def test_the_work_stops_between_batches_once_the_policy_rejects() -> None:
+def test_judge_stops_after_the_batch_that_is_rejected() -> None:
     frames = [plain((shade, 0, 0)) for shade in range(150, 250)]
     counter = Counter()
     verdict, runs = judged(frames, counter)
@@ -206,7 +206,7 @@ def test_the_work_stops_between_batches_once_the_policy_rejects() -> None:
     assert (verdict.decision, verdict.complete, runs) == ("reject", True, 4)
 
 
-def test_what_is_allowed_or_to_be_reviewed_was_seen_completely() -> None:
+def test_allow_and_review_verdicts_are_complete() -> None:
     frames = [plain((shade, 0, 0)) for shade in range(100, 112)]
     verdict, runs = judged(frames, Reds())
     assert (verdict.decision, verdict.complete, runs) == ("allow", True, 12)
@@ -214,7 +214,7 @@ def test_what_is_allowed_or_to_be_reviewed_was_seen_completely() -> None:
     assert (verdict.decision, verdict.complete, runs) == ("review", True, 12)
 
 
-def test_without_a_moderator_nothing_runs() -> None:
+def test_judge_without_moderator_runs_no_model() -> None:
     plans = images.plan((60, 40), REJECT_RED)
     verdict, runs = judge([plain(GREY)], [0], 0, plans, REJECT_RED, None)
     assert (verdict.model, verdict.decision, verdict.complete, runs) == ("off", "allow", True, 0)
@@ -223,7 +223,7 @@ def test_without_a_moderator_nothing_runs() -> None:
 # -- the time of a job
 
 
-def test_what_cannot_be_judged_in_time_is_refused_before_the_work() -> None:
+def test_judge_refuses_too_many_runs_before_the_first() -> None:
     pace, watcher = Pace(), Watcher()
     pace.ran(0.5)
     pace.ran(2.0)
@@ -238,7 +238,7 @@ def test_what_cannot_be_judged_in_time_is_refused_before_the_work() -> None:
     assert judged(frames[:60], watcher, time_s=30, pace=pace)[1] == 60
 
 
-def test_the_first_runs_of_a_process_tell_its_pace() -> None:
+def test_pace_is_measured_by_the_first_runs() -> None:
     frames = [plain((shade, 0, 0)) for shade in range(9)]
     watcher = Watcher()
     with pytest.raises(ImageTooLarge, match="takes 9 runs"):
@@ -247,7 +247,7 @@ def test_the_first_runs_of_a_process_tell_its_pace() -> None:
     assert judged(frames, Watcher(), time_s=None, pace=Pace(quickest_s=1e9))[1] == 9
 
 
-def test_backgrounds_views_and_means_count_in_advance() -> None:
+def test_run_estimate_includes_backgrounds_views_and_means() -> None:
     pace = Pace(quickest_s=1.0)
     thorough = REJECT_RED.model_copy(update={"scrutiny": "thorough"})
     clear, half = plain((9, 9, 9, 255), (1300, 1300)), plain((9, 9, 9, 99), (1300, 1300))
@@ -268,18 +268,18 @@ def test_backgrounds_views_and_means_count_in_advance() -> None:
 
 
 @pytest.mark.parametrize("edge", [0, -1, None, "320"])
-def test_an_input_edge_that_is_none_fails(edge: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_input_edge_fails_the_judgement(edge: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.CRITICAL), pytest.raises(ModerationFailed):
         judged(plain(GREY, (900, 600)), LargeWatcher(input_edge=edge))
 
 
-def test_a_moderator_that_fails_late_fails_the_job() -> None:
+def test_moderator_failure_in_a_later_view_fails_the_judgement() -> None:
     picture = plain(GREY, (2000, 500))
     with pytest.raises(ModerationFailed, match="failed with ValueError"):
         judged(picture, Poison(fail, width=500))
 
 
-def test_a_crop_alone_is_found() -> None:
+def test_published_crop_is_judged_at_its_focal_point() -> None:
     picture = plain(GREY, (400, 1600))
     picture.paste(RED, (0, 100, 400, 500))
     avatar = {"avatar": VariantSpec(width=100, height=100, fit="cover")}

@@ -1,4 +1,4 @@
-"""ThumbHash: what its decoder shows beside the picture, its proportions and alpha, and where it is told."""
+"""ThumbHash: decoded and compared with the picture, its proportions and alpha, and where it is reported."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shown_of(picture: Image.Image) -> Floats:
 @pytest.mark.parametrize(
     "name", ["photos/photo_2725x2225.jpg", "formats/hopper.png", "formats/fox.avif", "oriented/portrait_1.jpg"]
 )
-def test_photos_decode_close_to_themselves(data: Path, name: str) -> None:
+def test_thumbhash_of_photos_decodes_close_to_them(data: Path, name: str) -> None:
     picture = Image.open(data / name).convert("RGB")
     shown = shown_of(picture)
     height, width, _ = shown.shape
@@ -49,7 +49,7 @@ def test_photos_decode_close_to_themselves(data: Path, name: str) -> None:
     assert (shown[..., 3] == 255).all()
     small = np.asarray(picture.resize((width, height), Image.Resampling.BOX), dtype=float)
     assert np.abs(shown[..., :3].mean(axis=(0, 1)) - small.mean(axis=(0, 1))).max() <= 8
-    # A hash of waves shows no edges, so it is measured by what the average colour alone would miss.
+    # A hash of waves has no edges, so its error is compared with that of the average colour alone.
     plain = np.abs(small - small.mean(axis=(0, 1))).mean()
     assert np.abs(shown[..., :3] - small).mean() <= 0.85 * plain
     assert np.corrcoef(shown[..., :3].ravel(), small.ravel())[0, 1] >= 0.6
@@ -58,19 +58,20 @@ def test_photos_decode_close_to_themselves(data: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("size", "ratio"),
     [((1, 1), 1), ((300, 100), 7 / 2), ((100, 300), 2 / 7), ((1, 500), 1 / 7), ((1200, 92), 7), ((700, 600), 7 / 6)],
+    ids=str,
 )
-def test_one_colour_decodes_flat_and_in_proportion(size: tuple[int, int], ratio: float) -> None:
+def test_thumbhash_of_one_colour_decodes_flat_and_in_proportion(size: tuple[int, int], ratio: float) -> None:
     random = Random(repr(size))
     for _ in range(5):
         colour = [random.randrange(256) for _ in "RGB"]
         shown = shown_of(Image.new("RGB", size, tuple(colour)))
         assert shown.shape[1] / shown.shape[0] == pytest.approx(ratio, rel=0.15)
         assert np.ptp(shown.reshape(-1, 4), axis=0).max() == 0
-        # Six bits each for brightness and two differences of colours.
+        # Brightness and two colour differences have six bits each.
         assert np.abs(shown[0, 0, :3] - colour).max() <= 12
 
 
-def test_alpha_is_told() -> None:
+def test_thumbhash_keeps_alpha() -> None:
     picture = Image.new("RGBA", (160, 120), (0, 0, 0, 0))
     picture.paste((220, 120, 40, 255), (80, 0, 160, 120))
     shown = shown_of(picture)
@@ -83,14 +84,16 @@ def test_alpha_is_told() -> None:
     assert shown_of(Image.new("RGBA", (30, 40), (0, 0, 0, 0)))[..., 3].max() == 0
 
 
-def test_bytes_that_are_no_such_picture_are_refused() -> None:
+def test_thumbhash_of_refuses_bytes_that_do_not_match_the_size() -> None:
     for size in ((8, 7), (7, 8), (8, 9)):
         with pytest.raises(ValueError, match="not make an RGBA picture"):
             thumbhash_of(*size, bytes(8 * 8 * 4), (8, 8))
 
 
 @pytest.mark.anyio
-async def test_it_is_told_where_the_source_asks_for_it(make_gate: Callable[..., MediaGate], photo: bytes) -> None:
+async def test_thumbhash_is_reported_only_if_the_source_asks_for_it(
+    make_gate: Callable[..., MediaGate], photo: bytes
+) -> None:
     gate = make_gate(sources={"avatar": SOURCE, "post": Source()}, memory=False)
     async with client_of(gate) as client:
         for source_type in gate.sources:
@@ -110,13 +113,13 @@ async def test_it_is_told_where_the_source_asks_for_it(make_gate: Callable[..., 
                 assert "thumbhash" not in media
 
 
-@pytest.mark.parametrize("placeholders", [("thumbhash",), (), ("blurhash", "lqip")])
-def test_other_placeholders_are_refused(placeholders: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("placeholders", [("thumbhash",), (), ("blurhash", "lqip")], ids=str)
+def test_source_refuses_other_placeholders(placeholders: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match=r"Source\.placeholders"):
         Source.model_validate({"placeholders": placeholders})
 
 
-def test_one_that_was_not_asked_for_is_no_answer() -> None:
+def test_wire_refuses_a_missing_or_unrequested_thumbhash() -> None:
     data, ours, theirs = saved(Image.new("RGB", (80, 60), "red")), *Pipe()
     for asked, answered in ((SOURCE, SOURCE), (SOURCE, PLAIN), (PLAIN, SOURCE), (PLAIN, PLAIN)):
         imagewire.send(theirs, render(data, answered, (0.5, 0.5), None))

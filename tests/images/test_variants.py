@@ -1,4 +1,4 @@
-"""Every variant that the image engine makes, beside the same picture made the slow and plain way."""
+"""Variants, compared with the same pictures made by slow and plain references."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def wide_grey() -> Image.Image:
 
 
 def wide_colours() -> bytes:
-    """Return a PNG of 16 bits a channel."""
+    """Return a PNG with 16 bits per channel."""
     return png16(np.asarray(hopper(), dtype=np.uint16) * 257)
 
 
@@ -81,7 +81,7 @@ COLOURED: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", COLOURED)
-def test_colours_stay(name: str) -> None:
+def test_variant_keeps_the_colours_of_the_picture(name: str) -> None:
     data = COLOURED[name]()
     source = Source(variants={str(width): lossless(width=width) for width in (40, 250)}, original="delete")
     upright = in_srgb(opened(data))
@@ -89,18 +89,18 @@ def test_colours_stay(name: str) -> None:
         like = resized(upright, made.size)
         for grey in (255, 0) if like.mode == "RGBA" else (255,):
             assert colour_difference(on(made, grey), on(like, grey)) < 1
-            # No filter changes the average of a picture, so that a change of it is one of its colours.
+            # No filter changes the average of a picture, so a different average means different colours.
             average = ImageStat.Stat(on(like, grey)).mean
             assert ImageStat.Stat(on(made, grey)).mean == pytest.approx(average, abs=0.75)
 
 
-def test_a_soft_edge_takes_on_no_colour_of_what_is_hidden() -> None:
+def test_soft_edge_takes_no_colour_from_hidden_pixels() -> None:
     made = variants(Source(variants={"xs": lossless(width=40), "sm": lossless(width=101)}), saved(glow(300), "PNG"))
     for image in made.values():
         pixels = np.asarray(image, dtype=float)
-        shown = pixels[..., 3] > 8  # below, colours are black
+        shown = pixels[..., 3] > 8  # fainter pixels are black
         assert np.count_nonzero(shown & (pixels[..., 3] < 250)) > 50
-        # Premultiplied colours are stored in 8 bits, so the fainter a pixel the coarser its colour.
+        # Premultiplied colours have 8 bits, so the fainter a pixel, the coarser its colour.
         coarse = 3 * 255 / pixels[..., 3:][shown]
         assert (np.abs(pixels[shown][:, :3] - (255, 128, 0)) <= coarse).all()
 
@@ -131,7 +131,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How near a variant is to its reference."""
+    """How close a variant is to its reference."""
 
     ssim: float
     sharpness: float
@@ -139,18 +139,18 @@ class Likeness:
 
 
 CASES = (
-    # Decoded at their own size, because half of it covers no variant of 1920 pixels.
+    # Decoded at full size, because half of it does not cover a variant of 1920 pixels.
     Case("photo", WIDTHS),
     Case("landscape", WIDTHS),
     Case("PNG chart", WIDTHS),
-    # Decoded at a half, or a quarter, which just covers the largest variant.
+    # Decoded at half or a quarter of the size, which just covers the largest variant.
     Case("photo", WIDTHS[:4]),
     Case("photo", WIDTHS[:3]),
     Case("dog", WIDTHS, "height"),
     Case("chart", WIDTHS),
 )
 CHARTS = ("chart", "PNG chart")
-"""Nothing but the finest details: lines of one pixel, a zone plate, small letters."""
+"""Pictures of the finest details only: lines of one pixel, a zone plate, small letters."""
 
 
 @cache
@@ -165,7 +165,7 @@ def direct(name: str, size: tuple[int, int]) -> Image.Image:
 
 @cache
 def decoded(case: Case) -> tuple[Image.Image, Box | None]:
-    """Return the file's picture as it is stored, at the scale that just covers the largest variant, and its box."""
+    """Return the stored picture, decoded at the scale that just covers the largest variant, and its box."""
     width, height = whole(case.picture).size
     scale = min(1.0, case.lengths[-1] / (width if case.side == "width" else height))
     wanted = round(width * scale), round(height * scale)
@@ -177,7 +177,7 @@ def decoded(case: Case) -> tuple[Image.Image, Box | None]:
 
 
 def in_one_step(case: Case, size: tuple[int, int]) -> Image.Image:
-    """Return a variant made by one Lanczos filter from the pixels that were decoded."""
+    """Return a variant resized by one Lanczos filter from the decoded pixels."""
     image, box = decoded(case)
     sideways = (image.width > image.height) != (size[0] > size[1])
     small = image.resize(size[::-1] if sideways else size, Image.Resampling.LANCZOS, box=box)
@@ -186,7 +186,7 @@ def in_one_step(case: Case, size: tuple[int, int]) -> Image.Image:
 
 @cache
 def likenesses(case: Case) -> dict[int, tuple[Likeness, Likeness]]:
-    """Return, by length, how near each variant is to one made in one step, and to one made of the whole picture."""
+    """Return, by length, how close each variant is to one made in one step, and to one of the whole picture."""
     specs = {str(length): lossless(**{case.side: length}) for length in case.lengths}
     found = {}
     for name, made in variants(Source(variants=specs, original="delete"), PICTURES[case.picture]()).items():
@@ -197,18 +197,18 @@ def likenesses(case: Case) -> dict[int, tuple[Likeness, Likeness]]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_variant_is_like_one_that_was_made_in_one_step(case: Case) -> None:
+def test_variant_matches_one_resized_in_one_step(case: Case) -> None:
     for length, (likeness, _) in likenesses(case).items():
         assert likeness.ssim >= (0.96 if case.picture in CHARTS else 0.995), length
-        # The bicubic filter, which shrinks by less than half, leaves less of the finest details than Lanczos.
+        # The bicubic filter, used for less than half, keeps less of the finest details than Lanczos.
         assert 0.65 <= likeness.sharpness <= 1.15, length
         assert likeness.colour_difference < (2 if case.picture in CHARTS else 1), length
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_variant_is_like_one_that_was_made_of_the_whole_picture(case: Case) -> None:
+def test_variant_matches_one_resized_from_the_whole_picture(case: Case) -> None:
     for length, (_, likeness) in likenesses(case).items():
-        # A JPEG at the smallest scale that covers a variant has lost some of the finest details already.
+        # A JPEG decoded at the smallest sufficient scale has already lost some of the finest details.
         assert likeness.ssim >= (0.93 if case.picture in CHARTS else 0.985), length
         assert 0.58 <= likeness.sharpness <= 1.15, length
         assert likeness.colour_difference < (4 if case.picture in CHARTS else 1), length
@@ -224,7 +224,7 @@ def test_a_variant_is_like_one_that_was_made_of_the_whole_picture(case: Case) ->
     ],
     ids=str,
 )
-def test_webp_costs_what_it_must_and_loses_little(case: Case) -> None:
+def test_webp_variant_has_the_size_and_quality_of_plain_webp(case: Case) -> None:
     source = Source(variants={str(width): VariantSpec(width=width) for width in case.lengths}, original="delete")
     for file in render(PICTURES[case.picture](), source, MIDDLE, None).variants:
         like = direct(case.picture, (file.width, file.height))
@@ -235,9 +235,9 @@ def test_webp_costs_what_it_must_and_loses_little(case: Case) -> None:
 
 @pytest.mark.parametrize("name", ["photo", "dog", "landscape", "hopper", "paper", "cmyk"])
 @pytest.mark.parametrize("width", [40, 300])
-def test_a_blurhash_tells_the_colours_of_the_picture(name: str, width: int) -> None:
+def test_blurhash_has_the_waves_of_the_picture(name: str, width: int) -> None:
     data = PICTURES[name]()
-    # Browsers reduce pictures by the means of levels, not of light.
+    # Browsers reduce pictures by averaging levels, not light.
     seen = on(whole(name), 255).resize((64, 64), Image.Resampling.BOX)
     rendered = render(data, Source(variants={"xs": VariantSpec(width=width)}, original="delete"), MIDDLE, None)
     average, waves = waves_told(rendered.blurhash)
@@ -248,7 +248,7 @@ def test_a_blurhash_tells_the_colours_of_the_picture(name: str, width: int) -> N
 
 
 @pytest.mark.parametrize("name", ["landscape", "soft edges"])
-def test_the_same_picture_gives_the_same_bytes_on_any_number_of_threads(name: str) -> None:
+def test_render_makes_the_same_bytes_on_any_number_of_threads(name: str) -> None:
     data = saved(glow(700), "PNG") if name == "soft edges" else PICTURES[name]()
     one, two, again = (render(data, Source(effort=1), MIDDLE, None, threads=threads) for threads in (1, 2, 2))
     assert one.original is not None

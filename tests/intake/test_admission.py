@@ -1,4 +1,4 @@
-"""What is refused before its body is read: by the queue, the process, the disk and the hooks."""
+"""Admission: uploads refused before their bodies are read, by the queue, the process, the disk and the hooks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from mediagate import RECORDS, Job, MediaGate, Source
+from mediagate import RECORDS, MediaGate, Source
 from mediagate.errors import QueueFull, RateLimited, UploadRefused
 from mediagate.kernel import Incoming
 from mediagate.records import MemoryRecords
-from mediagate.values import Principal, utcnow
+from mediagate.values import utcnow
+from tests.support.hooks import RecordedHooks
 from tests.support.mounted import client_of
 
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
 FORM = {"sourceType": "avatar", "sourceId": "user-1"}
+PRE_RECEIVE = ("pre_receive", "/image-pipeline/upload", None)
 
 
 async def upload(client: httpx.AsyncClient, photo: bytes, **headers: str) -> httpx.Response:
@@ -30,7 +32,7 @@ async def upload(client: httpx.AsyncClient, photo: bytes, **headers: str) -> htt
 
 
 class Asked(MemoryRecords):
-    """Counts how often the queue's depth is asked for."""
+    """Records when the queue's depth is queried."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +43,7 @@ class Asked(MemoryRecords):
         return await super().queue_depth()
 
 
-async def test_a_full_queue_is_answered_503_until_jobs_end(make_gate: MakeGate, photo: bytes) -> None:
+async def test_full_queue_answers_503_until_a_job_ends(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_queue=3)
     async with client_of(gate) as client:
         jobs = [(await upload(client, photo)).json()["jobId"] for _ in range(3)]
@@ -52,7 +54,7 @@ async def test_a_full_queue_is_answered_503_until_jobs_end(make_gate: MakeGate, 
         with pytest.raises(QueueFull):
             await gate.upload(photo, source_type="avatar", source_id="u")
         await gate.cancel(jobs[0])
-        # It is noticed when the depth is asked for again.
+        # The gate notices when it next queries the depth.
         end = time.monotonic() + 20
         while (answer := await upload(client, photo)).status_code == 503:
             assert time.monotonic() < end
@@ -61,7 +63,7 @@ async def test_a_full_queue_is_answered_503_until_jobs_end(make_gate: MakeGate, 
         assert (await upload(client, photo)).status_code == 503
 
 
-async def test_uploads_at_once_never_overfill_the_queue(make_gate: MakeGate, photo: bytes) -> None:
+async def test_queue_never_exceeds_max_queue_under_concurrent_uploads(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_queue=5)
     async with client_of(gate) as client:
         answers = await asyncio.gather(*(upload(client, photo) for _ in range(20)))
@@ -69,7 +71,7 @@ async def test_uploads_at_once_never_overfill_the_queue(make_gate: MakeGate, pho
         assert await gate.parts.records.queue_depth() == 5
 
 
-async def test_the_depth_is_asked_for_once_a_second(make_gate: MakeGate, photo: bytes) -> None:
+async def test_queue_depth_is_queried_at_most_once_a_second(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, worker=False)
     records = Asked()
     gate.decorate(RECORDS, records)
@@ -81,8 +83,8 @@ async def test_the_depth_is_asked_for_once_a_second(make_gate: MakeGate, photo: 
     assert all(pause >= 1.0 for pause in pauses)
 
 
-async def test_the_wait_follows_the_measured_pace(make_gate: MakeGate, photo: bytes) -> None:
-    """Of 40 jobs the oldest has waited 79 s, two each: room for a twentieth of the queue is there in less than 6 s."""
+async def test_retry_after_of_a_full_queue_follows_its_measured_pace(make_gate: MakeGate, photo: bytes) -> None:
+    """The oldest of 40 jobs has waited 79 s, which is 2 s a job: two places, a twentieth, are free in under 6 s."""
     gate = make_gate(memory=False, worker=False, max_queue=40)
 
     class Waited(MemoryRecords):
@@ -97,7 +99,7 @@ async def test_the_wait_follows_the_measured_pace(make_gate: MakeGate, photo: by
         assert (await upload(client, photo)).headers["Retry-After"] == "6"
 
 
-async def test_max_queue_zero_is_no_limit(make_gate: MakeGate, photo: bytes) -> None:
+async def test_max_queue_zero_means_no_limit(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, worker=False, max_queue=0)
     records = Asked()
     gate.decorate(RECORDS, records)
@@ -106,7 +108,7 @@ async def test_max_queue_zero_is_no_limit(make_gate: MakeGate, photo: bytes) -> 
     assert not records.asked
 
 
-async def test_a_process_receives_so_many_at_once(make_gate: MakeGate, photo: bytes) -> None:
+async def test_process_receives_at_most_max_uploads_concurrently(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_uploads=2, min_upload_rate=0)
     go_on, under_way = asyncio.Event(), asyncio.Semaphore(0)
     request = httpx.Request("POST", "http://test/", data=FORM, files={"file": ("a.jpg", photo)})
@@ -130,13 +132,13 @@ async def test_a_process_receives_so_many_at_once(make_gate: MakeGate, photo: by
         go_on.set()
         assert [(await one).status_code for one in slow] == [202, 202]
         assert (await upload(client, photo)).status_code == 202
-        # Uploads that fail give their places back.
+        # Failed uploads release their places.
         for _ in range(3):
             assert (await upload(client, b"no picture")).status_code == 415
         assert (await upload(client, photo)).status_code == 202
 
 
-async def test_an_upload_for_which_the_disk_has_no_room(make_gate: MakeGate) -> None:
+async def test_upload_larger_than_free_disk_space_answers_503(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False, sources={"avatar": Source(max_bytes=10**18)})
     async with client_of(gate) as client:
         headers = {"Content-Length": str(10**17), "Content-Type": "multipart/form-data; boundary=B"}
@@ -152,58 +154,74 @@ async def test_an_upload_for_which_the_disk_has_no_room(make_gate: MakeGate) -> 
         assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
 
 
-async def test_hooks_before_and_after_an_upload(make_gate: MakeGate, photo: bytes) -> None:
-    gate = make_gate(worker=False)
-    told: list[tuple[object, ...]] = []
-
-    async def pre_receive(request: Request, principal: Principal | None) -> None:
-        told.append(("pre_receive", request.url.path, principal))
-        request.state.answer_headers = {"X-Told": "yes"}
-        if request.headers.get("X-Not"):
-            raise RateLimited("not now", retry_after_s=1.2)
-
-    async def pre_file(request: Request, source_type: str) -> None:
-        told.append(("pre_file", source_type))
-        if request.headers.get("X-Not-Here"):
-            raise UploadRefused("not here")
-
-    async def on_received(request: Request, received: int, job: Job | None) -> None:
-        told.append(("on_received", received, job.id if job else None))
-
-    gate.add_hook("pre_receive", pre_receive)
-    gate.add_hook("pre_file", pre_file)
-    gate.add_hook("on_received", on_received)
+@pytest.fixture(scope="module")
+async def open_gate(make_shared_gate: MakeGate) -> AsyncIterator[tuple[httpx.AsyncClient, RecordedHooks]]:
+    gate = make_shared_gate(worker=False)
+    hooks = RecordedHooks(gate)
     async with client_of(gate) as client:
-        sent = await upload(client, photo, **{"Idempotency-Key": "one"})
-        size = int(sent.request.headers["Content-Length"])
-        before = ("pre_receive", "/image-pipeline/upload", None)
-        assert told == [before, ("pre_file", "avatar"), ("on_received", size, sent.json()["jobId"])]
-        assert sent.headers["X-Told"] == "yes"
-
-        told.clear()
-        again = await upload(client, photo, **{"Idempotency-Key": "one"})
-        assert again.json()["jobId"] == sent.json()["jobId"]
-        assert told[-1] == ("on_received", size, None), "no job was recorded for it"
-
-        told.clear()
-        refused = await upload(client, photo, **{"X-Not": "1"})
-        assert (refused.status_code, refused.headers["Retry-After"], refused.headers["X-Told"]) == (429, "2", "yes")
-        assert refused.headers["Connection"] == "close"
-        assert told == [before, ("on_received", 0, None)], "nothing was read"
-
-        told.clear()
-        refused = await upload(client, photo, **{"X-Not-Here": "1"})
-        assert refused.status_code == 403
-        assert told[:2] == [before, ("pre_file", "avatar")]
-        assert told[2][0] == "on_received" and told[2][2] is None
-
-        told.clear()
-        unknown = await client.post("/upload", data=FORM | {"sourceType": "x"}, files={"file": ("a.jpg", photo)})
-        assert unknown.json()["code"] == "unknown_source"
-        assert [name for name, *_ in told] == ["pre_receive", "on_received"], "no hook sees a source that is none"
+        yield client, hooks
 
 
-async def test_a_source_that_is_named_late_is_asked_late(make_gate: MakeGate, photo: bytes) -> None:
+@pytest.fixture
+def client(open_gate: tuple[httpx.AsyncClient, RecordedHooks]) -> httpx.AsyncClient:
+    return open_gate[0]
+
+
+@pytest.fixture
+def hooks(open_gate: tuple[httpx.AsyncClient, RecordedHooks]) -> RecordedHooks:
+    open_gate[1].calls.clear()
+    return open_gate[1]
+
+
+async def test_hooks_run_in_order_around_an_accepted_upload(
+    client: httpx.AsyncClient, hooks: RecordedHooks, photo: bytes
+) -> None:
+    sent = await upload(client, photo)
+    size = int(sent.request.headers["Content-Length"])
+    assert hooks.calls == [PRE_RECEIVE, ("pre_file", "avatar"), ("on_received", size, sent.json()["jobId"])]
+    assert sent.headers["X-Left"] == "7"
+
+
+async def test_on_received_has_no_job_for_a_repeated_idempotency_key(
+    client: httpx.AsyncClient, hooks: RecordedHooks, photo: bytes
+) -> None:
+    sent = await upload(client, photo, **{"Idempotency-Key": "one"})
+    again = await upload(client, photo, **{"Idempotency-Key": "one"})
+    assert again.json()["jobId"] == sent.json()["jobId"]
+    size = int(sent.request.headers["Content-Length"])
+    assert hooks.calls[-1] == ("on_received", size, None)
+
+
+async def test_pre_receive_refusal_leaves_the_body_unread(
+    client: httpx.AsyncClient, hooks: RecordedHooks, photo: bytes
+) -> None:
+    with hooks.refusing("pre_receive", RateLimited("not now", retry_after_s=1.2)):
+        refused = await upload(client, photo)
+    assert (refused.status_code, refused.headers["Retry-After"], refused.headers["X-Left"]) == (429, "2", "7")
+    assert refused.headers["Connection"] == "close"
+    assert hooks.calls == [PRE_RECEIVE, ("on_received", 0, None)]
+
+
+async def test_pre_file_refusal_answers_403_and_makes_no_job(
+    client: httpx.AsyncClient, hooks: RecordedHooks, photo: bytes
+) -> None:
+    with hooks.refusing("pre_file", UploadRefused("not here")):
+        refused = await upload(client, photo)
+    assert refused.status_code == 403
+    assert hooks.calls[:2] == [PRE_RECEIVE, ("pre_file", "avatar")]
+    name, _, job_id = hooks.calls[2]
+    assert (name, job_id) == ("on_received", None)
+
+
+async def test_pre_file_does_not_see_an_unknown_source(
+    client: httpx.AsyncClient, hooks: RecordedHooks, photo: bytes
+) -> None:
+    unknown = await client.post("/upload", data=FORM | {"sourceType": "x"}, files={"file": ("a.jpg", photo)})
+    assert unknown.json()["code"] == "unknown_source"
+    assert hooks.names == ["pre_receive", "on_received"]
+
+
+async def test_pre_file_runs_as_soon_as_the_source_type_has_arrived(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     told: list[int] = []
 
@@ -241,8 +259,9 @@ async def test_a_source_that_is_named_late_is_asked_late(make_gate: MakeGate, ph
         ("2", {}, None, False),
         ("2", {"content-length": "7"}, 7, False),
     ],
+    ids=str,
 )
-def test_what_a_request_says_of_its_body(
+def test_incoming_derives_declared_length_and_unread_from_headers(
     version: str, headers: dict[str, str], declared: int | None, unread: bool
 ) -> None:
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -1,4 +1,4 @@
-"""Bodies that come too slowly: for how long they are borne, and who gets their place."""
+"""Slow request bodies: the minimum rate, its grace period, and which stalled upload loses its place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORM = {"sourceType": "avatar", "sourceId": "user-1"}
 
 
 class Trickle:
-    """A body that comes in pieces, and stops for a moment after each, or for good."""
+    """A body in pieces, with a pause after each; ``pause_s=None`` stops for good after the first."""
 
     def __init__(self, body: bytes, piece: int, pause_s: float | None = 0.02) -> None:
         self._body, self._piece, self._pause_s = body, piece, pause_s
@@ -53,14 +53,14 @@ def said(answer: Any) -> tuple[int, str]:
 
 @asynccontextmanager
 async def from_address(gate: MediaGate, host: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an open gate that connects from another address."""
+    """A client that connects to an open gate from this address."""
     transport = httpx.ASGITransport(gate, client=(host, 50_000))
     async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60) as client:
         yield client
 
 
-async def test_a_body_below_the_least_rate_is_refused(make_gate: MakeGate, photo: bytes) -> None:
-    """On each route that takes one; no pause in it is long."""
+async def test_body_below_min_upload_rate_answers_408(make_gate: MakeGate, photo: bytes) -> None:
+    """Every route with a body enforces the rate, although no single pause is long."""
     gate = make_gate(worker=False, upload_grace_s=0.2, min_upload_rate=1_000_000)
     async with client_of(gate) as client:
         body, headers = await form_of(photo)
@@ -79,8 +79,8 @@ async def test_a_body_below_the_least_rate_is_refused(make_gate: MakeGate, photo
 
 
 @pytest.mark.parametrize("rate", [0, 1000])
-async def test_a_slow_body_at_the_least_rate_is_taken(make_gate: MakeGate, photo: bytes, rate: int) -> None:
-    """Half a second for what would take seven times as long at the least rate, or with none asked for."""
+async def test_slow_body_above_min_upload_rate_is_accepted(make_gate: MakeGate, photo: bytes, rate: int) -> None:
+    """The body takes half a second; at the minimum rate it would take seven times as long."""
     gate = make_gate(worker=False, upload_grace_s=0 if not rate else 0.1, min_upload_rate=rate)
     async with client_of(gate) as client:
         body, headers = await form_of(photo)
@@ -89,10 +89,10 @@ async def test_a_slow_body_at_the_least_rate_is_taken(make_gate: MakeGate, photo
 
 
 @pytest.mark.parametrize("burst", [100, 5000])
-async def test_a_body_that_stops_makes_room_when_somebody_needs_it(
+async def test_stalled_body_loses_its_place_when_another_upload_needs_it(
     make_gate: MakeGate, photo: bytes, burst: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also one that began with so much that on average it is fast for long."""
+    """This includes a body whose large first burst keeps its average rate high."""
     monkeypatch.setattr(upload_body, "SLACK_S", 0.1)
     gate = make_gate(worker=False, max_uploads=2, min_upload_rate=100)
     async with client_of(gate) as client:
@@ -114,7 +114,7 @@ async def test_a_body_that_stops_makes_room_when_somebody_needs_it(
             task.cancel()
 
 
-async def test_one_address_has_at_most_its_share(make_gate: MakeGate, photo: bytes) -> None:
+async def test_address_holds_at_most_its_share_of_upload_places(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_uploads=8, min_upload_rate=0)
     async with gate, from_address(gate, "203.0.113.7") as one, from_address(gate, "203.0.113.8") as other:
         body, headers = await form_of(photo)

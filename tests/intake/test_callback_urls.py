@@ -1,4 +1,4 @@
-"""A ``callbackUrl`` that may not be called is refused alike, however the upload comes, and without ``webhooks`` too."""
+"""``callbackUrl``: an invalid one is refused on every route and from Python, also without the plugin ``webhooks``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def gate(make_gate: Callable[..., MediaGate]) -> AsyncIterator[MediaGate]:
 
 
 async def sent(gate: MediaGate, photo: bytes, url: str) -> list[httpx.Response]:
-    """Send an upload and declare one."""
+    """Send an upload with this URL, and declare one; return both answers."""
     fields = {"sourceType": "avatar", "sourceId": "u1", "callbackUrl": url}
     declared = fields | {"contentType": "image/jpeg", "size": len(photo)}
     transport = httpx.ASGITransport(gate, raise_app_exceptions=False)
@@ -60,7 +60,7 @@ async def sent(gate: MediaGate, photo: bytes, url: str) -> list[httpx.Response]:
         ]
 
 
-async def test_what_may_not_be_called(gate: MediaGate, photo: bytes) -> None:
+async def test_invalid_callback_url_is_refused_on_every_route(gate: MediaGate, photo: bytes) -> None:
     for url, sentence in REFUSED.items():
         for answer in await sent(gate, photo, url):
             assert answer.status_code == 400, url
@@ -76,6 +76,6 @@ async def test_what_may_not_be_called(gate: MediaGate, photo: bytes) -> None:
     assert not (await gate.list_jobs()).items
 
 
-async def test_what_may(gate: MediaGate, photo: bytes) -> None:
+async def test_valid_callback_url_is_accepted_on_every_route(gate: MediaGate, photo: bytes) -> None:
     for url in ACCEPTED:
         assert [answer.status_code for answer in await sent(gate, photo, url)] == [202, 201], url

@@ -1,4 +1,4 @@
-"""One request at a time completes a direct upload, and the bytes that it reads are counted."""
+"""Completion of direct uploads: one request at a time completes one, and the bytes that it reads are counted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 class Copying(MemoryStorage):
-    """Counts copies, and holds them up."""
+    """Counts copies, and delays them until ``go_on`` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Copying(MemoryStorage):
 
 
 def slow_gates(make_gate: MakeGate, count: int, **settings: Any) -> tuple[Copying, list[MediaGate]]:
-    """As many processes with the same records and the same storage."""
+    """Return gates that share records and storage, as processes of one service do."""
     records, storage = MemoryRecords(), Copying()
     gates = [make_gate(memory=False, worker=False, **settings) for _ in range(count)]
     for gate in gates:
@@ -54,14 +54,14 @@ def said(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json().get("code", "")
 
 
-async def test_thirty_at_once_read_the_file_once(make_gate: MakeGate, photo: bytes) -> None:
+async def test_completion_copies_the_file_once_under_concurrent_requests(make_gate: MakeGate, photo: bytes) -> None:
     storage, gates = slow_gates(make_gate, 2)
     async with client_of(gates[0]) as client, client_of(gates[1]) as other:
         target = (await declared(client, photo)).json()
         await sent(client, target, photo)
         first = asyncio.create_task(completed(client, target))
         await storage.under_way.wait()
-        async with asyncio.timeout(60):  # all of them would wait for the storage
+        async with asyncio.timeout(60):  # without a lease, all of them would wait for the storage
             answers = await asyncio.gather(*(completed(one, target) for one in (client, other) * 15))
         for answer in answers:
             assert said(answer) == (409, "upload_in_flight")
@@ -79,7 +79,9 @@ async def test_thirty_at_once_read_the_file_once(make_gate: MakeGate, photo: byt
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["memory", "sqlite"])
-async def test_what_fails_may_be_tried_again_at_once(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_completion_can_be_retried_immediately_after_a_failure(
+    make_gate: MakeGate, photo: bytes, memory: bool
+) -> None:
     refuse = [True]
 
     async def refuses(upload: Any) -> None:
@@ -99,7 +101,7 @@ async def test_what_fails_may_be_tried_again_at_once(make_gate: MakeGate, photo:
         assert (await completed(client, target)).status_code == 202
 
 
-async def test_its_bytes_need_room_on_the_disk(
+async def test_completion_reserves_disk_space_for_its_bytes(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = SimpleNamespace(free=int(2.5 * len(photo)))
@@ -121,13 +123,13 @@ async def test_its_bytes_need_room_on_the_disk(
             await gate.complete_upload(targets[2]["uploadId"])
         form = {"sourceType": "avatar", "sourceId": "u"}
         body = await client.post("/upload", data=form, files={"file": ("a.jpg", photo)})
-        assert said(body) == (503, "storage_unavailable"), "a body finds the room taken too"
+        assert said(body) == (503, "storage_unavailable"), "the reserved space is not free for a body either"
         storage.go_on.set()
         assert [answer.status_code for answer in await asyncio.gather(*running)] == [202, 202]
         assert (await completed(client, targets[2])).status_code == 202
 
 
-async def test_from_python_it_takes_a_place(make_gate: MakeGate, photo: bytes) -> None:
+async def test_complete_upload_from_python_takes_an_upload_place(make_gate: MakeGate, photo: bytes) -> None:
     storage, (gate,) = slow_gates(make_gate, 1, max_uploads=1)
     async with gate:
         targets = [

@@ -1,4 +1,4 @@
-"""The gate's URL of a direct upload takes one file, from one request at a time, under the limits of any upload."""
+"""The gate's URL of a direct upload: one file, from one request at a time, under the limits of any upload."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
 
-from mediagate import AUTHORIZE, RECORDS, STORAGE, Job, MediaGate, Source
+from mediagate import AUTHORIZE, RECORDS, STORAGE, MediaGate, Source
 from mediagate.errors import UploadRefused
 from mediagate.intake import body
 from mediagate.records import MemoryRecords
 from mediagate.records import locks as reservation
 from mediagate.storage import FilesystemStorage, MemoryStorage
 from mediagate.values import utcnow
+from tests.support.hooks import RecordedHooks
 from tests.support.mounted import client_of
 from tests.support.owners import as_user, by_header
 
@@ -52,12 +52,12 @@ async def staged(gate: MediaGate) -> set[str]:
 
 
 def other_than(photo: bytes) -> bytes:
-    """Return as many other bytes that begin like the same photo."""
+    """Return different bytes of the same length and with the same head."""
     return photo[:64].ljust(len(photo), b"\0")
 
 
 class Slowly:
-    """A body that stops half-way until it is told to go on."""
+    """A body that stops half-way until ``go_on`` is set."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -71,7 +71,9 @@ class Slowly:
 
 
 @BOTH
-async def test_of_two_at_once_one_is_let_in(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_content_is_accepted_from_one_of_two_concurrent_requests(
+    make_gate: MakeGate, photo: bytes, memory: bool
+) -> None:
     gate = make_gate(memory=memory, worker=False)
     async with client_of(gate) as client:
         target, other = await declared(client, photo), bytes(len(photo))
@@ -95,7 +97,7 @@ async def test_of_two_at_once_one_is_let_in(make_gate: MakeGate, photo: bytes, m
         assert await staged(gate) == {f"staging/{job_id}"}
 
 
-async def test_one_that_stops_half_way_may_be_sent_again_at_once(make_gate: MakeGate, photo: bytes) -> None:
+async def test_content_can_be_sent_again_immediately_after_a_partial_body(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, worker=False, upload_timeout_s=1)
     async with client_of(gate) as client:
         target = await declared(client, photo)
@@ -105,7 +107,7 @@ async def test_one_that_stops_half_way_may_be_sent_again_at_once(make_gate: Make
         assert (await completed(client, target)).status_code == 202
 
 
-async def test_it_is_kept_for_as_long_as_the_body_comes(
+async def test_lease_is_extended_while_the_body_arrives(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reservation, "RECEIVING_S", 0.3)
@@ -120,14 +122,14 @@ async def test_it_is_kept_for_as_long_as_the_body_comes(
 
 
 async def taken_over(gate: MediaGate, client: httpx.AsyncClient, target: Any, photo: bytes) -> None:
-    """Send and complete it as if the process of whoever sends it already had stood still for longer than its lease."""
+    """Send and complete the upload, as is possible once the lease of an earlier sender has expired."""
     await gate.parts.records.release_key(f"\n{target['uploadId']}")
     assert said(await sent(client, target, photo)) == (204, "")
     assert (await completed(client, target)).status_code == 202
 
 
 @BOTH
-async def test_one_that_was_completed_meanwhile_leaves_nothing(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_content_arriving_after_completion_is_discarded(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
     gate = make_gate(memory=memory, worker=False)
     async with client_of(gate) as client:
         target, slow = await declared(client, photo), Slowly(other_than(photo))
@@ -141,7 +143,7 @@ async def test_one_that_was_completed_meanwhile_leaves_nothing(make_gate: MakeGa
         assert await gate.parts.storage.get(f"staging/{job_id}") == photo
 
 
-async def test_one_whose_lease_ran_out_stores_nothing(
+async def test_lease_expired_during_put_stores_nothing(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = make_gate(worker=False)
@@ -160,14 +162,14 @@ async def test_one_whose_lease_ran_out_stores_nothing(
         slow.go_on.set()
         assert said(await late) == (409, "upload_in_flight")
         assert await staged(gate) == set()
-        assert said(await sent(client, target, photo)) == (409, "upload_in_flight"), "it is the other's by now"
+        assert said(await sent(client, target, photo)) == (409, "upload_in_flight"), "the second holds the lease"
         next_one.go_on.set()
         assert said(await takes_over) == (204, "")
         assert await gate.parts.storage.get(f"staging/{target['uploadId']}") == photo
 
 
 @pytest.mark.parametrize("begins", [b"<svg xmlns='http://www.w3.org/2000/svg'>", b"%PDF-1.7 ", b"\x89PNG\r\n\x1a\n"])
-async def test_file_of_no_accepted_format_is_refused_before_it_has_come(
+async def test_content_of_an_unaccepted_format_is_refused_by_its_first_bytes(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch, begins: bytes
 ) -> None:
     monkeypatch.setattr(body, "DRAIN_S", 0.05)
@@ -184,59 +186,71 @@ async def test_file_of_no_accepted_format_is_refused_before_it_has_come(
         assert said(await sent(client, target, trickling())) == (415, "unsupported_type")
         assert await staged(gate) == set()
         assert list(gate.runtime.spool_dir.iterdir()) == []
-        assert said(await sent(client, target, photo)) == (204, ""), "the file that was declared may be sent at once"
+        assert said(await sent(client, target, photo)) == (204, ""), "the declared file can be sent immediately"
 
 
-async def test_limits_see_the_bytes_that_come_to_the_gate_once(make_gate: MakeGate, photo: bytes) -> None:
-    seen: list[tuple[object, ...]] = []
-    refuse: set[str] = set()
-
-    async def pre_receive(request: Request, principal: Any) -> None:
-        seen.append(("pre_receive", request.url.path.rpartition("/")[2], principal and principal.id))
-        if "pre_receive" in refuse:
-            raise UploadRefused("not now")
-        request.state.answer_headers = {"X-Left": "7"}
-
-    async def pre_file(request: Request, source_type: str) -> None:
-        seen.append(("pre_file", source_type))
-        if "pre_file" in refuse:
-            raise UploadRefused("not here")
-
-    async def on_received(request: Request, received: int, job: Job | None) -> None:
-        seen.append(("on_received", received, job and job.id))
-
-    gate = make_gate(worker=False)
+@pytest.fixture(scope="module")
+async def guarded(make_shared_gate: MakeGate) -> AsyncIterator[tuple[MediaGate, httpx.AsyncClient, RecordedHooks]]:
+    """An open gate that knows its callers, its client, and its hooks."""
+    gate = make_shared_gate(worker=False)
     gate.decorate(AUTHORIZE, by_header)
-    gate.add_hook("pre_receive", pre_receive)
-    gate.add_hook("pre_file", pre_file)
-    gate.add_hook("on_received", on_received)
+    hooks = RecordedHooks(gate)
     async with client_of(gate) as client:
-        target = await declared(client, photo, **as_user("ann"))
-        for name in ("pre_receive", "pre_file"):
-            refuse.add(name)
-            assert said(await sent(client, target, photo)) == (403, "upload_refused")
-            refuse.clear()
-            assert await staged(gate) == set()
-        seen.clear()
-        answer = await sent(client, target, photo)
-        assert said(answer) == (204, "")
-        assert answer.headers["X-Left"] == "7"
-        # A browser sends no credentials with it; whoever declared the upload is charged.
-        assert seen == [
-            ("pre_receive", "content", "ann"),
-            ("pre_file", "avatar"),
-            ("on_received", len(photo), None),
-        ]
-        seen.clear()
-        assert said(await sent(client, target, photo)) == (409, "upload_received")
-        assert [what[0] for what in seen] == ["pre_receive", "pre_file", "on_received"]
-        assert said(await client.put(f"http://test{target['url']}x", content=photo)) == (404, "upload_not_found")
-        seen.clear()
-        job_id = (await completed(client, target, **as_user("ann"))).json()["jobId"]
-        assert seen == [("pre_receive", "complete", "ann"), ("pre_file", "avatar"), ("on_received", 0, job_id)]
+        yield gate, client, hooks
 
 
-async def test_what_is_refused_is_read_out_so_that_its_sender_hears_why(make_gate: MakeGate, photo: bytes) -> None:
+Guarded = tuple[MediaGate, httpx.AsyncClient, RecordedHooks]
+
+
+async def test_content_hooks_run_once_for_the_owner_who_declared_it(guarded: Guarded, photo: bytes) -> None:
+    _, client, hooks = guarded
+    target = await declared(client, photo, **as_user("ann"))
+    hooks.calls.clear()
+    answer = await sent(client, target, photo)
+    assert said(answer) == (204, "")
+    assert answer.headers["X-Left"] == "7"
+    # A browser sends no credentials with the PUT: the owner who declared the upload is charged.
+    path = f"/image-pipeline/uploads/{target['uploadId']}/content"
+    assert hooks.calls == [("pre_receive", path, "ann"), ("pre_file", "avatar"), ("on_received", len(photo), None)]
+
+
+@pytest.mark.parametrize("hook", ["pre_receive", "pre_file"])
+async def test_content_refused_by_a_hook_stores_nothing(guarded: Guarded, photo: bytes, hook: str) -> None:
+    gate, client, hooks = guarded
+    target = await declared(client, photo, **as_user("ann"))
+    before = await staged(gate)
+    with hooks.refusing(hook, UploadRefused("not now")):
+        assert said(await sent(client, target, photo)) == (403, "upload_refused")
+    assert await staged(gate) == before
+    assert said(await sent(client, target, photo)) == (204, "")
+
+
+async def test_content_sent_twice_is_refused_after_the_hooks(guarded: Guarded, photo: bytes) -> None:
+    _, client, hooks = guarded
+    target = await declared(client, photo, **as_user("ann"))
+    assert said(await sent(client, target, photo)) == (204, "")
+    hooks.calls.clear()
+    assert said(await sent(client, target, photo)) == (409, "upload_received")
+    assert hooks.names == ["pre_receive", "pre_file", "on_received"]
+
+
+async def test_content_with_a_wrong_token_answers_404(guarded: Guarded, photo: bytes) -> None:
+    _, client, _ = guarded
+    target = await declared(client, photo, **as_user("ann"))
+    assert said(await client.put(f"http://test{target['url']}x", content=photo)) == (404, "upload_not_found")
+
+
+async def test_completion_after_content_counts_no_bytes(guarded: Guarded, photo: bytes) -> None:
+    _, client, hooks = guarded
+    target = await declared(client, photo, **as_user("ann"))
+    assert said(await sent(client, target, photo)) == (204, "")
+    hooks.calls.clear()
+    job_id = (await completed(client, target, **as_user("ann"))).json()["jobId"]
+    path = f"/image-pipeline/uploads/{target['uploadId']}/complete"
+    assert hooks.calls == [("pre_receive", path, "ann"), ("pre_file", "avatar"), ("on_received", 0, job_id)]
+
+
+async def test_content_answers_503_while_all_upload_places_are_taken(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_uploads=1, min_upload_rate=0)
     async with client_of(gate) as client:
         target, slow = await declared(client, photo), Slowly(photo)
@@ -252,7 +266,7 @@ async def test_what_is_refused_is_read_out_so_that_its_sender_hears_why(make_gat
 
 
 class Replacing:
-    """Replaces a direct upload's file, with one of the same size, right before it is copied."""
+    """A storage that replaces a direct upload's file, with one of the same size, right before the copy."""
 
     def __init__(self, storage: MemoryStorage | FilesystemStorage, other: bytes) -> None:
         self._storage = storage
@@ -267,7 +281,7 @@ class Replacing:
 
 
 @BOTH
-async def test_a_file_that_is_replaced_while_it_is_checked(
+async def test_completion_refuses_a_file_replaced_before_the_copy(
     make_gate: MakeGate, photo: bytes, memory: bool, tmp_path: Path
 ) -> None:
     other = bytes(len(photo))
@@ -283,7 +297,9 @@ async def test_a_file_that_is_replaced_while_it_is_checked(
 
 
 @BOTH
-async def test_a_file_that_is_replaced_after_it_was_checked(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_completion_keeps_the_checked_file_when_the_upload_is_replaced(
+    make_gate: MakeGate, photo: bytes, memory: bool
+) -> None:
     gate = make_gate(memory=memory, worker=False)
 
     async def replaces(upload: Any) -> None:
@@ -300,7 +316,7 @@ async def test_a_file_that_is_replaced_after_it_was_checked(make_gate: MakeGate,
         assert await staged(gate) == {f"staging/{job_id}"}
 
 
-async def test_one_whose_source_has_gone_is_not_received(make_gate: MakeGate, photo: bytes) -> None:
+async def test_direct_upload_for_a_removed_source_is_refused(make_gate: MakeGate, photo: bytes) -> None:
     records = MemoryRecords()
     before, after = (
         make_gate(memory=False, worker=False),

@@ -1,4 +1,4 @@
-"""The hook ``pre_declare``: it sees what is declared of a direct upload, and may refuse it."""
+"""The hook ``pre_declare``: it sees the declaration of a direct upload, and may refuse it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mediagate.errors import UploadRefused
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_is_asked_over_http_and_from_python_before_anything_is_recorded(
+async def test_pre_declare_runs_over_http_and_from_python_before_recording(
     make_gate: Callable[..., MediaGate],
 ) -> None:
     seen: list[DirectUpload] = []

@@ -1,4 +1,4 @@
-"""``decode_before_202``: what cannot be decoded is refused, and what waits for a decoder stops nothing else."""
+"""``decode_before_202``: undecodable files are refused with the upload, and a busy decoder delays nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIELDS = {"sourceType": "avatar", "sourceId": "user-1"}
 
 @pytest.fixture
 def damaged(data: Path) -> dict[str, bytes]:
-    """Files whose headers are whole."""
+    """Damaged files with intact headers."""
     names = ("formats/hopper.png", "formats/hopper.webp", "formats/fox.avif", "formats/arrow.heic")
     files = {name: (data / name).read_bytes() for name in names}
     return {name: file[: len(file) * 3 // 4] for name, file in files.items()} | {
@@ -33,12 +33,14 @@ def damaged(data: Path) -> dict[str, bytes]:
 
 
 def _with_noise(png: bytes) -> bytes:
-    """Break the compressed pixels; lengths and chunks stay as they are."""
+    """Damage the compressed pixels and keep lengths and chunks."""
     middle = len(png) // 2
     return png[:middle] + bytes(255 - byte for byte in png[middle : middle + 400]) + png[middle + 400 :]
 
 
-async def test_late_damage_is_told_at_once(make_gate: MakeGate, damaged: dict[str, bytes], photo: bytes) -> None:
+async def test_decode_before_202_refuses_damage_that_headers_do_not_show(
+    make_gate: MakeGate, damaged: dict[str, bytes], photo: bytes
+) -> None:
     later, before = make_gate(), make_gate(worker=False, decode_before_202=True)
     late = 0
     async with client_of(later) as client, client_of(before) as asked_first:
@@ -55,7 +57,7 @@ async def test_late_damage_is_told_at_once(make_gate: MakeGate, damaged: dict[st
                 told = status.json()
                 assert (status.status_code, told["status"], told["attempts"]) == (500, "FAILED", 1)
                 assert (told["code"], told["retryable"]) == ("image_undecodable", False)
-        assert late, "none of them tells what the setting is for"
+        assert late, "no file shows the difference that the setting makes"
         assert not (await before.list_jobs(limit=10)).items
         assert [info async for info in before[STORAGE].list("staging/")] == []
         whole = await asked_first.post("/upload", data=FIELDS, files={"file": ("a.jpg", photo)})
@@ -65,7 +67,7 @@ async def test_late_damage_is_told_at_once(make_gate: MakeGate, damaged: dict[st
         assert (job.format, job.width, job.height) == ("jpeg", 128, 128)
 
 
-async def test_a_direct_upload_is_decoded_on_completion(make_gate: MakeGate, photo: bytes, data: Path) -> None:
+async def test_direct_upload_is_decoded_on_completion(make_gate: MakeGate, photo: bytes, data: Path) -> None:
     gate = make_gate(worker=False, decode_before_202=True)
     broken = _with_noise((data / "formats" / "hopper.png").read_bytes())
     async with client_of(gate) as client:
@@ -83,15 +85,15 @@ async def test_a_direct_upload_is_decoded_on_completion(make_gate: MakeGate, pho
             await gate.upload(broken, source_type="avatar", source_id="user-1")
 
 
-async def test_headers_are_read_while_all_decoders_are_busy(tmp_path: Path, photo: bytes) -> None:
+async def test_image_pool_probes_headers_while_all_decoders_are_busy(tmp_path: Path, photo: bytes) -> None:
     path, slow = tmp_path / "a.jpg", tmp_path / "slow"
     path.write_bytes(photo)
-    os.mkfifo(slow)  # who opens it waits for somebody who writes
+    os.mkfifo(slow)  # opening it blocks until there is a writer
     pool = ImagePool(processes=0, decoders=1, memory_bytes=512 << 20, timeout_s=1, moderator=None)
     await pool.open()
     try:
         stuck = asyncio.create_task(pool.check(slow, Source()))
-        await asyncio.sleep(0)  # it takes the only decoder
+        await asyncio.sleep(0)  # the check takes the only decoder
         with pytest.raises(TooManyUploads) as refused:
             await pool.check(path, Source())
         assert refused.value.retry_after_s is not None
@@ -101,7 +103,7 @@ async def test_headers_are_read_while_all_decoders_are_busy(tmp_path: Path, phot
         assert (await stuck).width == 128
         assert (await pool.check(path, Source())).format == "jpeg"
     finally:
-        os.close(os.open(slow, os.O_RDWR))  # nobody waits any more, also after a failure
+        os.close(os.open(slow, os.O_RDWR))  # unblocks the decoder, also after a failure
         await pool.close()
     with pytest.raises(ShuttingDown):
         await pool.check(path, Source())

@@ -1,18 +1,20 @@
-"""What keeps direct uploads within limits: hooks, places in the process, the length of the queue."""
+"""Limits on direct uploads: hooks, upload places of the process, and the length of the queue."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
 
-from mediagate import RECORDS, STORAGE, Job, MediaGate
+from mediagate import RECORDS, STORAGE, MediaGate
 from mediagate.errors import QueueFull, UploadRefused
 from mediagate.records import MemoryRecords
 from tests.support.bucket import Bucket
 from tests.support.direct import completed, declared, sent
+from tests.support.hooks import RecordedHooks
 from tests.support.mounted import client_of
 
 pytestmark = pytest.mark.anyio
@@ -20,55 +22,87 @@ pytestmark = pytest.mark.anyio
 MakeGate = Callable[..., MediaGate]
 
 
-async def test_what_a_storage_took_counts_once_when_it_is_completed(make_gate: MakeGate, photo: bytes) -> None:
-    seen: list[tuple[object, ...]] = []
-    refuse: set[str] = set()
+@dataclass(frozen=True)
+class Site:
+    """A client of a gate whose files are in a bucket, a browser that reaches the bucket, and the gate's hooks."""
 
-    async def pre_receive(request: Request, principal: object) -> None:
-        seen.append(("pre_receive", request.url.path.rpartition("/")[2]))
-        if "pre_receive" in refuse:
-            raise UploadRefused("not now")
-        request.state.answer_headers = {"X-Left": "7"}
+    client: httpx.AsyncClient
+    browser: httpx.AsyncClient
+    hooks: RecordedHooks
 
-    async def pre_file(request: Request, source_type: str) -> None:
-        seen.append(("pre_file", source_type))
-        if "pre_file" in refuse:
-            raise UploadRefused("not here")
+    async def in_bucket(self, photo: bytes) -> Any:
+        """Declare a photo and put it into the bucket; return the target, with no calls recorded."""
+        target = (await declared(self.client, photo)).json()
+        put = await self.browser.put(target["url"], content=photo, headers=target["headers"])
+        assert put.status_code == 200
+        self.hooks.calls.clear()
+        return target
 
-    async def on_received(request: Request, received: int, job: Job | None) -> None:
-        seen.append(("on_received", received >= len(photo), job and job.id))
 
-    gate, bucket = make_gate(memory=False, worker=False), Bucket()
+@pytest.fixture(scope="module")
+async def open_site(make_shared_gate: MakeGate) -> AsyncIterator[Site]:
+    gate, bucket = make_shared_gate(memory=False, worker=False), Bucket()
     gate.decorate(RECORDS, MemoryRecords())
     gate.decorate(STORAGE, bucket)
-    gate.add_hook("pre_receive", pre_receive)
-    gate.add_hook("pre_file", pre_file)
-    gate.add_hook("on_received", on_received)
+    hooks = RecordedHooks(gate)
     async with client_of(gate) as client, httpx.AsyncClient(transport=httpx.ASGITransport(bucket.app())) as browser:
-        refuse.add("pre_receive")
-        assert (await declared(client, photo)).json()["code"] == "upload_refused"
-        refuse.clear()
-        answer = await declared(client, photo)
-        assert answer.headers["X-Left"] == "7"
-        target = answer.json()
-        assert seen == [("pre_receive", "uploads"), ("on_received", False, None)] * 2
-        seen.clear()
-        put = await browser.put(target["url"], content=photo, headers=target["headers"])
-        assert put.status_code == 200
-        assert seen == [], "the gate sees nothing of it"
-        for name in ("pre_receive", "pre_file"):
-            refuse.add(name)
-            assert (await completed(client, target)).json()["code"] == "upload_refused"
-            refuse.clear()
-        seen.clear()
-        job_id = (await completed(client, target)).json()["jobId"]
-        assert seen == [("pre_receive", "complete"), ("pre_file", "avatar"), ("on_received", True, job_id)]
-        seen.clear()
-        assert (await completed(client, target)).json()["jobId"] == job_id
-        assert seen == [("pre_receive", "complete"), ("on_received", False, None)]
+        yield Site(client, browser, hooks)
 
 
-async def test_a_full_process_and_a_full_queue_send_them_away(make_gate: MakeGate, photo: bytes) -> None:
+@pytest.fixture
+def site(open_site: Site) -> Site:
+    open_site.hooks.calls.clear()
+    return open_site
+
+
+async def test_declaration_counts_as_a_request_without_a_file(site: Site, photo: bytes) -> None:
+    answer = await declared(site.client, photo)
+    assert answer.headers["X-Left"] == "7"
+    (_, path, _), (name, received, job_id) = site.hooks.calls
+    assert site.hooks.names == ["pre_receive", "on_received"]
+    assert path == "/image-pipeline/uploads"
+    assert isinstance(received, int)
+    assert (name, received < len(photo), job_id) == ("on_received", True, None)
+
+
+async def test_declaration_refused_by_pre_receive_makes_no_upload(site: Site, photo: bytes) -> None:
+    with site.hooks.refusing("pre_receive", UploadRefused("not now")):
+        assert (await declared(site.client, photo)).json()["code"] == "upload_refused"
+    assert site.hooks.names == ["pre_receive", "on_received"]
+    assert site.hooks.calls[1] == ("on_received", 0, None)
+
+
+async def test_put_into_the_bucket_runs_no_hook(site: Site, photo: bytes) -> None:
+    target = (await declared(site.client, photo)).json()
+    site.hooks.calls.clear()
+    put = await site.browser.put(target["url"], content=photo, headers=target["headers"])
+    assert put.status_code == 200
+    assert site.hooks.calls == []
+
+
+@pytest.mark.parametrize("hook", ["pre_receive", "pre_file"])
+async def test_completion_refused_by_a_hook_can_be_repeated(site: Site, photo: bytes, hook: str) -> None:
+    target = await site.in_bucket(photo)
+    with site.hooks.refusing(hook, UploadRefused("not now")):
+        assert (await completed(site.client, target)).json()["code"] == "upload_refused"
+    assert (await completed(site.client, target)).status_code == 202
+
+
+async def test_completion_counts_the_bytes_in_the_bucket_once(site: Site, photo: bytes) -> None:
+    target = await site.in_bucket(photo)
+    path = f"/image-pipeline/uploads/{target['uploadId']}/complete"
+    job_id = (await completed(site.client, target)).json()["jobId"]
+    assert site.hooks.calls == [
+        ("pre_receive", path, None),
+        ("pre_file", "avatar"),
+        ("on_received", len(photo), job_id),
+    ]
+    site.hooks.calls.clear()
+    assert (await completed(site.client, target)).json()["jobId"] == job_id
+    assert site.hooks.calls == [("pre_receive", path, None), ("on_received", 0, None)]
+
+
+async def test_direct_upload_answers_503_while_the_process_or_queue_is_full(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, max_uploads=1, max_queue=2)
     async with client_of(gate) as client:
         one, other = (await declared(client, photo)).json(), (await declared(client, photo)).json()

@@ -1,4 +1,4 @@
-"""Direct uploads belong to who declared them."""
+"""Direct uploads belong to the owner who declared them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ async def completed(client: httpx.AsyncClient, target: Any, user: str) -> httpx.
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["memory", "sqlite"])
-async def test_what_one_declares_nobody_else_completes(make_gate: MakeGate, photo: bytes, memory: bool) -> None:
+async def test_direct_upload_is_completed_only_by_its_owner_or_an_admin(
+    make_gate: MakeGate, photo: bytes, memory: bool
+) -> None:
     shown: list[str | None] = []
 
     async def pre_upload(upload: Any) -> None:
@@ -41,10 +43,10 @@ async def test_what_one_declares_nobody_else_completes(make_gate: MakeGate, phot
     gate.add_hook("pre_upload", pre_upload)
     async with client_of(gate) as client:
         target = await declared(client, photo, "ann")
-        # Whoever was told the URL may send: a browser sends no credentials of the gate to a storage either.
+        # The URL alone permits the PUT: a browser sends no credentials of the gate to a storage either.
         sent = await client.put(f"http://test{target['url']}", content=photo, headers=target["headers"])
         assert sent.status_code == 204
-        for _ in range(2):  # before it has a job, and after
+        for _ in range(2):  # before the upload has a job, and after
             foreign = await completed(client, target, "bob")
             unknown = await client.post(f"/uploads/upl_{'a' * 26}/complete", headers=as_user("bob"))
             assert foreign.status_code == unknown.status_code == 404
@@ -60,7 +62,7 @@ async def test_what_one_declares_nobody_else_completes(make_gate: MakeGate, phot
         assert (await completed(client, target, "root")).status_code == 202
 
 
-async def test_from_python(make_gate: MakeGate, photo: bytes) -> None:
+async def test_complete_upload_from_python_checks_the_owner(make_gate: MakeGate, photo: bytes) -> None:
     jobs: list[Job] = []
 
     async def on_uploaded(job: Job) -> None:

@@ -1,4 +1,4 @@
-"""The formats that a source takes: at the header, in the image process, and as declared for direct uploads."""
+"""``Source.formats``: enforced at the header, in the image process, and for the declared type of direct uploads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ NAMED = {
 
 
 @pytest.mark.anyio
-async def test_what_a_source_does_not_take_is_answered_415(make_gate: Callable[..., MediaGate], data: Path) -> None:
+async def test_upload_in_a_format_outside_source_formats_answers_415(
+    make_gate: Callable[..., MediaGate], data: Path
+) -> None:
     gate = make_gate(sources=SOURCES, worker=False)
     async with client_of(gate) as client:
         for source_type, source in gate.sources.items():
@@ -50,14 +52,14 @@ async def test_what_a_source_does_not_take_is_answered_415(make_gate: Callable[.
                 told = answer.json()
                 assert (answer.status_code, told["code"]) == (415, "unsupported_type")
                 assert told["detail"].endswith(NAMED[source_type])
-                assert image_format in told["detail"].lower(), "it says what was sent"
+                assert image_format in told["detail"].lower(), "the detail names the format that was sent"
             other = await client.post("/upload", data=fields, files={"file": ("a.bmp", b"BM\x3a\0\0\0")})
             assert other.status_code == 415
             assert NAMED.get(source_type, "send JPEG, PNG, WebP, GIF, AVIF or HEIC") in other.json()["detail"]
 
 
 @pytest.mark.anyio
-async def test_declarations_hold_to_it(make_gate: Callable[..., MediaGate]) -> None:
+async def test_declared_type_outside_source_formats_answers_415(make_gate: Callable[..., MediaGate]) -> None:
     gate = make_gate(sources=SOURCES, worker=False)
     async with client_of(gate) as client:
         told = {"sourceType": "photo", "sourceId": "user-1", "size": 1000}
@@ -71,7 +73,7 @@ async def test_declarations_hold_to_it(make_gate: Callable[..., MediaGate]) -> N
 
 
 @pytest.mark.parametrize("sent", FILES)
-def test_image_processes_hold_to_it(data: Path, sent: str) -> None:
+def test_render_refuses_a_format_outside_source_formats(data: Path, sent: str) -> None:
     others = tuple(name for name in FILES if name != sent)
     with pytest.raises(UnsupportedType, match=f"(?i){sent} files are not accepted here; send"):
         render((data / FILES[sent]).read_bytes(), Source.model_validate({"formats": others}), (0.5, 0.5), None)
@@ -79,7 +81,7 @@ def test_image_processes_hold_to_it(data: Path, sent: str) -> None:
         check_info(ImageInfo(sent, 10, 10), Source.model_validate({"formats": others}))
 
 
-def test_a_general_brand_is_read_with_those_behind_it(data: Path) -> None:
+def test_heif_general_brand_is_resolved_by_its_compatible_brands(data: Path) -> None:
     for name in ("avif", "heic"):
         file = (data / FILES[name]).read_bytes()
         general = file[:8] + b"mif1" + file[12:]
@@ -92,7 +94,7 @@ def test_a_general_brand_is_read_with_those_behind_it(data: Path) -> None:
                     render(general, source, (0.5, 0.5), None)
 
 
-@pytest.mark.parametrize("formats", [(), ("jpg",), ("jpeg", "tiff"), "jpeg", ("JPEG",)])
-def test_names_that_are_none_are_refused(formats: object) -> None:
+@pytest.mark.parametrize("formats", [(), ("jpg",), ("jpeg", "tiff"), "jpeg", ("JPEG",)], ids=str)
+def test_source_with_unknown_formats_is_refused(formats: object) -> None:
     with pytest.raises(ConfigError, match=r"Source\.formats"):
         Source.model_validate({"formats": formats})

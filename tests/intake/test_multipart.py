@@ -1,4 +1,4 @@
-"""What clients send who do not read the manual: other field names, names in other encodings, unusual types."""
+"""Multipart forms of careless clients: other field names, names in other encodings, unusual content types."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def form_of(head: bytes, photo: bytes) -> bytes:
     return FIELDS + part(head, photo) + b"--B--\r\n"
 
 
-async def test_a_file_in_another_field_is_told_where_it_belongs(make_gate: MakeGate, photo: bytes) -> None:
+async def test_file_in_another_field_is_refused_with_the_field_to_use(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(worker=False)) as client:
         for name, file in (("image", photo), ("avatar[]", photo * 9), ("upload", b"\xff\xd8\xff")):
             answer = await client.post("/upload", data=FORM, files={name: ("x.jpg", file)})
@@ -53,7 +53,7 @@ async def test_a_file_in_another_field_is_told_where_it_belongs(make_gate: MakeG
         (b"filename=\"x.jpg\"; filename*=UTF-8''%E5%86%99.jpg", "写.jpg"),
     ],
 )
-async def test_a_name_of_any_bytes_is_taken(make_gate: MakeGate, photo: bytes, name: bytes, shown: str) -> None:
+async def test_filename_in_any_encoding_is_accepted(make_gate: MakeGate, photo: bytes, name: bytes, shown: str) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         answer = await client.post("/upload", content=form_of(b'name="file"; ' + name, photo), headers=HEAD)
@@ -77,7 +77,7 @@ async def test_filepond_metadata_ahead_of_the_file_is_ignored(
         assert (job.filename, job.bytes) == ("a.jpg", len(photo))
 
 
-async def test_filepond_metadata_without_a_file_misses_the_file(make_gate: MakeGate) -> None:
+async def test_filepond_metadata_without_a_file_is_refused(make_gate: MakeGate) -> None:
     async with client_of(make_gate(worker=False)) as client:
         form = form_of(b'name="file"', b'{"crop":1}')
         answer = await client.post("/upload", content=form, headers=HEAD)
@@ -85,13 +85,13 @@ async def test_filepond_metadata_without_a_file_misses_the_file(make_gate: MakeG
         assert "missing from the form: file" in answer.json()["detail"]
 
 
-async def test_an_empty_reference_is_none(make_gate: MakeGate, photo: bytes) -> None:
+async def test_empty_client_reference_id_becomes_none(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(worker=False)) as client:
         answer = await client.post("/upload", data=FORM | {"clientReferenceId": ""}, files={"file": ("a", photo)})
         assert (answer.status_code, answer.json()["clientReferenceId"]) == (202, None)
 
 
-async def test_a_compressed_body_is_refused_by_its_header(make_gate: MakeGate, photo: bytes) -> None:
+async def test_content_encoding_other_than_identity_answers_415(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(worker=False)) as client:
         form = form_of(b'name="file"; filename="a.jpg"', photo)
         for encoding in ("gzip", "GZIP", "br", "gzip, identity"):
@@ -108,7 +108,7 @@ async def test_a_compressed_body_is_refused_by_its_header(make_gate: MakeGate, p
 
 
 @pytest.mark.parametrize("declared", ["image/jpg", "IMAGE/PJPEG", "application/octet-stream", "", None])
-async def test_the_bytes_decide_whatever_type_is_declared(
+async def test_format_is_decided_by_the_bytes_not_the_declared_type(
     make_gate: MakeGate, photo: bytes, declared: str | None
 ) -> None:
     gate = make_gate()
@@ -124,7 +124,7 @@ async def test_the_bytes_decide_whatever_type_is_declared(
         assert done.media.record.format == "jpeg"
 
 
-async def test_a_type_left_open_is_sent_under_any_and_refused_by_its_bytes(make_gate: MakeGate, photo: bytes) -> None:
+async def test_upload_declared_without_a_type_is_checked_by_its_bytes(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False, sources={"avatar": Source(formats=("png",))})
     async with client_of(gate) as client:
         target = (await client.post("/uploads", json=FORM | {"size": len(photo)})).json()
@@ -137,7 +137,7 @@ async def test_a_type_left_open_is_sent_under_any_and_refused_by_its_bytes(make_
 
 
 @pytest.mark.parametrize("begins", [b"<svg xmlns='http://www.w3.org/2000/svg'>", b"%PDF-1.7 ", b"PK\x03\x04", b"\0\0"])
-async def test_what_is_no_picture_is_refused_before_it_has_come(
+async def test_multipart_file_of_another_type_is_refused_by_its_first_bytes(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch, begins: bytes
 ) -> None:
     monkeypatch.setattr(body, "DRAIN_S", 0.05)
@@ -154,7 +154,7 @@ async def test_what_is_no_picture_is_refused_before_it_has_come(
         assert told(answer) == (415, "unsupported_type")
 
 
-async def test_parameters_are_looked_at_before_anything_waits(
+async def test_status_checks_its_parameters_before_it_waits(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = make_gate(worker=False)

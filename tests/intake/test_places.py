@@ -1,4 +1,4 @@
-"""Places: how many, whose, and who loses one."""
+"""``Places``: the limit, the share of one address, and which holder loses its place."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fill(some: Places, count: int, host: str | None, stack: ExitStack, holder: H
         stack.enter_context(some.place(host, holder))
 
 
-def test_there_are_so_many_and_each_comes_back() -> None:
+def test_places_are_limited_and_given_back() -> None:
     some = places(2)
     with some.place(), pytest.raises(KeyError), some.place():
         assert len(some) == 2
@@ -43,7 +43,7 @@ def test_there_are_so_many_and_each_comes_back() -> None:
 @pytest.mark.parametrize(
     ("host", "other"), [("203.0.113.7", "203.0.113.8"), ("2001:db8::1", "2001:db8:0:1::1"), ("10.0.0.1", "10.0.0.2")]
 )
-def test_an_address_has_a_quarter_of_them(host: str, other: str) -> None:
+def test_places_grant_one_address_a_quarter(host: str, other: str) -> None:
     some = places(8)
     with ExitStack() as stack:
         fill(some, 2, host, stack)
@@ -55,14 +55,14 @@ def test_an_address_has_a_quarter_of_them(host: str, other: str) -> None:
             pass
 
 
-def test_the_address_of_a_network_counts_for_all_of_it() -> None:
+def test_places_count_an_ipv6_network_as_one_address() -> None:
     some = places(4)
     with some.place("2001:db8::1"), pytest.raises(TooManyUploads, match="shared"), some.place("2001:db8::ffff:2"):
         pass
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", None, "testclient"])
-def test_a_proxy_beside_us_has_all_unless_told(host: str | None) -> None:
+def test_places_limit_loopback_only_if_a_share_is_set(host: str | None) -> None:
     with ExitStack() as stack:
         fill(places(4), 4, host, stack)
     told = places(4, share=0.5)
@@ -76,7 +76,7 @@ def test_a_proxy_beside_us_has_all_unless_told(host: str | None) -> None:
 
 
 @pytest.mark.parametrize(("share", "most"), [(1, 4), (0.5, 2), (0.01, 1)])
-def test_the_share_can_be_told(share: float, most: int) -> None:
+def test_places_share_is_configurable(share: float, most: int) -> None:
     some = places(4, share)
     with ExitStack() as stack:
         fill(some, most, "203.0.113.7", stack)
@@ -84,7 +84,7 @@ def test_the_share_can_be_told(share: float, most: int) -> None:
             pass
 
 
-def test_who_is_overdue_makes_room_and_nobody_else() -> None:
+def test_places_take_over_only_from_an_overdue_holder() -> None:
     some, prompt, slow = places(2), Held(), Held(overdue=True)
     with some.place(None, prompt), ExitStack() as stack:
         fill(some, 1, None, stack, slow)
@@ -93,11 +93,11 @@ def test_who_is_overdue_makes_room_and_nobody_else() -> None:
             with pytest.raises(TooManyUploads), some.place():
                 pass
         stack.close()
-        assert len(some) == 1, "a place that was taken over is not given back twice"
+        assert len(some) == 1, "a place that was taken over is released only once"
     assert prompt.given_up == 0
 
 
-def test_an_address_makes_room_among_its_own() -> None:
+def test_places_take_over_from_the_same_address() -> None:
     some, mine, theirs = places(8), Held(overdue=True), Held(overdue=True)
     with ExitStack() as stack:
         fill(some, 2, "203.0.113.7", stack, mine)
@@ -116,5 +116,5 @@ def test_an_address_makes_room_among_its_own() -> None:
         ("unix:", None),
     ],
 )
-def test_what_is_counted(host: str, told: str | None) -> None:
+def test_counted_normalizes_the_host(host: str, told: str | None) -> None:
     assert counted(host, with_loopback=False) == told

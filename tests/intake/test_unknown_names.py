@@ -1,4 +1,4 @@
-"""What becomes of fields and parameters that nobody reads."""
+"""Unknown fields and parameters: listed as ignored, refused as misspellings, or all refused by a strict gate."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def refused(answer: httpx.Response, meant: str) -> bool:
     )
 
 
-async def test_what_nobody_reads_is_named_in_the_answer(make_gate: MakeGate, photo: bytes) -> None:
+async def test_unknown_names_are_listed_as_ignored_in_the_answer(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(worker=False)) as client:
         more = {"colour": "red", "_method": "put", "naïve": "1"}
         sent = await client.post("/upload", data=FORM | more, files={"file": ("a", photo), "thumb": ("b", b"x")})
@@ -51,7 +51,7 @@ async def test_what_nobody_reads_is_named_in_the_answer(make_gate: MakeGate, pho
             assert (await client.get(f"{path}&_=17&t=1&_=18")).json()["ignored"] == ["_", "t"]
 
 
-async def test_nothing_is_said_where_all_is_read(make_gate: MakeGate, photo: bytes) -> None:
+async def test_answer_without_unknown_names_lists_none_as_ignored(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(worker=False)) as client:
         sent = await client.post("/upload", data=FORM | {"focalX": "0.1"}, files={"file": ("a", photo)})
         answers: list[Any] = [sent.json(), (await client.post("/uploads", json=FORM | {"size": 9})).json()]
@@ -59,7 +59,7 @@ async def test_nothing_is_said_where_all_is_read(make_gate: MakeGate, photo: byt
         assert all("ignored" not in answer for answer in answers)
 
 
-async def test_a_slip_is_told_what_was_meant(make_gate: MakeGate, photo: bytes) -> None:
+async def test_misspelled_name_is_refused_with_the_right_one(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     async with client_of(gate) as client:
         job = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
@@ -80,14 +80,14 @@ async def test_a_slip_is_told_what_was_meant(make_gate: MakeGate, photo: bytes) 
         assert (await gate.list_jobs()).items[1:] == ()
 
 
-async def test_a_slip_beside_the_name_itself_is_passed_over(make_gate: MakeGate, photo: bytes) -> None:
+async def test_misspelled_name_beside_the_right_one_is_ignored(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(worker=False)) as client:
         both = FORM | {"source_id": "u1"}
         sent = await client.post("/upload", data=both, files={"file": ("a", photo)})
         assert (sent.status_code, sent.json()["ignored"]) == (202, ["source_id"])
 
 
-async def test_a_strict_gate_refuses_all(make_gate: MakeGate, photo: bytes) -> None:
+async def test_strict_gate_refuses_every_unknown_name(make_gate: MakeGate, photo: bytes) -> None:
     async with client_of(make_gate(worker=False, strict=True)) as client:
         sent = await client.post("/upload", data=FORM | {"colour": "red"}, files={"file": ("a", photo)})
         declared = await client.post("/uploads", json=FORM | {"size": 9, "colour": "red"})
@@ -98,7 +98,7 @@ async def test_a_strict_gate_refuses_all(make_gate: MakeGate, photo: bytes) -> N
         assert (await client.post("/upload", data=FORM, files={"file": ("a", photo)})).status_code == 202
 
 
-async def test_thousands_of_names_cost_little(make_gate: MakeGate) -> None:
+async def test_ignored_list_ends_after_64_names(make_gate: MakeGate) -> None:
     async with client_of(make_gate(worker=False)) as client:
         query = "&".join(f"n{number}" for number in range(10_000))
         named = (await client.get(f"/jobs?{query}")).json()["ignored"]

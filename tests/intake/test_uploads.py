@@ -1,4 +1,4 @@
-"""Receiving uploads: what comes out of a body, what is refused, and that nothing stays behind."""
+"""Receiving uploads: what is read from a body, what is refused, and that no file stays behind."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Chunks = Sequence[bytes | str]
 
 
 def request_of(chunks: Chunks, headers: dict[str, str], *, asked: list[int] | None = None) -> Request:
-    """A request whose body comes in these chunks; ``asked`` notes how many were left at each read."""
+    """Return a request with these body chunks; ``asked`` records how many were left at each read."""
     left = list(chunks)
 
     async def receive() -> Message:
@@ -68,7 +68,7 @@ def request_of(chunks: Chunks, headers: dict[str, str], *, asked: list[int] | No
 
 
 def encoded(data: dict[str, Any], files: Any) -> tuple[bytes, dict[str, str]]:
-    """Body and headers as a real client makes them."""
+    """Return body and headers as a real client encodes them."""
     request = httpx.Request("POST", "http://test/upload", data=data, files=files)
     return request.read(), dict(request.headers)
 
@@ -97,7 +97,7 @@ async def receive(
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 65536, 10_000_000])
-async def test_a_photo_comes_through_whatever_the_chunks(tmp_path: Path, photo: bytes, size: int) -> None:
+async def test_multipart_photo_is_received_whatever_the_chunk_size(tmp_path: Path, photo: bytes, size: int) -> None:
     body, headers = encoded({**FORM, "clientReferenceId": "ü-1"}, {"file": ("a.jpg", photo, "image/jpeg")})
     upload = await receive(tmp_path, *(body[i : i + size] for i in range(0, len(body), size)), headers=headers)
     assert upload.sha256 == hashlib.sha256(photo).hexdigest()
@@ -106,14 +106,14 @@ async def test_a_photo_comes_through_whatever_the_chunks(tmp_path: Path, photo: 
     assert (upload.fields["sourceType"], upload.fields["sourceId"]) == ("avatar", "user-1")
 
 
-async def test_a_file_of_many_batches(tmp_path: Path) -> None:
+async def test_multipart_file_of_many_batches_is_received_whole(tmp_path: Path) -> None:
     content = random.Random(1).randbytes(2_999_999)
     body, headers = encoded({**FORM, "sourceType": "post"}, {"file": ("a.jpg", content)})
     upload = await receive(tmp_path, *(body[i : i + 65536] for i in range(0, len(body), 65536)), headers=headers)
     assert (upload.bytes, upload.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
 
-async def test_parts_in_any_order_and_unknown_fields(tmp_path: Path) -> None:
+async def test_multipart_accepts_any_order_and_unknown_fields(tmp_path: Path) -> None:
     unknown = part('name="colour"', b"red") * 2 + part('name=""', b"nameless")
     assert (await receive(tmp_path, b"ignored\r\n" + IMAGE + unknown + FIELDS + END + b"epilogue")).fields == FORM
 
@@ -133,7 +133,7 @@ async def test_parts_in_any_order_and_unknown_fields(tmp_path: Path) -> None:
         ("x=y", ""),
     ],
 )
-async def test_a_filename_is_only_for_display(tmp_path: Path, head: str, filename: str) -> None:
+async def test_filename_is_sanitized_and_never_names_the_spool_file(tmp_path: Path, head: str, filename: str) -> None:
     upload = await receive(tmp_path, FIELDS + part(f'name="file"; {head}', b"x") + END)
     assert upload.filename == filename
     assert upload.path.name.startswith("upload-")
@@ -175,13 +175,11 @@ TINY_PARTS = b"".join(part(f'name="f{n}"', b"") for n in range(5000))
     ],
 )
 @pytest.mark.parametrize("size", [100_000, 50])
-async def test_a_body_with_a_fault_is_refused_with_what_to_do(
-    tmp_path: Path, body: bytes, says: str, size: int
-) -> None:
+async def test_malformed_multipart_is_refused_with_advice(tmp_path: Path, body: bytes, says: str, size: int) -> None:
     chunks = [body[i : i + size] for i in range(0, len(body), size)] or [b""]
     with pytest.raises(BadUpload, match=says) as caught:
         await receive(tmp_path, *chunks)
-    assert not caught.value.close_connection, "this body was read to its end"
+    assert not caught.value.close_connection, "the body was read to its end"
     assert files_in(tmp_path) == []
 
 
@@ -196,13 +194,15 @@ async def test_a_body_with_a_fault_is_refused_with_what_to_do(
         ("multipart/form-data; boundary=" + "B" * 71, "1 to 70 characters"),
     ],
 )
-async def test_another_content_type(tmp_path: Path, content_type: str | None, says: str) -> None:
+async def test_content_type_without_multipart_or_boundary_is_refused(
+    tmp_path: Path, content_type: str | None, says: str
+) -> None:
     with pytest.raises(BadUpload, match=says):
         await receive(tmp_path, b"x", headers={"Content-Type": content_type} if content_type else {})
 
 
 @pytest.mark.parametrize("length", ["-1", "+5", "1e9", "5, 5", "٣", "9" * 40])
-async def test_a_senseless_content_length(tmp_path: Path, length: str) -> None:
+async def test_invalid_content_length_is_refused(tmp_path: Path, length: str) -> None:
     with pytest.raises(BadUpload, match="Content-Length"):
         await receive(tmp_path, FIELDS + IMAGE + END, headers={**TYPE, "Content-Length": length})
 
@@ -212,7 +212,7 @@ def with_file(size: int, fields: bytes = FIELDS, *, fields_last: bool = False) -
     return (file + fields if fields_last else fields + file) + END
 
 
-async def test_the_limit_of_a_source_to_the_byte(tmp_path: Path) -> None:
+async def test_max_bytes_of_a_source_is_exact_to_the_byte(tmp_path: Path) -> None:
     for last in (False, True):
         assert (await receive(tmp_path, with_file(1_000_000, fields_last=last))).bytes == 1_000_000
         with pytest.raises(UploadTooLarge, match="1,000,000 bytes, the limit of avatar"):
@@ -224,7 +224,7 @@ async def test_the_limit_of_a_source_to_the_byte(tmp_path: Path) -> None:
     assert files_in(tmp_path) == []
 
 
-async def test_a_file_that_is_too_large_is_refused_while_it_comes(tmp_path: Path) -> None:
+async def test_oversized_file_is_refused_while_it_arrives(tmp_path: Path) -> None:
     body = with_file(40_000_000)
     for chunks in ([body], [body[i : i + 65536] for i in range(0, len(body), 65536)]):
         request = request_of([*chunks, *[b"x" * 1_000_000] * 200], TYPE)
@@ -236,7 +236,7 @@ async def test_a_file_that_is_too_large_is_refused_while_it_comes(tmp_path: Path
         assert files_in(tmp_path) == []
 
 
-async def test_a_length_that_cannot_be_right_is_refused_unread(tmp_path: Path) -> None:
+async def test_content_length_above_every_limit_is_refused_unread(tmp_path: Path) -> None:
     for length, headers in ((100_000_000, {}), (3_600_000, {"Expect": "100-continue"})):
         asked: list[int] = []
         request = request_of([b"x"], {**TYPE, "Content-Length": str(length), **headers}, asked=asked)
@@ -247,7 +247,7 @@ async def test_a_length_that_cannot_be_right_is_refused_unread(tmp_path: Path) -
         assert caught.value.close_connection
 
 
-async def test_the_length_is_judged_again_when_the_source_is_known(tmp_path: Path) -> None:
+async def test_content_length_is_checked_again_once_the_source_is_known(tmp_path: Path) -> None:
     asked: list[int] = []
     body = with_file(2_500_000)
     chunks = [body[:300], *(body[i : i + 10_000] for i in range(300, len(body), 10_000))]
@@ -255,11 +255,11 @@ async def test_the_length_is_judged_again_when_the_source_is_known(tmp_path: Pat
     with pytest.raises(UploadTooLarge, match="limit of avatar") as caught:
         async with receive_upload(request, tmp_path, limits=LIMITS, patience=Patience(5)):
             pass
-    assert not caught.value.close_connection, "the rest is small enough to read on"
+    assert not caught.value.close_connection, "the rest is small enough to be read and discarded"
     assert asked[-1] == 1
 
 
-async def test_a_client_that_hangs_up(tmp_path: Path) -> None:
+async def test_client_disconnect_leaves_no_file(tmp_path: Path) -> None:
     body = with_file(900_000)
     for cut in (0, 10, 600, 700_000, len(body) - 1):
         with pytest.raises(ClientDisconnect):
@@ -267,7 +267,7 @@ async def test_a_client_that_hangs_up(tmp_path: Path) -> None:
         assert files_in(tmp_path) == []
 
 
-async def test_a_body_that_stops_coming(tmp_path: Path) -> None:
+async def test_silent_client_is_timed_out_and_leaves_no_file(tmp_path: Path) -> None:
     body = with_file(900_000)
     for sent in ([], [body[:100]], [body[:700_000]]):
         with pytest.raises(UploadTimeout, match="send it again") as caught:
@@ -277,7 +277,7 @@ async def test_a_body_that_stops_coming(tmp_path: Path) -> None:
         assert files_in(tmp_path) == []
 
 
-async def test_a_full_disk(tmp_path: Path) -> None:
+async def test_full_disk_raises_storage_unavailable_and_leaves_no_file(tmp_path: Path) -> None:
     large = with_file(2_900_000, part('name="sourceType"', b"post") + part('name="sourceId"', b"u"))
     chunks = [large[i : i + 65536] for i in range(0, len(large), 65536)]
     for most in (0, 600_000, 1_500_000, 2_899_999):
@@ -287,10 +287,10 @@ async def test_a_full_disk(tmp_path: Path) -> None:
     assert (await receive(tmp_path, with_file(900_000))).bytes == 900_000
 
 
-async def test_the_next_batch_comes_in_while_one_is_written_and_no_more(
+async def test_spool_receives_only_one_batch_while_another_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that stalls holds the client up, with no more in memory than was said."""
+    """While the disk stalls, the client is held up and memory stays bounded."""
     size, piece = 2_900_000, 10_000
     body = with_file(size, part('name="sourceType"', b"post") + part('name="sourceId"', b"u"))
     chunks = [body[i : i + piece] for i in range(0, len(body), piece)]
@@ -317,11 +317,11 @@ async def test_the_next_batch_comes_in_while_one_is_written_and_no_more(
     received = len(asked) * piece
     go_on.set()
     assert await receiving == size
-    assert 1_100_000 < received < 2_200_000, "a batch that is written, and one that waits"
+    assert 1_100_000 < received < 2_200_000, "one batch is being written and one waits"
 
 
-async def test_a_cancelled_upload_leaves_nothing(tmp_path: Path) -> None:
-    """Cancelled at many moments, some of them while a thread writes."""
+async def test_cancelled_upload_leaves_no_file(tmp_path: Path) -> None:
+    """Cancellation comes at many moments, some of them while a thread writes."""
     body = with_file(2_900_000, part('name="sourceType"', b"post") + part('name="sourceId"', b"u"))
     chunks = [body[i : i + 65536] for i in range(0, len(body), 65536)]
     for n in range(30):
@@ -337,7 +337,7 @@ async def test_a_cancelled_upload_leaves_nothing(tmp_path: Path) -> None:
         assert files_in(tmp_path) == []
 
 
-async def test_an_error_of_the_caller_leaves_nothing(tmp_path: Path) -> None:
+async def test_receive_upload_leaves_no_file_when_its_block_raises(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         async with receive_upload(
             request_of([FIELDS + IMAGE + END], TYPE), tmp_path / "new", limits=LIMITS, patience=Patience(5)
@@ -348,7 +348,7 @@ async def test_an_error_of_the_caller_leaves_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 
 
-async def test_any_garbled_body_is_an_upload_or_a_request_error(tmp_path: Path) -> None:
+async def test_garbled_multipart_is_received_or_raises_a_request_error(tmp_path: Path) -> None:
     random_ = random.Random(7)
     whole = part('name="file"; filename="a.jpg"; filename*=UTF-8\'\'a%20b', b"x" * 40)
     whole = FIELDS + whole + b"--B\r\nContent-Disposition: form-data; name=n\r\nContent-Length: 1\r\n\r\n1\r\n" + END
@@ -398,7 +398,7 @@ async def chunked(content: bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("size", [1, 2_000_000])
-async def test_spooling_from_python(tmp_path: Path, size: int) -> None:
+async def test_spool_accepts_bytes_paths_files_and_async_iterators(tmp_path: Path, size: int) -> None:
     content = random.Random(size).randbytes(size)
     local, folder = tmp_path / "local", tmp_path / "spool"
     local.write_bytes(content)
@@ -414,7 +414,7 @@ async def test_spooling_from_python(tmp_path: Path, size: int) -> None:
     assert not opened.closed
 
 
-async def test_spooling_too_much_nothing_or_no_bytes(tmp_path: Path) -> None:
+async def test_spool_refuses_oversized_empty_and_unsupported_sources(tmp_path: Path) -> None:
     local, folder = tmp_path / "local", tmp_path / "spool"
     local.write_bytes(b"x" * 3_000_000)
     sources: list[Callable[[], Any]] = [
@@ -445,7 +445,7 @@ async def spooled(source: Any, folder: Path, max_bytes: int) -> None:
         pass
 
 
-def test_sweeping_takes_only_what_a_dead_process_left(tmp_path: Path) -> None:
+def test_sweep_spool_removes_only_old_upload_files(tmp_path: Path) -> None:
     assert sweep_spool(tmp_path / "missing", older_than_s=0) == 0
     for name in ("upload-old", "upload-new", "something-else"):
         (tmp_path / name).write_bytes(b"x")

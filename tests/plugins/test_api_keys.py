@@ -1,4 +1,4 @@
-"""Callers with keys, over HTTP and on a real database: which keys open what, and what a stranger learns of them."""
+"""The plugin ``api_keys`` over HTTP on real databases: which keys open what, and what a refusal reveals."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,10 +50,10 @@ def bearer(key: NewKey) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-async def test_a_key_opens_what_its_scopes_say_for_its_owner(
+async def test_key_is_limited_to_its_scopes_and_its_owner(
     tmp_path: Path, photo: bytes, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    database = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
+    database = request.getfixturevalue("own_postgres_url") if kind == "postgresql" else None
     async with serving(tmp_path, database=database) as (keys, client):
         ann = await keys.create(owner="ann")
         reader = await keys.create(owner="ann", scopes=[Action.READ])
@@ -81,65 +82,116 @@ async def test_a_key_opens_what_its_scopes_say_for_its_owner(
         assert [key.id for key in await keys.list(owner="ann")] == [ann.key.id, reader.key.id, deleter.key.id]
 
 
-async def test_what_opens_nothing_is_answered_alike_and_never_repeated(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[ApiKeys, httpx.AsyncClient]]:
+    """The keys of an open gate on SQLite that several tests share, and its client."""
+    async with serving(tmp_path_factory.mktemp("keys")) as opened:
+        yield opened
+
+
+Shared = tuple[ApiKeys, httpx.AsyncClient]
+
+
+async def test_revoke_is_true_once_and_only_for_a_known_key(shared: Shared) -> None:
+    keys, _ = shared
+    key = await keys.create(owner="ann")
+    assert await keys.revoke(key.key.id)
+    assert not await keys.revoke(key.key.id)
+    assert not await keys.revoke("aaaaaaaaaaaa")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A live key, a revoked and an expired one, and the answers to these two and to malformed keys."""
+
+    live: NewKey
+    revoked: NewKey
+    expired: NewKey
+    answers: list[httpx.Response]
+
+
+@pytest.fixture
+async def refused(shared: Shared, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Refused:
     caplog.set_level(logging.DEBUG)
-    async with serving(tmp_path) as (keys, client):
-        live, revoked = await keys.create(owner="ann"), await keys.create(owner="ann")
-        assert await keys.revoke(revoked.key.id)
-        assert not await keys.revoke(revoked.key.id)
-        assert not await keys.revoke("aaaaaaaaaaaa")
-        expired = await keys.create(owner="ann", expires_at=datetime.now(UTC) + timedelta(days=1))
-        assert (await client.get("/jobs", headers=bearer(expired))).status_code == 200
-        # On SQLite, its clock is this machine's.
-        monkeypatch.setattr("mediagate.records.prisma.records.utcnow", lambda: utcnow() + timedelta(days=1))
-        assert (await client.get("/jobs", headers=bearer(live))).status_code == 200
-        other = "b" if live.text[-1] == "a" else "a"
-        wrong = live.text[:-1] + other
-        unknown = f"mg_live_{'a' * 12}_{live.text[-32:]}"
-        bad = [
-            wrong,
-            unknown,
-            revoked.text,
-            expired.text,
-            live.text.upper(),
-            live.text + "a",
-            live.text[:-1],
-            live.text.replace("_", "-"),
-            live.key.id,
-            "mg_live_" + "a" * 60_000,
-            "x" * 60_000,
-            "mg_live_'; DROP TABLE mediagate_api_key; --_",
-            "mg_live_aaaaaaaaaaaa_\u00e9".encode("latin-1").decode("latin-1"),
-        ]
-        answers = [
-            await client.get("/jobs", headers=[(name.encode(), value.encode("latin-1"))])
-            for text in bad
-            for name, value in (("Authorization", f"Bearer {text}"), ("X-API-Key", text))
-        ]
-        for answer in answers:
-            assert answer.status_code == 401
-            assert answer.headers["WWW-Authenticate"] == 'Bearer realm="mediagate", error="invalid_token"'
-        assert len({answer.text for answer in answers}) == 1
-        for headers in ({}, {"Authorization": "Basic YW5uOmFubg=="}, {"Authorization": "Bearer"}, {"X-API-Key": ""}):
-            assert (await client.get("/jobs", headers=headers)).status_code == 401
-        in_url = await keys.create(owner="ann")
-        assert (await client.get(f"/jobs?api_key={in_url.text}")).status_code == 401
-        both = bearer(live) | {"X-API-Key": revoked.text}
-        assert (await client.get("/jobs", headers=both)).status_code == 401
-        assert (await client.get("/jobs", headers=bearer(live) | {"X-API-Key": live.text})).status_code == 200
-        behind_a_proxy = {"Authorization": "Basic YW5uOmFubg==", "X-API-Key": live.text}
-        assert (await client.get("/jobs", headers=behind_a_proxy)).status_code == 200
-        told = caplog.text + "".join(answer.text for answer in answers) + repr([live, revoked, await keys.list()])
-        for key in (live, revoked, expired):
-            assert key.text not in told
-            assert key.text[-32:] not in told
-            assert key.key.secret_hash not in told
-        assert "x" * 100 not in told
+    keys, client = shared
+    live, revoked = await keys.create(owner="ann"), await keys.create(owner="ann")
+    assert await keys.revoke(revoked.key.id)
+    expired = await keys.create(owner="ann", expires_at=datetime.now(UTC) + timedelta(days=1))
+    assert (await client.get("/jobs", headers=bearer(expired))).status_code == 200
+    # On SQLite, its clock is this machine's.
+    monkeypatch.setattr("mediagate.records.prisma.records.utcnow", lambda: utcnow() + timedelta(days=1))
+    assert (await client.get("/jobs", headers=bearer(live))).status_code == 200
+    bad = [
+        live.text[:-1] + ("b" if live.text[-1] == "a" else "a"),
+        f"mg_live_{'a' * 12}_{live.text[-32:]}",
+        revoked.text,
+        expired.text,
+        live.text.upper(),
+        live.text + "a",
+        live.text[:-1],
+        live.text.replace("_", "-"),
+        live.key.id,
+        "mg_live_" + "a" * 60_000,
+        "x" * 60_000,
+        "mg_live_'; DROP TABLE mediagate_api_key; --_",
+        "mg_live_aaaaaaaaaaaa_\u00e9".encode("latin-1").decode("latin-1"),
+    ]
+    answers = [
+        await client.get("/jobs", headers=[(name.encode(), value.encode("latin-1"))])
+        for text in bad
+        for name, value in (("Authorization", f"Bearer {text}"), ("X-API-Key", text))
+    ]
+    return Refused(live, revoked, expired, answers)
 
 
-async def test_only_hashes_are_kept_and_compared_in_constant_time(
+async def test_invalid_revoked_and_expired_keys_are_refused_alike(refused: Refused) -> None:
+    assert len(refused.answers) == 26
+    for answer in refused.answers:
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="mediagate", error="invalid_token"'
+    assert len({answer.text for answer in refused.answers}) == 1
+
+
+async def test_keys_and_hashes_appear_in_no_log_answer_or_repr(
+    refused: Refused, shared: Shared, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Records of a fixture belong to the phase of the set-up.
+    logged = "\n".join(map(caplog.handler.format, caplog.get_records("setup"))) + caplog.text
+    assert "401" in logged
+    told = logged + "".join(answer.text for answer in refused.answers)
+    told += repr([refused.live, refused.revoked, await shared[0].list()])
+    for key in (refused.live, refused.revoked, refused.expired):
+        assert key.text not in told
+        assert key.text[-32:] not in told
+        assert key.key.secret_hash not in told
+    assert "x" * 100 not in told
+
+
+async def test_request_without_a_key_in_a_header_answers_401(shared: Shared) -> None:
+    keys, client = shared
+    for headers in ({}, {"Authorization": "Basic YW5uOmFubg=="}, {"Authorization": "Bearer"}, {"X-API-Key": ""}):
+        assert (await client.get("/jobs", headers=headers)).status_code == 401
+    in_url = await keys.create(owner="ann")
+    assert (await client.get(f"/jobs?api_key={in_url.text}")).status_code == 401
+
+
+async def test_two_headers_must_hold_the_same_key(shared: Shared) -> None:
+    keys, client = shared
+    live, revoked = await keys.create(owner="ann"), await keys.create(owner="ann")
+    assert await keys.revoke(revoked.key.id)
+    both = bearer(live) | {"X-API-Key": revoked.text}
+    assert (await client.get("/jobs", headers=both)).status_code == 401
+    assert (await client.get("/jobs", headers=bearer(live) | {"X-API-Key": live.text})).status_code == 200
+
+
+async def test_x_api_key_is_accepted_beside_basic_credentials_of_a_proxy(shared: Shared) -> None:
+    keys, client = shared
+    live = await keys.create(owner="ann")
+    headers = {"Authorization": "Basic YW5uOmFubg==", "X-API-Key": live.text}
+    assert (await client.get("/jobs", headers=headers)).status_code == 200
+
+
+async def test_key_secret_is_stored_hashed_and_compared_in_constant_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[tuple[str, str]] = []
@@ -159,14 +211,14 @@ async def test_only_hashes_are_kept_and_compared_in_constant_time(
         unknown = f"mg_live_{'a' * 12}_{key.text[-32:]}"
         for text, status in ((key.text, 200), (wrong, 401), (unknown, 401)):
             assert (await client.get("/jobs", headers={"X-API-Key": text})).status_code == status
-        # Also for an id that does not exist, so that it cannot be told from a wrong secret.
+        # An unknown id is compared too, so that it takes as long as a wrong secret.
         assert len(compared) == 3
         assert compared[0] == (key.key.secret_hash, key.key.secret_hash)
         assert compared[1][1] == key.key.secret_hash
         assert {len(side) for pair in compared for side in pair} == {64}
 
 
-async def test_a_revoked_key_is_refused_at_once_here_and_soon_elsewhere(tmp_path: Path) -> None:
+async def test_revoked_key_is_refused_at_once_here_and_within_cache_s_elsewhere(tmp_path: Path) -> None:
     async with serving(tmp_path, cache_s=1.0) as (keys, _):
         elsewhere = gate_on(tmp_path / "other", database=f"file:{tmp_path / 'mediagate.db'}", cache_s=1.0)
         async with client_of(elsewhere) as client:
@@ -184,7 +236,7 @@ async def test_a_revoked_key_is_refused_at_once_here_and_soon_elsewhere(tmp_path
             assert (await client.get("/jobs", headers=bearer(key))).status_code == 401
 
 
-async def test_without_a_cache_every_request_asks(tmp_path: Path) -> None:
+async def test_cache_s_zero_checks_the_database_on_every_request(tmp_path: Path) -> None:
     async with serving(tmp_path, cache_s=0) as (keys, _):
         elsewhere = gate_on(tmp_path / "other", database=f"file:{tmp_path / 'mediagate.db'}", cache_s=0)
         async with client_of(elsewhere) as client:
@@ -194,23 +246,23 @@ async def test_without_a_cache_every_request_asks(tmp_path: Path) -> None:
             assert (await client.get("/jobs", headers=bearer(key))).status_code == 401
 
 
-async def test_the_last_use_is_noted_now_and_then(tmp_path: Path) -> None:
+async def test_last_used_at_is_written_at_most_every_five_minutes(tmp_path: Path) -> None:
     async with serving(tmp_path, cache_s=0) as (keys, client):
         key = await keys.create(owner="ann")
         [before] = await keys.list()
         assert before.last_used_at is None
         wrong = {"X-API-Key": key.text[:-32] + "a" * 32}
         assert (await client.get("/jobs", headers=wrong)).status_code == 401
-        assert (await keys.list())[0].last_used_at is None, "a stranger who knows the id uses nothing"
+        assert (await keys.list())[0].last_used_at is None, "a wrong secret does not count as use"
         assert (await client.get("/jobs", headers=bearer(key))).status_code == 200
         [first] = await keys.list()
         assert first.last_used_at is not None
         assert abs(first.last_used_at - datetime.now(UTC)) < timedelta(minutes=1)
         assert (await client.get("/jobs", headers=bearer(key))).status_code == 200
-        assert (await keys.list())[0].last_used_at == first.last_used_at, "one write in five minutes"
+        assert (await keys.list())[0].last_used_at == first.last_used_at, "at most one write in five minutes"
 
 
-async def test_usage_is_told_by_key(tmp_path: Path, photo: bytes) -> None:
+async def test_usage_is_reported_per_key(tmp_path: Path, photo: bytes) -> None:
     async with serving(tmp_path) as (keys, client):
         ann = [await keys.create(owner="ann") for _ in range(3)]
         bob = await keys.create(owner="bob")
@@ -231,7 +283,7 @@ async def test_usage_is_told_by_key(tmp_path: Path, photo: bytes) -> None:
         )
 
 
-async def test_a_preflight_asks_for_no_key_and_refusals_carry_cors_headers(tmp_path: Path, photo: bytes) -> None:
+async def test_preflight_needs_no_key_and_refusals_carry_cors_headers(tmp_path: Path, photo: bytes) -> None:
     async with serving(tmp_path) as (keys, client):
         wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-api-key"}
         preflight = await client.options("/upload", headers=wanted)
@@ -247,7 +299,9 @@ async def test_a_preflight_asks_for_no_key_and_refusals_carry_cors_headers(tmp_p
         assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example"
 
 
-async def test_while_the_database_is_down_nobody_is_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_key_is_refused_with_503_while_the_database_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate = gate_on(tmp_path, cache_s=0)
     async with client_of(gate) as client:
         key = await gate[API_KEYS].create(owner="ann")
@@ -262,7 +316,7 @@ async def test_while_the_database_is_down_nobody_is_let_in(tmp_path: Path, monke
         assert (await client.get("/jobs", headers=bearer(key))).status_code == 200
 
 
-async def test_keys_that_cannot_be(tmp_path: Path) -> None:
+async def test_create_refuses_invalid_owners_scopes_and_expiries(tmp_path: Path) -> None:
     async with serving(tmp_path) as (keys, _):
         for owner in ("", "a\nb", "x" * 256):
             with pytest.raises(InvalidParameter, match="owner"):
@@ -278,7 +332,7 @@ async def test_keys_that_cannot_be(tmp_path: Path) -> None:
         assert await keys.list() == []
 
 
-async def test_records_without_a_database_and_other_misuse_stop_the_boot(tmp_path: Path) -> None:
+async def test_api_keys_on_memory_records_or_with_a_bad_cache_s_stop_the_boot(tmp_path: Path) -> None:
     gate = gate_on(tmp_path)
     gate.decorate(RECORDS, MemoryRecords())
     with pytest.raises(ConfigError, match="in the records' database"):

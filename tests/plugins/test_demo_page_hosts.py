@@ -1,4 +1,4 @@
-"""A gate with the demo page on a loopback address answers under names of this machine only (DNS rebinding)."""
+"""Host names on loopback: a gate with the demo page answers only to names of this machine (DNS rebinding)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROUTES = [
 
 @asynccontextmanager
 async def reached_on(gate: MediaGate, address: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client whose connection reaches the gate on an address of the server."""
+    """A client whose connection reaches the gate on this address of the server."""
     transport = httpx.ASGITransport(gate, raise_app_exceptions=False)
     async with gate, httpx.AsyncClient(transport=transport, base_url=f"http://{address}:8000") as client:
         yield client
@@ -45,7 +45,7 @@ def with_page(gate: MediaGate) -> MediaGate:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "[::1]", "[::ffff:127.0.0.1]"])
-async def test_foreign_names_are_refused_on_loopback_by_every_route(make_gate: MakeGate, address: str) -> None:
+async def test_foreign_host_is_refused_on_loopback_by_every_route(make_gate: MakeGate, address: str) -> None:
     async with reached_on(with_page(make_gate(worker=False)), address) as client:
         for host in FOREIGN:
             for method, path in ROUTES:
@@ -57,7 +57,7 @@ async def test_foreign_names_are_refused_on_loopback_by_every_route(make_gate: M
             assert (await client.get("/jobs", headers={"Host": host})).status_code == 200, host
 
 
-async def test_allowed_hosts_and_public_base_url_are_names_of_the_service(
+async def test_allowed_hosts_and_public_base_url_are_accepted_as_host(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MEDIAGATE_ALLOWED_HOSTS", "dev.example, Box.Example.")
@@ -68,24 +68,24 @@ async def test_allowed_hosts_and_public_base_url_are_names_of_the_service(
         assert (await client.get("/", headers={"Host": "evil.example"})).status_code == 403
 
 
-async def test_a_star_allows_every_host(make_gate: MakeGate) -> None:
+async def test_allowed_hosts_star_accepts_every_host(make_gate: MakeGate) -> None:
     async with reached_on(with_page(make_gate(worker=False, allowed_hosts=["*"])), "127.0.0.1") as client:
         assert (await client.get("/", headers={"Host": "evil.example"})).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["https://dev.example", "dev.example:8000", "*.example", "dev example"])
-def test_an_allowed_host_that_is_none(host: str) -> None:
+def test_allowed_hosts_refuses_urls_ports_and_patterns(host: str) -> None:
     with pytest.raises(ConfigError, match="without scheme and port"):
         Settings(allowed_hosts=[host])
 
 
-async def test_other_addresses_answer_under_every_name(make_gate: MakeGate) -> None:
+async def test_gate_beyond_loopback_accepts_every_host(make_gate: MakeGate) -> None:
     for address in ("10.0.0.7", "gate.example"):
         async with reached_on(with_page(make_gate(worker=False)), address) as client:
             assert (await client.get("/", headers={"Host": "evil.example"})).status_code == 200
 
 
-async def test_a_gate_that_asks_who_is_there_or_has_no_page_leaves_names_to_its_proxy(make_gate: MakeGate) -> None:
+async def test_gate_with_authorize_or_without_the_page_accepts_every_host(make_gate: MakeGate) -> None:
     async def authorize(request: Request, action: Action) -> Principal | None:
         return None
 
@@ -96,7 +96,7 @@ async def test_a_gate_that_asks_who_is_there_or_has_no_page_leaves_names_to_its_
             assert (await client.get("/jobs", headers={"Host": "app.example"})).status_code == status
 
 
-async def test_a_gate_without_the_page_can_ask_for_the_same(make_gate: MakeGate) -> None:
+async def test_guard_hosts_protects_a_gate_without_the_page(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     gate.guard_hosts()
     async with reached_on(gate, "127.0.0.1") as client:

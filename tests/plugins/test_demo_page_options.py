@@ -1,4 +1,4 @@
-"""Options of the demo page; what a person sees of it is tested in a browser."""
+"""Options of the demo page; its behaviour in a browser is tested elsewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 async def sources_of(client: httpx.AsyncClient) -> dict[str, Any]:
-    """Return what the page is told of the sources."""
+    """Return the sources as the page receives them."""
     page = (await client.get("/")).text
     [found] = re.findall(r'data-sources="([^"]*)"', page)
     told: dict[str, Any] = json.loads(html.unescape(found))
@@ -45,15 +45,16 @@ async def sources_of(client: httpx.AsyncClient) -> dict[str, Any]:
         {"image_origins": ["https://cdn.example; script-src *"]},
         {"upload_origins": ["bucket.example"]},
     ],
+    ids=str,
 )
-async def test_a_path_or_an_origin_that_is_none_is_refused(options: dict[str, Any], tmp_path: Path) -> None:
+async def test_demo_page_refuses_an_invalid_path_or_origin(options: dict[str, Any], tmp_path: Path) -> None:
     gate = MediaGate(sources={"post": Source()}, settings=Settings(data_dir=tmp_path), moderation="off")
     gate.register(demo_page, **options)
     with pytest.raises(PluginError, match=r"demo_page: .*such as"):
         await gate.open()
 
 
-async def test_the_page_names_the_formats_and_limits_of_each_source(make_gate: MakeGate) -> None:
+async def test_demo_page_names_the_formats_and_limits_of_each_source(make_gate: MakeGate) -> None:
     own: dict[str, str | dict[Language, str]] = {
         "upload_too_large": {"en": 'At most {limit}, "please".', "de": "Höchstens {limit}."}
     }
@@ -79,7 +80,7 @@ async def test_the_page_names_the_formats_and_limits_of_each_source(make_gate: M
             assert refused.json()["message"] == told[name]["tooLarge"]
 
 
-async def test_heic_is_not_named_where_it_cannot_be_decoded(
+async def test_demo_page_omits_heic_when_it_cannot_be_decoded(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate.images.pixels.formats._heif", False)
@@ -92,7 +93,7 @@ async def test_heic_is_not_named_where_it_cannot_be_decoded(
 
 
 @pytest.mark.parametrize("scores", [False, True])
-async def test_scores_are_told_where_wanted_and_to_those_who_may_read_the_job(
+async def test_demo_page_scores_are_optional_and_for_readers_of_the_job(
     make_gate: MakeGate, photo: bytes, scores: bool
 ) -> None:
     gate = make_gate(worker=False)

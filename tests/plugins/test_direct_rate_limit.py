@@ -1,4 +1,4 @@
-"""Limits on direct uploads: what is declared, sent to a URL and completed counts as any other upload."""
+"""Rate limits on direct uploads: a declaration, its PUT and its completion count as any other upload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MakeGate = Callable[..., MediaGate]
 
 
 async def arrived(client: httpx.AsyncClient, photo: bytes) -> httpx.Response:
-    """Declare a file, send it and complete it; return the last answer, or the first that refuses."""
+    """Declare a file, send it and complete it; return the last answer, or the first refusal."""
     answer = await declared(client, photo)
     if answer.status_code == 201:
         target = answer.json()
@@ -30,7 +30,7 @@ async def arrived(client: httpx.AsyncClient, photo: bytes) -> httpx.Response:
     return answer
 
 
-async def test_jobs_bytes_and_requests_are_limited(make_gate: MakeGate, photo: bytes) -> None:
+async def test_rate_limit_counts_jobs_bytes_and_requests_of_direct_uploads(make_gate: MakeGate, photo: bytes) -> None:
     # An upload through the gate is three requests; the small body of a declaration counts as well.
     for limit, passes in (("2 jobs", 2), (f"{2 * len(photo) + 1000} B/day", 2), ("8/day", 2)):
         for rules in ({"per_address": limit}, {"per_source": {"avatar": limit.replace("8/day", "5/day")}}):
@@ -45,7 +45,7 @@ async def test_jobs_bytes_and_requests_are_limited(make_gate: MakeGate, photo: b
                 assert await gate.parts.records.queue_depth() == passes
 
 
-async def test_bytes_that_are_sent_and_never_completed_count(make_gate: MakeGate, photo: bytes) -> None:
+async def test_rate_limit_counts_bytes_that_are_never_completed(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, worker=False)
     gate.register(rate_limit, per_address=f"{2 * len(photo) + 2000} B/day")
     async with client_of(gate) as client:
@@ -56,7 +56,7 @@ async def test_bytes_that_are_sent_and_never_completed_count(make_gate: MakeGate
             assert "RateLimit-Policy" in answer.headers
 
 
-async def test_a_place_that_becomes_free_lets_the_same_upload_go_on(make_gate: MakeGate, photo: bytes) -> None:
+async def test_direct_upload_continues_once_a_job_slot_is_free(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(memory=False, worker=False)
     gate.register(rate_limit, per_source={"avatar": "1 jobs"})
     async with client_of(gate) as client:
@@ -71,7 +71,7 @@ async def test_a_place_that_becomes_free_lets_the_same_upload_go_on(make_gate: M
         assert (await completed(client, early)).status_code == 202
 
 
-async def test_what_a_key_declared_counts_for_that_key(make_gate: MakeGate, photo: bytes) -> None:
+async def test_direct_upload_counts_for_the_key_that_declared_it(make_gate: MakeGate, photo: bytes) -> None:
     async def authorize(request: Request, action: Action) -> Principal | None:
         return Principal("shop", key=request.headers["X-Key"])
 
@@ -86,7 +86,7 @@ async def test_what_a_key_declared_counts_for_that_key(make_gate: MakeGate, phot
                     assert (await arrived(client, photo)).status_code == 202, limit
                 refused = await arrived(client, photo)
                 assert refused.status_code == 429, limit
-            # An upload that its key has no room for: the bytes, though declared, are not taken.
+            # Without room in the limit of its key, the bytes of a declared upload are refused.
             client.headers["X-Key"] = "third"
             early: Any = (await declared(client, photo)).json()
             late: Any = (await declared(client, photo)).json()

@@ -1,4 +1,4 @@
-"""Moderation by a service: against local servers that behave like two well-known ones, and like ones that are away."""
+"""Moderation by an HTTP service: local servers that imitate two well-known ones, and servers that fail."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ LOOPBACK = ("127.0.0.0/8",)
 
 
 WHOLE = {"whole": VariantSpec(width=640)}
-"""Not enlarged, so that a small picture has one view."""
+"""Variants are never enlarged, so a small picture has one view."""
 
 
 def redness(jpeg: bytes) -> float:
-    """Return which part of a picture is red; raises for anything but a bare JPEG."""
+    """Return how red a picture is, 0 to 1; raises for anything but a JPEG without metadata."""
     with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
         assert not image.getexif()
         assert "icc_profile" not in image.info
@@ -75,7 +75,7 @@ def like_google(headers: dict[str, str], told: Any) -> tuple[int, Any]:
 
 @dataclass
 class Server:
-    """What a local server answers, and what it was asked."""
+    """A local server: how it answers, and the calls it received."""
 
     answer: Callable[[dict[str, str], Any], tuple[int, Any]]
     calls: list[Any] = field(default_factory=list)
@@ -109,7 +109,7 @@ def serving(answer: Callable[[dict[str, str], Any], tuple[int, Any]]) -> Iterato
                 self.end_headers()
                 self.wfile.write(body)
             except OSError:
-                pass  # whoever asked waits no longer
+                pass  # the client has given up
 
         def log_message(self, *_: object) -> None: ...
 
@@ -149,7 +149,7 @@ def stricter_gate(make_gate: Callable[..., MediaGate], source: Source, **setting
     return make_gate(sources={"avatar": source}, moderation="on", **{"retry_backoff_s": 0.2, **settings})
 
 
-async def test_a_service_like_openai_s_judges_every_picture(make_gate: Callable[..., MediaGate]) -> None:
+async def test_openai_preset_judges_every_picture(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
         gate = stricter_gate(make_gate, Source(reject={"harmful": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=of_openai(server), groups={"harmful": {"sexual", "violence"}})
@@ -164,7 +164,7 @@ async def test_a_service_like_openai_s_judges_every_picture(make_gate: Callable[
             assert [status.job.model_runs for status in (refused, published)] == [1, 1]
 
 
-async def test_doctor_asks_for_no_model_where_there_is_none(make_gate: Callable[..., MediaGate]) -> None:
+async def test_doctor_passes_http_moderation_without_a_model_or_a_call(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
         gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=of_openai(server), max_calls_per_day=1000)
@@ -176,7 +176,7 @@ async def test_doctor_asks_for_no_model_where_there_is_none(make_gate: Callable[
         assert not server.calls
 
 
-async def test_a_service_like_google_s_answers_in_words(make_gate: Callable[..., MediaGate]) -> None:
+async def test_google_preset_reads_likelihood_words(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_google) as server:
         service = google_safe_search(KEY, url=server.url(GOOGLE), insecure_http=True, private_networks=LOOPBACK)
         gate = stricter_gate(make_gate, Source(reject={"adult": 0.75}, variants=WHOLE))
@@ -186,7 +186,7 @@ async def test_a_service_like_google_s_answers_in_words(make_gate: Callable[...,
             assert (await outcome(gate, BLUE)).status is JobStatus.COMPLETE
 
 
-async def test_the_stricter_of_two_moderators_counts(make_gate: Callable[..., MediaGate]) -> None:
+async def test_two_moderators_reject_if_either_does(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
         gate = stricter_gate(make_gate, Source(reject={"red": 0.9, "sexual": 0.1}, variants=WHOLE))
         gate.decorate(MODERATOR, Reds())
@@ -195,11 +195,11 @@ async def test_the_stricter_of_two_moderators_counts(make_gate: Callable[..., Me
             local = await outcome(gate, RED)
             assert local.job.verdict is not None
             assert (local.status, local.job.verdict.flags) == (JobStatus.REJECTED, ("red",))
-            assert not server.calls, "what is refused here is sent nowhere"
+            assert not server.calls, "a picture rejected locally is sent nowhere"
             both = await outcome(gate, picture("maroon"))
             assert both.job.verdict is not None
             assert (both.status, both.job.verdict.flags) == (JobStatus.REJECTED, ("sexual",))
-            assert both.job.model_runs == 2, "here, and there"
+            assert both.job.model_runs == 2, "once locally, once remotely"
             assert both.job.verdict.model == "reds + openai/omni-moderation-latest"
             assert both.job.verdict.scores.keys() >= {"red", "light", "sexual"}
             assert (await outcome(gate, BLUE)).status is JobStatus.COMPLETE
@@ -208,7 +208,7 @@ async def test_the_stricter_of_two_moderators_counts(make_gate: Callable[..., Me
 @pytest.mark.parametrize(
     "away", [(503, b"busy"), (429, b"{}"), (401, b"{}"), (302, b""), None], ids=["503", "429", "401", "302", "silence"]
 )
-async def test_without_an_answer_nothing_is_published(
+async def test_service_that_does_not_answer_publishes_nothing(
     away: tuple[int, bytes] | None, make_gate: Callable[..., MediaGate]
 ) -> None:
     with serving(lambda *_: away or (200, b"{}")) as server:
@@ -218,13 +218,13 @@ async def test_without_an_answer_nothing_is_published(
         gate.register(http_moderation, service=of_openai(server), timeout_s=0.5)
         async with gate:
             job = await gate.upload(BLUE, source_type="avatar", source_id="1")
-            if away == (302, b""):  # about the picture, for all that can be known: it counts as an attempt
+            if away == (302, b""):  # an answer that may be about the picture counts as an attempt
                 status = await gate.wait(job.job_id, timeout_s=60)
                 assert (status.status, status.job.code) == (JobStatus.FAILED, "moderation_failed")
                 return
             await asyncio.to_thread(server.await_calls, 3)
             status = await gate.get_status(job.job_id)
-            assert status.status in (JobStatus.PENDING, JobStatus.PROCESSING), "an outage counts as no attempt"
+            assert status.status in (JobStatus.PENDING, JobStatus.PROCESSING), "an outage does not count as an attempt"
             assert status.job.error is None or "127.0.0.1" not in status.job.error
             server.answer, server.pause_s = like_openai, 0
             assert (await gate.wait(job.job_id, timeout_s=60)).status is JobStatus.COMPLETE
@@ -234,7 +234,9 @@ async def test_without_an_answer_nothing_is_published(
     "said",
     [b"no JSON", b"[" * 100_000, b"{}", b'{"results": []}', b'{"results": [{"category_scores": {"sexual": true}}]}'],
 )
-async def test_an_answer_without_scores_publishes_nothing(said: bytes, make_gate: Callable[..., MediaGate]) -> None:
+async def test_service_that_answers_without_scores_publishes_nothing(
+    said: bytes, make_gate: Callable[..., MediaGate]
+) -> None:
     with serving(lambda *_: (200, said)) as server:
         gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE), max_attempts=1)
         gate.register(http_moderation, service=of_openai(server))
@@ -243,7 +245,7 @@ async def test_an_answer_without_scores_publishes_nothing(said: bytes, make_gate
             assert (status.status, status.job.code) == (JobStatus.FAILED, "moderation_failed")
 
 
-async def test_no_more_calls_are_made_than_a_day_allows(make_gate: Callable[..., MediaGate]) -> None:
+async def test_max_calls_per_day_bounds_the_calls(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
         gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=of_openai(server), max_calls_per_day=2)
@@ -257,8 +259,10 @@ async def test_no_more_calls_are_made_than_a_day_allows(make_gate: Callable[...,
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-async def test_processes_share_an_allowance(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    url = f"file:{tmp_path / 'a.db'}" if database == "sqlite" else request.getfixturevalue("postgres_url")
+async def test_allowance_is_shared_by_all_processes(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = f"file:{tmp_path / 'a.db'}" if database == "sqlite" else request.getfixturevalue("own_postgres_url")
     both = [PrismaRecords(url, migrate=True), PrismaRecords(url, migrate=False)]
     for records in both:
         await records.open()
@@ -274,7 +278,7 @@ async def test_processes_share_an_allowance(database: str, tmp_path: Path, reque
             await records.close()
 
 
-async def test_a_service_at_a_private_address_is_not_asked(make_gate: Callable[..., MediaGate]) -> None:
+async def test_service_at_a_private_address_is_never_called(make_gate: Callable[..., MediaGate]) -> None:
     with serving(like_openai) as server:
         gate = stricter_gate(make_gate, Source(reject={"sexual": 0.8}, variants=WHOLE))
         gate.register(http_moderation, service=openai(KEY, url=server.url(OPENAI), insecure_http=True))
@@ -287,7 +291,7 @@ async def test_a_service_at_a_private_address_is_not_asked(make_gate: Callable[.
         assert not server.calls
 
 
-def test_wrong_options_are_told_all_at_once() -> None:
+def test_service_reports_all_wrong_options_at_once() -> None:
     with pytest.raises(ConfigError) as wrong:
         Service(url="http://x.example/", body={}, scores={}, headers={"a": "b\n"}, words={"maybe": 2})
     told = str(wrong.value)
@@ -295,7 +299,7 @@ def test_wrong_options_are_told_all_at_once() -> None:
     assert KEY not in repr(openai(KEY))
 
 
-async def test_two_moderators_with_one_name_stop_the_start(tmp_path: Path) -> None:
+async def test_two_moderators_with_the_same_label_stop_the_boot(tmp_path: Path) -> None:
     gate = MediaGate(
         sources={"avatar": Source(reject={"red": 0.5}, variants=WHOLE)},
         settings=Settings(data_dir=tmp_path, image_processes=1),
@@ -307,7 +311,7 @@ async def test_two_moderators_with_one_name_stop_the_start(tmp_path: Path) -> No
         await gate.open()
 
 
-def test_a_score_in_an_unknown_word_is_none() -> None:
+def test_google_preset_reads_no_score_from_an_unknown_word() -> None:
     service = google_safe_search(KEY)
     answer = {"responses": [{"safeSearchAnnotation": dict.fromkeys(service.scores, "UNKNOWN")}]}
     with pytest.raises(ModerationFailed, match="no score"):

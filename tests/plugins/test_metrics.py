@@ -1,4 +1,4 @@
-"""``GET /metrics``: what is counted and measured, read as Prometheus reads it."""
+"""``GET /metrics``: what is counted and measured, parsed as Prometheus does."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def scrape(client: httpx.AsyncClient, **headers: str) -> dict[str, float]:
 
 
 class Grown(dict[str, float]):
-    """By how much samples have grown between two scrapes; those that did not are 0."""
+    """The growth of each sample between two scrapes; 0 for samples without growth."""
 
     def __init__(self, before: Mapping[str, float], after: Mapping[str, float]) -> None:
         super().__init__({name: value - before.get(name, 0) for name, value in after.items()})
@@ -87,7 +87,7 @@ async def ended(client: httpx.AsyncClient, file: bytes) -> str:
 
 
 async def until(client: httpx.AsyncClient, before: Mapping[str, float], name: str, grown: float) -> Grown:
-    """Scrape until a sample has grown so much: a job's hooks run after its status can be read."""
+    """Scrape until a sample has grown by this much: a job's hooks run after its status is visible."""
     with anyio.fail_after(30):
         while True:
             now = Grown(before, await scrape(client))
@@ -96,7 +96,7 @@ async def until(client: httpx.AsyncClient, before: Mapping[str, float], name: st
             await anyio.sleep(0.05)
 
 
-async def test_what_becomes_of_jobs_is_counted(make_gate: MakeGate) -> None:
+async def test_metrics_count_uploads_and_the_ends_of_jobs(make_gate: MakeGate) -> None:
     sources = {"avatar": Source(reject={"explicit": 0.9}), "post": Source(reject={"NUDE": 0.5})}
     gate = make_gate(sources=sources, moderation="on", image_timeout_s=5, max_attempts=1, retry_backoff_s=0)
     gate.decorate(MODERATOR, Scripted())
@@ -129,19 +129,19 @@ async def test_what_becomes_of_jobs_is_counted(make_gate: MakeGate) -> None:
         assert grown["mediagate_upload_bytes_count{source=avatar}"] == 5
         for stage in ("queue", "fetch", "render", "record"):
             assert grown[f"mediagate_stage_seconds_count{{stage={stage}}}"] == 5, stage
-        assert grown["mediagate_stage_seconds_count{stage=moderate}"] == 3, "one of them was rejected"
+        assert grown["mediagate_stage_seconds_count{stage=moderate}"] == 3, "two published, one rejected"
         assert grown["mediagate_stage_seconds_count{stage=publish}"] == 2
         assert grown["mediagate_stage_seconds_count{stage=other}"] == 0
         assert 0 < grown["mediagate_image_cpu_seconds_total{source=avatar}"] < 10
-        assert grown["mediagate_stage_seconds_sum{stage=render}"] >= 5, "one of them ran into its time limit"
+        assert grown["mediagate_stage_seconds_sum{stage=render}"] >= 5, "one render ran into its time limit"
         assert grown["mediagate_storage_seconds_count{operation=get}"] == 5
         assert grown["mediagate_storage_seconds_count{operation=put}"] == 5 + 2 * 6, (
             "staged; five sizes and an original"
         )
-    assert (await _workers()) == 0, "a closed gate works no more"
+    assert (await _workers()) == 0, "a closed gate has no workers"
 
 
-async def test_an_image_process_that_dies_without_work_is_counted(make_gate: MakeGate) -> None:
+async def test_metrics_count_image_processes_that_die_idle(make_gate: MakeGate) -> None:
     gate = make_gate()
     gate.register(metrics)
     async with gate, client_of(gate) as client:
@@ -153,8 +153,8 @@ async def test_an_image_process_that_dies_without_work_is_counted(make_gate: Mak
         assert await ended(client, picture(GOOD)) == "COMPLETE"
         grown = Grown(before, await scrape(client))
         replaced = {why: grown[f"mediagate_image_process_ends_total{{reason={why}}}"] for why in ("idle", "crashed")}
-        # One whose end is not seen yet when it is given the next picture has crashed at that one; where that was a
-        # reader, the other one was replaced too.
+        # A process whose end goes unnoticed counts as crashed at its next picture; if it was a reader, the other
+        # reader is replaced too.
         assert sum(replaced.values()) in (2, 3), replaced
 
 
@@ -171,7 +171,7 @@ async def _workers() -> float:
     return value
 
 
-async def test_upload_bytes_are_those_of_the_file(make_gate: MakeGate, photo: bytes) -> None:
+async def test_metrics_upload_bytes_are_those_of_the_file(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(worker=False)
     gate.register(metrics)
     async with gate, client_of(gate) as client:
@@ -179,10 +179,10 @@ async def test_upload_bytes_are_those_of_the_file(make_gate: MakeGate, photo: by
         assert (await send(client, photo)).status_code == 202
         grown = Grown(before, await scrape(client))
         assert grown["mediagate_upload_bytes_sum{source=avatar}"] == len(photo)
-        assert before["mediagate_workers"] == 0, "this process takes uploads only"
+        assert before["mediagate_workers"] == 0, "this process has no worker"
 
 
-async def test_the_queue_is_asked_at_most_every_few_seconds(make_gate: MakeGate, photo: bytes) -> None:
+async def test_metrics_query_the_queue_at_most_every_three_seconds(make_gate: MakeGate, photo: bytes) -> None:
     class Counted(MemoryRecords):
         asked = 0
         answering = True
@@ -216,10 +216,10 @@ async def test_the_queue_is_asked_at_most_every_few_seconds(make_gate: MakeGate,
                 if not down["mediagate_records_up"]:
                     break
                 await anyio.sleep(0.1)
-        assert "mediagate_queue_depth" not in down, "no figure rather than a wrong one"
+        assert "mediagate_queue_depth" not in down, "no value instead of a wrong one"
 
 
-async def test_where_a_status_was_known(make_gate: MakeGate, photo: bytes) -> None:
+async def test_metrics_count_status_answers_by_origin(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     gate.register(metrics)
     async with gate, client_of(gate) as client:
@@ -235,7 +235,7 @@ async def test_where_a_status_was_known(make_gate: MakeGate, photo: bytes) -> No
         assert grown["mediagate_error_answers_total{code=job_not_found}"] == 1
 
 
-async def test_a_storage_that_fails_is_counted(make_gate: MakeGate, photo: bytes, tmp_path: Path) -> None:
+async def test_metrics_count_storage_errors(make_gate: MakeGate, photo: bytes, tmp_path: Path) -> None:
     gate = make_gate(worker=False, memory=False)
     gate.decorate(RECORDS, MemoryRecords())
     folder = tmp_path / "files"
@@ -254,7 +254,7 @@ async def test_a_storage_that_fails_is_counted(make_gate: MakeGate, photo: bytes
         assert grown["mediagate_error_answers_total{code=storage_unavailable}"] >= 1
 
 
-async def test_a_file_that_is_not_there_is_no_error_of_the_storage(make_gate: MakeGate, photo: bytes) -> None:
+async def test_metrics_do_not_count_a_missing_file_as_a_storage_error(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     gate.register(metrics)
     async with gate, client_of(gate) as client:
@@ -270,7 +270,7 @@ async def test_a_file_that_is_not_there_is_no_error_of_the_storage(make_gate: Ma
         assert not [name for name in grown if name.startswith("mediagate_storage_errors_total") and grown[name]]
 
 
-async def test_names_are_prometheus_own_and_all_are_documented(make_gate: MakeGate) -> None:
+async def test_metrics_names_follow_conventions_and_are_documented(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     gate.register(metrics)
     async with gate, client_of(gate) as client:
@@ -292,7 +292,7 @@ async def test_names_are_prometheus_own_and_all_are_documented(make_gate: MakeGa
             assert all(re.fullmatch(r"[\w-]{1,40}", value) for value in values), sample
 
 
-async def test_a_token_guards_the_route(make_gate: MakeGate) -> None:
+async def test_metrics_token_guards_the_route(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     gate.register(metrics, token="open-sesame")
     async with gate, client_of(gate) as client:
@@ -304,11 +304,11 @@ async def test_a_token_guards_the_route(make_gate: MakeGate) -> None:
             assert "open-sesame" not in refused.text
 
 
-async def test_without_a_token_the_gate_says_who_may(make_gate: MakeGate) -> None:
+async def test_metrics_without_a_token_are_for_admins_only(make_gate: MakeGate) -> None:
     async def authorize(request: Request, action: Action) -> Principal | None:
         if "Authorization" not in request.headers:
             raise UploadRefused("log in first")
-        # As a host does that knows its users, and nothing of actions.
+        # A host that knows its users and ignores actions.
         user = request.headers["Authorization"].removeprefix("Bearer of-")
         return Principal(user, admin=user == "an-admin") if user in ("an-admin", "a-user") else None
 
@@ -321,19 +321,21 @@ async def test_without_a_token_the_gate_says_who_may(make_gate: MakeGate) -> Non
         assert (unknown.status_code, unknown.json()["code"]) == (401, "unauthorized")
         assert unknown.headers["WWW-Authenticate"].startswith("Bearer")
         user = await client.get("/metrics", headers={"Authorization": "Bearer of-a-user"})
-        assert (user.status_code, user.json()["code"]) == (403, "forbidden"), "logged in, and no admin"
-        assert (await client.get("/metrics")).json()["code"] == "upload_refused", "in its own words"
+        assert (user.status_code, user.json()["code"]) == (403, "forbidden"), "authenticated, but not an admin"
+        assert (await client.get("/metrics")).json()["code"] == "upload_refused", "the host's own error"
 
 
 @pytest.mark.parametrize("token", ["", "zwei Worte", "clé"])
-async def test_a_token_that_no_header_can_carry(make_gate: MakeGate, token: str) -> None:
+async def test_metrics_token_that_no_header_can_carry_stops_the_boot(make_gate: MakeGate, token: str) -> None:
     gate = make_gate(worker=False)
     gate.register(metrics, token=token)
     with pytest.raises(ConfigError, match="token must be"):
         await gate.open()
 
 
-async def test_a_folder_that_is_not_there(make_gate: MakeGate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_metrics_multiproc_dir_that_is_missing_stops_the_boot(
+    make_gate: MakeGate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "nowhere"))
     gate = make_gate(worker=False)
     gate.register(metrics)
@@ -341,7 +343,7 @@ async def test_a_folder_that_is_not_there(make_gate: MakeGate, tmp_path: Path, m
         await gate.open()
 
 
-async def test_without_the_extra(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_metrics_without_the_extra_name_it(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("mediagate_plugins.metrics.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
@@ -351,7 +353,7 @@ async def test_without_the_extra(make_gate: MakeGate, monkeypatch: pytest.Monkey
         await gate.open()
 
 
-async def test_webhooks_are_counted_by_how_they_ended(make_gate: MakeGate, photo: bytes) -> None:
+async def test_metrics_count_webhook_attempts_by_outcome(make_gate: MakeGate, photo: bytes) -> None:
     secret = "whsec_" + base64.b64encode(bytes(32)).decode()
     ends = {"good": "delivered", "failing": "failed", "gone": "given_up"}
     with receiving() as good, receiving(answer(500)) as failing, receiving(answer(410)) as gone:
@@ -375,13 +377,13 @@ async def test_webhooks_are_counted_by_how_they_ended(make_gate: MakeGate, photo
             assert sum(n for name, n in grown.items() if name.startswith("mediagate_webhook_attempts_total")) == 3
 
 
-async def test_unknown_options_fail_where_they_stand(make_gate: MakeGate) -> None:
+async def test_metrics_refuse_an_unknown_option_at_register(make_gate: MakeGate) -> None:
     unknown: dict[str, Any] = {"port": 1}
     with pytest.raises(PluginError, match="its options are: token"):
         make_gate().register(metrics, **unknown)
 
 
-async def test_the_alerts_ask_for_what_is_exposed(make_gate: MakeGate) -> None:
+async def test_documented_alerts_query_exposed_metrics(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     gate.register(metrics)
     async with gate, client_of(gate) as client:

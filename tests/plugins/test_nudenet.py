@@ -29,7 +29,7 @@ def gate_with(model: Path | None = None) -> MediaGate:
     return gate
 
 
-async def test_it_sees_faces_on_photos_of_people_and_nothing_on_a_cat(data: Path) -> None:
+async def test_nudenet_finds_faces_in_photos_of_people_and_nothing_in_a_cat(data: Path) -> None:
     gate = gate_with()
     async with gate.assembled():
         moderator = gate[MODERATOR]
@@ -45,7 +45,7 @@ async def test_it_sees_faces_on_photos_of_people_and_nothing_on_a_cat(data: Path
         assert max(photo[label] for group in GROUPS.values() for label in group) < 0.2
 
 
-async def test_it_judges_in_the_image_processes(data: Path) -> None:
+async def test_nudenet_judges_in_image_processes(data: Path) -> None:
     source = Source(reject={"FACE_FEMALE": 0.5, "explicit": 0.5})
     gate = gate_with()
     async with gate.assembled():
@@ -67,7 +67,7 @@ async def test_it_judges_in_the_image_processes(data: Path) -> None:
     assert cat.variants
 
 
-async def test_the_model_names_its_18_labels_and_groups_are_of_them() -> None:
+async def test_nudenet_has_18_labels_and_groups_of_them() -> None:
     gate = gate_with()
     async with gate.assembled():
         moderator = gate[MODERATOR]
@@ -82,7 +82,7 @@ async def test_the_model_names_its_18_labels_and_groups_are_of_them() -> None:
     }
 
 
-async def test_what_it_logs_at_boot_fits_a_line(caplog: pytest.LogCaptureFixture) -> None:
+async def test_nudenet_boot_log_messages_are_short(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with gate_with().assembled():
         pass
@@ -90,7 +90,7 @@ async def test_what_it_logs_at_boot_fits_a_line(caplog: pytest.LogCaptureFixture
     assert max(len(record.getMessage()) for record in caplog.records) < 200
 
 
-async def test_other_groups_and_another_file(tmp_path: Path) -> None:
+async def test_nudenet_accepts_other_groups_and_another_file(tmp_path: Path) -> None:
     gate = MediaGate(sources={"avatar": Source(reject={"faces": 0.5})})
     gate.register(nudenet, groups={"faces": {"FACE_FEMALE", "FACE_MALE"}}, model=model_file())
     async with gate.assembled():
@@ -101,7 +101,7 @@ async def test_other_groups_and_another_file(tmp_path: Path) -> None:
             pass
 
 
-async def test_an_unknown_name_in_a_threshold_stops_the_boot() -> None:
+async def test_unknown_label_in_a_threshold_stops_the_boot() -> None:
     gate = MediaGate(sources={"avatar": Source(reject={"explict": 0.5})})
     gate.register(nudenet)
     with pytest.raises(ConfigError, match="did you mean 'explicit'"):
@@ -109,7 +109,7 @@ async def test_an_unknown_name_in_a_threshold_stops_the_boot() -> None:
             pass
 
 
-async def test_a_model_that_does_not_fit_stops_the_boot() -> None:
+async def test_labels_that_do_not_fit_the_model_stop_the_boot() -> None:
     gate = MediaGate(sources={"avatar": Source(reject={"a": 0.5})})
     gate.register(onnx_moderation, model=model_file(), labels=["a", "b", "c"])
     with pytest.raises(ConfigError, match=r"scores 18 labels per box .* but 3 are given"):
@@ -117,7 +117,7 @@ async def test_a_model_that_does_not_fit_stops_the_boot() -> None:
             pass
 
 
-def test_neither_the_package_nor_opencv_is_ever_imported() -> None:
+def test_nudenet_package_and_opencv_are_never_imported() -> None:
     program = (
         "import sys\n"
         "from mediagate_plugins.nudenet import model_file\n"
@@ -130,7 +130,7 @@ def test_neither_the_package_nor_opencv_is_ever_imported() -> None:
     assert ended.stdout.split() == ["onnxruntime"]
 
 
-def test_without_the_package_the_advice_names_the_extra(tmp_path: Path) -> None:
+def test_nudenet_without_the_package_names_the_extra(tmp_path: Path) -> None:
     installed = Path(pytest.__file__).parents[1]
     for entry in installed.iterdir():
         if not entry.name.startswith("nudenet"):

@@ -1,6 +1,6 @@
-"""Forbidden parts of harmless pictures, in all the ways in which they are small or split, against the real model.
+"""Scrutiny with the real model: forbidden parts that are small, split over frames, or nearly invisible.
 
-The stand-in for what is forbidden is a face; the pictures around it have none.
+A face stands in for forbidden content; the pictures around it contain none.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def judged(
 
 
 def blocks(*choices: int) -> Pixels:
-    """Return random choices for squares of 8 pixels, as wide and as high as the face, for each of its channels."""
+    """Return a random choice for each square of 8 pixels of the face, the same in all channels."""
     chosen = np.random.default_rng(3).choice(choices, (EDGE // 8, EDGE // 8, 1))
     return np.kron(chosen, np.ones((8, 8, 3)))
 
@@ -64,15 +64,15 @@ def picture(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels.round().astype(np.uint8))
 
 
-@pytest.mark.parametrize("size", [(EDGE, 3000), (3000, EDGE)])
-def test_a_part_of_a_strip(face: Image.Image, cat: Image.Image, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(EDGE, 3000), (3000, EDGE)], ids=str)
+def test_scrutiny_finds_a_part_of_a_long_strip(face: Image.Image, cat: Image.Image, size: tuple[int, int]) -> None:
     strip = cat.resize(size)
     assert judged(strip)[0].decision == "allow"
     strip.paste(face, ((size[0] - EDGE) // 3, (size[1] - EDGE) // 3))
     assert judged(strip)[0].decision == "reject"
 
 
-def test_an_avatar_that_is_cut_out_of_a_strip(face: Image.Image, cat: Image.Image) -> None:
+def test_scrutiny_judges_the_avatar_cut_out_of_a_strip(face: Image.Image, cat: Image.Image) -> None:
     strip = cat.resize((EDGE, 3000))
     strip.paste(face, (0, 2200))
     file = io.BytesIO()
@@ -85,7 +85,7 @@ def test_an_avatar_that_is_cut_out_of_a_strip(face: Image.Image, cat: Image.Imag
     assert (elsewhere.verdict.decision, elsewhere.model_runs) == ("allow", 2)
 
 
-def test_a_small_part_of_a_large_picture_needs_a_thorough_look(face: Image.Image, cat: Image.Image) -> None:
+def test_thorough_scrutiny_finds_a_small_part_of_a_large_picture(face: Image.Image, cat: Image.Image) -> None:
     large = cat.resize((4000, 3600))
     large.paste(face, (1900, 700))
     standard, runs = judged(large)
@@ -97,7 +97,7 @@ def test_a_small_part_of_a_large_picture_needs_a_thorough_look(face: Image.Image
     assert runs < 75
 
 
-def test_a_sheet_of_many(face: Image.Image) -> None:
+def test_thorough_scrutiny_finds_faces_on_a_contact_sheet(face: Image.Image) -> None:
     sheet = Image.new("RGB", (5 * EDGE, 5 * EDGE))
     for at in range(25):
         sheet.paste(face, (at % 5 * EDGE, at // 5 * EDGE))
@@ -105,16 +105,20 @@ def test_a_sheet_of_many(face: Image.Image) -> None:
     assert judged(sheet, source=THOROUGH)[0].decision == "reject"
 
 
-def test_a_frame_among_others(face: Image.Image, cat: Image.Image) -> None:
+def test_scrutiny_finds_one_frame_among_others(face: Image.Image, cat: Image.Image) -> None:
     others = [cat.resize((EDGE, EDGE)).rotate(90 * turn) for turn in range(3)]
     assert judged(*others)[0].decision == "allow"
     assert judged(*others, face)[0].decision == "reject"
 
 
 @pytest.mark.parametrize(
-    ("durations_ms", "decision"), [([30, 30], "reject"), ([45, 45], "reject"), ([60, 60], "allow")]
+    ("durations_ms", "decision"),
+    [([30, 30], "reject"), ([45, 45], "reject"), ([60, 60], "allow")],
+    ids=str,
 )
-def test_two_frames_that_are_one_to_the_eye(face: Image.Image, durations_ms: list[int], decision: str) -> None:
+def test_scrutiny_blends_two_frames_that_alternate_quickly(
+    face: Image.Image, durations_ms: list[int], decision: str
+) -> None:
     pixels = np.asarray(face, np.float64)
     noise = np.minimum(pixels, 255 - pixels) * blocks(-1, 1)
     frames = picture(pixels + noise), picture(pixels - noise)
@@ -123,21 +127,21 @@ def test_two_frames_that_are_one_to_the_eye(face: Image.Image, durations_ms: lis
     assert judged(*frames, durations_ms=durations_ms)[0].decision == decision
 
 
-def test_five_frames_that_are_one_to_the_eye(face: Image.Image) -> None:
+def test_scrutiny_blends_five_frames_that_alternate_quickly(face: Image.Image) -> None:
     pixels, part = np.asarray(face, np.float64), blocks(0, 1, 2, 3, 4)
     frames = [picture(np.where(part == number, pixels, 128)) for number in range(5)]
     assert judged(*frames, durations_ms=[100] * 5)[0].decision == "allow"
     assert judged(*frames, durations_ms=[20] * 5)[0].decision == "reject"
 
 
-def test_what_is_nearly_transparent(face: Image.Image) -> None:
+def test_scrutiny_finds_nearly_transparent_content(face: Image.Image) -> None:
     for alpha in (9, 30):
         faint = face.convert("RGBA")
         faint.putalpha(alpha)
         assert judged(faint)[0].decision == "reject"
 
 
-def test_what_shows_on_grey_only(face: Image.Image) -> None:
+def test_scrutiny_finds_content_visible_only_on_grey(face: Image.Image) -> None:
     pixels = np.asarray(face.convert("L").convert("RGB"), np.float64) / 3 + 85
     clear = blocks(0, 1) * 0.66
     on_black = pixels - 128 * clear
@@ -149,7 +153,7 @@ def test_what_shows_on_grey_only(face: Image.Image) -> None:
     assert judged(hidden)[0].decision == "reject"
 
 
-def test_harmless_pictures_pass_thoroughly(cat: Image.Image) -> None:
+def test_thorough_scrutiny_allows_harmless_pictures(cat: Image.Image) -> None:
     half = cat.copy()
     half.putalpha(Image.linear_gradient("L").resize(cat.size))
     for frames in ([cat.resize((3000, 2600))], [half], [cat, cat.rotate(3), cat.rotate(6)]):

@@ -1,4 +1,4 @@
-"""Real ONNX models, small enough to compute by hand: what each scores, and what is refused with which advice."""
+"""Real ONNX models, small enough to compute by hand: their scores, and the advice in each refusal."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def node(operator: str, inputs: str, output: str, **attributes: Any) -> onnx.Nod
 
 @pytest.fixture
 def classifier(tmp_path: Path) -> Callable[..., Path]:
-    """Make a model whose raw outputs are ``4 x mean of each channel - 1``, and that may end in a further operator."""
+    """Make a model whose raw outputs are ``4 x mean of each channel - 1``; ``end`` appends an operator."""
 
     def make(*, end: str | None = None, axes: Sequence[int] = (2, 3), weights: Any = None, **options: Any) -> Path:
         weights = np.eye(3, dtype=np.float32) * 4 if weights is None else weights
@@ -90,7 +90,7 @@ def classifier(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def detector(tmp_path: Path) -> Callable[..., Path]:
-    """Make a detector that finds four boxes, the quarters of the picture, each scored with its mean of each channel."""
+    """Make a detector with four boxes, the quarters of the picture, scored by their mean of each channel."""
 
     def make(*, columns: bool = False, names: object = NAMES, **metadata: str) -> Path:
         nodes = [
@@ -113,7 +113,7 @@ def detector(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def end2end(tmp_path: Path) -> Path:
-    """Make a detector after suppression: red found twice, blue once and never surely, and padding."""
+    """Make a detector with suppression built in: two boxes of red, one uncertain box of blue, and padding."""
     rows = [[0, 0, 8, 8, 0.4, 0], [0, 0, 8, 8, 0.9, 0], [0, 0, 8, 8, 0.3, 2], [0, 0, 0, 0, 0, -1]]
     nodes = [
         node("ReduceMean", "x", "mean", axes=[0, 1, 2, 3], keepdims=0),
@@ -146,16 +146,20 @@ def scores(values: Sequence[float], *, abs: float = 1e-6) -> Any:
 # -- classifiers
 
 
-def test_logits_become_probabilities_of_labels_that_exclude_each_other(classifier: Callable[..., Path]) -> None:
+def test_classifier_logits_become_softmax_probabilities(classifier: Callable[..., Path]) -> None:
     assert judged(classifier(), labels=RGB) == scores(softmax(3, 0.6, -1))
 
 
-def test_a_multi_label_model_says_sigmoid(classifier: Callable[..., Path]) -> None:
+def test_sigmoid_activation_scores_a_multi_label_classifier(classifier: Callable[..., Path]) -> None:
     assert judged(classifier(), labels=RGB, activation="sigmoid") == scores(sigmoid(3, 0.6, -1))
 
 
-@pytest.mark.parametrize(("end", "expected"), [("Softmax", softmax(3, 0.6, -1)), ("Sigmoid", sigmoid(3, 0.6, -1))])
-def test_a_graph_that_ends_in_probabilities_is_taken_as_it_is(
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [("Softmax", softmax(3, 0.6, -1)), ("Sigmoid", sigmoid(3, 0.6, -1))],
+    ids=["softmax", "sigmoid"],
+)
+def test_classifier_ending_in_probabilities_gets_no_activation(
     classifier: Callable[..., Path], end: str, expected: list[float]
 ) -> None:
     assert judged(classifier(end=end), labels=RGB) == scores(expected)
@@ -164,7 +168,7 @@ def test_a_graph_that_ends_in_probabilities_is_taken_as_it_is(
         judged(classifier(end=end), labels=RGB, activation="softmax")
 
 
-def test_outputs_that_may_be_probabilities_are_not_guessed_at(classifier: Callable[..., Path]) -> None:
+def test_classifier_with_ambiguous_outputs_needs_an_activation(classifier: Callable[..., Path]) -> None:
     path = classifier(end="Relu", weights=np.eye(3, dtype=np.float32) * 3)
     with pytest.raises(ConfigError, match="ends in Relu, and its outputs look like probabilities: set"):
         judged(path, labels=RGB)
@@ -179,12 +183,12 @@ def test_logits_are_never_taken_for_probabilities(classifier: Callable[..., Path
         moderator.judge(plain(ORANGE))
 
 
-def test_one_output_is_a_single_label(classifier: Callable[..., Path]) -> None:
+def test_classifier_with_one_output_has_one_label(classifier: Callable[..., Path]) -> None:
     weights = np.array([[4], [0], [0]], np.float32)
     assert judged(classifier(weights=weights), labels=("red",)) == pytest.approx({"red": sigmoid(3)[0]})
 
 
-def test_mean_std_scale_and_colour_order(classifier: Callable[..., Path]) -> None:
+def test_input_applies_mean_std_scale_and_colour_order(classifier: Callable[..., Path]) -> None:
     options: dict[str, Any] = {"labels": RGB, "mean": (0.5, 0.25, 0.0), "std": (0.5, 0.5, 2.0)}
     red, green, blue = (1 - 0.5) / 0.5, (0.4 - 0.25) / 0.5, 0.0
     assert judged(classifier(), **options) == scores(softmax(red * 4 - 1, green * 4 - 1, blue - 1))
@@ -193,16 +197,14 @@ def test_mean_std_scale_and_colour_order(classifier: Callable[..., Path]) -> Non
     assert judged(classifier(), labels=RGB, scale=1 / 510) == scores(softmax(1, -0.2, -1))
 
 
-def test_channels_last(classifier: Callable[..., Path]) -> None:
+def test_input_with_channels_last_is_supported(classifier: Callable[..., Path]) -> None:
     path = classifier(shape=(1, 8, 6, 3), axes=(1, 2))
     assert judged(path, labels=RGB) == scores(softmax(3, 0.6, -1))
     assert load(Options(model=path, labels=RGB)).input.width == 6
 
 
-@pytest.mark.parametrize(("shape", "axes"), [((1, 8, 8, 3), (1, 2)), ((1, 3, 8, 8), (2, 3))])
-def test_a_model_that_takes_bytes_gets_them_unscaled(
-    classifier: Callable[..., Path], shape: Shape, axes: Sequence[int]
-) -> None:
+@pytest.mark.parametrize(("shape", "axes"), [((1, 8, 8, 3), (1, 2)), ((1, 3, 8, 8), (2, 3))], ids=str)
+def test_input_of_bytes_is_not_scaled(classifier: Callable[..., Path], shape: Shape, axes: Sequence[int]) -> None:
     weights = np.eye(3, dtype=np.float32) / 64
     path = classifier(shape=shape, axes=axes, dtype=TensorProto.UINT8, weights=weights)
     assert judged(path, labels=RGB) == scores(softmax(*(value / 64 - 1 for value in ORANGE)))
@@ -210,19 +212,19 @@ def test_a_model_that_takes_bytes_gets_them_unscaled(
         judged(path, labels=RGB, mean=(0.5, 0.5, 0.5))
 
 
-def test_half_precision(classifier: Callable[..., Path]) -> None:
+def test_input_of_half_precision_is_supported(classifier: Callable[..., Path]) -> None:
     path = classifier(dtype=TensorProto.FLOAT16, weights=np.eye(3, dtype=np.float16) * 4)
     assert judged(path, labels=RGB) == scores(softmax(3, 0.6, -1), abs=2e-3)
 
 
-def test_a_photo_is_stretched_to_the_models_size(classifier: Callable[..., Path], data: Path) -> None:
+def test_input_photo_is_stretched_to_the_models_size(classifier: Callable[..., Path], data: Path) -> None:
     photo = Image.open(data / "moderation" / "chelsea.png").convert("RGB")
     resized = np.asarray(photo.resize((8, 8), Image.Resampling.BILINEAR), np.float64) / 255
     expected = softmax(*(4 * channel - 1 for channel in resized.mean(axis=(0, 1))))
     assert judged(classifier(), PixelPicture(photo), labels=RGB) == scores(expected, abs=1e-5)
 
 
-def test_a_dynamic_size_must_be_said(classifier: Callable[..., Path]) -> None:
+def test_input_of_dynamic_size_needs_the_option_size(classifier: Callable[..., Path]) -> None:
     for shape in (("n", 3, "h", "w"), ("n", "c", "h", "w"), (None, None, None, None)):
         path = classifier(shape=shape)
         with pytest.raises(ConfigError, match=r"size: the model takes any size; .* size=224"):
@@ -246,7 +248,7 @@ def test_a_dynamic_size_must_be_said(classifier: Callable[..., Path]) -> None:
         ("classes", "['red', 'green', 'blue']"),
     ],
 )
-def test_labels_come_from_the_files_metadata(classifier: Callable[..., Path], key: str, value: str) -> None:
+def test_labels_are_read_from_the_files_metadata(classifier: Callable[..., Path], key: str, value: str) -> None:
     path = classifier(metadata={key: value})
     assert judged(path) == scores(softmax(3, 0.6, -1))
     assert list(judged(path, labels=("a", "b", "c"))) == ["a", "b", "c"]
@@ -255,17 +257,17 @@ def test_labels_come_from_the_files_metadata(classifier: Callable[..., Path], ke
 # -- detectors
 
 
-def test_a_detector_scores_each_label_with_its_highest_box(detector: Callable[..., Path]) -> None:
+def test_detector_scores_each_label_with_its_highest_box(detector: Callable[..., Path]) -> None:
     image = Image.new("RGB", (64, 64), (51, 0, 0))
     image.paste((0, 255, 0), (32, 32, 64, 64))
     for columns in (False, True):
         found = judged(detector(columns=columns), PixelPicture(image))
-        # The seams between the quarters are smoothed by the reduction to 32 pixels.
+        # The reduction to 32 pixels blurs the seams between the quarters.
         assert found == scores((0.2, 1.0, 0.0), abs=0.02)
         assert found["blue"] == 0
 
 
-def test_a_detector_keeps_proportions_and_pads(detector: Callable[..., Path]) -> None:
+def test_detector_keeps_proportions_and_pads(detector: Callable[..., Path]) -> None:
     both = scores(((1 + 114 / 255) / 2, 57 / 255, 57 / 255), abs=1e-5)
     wide = plain((255, 0, 0), 64, 32)
     assert judged(detector(), wide) == both
@@ -275,31 +277,31 @@ def test_a_detector_keeps_proportions_and_pads(detector: Callable[..., Path]) ->
     assert judged(detector(), wide, fit="stretch") == scores((1, 0, 0))
 
 
-def test_a_sliver_is_judged_too(detector: Callable[..., Path]) -> None:
+def test_detector_judges_a_picture_one_pixel_high(detector: Callable[..., Path]) -> None:
     assert judged(detector(), plain((255, 0, 0), 4000, 1), fit="corner", pad=0) == scores((1 / 16, 0, 0))
 
 
-def test_an_end_to_end_detector(end2end: Path) -> None:
+def test_end2end_detector_scores_its_boxes(end2end: Path) -> None:
     assert judged(end2end) == scores((0.9, 0, 0.3))
     with pytest.raises(ConfigError, match="label index outside of 0-1"):
         judged(end2end, labels=("a", "b"), kind="end2end")
 
 
-def test_an_end_to_end_detector_has_six_columns(detector: Callable[..., Path]) -> None:
+def test_end2end_detector_needs_six_columns(detector: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match=r"outputs \[1, boxes, 6\], but this one \[1, 7, 4\]"):
         judged(detector(), kind="end2end")
 
 
-def test_an_output_that_reads_in_two_ways_is_not_guessed_at(end2end: Path) -> None:
+def test_detector_with_an_ambiguous_output_needs_a_kind(end2end: Path) -> None:
     with pytest.raises(ConfigError, match='ambiguous; set kind="end2end"'):
         judged(end2end, labels=("a", "b"))
     assert judged(end2end, labels=("a", "b", "c"), kind="end2end") == pytest.approx({"a": 0.9, "b": 0, "c": 0.3})
-    # Read as boxes with a score per label, the index 2 in the last column is no probability.
+    # Read as boxes with a score per label, the index 2 in the last column is not a probability.
     with pytest.raises(ConfigError, match="not 0 to 1"):
         judged(end2end, labels=("a", "b"), kind="detector")
 
 
-def test_a_detector_of_logits_must_say_so(tmp_path: Path) -> None:
+def test_detector_of_logits_needs_an_activation(tmp_path: Path) -> None:
     nodes = [
         node("AveragePool", "x", "quarters", kernel_shape=[4, 4], strides=[4, 4]),
         node("Reshape", "quarters shape", "scores"),
@@ -319,7 +321,7 @@ def test_a_detector_of_logits_must_say_so(tmp_path: Path) -> None:
         judged(path, labels=RGB, activation="softmax")
 
 
-# -- what is refused
+# -- refused models and options
 
 
 @pytest.mark.parametrize(
@@ -331,7 +333,7 @@ def test_a_detector_of_logits_must_say_so(tmp_path: Path) -> None:
         (b"\x89PNG\r\n\x1a\n" * 200, "is not an ONNX file|cannot load"),
     ],
 )
-def test_what_is_no_model_file(tmp_path: Path, content: bytes | None, message: str) -> None:
+def test_model_file_that_is_not_onnx_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "model.onnx"
     if content is not None:
         path.write_bytes(content)
@@ -340,14 +342,14 @@ def test_what_is_no_model_file(tmp_path: Path, content: bytes | None, message: s
     assert str(path) in raised.value.detail
 
 
-def test_a_torn_model_file(classifier: Callable[..., Path]) -> None:
+def test_model_file_that_is_truncated_is_refused(classifier: Callable[..., Path]) -> None:
     path = classifier()
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ConfigError, match=r"not an ONNX file|cannot load"):
         judged(path, labels=RGB)
 
 
-def test_weights_in_another_file_are_refused(classifier: Callable[..., Path]) -> None:
+def test_model_with_external_weights_is_refused(classifier: Callable[..., Path]) -> None:
     path = classifier()
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     with pytest.raises(ConfigError, match=r"are in weights\.bin; save it as one file"):
@@ -362,14 +364,15 @@ def test_weights_in_another_file_are_refused(classifier: Callable[..., Path]) ->
         ((1, 3, 8, 8, 8), "an image model takes"),
         ((1, 128), "an image model takes"),
     ],
+    ids=str,
 )
-def test_what_is_no_image_model(tmp_path: Path, shape: Shape, message: str) -> None:
+def test_model_that_takes_no_image_is_refused(tmp_path: Path, shape: Shape, message: str) -> None:
     path = save(tmp_path / "m.onnx", [node("Flatten", "x", "y")], {}, shape=shape)
     with pytest.raises(ConfigError, match=message):
         judged(path, labels=RGB)
 
 
-def test_other_inputs_and_outputs_are_refused(tmp_path: Path, classifier: Callable[..., Path]) -> None:
+def test_model_with_unsupported_inputs_or_outputs_is_refused(tmp_path: Path, classifier: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match=r"is a tensor\(int64\)"):
         judged(classifier(dtype=TensorProto.INT64), labels=RGB)
     path = save(tmp_path / "m.onnx", [node("Identity", "x", "y")], {})
@@ -388,7 +391,7 @@ def test_other_inputs_and_outputs_are_refused(tmp_path: Path, classifier: Callab
         judged(path, labels=RGB)
 
 
-def test_two_inputs_are_refused(tmp_path: Path) -> None:
+def test_model_with_two_inputs_is_refused(tmp_path: Path) -> None:
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 8, 8]) for name in ("image", "mask")]
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     graph = helper.make_graph([node("Add", "image mask", "y")], "model", inputs, [output])
@@ -418,27 +421,30 @@ def test_two_inputs_are_refused(tmp_path: Path) -> None:
         ({"labels": RGB, "threads": 0}, "threads: give 1-64"),
         ({"labels": RGB, "fit": "crop"}, "fit: give one of auto, stretch, centre, corner"),
     ],
+    ids=str,
 )
-def test_options_that_do_not_fit(classifier: Callable[..., Path], options: dict[str, Any], message: str) -> None:
+def test_options_that_do_not_fit_the_model_are_refused(
+    classifier: Callable[..., Path], options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         load(Options(model=classifier(), **options))
     assert raised.value.detail.startswith("onnx_moderation.")
 
 
-def test_every_wrong_option_is_named_at_once() -> None:
+def test_options_report_all_problems_at_once() -> None:
     with pytest.raises(ConfigError) as raised:
         Options(model=Path("m.onnx"), pad=-1, threads=0, mean=(1.0,))
     assert len(raised.value.problems) == 3
 
 
-def test_a_detectors_labels_are_counted(detector: Callable[..., Path]) -> None:
+def test_detector_with_a_wrong_number_of_labels_is_refused(detector: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match=r"scores 3 labels per box \(its output is \[1, 7, 4\]\), but 5 are given"):
         judged(detector(names=list("abcde")))
     with pytest.raises(ConfigError, match="has 3 labels, but none for output 2"):
         judged(detector(names={0: "a", 1: "b", 7: "c"}))
 
 
-def test_without_the_extra_the_advice_names_it(classifier: Callable[..., Path]) -> None:
+def test_onnx_moderation_without_the_extra_names_it(classifier: Callable[..., Path]) -> None:
     program = (
         "import sys; sys.modules['onnxruntime'] = None\n"
         "from pathlib import Path\n"
@@ -452,14 +458,14 @@ def test_without_the_extra_the_advice_names_it(classifier: Callable[..., Path]) 
 # -- in the image processes
 
 
-def test_a_verdict_names_its_model(classifier: Callable[..., Path]) -> None:
+def test_verdict_names_its_model_and_hash(classifier: Callable[..., Path]) -> None:
     path = classifier()
     verdict = load(Options(model=path, labels=RGB)).judge(plain(ORANGE))
     assert (verdict.decision, verdict.flags, verdict.model) == ("allow", (), "model.onnx")
     assert verdict.model_hash == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_it_travels_to_another_process_without_its_session(classifier: Callable[..., Path], tmp_path: Path) -> None:
+def test_moderator_is_pickled_without_its_session(classifier: Callable[..., Path], tmp_path: Path) -> None:
     moderator = load(Options(model=classifier(), labels=RGB, groups={"warm": frozenset({"red", "green"})}))
     fresh = pickle.dumps(moderator)
     moderator.prepare()
@@ -480,7 +486,7 @@ def test_it_travels_to_another_process_without_its_session(classifier: Callable[
     assert ended.stdout.strip() == f"{dict(moderator.judge(plain(ORANGE)).scores)} ['green', 'red']"
 
 
-def test_a_model_that_changed_after_the_start_is_not_used(classifier: Callable[..., Path]) -> None:
+def test_model_file_that_changed_after_the_start_is_not_used(classifier: Callable[..., Path]) -> None:
     path = classifier()
     moderator: OnnxModerator = load(Options(model=path, labels=RGB))
     classifier(weights=np.eye(3, dtype=np.float32))
@@ -491,7 +497,7 @@ def test_a_model_that_changed_after_the_start_is_not_used(classifier: Callable[.
         moderator.judge(plain(ORANGE))
 
 
-def test_a_model_that_puts_out_no_numbers_fails(tmp_path: Path) -> None:
+def test_model_output_that_is_not_finite_fails(tmp_path: Path) -> None:
     nodes = [
         node("ReduceMean", "x", "channels", axes=[2, 3], keepdims=0),
         node("ReduceSum", "channels axes", "sum", keepdims=1),

@@ -1,4 +1,4 @@
-"""The queues of both engines, on the real PostgreSQL and RabbitMQ, in one process."""
+"""The queues of Celery and Procrastinate on a real RabbitMQ and PostgreSQL, in one process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MakeGate = Callable[..., MediaGate]
 
 @contextlib.asynccontextmanager
 async def a_queue(site: Site, *, takes: bool, address: str | None = None) -> AsyncIterator[Queue]:
-    """The queue as a worker on another machine has it, or as who takes uploads has it; nothing else runs there."""
+    """The queue of another process: of a worker (``takes``) or of a process that takes uploads."""
     gate = MediaGate(
         sources={"avatar": Source()},
         settings=Settings(data_dir=site.data_dir, database_url=site.database, image_processes=1, lease_s=600),
@@ -51,7 +51,7 @@ async def soon(queue: Queue, *, timeout_s: float = 30) -> str:
 
 
 @pytest.mark.parametrize("engine", ["procrastinate", "celery"])
-async def test_what_was_taken_and_not_done_comes_again(engine: str, tmp_path: Path) -> None:
+async def test_queue_redelivers_ids_that_were_taken_and_not_done(engine: str, tmp_path: Path) -> None:
     async with a_site(engine, "mediagate", tmp_path, takes_uploads=False) as site, a_queue(site, takes=False) as sent:
         async with a_queue(site, takes=True) as queue:
             await sent.dispatch("job_done")
@@ -60,15 +60,15 @@ async def test_what_was_taken_and_not_done_comes_again(engine: str, tmp_path: Pa
             assert await soon(queue) == "job_kept"
             await queue.done("job_done")
         async with a_queue(site, takes=True) as other:
-            assert await soon(other) == "job_kept", "its worker has gone"
+            assert await soon(other) == "job_kept", "its worker is gone"
             await other.done("job_kept")
             await sent.dispatch("job_last")
-            assert await soon(other) == "job_last", "and job_done did not come again"
+            assert await soon(other) == "job_last", "job_done was not redelivered"
             await other.done("job_last")
         assert await site.waiting() == 0
 
 
-async def test_procrastinate_tells_a_waiting_worker_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_procrastinate_notifies_a_waiting_worker_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(procrastinate_queue_module, "FETCH_S", 600.0)
     async with (
         a_site("procrastinate", "mediagate", tmp_path, takes_uploads=False) as site,
@@ -86,7 +86,7 @@ async def test_procrastinate_tells_a_waiting_worker_at_once(tmp_path: Path, monk
         assert await asyncio.wait_for(waiting, 30) == "job_a"
 
 
-async def test_procrastinate_brings_again_what_a_dead_worker_had_taken(
+async def test_procrastinate_redelivers_ids_taken_by_a_dead_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(procrastinate_queue_module, "HEARTBEAT_S", 0.2)
@@ -99,12 +99,12 @@ async def test_procrastinate_brings_again_what_a_dead_worker_had_taken(
     ):
         await sent.dispatch("job_a")
         assert await soon(queue) == "job_a"
-        # The heart of a worker that was killed beats no more: its row grows old.
+        # A killed worker sends no heartbeat: its row grows old.
         await site.query("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour')")
         await site.query("UPDATE procrastinate_jobs SET worker_id = (SELECT max(id) FROM procrastinate_workers)")
         assert await soon(queue) == "job_a"
         await queue.done("job_a")
-        # One that slept so long that it was taken for dead registers anew.
+        # A worker that was taken for dead after a long sleep registers again.
         await site.query("DELETE FROM procrastinate_workers")
         await sent.dispatch("job_b")
         taken = None
@@ -114,7 +114,7 @@ async def test_procrastinate_brings_again_what_a_dead_worker_had_taken(
 
 
 @pytest.mark.parametrize("engine", ["procrastinate", "celery"])
-async def test_doctor_looks_at_the_queue(engine: str, tmp_path: Path) -> None:
+async def test_doctor_reports_how_many_ids_wait_in_the_queue(engine: str, tmp_path: Path) -> None:
     async with a_site(engine, "mediagate", tmp_path, takes_uploads=False) as site, a_queue(site, takes=False) as queue:
         look: Any = queue
         if engine == "celery":
@@ -133,7 +133,7 @@ async def test_doctor_looks_at_the_queue(engine: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["amqp://guest:geheim@127.0.0.1:5672//", "amqp://guest:geheim@127.0.0.1:1//"])
-async def test_doctor_says_that_the_broker_lets_nobody_in(address: str, tmp_path: Path) -> None:
+async def test_doctor_reports_a_broker_that_cannot_be_used(address: str, tmp_path: Path) -> None:
     gate = MediaGate(sources={"avatar": Source()}, settings=Settings(data_dir=tmp_path), moderation="off")
     gate.register(celery_queue, broker=address)
     findings = {finding.part: finding async for finding in examine(gate)}
@@ -142,7 +142,7 @@ async def test_doctor_says_that_the_broker_lets_nobody_in(address: str, tmp_path
     assert "geheim" not in findings["queue"].text
 
 
-async def test_doctor_says_that_the_queue_lacks_its_tables(tmp_path: Path) -> None:
+async def test_doctor_reports_missing_tables_of_procrastinate(tmp_path: Path) -> None:
     async with a_database() as url:
         settings = Settings(data_dir=tmp_path, database_url=url)
         gate = MediaGate(sources={"avatar": Source()}, settings=settings, moderation="off")
@@ -153,7 +153,7 @@ async def test_doctor_says_that_the_queue_lacks_its_tables(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("engine", ["procrastinate", "celery"])
-async def test_what_is_not_ours_in_the_queue_is_put_aside(engine: str, tmp_path: Path) -> None:
+async def test_queue_discards_foreign_messages(engine: str, tmp_path: Path) -> None:
     async with a_site(engine, "mediagate", tmp_path, takes_uploads=False) as site, a_queue(site, takes=False) as sent:
         if engine == "celery":
             from celery import Celery
@@ -177,7 +177,7 @@ async def test_what_is_not_ours_in_the_queue_is_put_aside(engine: str, tmp_path:
 
 
 class Cable:
-    """A way to a server that can be cut: what goes through it, goes to the real one."""
+    """A TCP proxy to a real server whose connections a test can break."""
 
     def __init__(self, host: str, port: int) -> None:
         self._there = (host, port)
@@ -212,7 +212,7 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def patiently(queue: Queue) -> str:
-    """Take as a worker does: what fails is tried again."""
+    """Take an id as a worker does: retry after each error."""
     while True:
         try:
             return await queue.take()
@@ -221,7 +221,7 @@ async def patiently(queue: Queue) -> str:
 
 
 @pytest.mark.parametrize("engine", ["procrastinate", "celery"])
-async def test_a_connection_that_breaks_is_made_anew(engine: str, tmp_path: Path) -> None:
+async def test_queue_reconnects_after_its_connection_breaks(engine: str, tmp_path: Path) -> None:
     async with a_site(engine, "mediagate", tmp_path, takes_uploads=False) as site:
         address = urlsplit(BROKER if engine == "celery" else site.database)
         cable = Cable(address.hostname or "", address.port or (5672 if engine == "celery" else 5432))
@@ -242,19 +242,19 @@ async def test_a_connection_that_breaks_is_made_anew(engine: str, tmp_path: Path
                             await sent.dispatch("job_b")
                             break
                     while (job_id := await patiently(queue)) != "job_b":
-                        assert job_id == "job_a", "the broker never heard that it is done"
+                        assert job_id == "job_a", "the broker did not get the acknowledgement"
                         await queue.done(job_id)
                     await queue.done("job_b")
 
 
 @pytest.mark.parametrize("down", ["refused", "silent"])
-async def test_a_broker_that_is_down_holds_up_no_upload(
+async def test_broker_that_is_down_delays_no_upload(
     down: str, make_gate: MakeGate, photo: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         if down == "silent":
-            listening.listen(50)  # takes connections, and never says a word
+            listening.listen(50)  # accepts connections and never answers
         address = f"amqp://guest:geheim@127.0.0.1:{listening.getsockname()[1]}"
         gate = make_gate(lease_s=3)
         gate.register(celery_queue, broker=address)
@@ -264,14 +264,14 @@ async def test_a_broker_that_is_down_holds_up_no_upload(
                     began = time.monotonic()
                     status = await gate.upload(photo, source_type="avatar", source_id="u1")
                     took = time.monotonic() - began
-                    assert took < 1.0 + 2.0, "the broker's silence takes longer (slack for a loaded machine)"
+                    assert took < 1.0 + 2.0, "the broker's timeout is longer (with slack for a loaded machine)"
                     assert (await gate.wait(status.job_id, timeout_s=60)).status is JobStatus.COMPLETE
                 await gate.check()
                 assert "geheim" not in repr(gate[CELERY_QUEUE])
         assert "geheim" not in caplog.text
 
 
-async def test_wrong_options_say_what_to_do(make_gate: MakeGate, tmp_path: Path) -> None:
+async def test_queues_with_wrong_options_stop_the_boot_with_advice(make_gate: MakeGate, tmp_path: Path) -> None:
     gate = make_gate()
     gate.register(procrastinate_queue)
     with pytest.raises(ConfigError, match="needs PostgreSQL"):
@@ -291,13 +291,13 @@ async def test_wrong_options_say_what_to_do(make_gate: MakeGate, tmp_path: Path)
         await gate.open()
 
 
-async def test_tables_of_procrastinate_are_missed_or_made(make_gate: MakeGate) -> None:
+async def test_procrastinate_tables_are_required_or_created_by_migrate(make_gate: MakeGate) -> None:
     async with a_database() as database:
         gate = make_gate()
         gate.register(procrastinate_queue, database_url=database)
         with pytest.raises(ConfigError, match="mediagate procrastinate migrate"):
             await gate.open()
-        # In a schema of its own, as Prisma's option names it, and by several processes at once.
+        # Several processes migrate concurrently, in a schema that Prisma's URL option names.
         connection = await asyncpg.connect(database)
         await connection.execute('CREATE SCHEMA "of its own"')
         await connection.close()

@@ -1,4 +1,4 @@
-"""Limits as an uploader meets them, on each real store."""
+"""Rate limits as an uploader meets them, on each real store."""
 
 from __future__ import annotations
 
@@ -43,21 +43,22 @@ def client_of_records(gate: MediaGate) -> Any:
 
 
 class Store:
-    """Where a test's counters are; ``turn`` turns its clock."""
+    """A store of counters."""
 
-    def __init__(self, settings: dict[str, Any], options: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], options: dict[str, Any], *, prefix: str = "") -> None:
         self.settings = settings
         self.options = options
+        self._prefix = prefix
 
     async def turn(self, gate: MediaGate, seconds: float) -> None:
-        """Make all that is counted so much older."""
+        """Make all counters older by this much, as if its clock had been set forward."""
         past = int(seconds * 1000)
         if not self.options:
             counters = client_of_records(gate).mediagateratecounter
             await counters.update_many(where={}, data={"resetsAt": {"decrement": past}})
             return
         async with Redis.from_url(self.options["redis_url"]) as redis:
-            async for key in redis.scan_iter("mediagate:rate:*"):
+            async for key in redis.scan_iter(f"{self._prefix}*"):
                 ends = await redis.hincrby(key, "ends", -past)
                 await redis.pexpireat(key, ends)
 
@@ -65,16 +66,18 @@ class Store:
         if not self.options:
             return int(await client_of_records(gate).mediagateratecounter.count())
         async with Redis.from_url(self.options["redis_url"]) as redis:
-            return len([key async for key in redis.scan_iter("mediagate:rate:*")])
+            return len([key async for key in redis.scan_iter(f"{self._prefix}*")])
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "redis"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+async def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
     if request.param == "redis":
         url = request.getfixturevalue("redis_url")
+        prefix = f"mediagate:rate:{secrets.token_hex(6)}:"
+        monkeypatch.setattr("mediagate_plugins.rate_limit.redis_counters.PREFIX", prefix)
         async with Redis.from_url(url) as redis:
-            yield Store({}, {"redis_url": url})
-            async for key in redis.scan_iter("mediagate:rate:*"):
+            yield Store({}, {"redis_url": url}, prefix=prefix)
+            async for key in redis.scan_iter(f"{prefix}*"):
                 await redis.delete(key)
     elif request.param == "sqlite":
         yield Store({}, {})
@@ -87,7 +90,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 
 async def known(request: Request, action: Action) -> Principal | None:
-    """Lets in whoever names a key."""
+    """Authenticate every caller who names a key."""
     owner = request.headers.get("X-Owner")
     key = request.headers.get("X-Key")
     if owner:
@@ -97,7 +100,7 @@ async def known(request: Request, action: Action) -> Principal | None:
 
 @asynccontextmanager
 async def client_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
-    """Return a function that uploads a photo from an address; ``said`` is the length that a chunked body lies about."""
+    """Yield a function that uploads a photo from an address; ``said`` is a wrong length for a chunked body."""
     app = Starlette(routes=[Mount("/image-pipeline", gate)], lifespan=gate.lifespan)
     async with app.router.lifespan_context(app):
 
@@ -131,7 +134,7 @@ async def client_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
 
 
 class Pause:
-    """Where an upload waits half way until the test lets it go on."""
+    """A point half-way through an upload at which it waits for the test."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -168,7 +171,9 @@ def values(field: str) -> dict[str, dict[str, str]]:
     return {name.strip('"'): dict(p.split("=") for p in parameters) for name, *parameters in items}
 
 
-async def test_answers_say_what_is_left_and_when_there_is_more(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_rate_limit_headers_tell_what_is_left_and_when_to_retry(
+    store: Store, limited: Limited, photo: bytes
+) -> None:
     async with client_of(limited(store, per_address=["2/2 seconds", "1 GB/day"])) as upload:
         first = await upload(photo)
         assert first.status_code == 202, first.text
@@ -180,7 +185,7 @@ async def test_answers_say_what_is_left_and_when_there_is_more(store: Store, lim
         size = length(first)
         assert left["address-bytes-86400"] == {"r": str(10**9 - size), "t": str(DAY_S)}
 
-        # Until the window has ended, each is refused; whoever waits as long as told is let in.
+        # Uploads are refused until the window ends; after Retry-After one is accepted.
         answers = [first]
         while (last := await upload(photo)).status_code == 202:
             answers.append(last)
@@ -195,7 +200,7 @@ async def test_answers_say_what_is_left_and_when_there_is_more(store: Store, lim
         assert (await upload(photo)).status_code == 202
 
 
-async def test_a_window_ends_when_it_says(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_window_ends_on_time_for_each_address(store: Store, limited: Limited, photo: bytes) -> None:
     gate = limited(store, per_address="1/day")
     async with client_of(gate) as upload:
         assert (await upload(photo)).status_code == 202
@@ -208,18 +213,18 @@ async def test_a_window_ends_when_it_says(store: Store, limited: Limited, photo:
         end = time.monotonic() + 20
         while (answer := await upload(photo)).status_code == 429:
             assert time.monotonic() < end
-            await asyncio.sleep(0.1)  # a process remembers for a second whom it refused
+            await asyncio.sleep(0.1)  # a process remembers a refusal for a second
         assert answer.status_code == 202
         assert (await upload(photo)).status_code == 429
 
 
-async def test_bytes_are_those_that_came(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_byte_limit_counts_the_bytes_that_arrived(store: Store, limited: Limited, photo: bytes) -> None:
     gate = limited(store, sources={"avatar": Source(max_bytes=1_000_000)}, per_address="5 MB/day")
     async with client_of(gate) as upload:
         left = 5_000_000
 
         async def left_after(answer: httpx.Response) -> int:
-            """What the next upload finds, itself not counted."""
+            """Return the bytes left before the probe that asks for them."""
             probe = await upload(b"no picture", address=address)
             return int(values(probe.headers["RateLimit"])["address-bytes-86400"]["r"]) + length(probe)
 
@@ -227,20 +232,20 @@ async def test_bytes_are_those_that_came(store: Store, limited: Limited, photo: 
         sent = await upload(photo, address)
         assert await left_after(sent) == left - length(sent)
 
-        # A body without a length takes the most that it may have, until it is in.
+        # A body without a length reserves the maximum until it has arrived.
         address = "192.0.2.2"
         sent = await upload(photo, address, chunked=True)
         assert sent.status_code == 202, sent.text
         assert int(values(sent.headers["RateLimit"])["address-bytes-86400"]["r"]) == left - 1_000_000 - 2**20
         assert await left_after(sent) == left - (await size_of(photo))
 
-        # So does one whose length does not bind it.
+        # So does a chunked body: its Content-Length does not bind it.
         address = "192.0.2.3"
         lie = await upload(photo, address, chunked=True, said="10")
         assert lie.status_code == 202, lie.text
         assert await left_after(lie) == left - (await size_of(photo))
 
-        # What was refused on the way is counted as far as it came.
+        # A refused body counts for the bytes that arrived.
         address = "192.0.2.4"
         bad = await upload(b"x" * 500_000, address)
         assert bad.status_code == 415
@@ -256,7 +261,7 @@ def length(answer: httpx.Response) -> int:
     return int(answer.request.headers["Content-Length"])
 
 
-async def test_what_can_never_fit_is_said_so(limited: Limited, photo: bytes) -> None:
+async def test_upload_that_can_never_fit_is_refused_without_retry_after(limited: Limited, photo: bytes) -> None:
     async with client_of(limited(per_address=["10 KB/day", "5/day"])) as upload:
         big = await upload(b"x" * 20_000)
         assert (big.status_code, big.json()["code"]) == (413, "upload_too_large")
@@ -265,15 +270,19 @@ async def test_what_can_never_fit_is_said_so(limited: Limited, photo: bytes) -> 
         assert (unknown.status_code, unknown.json()["code"]) == (411, "length_required")
         small = await upload(b"x" * 1000)
         assert small.status_code == 415
-        assert values(small.headers["RateLimit"])["address-requests-86400"]["r"] == "4", "refusals count for nothing"
+        assert values(small.headers["RateLimit"])["address-requests-86400"]["r"] == "4", (
+            "refused uploads count for nothing"
+        )
 
 
-async def test_what_a_refusal_counts_for(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_refused_upload_counts_only_for_limits_it_had_passed(
+    store: Store, limited: Limited, photo: bytes
+) -> None:
     gate = limited(store, per_address=["5/day", "1 GB/day"], per_source={"avatar": ["1/day", "50 MB/hour"]})
     async with client_of(gate) as upload:
         first = await upload(photo)
         assert first.status_code == 202
-        # Refused by the source: it came as far as that, so it counts for the address, and for no limit of the source.
+        # Refused by the source: the upload counts for the address and for no limit of the source.
         for left in ("3", "2"):
             refused = await upload(photo)
             assert refused.status_code == 429
@@ -288,19 +297,19 @@ async def test_what_a_refusal_counts_for(store: Store, limited: Limited, photo: 
             10**9 - 3 * length(first) - length(other)
         )
         assert (await upload(photo, source_type="post")).status_code == 202
-        # Refused by the address, before anything was read: it counts for nothing.
+        # Refused by the address before the body is read: the upload counts for nothing.
         for _ in range(3):
             refused = await upload(photo, source_type="post")
             assert refused.status_code == 429
             assert values(refused.headers["RateLimit"])["address-requests-86400"]["r"] == "0"
 
 
-async def test_keys_and_addresses_have_limits_of_their_own(limited: Limited, photo: bytes) -> None:
+async def test_keys_and_addresses_are_limited_separately(limited: Limited, photo: bytes) -> None:
     gate = limited(per_key="2/day", per_address="4/day", per_source={"post": "1/day"})
     gate.decorate(AUTHORIZE, known)
     async with client_of(gate) as upload:
         for _ in range(9):
-            assert (await upload(photo)).status_code == 401, "who is not let in counts for nothing"
+            assert (await upload(photo)).status_code == 401, "an unauthenticated request counts for nothing"
         assert (await upload(photo, X_Key="ann")).status_code == 202
         assert (await upload(photo, "192.0.2.9", X_Key="ann")).status_code == 202
         refused = await upload(photo, "192.0.2.10", X_Key="ann")
@@ -308,8 +317,8 @@ async def test_keys_and_addresses_have_limits_of_their_own(limited: Limited, pho
         assert refused.json()["detail"].startswith("the limit for this key is 2/day")
         for name in ("bob", "cid", "dan"):
             assert (await upload(photo, X_Key=name)).status_code == 202
-        assert (await upload(photo, X_Key="eve")).status_code == 429, "the address's four are used up"
-        # What a source allows, it allows each key, wherever it comes from.
+        assert (await upload(photo, X_Key="eve")).status_code == 429, "the four of the address are used up"
+        # A limit of a source applies to each key, from whichever address.
         assert (await upload(photo, "192.0.2.20", X_Key="fay", source_type="post")).status_code == 202
         assert (await upload(photo, "192.0.2.21", X_Key="fay", source_type="post")).status_code == 429
         assert (await upload(photo, "192.0.2.20", X_Key="gil", source_type="post")).status_code == 202
@@ -317,7 +326,7 @@ async def test_keys_and_addresses_have_limits_of_their_own(limited: Limited, pho
 
 @asynccontextmanager
 async def asking_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
-    """Return a function that sends a request from an address with a key."""
+    """Yield a function that sends a request from an address with a key."""
     async with gate:
 
         async def ask(key: str, address: str = "192.0.2.1", method: str = "GET", path: str = "/jobs") -> httpx.Response:
@@ -329,12 +338,12 @@ async def asking_of(gate: MediaGate) -> AsyncIterator[Callable[..., Any]]:
 
 
 def a_strangers_key() -> str:
-    """One that looks like a key and never was one."""
+    """Return a well-formed key that does not exist."""
     letters = "abcdefghijklmnopqrstuvwxyz234567"
     return "mg_live_{}_{}".format(*("".join(secrets.choice(letters) for _ in range(n)) for n in (12, 32)))
 
 
-async def test_who_guesses_keys_is_refused_before_they_are_looked_up(limited: Limited) -> None:
+async def test_failure_limit_stops_key_guessing_before_the_database(limited: Limited) -> None:
     gate = limited(per_address="100/day", failures_per_address="5/2 seconds")
     gate.register(api_keys)
     async with asking_of(gate) as ask:
@@ -345,7 +354,7 @@ async def test_who_guesses_keys_is_refused_before_they_are_looked_up(limited: Li
         for _ in range(5):
             assert (await ask(a_strangers_key())).status_code == 401
         records: Any = gate.parts.records
-        await records.close()  # whatever needs the database from now on is answered 503
+        await records.close()  # requests that need the database are answered 503 from now on
         assert (await ask(a_strangers_key(), "192.0.2.2")).status_code == 503
         for method, path in (("GET", "/jobs"), ("GET", "/status/job_x"), ("POST", "/upload"), ("DELETE", "/media/x"),
                              ("POST", "/uploads"), ("GET", "/usage")):  # fmt: skip
@@ -356,13 +365,13 @@ async def test_who_guesses_keys_is_refused_before_they_are_looked_up(limited: Li
         assert (await ask("", path="/healthz")).status_code == 200
         await records.open()
         assert (await ask(good)).status_code == 429, "with a good key too"
-        assert (await ask(good, "192.0.2.2")).status_code == 200, "other addresses are not concerned"
+        assert (await ask(good, "192.0.2.2")).status_code == 200, "other addresses are not affected"
         await asyncio.sleep(began + 2.1 - time.monotonic())
         assert (await ask(good)).status_code == 200
         assert (await ask(a_strangers_key())).status_code == 401
 
 
-async def test_failures_are_limited_where_addresses_are(limited: Limited) -> None:
+async def test_failure_limit_is_on_by_default_only_with_per_address(limited: Limited) -> None:
     for options, most in (
         ({"per_address": "9/day"}, 60),
         ({"per_address": "9/day", "failures_per_address": ()}, None),
@@ -376,9 +385,7 @@ async def test_failures_are_limited_where_addresses_are(limited: Limited) -> Non
         assert statuses == ([401] * 70 if most is None else [401] * most + [429] * (70 - most)), options
 
 
-async def test_failures_are_forgotten_when_there_are_too_many(
-    limited: Limited, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failure_limit_evicts_the_oldest_address(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate_plugins.rate_limit.failures.KEPT", 3)
     gate = limited(failures_per_address="1/day")
     gate.decorate(AUTHORIZE, known)
@@ -392,7 +399,7 @@ async def test_failures_are_forgotten_when_there_are_too_many(
 PROXY = ["10.0.0.0/8", "2001:db8:ffff::/48"]
 
 
-async def test_two_keys_of_an_owner_have_limits_of_their_own(limited: Limited, photo: bytes) -> None:
+async def test_two_keys_of_an_owner_are_limited_separately(limited: Limited, photo: bytes) -> None:
     gate = limited(per_key=["2/day", "2 jobs"], per_source={"post": "1/day"})
     gate.decorate(AUTHORIZE, known)
     async with client_of(gate) as upload:
@@ -400,24 +407,24 @@ async def test_two_keys_of_an_owner_have_limits_of_their_own(limited: Limited, p
                     {"X_Owner": "bob", "X_Key": "k1"}):  # fmt: skip
             assert (await upload(photo, source_type="post", **who)).status_code == 202, who
             assert (await upload(photo, source_type="post", **who)).status_code == 429, who
-            assert (await upload(photo, "192.0.2.9", **who)).status_code == 429, "wherever it comes from"
+            assert (await upload(photo, "192.0.2.9", **who)).status_code == 429, "from whichever address"
 
 
 @pytest.mark.parametrize(
     ("trusted", "first", "second", "same"),
     [
-        # The header of a peer that is no proxy of ours means nothing.
+        # The header of an untrusted peer is ignored.
         ([], ("192.0.2.1", "198.51.100.1"), ("192.0.2.1", "198.51.100.2"), True),
         (PROXY, ("192.0.2.1", "198.51.100.1"), ("192.0.2.1", "198.51.100.2"), True),
         (PROXY, ("10.0.0.1", "198.51.100.1"), ("10.0.0.1", "198.51.100.2"), False),
         (PROXY, ("10.0.0.1", "198.51.100.1"), ("10.9.9.9", "198.51.100.1"), True),
-        # What a client puts in front of what the proxies add is not believed.
+        # Entries in front of those that trusted proxies appended are ignored.
         (PROXY, ("10.0.0.1", "1.1.1.1, 198.51.100.1"), ("10.0.0.1", "2.2.2.2, 198.51.100.1, 10.0.0.2"), True),
         (PROXY, ("10.0.0.1", "nonsense, 10.0.0.2"), ("10.0.0.2", ""), True),
         (PROXY, ("10.0.0.1", "198.51.100.1:4711"), ("10.0.0.1", "198.51.100.1"), True),
         (PROXY, ("2001:db8:ffff::1", "[2001:db8::1]:99"), ("10.0.0.1", "2001:db8::2%eth0"), True),
         (PROXY, ("10.0.0.1", "1.1.1.1|198.51.100.1"), ("10.0.0.1", "198.51.100.1"), True),
-        # An IPv6 network of 64 bits is one caller.
+        # A /64 network of IPv6 is one caller.
         ([], ("2001:db8::1", ""), ("2001:db8::ffff:0:1", ""), True),
         ([], ("2001:db8::1", ""), ("2001:db8:0:1::1", ""), False),
         ([], ("::ffff:192.0.2.1", ""), ("192.0.2.1", ""), True),
@@ -425,8 +432,11 @@ async def test_two_keys_of_an_owner_have_limits_of_their_own(limited: Limited, p
         (["unix"], ("", "198.51.100.1"), ("", "198.51.100.2"), False),
         ([], ("", "198.51.100.1"), ("", "198.51.100.2"), True),
     ],
+    ids=str,
 )
-def test_whose_address_it_is(trusted: list[str], first: tuple[str, str], second: tuple[str, str], same: bool) -> None:
+def test_addresses_believe_forwarded_for_only_from_trusted_proxies(
+    trusted: list[str], first: tuple[str, str], second: tuple[str, str], same: bool
+) -> None:
     def seen(peer: str, forwarded: str) -> str:
         headers = [(b"x-forwarded-for", part.encode()) for part in forwarded.split("|") if part]
         scope = {"type": "http", "headers": headers, "client": (peer, 4000) if peer else None}
@@ -435,7 +445,7 @@ def test_whose_address_it_is(trusted: list[str], first: tuple[str, str], second:
     assert (seen(*first) == seen(*second)) is same
 
 
-async def test_forged_headers_do_not_help(limited: Limited, photo: bytes) -> None:
+async def test_forged_forwarded_for_does_not_evade_the_limit(limited: Limited, photo: bytes) -> None:
     async with client_of(limited(per_address="1/day", trusted_proxies=["10.0.0.1"])) as upload:
         assert (await upload(photo, "192.0.2.1", X_Forwarded_For="198.51.100.1")).status_code == 202
         assert (await upload(photo, "192.0.2.1", X_Forwarded_For="198.51.100.2")).status_code == 429
@@ -445,7 +455,7 @@ async def test_forged_headers_do_not_help(limited: Limited, photo: bytes) -> Non
 
 
 async def end(gate: MediaGate, job_id: str, how: str) -> None:
-    """End a job in one of the ways in which jobs end."""
+    """End a job in the way that ``how`` names."""
     records, now = gate.parts.records, utcnow()
     if how == "cancelled":
         await gate.cancel(job_id)
@@ -462,7 +472,7 @@ async def end(gate: MediaGate, job_id: str, how: str) -> None:
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
-async def test_a_job_frees_its_place_however_it_ends(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_job_slot_is_freed_however_the_job_ends(store: Store, limited: Limited, photo: bytes) -> None:
     gate = limited(store, per_address=["50/day", "2 jobs"], per_source={"post": "1 jobs"})
     async with client_of(gate) as upload:
         jobs = [(await upload(photo)).json()["jobId"] for _ in range(2)]
@@ -478,9 +488,9 @@ async def test_a_job_frees_its_place_however_it_ends(store: Store, limited: Limi
             again = await upload(photo)
             assert again.status_code == 202, how
             left = int(values(again.headers["RateLimit"])["address-requests-86400"]["r"])
-            assert left == 48 - len(ended), "what was refused counts for nothing"
+            assert left == 48 - len(ended), "refused uploads count for nothing"
             jobs.append(again.json()["jobId"])
-        # An upload that comes to nothing keeps no place either, nor does one that the source refuses.
+        # A failed upload keeps no slot, nor does one that the source refuses.
         who = "192.0.2.2"
         for _ in range(3):
             assert (await upload(b"no picture", who)).status_code == 415
@@ -491,7 +501,7 @@ async def test_a_job_frees_its_place_however_it_ends(store: Store, limited: Limi
         assert (await upload(photo, who)).status_code == 429
 
 
-async def test_an_upload_under_way_takes_a_place(limited: Limited, photo: bytes) -> None:
+async def test_job_slot_is_held_while_the_upload_arrives(limited: Limited, photo: bytes) -> None:
     async with client_of(limited(per_address="2 jobs")) as upload:
         pauses = [Pause(), Pause()]
         slow = [asyncio.create_task(upload(photo, chunked=True, pause=pause)) for pause in pauses]
@@ -506,7 +516,7 @@ async def test_an_upload_under_way_takes_a_place(limited: Limited, photo: bytes)
         assert (await slow[1]).status_code == 202
 
 
-async def test_a_slow_upload_keeps_its_place(
+async def test_job_slot_is_extended_during_a_slow_upload(
     store: Store, limited: Limited, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mediagate_plugins.rate_limit.slots.RECEIVING_S", 1.5)
@@ -518,36 +528,36 @@ async def test_a_slow_upload_keeps_its_place(
         await pause.reached.wait()
         end = time.monotonic() + 4
         while time.monotonic() < end:
-            assert (await upload(photo)).status_code == 429, "an upload that is still coming holds its place"
+            assert (await upload(photo)).status_code == 429, "an upload that is still arriving holds its slot"
             await asyncio.sleep(0.2)
         pause.over.set()
         sent = await slow
         assert sent.status_code == 202
-        assert (await upload(photo)).status_code == 429, "and its job holds it after that"
+        assert (await upload(photo)).status_code == 429, "its job holds the slot afterwards"
         await gate.cancel(sent.json()["jobId"])
         assert (await upload(photo)).status_code == 202
 
 
-async def test_a_place_that_was_lost_is_taken_again(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_job_slot_that_lapsed_is_taken_again(store: Store, limited: Limited, photo: bytes) -> None:
     gate = limited(store, per_address="2 jobs", per_key="1 jobs")
     gate.decorate(AUTHORIZE, known)
     async with client_of(gate) as upload:
         pause = Pause()
         slow = asyncio.create_task(upload(photo, chunked=True, pause=pause, X_Key="ann"))
         await pause.reached.wait()
-        # As when the process stood still, and another one found that the places had lapsed.
+        # As if the process had been suspended and another one had removed its lapsed slots.
         slots = client_of_records(gate).mediagaterateslot
         assert await slots.delete_many(where={}) == 2
         pause.over.set()
         sent = await slow
         assert sent.status_code == 202
         assert await slots.count(where={"jobId": sent.json()["jobId"]}) == 2
-        assert (await upload(photo, X_Key="ann")).status_code == 429, "its job counts all the same"
+        assert (await upload(photo, X_Key="ann")).status_code == 429, "its job counts nevertheless"
         await gate.cancel(sent.json()["jobId"])
         assert (await upload(photo, X_Key="ann")).status_code == 202
 
 
-async def test_a_complete_job_frees_its_place(limited: Limited, photo: bytes) -> None:
+async def test_job_slot_is_freed_by_a_complete_job(limited: Limited, photo: bytes) -> None:
     gate = limited(per_address="1 jobs", settings={"worker": True})
     async with client_of(gate) as upload:
         for _ in range(3):
@@ -556,7 +566,7 @@ async def test_a_complete_job_frees_its_place(limited: Limited, photo: bytes) ->
             assert (await gate.wait(sent.json()["jobId"])).status == "COMPLETE"
 
 
-async def test_the_same_upload_again_takes_no_second_place(limited: Limited, photo: bytes) -> None:
+async def test_job_slot_is_taken_once_per_idempotency_key(limited: Limited, photo: bytes) -> None:
     async with client_of(limited(per_address="2 jobs")) as upload:
         key = secrets.token_hex(8)
         first = await upload(photo, Idempotency_Key=key)
@@ -566,7 +576,7 @@ async def test_the_same_upload_again_takes_no_second_place(limited: Limited, pho
         assert (await upload(photo)).status_code == 429
 
 
-async def test_what_is_over_is_removed(store: Store, limited: Limited, photo: bytes) -> None:
+async def test_expired_counters_and_slots_are_removed(store: Store, limited: Limited, photo: bytes) -> None:
     gate = limited(store, per_address=["100/minute", "1 GB/day", "3 jobs"])
     async with client_of(gate) as upload:
         for n in range(5):
@@ -576,14 +586,14 @@ async def test_what_is_over_is_removed(store: Store, limited: Limited, photo: by
         assert await store.counters(gate) == 10
         await store.turn(gate, 61)
     async with client_of(gate):
-        assert await store.counters(gate) == 5, "those of the day"
+        assert await store.counters(gate) == 5, "the counters of the day remain"
         await store.turn(gate, DAY_S)
         assert await client_of_records(gate).mediagaterateslot.count() == 0
     async with client_of(gate):
         assert await store.counters(gate) == 0
 
 
-async def test_no_address_is_kept_in_clear(limited: Limited, photo: bytes) -> None:
+async def test_stored_counters_and_slots_hide_addresses_and_keys(limited: Limited, photo: bytes) -> None:
     gate = limited(per_address=["9/day", "3 jobs"], per_key="9/day")
     gate.decorate(AUTHORIZE, known)
     async with client_of(gate) as upload:
@@ -596,7 +606,7 @@ async def test_no_address_is_kept_in_clear(limited: Limited, photo: bytes) -> No
 
 
 @pytest.mark.parametrize(("store_down", "status"), [("allow", 202), ("refuse", 503)])
-async def test_a_store_that_is_down(
+async def test_store_down_allows_or_refuses_uploads_as_configured(
     limited: Limited, photo: bytes, store_down: str, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = limited(per_address=["1/day", "3 jobs"], redis_url=NOBODY, store_down=store_down)
@@ -605,7 +615,7 @@ async def test_a_store_that_is_down(
             answer = await upload(photo)
             assert answer.status_code == status
         if status == 202:
-            assert (await upload(photo)).status_code == 429, "the jobs are counted in the database, which is there"
+            assert (await upload(photo)).status_code == 429, "jobs are counted in the database, which is available"
     if status == 503:
         assert answer.json()["code"] == "unavailable"
         assert "Retry-After" in answer.headers
@@ -613,7 +623,7 @@ async def test_a_store_that_is_down(
         assert "an upload is let in without its limits" in caplog.text
 
 
-async def test_limits_in_the_database_need_prisma_records(make_gate: MakeGate) -> None:
+async def test_rate_limit_in_the_database_needs_prisma_records(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     gate.register(rate_limit, per_address="1/day")
     with pytest.raises(ConfigError, match="Prisma records"):
@@ -624,7 +634,7 @@ async def test_limits_in_the_database_need_prisma_records(make_gate: MakeGate) -
         await gate.open()
 
 
-async def test_a_database_without_the_tables_stops_the_boot(limited: Limited, tmp_path: Any) -> None:
+async def test_rate_limit_without_its_tables_stops_the_boot(limited: Limited, tmp_path: Any) -> None:
     gate = limited(settings={"database_url": f"file:{tmp_path / 'empty.db'}", "migrate": False}, per_address="1/day")
     with pytest.raises((ConfigError, RecordsUnavailable), match="mediagate migrate"):
         await gate.open()
@@ -654,8 +664,11 @@ async def test_a_database_without_the_tables_stops_the_boot(limited: Limited, tm
         ({"per_key": "1/day", "store_down": "panic"}, "use 'allow' or 'refuse'"),
         ({"per_key": "1/day", "redis_url": "localhost:6379"}, "redis://host:6379/0"),
     ],
+    ids=str,
 )
-async def test_a_wrong_option_stops_the_boot(make_gate: MakeGate, options: dict[str, Any], said: str) -> None:
+async def test_rate_limit_with_a_wrong_option_stops_the_boot(
+    make_gate: MakeGate, options: dict[str, Any], said: str
+) -> None:
     gate = make_gate(worker=False)
     gate.register(rate_limit, **options)
     with pytest.raises(ConfigError) as caught:
@@ -676,6 +689,6 @@ async def test_a_wrong_option_stops_the_boot(make_gate: MakeGate, options: dict[
         ("12 jobs", 'q=12;qu="concurrent-requests"'),
     ],
 )
-def test_how_limits_are_written(text: str, policy: str) -> None:
+def test_read_rules_parses_the_text_of_a_limit(text: str, policy: str) -> None:
     [rule] = read_rules((), text, {}, ()).all
     assert rate_limit_headers([rule], {})["RateLimit-Policy"].partition(";")[2] == policy

@@ -1,4 +1,4 @@
-"""Traces of one process, through the SDK's exporter in memory."""
+"""Traces of one process, through the SDK's in-memory exporter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Finished = Callable[[], list[ReadableSpan]]
 
 @pytest.fixture
 def finished(monkeypatch: pytest.MonkeyPatch) -> Iterator[Finished]:
-    """The SDK is the provider for the length of a test."""
+    """Install the SDK as the provider during a test; return a function that lists its finished spans."""
     provider, exporter = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
@@ -36,7 +36,7 @@ def finished(monkeypatch: pytest.MonkeyPatch) -> Iterator[Finished]:
 
 
 async def until_told(finished: Finished, count: int, name: str = "mediagate attempt") -> dict[str, ReadableSpan]:
-    """Wait for so many spans of a name; the last one ends after the job's status can be read."""
+    """Wait for ``count`` spans of a name: the last one ends after the job's status is visible."""
     with anyio.fail_after(30):
         while True:
             spans = finished()
@@ -54,7 +54,7 @@ def id_of(span: ReadableSpan) -> int:
     return int(span.context.span_id)
 
 
-async def test_an_upload_is_one_trace(make_gate: MakeGate, photo: bytes, finished: Finished) -> None:
+async def test_upload_and_its_job_are_one_trace(make_gate: MakeGate, photo: bytes, finished: Finished) -> None:
     gate = make_gate()
     gate.register(tracing)
     async with gate:
@@ -78,7 +78,9 @@ async def test_an_upload_is_one_trace(make_gate: MakeGate, photo: bytes, finishe
     assert starts == sorted(starts)
 
 
-async def test_attempts_and_errors(make_gate: MakeGate, photo: bytes, finished: Finished) -> None:
+async def test_retried_attempts_share_a_trace_without_error_texts(
+    make_gate: MakeGate, photo: bytes, finished: Finished
+) -> None:
     async def pre_process(job: Job) -> None:
         raise OSError("the password is hunter2")
 
@@ -96,7 +98,9 @@ async def test_attempts_and_errors(make_gate: MakeGate, photo: bytes, finished: 
     assert "hunter2" not in "".join(span.to_json() for span in finished())
 
 
-async def test_a_refused_upload(make_gate: MakeGate, photo: bytes, finished: Finished) -> None:
+async def test_refused_upload_is_a_server_span_with_its_error_code(
+    make_gate: MakeGate, photo: bytes, finished: Finished
+) -> None:
     gate = make_gate(worker=False)
     gate.register(tracing)
     async with gate, httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://gate") as client:
@@ -114,7 +118,7 @@ async def test_a_refused_upload(make_gate: MakeGate, photo: bytes, finished: Fin
     assert accepted.parent is None
 
 
-async def test_without_an_sdk_nothing_is_stored(make_gate: MakeGate, photo: bytes) -> None:
+async def test_tracing_without_an_sdk_stores_no_traceparent(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate()
     gate.register(tracing)
     async with gate:
@@ -123,7 +127,7 @@ async def test_without_an_sdk_nothing_is_stored(make_gate: MakeGate, photo: byte
     assert (done.status, done.job.traceparent) == ("COMPLETE", None)
 
 
-async def test_without_the_extra(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tracing_without_the_extra_names_it(make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "mediagate_plugins.tracing.spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     gate = make_gate(worker=False)
@@ -132,7 +136,7 @@ async def test_without_the_extra(make_gate: MakeGate, monkeypatch: pytest.Monkey
         await gate.open()
 
 
-async def test_a_direct_upload_is_traced_from_its_completion_on(
+async def test_direct_upload_is_traced_from_its_completion_on(
     make_gate: MakeGate, photo: bytes, finished: Finished
 ) -> None:
     gate = make_gate()

@@ -1,4 +1,4 @@
-"""Whom a webhook may reach, and that it reaches nobody else: addresses, names that change, certificates, callbacks."""
+"""Which hosts a webhook may reach: addresses, DNS rebinding, certificates, callbacks."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ NOT_PUBLIC = (
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_public_addresses_may_be_reached(address: str) -> None:
+def test_public_address_may_be_reached(address: str) -> None:
     assert may_be_reached(address)
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
-def test_others_may_not(address: str) -> None:
+def test_non_public_address_may_not_be_reached(address: str) -> None:
     assert not may_be_reached(address)
 
 
 class Names:
-    """A DNS of ours at the boundary to the operating system: what a name resolves to, in turn; the last one stays."""
+    """A fake of ``getaddrinfo``: the answers for a name, in turn; the last one stays."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answers: dict[str, list[list[str]]] = {}
@@ -113,7 +113,7 @@ async def errors(gate: MediaGate) -> dict[str, str | None]:
 
 
 @pytest.mark.anyio
-async def test_a_name_that_changes_between_check_and_connect(tmp_path: Path, photo: bytes, names: Names) -> None:
+async def test_webhook_connects_to_the_address_that_was_checked(tmp_path: Path, photo: bytes, names: Names) -> None:
     with receiving(host="127.0.0.2") as allowed, receiving(host="127.0.0.1", port=allowed.port) as forbidden:
         url = f"http://flip.example:{allowed.port}/"
         endpoint = Endpoint(url, [SECRET], insecure_http=True, private_networks=["127.0.0.2/32"])
@@ -122,7 +122,7 @@ async def test_a_name_that_changes_between_check_and_connect(tmp_path: Path, pho
             await an_event(gate, photo)
             await gate[WEBHOOKS].deliver_due()
             assert (len(allowed.received), len(forbidden.received)) == (1, 0)
-            assert names.asked == ["flip.example"], "what was checked is what is connected to: one question"
+            assert names.asked == ["flip.example"], "the checked address is connected to, without a second lookup"
             assert allowed.received[0].headers["host"] == f"flip.example:{allowed.port}"
             await an_event(gate, photo)
             await gate[WEBHOOKS].deliver_due()
@@ -130,13 +130,11 @@ async def test_a_name_that_changes_between_check_and_connect(tmp_path: Path, pho
             (waiting,) = await gate[WEBHOOKS].find(status="pending")
             assert waiting.error == f"the host is at 127.0.0.1, {REFUSAL}"
         await asyncio.to_thread(httpx.post, url)
-        assert len(forbidden.received) == 1, "a client that looks the name up by itself now goes where it must not"
+        assert len(forbidden.received) == 1, "a client with a lookup of its own would reach the forbidden host"
 
 
 @pytest.mark.anyio
-async def test_every_address_of_a_name_is_looked_at_and_no_answer_is_no_leave(
-    tmp_path: Path, photo: bytes, names: Names
-) -> None:
+async def test_webhook_checks_every_address_of_a_name(tmp_path: Path, photo: bytes, names: Names) -> None:
     with receiving(host="127.0.0.2") as receiver:
         answers: dict[str, list[list[str]]] = {
             "mixed.example": [["127.0.0.2", "10.0.0.1"]],
@@ -165,7 +163,7 @@ async def test_every_address_of_a_name_is_looked_at_and_no_answer_is_no_leave(
                 "decimal": f"the host is at 127.0.0.1, {REFUSAL}",
                 "dual": None,
             }
-        assert len(receiver.received) == 1, "of two good addresses the one that answers is taken"
+        assert len(receiver.received) == 1, "of two permitted addresses the one that answers is used"
 
 
 @pytest.fixture
@@ -187,7 +185,7 @@ def serve_tls(authority: trustme.CA) -> Iterator[Callable[..., Receiver]]:
 
 
 @pytest.mark.anyio
-async def test_certificates_are_verified_for_the_name_not_the_address(
+async def test_certificate_is_verified_for_the_name_not_the_address(
     tmp_path: Path, photo: bytes, names: Names, authority: trustme.CA, serve_tls: Callable[..., Receiver]
 ) -> None:
     receiver = serve_tls("hooks.example")
@@ -209,13 +207,13 @@ async def test_certificates_are_verified_for_the_name_not_the_address(
     async with make_gate(tmp_path / "two", endpoints={"hooks": endpoints["hooks"]}) as gate:
         await an_event(gate, photo)
         await gate[WEBHOOKS].deliver_due()
-        assert "certificate is not valid" in str((await errors(gate))["hooks"]), "an authority that nobody trusts"
+        assert "certificate is not valid" in str((await errors(gate))["hooks"]), "the authority is not trusted"
     assert [one.headers["host"] for one in receiver.received] == [f"hooks.example:{receiver.port}"]
     assert set(receiver.names) == {"hooks.example", "other.example"}
 
 
 @pytest.mark.anyio
-async def test_callbacks_go_where_the_upload_says_and_the_gate_allows(
+async def test_callback_goes_only_to_hosts_that_the_gate_allows(
     tmp_path: Path, photo: bytes, names: Names, authority: trustme.CA, serve_tls: Callable[..., Receiver]
 ) -> None:
     receiver = serve_tls("a.hooks.example", answer(204), answer(410))
@@ -232,7 +230,7 @@ async def test_callbacks_go_where_the_upload_says_and_the_gate_allows(
         await gate.cancel(sent.json()["jobId"])
         await an_event(gate, photo)
         await an_event(gate, photo, callback_url="https://deep.hooks.example/")
-        assert await gate[WEBHOOKS].deliver_due() == 2, "an upload without callbackUrl calls nobody"
+        assert await gate[WEBHOOKS].deliver_due() == 2, "an upload without callbackUrl has no callback"
         assert sorted(map(str, [d.error for d in await gate[WEBHOOKS].find()])) == [
             "None",
             f"the host is at 10.0.0.7, {REFUSAL}",
@@ -251,14 +249,14 @@ async def test_callbacks_go_where_the_upload_says_and_the_gate_allows(
         await an_event(gate, photo, callback_url=url)
         await gate[WEBHOOKS].deliver_due()
         assert [d.error for d in await gate[WEBHOOKS].find(status="dead")] == ["answered 410"]
-        assert await gate[WEBHOOKS].stopped() == {}, "whoever is gone is gone alone"
+        assert await gate[WEBHOOKS].stopped() == {}, "a 410 of a callback stops no endpoint"
     one = receiver.received[0]
     body = Webhook(SECRET).verify(one.body, one.headers)
     assert (body["type"], body["data"]["jobId"], one.path) == ("job.cancelled", sent.json()["jobId"], "/done?of=1")
 
 
 @pytest.mark.anyio
-async def test_any_public_host_may_be_named_where_hosts_are_not_listed(tmp_path: Path, photo: bytes) -> None:
+async def test_callback_without_listed_hosts_may_name_any_public_host(tmp_path: Path, photo: bytes) -> None:
     async with make_gate(tmp_path, callbacks=Callbacks([SECRET])) as gate:
         await gate.upload(photo, source_type="avatar", source_id="u1", callback_url="https://hooks.example.com/x")
         for private in ("https://127.0.0.1/", "https://[::ffff:10.0.0.1]/", "https://169.254.169.254/latest/"):
@@ -267,7 +265,7 @@ async def test_any_public_host_may_be_named_where_hosts_are_not_listed(tmp_path:
 
 
 @pytest.mark.anyio
-async def test_a_callback_that_is_allowed_no_longer_is_dead(tmp_path: Path, photo: bytes) -> None:
+async def test_callback_to_a_host_no_longer_allowed_is_dead(tmp_path: Path, photo: bytes) -> None:
     async with make_gate(tmp_path, callbacks=Callbacks([SECRET])) as gate:
         await an_event(gate, photo, callback_url="https://hooks.example.com/x")
     async with make_gate(tmp_path, callbacks=Callbacks([SECRET], hosts=["other.example"])) as gate:
@@ -278,7 +276,7 @@ async def test_a_callback_that_is_allowed_no_longer_is_dead(tmp_path: Path, phot
 
 
 @pytest.mark.anyio
-async def test_a_direct_upload_is_told_when_it_is_declared_that_its_callback_is_not_called(tmp_path: Path) -> None:
+async def test_callback_of_a_direct_upload_is_checked_at_declaration(tmp_path: Path) -> None:
     gate = make_gate(tmp_path, callbacks=Callbacks([SECRET], hosts=["hooks.example"]))
     declared = {"sourceType": "avatar", "sourceId": "u1", "contentType": "image/jpeg", "size": 9}
     async with gate, httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=BASE) as client:
@@ -294,7 +292,7 @@ async def test_a_direct_upload_is_told_when_it_is_declared_that_its_callback_is_
 
 
 @pytest.mark.anyio
-async def test_a_slow_callback_host_holds_up_only_itself(
+async def test_callback_to_a_slow_host_delays_only_that_host(
     tmp_path: Path,
     photo: bytes,
     names: Names,
@@ -302,7 +300,7 @@ async def test_a_slow_callback_host_holds_up_only_itself(
     serve_tls: Callable[..., Receiver],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mediagate_plugins.webhooks.sender.BATCH", 10)  # the slow one's shall be more than a batch
+    monkeypatch.setattr("mediagate_plugins.webhooks.sender.BATCH", 10)  # the deliveries to the slow host exceed a batch
     slow, quick = serve_tls("slow.example", hang), serve_tls("quick.example")
     names.answers |= {"slow.example": [["127.0.0.1"]], "quick.example": [["127.0.0.1"]]}
     ca_file = tmp_path / "ca.pem"
@@ -312,7 +310,7 @@ async def test_a_slow_callback_host_holds_up_only_itself(
     }  # fmt: skip
     async with make_gate(tmp_path, **options) as gate:
         for n in range(40):
-            # Other names for the same host.
+            # Different spellings of one host.
             host = ("slow.example", "SLOW.example", "slow.example.")[n % 3]
             await an_event(gate, photo, callback_url=f"https://{host}:{slow.port}/{n}")
         await an_event(gate, photo, callback_url=f"https://quick.example:{quick.port}/")
@@ -325,9 +323,7 @@ async def test_a_slow_callback_host_holds_up_only_itself(
 
 
 @pytest.mark.anyio
-async def test_names_of_callbacks_that_are_not_resolved_hold_up_no_endpoint(
-    tmp_path: Path, photo: bytes, names: Names
-) -> None:
+async def test_callback_names_that_hang_in_dns_delay_no_endpoint(tmp_path: Path, photo: bytes, names: Names) -> None:
     hosts = [f"host{n}.example" for n in range(THREADS)]
     names.answers |= {host: [["127.0.0.1"]] for host in hosts} | {"app.example": [["127.0.0.1"]]}
     names.hung |= set(hosts)
@@ -353,7 +349,7 @@ async def test_names_of_callbacks_that_are_not_resolved_hold_up_no_endpoint(
 
 
 @pytest.mark.anyio
-async def test_a_name_that_is_not_resolved_holds_one_thread(names: Names) -> None:
+async def test_resolver_spends_one_thread_on_a_name_that_hangs(names: Names) -> None:
     names.answers |= {"hung.example": [["127.0.0.1"]], "good.example": [["127.0.0.2"]]}
     names.hung.add("hung.example")
     resolver = Resolver()
@@ -363,7 +359,7 @@ async def test_a_name_that_is_not_resolved_holds_one_thread(names: Names) -> Non
             assert await resolver.addresses("good.example") == ["127.0.0.2"]
         waiting.pop().cancel()
         names.over.set()
-        assert await asyncio.gather(*waiting) == [["127.0.0.1"]] * len(waiting), "who gives up gives up alone"
+        assert await asyncio.gather(*waiting) == [["127.0.0.1"]] * len(waiting), "the others still wait"
         assert names.asked.count("hung.example") == 1
     finally:
         resolver.close()

@@ -1,4 +1,4 @@
-"""No byte of an upload that is not a pixel gets into a published file."""
+"""Payloads: no byte of an upload but its pixels reaches a published file."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def published() -> list[tuple[Sample, Outcome]]:
     return [(sample, process(sample.data)) for sample in samples()]
 
 
-def test_payloads_are_in_no_published_byte(published: list[tuple[Sample, Outcome]]) -> None:
+def test_published_files_contain_no_payload(published: list[tuple[Sample, Outcome]]) -> None:
     assert not [name for name, data in _files(published) if WORD in data]
 
 
-def test_published_files_are_no_archives(published: list[tuple[Sample, Outcome]]) -> None:
+def test_published_files_are_not_zip_archives(published: list[tuple[Sample, Outcome]]) -> None:
     assert not [name for name, data in _files(published) if zipfile.is_zipfile(io.BytesIO(data))]
 
 
-def test_payloads_refuse_no_picture(published: list[tuple[Sample, Outcome]]) -> None:
+def test_valid_uploads_with_payloads_are_published(published: list[tuple[Sample, Outcome]]) -> None:
     refused = {sample.name: outcome.status for sample, outcome in published if outcome.status != "COMPLETE"}
     assert not {name: status for name, status in refused.items() if name in _valid(published)}
 
 
-def test_removed_metadata_takes_no_pixel_along(published: list[tuple[Sample, Outcome]]) -> None:
+def test_published_originals_have_one_size_whatever_the_payload(published: list[tuple[Sample, Outcome]]) -> None:
     sizes = {(file.width, file.height) for _, outcome in published for file in _whole(outcome)}
     assert len(sizes) == 1
 

@@ -1,4 +1,4 @@
-"""Uploads beside Chromium: frames as it plays them, apertures as it cuts them, damaged files as it shows them."""
+"""Decoded uploads, compared with Chromium: animations, clean apertures and damaged files."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.support.showing.browser import Browser, Cell, executable, opened
 SOURCE = Source(variants={"small": VariantSpec(width=64)}, animation="keep", damaged="accept")
 BACKGROUNDS = ("white", "black")
 LEVELS = 3
-"""How far pixels may be off: the decoders of Chromium and Pillow round differently, and so do blends."""
+"""Tolerance per pixel: Chromium and Pillow round differently in decoding and blending."""
 EDGES = 0.03
-"""Share of pixels that may be off by more: the last rows of what was cut off."""
+"""Share of pixels that may be off by more: the last rows of a truncated file."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def browser() -> Iterator[Browser]:
 
 
 def judged(data: bytes) -> tuple[ImageInfo, list[Image.Image]]:
-    """Return the frames that are judged and published, on white and on black one after the other."""
+    """Return the info and the decoded frames, each on white and then on black."""
     decoded = decode(data, SOURCE)
     found = []
     for frame in decoded.frames:
@@ -50,7 +50,7 @@ def judged(data: bytes) -> tuple[ImageInfo, list[Image.Image]]:
 
 
 def shown(browser: Browser, image_format: str, data: bytes) -> tuple[tuple[int, int], list[Image.Image]]:
-    """Return the size in Chromium, and its frames likewise."""
+    """Return the size and the frames in Chromium, each on white and then on black."""
     [seen] = browser.load([(image_format, data)])
     size = seen.width, seen.height
     cells = [Cell(0, *size, background, number) for number in range(max(1, seen.frames)) for background in BACKGROUNDS]
@@ -58,13 +58,13 @@ def shown(browser: Browser, image_format: str, data: bytes) -> tuple[tuple[int, 
 
 
 def off(one: Image.Image, other: Image.Image) -> float:
-    """Return the share of pixels that are not alike."""
+    """Return the share of pixels that differ."""
     difference = np.abs(np.asarray(one, dtype=np.int16) - np.asarray(other, dtype=np.int16)).max(axis=2)
     return float((difference > LEVELS).mean())
 
 
 def compared(browser: Browser, image_format: str, data: bytes) -> float:
-    """Return the largest share of a frame that is not alike; 1 if there are other frames, or others of another size."""
+    """Return the largest share of differing pixels in a frame; 1 if the number or size of frames differs."""
     size, expected = shown(browser, image_format, data)
     info, found = judged(data)
     if (info.width, info.height) != size or len(found) != len(expected):
@@ -73,24 +73,24 @@ def compared(browser: Browser, image_format: str, data: bytes) -> float:
 
 
 def animations() -> Iterator[Sample]:
-    """Yield what moves, or stands on a canvas of another size."""
+    """Yield animations, and stills on a canvas of another size."""
     yield from (sample for kind in (gif.stills, gif.animations, gif.canvases) for sample in kind())
     yield from (sample for sample in png.samples() if b"acTL" in sample.data and sample.valid)
 
 
 SKIPPED = {"gif_empty_second_frame"}
-"""Chromium shows the first frame a second time, where it is shown for longer here."""
+"""Chromium shows the first frame twice; here it is shown for longer."""
 
 
 @pytest.mark.parametrize("image_format", ["gif", "png"])
-def test_frames_are_played_as_chromium_plays_them(image_format: str, browser: Browser) -> None:
+def test_animation_frames_match_chromium(image_format: str, browser: Browser) -> None:
     samples = [sample for sample in animations() if sample.format == image_format and sample.name not in SKIPPED]
     assert len(samples) > 5
     different = {sample.name: compared(browser, image_format, sample.data) for sample in samples}
     assert not {name: share for name, share in different.items() if share > 0.001}
 
 
-def test_pictures_of_avif_are_cut_and_turned_as_by_chromium(browser: Browser) -> None:
+def test_avif_aperture_and_rotation_match_chromium(browser: Browser) -> None:
     pixels = np.ascontiguousarray(cat()[:, : EDGE - 32])
     item = coded(pixels, "avif")
     corner = crop(48, 64, -24, -32)
@@ -113,7 +113,7 @@ def test_pictures_of_avif_are_cut_and_turned_as_by_chromium(browser: Browser) ->
 
 
 def damaged_pngs() -> Iterator[tuple[str, bytes]]:
-    """Yield PNGs whose pixels are there, and such as lack some."""
+    """Yield damaged PNGs, some with all of their pixels."""
     pixels = cat().astype(np.uint16)
     whole, passes = written(pixels), written(pixels, interlaced=True)
     stream = packed(pixels)
@@ -133,7 +133,7 @@ def damaged_pngs() -> Iterator[tuple[str, bytes]]:
     yield "a third, interlaced", passes[: len(passes) // 3]
 
 
-def test_damaged_png_is_shown_as_by_chromium(browser: Browser) -> None:
+def test_damaged_png_matches_chromium(browser: Browser) -> None:
     different = {name: compared(browser, "png", data) for name, data in damaged_pngs() if "interlaced" not in name}
     assert not {name: share for name, share in different.items() if share > EDGES}
 
@@ -142,7 +142,7 @@ def test_damaged_interlaced_png_is_as_coarse_as_in_chromium(browser: Browser) ->
     data = dict(damaged_pngs())["a third, interlaced"]
     size, expected = shown(browser, "png", data)
     _, found = judged(data)
-    # Chromium also shows the pixels of a pass that is not whole.
+    # Chromium also shows the pixels of an incomplete pass.
     reduced = [np.asarray(image.reduce(8), dtype=np.int16) for image in (found[0], expected[0])]
     assert size == found[0].size
     assert np.abs(reduced[0] - reduced[1]).mean() < 4
@@ -153,12 +153,12 @@ def test_damaged_interlaced_png_is_as_coarse_as_in_chromium(browser: Browser) ->
     "options", [{}, {"subsampling": 0}, {"progressive": True}, {"restart_marker_blocks": 5}], ids=str
 )
 @pytest.mark.parametrize("share", [0.4, 0.8])
-def test_jpeg_that_was_cut_off_is_shown_as_by_chromium(options: dict[str, int], share: float, browser: Browser) -> None:
+def test_truncated_jpeg_matches_chromium(options: dict[str, int], share: float, browser: Browser) -> None:
     data = encoded(cat(), "JPEG", quality=90, **options)
     cut = data[: round(len(data) * share)]
     assert compared(browser, "jpeg", cut) <= EDGES
 
 
-def test_gif_that_was_cut_off_is_shown_as_by_chromium(browser: Browser) -> None:
+def test_truncated_gif_matches_chromium(browser: Browser) -> None:
     data = gif_of([Frame(grey(cat()))], EDGE, EDGE)
     assert compared(browser, "gif", data[: len(data) // 2]) <= EDGES

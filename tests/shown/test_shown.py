@@ -1,4 +1,4 @@
-"""What is shown is what was judged: samples of every kind through the engine, its files in Chromium and in Pillow."""
+"""Published files show what was judged: samples of every kind, rendered and compared in Chromium and Pillow."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tests.support.showing.comparison import apart, check, views_of
 from tests.support.showing.engine import BLACK, WHITE, Outcome, process
 
 ALIKE = 14
-"""Mean levels by which a sample may miss what it is to show: a table of colours is coarse, another picture is far."""
+"""Mean tolerance of a sample in levels: colour tables are coarse, and another picture differs by far more."""
 BATCH = 40
 FORBIDDEN = 0.5
 SMALLEST = 64
-"""Pixels of an edge below which nothing can be told of a face."""
+"""Edge in pixels below which no face is recognised."""
 METADATA = {
     "exif",
     "icc_profile",
@@ -44,7 +44,7 @@ METADATA = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A sample, what became of it, and where its files differ from what was judged."""
+    """A sample, its outcome, and the differences between its files and the judged pictures."""
 
     sample: Sample
     outcome: Outcome
@@ -83,13 +83,13 @@ def results(request: pytest.FixtureRequest, browser: Browser) -> list[Result]:
     return found
 
 
-def test_published_files_show_what_was_judged(results: list[Result]) -> None:
+def test_published_files_match_the_judged_pictures(results: list[Result]) -> None:
     assert any(result.outcome.status == "COMPLETE" for result in results)
     different = {result.sample.name: result.differences for result in results if result.differences}
     assert not different, _told(different)
 
 
-def test_uploads_that_browsers_show_are_published(results: list[Result]) -> None:
+def test_uploads_shown_by_browsers_are_published(results: list[Result]) -> None:
     refused = {
         result.sample.name: result.outcome.status
         for result in results
@@ -98,7 +98,7 @@ def test_uploads_that_browsers_show_are_published(results: list[Result]) -> None
     assert not refused
 
 
-def test_published_files_hold_nothing_but_pixels(results: list[Result]) -> None:
+def test_published_files_contain_only_pixels(results: list[Result]) -> None:
     found = {}
     for result in results:
         for file in result.outcome.rendered.files if result.outcome.rendered else ():
@@ -111,7 +111,7 @@ def test_published_files_hold_nothing_but_pixels(results: list[Result]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_samples_are_shown_by_chromium_as_they_say(kind: str, browser: Browser) -> None:
+def test_samples_in_chromium_match_their_declared_look(kind: str, browser: Browser) -> None:
     told = [sample for sample in made(kind) if sample.shown is not None and sample.format != "heic"]
     sizes = browser.load([(sample.format, sample.data) for sample in told])
     shots = iter(
@@ -128,7 +128,7 @@ def test_samples_are_shown_by_chromium_as_they_say(kind: str, browser: Browser) 
 
 
 def test_hidden_faces_are_rejected_or_not_shown(results: list[Result], browser: Browser, model: Moderator) -> None:
-    # A sample one of whose judged pictures is forbidden would be rejected by the policy, and nothing of it be shown.
+    # If one judged picture of a sample is forbidden, the policy rejects the sample, and none of it is shown.
     passed = [result for result in results if result.sample.hidden and not _forbidden(result.outcome.seen, model)]
     files = [(at, original) for at, result in enumerate(passed) if (original := _original(result.outcome))]
     shown = set()
@@ -139,7 +139,7 @@ def test_hidden_faces_are_rejected_or_not_shown(results: list[Result], browser: 
     assert not shown
 
 
-def test_the_model_knows_the_face_at_the_size_of_the_samples(model: Moderator) -> None:
+def test_model_detects_the_face_at_the_size_of_the_samples(model: Moderator) -> None:
     face = next(sample for sample in made("png") if sample.name == "png_plain")
     assert process(face.data, moderator=model).status == "REJECTED"
 

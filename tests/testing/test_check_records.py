@@ -1,4 +1,4 @@
-"""Records in memory and through Prisma on both databases keep every promise, and the check sees one that is broken."""
+"""``check_records`` passes on memory and Prisma records, and names the promise that a broken implementation breaks."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from mediagate.values import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_memory() -> None:
+async def test_memory_records_keep_every_promise() -> None:
     await check_records(MemoryRecords())
 
 
-async def test_prisma_on_sqlite(tmp_path: Path) -> None:
+async def test_prisma_records_on_sqlite_keep_every_promise(tmp_path: Path) -> None:
     records = PrismaRecords(f"file:{tmp_path / 'records.db'}", migrate=True)
     await records.open()
     try:
@@ -42,8 +42,8 @@ async def test_prisma_on_sqlite(tmp_path: Path) -> None:
         await records.close()
 
 
-async def test_prisma_on_postgresql(postgres_url: str) -> None:
-    records = PrismaRecords(postgres_url, migrate=True)
+async def test_prisma_records_on_postgresql_keep_every_promise(own_postgres_url: str) -> None:
+    records = PrismaRecords(own_postgres_url, migrate=True)
     await records.open()
     try:
         await check_records(records)
@@ -252,6 +252,6 @@ class ListsWhatHasExpired(MemoryRecords):
         (NeverPassesOn, r"outbox\(\) must not give what was passed on"),
     ],
 )
-async def test_a_broken_promise_is_named(broken: type[Any], promise: str) -> None:
+async def test_check_records_names_the_broken_promise(broken: type[Any], promise: str) -> None:
     with pytest.raises(AssertionError, match=promise):
         await check_records(broken())

@@ -1,4 +1,4 @@
-"""Both storages of the core keep every promise of the protocol, and the check sees one that is broken."""
+"""``check_storage`` passes on both storages of the core, and names the promise that a broken one breaks."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from mediagate.testing import check_storage
 pytestmark = pytest.mark.anyio
 
 
-async def test_filesystem(tmp_path: Path) -> None:
+async def test_filesystem_storage_keeps_every_promise(tmp_path: Path) -> None:
     await check_storage(FilesystemStorage(tmp_path / "files"))
     assert [p.name for p in (tmp_path / "files").rglob("*")] == [".tmp"]
 
 
-async def test_filesystem_behind_a_public_url(tmp_path: Path) -> None:
+async def test_filesystem_storage_with_public_url_keeps_every_promise(tmp_path: Path) -> None:
     await check_storage(FilesystemStorage(tmp_path, public_url="https://cdn.example.com/files/"))
 
 
-async def test_memory() -> None:
+async def test_memory_storage_keeps_every_promise() -> None:
     await check_storage(MemoryStorage())
 
 
-def test_both_are_storages() -> None:
+def test_memory_and_filesystem_storage_implement_the_protocol() -> None:
     assert issubclass(FilesystemStorage, Storage)
     assert issubclass(MemoryStorage, Storage)
 
@@ -131,6 +131,6 @@ class SignsForLong(MemoryStorage):
         (SignsForLong, "expires when it was told to"),
     ],
 )
-async def test_a_broken_promise_is_named(broken: type[MemoryStorage], promise: str) -> None:
+async def test_check_storage_names_the_broken_promise(broken: type[MemoryStorage], promise: str) -> None:
     with pytest.raises(AssertionError, match=promise):
         await check_storage(broken())

@@ -1,4 +1,4 @@
-"""The check of records sees broken promises about turns and about which database they are."""
+"""``check_turns`` and ``check_identity`` name the promise that broken records break."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ForgetsItsTime(MemoryRecords):
         (ForgetsItsTime, "must come behind those that were claimed"),
     ],
 )
-async def test_a_broken_promise_about_turns_is_named(broken: type[MemoryRecords], promise: str) -> None:
+async def test_check_turns_names_the_broken_promise(broken: type[MemoryRecords], promise: str) -> None:
     with pytest.raises(AssertionError, match=promise):
         await check_turns(broken(), utcnow())
 
@@ -104,6 +104,6 @@ class CountsDown(MemoryRecords):
         (CountsDown, "must never count down"),
     ],
 )
-async def test_a_broken_promise_about_the_identity_is_named(broken: type[MemoryRecords], promise: str) -> None:
+async def test_check_identity_names_the_broken_promise(broken: type[MemoryRecords], promise: str) -> None:
     with pytest.raises(AssertionError, match=promise):
         await check_identity(broken(), utcnow())

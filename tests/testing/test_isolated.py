@@ -1,4 +1,4 @@
-"""Hosts test their applications with ``mediagate.testing.isolated``: their own gate, on parts for one test."""
+"""``mediagate.testing.isolated``: a host tests its own application with fresh parts of the gate for each test."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FORM = {"sourceType": "avatar", "sourceId": "user-1"}
 
 
 def production_gate() -> MediaGate:
-    """Return a gate whose own parts cannot be reached from here."""
+    """Return a gate whose own parts are unreachable."""
     settings = Settings(
         database_url="postgresql://nobody@127.0.0.1:1/none", data_dir=Path("/nonexistent/mediagate"), worker=False
     )
@@ -76,7 +76,7 @@ def test_documented_tests_of_a_host_pass(tmp_path: Path) -> None:
     assert "2 passed" in done.stdout
 
 
-def test_gate_whose_own_parts_are_unreachable_publishes(tmp_path: Path, photo: bytes) -> None:
+def test_isolated_gate_publishes_while_its_own_parts_are_unreachable(tmp_path: Path, photo: bytes) -> None:
     gate = production_gate()
     settings = gate.settings
     with isolated(gate, tmp_path), TestClient(host_of(gate)) as client:
@@ -84,7 +84,7 @@ def test_gate_whose_own_parts_are_unreachable_publishes(tmp_path: Path, photo: b
     assert gate.settings is settings
 
 
-def test_verdict_follows_the_score_that_was_asked_for(tmp_path: Path, photo: bytes) -> None:
+def test_judge_decides_the_verdict_as_the_test_asks(tmp_path: Path, photo: bytes) -> None:
     gate = production_gate()
     with isolated(gate, tmp_path) as judge, TestClient(host_of(gate)) as client:
         judge.score(explicit=0.49)
@@ -99,7 +99,7 @@ def test_verdict_follows_the_score_that_was_asked_for(tmp_path: Path, photo: byt
         assert status_of(client, photo)["status"] == "COMPLETE"
 
 
-def test_score_of_a_label_that_no_threshold_names_is_refused(tmp_path: Path) -> None:
+def test_judge_refuses_a_label_that_no_threshold_names(tmp_path: Path) -> None:
     with isolated(production_gate(), tmp_path) as judge:
         with pytest.raises(ValueError, match="names explicti; those that are named: explicit"):
             judge.score(explicti=0.9)
@@ -107,7 +107,7 @@ def test_score_of_a_label_that_no_threshold_names_is_refused(tmp_path: Path) -> 
             judge.score(explicit=90)
 
 
-def test_score_of_an_unmoderated_gate_is_refused(tmp_path: Path, photo: bytes) -> None:
+def test_judge_refuses_decisions_for_an_unmoderated_gate(tmp_path: Path, photo: bytes) -> None:
     gate = MediaGate(sources={"avatar": Source()}, moderation="off")
     with isolated(gate, tmp_path) as judge, TestClient(host_of(gate)) as client:
         with pytest.raises(ValueError, match="judges no pictures"):
@@ -117,7 +117,7 @@ def test_score_of_an_unmoderated_gate_is_refused(tmp_path: Path, photo: bytes) -
 
 
 @pytest.mark.anyio
-async def test_each_block_begins_empty_and_hooks_stay(tmp_path: Path, photo: bytes) -> None:
+async def test_isolated_block_begins_empty_and_keeps_hooks(tmp_path: Path, photo: bytes) -> None:
     gate, ended = production_gate(), []
 
     async def note(state: JobState) -> None:
@@ -134,7 +134,7 @@ async def test_each_block_begins_empty_and_hooks_stay(tmp_path: Path, photo: byt
     assert ended == ["user-1", "user-1"]
 
 
-def test_plugins_with_tables_have_sqlite(tmp_path: Path) -> None:
+def test_isolated_sqlite_records_serve_plugins_with_tables(tmp_path: Path) -> None:
     gate = production_gate()
     gate.register(api_keys)
     with isolated(gate, tmp_path, records="sqlite"), TestClient(host_of(gate)) as client:
@@ -143,8 +143,10 @@ def test_plugins_with_tables_have_sqlite(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("without", "booted"), [((), ["talker"]), (("talker",), [])])
-async def test_plugins_that_are_named_do_not_boot(tmp_path: Path, without: Collection[str], booted: list[str]) -> None:
+@pytest.mark.parametrize(("without", "booted"), [((), ["talker"]), (("talker",), [])], ids=str)
+async def test_isolated_does_not_boot_plugins_named_in_without(
+    tmp_path: Path, without: Collection[str], booted: list[str]
+) -> None:
     started = []
 
     @plugin("talker")
@@ -158,7 +160,7 @@ async def test_plugins_that_are_named_do_not_boot(tmp_path: Path, without: Colle
             assert started == booted
 
 
-def test_plugin_that_is_not_there_cannot_be_left_out(tmp_path: Path) -> None:
+def test_isolated_without_an_unknown_plugin_is_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(PluginError, match="no plugin of the gate is called webhook"),
         isolated(production_gate(), tmp_path, without=["webhook"]),
@@ -167,7 +169,7 @@ def test_plugin_that_is_not_there_cannot_be_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_plugin_that_decorates_a_replaced_part_unannounced_is_told_how_to(tmp_path: Path) -> None:
+async def test_plugin_that_replaces_a_part_without_provides_is_refused(tmp_path: Path) -> None:
     @plugin("quiet")
     async def quiet(gate: MediaGate) -> None:
         gate.decorate(STORAGE, MemoryStorage())
@@ -180,7 +182,7 @@ async def test_plugin_that_decorates_a_replaced_part_unannounced_is_told_how_to(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_open_gate_is_neither_taken_over_nor_left(tmp_path: Path, when: Literal["before", "after"]) -> None:
+async def test_isolated_refuses_a_gate_that_is_open(tmp_path: Path, when: Literal["before", "after"]) -> None:
     gate = MediaGate(sources={"avatar": Source()}, settings=Settings(data_dir=tmp_path / "own"), moderation="off")
     if when == "before":
         async with gate:
@@ -193,7 +195,7 @@ async def test_open_gate_is_neither_taken_over_nor_left(tmp_path: Path, when: Li
 
 
 @pytest.mark.anyio
-async def test_plugin_that_does_not_provide_what_it_says_is_refused(tmp_path: Path) -> None:
+async def test_plugin_that_provides_less_than_it_declares_is_refused(tmp_path: Path) -> None:
     @plugin("liar", provides=("MODERATOR",))
     async def liar(gate: MediaGate) -> None:
         """Provide nothing."""

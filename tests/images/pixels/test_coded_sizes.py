@@ -1,4 +1,4 @@
-"""AVIF and HEIC files whose boxes are too many, or say another size than the bitstream."""
+"""AVIF and HEIC files with too many boxes, or with another size in their boxes than in the bitstream."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def picture(image_format: str, width: int, height: int) -> Coded:
     return coded(Image.new("RGB", (width, height), (30, 90, 200)), image_format)
 
 
-def said(one: Coded, width: int, height: int) -> tuple[bytes, ...]:
-    """Return the properties with another size."""
+def declared(one: Coded, width: int, height: int) -> tuple[bytes, ...]:
+    """Return the properties with another declared size."""
     return (extent(width, height), *(whole for whole in one.properties if whole[4:8] != b"ispe"))
 
 
@@ -36,7 +36,7 @@ def single(image_format: str, one: Coded, *more: Item, properties: tuple[bytes, 
 
 
 def tiled(image_format: str, one: Coded, properties: tuple[bytes, ...], tiles: tuple[int, ...], size: int) -> bytes:
-    """Return a grid of one column, of a hidden tile or of several."""
+    """Return a grid of one column; ``tiles`` are the numbers of its hidden items."""
     canvas = (size, size * len(tiles))
     derived = Item(b"grid", grid(len(tiles), 1, *canvas), (extent(*canvas),), ((b"dimg", tiles),))
     return file(
@@ -46,7 +46,7 @@ def tiled(image_format: str, one: Coded, properties: tuple[bytes, ...], tiles: t
 
 
 def changed(data: bytes, name: bytes, new: bytes) -> bytes:
-    """Return the file with another box of that name; data stays where it was, as boxes lie behind it."""
+    """Return the file with ``new`` in place of the box ``name``, which must lie behind the data."""
     whole = next(whole for found, whole, _ in boxes(data) if found == name)
     at = data.index(whole)
     moved = len(new) - len(whole)
@@ -57,7 +57,7 @@ def changed(data: bytes, name: bytes, new: bytes) -> bytes:
 
 @pytest.mark.parametrize("image_format", ["avif", "heic"])
 @pytest.mark.parametrize("name", [b"iinf", b"iloc", b"iref", b"ipma", b"free"])
-def test_thousands_of_entries_are_refused_before_a_decoder_reads_them(image_format: str, name: bytes) -> None:
+def test_probe_refuses_boxes_with_thousands_of_entries(image_format: str, name: bytes) -> None:
     data = single(image_format, picture(image_format, 32, 32))
     numbers = range(2, 2102)
     entries = {
@@ -82,29 +82,29 @@ def test_thousands_of_entries_are_refused_before_a_decoder_reads_them(image_form
 
 
 @pytest.mark.parametrize("image_format", ["avif", "heic"])
-def test_size_that_contradicts_the_bitstream_is_refused(image_format: str) -> None:
+def test_declared_size_that_contradicts_the_bitstream_is_refused(image_format: str) -> None:
     one = picture(image_format, 640, 480)
     with pytest.raises(UndecodableImage, match="16 x 16 pixels, but the picture is coded with 640 x 480"):
-        decode(single(image_format, one, properties=said(one, 16, 16)), SOURCE)
+        decode(single(image_format, one, properties=declared(one, 16, 16)), SOURCE)
 
 
 @pytest.mark.parametrize("image_format", ["avif", "heic"])
-def test_tile_that_is_larger_than_told_is_refused(image_format: str) -> None:
+def test_grid_tile_larger_than_declared_is_refused(image_format: str) -> None:
     one = picture(image_format, 640, 512)
     with pytest.raises(UndecodableImage, match="coded with 640 x 512"):
-        decode(tiled(image_format, one, said(one, 64, 64), (2, 3, 4), 64), SOURCE)
+        decode(tiled(image_format, one, declared(one, 64, 64), (2, 3, 4), 64), SOURCE)
 
 
 @pytest.mark.parametrize("image_format", ["avif", "heic"])
-def test_alpha_that_is_larger_than_told_is_refused(image_format: str) -> None:
+def test_alpha_plane_larger_than_declared_is_refused(image_format: str) -> None:
     one, large = picture(image_format, 64, 64), picture(image_format, 640, 512)
-    alpha = Item(CODED[image_format], large.data, (*said(large, 64, 64), ALPHA), ((b"auxl", (1,)),), hidden=True)
+    alpha = Item(CODED[image_format], large.data, (*declared(large, 64, 64), ALPHA), ((b"auxl", (1,)),), hidden=True)
     with pytest.raises(UndecodableImage, match="coded with 640 x 512"):
         decode(single(image_format, one, alpha), SOURCE)
 
 
 @pytest.mark.parametrize("image_format", ["avif", "heic"])
-def test_tile_that_is_used_again_and_again_is_counted_each_time(image_format: str) -> None:
+def test_reused_grid_tile_is_counted_each_time(image_format: str) -> None:
     one = picture(image_format, 512, 512)
     data = tiled(image_format, one, one.properties, (2,) * 40, 512)
     with pytest.raises(ImageTooLarge, match="the picture's parts have 10,485,760 pixels"):
@@ -112,21 +112,21 @@ def test_tile_that_is_used_again_and_again_is_counted_each_time(image_format: st
 
 
 @pytest.mark.parametrize("image_format", ["avif", "heic"])
-def test_item_without_a_told_size_is_held_to_the_limit(image_format: str) -> None:
+def test_item_without_declared_size_is_checked_against_max_pixels(image_format: str) -> None:
     one = picture(image_format, 640, 512)
     properties = tuple(whole for whole in one.properties if whole[4:8] != b"ispe")
     with pytest.raises(ImageTooLarge, match="640 x 512"):
         decode(single(image_format, one, properties=properties), Source(variants=SMALL, max_pixels=100_000))
 
 
-def test_second_sequence_header_counts() -> None:
+def test_second_av1_sequence_header_is_checked() -> None:
     small, large = picture("avif", 64, 64), picture("avif", 640, 512)
     both = Coded(small.data + large.data, small.properties)
     with pytest.raises(UndecodableImage, match="coded with 640 x 512"):
         decode(single("avif", both), SOURCE)
 
 
-def test_sequence_with_frames_larger_than_told_is_refused() -> None:
+def test_avif_sequence_with_frames_larger_than_declared_is_refused() -> None:
     frames = [Image.new("RGB", (320, 256), (60 * number, 0, 0)) for number in range(3)]
     out = io.BytesIO()
     frames[0].save(out, "AVIF", save_all=True, append_images=frames[1:], speed=10)
@@ -138,7 +138,7 @@ def test_sequence_with_frames_larger_than_told_is_refused() -> None:
         decode(data.replace(header, lie), SOURCE)
 
 
-def test_track_with_thousands_of_runs_is_refused() -> None:
+def test_avif_track_with_thousands_of_runs_is_refused() -> None:
     runs = full(b"stsc", struct.pack(">I", 2100) + b"".join(struct.pack(">3I", n, 1, 1) for n in range(1, 2101)))
     tables = box(b"mdia", box(b"minf", box(b"stbl", runs)))
     data = single("avif", picture("avif", 16, 16)) + box(b"moov", box(b"trak", full(b"tkhd", bytes(80)) + tables))
@@ -147,8 +147,8 @@ def test_track_with_thousands_of_runs_is_refused() -> None:
 
 
 @pytest.mark.parametrize("image_format", ["avif", "heic"])
-@pytest.mark.parametrize("size", [(64, 64), (66, 130), (1002, 66)])
-def test_honest_picture_passes_at_its_own_limit(image_format: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(64, 64), (66, 130), (1002, 66)], ids=str)
+def test_picture_of_exactly_max_pixels_is_accepted(image_format: str, size: tuple[int, int]) -> None:
     width, height = size
     decoded = decode(
         single(image_format, picture(image_format, *size)), Source(variants=SMALL, max_pixels=width * height)
@@ -157,14 +157,14 @@ def test_honest_picture_passes_at_its_own_limit(image_format: str, size: tuple[i
 
 
 @pytest.mark.parametrize("image_format", ["avif", "heic"])
-def test_honest_grid_passes_at_its_own_limit(image_format: str) -> None:
+def test_grid_of_exactly_max_pixels_is_accepted(image_format: str) -> None:
     one = picture(image_format, 512, 512)
     data = tiled(image_format, one, one.properties, tuple(range(2, 6)), 512)
     assert decode(data, Source(variants=SMALL, max_pixels=4 * 512 * 512)).frames[0].size == (512, 2048)
 
 
 @pytest.mark.parametrize("image_format", ["avif", "heic"])
-def test_nonsense_passes_on_to_the_decoder(image_format: str) -> None:
+def test_check_coded_sizes_survives_mutated_files(image_format: str) -> None:
     generator = random.Random(7)
     one = picture(image_format, 64, 64)
     data = tiled(image_format, one, one.properties, (2, 3), 64)

@@ -1,4 +1,4 @@
-"""What files say about their colours, against reference arithmetic."""
+"""Colour conversions of profiles, PNG chunks and code points, against reference arithmetic."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def negative(device: Floats) -> Floats:
 
 
 def tinted(device: Floats) -> Floats:
-    """Return colours that are linear in the device's, so that every interpolation agrees."""
+    """Return colours that are linear in the device's, so that all interpolation methods agree."""
     red, green, blue = device[..., 0], device[..., 1], device[..., 2]
     return np.stack([20 + 60 * green, 10 * (red - green), 10 * (green - blue)], -1)
 
@@ -67,18 +67,18 @@ def test_linear_profile_named_srgb_is_converted() -> None:
 
 
 @pytest.mark.parametrize("entries", [256, 4096])
-def test_permuted_curve_is_undone(entries: int) -> None:
+def test_permuted_tone_curve_is_applied(entries: int) -> None:
     values = np.random.default_rng(3).permutation(entries) / (entries - 1)
     light = np.interp(chart() / 255, np.linspace(0, 1, entries), values)
     assert_levels(shown(matrix_profile(curve=table(values))), encoded(light))
 
 
-def test_falling_curve_makes_the_negative() -> None:
+def test_falling_tone_curve_inverts_the_picture() -> None:
     assert_levels(shown(matrix_profile(curve=table(decoded(1 - RAMP)))), 255.0 - chart())
 
 
 @pytest.mark.parametrize("version", [2, 4])
-@pytest.mark.parametrize("primaries", [P3, ADOBE, BT2020, PAL])
+@pytest.mark.parametrize("primaries", [P3, ADOBE, BT2020, PAL], ids=["P3", "Adobe RGB", "BT.2020", "PAL"])
 def test_matrix_profile_converts_primaries(primaries: tuple[tuple[float, float], ...], version: int) -> None:
     icc = matrix_profile(primaries, parametric(*SRGB_CURVE), version=version)
     assert_levels(shown(icc), converted(decoded(chart() / 255), primaries))
@@ -89,46 +89,46 @@ def test_profile_like_srgb_needs_no_conversion(curve: bytes) -> None:
     assert conversion_of(matrix_profile(curve=curve, name="odd")) is None
 
 
-@pytest.mark.parametrize("curve", [gamma(2.2), gamma(1.8)])
+@pytest.mark.parametrize("curve", [gamma(2.2), gamma(1.8)], ids=["gamma 2.2", "gamma 1.8"])
 def test_profile_near_srgb_is_converted(curve: bytes) -> None:
     assert conversion_of(matrix_profile(curve=curve)) is not None
 
 
-def test_lookup_table_goes_before_matrix() -> None:
+def test_lookup_table_takes_precedence_over_matrix() -> None:
     icc = matrix_profile(extra=[(b"A2B0", lookup_table(tinted))])
     icc = icc[:20] + b"Lab " + icc[24:]
     assert_levels(shown(icc), lab_to_srgb(tinted(chart() / 255)), most=2)
 
 
-def test_perceptual_table_goes_before_colorimetric() -> None:
+def test_perceptual_table_takes_precedence_over_colorimetric() -> None:
     icc = profile([(b"A2B1", lookup_table(negative)), (b"A2B0", lookup_table(tinted))], connection=b"Lab ")
     assert_levels(shown(icc), lab_to_srgb(tinted(chart() / 255)), most=2)
 
 
-def test_colorimetric_table_alone_is_read() -> None:
+def test_colorimetric_table_is_used_if_there_is_no_other() -> None:
     icc = profile([(b"A2B1", lookup_table(negative))], connection=b"Lab ")
     assert_levels(shown(icc), lab_to_srgb(negative(chart() / 255)), most=2)
 
 
 @pytest.mark.parametrize("tag", [b"A2B2", b"D2B0", b"D2B1"])
-def test_tables_unknown_to_browsers_are_ignored(tag: bytes) -> None:
+def test_lookup_table_that_browsers_ignore_is_ignored(tag: bytes) -> None:
     icc = matrix_profile(curve=gamma(1.0), extra=[(tag, lookup_table(negative))], version=4)
     assert_levels(shown(icc), encoded(chart() / 255))
 
 
-def test_black_of_a_table_is_not_mapped_to_black() -> None:
+def test_lookup_table_gets_no_black_point_compensation() -> None:
     icc = profile([(b"A2B0", lookup_table(raised))], connection=b"Lab ")
     assert_levels(shown(icc)[0, 0], lab_to_srgb(np.array([10.0, 0, 0])))
 
 
-def test_table_behind_permuted_curve_is_exact() -> None:
+def test_lookup_table_after_permuted_curve_is_exact() -> None:
     values = np.random.default_rng(5).permutation(256)
     curve = (values * 257).astype(">u2").tobytes()
     icc = profile([(b"A2B0", lookup_table(tinted, curve=curve))], connection=b"Lab ")
     assert_levels(shown(icc), lab_to_srgb(tinted(values[chart()] / 255)), most=2)
 
 
-def test_code_points_in_a_profile_go_before_its_table() -> None:
+def test_cicp_tag_takes_precedence_over_lookup_table() -> None:
     tags = [(b"A2B0", lookup_table(negative)), (b"cicp", b"cicp\0\0\0\0\x0c\x0d\0\1")]
     assert_levels(shown(profile(tags, connection=b"Lab ", version=4)), converted(decoded(chart() / 255), P3))
 
@@ -146,12 +146,12 @@ def test_cmyk_without_profile_needs_no_conversion() -> None:
     assert conversion_of(None, "CMYK") is None
 
 
-def test_grey_profile_on_colour_is_ignored() -> None:
+def test_grey_profile_in_rgb_picture_is_ignored() -> None:
     assert_ignored(GREY_PROFILE, "RGB", "it is for GRAY, and the picture is in RGB")
 
 
 @pytest.mark.parametrize("icc", [GREY_PROFILE, LINEAR], ids=["grey", "rgb"])
-def test_grey_picture_takes_grey_and_rgb_profiles(icc: bytes) -> None:
+def test_grey_picture_accepts_grey_and_rgb_profiles(icc: bytes) -> None:
     conversion = conversion_of(icc, "L")
     assert conversion is not None and not conversion.wide
     result = conversion.to_srgb(Image.frombytes("L", (256, 1), bytes(range(256))))
@@ -159,9 +159,9 @@ def test_grey_picture_takes_grey_and_rgb_profiles(icc: bytes) -> None:
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_grey_with_alpha_takes_grey_profile(depth: int) -> None:
+def test_grey_picture_with_alpha_accepts_grey_profile(depth: int) -> None:
     data = bytearray(png(np.full((2, 2, 2), 55, np.uint8), iccp(GREY_PROFILE)))
-    data[24] = depth  # is all that differs in what is read; the pixels are not decoded here
+    data[24] = depth  # only the depth is read; the pixels are not decoded here
     conversion = read_conversion(Image.new("LA" if depth == 8 else "RGBA", (2, 2)), bytes(data), "png", [])
     assert conversion is not None
     result = conversion.to_srgb(Image.new("RGBA", (2, 2), (55, 55, 55, 7)))
@@ -204,7 +204,7 @@ def test_mutated_profiles_are_converted_or_ignored() -> None:
             assert conversion.to_srgb(Image.new("RGB", (9, 9))).mode == "RGB"
 
 
-def test_alpha_stays_and_info_goes() -> None:
+def test_conversion_keeps_alpha_and_drops_info() -> None:
     pixels = np.concatenate([chart(), np.arange(43 * 64, dtype=np.uint8).reshape(43, 64, 1)], -1)
     frame = Image.fromarray(pixels)
     frame.info["transparency"] = 3
@@ -229,19 +229,19 @@ def test_alpha_stays_and_info_goes() -> None:
     ],
     ids=["P3", "Adobe RGB", "BT.2020", "sRGB 1.8", "SMPTE C", "PAL", "table"],
 )
-def test_gamut_beyond_srgb_is_wide(icc: bytes, wide: bool) -> None:
+def test_profile_with_gamut_beyond_srgb_is_wide(icc: bytes, wide: bool) -> None:
     conversion = conversion_of(icc)
     assert conversion is not None and conversion.wide is wide
 
 
-def test_wide_colours_are_kept_in_display_p3() -> None:
+def test_conversion_to_display_p3_keeps_wide_colours() -> None:
     conversion = conversion_of(matrix_profile(ADOBE))
     assert conversion is not None
     result = conversion.to_display_p3(Image.fromarray(chart()))
     assert_levels(levels(result), converted(decoded(chart() / 255), ADOBE, P3))
 
 
-def test_display_p3_is_copied_to_srgb() -> None:
+def test_display_p3_to_srgb_converts_a_copy() -> None:
     frame = Image.fromarray(chart())
     assert_levels(levels(display_p3_to_srgb(frame)), converted(decoded(chart() / 255), P3))
     assert np.array_equal(np.asarray(frame), chart())
@@ -277,20 +277,20 @@ def test_png_in_srgb_needs_no_conversion(chunks: list[tuple[bytes, bytes]]) -> N
     assert png_conversion(*chunks) is None
 
 
-def test_png_code_points_go_before_profile() -> None:
+def test_png_code_points_take_precedence_over_profile() -> None:
     assert_levels(png_shown(cicp(12, 8), iccp(matrix_profile())), converted(chart() / 255, P3))
 
 
-def test_png_profile_goes_before_srgb_and_gamma() -> None:
+def test_png_profile_takes_precedence_over_srgb_and_gamma() -> None:
     found = png_shown((b"sRGB", b"\0"), gama(45_455), iccp(LINEAR))
     assert_levels(found, encoded(chart() / 255))
 
 
-def test_png_code_points_without_meaning_are_skipped() -> None:
+def test_png_unspecified_code_points_are_skipped() -> None:
     assert_levels(png_shown(cicp(2, 2), iccp(LINEAR)), encoded(chart() / 255))
 
 
-def test_png_damaged_profile_leaves_gamma() -> None:
+def test_png_gamma_is_applied_if_profile_is_damaged() -> None:
     warnings: list[str] = []
     data = png(chart(), (b"iCCP", b"name\0\0no zlib stream"), gama(100_000))
     conversion = read_conversion(Image.new("RGB", (1, 1)), data, "png", warnings)
@@ -298,7 +298,7 @@ def test_png_damaged_profile_leaves_gamma() -> None:
     assert warnings == ["the colour profile was ignored: it is damaged"]
 
 
-def test_png_chunks_behind_the_pixels_are_ignored() -> None:
+def test_png_colour_chunks_after_the_pixels_are_ignored() -> None:
     data = png(chart(), after=[gama(100_000), cicp(9, 8)])
     assert read_conversion(Image.new("RGB", (1, 1)), data, "png", []) is None
 
@@ -325,7 +325,7 @@ def test_png_transfer_is_applied(transfer: int, light: object) -> None:
     assert_levels(png_shown(cicp(9, transfer)), converted(light(chart() / 255), BT2020))
 
 
-@pytest.mark.parametrize("points", [(12, 13), (12, 1), (12, 2)])
+@pytest.mark.parametrize("points", [(12, 13), (12, 1), (12, 2)], ids=str)
 @pytest.mark.parametrize("image_format", ["AVIF", "HEIF"])
 def test_nclx_primaries_are_converted(points: tuple[int, int], image_format: str) -> None:
     data = with_nclx(image_format, *points)
@@ -334,13 +334,13 @@ def test_nclx_primaries_are_converted(points: tuple[int, int], image_format: str
     assert_levels(levels(conversion.to_srgb(Image.fromarray(chart()))), converted(decoded(chart() / 255), P3))
 
 
-@pytest.mark.parametrize("points", [(1, 13), (1, 1), (2, 2), (1, 6), (99, 13), (9, 0)])
+@pytest.mark.parametrize("points", [(1, 13), (1, 1), (2, 2), (1, 6), (99, 13), (9, 0)], ids=str)
 def test_nclx_of_srgb_needs_no_conversion(points: tuple[int, int]) -> None:
     data = with_nclx("AVIF", *points)
     assert read_conversion(Image.open(io.BytesIO(data)), data, "avif", []) is None
 
 
-def test_avif_profile_goes_before_nclx() -> None:
+def test_avif_profile_takes_precedence_over_nclx() -> None:
     data = with_nclx("AVIF", 9, 8, icc_profile=matrix_profile(curve=table(decoded(1 - RAMP))))
     conversion = read_conversion(Image.open(io.BytesIO(data)), data, "avif", [])
     assert conversion is not None
@@ -383,7 +383,7 @@ def with_nclx(image_format: str, primaries: int, transfer: int, **options: objec
 
 
 def assert_levels(found: Floats, expected: Floats, most: float = 1) -> None:
-    """Half a level is rounding; ``most`` levels are allowed on top of it."""
+    """Check that no level is off by more than ``most``, plus half a level of rounding."""
     assert float(np.abs(found - expected).max()) <= most + 0.5
 
 

@@ -1,4 +1,4 @@
-"""Tiny and flat pictures are published without loss where that is not larger."""
+"""Encoding: tiny and flat pictures are lossless unless that makes them larger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIDDLE = (0.5, 0.5)
 
 
 def checkers(edge: int, colours: int) -> Image.Image:
-    """Return squares of two pixels in so many saturated colours."""
+    """Return squares of 2 x 2 pixels in up to ``colours`` saturated colours."""
     down, across = np.mgrid[0:edge, 0:edge] // 2
     number = (across * 7 + down * 13) % colours
     table = np.random.default_rng(colours).permutation(np.mgrid[0:256:51, 0:256:51, 0:256:51].reshape(3, -1).T)
@@ -27,7 +27,7 @@ def checkers(edge: int, colours: int) -> Image.Image:
 
 
 def published(picture: Image.Image, upload: str, variant: Any, **options: Any) -> list[Image.Image]:
-    """Return a variant of full size and the original."""
+    """Return a full-size variant and the original as RGB."""
     source = Source(variants={"all": VariantSpec(width=picture.width, format=variant)})
     return [
         opened(file.data).convert("RGB")
@@ -50,18 +50,18 @@ def noise(edge: int, mode: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("picture", [noise(64, "RGB"), noise(300, "L")], ids=["tiny", "grey"])
-def test_lossless_is_not_taken_where_it_is_larger(picture: Image.Image) -> None:
+def test_encode_chooses_lossy_webp_if_lossless_is_larger(picture: Image.Image) -> None:
     assert len(encode([picture], [0], 1, "webp", 80, 4)) == len(saved(picture, "WEBP", quality=80, method=4))
 
 
-def test_tiny_picture_of_many_colours_is_without_loss_where_that_is_not_larger() -> None:
+def test_tiny_picture_is_published_losslessly_if_not_larger() -> None:
     ramp = Image.merge("RGB", [Image.linear_gradient("L").resize((40, 40)).rotate(at) for at in (0, 90, 180)])
     assert ramp.getcolors(256) is None
     for made in published(ramp, "PNG", "webp"):
         assert made.tobytes() == ramp.tobytes()
 
 
-def test_large_flat_picture_is_without_loss_where_that_is_smaller() -> None:
+def test_encode_chooses_lossless_webp_for_large_flat_picture() -> None:
     flat = Image.new("RGB", (900, 700), (10, 200, 30))
     for at in range(0, 900, 30):
         flat.paste((at % 256, 0, 255), (at, at % 600, at + 9, at % 600 + 50))

@@ -1,4 +1,4 @@
-"""GIF and APNG: the frames that are judged and published are those that browsers play."""
+"""Frames of GIF and APNG: decoded as browsers play them."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def solid(width: int, height: int, colour: tuple[int, ...]) -> NDArray[np.uint8]
 
 
 def pixels(data: bytes, *places: tuple[int, int], source: Source = MOVING) -> list[tuple[Any, ...]]:
-    """Return what each frame has at some places."""
+    """Return the RGBA pixels of each frame at some places."""
     return [tuple(frame.convert("RGBA").getpixel(at) for at in places) for frame in decode(data, source).frames]
 
 
 def apng(parts: list[Part], *, promised: int | None = None, still: NDArray[np.uint8] | None = None) -> bytes:
-    """Return an animated PNG; ``still`` is no part of the animation."""
+    """Return an animated PNG; ``still`` is a default image outside the animation."""
     height, width = (parts[0][0] if still is None else still).shape[:2]
     told = struct.pack(">II", len(parts) if promised is None else promised, 0)
     pieces = [SIGNATURE, header(width, height, COLOUR_ALPHA), chunk(b"acTL", told)]
@@ -68,31 +68,31 @@ def test_gif_frame_beyond_the_canvas_is_clipped() -> None:
     assert decode(gif(frames, 10, 10), MOVING).info.width == 10
 
 
-def test_gif_canvas_is_enlarged_for_the_first_frame_alone() -> None:
+def test_gif_canvas_grows_for_the_first_frame_only() -> None:
     first = gif([Frame(plain(10, 10, 0), 5, 5), Frame(plain(40, 40, 2))], 10, 10, palette=PALETTE)
     assert decode(first, MOVING).info.width == 15
     assert pixels(first, (0, 0), (14, 14)) == [(CLEAR, RED), (BLUE, BLUE)]
 
 
-def test_small_first_gif_frame_leaves_the_rest_transparent() -> None:
+def test_gif_canvas_around_a_small_first_frame_is_transparent() -> None:
     data = gif([Frame(plain(4, 4, 1), 3, 3)], 10, 10, palette=PALETTE, background=2)
     assert pixels(data, (0, 0), (4, 4), source=STILL) == [(CLEAR, GREEN)]
 
 
 @pytest.mark.parametrize(
-    ("disposal", "seen"), [(0, GREEN), (1, GREEN), (2, CLEAR), (3, RED), (4, RED), (5, GREEN), (7, GREEN)]
+    ("disposal", "seen"), [(0, GREEN), (1, GREEN), (2, CLEAR), (3, RED), (4, RED), (5, GREEN), (7, GREEN)], ids=str
 )
-def test_gif_disposal(disposal: int, seen: tuple[int, ...]) -> None:
+def test_gif_disposal_clears_or_restores_the_canvas(disposal: int, seen: tuple[int, ...]) -> None:
     frames = [Frame(plain(10, 10, 0)), Frame(plain(4, 4, 1), 0, 0, disposal), Frame(plain(2, 2, 2), 8, 8)]
     assert pixels(gif(frames, 10, 10, palette=PALETTE), (0, 0), (9, 9)) == [(RED, RED), (GREEN, RED), (seen, BLUE)]
 
 
-def test_gif_first_frame_that_restores_leaves_nothing() -> None:
+def test_gif_first_frame_with_restore_previous_is_cleared() -> None:
     data = gif([Frame(plain(10, 10, 0), dispose=3), Frame(plain(2, 2, 2))], 10, 10, palette=PALETTE)
     assert pixels(data, (0, 0), (9, 9)) == [(RED, RED), (BLUE, CLEAR)]
 
 
-def test_gif_frames_without_pixels_lengthen_the_one_before() -> None:
+def test_gif_empty_frame_lengthens_the_previous_frame() -> None:
     frames = [Frame(plain(8, 8, 0), hundredths=5), Frame(plain(0, 0, 1), hundredths=7), Frame(plain(8, 8, 2))]
     decoded = decode(gif(frames, 8, 8, palette=PALETTE), MOVING)
     assert decoded.durations_ms == [120, 100]
@@ -100,7 +100,7 @@ def test_gif_frames_without_pixels_lengthen_the_one_before() -> None:
     assert first.frames[0].getpixel((1, 1)) == BLUE[:3]
 
 
-def test_gif_palettes_of_frames_are_their_own() -> None:
+def test_gif_frame_uses_its_own_palette() -> None:
     frames = [
         Frame(plain(8, 8, 0), palette=OTHER),
         Frame(plain(4, 4, 1), transparent=3),
@@ -124,13 +124,13 @@ def test_gif_plays_once_more_than_it_repeats(loops: int | None, plays: int) -> N
     assert decode(data, MOVING).plays == plays
 
 
-def test_last_loop_count_of_a_gif_counts() -> None:
+def test_gif_last_loop_count_wins() -> None:
     again = extension(0xFF, b"ANIMEXTS1.0", b"\1\4\0") + b";"
     data = gif([Frame(plain(4, 4, 0)), Frame(plain(4, 4, 1))], 4, 4, palette=PALETTE, loops=9, after=again)
     assert decode(data, MOVING).plays == 5
 
 
-def test_gif_ends_before_what_is_no_block() -> None:
+def test_gif_ends_before_the_first_invalid_block() -> None:
     two = [Frame(plain(4, 4, 0)), Frame(plain(4, 4, 1))]
     data = gif(two, 4, 4, palette=PALETTE, after=b"x" + written(Frame(plain(4, 4, 2))) + b";")
     decoded = decode(data, MOVING)
@@ -144,7 +144,7 @@ def test_gif_of_many_tiny_blocks_is_refused() -> None:
         decode(data, STILL)
 
 
-def test_large_gif_frames_count_as_they_are_stored() -> None:
+def test_gif_frame_counts_at_its_stored_size_against_the_pixel_limit() -> None:
     frames = [Frame(plain(4, 4, 0)), Frame(plain(600, 600, 1))]
     few = MOVING.model_copy(update={"max_animation_pixels": 100_000})
     with pytest.raises(ImageTooLarge, match="360,016 pixels; up to 100,000"):
@@ -152,7 +152,7 @@ def test_large_gif_frames_count_as_they_are_stored() -> None:
     assert len(decode(gif(frames, 4, 4), MOVING).frames) == 2
 
 
-def test_transparent_still_gif_is_published_as_it_is() -> None:
+def test_transparent_still_gif_keeps_its_visible_pixels_only() -> None:
     rng = np.random.default_rng(4)
     colours = rng.integers(0, 256, 768, dtype=np.uint8).tobytes()
     indices = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -162,10 +162,10 @@ def test_transparent_still_gif_is_published_as_it_is() -> None:
     seen, sent = (np.asarray(Image.open(io.BytesIO(each)).convert("RGBA")) for each in (file.data, data))
     assert np.array_equal(seen[..., 3], sent[..., 3])
     assert np.array_equal(seen[seen[..., 3] > 0], sent[sent[..., 3] > 0])
-    assert not seen[seen[..., 3] == 0][:, :3].any(), "nothing hides under transparency"
+    assert not seen[seen[..., 3] == 0][:, :3].any(), "hidden colours are published"
 
 
-def test_apng_frames_are_drawn_as_they_say() -> None:
+def test_apng_frames_follow_dispose_and_blend() -> None:
     half = solid(4, 4, (0, 0, 255, 128))
     parts: list[Part] = [
         (solid(10, 10, RED), {}),
@@ -182,7 +182,7 @@ def test_apng_frames_are_drawn_as_they_say() -> None:
     ]
 
 
-def test_apng_of_fewer_frames_than_promised_plays_them() -> None:
+def test_apng_with_fewer_frames_than_declared_plays_them() -> None:
     parts: list[Part] = [(solid(8, 8, RED), {}), (solid(8, 8, GREEN), {})]
     decoded = decode(apng(parts, promised=7), MOVING)
     assert (len(decoded.frames), decoded.warnings) == (2, ("the animation has 2 of 7 frames",))
@@ -197,13 +197,13 @@ def test_apng_ends_before_a_malformed_frame(wrong: dict[str, int]) -> None:
     assert len(decode(apng(parts), MOVING).frames) == 2
 
 
-def test_apng_begins_behind_a_still_that_is_no_part_of_it() -> None:
+def test_apng_default_image_outside_the_animation_is_skipped() -> None:
     data = apng([(solid(8, 8, RED), {}), (solid(8, 8, GREEN), {})], still=solid(8, 8, BLUE))
     assert pixels(data, (1, 1)) == [(RED,), (GREEN,)]
 
 
 def broken_later(image_format: str) -> bytes:
-    """Return an animation with a whole first frame and a second one that no decoder takes."""
+    """Return an animation with an intact first frame and an undecodable second one."""
     if image_format == "gif":
         data = gif([Frame(plain(8, 8, 0)), Frame(plain(8, 8, 1))], 8, 8, palette=PALETTE)
         return data[: data.rindex(b"\x08") + 1] + b"\xff" * 4
@@ -216,27 +216,27 @@ def broken_later(image_format: str) -> bytes:
 
 
 @pytest.mark.parametrize("image_format", ["gif", "png", "webp"])
-def test_later_frames_cannot_refuse_a_picture_of_which_the_first_is_published(image_format: str) -> None:
+def test_still_is_decoded_despite_broken_later_frames(image_format: str) -> None:
     decoded: Decoded = decode(broken_later(image_format), STILL)
     assert decoded.frames[0].convert("RGBA").getpixel((4, 4)) == RED
 
 
 @pytest.mark.parametrize("image_format", ["gif", "webp"])
-def test_animation_that_was_cut_off_is_played_as_far_as_it_goes_where_that_is_asked_for(image_format: str) -> None:
+def test_truncated_animation_is_refused_unless_damage_is_accepted(image_format: str) -> None:
     data = broken_later(image_format)
     with pytest.raises(UndecodableImage):
         decode(data, MOVING)
     assert decode(data, LENIENT).frames[0].convert("RGBA").getpixel((4, 4)) == RED
 
 
-def test_gif_with_no_second_frame_is_no_animation() -> None:
+def test_gif_with_empty_second_frame_is_not_an_animation() -> None:
     refusing = STILL.model_copy(update={"animation": "reject"})
     decode(gif([Frame(plain(8, 8, 0)), Frame(plain(0, 0, 0))], 8, 8), refusing)
     with pytest.raises(AnimationRefused):
         decode(gif([Frame(plain(8, 8, 0)), Frame(plain(8, 8, 0))], 8, 8), refusing)
 
 
-def test_thousand_frames_are_taken() -> None:
+def test_gif_of_a_thousand_frames_is_accepted_and_of_one_more_refused() -> None:
     frames = [Frame(plain(4, 4, number % 3)) for number in range(1001)]
     assert len(decode(gif(frames[:1000], 4, 4, palette=PALETTE), MOVING).frames) == 1000
     with pytest.raises(ImageTooLarge, match="1001 frames; up to 1000"):

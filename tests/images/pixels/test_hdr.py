@@ -1,4 +1,4 @@
-"""PQ and HLG against the formulas of ITU-R BT.2100 and SMPTE ST 2094-50."""
+"""HDR conversion of PQ and HLG, against the formulas of ITU-R BT.2100 and SMPTE ST 2094-50."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_hdr_is_tone_mapped(
     apply = conversion.to_srgb if target is SRGB else conversion.to_display_p3
     found = levels(apply(Image.fromarray(chart())))
     difference = np.abs(found - reference(chart() / 255, primaries[1], transfer, target))
-    # The table has 33 steps, whose error is largest where a channel begins to be clipped.
+    # The table has 33 steps; its error is largest where a channel begins to clip.
     assert float(difference.mean()) < 0.8
     assert float(np.percentile(difference, 99)) < 14
 
 
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
-def test_hdr_is_warned_of(transfer: int, name: str) -> None:
+def test_hdr_conversion_adds_a_warning(transfer: int, name: str) -> None:
     conversion, warnings = hdr(9, transfer)
     assert warnings == [f"the picture is HDR ({name}); it was tone-mapped to SDR"]
     assert conversion.wide
@@ -57,7 +57,7 @@ def test_diffuse_white_leaves_room_for_highlights() -> None:
 
 
 @pytest.mark.parametrize(("peak", "shown"), [(203, 1), (400, 0.787), (1000, 0.5), (4000, 0.5)])
-def test_diffuse_white_has_the_room_that_the_brightest_light_needs(peak: int, shown: float) -> None:
+def test_diffuse_white_depends_on_the_declared_peak(peak: int, shown: float) -> None:
     data = png(chart(), cicp(1, 16), (b"cLLI", struct.pack(">2I", peak * 10_000, 1)))
     conversion = read_conversion(Image.new("RGB", (1, 1)), data, "png", [])
     assert conversion is not None

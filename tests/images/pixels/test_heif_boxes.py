@@ -61,25 +61,25 @@ def test_profile_box_is_skipped() -> None:
     assert points_of(data) == CodePoints(12, 13)
 
 
-def test_grid_without_colour_box_has_that_of_its_first_tile() -> None:
+def test_grid_without_colour_box_uses_that_of_its_first_tile() -> None:
     iref = full(b"iref", box(b"dimg", struct.pack(">4H", 1, 2, 3, 2)))
     data = heif([nclx(9, 16), nclx(12, 13)], {2: [1], 3: [2]}, iref)
     assert points_of(data) == CodePoints(12, 13)
 
 
-def test_colour_box_of_the_grid_goes_before_that_of_its_tiles() -> None:
+def test_grid_colour_box_takes_precedence_over_tiles() -> None:
     iref = full(b"iref", box(b"dimg", struct.pack(">4H", 1, 2, 3, 2)))
     data = heif([nclx(9, 16), nclx(12, 13)], {1: [1], 3: [2]}, iref)
     assert points_of(data) == CodePoints(9, 16)
 
 
-def test_size_in_64_bits_is_read() -> None:
+def test_box_with_64_bit_size_is_read() -> None:
     head, meta = heif([nclx(12, 13)], {1: [1]}).split(b"meta", 1)
     size = int.from_bytes(head[-4:]) + 8
     assert points_of(head[:-4] + b"\0\0\0\1meta" + struct.pack(">Q", size) + meta) == CodePoints(12, 13)
 
 
-def test_track_goes_before_item_in_a_sequence() -> None:
+def test_sequence_track_takes_precedence_over_item() -> None:
     data = avif(frames=3)
     assert data[8:12] == b"avis"
     of_item, of_track = data.find(b"colrnclx"), data.rfind(b"colrnclx")
@@ -90,10 +90,10 @@ def test_track_goes_before_item_in_a_sequence() -> None:
     assert points_of(set_item) == CodePoints(1, 13)
 
 
-def test_sequence_header_speaks_without_colour_box() -> None:
+def test_sequence_header_gives_code_points_without_colour_box() -> None:
     data = avif().replace(b"colrnclx", b"freenclx")
     assert points_of(data) == CodePoints(1, 13)
-    # The encoder's description, 1, 13 and 6, lies across bytes; another value for it is searched and found.
+    # The encoded description (1, 13, 6) is not aligned to bytes, so it is replaced bit by bit.
     bits = f"{int.from_bytes(data):0{8 * len(data)}b}"
     coded = f"{1:08b}{13:08b}{6:08b}"
     at = bits.rfind(coded, 0, bits.find(f"{int.from_bytes(b'mdat'):032b}") + 1000)
@@ -102,7 +102,7 @@ def test_sequence_header_speaks_without_colour_box() -> None:
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_mutated_files_are_read_or_not(number: int) -> None:
+def test_read_colour_survives_mutated_files(number: int) -> None:
     generator = random.Random(number)
     seeds = [avif(), avif(2), heif([nclx(12, 13)], {1: [1]}), avif().replace(b"colrnclx", b"freenclx")]
     for _ in range(500):
@@ -121,13 +121,13 @@ def test_mutated_files_are_read_or_not(number: int) -> None:
         ([box(b"mdcv", bytes(16), struct.pack(">2I", 6_000_000, 1)), box(b"clli", struct.pack(">2H", 400, 100))], 400),
         ([box(b"clli", bytes(4)), box(b"mdcv", b"short")], None),
     ],
-    ids=["content", "display", "both", "nothing"],
+    ids=["content", "display", "both", "neither"],
 )
-def test_brightest_light_is_read(light: list[bytes], peak: float | None) -> None:
+def test_peak_luminance_is_read(light: list[bytes], peak: float | None) -> None:
     data = heif([nclx(9, 16), *light], {1: [1, 2, 3]})
     assert read_colour(data) == Colour(CodePoints(9, 16), peak)
 
 
-def test_file_without_boxes_says_nothing() -> None:
+def test_file_without_boxes_has_no_code_points() -> None:
     assert points_of(b"") is None
     assert points_of(b"\0\0\0\7meta" + bytes(40)) is None

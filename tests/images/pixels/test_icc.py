@@ -1,4 +1,4 @@
-"""The profile of published Display P3 pictures."""
+"""The ICC profile of published Display P3 pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DISPLAY_P3_COLORANTS = {
     b"gXYZ": (0.2920, 0.6922, 0.0419),
     b"bXYZ": (0.1571, 0.0666, 0.7841),
 }
-"""CSS Color 4, section 10.3: the columns of Display P3 to XYZ, adapted to D50."""
+"""The columns of the matrix from Display P3 to XYZ, adapted to D50 (CSS Color 4, section 10.3)."""
 
 
 def numbers(tag: bytes, start: int = 8) -> list[float]:
@@ -33,14 +33,14 @@ def test_display_p3_profile_has_a_valid_header() -> None:
     assert struct.unpack(">3i", icc[68:80]) == (0xF6D6, 0x10000, 0xD32D)
 
 
-def test_display_p3_profile_has_the_white_of_the_connection_space() -> None:
+def test_display_p3_profile_has_the_d50_white_point() -> None:
     assert numbers(b"wtpt") == pytest.approx((0.9642, 1, 0.8249), abs=2e-5)
     adapted = np.array(numbers(b"chad")).reshape(3, 3) @ (0.3127 / 0.3290, 1, 0.3583 / 0.3290)
     assert adapted == pytest.approx((0.9642, 1, 0.8249), abs=1e-4)
 
 
 @pytest.mark.parametrize("tag", DISPLAY_P3_COLORANTS)
-def test_display_p3_profile_has_the_colorants(tag: bytes) -> None:
+def test_display_p3_profile_has_the_colorants_of_css_color_4(tag: bytes) -> None:
     assert numbers(tag) == pytest.approx(DISPLAY_P3_COLORANTS[tag], abs=2e-4)
 
 

@@ -1,4 +1,4 @@
-"""Which way is up, and which part is shown: EXIF, and the boxes of AVIF and HEIC; nothing else."""
+"""Orientation and clean aperture: read from EXIF, or from the boxes of AVIF and HEIC."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
-def test_exif_turns_a_picture(image_format: str) -> None:
+def test_exif_orientation_rotates_the_picture(image_format: str) -> None:
     data = saved(wide(), image_format, exif=b"Exif\0\0" + EXIF)
     assert size(data) == (64, 96)
     upper_left = decode(data, SOURCE).frames[0].getpixel((5, 5))
-    assert near(upper_left, BLUE), "what was the lower left"
+    assert near(upper_left, BLUE), "the stored lower left"
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "WEBP", "avif", "heic"])
-def test_orientation_that_only_xmp_has_turns_nothing(image_format: str) -> None:
+def test_xmp_orientation_is_ignored(image_format: str) -> None:
     if image_format in ("avif", "heic"):
         about = Item(b"mime", XMP, references=((b"cdsc", (1,)),), hidden=True, extra=b"application/rdf+xml\0")
         data = file(image_format, [picture(image_format, coded(wide(), image_format)), about])
@@ -56,7 +56,7 @@ def test_orientation_that_only_xmp_has_turns_nothing(image_format: str) -> None:
 
 
 @pytest.mark.parametrize("image_format", ["avif", "heic"])
-def test_boxes_turn_a_picture_and_exif_in_them_does_not(image_format: str) -> None:
+def test_heif_boxes_rotate_the_picture_and_exif_does_not(image_format: str) -> None:
     of = coded(wide(), image_format)
     about = Item(b"Exif", b"\0\0\0\6Exif\0\0" + EXIF, references=((b"cdsc", (1,)),), hidden=True)
     assert size(file(image_format, [picture(image_format, of), about])) == (96, 64)
@@ -72,8 +72,11 @@ def test_boxes_turn_a_picture_and_exif_in_them_does_not(image_format: str) -> No
         ("avif", {"corner": (48, 32), "middle": (96, 64), "outside": (96, 64), "half a pixel": (96, 64)}),
         ("heic", {"corner": (48, 32), "middle": (48, 32)}),
     ],
+    ids=["AVIF", "HEIC"],
 )
-def test_clean_aperture(image_format: str, shown: Mapping[str, tuple[int, int]]) -> None:
+def test_clean_aperture_crops_heic_anywhere_and_avif_at_the_corner(
+    image_format: str, shown: Mapping[str, tuple[int, int]]
+) -> None:
     of = coded(wide(), image_format)
     boxes = {
         "corner": crop(48, 32, -24, -16),
@@ -84,7 +87,7 @@ def test_clean_aperture(image_format: str, shown: Mapping[str, tuple[int, int]])
     assert {name: size(file(image_format, [picture(image_format, of, boxes[name])])) for name in shown} == shown
 
 
-def test_aperture_is_cut_before_the_picture_is_turned() -> None:
+def test_clean_aperture_is_applied_before_rotation() -> None:
     of = coded(wide(), "avif")
     frame = decode(file("avif", [picture("avif", of, crop(48, 32, -24, -16), turn(1))]), SOURCE).frames[0]
     whole = decode(file("avif", [picture("avif", of)]), SOURCE).frames[0]
@@ -95,7 +98,7 @@ def test_aperture_is_cut_before_the_picture_is_turned() -> None:
     ("width", "height", "max_pixels"),
     [(17_000, 17_000, 50_000_000), (17_000, 17_000, 10**9), (40_000, 10, 10**9), (3_000, 20_000, 50_000_000)],
 )
-def test_avif_beyond_the_limits_is_too_large_and_not_damaged(width: int, height: int, max_pixels: int) -> None:
+def test_oversized_avif_is_reported_as_too_large_not_as_damaged(width: int, height: int, max_pixels: int) -> None:
     data = bytearray(saved(wide(), "AVIF"))
     at = data.index(b"ispe") + 8
     data[at : at + 8] = struct.pack(">II", width, height)
@@ -103,8 +106,8 @@ def test_avif_beyond_the_limits_is_too_large_and_not_damaged(width: int, height:
         decode(bytes(data), SOURCE.model_copy(update={"max_pixels": max_pixels}))
 
 
-@pytest.mark.parametrize("extra", [b"\0", b"\0\0\0\0trailing", bytes(300)])
-def test_adobe_marker_of_any_length_says_what_the_channels_are(extra: bytes) -> None:
+@pytest.mark.parametrize("extra", [b"\0", b"\0\0\0\0trailing", bytes(300)], ids=["1", "12", "300"])
+def test_jpeg_adobe_marker_of_any_length_sets_the_colour_space(extra: bytes) -> None:
     options: dict[str, Any] = {"keep_rgb": True, "quality": 95}
     data = saved(wide(), "JPEG", **options)
     at = data.index(b"\xff\xee")

@@ -1,4 +1,4 @@
-"""Stills that browsers show and decoders refuse: accepted with a warning if all pixels are there."""
+"""Damaged stills that browsers show and decoders refuse: accepted with a warning if no pixel is missing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pixels() -> np.ndarray[Any, np.dtype[np.uint16]]:
 
 
 def png_of(stream: bytes, *, pieces: int = 1, wrong: bool = False, end: bytes = chunk(b"IEND")) -> bytes:
-    """Return a PNG with this compressed stream; ``wrong``: the checksum of the last piece is."""
+    """Return a PNG with this compressed stream; ``wrong`` spoils the checksum of its last IDAT chunk."""
     size = -(-len(stream) // pieces)
     data = b"".join(chunk(b"IDAT", stream[at : at + size]) for at in range(0, len(stream), size))
     return SIGNATURE + header(WIDTH, HEIGHT, COLOUR) + data[:-1] + bytes([data[-1] ^ wrong]) + end
@@ -47,7 +47,7 @@ def wrong_end(stream: bytes) -> bytes:
 
 
 def opaque_rows(decoded: Decoded) -> int:
-    """Return how many rows from the top are opaque, if all others are transparent."""
+    """Return how many rows from the top are opaque, after checking that all others are transparent."""
     alpha = np.asarray(decoded.frames[0].convert("RGBA"))[..., 3]
     rows = int((alpha == 255).all(axis=1).sum())
     assert not alpha[rows:].any()
@@ -70,7 +70,7 @@ WHOLE: Mapping[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_still_with_all_of_its_pixels_is_accepted(name: str) -> None:
+def test_damaged_still_with_all_of_its_pixels_is_accepted(name: str) -> None:
     data, warning = WHOLE[name]
     decoded = decode(data, REFUSING)
     assert decoded.warnings == ((warning,) if warning else ())
@@ -93,7 +93,7 @@ MISSING: Mapping[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize("name", MISSING)
-def test_still_of_which_pixels_are_missing_is_refused_or_transparent_there(name: str) -> None:
+def test_still_with_missing_pixels_is_refused_or_transparent_there(name: str) -> None:
     data, least = MISSING[name]
     with pytest.raises(UndecodableImage):
         decode(data, REFUSING)
@@ -108,14 +108,14 @@ def test_still_of_which_pixels_are_missing_is_refused_or_transparent_there(name:
 
 
 @pytest.mark.parametrize("stream", [STREAM, wrong_end(STREAM)], ids=["right stream", "wrong stream"])
-def test_png_whose_pixels_have_chunks_with_wrong_checksums_is_damaged(stream: bytes) -> None:
+def test_png_with_wrong_checksum_of_idat_is_damaged(stream: bytes) -> None:
     data = png_of(stream, pieces=3, wrong=True)
     with pytest.raises(UndecodableImage):
         decode(data, REFUSING)
     assert opaque_rows(decode(data, ACCEPTING)) == HEIGHT
 
 
-def test_progressive_jpeg_that_was_cut_off_is_coarse() -> None:
+def test_truncated_progressive_jpeg_is_refused_or_coarse() -> None:
     data = saved(picture(), "JPEG", progressive=True, quality=90)
     with pytest.raises(UndecodableImage):
         decode(data[: len(data) // 2], REFUSING)
@@ -124,7 +124,7 @@ def test_progressive_jpeg_that_was_cut_off_is_coarse() -> None:
     assert np.abs(np.asarray(coarse.frames[0]).astype(int) - pixels()).mean() < 20
 
 
-def test_progressive_jpeg_that_ends_between_scans_or_within_a_table_lacks_something() -> None:
+def test_progressive_jpeg_truncated_between_scans_is_damaged() -> None:
     data = saved(picture(), "JPEG", progressive=True, quality=90)
     for at in (data.rindex(b"\xff\xda"), data.rindex(b"\xff\xc4"), data.rindex(b"\xff\xc4") + 9):
         with pytest.raises(UndecodableImage):
@@ -133,7 +133,7 @@ def test_progressive_jpeg_that_ends_between_scans_or_within_a_table_lacks_someth
         assert (coarse.frames[0].mode, coarse.warnings) == ("RGB", ("the JPEG is truncated",))
 
 
-def test_missing_rows_turn_with_the_picture() -> None:
+def test_missing_rows_rotate_with_the_picture() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = saved(picture(), "JPEG", exif=exif.tobytes())[:-300]
@@ -143,7 +143,7 @@ def test_missing_rows_turn_with_the_picture() -> None:
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF"])
-def test_next_to_nothing_is_refused_in_any_case(image_format: str) -> None:
+def test_file_of_a_few_bytes_is_refused_even_if_damage_is_accepted(image_format: str) -> None:
     data = saved(picture(), image_format)
     for size in (0, 3, 20, 40):
         with pytest.raises(Exception) as refused:
@@ -151,7 +151,7 @@ def test_next_to_nothing_is_refused_in_any_case(image_format: str) -> None:
         assert getattr(refused.value, "code", "") in ("image_undecodable", "unsupported_type")
 
 
-def test_ancillary_chunks_are_ignored_with_a_warning() -> None:
+def test_broken_ancillary_png_chunk_is_ignored_with_a_warning() -> None:
     text = chunk(b"tEXt", b"Comment\0words")
     long = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**20 + 1)))
     foreign = chunk(b"iTXt", b"Comment\0\1\0en\0Kommentar\0" + zlib.compress(bytes(2**20 + 1)))
@@ -167,7 +167,7 @@ def test_ancillary_chunks_are_ignored_with_a_warning() -> None:
 
 
 @pytest.mark.parametrize("depth", [4, 8])
-def test_index_beyond_a_palette_is_its_last_colour(depth: int) -> None:
+def test_png_index_beyond_the_palette_shows_its_last_colour(depth: int) -> None:
     colours = bytes((1, 2, 3, 200, 100, 50))
     for index, seen in ((0, (1, 2, 3)), (1, (200, 100, 50)), (9, (200, 100, 50))):
         content = zlib.compress(bytes((0, index if depth == 8 else index << 4)))
@@ -175,7 +175,7 @@ def test_index_beyond_a_palette_is_its_last_colour(depth: int) -> None:
         assert decode(SIGNATURE + b"".join(pieces), REFUSING).frames[0].getpixel((0, 0)) == seen
 
 
-def test_transparent_bottom_of_a_png_is_not_missing() -> None:
+def test_png_with_transparent_bottom_is_not_damaged() -> None:
     clear = Image.new("RGBA", (WIDTH, HEIGHT))
     clear.paste(corners(20, 20), (0, 0))
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Where each pixel of a variant comes from: sizes, crops and orientation, beside pictures made the plain way."""
+"""Resizing: sizes, crops and orientation of variants, compared with plainly made references."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ from tests.support.rendered import MIDDLE, lossless, picture, variants
         ((1921, 1079), [(64, 36), (640, 359), (534, 300)]),
         ((1277, 1601), [(64, 80), (640, 802), (239, 300)]),
     ],
+    ids=str,
 )
-def test_a_variant_has_its_size_to_the_pixel(
-    size: tuple[int, int], expected: list[tuple[int, int]], image_format: str
-) -> None:
+def test_variant_has_its_exact_size(size: tuple[int, int], expected: list[tuple[int, int]], image_format: str) -> None:
     source = Source(
         variants={"xs": lossless(width=64), "md": lossless(width=640), "low": lossless(height=300)}, original="keep"
     )
@@ -49,15 +48,13 @@ def test_a_variant_has_its_size_to_the_pixel(
     [1278, 1279, 1280, 1281, 1282, 2557, 2559, 2560, 2561, 2563],
 )
 @pytest.mark.parametrize("kept", ["keep", "delete"])
-def test_nothing_is_shifted_where_a_halved_picture_is_just_large_enough(
-    width: int, kept: Literal["keep", "delete"]
-) -> None:
+def test_variant_is_not_shifted_near_multiples_of_its_width(width: int, kept: Literal["keep", "delete"]) -> None:
     data = saved(ramp(width, 201), "JPEG", quality=95, subsampling=0)
     made = variants(Source(variants={"md": lossless(width=640)}, original=kept), data)["md"]
     assert made.size == (640, round(201 * 640 / width))
     shift = np.asarray(made, dtype=float) - np.asarray(reference(data, made.size))
-    # A shift by a pixel of a picture of 50 rows is one by 5 levels.
-    # A picture that is decoded whole is reduced in one step more, whose rounding adds a little.
+    # A shift by one pixel of a picture of 50 rows changes levels by 5.
+    # A picture decoded at full size is reduced in one more step, whose rounding adds a little.
     assert np.abs(shift.mean(axis=(0, 1))).max() <= {"keep": 0.35, "delete": 0.3}[kept]
     assert np.abs(shift).max() <= 4
 
@@ -72,9 +69,10 @@ def test_nothing_is_shifted_where_a_halved_picture_is_just_large_enough(
         ((0.5, 0.5), (225, 0, 1125, 900)),
         ((0.4, 0.2), (90, 0, 990, 900)),
     ],
+    ids=str,
 )
 @pytest.mark.parametrize("tall", [False, True])
-def test_a_crop_is_where_its_focal_point_says(focal: tuple[float, float], box: Box, tall: bool) -> None:
+def test_crop_follows_the_focal_point(focal: tuple[float, float], box: Box, tall: bool) -> None:
     size, whole = (1350, 900), (300, 200)
     if tall:
         size, whole, focal, box = (900, 1350), (200, 300), (focal[1], focal[0]), (box[1], box[0], box[3], box[2])
@@ -89,7 +87,7 @@ def test_a_crop_is_where_its_focal_point_says(focal: tuple[float, float], box: B
         assert colour_difference(made[name], reference(data, expected, shown)) < 0.5
 
 
-def test_a_crop_that_the_picture_is_too_small_for_keeps_its_shape() -> None:
+def test_crop_of_a_too_small_picture_keeps_its_aspect_ratio() -> None:
     data = saved(corners(99, 61), "PNG")
     source = Source(variants={"cut": VariantSpec(width=640, height=320, fit="cover", format="png")})
     made = variants(source, data, (1.0, 1.0))["cut"]
@@ -114,7 +112,9 @@ STORED = {
     ("image_format", "original"), [("JPEG", "keep"), ("JPEG", "delete"), ("PNG", "keep"), ("WEBP", "keep")]
 )
 @pytest.mark.parametrize("orientation", STORED)
-def test_everything_is_upright(orientation: int, image_format: str, original: Literal["keep", "delete"]) -> None:
+def test_files_are_upright_for_every_exif_orientation(
+    orientation: int, image_format: str, original: Literal["keep", "delete"]
+) -> None:
     size = (1301, 903) if image_format == "JPEG" else (301, 203)
     upright, turn = corners(*size), STORED[orientation]
     exif = Image.Exif()
@@ -135,7 +135,7 @@ def test_everything_is_upright(orientation: int, image_format: str, original: Li
             assert image_format == "JPEG" or image.tobytes() == upright.tobytes()
 
 
-def test_size_is_never_made_from_a_smaller_one() -> None:
+def test_variant_is_not_made_from_a_smaller_one() -> None:
     picture = corners(96, 8)
     source = Source(variants={"small": lossless(width=93), "whole": lossless(width=512)}, original="delete")
     assert variants(source, saved(picture, "PNG"))["whole"].convert("RGB").tobytes() == picture.tobytes()

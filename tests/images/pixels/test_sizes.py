@@ -1,4 +1,4 @@
-"""Sizes, crops and ratios, read off the arithmetic that the variants are made by."""
+"""Sizes, crops, aspect ratios and dominant colours, computed without encoding."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ MIDDLE = (0.5, 0.5)
         ((3000, 100), "30:1"),
         ((1, 40000), "1:40000"),
     ],
+    ids=str,
 )
-def test_aspect_ratios(size: tuple[int, int], ratio: str) -> None:
+def test_aspect_ratio_is_a_simple_fraction(size: tuple[int, int], ratio: str) -> None:
     assert aspect_ratio(*size) == ratio
     if ratio not in ("30:1", "1:40000"):
         across, down = map(int, ratio.split(":"))
@@ -52,8 +53,11 @@ def test_aspect_ratios(size: tuple[int, int], ratio: str) -> None:
         ((100, 40000), VariantSpec(width=640), (41, 16383)),
         ((100, 40000), VariantSpec(width=640, format="png"), (100, 40000)),
     ],
+    ids=lambda value: str(value) if isinstance(value, tuple) else None,
 )
-def test_sizes_never_grow(size: tuple[int, int], spec: VariantSpec, expected: tuple[int, int]) -> None:
+def test_variant_size_never_exceeds_the_picture(
+    size: tuple[int, int], spec: VariantSpec, expected: tuple[int, int]
+) -> None:
     plan = shown(size, spec, MIDDLE)
     assert plan.size == expected
     left, top, right, bottom = plan.box
@@ -62,7 +66,7 @@ def test_sizes_never_grow(size: tuple[int, int], spec: VariantSpec, expected: tu
     assert plan.scale <= 1.001
 
 
-def test_a_crop_stays_inside_wherever_the_focal_point_is() -> None:
+def test_crop_stays_inside_the_picture_for_any_focal_point() -> None:
     spec = VariantSpec(width=100, height=100, fit="cover")
     assert shown((400, 200), spec, (0.0, 0.5)).box == (0, 0, 200, 200)
     assert shown((400, 200), spec, (1.0, 0.5)).box == (200, 0, 400, 200)
@@ -71,7 +75,7 @@ def test_a_crop_stays_inside_wherever_the_focal_point_is() -> None:
     assert shown((200, 400), spec, (0.5, 0.6)).box == (0, 140, 200, 340)
 
 
-def test_the_dominant_colour_is_that_of_most_opaque_pixels() -> None:
+def test_dominant_color_is_that_of_most_opaque_pixels() -> None:
     picture = Image.new("RGBA", (64, 64), (200, 30, 40, 255))
     picture.paste((0, 0, 255, 255), (0, 0, 64, 20))
     assert dominant_color(picture) == "#c81e28"

@@ -1,4 +1,4 @@
-"""Files of too many parts are refused before a decoder opens them; what programs really write is not."""
+"""Files with too many parts are refused before decoding; files of real programs are accepted."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ TOO_MANY: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", TOO_MANY)
-def test_too_many_parts_are_refused(name: str, tmp_path: Path) -> None:
+def test_file_with_too_many_parts_is_refused(name: str, tmp_path: Path) -> None:
     data = TOO_MANY[name]()
     for source in (Source(), MOVING):
         with pytest.raises(UndecodableImage, match="export it again"):
@@ -129,21 +129,21 @@ def test_too_many_parts_are_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP"])
-def test_frames_are_counted_before_a_decoder_does_it(image_format: str, tmp_path: Path) -> None:
+def test_probe_refuses_animation_beyond_max_frames(image_format: str, tmp_path: Path) -> None:
     data = saved(image_format, frames=12, lossless=True)
     assert probed(data, tmp_path, Source(animation="keep", max_frames=12)).frames == 12
     with pytest.raises(ImageTooLarge, match="the animation has 12 frames; up to 11 are accepted"):
         probed(data, tmp_path, Source(animation="keep", max_frames=11))
-    assert probed(data, tmp_path, Source(max_frames=11)).frames == 1, "the others are not looked at"
+    assert probed(data, tmp_path, Source(max_frames=11)).frames == 1, "later frames are ignored"
 
 
 def gif_of(frames: int) -> bytes:
-    """Return a GIF as cameras of screens write them: a control, a comment and an image for each frame."""
+    """Return a GIF like those of screen recorders: a control, a comment and an image for each frame."""
     return in_gif(b"!\xff\x0bNETSCAPE2.0\3\1\0\0\0", (b"!\xf9\4\0\5\0\0\0!\xfe\5hello\0" + GIF_FRAME) * (frames - 1))
 
 
 def profile_in_pieces() -> bytes:
-    """Return a JPEG whose profile is in as many segments as there can be, as tables of scanners are."""
+    """Return a JPEG whose profile fills 201 segments, like the tables of scanners."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     pieces = [profile[at : at + 12] for at in range(0, 200 * 12, 12)] + [profile[200 * 12 :]]
     parts = (b"ICC_PROFILE\0" + bytes([number, len(pieces)]) + piece for number, piece in enumerate(pieces, 1))
@@ -184,14 +184,14 @@ HONEST: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_what_programs_write_is_accepted(name: str, tmp_path: Path) -> None:
+def test_file_as_written_by_real_programs_is_accepted(name: str, tmp_path: Path) -> None:
     data = HONEST[name]()
     info = probed(data, tmp_path)
     assert (info.width, info.height) == (16, 12)
     assert info.frames == (1000 if "thousand frames" in name else 1)
 
 
-def test_images_of_a_gif_are_where_pillow_finds_them() -> None:
+def test_count_images_agrees_with_pillow() -> None:
     rng = random.Random(7)
     pieces = [
         GIF_FRAME, b",\0\0\0\0\1\0\1\0\x80\0\0\0\1\1\1\2\2D\1\0", b"!\xf9\4\0\5\0\0\0", b"!\xfe\0", b"!\xfe\2ab\1c\0",
@@ -212,7 +212,7 @@ def test_images_of_a_gif_are_where_pillow_finds_them() -> None:
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "GIF", "WEBP", "AVIF"])
-def test_a_file_that_was_cut_off_anywhere_is_never_too_much(name: str, tmp_path: Path) -> None:
+def test_truncated_file_is_not_reported_as_too_many_parts(name: str, tmp_path: Path) -> None:
     whole = saved(name) if name == "JPEG" else saved(name, frames=3)
     for length in range(12, len(whole), max(1, len(whole) // 60)):
         try:
@@ -224,10 +224,10 @@ def test_a_file_that_was_cut_off_anywhere_is_never_too_much(name: str, tmp_path:
             assert (info.width, info.height) == (16, 12)
 
 
-@pytest.mark.parametrize("prefix", [b"", b"Exif\0\0", b"Exif\0\0Exif\0\0"])
-def test_tags_are_counted_where_there_is_room_for_them(prefix: bytes) -> None:
+@pytest.mark.parametrize("prefix", [b"", b"Exif\0\0", b"Exif\0\0Exif\0\0"], ids=["none", "one", "two"])
+def test_has_many_tags_counts_only_tags_that_fit_into_the_data(prefix: bytes) -> None:
     assert has_many_tags(prefix + tiff(6001))
     assert not has_many_tags(prefix + tiff(6000))
     assert not has_many_tags(prefix + tiff(6001)[:-40])
-    assert not has_many_tags(prefix + b"MM" + tiff(6001)[2:]), "read the other way round it begins behind the end"
+    assert not has_many_tags(prefix + b"MM" + tiff(6001)[2:]), "in big-endian order its offset lies behind the end"
     assert not has_many_tags(prefix)

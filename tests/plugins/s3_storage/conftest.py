@@ -21,7 +21,7 @@ from tests.support.rgw import Gateway, missing, running_gateway
 
 @dataclass(frozen=True)
 class Server:
-    """Where the server is, who we are there, and, if we started it, the server itself."""
+    """An S3 server: its URL and our credentials, and the gateway if we started it."""
 
     url: str
     access_key: str
@@ -34,7 +34,7 @@ class Server:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of the plugin that reach this server, with timeouts that suit tests."""
+        """Options of the plugin for this server, with timeouts that suit tests."""
         return {
             "endpoint_url": self.url,
             "access_key_id": self.access_key,
@@ -75,7 +75,7 @@ def gateway(server: Server) -> Gateway:
 
 @pytest.fixture(scope="session")
 def s3(server: Server) -> Iterator[Any]:
-    """A client of boto3 that knows nothing of mediagate."""
+    """A plain client of boto3."""
     client = server.client()
     yield client
     client.close()
@@ -83,7 +83,7 @@ def s3(server: Server) -> Iterator[Any]:
 
 @pytest.fixture
 def make_bucket(s3: Any) -> Iterator[Callable[[], str]]:
-    """Make buckets that are gone after the test."""
+    """Make buckets that are deleted after the test."""
     made = []
 
     def make() -> str:

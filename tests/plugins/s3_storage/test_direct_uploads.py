@@ -1,4 +1,4 @@
-"""Direct uploads into a bucket: the bytes never pass through the gate's HTTP, and what arrives is what was declared."""
+"""Direct uploads into a bucket: the bytes bypass the gate, and the stored file is the one that was declared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.fault_proxy import Exchange, FaultProxy
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_browser_puts_a_picture_into_the_bucket(
+async def test_direct_upload_into_a_bucket_is_published(
     tmp_path: Path, server: Any, s3: Any, bucket: str, photo: bytes
 ) -> None:
     settings = Settings(data_dir=tmp_path / "data", image_processes=1, orphan_grace_s=0)
@@ -52,7 +52,7 @@ async def test_a_browser_puts_a_picture_into_the_bucket(
         done = await client.get(f"{accepted.json()['statusUrl']}?wait=60")
         assert done.json()["status"] == "COMPLETE"
 
-        # The signed URL is still good: whatever comes through it now changes nothing, and goes.
+        # The signed URL is still valid: a later PUT changes nothing, and its object is removed.
         again = await browser.put(target["url"], content=bytes(len(photo)), headers=target["headers"])
         assert again.status_code == 200
         assert (await client.post(target["completeUrl"])).json()["jobId"] == accepted.json()["jobId"]
@@ -98,12 +98,12 @@ def is_copy(exchange: Exchange) -> bool:
 
 
 def names_in(s3: Any, bucket: str) -> set[str]:
-    """Return all keys but that of the mark."""
+    """Return all keys except the mark's."""
     return {item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", ())} - {KEY}
 
 
 def of_parts(s3: Any, bucket: str, body: bytes) -> Callable[[str], None]:
-    """Return what puts a body into the bucket in two parts, which gives it an ETag that is no hash of its bytes."""
+    """Return a function that puts a body in two parts, so that its ETag is not a hash of its bytes."""
 
     def put(key: str) -> None:
         upload = s3.create_multipart_upload(Bucket=bucket, Key=key)
@@ -119,7 +119,7 @@ def of_parts(s3: Any, bucket: str, body: bytes) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize("in_parts", [False, True], ids=["whole", "in parts"])
-async def test_a_file_that_is_replaced_between_the_look_and_the_copy(
+async def test_completion_refuses_a_file_replaced_between_stat_and_copy(
     tmp_path: Path, server: Any, s3: Any, bucket: str, photo: bytes, in_parts: bool
 ) -> None:
     body = photo + bytes(6 * 1024 * 1024)
@@ -152,13 +152,13 @@ async def test_a_file_that_is_replaced_between_the_look_and_the_copy(
         assert (refused.status_code, refused.json()["code"]) == (422, "upload_mismatch")
         assert names_in(s3, bucket) == set()
         assert await gate.parts.records.queue_depth() == 0
-        # What is refused may be sent anew.
+        # After the refusal the file can be sent again.
         proxy.always = None
         await put(target, body)
         assert (await client.post(target["completeUrl"])).status_code == 202
 
 
-async def test_a_file_that_is_replaced_after_the_copy_is_not_the_one_that_is_processed(
+async def test_completion_keeps_the_copy_when_the_file_is_replaced_later(
     tmp_path: Path, server: Any, s3: Any, bucket: str, photo: bytes
 ) -> None:
     async def replaces(upload: Any) -> None:
@@ -173,7 +173,7 @@ async def test_a_file_that_is_replaced_after_the_copy_is_not_the_one_that_is_pro
         assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == photo
 
 
-async def test_completing_a_large_one_sends_no_body_to_the_bucket(
+async def test_completion_copies_in_the_bucket_and_sends_no_body(
     tmp_path: Path, server: Any, s3: Any, make_bucket: Callable[[], str], photo: bytes
 ) -> None:
     body = photo + bytes(15 * 1024 * 1024)
@@ -199,7 +199,7 @@ async def test_completing_a_large_one_sends_no_body_to_the_bucket(
     assert [method for method, _ in sent] == ["HEAD", "COPY", "GET", "DELETE"]
     assert sum(size for _, size in sent) == 0
     key = f"staging/{accepted.json()['jobId']}"
-    assert (names_in(s3, bucket), names_in(s3, staging)) == (set(), {key}), "a copy stays in the bucket of its source"
+    assert (names_in(s3, bucket), names_in(s3, staging)) == (set(), {key}), "the copy stays in the bucket of its source"
     stored = s3.get_object(Bucket=staging, Key=key)
     assert stored["Body"].read() == body
     assert (stored["ContentType"], stored["CacheControl"]) == ("application/octet-stream", "no-store")

@@ -1,4 +1,4 @@
-"""``mediagate doctor`` on a bucket: what is well is said in a line, what is not says what to do."""
+"""``mediagate doctor`` on a bucket: one line for each check that passes, advice for each that fails."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAGE = "https://app.example.com"
 
 
 async def problem_with(part: str, storage: S3Storage) -> str:
-    """Return what a check says that is to be done."""
+    """Return the detail of the error that a check raises."""
     with pytest.raises(MediagateError) as caught:
         await checks(storage)[part]()
     return caught.value.detail
@@ -37,7 +37,7 @@ def policy(s3: Any, bucket: str, effect: str, action: str, *folders: str) -> Non
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [rule]}))
 
 
-async def test_a_bucket_in_order(storage_of: Any, server: Any, bucket: str, s3: Any) -> None:
+async def test_doctor_passes_a_bucket_in_order(storage_of: Any, server: Any, bucket: str, s3: Any) -> None:
     policy(s3, bucket, "Allow", "s3:GetObject", "media/avatar/", "originals/avatar/")
     cors = {"AllowedOrigins": [PAGE], "AllowedMethods": ["PUT"], "AllowedHeaders": ["content-type"]}
     s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [cors]})
@@ -55,12 +55,12 @@ async def test_a_bucket_in_order(storage_of: Any, server: Any, bucket: str, s3: 
     assert left == []
 
 
-async def test_a_bucket_that_is_not_there(storage_of: Any) -> None:
+async def test_doctor_reports_a_missing_bucket(storage_of: Any) -> None:
     async with storage_of(staging_bucket="mediagate-never-made") as storage:
         assert await problem_with("bucket", storage) == "mediagate-never-made: bucket not found; create it"
 
 
-async def test_a_right_that_is_missing_is_named(storage_of: Any, bucket: str, s3: Any) -> None:
+async def test_doctor_names_a_missing_right(storage_of: Any, bucket: str, s3: Any) -> None:
     policy(s3, bucket, "Deny", "s3:DeleteObject", "media/")
     try:
         async with storage_of(**SOURCES) as storage:
@@ -73,7 +73,7 @@ async def test_a_right_that_is_missing_is_named(storage_of: Any, bucket: str, s3
         assert "cannot write: S3, staging/" in await problem_with("rights", storage)
 
 
-async def test_what_strangers_may_read_though_it_is_private(storage_of: Any, bucket: str, s3: Any) -> None:
+async def test_doctor_reports_private_folders_that_the_public_can_read(storage_of: Any, bucket: str, s3: Any) -> None:
     policy(s3, bucket, "Allow", "s3:GetObject", "")
     async with storage_of(**SOURCES) as storage:
         told = (await problem_with("exposure", storage)).split("; ")
@@ -84,14 +84,14 @@ async def test_what_strangers_may_read_though_it_is_private(storage_of: Any, buc
     assert left == []
 
 
-async def test_a_public_url_that_leads_nowhere(storage_of: Any, server: Any, bucket: str) -> None:
+async def test_doctor_reports_a_public_url_that_serves_nothing(storage_of: Any, server: Any, bucket: str) -> None:
     async with storage_of(public_url=f"{server.url}/{bucket}", **SOURCES) as storage:
         told = await problem_with("exposure", storage)
     assert "media/avatar/ answers 403" in told and "originals/avatar/ answers 403" in told
 
 
 @pytest.mark.parametrize(("date", "told"), [("2020", "ahead of"), ("2099", "behind")])
-async def test_a_clock_that_is_wrong(storage_of: Any, server: Any, date: str, told: str) -> None:
+async def test_doctor_reports_a_wrong_clock(storage_of: Any, server: Any, date: str, told: str) -> None:
     old = rewritten(lambda head: replaced_date(head, date))
     async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url) as storage:
         proxy.faults.append(old)
@@ -104,7 +104,7 @@ def replaced_date(head: bytes, year: str) -> bytes:
     return before + found + f"Wed, 01 Jan {year} 00:00:00 GMT\r\n".encode() + after.partition(b"\r\n")[2]
 
 
-async def test_a_page_that_may_not_upload(storage_of: Any, bucket: str, s3: Any) -> None:
+async def test_doctor_reports_origins_that_cors_rules_exclude(storage_of: Any, bucket: str, s3: Any) -> None:
     cors = {"AllowedOrigins": [PAGE], "AllowedMethods": ["GET"]}
     s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [cors]})
     async with storage_of(upload_origins=(PAGE, "https://other.example")) as storage:
@@ -112,7 +112,7 @@ async def test_a_page_that_may_not_upload(storage_of: Any, bucket: str, s3: Any)
     assert f"AllowedOrigins ['{PAGE}', 'https://other.example'], AllowedMethods ['PUT']" in told
 
 
-async def test_a_rule_that_would_delete_live_media(storage_of: Any, bucket: str, s3: Any) -> None:
+async def test_doctor_reports_a_lifecycle_rule_that_deletes_live_media(storage_of: Any, bucket: str, s3: Any) -> None:
     rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": "app/"}, "Expiration": {"Days": 30}}
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
     async with storage_of(prefix="app") as storage:
@@ -143,14 +143,15 @@ ABORT = {"Status": "Enabled", "Filter": {"Prefix": ""}, "AbortIncompleteMultipar
         ({**EXPIRE, "Filter": {"Prefix": "a/staging/"}}, None),
         ({"Status": "Enabled", "Prefix": "a/staging/", "Expiration": {"Days": 1}}, "removes uploads that may still"),
     ],
+    ids=str,
 )
-def test_which_rules_harm(rule: dict[str, Any], harm: str | None) -> None:
+def test_remarks_name_lifecycle_rules_that_harm(rule: dict[str, Any], harm: str | None) -> None:
     problems, notes = remarks([rule, ABORT], **LIVE)
     assert notes == []
     assert (harm in problems[0]) if harm else (problems == [])
 
 
-def test_rules_that_are_missing() -> None:
+def test_remarks_advise_lifecycle_rules_that_are_missing() -> None:
     assert remarks([], **LIVE) == ([], [ABORT_RULE])
     assert remarks([ABORT], **{**LIVE, "versioned": True}) == ([], [VERSIONS_RULE])
     old = {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
@@ -167,7 +168,7 @@ gate.register(s3_storage, bucket=os.environ["BUCKET"], endpoint_url=os.environ["
 """
 
 
-def test_the_command_prints_what_was_found(tmp_path: Path, server: Any, bucket: str) -> None:
+def test_doctor_command_prints_every_finding(tmp_path: Path, server: Any, bucket: str) -> None:
     (tmp_path / "doctored.py").write_text(GATE)
     keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
     done = subprocess.run(
@@ -182,7 +183,7 @@ def test_the_command_prints_what_was_found(tmp_path: Path, server: Any, bucket: 
 
 
 @pytest.mark.parametrize("answer", [None, b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"])
-async def test_server_that_is_away_is_no_fault_of_the_cors_rules(answer: bytes | None) -> None:
+async def test_doctor_does_not_blame_cors_while_the_server_is_unavailable(answer: bytes | None) -> None:
     async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer or b"")

@@ -1,4 +1,4 @@
-"""A server that fails, is late, breaks off, dies and comes back: bounded waits, clear errors, nothing half-written."""
+"""A server that fails, is slow, disconnects or restarts: bounded waits, clear errors, no partial objects."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ KEY = "media/avatar/user-1/med_1/sm.webp"
 COPIED = "staging/upl_1"
 BIG = 20 * 1024 * 1024
 SLACK_S = 20.0
-"""What a loaded machine may add to a bounded wait."""
+"""How much a loaded machine may add to a bounded wait."""
 
 
 @pytest.mark.parametrize("fault", [status(503), status(500), reset, late(0.5)], ids=["503", "500", "reset", "late"])
-async def test_what_passes_is_tried_again(server: Any, storage_of: Any, fault: Fault) -> None:
+async def test_s3_storage_retries_a_transient_fault(server: Any, storage_of: Any, fault: Fault) -> None:
     async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url) as storage:
         await storage.put(COPIED, b"x" * 100_000)
         seen = await storage.stat(COPIED)
@@ -50,7 +50,7 @@ async def test_what_passes_is_tried_again(server: Any, storage_of: Any, fault: F
             assert not proxy.faults
 
 
-async def test_what_lasts_is_an_outage(server: Any, storage_of: Any) -> None:
+async def test_s3_storage_reports_a_lasting_fault_as_unavailable(server: Any, storage_of: Any) -> None:
     async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url, attempts=2) as storage:
         await storage.put(KEY, b"before")
         for fault, told in ((status(503), r"answered 503 \(SlowDown\)"), (reset, "the request failed")):
@@ -76,7 +76,7 @@ def operations(storage: S3Storage) -> list[Callable[[], Awaitable[object]]]:
     ]
 
 
-async def test_an_answer_that_breaks_off_is_never_taken_for_whole(server: Any, storage_of: Any) -> None:
+async def test_s3_storage_never_returns_a_truncated_body(server: Any, storage_of: Any) -> None:
     async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url) as storage:
         await storage.put(KEY, b"x" * 1_000_000)
         proxy.always = cut(300_000)
@@ -89,7 +89,7 @@ async def test_an_answer_that_breaks_off_is_never_taken_for_whole(server: Any, s
         assert came < 1_000_000
 
 
-async def test_silence_ends_in_time_and_blocks_nobody(server: Any, storage_of: Any) -> None:
+async def test_s3_storage_times_out_a_silent_server_without_blocking(server: Any, storage_of: Any) -> None:
     options = {"attempts": 2, "connect_timeout_s": 1.0, "read_timeout_s": 1.0, "threads": 1}
     async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url, **options) as storage:
         await storage.put(KEY, b"before")
@@ -104,7 +104,7 @@ async def test_silence_ends_in_time_and_blocks_nobody(server: Any, storage_of: A
 
         ticking = asyncio.create_task(tick())
         began = time.monotonic()
-        # Many more than there are threads: those that wait for one are told in time as well.
+        # Far more calls than threads: those that wait for a thread fail in time as well.
         ended = await asyncio.gather(*(storage.get(KEY) for _ in range(40)), return_exceptions=True)
         took = time.monotonic() - began
         ticking.cancel()
@@ -115,7 +115,7 @@ async def test_silence_ends_in_time_and_blocks_nobody(server: Any, storage_of: A
         assert await storage.get(KEY) == b"before"
 
 
-async def test_a_server_that_is_not_there(storage_of: Any) -> None:
+async def test_s3_storage_reports_a_server_that_cannot_be_reached(storage_of: Any) -> None:
     async with FaultProxy(1) as gone:
         url = gone.url
     async with storage_of(endpoint_url=url, attempts=1) as storage:
@@ -132,14 +132,14 @@ async def test_a_server_that_is_not_there(storage_of: Any) -> None:
     ],
     ids=["certificate", "credentials"],
 )
-async def test_what_does_not_pass_by_itself_is_not_to_be_waited_for(error: Any, advice: str) -> None:
+async def test_error_that_an_operator_must_fix_does_not_advise_to_wait(error: Any, advice: str) -> None:
     detail = told("bucket", error).detail
     assert advice in detail
     assert "in a moment" not in detail
 
 
 def nth_part(wanted: int, then: Fault) -> Fault:
-    """Pass on all but the first try of one part of an upload."""
+    """Apply a fault to the first try of one part of an upload, and pass on all else."""
     done = False
 
     async def fault(exchange: Exchange) -> None:
@@ -153,7 +153,7 @@ def nth_part(wanted: int, then: Fault) -> Fault:
     return fault
 
 
-async def test_a_gateway_killed_in_an_upload_and_started_again(
+async def test_put_in_parts_survives_a_restart_of_the_gateway(
     server: Any, gateway: Gateway, storage_of: Any, tmp_path: Path
 ) -> None:
     body = secrets.token_bytes(BIG)
@@ -174,7 +174,7 @@ async def test_a_gateway_killed_in_an_upload_and_started_again(
         assert hashlib.sha256(await storage.get(KEY)).digest() == hashlib.sha256(body).digest()
 
 
-async def test_a_gateway_killed_in_an_upload_leaves_nothing_half(
+async def test_put_in_parts_leaves_no_object_when_the_gateway_dies(
     server: Any, gateway: Gateway, storage_of: Any
 ) -> None:
     async def kill(exchange: Exchange) -> None:
@@ -195,7 +195,7 @@ async def test_a_gateway_killed_in_an_upload_leaves_nothing_half(
         assert len(await storage.get(KEY)) == BIG
 
 
-async def test_a_gateway_that_stops_and_goes_on(gateway: Gateway, storage_of: Any) -> None:
+async def test_s3_storage_recovers_after_a_pause_of_the_gateway(gateway: Gateway, storage_of: Any) -> None:
     options = {"attempts": 2, "connect_timeout_s": 1.0, "read_timeout_s": 1.0}
     async with storage_of(read_timeout_s=60.0) as patient:
         await patient.put(KEY, b"before")
@@ -205,13 +205,13 @@ async def test_a_gateway_that_stops_and_goes_on(gateway: Gateway, storage_of: An
                 ended = await asyncio.gather(*(ask() for ask in operations(storage)), return_exceptions=True)
             assert {type(end) for end in ended} == {StorageUnavailable}
             assert time.monotonic() - began < storage.options.deadline_s + SLACK_S
-        # Another key: what was sent to this one while the gateway stood still, it may do only now.
+        # Another key: the paused gateway may only now execute requests for the first one.
         other = "media/avatar/user-1/med_2/sm.webp"
         await patient.put(other, b"after")
         assert await patient.get(other) == b"after"
 
 
-async def test_closing_waits_for_what_is_under_way(server: Any, storage_of: Any) -> None:
+async def test_close_waits_for_requests_in_flight(server: Any, storage_of: Any) -> None:
     async with FaultProxy(server.port) as proxy:
         async with storage_of(endpoint_url=proxy.url) as storage:
             proxy.always = late(0.5)
@@ -221,7 +221,7 @@ async def test_closing_waits_for_what_is_under_way(server: Any, storage_of: Any)
         await put
 
 
-async def test_a_write_that_is_given_up_has_ended_when_its_caller_goes_on(server: Any, storage_of: Any) -> None:
+async def test_cancelled_put_has_ended_before_it_raises(server: Any, storage_of: Any) -> None:
     async with FaultProxy(server.port) as proxy, storage_of(endpoint_url=proxy.url) as storage:
         proxy.always = late(0.5)
         put = asyncio.create_task(storage.put(KEY, b"x"))

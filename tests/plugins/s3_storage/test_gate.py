@@ -1,4 +1,4 @@
-"""Uploads through a gate whose files are in a bucket: public, private, and while the server is away."""
+"""Uploads through a gate whose files are in a bucket: public, private, and during outages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 SIZES = {"sm": VariantSpec(width=64), "md": VariantSpec(width=128)}
 TTL_S = 7 * 24 * 3600
-"""So long that no test runs into the hour when new URLs are made."""
+"""Long enough that URLs are not renewed during a test."""
 SOURCES = {"avatar": Source(variants=SIZES), "document": Source(variants=SIZES, visibility="private")}
 
 
@@ -62,7 +62,7 @@ async def fetched(url: str) -> httpx.Response:
         return await client.get(url)
 
 
-async def test_a_public_picture_from_upload_to_delete(
+async def test_public_media_is_served_by_the_bucket_until_deleted(
     open_gate: Any, server: Any, bucket: str, s3: Any, photo: bytes
 ) -> None:
     let_the_public_read(s3, bucket, "media/avatar", "originals/avatar")
@@ -78,7 +78,7 @@ async def test_a_public_picture_from_upload_to_delete(
             assert answer.headers["Content-Type"] == "image/webp"
             assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
         assert (await fetched(media["originalUrl"])).status_code == 200
-        # Nothing is left in quarantine.
+        # No staged file remains.
         assert {item["Key"].split("/")[0] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]} == {
             "media",
             "mediagate",
@@ -89,7 +89,7 @@ async def test_a_public_picture_from_upload_to_delete(
         assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == [KEY]
 
 
-async def test_without_a_public_url_the_gate_serves_from_the_bucket(open_gate: Any, photo: bytes) -> None:
+async def test_gate_without_a_public_url_serves_files_of_the_bucket(open_gate: Any, photo: bytes) -> None:
     async with open_gate() as (_, client):
         media = await uploaded(client, photo, "avatar")
         answer = await client.get(media["urls"]["sm"])
@@ -98,7 +98,7 @@ async def test_without_a_public_url_the_gate_serves_from_the_bucket(open_gate: A
         assert (part.status_code, part.content) == (206, answer.content[2:6])
 
 
-async def test_a_private_picture_is_read_with_a_signature_only(
+async def test_private_media_is_readable_only_with_a_signature(
     open_gate: Any, bucket: str, s3: Any, photo: bytes
 ) -> None:
     let_the_public_read(s3, bucket, "media/avatar", "originals/avatar")
@@ -111,7 +111,7 @@ async def test_a_private_picture_is_read_with_a_signature_only(
             assert (await fetched(url)).status_code == 200
             assert (await fetched(url.partition("?")[0])).status_code == 403
             assert (await fetched(url.replace("X-Amz-Signature=", "X-Amz-Signature=0"))).status_code == 403
-            # Nor does the gate hand it out.
+            # The gate does not serve the file either.
             path = "/" + url.partition("?")[0].partition(f"/{bucket}/")[2]
             assert (await client.get(path)).status_code == 404
         answer = await client.get(f"/media/{media['id']}")
@@ -121,7 +121,7 @@ async def test_a_private_picture_is_read_with_a_signature_only(
         assert told.urls_expire_at == expires
 
 
-async def test_an_outage_is_told_and_passes(open_gate: Any, gateway: Gateway, photo: bytes) -> None:
+async def test_outage_answers_503_and_passes(open_gate: Any, gateway: Gateway, photo: bytes) -> None:
     async with open_gate(connect_timeout_s=1.0, read_timeout_s=1.0, attempts=1) as (_, client):
         assert (await client.get("/readyz")).status_code == 200
         with gateway.paused():
@@ -141,13 +141,13 @@ def server_words_only(text: str) -> bool:
 
 
 def no_publishing(exchange: Exchange) -> Awaitable[None]:
-    """Refuse to write published files, and do all else."""
+    """Refuse writes of published files, and pass on all else."""
     line = exchange.head.partition(b"\r\n")[0]
     refused = line.startswith(b"PUT ") and b"/staging/" not in line
     return status(503)(exchange) if refused else exchange.passed_on()
 
 
-async def test_an_outage_while_publishing_loses_nothing(
+async def test_outage_during_publishing_costs_no_attempt_and_no_file(
     open_gate: Any, server: Any, bucket: str, s3: Any, photo: bytes
 ) -> None:
     async with FaultProxy(server.port) as proxy, open_gate(endpoint_url=proxy.url, attempts=1) as (gate, _):

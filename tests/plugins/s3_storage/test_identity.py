@@ -1,4 +1,4 @@
-"""A bucket says whose its files are, and a prefix is a bucket of its own."""
+"""The mark of a bucket names the database of its files; each prefix has its own mark."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def gate_of(tmp_path: Path, server: Any, bucket: str) -> Callable[..., MediaGate
     return make
 
 
-async def test_another_database_is_refused_and_has_a_prefix_of_its_own(gate_of: Any, bucket: str, s3: Any) -> None:
+async def test_bucket_refuses_another_database_except_under_its_own_prefix(gate_of: Any, bucket: str, s3: Any) -> None:
     own, other = MemoryRecords(), MemoryRecords()
     async with gate_of(own):
         pass
@@ -50,7 +50,9 @@ async def test_another_database_is_refused_and_has_a_prefix_of_its_own(gate_of: 
     assert left == {*kept, "mediagate/database.json", "staging-area/mediagate/database.json"}
 
 
-async def test_an_empty_database_beside_a_bucket_of_an_older_release(gate_of: Any, bucket: str, s3: Any) -> None:
+async def test_bucket_without_a_mark_refuses_a_database_that_lacks_its_media(
+    gate_of: Any, bucket: str, s3: Any
+) -> None:
     for n in range(12):
         s3.put_object(Bucket=bucket, Key=f"media/avatar/u1/med_{n}/xs.webp", Body=b"x")
     with pytest.raises(ConfigError, match="none of the first 12 is on record"):

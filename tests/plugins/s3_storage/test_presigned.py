@@ -1,4 +1,4 @@
-"""Presigned URLs: what a real server lets pass and what it refuses, and that they are what others would sign."""
+"""Presigned URLs: which requests a real server accepts, and that boto3 signs the same."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def flipped(text: str, name: str) -> str:
     return re.sub(rf"({name}=)(.)", lambda m: m[1] + ("1" if m[2] != "1" else "2"), text)
 
 
-async def test_a_read_passes_with_its_signature_alone(storage: S3Storage) -> None:
+async def test_presigned_get_permits_only_the_signed_read(storage: S3Storage) -> None:
     await storage.put(KEY, b"private")
     signed = storage.presign_get(KEY, signed_at=now(), expires_s=600)
     assert signed is not None
@@ -53,7 +53,7 @@ async def test_a_read_passes_with_its_signature_alone(storage: S3Storage) -> Non
     assert await storage.get(KEY) == b"private"
 
 
-async def test_a_read_expires_when_it_says(storage: S3Storage) -> None:
+async def test_presigned_get_expires_on_time(storage: S3Storage) -> None:
     await storage.put(KEY, b"private")
     live = storage.presign_get(KEY, signed_at=now() - timedelta(seconds=300), expires_s=600)
     dead = storage.presign_get(KEY, signed_at=now() - timedelta(seconds=300), expires_s=299)
@@ -64,7 +64,7 @@ async def test_a_read_expires_when_it_says(storage: S3Storage) -> None:
     assert (await asked("GET", dead.url)).status_code == 403
 
 
-async def test_every_process_signs_the_same_url(storage_of: Any) -> None:
+async def test_presigned_get_is_the_same_url_in_every_process(storage_of: Any) -> None:
     moment = now()
     urls = set()
     for _ in range(2):
@@ -73,7 +73,7 @@ async def test_every_process_signs_the_same_url(storage_of: Any) -> None:
     assert len(urls) == 1
 
 
-async def test_a_write_passes_once_it_is_just_what_was_signed(storage: S3Storage) -> None:
+async def test_presigned_put_accepts_exactly_the_signed_type_and_size(storage: S3Storage) -> None:
     body = b"x" * 1000
     signed = await storage.presign_put(SENT, content_type="image/jpeg", size=1000, expires_s=600)
     assert signed is not None
@@ -93,7 +93,7 @@ async def test_a_write_passes_once_it_is_just_what_was_signed(storage: S3Storage
     assert await storage.get(SENT) == body
 
 
-async def test_a_write_that_came_too_late(storage: S3Storage) -> None:
+async def test_presigned_put_expires_on_time(storage: S3Storage) -> None:
     address = storage.address(SENT)
     for age_s, code in ((601, 403), (10, 200)):
         url = presign(
@@ -107,7 +107,7 @@ async def test_a_write_that_came_too_late(storage: S3Storage) -> None:
         assert (await asked("PUT", url, content=b"x")).status_code == code
 
 
-async def test_what_cannot_be_signed(storage: S3Storage) -> None:
+async def test_presign_refuses_invalid_keys_types_sizes_and_durations(storage: S3Storage) -> None:
     fine: dict[str, Any] = {"content_type": "image/png", "size": 1, "expires_s": 60}
     for wrong in ({"content_type": "a\r\nb: c"}, {"size": -1}, {"expires_s": 0}, {"expires_s": 8 * 24 * 3600}):
         with pytest.raises(ValueError, match="give"):
@@ -118,7 +118,7 @@ async def test_what_cannot_be_signed(storage: S3Storage) -> None:
         storage.presign_get("media/ä", signed_at=now(), expires_s=60)
 
 
-async def test_the_buckets_name_in_the_host(storage_of: Any, server: Any, bucket: str) -> None:
+async def test_presigned_get_supports_virtual_addressing(storage_of: Any, server: Any, bucket: str) -> None:
     port = server.port
     async with storage_of() as storage:
         await storage.put(KEY, b"private")
@@ -127,13 +127,13 @@ async def test_the_buckets_name_in_the_host(storage_of: Any, server: Any, bucket
         signed = storage.presign_get(KEY, signed_at=now(), expires_s=60)
     assert signed is not None
     assert signed.url.startswith(f"http://{bucket}.localhost:{port}/{KEY}?")
-    # No name server knows it here, so the host goes into the header alone.
+    # No DNS resolves this host here, so only the header names it.
     reached = signed.url.replace(f"{bucket}.localhost", "127.0.0.1")
     answer = await asked("GET", reached, headers={"Host": f"{bucket}.localhost:{port}"})
     assert (answer.status_code, answer.content) == (200, b"private")
 
 
-async def test_urls_name_the_address_that_clients_use(storage_of: Any, server: Any, bucket: str) -> None:
+async def test_presigned_get_names_the_public_endpoint(storage_of: Any, server: Any, bucket: str) -> None:
     async with storage_of(public_endpoint_url=f"http://localhost:{server.port}", addressing="path") as storage:
         await storage.put(KEY, b"private")
         signed = storage.presign_get(KEY, signed_at=now(), expires_s=60)
@@ -143,7 +143,7 @@ async def test_urls_name_the_address_that_clients_use(storage_of: Any, server: A
         assert (await asked("GET", signed.url)).content == b"private"
 
 
-def test_the_example_of_the_api_reference() -> None:
+def test_presign_reproduces_the_example_of_the_s3_api_reference() -> None:
     """Amazon S3 API Reference, "Authenticating Requests: Using Query Parameters", the example at its end."""
     url = presign(
         "GET",
@@ -167,8 +167,9 @@ def test_the_example_of_the_api_reference() -> None:
         {"region": "eu-central-1", "bucket": "with.dots"},
         {},
     ],
+    ids=["host", "host and path", "amazon", "dotted bucket", "default region"],
 )
-async def test_boto3_signs_the_same(place: dict[str, Any], method: str, token: str | None) -> None:
+async def test_presign_matches_boto3(place: dict[str, Any], method: str, token: str | None) -> None:
     keys = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "s3cr3t/+" * 5, "session_token": token}
     async with open_storage(Options(**{"bucket": "media", **keys, **place})) as storage:
         params: dict[str, Any] = {"Bucket": storage.options.bucket, "Key": KEY}
@@ -192,7 +193,7 @@ async def test_boto3_signs_the_same(place: dict[str, Any], method: str, token: s
         assert ours.partition("?")[0] == theirs.partition("?")[0]
 
 
-async def test_urls_end_with_the_credentials_that_signed_them(storage: S3Storage) -> None:
+async def test_presigned_urls_expire_with_the_credentials_of_their_signer(storage: S3Storage) -> None:
     soon = now() + timedelta(seconds=100)
     storage.connection.signer = Signer("key", "secret", "token", soon)
     read = storage.presign_get(KEY, signed_at=now(), expires_s=3600)
@@ -202,6 +203,6 @@ async def test_urls_end_with_the_credentials_that_signed_them(storage: S3Storage
     assert "X-Amz-Security-Token=token" in read.url
 
 
-def test_nothing_that_opens_a_door_stands_in_a_repr() -> None:
+def test_signer_repr_hides_secrets() -> None:
     signer = Signer("AKIA", "hunter2", "hunter3")
     assert "hunter" not in repr(signer)

@@ -1,4 +1,4 @@
-"""No secret gets into a log, an error or a repr, whatever the host's logging is set to."""
+"""Secrets appear in no log, error or repr, whatever the host's logging level."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOKEN = "session-token-nobody-may-see"
 
 
 @pytest.mark.parametrize("right", [True, False])
-async def test_nothing_secret_is_logged_or_raised(
+async def test_s3_storage_logs_and_raises_no_secret(
     right: bool, storage_of: Any, server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     secret = server.secret_key if right else "wrong-secret-nobody-may-see"
@@ -44,7 +44,7 @@ async def test_nothing_secret_is_logged_or_raised(
         assert hidden not in told
 
 
-def test_the_logs_of_boto3_stay_as_quiet_as_the_host_wants_them() -> None:
+def test_connection_keeps_the_hosts_log_level_of_botocore() -> None:
     from mediagate_plugins.s3_storage.connection import Connection
 
     logging.getLogger("botocore").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The S3 storage keeps the protocol's promises on a real server, and says clearly what is wrong with its options."""
+"""The S3 storage keeps the protocol's promises on a real server, and names each wrong option."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ pytestmark = pytest.mark.anyio
 KEY = "media/avatar/user-1/med_1/sm.webp"
 
 
-async def test_it_keeps_every_promise_of_the_protocol(storage_of: Any, make_bucket: Callable[[], str], s3: Any) -> None:
+async def test_s3_storage_keeps_every_promise_of_the_protocol(
+    storage_of: Any, make_bucket: Callable[[], str], s3: Any
+) -> None:
     staging = make_bucket()
     async with storage_of(prefix="one/two", staging_bucket=staging, public_url="https://cdn.example.com/m/") as storage:
         await check_storage(storage)
@@ -37,11 +39,11 @@ async def test_it_keeps_every_promise_of_the_protocol(storage_of: Any, make_buck
     assert (staged["Key"], published["Key"]) == ("one/two/staging/job_1", f"one/two/{KEY}")
 
 
-def test_it_is_a_storage() -> None:
+def test_s3_storage_implements_the_protocol() -> None:
     assert issubclass(S3Storage, Storage)
 
 
-async def test_a_staging_prefix_of_its_own(storage_of: Any, bucket: str, s3: Any) -> None:
+async def test_staging_prefix_separates_staged_objects(storage_of: Any, bucket: str, s3: Any) -> None:
     async with storage_of(prefix="live/", staging_prefix="private") as storage:
         await storage.put("staging/job_1", b"waits")
         await storage.put(KEY, b"x")
@@ -51,9 +53,7 @@ async def test_a_staging_prefix_of_its_own(storage_of: Any, bucket: str, s3: Any
     assert sorted(names) == [f"live/{KEY}", "private/staging/job_1"]
 
 
-async def test_objects_carry_the_type_and_the_caching_that_their_keys_say(
-    storage_of: Any, bucket: str, s3: Any
-) -> None:
+async def test_put_sets_content_type_and_cache_control_by_key(storage_of: Any, bucket: str, s3: Any) -> None:
     wanted = {
         KEY: ("image/webp", "public, max-age=31536000, immutable"),
         "originals/avatar/u/m/original.jpg": ("image/jpeg", "public, max-age=31536000, immutable"),
@@ -70,12 +70,12 @@ async def test_objects_carry_the_type_and_the_caching_that_their_keys_say(
         assert (head["ContentType"], head["CacheControl"]) == told
 
 
-async def test_a_large_body_goes_in_parts(storage: S3Storage, bucket: str, s3: Any, tmp_path: Path) -> None:
+async def test_put_sends_a_large_body_in_parts(storage: S3Storage, bucket: str, s3: Any, tmp_path: Path) -> None:
     body = secrets.token_bytes(20 * 1024 * 1024)
     (tmp_path / "local").write_bytes(body)
     for source in (tmp_path / "local", body):
         await storage.put(KEY, source)
-        # S3 marks an object that came in parts by their number behind the hash.
+        # The ETag of an object sent in parts ends with the number of parts.
         assert s3.head_object(Bucket=bucket, Key=KEY)["ETag"].endswith('-3"')
         assert await storage.get(KEY) == body
         await storage.delete([KEY])
@@ -83,7 +83,7 @@ async def test_a_large_body_goes_in_parts(storage: S3Storage, bucket: str, s3: A
     assert "-" not in s3.head_object(Bucket=bucket, Key=KEY)["ETag"]
 
 
-async def test_a_thousand_and_more_objects_take_two_requests_to_list_and_to_delete(
+async def test_list_and_delete_take_two_requests_for_a_thousand_objects(
     server: Any, storage_of: Any, bucket: str
 ) -> None:
     keys = {f"media/avatar/user-1/med_1/{n:04}.webp" for n in range(1010)}
@@ -126,18 +126,18 @@ async def test_requests_carry_no_checksum_that_other_servers_refuse(server: Any,
     assert b"content-md5: " in delete
 
 
-async def test_what_others_put_there_is_passed_over(storage: S3Storage, bucket: str, s3: Any) -> None:
+async def test_list_skips_foreign_keys(storage: S3Storage, bucket: str, s3: Any) -> None:
     for name in ("media/", "media/.hidden", "media/a b.webp", "media//x", KEY):
         s3.put_object(Bucket=bucket, Key=name, Body=b"x")
     assert [info.key async for info in storage.list("media/")] == [KEY]
 
 
-async def test_a_local_file_that_is_not_there_is_the_callers_mistake(storage: S3Storage, tmp_path: Path) -> None:
+async def test_put_of_a_missing_local_file_raises_file_not_found(storage: S3Storage, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         await storage.put(KEY, tmp_path / "missing")
 
 
-async def test_a_missing_bucket_is_an_outage_and_no_empty_storage(storage_of: Any) -> None:
+async def test_missing_bucket_is_unavailable_and_not_empty(storage_of: Any) -> None:
     async with storage_of(bucket="mediagate-never-made") as storage:
         for attempt in (storage.get(KEY), storage.stat(KEY), storage.put(KEY, b"x"), storage.check()):
             with pytest.raises(StorageUnavailable, match=r"bucket (\S+ )?not found"):
@@ -152,26 +152,27 @@ async def test_a_missing_bucket_is_an_outage_and_no_empty_storage(storage_of: An
         ({"secret_access_key": "n" * 40}, "the secret key is wrong"),
         ({"access_key_id": "NOBODY"}, "the access key is unknown"),
     ],
+    ids=str,
 )
-async def test_wrong_credentials(storage_of: Any, wrong: dict[str, str], told: str) -> None:
+async def test_wrong_credentials_are_named_in_the_error(storage_of: Any, wrong: dict[str, str], told: str) -> None:
     async with storage_of(**wrong) as storage:
         for attempt in (storage.get(KEY), storage.put(KEY, b"x"), storage.put(KEY, bytes(9_000_000))):
             with pytest.raises(StorageUnavailable, match=told) as caught:
                 await attempt
             assert caught.value.status == 503
-        # A HEAD has no body that would say why.
+        # The answer to a HEAD has no body with the reason.
         with pytest.raises(StorageUnavailable, match="not allowed"):
             await storage.stat(KEY)
 
 
-async def test_a_range_of_an_object_that_is_empty_or_missing(storage: S3Storage) -> None:
+async def test_stream_of_a_range_handles_empty_and_missing_objects(storage: S3Storage) -> None:
     await storage.put(KEY, b"")
     assert [chunk async for chunk in storage.stream(KEY, start=0, length=5)] == []
     with pytest.raises(ObjectNotFound):
         await anext(storage.stream("media/nothing", start=3, length=0))
 
 
-def test_every_option_that_cannot_be_is_named_at_once() -> None:
+def test_options_report_all_problems_at_once() -> None:
     unknown: dict[str, Any] = {"addressing": "sideways", "retry_mode": "never"}
     with pytest.raises(ConfigError) as caught:
         Options(
@@ -213,7 +214,7 @@ def test_every_option_that_cannot_be_is_named_at_once() -> None:
     assert "hunter" not in str(caught.value)
 
 
-async def test_without_credentials_the_gate_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_credentials_stop_the_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -223,7 +224,7 @@ async def test_without_credentials_the_gate_does_not_start(tmp_path: Path, monke
     gate.register(s3_storage, bucket="media", endpoint_url="http://127.0.0.1:9")
     with pytest.raises(ConfigError, match="there are no credentials"):
         await gate.open()
-    # boto3's own places are looked at.
+    # The plugin also looks where boto3 does.
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "from-the-environment")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s" * 40)
     async with gate.assembled():
@@ -246,7 +247,7 @@ print(json.dumps({"Version": 1, **keys}))
 """
 
 
-async def test_credentials_that_expire_are_renewed(
+async def test_expiring_credentials_are_renewed(
     storage_of: Any, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "process.py").write_text(PROCESS)
