@@ -388,9 +388,9 @@ def test_truncated_file_is_refused(name: str, cut: float) -> None:
         (b"%PDF-1.7", "PDF"),
         (b"BM\x3a\0\0\0", "BMP"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
-        (b"", "no picture"),
-        (b"\0" * 100, "no picture"),
-        (b"<?php system('id'); ?>", "no picture"),
+        (b"", "not a picture"),
+        (b"\0" * 100, "not a picture"),
+        (b"<?php system('id'); ?>", "not a picture"),
     ],
     ids=["SVG", "SVG after BOM and XML", "TIFF", "PDF", "BMP", "JPEG 2000", "empty", "zeros", "PHP"],
 )

@@ -78,7 +78,7 @@ def _jpeg(data: bytes, decode: Decode) -> Repaired | None:
     rows = _rows_there(one, other)
     progressive = bool(one.info.get("progressive"))
     if rows == one.height and not (progressive and _lacks_bits(segments)):
-        return Repaired(data + EOI, "the JPEG has no end marker")
+        return Repaired(data + EOI, "the JPEG has no end")
     # A progressive JPEG shows the whole picture, only not in full detail.
     return Repaired(data + EOI, "the JPEG is truncated", True, None if progressive else partial(_above, rows=rows))
 
