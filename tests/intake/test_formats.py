@@ -77,7 +77,7 @@ def test_render_refuses_a_format_outside_source_formats(data: Path, sent: str) -
     others = tuple(name for name in FILES if name != sent)
     with pytest.raises(UnsupportedType, match=f"(?i){sent} files are not accepted here; send"):
         render((data / FILES[sent]).read_bytes(), Source.model_validate({"formats": others}), (0.5, 0.5), None)
-    with pytest.raises(Malformed, match="does not take"):
+    with pytest.raises(Malformed, match="does not accept"):
         check_info(ImageInfo(sent, 10, 10), Source.model_validate({"formats": others}))
 
 
