@@ -18,7 +18,9 @@ from mediagate.errors import RecordsUnavailable
 from mediagate.intake.spool import PREFIX
 from mediagate.jobs import Janitor
 from mediagate.jobs import janitor as janitor_module
-from mediagate.jobs.file_mark import read_mark
+from mediagate.jobs.expiry import BATCH
+from mediagate.jobs.file_mark import KEY, read_mark
+from mediagate.jobs.janitor import WORKERS_FIRST_S
 from mediagate.parts import Parts
 from mediagate.records import Settlement, get_job
 from mediagate.testing.record_samples import a_media, claimed_job
@@ -36,12 +38,15 @@ class Rounds(SetRecords):
     def __init__(self) -> None:
         super().__init__()
         self.rounds: list[float] = []
+        self.media_left: list[int] = []
         self.error: Exception | None = None
+        self.bug: Exception | None = None
 
     async def fail_exhausted(self, **how: Any) -> Any:
         self.rounds.append(asyncio.get_running_loop().time())
-        if self.error is not None:
-            raise self.error
+        self.media_left.append(len(self._media))
+        if error := self.error or self.bug:
+            raise error
         return await super().fail_exhausted(**how)
 
     async def oldest_waiting(self) -> datetime | None:
@@ -70,9 +75,9 @@ async def test_janitor_makes_its_first_round_after_half_an_interval_and_then_one
     async with going_round(with_rounds(records)):
         await until(lambda: len(records.rounds) == 3)
     first, second, third = (moment - started for moment in records.rounds)
-    assert EVERY_S / 2 <= first < EVERY_S
-    assert second - first >= EVERY_S
-    assert third - second >= EVERY_S
+    assert EVERY_S / 2 <= first < 2 * EVERY_S
+    assert EVERY_S <= second - first < WORKERS_FIRST_S
+    assert EVERY_S <= third - second < WORKERS_FIRST_S
     await asyncio.sleep(2 * EVERY_S)
     assert len(records.rounds) == 3
 
@@ -125,14 +130,74 @@ async def test_janitor_leaves_workers_time_after_an_outage(monkeypatch: pytest.M
     assert records.rounds[1] - back >= 0.6
 
 
-async def test_janitor_goes_on_after_a_bug(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(janitor_module, "WORKERS_FIRST_S", 0.0)
+async def test_janitor_goes_on_after_a_bug_as_after_an_outage(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor_module, "WORKERS_FIRST_S", 0.6)
     records = Rounds()
+    records.bug = RuntimeError("a bug")
     async with going_round(with_rounds(records)):
-        records.error = RuntimeError("a bug")
-        await until(lambda: "round failed" in caplog.text)
-        records.error = None
         await until(lambda: len(records.rounds) == 2)
+    assert "round failed" in caplog.text
+    assert records.rounds[1] - records.rounds[0] >= 0.6 + EVERY_S
+
+
+async def test_janitor_removes_a_part_of_many_media_in_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(janitor_module, "MOST_EXPIRED", 1)
+    records = Rounds()
+    for _ in range(BATCH + 1):
+        job = await claimed_job(records, NOW)
+        settlement = Settlement(JobStatus.COMPLETE, a_media(job, expires_at=NOW))
+        await records.settle(job, owner="worker", now=NOW, settlement=settlement)
+    async with going_round(with_rounds(records)):
+        await until(lambda: len(records.rounds) == 3)
+    assert records.media_left == [BATCH + 1, 1, 0]
+
+
+class Marked(DatedStorage):
+    """A storage that notes when it was marked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marked: list[float] = []
+
+    async def put(self, key: str, body: Any) -> None:
+        if key == KEY:
+            self.marked.append(asyncio.get_running_loop().time())
+        await super().put(key, body)
+
+
+async def test_janitor_looks_at_the_files_after_half_an_interval_and_then_as_often_as_it_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(janitor_module, "FILES_ASK_S", 0.3)
+    storage = Marked()
+    started = asyncio.get_running_loop().time()
+    async with going_round(bare_parts(storage=storage, settings=Settings(janitor_interval_s=EVERY_S))):
+        await until(lambda: len(storage.marked) == 2)
+    first, second = (moment - started for moment in storage.marked)
+    assert EVERY_S / 2 <= first < 2 * EVERY_S
+    assert second - first >= 0.3
+
+
+async def test_janitor_stop_waits_for_the_sweep_that_is_under_way() -> None:
+    ended: list[str] = []
+
+    class Slow(SetRecords):
+        async def fail_exhausted(self, **how: Any) -> Any:
+            ended.append("begun")
+            try:
+                await asyncio.sleep(10)
+            finally:
+                await asyncio.sleep(0.05)
+                ended.append("ended")
+
+    parts = bare_parts(records=Slow(), settings=Settings(janitor_interval_s=EVERY_S))
+    async with going_round(parts) as janitor:
+        await until(lambda: ended)
+        await janitor.stop()
+        assert ended == ["begun", "ended"]
+    # Stopping once more does nothing.
 
 
 async def test_janitor_logs_what_it_swept(caplog: pytest.LogCaptureFixture) -> None:

@@ -477,6 +477,7 @@ async def test_expire_uploads_removes_files_and_rows_of_what_is_over() -> None:
     assert len(await keys_of(parts)) == BATCH + 2
     assert set(await expire_uploads(parts, now=NOW, dry_run=False)) == ids
     assert await keys_of(parts) == {later.staging_key}
+    assert [len(keys) for keys in stored(parts).deleted] == [BATCH, 1]
     assert set(await parts.records.get_uploads([*ids, later.id])) == {later.id}
 
 
