@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.hosting import DRAIN_S, HOSTS, NGINX, Host, hosts, until
+from tests.support.load import stretched
 from tests.support.server import alive, children
 
 BESIDE = ("quart-hypercorn", "django-uvicorn", "django-inside-uvicorn", "django-daphne")
@@ -108,7 +109,7 @@ def test_host_ends_within_the_drain_timeout_on_sigterm(running: dict[str, Host],
             assert below
 
             host.process.send_signal(signal.SIGTERM)
-            host.process.wait(DRAIN_S + SLACK_S)
+            host.process.wait(stretched(DRAIN_S + SLACK_S))
             until(f"{name} leaves no process", partial(_none_alive, below), 10)
             stream.close()
             with connection:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.load import stretched
 from tests.support.server import PYTHONPATH, ROOT, alive, children, free_port
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -43,7 +44,7 @@ HOSTS: dict[str, dict[str, str]] = {
 
 def until(condition: str, holds: Callable[[], object], timeout_s: float = 60) -> None:
     """Wait until a function returns something true."""
-    end = time.monotonic() + timeout_s
+    end = time.monotonic() + stretched(timeout_s)
     while not holds():
         assert time.monotonic() < end, condition
         time.sleep(0.05)
@@ -147,9 +148,16 @@ class Host:
         for pid in forked:
             os.kill(pid, signal.SIGSTOP)
 
+    def terminate(self) -> None:
+        """Ask it to end, so that it removes its temporary files."""
+        if self.process.poll() is None:
+            self.process.terminate()
+
     def kill(self) -> None:
-        """End what still runs."""
+        """End what still runs, after a moment in which it may end by itself."""
         below = children(self.process.pid) if self.process.poll() is None else set()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(stretched(20))
         for process in (self.process, self.proxy):
             if process is not None and process.poll() is None:
                 process.kill()
@@ -174,5 +182,7 @@ def hosts(commands: Mapping[str, Mapping[str, str]], folder: Path) -> Iterator[d
             started[name] = Host(folder=folder / name, **options)
         yield started
     finally:
+        for host in started.values():
+            host.terminate()
         for host in started.values():
             host.kill()
