@@ -48,7 +48,7 @@ def test_direct_upload_with_a_wrong_extension_is_refused(page: Page, data: Path,
     shutil.copy(data / "moderation" / "chelsea.png", tmp_path / "chelsea.jpg")
     card = choose(page, tmp_path / "chelsea.jpg")
     expect_state(card, "REFUSED")
-    expect(card).to_contain_text("The file is png, and image/jpeg was declared")
+    expect(card).to_contain_text("The file is png but was declared as image/jpeg")
     assert card.get_by_role("button").count() == 0
 
 
