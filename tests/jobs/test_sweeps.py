@@ -436,18 +436,37 @@ async def test_expire_media_looks_at_about_as_many_as_it_is_told() -> None:
     assert len(await expire_media(parts, now=NOW, dry_run=False)) == BATCH + 1
 
 
+@pytest.mark.parametrize(("most", "batches"), [(1, 1), (BATCH, 1), (BATCH + 1, 2), (2 * BATCH, 2), (2 * BATCH + 1, 3)])
+async def test_expire_media_ends_with_the_batch_that_reaches_what_it_is_told(most: int, batches: int) -> None:
+    parts = bare_parts()
+    await expiring(parts, 3 * BATCH + 1)
+    assert len(await expire_media(parts, now=NOW, dry_run=True, most=most)) == batches * BATCH
+
+
+@pytest.mark.parametrize(("error", "bug"), [(StorageUnavailable("away"), False), (RuntimeError("a bug"), True)])
+async def test_expire_media_logs_the_cause_of_a_bug(
+    error: Exception, bug: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = bare_parts(storage=(storage := Failing()))
+    (media,) = await expiring(parts, 1)
+    storage.stuck, storage.error = set(media.keys), error
+    assert await expire_media(parts, now=NOW, dry_run=False) == []
+    assert bool(caplog.records[-1].exc_info) is bug
+
+
 class Failing(DatedStorage):
     """A storage that cannot delete the files of some media."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stuck: set[str] = set()
+        self.error: Exception = StorageUnavailable("away")
         self.tried = 0
 
     async def delete(self, keys: Any) -> None:
         self.tried += 1
         if self.stuck & set(keys):
-            raise StorageUnavailable("away")
+            raise self.error
         await super().delete(keys)
 
 
