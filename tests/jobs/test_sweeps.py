@@ -13,6 +13,7 @@ import pytest
 from mediagate import Job, JobStatus, Media, Settings, Source
 from mediagate.errors import StorageUnavailable
 from mediagate.jobs import Janitor
+from mediagate.jobs import walk as walk_module
 from mediagate.jobs.expiry import BATCH, GIVE_UP, expire_media, expire_uploads
 from mediagate.jobs.file_mark import KEY, mark_files
 from mediagate.jobs.janitor import FILES_EVERY_S, FILES_TURN, Findings, what_to_do
@@ -305,6 +306,21 @@ async def test_sweep_files_removes_in_spite_of_a_doubt_no_more_than_was_said(rea
     # Then the files are this database's, as it is now.
     await stored(parts).add(orphan(), NOW - 2 * HOUR)
     assert ((await swept(parts)).orphans == [orphan()]) is goes
+
+
+async def test_sweep_files_leaves_to_the_next_walk_what_is_too_much_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk_module, "AT_ONCE", 2)
+    parts = bare_parts()
+    await set_back(parts)
+    for name in ("med_1", "med_2", "med_3"):
+        await stored(parts).add(orphan(name), NOW - 2 * HOUR)
+    found = await swept(parts, really=3)
+    assert (len(found.orphans), found.useless, found.left) == (2, 3, 1)
+    # While some are left, the files are not this database's yet.
+    assert (await swept(parts)).doubt is not None
+    found = await swept(parts, really=3)
+    assert (len(found.orphans), found.useless, found.left) == (1, 1, 0)
+    assert (await swept(parts)).doubt is None
 
 
 async def test_sweep_files_by_a_given_clock() -> None:
