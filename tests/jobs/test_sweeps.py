@@ -13,6 +13,7 @@ import pytest
 from mediagate import Job, JobStatus, Media, Settings, Source
 from mediagate.errors import StorageUnavailable
 from mediagate.jobs import Janitor
+from mediagate.jobs import walk as walk_module
 from mediagate.jobs.expiry import BATCH, GIVE_UP, expire_media, expire_uploads
 from mediagate.jobs.file_mark import KEY, mark_files
 from mediagate.jobs.janitor import FILES_EVERY_S, FILES_TURN, Findings, what_to_do
@@ -307,6 +308,21 @@ async def test_sweep_files_removes_in_spite_of_a_doubt_no_more_than_was_said(rea
     assert ((await swept(parts)).orphans == [orphan()]) is goes
 
 
+async def test_sweep_files_leaves_to_the_next_walk_what_is_too_much_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk_module, "AT_ONCE", 2)
+    parts = bare_parts()
+    await set_back(parts)
+    for name in ("med_1", "med_2", "med_3"):
+        await stored(parts).add(orphan(name), NOW - 2 * HOUR)
+    found = await swept(parts, really=3)
+    assert (len(found.orphans), found.useless, found.left) == (2, 3, 1)
+    # While some are left, the files are not this database's yet.
+    assert (await swept(parts)).doubt is not None
+    found = await swept(parts, really=3)
+    assert (len(found.orphans), found.useless, found.left) == (1, 1, 0)
+    assert (await swept(parts)).doubt is None
+
+
 async def test_sweep_files_by_a_given_clock() -> None:
     parts = bare_parts()
     await stored(parts).add(orphan(), NOW)
@@ -436,18 +452,37 @@ async def test_expire_media_looks_at_about_as_many_as_it_is_told() -> None:
     assert len(await expire_media(parts, now=NOW, dry_run=False)) == BATCH + 1
 
 
+@pytest.mark.parametrize(("most", "batches"), [(1, 1), (BATCH, 1), (BATCH + 1, 2), (2 * BATCH, 2), (2 * BATCH + 1, 3)])
+async def test_expire_media_ends_with_the_batch_that_reaches_what_it_is_told(most: int, batches: int) -> None:
+    parts = bare_parts()
+    await expiring(parts, 3 * BATCH + 1)
+    assert len(await expire_media(parts, now=NOW, dry_run=True, most=most)) == batches * BATCH
+
+
+@pytest.mark.parametrize(("error", "bug"), [(StorageUnavailable("away"), False), (RuntimeError("a bug"), True)])
+async def test_expire_media_logs_the_cause_of_a_bug(
+    error: Exception, bug: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = bare_parts(storage=(storage := Failing()))
+    (media,) = await expiring(parts, 1)
+    storage.stuck, storage.error = set(media.keys), error
+    assert await expire_media(parts, now=NOW, dry_run=False) == []
+    assert bool(caplog.records[-1].exc_info) is bug
+
+
 class Failing(DatedStorage):
     """A storage that cannot delete the files of some media."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stuck: set[str] = set()
+        self.error: Exception = StorageUnavailable("away")
         self.tried = 0
 
     async def delete(self, keys: Any) -> None:
         self.tried += 1
         if self.stuck & set(keys):
-            raise StorageUnavailable("away")
+            raise self.error
         await super().delete(keys)
 
 
