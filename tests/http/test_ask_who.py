@@ -61,7 +61,7 @@ async def test_ask_who_tells_the_hook_of_a_caller_whom_nobody_knows() -> None:
     for answer in (None, Unauthorized("no such key")):
         parts, calls = asks(answer)
         request = a_request()
-        with pytest.raises(Unauthorized, match="no such key" if answer else "say who you are"):
+        with pytest.raises(Unauthorized, match="no such key" if answer else "authentication required"):
             await ask_who(parts, request, Action.DELETE)
         assert calls[-1] == ("on_unauthorized", request, Action.DELETE)
         assert request.state.principal is None

@@ -67,7 +67,7 @@ async def test_gate_refuses_many_unmarked_unknown_files_until_adopted(
             await gate.open()
         assert await storage.stat(KEY) is None
         assert not (await finding(gate)).ok
-        assert "nobody's" in await adopted(gate)
+        assert "not assigned before" in await adopted(gate)
     async with gate:
         assert await storage.stat(KEY) is not None
 

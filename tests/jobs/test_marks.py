@@ -64,7 +64,7 @@ async def test_mark_counts_the_generation_up_each_time() -> None:
 async def test_mark_that_no_database_writes_cannot_be_read(mark: object) -> None:
     parts = bare_parts()
     await marked(parts, mark)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is malformed"):
         await read_mark(parts)
 
 
@@ -86,7 +86,7 @@ async def test_database_is_set_back_when_the_mark_is_ahead_of_it(ahead: int, old
         with pytest.raises(ConfigError, match="older than the storage"):
             await describe(parts)
     else:
-        assert await describe(parts) == "the files are this database's"
+        assert await describe(parts) == "the files belong to this database"
 
 
 async def test_mark_of_a_database_that_was_set_back_stays(caplog: pytest.LogCaptureFixture) -> None:
@@ -111,7 +111,7 @@ async def test_files_without_a_mark_are_refused_when_they_are_more_than_a_few(nu
     parts = bare_parts()
     await with_files(parts, number)
     if refused:
-        with pytest.raises(ConfigError, match=f"knows none of the first {number}: "):
+        with pytest.raises(ConfigError, match=f"none of the first {number} is on record in this database"):
             await is_set_back(parts)
         with pytest.raises(ConfigError, match="one that they do not name; this one is empty"):
             await check_no_files(parts)
@@ -126,7 +126,7 @@ async def test_files_without_a_mark_are_looked_at_up_to_the_two_hundredth() -> N
     job = await claimed_job(parts.records, NOW)
     await parts.records.settle(job, owner="worker", now=NOW, settlement=Settlement(JobStatus.COMPLETE, a_media(job)))
     await with_files(parts, 1, job.media_id)
-    with pytest.raises(ConfigError, match="knows none of the first 200"):
+    with pytest.raises(ConfigError, match="none of the first 200 is on record"):
         await is_set_back(parts)
 
 
@@ -140,7 +140,7 @@ async def test_files_without_a_mark_are_known_by_a_job_that_completed(status: Jo
     if status is JobStatus.COMPLETE:
         assert await is_set_back(parts) is False
     else:
-        with pytest.raises(ConfigError, match="knows none"):
+        with pytest.raises(ConfigError, match="is on record in this database"):
             await is_set_back(parts)
 
 

@@ -194,7 +194,11 @@ async def test_pipeline_measures_a_rejection_in_milliseconds(work: Work) -> None
     ("width", "flags", "reason"),
     [
         (REJECTS, ("explicit",), "Content moderation failed"),
-        (REVIEWS, ("suggestive",), "Content moderation asks for a review of this image, and no reviewer is registered"),
+        (
+            REVIEWS,
+            ("suggestive",),
+            "Content moderation requires human review of this image, but no reviewer is registered",
+        ),
     ],
 )
 async def test_pipeline_rejects_what_the_policy_does_not_allow(
@@ -233,7 +237,7 @@ async def test_pipeline_fails_a_job_whose_quarantined_file_is_gone(work: Work) -
     ended = await worked.run(job)
     assert (ended.status, ended.code, ended.retryable) == (JobStatus.FAILED, "staged_file_lost", False)
     assert ended.error == (
-        "Staged file lost while checking and resizing: the quarantined file is gone; upload the picture again"
+        "Staged file lost while checking and resizing: the quarantined file no longer exists; upload the picture again"
     )
 
 

@@ -126,7 +126,7 @@ async def test_remote_moderation_asks_four_at_a_time() -> None:
 
 
 async def test_remote_moderation_without_an_answer_in_time_is_unavailable() -> None:
-    with pytest.raises(ModeratorUnavailable, match=r"gave no answer in 0\.05 s"):
+    with pytest.raises(ModeratorUnavailable, match=r"did not answer within 0\.05 s"):
         await judged(Service(timeout_s=0.05, lasts_s=5), picture())
 
 
@@ -158,7 +158,7 @@ async def test_remote_moderation_asks_no_more_often_in_a_day_than_it_may() -> No
     service, records = Service(max_calls_per_day=3), SetRecords()
     remote = RemoteModeration(service, None, records)
     await remote.judged(picture([b"one", b"two"]), REJECTS)
-    with pytest.raises(ModeratorUnavailable, match="the 3 calls of 2026-03-01 are used up"):
+    with pytest.raises(ModeratorUnavailable, match="the limit of 3 calls for 2026-03-01 is used up"):
         await remote.judged(picture([b"one", b"two"]), REJECTS)
     await remote.judged(picture([b"three"]), REJECTS)
     assert len(service.sent) == 3
@@ -169,7 +169,9 @@ async def test_remote_moderation_asks_no_more_often_in_a_day_than_it_may() -> No
 
 async def test_remote_moderation_fails_a_picture_that_no_day_allows() -> None:
     service = Service(max_calls_per_day=2)
-    with pytest.raises(ModerationFailed, match="this image needs 3 calls, and 2 are allowed in a day"):
+    with pytest.raises(
+        ModerationFailed, match="this image needs 3 calls of the remote moderator; the daily limit is 2"
+    ):
         await judged(service, picture([b"one", b"two", b"three"]))
     await judged(service, picture([b"one", b"two"]))
     assert len(service.sent) == 2

@@ -136,7 +136,7 @@ def test_retries_end_an_outage_of_a_day_with_the_last_attempt(retries: Retries) 
 def test_failure_tells_the_kind_and_what_a_client_may_know() -> None:
     settlement = failure(ImageCrashed("exit 139 in /srv/secret"), Stage.MODERATE)
     assert settlement.status is JobStatus.FAILED
-    assert settlement.error == ("Image crashed while checking and resizing: the picture brought its process to an end")
+    assert settlement.error == ("Image crashed while checking and resizing: the picture crashed the image process")
     assert (settlement.code, settlement.retryable) == ("image_crashed", True)
 
 

@@ -251,7 +251,7 @@ async def test_walk_doubts_files_that_are_younger_than_the_last_job(
     found = await swept(parts)
     assert (found.doubt is not None) is doubts
     if found.doubt is not None:
-        assert "younger than the last upload on record (2026-03-01 06:00 UTC)" in found.doubt
+        assert "newer than the last upload on record (2026-03-01 06:00 UTC)" in found.doubt
     assert bool(await keys_of(parts)) is doubts
 
 
@@ -266,7 +266,7 @@ async def test_walk_doubts_more_than_a_few_unknown_files_in_a_hundred(known: int
         await stored(parts).add(orphan(f"med_{number}"), NOW - 2 * HOUR)
     found = await swept(parts)
     total = known + unknown
-    assert found.doubt == (f"{unknown} of {total} published files are in no record" if doubts else None)
+    assert found.doubt == (f"{unknown} of {total} published files have no record" if doubts else None)
     assert (found.useless, len(found.orphans)) == (unknown, 0 if doubts else unknown)
 
 
@@ -544,5 +544,5 @@ async def test_sweep_files_logs_the_way_out_of_a_doubt(caplog: pytest.LogCapture
     await stored(parts).add(orphan(), NOW - 2 * HOUR)
     with caplog.at_level(logging.ERROR):
         await swept(parts)
-    assert "no files are removed: the database is older than the storage" in caplog.text
+    assert "no files were removed: the database is older than the storage" in caplog.text
     assert what_to_do(1) in caplog.text

@@ -105,9 +105,9 @@ def test_check_id_takes_up_to_64_letters_digits_and_dashes() -> None:
 
 
 async def test_watch_says_that_there_is_no_such_job(watch: Watch) -> None:
-    with pytest.raises(JobNotFound, match="no job is called 'job_x'"):
+    with pytest.raises(JobNotFound, match="job 'job_x' not found"):
         await watch.get("job_x")
-    with pytest.raises(JobNotFound, match="no job is called 'job_x'"):
+    with pytest.raises(JobNotFound, match="job 'job_x' not found"):
         await watch.next("job_x", None, timeout_s=1)
 
 

@@ -87,7 +87,7 @@ def opened(browser: Browser, service: Server, test: str, *, size: ViewportSize =
     page.on("console", lambda said: faults.append(said.text) if "Security Policy" in said.text else None)
     try:
         page.goto(f"{service.url}/")
-        be(page, re.sub(r"\W", "-", test)[:60].strip("-"))
+        be(page, re.sub(r"\W", "-", test)[:120].strip("-"))
         yield page
     finally:
         context.close()

@@ -53,7 +53,7 @@ class Session:
         while (processes := list(_processes(self._id))) and time.monotonic() < end:
             time.sleep(0.1)
         databases = [f"database {name}" for name in left_databases()]
-        files = [f"file {path}" for path in sorted(self._temporary.rglob("*"))]
+        files = [f"file {path}" for path in sorted(self._temporary.iterdir()) if path.name not in CACHES]
         files += [f"file {path}" for path in sorted(set(_checkout()) - self._before)]
         shutil.rmtree(self._temporary)
         return [*processes, *databases, *files]
