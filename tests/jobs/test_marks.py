@@ -113,7 +113,7 @@ async def test_files_without_a_mark_are_refused_when_they_are_more_than_a_few(nu
     if refused:
         with pytest.raises(ConfigError, match=f"none of the first {number} is on record in this database"):
             await is_set_back(parts)
-        with pytest.raises(ConfigError, match="one that they do not name; this one is empty"):
+        with pytest.raises(ConfigError, match="its name is unknown; this one is empty"):
             await check_no_files(parts)
     else:
         assert await is_set_back(parts) is False

@@ -61,11 +61,11 @@ WHOLE: Mapping[str, tuple[bytes, str]] = {
     "no end": (png_of(STREAM, end=b""), NO_CHECKSUM),
     "no end of a chunk": (png_of(STREAM, end=b"")[:-3], NO_CHECKSUM),
     "interlaced": (written(pixels(), interlaced=True)[:-14], NO_CHECKSUM),
-    "JPEG": (saved(picture(), "JPEG", quality=85)[:-2], "the JPEG has no end marker"),
-    "half of the end of a JPEG": (saved(picture(), "JPEG")[:-1], "the JPEG has no end marker"),
-    "progressive JPEG": (saved(picture(), "JPEG", progressive=True)[:-2], "the JPEG has no end marker"),
-    "JPEG in CMYK": (saved(picture().convert("CMYK"), "JPEG")[:-2], "the JPEG has no end marker"),
-    "grey JPEG": (saved(picture().convert("L"), "JPEG", restart_marker_blocks=3)[:-2], "the JPEG has no end marker"),
+    "JPEG": (saved(picture(), "JPEG", quality=85)[:-2], "the JPEG has no end"),
+    "half of the end of a JPEG": (saved(picture(), "JPEG")[:-1], "the JPEG has no end"),
+    "progressive JPEG": (saved(picture(), "JPEG", progressive=True)[:-2], "the JPEG has no end"),
+    "JPEG in CMYK": (saved(picture().convert("CMYK"), "JPEG")[:-2], "the JPEG has no end"),
+    "grey JPEG": (saved(picture().convert("L"), "JPEG", restart_marker_blocks=3)[:-2], "the JPEG has no end"),
 }
 
 
