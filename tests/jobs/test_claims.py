@@ -213,6 +213,10 @@ async def test_worker_goes_on_with_the_records_while_the_queue_fails(caplog: pyt
         job = await bench.job()
         # Within one and a half seconds, though the queue says that it brings every job.
         await ended(bench, [job])
+        bench.broker.broken = False
+        await bench.broker.dispatch("job_later")
+        await until(lambda: bench.broker.finished == ["job_later"])
+        assert bench.worker.alive
     assert "queue unavailable (ConnectionError); polling the records instead" in caplog.text
 
 
@@ -330,6 +334,29 @@ async def test_worker_attend_makes_the_attempt_whose_turn_it_is() -> None:
         await asyncio.wait_for(worker.attend(), 1)
     with pytest.raises(ShuttingDown):
         await bench.worker.attend()
+
+
+async def test_worker_attend_begins_with_one_job_alone() -> None:
+    bench = Bench(concurrency=3, poll_s=60)
+    async with bench.started() as worker:
+        await until(lambda: bench.records.asked)
+        for _ in range(2):
+            await bench.job()
+        attending = asyncio.create_task(worker.attend())
+        await until(lambda: bench.running)
+        await asyncio.sleep(2 * POLL_S)
+        assert len(bench.running) == 1
+        bench.go.set()
+        await attending
+
+
+async def test_worker_polls_as_often_as_its_queue_says_once_that_has_brought_an_id() -> None:
+    bench = Bench(poll_s=0.02)
+    async with bench.started():
+        await bench.broker.dispatch("job_unknown")
+        await until(lambda: bench.broker.finished)
+        asked = len(bench.records.asked)
+        await until(lambda: len(bench.records.asked) >= asked + 10, timeout_s=2)
 
 
 async def test_worker_frees_the_slot_of_an_attempt_that_breaks_off(caplog: pytest.LogCaptureFixture) -> None:

@@ -304,3 +304,12 @@ async def test_watch_close_ends_all_waiting_and_all_queries(watch: Watch, record
     assert await asyncio.wait_for(waiting, 1) is None
     await asyncio.sleep(1.5 * TICK_S)
     assert len(records.queries) == 1
+
+
+async def test_watch_publish_replaces_an_end_that_was_kept(watch: Watch, records: Asked) -> None:
+    job = await claimed_job(records, NOW)
+    await end(records, job, JobStatus.FAILED)
+    await watch.get(job.id)
+    await records.requeue(job.id, now=NOW)
+    watch.publish(JobState(replace(job, status=JobStatus.PENDING)))
+    assert (await watch.get(job.id)).job.status is JobStatus.PENDING
