@@ -15,8 +15,8 @@ run: $(STAMP) ## Start the service on http://127.0.0.1:8000 (PORT=… changes it
 test: $(STAMP) ## Run the whole suite (ARGS=… goes to pytest, which then runs what it says)
 	$(BIN)/python -m pytest $(or $(ARGS),--numprocesses auto --no-loadscope-reorder $(COVERAGE))
 
-test-fast: $(STAMP) ## Run the tests that need no service, no browser and no host, for each change
-	MEDIAGATE_TEST_FAST=1 $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder -m "not slow" --ignore=tests/e2e --ignore=tests/shown $(ARGS)
+test-fast: $(STAMP) ## Run what needs no service, no browser and no host, without the files marked slow
+	MEDIAGATE_TEST_FAST=1 $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder -m "not slow" --ignore=tests/e2e --ignore=tests/shown --ignore=tests/docs $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy and the import rules
 	$(BIN)/ruff check .

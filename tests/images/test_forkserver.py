@@ -17,7 +17,7 @@ from tests.support.forked import HARMLESS, POISONED, children, image_processes, 
 from tests.support.mounted import client_of
 from tests.support.poison import Poison, hang
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 ENOUGH_S = 60
 """Longer than any of these tests takes unless it hangs."""

@@ -9,6 +9,8 @@ import pytest
 
 from mediagate.images.pixels.allocation import ran_out_of_memory
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import ctypes, io, os, resource, sys
 from PIL import Image

@@ -51,7 +51,7 @@ from tests.support.forked import (
 )
 from tests.support.poison import Poison
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 async def test_bad_files_are_refused_without_ending_a_process(data: Path, photo: bytes) -> None:

@@ -30,7 +30,7 @@ from tests.support import hostile
 from tests.support.hostile import Hostile, Library, Reader, Targets
 from tests.support.lies import SIZED, Liar, bomb, honest, lies
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SECRET = "a-secret-of-the-host-3f1c"
 LINES = "a line of the host\n" * 5

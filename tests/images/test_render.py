@@ -18,6 +18,8 @@ from mediagate.images.pixels import check_libheif, check_pillow
 from mediagate.images.render import render
 from mediagate.values import RenderedFile
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parents[1] / "data"
 GOOD = [path for folder in ("photos", "formats", "oriented") for path in sorted((DATA / folder).iterdir())]
 EXACT = Source(variants={"all": VariantSpec(width=16384, format="png")})

@@ -29,6 +29,8 @@ from tests.support.references import (
 )
 from tests.support.rendered import MIDDLE, lossless, picture, variants
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parents[1] / "data"
 WIDTHS = (64, 256, 640, 1280, 1920)
 

@@ -16,7 +16,7 @@ from mediagate.jobs.file_mark import KEY
 from mediagate.records import Identity, MemoryRecords
 from mediagate.storage import MemoryStorage
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 MakeGate = Callable[..., MediaGate]
 

@@ -19,7 +19,7 @@ from tests.support.forked import HARMLESS, POISONED
 from tests.support.load import stretched
 from tests.support.poison import Poison, hang
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 MakeGate = Callable[..., MediaGate]
 

@@ -15,7 +15,7 @@ import pytest
 from mediagate import MediaGate, Settings, Source
 from mediagate.cli.doctor import examine
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 TWO_DAYS = timedelta(days=2)
 Copy = Callable[[str, str], Awaitable[None]]

@@ -23,7 +23,7 @@ from mediagate_plugins.api_keys import API_KEYS, ApiKeys, NewKey, api_keys
 from tests.support.mounted import client_of
 from tests.support.owners import FORM
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def gate_on(path: Path, *, database: str | None = None, cache_s: float = 5.0) -> MediaGate:

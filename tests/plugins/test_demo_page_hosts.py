@@ -13,7 +13,7 @@ from mediagate import Action, MediaGate, Principal, Settings
 from mediagate.errors import ConfigError, PluginError
 from mediagate_plugins.demo_page import demo_page
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 MakeGate = Callable[..., MediaGate]
 LOCAL = [

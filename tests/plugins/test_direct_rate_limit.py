@@ -14,7 +14,7 @@ from mediagate_plugins.rate_limit import rate_limit
 from tests.support.direct import completed, declared, sent
 from tests.support.mounted import client_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 MakeGate = Callable[..., MediaGate]
 

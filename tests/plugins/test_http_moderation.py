@@ -28,7 +28,7 @@ from mediagate_plugins.http_moderation import Service, google_safe_search, http_
 from mediagate_plugins.http_moderation.presets import OPENAI_LABELS
 from tests.support.poison import Reds
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 KEY = "sk-local-test"
 LOOPBACK = ("127.0.0.0/8",)

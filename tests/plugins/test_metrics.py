@@ -33,7 +33,7 @@ from tests.support.moderators import CRASHES, GOOD, HANGS, REJECTS, Scripted
 from tests.support.receiver import answer, receiving
 from tests.support.server import children
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 MakeGate = Callable[..., MediaGate]
 DOCS = Path(__file__).parents[2] / "docs"

@@ -20,7 +20,7 @@ from mediagate_plugins.nudenet import GROUPS, model_file, nudenet
 from mediagate_plugins.nudenet import __file__ as plugin_file
 from mediagate_plugins.onnx_moderation import onnx_moderation
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def gate_with(model: Path | None = None) -> MediaGate:

@@ -24,6 +24,8 @@ from mediagate_plugins.nudenet import model_file
 from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.options import Options
 
+pytestmark = pytest.mark.slow
+
 STANDARD = Source(reject={"FACE_FEMALE": 0.5})
 THOROUGH = Source(reject={"FACE_FEMALE": 0.5}, scrutiny="thorough")
 EDGE = 512

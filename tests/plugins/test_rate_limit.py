@@ -29,7 +29,7 @@ from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.headers import rate_limit_headers
 from mediagate_plugins.rate_limit.rules import read_rules
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 MakeGate = Callable[..., MediaGate]
 NOBODY = "redis://127.0.0.1:1/0"

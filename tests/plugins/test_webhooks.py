@@ -36,7 +36,7 @@ from mediagate_plugins.webhooks.schedule import JITTER, PAUSES_S, pause, retry_a
 from tests.support import receiver as behave
 from tests.support.receiver import Received, Receiver, receiving, unused_port
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
 OTHER = "whsec_" + base64.b64encode(b"another secret of 24+ bytes.").decode()

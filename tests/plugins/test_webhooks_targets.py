@@ -26,6 +26,8 @@ from mediagate.values import utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Endpoint, webhooks
 from tests.support.receiver import Behaviour, Receiver, answer, hang, receiving
 
+pytestmark = pytest.mark.slow
+
 REFUSAL = "which is not public; to allow it, add its network to private_networks"
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()

@@ -10,7 +10,7 @@ from mediagate.records import PrismaRecords
 from mediagate.testing.record_samples import a_job
 from mediagate.values import JobState, JobStatus, Stage, new_id, utcnow
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SQLITE_TAKES = 32_766
 

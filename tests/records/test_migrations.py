@@ -19,7 +19,7 @@ from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate.records import PrismaRecords
 from mediagate.records.migration import MIGRATIONS, migrate, pending
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 PrismaCLI = Callable[..., subprocess.CompletedProcess[str]]
 

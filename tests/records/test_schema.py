@@ -18,7 +18,7 @@ from mediagate.records import PrismaRecords
 from mediagate.records.migration import migrate, migration_names, pending
 from tests.support.mounted import client_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 MakeGate = Callable[..., MediaGate]
 RENAME = 'ALTER TABLE mediagate_job RENAME COLUMN "{}" TO "{}"'

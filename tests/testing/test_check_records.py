@@ -26,7 +26,7 @@ from mediagate.values import (
     no_events,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 async def test_memory_records_keep_every_promise() -> None:

@@ -25,6 +25,8 @@ from mediagate_plugins.http_moderation import http_moderation, openai
 from mediagate_plugins.nudenet import nudenet
 from mediagate_plugins.s3_storage import s3_storage
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "test-your-host.md"
 NOWHERE = "http://127.0.0.1:1"
 FORM = {"sourceType": "avatar", "sourceId": "user-1"}
