@@ -77,7 +77,11 @@ async def test_poison_picture_fails_and_affects_no_other_job(
     make_gate: MakeGate, width: int, code: str, attempts: int
 ) -> None:
     gate = moderated(
-        make_gate, image_processes=2, image_timeout_s=stretched(1.5), image_memory_bytes=512 * 2**20, retry_backoff_s=0.01
+        make_gate,
+        image_processes=2,
+        image_timeout_s=stretched(1.5),
+        image_memory_bytes=512 * 2**20,
+        retry_backoff_s=0.01,
     )
     async with gate:
         results: dict[int, Status] = {}
