@@ -15,11 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 from standardwebhooks import Webhook
-from webhook_gate import SECRET
 
 from tests.support import receiver as behave
 from tests.support.command import mediagate, output_of
-from tests.support.receiver import Receiver, receiving
+from tests.support.receiver import SECRET, Receiver, receiving
 from tests.support.server import FAST, Server
 
 GATE = "webhook_gate:gate"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import os
 
 from crashing_gate import gate
 
 from mediagate_plugins.webhooks import Endpoint, webhooks
-
-SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
+from tests.support.receiver import SECRET
 
 gate.settings = gate.settings.model_copy(update={"public_base_url": "https://gate.example"})
 if "WEBHOOK_URL" in os.environ:
