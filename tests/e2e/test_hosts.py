@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -25,13 +26,20 @@ SLACK_S = 8.0
 """Seconds that a host may take beyond the drain time: those 3, and slack for a loaded machine."""
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Host]]:
+@contextmanager
+def all_hosts(folder: Path) -> Iterator[dict[str, Host]]:
+    """Run all hosts for the length of a block, which begins when they answer."""
     if NGINX is None:
         pytest.skip("no nginx on PATH: install Debian's package nginx-light")
-    with hosts(HOSTS, tmp_path_factory.mktemp("hosts")) as started:
+    with hosts(HOSTS, folder) as started:
         for name, host in started.items():
             until(f"{name} answers\n{host.log.read_text()[-4000:]}", host.ready, 120)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Host]]:
+    with all_hosts(tmp_path_factory.mktemp("hosts")) as started:
         yield started
 
 
@@ -89,10 +97,10 @@ def _none_alive(pids: set[int]) -> bool:
     return not any(map(alive, pids))
 
 
-def test_host_ends_within_the_drain_timeout_on_sigterm(running: dict[str, Host], data: Path) -> None:
+def test_host_ends_within_the_drain_timeout_on_sigterm(tmp_path: Path, data: Path) -> None:
     """Meanwhile a job never ends, a client streams its changes, and an upload is stalled."""
     large = (data / "photos" / "photo_2725x2225.jpg").read_bytes()
-    with httpx.Client(timeout=60) as client:
+    with all_hosts(tmp_path) as running, httpx.Client(timeout=60) as client:
         for name, host in running.items():
             headers = {"Accept": "text/event-stream"}
             sent = host.upload(large)
