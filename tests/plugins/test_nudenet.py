@@ -23,6 +23,12 @@ from mediagate_plugins.onnx_moderation import onnx_moderation
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gates of these tests have no settings of their own."""
+    monkeypatch.setenv("MEDIAGATE_DATA_DIR", str(tmp_path / "data"))
+
+
 def gate_with(model: Path | None = None) -> MediaGate:
     gate = MediaGate(sources={"avatar": Source(reject={"explicit": 0.5, "suggestive": 0.9, "FACE_FEMALE": 0.9})})
     gate.register(nudenet, model=model)

@@ -161,7 +161,7 @@ DAY = NOW.date() - timedelta(days=1)
 """A job each second."""
 MEDIA_IDS = [f"med_{n:09}" for n in range(1000, 1200)]
 JOB_IDS = [f"job_{n:09}" for n in range(1000, 1200)]
-FREE, HELD = f"job_{JOBS:09}", f"job_{JOBS - WAITING - 50:09}"
+FREE, HELD, ENDING = f"job_{JOBS:09}", f"job_{JOBS - WAITING - 50:09}", f"job_{JOBS - WAITING - 51:09}"
 
 
 async def page_deep_inside(records: PrismaRecords) -> None:
@@ -171,7 +171,7 @@ async def page_deep_inside(records: PrismaRecords) -> None:
 
 
 async def settle(records: PrismaRecords) -> None:
-    job = await get_job(records, HELD)
+    job = await get_job(records, ENDING)
     assert job is not None
     assert await records.settle(job, owner="other", now=NOW, settlement=Settlement(JobStatus.COMPLETE, a_media(job)))
 

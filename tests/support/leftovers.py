@@ -23,6 +23,8 @@ CACHES = {
     ".ruff_cache",
     ".import_linter_cache",
     "__pycache__",
+    "jiti",
+    "node-compile-cache",
 }
 PATIENCE_S = 5.0
 """Processes whose parents were killed may need a moment to end."""
