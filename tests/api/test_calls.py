@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pytest
 from starlette.datastructures import UploadFile
@@ -185,7 +185,8 @@ async def test_hook_before_publication_can_reject_the_job(make_gate: MakeGate, p
         told.append(state)
 
     gate = make_gate()
-    gate.add_hook(name, no)  # type: ignore[call-overload]  # the name is a parameter
+    add_hook: Callable[..., None] = gate.add_hook
+    add_hook(name, no)
     gate.add_hook("on_rejected", on_rejected)
     async with gate:
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
@@ -221,8 +222,9 @@ async def test_hooks_run_in_order_and_a_failing_one_does_not_stop_the_next(
         "on_complete",
         "on_end",
     ]
+    add_hook: Callable[..., None] = gate.add_hook
     for name in ["on_ready", *path, "on_close"]:
-        gate.add_hook(name, named(name))  # type: ignore[call-overload]  # the name is a parameter
+        add_hook(name, named(name))
     async with gate:
         status = await gate.upload(photo, source_type="avatar", source_id="u1")
         await gate.wait(status.job_id)
@@ -251,7 +253,7 @@ async def test_upload_accepts_starlette_upload_file_and_its_name(make_gate: Make
         with tempfile.SpooledTemporaryFile() as kept:
             kept.write(photo)
             kept.seek(0)
-            file = UploadFile(kept, filename="../me\x00.jpg")  # type: ignore[arg-type]
+            file = UploadFile(cast(BinaryIO, kept), filename="../me\x00.jpg")
             status = await gate.upload(file, source_type="avatar", source_id=17)
         assert (status.job.filename, status.job.source_id, status.job.bytes) == ("me.jpg", "17", len(photo))
         listed = await gate.list_jobs(source_id=17)

@@ -17,6 +17,7 @@ from mediagate import MediaGate
 from mediagate.cli.server import MONITORS, connections, monitored, serve
 from mediagate.cli.server.connections import FEWEST, MOST, Connections, most_by_default
 from mediagate.errors import ConfigError
+from tests.support.until import until
 
 pytestmark = pytest.mark.anyio
 
@@ -55,9 +56,7 @@ async def asked(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
 
 
 async def until_answered(server: uvicorn.Server) -> None:
-    async with asyncio.timeout(30):
-        while not server.server_state.total_requests:  # noqa: ASYNC110  # uvicorn has no event for it
-            await asyncio.sleep(0.01)
+    await until(lambda: server.server_state.total_requests, timeout_s=30)
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])
@@ -65,9 +64,7 @@ async def test_closing_connection_is_dropped_when_its_client_does_not_read(http:
     async with serving(http, Connection="close") as (server, port):
         _, writer = await asked(port)
         await until_answered(server)
-        async with asyncio.timeout(30):
-            while server.server_state.connections:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: not server.server_state.connections, timeout_s=30)
         writer.close()
 
 

@@ -391,8 +391,8 @@ async def test_authorize_that_raises_or_returns_nonsense_answers_500(make_gate: 
     async def breaks(request: Request, action: Action) -> Principal | None:
         raise RuntimeError("hush: a secret of the host")
 
-    async def returns_nonsense(request: Request, action: Action) -> Principal | None:
-        return True  # type: ignore[return-value]  # what a host without a type checker may do
+    async def returns_nonsense(request: Request, action: Action) -> Any:
+        return True
 
     async def names_nobody(request: Request, action: Action) -> Principal | None:
         return Principal("")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -160,8 +161,9 @@ async def test_problem_always_has_a_localized_message(make_gate: MakeGate) -> No
 
 
 def test_source_messages_in_an_unknown_language_are_a_config_error() -> None:
+    unknown: Any = {"unsupported_type": {"xx": "no"}}
     with pytest.raises(ConfigError, match="messages"):
-        Source(messages={"unsupported_type": {"xx": "no"}})  # type: ignore[dict-item]
+        Source(messages=unknown)
 
 
 def test_form_hints_are_localized_and_list_formats() -> None:

@@ -131,7 +131,7 @@ def held(targets: Targets) -> dict[str, str | None]:
 
 def test_hostile_code_without_sandbox_reaches_its_targets(targets: Targets, tmp_path: Path) -> None:
     if os.geteuid():
-        pytest.skip("some ways out are open to root alone")
+        pytest.skip("not root: some of the ways out are open to root alone")
     with host_log(tmp_path) as log:
         told = subprocess.run(
             [sys.executable, hostile.__file__, json.dumps(asdict(targets))],
@@ -244,7 +244,7 @@ int reached(void) { return found; }
 def library(targets: Targets, tmp_path: Path) -> str:
     """Compile a library whose constructor succeeds in all of its attacks outside the sandbox."""
     if shutil.which("gcc") is None:
-        pytest.skip("there is no gcc to compile the library with")
+        pytest.skip("no gcc on PATH: install Debian's package gcc")
     source, compiled = tmp_path / "hostile.c", tmp_path / "libhostile.so"
     source.write_text(
         CONSTRUCTOR % {"secret": targets.secret_file, "public": targets.public_folder, "host": targets.host}

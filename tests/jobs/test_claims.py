@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -368,11 +368,10 @@ async def test_worker_frees_the_slot_of_an_attempt_that_breaks_off(caplog: pytes
 
     async with bench.started() as worker:
         await until(lambda: bench.running)
-        settle: Callable[..., Awaitable[bool]] = bench.records.settle
-        bench.records.settle = breaks  # type: ignore[method-assign]  # a method that has a bug
-        bench.go.set()
-        await until(lambda: "attempt aborted" in caplog.text)
-        bench.records.settle = settle  # type: ignore[method-assign, assignment]  # as it was
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr(bench.records, "settle", breaks)
+            bench.go.set()
+            await until(lambda: "attempt aborted" in caplog.text)
         assert worker.alive
         later = await bench.job()
         await asyncio.wait_for(worker.attend(), 2)
