@@ -303,6 +303,34 @@ async def test_worker_runs_a_suspect_when_nothing_else_runs(code: str | None) ->
     assert (await bench.found(suspect)).attempts == attempts + 1
 
 
+async def test_worker_runs_a_suspect_that_comes_later_when_the_others_have_ended() -> None:
+    bench = Bench(concurrency=3)
+    first = await bench.job()
+    async with bench.started():
+        await until(lambda: bench.running)
+        suspect = await bench.job(attempts=2, max_attempts=3)
+        await asyncio.sleep(4 * POLL_S)
+        assert bench.running == [first.id]
+        bench.go.set()
+        await ended(bench, [first, suspect])
+    assert bench.most == 1
+
+
+async def test_worker_claims_no_job_again_that_it_has_in_hand() -> None:
+    bench = Bench(concurrency=3)
+    job = await bench.job()
+    async with bench.started():
+        await until(lambda: bench.running)
+        # Its lease ran out: the clock of the records was ahead of the heart.
+        bench.records.time += timedelta(minutes=5)
+        asked = len(bench.records.asked)
+        await until(lambda: len(bench.records.asked) >= asked + 2)
+        assert bench.begun == [job.id]
+        assert (await bench.found(job)).attempts == 1
+        bench.go.set()
+        await ended(bench, [job])
+
+
 async def test_worker_work_makes_one_attempt_at_a_job() -> None:
     bench = Bench(lease_s=55)
     job = await bench.job()
