@@ -348,3 +348,17 @@ async def test_watch_asks_about_the_others_when_one_has_ended_meanwhile(watch: W
         watch.publish(JobState(replace(job, status=JobStatus.CANCELLED)))
     told = await asyncio.wait_for(asyncio.gather(*waiting), TICK_S / 2)
     assert [job.status for job in told] == [JobStatus.CANCELLED, JobStatus.CANCELLED, JobStatus.REJECTED]
+
+
+async def test_watch_tells_all_that_have_moved_among_those_that_have_not(watch: Watch, records: Asked) -> None:
+    jobs = [await claimed_job(records, NOW) for _ in range(12)]
+    seen = await asyncio.gather(*(job_of(watch, job.id) for job in jobs))
+    waiting = [asyncio.create_task(job_of(watch, job.id, job)) for job in seen]
+    await asyncio.sleep(0.01)
+    for job in jobs[::2]:
+        await end(records, job)
+    told = await asyncio.wait_for(asyncio.gather(*waiting[::2]), 2 * TICK_S)
+    assert {job.status for job in told} == {JobStatus.REJECTED}
+    assert not any(task.done() for task in waiting[1::2])
+    watch.wake()
+    await asyncio.gather(*waiting, return_exceptions=True)
