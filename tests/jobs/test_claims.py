@@ -258,6 +258,14 @@ async def test_worker_is_alive_between_its_start_and_its_stop() -> None:
     assert not bench.worker.alive
 
 
+async def test_worker_stops_when_it_has_not_started_and_when_it_has_stopped() -> None:
+    bench = Bench()
+    await bench.worker.stop(drain_s=1)
+    async with bench.started():
+        pass
+    await bench.worker.stop(drain_s=1)
+
+
 async def test_worker_waits_for_its_attempts_when_it_stops() -> None:
     bench = Bench()
     job = await bench.job()
@@ -301,6 +309,42 @@ async def test_worker_runs_a_suspect_when_nothing_else_runs(code: str | None) ->
     assert bench.begun[:2] == [first.id, suspect.id]
     assert bench.most == 1
     assert (await bench.found(suspect)).attempts == attempts + 1
+
+
+async def test_worker_runs_a_suspect_that_comes_later_when_the_others_have_ended() -> None:
+    bench = Bench(concurrency=3)
+    first = await bench.job()
+    async with bench.started():
+        await until(lambda: bench.running)
+        suspect = await bench.job(attempts=2, max_attempts=3)
+        await asyncio.sleep(4 * POLL_S)
+        assert bench.running == [first.id]
+        bench.go.set()
+        await ended(bench, [first, suspect])
+    assert bench.most == 1
+
+
+async def test_worker_runs_a_suspect_beside_which_there_is_nothing() -> None:
+    bench = Bench()
+    bench.go.set()
+    suspect = await bench.job(attempts=2, max_attempts=3)
+    async with bench.started():
+        await ended(bench, [suspect])
+
+
+async def test_worker_claims_no_job_again_that_it_has_in_hand() -> None:
+    bench = Bench(concurrency=3)
+    job = await bench.job()
+    async with bench.started():
+        await until(lambda: bench.running)
+        # Its lease ran out: the clock of the records was ahead of the heart.
+        bench.records.time += timedelta(minutes=5)
+        asked = len(bench.records.asked)
+        await until(lambda: len(bench.records.asked) >= asked + 2)
+        assert bench.begun == [job.id]
+        assert (await bench.found(job)).attempts == 1
+        bench.go.set()
+        await ended(bench, [job])
 
 
 async def test_worker_work_makes_one_attempt_at_a_job() -> None:

@@ -197,7 +197,14 @@ async def test_janitor_stop_waits_for_the_sweep_that_is_under_way() -> None:
         await until(lambda: ended)
         await janitor.stop()
         assert ended == ["begun", "ended"]
-    # Stopping once more does nothing.
+
+
+async def test_janitor_stops_when_it_has_not_started_and_when_it_has_stopped() -> None:
+    janitor = Janitor(with_rounds(Rounds()), Path("/nonexistent"))
+    await janitor.stop()
+    janitor.start()
+    await janitor.stop()
+    await janitor.stop()
 
 
 async def test_janitor_logs_what_it_swept(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -173,6 +174,21 @@ async def test_walk_removes_nothing_where_nothing_may_go() -> None:
     await stored(parts).add(orphan(), NOW)
     assert await swept(parts) == Findings()
     assert stored(parts).deleted == []
+
+
+async def test_walk_asks_the_records_once_for_each_batch() -> None:
+    class Asked(SetRecords):
+        asked: ClassVar[list[int]] = []
+
+        async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
+            self.asked.append(len(job_ids))
+            return await super().get_jobs(job_ids)
+
+    parts = bare_parts(records=Asked())
+    for number in range(2 * BATCH):
+        await stored(parts).add(staging_key(f"upl_{number:04}"), NOW)
+    await Walk(parts, NOW).look()
+    assert Asked.asked == [BATCH, BATCH]
 
 
 @pytest.mark.parametrize(
@@ -404,6 +420,21 @@ async def test_sweep_jobs_finishes_the_others_when_one_cannot_be_finished() -> N
     assert (jobs[bad.id].notified_at, jobs[good.id].notified_at) == (None, NOW)
 
 
+async def test_sweep_jobs_takes_a_batch_of_each_kind() -> None:
+    parts = bare_parts()
+    records = parts.records
+    assert isinstance(records, SetRecords)
+    for _ in range(BATCH + 1):
+        await claimed_job(records, NOW, max_attempts=1)
+        ended_job = await claimed_job(records, NOW)
+        await records.settle(ended_job, owner="worker", now=NOW, settlement=Settlement(JobStatus.REJECTED))
+    records.time = NOW + HOUR
+    found = await janitor(parts).sweep_jobs()
+    assert (len(found.failed), len(found.finished)) == (BATCH, 2 * BATCH)
+    found = await janitor(parts).sweep_jobs()
+    assert (len(found.failed), len(found.finished)) == (1, 2)
+
+
 async def test_sweep_jobs_counts_the_keys_that_it_forgets() -> None:
     parts = bare_parts()
     await parts.records.reserve_key("old", now=NOW - HOUR, expires_at=NOW)
@@ -505,14 +536,14 @@ async def test_expire_media_gives_up_after_20_failures_in_a_row(in_a_row: int, g
 
 async def test_expire_uploads_removes_files_and_rows_of_what_is_over() -> None:
     parts = bare_parts()
-    over = [await uploaded(parts, expires_at=NOW) for _ in range(BATCH + 1)]
+    over = [await uploaded(parts, expires_at=NOW) for _ in range(2 * BATCH + 1)]
     later = await uploaded(parts, expires_at=NOW + SECOND)
     ids = {upload.id for upload in over}
     assert set(await expire_uploads(parts, now=NOW, dry_run=True)) == ids
-    assert len(await keys_of(parts)) == BATCH + 2
+    assert len(await keys_of(parts)) == 2 * BATCH + 2
     assert set(await expire_uploads(parts, now=NOW, dry_run=False)) == ids
     assert await keys_of(parts) == {later.staging_key}
-    assert [len(keys) for keys in stored(parts).deleted] == [BATCH, 1]
+    assert [len(keys) for keys in stored(parts).deleted] == [BATCH, BATCH, 1]
     assert set(await parts.records.get_uploads([*ids, later.id])) == {later.id}
 
 

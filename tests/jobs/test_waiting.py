@@ -162,10 +162,10 @@ async def test_watch_asks_for_all_who_wait_in_one_query_a_tick(watch: Watch, rec
 async def test_watch_stops_asking_when_nobody_waits(watch: Watch, records: Asked) -> None:
     job = await claimed_job(records, NOW)
     await job_of(watch, job.id)
-    await asyncio.sleep(2.5 * TICK_S)
+    await asyncio.sleep(1.3 * TICK_S)
     assert len(records.queries) == 1
-    # And begins again.
-    assert await job_of(watch, job.id) == job
+    # And begins again, at once.
+    assert await asyncio.wait_for(job_of(watch, job.id), TICK_S / 2) == job
     assert len(records.queries) == 2
 
 
@@ -313,3 +313,52 @@ async def test_watch_publish_replaces_an_end_that_was_kept(watch: Watch, records
     await records.requeue(job.id, now=NOW)
     watch.publish(JobState(replace(job, status=JobStatus.PENDING)))
     assert (await watch.get(job.id)).job.status is JobStatus.PENDING
+
+
+async def test_watch_keeps_an_end_that_a_tick_has_read(watch: Watch, records: Asked) -> None:
+    job = await claimed_job(records, NOW)
+    await end(records, job)
+    assert (await job_of(watch, job.id)).status is JobStatus.REJECTED
+    assert (await watch.get(job.id)).job.status is JobStatus.REJECTED
+    assert len(records.queries) == 1
+
+
+async def test_watch_tells_the_others_when_one_has_moved_on_meanwhile(watch: Watch, records: Asked) -> None:
+    jobs = [await claimed_job(records, NOW) for _ in range(3)]
+
+    async def publish() -> None:
+        records.meanwhile = None
+        for job in jobs[:2]:
+            watch.publish(JobState(replace(job, stage=Stage.PUBLISH)))
+
+    records.meanwhile = publish
+    told = await asyncio.gather(*(asyncio.wait_for(job_of(watch, job.id), TICK_S / 2) for job in jobs))
+    assert [job.stage for job in told] == [Stage.PUBLISH, Stage.PUBLISH, Stage.MODERATE]
+
+
+async def test_watch_asks_about_the_others_when_one_has_ended_meanwhile(watch: Watch, records: Asked) -> None:
+    jobs = [await claimed_job(records, NOW) for _ in range(3)]
+    seen = await asyncio.gather(*(job_of(watch, job.id) for job in jobs))
+    waiting = [asyncio.create_task(job_of(watch, job.id, job)) for job in seen]
+    await asyncio.sleep(0.01)
+    for job in jobs:
+        await end(records, job)
+        watch.forget(job.id)
+    for job in jobs[:2]:
+        watch.publish(JobState(replace(job, status=JobStatus.CANCELLED)))
+    told = await asyncio.wait_for(asyncio.gather(*waiting), TICK_S / 2)
+    assert [job.status for job in told] == [JobStatus.CANCELLED, JobStatus.CANCELLED, JobStatus.REJECTED]
+
+
+async def test_watch_tells_all_that_have_moved_among_those_that_have_not(watch: Watch, records: Asked) -> None:
+    jobs = [await claimed_job(records, NOW) for _ in range(12)]
+    seen = await asyncio.gather(*(job_of(watch, job.id) for job in jobs))
+    waiting = [asyncio.create_task(job_of(watch, job.id, job)) for job in seen]
+    await asyncio.sleep(0.01)
+    for job in jobs[::2]:
+        await end(records, job)
+    told = await asyncio.wait_for(asyncio.gather(*waiting[::2]), 2 * TICK_S)
+    assert {job.status for job in told} == {JobStatus.REJECTED}
+    assert not any(task.done() for task in waiting[1::2])
+    watch.wake()
+    await asyncio.gather(*waiting, return_exceptions=True)

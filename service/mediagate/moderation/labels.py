@@ -89,7 +89,7 @@ def _unknown(name: str, moderator: Scored) -> str:
     if not moderator.labels:
         return f"{name!r} has no effect: the moderator has no labels and decides by itself; remove the threshold"
     spelled = {known.casefold(): known for known in [*moderator.labels, *moderator.groups]}
-    nearest = [spelled[match] for match in get_close_matches(name.casefold(), spelled, n=3, cutoff=0.5)]
+    nearest = [spelled[match] for match in get_close_matches(name.casefold(), spelled, cutoff=0.5)]
     advice = f"did you mean {' or '.join(map(repr, nearest))}? " if nearest else ""
     groups = ", ".join(sorted(moderator.groups)) or "none"
     return (
