@@ -18,7 +18,7 @@ from playwright.sync_api import expect
 
 from tests.support.demo_browser import chromium
 from tests.support.pages import PAGES, environment, python_blocks, run_python, write_files
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 FIRST_UPLOAD, AVATAR, FIRST_PLUGIN = (
     f"docs/tutorials/{name}.md" for name in ("first-upload", "avatar", "first-plugin")

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from tests.support.command import output_of
+from tests.support.ports import free_port
 from tests.support.rgw import Gateway
-from tests.support.server import free_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -34,7 +34,8 @@ from mediagate.values import JobStatus, Media, utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Delivery, Endpoint, Replayed, webhooks
 from mediagate_plugins.webhooks.schedule import JITTER, PAUSES_S, pause, retry_after_s
 from tests.support import receiver as behave
-from tests.support.receiver import Received, Receiver, receiving, unused_port
+from tests.support.ports import free_port
+from tests.support.receiver import Received, Receiver, receiving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -305,7 +306,7 @@ async def rounds(tmp_path_factory: pytest.TempPathFactory, photo: bytes) -> Roun
         receivers = {name: stack.enter_context(receiving(*behaviour)) for name, behaviour in behaviours.items()}
         rounds.receivers = receivers | {"trap": trap}
         endpoints = {name: local(receiver) for name, receiver in receivers.items()}
-        endpoints["down"] = local(f"http://127.0.0.1:{unused_port()}/")
+        endpoints["down"] = local(f"http://127.0.0.1:{free_port()}/")
         folder = tmp_path_factory.mktemp("rounds")
         async with open_gate(folder, endpoints=endpoints, timeout_s=3) as gate:
             hooks = gate[WEBHOOKS]

@@ -20,7 +20,8 @@ from mediagate.records import PrismaRecords
 from mediagate.records.migration import migrate
 from mediagate.testing import check_records
 from mediagate.testing.record_samples import a_job
-from tests.support.postgres_cluster import as_user, free_port
+from tests.support.ports import free_port
+from tests.support.postgres_cluster import as_user
 
 pytestmark = pytest.mark.anyio
 

@@ -26,7 +26,7 @@ from mediagate.records.migration import migrate
 from mediagate.records.node import find_node
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job
 from mediagate.values import JobStatus, utcnow
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ import pytest
 
 from mediagate import MediaGate
 from mediagate_plugins.webhooks import WEBHOOKS, Endpoint, webhooks
-from tests.support.postgres_cluster import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import httpx
 
 from tests.support.load import stretched
-from tests.support.server import PYTHONPATH, ROOT, alive, children, free_port
+from tests.support.ports import free_port
+from tests.support.server import PYTHONPATH, ROOT, alive, children
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 DRAIN_S = 2.0

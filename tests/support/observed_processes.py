@@ -15,7 +15,8 @@ import httpx
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.server import MOUNT, PYTHONPATH, children, free_port
+from tests.support.ports import free_port
+from tests.support.server import MOUNT, PYTHONPATH, children
 
 Samples = dict[str, float]
 """Values of samples by name and label values."""

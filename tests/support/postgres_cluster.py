@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.services import need
 
 FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
@@ -40,12 +40,6 @@ def as_user() -> dict[str, Any]:
     except KeyError:
         pytest.skip("there is no user postgres to run a PostgreSQL server of the test's own as")
     return {"user": "postgres", "group": "postgres", "extra_groups": []}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Cluster:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import socket
 import ssl
 import threading
 import time
@@ -173,10 +172,3 @@ def receiving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None, **where
         receiver.shutdown()
         receiver.server_close()
         thread.join()
-
-
-def unused_port() -> int:
-    """Return a port at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,8 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.support.ports import free_port
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 PACKAGES = "ceph-mon ceph-osd ceph-mgr radosgw ceph-common"
@@ -91,7 +92,7 @@ class Gateway:
     """A cluster in ``folder``, reached at ``url`` with ``access_key`` and ``secret_key``."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.access_key = secrets.token_hex(10).upper()
         self.secret_key = secrets.token_hex(20)
@@ -102,7 +103,7 @@ class Gateway:
     def start(self) -> None:
         """Make the cluster, start it, and make a user; raises ``RuntimeError`` with the end of the logs."""
         fsid, osd = str(uuid.uuid4()), str(uuid.uuid4())
-        mon_port = _free_port()
+        mon_port = free_port()
         for name in ("mon", "osd"):
             (self._folder / name).mkdir()
         self._conf.write_text(CONF.format(fsid=fsid, folder=self._folder, mon_port=mon_port, port=self.port))
@@ -185,12 +186,6 @@ class Gateway:
 
 
 _CONFIGURED = ("ceph", "ceph-mon", "ceph-osd", "radosgw-admin")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.load import stretched
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 GATES = ROOT / "tests" / "support" / "gates"
@@ -30,12 +30,6 @@ FAST = {
     "MEDIAGATE_IMAGE_PROCESSES": "1",
 }
 """Settings with which a service recovers from a crash within seconds."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def children(pid: int) -> set[int]:
