@@ -14,6 +14,7 @@ from mediagate import RECORDS, STORAGE, MediaGate, Settings, Source
 from mediagate.records import MemoryRecords
 from mediagate.storage import MemoryStorage
 from tests.support.databases import fresh_database
+from tests.support.forked import SharedForkServer
 from tests.support.leftovers import Session
 from tests.support.rgw import Gateway, missing, running_gateway
 from tests.support.s3_server import S3Server
@@ -42,19 +43,29 @@ def photo() -> bytes:
     return (DATA / "formats" / "hopper.jpg").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def fork_server() -> Iterator[SharedForkServer]:
+    """The parent of the image processes of all gates of a module; loading the decoders takes longer than most tests."""
+    server = SharedForkServer()
+    yield server
+    server.end()
+
+
 @pytest.fixture
-def make_gate(tmp_path: Path) -> Callable[..., MediaGate]:
+def make_gate(tmp_path: Path, fork_server: SharedForkServer) -> Callable[..., MediaGate]:
     """Make a gate that keeps records and files in memory; moderation is off by default."""
-    return _gates_in(tmp_path)
+    return _gates_in(tmp_path, fork_server)
 
 
 @pytest.fixture(scope="module")
-def make_shared_gate(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., MediaGate]:
+def make_shared_gate(
+    tmp_path_factory: pytest.TempPathFactory, fork_server: SharedForkServer
+) -> Callable[..., MediaGate]:
     """Make a gate, as ``make_gate`` does, that the tests of a module share."""
-    return _gates_in(tmp_path_factory.mktemp("shared"))
+    return _gates_in(tmp_path_factory.mktemp("shared"), fork_server)
 
 
-def _gates_in(folder: Path) -> Callable[..., MediaGate]:
+def _gates_in(folder: Path, server: SharedForkServer) -> Callable[..., MediaGate]:
     made = 0
 
     def make(
@@ -71,6 +82,7 @@ def _gates_in(folder: Path) -> Callable[..., MediaGate]:
             settings=Settings(data_dir=folder / f"gate{made}", **{"image_processes": 1, **settings}),
             moderation=moderation,
         )
+        gate.fork_server = server
         if memory:
             gate.decorate(RECORDS, MemoryRecords())
             gate.decorate(STORAGE, MemoryStorage())

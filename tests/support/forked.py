@@ -13,11 +13,21 @@ from pathlib import Path
 from PIL import Image
 
 from mediagate import Moderator
-from mediagate.images import ImagePool
+from mediagate.images import ForkServer, ImagePool
 from mediagate.observe import Observer
 
 MIB = 1024 * 1024
 SILENT = Observer()
+
+
+class SharedForkServer(ForkServer):
+    """A fork server that outlives the gates that use it."""
+
+    def close(self) -> None:
+        """Do nothing: a gate has ended its own image processes when it closes its fork server."""
+
+    def end(self) -> None:
+        super().close()
 
 
 @asynccontextmanager
