@@ -444,14 +444,14 @@ async def test_second_thread_encodes_only_while_a_core_is_idle() -> None:
         assert rendering.result().variants
         return most
 
-    async with opened(Poison(poison.hang), processes=2, timeout_s=600) as pool:
-        processes = image_processes()
-        idle_s = cpu_s(processes)
+    async with opened(Poison(poison.hang), processes=2, timeout_s=120) as pool:
+        idle_s = {process: cpu_s([process]) for process in image_processes()}
         busy = asyncio.create_task(pool.render(POISONED, Source()))
-        await asyncio.to_thread(until_used, processes, idle_s + 0.1)
+        await asyncio.to_thread(until_used, list(idle_s), sum(idle_s.values()) + 0.1)
+        hanging = max(idle_s, key=lambda process: cpu_s([process]) - idle_s[process])
         assert await most_threads(pool) == 1
         assert not busy.done()
-        os.kill(max(image_processes(), key=lambda process: cpu_s([process])), signal.SIGKILL)
+        os.kill(hanging, signal.SIGKILL)
         with pytest.raises(ImageCrashed):
             await busy
         await asyncio.gather(*(pool.render(HARMLESS, Source()) for _ in range(2)))

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -247,6 +248,11 @@ def test_moderator_key_repr_contains_its_name() -> None:
 async def test_failed_open_leaves_no_records_or_processes_open(make_gate: MakeGate) -> None:
     before = own_processes()
 
+    def make_gate_with_own_processes(**settings: Any) -> MediaGate:
+        gate = make_gate(memory=False, **settings)
+        gate.fork_server = None
+        return gate
+
     class Down(MemoryRecords):
         async def open(self) -> None:
             raise RecordsUnavailable("no such host")
@@ -257,12 +263,12 @@ async def test_failed_open_leaves_no_records_or_processes_open(make_gate: MakeGa
         async def close(self) -> None:
             self.closed = True
 
-    gate = make_gate(memory=False)
+    gate = make_gate_with_own_processes()
     gate.decorate(RECORDS, Down())
     with pytest.raises(RecordsUnavailable, match="no such host"):
         await gate.open()
     watched = Watched()
-    gate = make_gate(memory=False, moderation="on")
+    gate = make_gate_with_own_processes(moderation="on")
     gate.decorate(RECORDS, watched)
     gate.decorate(MODERATOR, Poison(at_start=poison.fail))
     with pytest.raises(ConfigError, match="cannot read"):
