@@ -15,7 +15,7 @@ run: $(STAMP) ## Start the service on http://127.0.0.1:8000 (PORT=… changes it
 test: $(STAMP) ## Run the whole suite (ARGS=… goes to pytest, which then runs what it says)
 	$(BIN)/python -m pytest $(or $(ARGS),--numprocesses auto --no-loadscope-reorder --durations=10 $(COVERAGE))
 
-test-fast: $(STAMP) ## Run what needs no service, no browser and no host, without the files marked slow
+test-fast: $(STAMP) ## Run what needs no service, no browser and no host, without what is marked slow
 	MEDIAGATE_TEST_FAST=1 $(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder --durations=10 -m "not slow" --ignore=tests/e2e --ignore=tests/shown --ignore=tests/docs $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy and the import rules

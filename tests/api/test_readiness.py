@@ -67,6 +67,7 @@ async def test_readyz_runs_one_check_a_second_for_all_callers(make_gate: MakeGat
         assert records.checks == 2
 
 
+@pytest.mark.slow
 async def test_readyz_answers_503_while_the_sqlite_file_is_locked(make_gate: MakeGate, always: None) -> None:
     gate = make_gate(memory=False, worker=False)
     async with client_of(gate) as client:

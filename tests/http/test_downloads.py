@@ -135,6 +135,7 @@ def test_download_to_stalled_reader_is_aborted(
 
 
 @SERVERS
+@pytest.mark.slow
 def test_download_to_slow_reader_completes(make_gate: MakeGate, storage: Counted, http: str, loop: str) -> None:
     gate = with_storage(make_gate, storage, download_timeout_s=1)
     with served(gate, http, loop) as port, asked(port, headers="Connection: close\r\n") as slow:

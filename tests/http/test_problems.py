@@ -84,6 +84,7 @@ async def test_storage_unavailable_problem_omits_the_storage_path(
 
 
 @pytest.mark.parametrize("deed", [poison.refuse, poison.fail])
+@pytest.mark.slow
 async def test_job_error_omits_the_moderators_exception_message(
     deed: Callable[[], None], make_gate: Callable[..., MediaGate], photo: bytes
 ) -> None:

@@ -204,6 +204,7 @@ async def test_worker_is_done_at_once_with_an_id_for_which_no_job_waits() -> Non
     assert bench.broker.finished == ["job_0", "job_1", "job_2"]
 
 
+@pytest.mark.slow
 async def test_worker_goes_on_with_the_records_while_the_queue_fails(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(poll_s=60)
     bench.broker.broken = True

@@ -65,6 +65,7 @@ async def test_janitor_keeps_young_files_and_files_of_live_jobs(make_gate: MakeG
         assert findings.orphans == []
 
 
+@pytest.mark.slow
 async def test_failed_job_keeps_its_file_until_staging_ttl(make_gate: MakeGate, photo: bytes) -> None:
     async def fails(job: object) -> None:
         raise RuntimeError("down")

@@ -32,6 +32,7 @@ class Recorder:
         await self.uploaded.wait()
 
 
+@pytest.mark.slow
 async def test_claim_order_is_fair_between_owners(make_gate: MakeGate, photo: bytes) -> None:
     gate = make_gate(sources=SOURCES, max_queue=0)
     noted = Recorder(gate, 12)

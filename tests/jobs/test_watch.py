@@ -197,6 +197,7 @@ async def test_status_of_a_live_job_costs_one_query(tmp_path: Path, monkeypatch:
 # -- waiting
 
 
+@pytest.mark.slow
 async def test_waiting_requests_share_one_query_per_tick(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client):
@@ -258,6 +259,7 @@ async def test_job_changed_by_this_process_is_reported_without_tick_or_query(
         assert records.asked["changed"] == 1 + len(jobs)
 
 
+@pytest.mark.slow
 async def test_second_attempt_in_this_process_is_reported_before_the_tick(
     tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +281,7 @@ async def test_second_attempt_in_this_process_is_reported_before_the_tick(
         assert '"status":"COMPLETE"' in answer.text
 
 
+@pytest.mark.slow
 async def test_first_wait_after_a_pause_is_answered_before_the_tick(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +312,7 @@ async def test_wait_for_unknown_jobs_is_404_and_disturbs_no_other(tmp_path: Path
         assert known.status_code == 202
 
 
+@pytest.mark.slow
 async def test_wait_ends_with_404_when_the_row_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mediagate.jobs.watch.MAX_AGE_S", 1.0)
     records = CountingRecords()
@@ -341,6 +345,7 @@ async def test_wait_ends_with_media_deleted_when_the_media_is_deleted(tmp_path: 
                 await records.delete_media(job.media_id)
 
 
+@pytest.mark.slow
 async def test_wait_reports_the_last_state_while_records_are_unavailable(tmp_path: Path) -> None:
     records = CountingRecords()
     async with serving(tmp_path, records) as (_, client), anyio.create_task_group() as tasks:

@@ -176,6 +176,7 @@ class Away(MemoryStorage):
         await super().put(key, body)
 
 
+@pytest.mark.slow
 async def test_storage_outage_costs_no_attempt(make_gate: MakeGate, photo: bytes) -> None:
     gate, storage = make_gate(memory=False, retry_backoff_s=0.01), Away()
     gate.decorate(STORAGE, storage)
@@ -193,6 +194,7 @@ async def test_storage_outage_costs_no_attempt(make_gate: MakeGate, photo: bytes
         assert (done.status, done.job.attempts) == (JobStatus.COMPLETE, 1)
 
 
+@pytest.mark.slow
 async def test_job_fails_retryable_when_a_storage_outage_lasts_too_long(
     make_gate: MakeGate, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +249,7 @@ class Silent(MemoryRecords):
 
 
 @pytest.mark.parametrize("at", ["pre_process", "pre_store"])
+@pytest.mark.slow
 async def test_database_outage_longer_than_a_lease_costs_no_attempt(
     make_gate: MakeGate, photo: bytes, at: HookName
 ) -> None:

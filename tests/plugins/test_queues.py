@@ -133,6 +133,7 @@ async def test_doctor_reports_how_many_ids_wait_in_the_queue(engine: str, tmp_pa
 
 
 @pytest.mark.parametrize("address", ["amqp://guest:geheim@127.0.0.1:5672//", "amqp://guest:geheim@127.0.0.1:1//"])
+@pytest.mark.slow
 async def test_doctor_reports_a_broker_that_cannot_be_used(address: str, tmp_path: Path) -> None:
     gate = MediaGate(sources={"avatar": Source()}, settings=Settings(data_dir=tmp_path), moderation="off")
     gate.register(celery_queue, broker=address)
@@ -248,6 +249,7 @@ async def test_queue_reconnects_after_its_connection_breaks(engine: str, tmp_pat
 
 
 @pytest.mark.parametrize("down", ["refused", "silent"])
+@pytest.mark.slow
 async def test_broker_that_is_down_delays_no_upload(
     down: str, make_gate: MakeGate, photo: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -58,6 +58,7 @@ def test_place_of_names_the_file_host_or_socket(url: str, place: str) -> None:
     ("host", "why"),
     [("127.0.0.1:1", "it refuses connections"), ("nowhere.invalid:5432", "its host name cannot be resolved")],
 )
+@pytest.mark.slow
 async def test_unreachable_database_is_reported_with_its_address(host: str, why: str, tmp_path: Path) -> None:
     url = f"postgresql://u:hush@{host}/x"
     said = rf"cannot reach PostgreSQL at {host} \({why}\): .*MEDIAGATE_DATABASE_URL"

@@ -163,6 +163,7 @@ async def test_sqlite_reads_continue_while_another_process_writes(on_sqlite: Pri
     assert await asyncio.gather(*settling) == [True] * 12
 
 
+@pytest.mark.slow
 async def test_locked_sqlite_file_is_unavailable_until_unlocked(on_sqlite: PrismaRecords, tmp_path: Path) -> None:
     jobs = [await claimed_job(on_sqlite, utcnow()) for _ in range(4)]
     settlements = [Settlement(JobStatus.COMPLETE, a_media(job)) for job in jobs]

@@ -6,7 +6,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 S3 = ("tests/plugins/s3_storage/", "tests/e2e/test_examples.py")
 SAMPLES = "tests/shown/test_shown.py"
-LONG = ("tests/e2e/", "tests/shown/", "tests/docs/", "tests/plugins/s3_storage/")
+LONG = ("tests/e2e/", "tests/shown/", "tests/docs/", "tests/plugins/s3_storage/", "tests/jobs/")
 """Folders whose files take longest."""
 
 
