@@ -199,7 +199,7 @@ def _variants(
 
     Identical files are made only once.
 
-    Returns futures of the files, and the smallest picture that shows all of the first frame.
+    Returns futures of the files, and the smallest picture with enough pixels that shows all of the first frame.
     """
 
     def encoded(sized: list[pixels.Image], image_format: str, quality: int, effort: int) -> bytes:
@@ -220,7 +220,8 @@ def _variants(
             with timings.step("resize"):
                 sized = [pixels.cut(frame, plan, decoded.extent) for frame in larger]
             if spec.fit == "inside":
-                smallest = sized[0]
+                # A placeholder of a picture with fewer pixels than it needs has wrong waves.
+                smallest = sized[0] if min(sized[0].size) >= SIDE else smallest
                 larger = larger if pixels.fast() else sized
             made[recipe] = encoders.submit(encoded, sized, *recipe[1:])
         files[name] = made[recipe]

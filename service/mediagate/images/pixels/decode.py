@@ -60,8 +60,8 @@ class Decoded:
     """Upright frames of one size in sRGB, ``RGB`` or ``RGBA``, and the properties that the file's original retains.
 
     ``info`` has the size of the whole picture. The frames have that size if the original is published; else they have
-    at least the largest size that variants and moderators need. ``durations_ms`` has one entry a frame, ``plays`` 0 means for
-    ever, and ``removed`` names the metadata that was removed.
+    at least the largest size that variants and moderators need. ``durations_ms`` has one entry a frame, ``plays`` 0
+    means for ever, and ``removed`` names the metadata that was removed.
     """
 
     info: ImageInfo

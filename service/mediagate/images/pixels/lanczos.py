@@ -28,6 +28,10 @@ TOLERANCE = 10
 PIXEL_BYTES = 4
 """What each pixel of ``RGB`` and ``RGBA`` takes in Pillow; grey ones take less."""
 
+WEIGHTS_BYTES = 128
+"""At most per pixel of the edges, since the filter is six pixels wide."""
+SMALL_BYTES = 1 << 20
+
 Box = tuple[float, float, float, float]
 
 
@@ -38,9 +42,10 @@ def resize(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
     """
     assert simd is not None
     made = Image.new(image.mode, size)
-    # Rust ends the process when an allocation fails. It holds a picture between its two passes, and of one with alpha
-    # a copy with premultiplied colours.
-    ensure_room(PIXEL_BYTES * (image.height * size[0] + (image.height * image.width if image.mode == "RGBA" else 0)))
+    # Rust ends the process when an allocation fails. It holds a picture between its two passes, the weights of both, and
+    # of a picture with alpha a copy with premultiplied colours.
+    between, copy = image.height * size[0], image.height * image.width if image.mode == "RGBA" else 0
+    ensure_room(PIXEL_BYTES * (between + copy) + WEIGHTS_BYTES * (sum(image.size) + sum(size)) + SMALL_BYTES)
     left, top, right, bottom = box
     options = simd.ResizeOptions(
         simd.ResizeAlg.convolution(simd.FilterType.lanczos3),
