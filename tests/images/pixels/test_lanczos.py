@@ -55,7 +55,7 @@ def test_lanczos_resizes_as_pillow_does(
     mode: str, whole: tuple[int, int], size: tuple[int, int], box: Box | None
 ) -> None:
     image = picture(mode, *whole)
-    made = lanczos.resize(image, size, box or (0.0, 0.0, *map(float, whole)))
+    made = lanczos.resize(image, size, box or (0, 0, *whole))
     assert (made.mode, made.size) == (mode, size)
     difference = np.abs(premultiplied(made) - premultiplied(image.resize(size, Image.Resampling.LANCZOS, box=box)))
     # Both clip to 0-255 between their passes, in a different order, so single pixels of hard edges differ.

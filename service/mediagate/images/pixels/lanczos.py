@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from math import nextafter
+from types import ModuleType
 
 from PIL import Image, ImageChops
 
 from mediagate.images.pixels.allocation import ensure_room
 
+simd: ModuleType | None
 try:
-    import cykooz_resizer as simd
+    simd = import_module("cykooz_resizer")
 except ImportError:  # the extra `fast` is not installed, or has no wheel for this machine
     simd = None
 
@@ -107,4 +110,4 @@ def _sample(mode: str) -> Image.Image:
 def _furthest(one: Image.Image, other: Image.Image) -> int:
     """Return the largest difference of two pictures on black, in levels."""
     pair = [image.convert("RGBa") if image.mode == "RGBA" else image for image in (one, other)]
-    return max(band.getextrema()[1] for band in ImageChops.difference(*pair).split())
+    return max(max(band.tobytes()) for band in ImageChops.difference(*pair).split())
