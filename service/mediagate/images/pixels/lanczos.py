@@ -45,8 +45,8 @@ def resize(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
     """
     assert simd is not None
     made = Image.new(image.mode, size)
-    # Rust ends the process when an allocation fails. It holds a picture between its two passes, the weights of both, and
-    # of a picture with alpha a copy with premultiplied colours.
+    # Rust ends the process when an allocation fails. It holds a picture between its two passes, the weights of both,
+    # and of a picture with alpha a copy with premultiplied colours.
     between, copy = image.height * size[0], image.height * image.width if image.mode == "RGBA" else 0
     ensure_room(PIXEL_BYTES * (between + copy) + WEIGHTS_BYTES * (sum(image.size) + sum(size)) + SMALL_BYTES)
     left, top, right, bottom = box
