@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageOps, ImageStat
 
 from mediagate import Source, VariantSpec
+from mediagate.images.pixels import fast
 from mediagate.images.render import render
 from tests.support.charts import ADOBE_RGB, chart, glow, png16, rgb_profile, saved
 from tests.support.references import (
@@ -29,7 +30,7 @@ from tests.support.references import (
 )
 from tests.support.rendered import MIDDLE, lossless, picture, variants
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("each_resizer")]
 
 DATA = Path(__file__).parents[1] / "data"
 WIDTHS = (64, 256, 640, 1280, 1920)
@@ -187,7 +188,7 @@ def in_one_step(case: Case, size: tuple[int, int]) -> Image.Image:
 
 
 @cache
-def likenesses(case: Case) -> dict[int, tuple[Likeness, Likeness]]:
+def likenesses(case: Case, simd: bool) -> dict[int, tuple[Likeness, Likeness]]:
     """Return, by length, how close each variant is to one made in one step, and to one of the whole picture."""
     specs = {str(length): lossless(**{case.side: length}) for length in case.lengths}
     found = {}
@@ -200,16 +201,21 @@ def likenesses(case: Case) -> dict[int, tuple[Likeness, Likeness]]:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_variant_matches_one_resized_in_one_step(case: Case) -> None:
-    for length, (likeness, _) in likenesses(case).items():
-        assert likeness.ssim >= (0.96 if case.picture in CHARTS else 0.995), length
-        # The bicubic filter, used for less than half, keeps less of the finest details than Lanczos.
-        assert 0.65 <= likeness.sharpness <= 1.15, length
+    for length, (likeness, _) in likenesses(case, fast()).items():
+        if fast():
+            # Lanczos too: on pictures of soft colours the rounding of two implementations alone makes 0.001 of SSIM.
+            assert likeness.ssim >= 0.998, length
+            assert 0.98 <= likeness.sharpness <= 1.02, length
+        else:
+            assert likeness.ssim >= (0.96 if case.picture in CHARTS else 0.995), length
+            # The bicubic filter, used for less than half, keeps less of the finest details than Lanczos.
+            assert 0.65 <= likeness.sharpness <= 1.15, length
         assert likeness.colour_difference < (2 if case.picture in CHARTS else 1), length
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_variant_matches_one_resized_from_the_whole_picture(case: Case) -> None:
-    for length, (_, likeness) in likenesses(case).items():
+    for length, (_, likeness) in likenesses(case, fast()).items():
         # A JPEG decoded at the smallest sufficient scale has already lost some of the finest details.
         assert likeness.ssim >= (0.93 if case.picture in CHARTS else 0.985), length
         assert 0.58 <= likeness.sharpness <= 1.15, length

@@ -116,7 +116,13 @@ def test_build_output_contains_no_local_path() -> None:
     assert not [text for text in texts if str(ROOT) in text]
 
 
-def test_import_of_mediagate_loads_neither_a_command_line_of_httpx_nor_a_toml_parser() -> None:
-    program = "import sys; from mediagate import MediaGate; print(*sys.modules)"
+def test_import_of_mediagate_loads_neither_the_generated_client_nor_pillow() -> None:
+    program = "import sys; from mediagate import MediaGate, Source; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"mediagate.records.client", "prisma", "httpx", "PIL"} & set(done.stdout.split())
+
+
+def test_generated_client_loads_neither_a_command_line_of_httpx_nor_a_toml_parser() -> None:
+    program = "import sys; from mediagate.records import PrismaRecords; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {"httpx", "httpx._main", "tomlkit"} & set(done.stdout.split()) == {"httpx"}

@@ -14,7 +14,6 @@ from mediagate.moderation import Moderator, RemoteModerator, input_edge, names_o
 from mediagate.observe import Observers
 from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
 from mediagate.queue import Dispatcher, InProcessQueue
-from mediagate.records import PrismaRecords
 from mediagate.storage import FilesystemStorage, observed
 
 log = logging.getLogger("mediagate")
@@ -38,6 +37,8 @@ def assemble(
     if registry.observers:
         values[STORAGE] = observed(values[STORAGE], observer)
     if RECORDS not in values:
+        from mediagate.records import PrismaRecords  # lazily, for hosts that import mediagate and do not open a gate
+
         embedded = settings.database_url is None
         values[RECORDS] = PrismaRecords(
             settings.records_url,

@@ -72,13 +72,15 @@ def judge(
     moderator: Moderator | None,
     *,
     working: Sequence[pixels.Image] = (),
+    extent: pixels.Box | None = None,
     time_s: float | None = None,
     pace: Pace = PACE,
 ) -> tuple[Verdict, int]:
     """Judge everything that is published of a picture; return the verdict and the number of model runs.
 
-    ``frames`` are upright, in sRGB and all of the largest published size; ``plays`` 0 means for ever. Variants are made
-    of ``working``, the first of these frames; variants smaller than a view are judged themselves. Judging stops with
+    ``frames`` are upright, in sRGB and none smaller than a published picture; ``plays`` 0 means for ever. Variants are
+    made of ``working``, the first of these frames, which fill ``extent``; variants smaller than a view are judged
+    themselves. Judging stops with
     the first batch that the policy rejects, and the verdict is then not ``complete``. Raises ``ImageTooLarge`` in
     advance if judging cannot finish in ``time_s`` seconds, and ``ModerationFailed`` for every exception of the
     moderator except ``MemoryError``.
@@ -98,7 +100,7 @@ def judge(
             looks = [pixels.count_looks(frame) for frame in frames]
             needed = (len(boxes) + len(small)) * sum(max(looks[number] for number, _ in mix) for mix in mixes)
             sights = [_Sight(frames, box, FINER * edge) for box in boxes]
-            sights += [_Sight(working, plan, FINER * edge) for plan in small]
+            sights += [_Sight(working, plan, FINER * edge, extent) for plan in small]
         pictures = _pictures(sights, mixes)
         verdict, runs = None, 0
         while batch := _taken(pictures):
@@ -175,11 +177,12 @@ class _Sight:
     frames: Sequence[pixels.Image]
     part: Box | Crop
     edge: int
+    extent: pixels.Box | None = None
 
     def looks(self, number: int) -> list[pixels.Image]:
         """Return the looks of this sight in one frame."""
         if isinstance(self.part, Crop):
-            variant = pixels.cut(self.frames[number], self.part)
+            variant = pixels.cut(self.frames[number], self.part, self.extent)
             return pixels.looks(variant, (0, 0, *variant.size), self.edge)
         return pixels.looks(self.frames[number], self.part, self.edge)
 

@@ -38,8 +38,7 @@ log = logging.getLogger("mediagate")
 NICENESS = 10
 MALLOC = {
     -8: 1,  # M_ARENA_MAX: each further arena would reserve 64 MiB of the limited address space
-    # Large blocks are allocated on the heap and return to it: having the kernel clear fresh pages for each step of an
-    # image took a twentieth of its CPU time.
+    # Large blocks come from the heap: having the kernel clear fresh pages for each step took a twentieth of the time.
     -3: 1 << 30,  # M_MMAP_THRESHOLD
     -1: 1 << 30,  # M_TRIM_THRESHOLD
 }
@@ -119,6 +118,7 @@ def main(channel: int, pulse: int, host: int, log_format: str) -> None:
         importlib.import_module(MODERATORS_USE)
     pixels.limit_threads()
     pixels.lift_pixel_limit()
+    pixels.fast()  # its answer holds for all image processes
     gc.enable()
     gc.freeze()  # otherwise each collection in a child would copy all shared pages
     with _lent_file() as _shared.lent:

@@ -115,16 +115,26 @@ def render(
     whole = (info.width, info.height)
     plans = pixels.plan(whole, source, focal)
     with pixels.final("resizing"), timings.step("resize"):
-        # No variant needs more pixels than this; the original and moderators do.
-        size = pixels.largest(whole, plans.values())
-        working = [pixels.resized(frame, size) for frame in frames]
+        working = frames
+        if not pixels.fast():
+            # No variant needs more pixels than this; the original and moderators do.
+            size = pixels.largest(whole, plans.values())
+            working = [pixels.resized(frame, size) for frame in frames]
     with timings.step("moderate"):
         left_s = None if time_s is None else max(0.0, time_s - (perf_counter() - started))
         # Some programs read the values of a wide-gamut original as sRGB, so that look is judged as well.
         shown = [*frames, *decoded.wide_frames]
         durations_ms = [*decoded.durations_ms, *(STILL_MS for _ in decoded.wide_frames)]
         verdict, model_runs = judge(
-            shown, durations_ms, decoded.plays, plans, source, moderator, working=working, time_s=left_s
+            shown,
+            durations_ms,
+            decoded.plays,
+            plans,
+            source,
+            moderator,
+            working=working,
+            extent=decoded.extent,
+            time_s=left_s,
         )
     if verdict.decision != "allow":
         return Rendered(
@@ -185,9 +195,11 @@ def _variants(
     time_s: float | None,
     time: pixels.EncodingTime,
 ) -> tuple[dict[str, Future[bytes]], pixels.Image]:
-    """Make each size from the next larger one, and identical files only once.
+    """Make each size of the decoded picture, or from the next larger size where that costs much more.
 
-    Returns futures of the files, and the smallest picture that shows all of the first frame.
+    Identical files are made only once.
+
+    Returns futures of the files, and the smallest picture with enough pixels that shows all of the first frame.
     """
 
     def encoded(sized: list[pixels.Image], image_format: str, quality: int, effort: int) -> bytes:
@@ -198,7 +210,7 @@ def _variants(
     made: dict[object, Future[bytes]] = {}
     hurried = time_s is not None and len(working) * _encoding_s(decoded, source, plans) > time_s * ENCODING_SHARE
     most_effort = HURRIED_EFFORT if hurried else MOST_EFFORT
-    larger = working
+    larger, smallest = working, working[0]
     # Scales that differ by rounding only must not cause a size to be made from a smaller one.
     for name, plan in sorted(plans.items(), key=lambda item: (-item[1].scale, -prod(item[1].size))):
         spec = source.variants[name]
@@ -206,12 +218,14 @@ def _variants(
         recipe = (plan, image_format, spec.quality, min(source.effort_of(spec), most_effort))
         if recipe not in made:
             with timings.step("resize"):
-                sized = [pixels.cut(frame, plan) for frame in larger]
+                sized = [pixels.cut(frame, plan, decoded.extent) for frame in larger]
             if spec.fit == "inside":
-                larger = sized
+                # A placeholder of a picture with fewer pixels than it needs has wrong waves.
+                smallest = sized[0] if min(sized[0].size) >= SIDE else smallest
+                larger = larger if pixels.fast() else sized
             made[recipe] = encoders.submit(encoded, sized, *recipe[1:])
         files[name] = made[recipe]
-    return files, larger[0]
+    return files, smallest
 
 
 def _encoding_s(decoded: pixels.Decoded, source: Source, plans: dict[str, pixels.Crop]) -> float:

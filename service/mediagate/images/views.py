@@ -82,7 +82,7 @@ def _regions(size: tuple[int, int], plans: Mapping[str, Crop], source: Source) -
     published = 1.0 if source.original == "keep" else 0.0
     crops: list[Region] = []
     for plan in plans.values():
-        left, top, right, bottom = plan.box_on(size)
+        left, top, right, bottom = plan.box_on((0, 0, *size))
         crop = Region(left, top, right - left, bottom - top, max(1.0, (right - left) / plan.size[0]))
         if plan.shows_all:
             published = max(published, 1 / crop.zoom)

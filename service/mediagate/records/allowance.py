@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from mediagate.records.database import Database
-from mediagate.records.prisma import PrismaRecords
 from mediagate.records.protocol import Records
 
 _TAKE = """
@@ -23,7 +21,7 @@ class Allowance:
     """Counts in the records' database; for records without one, in this process."""
 
     def __init__(self, records: Records) -> None:
-        self._database = records if isinstance(records, PrismaRecords) else None
+        self._records = records
         self._used: dict[str, int] = {}
 
     async def take(self, name: str, amount: int, most: int, *, lasts: timedelta) -> bool:
@@ -31,13 +29,16 @@ class Allowance:
 
         The count is retained for ``lasts`` from the first call on. Raises ``RecordsUnavailable``.
         """
-        if self._database is None:
+        from mediagate.records.database import Database
+        from mediagate.records.prisma import PrismaRecords  # lazily: most gates have no remote moderator
+
+        if not isinstance(self._records, PrismaRecords):
             used = self._used.get(name, 0) + amount
             if used > most:
                 return False
             self._used = {name: used}
             return True
-        database = Database(self._database)
+        database = Database(self._records)
         lasts_ms = int(lasts.total_seconds() * 1000)
         taken = await database.fetch_rows(_TAKE, name, amount, most, lasts_ms, amount, most)
         if taken and int(taken[0]["used"]) == amount:  # a new count: delete expired ones

@@ -15,6 +15,8 @@ from tests.support.charts import CORNERS, corners, ramp, saved
 from tests.support.references import Box, colour_difference, reference, resized
 from tests.support.rendered import MIDDLE, lossless, picture, variants
 
+pytestmark = pytest.mark.usefixtures("each_resizer")
+
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ from mediagate.images.pixels.formats import (
 )
 from mediagate.images.pixels.guard import final
 from mediagate.images.pixels.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
-from mediagate.images.pixels.resize import cut, resized, square, within
-from mediagate.images.pixels.sizes import Crop, aspect_ratio, largest, plan
+from mediagate.images.pixels.resize import cut, fast, resized, square, within
+from mediagate.images.pixels.sizes import Box, Crop, aspect_ratio, largest, plan
 
 __all__ = [
+    "Box",
     "Crop",
     "Decoded",
     "EncodingTime",
@@ -39,6 +40,7 @@ __all__ = [
     "dominant_color",
     "encode",
     "encode_original",
+    "fast",
     "final",
     "flattened",
     "jpeg_of",

@@ -1,8 +1,14 @@
-"""Recognizing that a library ran out of memory: few libraries raise ``MemoryError``."""
+"""Lack of memory in libraries: few raise ``MemoryError``, and some end the process."""
 
 from __future__ import annotations
 
+import ctypes
 import re
+
+_libc = ctypes.CDLL(None)
+_libc.malloc.restype = ctypes.c_void_p
+_libc.malloc.argtypes = [ctypes.c_size_t]
+_libc.free.argtypes = [ctypes.c_void_p]
 
 _TOLD = re.compile(
     r"memory|alloc|start new thread|quantization error"
@@ -19,3 +25,11 @@ their sources. Some only name a step that cannot fail for any other reason. Of l
 def ran_out_of_memory(exc: Exception) -> bool:
     """Whether a codec raised this for lack of memory."""
     return isinstance(exc, MemoryError) or _TOLD.search(str(exc)) is not None
+
+
+def ensure_room(size: int) -> None:
+    """Raise ``MemoryError`` unless a library may allocate this many bytes now."""
+    block = _libc.malloc(size)
+    if block is None:
+        raise MemoryError
+    _libc.free(block)

@@ -12,6 +12,7 @@ from math import prod
 
 from mediagate.config import Source
 from mediagate.errors import ImageTooLarge
+from mediagate.images.pixels.resize import fast
 from mediagate.images.pixels.sizes import largest, plan
 from mediagate.values import ImageInfo
 
@@ -54,10 +55,17 @@ def needed_bytes(info: ImageInfo, source: Source, *, alpha: bool = False, lossle
     plans = plan(whole, source)
     top = largest(whole, plans.values())
     kept = source.original == "keep"
-    held = HELD * info.frames * (pixels if kept else prod(top)) * (2 if kept and source.colour == "wide" else 1)
-    working = HELD * info.frames * prod(top) if kept and top != whole else 0
+    # A JPEG may be decoded at less than twice the width and height that are needed.
+    still = min(pixels, 4 * prod(top)) if info.format == "jpeg" else pixels
+    frame = pixels if kept else still if fast() and info.frames == 1 else prod(top)
+    held = HELD * info.frames * frame * (2 if kept and source.colour == "wide" else 1)
+    working = HELD * info.frames * prod(top) if kept and top != whole and not fast() else 0
     variants = [
-        (0 if plans[name].size == top and not alpha else prod(plans[name].size) * info.frames * HELD)
+        (
+            0
+            if plans[name].size == (whole if fast() else top) and not alpha
+            else prod(plans[name].size) * info.frames * HELD
+        )
         + _encoding(prod(plans[name].size), info, spec.format, alpha, slow)
         for name, spec in source.variants.items()
         for slow in [source.effort_of(spec) > 4]

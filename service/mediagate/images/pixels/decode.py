@@ -32,9 +32,9 @@ from mediagate.images.pixels.guard import final
 from mediagate.images.pixels.metadata import found
 from mediagate.images.pixels.png_chunks import ignored
 from mediagate.images.pixels.repair import Repaired, repaired
-from mediagate.images.pixels.resize import resized
+from mediagate.images.pixels.resize import fast, resized
 from mediagate.images.pixels.rows import check_pixels
-from mediagate.images.pixels.sizes import largest, plan
+from mediagate.images.pixels.sizes import Box, largest, plan
 from mediagate.images.pixels.structure import check_complete, check_structure, is_lossless_webp, webp_size
 from mediagate.values import ImageInfo
 
@@ -60,8 +60,8 @@ class Decoded:
     """Upright frames of one size in sRGB, ``RGB`` or ``RGBA``, and the properties that the file's original retains.
 
     ``info`` has the size of the whole picture. The frames have that size if the original is published; else they have
-    the largest size that variants and moderators need. ``durations_ms`` has one entry a frame, ``plays`` 0 means for
-    ever, and ``removed`` names the metadata that was removed.
+    at least the largest size that variants and moderators need. ``durations_ms`` has one entry a frame, ``plays`` 0
+    means for ever, and ``removed`` names the metadata that was removed.
     """
 
     info: ImageInfo
@@ -74,6 +74,8 @@ class Decoded:
     """Whether the file had no colours."""
     lossless: bool = False
     """Whether a WebP was compressed without loss."""
+    extent: Box | None = None
+    """The box that the picture fills of its frame, if not all: a scaled JPEG may end within its last pixels."""
     wide_frames: list[Image.Image] = field(default_factory=list)
     """The frames in Display P3, from which ``frames`` were converted, if the original is published so; else empty."""
 
@@ -137,12 +139,15 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
         conversion = read_conversion(image, data, info.format, notes)
         wide = conversion is not None and source.colour == "wide" and source.original == "keep" and conversion.wide
         turn, mode = UPRIGHT.get(orientation(image)), image.mode
-        whole, size, filled = (info.width, info.height), None, None
+        whole, size, filled, extent = (info.width, info.height), None, None, None
         if source.original == "delete":
             size = turned(largest(whole, plan(whole, source).values()), turn)
             # A conversion needs the full size: a profile may map averaged pixels to a different picture.
             scaled = image.draft(None, size) if conversion is None and shown is None else None
             filled = scaled[1] if scaled else None
+            if fast() and info.frames == 1:
+                extent = _upright_extent(filled, image.size, turn) if filled else None
+                size = None
         frames, wide_frames, durations_ms = [], [], []
         removed: tuple[str, ...] = ()
         for frame, duration_ms in reading.frames(info.frames):
@@ -164,13 +169,14 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
         for each in (frames, wide_frames):
             _level(each)
         return Decoded(
-            info=ImageInfo(info.format, *(frames[0].size if size is None else whole), len(frames)),
+            info=ImageInfo(info.format, *(whole if source.original == "delete" else frames[0].size), len(frames)),
             frames=frames,
             durations_ms=durations_ms,
             plays=reading.plays,
             removed=removed,
             warnings=tuple(dict.fromkeys([*notes, *reading.warnings])),
             grey=mode in GREY_MODES and (conversion is None or all(is_grey(frame) for frame in frames)),
+            extent=extent,
             wide_frames=wide_frames,
             lossless=lossless,
         )
@@ -179,6 +185,17 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
 def upright(image: Image.Image, turn: Transpose | None) -> Image.Image:
     """Return the picture turned upright."""
     return image if turn is None else image.transpose(turn)
+
+
+def _upright_extent(filled: Box, size: tuple[int, int], turn: Transpose | None) -> Box:
+    """Return the extent of a picture after its turn, which fills its frame from the top left corner on before."""
+    corner = Image.new("L", (2, 2))
+    corner.putpixel((0, 0), 1)
+    at_left, at_top = (upright(corner, turn).getbbox() or (0, 0))[:2]
+    width, height = turned(size, turn)
+    across, down = (filled[3], filled[2]) if turn in SIDEWAYS else (filled[2], filled[3])
+    left, top = (width - across) * at_left, (height - down) * at_top
+    return left, top, left + across, top + down
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from PIL import AvifImagePlugin, Image, WebPImagePlugin, features
 from PIL import __version__ as PILLOW
 
 from mediagate.errors import ConfigError, MediagateError, UndecodableImage, UnsupportedType
+from mediagate.images.pixels import lanczos
 
 OLDEST_PILLOW = (13, 0)
 """Older releases have decoders with known memory faults (CVE-2026-96639, CVE-2026-112398 and others)."""
@@ -129,7 +130,11 @@ def codecs() -> str:
         raise ConfigError(f"Pillow was built without {', '.join(missing)}: install a wheel from PyPI")
     names = ", ".join(FORMATS[name] for name in decodable())
     libraries = "; ".join(f"{name} {version}" for name, version in _libraries() if version)
-    return f"Pillow {PILLOW}: {names}" + ("" if _heif else ' (heic: pip install "mediagate[heic]")') + f"; {libraries}"
+    return (
+        f"Pillow {PILLOW}: {names}"
+        + ("" if _heif else ' (heic: pip install "mediagate[heic]")')
+        + f"; {libraries}; resized by {lanczos.name()}"
+    )
 
 
 def _libraries() -> Iterator[tuple[str, str | None]]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from PIL import Image
 
+from mediagate.images.pixels import lanczos
 from mediagate.images.pixels.colour import without_invisible
 from mediagate.images.pixels.sizes import Box, Crop
 
+fast = lanczos.usable
+"""Whether resizing a picture of millions of pixels costs less than encoding it, so that no size is made of another."""
 REDUCING_GAP = 2.0
 """Shrinking by more than twice this factor uses a fast box filter first; Pillow documents the result at 2.0 as hardly
 distinguishable."""
@@ -30,6 +33,8 @@ def resized(image: Image.Image, size: tuple[int, int], box: Box | None = None) -
     if box is None and size == image.size:
         return image
     left, top, right, bottom = box or (0, 0, *image.size)
+    if image.mode in lanczos.MODES and lanczos.usable():
+        return lanczos.resize(image, size, (left, top, right, bottom))
     little = right - left < HALF * size[0] and bottom - top < HALF * size[1]
     if not little or image.mode == "RGBA":
         kernel = Image.Resampling.BICUBIC if little else Image.Resampling.LANCZOS
@@ -42,9 +47,12 @@ def resized(image: Image.Image, size: tuple[int, int], box: Box | None = None) -
     return across.resize(size, Image.Resampling.BICUBIC, box=(0, top, size[0], bottom))
 
 
-def cut(image: Image.Image, plan: Crop) -> Image.Image:
-    """Return a variant's part of a picture of any size; colours hidden by alpha are black again."""
-    return without_invisible(resized(image, plan.size, plan.box_on(image.size)))
+def cut(image: Image.Image, plan: Crop, extent: Box | None = None) -> Image.Image:
+    """Return a variant's part of a picture of any size; colours hidden by alpha are black again.
+
+    ``extent`` is the box that the picture fills, by default all of it.
+    """
+    return without_invisible(resized(image, plan.size, plan.box_on(extent or (0, 0, *image.size))))
 
 
 def square(image: Image.Image, side: int) -> Image.Image:

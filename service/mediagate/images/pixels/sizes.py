@@ -39,11 +39,12 @@ class Crop:
         """Whether nothing is cropped."""
         return self.box == (0.0, 0.0, float(self.whole[0]), float(self.whole[1]))
 
-    def box_on(self, size: tuple[int, int]) -> Box:
-        """Return the same box on the whole picture at another size."""
-        across, down = size[0] / self.whole[0], size[1] / self.whole[1]
+    def box_on(self, extent: Box) -> Box:
+        """Return the same box on the whole picture at another size, where it fills ``extent``."""
+        x, y, end_x, end_y = extent
+        across, down = (end_x - x) / self.whole[0], (end_y - y) / self.whole[1]
         left, top, right, bottom = self.box
-        return left * across, top * down, min(right * across, size[0]), min(bottom * down, size[1])
+        return x + left * across, y + top * down, min(x + right * across, end_x), min(y + bottom * down, end_y)
 
 
 def shown(whole: tuple[int, int], spec: VariantSpec, focal: tuple[float, float]) -> Crop:

@@ -1,0 +1,113 @@
+"""Lanczos resizing with SIMD instructions, where ``cykooz-resizer`` is installed; its only importer.
+
+It reads and writes Pillow's pixels in place, through internals of Pillow. So it is used only after it has resized a few
+small pictures as Pillow does.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from importlib import import_module
+from importlib.metadata import version
+from math import nextafter
+from types import ModuleType
+
+from PIL import Image, ImageChops
+
+from mediagate.images.pixels.allocation import ensure_room
+
+simd: ModuleType | None
+try:
+    simd = import_module("cykooz_resizer")
+except ImportError:  # the extra `fast` is not installed, or has no wheel for this machine
+    simd = None
+
+log = logging.getLogger("mediagate")
+
+MODES = ("L", "RGB", "RGBA")
+TOLERANCE = 10
+"""Levels (0-255) by which a pixel may differ from Pillow's: both compute in integers, with different roundings."""
+PIXEL_BYTES = 4
+"""What each pixel of ``RGB`` and ``RGBA`` takes in Pillow; grey ones take less."""
+
+WEIGHTS_BYTES = 128
+"""At most per pixel of the edges, since the filter is six pixels wide."""
+SMALL_BYTES = 1 << 20
+
+Box = tuple[float, float, float, float]
+
+
+def resize(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
+    """Return a box of a picture in one of ``MODES`` at another size (Lanczos 3, alpha premultiplied).
+
+    Raises ``MemoryError``.
+    """
+    assert simd is not None
+    made = Image.new(image.mode, size)
+    # Rust ends the process when an allocation fails. It holds a picture between its two passes, the weights of both,
+    # and of a picture with alpha a copy with premultiplied colours.
+    between, copy = image.height * size[0], image.height * image.width if image.mode == "RGBA" else 0
+    ensure_room(PIXEL_BYTES * (between + copy) + WEIGHTS_BYTES * (sum(image.size) + sum(size)) + SMALL_BYTES)
+    left, top, right, bottom = box
+    options = simd.ResizeOptions(
+        simd.ResizeAlg.convolution(simd.FilterType.lanczos3),
+        crop_box=simd.CropBox(left, top, _length(left, right), _length(top, bottom)),
+    )
+    simd.Resizer().resize_pil(image, made, options)
+    return made
+
+
+def _length(start: float, end: float) -> float:
+    """Return the largest length from ``start`` that does not pass ``end``, in floating-point numbers."""
+    length = end - start
+    return length if start + length <= end else nextafter(length, 0.0)
+
+
+@cache
+def usable() -> bool:
+    """Whether the library is installed and resizes as Pillow does, on this machine and with this Pillow."""
+    if simd is None:
+        return False
+    try:
+        wrong = [mode for mode in MODES if not _as_pillow(mode)]
+    except Exception as exc:
+        log.warning("cykooz-resizer is not used: it failed with %s: %s", type(exc).__name__, exc)
+        return False
+    if wrong:
+        log.warning("cykooz-resizer is not used: it resizes %s otherwise than Pillow", ", ".join(wrong))
+    return not wrong
+
+
+def name() -> str:
+    """Return what resizes pictures, with its version, for ``doctor``."""
+    return f"cykooz-resizer {version('cykooz-resizer')}" if usable() else "Pillow"
+
+
+def _as_pillow(mode: str) -> bool:
+    picture = _sample(mode)
+    for size, box in (
+        ((13, 9), (0.0, 0.0, 41.0, 31.0)),
+        ((24, 5), (3.5, 2.25, 40.75, 30.0)),
+        ((1, 17), (0.0, 0.0, 41.0, 31.0)),
+        ((60, 50), (1.0, 1.0, 30.0, 29.0)),
+    ):
+        theirs, pillows = resize(picture, size, box), picture.resize(size, Image.Resampling.LANCZOS, box=box)
+        if (theirs.mode, theirs.size) != (mode, size) or _furthest(theirs, pillows) > TOLERANCE:
+            return False
+    return True
+
+
+def _sample(mode: str) -> Image.Image:
+    """Return a picture of edges, ramps and all degrees of transparency."""
+    ramp = Image.linear_gradient("L").resize((41, 31))
+    rings = Image.radial_gradient("L").resize((41, 31))
+    bars = ramp.point([255 * (value // 16 % 2) for value in range(256)])
+    channels = {"R": ramp, "G": rings, "B": bars, "A": rings.rotate(90), "L": bars}
+    return Image.merge(mode, [channels[band] for band in mode])
+
+
+def _furthest(one: Image.Image, other: Image.Image) -> int:
+    """Return the largest difference of two pictures on black, in levels."""
+    pair = [image.convert("RGBa") if image.mode == "RGBA" else image for image in (one, other)]
+    return max(max(band.tobytes()) for band in ImageChops.difference(*pair).split())
