@@ -85,10 +85,11 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
     def to_largest() -> images.Image:
         return images.resized(decoded.frames[0], plans[order[0]].size)
 
-    def cascade() -> list[images.Image]:
+    def others() -> list[images.Image]:
         sizes = [largest]
         for name in order:
-            sizes.append(images.resized(sizes[-1], plans[name].size))
+            larger = decoded.frames[0] if images.fast() else sizes[-1]
+            sizes.append(images.resized(larger, plans[name].size))
         return sizes[1:]
 
     def encode_all() -> None:
@@ -103,7 +104,7 @@ def run_steps(path: Path, steps: Steps, moderator: Moderator | None) -> None:
     largest = steps.measure("resize to largest", to_largest)
     if moderator is not None:
         steps.measure("moderate", lambda: judge([largest], [0], 0, plans, SOURCE, moderator))
-    sizes = steps.measure("resize the others", cascade)
+    sizes = steps.measure("resize the others", others)
     steps.measure("encode", encode_all)
     steps.measure("blurhash", placeholder)
     steps.measure("original", lambda: images.encode_original(decoded))
