@@ -242,7 +242,7 @@ def test_backup_of_a_running_service_restores_everything_in_it(setup: Setup, pho
         assert "the database is older than the storage" in service.log.read_text()
         assert restored <= setup.keys()
 
-        assert service.stop() == 0
+        service.stop()
         now = {"MEDIAGATE_ORPHAN_GRACE_S": "0"}
         setup.env |= now
         really, adopt = (line.partition("#")[0].strip() for line in decisions.splitlines())
@@ -257,4 +257,4 @@ def test_backup_of_a_running_service_restores_everything_in_it(setup: Setup, pho
         service.start()
         for picture in [*complete, new]:
             assert still_there(service, picture)
-        assert service.stop() == 0
+        service.stop()

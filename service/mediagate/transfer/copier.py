@@ -45,8 +45,8 @@ class Outcome:
 class Copier:
     """One run of a copy from ``source`` to ``target``; with ``dry_run`` it reads both and changes nothing.
 
-    A file of the same size is copied again if it may have been replaced since it was copied, or with ``verify`` if its
-    bytes differ. ``note`` is called with each outcome. After ``OUTAGE`` consecutive failures the run ends early.
+    Files of the same size are compared by their bytes if the source may have been written since it was copied, or with
+    ``verify``. ``note`` is called with each outcome. After ``OUTAGE`` consecutive failures the run ends early.
     """
 
     def __init__(
@@ -130,13 +130,11 @@ class Copier:
             raise StorageUnavailable(f"{key}: the destination has other bytes than were written; run the command again")
 
     async def _has(self, target: ObjectInfo | None, content: Content) -> bool:
-        """Whether an object of the target has these bytes; without ``verify`` only a checksum can tell."""
+        """Whether an object of the target has these bytes; it is read unless its ETag tells."""
         if target is None or target.size != content.checksums.size:
             return False
         if target.version.strip('"') == content.checksums.md5:
             return True
-        if not self._verify:
-            return False
         try:
             return (await checksums_of(self._target, target.key)).sha256 == content.checksums.sha256
         except ObjectNotFound:
