@@ -1,4 +1,4 @@
-"""``mediagate storage copy`` between folders, buckets and gates: what it copies, prints, and refuses."""
+"""``mediagate storage copy`` between folders: what it copies, prints, and refuses."""
 
 from __future__ import annotations
 
@@ -9,36 +9,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.command import mediagate, output_of
-from tests.support.s3_server import S3Server
+from tests.support.copies import KEYS, MARK, WITHIN_SKEW_S, content, copied, copy, filled, mark, refused, write
 from tests.support.server import PYTHONPATH
 
-KEYS = [
-    "staging/job_1",
-    "media/avatar/u1/med_1/sm.webp",
-    "media/document/u1/med_2/sm.webp",
-    "originals/avatar/u1/med_1/original.jpg",
-]
-MARK = "mediagate/database.json"
-WITHIN_SKEW_S, BEYOND_SKEW_S = 60, 3600
-
-
-def write(root: Path, key: str, body: bytes, *, age_s: float = BEYOND_SKEW_S) -> Path:
-    """Write a file that is so many seconds old."""
-    path = root / key
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(body)
-    now = path.stat().st_mtime
-    os.utime(path, (now - age_s, now - age_s))
-    return path
-
-
-def mark(root: Path, database: str = "db_1", generation: int = 3) -> None:
-    write(root, MARK, json.dumps({"database": database, "generation": generation}).encode())
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
@@ -49,52 +27,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A folder with some files of a gate and their mark."""
-    for number, key in enumerate(KEYS):
-        write(tmp_path / "old", key, bytes([number]) * 1000)
-    mark(tmp_path / "old")
-    return tmp_path / "old"
+    return filled(tmp_path / "old")
 
 
 @pytest.fixture
 def new(tmp_path: Path) -> Path:
     return tmp_path / "new"
-
-
-def copy(old: object, new: object, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return mediagate("storage", "copy", "--from", str(old), "--to", str(new), *options, data_dir=Path("data"), **env)
-
-
-def copied(old: object, new: object, *options: str, **env: str) -> list[str]:
-    """Copy, which succeeds, and return the lines of the output."""
-    done = copy(old, new, *options, **env)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.splitlines()
-
-
-def refused(old: object, new: object, *options: str, **env: str) -> str:
-    """Copy, which is refused without a traceback, and return the message."""
-    done = copy(old, new, *options, **env)
-    assert (done.returncode, done.stdout) == (1, ""), done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("mediagate: "), done.stderr
-    return done.stderr
-
-
-def content(root: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file() and ".tmp" not in path.parts
-    }
-
-
-def in_bucket(server: S3Server) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": server.url,
-        "AWS_ACCESS_KEY_ID": server.access_key,
-        "AWS_SECRET_ACCESS_KEY": server.secret_key,
-    }
 
 
 def test_copy_between_folders_is_complete_and_repeatable(old: Path, new: Path) -> None:
@@ -267,81 +205,6 @@ def test_copy_prints_no_secret_of_an_address(old: Path) -> None:
     assert "s3_storage.bucket: give the name of a bucket" in refused(old, "s3:///prefix")
 
 
-def test_copy_says_that_a_bucket_does_not_exist(old: Path, s3_server: S3Server) -> None:
-    said = refused(old, "s3://no-such-bucket-here", **in_bucket(s3_server))
-    assert "bucket not found; create it" in said
-
-
-def test_copy_to_a_bucket_and_back_keeps_bytes_and_sets_headers(
-    old: Path, new: Path, s3_server: S3Server, s3: Any, bucket: str
-) -> None:
-    env, address = in_bucket(s3_server), f"s3://{bucket}/some/prefix"
-    copied(old, address, "--gate", "private_gate:gate", **env)
-    heads = {key: s3.head_object(Bucket=bucket, Key=f"some/prefix/{key}") for key in KEYS}
-    assert [(heads[key]["ContentType"], heads[key]["CacheControl"]) for key in KEYS] == [
-        ("application/octet-stream", "no-store"),
-        ("image/webp", "public, max-age=31536000, immutable"),
-        ("image/webp", "private, max-age=3600"),
-        ("image/jpeg", "public, max-age=31536000, immutable"),
-    ]
-    assert copied(old, address, "--verify", **env) == [
-        "copied 0 files (0 bytes); 4 were there already",
-        "verified: the destination has all 4 files (4.0 kB) of the source, byte for byte",
-    ]
-    copied(address, new, **env)
-    assert content(new) == content(old)
-
-
-def test_copy_treats_files_of_unknown_sources_as_private(
-    old: Path, s3_server: S3Server, s3: Any, bucket: str, tmp_path: Path
-) -> None:
-    copied(old, f"s3://{bucket}", "--gate", "plain_gate:gate", **in_bucket(s3_server))
-    assert s3.head_object(Bucket=bucket, Key=KEYS[2])["CacheControl"] == "private, max-age=3600"
-    public = {"MEDIAGATE_PUBLIC_URL": "https://cdn.example.com"}
-    copied(old, tmp_path / "served", "--gate", "plain_gate:gate", **public)
-    modes = {key: (tmp_path / "served" / key).stat().st_mode & 0o777 for key in KEYS}
-    assert modes == {KEYS[0]: 0o600, KEYS[1]: 0o644, KEYS[2]: 0o600, KEYS[3]: 0o644}
-
-
-def test_verify_reads_objects_whose_etag_is_not_their_md5(old: Path, s3_server: S3Server, s3: Any, bucket: str) -> None:
-    key = "originals/avatar/u1/med_1/large.png"
-    body = os.urandom(9_000_000)
-    write(old, key, body)
-    env = in_bucket(s3_server)
-    assert copied(old, f"s3://{bucket}", "--verify", **env)[1].startswith("verified: ")
-    assert "-" in s3.head_object(Bucket=bucket, Key=key)["ETag"]
-    assert copied(old, f"s3://{bucket}", "--verify", **env)[0].startswith("copied 0 files ")
-    s3.put_object(Bucket=bucket, Key=key, Body=bytes(9_000_000))
-    assert copied(old, f"s3://{bucket}", "--verify", **env)[0].startswith("copied 1 file ")
-    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == body
-
-
-def test_copy_between_gates_uses_all_options_of_their_storages(
-    old: Path, s3_server: S3Server, s3: Any, make_bucket: Any, tmp_path: Path
-) -> None:
-    first, second, staging = make_bucket(), make_bucket(), make_bucket()
-    (tmp_path / "gates.py").write_text(
-        "from mediagate import MediaGate, Source\n"
-        "from mediagate_plugins.s3_storage import s3_storage\n"
-        "def made(**options):\n"
-        "    gate = MediaGate(sources={'avatar': Source(), 'document': Source()}, moderation='off')\n"
-        "    gate.register(s3_storage, **options)\n"
-        "    return gate\n"
-        f"one = made(bucket={first!r})\n"
-        f"two = made(bucket={second!r}, prefix='p', staging_bucket={staging!r}, staging_prefix='')\n"
-    )
-    env = in_bucket(s3_server)
-    (old / MARK).unlink()
-    copied(old, f"s3://{first}", **env)
-    lines = copied("gates:one", "gates:two", **env)
-    assert lines[0] == "copied 4 files (4.0 kB); 0 were there already"
-    found = {
-        name: {item["Key"] for item in s3.list_objects_v2(Bucket=name).get("Contents", ())}
-        for name in (second, staging)
-    }
-    assert found == {second: {f"p/{key}" for key in KEYS[1:]}, staging: {KEYS[0]}}
-
-
 def test_copy_shows_its_progress_on_a_terminal(old: Path, new: Path) -> None:
     ours, theirs = pty.openpty()
     try:
@@ -365,3 +228,34 @@ def test_storage_command_loads_no_plugin_and_describes_itself(tmp_path: Path) ->
     assert "--from" in output_of("storage", "copy", "--help", data_dir=tmp_path)
     done = mediagate("storage", "copy", "--help", data_dir=tmp_path, PYTHONVERBOSE="1")
     assert "mediagate_plugins.webhooks" not in done.stderr
+
+
+def generation(root: Path) -> int:
+    return int(json.loads((root / MARK).read_text())["generation"])
+
+
+def test_copy_from_a_gate_counts_as_a_start_of_it(new: Path, tmp_path: Path) -> None:
+    files = tmp_path / "data" / "files"
+    output_of("janitor", "plain_gate:gate", data_dir=tmp_path / "data")
+    before = generation(files)
+    copied("plain_gate:gate", new, "--dry-run")
+    assert generation(files) == before
+    copied("plain_gate:gate", new)
+    assert (generation(files), generation(new)) == (before + 1, before + 1)
+    assert "the files belong to this database" in output_of("doctor", "plain_gate:gate", data_dir=tmp_path / "data")
+
+
+def test_copy_from_a_gate_refuses_the_files_of_another_database(new: Path, tmp_path: Path) -> None:
+    output_of("janitor", "plain_gate:gate", data_dir=tmp_path / "data")
+    mark(tmp_path / "data" / "files", database="db_2")
+    assert "the storage holds the files of another database (db_2; this one is " in refused("plain_gate:gate", new)
+    assert not new.exists()
+
+
+def test_copy_from_a_gate_works_while_its_database_is_unavailable(new: Path, tmp_path: Path) -> None:
+    filled(tmp_path / "data" / "files")
+    done = copy("plain_gate:gate", new, MEDIAGATE_DATABASE_URL="postgresql://u:geheim@127.0.0.1:1/x")
+    assert done.returncode == 0, done.stderr
+    assert "could not check that the files belong to " in done.stderr
+    assert "geheim" not in done.stderr
+    assert content(new) == content(tmp_path / "data" / "files")

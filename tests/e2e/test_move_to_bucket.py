@@ -188,6 +188,7 @@ def test_service_moves_to_a_bucket_without_losing_a_file(
     arrived, announced = declared(service, photo), declared(service, photo)
     content_sent(service, arrived, photo)
     service.stop()
+    reading = started(services, site.service("private_gate:gate"), worker=False)
     said = site.run("## 3. Stop the service and copy the rest")
     assert said.splitlines()[-1].startswith("complete: the destination has all "), said
     in_folder, in_bucket = files(site), objects(s3, bucket)
@@ -197,10 +198,11 @@ def test_service_moves_to_a_bucket_without_losing_a_file(
 
     service = started(services, site.service("media:gate"))
     for picture in pictures:
-        assert still_there(service, picture)
+        assert still_there(service, picture) and still_there(reading, picture)
         # The URLs that were given out before, on the gate, still work; private ones carry its signature.
         for url, body in zip(picture.urls, picture.files, strict=True):
             assert fetched(service, url) == body
+    reading.stop()
     for url in deleted.urls:
         assert httpx.get(absolute(service, url), timeout=30).status_code == 404
     for job_id in waiting:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mediagate.errors import MediagateError
-from mediagate.storage import FilesystemStorage
+from mediagate.storage import FilesystemStorage, MemoryStorage, Storage
 from mediagate.transfer import Copier, Inventory, Outcome, Result
 from tests.support.full_disk import largest_file
 
@@ -29,7 +29,15 @@ def target(tmp_path: Path) -> FilesystemStorage:
     return FilesystemStorage(tmp_path / "target")
 
 
-async def listed(inventory: Inventory, source: FilesystemStorage, target: FilesystemStorage) -> None:
+class Corrupting(MemoryStorage):
+    """Stores other bytes of the same size."""
+
+    async def put(self, key: str, body: bytes | Path) -> None:
+        assert isinstance(body, bytes)
+        await super().put(key, bytes(len(body)))
+
+
+async def listed(inventory: Inventory, source: Storage, target: Storage) -> None:
     async for _ in inventory.fill("source", source):
         pass
     async for _ in inventory.fill("target", target):
@@ -37,7 +45,7 @@ async def listed(inventory: Inventory, source: FilesystemStorage, target: Filesy
 
 
 async def run(
-    source: FilesystemStorage, target: FilesystemStorage, *, verify: bool = False, concurrency: int = 4
+    source: Storage, target: Storage, *, verify: bool = False, concurrency: int = 4
 ) -> tuple[Copier, list[Outcome]]:
     outcomes: list[Outcome] = []
     with Inventory() as inventory:
@@ -159,3 +167,14 @@ async def test_copier_cancelled_in_the_middle_leaves_only_whole_files(
     assert 0 < len(left) < 20
     assert {await target.get(key) == body for key in left} == {True}
     assert list((tmp_path / "target" / ".tmp").iterdir()) == []
+
+
+async def test_verify_fails_a_file_that_the_target_stored_with_other_bytes(source: FilesystemStorage) -> None:
+    await source.put(KEY, b"as it should be")
+    target = Corrupting()
+    copier, [outcome] = await run(source, target, verify=True)
+    assert isinstance(outcome.error, MediagateError)
+    assert (outcome.result, outcome.error.code) == (Result.FAILED, "storage_unavailable")
+    copier, [outcome] = await run(source, target, verify=True)
+    assert outcome.result is Result.FAILED, "the file that is there already has other bytes"
+    assert copier.counts == {Result.FAILED: 1}
