@@ -48,7 +48,7 @@ from bench.topology import (
     rabbitmq,
     until,
 )
-from mediagate.jobs.file_mark import KEY
+from mediagate.storage import MARK_KEY as KEY
 from tests.support.rgw import Gateway, running_gateway
 
 ROOT = Path(__file__).parents[1]

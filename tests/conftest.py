@@ -1,6 +1,7 @@
 """Shared by all tests: where the real pictures are, and gates on memory parts with real image processes."""
 
 import os
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -189,3 +190,37 @@ def s3_gateway(s3_server: S3Server) -> Gateway:
     if s3_server.gateway is None:
         pytest.skip("the server that MEDIAGATE_TEST_S3_URL names is not ours to kill")
     return s3_server.gateway
+
+
+@pytest.fixture(scope="session")
+def s3(s3_server: S3Server) -> Iterator[Any]:
+    """A plain client of boto3."""
+    client = s3_server.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def make_bucket(s3: Any) -> Iterator[Callable[[], str]]:
+    """Make buckets that are deleted after the test."""
+    made = []
+
+    def make() -> str:
+        name = f"mediagate-test-{secrets.token_hex(6)}"
+        s3.create_bucket(Bucket=name)
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
+            if found := page.get("Contents"):
+                s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": item["Key"]} for item in found]})
+        for upload in s3.list_multipart_uploads(Bucket=name).get("Uploads", ()):
+            s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
+        s3.delete_bucket(Bucket=name)
+
+
+@pytest.fixture
+def bucket(make_bucket: Callable[[], str]) -> str:
+    return make_bucket()

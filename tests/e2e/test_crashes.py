@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mediagate.jobs.file_mark import KEY
+from mediagate.storage import MARK_KEY as KEY
 from tests.support.server import FAST, MOUNT, Server, alive, running
 
 CRASHING = FAST | {"MEDIAGATE_ORPHAN_GRACE_S": "0", "MEDIAGATE_STAGING_TTL_S": "3"}

@@ -12,8 +12,8 @@ from mediagate import RECORDS, STORAGE, MediaGate
 from mediagate.cli.doctor import Finding, examine
 from mediagate.cli.upkeep import adopted
 from mediagate.errors import ConfigError, RecordsUnavailable, StorageUnavailable
-from mediagate.jobs.file_mark import KEY
 from mediagate.records import Identity, MemoryRecords
+from mediagate.storage import MARK_KEY as KEY
 from mediagate.storage import MemoryStorage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

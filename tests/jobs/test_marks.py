@@ -9,9 +9,12 @@ import pytest
 from mediagate import JobStatus
 from mediagate.errors import ConfigError, StorageUnavailable
 from mediagate.jobs import adopt, check_no_files, describe, recognize_files
-from mediagate.jobs.file_mark import FEW, FIRST, KEY, MAX_ID, Mark, is_set_back, mark_files, read_mark
+from mediagate.jobs.file_mark import FEW, FIRST, is_set_back, mark_files
 from mediagate.parts import Parts
 from mediagate.records import Settlement
+from mediagate.storage import MARK_KEY as KEY
+from mediagate.storage import Mark, read_mark
+from mediagate.storage.mark import MAX_ID
 from mediagate.testing.record_samples import a_media, claimed_job
 from tests.support.bare_parts import NOW, DatedStorage, bare_parts
 
@@ -37,11 +40,11 @@ async def with_files(parts: Parts, number: int, media_id: str = "med_x") -> None
 
 async def test_mark_counts_the_generation_up_each_time() -> None:
     parts = bare_parts()
-    assert await read_mark(parts) is None
+    assert await read_mark(parts.storage) is None
     for number in (1, 2, 3):
         await mark_files(parts)
         assert await generation(parts) == number
-        assert await read_mark(parts) == Mark(await own(parts), number)
+        assert await read_mark(parts.storage) == Mark(await own(parts), number)
     assert json.loads(await parts.storage.get("mediagate/database.json")) == {
         "database": await own(parts),
         "generation": 3,
@@ -65,14 +68,14 @@ async def test_mark_that_no_database_writes_cannot_be_read(mark: object) -> None
     parts = bare_parts()
     await marked(parts, mark)
     with pytest.raises(ConfigError, match="is malformed"):
-        await read_mark(parts)
+        await read_mark(parts.storage)
 
 
 @pytest.mark.parametrize(("name", "number"), [("d" * MAX_ID, 0), ("db", 2**63 - 1)])
 async def test_mark_is_read_up_to_its_limits(name: str, number: int) -> None:
     parts = bare_parts()
     await marked(parts, {"database": name, "generation": number})
-    assert await read_mark(parts) == Mark(name, number)
+    assert await read_mark(parts.storage) == Mark(name, number)
 
 
 @pytest.mark.parametrize(("ahead", "older"), [(-1, False), (0, False), (1, True)])
@@ -93,7 +96,7 @@ async def test_mark_of_a_database_that_was_set_back_stays(caplog: pytest.LogCapt
     parts = bare_parts()
     await marked(parts, {"database": await own(parts), "generation": 7})
     await mark_files(parts)
-    assert await read_mark(parts) == Mark(await own(parts), 7)
+    assert await read_mark(parts.storage) == Mark(await own(parts), 7)
     assert await generation(parts) == 0
     assert "older than the storage" in caplog.text
 
@@ -155,17 +158,17 @@ async def test_files_beside_an_empty_database_are_another_ones() -> None:
 async def test_adopt_makes_the_files_this_databases_from_beyond_their_generation_on() -> None:
     parts = bare_parts()
     assert await adopt(parts) is None
-    assert await read_mark(parts) == Mark(await own(parts), 1)
+    assert await read_mark(parts.storage) == Mark(await own(parts), 1)
     await marked(parts, {"database": "db_other", "generation": 40})
     assert await adopt(parts) == Mark("db_other", 40)
-    assert await read_mark(parts) == Mark(await own(parts), 41)
+    assert await read_mark(parts.storage) == Mark(await own(parts), 41)
 
 
 async def test_adopt_replaces_a_mark_that_cannot_be_read() -> None:
     parts = bare_parts()
     await parts.storage.put(KEY, b"{")
     assert await adopt(parts) is None
-    assert await read_mark(parts) == Mark(await own(parts), 1)
+    assert await read_mark(parts.storage) == Mark(await own(parts), 1)
 
 
 class Away(DatedStorage):
@@ -182,4 +185,4 @@ async def test_recognize_files_leaves_an_outage_to_the_janitor() -> None:
         await mark_files(parts)
     parts = bare_parts()
     await recognize_files(parts)
-    assert await read_mark(parts) == Mark(await own(parts), 1)
+    assert await read_mark(parts.storage) == Mark(await own(parts), 1)

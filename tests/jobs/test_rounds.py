@@ -19,10 +19,11 @@ from mediagate.intake.spool import PREFIX
 from mediagate.jobs import Janitor
 from mediagate.jobs import janitor as janitor_module
 from mediagate.jobs.expiry import BATCH
-from mediagate.jobs.file_mark import KEY, read_mark
 from mediagate.jobs.janitor import WORKERS_FIRST_S
 from mediagate.parts import Parts
 from mediagate.records import Settlement, get_job
+from mediagate.storage import MARK_KEY as KEY
+from mediagate.storage import read_mark
 from mediagate.testing.record_samples import a_media, claimed_job
 from tests.support.bare_parts import NOW, DatedStorage, SetRecords, bare_parts, keys_of
 from tests.support.until import until
@@ -112,7 +113,7 @@ async def test_janitor_marks_the_files_and_removes_those_that_nobody_needs(tmp_p
     async with going_round(parts, tmp_path):
         await until(lambda: not spooled.exists())
         await until(all_gone)
-    assert await read_mark(parts) is not None
+    assert await read_mark(parts.storage) is not None
 
 
 async def test_janitor_leaves_workers_time_after_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,12 @@ from mediagate.errors import StorageUnavailable
 from mediagate.jobs import Janitor
 from mediagate.jobs import walk as walk_module
 from mediagate.jobs.expiry import BATCH, GIVE_UP, expire_media, expire_uploads
-from mediagate.jobs.file_mark import KEY, mark_files
+from mediagate.jobs.file_mark import mark_files
 from mediagate.jobs.janitor import FILES_EVERY_S, FILES_TURN, Findings, what_to_do
 from mediagate.jobs.walk import AT_ONCE, Look, Useless, Walk
 from mediagate.parts import Parts
 from mediagate.records import Settlement, get_job, hold
+from mediagate.storage import MARK_KEY as KEY
 from mediagate.storage import ObjectInfo
 from mediagate.testing.record_samples import a_job, a_media, claimed_job
 from mediagate.values import DirectUpload, EventType, UploadFields, new_id, staging_key

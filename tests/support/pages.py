@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -19,6 +20,14 @@ PAGES = {
 
 def python_blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", PAGES[page], re.S)
+
+
+def shell_blocks(page: str, heading: str) -> list[str]:
+    """Return the indented blocks below a heading, up to the next heading."""
+    text = PAGES[page].partition(f"\n{heading}\n")[2]
+    assert text, f"{page} has no heading {heading}"
+    section = re.split(r"^#", text, maxsplit=1, flags=re.M)[0]
+    return [dedent(block) for block in re.findall(r"(?:^ {4}.*\n)+", section, re.M)]
 
 
 def first_column(page: str) -> set[str]:
@@ -36,6 +45,15 @@ def write_files(page: str, folder: Path) -> dict[str, str]:
     for file, code in files.items():
         (folder / file).write_text(code)
     return files
+
+
+def run_shell(commands: str, *, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the commands of a page with bash in a folder, up to the first that fails."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=folder, env=environment(PATH=path, **env), capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-S3 = ("tests/plugins/s3_storage/", "tests/e2e/test_examples.py")
+S3 = (
+    "tests/plugins/s3_storage/",
+    "tests/cli/test_storage_copy_s3.py",
+    "tests/e2e/test_backup.py",
+    "tests/e2e/test_examples.py",
+    "tests/e2e/test_move_to_bucket.py",
+)
 SAMPLES = "tests/shown/test_shown.py"
 LONG = ("tests/e2e/", "tests/shown/", "tests/docs/", "tests/plugins/s3_storage/", "tests/jobs/")
 """Folders whose files take longest."""

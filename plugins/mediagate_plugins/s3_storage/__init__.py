@@ -6,8 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from mediagate import STORAGE, MediaGate, plugin
-from mediagate.errors import ConfigError
-from mediagate_plugins.s3_storage.options import Addressing, Options, RetryMode
+from mediagate_plugins.s3_storage.options import Addressing, Options, RetryMode, policy_of, without_boto3
 
 log = logging.getLogger("mediagate")
 
@@ -70,15 +69,13 @@ async def s3_storage(
         retry_mode=retry_mode,
         threads=threads,
         upload_origins=tuple(upload_origins),
-        sources=frozenset(gate.sources),
-        private_sources=frozenset(name for name, source in gate.sources.items() if source.visibility == "private"),
-        expiring_sources=frozenset(name for name, source in gate.sources.items() if source.ttl),
+        **policy_of(gate.sources),
     )
     try:
         from mediagate_plugins.s3_storage.checks import checks  # imported lazily: heavy, and an extra
         from mediagate_plugins.s3_storage.storage import open_storage
     except ImportError as exc:
-        raise ConfigError(f's3_storage needs boto3: pip install "mediagate[s3]" ({exc})') from None
+        raise without_boto3(exc) from None
     storage = await gate.enter(open_storage(options))
     log.info("storage: %r", storage)
     gate.decorate(STORAGE, storage)

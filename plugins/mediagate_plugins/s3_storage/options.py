@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
+from mediagate import Source
 from mediagate.errors import ConfigError
 from mediagate.storage import is_key
 
@@ -62,6 +63,11 @@ class Options:
         pauses = sum(min(BACKOFF_S, 2.0**n) for n in range(self.attempts - 1))
         return self.attempts * (self.connect_timeout_s + self.read_timeout_s) + pauses
 
+    def is_private(self, source_type: str) -> bool:
+        """Whether a source's files are private; files of sources that are no longer configured are as well."""
+        unknown = bool(self.sources) and source_type not in self.sources
+        return unknown or source_type in self.private_sources
+
     def place(self, key: str) -> tuple[str, str]:
         """Return the bucket and the prefix of a key's object."""
         prefix, bucket = self.prefix, self.bucket
@@ -108,6 +114,20 @@ class Options:
             yield f"attempts: give 1-10, not {self.attempts}"
         if not 1 <= self.threads <= 256:
             yield f"threads: give 1-256, not {self.threads}"
+
+
+def policy_of(sources: Mapping[str, Source]) -> dict[str, Any]:
+    """Return the options that follow from a gate's sources."""
+    return {
+        "sources": frozenset(sources),
+        "private_sources": frozenset(name for name, source in sources.items() if source.visibility == "private"),
+        "expiring_sources": frozenset(name for name, source in sources.items() if source.ttl),
+    }
+
+
+def without_boto3(exc: ImportError) -> ConfigError:
+    """Return the error for a missing extra."""
+    return ConfigError(f's3_storage needs boto3: pip install "mediagate[s3]" ({exc})')
 
 
 def _is_plain(url: str) -> bool:

@@ -32,7 +32,10 @@ def assemble(
     observer = Observers(registry.observers)
     if STORAGE not in values:
         values[STORAGE] = FilesystemStorage(
-            settings.data_dir / "files", public_url=settings.public_url, private_sources=private_sources(sources)
+            settings.data_dir / "files",
+            public_url=settings.public_url,
+            private_sources=private_sources(sources),
+            sources=sources,
         )
     if registry.observers:
         values[STORAGE] = observed(values[STORAGE], observer)

@@ -1,4 +1,4 @@
-"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, adopt, retry, and the commands of plugins.
+"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, adopt, retry, storage, and plugins' commands.
 
 A plugin adds a command with a ``typer.Typer`` as an entry point of the group ``mediagate.commands``, under the name of
 the entry point. Each command imports its own dependencies lazily: only ``doctor`` loads the codecs, for example.
@@ -17,6 +17,7 @@ from mediagate.cli.loading import STANDALONE, Gate, load_gate, quit_with, run_as
 from mediagate.cli.maintenance import adopt, doctor, janitor, migrate
 from mediagate.cli.retry import retry
 from mediagate.cli.service import serve, worker
+from mediagate.cli.storage import commands as storage_commands
 from mediagate.observe import LogFormat, configure_logs
 
 __all__ = ["STANDALONE", "Gate", "load_gate", "main", "quit_with", "run_async"]
@@ -25,6 +26,8 @@ COMMANDS = "mediagate.commands"
 """The group of entry points of plugins' commands."""
 OWN = {command.__name__: command for command in (serve, worker, migrate, doctor, janitor, adopt, retry)}
 """The core's own commands, which load no plugin."""
+GROUPS = {"storage": storage_commands}
+"""The core's own commands that have commands of their own."""
 
 ABOUT = """Accepts image uploads, moderates and converts them, and publishes only the safe ones.
 
@@ -50,12 +53,15 @@ def options(
 
 for command in OWN.values():
     cli.command()(command)
+for name, group in GROUPS.items():
+    cli.add_typer(group, name=name)
 
 
 def main() -> None:
     """Run the command line; plugins' commands are loaded unless the command is one of the core's own."""
-    named = next((word for word in sys.argv[1:] if word in OWN or word in plugin_commands().names), None)
-    if named not in OWN:
+    core = OWN.keys() | GROUPS.keys()
+    named = next((word for word in sys.argv[1:] if word in core or word in plugin_commands().names), None)
+    if named not in core:
         for command in plugin_commands():
             cli.add_typer(command.load(), name=command.name)
     cli()

@@ -1,57 +1,21 @@
-"""The mark of a storage: a file in it that names the database that its files belong to."""
+"""Whether the files in a storage belong to the database, by the mark of the storage."""
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass
 
-from mediagate.errors import ConfigError, ObjectNotFound, Unavailable
+from mediagate.errors import ConfigError, Unavailable
 from mediagate.parts import Parts
-from mediagate.storage import ObjectInfo
+from mediagate.storage import Mark, ObjectInfo, read_mark, write_mark
 from mediagate.values import MEDIA, JobStatus, media_id_of
 
 log = logging.getLogger("mediagate.identity")
 
-KEY = "mediagate/database.json"
-MAX_ID = 200
-"""Characters of a database's id."""
 FEW = 5
 """Up to this many files without a row are attributed to crashes, in a storage of any size."""
 FIRST = 200
 """How many published files of a storage without a mark are checked."""
 ADOPT = "`mediagate adopt` assigns them to this database"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """The id and the generation of a database when it last marked its files."""
-
-    database: str
-    generation: int
-
-
-async def read_mark(parts: Parts) -> Mark | None:
-    """Return the mark of the storage, if it has one; raises ``ConfigError`` for a malformed mark."""
-    try:
-        written = await parts.storage.get(KEY)
-    except ObjectNotFound:
-        return None
-    try:
-        return _mark(json.loads(written))
-    except (ValueError, RecursionError):
-        raise ConfigError(
-            f"the storage's {KEY} is malformed: find out which database the files belong to; {ADOPT}"
-        ) from None
-
-
-def _mark(written: object) -> Mark:
-    match written:
-        case {"database": str(database), "generation": int(generation), **rest}:
-            known = database.isprintable() and len(database) <= MAX_ID
-            if known and type(generation) is int and 0 <= generation < 2**63 and not rest:
-                return Mark(database, generation)
-    raise ValueError
 
 
 async def is_set_back(parts: Parts) -> bool:
@@ -61,7 +25,7 @@ async def is_set_back(parts: Parts) -> bool:
     files on record.
     """
     # The mark first: a new generation is counted in the database before it is written to the mark.
-    mark, here = await read_mark(parts), await parts.records.identity()
+    mark, here = await read_mark(parts.storage), await parts.records.identity()
     if mark is None:
         await _check_unmarked(parts)
         return False
@@ -102,7 +66,7 @@ async def recognize_files(parts: Parts) -> None:
 async def adopt(parts: Parts) -> Mark | None:
     """Assign the files to this database, whatever their mark says; returns the previous mark."""
     try:
-        before = await read_mark(parts)
+        before = await read_mark(parts.storage)
     except ConfigError:
         before = None
     await _write(parts, above=before.generation if before is not None else 0)
@@ -122,7 +86,7 @@ async def describe(parts: Parts) -> str:
 
 async def check_no_files(parts: Parts) -> None:
     """Raise ``ConfigError`` if the storage has files while the database is empty."""
-    if (mark := await read_mark(parts)) is not None:
+    if (mark := await read_mark(parts.storage)) is not None:
         whose = mark.database
     elif await _are_more_than_few(parts):
         whose = "its name is unknown"
@@ -145,7 +109,7 @@ async def _are_more_than_few(parts: Parts) -> bool:
 
 async def _write(parts: Parts, *, above: int = 0) -> None:
     here = await parts.records.next_generation(above=above)
-    await parts.storage.put(KEY, json.dumps({"database": here.id, "generation": here.generation}).encode())
+    await write_mark(parts.storage, Mark(here.id, here.generation))
 
 
 async def _check_unmarked(parts: Parts) -> None:

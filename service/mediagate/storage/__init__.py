@@ -2,6 +2,7 @@
 
 from mediagate.storage.filesystem import FilesystemStorage
 from mediagate.storage.key_syntax import check_key, check_prefix, is_key, is_public
+from mediagate.storage.mark import MARK_KEY, Mark, read_mark, write_mark
 from mediagate.storage.memory import MemoryStorage
 from mediagate.storage.observation import observed, unobserved
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage
@@ -13,8 +14,10 @@ __all__ = [
     "CONTENT_TYPES",
     "FOR_EVER",
     "FOR_EVER_S",
+    "MARK_KEY",
     "FileUrls",
     "FilesystemStorage",
+    "Mark",
     "MemoryStorage",
     "ObjectInfo",
     "PresignedGet",
@@ -25,8 +28,10 @@ __all__ = [
     "is_key",
     "is_public",
     "observed",
+    "read_mark",
     "segment",
     "streaming",
     "unobserved",
     "url_secret",
+    "write_mark",
 ]

@@ -32,16 +32,28 @@ class FilesystemStorage:
     """A storage in a local (or mounted) directory; safe to use from many processes at once.
 
     Published files are readable by other users of the machine if ``public_url`` is set, since a web server then serves
-    them. All other files, including those of ``private_sources``, are readable by this user alone. Raises
+    them. All other files, including those of ``private_sources``, are readable by this user alone; so are those of
+    sources that ``sources`` lacks, if it is given. Without ``create`` an existing folder is only read. Raises
     ``ConfigError`` when ``root`` cannot be used.
     """
 
     def __init__(
-        self, root: Path, *, public_url: str | None = None, private_sources: Collection[str] = frozenset()
+        self,
+        root: Path,
+        *,
+        public_url: str | None = None,
+        private_sources: Collection[str] = frozenset(),
+        sources: Collection[str] | None = None,
+        create: bool = True,
     ) -> None:
         self._tree = Tree(Path(root).absolute())
         self._public_url = public_url.rstrip("/") if public_url else None
         self._private_sources = frozenset(private_sources)
+        self._sources = None if sources is None else frozenset(sources)
+        if not create:
+            if not root.is_dir():
+                raise ConfigError(f"storage root {root}: folder not found; name an existing one")
+            return
         try:
             self._tree.root.mkdir(mode=0o755 if public_url else 0o700, parents=True, exist_ok=True)
             self._tree.remove_leftovers()
@@ -116,9 +128,13 @@ class FilesystemStorage:
     def url(self, key: str) -> str | None:
         """Return ``public_url`` + key for a published key, ``None`` when the gate itself must serve it."""
         check_key(key)
-        if self._public_url is None or not is_public(key) or source_type_of(key) in self._private_sources:
+        if self._public_url is None or not is_public(key) or self._is_private(source_type_of(key)):
             return None
         return f"{self._public_url}/{quote(key)}"
+
+    def _is_private(self, source_type: str) -> bool:
+        unknown = self._sources is not None and source_type not in self._sources
+        return unknown or source_type in self._private_sources
 
     def presign_get(self, key: str, *, signed_at: datetime, expires_s: int) -> PresignedGet | None:
         """Return ``None``: the gate itself serves its private files."""

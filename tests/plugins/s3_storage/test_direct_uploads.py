@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from mediagate import MediaGate, Settings, Source
-from mediagate.jobs.file_mark import KEY
 from mediagate.kernel import Hook
+from mediagate.storage import MARK_KEY as KEY
 from mediagate.values import utcnow
 from mediagate_plugins.s3_storage import s3_storage
 from tests.support.fault_proxy import Exchange, FaultProxy

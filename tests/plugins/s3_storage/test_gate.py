@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from mediagate import MediaGate, Settings, Source, VariantSpec
-from mediagate.jobs.file_mark import KEY
+from mediagate.storage import MARK_KEY as KEY
 from mediagate_plugins.s3_storage import s3_storage
 from tests.support.fault_proxy import Exchange, FaultProxy, status
 from tests.support.rgw import Gateway

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source
-from mediagate.jobs.file_mark import KEY
 from mediagate.kernel import HookName
 from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.records import locks as reservation
+from mediagate.storage import MARK_KEY as KEY
 from mediagate.storage import FilesystemStorage
 
 POINT, _, _MOMENT = os.environ.get("CRASH_AT", "").partition(":")

@@ -1,0 +1,106 @@
+"""The addresses of storages: a gate as ``module:attribute``, a folder, or a URL whose scheme a plugin knows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mediagate.cli.loading import load_gate
+from mediagate.config import Source, private_sources
+from mediagate.errors import ConfigError, Unavailable
+from mediagate.jobs import recognize_files
+from mediagate.parts import Parts
+from mediagate.records import PrismaRecords
+from mediagate.storage import FilesystemStorage, Storage, unobserved
+
+log = logging.getLogger("mediagate")
+
+SCHEMES = "mediagate.storages"
+"""The group of entry points for schemes: ``open_address(address, sources)`` provides a storage to a block."""
+FILE = "file"
+
+
+@asynccontextmanager
+async def open_storages(
+    source: str, target: str, *, policy: str, counts: bool
+) -> AsyncIterator[tuple[Storage, Storage]]:
+    """Provide the storages at two addresses to the block.
+
+    The sources of a gate among them decide which files at the other address are private; if neither is a gate, those
+    of ``policy``. With ``counts``, the database of a gate that is the source increments its generation, as at a start:
+    a copy of that database made before is then older than the copy of the files. Raises ``ConfigError``.
+    """
+    source_gate, target_gate = (load_gate(address) if _is_gate(address) else None for address in (source, target))
+    if source_gate is not None and source_gate is target_gate:
+        raise ConfigError("source and destination are the same gate")
+    async with AsyncExitStack() as stack:
+        if source_gate is None:
+            origin = await _opened(stack, source, {}, create=False)
+        else:
+            parts = await stack.enter_async_context(source_gate.assembled())
+            if counts:
+                await _count(parts)
+            origin = unobserved(parts.storage)
+        if target_gate is None:
+            gate = source_gate or load_gate(policy)
+            yield origin, await _opened(stack, target, gate.sources, public_url=gate.settings.public_url)
+        else:
+            parts = await stack.enter_async_context(target_gate.assembled())
+            yield origin, unobserved(parts.storage)
+
+
+def _is_gate(address: str) -> bool:
+    return ":" in address and "/" not in address
+
+
+async def _opened(
+    stack: AsyncExitStack,
+    address: str,
+    sources: Mapping[str, Source],
+    *,
+    public_url: str | None = None,
+    create: bool = True,
+) -> Storage:
+    scheme, separator, _ = address.partition("://")
+    if separator and scheme != FILE:
+        known = entry_points(group=SCHEMES)
+        if scheme not in known.names:
+            schemes = ", ".join(f"{name}://" for name in sorted({FILE, *known.names}))
+            raise ConfigError(
+                f"unknown scheme {scheme!r}: use one of {schemes}, a folder, or a gate as module:attribute"
+            )
+        storage: Storage = await stack.enter_async_context(known[scheme].load()(address, sources))
+        return storage
+    return FilesystemStorage(
+        _folder(address) if separator else Path(address),
+        public_url=public_url,
+        private_sources=private_sources(sources),
+        sources=sources,
+        create=create,
+    )
+
+
+def _folder(address: str) -> Path:
+    parts = urlsplit(address)
+    if parts.netloc or not parts.path.startswith("/"):
+        raise ConfigError(f"{address}: use three slashes and an absolute path, such as file:///srv/media/files")
+    return Path(unquote(parts.path))
+
+
+async def _count(parts: Parts) -> None:
+    """Mark the files of a gate as a start of it does; raises ``ConfigError`` for files of another database."""
+    records = parts.records
+    if isinstance(records, PrismaRecords):
+        records.migrates = False  # the service that uses the database may be an earlier release
+    try:
+        await records.open()
+        try:
+            await recognize_files(parts)
+        finally:
+            await records.close()
+    except Unavailable as exc:
+        log.warning("could not check that the files belong to the gate's database: %s", exc)
