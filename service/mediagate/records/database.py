@@ -64,7 +64,7 @@ class Database:
         return await execute(lambda: change(self._client))
 
     async def insert(self, change: Callable[[Prisma], Awaitable[object]]) -> bool:
-        """Run a change that adds rows; ``False``, adding nothing, when one of them already exists."""
+        """Run a change that adds rows; ``False``, adding nothing, when one exists or refers to a row that does not."""
         return await insert(lambda: change(self._client))
 
     async def fetch_rows(self, statement: str, *values: object) -> list[dict[str, Any]]:

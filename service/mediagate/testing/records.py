@@ -39,7 +39,7 @@ COMPLETE = JobStatus.COMPLETE
 async def check_records(records: Records) -> None:
     """Check all promises of the protocol on open records; raises ``AssertionError`` with the broken one.
 
-    Use a separate database: the check leaves its jobs behind, because no method deletes them, and sweeps all due rows.
+    Use a separate database: the check leaves its jobs behind, and sweeps all due rows.
     """
     now = utcnow()
     for check in (
