@@ -20,7 +20,6 @@ from mediagate import (
     EventType,
     IncomingUpload,
     Job,
-    JobPage,
     JobState,
     JobStatus,
     Media,
@@ -30,7 +29,7 @@ from mediagate.errors import InvalidParameter, JobNotFound, StorageUnavailable, 
 from mediagate.records import MemoryRecords, PrismaRecords, Settlement
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import a_job, a_media
-from mediagate.values import utcnow
+from mediagate.values import JobPage, utcnow
 from tests.support.owner_data import JOBS, MEDIA, UPLOADS, Site, fill, stored
 from tests.support.owners import claim, settle
 
@@ -44,7 +43,7 @@ VOLATILE = {"mediagate_identity"}
 
 @pytest.mark.slow
 async def test_erase_removes_all_of_an_owner_and_nothing_of_others(site: Site, photo: bytes) -> None:
-    await fill(site, "bob", photo)
+    await fill(site, "bob", photo, held=True)
     gate = site.gate(worker=False)
     async with gate:
         tables, files = await site.tables(), await stored(gate)
@@ -73,7 +72,7 @@ async def test_erase_removes_all_of_an_owner_and_nothing_of_others(site: Site, p
 
 @pytest.mark.slow
 async def test_erase_of_an_owner_that_has_nothing_removes_nothing(site: Site, photo: bytes) -> None:
-    await fill(site, "bob", photo)
+    await fill(site, "bob", photo, held=True)
     async with site.gate(worker=False) as gate:
         tables, files = await site.tables(), await stored(gate)
         assert await gate.erase(owner="bo") == Erased()

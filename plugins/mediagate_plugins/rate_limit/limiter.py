@@ -31,8 +31,8 @@ OVERHEAD = 1024 * 1024
 """Maximum bytes of a body outside the file; the gate allows about half of that."""
 JOB_S = 5.0
 """Retry delay for a slot, in seconds; the end of a job cannot be predicted."""
-ERASED_AT_ONCE = 500
-"""Counters that are deleted by one statement."""
+COUNTERS = "rate limit counters"
+"""What an erasure reports."""
 DOWN_S = 1.0
 """Pause before an unavailable store is queried again, in seconds."""
 
@@ -115,17 +115,19 @@ class Limiter:
             )
 
     async def erase(self, erasure: Erasure) -> None:
-        """Delete the counters of an owner's keys; raises ``Unavailable``. Registered as a hook.
+        """Delete the counters and slots of an owner's keys; raises ``Unavailable``. Registered as a hook.
 
-        Counters of keys without a job on record are not found; they are hashes, and end with their windows.
+        Those of keys without a job on record are not found; they are hashes, and end with their windows.
         """
         rules = [*self._rules.key, *(rule for rules in self._rules.source.values() for rule in rules)]
-        callers = [_key_caller(erasure.owner, key) for key in (None, *sorted(erasure.keys))]
-        ids = [rule.counter(caller) for rule in rules if rule.limit.window_s for caller in callers]
-        removed = 0
-        for first in range(0, len(ids), ERASED_AT_ONCE):
-            removed += await self._counters.delete(ids[first : first + ERASED_AT_ONCE])
-        erasure.removed["rate limit counters"] = removed
+        erasure.removed[COUNTERS] = 0
+        for key in (None, *sorted(erasure.keys)):
+            caller = _key_caller(erasure.owner, key)
+            if ids := [rule.counter(caller) for rule in rules if rule.limit.window_s]:
+                erasure.removed[COUNTERS] += await self._counters.delete(ids)
+            if slots := [rule.counter(caller) for rule in rules if not rule.limit.window_s]:
+                assert self._slots is not None  # set if a rule limits jobs
+                await self._slots.delete(slots)
 
     async def renew(self) -> None:
         """Renew the slots of all uploads that this process is receiving; raises ``RecordsUnavailable``."""

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.records import Records, Settlement
+from mediagate.testing.owned_records import an_owner
 from mediagate.testing.record_samples import (
-    HOSTILE,
     LEASE,
     MOMENT,
     a_job,
@@ -28,11 +28,6 @@ async def check_erasure(records: Records, now: datetime) -> None:
     """Check the promises about erasing; raises ``AssertionError`` with the broken one."""
     for check in (_jobs, _events, _keys, _uploads, _time_of_the_queue):
         await check(records, now)
-
-
-def an_owner() -> str:
-    """Return the name of a new owner."""
-    return f"{HOSTILE}{secrets.token_hex(8)}"
 
 
 async def _jobs(records: Records, now: datetime) -> None:

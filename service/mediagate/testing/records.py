@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
 from mediagate.records import Records, Settlement, get_job, get_state
+from mediagate.testing.erasure import check_erasure
 from mediagate.testing.idempotency_keys import check_keys
 from mediagate.testing.identity import check_identity
 from mediagate.testing.job_ends import check_job_ends
@@ -56,6 +57,7 @@ async def check_records(records: Records) -> None:
         check_keys,
         check_uploads,
         check_turns,
+        check_erasure,
         check_identity,
     ):
         await check(records, now)
