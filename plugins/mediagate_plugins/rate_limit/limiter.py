@@ -125,6 +125,7 @@ class Limiter:
             caller = _key_caller(erasure.owner, key)
             if ids := [rule.counter(caller) for rule in rules if rule.limit.window_s]:
                 erasure.removed[COUNTERS] += await self._counters.delete(ids)
+                self._refusals.forget(ids)
             if slots := [rule.counter(caller) for rule in rules if not rule.limit.window_s]:
                 assert self._slots is not None  # set if a rule limits jobs
                 await self._slots.delete(slots)

@@ -7,29 +7,49 @@ from typing import Any
 
 from mediagate.records.client_patches import Prisma
 from mediagate.records.database import Database
-from mediagate.records.prisma.turns import keep_time, leave_turns
+from mediagate.records.prisma.turns import KEEP_TIME, LEAVE
 from mediagate.records.queries import query
 from mediagate.values import EventType, JobStatus
 
-TERMINAL = [status.value for status in JobStatus if status.terminal]
+TERMINAL = ", ".join(f"'{status}'" for status in JobStatus if status.terminal)
+JOBS = f"""
+DELETE FROM mediagate_job WHERE id IN ({{ids}}) AND "ownerId" = ? AND status IN ({TERMINAL})
+AND NOT EXISTS (SELECT 1 FROM mediagate_media AS media WHERE media."jobId" = mediagate_job.id)
+"""
+"""A media's row names its files: if a retry published one meanwhile, its job stays for the next call.
+
+Prisma's condition on a relation would read all media.
+"""
+_GONE = 'NOT EXISTS (SELECT 1 FROM mediagate_job AS job WHERE job.id = {table}."jobId")'
+EVENTS = f"""
+DELETE FROM mediagate_event WHERE "jobId" IN ({{ids}}) AND type <> '{EventType.MEDIA_DELETED}'
+AND {_GONE.format(table="mediagate_event")}
+"""
+KEYS = f"""
+DELETE FROM mediagate_idempotency_key WHERE "jobId" IN ({{ids}}) AND {_GONE.format(table="mediagate_idempotency_key")}
+"""
 
 
 async def erase_jobs(client: Prisma, database: Database, owner_id: str, job_ids: Collection[str]) -> int:
     """Delete the terminal ones of these jobs that have no media; returns how many are gone."""
     ids = list(job_ids)
-    # A media's row names its files, so the job of a media that a concurrent retry published stays for the next call.
-    jobs: Any = {"id": {"in": ids}, "ownerId": owner_id, "status": {"in": TERMINAL}, "media": {"is": None}}
-    events: Any = {"jobId": {"in": ids}, "NOT": [{"type": EventType.MEDIA_DELETED.value}]}
+    if not ids:
+        return 0
+    places = ", ".join("?" * len(ids))
+    statements: list[tuple[str, list[str]]] = [
+        (KEEP_TIME.format(ids=places), ids),
+        (JOBS.format(ids=places), [*ids, owner_id]),
+        (EVENTS.format(ids=places), ids),
+        (KEYS.format(ids=places), ids),
+        (LEAVE, [owner_id]),
+    ]
 
     async def all_of_it() -> None:
         async with client.batch_() as batch:
-            # Jobs first: one that is gone gets no more events.
-            batch.mediagatejob.delete_many(where=jobs)
-            batch.mediagateevent.delete_many(where=events)
-            batch.mediagateidempotencykey.delete_many(where={"jobId": {"in": ids}})
+            for statement, values in statements:
+                sql: Any = database.sql(statement)
+                batch.execute_raw(sql, *values)
 
-    await keep_time(database, ids)
     await query(all_of_it)
-    await leave_turns(database, owner_id)
     left: Any = {"id": {"in": ids}}
     return len(ids) - await query(lambda: client.mediagatejob.count(where=left))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from mediagate.records.database import Database
@@ -43,6 +42,10 @@ WHERE id IN ({{ids}}) AND status IN ({", ".join(f"'{status}'" for status in BEGU
 ON CONFLICT (priority, share) DO UPDATE
 SET turn = CASE WHEN t.turn > excluded.turn THEN t.turn ELSE excluded.turn END
 """
+"""Records the highest claimed turns of jobs that are about to be deleted: the time of the queue must not run back.
+
+Otherwise new jobs would come before those that wait.
+"""
 LEAVE = "DELETE FROM mediagate_turn WHERE share = ?"
 
 
@@ -56,17 +59,3 @@ async def with_turn(database: Database, job: Job) -> Job:
 async def forget_turns(database: Database) -> None:
     """Delete last turns that no longer affect new jobs."""
     await database.change_rows(FORGET)
-
-
-async def keep_time(database: Database, job_ids: Collection[str]) -> None:
-    """Record the highest claimed turns of jobs that are about to be deleted: the time of the queue must not run back.
-
-    Otherwise new jobs would come before those that wait.
-    """
-    if job_ids:
-        await database.change_rows(KEEP_TIME.format(ids=", ".join("?" * len(job_ids))), *job_ids)
-
-
-async def leave_turns(database: Database, owner_id: str) -> None:
-    """Delete the last turns of an owner."""
-    await database.change_rows(LEAVE, owner_id)
