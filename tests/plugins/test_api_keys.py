@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 import re
 import time
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zipfile import ZipFile
 
 import httpx
 import pytest
@@ -340,3 +342,47 @@ async def test_api_keys_on_memory_records_or_with_a_bad_cache_s_stop_the_boot(tm
     for cache_s in (-1.0, 61.0, float("nan")):
         with pytest.raises(ConfigError, match="cache_s"):
             await gate_on(tmp_path, cache_s=cache_s).open()
+
+
+async def test_erase_of_an_owner_deletes_its_keys_here_at_once_and_elsewhere_within_cache_s(tmp_path: Path) -> None:
+    gate = gate_on(tmp_path)
+    async with client_of(gate) as client:
+        keys = gate[API_KEYS]
+        elsewhere = gate_on(tmp_path / "other", database=f"file:{tmp_path / 'mediagate.db'}", cache_s=1.0)
+        async with client_of(elsewhere) as other:
+            mine = [await keys.create(owner="ann") for _ in range(2)]
+            theirs = await keys.create(owner="ann 2")
+            assert await keys.revoke(mine[0].key.id)
+            for asked in (client, other):
+                assert (await asked.get("/jobs", headers=bearer(mine[1]))).status_code == 200
+            erased = await gate.erase(owner="ann")
+            erased_at = time.monotonic()
+            assert erased.others == {"API keys": 2}
+            assert (await client.get("/jobs", headers=bearer(mine[1]))).status_code == 401
+            refused = False
+            while not refused:
+                asked_at = time.monotonic()
+                refused = (await other.get("/jobs", headers=bearer(mine[1]))).status_code == 401
+                assert refused or asked_at < erased_at + 1.0
+            assert [key.id for key in await keys.list()] == [theirs.key.id]
+            assert (await client.get("/jobs", headers=bearer(theirs))).status_code == 200
+
+
+async def test_export_of_an_owner_lists_its_keys_without_secrets(tmp_path: Path) -> None:
+    gate = gate_on(tmp_path)
+    async with gate:
+        live = await gate[API_KEYS].create(owner="ann", expires_in=timedelta(days=1))
+        revoked = await gate[API_KEYS].create(owner="ann", scopes=[Action.READ])
+        await gate[API_KEYS].create(owner="bob")
+        await gate[API_KEYS].revoke(revoked.key.id)
+        exported = await gate.export(owner="ann", to=tmp_path / "ann.zip")
+    assert exported.others == {"api_keys": 2}
+    with ZipFile(exported.path) as archive:
+        text = archive.read("api_keys.jsonl").decode()
+    rows = {row["key"]: row for row in map(json.loads, text.splitlines())}
+    assert {key: row["state"] for key, row in rows.items()} == {live.key.id: "live", revoked.key.id: "revoked"}
+    assert rows[live.key.id]["scopes"] == ["read", "upload"]
+    assert rows[live.key.id]["expiresAt"] and rows[revoked.key.id]["revokedAt"]
+    for key in (live, revoked):
+        assert key.key.secret_hash not in text
+        assert key.text.split("_")[-1] not in text

@@ -692,3 +692,31 @@ async def test_rate_limit_with_a_wrong_option_stops_the_boot(
 def test_read_rules_parses_the_text_of_a_limit(text: str, policy: str) -> None:
     [rule] = read_rules((), text, {}, ()).all
     assert rate_limit_headers([rule], {})["RateLimit-Policy"].partition(";")[2] == policy
+
+
+async def test_erase_of_an_owner_removes_its_counters_and_slots(store: Store, limited: Limited, photo: bytes) -> None:
+    gate = limited(store, per_key=["2/day", "1 GB/day", "2 jobs"], per_source={"avatar": "7/day"}, per_address="99/day")
+    gate.decorate(AUTHORIZE, known)
+    ann, bob = {"X_Owner": "ann", "X_Key": "k1"}, {"X_Owner": "bob", "X_Key": "k1"}
+    async with client_of(gate) as upload:
+        for headers in (ann, ann, bob):
+            assert (await upload(photo, **headers)).status_code == 202
+        assert (await upload(photo, **ann)).status_code == 429
+        assert await store.counters(gate) == 2 * 3 + 1
+        erased = await gate.erase(owner="ann")
+        assert erased.others == {"rate limit counters": 3}
+        assert await store.counters(gate) == 3 + 1
+        for headers in (ann, ann, bob):
+            assert (await upload(photo, **headers)).status_code == 202
+        for headers in (ann, bob):
+            assert (await upload(photo, **headers)).status_code == 429
+
+
+async def test_erase_is_refused_while_the_store_of_the_counters_is_down(limited: Limited, photo: bytes) -> None:
+    gate = limited(per_key="9/day")
+    async with gate:
+        await gate.upload(photo, source_type="avatar", source_id="u1", owner="ann")
+        await client_of_records(gate).execute_raw("ALTER TABLE mediagate_rate_counter RENAME TO elsewhere")
+        with pytest.raises(RecordsUnavailable):
+            await gate.erase(owner="ann")
+        assert len((await gate.list_jobs(owner="ann")).items) == 1

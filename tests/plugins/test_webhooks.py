@@ -23,15 +23,16 @@ import jsonschema
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from mediagate import EVENTS, RECORDS, STORAGE, EventType, Job, MediaGate, Settings, Source
+from mediagate import EVENTS, RECORDS, STORAGE, Erased, EventType, Job, MediaGate, Settings, Source
 from mediagate.cli.doctor import Finding, examine
 from mediagate.errors import ConfigError, InvalidParameter, ProcessingRefused, StorageUnavailable
 from mediagate.jobs import job_events
-from mediagate.records import MemoryRecords, PrismaRecords, Settlement
+from mediagate.records import Database, MemoryRecords, PrismaRecords, Settlement
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_media
 from mediagate.values import JobStatus, Media, utcnow
 from mediagate_plugins.webhooks import WEBHOOKS, Callbacks, Delivery, Endpoint, Replayed, webhooks
+from mediagate_plugins.webhooks.deliveries import Deliveries
 from mediagate_plugins.webhooks.schedule import JITTER, PAUSES_S, pause, retry_after_s
 from tests.support import receiver as behave
 from tests.support.ports import free_port
@@ -844,3 +845,50 @@ async def test_outbox_keeps_each_failure_of_a_retried_job(tmp_path: Path, photo:
     assert [body["type"] for body in bodies] == ["job.failed"] * 2
     assert [body["data"]["code"] for body in bodies] == ["attempts_exhausted"] * 2
     assert len({one.id for one in receiver.received}) == 2
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_erase_of_an_owner_sends_deletions_and_nothing_else_of_it(
+    tmp_path: Path, photo: bytes, receiver: Receiver, kind: str, request: pytest.FixtureRequest
+) -> None:
+    url = str(request.getfixturevalue("own_postgres_url")) if kind == "postgresql" else None
+    async with open_gate(tmp_path, database_url=url, endpoints={"app": local(receiver)}) as gate:
+        records = gate.parts.records
+        job = (await gate.upload(photo, source_type="avatar", source_id="u1", owner="ann")).job
+        now = await records.now()
+        assert await records.claim(job.id, owner="w", now=now, lease_until=now + LEASE)
+        settlement = Settlement(JobStatus.COMPLETE, a_media(job))
+        events_of = partial(job_events, parts=gate.parts)
+        assert await records.settle(job, owner="w", now=now, settlement=settlement, events_of=events_of)
+        await gate.upload(photo, source_type="avatar", source_id="u1", owner="ann")
+        await an_event(gate, photo, owner="bob")
+        erased = await gate.erase(owner="ann")
+        assert (erased.jobs, erased.media) == (2, 1)
+        assert await gate[WEBHOOKS].deliver_due() == 2
+        assert {found.event.type for found in await gate[WEBHOOKS].find()} == {"job.cancelled", "media.deleted"}
+        assert await gate.erase(owner="ann") == Erased()
+    bodies = {body["type"]: body["data"] for body in (json.loads(one.body) for one in receiver.received)}
+    assert bodies.keys() == {"job.cancelled", "media.deleted"}
+    assert bodies["media.deleted"] == {
+        "jobId": job.id,
+        "mediaId": job.media_id,
+        "sourceType": "avatar",
+        "sourceId": "u1",
+        "clientReferenceId": a_media(job).client_reference_id,
+    }
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_event_that_is_erased_while_it_is_passed_on_gets_no_delivery(
+    tmp_path: Path, photo: bytes, kind: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = str(request.getfixturevalue("own_postgres_url")) if kind == "postgresql" else None
+    async with open_gate(tmp_path, database_url=url, endpoints={"app": local("http://127.0.0.1:1/")}) as gate:
+        for owner in ("ann", "bob"):
+            await an_event(gate, photo, owner=owner)
+        events = await gate[RECORDS].outbox(limit=9)
+        await gate.erase(owner="ann")
+        deliveries = Deliveries(Database.of(gate[RECORDS], "webhooks"), ["app"], callbacks=False)
+        await deliveries.add({event: {"app": None} for event in events}, utcnow())
+        assert [found.event.id for found in await gate[WEBHOOKS].find()] == [events[1].id]
+    assert "unavailable" not in caplog.text

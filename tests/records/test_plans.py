@@ -70,8 +70,22 @@ SELECT id, 'v' || n, n, 'media/x', 'webp', 64, 64, 100 FROM mediagate_media, gen
 WHERE id < 'med_000050000'
 """
 KEYS = """
-INSERT INTO mediagate_idempotency_key (key, "expiresAt")
-SELECT 'key' || n, $1::timestamp + interval '1 second' * (n - 100) FROM generate_series(1, 100000) AS n
+INSERT INTO mediagate_idempotency_key (key, "jobId", "expiresAt")
+SELECT 'key' || n, 'job_' || lpad(n::text, 9, '0'), $1::timestamp + interval '1 second' * (n - 100)
+FROM generate_series(1, 100000) AS n
+"""
+UPLOADS = """
+INSERT INTO mediagate_upload (
+    id, "sourceType", "sourceId", "contentType", bytes, filename, "focalX", "focalY", "ownerId", "createdAt",
+    "expiresAt"
+)
+SELECT 'upl_' || n, 'post', 'user1', 'image/jpeg', 1, '', 0.5, 0.5, 'owner' || n % 1000, $1, $1
+FROM generate_series(1, 100000) AS n
+"""
+EVENTS = """
+INSERT INTO mediagate_event (id, type, "jobId", data, "createdAt", "passedOnAt")
+SELECT 'evt_' || n, 'job.completed', 'job_' || lpad((n * 3)::text, 9, '0'), '{}', $1, $1
+FROM generate_series(1, 300000) AS n
 """
 TABLE_INDEXES = """
 SELECT indexdef, indexname FROM pg_indexes
@@ -120,7 +134,8 @@ async def million(server: Cluster) -> str:
         await connection.execute("; ".join(index["indexdef"] for index in indexes))
         await connection.execute(MEDIA)
         await connection.execute(VARIANTS)
-        await connection.execute(KEYS, moment)
+        for statement in (KEYS, UPLOADS, EVENTS):
+            await connection.execute(statement, moment)
         await connection.execute("VACUUM ANALYZE")
         await connection.execute("ALTER DATABASE postgres SET auto_explain.log_min_duration = 0")
     finally:
@@ -161,6 +176,8 @@ DAY = NOW.date() - timedelta(days=1)
 """A job each second."""
 MEDIA_IDS = [f"med_{n:09}" for n in range(1000, 1200)]
 JOB_IDS = [f"job_{n:09}" for n in range(1000, 1200)]
+ERASED = [f"job_{n:09}" for n in range(700_001, 701_401, 14)]
+"""A hundred jobs of one owner that are complete or rejected, without media."""
 FREE, HELD, ENDING = f"job_{JOBS:09}", f"job_{JOBS - WAITING - 50:09}", f"job_{JOBS - WAITING - 51:09}"
 
 
@@ -174,6 +191,13 @@ async def settle(records: PrismaRecords) -> None:
     job = await get_job(records, ENDING)
     assert job is not None
     assert await records.settle(job, owner="other", now=NOW, settlement=Settlement(JobStatus.COMPLETE, a_media(job)))
+
+
+async def erase(records: PrismaRecords) -> None:
+    """Erase a batch of jobs that ended."""
+    owner = (await records.get_jobs(ERASED))[ERASED[0]].owner_id
+    assert owner is not None
+    assert await records.erase_jobs(owner, ERASED) == len(ERASED) == 100
 
 
 async def create_job(records: PrismaRecords) -> None:
@@ -192,6 +216,8 @@ QUESTIONS: dict[str, tuple[Question, int]] = {
     "fail_exhausted": (lambda r: r.fail_exhausted(now=NOW, limit=200), 250),
     "unnotified": (lambda r: r.unnotified(before=NOW - LEASE, limit=200), 50),
     "list_jobs, the newest of all": (lambda r: r.list_jobs(limit=1), 10),
+    "uploads_of": (lambda r: r.uploads_of("owner3", limit=100, after="upl_5"), 210),
+    "erase_jobs": (erase, 100 * 8),
     "oldest_waiting": (lambda r: r.oldest_waiting(), 10),
     "queue_depth": (lambda r: r.queue_depth(), WAITING + 500),
     "usage": (lambda r: r.usage(owner_id=None, first=DAY, last=DAY), 2 * (2 * DAY_S + 500)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from mediagate.records import MemoryRecords, PrismaRecords, Records, Reservation, get_job
 from mediagate.testing import check_records
 from mediagate.values import (
+    DirectUpload,
     Event,
     EventsOf,
     Job,
@@ -219,6 +220,45 @@ class ListsWhatHasExpired(MemoryRecords):
         return await super().list_media(*source, **{**how, "now": None})
 
 
+class ErasesTheLive(MemoryRecords):
+    async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
+        self._jobs = {i: j for i, j in self._jobs.items() if i not in job_ids or j.owner_id != owner_id}
+        return len(job_ids)
+
+
+class ErasesOthers(MemoryRecords):
+    async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
+        owners = {self._jobs[i].owner_id for i in job_ids if i in self._jobs} | {owner_id}
+        return [await super(ErasesOthers, self).erase_jobs(str(owner), job_ids) for owner in owners][-1]
+
+
+class KeepsErasedEvents(MemoryRecords):
+    async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
+        events = tuple(self._outbox.oldest(10_000))
+        gone = await super().erase_jobs(owner_id, job_ids)
+        self._outbox.write(events)
+        return gone
+
+
+class ErasesAllEvents(MemoryRecords):
+    async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
+        self._outbox.remove([event.id for event in self._outbox.oldest(10_000) if event.job_id in job_ids])
+        return await super().erase_jobs(owner_id, job_ids)
+
+
+class SetsBackTheTime(MemoryRecords):
+    async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
+        gone = await super().erase_jobs(owner_id, job_ids)
+        begun = [job for job in self._jobs.values() if job.attempts]
+        self._turns.begun = {job.priority: max(j.turn for j in begun if j.priority == job.priority) for job in begun}
+        return gone
+
+
+class ListsUploadsOfOthers(MemoryRecords):
+    async def uploads_of(self, owner_id: str, *, limit: int, after: str = "") -> Sequence[DirectUpload]:
+        return (await self.expired_uploads(now=datetime.max.replace(tzinfo=UTC), limit=limit)) if not after else []
+
+
 @pytest.mark.parametrize(
     ("broken", "promise"),
     [
@@ -250,6 +290,12 @@ class ListsWhatHasExpired(MemoryRecords):
         (TellsWhatWas, r"cancel\(\) must derive its events from the job's new state"),
         (TellsOfNothing, r"delete_media\(\) of a deleted media must write no event"),
         (NeverPassesOn, r"outbox\(\) must not return delivered events"),
+        (ErasesTheLive, "must delete an owner's terminal jobs without media"),
+        (ErasesOthers, "must delete an owner's terminal jobs without media"),
+        (KeepsErasedEvents, "must delete the events of its jobs, except media.deleted"),
+        (ErasesAllEvents, "must delete the events of its jobs, except media.deleted"),
+        (SetsBackTheTime, "must not let new jobs come before waiting ones"),
+        (ListsUploadsOfOthers, r"uploads_of\(\) must return an owner's uploads"),
     ],
 )
 async def test_check_records_names_the_broken_promise(broken: type[Any], promise: str) -> None:

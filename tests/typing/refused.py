@@ -29,6 +29,8 @@ def host() -> None:
     gate.add_hook("on_uploaded", ended)  # E
     gate.add_hook("on_end", uploaded)  # E
     gate.add_hook("pre_verdict", uploaded)  # E
+    gate.add_hook("pre_erase", uploaded)  # E
+    gate.add_hook("pre_export", ended)  # E
     MediaGate()  # E
     Source(animation="loop")  # E
     Source(max_byte=3)  # E

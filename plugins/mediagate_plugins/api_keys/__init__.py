@@ -29,3 +29,5 @@ async def api_keys(gate: MediaGate, *, cache_s: float = 5.0) -> None:
     gate.decorate(API_KEYS, keys)
     gate.decorate(AUTHORIZE, Authorizer(keys).authorize)
     gate.add_hook("on_ready", keys.ready)
+    gate.add_hook("pre_erase", keys.erase)
+    gate.add_hook("pre_export", keys.export)

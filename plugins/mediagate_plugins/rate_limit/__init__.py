@@ -92,6 +92,7 @@ async def rate_limit(
         gate.add_hook("pre_receive", limiter.pre_receive)
         gate.add_hook("pre_file", limiter.pre_file)
         gate.add_hook("on_received", limiter.on_received)
+        gate.add_hook("pre_erase", limiter.erase)
 
     if rules.all:
         gate.add_hook("on_ready", ready)

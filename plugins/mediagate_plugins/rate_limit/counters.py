@@ -59,6 +59,9 @@ class Counters(Protocol):
     async def correct(self, corrections: Sequence[Correction]) -> None:
         """Adjust earlier charges to their actual amounts."""
 
+    async def delete(self, ids: Sequence[str]) -> int:
+        """Delete these counters; returns the number of those that existed."""
+
     async def clean(self) -> int:
         """Remove expired counters, unless the store does so itself; return their number."""
 

@@ -37,6 +37,7 @@ CORRECT = """
 UPDATE mediagate_rate_counter SET used = CASE WHEN used + CAST(? AS BIGINT) > 0 THEN used + CAST(? AS BIGINT) ELSE 0 END
 WHERE id = ? AND "resetsAt" = CAST(? AS BIGINT)
 """
+DELETE = "DELETE FROM mediagate_rate_counter WHERE id IN ({ids})"
 CLEAN = 'DELETE FROM mediagate_rate_counter WHERE "resetsAt" <= {now}'
 
 
@@ -67,6 +68,10 @@ class DatabaseCounters:
         """Adjust earlier charges to their actual amounts."""
         for one in corrections:
             await self._database.change_rows(CORRECT, one.amount, one.amount, one.id, one.ends_at_ms)
+
+    async def delete(self, ids: Sequence[str]) -> int:
+        """Delete these counters."""
+        return await self._database.change_rows(DELETE.replace("{ids}", ", ".join("?" * len(ids))), *ids)
 
     async def clean(self) -> int:
         """Remove the expired counters."""

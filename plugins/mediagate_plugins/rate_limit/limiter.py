@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from starlette.requests import Request
 
-from mediagate import Incoming, Job, Principal, Source
+from mediagate import Erasure, Incoming, Job, Principal, Source
 from mediagate.errors import LengthRequired, MediagateError, RateLimited, Unavailable, UploadTooLarge
 from mediagate_plugins.rate_limit.addresses import Addresses
 from mediagate_plugins.rate_limit.counters import Charge, Charged, Correction, Count, Counters
@@ -31,6 +31,8 @@ OVERHEAD = 1024 * 1024
 """Maximum bytes of a body outside the file; the gate allows about half of that."""
 JOB_S = 5.0
 """Retry delay for a slot, in seconds; the end of a job cannot be predicted."""
+COUNTERS = "rate limit counters"
+"""What an erasure reports."""
 DOWN_S = 1.0
 """Pause before an unavailable store is queried again, in seconds."""
 
@@ -77,8 +79,7 @@ class Limiter:
     async def pre_receive(self, request: Incoming, principal: Principal | None) -> None:
         """Charge the key and the address; raises ``RateLimited``, ``LengthRequired`` or ``UploadTooLarge``."""
         address = self._addresses.of(request)
-        # Neither contains a line break, so the combination is unique.
-        key = None if principal is None else f"key {principal.id}\n{principal.key or ''}"
+        key = None if principal is None else _key_caller(principal.id, principal.key)
         held = Held(key or f"address {address}", request.declared)
         request.state.rate_limit = held
         asked = [(rule, f"address {address}") for rule in self._rules.address]
@@ -112,6 +113,22 @@ class Limiter:
             log.warning(
                 "could not update a slot; it stays taken for up to a minute, or its job is not counted: %s", exc
             )
+
+    async def erase(self, erasure: Erasure) -> None:
+        """Delete the counters and slots of an owner's keys; raises ``Unavailable``. Registered as a hook.
+
+        Those of keys without a job on record are not found; they are hashes, and end with their windows.
+        """
+        rules = [*self._rules.key, *(rule for rules in self._rules.source.values() for rule in rules)]
+        erasure.removed[COUNTERS] = 0
+        for key in (None, *sorted(erasure.keys)):
+            caller = _key_caller(erasure.owner, key)
+            if ids := [rule.counter(caller) for rule in rules if rule.limit.window_s]:
+                erasure.removed[COUNTERS] += await self._counters.delete(ids)
+                self._refusals.forget(ids)
+            if slots := [rule.counter(caller) for rule in rules if not rule.limit.window_s]:
+                assert self._slots is not None  # set if a rule limits jobs
+                await self._slots.delete(slots)
 
     async def renew(self) -> None:
         """Renew the slots of all uploads that this process is receiving; raises ``RecordsUnavailable``."""
@@ -181,6 +198,11 @@ class Limiter:
             )
         except Unavailable as exc:
             log.warning("could not correct a charge, so its counter stays wrong until the window ends: %s", exc)
+
+
+def _key_caller(owner: str, key: str | None) -> str:
+    # Neither contains a line break, so the combination is unique.
+    return f"key {owner}\n{key or ''}"
 
 
 def _charge_of(rule: Rule, caller: str, declared: int | None, largest: int) -> Charge:

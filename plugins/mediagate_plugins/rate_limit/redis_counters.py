@@ -75,6 +75,13 @@ class RedisCounters:
         for one in corrections:
             await self._ask(self._correct, [one.id], [one.ends_at_ms, one.amount])
 
+    async def delete(self, ids: Sequence[str]) -> int:
+        """Delete these counters."""
+        try:
+            return int(await self._redis.delete(*(PREFIX + one for one in ids)))
+        except (RedisError, OSError) as exc:
+            raise _unavailable() from exc
+
     async def clean(self) -> int:
         """Do nothing: Redis expires the counters."""
         return 0
@@ -87,5 +94,9 @@ class RedisCounters:
         try:
             return await script(keys=[PREFIX + one for one in ids], args=values)
         except (RedisError, OSError) as exc:
-            # Without the error's text, which may contain the server's address.
-            raise Unavailable("the store of the limits is unavailable; try again in a moment") from exc
+            raise _unavailable() from exc
+
+
+def _unavailable() -> Unavailable:
+    # Without the error's text, which may contain the server's address.
+    return Unavailable("the store of the limits is unavailable; try again in a moment")

@@ -30,6 +30,11 @@ class Refusals:
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
 
+    def forget(self, ids: Sequence[str]) -> None:
+        """Forget the refusals of these counters, which were deleted."""
+        for one in ids:
+            self._kept.pop(one, None)
+
     def known(self, charges: Sequence[Charge]) -> Charged | None:
         """Return the cached refusal if a charge of at most this size was refused recently, else ``None``."""
         counts = {}

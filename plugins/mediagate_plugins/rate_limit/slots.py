@@ -6,7 +6,7 @@ keep a slot taken.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from mediagate.records import Database
 
@@ -54,6 +54,7 @@ BIND = """
 UPDATE mediagate_rate_slot SET "jobId" = ?, "until" = {now} + CAST(? AS BIGINT) WHERE token = ? RETURNING caller
 """
 RELEASE = "DELETE FROM mediagate_rate_slot WHERE token = ?"
+DELETE = "DELETE FROM mediagate_rate_slot WHERE caller IN ({callers})"
 CLEAN = "DELETE FROM mediagate_rate_slot AS s WHERE " + _FREE.replace("{slot}", "s")
 
 
@@ -98,6 +99,10 @@ class Slots:
     async def release(self, token: str) -> None:
         """Release the slots of a token."""
         await self._database.change_rows(RELEASE, token)
+
+    async def delete(self, callers: Sequence[str]) -> None:
+        """Delete all slots of these callers."""
+        await self._database.change_rows(DELETE.replace("{callers}", ", ".join("?" * len(callers))), *callers)
 
     async def clean(self) -> int:
         """Remove the free slots; return their number."""

@@ -52,7 +52,8 @@ class Deliveries:
     async def add(self, routes: Mapping[Event, Mapping[str, str | None]], now: datetime) -> None:
         """Record the deliveries of each event; an endpoint with an error gets a dead delivery.
 
-        Existing deliveries are not changed: another process was faster, or this one died in between.
+        Existing deliveries are not changed: another process was faster, or this one died in between. Events that are
+        gone get none: their owner was erased.
         """
         if not await self._add(routes, now):
             for event, endpoints in routes.items():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
-from mediagate.api import jobs, media
+from mediagate.api import erasure, exports, jobs, media
 from mediagate.api.defaults import jobs_at_once
 from mediagate.api.jobs import StatusPage
 from mediagate.api.media import PublishedPage
@@ -14,7 +15,17 @@ from mediagate.config import Settings, Source
 from mediagate.errors import InvalidParameter, PluginError, WaitTimeout
 from mediagate.intake import Declaration, Readable
 from mediagate.parts import Parts
-from mediagate.values import ANY_TYPE, JobStatus, PublishedMedia, Status, UploadTarget, UsageReport, check_owner
+from mediagate.values import (
+    ANY_TYPE,
+    Erased,
+    Exported,
+    JobStatus,
+    PublishedMedia,
+    Status,
+    UploadTarget,
+    UsageReport,
+    check_owner,
+)
 
 MAX_DAYS = 366
 """Maximum number of days in a usage report."""
@@ -227,3 +238,20 @@ class Calls:
     async def delete_media(self, media_id: str, *, owner: str | None = None) -> None:
         """Delete a media's record, variants and original; idempotent. Raises ``MediaNotFound``."""
         await media.delete_by_id(media_id, self.runtime, owner=owner)
+
+    async def erase(self, *, owner: str) -> Erased:
+        """Remove everything that records, storage and plugins hold of an owner, whatever its state; idempotent.
+
+        Works in batches; after a crash, another call removes the rest. Live jobs are cancelled. An upload that arrives
+        during the call may stay: the result is then not ``complete``. Raises ``InvalidParameter``, ``Unavailable``, and
+        the errors of ``pre_erase`` hooks.
+        """
+        return await erasure.erase(owner, self.runtime)
+
+    async def export(self, *, owner: str, to: str | Path) -> Exported:
+        """Write everything that records, storage and plugins hold of an owner to a new ZIP archive.
+
+        It appears under the name ``to`` when it is complete. Raises ``InvalidParameter`` when ``to`` exists or has no
+        folder, ``OwnerNotFound``, ``ExportFailed``, ``Unavailable``, and the errors of ``pre_export`` hooks.
+        """
+        return await exports.export(owner, to, self.runtime)

@@ -1,4 +1,4 @@
-"""The command ``mediagate``: serve, worker, migrate, doctor, janitor, adopt, retry, storage, and plugins' commands.
+"""The command ``mediagate`` with its own commands, which ``OWN`` and ``GROUPS`` list, and the commands of plugins.
 
 A plugin adds a command with a ``typer.Typer`` as an entry point of the group ``mediagate.commands``, under the name of
 the entry point. Each command imports its own dependencies lazily: only ``doctor`` loads the codecs, for example.
@@ -15,6 +15,7 @@ import typer
 
 from mediagate.cli.loading import STANDALONE, Gate, load_gate, quit_with, run_async
 from mediagate.cli.maintenance import adopt, doctor, janitor, migrate
+from mediagate.cli.owner_data import erase, export
 from mediagate.cli.retry import retry
 from mediagate.cli.service import serve, worker
 from mediagate.cli.storage import commands as storage_commands
@@ -24,7 +25,7 @@ __all__ = ["STANDALONE", "Gate", "load_gate", "main", "quit_with", "run_async"]
 
 COMMANDS = "mediagate.commands"
 """The group of entry points of plugins' commands."""
-OWN = {command.__name__: command for command in (serve, worker, migrate, doctor, janitor, adopt, retry)}
+OWN = {command.__name__: command for command in (serve, worker, migrate, doctor, janitor, adopt, retry, erase, export)}
 """The core's own commands, which load no plugin."""
 GROUPS = {"storage": storage_commands}
 """The core's own commands that have commands of their own."""

@@ -17,6 +17,7 @@ MediagateError
 │   ├── JobNotFound              404 job_not_found
 │   ├── MediaNotFound            404 media_not_found
 │   ├── UploadNotFound           404 upload_not_found
+│   ├── OwnerNotFound            404 owner_not_found
 │   ├── FileNotServed            404 file_not_found
 │   ├── RouteNotFound            404 not_found
 │   ├── MethodNotAllowed         405 method_not_allowed
@@ -59,6 +60,7 @@ MediagateError
 │   ├── ModerationFailed         moderation_failed
 │   ├── ProcessingRefused        processing_refused (by a ``pre_*`` hook)
 │   └── StagedFileLost           staged_file_lost
+├── ExportFailed                 the archive of an export could not be written
 └── WaitTimeout                  ``wait()`` timed out; the job continues
 """
 
@@ -66,6 +68,7 @@ from __future__ import annotations
 
 from mediagate.errors.base import (
     ConfigError,
+    ExportFailed,
     MediagateError,
     ObjectChanged,
     ObjectNotFound,
@@ -101,6 +104,7 @@ from mediagate.errors.requests import (
     MediaDeleted,
     MediaNotFound,
     MethodNotAllowed,
+    OwnerNotFound,
     RateLimited,
     RequestError,
     RouteNotFound,
@@ -140,6 +144,7 @@ __all__ = [
     "BadUpload",
     "ConfigError",
     "CrossSiteRequest",
+    "ExportFailed",
     "FileNotServed",
     "Forbidden",
     "HeadTimeout",
@@ -163,6 +168,7 @@ __all__ = [
     "ModeratorUnavailable",
     "ObjectChanged",
     "ObjectNotFound",
+    "OwnerNotFound",
     "PluginError",
     "ProcessingError",
     "ProcessingRefused",

@@ -82,6 +82,12 @@ class ObjectChanged(MediagateError):
     told = "the object was changed concurrently; read it again"
 
 
+class ExportFailed(MediagateError):
+    """The archive of an export could not be written; nothing is left of it."""
+
+    code = "export_failed"
+
+
 class WaitTimeout(MediagateError, TimeoutError):
     """``wait()`` timed out; the job continues."""
 

@@ -113,6 +113,13 @@ class UploadNotFound(RequestError):
     status = 404
 
 
+class OwnerNotFound(RequestError):
+    """Nothing is on record of an owner."""
+
+    code = "owner_not_found"
+    status = 404
+
+
 class FileNotServed(RequestError):
     """The gate serves no file under this path."""
 

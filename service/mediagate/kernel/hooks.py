@@ -18,6 +18,9 @@ the ``JobState``. They run at least once: if a process dies in between, another 
 
 For a direct upload, ``pre_declare(upload)`` runs when it is declared over HTTP or from Python, before it is recorded
 and its URL is created; ``pre_upload`` runs on completion, as for every other upload.
+
+``pre_erase(erasure)`` runs when an owner's data is erased, before the core's is: a plugin that stores data of owners
+deletes it there. ``pre_export(export)`` runs when it is exported: such a plugin adds its data to the archive.
 """
 
 from __future__ import annotations
@@ -52,6 +55,8 @@ HookName = Literal[
     "on_cancelled",
     "on_end",
     "on_deleted",
+    "pre_erase",
+    "pre_export",
     "on_ready",
     "on_close",
 ]

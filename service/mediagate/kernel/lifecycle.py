@@ -14,7 +14,19 @@ from mediagate.kernel.incoming import Incoming
 from mediagate.kernel.plugins import Key, Plugin, Registration, bind
 from mediagate.kernel.registry import Check, Endpoint, Registry
 from mediagate.observe import Observer, Observers
-from mediagate.values import Action, DirectUpload, IncomingUpload, Job, JobState, Media, Principal, Rendered, Verdict
+from mediagate.values import (
+    Action,
+    DirectUpload,
+    Erasure,
+    Export,
+    IncomingUpload,
+    Job,
+    JobState,
+    Media,
+    Principal,
+    Rendered,
+    Verdict,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,6 +78,10 @@ class Kernel:
     def add_hook(self, name: EndHook, hook: Callable[[JobState], Done]) -> None: ...
     @overload
     def add_hook(self, name: Literal["on_deleted"], hook: Callable[[Media], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: Literal["pre_erase"], hook: Callable[[Erasure], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: Literal["pre_export"], hook: Callable[[Export], Done]) -> None: ...
     @overload
     def add_hook(self, name: GateHook, hook: Callable[[Self], Done]) -> None: ...
 

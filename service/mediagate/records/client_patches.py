@@ -17,7 +17,13 @@ try:
     from mediagate.records.client import Prisma, _base_client, _builder, models
     from mediagate.records.client.engine import errors
     from mediagate.records.client.engine._query import AsyncQueryEngine
-    from mediagate.records.client.errors import DataError, PrismaError, RecordNotFoundError, UniqueViolationError
+    from mediagate.records.client.errors import (
+        DataError,
+        ForeignKeyViolationError,
+        PrismaError,
+        RecordNotFoundError,
+        UniqueViolationError,
+    )
 except ImportError as exc:
     raise ConfigError(
         "the Prisma client is not built: install with `pip install .` or `pip install -e .`, which generates it "
@@ -30,6 +36,7 @@ finally:
 __all__ = [
     "AsyncQueryEngine",
     "DataError",
+    "ForeignKeyViolationError",
     "Prisma",
     "PrismaError",
     "RecordNotFoundError",

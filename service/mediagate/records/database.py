@@ -64,22 +64,23 @@ class Database:
         return await execute(lambda: change(self._client))
 
     async def insert(self, change: Callable[[Prisma], Awaitable[object]]) -> bool:
-        """Run a change that adds rows; ``False``, adding nothing, when one of them already exists."""
+        """Run a change that adds rows; ``False``, adding nothing, when one exists or refers to a row that does not."""
         return await insert(lambda: change(self._client))
 
     async def fetch_rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
         """Run SQL once and return its rows."""
-        sql = self._sql(statement)
+        sql = self.sql(statement)
         rows: list[dict[str, Any]] = await execute(lambda: self._client.query_raw(sql, *values))
         return rows
 
     async def change_rows(self, statement: str, *values: object) -> int:
         """Run SQL once and return the number of changed rows."""
-        sql = self._sql(statement)
+        sql = self.sql(statement)
         changed: int = await execute(lambda: self._client.execute_raw(sql, *values))
         return changed
 
-    def _sql(self, statement: str) -> str:
+    def sql(self, statement: str) -> str:
+        """Return a statement in the dialect of this database."""
         if self._schema is None:
             return statement.replace("{now}", SQLITE_NOW).replace("{lock}", "")  # SQLite has one writer at a time
         schema = self._schema.replace('"', '""')

@@ -112,6 +112,9 @@ class Records(Protocol):
     ) -> Sequence[DirectUpload]:
         """Return expired direct uploads after ``after``, ordered by ``expires_at`` and id."""
 
+    async def uploads_of(self, owner_id: str, *, limit: int, after: str = "") -> Sequence[DirectUpload]:
+        """Return an owner's direct uploads in every state with an id after ``after``, ordered by id."""
+
     async def forget_uploads(self, upload_ids: Collection[str], *, now: datetime) -> int:
         """Delete the expired ones of these direct uploads; returns their number."""
 
@@ -263,6 +266,13 @@ class Records(Protocol):
 
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
         """Return expired media after ``after``, ordered by ``expires_at`` and id."""
+
+    async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
+        """Delete the terminal ones of these jobs of an owner that have no media; returns how many are gone.
+
+        Deletes their keys, their events except ``media.deleted``, and the owner's last turns. The turns of new jobs
+        stay above the highest claimed turn, even if it was that of a deleted job.
+        """
 
     async def forget(self, *, now: datetime) -> int:
         """Delete last turns that no longer affect new jobs, and expired keys.

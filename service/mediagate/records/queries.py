@@ -9,7 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from mediagate.errors import InvalidParameter, RecordsUnavailable
-from mediagate.records.client_patches import DataError, PrismaError, RecordNotFoundError, UniqueViolationError, errors
+from mediagate.records.client_patches import (
+    DataError,
+    ForeignKeyViolationError,
+    PrismaError,
+    RecordNotFoundError,
+    UniqueViolationError,
+    errors,
+)
 from mediagate.records.refusals import refusal_of
 
 log = logging.getLogger("mediagate.records")
@@ -38,7 +45,7 @@ async def execute(call: Callable[[], Awaitable[T]]) -> T:
 async def _run(call: Callable[[], Awaitable[T]]) -> T:
     try:
         return await call()
-    except (UniqueViolationError, RecordNotFoundError):
+    except (ForeignKeyViolationError, UniqueViolationError, RecordNotFoundError):
         raise
     except (PrismaError, OSError) as exc:
         if POSTGRES_NUL in str(exc):
@@ -97,9 +104,9 @@ async def update_one(change: Callable[[], Awaitable[object]], *, unheard: bool =
 
 
 async def insert(change: Callable[[], Awaitable[object]]) -> bool:
-    """Run a change that adds rows; ``False``, adding nothing, when one of them already exists."""
+    """Run a change that adds rows; ``False``, adding nothing, when one exists or refers to a row that does not."""
     try:
         await execute(change)
-    except UniqueViolationError:
+    except (ForeignKeyViolationError, UniqueViolationError):
         return False
     return True

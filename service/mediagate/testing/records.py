@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
 from mediagate.records import Records, Settlement, get_job, get_state
+from mediagate.testing.erasure import check_erasure
 from mediagate.testing.idempotency_keys import check_keys
 from mediagate.testing.identity import check_identity
 from mediagate.testing.job_ends import check_job_ends
@@ -39,7 +40,7 @@ COMPLETE = JobStatus.COMPLETE
 async def check_records(records: Records) -> None:
     """Check all promises of the protocol on open records; raises ``AssertionError`` with the broken one.
 
-    Use a separate database: the check leaves its jobs behind, because no method deletes them, and sweeps all due rows.
+    Use a separate database: the check leaves its jobs behind, and sweeps all due rows.
     """
     now = utcnow()
     for check in (
@@ -56,6 +57,7 @@ async def check_records(records: Records) -> None:
         check_keys,
         check_uploads,
         check_turns,
+        check_erasure,
         check_identity,
     ):
         await check(records, now)

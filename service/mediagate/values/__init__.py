@@ -23,6 +23,7 @@ from mediagate.values.layout import (
     variant_key,
 )
 from mediagate.values.media import Media, MediaPage, Variant
+from mediagate.values.owner_data import Erased, Erasure, Export, Exported
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
 from mediagate.values.upload_fields import UploadFields, display_name, read_fields, read_focal, source_id_text
@@ -39,9 +40,13 @@ __all__ = [
     "Action",
     "Decision",
     "DirectUpload",
+    "Erased",
+    "Erasure",
     "Event",
     "EventType",
     "EventsOf",
+    "Export",
+    "Exported",
     "FileUrl",
     "ImageInfo",
     "IncomingUpload",

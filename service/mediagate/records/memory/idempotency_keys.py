@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from mediagate.records.reservation import Reservation
@@ -48,3 +49,7 @@ class IdempotencyKeys:
         for key in expired:
             del self.held[key]
         return len(expired)
+
+    def erase(self, job_ids: Collection[str]) -> None:
+        """Delete the keys of jobs."""
+        self.held = {key: held for key, held in self.held.items() if held[0].job_id not in job_ids}

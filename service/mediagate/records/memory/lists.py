@@ -1,13 +1,13 @@
-"""Pages of media and jobs in memory, and the usage of owners."""
+"""Selecting jobs and media in memory, and the usage of owners."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from datetime import date, datetime
 from typing import TypeVar
 
 from mediagate.records.paging import cursor_after, read_cursor
-from mediagate.values import Job, Media, Usage, UsageReport, added
+from mediagate.values import Job, JobStatus, Media, Usage, UsageReport, added
 
 Listed = TypeVar("Listed", Job, Media)
 
@@ -22,6 +22,44 @@ def page(found: Iterable[Listed], limit: int, cursor: str | None) -> tuple[list[
         after = read_cursor(cursor)
         rows = [row for row in rows if _place(row) < after]
     return rows[:limit], cursor_after(rows[limit - 1]) if len(rows) > limit else None
+
+
+def media_where(
+    media: Iterable[Media], source_type: str, source_id: str | None, owner_id: str | None, now: datetime | None
+) -> list[Media]:
+    """Return the media of a source that match each given value, without those that have expired by ``now``."""
+    found = [m for m in media if m.source_type == source_type and source_id in (None, m.source_id)]
+    return [m for m in found if owner_id in (None, m.owner_id) and not (now and m.expired(now))]
+
+
+def jobs_where(
+    jobs: Iterable[Job],
+    owner_id: str | None,
+    status: JobStatus | None,
+    source_type: str | None,
+    source_id: str | None,
+) -> list[Job]:
+    """Return the jobs that match each given value."""
+    found = [j for j in jobs if owner_id in (None, j.owner_id) and status in (None, j.status)]
+    return [j for j in found if source_type in (None, j.source_type) and source_id in (None, j.source_id)]
+
+
+def waiting_since(jobs: Iterable[Job]) -> datetime | None:
+    """Return when the job that has waited longest for its first attempt became claimable."""
+    waiting = [job for job in jobs if job.status is JobStatus.PENDING and not job.attempts]
+    return min((job.available_at or job.created_at for job in waiting), default=None)
+
+
+def unnotified(jobs: Iterable[Job], before: datetime) -> list[str]:
+    """Return ids of terminal jobs that finished before ``before`` and whose hooks have not all run."""
+    found = [job for job in jobs if job.notified_at is None and job.finished_at and job.finished_at < before]
+    return [job.id for job in sorted(found, key=lambda job: job.finished_at or before)]
+
+
+def erasable(jobs: Mapping[str, Job], media: Container[str], owner_id: str, job_ids: Iterable[str]) -> list[str]:
+    """Return the ids of the terminal jobs of an owner, among these, that have no media."""
+    found = [jobs[job_id] for job_id in job_ids if job_id in jobs]
+    return [job.id for job in found if job.owner_id == owner_id and job.status.terminal and job.media_id not in media]
 
 
 def _place(row: Job | Media) -> tuple[datetime, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from mediagate.values import Event
+from mediagate.values import Event, EventType
 
 
 class Outbox:
@@ -25,3 +25,8 @@ class Outbox:
         """Remove events; unknown ids are ignored."""
         for event_id in event_ids:
             self._events.pop(event_id, None)
+
+    def erase(self, job_ids: Collection[str]) -> None:
+        """Remove the events of jobs, except ``media.deleted``."""
+        kept = EventType.MEDIA_DELETED
+        self._events = {i: e for i, e in self._events.items() if e.type is kept or e.job_id not in job_ids}

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
+from mediagate.records.memory import lists, transitions
+from mediagate.records.memory.direct_uploads import DirectUploads
 from mediagate.records.memory.expiry import expired
 from mediagate.records.memory.idempotency_keys import IdempotencyKeys
-from mediagate.records.memory.lists import page, usage_report
 from mediagate.records.memory.outbox import Outbox
-from mediagate.records.memory.transitions import advanced, claimable, claimed, exhausted, order, released, requeued
 from mediagate.records.memory.turns import Turns
 from mediagate.records.protocol import Identity, Records
 from mediagate.records.reservation import Reservation
@@ -39,7 +39,7 @@ class MemoryRecords(Records):
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._media: dict[str, Media] = {}
-        self._uploads: dict[str, DirectUpload] = {}
+        self._uploads = DirectUploads()
         self._outbox = Outbox()
         self._keys = IdempotencyKeys()
         self._turns = Turns()
@@ -92,29 +92,27 @@ class MemoryRecords(Records):
     # -- direct uploads
 
     async def create_upload(self, upload: DirectUpload) -> None:
-        self._uploads[upload.id] = upload
+        self._uploads.add(upload)
 
     async def get_uploads(self, upload_ids: Collection[str]) -> Mapping[str, DirectUpload]:
-        return {i: self._uploads[i] for i in upload_ids if i in self._uploads}
+        return self._uploads.get(upload_ids)
 
     async def complete_upload(self, upload_id: str, job: Job, *, expires_at: datetime) -> bool:
-        upload = self._uploads.get(upload_id)
-        if upload is None or upload.job_id is not None:
-            return False
-        self._uploads[upload_id] = replace(upload, job_id=job.id, expires_at=expires_at)
-        self._insert(job)
-        return True
+        completed = self._uploads.complete(upload_id, job, expires_at)
+        if completed:
+            self._insert(job)
+        return completed
 
     async def expired_uploads(
         self, *, now: datetime, limit: int, after: DirectUpload | None = None
     ) -> Sequence[DirectUpload]:
-        return expired(self._uploads.values(), now, limit, after)
+        return self._uploads.expired(now, limit, after)
+
+    async def uploads_of(self, owner_id: str, *, limit: int, after: str = "") -> Sequence[DirectUpload]:
+        return self._uploads.of(owner_id, limit, after)
 
     async def forget_uploads(self, upload_ids: Collection[str], *, now: datetime) -> int:
-        gone = [i for i in set(upload_ids) if i in self._uploads and self._uploads[i].expires_at <= now]
-        for upload_id in gone:
-            del self._uploads[upload_id]
-        return len(gone)
+        return self._uploads.forget(upload_ids, now)
 
     # -- reading
 
@@ -131,9 +129,8 @@ class MemoryRecords(Records):
         owner_id: str | None = None,
         now: datetime | None = None,
     ) -> MediaPage:
-        found = [m for m in self._media.values() if m.source_type == source_type and source_id in (None, m.source_id)]
-        found = [m for m in found if owner_id in (None, m.owner_id) and not (now and m.expired(now))]
-        items, next_cursor = page(found, limit, cursor)
+        found = lists.media_where(self._media.values(), source_type, source_id, owner_id, now)
+        items, next_cursor = lists.page(found, limit, cursor)
         return MediaPage(tuple(items), next_cursor)
 
     async def list_jobs(
@@ -146,13 +143,12 @@ class MemoryRecords(Records):
         limit: int,
         cursor: str | None = None,
     ) -> JobPage:
-        found = [j for j in self._jobs.values() if owner_id in (None, j.owner_id) and status in (None, j.status)]
-        found = [j for j in found if source_type in (None, j.source_type) and source_id in (None, j.source_id)]
-        jobs, next_cursor = page(found, limit, cursor)
+        found = lists.jobs_where(self._jobs.values(), owner_id, status, source_type, source_id)
+        jobs, next_cursor = lists.page(found, limit, cursor)
         return JobPage(tuple(JobState(job, self._media.get(job.media_id)) for job in jobs), next_cursor)
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
-        return usage_report(self._jobs.values(), owner_id, first, last)
+        return lists.usage_report(self._jobs.values(), owner_id, first, last)
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         jobs = [self._jobs[job_id] for job_id in known if job_id in self._jobs]
@@ -160,8 +156,7 @@ class MemoryRecords(Records):
         return {job.id: JobState(job, self._media.get(job.media_id)) for job in moved}
 
     async def oldest_waiting(self) -> datetime | None:
-        waiting = [j for j in self._jobs.values() if j.status is JobStatus.PENDING and not j.attempts]
-        return min((job.available_at or job.created_at for job in waiting), default=None)
+        return lists.waiting_since(self._jobs.values())
 
     async def get_jobs(self, job_ids: Collection[str]) -> Mapping[str, Job]:
         return {i: self._jobs[i] for i in job_ids if i in self._jobs}
@@ -179,8 +174,7 @@ class MemoryRecords(Records):
 
     async def claimable(self, *, now: datetime, limit: int) -> Sequence[str]:
         """Return ids of claimable jobs in the order of their turns."""
-        free = [job for job in self._jobs.values() if claimable(job, now)]
-        return [job.id for job in sorted(free, key=order)][:limit]
+        return transitions.next_jobs(self._jobs.values(), now)[:limit]
 
     async def claim_oldest(
         self, *, owner: str, now: datetime, lease_until: datetime, limit: int, busy: Collection[str] = ()
@@ -191,10 +185,10 @@ class MemoryRecords(Records):
 
     async def claim(self, job_id: str, *, owner: str, now: datetime, lease_until: datetime) -> Job | None:
         job = self._jobs.get(job_id)
-        if job is None or not claimable(job, now):
+        if job is None or not transitions.claimable(job, now):
             return None
         self._turns.begin(job)
-        return self._put(claimed(job, owner, now, lease_until))
+        return self._put(transitions.claimed(job, owner, now, lease_until))
 
     async def advance(
         self,
@@ -207,7 +201,7 @@ class MemoryRecords(Records):
     ) -> bool:
         job = self._held(job_id, owner)
         if job is not None:
-            self._put(advanced(job, lease_until, stage, model_runs))
+            self._put(transitions.advanced(job, lease_until, stage, model_runs))
         return job is not None
 
     async def release(
@@ -222,7 +216,7 @@ class MemoryRecords(Records):
     ) -> bool:
         job = self._held(job_id, owner)
         if job is not None:
-            self._put(released(job, available_at, error, code, count_attempt=count_attempt))
+            self._put(transitions.released(job, available_at, error, code, count_attempt=count_attempt))
         return job is not None
 
     async def settle(
@@ -237,7 +231,7 @@ class MemoryRecords(Records):
         return True
 
     async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
-        dead = [job for job in self._jobs.values() if exhausted(job, now)][:limit]
+        dead = [job for job in self._jobs.values() if transitions.exhausted(job, now)][:limit]
         for job in dead:
             self._outbox.write(events_of(self._put(died_each_time(job).state_of(job, now).job)))
         return [job.id for job in dead]
@@ -252,11 +246,11 @@ class MemoryRecords(Records):
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         job = self._jobs.get(job_id)
-        return self._put(requeued(job, now)) if job is not None and job.status is JobStatus.FAILED else None
+        failed = job is not None and job.status is JobStatus.FAILED
+        return self._put(transitions.requeued(job, now)) if job and failed else None
 
     async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
-        jobs = [j for j in self._jobs.values() if j.notified_at is None and j.finished_at and j.finished_at < before]
-        return [job.id for job in sorted(jobs, key=lambda j: j.finished_at or before)][:limit]
+        return lists.unnotified(self._jobs.values(), before)[:limit]
 
     async def mark_notified(self, job_id: str, *, ended_at: datetime | None, now: datetime) -> None:
         job = self._jobs.get(job_id)
@@ -273,6 +267,14 @@ class MemoryRecords(Records):
 
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
         return expired(self._media.values(), now, limit, after)
+
+    async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
+        for job_id in lists.erasable(self._jobs, self._media, owner_id, job_ids):
+            del self._jobs[job_id]
+        self._outbox.erase(job_ids)
+        self._keys.erase(job_ids)
+        self._turns.leave(owner_id)
+        return sum(job_id not in self._jobs for job_id in job_ids)
 
     async def forget(self, *, now: datetime) -> int:
         self._turns.forget({job.priority for job in self._jobs.values() if job.status is JobStatus.PENDING})

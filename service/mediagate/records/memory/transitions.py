@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -23,8 +24,12 @@ def _lapsed(job: Job, now: datetime) -> bool:
     return job.status is JobStatus.PROCESSING and job.lease_until is not None and job.lease_until <= now
 
 
-def order(job: Job) -> tuple[int, int, datetime]:
-    """Return the key by which claimable jobs are sorted."""
+def next_jobs(jobs: Iterable[Job], now: datetime) -> list[str]:
+    """Return ids of the claimable jobs in the order of their turns."""
+    return [job.id for job in sorted((job for job in jobs if claimable(job, now)), key=_order)]
+
+
+def _order(job: Job) -> tuple[int, int, datetime]:
     return job.priority, job.turn, job.lease_until or job.available_at or job.created_at
 
 

@@ -30,3 +30,7 @@ class Turns:
     def forget(self, waiting: Collection[int]) -> None:
         """Delete last turns that no longer affect new jobs; ``waiting`` are the priorities with waiting jobs."""
         self.last = {at: turn for at, turn in self.last.items() if turn > self.begun.get(at[0], 0) and at[0] in waiting}
+
+    def leave(self, share: str) -> None:
+        """Delete the last turns of a share."""
+        self.last = {at: turn for at, turn in self.last.items() if at[1] != share}

@@ -52,6 +52,13 @@ async def expired_uploads(client: Prisma, now: datetime, limit: int, after: Dire
     return [upload_of(row) for row in rows]
 
 
+async def uploads_of(client: Prisma, owner_id: str, limit: int, after: str) -> list[DirectUpload]:
+    """Return an owner's direct uploads with an id after ``after``, ordered by id."""
+    where: Any = {"ownerId": owner_id, "id": {"gt": after}}
+    rows = await query(lambda: client.mediagateupload.find_many(where=where, order={"id": "asc"}, take=limit))
+    return [upload_of(row) for row in rows]
+
+
 async def forget_uploads(client: Prisma, upload_ids: Collection[str], now: datetime) -> int:
     """Delete the expired ones of these direct uploads, and return their number."""
     where: Any = {"id": {"in": list(upload_ids)}, "expiresAt": {"lte": now}}

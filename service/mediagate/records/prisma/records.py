@@ -16,6 +16,7 @@ from mediagate.records.prisma import (
     connection,
     direct_uploads,
     ends,
+    erasure,
     idempotency_keys,
     identity,
     jobs,
@@ -152,6 +153,9 @@ class PrismaRecords(Records):
     ) -> Sequence[DirectUpload]:
         return await direct_uploads.expired_uploads(self.client, now, limit, after)
 
+    async def uploads_of(self, owner_id: str, *, limit: int, after: str = "") -> Sequence[DirectUpload]:
+        return await direct_uploads.uploads_of(self.client, owner_id, limit, after)
+
     async def forget_uploads(self, upload_ids: Collection[str], *, now: datetime) -> int:
         return await direct_uploads.forget_uploads(self.client, upload_ids, now)
 
@@ -276,6 +280,9 @@ class PrismaRecords(Records):
 
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
         return await media.expired_media(self.client, now, limit, after)
+
+    async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
+        return await erasure.erase_jobs(self.client, self._database, owner_id, job_ids)
 
     async def forget(self, *, now: datetime) -> int:
         await turns.forget_turns(self._database)

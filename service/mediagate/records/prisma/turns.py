@@ -11,14 +11,18 @@ from mediagate.values import Job, JobStatus
 BEGUN = (JobStatus.PROCESSING, JobStatus.COMPLETE, JobStatus.REJECTED, JobStatus.FAILED)
 """Statuses of jobs that were certainly claimed; a cancelled job may never have been."""
 
+TIME = "\n"
+"""The share of the row that holds the highest claimed turn of deleted jobs: no other share is a line break alone."""
+
 _TIME = " UNION ALL ".join(
     f"SELECT MAX(turn) AS turn FROM mediagate_job WHERE status = '{status}' AND priority = {{priority}}"
     for status in BEGUN
 )
+_TIME_KEPT = f"{_TIME} UNION ALL SELECT turn FROM mediagate_turn WHERE priority = {{priority}} AND share = '{TIME}'"
 TAKE = f"""
 INSERT INTO mediagate_turn AS t (priority, share, turn)
 SELECT CAST(? AS INTEGER), CAST(? AS TEXT), COALESCE(MAX(turn), 0) + 1
-FROM ({_TIME.format(priority="CAST(? AS INTEGER)")}) AS begun WHERE true
+FROM ({_TIME_KEPT.format(priority="CAST(? AS INTEGER)")}) AS begun WHERE true
 ON CONFLICT (priority, share) DO UPDATE
 SET turn = CASE WHEN t.turn + {APART} > excluded.turn THEN t.turn + {APART} ELSE excluded.turn END
 RETURNING turn
@@ -31,11 +35,23 @@ DELETE FROM mediagate_turn WHERE turn <= (
     SELECT 1 FROM mediagate_job AS job WHERE job.status = 'PENDING' AND job.priority = mediagate_turn.priority
 )
 """
+KEEP_TIME = f"""
+INSERT INTO mediagate_turn AS t (priority, share, turn)
+SELECT priority, '{TIME}', MAX(turn) FROM mediagate_job
+WHERE id IN ({{ids}}) AND status IN ({", ".join(f"'{status}'" for status in BEGUN)}) GROUP BY priority
+ON CONFLICT (priority, share) DO UPDATE
+SET turn = CASE WHEN t.turn > excluded.turn THEN t.turn ELSE excluded.turn END
+"""
+"""Records the highest claimed turns of jobs that are about to be deleted: the time of the queue must not run back.
+
+Otherwise new jobs would come before those that wait.
+"""
+LEAVE = "DELETE FROM mediagate_turn WHERE share = ?"
 
 
 async def with_turn(database: Database, job: Job) -> Job:
     """Return a new job with its turn; if the job is then not recorded, the gap is harmless."""
-    values = (job.priority, share_of(job), *[job.priority] * len(BEGUN))
+    values = (job.priority, share_of(job), *[job.priority] * (len(BEGUN) + 1))
     rows = await database.fetch_rows(TAKE, *values)
     return replace(job, turn=int(rows[0]["turn"]))
 

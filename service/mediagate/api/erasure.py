@@ -1,0 +1,139 @@
+"""Erasing the data of an owner, in batches; a repeated call continues after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from contextlib import suppress
+from datetime import date
+
+from mediagate.api.jobs import cancel
+from mediagate.api.runtime import Runtime
+from mediagate.errors import InvalidParameter, JobConflict, JobNotFound, MediaDeleted
+from mediagate.jobs import delete_media, resume_finish
+from mediagate.parts import Parts
+from mediagate.records import get_state
+from mediagate.values import Erased, Erasure, Job, JobState, UsageReport, check_owner, media_prefixes
+
+log = logging.getLogger("mediagate.owners")
+
+BATCH = 100
+"""Jobs, or direct uploads, that are held in memory and deleted in one transaction."""
+AT_ONCE = 8
+"""How many jobs' files are deleted concurrently; each job takes several requests of the storage."""
+
+
+async def erase(owner: str, runtime: Runtime) -> Erased:
+    """Remove everything that records, storage and plugins hold of an owner; return the counts.
+
+    Raises ``InvalidParameter``, ``Unavailable``, and the errors of ``pre_erase`` hooks.
+    """
+    check_named(owner)
+    parts, records = runtime.parts, runtime.parts.records
+    erasure = Erasure(owner, frozenset((await usage_ever(owner, parts)).keys))
+    # First, so that the owner's credentials admit no further uploads.
+    await parts.hooks.run("pre_erase", erasure)
+    eraser = _Eraser(owner, runtime)
+    # Before the jobs: without its row, a direct upload can no longer become a job.
+    await eraser.erase_uploads()
+    await eraser.erase_jobs()
+    left = (await records.list_jobs(owner_id=owner, limit=1)).items or await records.uploads_of(owner, limit=1)
+    others = {noun: number for noun, number in erasure.removed.items() if number}
+    erased = Erased(eraser.jobs, eraser.media, eraser.uploads, eraser.files, others, complete=not left)
+    log.info(
+        "erased an owner (SHA-256 %s): %d jobs, %d media, %d direct uploads, %d files; complete: %s",
+        hashlib.sha256(owner.encode()).hexdigest(),
+        erased.jobs,
+        erased.media,
+        erased.uploads,
+        erased.files,
+        "yes" if erased.complete else "no",
+    )
+    return erased
+
+
+def check_named(owner: str | None) -> None:
+    """Raise ``InvalidParameter`` unless this is a valid owner; elsewhere ``None`` stands for all of them."""
+    if owner is None:
+        raise InvalidParameter("owner: name one; uploads without access control have none")
+    check_owner(owner)
+
+
+async def usage_ever(owner: str, parts: Parts) -> UsageReport:
+    """Return the usage of an owner on all days on record."""
+    return await parts.records.usage(owner_id=owner, first=date(1970, 1, 1), last=date(9999, 12, 31))
+
+
+class _Eraser:
+    """Erases what the records and the storage hold of an owner, and counts it."""
+
+    def __init__(self, owner: str, runtime: Runtime) -> None:
+        self.jobs = self.media = self.uploads = self.files = 0
+        self._owner = owner
+        self._runtime = runtime
+        self._parts = runtime.parts
+        self._free = asyncio.Semaphore(AT_ONCE)
+
+    async def erase_uploads(self) -> None:
+        """Delete the owner's direct uploads, completed ones too, and the files that were sent for them."""
+        records, after = self._parts.records, ""
+        while batch := await records.uploads_of(self._owner, limit=BATCH, after=after):
+            keys = [upload.staging_key for upload in batch]
+            for key in keys:
+                self.files += await self._parts.storage.stat(key) is not None
+            await self._parts.storage.delete(keys)
+            expired_by = max(upload.expires_at for upload in batch)
+            self.uploads += await records.forget_uploads([upload.id for upload in batch], now=expired_by)
+            after = batch[-1].id
+
+    async def erase_jobs(self) -> None:
+        """Delete the jobs that are on record now, the newest first."""
+        records = self._parts.records
+        cursor: str | None = None
+        while True:
+            page = await records.list_jobs(owner_id=self._owner, limit=BATCH, cursor=cursor)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for state in page.items:
+                        group.create_task(self._erase_files_of(state))
+            except BaseExceptionGroup as failed:
+                raise failed.exceptions[0] from None
+            # Files first: after a crash in between, the rows still name the files to remove.
+            self.jobs += await records.erase_jobs(self._owner, [state.job.id for state in page.items])
+            for state in page.items:
+                self._runtime.watch.forget(state.job.id)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def _erase_files_of(self, listed: JobState) -> None:
+        """End a job, and delete its media and all its files."""
+        storage, job = self._parts.storage, listed.job
+        async with self._free:
+            staged = await storage.stat(job.staging_key) is not None
+            state = listed if _is_over(job) else await self._ended(job.id)
+            if state is None:
+                return  # another call was faster
+            prefixes = media_prefixes(job.source_type, job.source_id, job.media_id)
+            published = [info.key for prefix in prefixes async for info in storage.list(prefix)]
+            if state.media is not None and await delete_media(state.media, self._parts):
+                self.media += 1
+                await self._parts.hooks.run("on_deleted", state.media)
+            # Includes files that no media names, which attempts that died may have left.
+            await storage.delete([job.staging_key, *published])
+            self.files += staged + len(published)
+
+    async def _ended(self, job_id: str) -> JobState | None:
+        """Cancel a live job, run the hooks of its end, and return its state; ``None`` when it is gone."""
+        while (state := await get_state(self._parts.records, job_id)) is not None and not _is_over(state.job):
+            if state.job.status.terminal:
+                await resume_finish(job_id, self._parts)
+            else:
+                with suppress(JobConflict, JobNotFound, MediaDeleted):
+                    await cancel(job_id, self._runtime)
+        return state
+
+
+def _is_over(job: Job) -> bool:
+    return job.status.terminal and job.notified_at is not None

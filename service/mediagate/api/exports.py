@@ -1,0 +1,139 @@
+"""Exporting the data of an owner to an archive."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mediagate.api.archive import Archive
+from mediagate.api.erasure import BATCH, check_named, usage_ever
+from mediagate.api.owner_records import job_record, media_record, upload_record, usage_record
+from mediagate.api.runtime import Runtime
+from mediagate.errors import ObjectNotFound, OwnerNotFound
+from mediagate.parts import Parts
+from mediagate.values import Export, Exported, JobState, JobStatus, Media, iso
+
+log = logging.getLogger("mediagate.owners")
+
+FORMAT, VERSION = "mediagate-export", 1
+
+
+async def export(owner: str, to: str | Path, runtime: Runtime) -> Exported:
+    """Write an archive of everything that records, storage and plugins hold of an owner.
+
+    Raises ``InvalidParameter``, ``OwnerNotFound``, ``ExportFailed``, ``Unavailable``, and the errors of ``pre_export``
+    hooks; then nothing is left of the archive.
+    """
+    check_named(owner)
+    parts = runtime.parts
+    now = await parts.records.now()
+    async with Archive(Path(to), now=now) as archive:
+        collected = Export(owner)
+        await parts.hooks.run("pre_export", collected)
+        usage = await usage_ever(owner, parts)
+        exporter = _Exporter(owner, parts, archive)
+        await exporter.write_uploads()
+        await exporter.write_jobs()
+        if not (exporter.jobs or exporter.uploads or any(collected.tables.values())):
+            raise OwnerNotFound(f"owner {owner!r}: nothing is on record; check the name and the gate")
+        for table, rows in collected.tables.items():
+            for row in rows:
+                await archive.write_line(table, row)
+        await archive.write_tables()
+        await archive.write_json("usage.json", usage_record(usage))
+        others = {table: len(rows) for table, rows in collected.tables.items()}
+        exported = exporter.result(archive.path, others)
+        await archive.write_json("export.json", _manifest(owner, exported, iso(now)))
+    log.info("exported an owner: %d jobs, %d media, %d files", exported.jobs, exported.media, exported.files)
+    return exported
+
+
+def _manifest(owner: str, exported: Exported, created_at: str | None) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "owner": owner,
+        "createdAt": created_at,
+        "jobs": exported.jobs,
+        "media": exported.media,
+        "uploads": exported.uploads,
+        "files": exported.files,
+        "bytes": exported.bytes,
+        "missing": exported.missing,
+        "tables": dict(exported.others),
+    }
+
+
+@dataclass(slots=True)
+class _Exporter:
+    """Writes the rows and files of an owner, and counts them."""
+
+    owner: str
+    parts: Parts
+    archive: Archive
+    jobs: int = 0
+    media: int = 0
+    uploads: int = 0
+    files: int = 0
+    bytes: int = 0
+    missing: int = 0
+
+    def result(self, path: Path, others: dict[str, int]) -> Exported:
+        """Return the counts."""
+        return Exported(path, self.jobs, self.media, self.uploads, self.files, self.bytes, self.missing, others=others)
+
+    async def write_uploads(self) -> None:
+        """Write the direct uploads, ordered by id."""
+        after = ""
+        while batch := await self.parts.records.uploads_of(self.owner, limit=BATCH, after=after):
+            for upload in batch:
+                received = await self.parts.storage.stat(upload.staging_key) is not None
+                await self.archive.write_line("uploads", upload_record(upload, received=received))
+            self.uploads += len(batch)
+            after = batch[-1].id
+
+    async def write_jobs(self) -> None:
+        """Write the jobs with the files of their media, the newest first."""
+        cursor: str | None = None
+        while True:
+            page = await self.parts.records.list_jobs(owner_id=self.owner, limit=BATCH, cursor=cursor)
+            for state in page.items:
+                await self._write_job(state)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def _write_job(self, state: JobState) -> None:
+        job = state.job
+        media = await self._write_media(state.media) if state.media else None
+        kept = job.status is not JobStatus.COMPLETE and await self.parts.storage.stat(job.staging_key) is not None
+        await self.archive.write_line("jobs", job_record(job, media, quarantined=kept))
+        self.jobs += 1
+
+    async def _write_media(self, media: Media) -> dict[str, Any]:
+        original = await self._write_file(media.original_key, media) if media.original_key else None
+        variants = [
+            {
+                "name": variant.name,
+                "format": variant.format,
+                "width": variant.width,
+                "height": variant.height,
+                **await self._write_file(variant.key, media),
+            }
+            for variant in media.variants
+        ]
+        self.media += 1
+        return media_record(media, original, variants)
+
+    async def _write_file(self, key: str, media: Media) -> dict[str, Any]:
+        """Write a file under its storage key; a file that the storage does not have gets no path."""
+        try:
+            size, sha256 = await self.archive.write_file(key, self.parts.storage.stream(key), modified=media.created_at)
+        except ObjectNotFound:
+            self.missing += 1
+            return {"path": None, "bytes": None, "sha256": None}
+        self.files += 1
+        self.bytes += size
+        return {"path": key, "bytes": size, "sha256": sha256}
