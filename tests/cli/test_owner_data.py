@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import pytest
 
 from mediagate import MediaGate, Settings, Source
-from mediagate.jobs.file_mark import KEY
+from mediagate.storage import MARK_KEY
 from tests.support.command import mediagate, output_of
 from tests.support.server import PYTHONPATH
 
@@ -56,7 +56,7 @@ def owners_of(data_dir: Path) -> tuple[list[str | None], int]:
             return jobs + [upload.owner_id for found in uploads for upload in found]
 
     root = data_dir / "files"
-    files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} - {KEY}
+    files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} - {MARK_KEY}
     return asyncio.run(read()), len([name for name in files if not name.startswith(".tmp")])
 
 
