@@ -84,9 +84,7 @@ class PrismaBuildHook(BuildHookInterface[Any]):
         if self.target_name == "wheel":
             texts = [path for path in self._licences.rglob("*") if path.is_file()]
             # Hatchling has listed them before it called this hook.
-            self.metadata.core.license_files.extend(
-                sorted(path.relative_to(self.root).as_posix() for path in texts)
-            )
+            self.metadata.core.license_files.extend(sorted(path.relative_to(self.root).as_posix() for path in texts))
 
     def _build(self, root: Path) -> None:
         cache = root / ".cache" / "prisma"

@@ -125,9 +125,7 @@ class Upgraded:
 
 
 @pytest.fixture(scope="module")
-def upgraded(
-    kind: str, tmp_path_factory: pytest.TempPathFactory, release_python: Path, photo: bytes
-) -> Upgraded:
+def upgraded(kind: str, tmp_path_factory: pytest.TempPathFactory, release_python: Path, photo: bytes) -> Upgraded:
     folder = tmp_path_factory.mktemp("upgrade")
     with a_site(kind, folder, release_python) as site:
         earlier, worker = site.start(EARLIER, "serve"), site.start(EARLIER, "worker")
@@ -205,9 +203,7 @@ def test_earlier_web_process_answers_about_jobs_of_both(upgraded: Upgraded) -> N
 
 
 @pytest.fixture(scope="module")
-def webs(
-    kind: str, tmp_path_factory: pytest.TempPathFactory, release_python: Path
-) -> Iterator[dict[str, Server]]:
+def webs(kind: str, tmp_path_factory: pytest.TempPathFactory, release_python: Path) -> Iterator[dict[str, Server]]:
     """A web process of each release, and a worker of the later one."""
     folder = tmp_path_factory.mktemp("webs")
     with a_site(kind, folder, release_python) as site:

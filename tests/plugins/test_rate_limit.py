@@ -639,15 +639,15 @@ async def test_redis_password_is_replaced_while_both_are_valid(
 
     async with Redis.from_url(redis_url) as redis:
         try:
-            rules = ["on", f"~{prefix}*", "+@all"]
-            await redis.execute_command("ACL", "SETUSER", user, f">{old}", *rules)
+            allowed: dict[str, Any] = {"enabled": True, "keys": [f"{prefix}*"], "categories": ["+@all"]}
+            await redis.acl_setuser(user, passwords=[f"+{old}"], **allowed)
             assert await status_with(old) == 202
-            await redis.execute_command("ACL", "SETUSER", user, f">{new}")
+            await redis.acl_setuser(user, passwords=[f"+{new}"], **allowed)
             assert await status_with(new) == 202
-            await redis.execute_command("ACL", "SETUSER", user, f"<{old}")
+            await redis.acl_setuser(user, passwords=[f"-{old}"], **allowed)
             assert [await status_with(new), await status_with(old)] == [429, 503]
         finally:
-            await redis.execute_command("ACL", "DELUSER", user)
+            await redis.acl_deluser(user)
             async for key in redis.scan_iter(f"{prefix}*"):
                 await redis.delete(key)
 

@@ -27,7 +27,8 @@ class Roles:
         self.next = f"{self.owner}_2"
 
     async def run(self, statement: str) -> None:
-        await self._connection.execute(statement.format(owner=self.owner, next=self.next))
+        names = {"owner": self.owner, "next": self.next, "database": urlsplit(self._url).path.strip("/")}
+        await self._connection.execute(statement.format(**names))
 
     def url(self, role: str) -> str:
         parts = urlsplit(self._url)
@@ -41,6 +42,7 @@ async def roles(own_postgres_url: str) -> AsyncIterator[Roles]:
     roles = Roles(own_postgres_url, connection)
     try:
         await roles.run("CREATE ROLE {owner} LOGIN PASSWORD 'secret'")
+        await roles.run("GRANT ALL ON DATABASE {database} TO {owner}")
         await roles.run("GRANT ALL ON SCHEMA public TO {owner}")
         await migrate(roles.url(roles.owner))
         await roles.run("CREATE ROLE {next} LOGIN PASSWORD 'secret' IN ROLE {owner}")

@@ -38,7 +38,7 @@ def package(modules: Path, name: str, *, code: str = "", **files: str) -> Path:
 def collect(modules: Path, *files: Path) -> dict[str, str]:
     """Return the texts that are copied for a bundle of these files, by path."""
     target = modules.parent / "licences"
-    command = [find_node(), "-e", PROGRAM, str(SCRIPT), str(modules), str(target), *map(str, files)]
+    command = [str(find_node()), "-e", PROGRAM, str(SCRIPT), str(modules), str(target), *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return {str(path.relative_to(target)): path.read_text() for path in target.rglob("*") if path.is_file()}

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -248,7 +247,7 @@ STEPS = [(SECRET,), (SECRET, NEW), (NEW, SECRET), (NEW,)]
 
 
 @pytest.mark.parametrize(
-    ("signing", "serving"), [pair for before, after in pairwise(STEPS[:3]) for pair in ((before, after), (after, before))]
+    ("signing", "serving"), [pair for one, other in pairwise(STEPS[:3]) for pair in ((one, other), (other, one))]
 )
 def test_processes_in_neighbouring_steps_of_a_rotation_accept_each_others_urls(
     signing: tuple[str, ...], serving: tuple[str, ...]

@@ -1,7 +1,7 @@
 """A gate that two releases load beside each other: it uses only names that the previous release knows too.
 
-Each process has a name, ``MEDIAGATE_TEST_NAME``, under which it notes the jobs that it begins and ends. A picture of the
-source id ``held`` waits for the file ``go``.
+Each process has a name, ``MEDIAGATE_TEST_NAME``, under which it notes the jobs that it begins and ends. A picture of
+the source id ``held`` waits for the file ``go``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def note(file: str, *words: str) -> None:
 
 async def begins(job: Job) -> None:
     note("begun", job.id, job.source_id)
-    while job.source_id == "held" and not (data_dir / "go").exists():
+    # Another process makes the file; a thread that waits for it would keep a process that is to end.
+    while job.source_id == "held" and not (data_dir / "go").exists():  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
 
