@@ -16,6 +16,8 @@ import pytest
 
 from tests.support.wheels import ROOT
 
+pytestmark = pytest.mark.slow
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PINNED = json.loads((ROOT / "query_engine" / "package-lock.json").read_text())["packages"]
 """The npm packages of the build, by folder."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ import pytest
 from mediagate.records.migration import MIGRATIONS, migrate
 from tests.support.command import output_of
 from tests.support.databases import fresh_database
-from tests.support.server import FAST, LEASE, MOUNT, Server
+from tests.support.server import FAST, LEASE, MOUNT, PYTHONPATH, Server
 from tests.support.until import wait_until
 
 GATE = "release_gate:gate"
@@ -172,6 +174,14 @@ def media_ids(web: Server) -> Iterator[str]:
         if not page.get("nextCursor"):
             return
         cursor = f"&cursor={page['nextCursor']}"
+
+
+def test_earlier_processes_run_the_code_of_the_wheel(release_python: Path) -> None:
+    """Nothing that finds the gates of the tests leads to the checkout."""
+    program = "import mediagate, mediagate_plugins as plugins; print(mediagate.__file__, plugins.__file__)"
+    env = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    done = subprocess.run([release_python, "-c", program], env=env, capture_output=True, text=True, check=True)
+    assert all(path.startswith(str(release_python.parents[1])) for path in done.stdout.split())
 
 
 def test_upgrade_completes_each_accepted_job_in_its_first_attempt(upgraded: Upgraded) -> None:

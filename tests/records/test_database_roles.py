@@ -1,7 +1,11 @@
-"""The database's password is replaced by a second role that acts as the owner of the tables."""
+"""The database's password is replaced by a second role that acts as the owner of the tables.
+
+The statements are those of ``docs/how-to/rotate-secrets.md``.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -13,12 +17,15 @@ from mediagate import MediaGate, Settings, Source
 from mediagate.errors import RecordsRefused
 from mediagate.records import PrismaRecords
 from mediagate.records.migration import migrate
+from tests.support.pages import PAGES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
+SECOND_ROLE, END_OF_THE_FIRST = re.findall(r"```sql\n(.*?)```", PAGES["docs/how-to/rotate-secrets.md"], re.S)
+
 
 class Roles:
-    """The database, and its login roles by name; `docs/how-to/rotate-secrets.md` has the same statements."""
+    """The database, and its login roles by name."""
 
     def __init__(self, url: str, connection: asyncpg.Connection) -> None:
         self._url = url
@@ -26,9 +33,12 @@ class Roles:
         self.owner = urlsplit(url).path.strip("/") + "_owner"
         self.next = f"{self.owner}_2"
 
-    async def run(self, statement: str) -> None:
-        names = {"owner": self.owner, "next": self.next, "database": urlsplit(self._url).path.strip("/")}
-        await self._connection.execute(statement.format(**names))
+    async def run(self, statements: str) -> None:
+        """Run statements as an administrator; roles have the names of the page, which stand for the test's own."""
+        names = {"mediagate_2": self.next, "mediagate": self.owner, "database": urlsplit(self._url).path.strip("/")}
+        for name, own in names.items():
+            statements = re.sub(rf"\b{name}\b", own, statements)
+        await self._connection.execute(statements.replace("…", "secret"))
 
     def url(self, role: str) -> str:
         parts = urlsplit(self._url)
@@ -41,16 +51,14 @@ async def roles(own_postgres_url: str) -> AsyncIterator[Roles]:
     connection = await asyncpg.connect(own_postgres_url)
     roles = Roles(own_postgres_url, connection)
     try:
-        await roles.run("CREATE ROLE {owner} LOGIN PASSWORD 'secret'")
-        await roles.run("GRANT ALL ON DATABASE {database} TO {owner}")
-        await roles.run("GRANT ALL ON SCHEMA public TO {owner}")
+        await roles.run("CREATE ROLE mediagate LOGIN PASSWORD '…'")
+        await roles.run("GRANT ALL ON DATABASE database TO mediagate")
+        await roles.run("GRANT ALL ON SCHEMA public TO mediagate")
         await migrate(roles.url(roles.owner))
-        await roles.run("CREATE ROLE {next} LOGIN PASSWORD 'secret' IN ROLE {owner}")
-        await roles.run("ALTER ROLE {next} SET role = '{owner}'")
+        await roles.run(SECOND_ROLE)
         yield roles
     finally:
-        await roles.run("DROP OWNED BY {owner}")
-        await roles.run("DROP ROLE IF EXISTS {next}, {owner}")
+        await roles.run("DROP OWNED BY mediagate; DROP ROLE IF EXISTS mediagate_2, mediagate")
         await connection.close()
 
 
@@ -68,7 +76,7 @@ async def test_processes_of_both_roles_work_on_one_database(roles: Roles, tmp_pa
 
 
 async def test_first_role_is_refused_after_the_rotation_and_the_second_is_not(roles: Roles) -> None:
-    await roles.run("ALTER ROLE {owner} NOLOGIN")
+    await roles.run(END_OF_THE_FIRST)
     records = PrismaRecords(roles.url(roles.next))
     await records.open()
     try:
