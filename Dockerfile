@@ -30,7 +30,7 @@ RUN python image_requirements.py --build > requirements.txt \
     && python -m venv /tools \
     && /tools/bin/pip install --no-cache-dir --require-hashes --requirement pip.txt \
     && /tools/bin/pip install --no-cache-dir --require-hashes --constraint constraints.txt --requirement requirements.txt
-COPY README.md LICENSE hatch_build.py schema.prisma ./
+COPY README.md LICENSE THIRD_PARTY.md hatch_build.py schema.prisma ./
 COPY query_engine query_engine
 COPY service service
 COPY plugins plugins

@@ -58,8 +58,11 @@ constraints: ## Pin the image's packages with hashes; for each release (ARGS="--
 	| .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make constraints" --output-file constraints.txt $(or $(ARGS),--upgrade) -
 
+wheel: $(STAMP) ## Build the wheel into dist
+	$(BIN)/python -m hatchling build --target wheel
+
 clean: ## Remove the environment and all build output
-	rm -rf $(VENV) .cache bench/.cache dist docs/_build service/mediagate/records/client service/mediagate/records/query_engine
+	rm -rf $(VENV) .cache bench/.cache dist docs/_build third_party service/mediagate/records/client service/mediagate/records/query_engine
 
 $(STAMP): pyproject.toml hatch_build.py schema.prisma $(wildcard query_engine/*.js query_engine/src/*.js query_engine/package*.json)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -71,4 +74,4 @@ $(VENV)/.docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --group docs
 	@touch $(VENV)/.docs
 
-.PHONY: help run test test-fast lint docs check bench bench-smallest cluster mutation constraints clean
+.PHONY: help run test test-fast lint docs check bench bench-smallest cluster mutation constraints wheel clean

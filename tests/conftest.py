@@ -21,6 +21,7 @@ from tests.support.rgw import Gateway, missing, running_gateway
 from tests.support.s3_server import S3Server
 from tests.support.scheduling import LONG, FileScheduling
 from tests.support.services import need
+from tests.support.wheels import RELEASES, build_wheel, install_wheel
 
 DATA = Path(__file__).parent / "data"
 SESSION = pytest.StashKey[Session]()
@@ -135,6 +136,25 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"SKIPPED {tests} tests: {reason.removeprefix('Skipped: ')}")
     for line in config.stash.get(LEFT, []):
         terminalreporter.write_line(f"LEFT BEHIND {line}", red=True)
+
+
+@pytest.fixture(scope="session")
+def built_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def release_wheel(request: pytest.FixtureRequest) -> Path:
+    """The wheel of the newest release; before the first one, of this checkout."""
+    wheels = list(RELEASES.glob("*.whl"))
+    return wheels[0] if wheels else request.getfixturevalue("built_wheel")
+
+
+@pytest.fixture(scope="session")
+def release_python(release_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that has the newest release instead of this checkout."""
+    return install_wheel(release_wheel, tmp_path_factory.mktemp("release") / "venv")
 
 
 @pytest.fixture(scope="session")

@@ -146,10 +146,9 @@ def test_copied_files_exist_and_pass_dockerignore() -> None:
 
 
 def test_dockerfile_copies_the_files_that_the_build_reads() -> None:
-    pyproject = (ROOT / "pyproject.toml").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     read = {"pyproject.toml", "hatch_build.py", "schema.prisma", "query_engine", "service", "plugins"}
-    read |= set(re.findall(r'^(?:readme = |license-files = \[)"([^"]+)"', pyproject, re.M))
-    assert {"README.md", "LICENSE"} < read <= set(copied())
+    assert read | {project["readme"], *project["license-files"]} <= set(copied())
 
 
 def test_image_health_check_uses_the_port_of_serve() -> None:

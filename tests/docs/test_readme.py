@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 
-from tests.support.pages import DOCS, PAGES, ROOT
+from tests.support.pages import DOCS, PAGES, ROOT, ROOT_PAGES
+from tests.support.wheels import RELEASES
 
 README = PAGES["README.md"]
 
@@ -15,7 +16,7 @@ def test_readme_has_at_most_150_lines() -> None:
 
 
 def test_links_of_files_outside_the_site_exist() -> None:
-    for page in ("README.md", "CONTRIBUTING.md", "SECURITY.md"):
+    for page in ROOT_PAGES:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", PAGES[page]):
             assert "://" in target or (ROOT / target).exists(), f"{page}: {target}"
 
@@ -30,6 +31,13 @@ def test_changelog_version_is_that_of_pyproject() -> None:
     sections = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert sections[0] == "Unreleased"
     assert sections[1:2] in ([], [version])
+
+
+def test_releases_folder_has_the_wheel_of_the_newest_release() -> None:
+    """Between a release and the commit that adds its wheel, it has the one before."""
+    released = re.findall(r"^## \[(\d.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    found = [wheel.name.split("-")[1] for wheel in RELEASES.glob("*.whl")]
+    assert found in ([[version] for version in released[:2]] if len(released) > 1 else [[], released])
 
 
 def test_changelog_lines_begin_with_their_area() -> None:

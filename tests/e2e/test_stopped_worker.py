@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
 from tests.support.server import FAST, Server
-
-
-def until(reached: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 60
-    while not reached():
-        assert time.monotonic() < end, what
-        time.sleep(0.1)
+from tests.support.until import wait_until
 
 
 def stopped(pid: int) -> bool:
@@ -40,16 +32,16 @@ def test_resumed_worker_removes_files_of_a_deleted_media_at_once(tmp_path: Path,
         zombie.start(command="worker", CRASH_AT="storage.put:before:3", CRASH_BY="SIGSTOP")
         assert zombie.process is not None
         pid = zombie.process.pid
-        until(lambda: stopped(pid), "the worker must come to publish")
+        wait_until(lambda: stopped(pid), "the worker must come to publish")
         web.stop()
         web.start()
         media = web.settled(job_id).json()["media"]
         assert httpx.delete(f"{web.url}/media/{media['id']}", timeout=30).status_code == 204
         assert public(data_dir) == []
         os.kill(pid, signal.SIGCONT)
-        until(lambda: "lease lost" in zombie.log.read_text(), "the worker must see that it lost the job")
-        until(lambda: public(data_dir) == [], f"left: {public(data_dir)}")
-        until(
+        wait_until(lambda: "lease lost" in zombie.log.read_text(), "the worker must see that it lost the job")
+        wait_until(lambda: public(data_dir) == [], "left: public files")
+        wait_until(
             lambda: httpx.get(f"{web.url}{media['urls']['xs'].removeprefix('/image-pipeline')}").status_code == 404, ""
         )
     finally:

@@ -248,6 +248,19 @@ async def test_cache_s_zero_checks_the_database_on_every_request(tmp_path: Path)
             assert (await client.get("/jobs", headers=bearer(key))).status_code == 401
 
 
+async def test_key_is_replaced_without_a_refused_request(shared: Shared, photo: bytes) -> None:
+    """Both keys work until the old one is revoked, and see the same uploads: these belong to the owner."""
+    keys, client = shared
+    old = await keys.create(owner="rotating")
+    sent = await client.post("/upload", data=FORM, files={"file": ("a.jpg", photo)}, headers=bearer(old))
+    new = await keys.create(owner="rotating", scopes=list(old.key.scopes))
+    seen = [await client.get(f"/status/{sent.json()['jobId']}", headers=bearer(key)) for key in (old, new, old)]
+    assert [answer.status_code for answer in seen] == [202, 202, 202]
+    assert await keys.revoke(old.key.id)
+    after = [await client.get(f"/status/{sent.json()['jobId']}", headers=bearer(key)) for key in (old, new)]
+    assert [answer.status_code for answer in after] == [401, 202]
+
+
 async def test_last_used_at_is_written_at_most_every_five_minutes(tmp_path: Path) -> None:
     async with serving(tmp_path, cache_s=0) as (keys, client):
         key = await keys.create(owner="ann")

@@ -623,6 +623,35 @@ async def test_store_down_allows_or_refuses_uploads_as_configured(
         assert "limits not enforced for an upload" in caplog.text
 
 
+async def test_redis_password_is_replaced_while_both_are_valid(
+    make_gate: MakeGate, photo: bytes, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = f"mediagate:rate:{secrets.token_hex(6)}:"
+    monkeypatch.setattr("mediagate_plugins.rate_limit.redis_counters.PREFIX", prefix)
+    user, old, new = f"mediagate_test_{secrets.token_hex(6)}", secrets.token_hex(8), secrets.token_hex(8)
+
+    async def status_with(password: str) -> int:
+        gate = make_gate(worker=False)
+        url = redis_url.replace("://", f"://{user}:{password}@")
+        gate.register(rate_limit, per_address="2/day", redis_url=url, store_down="refuse")
+        async with client_of(gate) as upload:
+            return int((await upload(photo)).status_code)
+
+    async with Redis.from_url(redis_url) as redis:
+        try:
+            allowed: dict[str, Any] = {"enabled": True, "keys": [f"{prefix}*"], "categories": ["+@all"]}
+            await redis.acl_setuser(user, passwords=[f"+{old}"], **allowed)
+            assert await status_with(old) == 202
+            await redis.acl_setuser(user, passwords=[f"+{new}"], **allowed)
+            assert await status_with(new) == 202
+            await redis.acl_setuser(user, passwords=[f"-{old}"], **allowed)
+            assert [await status_with(new), await status_with(old)] == [429, 503]
+        finally:
+            await redis.acl_deluser(user)
+            async for key in redis.scan_iter(f"{prefix}*"):
+                await redis.delete(key)
+
+
 async def test_rate_limit_in_the_database_needs_prisma_records(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     gate.register(rate_limit, per_address="1/day")

@@ -13,7 +13,7 @@ import pytest
 
 from mediagate.records.client import __file__ as client_file
 
-pytest.importorskip("hatchling", reason="the build backend is not installed")
+core = pytest.importorskip("hatchling.metadata.core", reason="the build backend is not installed")
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,9 +23,10 @@ def checkout(tmp_path: Path) -> Path:
     """A copy of the inputs and the last outputs of the build."""
     package = tmp_path / "service" / "mediagate" / "records"
     built = ROOT / "service" / "mediagate" / "records"
-    for name in ("schema.prisma", "hatch_build.py"):
+    for name in ("schema.prisma", "hatch_build.py", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "query_engine", tmp_path / "query_engine")
+    shutil.copytree(ROOT / "third_party", tmp_path / "third_party")
     shutil.copytree(built / "query_engine", package / "query_engine")
     (package / "client").mkdir(parents=True)
     shutil.copy(built / "client" / "__init__.py", package / "client")
@@ -43,7 +44,8 @@ def hook(checkout: Path, target: str = "wheel") -> Any:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     nothing: Any = None
-    return module.PrismaBuildHook(str(checkout), {}, nothing, nothing, str(checkout), target)
+    metadata = core.ProjectMetadata(str(checkout), nothing)
+    return module.PrismaBuildHook(str(checkout), {}, nothing, metadata, str(checkout), target)
 
 
 def put_node(folder: Path, version: str) -> None:
@@ -87,6 +89,13 @@ def test_build_of_changed_sources_requires_node(checkout: Path, change: str) -> 
 @pytest.mark.parametrize("lost", ["client/__init__.py", "query_engine/query-engine.js", "query_engine/inputs.sha256"])
 def test_build_with_a_missing_output_requires_node(checkout: Path, lost: str) -> None:
     (checkout / "service" / "mediagate" / "records" / lost).unlink()
+    assert requirements(checkout) != []
+
+
+@pytest.mark.usefixtures("only")
+@pytest.mark.parametrize("lost", ["npm", "pypi"])
+def test_build_without_licence_texts_requires_node(checkout: Path, lost: str) -> None:
+    shutil.rmtree(checkout / "third_party" / lost)
     assert requirements(checkout) != []
 
 

@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from mediagate import STORAGE, MediaGate, Settings, Source, VariantSpec
 from mediagate.errors import ConfigError, FileNotServed, UrlExpired
-from mediagate.storage import FilesystemStorage, FileUrls, MemoryStorage, url_secret
+from mediagate.storage import FilesystemStorage, FileUrls, MemoryStorage, url_secrets
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ MakeGate = Callable[..., MediaGate]
 SIZES = {"sm": VariantSpec(width=64), "md": VariantSpec(width=128)}
 SOURCES = {"avatar": Source(variants=SIZES), "document": Source(variants=SIZES, visibility="private")}
 KEY = "media/document/user-1/med_1/sm.webp"
-SECRET = "s" * 32
+SECRET, NEW = "s" * 32, "n" * 32
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -43,8 +43,8 @@ async def uploaded(client: httpx.AsyncClient, photo: bytes, source: str) -> http
     return done
 
 
-def urls_of(storage: Any = None, *, secret: bytes = SECRET.encode(), ttl_s: int = 3600) -> FileUrls:
-    return FileUrls(SOURCES, storage or MemoryStorage(), secret=secret, ttl_s=ttl_s)
+def urls_of(*secrets: str, ttl_s: int = 3600) -> FileUrls:
+    return FileUrls(SOURCES, MemoryStorage(), secrets=[s.encode() for s in secrets or [SECRET]], ttl_s=ttl_s)
 
 
 def query_of(url: str) -> dict[str, str]:
@@ -140,7 +140,7 @@ def test_signed_url_is_refused_from_its_expiry_on() -> None:
     with pytest.raises(FileNotServed):
         urls.admit(KEY, {**query, "signature": "A" * 43}, now=file.expires_at)
     with pytest.raises(FileNotServed):
-        urls_of(secret=b"another").admit(KEY, query, now=NOON)
+        urls_of("another").admit(KEY, query, now=NOON)
 
 
 async def test_expired_url_answers_403(make_gate: MakeGate, photo: bytes) -> None:
@@ -205,43 +205,78 @@ async def test_core_storages_presign_no_urls(tmp_path: Path) -> None:
 def test_url_secret_is_created_once_with_mode_600(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     with ThreadPoolExecutor(16) as threads:
-        made = set(threads.map(lambda _: url_secret(settings), range(64)))
+        made = set(threads.map(lambda _: url_secrets(settings), range(64)))
     assert len(made) == 1
     [path] = tmp_path.iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert len(next(iter(made))) == 64
-    assert url_secret(Settings(data_dir=tmp_path, url_secret=SECRET)) == SECRET.encode()
+    assert [len(secret) for secret in next(iter(made))] == [64]
+    assert url_secrets(Settings(data_dir=tmp_path, url_secret=SECRET)) == (SECRET.encode(),)
 
 
-def test_invalid_url_secret_is_a_config_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_file_of_the_url_secret_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "url_secret").write_bytes(b"")
     with pytest.raises(ConfigError, match="remove the file, or set url_secret"):
-        url_secret(Settings(data_dir=tmp_path))
+        url_secrets(Settings(data_dir=tmp_path))
     with pytest.raises(ConfigError, match="make it readable, or set url_secret"):
-        url_secret(Settings(data_dir=tmp_path / "not" / "there"))
-    monkeypatch.setenv("MEDIAGATE_URL_SECRET", "too short")
-    with pytest.raises(ConfigError, match="MEDIAGATE_URL_SECRET") as caught:
-        Settings()
-    assert "too short" not in str(caught.value)
+        url_secrets(Settings(data_dir=tmp_path / "not" / "there"))
 
 
 def test_settings_repr_hides_the_url_secret(tmp_path: Path) -> None:
     assert SECRET not in repr(Settings(data_dir=tmp_path, url_secret=SECRET))
 
 
+@pytest.mark.parametrize("given", ["too short", f"{SECRET},too short", ""])
+def test_each_url_secret_has_32_characters(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("MEDIAGATE_URL_SECRET", given)
+    with pytest.raises(ConfigError, match="MEDIAGATE_URL_SECRET: ") as caught:
+        Settings()
+    assert "too short" not in str(caught.value)
+
+
+def test_url_secrets_come_from_a_list_in_the_environment_or_in_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert url_secrets(Settings(data_dir=tmp_path, url_secret=[NEW, SECRET])) == (NEW.encode(), SECRET.encode())
+    monkeypatch.setenv("MEDIAGATE_URL_SECRET", f"{NEW}, {SECRET}")
+    assert url_secrets(Settings(data_dir=tmp_path)) == (NEW.encode(), SECRET.encode())
+    assert not list(tmp_path.iterdir())
+
+
+STEPS = [(SECRET,), (SECRET, NEW), (NEW, SECRET), (NEW,)]
+"""The settings of a rotation, in order; processes change from one to the next at different times."""
+
+
+@pytest.mark.parametrize(
+    ("signing", "serving"), [pair for one, other in pairwise(STEPS[:3]) for pair in ((one, other), (other, one))]
+)
+def test_processes_in_neighbouring_steps_of_a_rotation_accept_each_others_urls(
+    signing: tuple[str, ...], serving: tuple[str, ...]
+) -> None:
+    signed = query_of(urls_of(*signing).of(KEY, base_url="", now=NOON).url)
+    assert urls_of(*serving).admit(KEY, signed, now=NOON)
+
+
+def test_removed_url_secret_is_refused_and_its_successor_is_not() -> None:
+    old, new = (query_of(urls_of(*step).of(KEY, base_url="", now=NOON).url) for step in STEPS[1:3])
+    last = urls_of(*STEPS[3])
+    assert last.admit(KEY, new, now=NOON)
+    with pytest.raises(FileNotServed):
+        last.admit(KEY, old, now=NOON)
+
+
+@pytest.mark.parametrize("given", [SECRET, f"{SECRET},{NEW}"])
 async def test_gates_with_a_shared_secret_accept_each_others_urls(
-    make_gate: MakeGate, photo: bytes, tmp_path: Path
+    make_gate: MakeGate, photo: bytes, tmp_path: Path, given: str
 ) -> None:
     shared = {
-        "url_secret": SECRET,
         "url_ttl_s": 604_800,
         "database_url": f"file:{tmp_path / 'shared.db'}",
         "migrate": True,
     }
     files = FilesystemStorage(tmp_path / "files")
     gates = []
-    for _ in range(2):
-        gate = make_gate(sources=SOURCES, memory=False, **shared)
+    for secret in (SECRET, given):
+        gate = make_gate(sources=SOURCES, memory=False, url_secret=secret, **shared)
         gate.decorate(STORAGE, files)
         gates.append(gate)
     async with client_of(gates[0]) as first:

@@ -124,6 +124,18 @@ class Gateway:
         keys = ["--access-key", self.access_key, "--secret-key", self.secret_key]
         self._run("radosgw-admin", "user", "create", *user, *keys)
 
+    def add_key(self) -> dict[str, str]:
+        """Give the user another access key; returns it as options of the plugin."""
+        key = {"access_key_id": secrets.token_hex(10).upper(), "secret_access_key": secrets.token_hex(20)}
+        words = ["--access-key", key["access_key_id"], "--secret-key", key["secret_access_key"]]
+        self._run("radosgw-admin", "key", "create", "--uid", "tests", "--key-type", "s3", *words)
+        return key
+
+    def remove_key(self, key: dict[str, str]) -> None:
+        """Remove an access key of the user."""
+        words = ["--key-type", "s3", "--access-key", key["access_key_id"]]
+        self._run("radosgw-admin", "key", "rm", "--uid", "tests", *words)
+
     def start_gateway(self) -> None:
         """Start the gateway alone, and wait until it answers."""
         self._spawn("radosgw", "-n", "client.rgw")

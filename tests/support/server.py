@@ -57,14 +57,20 @@ def alive(pid: int) -> bool:
 
 
 class Server:
-    """``mediagate serve`` on a gate of the tests; ``options`` are its own, ``env`` adds to the environment."""
+    """``mediagate serve`` on a gate of the tests; ``options`` are its own, ``env`` adds to the environment.
 
-    def __init__(self, gate: str, data_dir: Path, *, options: Sequence[str] = (), **env: str) -> None:
+    ``python`` is that of another environment, which has a release of mediagate instead of this checkout.
+    """
+
+    def __init__(
+        self, gate: str, data_dir: Path, *, options: Sequence[str] = (), python: str | Path = sys.executable, **env: str
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}{MOUNT}"
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self._gate = gate
         self._options = options
+        self._python = str(python)
         self._env = {
             **os.environ,
             "MEDIAGATE_DATA_DIR": str(data_dir),
@@ -81,7 +87,7 @@ class Server:
             env[LEASE] = str(stretched(float(env[LEASE])))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mediagate.cli", command, self._gate, *arguments],
+                [self._python, "-m", "mediagate.cli", command, self._gate, *arguments],
                 env=env, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         if wait and command == "serve":
@@ -119,10 +125,12 @@ class Server:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(stretched(timeout_s))
 
-    def upload(self, name: str, data: bytes, *, source_type: str = "avatar", **headers: str) -> httpx.Response:
+    def upload(
+        self, name: str, data: bytes, *, source_type: str = "avatar", source_id: str = "user-1", **headers: str
+    ) -> httpx.Response:
         return httpx.post(
             f"{self.url}/upload",
-            data={"sourceType": source_type, "sourceId": "user-1"},
+            data={"sourceType": source_type, "sourceId": source_id},
             files={"file": (name, data)},
             headers=headers,
             timeout=30,

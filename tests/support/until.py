@@ -1,10 +1,13 @@
-"""Waiting for something that other tasks bring about."""
+"""Waiting for something that other tasks or processes bring about."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
+
+from tests.support.load import stretched
 
 PAUSE_S = 0.005
 
@@ -19,3 +22,11 @@ async def until(condition: Callable[[], object | Awaitable[object]], timeout_s: 
             return
         await asyncio.sleep(PAUSE_S)
     raise AssertionError(f"it did not hold within {timeout_s:g} s")
+
+
+def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 60) -> None:
+    """Wait until other processes have made a condition hold. Raises ``AssertionError`` when the time runs out."""
+    ends_at = time.monotonic() + stretched(timeout_s)
+    while not condition():
+        assert time.monotonic() < ends_at, what
+        time.sleep(0.1)

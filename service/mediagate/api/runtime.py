@@ -19,7 +19,7 @@ from mediagate.intake import Backlog, Intake
 from mediagate.jobs import Janitor, Watch, Worker, recognize_files
 from mediagate.kernel import Departure
 from mediagate.parts import Parts
-from mediagate.storage import FileUrls, unobserved, url_secret
+from mediagate.storage import FileUrls, unobserved, url_secrets
 from mediagate.values import UrlOf, utcnow
 
 
@@ -93,8 +93,8 @@ async def open_runtime(parts: Parts, departure: Departure, stack: AsyncExitStack
     stack.push_async_callback(parts.images.close)
     await _concurrently(parts.records.open(), parts.images.open())
     await recognize_files(replace(parts, storage=unobserved(parts.storage)))
-    secret = await asyncio.to_thread(url_secret, parts.settings)
-    urls = FileUrls(parts.sources, parts.storage, secret=secret, ttl_s=parts.settings.url_ttl_s)
+    secrets = await asyncio.to_thread(url_secrets, parts.settings)
+    urls = FileUrls(parts.sources, parts.storage, secrets=secrets, ttl_s=parts.settings.url_ttl_s)
     runtime = Runtime(parts, departure, spool_dir, urls)
     stack.push_async_callback(runtime.watch.close)
     stack.push_async_callback(runtime.readiness.close)

@@ -43,6 +43,13 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
 """A list of names, separated by commas in the environment."""
 
 
+def _secrets(value: object) -> object:
+    return listed(value.get_secret_value() if isinstance(value, SecretStr) else value)
+
+
+UrlSecrets = Annotated[tuple[Annotated[SecretStr, Field(min_length=32)], ...], Field(min_length=1)]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -171,8 +178,9 @@ class Settings(BaseSettings):
     """CDN or web server in front of the stored files; unset: the gate serves them."""
     url_ttl_s: Annotated[int, Field(ge=2, le=7 * 24 * 3600)] = 3600
     """Lifetime of the URLs of private files, in seconds; the URLs in a response have at least half of it left."""
-    url_secret: Annotated[SecretStr, Field(min_length=32)] | None = None
-    """Secret that signs the URLs of private files; unset: generated once and stored in ``data_dir``."""
+    url_secret: Annotated[UrlSecrets | None, NoDecode, BeforeValidator(_secrets)] = None
+    """Secrets of the URLs of private files: the first one signs, all are accepted; unset: one that is generated once
+    and stored in ``data_dir``."""
     moderation: Literal["on", "off"] = "on"
     csrf: Literal["auto", "off"] = "auto"
     """Refuse cross-site requests with cookies; ``off`` if the host does so."""

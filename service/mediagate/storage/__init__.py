@@ -7,7 +7,7 @@ from mediagate.storage.memory import MemoryStorage
 from mediagate.storage.observation import observed, unobserved
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage
 from mediagate.storage.streams import streaming
-from mediagate.storage.urls import FOR_EVER, FOR_EVER_S, FileUrls, url_secret
+from mediagate.storage.urls import FOR_EVER, FOR_EVER_S, FileUrls, url_secrets
 from mediagate.values import CONTENT_TYPES, segment
 
 __all__ = [
@@ -32,6 +32,6 @@ __all__ = [
     "segment",
     "streaming",
     "unobserved",
-    "url_secret",
+    "url_secrets",
     "write_mark",
 ]

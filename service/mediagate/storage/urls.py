@@ -12,7 +12,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,12 +33,17 @@ _EXPIRES = re.compile(r"[0-9]{1,12}")
 
 
 class FileUrls:
-    """The URLs of one gate's files; ``secret`` signs those of private files that the gate serves itself."""
+    """The URLs of one gate's files.
 
-    def __init__(self, sources: Mapping[str, Source], storage: Storage, *, secret: bytes, ttl_s: int) -> None:
+    The first of the ``secrets`` signs those of private files that the gate serves itself; all of them are accepted.
+    """
+
+    def __init__(
+        self, sources: Mapping[str, Source], storage: Storage, *, secrets: Sequence[bytes], ttl_s: int
+    ) -> None:
         self._sources = sources
         self._storage = storage
-        self._secret = secret
+        self._secrets = secrets
         self._ttl_s = ttl_s
 
     def of(self, key: str, *, base_url: str, now: datetime) -> FileUrl:
@@ -51,9 +56,8 @@ class FileUrls:
             return FileUrl(signed.url, signed.expires_at)
         expires_at = signed_at + timedelta(seconds=self._ttl_s)
         expires = str(int(expires_at.timestamp()))
-        return FileUrl(
-            f"{base_url}/{quote(key)}?expires={expires}&signature={self._signature(key, expires)}", expires_at
-        )
+        signature = _signature(self._secrets[0], key, expires)
+        return FileUrl(f"{base_url}/{quote(key)}?expires={expires}&signature={signature}", expires_at)
 
     def private(self, key: str) -> bool:
         """Return whether a file needs a signed URL; files of sources that are no longer configured do as well."""
@@ -67,27 +71,28 @@ class FileUrls:
         """
         if not self.private(key):
             return None
-        expires, signature = query.get("expires", ""), query.get("signature", "")
-        right = self._signature(key, expires)
-        if not _EXPIRES.fullmatch(expires) or not hmac.compare_digest(right.encode(), signature.encode()):
+        expires, signature = query.get("expires", ""), query.get("signature", "").encode()
+        valid = [hmac.compare_digest(_signature(s, key, expires).encode(), signature) for s in self._secrets]
+        if not _EXPIRES.fullmatch(expires) or not any(valid):
             raise FileNotServed("file not found")
         left_s = int(expires) - int(now.timestamp())
         if left_s <= 0:
             raise UrlExpired("this URL has expired; read the media or the job again, and use the URL in the answer")
         return left_s
 
-    def _signature(self, key: str, expires: str) -> str:
-        digest = hmac.digest(self._secret, f"{key}\n{expires}".encode(), hashlib.sha256)
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+def _signature(secret: bytes, key: str, expires: str) -> str:
+    digest = hmac.digest(secret, f"{key}\n{expires}".encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def url_secret(settings: Settings) -> bytes:
-    """Return the secret that signs URLs: the configured one, else the one in ``data_dir``, created if missing.
+def url_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """Return the secrets of URLs: the configured ones, else the one in ``data_dir``, created if missing.
 
     Blocks. Raises ``ConfigError`` when the file cannot be used.
     """
     if settings.url_secret is not None:
-        return settings.url_secret.get_secret_value().encode()
+        return tuple(secret.get_secret_value().encode() for secret in settings.url_secret)
     path = settings.data_dir / SECRET_FILE
     try:
         if not path.exists():
@@ -97,7 +102,7 @@ def url_secret(settings: Settings) -> bytes:
         raise ConfigError(f"{path}: {exc.strerror}; make it readable, or set url_secret") from None
     if not _SECRET.fullmatch(secret):
         raise ConfigError(f"{path}: the secret in this file is damaged; remove the file, or set url_secret")
-    return secret
+    return (secret,)
 
 
 def _make(path: Path) -> None:

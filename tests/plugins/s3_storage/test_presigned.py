@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from mediagate_plugins.s3_storage.options import Options
 from mediagate_plugins.s3_storage.signatures import Signer, presign
 from mediagate_plugins.s3_storage.storage import S3Storage, open_storage
+from tests.support.rgw import Gateway
+from tests.support.until import until
 
 pytestmark = pytest.mark.anyio
 
@@ -201,6 +204,24 @@ async def test_presigned_urls_expire_with_the_credentials_of_their_signer(storag
     assert read is not None and write is not None
     assert (read.expires_at, write.expires_at) == (soon, soon)
     assert "X-Amz-Security-Token=token" in read.url
+
+
+async def test_urls_of_an_access_key_are_valid_until_it_is_removed(storage_of: Any, gateway: Gateway) -> None:
+    """A user may have two keys: processes change to the new one while URLs of the old one are still in use."""
+    old, new = await asyncio.to_thread(gateway.add_key), await asyncio.to_thread(gateway.add_key)
+    async with storage_of(**old) as before, storage_of(**new) as after:
+        await before.put(KEY, b"picture")
+        assert await after.get(KEY) == b"picture"
+        signed = [storage.presign_get(KEY, signed_at=now(), expires_s=3600) for storage in (before, after)]
+        assert [(await asked("GET", each.url)).status_code for each in signed] == [200, 200]
+        await asyncio.to_thread(gateway.remove_key, old)
+
+        async def refused() -> bool:
+            return (await asked("GET", signed[0].url)).status_code == 403
+
+        await until(refused, 30)
+        assert (await asked("GET", signed[1].url)).status_code == 200
+    await asyncio.to_thread(gateway.remove_key, new)
 
 
 def test_signer_repr_hides_secrets() -> None:
