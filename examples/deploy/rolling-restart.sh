@@ -6,13 +6,17 @@
 
 set -eu
 
+restart() {
+    systemctl restart "$1"
+    curl --silent --fail --output /dev/null --retry 90 --retry-delay 1 --retry-all-errors --max-time 15 "$2/readyz" || {
+        echo "$1 is not ready after 90 s; the others were not restarted" >&2
+        exit 1
+    }
+}
+
 for port in $1; do
-    systemctl restart "mediagate-web@$port.service"
-    curl --silent --show-error --fail --output /dev/null --retry 90 --retry-delay 1 --retry-all-errors --max-time 15 \
-        "http://127.0.0.1:$port/image-pipeline/readyz"
+    restart "mediagate-web@$port.service" "http://127.0.0.1:$port/image-pipeline"
 done
 for port in ${2:-}; do
-    systemctl restart "mediagate-worker@$port.service"
-    curl --silent --show-error --fail --output /dev/null --retry 90 --retry-delay 1 --retry-all-errors --max-time 15 \
-        "http://127.0.0.1:$port/readyz"
+    restart "mediagate-worker@$port.service" "http://127.0.0.1:$port"
 done

@@ -87,7 +87,7 @@ def test_promtool_accepts_every_query_of_the_dashboard(folder: Path) -> None:
 async def test_queries_name_metrics_of_a_gate(make_gate: MakeGate) -> None:
     gate = make_gate(worker=False)
     gate.register(metrics)
-    async with gate, client_of(gate) as client:
+    async with client_of(gate) as client:
         text = (await client.get("/metrics")).text
     exposed = {
         f"{name.removesuffix('_total')}{suffix}"

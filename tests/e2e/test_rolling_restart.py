@@ -25,6 +25,7 @@ from tests.support.load import stretched
 from tests.support.observed_processes import Process
 from tests.support.ports import free_port
 from tests.support.programs import program
+from tests.support.receiver import answer, receiving
 
 GATE = "plain_gate:gate"
 MOUNT = "/image-pipeline"
@@ -223,6 +224,19 @@ def test_rolling_restart_fails_no_request(
                 end = client.get(f"{load.url}/status/{job_id}?wait=60")
                 assert (end.status_code, end.json()["status"]) == (200, "COMPLETE"), end.text
     assert asyncio.run(recorded(database)) == set(load.jobs), "each upload made one job"
+
+
+def test_proxy_passes_uploads_on_that_a_closing_process_refuses(
+    tmp_path: Path, photo: bytes, units: tuple[Units, list[int], list[int]]
+) -> None:
+    """The answer of the moment between SIGTERM and the closed port, from a stub, so that no test waits to meet it."""
+    (tmp_path / "nginx").mkdir()
+    form = {"sourceType": "avatar", "sourceId": "user-1"}
+    with receiving(answer(503)) as closing, nginx(tmp_path / "nginx", [closing.port, units[1][0]]) as proxy:
+        with httpx.Client(verify=proxy.tls, timeout=90) as client:
+            sent = [client.post(f"{proxy.url}{MOUNT}/upload", data=form, files={"file": photo}) for _ in range(4)]
+        assert [each.status_code for each in sent] == [202] * 4
+        assert len(closing.received) >= 1, "the stub was asked first for some"
 
 
 def test_proxy_blocks_metrics_and_redirects_to_tls(
