@@ -34,7 +34,7 @@ def account(pid: int) -> Account | None:
     try:
         status = (folder / "status").read_text()
         fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        files = len(os.listdir(folder / "fd"))
+        files = len(list((folder / "fd").iterdir()))
     except OSError:
         return None
     if "VmRSS" not in status:
@@ -58,9 +58,9 @@ def connections(pids: Iterable[int], port: int) -> int:
     found: set[str] = set()
     for pid in pids:
         with suppress(OSError):
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 with suppress(OSError):
-                    found.add(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+                    found.add(str(descriptor.readlink()))
     return len(found & to_port)
 
 

@@ -7,8 +7,10 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from mediagate import QUEUE, RECORDS, STORAGE, MediaGate
 from mediagate.api import readiness
 from mediagate.errors import StorageUnavailable
-from mediagate.queue import InProcessQueue
+from mediagate.queue import InProcessQueue, Queue
 from mediagate.records import MemoryRecords
 from mediagate.storage import FilesystemStorage, MemoryStorage, ObjectInfo
 from tests.support.full_disk import largest_file
@@ -175,21 +177,31 @@ async def test_healthz_answers_200_whatever_else_fails(make_gate: MakeGate, alwa
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+@contextmanager
+def stopped_image_processes() -> Iterator[list[int]]:
+    """Stop (SIGSTOP) the fork server and the image processes of this process for the length of a block."""
+    command = b"mediagate.images.process"
+    found = [pid for pid in children(os.getpid()) if command in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    for pid in found:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield found
+    finally:
+        for pid in found:
+            os.kill(pid, signal.SIGCONT)
+
+
 async def test_readyz_ignores_the_queue_and_the_image_processes(make_gate: MakeGate, always: None) -> None:
     class Broken(InProcessQueue):
+        async def dispatch(self, job_id: str) -> None:
+            raise RuntimeError("the broker is away")
+
         async def take(self) -> str:
             raise RuntimeError("the broker is away")
 
-        dispatch = done = take  # type: ignore[assignment]
-
     gate = make_gate()
-    gate.decorate(QUEUE, Broken())
+    gate.decorate(QUEUE, cast(Queue, Broken()))
     async with client_of(gate) as client:
-        for process in children(os.getpid()):
-            if b"mediagate.images.process" in Path(f"/proc/{process}/cmdline").read_bytes():
-                os.kill(process, signal.SIGSTOP)
-        try:
+        with stopped_image_processes() as stopped:
+            assert len(stopped) > 1
             assert await code(client) == (200, "")
-        finally:
-            for process in children(os.getpid()):
-                os.kill(process, signal.SIGCONT)

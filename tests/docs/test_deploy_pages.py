@@ -16,9 +16,7 @@ QUOTED = {
     for page in PAGES.values()
     for name, text in re.findall(r"^`examples/deploy/(\S+?)`[^`\n]*:\n\n```\w+\n(.*?)^```$", page, re.M | re.S)
 }
-LINKED = {
-    name for page in PAGES.values() for name in re.findall(r"\]\((?:\.\./)*examples/deploy/([\w.@-]+)\)", page)
-}
+LINKED = {name for page in PAGES.values() for name in re.findall(r"\]\((?:\.\./)*examples/deploy/([\w.@-]+)\)", page)}
 FILES = sorted(path.name for path in SAMPLES.iterdir())
 
 

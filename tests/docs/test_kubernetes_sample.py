@@ -92,13 +92,15 @@ def test_probes_ask_the_health_routes_of_their_process(part: str) -> None:
     (port,) = found["ports"]
     expected = 8000 if part == "web" else int(found["args"][found["args"].index("--port") + 1])
     assert port["containerPort"] == expected
-    paths = {probe: found[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness", "readiness")}
-    assert paths == {
+    asked = {probe: found[f"{probe}Probe"]["httpGet"] for probe in ("startup", "liveness", "readiness")}
+    assert {probe: each["path"] for probe, each in asked.items()} == {
         "startup": f"{mount}/healthz",
         "liveness": f"{mount}/healthz",
         "readiness": f"{mount}/readyz",
     }
-    assert {found[f"{probe}Probe"]["httpGet"]["port"] for probe in ("startup", "liveness", "readiness")} == {port["name"]}
+    assert {found[f"{probe}Probe"]["httpGet"]["port"] for probe in ("startup", "liveness", "readiness")} == {
+        port["name"]
+    }
     assert found["readinessProbe"]["timeoutSeconds"] > PATIENCE_S
 
 

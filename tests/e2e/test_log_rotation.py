@@ -64,8 +64,13 @@ def test_rotated_log_continues_at_the_start_of_the_emptied_file(service: Server)
 def test_log_file_that_is_moved_is_written_on(service: Server) -> None:
     """Why the sample copies and truncates: no process opens its log again."""
     publish(service, 517)
-    old = rotate(service, sample("logrotate.conf").replace("copytruncate", "create").replace("delaycompress", ""
-    ).replace("    compress\n", ""))
+    old = rotate(
+        service,
+        sample("logrotate.conf")
+        .replace("copytruncate", "create")
+        .replace("delaycompress", "")
+        .replace("    compress\n", ""),
+    )
     publish(service, 623)
     assert b"623 wide" in old.read_bytes()
     assert service.log.read_bytes() == b""

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -46,8 +48,10 @@ class Units:
         self.restarted: list[int] = []
         self.log = folder / "log"
         self._folder = folder
-        self._commands = {port: ("serve", GATE, "--no-worker", "--drain-delay", "1") for port in web}
-        self._commands |= {port: ("worker", GATE) for port in workers}
+        self._commands: dict[int, list[str]] = {
+            **{port: ["serve", GATE, "--no-worker", "--drain-delay", "1"] for port in web},
+            **{port: ["worker", GATE] for port in workers},
+        }
         self._env = {
             "MEDIAGATE_DATABASE_URL": database,
             "MEDIAGATE_DATA_DIR": str(folder / "data"),
@@ -96,56 +100,57 @@ class Load:
 
     def upload(self) -> None:
         """Upload one photo after the other, and poll each until it is published."""
-        with httpx.Client(verify=self.proxy.tls, timeout=90) as client:
+        with self._client() as client:
             while not self.stopping.is_set():
-                form = {"sourceType": "avatar", "sourceId": "user-1"}
-                sent = self._try("upload", lambda: client.post(f"{self.url}/upload", data=form, files={"file": self.photo}))
-                if sent is None or not self._expected("upload", sent, 202):
-                    continue
-                job_id = sent.json()["jobId"]
-                self.jobs.append(job_id)
-                self._follow(client, job_id)
+                body: dict[str, Any] = {
+                    "data": {"sourceType": "avatar", "sourceId": "user-1"},
+                    "files": {"file": self.photo},
+                }
+                sent = self._ask(client, "upload", (202,), "POST", "/upload", **body)
+                if sent is not None:
+                    self.jobs.append(sent.json()["jobId"])
+                    self._follow(client, self.jobs[-1])
 
     def _follow(self, client: httpx.Client, job_id: str) -> None:
         while not self.stopping.is_set():
-            status = self._try("poll", lambda: client.get(f"{self.url}/status/{job_id}"))
-            if status is None or not self._expected("poll", status, 200, 202) or status.status_code == 200:
+            status = self._ask(client, "poll", (200, 202), "GET", f"/status/{job_id}")
+            if status is None or status.status_code == 200:
                 return
             self.stopping.wait(PAUSE_S)
 
     def wait(self) -> None:
         """Wait for the newest job with one long poll after the other."""
-        with httpx.Client(verify=self.proxy.tls, timeout=90) as client:
+        with self._client() as client:
             while not self.stopping.is_set():
-                if self.jobs:
-                    url = f"{self.url}/status/{self.jobs[-1]}?wait=60"
-                    answer = self._try("long poll", lambda: client.get(url))
-                    if answer is not None:
-                        self._expected("long poll", answer, 200, 202)
+                for job_id in self.jobs[-1:]:
+                    self._ask(client, "long poll", (200, 202), "GET", f"/status/{job_id}?wait=60")
 
     def stream(self) -> None:
         """Read the event stream of the newest job, one after the other, each to its end."""
-        with httpx.Client(verify=self.proxy.tls, timeout=90, headers={"Accept": "text/event-stream"}) as client:
+        with self._client() as client:
             while not self.stopping.is_set():
-                if self.jobs:
-                    url = f"{self.url}/status/{self.jobs[-1]}"
-                    answer = self._try("event stream", lambda: client.get(url))
-                    if answer is not None and self._expected("event stream", answer, 200):
-                        assert "event: status" in answer.text
+                for job_id in self.jobs[-1:]:
+                    headers = {"Accept": "text/event-stream"}
+                    answer = self._ask(client, "event stream", (200,), "GET", f"/status/{job_id}", headers=headers)
+                    assert answer is None or "event: status" in answer.text
 
-    def _try(self, what: str, ask: Callable[[], httpx.Response]) -> httpx.Response | None:
+    def _client(self) -> httpx.Client:
+        return httpx.Client(verify=self.proxy.tls, timeout=90)
+
+    def _ask(
+        self, client: httpx.Client, what: str, statuses: tuple[int, ...], method: str, path: str, **request: Any
+    ) -> httpx.Response | None:
+        """Send a request; notes a failure and returns ``None`` unless it is answered with one of these statuses."""
         try:
-            return ask()
+            answer = client.request(method, f"{self.url}{path}", **request)
         except httpx.TransportError as exc:
             self.failures.append(f"{what}: {type(exc).__name__} {exc}")
             return None
-
-    def _expected(self, what: str, answer: httpx.Response, *statuses: int) -> bool:
         self.answers[what] += 1
         if answer.status_code in statuses:
-            return True
+            return answer
         self.failures.append(f"{what}: {answer.status_code} {answer.text[:200]}")
-        return False
+        return None
 
 
 @contextmanager
@@ -184,7 +189,7 @@ def units(tmp_path: Path, own_postgres_url: str) -> Iterator[tuple[Units, list[i
     made = Units(tmp_path, own_postgres_url, web, workers)
     try:
         for url in [f"http://127.0.0.1:{port}{MOUNT}" for port in web] + [f"http://127.0.0.1:{workers[0]}"]:
-            until(f"{url} is ready", lambda url=url: ready(f"{url}/readyz"))
+            until(f"{url} is ready", partial(ready, f"{url}/readyz"))
         yield made, web, workers
     finally:
         made.end()
@@ -239,9 +244,7 @@ def test_proxy_passes_uploads_on_that_a_closing_process_refuses(
         assert len(closing.received) >= 1, "the stub was asked first for some"
 
 
-def test_proxy_blocks_metrics_and_redirects_to_tls(
-    tmp_path: Path, units: tuple[Units, list[int], list[int]]
-) -> None:
+def test_proxy_blocks_metrics_and_redirects_to_tls(tmp_path: Path, units: tuple[Units, list[int], list[int]]) -> None:
     (tmp_path / "nginx").mkdir()
     with nginx(tmp_path / "nginx", units[1]) as proxy, httpx.Client(verify=proxy.tls) as client:
         base = f"{proxy.url}{MOUNT}"

@@ -115,7 +115,9 @@ async def test_janitor_marks_the_files_and_removes_those_that_nobody_needs(tmp_p
     assert await read_mark(parts) is not None
 
 
-async def test_gate_without_worker_empties_its_spool_and_removes_nothing_else(make_gate: Callable[..., MediaGate]) -> None:
+async def test_gate_without_worker_empties_its_spool_and_removes_nothing_else(
+    make_gate: Callable[..., MediaGate],
+) -> None:
     gate, storage = make_gate(memory=False, worker=False, janitor_interval_s=EVERY_S), DatedStorage()
     gate.decorate(RECORDS, MemoryRecords())
     gate.decorate(STORAGE, storage)

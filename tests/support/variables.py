@@ -1,4 +1,4 @@
-"""The environment variables that a production reads: by the command, by ``mediagate serve``, and by the example gate."""
+"""The environment variables that a production reads: the command, ``mediagate serve`` and the example gate."""
 
 from __future__ import annotations
 
