@@ -24,7 +24,8 @@ FOLDER = CACHE / "photos"
 EACH = 20
 Kind = Literal["12mp-upright", "12mp-turned", "6mp", "avatar-jpeg", "avatar-png"]
 KINDS: tuple[Kind, ...] = ("avatar-png", "avatar-jpeg", "6mp", "12mp-turned", "12mp-upright")
-Name = Kind | Literal["50mp"]
+Name = Kind | Literal["20mp", "50mp"]
+TWENTY: Name = "20mp"
 LARGE: Name = "50mp"
 SUFFIXES: Mapping[Name, str] = {"avatar-png": ".png"}
 QUALITIES = (85, 88, 90, 92)
@@ -41,6 +42,11 @@ def mixed(count: int = 5 * EACH) -> list[Path]:
 def of_kind(kind: Kind, count: int = EACH) -> list[Path]:
     """Return up to twenty photos of a kind: 12 MP (4032 x 3024 as stored), 6 MP, or 500 x 500 pixels."""
     return _made([(kind, n) for n in range(min(count, EACH))])
+
+
+def twenty() -> Path:
+    """Return a JPEG of 20 megapixels."""
+    return _made([(TWENTY, 0)])[0]
 
 
 def large() -> Path:
@@ -101,6 +107,11 @@ def _make_avatar_png(file: Path, n: int) -> None:
     _avatar(n + EACH).save(file)
 
 
+def _make_twenty(file: Path, n: int) -> None:
+    picture, icc = _shifted(n, (5472, 3648))
+    _save_jpeg(picture, file, n, icc)
+
+
 def _make_large(file: Path, n: int) -> None:
     picture, icc = _shifted(n, (8160, 6120))
     picture.save(file, quality=88, icc_profile=icc)
@@ -112,6 +123,7 @@ MAKERS: Mapping[Name, Callable[[Path, int], None]] = {
     "6mp": _make_6mp,
     "avatar-jpeg": _make_avatar_jpeg,
     "avatar-png": _make_avatar_png,
+    TWENTY: _make_twenty,
     LARGE: _make_large,
 }
 

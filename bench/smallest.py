@@ -20,6 +20,7 @@ TINY = "tests/data/photos/exif_gps_tiny.jpg"
 COMMANDS = (
     "bench.cluster --queue procrastinate --photos 5 --kill-every 5 --seed 1",
     "bench.hostile --smallest",
+    "bench.sizing --smallest",
     "bench engine --smallest",
     "bench status --smallest",
     "bench service --smallest",

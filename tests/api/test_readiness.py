@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
 
-from mediagate import RECORDS, STORAGE, MediaGate
+from mediagate import QUEUE, RECORDS, STORAGE, MediaGate
 from mediagate.api import readiness
 from mediagate.errors import StorageUnavailable
+from mediagate.queue import InProcessQueue, Queue
 from mediagate.records import MemoryRecords
 from mediagate.storage import FilesystemStorage, MemoryStorage, ObjectInfo
 from tests.support.full_disk import largest_file
 from tests.support.mounted import client_of
+from tests.support.server import children
 
 pytestmark = pytest.mark.anyio
 
@@ -147,3 +153,56 @@ async def test_gate_closes_during_a_readyz_check(make_gate: MakeGate) -> None:
         asking = asyncio.create_task(code(client))
         await records.under_way.wait()
         asking.cancel()
+
+
+async def test_readyz_answers_503_when_the_worker_has_stopped(make_gate: MakeGate, always: None) -> None:
+    gate = make_gate()
+    async with client_of(gate) as client:
+        assert await code(client) == (200, "")
+        await gate.runtime.worker.stop(drain_s=0)
+        assert await code(client) == (503, "unavailable")
+
+
+async def test_healthz_answers_200_whatever_else_fails(make_gate: MakeGate, always: None) -> None:
+    class Away(MemoryStorage):
+        async def stat(self, key: str) -> ObjectInfo | None:
+            raise StorageUnavailable("the bucket is away")
+
+    gate = make_gate(memory=False, worker=False)
+    gate.decorate(RECORDS, MemoryRecords())
+    gate.decorate(STORAGE, Away())
+    async with client_of(gate) as client:
+        assert await code(client) == (503, "storage_unavailable")
+        gate.withdraw()
+        answer = await client.get("/healthz")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+@contextmanager
+def stopped_image_processes() -> Iterator[list[int]]:
+    """Stop (SIGSTOP) the fork server and the image processes of this process for the length of a block."""
+    command = b"mediagate.images.process"
+    found = [pid for pid in children(os.getpid()) if command in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    for pid in found:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield found
+    finally:
+        for pid in found:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def test_readyz_ignores_the_queue_and_the_image_processes(make_gate: MakeGate, always: None) -> None:
+    class Broken(InProcessQueue):
+        async def dispatch(self, job_id: str) -> None:
+            raise RuntimeError("the broker is away")
+
+        async def take(self) -> str:
+            raise RuntimeError("the broker is away")
+
+    gate = make_gate()
+    gate.decorate(QUEUE, cast(Queue, Broken()))
+    async with client_of(gate) as client:
+        with stopped_image_processes() as stopped:
+            assert len(stopped) > 1
+            assert await code(client) == (200, "")

@@ -13,17 +13,13 @@ import pytest
 import yaml
 
 from mediagate import Settings
+from tests.support.variables import GATE, OF_SERVE, OF_THE_COMMAND, read_by_the_gate
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "mediagate"}
-GATE = (ROOT / "examples" / "production_gate.py").read_text()
-OF_THE_COMMAND = {"MEDIAGATE_GATE", "MEDIAGATE_LOG"}
-"""Variables that the command reads and that are not settings."""
-OF_SERVE = {"HOST", "PORT", "CORS_ORIGINS", "CORS_CREDENTIALS"}
-"""Variables that are options of `mediagate serve`."""
 PASSWORDS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
 
 
@@ -80,10 +76,6 @@ def test_compose_variables_are_settings_or_read_by_the_gate() -> None:
     assert {name.removeprefix("MEDIAGATE_").lower() for name in ours - OF_THE_COMMAND} <= set(Settings.model_fields)
     theirs = {name for name in names - ours if not name.startswith(("AWS_", "PYTHON"))} - {"PATH"} - OF_SERVE
     assert theirs <= read_by_the_gate()
-
-
-def read_by_the_gate() -> set[str]:
-    return set(re.findall(r'(?:value|several|yes)\("(\w+)"', GATE))
 
 
 def test_production_gate_docstring_lists_the_variables_that_it_reads() -> None:

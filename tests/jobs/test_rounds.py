@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mediagate import JobStatus, Settings
+from mediagate import RECORDS, STORAGE, JobStatus, MediaGate, Settings
 from mediagate.errors import RecordsUnavailable
 from mediagate.intake.spool import PREFIX
 from mediagate.jobs import Janitor
@@ -21,7 +21,7 @@ from mediagate.jobs import janitor as janitor_module
 from mediagate.jobs.expiry import BATCH
 from mediagate.jobs.janitor import WORKERS_FIRST_S
 from mediagate.parts import Parts
-from mediagate.records import Settlement, get_job
+from mediagate.records import MemoryRecords, Settlement, get_job
 from mediagate.storage import MARK_KEY as KEY
 from mediagate.storage import read_mark
 from mediagate.testing.record_samples import a_media, claimed_job
@@ -114,6 +114,26 @@ async def test_janitor_marks_the_files_and_removes_those_that_nobody_needs(tmp_p
         await until(lambda: not spooled.exists())
         await until(all_gone)
     assert await read_mark(parts.storage) is not None
+
+
+async def test_gate_without_worker_empties_its_spool_and_removes_nothing_else(
+    make_gate: Callable[..., MediaGate],
+) -> None:
+    gate, storage = make_gate(memory=False, worker=False, janitor_interval_s=EVERY_S), DatedStorage()
+    gate.decorate(RECORDS, MemoryRecords())
+    gate.decorate(STORAGE, storage)
+    spool = gate.settings.data_dir / "spool"
+    spool.mkdir(parents=True)
+    old, new = spool / f"{PREFIX}old", spool / f"{PREFIX}new"
+    for file in (old, new):
+        file.write_bytes(b"half")
+    day_ago = time.time() - 25 * 3600
+    os.utime(old, (day_ago, day_ago))
+    await storage.add("staging/job_gone", NOW - timedelta(days=3))
+    async with gate:
+        await until(lambda: not old.exists())
+        assert new.exists()
+        assert await storage.stat("staging/job_gone") is not None
 
 
 async def test_janitor_leaves_workers_time_after_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Mapping
 
 from mediagate import Picture, Verdict
@@ -37,3 +38,12 @@ class Scripted:
             case 106:
                 scores["NUDE"] = 0.97
         return Verdict(scores=scores, model="scripted", model_hash="0" * 64)
+
+
+class Chatty(Scripted):
+    """Writes a line to standard error for each picture, as a C library does: without logging."""
+
+    def judge(self, picture: Picture) -> Verdict:
+        sys.stderr.write(f"judged a picture {picture.width} wide\n")
+        sys.stderr.flush()
+        return super().judge(picture)

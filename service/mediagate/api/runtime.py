@@ -68,15 +68,17 @@ class Runtime:
         await self.readiness.check()
 
     def start(self, stack: AsyncExitStack) -> None:
-        """Start dispatching and, if configured, the worker and the janitor; the stack stops them."""
+        """Start dispatching, the janitor (without a worker for the spool only) and, if configured, the worker."""
         settings = self.parts.settings
         stack.push_async_callback(self.parts.queue.stop)
         self.parts.queue.start()
-        if settings.worker:
-            stack.push_async_callback(self.janitor.stop)
-            stack.push_async_callback(lambda: self.worker.stop(drain_s=self.departure.left_s))
-            self.worker.start()
-            self.janitor.start()
+        stack.push_async_callback(self.janitor.stop)
+        if not settings.worker:
+            self.janitor.start_spool()
+            return
+        stack.push_async_callback(lambda: self.worker.stop(drain_s=self.departure.left_s))
+        self.worker.start()
+        self.janitor.start()
 
     def _works(self) -> bool:
         return self.worker.alive or not self.parts.settings.worker

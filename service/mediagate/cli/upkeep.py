@@ -12,7 +12,9 @@ from mediagate.jobs import adopt, what_to_do
 async def sweep(gate: MediaGate, *, dry_run: bool, really: int | None) -> AsyncIterator[str]:
     """Run the janitor once in an open gate; raises ``ConfigError`` if it refuses to remove files."""
     janitor = gate.runtime.janitor
-    if not dry_run:
+    if dry_run:
+        await janitor.stop()  # its own rounds would remove files
+    else:
         jobs = await janitor.sweep_jobs()
         yield f"jobs: {len(jobs.failed)} failed for good, {len(jobs.finished)} finished"
         yield f"spool: removed {(await janitor.sweep_spool()).spooled} files"

@@ -82,6 +82,10 @@ class Janitor:
         """Start the rounds; the walk through all files may take hours and does not delay the others."""
         self._loops = [asyncio.create_task(self._rounds()), asyncio.create_task(self._walks())]
 
+    def start_spool(self) -> None:
+        """Start the rounds of a process without a worker: its machine may have none that would empty the spool."""
+        self._loops = [asyncio.create_task(self._spool_rounds())]
+
     async def stop(self) -> None:
         """Stop the rounds."""
         for loop in self._loops:
@@ -170,6 +174,12 @@ class Janitor:
             await self._logged(self.sweep_spool)
             await self._logged(self.mark_files)
             await self._logged(self.sweep_files_in_turn)
+            await asyncio.sleep(FILES_ASK_S)
+
+    async def _spool_rounds(self) -> None:
+        await asyncio.sleep(self._parts.settings.janitor_interval_s / 2)
+        while True:
+            await self._logged(self.sweep_spool)
             await asyncio.sleep(FILES_ASK_S)
 
     async def _until_back(self) -> None:
