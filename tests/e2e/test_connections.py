@@ -183,7 +183,7 @@ def test_oversized_head_is_answered_431(served: Server, opened: Opened) -> None:
     connection = opened(HEALTH[:-2])
     with pytest.raises(OSError):
         for _ in range(100):
-            connection.sendall(b"X-More: " + b"x" * 1000 + b"\r\n")
+            connection.sendall(b"X-More: " + b"x" * 8000 + b"\r\n")
             connection.settimeout(0.01)
             try:
                 if connection.recv(1, socket.MSG_PEEK):

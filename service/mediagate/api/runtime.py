@@ -15,6 +15,7 @@ import anyio
 from mediagate.api.defaults import jobs_at_once
 from mediagate.api.readiness import Readiness
 from mediagate.errors import ShuttingDown
+from mediagate.images import load_formats
 from mediagate.intake import Backlog, Intake
 from mediagate.jobs import Janitor, Watch, Worker, recognize_files
 from mediagate.kernel import Departure
@@ -93,7 +94,7 @@ async def open_runtime(parts: Parts, departure: Departure, stack: AsyncExitStack
     await anyio.Path(spool_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     stack.push_async_callback(parts.records.close)
     stack.push_async_callback(parts.images.close)
-    await _concurrently(parts.records.open(), parts.images.open())
+    await _concurrently(parts.records.open(), parts.images.open(), asyncio.to_thread(load_formats))
     await recognize_files(replace(parts, storage=unobserved(parts.storage)))
     secrets = await asyncio.to_thread(url_secrets, parts.settings)
     urls = FileUrls(parts.sources, parts.storage, secrets=secrets, ttl_s=parts.settings.url_ttl_s)

@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 _LATER = {"ImagePool": "pool", "accepted": "pixels", "codecs": "pixels"}
 """Loaded lazily: a command starts the fork server first, which loads the same modules concurrently."""
 
-__all__ = ["ForkServer", "ImagePool", "accepted", "check_head", "codecs"]
+__all__ = ["ForkServer", "ImagePool", "accepted", "check_head", "codecs", "load_formats"]
 
 
 def check_head(head: bytes, formats: Collection[str]) -> None:
     """Raise ``UnsupportedType`` if the first 64 bytes of a file show that no decoder of these formats accepts it."""
-    from mediagate.images.pixels import check_head as check  # loaded as the gate opens
+    from mediagate.images.pixels import check_head as check
 
     check(head, formats)
+
+
+def load_formats() -> None:
+    """Load what ``check_head`` needs; that takes longer than a request may wait."""
+    import_module(f"{__name__}.pixels")
 
 
 def __getattr__(name: str) -> Any:

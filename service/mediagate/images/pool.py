@@ -12,7 +12,6 @@ import os
 import pickle
 from collections.abc import Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
@@ -101,7 +100,6 @@ class ImagePool:
                 "define its class in a module, and open sessions and files in prepare()"
             ) from exc
         self._server = self._server or ForkServer()
-        await asyncio.to_thread(import_module, "mediagate.images.pixels")  # to look at the first bytes of uploads
         readable, moderators = await asyncio.to_thread(self._readable)
         without_moderator = Setup(self._memory_bytes, readable)
         self._probing = Group(self._server, [without_moderator] * READERS, self._observer)
