@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Collection, Iterable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from typing import Any
 
 import pytest
@@ -26,11 +26,12 @@ from mediagate import (
     MediaGate,
 )
 from mediagate.errors import InvalidParameter, JobNotFound, StorageUnavailable, UploadNotFound
-from mediagate.records import MemoryRecords, PrismaRecords, Settlement
+from mediagate.records import Database, MemoryRecords, PrismaRecords, Settlement
+from mediagate.records.client_patches import models
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import a_job, a_media
 from mediagate.values import JobPage, utcnow
-from tests.support.owner_data import JOBS, MEDIA, UPLOADS, Site, fill, stored
+from tests.support.owner_data import JOBS, MEDIA, UPLOADS, Site, client_of, fill, stored
 from tests.support.owners import claim, settle
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +40,13 @@ MakeGate = Callable[..., MediaGate]
 FILES = 2 * 3 + 4 + 1
 """Two media with two sizes and an original, the quarantined files of four jobs, and that of a direct upload."""
 VOLATILE = {"mediagate_identity"}
+COLUMNS = models.MediagateJob.model_fields.keys() - {"id", "mediaId", "stagingKey", "finishedAt", "notifiedAt", "media"}
+COPY = """
+WITH RECURSIVE copies(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < 899)
+INSERT INTO mediagate_job (id, "mediaId", "stagingKey", "finishedAt", "notifiedAt", {columns})
+SELECT 'job_' || n, 'med_' || n, 'staging/job_' || n, "createdAt", "createdAt", {columns} FROM mediagate_job, copies
+"""
+"""Copies a job that ended 899 times."""
 
 
 @pytest.mark.slow
@@ -210,6 +218,33 @@ async def test_direct_upload_completed_during_an_erase_leaves_nothing(make_gate:
         assert (await gate.list_jobs()).items == ()
 
 
+async def test_direct_upload_sent_during_an_erase_leaves_nothing(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(worker=False)
+    async with client_of(gate) as client:
+        target = await gate.create_upload(source_type="avatar", source_id="u1", size=len(photo), owner="ann")
+
+        async def body() -> AsyncIterator[bytes]:
+            yield photo[:100]
+            assert await gate.erase(owner="ann") == Erased(uploads=1)
+            yield photo[100:]
+
+        headers = {**target.headers, "Content-Length": str(len(photo))}
+        answer = await client.put(target.url, content=body(), headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (404, "upload_not_found")
+        assert await stored(gate) == {}
+
+
+async def test_two_concurrent_erases_leave_nothing(site: Site, photo: bytes) -> None:
+    gate, other = site.gate(worker=False), site.gate(worker=False)
+    async with gate, other:
+        for number in range(20):
+            await gate.upload(photo, source_type="avatar", source_id=number, owner="ann")
+        erased = await asyncio.gather(gate.erase(owner="ann"), other.erase(owner="ann"))
+        assert all(one.complete for one in erased)
+        assert await stored(gate) == {}
+        assert (await site.tables())["mediagate_job"] == set()
+
+
 class Fails(MemoryStorage):
     """A storage whose deletions fail while a test says so."""
 
@@ -317,13 +352,15 @@ async def test_erase_of_a_thousand_jobs_works_in_batches(site: Site, photo: byte
     records = NotedRecords(site.database)
     gate.decorate(RECORDS, records)
     async with gate:
-        now = utcnow()
-        jobs = [a_job(now - timedelta(seconds=n), owner_id="ann", source_type="avatar") for n in range(1000)]
-        for n, job in enumerate(jobs):
+        ended = a_job(utcnow(), owner_id="ann", source_type="avatar", status=JobStatus.FAILED)
+        await records.create_job(ended)
+        columns = ", ".join(f'"{name}"' for name in COLUMNS)
+        await Database(records).change_rows(COPY.format(columns=columns))
+        for _ in range(100):
+            job = a_job(utcnow(), owner_id="ann", source_type="avatar")
             await records.create_job(job)
-            if n % 2:
-                await gate.parts.storage.put(job.staging_key, b"file")
-        assert await gate.erase(owner="ann") == Erased(jobs=1000, files=500)
+            await gate.parts.storage.put(job.staging_key, b"file")
+        assert await gate.erase(owner="ann") == Erased(jobs=1000, files=100)
         assert await stored(gate) == {}
         assert (await site.tables())["mediagate_job"] == set()
     assert max(records.read) == max(records.deleted) == 100

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,5 +162,6 @@ def test_export_killed_leaves_no_file_of_its_name(filled: Path, tmp_path: Path) 
         "export", GATE, "--owner", "ann", "--to", str(to), data_dir=filled, CRASH_AT="records.list_jobs:after:1"
     )
     assert died.returncode == -9, died.stdout + died.stderr
-    assert not to.exists()
+    left = [path.name for path in tmp_path.glob("*ann*")] + [path.name for path in tmp_path.glob(".*")]
+    assert [re.fullmatch(r"\.ann\.zip\.[0-9a-f]{8}\.part", name) is not None for name in left] == [True]
     output_of("export", GATE, "--owner", "ann", "--to", str(to), data_dir=filled)

@@ -21,7 +21,7 @@ log = logging.getLogger("mediagate.owners")
 BATCH = 100
 """Jobs, or direct uploads, that are held in memory and deleted in one transaction."""
 AT_ONCE = 8
-"""How many jobs' files are deleted concurrently; each job takes several requests of the storage."""
+"""How many jobs are ended concurrently; each takes several requests of the storage."""
 
 
 async def erase(owner: str, runtime: Runtime) -> Erased:
@@ -95,11 +95,12 @@ class _Eraser:
             page = await records.list_jobs(owner_id=self._owner, limit=BATCH, cursor=cursor)
             try:
                 async with asyncio.TaskGroup() as group:
-                    for state in page.items:
-                        group.create_task(self._erase_files_of(state))
+                    ending = [group.create_task(self._end(state)) for state in page.items]
             except BaseExceptionGroup as failed:
                 raise failed.exceptions[0] from None
+            left = [key for task in ending for key in task.result()]
             # Files first: after a crash in between, the rows still name the files to remove.
+            await self._parts.storage.delete(left)
             self.jobs += await records.erase_jobs(self._owner, [state.job.id for state in page.items])
             for state in page.items:
                 self._runtime.watch.forget(state.job.id)
@@ -107,22 +108,22 @@ class _Eraser:
             if cursor is None:
                 return
 
-    async def _erase_files_of(self, listed: JobState) -> None:
-        """End a job, and delete its media and all its files."""
+    async def _end(self, listed: JobState) -> list[str]:
+        """End a job and delete its media; return the keys of all its files, which are to be deleted."""
         storage, job = self._parts.storage, listed.job
         async with self._free:
             staged = await storage.stat(job.staging_key) is not None
             state = listed if _is_over(job) else await self._ended(job.id)
             if state is None:
-                return  # another call was faster
+                return []  # another call was faster
+            # Includes files that no media names, which attempts that died may have left.
             prefixes = media_prefixes(job.source_type, job.source_id, job.media_id)
             published = [info.key for prefix in prefixes async for info in storage.list(prefix)]
             if state.media is not None and await delete_media(state.media, self._parts):
                 self.media += 1
                 await self._parts.hooks.run("on_deleted", state.media)
-            # Includes files that no media names, which attempts that died may have left.
-            await storage.delete([job.staging_key, *published])
             self.files += staged + len(published)
+            return [job.staging_key, *published]
 
     async def _ended(self, job_id: str) -> JobState | None:
         """Cancel a live job, run the hooks of its end, and return its state; ``None`` when it is gone."""
