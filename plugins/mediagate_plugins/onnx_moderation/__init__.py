@@ -28,6 +28,7 @@ async def onnx_moderation(
     gate: MediaGate,
     *,
     model: str | Path,
+    sha256: str | None = None,
     labels: Sequence[str] | None = None,
     groups: Mapping[str, Collection[str]] | None = None,
     kind: Kind = "auto",
@@ -44,6 +45,8 @@ async def onnx_moderation(
     threads: int = 1,
 ) -> None:
     """Let the ONNX model in file ``model`` judge every image; an unsuitable model or option stops the boot.
+
+    ``sha256`` is the hash of the expected file, in hexadecimal digits; by default every file is accepted.
 
     These options are read from the file by default: ``labels`` (metadata ``names``, ``id2label``, ``labels`` or
     ``classes``), ``kind`` (``classifier``, ``detector`` with every box, ``end2end`` with boxes after suppression),
@@ -63,6 +66,7 @@ async def onnx_moderation(
     """
     options = Options(
         model=Path(model),
+        sha256=sha256,
         labels=None if labels is None else tuple(labels),
         groups={group: frozenset(members) for group, members in (groups or {}).items()},
         kind=kind,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediagate import Picture, Verdict
+from mediagate.errors import ConfigError
 from mediagate_plugins.onnx_moderation.inspection import inspect
 from mediagate_plugins.onnx_moderation.labels import check_groups
 from mediagate_plugins.onnx_moderation.options import Options
@@ -29,6 +30,11 @@ class OnnxModerator:
         self.reads = (self.path,)
         self.threads = options.threads
         model, self.sha256 = read_model(self.path)
+        if options.sha256 not in (None, self.sha256):
+            raise ConfigError(
+                f"onnx_moderation.sha256: {self.path} has the SHA-256 {self.sha256}, not the expected {options.sha256}; "
+                "install the expected file again, or check the new one and change sha256"
+            )
         session = open_checked(self.path, model, threads=options.threads)
         self.input, self.output = inspect(session, model, options)
         check_groups(options.groups, self.output.labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ class Options:
     """The options of ``onnx_moderation``; raises ``ConfigError`` that names every invalid one."""
 
     model: Path
+    sha256: str | None = None
+    """Hash of the expected file, in hexadecimal digits; ``None``: every file is accepted."""
     labels: tuple[str, ...] | None = None
     """In the order of the model's outputs; ``None``: from the file's metadata."""
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -45,6 +48,8 @@ class Options:
             raise ConfigError([f"onnx_moderation.{problem}" for problem in problems])
 
     def _problems(self) -> Iterator[str]:
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            yield f"sha256: give 64 hexadecimal digits in lower case, not {self.sha256!r}"
         for name, among in (("kind", Kind), ("layout", Layout), ("fit", Fit), ("colour", Colour)):
             yield from _choice(name, getattr(self, name), among)
         yield from _choice("activation", self.activation, Activation)

@@ -104,7 +104,7 @@ def _moderator(
         return None
     if not registered:
         raise ConfigError(
-            "no moderator is registered: add gate.register(onnx_moderation, model=…) or gate.register(nudenet), "
+            "no moderator is registered: add gate.register(open_nsfw) or gate.register(onnx_moderation, model=…), "
             'or set moderation="off" (MEDIAGATE_MODERATION=off) to publish every picture unmoderated'
         )
     problems = policy_problems(sources, names_of(*registered))
