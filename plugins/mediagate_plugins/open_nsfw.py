@@ -42,6 +42,7 @@ async def open_nsfw(
     gate.register(
         onnx_moderation,
         model=model_file(),
+        name="open_nsfw",
         sha256=SHA256,
         labels=LABELS,
         groups=groups,

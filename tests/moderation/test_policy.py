@@ -238,11 +238,11 @@ def test_moderator_groups_must_consist_of_its_labels() -> None:
 def test_stricter_takes_decision_reason_and_confidence_of_the_harder_verdict() -> None:
     first = Verdict("review", ("x", "y"), {"a": 0.3}, 0.9, "one", "h1", "look")
     second = Verdict("reject", ("y", "z"), {"b": 0.4}, 0.4, "two", "h2", "no")
-    both = Verdict("reject", ("x", "y", "z"), {"a": 0.3, "b": 0.4}, 0.4, "one + two", "h1", "no")
+    both = Verdict("reject", ("x", "y", "z"), {"a": 0.3, "b": 0.4}, 0.4, "one + two", "h1 + h2", "no")
     assert stricter(first, second) == both
     turned = stricter(second, first)
     assert (turned.decision, turned.reason, turned.confidence) == ("reject", "no", 0.4)
-    assert (turned.flags, turned.model, turned.model_hash) == (("y", "z", "x"), "two + one", "h2")
+    assert (turned.flags, turned.model, turned.model_hash) == (("y", "z", "x"), "two + one", "h2 + h1")
 
 
 def test_stricter_of_equals_is_the_first() -> None:

@@ -1,4 +1,4 @@
-"""open_nsfw with its real model on harmless photos; a second computation with NumPy and onnxruntime gives its scores."""
+"""open_nsfw with its real model on harmless photos, beside a second computation of its scores."""
 
 from __future__ import annotations
 

@@ -52,6 +52,7 @@ VERDICT: Mapping[str, Any] = {
     "model_hash": "",
     "reason": "",
     "complete": True,
+    "models": {},
 }
 SIZED: Mapping[str, Any] = {"format": "png", "width": 128, "height": 64, "frames": 1}
 

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("mediagate")
 
 
-@plugin("onnx_moderation", provides=("MODERATOR",))
+@plugin("onnx_moderation", provides=("MODERATOR",), repeatable=True)
 async def onnx_moderation(
     gate: MediaGate,
     *,
     model: str | Path,
+    name: str = "onnx_moderation",
     sha256: str | None = None,
     labels: Sequence[str] | None = None,
     groups: Mapping[str, Collection[str]] | None = None,
@@ -46,7 +47,8 @@ async def onnx_moderation(
 ) -> None:
     """Let the ONNX model in file ``model`` judge every image; an unsuitable model or option stops the boot.
 
-    ``sha256`` is the hash of the expected file, in hexadecimal digits; by default every file is accepted.
+    It may be registered several times, for several models: ``name`` tells them apart, in ``Source(moderators=…)`` and
+    in verdicts. ``sha256`` is the hash of the expected file, in hexadecimal digits; by default every file is accepted.
 
     These options are read from the file by default: ``labels`` (metadata ``names``, ``id2label``, ``labels`` or
     ``classes``), ``kind`` (``classifier``, ``detector`` with every box, ``end2end`` with boxes after suppression),
@@ -66,6 +68,7 @@ async def onnx_moderation(
     """
     options = Options(
         model=Path(model),
+        name=name,
         sha256=sha256,
         labels=None if labels is None else tuple(labels),
         groups={group: frozenset(members) for group, members in (groups or {}).items()},

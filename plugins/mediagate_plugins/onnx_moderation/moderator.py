@@ -26,14 +26,15 @@ class OnnxModerator:
     """
 
     def __init__(self, options: Options) -> None:
+        self.name = options.name
         self.path = options.model.absolute()
         self.reads = (self.path,)
         self.threads = options.threads
         model, self.sha256 = read_model(self.path)
         if options.sha256 not in (None, self.sha256):
             raise ConfigError(
-                f"onnx_moderation.sha256: {self.path} has the SHA-256 {self.sha256}, not the expected {options.sha256}; "
-                "install the expected file again, or check the new one and change sha256"
+                f"onnx_moderation.sha256: {self.path} has the SHA-256 {self.sha256}, not the expected "
+                f"{options.sha256}; install the expected file again, or check the new one and change sha256"
             )
         session = open_checked(self.path, model, threads=options.threads)
         self.input, self.output = inspect(session, model, options)

@@ -23,6 +23,7 @@ class Options:
     """The options of ``onnx_moderation``; raises ``ConfigError`` that names every invalid one."""
 
     model: Path
+    name: str = "onnx_moderation"
     sha256: str | None = None
     """Hash of the expected file, in hexadecimal digits; ``None``: every file is accepted."""
     labels: tuple[str, ...] | None = None

@@ -1,19 +1,13 @@
-"""Moderators: their protocols, and the policy that turns their scores into a verdict."""
+"""Moderators: their protocols, several as one, and the policy that turns their scores into a verdict."""
 
+from mediagate.moderation.ensemble import Ensemble, members_of, smallest_input_edge, together
 from mediagate.moderation.labels import Names, names_of, policy_problems, thresholds_for
-from mediagate.moderation.policy import (
-    Moderator,
-    Picture,
-    RemoteModerator,
-    apply_policy,
-    count_review_as_reject,
-    input_edge,
-    merge,
-    reads_of,
-    stricter,
-)
+from mediagate.moderation.policy import apply_policy, count_review_as_reject, merge, stricter
+from mediagate.moderation.protocols import Moderator, Picture, RemoteModerator, input_edge, name_of, reads_of
+from mediagate.moderation.selection import judged_remotely, judging, selection_problems
 
 __all__ = [
+    "Ensemble",
     "Moderator",
     "Names",
     "Picture",
@@ -21,10 +15,17 @@ __all__ = [
     "apply_policy",
     "count_review_as_reject",
     "input_edge",
+    "judged_remotely",
+    "judging",
+    "members_of",
     "merge",
+    "name_of",
     "names_of",
     "policy_problems",
     "reads_of",
+    "selection_problems",
+    "smallest_input_edge",
     "stricter",
     "thresholds_for",
+    "together",
 ]
