@@ -32,12 +32,13 @@ async def open_nsfw(
     gate: MediaGate,
     *,
     groups: Mapping[str, Collection[str]] = GROUPS,
+    crop: float = 1.0,
     threads: int = 1,
 ) -> None:
     """Let open_nsfw judge every image: ``onnx_moderation`` with this model, which scores ``sfw`` and ``nsfw``.
 
     A picture is stretched to the model's input, so that all of it is judged. In training, a sixteenth of it was cut off
-    at each edge: scores differ a little from those of other programs.
+    at each edge: ``crop=224/256`` does so too, and its scores are nearer to those of other programs.
     """
     gate.register(
         onnx_moderation,
@@ -49,6 +50,7 @@ async def open_nsfw(
         colour="bgr",
         scale=1,
         mean=MEAN,
+        crop=crop,
         threads=threads,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,15 @@ from PIL import Image
 
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images.pixels.picture import PixelPicture
-from mediagate.moderation import input_edge, members_of, name_of, reads_of, smallest_input_edge, together
+from mediagate.moderation import (
+    input_edge,
+    members_of,
+    name_of,
+    reads_of,
+    smallest_input_edge,
+    together,
+    with_group_scores,
+)
 from tests.support.moderators import Fixed, Scripted
 
 PICTURE = PixelPicture(Image.new("RGB", (40, 30)))
@@ -121,3 +130,20 @@ def test_ensemble_declares_all_files_and_both_edges(tmp_path: Path) -> None:
 def test_ensemble_is_pickled_with_its_members() -> None:
     copy = pickle.loads(pickle.dumps(together(SKIN, BLOOD)))
     assert copy.judge(PICTURE) == together(SKIN, BLOOD).judge(PICTURE)
+
+
+@dataclass(frozen=True)
+class Softmax(Fixed):
+    """Its labels exclude each other."""
+
+    @property
+    def exclusive(self) -> tuple[frozenset[str], ...]:
+        return (self.labels,)
+
+
+def test_group_of_an_ensemble_adds_within_a_model_and_takes_the_highest_of_models() -> None:
+    sums = Softmax("sums", {"porn": 0.3, "hentai": 0.25, "calm": 0.45}, {"explicit": frozenset({"porn", "hentai"})})
+    both = together(SKIN, sums, BLOOD)
+    assert both.exclusive == (frozenset({"porn", "hentai", "sums/calm"}),)
+    graded = with_group_scores(both.judge(PICTURE), both)
+    assert graded.group_scores == {"explicit": pytest.approx(0.55), "violent": 0.7}

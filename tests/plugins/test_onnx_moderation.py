@@ -20,7 +20,7 @@ from PIL import Image
 
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images.pixels.picture import PixelPicture
-from mediagate.moderation import input_edge
+from mediagate.moderation import input_edge, with_group_scores
 from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.moderator import OnnxModerator
 from mediagate_plugins.onnx_moderation.options import Options
@@ -508,3 +508,76 @@ def test_model_output_that_is_not_finite_fails(tmp_path: Path) -> None:
     assert moderator.judge(plain((200, 200, 100))).scores == scores((0.4, 0.4, 0.2))
     with pytest.raises(ModerationFailed, match="not finite"):
         moderator.judge(plain((0, 0, 0)))
+
+
+def groups_of(path: Path, picture: PixelPicture, **options: Any) -> Mapping[str, float]:
+    moderator = load(Options(model=path, labels=RGB, groups={"warm": frozenset({"red", "green"})}, **options))
+    return with_group_scores(moderator.judge(picture), moderator).group_scores
+
+
+def test_groups_of_a_softmax_are_summed(classifier: Callable[..., Path]) -> None:
+    red, green, _ = softmax(3, 0.6, -1)
+    for end in (None, "Softmax"):
+        path = classifier(end=end)
+        assert groups_of(path, plain(ORANGE))["warm"] == pytest.approx(red + green, abs=1e-4)
+        assert groups_of(path, plain(ORANGE), exclusive=False)["warm"] == pytest.approx(red, abs=1e-4)
+
+
+def test_groups_of_other_models_take_the_highest(
+    classifier: Callable[..., Path], detector: Callable[..., Path]
+) -> None:
+    red, *_ = sigmoid(3, 0.6, -1)
+    assert groups_of(classifier(end="Sigmoid"), plain(ORANGE))["warm"] == pytest.approx(red, abs=1e-4)
+    assert groups_of(classifier(), plain(ORANGE), activation="sigmoid")["warm"] == pytest.approx(red, abs=1e-4)
+    assert groups_of(detector(), plain(ORANGE, 32, 32))["warm"] == pytest.approx(1, abs=1e-4)
+
+
+def test_labels_that_cannot_exclude_each_other_are_refused(
+    classifier: Callable[..., Path], detector: Callable[..., Path]
+) -> None:
+    refused = "exclusive: the labels of a detector or of a sigmoid"
+    with pytest.raises(ConfigError, match=refused):
+        load(Options(model=detector(), labels=RGB, exclusive=True))
+    with pytest.raises(ConfigError, match=refused):
+        load(Options(model=classifier(), labels=RGB, exclusive=True, activation="sigmoid"))
+    with pytest.raises(ConfigError, match=refused):
+        load(Options(model=classifier(end="Sigmoid"), labels=RGB, exclusive=True))
+    with pytest.raises(ConfigError, match=r"exclusive: on a test with noise, the scores sum to [12]"):
+        load(Options(model=classifier(end="HardSwish"), labels=RGB, exclusive=True, activation="none"))
+
+
+@pytest.mark.parametrize("share", [224 / 256, 7 / 8, 0.5])
+def test_crop_shows_the_middle_of_the_stretched_picture(classifier: Callable[..., Path], share: float) -> None:
+    """A second computation with Pillow and NumPy: stretch, cut off the margins, and take the means."""
+    picture = Image.effect_noise((90, 70), 80).convert("RGB")
+    picture.paste((255, 0, 0), (0, 0, 20, 70))
+    path = classifier(shape=(1, 3, 56, 56))
+    moderator = load(Options(model=path, labels=RGB, crop=share))
+    full = round(56 / share)
+    margin = (full - 56) // 2
+    stretched = np.asarray(picture.resize((full, full), Image.Resampling.BILINEAR))
+    middle = stretched[margin : margin + 56, margin : margin + 56].astype(np.float64) / 255
+    expected = softmax(*(4 * middle.mean(axis=(0, 1)) - 1))
+    assert list(moderator.judge(PixelPicture(picture)).scores.values()) == pytest.approx(expected, abs=1e-4)
+    assert input_edge(moderator) == full
+
+
+def test_crop_of_a_picture_that_is_fitted_whole_is_refused(
+    classifier: Callable[..., Path], detector: Callable[..., Path]
+) -> None:
+    with pytest.raises(ConfigError, match='crop: it needs fit="stretch"'):
+        load(Options(model=detector(), crop=0.875))
+    with pytest.raises(ConfigError, match='crop: it needs fit="stretch"'):
+        load(Options(model=classifier(), labels=RGB, fit="corner", crop=0.875))
+    with pytest.raises(ConfigError, match=r"crop: give a share within 0\.5-1, such as 224/256, not 256"):
+        Options(model=Path("model.onnx"), crop=256)
+
+
+def test_file_of_another_hash_is_refused(classifier: Callable[..., Path]) -> None:
+    path = classifier()
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert load(Options(model=path, labels=RGB, sha256=found)).sha256 == found
+    with pytest.raises(ConfigError, match=f"has the SHA-256 {found}, not the expected {'0' * 64}; install"):
+        load(Options(model=path, labels=RGB, sha256="0" * 64))
+    with pytest.raises(ConfigError, match="sha256: give 64 hexadecimal digits"):
+        Options(model=path, sha256="864bb37bf886")

@@ -40,22 +40,25 @@ async def moderator_of(**options: object) -> Moderator:
         return gate[MODERATOR]
 
 
-def computed(photo: Image.Image) -> tuple[float, float]:
+def computed(photo: Image.Image, *, crop: bool) -> tuple[float, float]:
     """Return the scores of a picture by the description of the model: BGR, without its mean, a batch of one."""
     small = photo.resize((224, 224), Image.Resampling.BILINEAR)
+    if crop:
+        small = photo.resize((256, 256), Image.Resampling.BILINEAR).crop((16, 16, 240, 240))
     blue_first = np.asarray(small, np.float32)[:, :, ::-1] - np.array([104, 117, 123], np.float32)
     session = onnxruntime.InferenceSession(model_file(), providers=["CPUExecutionProvider"])
     ((sfw, nsfw),) = session.run(None, {session.get_inputs()[0].name: blue_first[np.newaxis]})[0]
     return float(sfw), float(nsfw)
 
 
+@pytest.mark.parametrize("crop", [False, True], ids=["whole", "cropped"])
 @pytest.mark.parametrize("name", PHOTOS)
-async def test_open_nsfw_scores_are_those_of_a_second_computation(name: str, data: Path) -> None:
+async def test_open_nsfw_scores_are_those_of_a_second_computation(name: str, crop: bool, data: Path) -> None:
     photo = Image.open(data / "moderation" / name).convert("RGB")
-    moderator = await moderator_of()
+    moderator = await moderator_of(crop=224 / 256 if crop else 1.0)
     moderator.prepare()
     scores = moderator.judge(PixelPicture(photo)).scores
-    sfw, nsfw = computed(photo)
+    sfw, nsfw = computed(photo, crop=crop)
     assert scores["sfw"] == pytest.approx(sfw, abs=1e-5)
     assert scores["nsfw"] == pytest.approx(nsfw, abs=1e-5)
     assert sum(scores.values()) == pytest.approx(1, abs=1e-5)

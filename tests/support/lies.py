@@ -53,6 +53,7 @@ VERDICT: Mapping[str, Any] = {
     "reason": "",
     "complete": True,
     "models": {},
+    "group_scores": {},
 }
 SIZED: Mapping[str, Any] = {"format": "png", "width": 128, "height": 64, "frames": 1}
 

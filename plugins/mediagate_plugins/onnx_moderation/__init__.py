@@ -36,12 +36,14 @@ async def onnx_moderation(
     layout: Layout = "auto",
     size: int | tuple[int, int] | None = None,
     fit: Fit = "auto",
+    crop: float = 1.0,
     pad: int = 114,
     colour: Colour = "rgb",
     scale: float | None = None,
     mean: Sequence[float] = (0.0, 0.0, 0.0),
     std: Sequence[float] = (1.0, 1.0, 1.0),
     activation: Activation = "auto",
+    exclusive: bool | None = None,
     output: str | None = None,
     threads: int = 1,
 ) -> None:
@@ -59,12 +61,15 @@ async def onnx_moderation(
     A value is ``(pixel x scale - mean) / std``; ``scale`` is 1/255 by default, ``mean`` and ``std`` are in the order of
     ``colour``. ``fit="stretch"`` (default of a classifier, which thus sees the whole picture) distorts the picture;
     ``"centre"`` (default of a detector) and ``"corner"`` preserve its proportions and pad it with the grey ``pad``.
+    ``crop`` is the share of each edge that is shown of a stretched picture, such as 224/256: the margins around it are
+    not judged in this view.
 
     With ``activation="auto"``, a graph that ends in softmax or sigmoid, and any detector, outputs probabilities. Other
     outputs of a classifier are read as logits of mutually exclusive labels (softmax; sigmoid for a single label). Set
     ``"sigmoid"`` for a model that can assign several labels to an image.
 
-    ``groups`` names sets of labels for thresholds. ``threads`` is per image process.
+    ``groups`` names sets of labels for thresholds. If the labels exclude each other (``exclusive``; by default those of
+    a softmax do), a group scores the sum of its labels, otherwise their maximum. ``threads`` is per image process.
     """
     options = Options(
         model=Path(model),
@@ -76,12 +81,14 @@ async def onnx_moderation(
         layout=layout,
         size=(size, size) if isinstance(size, int) else size,
         fit=fit,
+        crop=crop,
         pad=pad,
         colour=colour,
         scale=scale,
         mean=tuple(mean),
         std=tuple(std),
         activation=activation,
+        exclusive=exclusive,
         output=output,
         threads=threads,
     )

@@ -45,8 +45,13 @@ class OnnxModerator:
 
     @property
     def input_edge(self) -> int:
-        """The longer edge of the model's input in pixels."""
-        return max(self.input.width, self.input.height)
+        """The longer edge of the model's input in pixels, with the margins that are cut off."""
+        return max(self.input.uncropped)
+
+    @property
+    def exclusive(self) -> tuple[frozenset[str], ...]:
+        """All labels, if they exclude each other."""
+        return (self.labels,) if self.output.exclusive else ()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_session": None}

@@ -34,6 +34,8 @@ class Options:
     size: tuple[int, int] | None = None
     """Width and height in pixels, for a model that takes any size."""
     fit: Fit = "auto"
+    crop: float = 1.0
+    """Share of each edge that is shown of a stretched picture."""
     pad: int = 114
     """Grey (0-255) around a picture that is fitted whole; Ultralytics models are trained with 114."""
     colour: Colour = "rgb"
@@ -41,6 +43,8 @@ class Options:
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     activation: Activation = "auto"
+    exclusive: bool | None = None
+    """Whether a picture has one of the labels only; ``None``: those of a softmax."""
     output: str | None = None
     threads: int = 1
 
@@ -64,6 +68,8 @@ class Options:
             yield f"scale: give a number above 0, not {self.scale}"
         if self.size is not None and (len(self.size) != 2 or not all(1 <= side <= 4096 for side in self.size)):
             yield f"size: give a side, or width and height, within 1-4096 pixels, not {self.size}"
+        if not 0.5 <= self.crop <= 1:
+            yield f"crop: give a share within 0.5-1, such as 224/256, not {self.crop}"
         if not 0 <= self.pad <= 255:
             yield f"pad: give a grey within 0-255, not {self.pad}"
         if not 1 <= self.threads <= 64:

@@ -16,7 +16,14 @@ from mediagate.errors import ImageTooLarge, ModerationFailed, UndecodableImage
 from mediagate.images import pixels
 from mediagate.images.pixels import Crop
 from mediagate.images.views import Box, views
-from mediagate.moderation import Moderator, apply_policy, input_edge, merge, smallest_input_edge
+from mediagate.moderation import (
+    Moderator,
+    apply_policy,
+    input_edge,
+    merge,
+    smallest_input_edge,
+    with_group_scores,
+)
 from mediagate.values import Verdict
 
 log = logging.getLogger("mediagate")
@@ -130,7 +137,7 @@ def _run(moderator: Moderator, picture: pixels.PixelPicture, pace: Pace) -> Verd
     started = perf_counter()
     verdict = moderator.judge(picture)
     pace.ran(perf_counter() - started)
-    return verdict
+    return with_group_scores(verdict, moderator)
 
 
 def _first_alike(frames: Sequence[pixels.Image]) -> list[int]:

@@ -78,6 +78,7 @@ VERDICT = Shape(
     reason=text(2000),
     complete=flag,
     models=table(text(MODERATOR_NAME), text(128), 1000),
+    group_scores=table(LABEL, number(1), 100_000),
 )
 INFO = Shape(
     ImageInfo,

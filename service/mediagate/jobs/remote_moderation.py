@@ -26,6 +26,7 @@ from mediagate.moderation import (
     name_of,
     stricter,
     thresholds_for,
+    with_group_scores,
 )
 from mediagate.records import Allowance, Records
 from mediagate.values import Rendered, Verdict
@@ -107,7 +108,8 @@ class RemoteModeration:
         try:
             async with asyncio.timeout(self._remote.timeout_s):
                 verdict = await self._remote.judge(jpeg)
-                return replace(verdict, models={name_of(self._remote): verdict.model_hash})
+                named = replace(verdict, models={name_of(self._remote): verdict.model_hash})
+                return with_group_scores(named, self._remote)
         except TimeoutError:
             raise ModeratorUnavailable(
                 f"the remote moderator did not answer within {self._remote.timeout_s:g} s"

@@ -2,8 +2,16 @@
 
 from mediagate.moderation.ensemble import Ensemble, members_of, smallest_input_edge, together
 from mediagate.moderation.labels import Names, names_of, policy_problems, thresholds_for
-from mediagate.moderation.policy import apply_policy, count_review_as_reject, merge, stricter
-from mediagate.moderation.protocols import Moderator, Picture, RemoteModerator, input_edge, name_of, reads_of
+from mediagate.moderation.policy import apply_policy, count_review_as_reject, merge, stricter, with_group_scores
+from mediagate.moderation.protocols import (
+    Moderator,
+    Picture,
+    RemoteModerator,
+    exclusive_of,
+    input_edge,
+    name_of,
+    reads_of,
+)
 from mediagate.moderation.selection import judged_remotely, judging, selection_problems
 
 __all__ = [
@@ -14,6 +22,7 @@ __all__ = [
     "RemoteModerator",
     "apply_policy",
     "count_review_as_reject",
+    "exclusive_of",
     "input_edge",
     "judged_remotely",
     "judging",
@@ -28,4 +37,5 @@ __all__ = [
     "stricter",
     "thresholds_for",
     "together",
+    "with_group_scores",
 ]

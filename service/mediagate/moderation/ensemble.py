@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.moderation.policy import stricter
-from mediagate.moderation.protocols import Moderator, Picture, input_edge, name_of, reads_of
+from mediagate.moderation.protocols import Moderator, Picture, exclusive_of, input_edge, name_of, reads_of
 from mediagate.values import Verdict
 
 
@@ -43,6 +43,15 @@ class Ensemble:
             for group, labels in (*member.groups.items(), *joining.items()):
                 groups[group] = groups.get(group, frozenset()) | {names.get(label, label) for label in labels}
         return groups
+
+    @property
+    def exclusive(self) -> tuple[frozenset[str], ...]:
+        """The sets of labels that exclude each other, by their names here."""
+        return tuple(
+            frozenset(self.label_names[name][label] for label in labels if label in self.label_names[name])
+            for name, member in self.members.items()
+            for labels in exclusive_of(member)
+        )
 
     def part(self, *names: str) -> Ensemble:
         """Return these members as an ensemble; labels and groups keep their names."""

@@ -11,6 +11,8 @@ from dataclasses import replace
 
 from mediagate.config import Source
 from mediagate.errors import ModerationFailed
+from mediagate.moderation.labels import Scored
+from mediagate.moderation.protocols import exclusive_of
 from mediagate.values import Decision, Verdict
 
 REJECTED = "Content moderation failed"
@@ -30,21 +32,51 @@ def stricter(first: Verdict, second: Verdict) -> Verdict:
         model=" + ".join(filter(None, (first.model, second.model))),
         model_hash=" + ".join(filter(None, (first.model_hash, second.model_hash))),
         models={**first.models, **second.models},
+        group_scores={
+            group: max(verdict.group_scores.get(group, 0.0) for verdict in (first, second))
+            for group in {**first.group_scores, **second.group_scores}
+        },
     )
+
+
+def with_group_scores(verdict: Verdict, moderator: Scored) -> Verdict:
+    """Return a verdict on one picture with the score of each group.
+
+    A group scores as high as its highest label, where labels that exclude each other count as one, with their sum.
+    A group with a label that has no score has none either. Raises ``ModerationFailed`` for a score outside 0-1.
+    """
+    _check(verdict)
+    exclusive = exclusive_of(moderator)
+    scores = {
+        group: max(_together(labels & one, verdict) for one in (*exclusive, *map(_alone, labels)))
+        for group, labels in moderator.groups.items()
+        if labels and labels <= verdict.scores.keys()
+    }
+    return replace(verdict, group_scores=scores)
+
+
+def _alone(label: str) -> frozenset[str]:
+    return frozenset({label})
+
+
+def _together(labels: frozenset[str], verdict: Verdict) -> float:
+    # Rounding may carry a sum of probabilities beyond 1.
+    return min(1.0, sum(verdict.scores[label] for label in labels))
 
 
 def merge(verdicts: Iterable[Verdict]) -> Verdict:
     """Combine the verdicts for the frames or backgrounds of an image.
 
-    The result has each label's highest score, the strictest decision with its reason, and all flags. Raises
-    ``ModerationFailed`` without any verdict, for a score outside 0-1, or for a label missing from some verdicts.
+    The result has the highest score of each label and group, the strictest decision with its reason, and all flags.
+    Raises ``ModerationFailed`` without any verdict, for a score outside 0-1, or for a label or group that some verdicts
+    lack.
     """
     judged = list(verdicts)
     if not judged:
         raise ModerationFailed("the moderator returned no verdict")
-    labels = judged[0].scores.keys()
+    labels, groups = judged[0].scores.keys(), judged[0].group_scores.keys()
     for verdict in judged:
-        if unlike := sorted(labels ^ verdict.scores.keys()):
+        if unlike := sorted((labels ^ verdict.scores.keys()) | (groups ^ verdict.group_scores.keys())):
             raise ModerationFailed(f"the moderator scored {', '.join(unlike)} in only some frames of the image")
         _check(verdict)
     strictest = max(judged, key=lambda verdict: _STRICTNESS.index(verdict.decision))
@@ -53,6 +85,7 @@ def merge(verdicts: Iterable[Verdict]) -> Verdict:
         flags=tuple(dict.fromkeys(flag for verdict in judged for flag in verdict.flags)),
         scores={label: max(verdict.scores[label] for verdict in judged) for label in labels},
         confidence=max(verdict.confidence for verdict in judged),
+        group_scores={group: max(verdict.group_scores[group] for verdict in judged) for group in groups},
     )
 
 
@@ -69,7 +102,9 @@ def apply_policy(verdict: Verdict, source: Source, groups: Mapping[str, frozense
     rules: tuple[tuple[Decision, Mapping[str, float]], ...] = (("review", source.review), ("reject", source.reject))
     for outcome, thresholds in rules:
         for name, threshold in thresholds.items():
-            score = max(_score(label, verdict) for label in groups.get(name, (name,)))
+            score = verdict.group_scores.get(name) if name in groups else None
+            if score is None:
+                score = max(_score(label, verdict) for label in groups.get(name, (name,)))
             if score >= threshold:
                 reached[name] = score
                 decision = outcome
@@ -99,6 +134,9 @@ def count_review_as_reject(verdict: Verdict) -> Verdict:
 def _check(verdict: Verdict) -> None:
     for label in verdict.scores:
         _score(label, verdict)
+    for group, score in verdict.group_scores.items():
+        if not 0 <= score <= 1:
+            raise ModerationFailed(f"the group {group!r} has the score {score}, which is outside 0-1")
     # Negated so that NaN, which compares false with everything, fails too.
     if not 0 <= verdict.confidence <= 1:
         raise ModerationFailed(f"the moderator returned the confidence {verdict.confidence}, which is outside 0-1")

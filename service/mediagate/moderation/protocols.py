@@ -53,7 +53,10 @@ class Moderator(Protocol):
 
     @property
     def groups(self) -> Mapping[str, frozenset[str]]:
-        """Labels by the name of their group, such as ``explicit``; a group scores as high as its highest label."""
+        """Labels by the name of their group, such as ``explicit``; a group scores as high as its highest label.
+
+        If the moderator declares ``exclusive`` labels, those of a group that exclude each other are added.
+        """
         ...
 
     def prepare(self) -> None:
@@ -141,6 +144,21 @@ def input_edge(moderator: object) -> int:
     if not isinstance(edge, int) or edge < 1:
         raise ModerationFailed(f"the moderator's input_edge is {edge!r}; return a positive integer, such as 320")
     return edge
+
+
+@runtime_checkable
+class TellsExclusive(Protocol):
+    """A moderator that declares which labels exclude each other, as those of a softmax do."""
+
+    @property
+    def exclusive(self) -> Iterable[frozenset[str]]:
+        """Sets of labels of which a picture has one, so that their scores sum to at most 1."""
+        ...
+
+
+def exclusive_of(moderator: object) -> tuple[frozenset[str], ...]:
+    """Return the sets of labels that exclude each other, by default none."""
+    return tuple(moderator.exclusive) if isinstance(moderator, TellsExclusive) else ()
 
 
 @runtime_checkable

@@ -28,6 +28,8 @@ class Verdict:
     complete: bool = True
     """Whether all views were judged; a rejection skips the rest, so scores may be too low."""
     models: Mapping[str, str] = field(default_factory=dict)
+    group_scores: Mapping[str, float] = field(default_factory=dict)
+    """The score of each group, the highest of all views."""
 
 
 @dataclass(frozen=True, slots=True)
