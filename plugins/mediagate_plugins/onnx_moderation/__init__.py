@@ -1,6 +1,6 @@
 """Moderation with an ONNX model: any image classifier, or a detector as Ultralytics exports it.
 
-``pip install "mediagate[onnx]"``. The model runs on the CPU in each image process.
+``pip install "mediagate[onnx]"``. The model runs in each image process.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mediagate import plugin
 from mediagate.errors import ConfigError
 from mediagate_plugins.onnx_moderation.options import Activation, Colour, Fit, Kind, Layout, Options
+from mediagate_plugins.onnx_moderation.providers import CPU
 
 if TYPE_CHECKING:
     from mediagate import MediaGate
@@ -46,6 +47,8 @@ async def onnx_moderation(
     exclusive: bool | None = None,
     output: str | None = None,
     threads: int = 1,
+    providers: Sequence[str] = CPU,
+    reads: Sequence[str | Path] = (),
 ) -> None:
     """Let the ONNX model in file ``model`` judge every image; an unsuitable model or option stops the boot.
 
@@ -70,6 +73,10 @@ async def onnx_moderation(
 
     ``groups`` names sets of labels for thresholds. If the labels exclude each other (``exclusive``; by default those of
     a softmax do), a group scores the sum of its labels, otherwise their maximum. ``threads`` is per image process.
+
+    ``providers`` are onnxruntime's execution providers, such as ``("CUDAExecutionProvider", "CPUExecutionProvider")``.
+    The gate inspects the model on the CPU; each image process opens its own session with these providers, and does not
+    start if one of them does not. ``reads`` are further files and devices that a provider opens there.
     """
     options = Options(
         model=Path(model),
@@ -91,6 +98,8 @@ async def onnx_moderation(
         exclusive=exclusive,
         output=output,
         threads=threads,
+        providers=tuple(providers),
+        reads=tuple(map(Path, reads)),
     )
     # Imported here because image processes load this module too, without the web and database parts.
     from mediagate import MODERATOR

@@ -14,8 +14,15 @@ from mediagate_plugins.onnx_moderation.inspection import inspect
 from mediagate_plugins.onnx_moderation.labels import check_groups
 from mediagate_plugins.onnx_moderation.options import Options
 from mediagate_plugins.onnx_moderation.pixels import fitted, tensor, trial_pixels
+from mediagate_plugins.onnx_moderation.providers import devices
 from mediagate_plugins.onnx_moderation.scores import scores_of
-from mediagate_plugins.onnx_moderation.session import Session, open_again, open_checked, read_model
+from mediagate_plugins.onnx_moderation.session import (
+    Session,
+    missing_providers,
+    open_again,
+    open_checked,
+    read_model,
+)
 
 
 class OnnxModerator:
@@ -28,8 +35,11 @@ class OnnxModerator:
     def __init__(self, options: Options) -> None:
         self.name = options.name
         self.path = options.model.absolute()
-        self.reads = (self.path,)
+        self.reads = (self.path, *devices(options.providers), *options.reads)
         self.threads = options.threads
+        self.providers = options.providers
+        if lacking := missing_providers(options.providers):
+            raise ConfigError([f"onnx_moderation.{sentence}" for sentence in lacking])
         model, self.sha256 = read_model(self.path)
         if options.sha256 not in (None, self.sha256):
             raise ConfigError(
@@ -73,7 +83,7 @@ class OnnxModerator:
 
     def _loaded(self) -> Session:
         if self._session is None:
-            session = open_again(self.path, self.sha256, threads=self.threads)
+            session = open_again(self.path, self.sha256, threads=self.threads, providers=self.providers)
             self._scores(session, trial_pixels(self.input))
             self._session = session
         return self._session

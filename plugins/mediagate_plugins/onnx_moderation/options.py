@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mediagate.errors import ConfigError
+from mediagate_plugins.onnx_moderation.providers import CPU
 
 Kind = Literal["auto", "classifier", "detector", "end2end"]
 Layout = Literal["auto", "NCHW", "NHWC"]
@@ -47,6 +48,10 @@ class Options:
     """Whether a picture has one of the labels only; ``None``: those of a softmax."""
     output: str | None = None
     threads: int = 1
+    providers: tuple[str, ...] = CPU
+    """onnxruntime's execution providers, the preferred one first."""
+    reads: tuple[Path, ...] = ()
+    """Further files and devices that the image processes may open."""
 
     def __post_init__(self) -> None:
         if problems := list(self._problems()):
@@ -74,6 +79,8 @@ class Options:
             yield f"pad: give a grey within 0-255, not {self.pad}"
         if not 1 <= self.threads <= 64:
             yield f"threads: give 1-64, not {self.threads}"
+        if not self.providers or len(set(self.providers)) < len(self.providers):
+            yield f'providers: give each one once, such as ("CUDAExecutionProvider",), not {self.providers}'
 
 
 def _choice(name: str, value: str, among: object) -> Iterator[str]:
