@@ -9,9 +9,9 @@
 #   COPY media.py /app/
 #   ENV MEDIAGATE_GATE=media:gate
 #
-# The extra `all` includes NudeNet's model, whose licence is AGPL-3.0. To avoid it, list the required extras without
-# `nudenet` (`docker build --build-arg EXTRAS=node,postgres,s3,heic,fast`), and give the image a gate that does not
-# import it: a gate with your own model (onnx_moderation), or with moderation="off".
+# The image is built with the extra `all`. It includes the model of open_nsfw, but not that of `nudenet`, whose licence is
+# AGPL-3.0: for a gate with nudenet, build with `docker build --build-arg EXTRAS=all,nudenet`. Other extras are listed the
+# same way; the image then needs a gate that imports no plugin of the missing ones.
 #
 # All packages, including those of the build, are pinned with hashes by constraints.txt, which `make constraints` writes
 # for each release. They are in separate layers: if only code changes, they are not built, pushed and pulled again.

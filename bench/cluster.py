@@ -2,9 +2,9 @@
 
     python -m bench.cluster --queue procrastinate --photos 500 --kill-every 3
 
-Two web processes, two workers with NudeNet's model, a PostgreSQL, an S3 gateway (Ceph RGW) and, for Celery, a RabbitMQ
-of their own; all run ``examples/production_gate.py``. Clients upload mixed photos with one API key, each under an
-Idempotency-Key, and try again as a client should; then they poll either web process until their job has ended. Exits
+Two web processes, two workers with the model open_nsfw, a PostgreSQL, an S3 gateway (Ceph RGW) and, for Celery, a
+RabbitMQ of their own; all run ``examples/production_gate.py``. Clients upload mixed photos with one API key, each under
+an Idempotency-Key, and try again as a client should; then they poll either web process until their job has ended. Exits
 with 1 when a photo was lost, doubled or stuck, or a file is left over or missing.
 """
 

@@ -7,10 +7,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from mediagate import MediaGate, Source
-from mediagate_plugins.nudenet import nudenet
+from mediagate_plugins.open_nsfw import open_nsfw
 
-gate = MediaGate(sources={"post": Source(reject={"explicit": 0.6}, animation="keep")})
-gate.register(nudenet)
+gate = MediaGate(sources={"post": Source(reject={"explicit": 0.5}, animation="keep")})
+gate.register(open_nsfw)
 
 
 @asynccontextmanager

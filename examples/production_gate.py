@@ -38,7 +38,7 @@ import os
 from mediagate import MediaGate, Settings, Source
 from mediagate_plugins.api_keys import api_keys
 from mediagate_plugins.metrics import metrics
-from mediagate_plugins.nudenet import nudenet
+from mediagate_plugins.open_nsfw import open_nsfw
 from mediagate_plugins.rate_limit import rate_limit
 from mediagate_plugins.s3_storage import s3_storage
 
@@ -72,13 +72,13 @@ moderated = moderation == "on"
 gate = MediaGate(
     sources={
         "avatar": Source(reject={"explicit": 0.5} if moderated else {}),
-        "photo": Source(reject={"explicit": 0.9} if moderated else {}, original="delete"),
+        "photo": Source(reject={"explicit": 0.8} if moderated else {}, original="delete"),
     },
     settings=settings,
     moderation="on" if moderated else "off",
 )
 if moderated:
-    gate.register(nudenet)
+    gate.register(open_nsfw)
 gate.register(
     s3_storage,
     bucket=value("S3_BUCKET") or "media",

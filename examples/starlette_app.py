@@ -6,10 +6,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 from mediagate import JobState, MediaGate, Source
-from mediagate_plugins.nudenet import nudenet
+from mediagate_plugins.open_nsfw import open_nsfw
 
 gate = MediaGate(sources={"avatar": Source(reject={"explicit": 0.5})})
-gate.register(nudenet)
+gate.register(open_nsfw)
 avatars: dict[str, str] = {}
 
 

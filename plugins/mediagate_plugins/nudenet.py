@@ -60,6 +60,7 @@ async def nudenet(
     gate.register(
         onnx_moderation,
         model=model if model is not None else model_file(),
+        name="nudenet",
         groups=groups,
         fit="corner",
         pad=0,

@@ -1,10 +1,10 @@
-"""The gate that ``mediagate serve`` runs by default: two sources, NudeNet, and the demo page."""
+"""The gate that ``mediagate serve`` runs by default: two sources, open_nsfw, and the demo page."""
 
 from __future__ import annotations
 
 from mediagate import MediaGate, Source, VariantSpec
 from mediagate_plugins.demo_page import demo_page
-from mediagate_plugins.nudenet import nudenet
+from mediagate_plugins.open_nsfw import open_nsfw
 
 AVATAR = {
     "xs": VariantSpec(width=64, height=64, fit="cover"),
@@ -14,9 +14,9 @@ AVATAR = {
 
 gate = MediaGate(
     sources={
-        "avatar": Source(variants=AVATAR, reject={"explicit": 0.5, "suggestive": 0.8}),
-        "post": Source(reject={"explicit": 0.6}, animation="keep"),
+        "avatar": Source(variants=AVATAR, reject={"explicit": 0.5}),
+        "post": Source(reject={"explicit": 0.5}, animation="keep"),
     }
 )
-gate.register(nudenet)
+gate.register(open_nsfw)
 gate.register(demo_page, scores=True)

@@ -58,7 +58,10 @@ class MediaGate(Kernel, Calls):
         self._opening = asyncio.Lock()
 
     def decorate(self, key: Key[T], value: T) -> None:
-        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` if the key is taken."""
+        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` if the key is taken.
+
+        Several plugins may provide ``MODERATOR``: all of these moderators judge every picture.
+        """
         if key is AUTHORIZE and key in self._host.values:
             raise ConfigError("AUTHORIZE is provided by MediaGate(authorize=…) and by a plugin: keep one of the two")
         super().decorate(key, value)
@@ -121,15 +124,17 @@ class MediaGate(Kernel, Calls):
             yield assemble(self.sources, self.settings, self._registry)
 
     @contextmanager
-    def instead(self, host: Callable[[Registry], Registry], settings: Settings) -> Iterator[None]:
-        """Replace the registrations and settings of a closed gate within a block, as tests do."""
-        own = self.settings
+    def instead(
+        self, host: Callable[[Registry], Registry], settings: Settings, sources: Mapping[str, Source]
+    ) -> Iterator[None]:
+        """Replace the registrations, settings and sources of a closed gate within a block, as tests do."""
+        own = self.settings, self.sources
         with self._instead(host(self._host)):
-            self.settings = settings
+            self.settings, self.sources = settings, dict(sources)
             try:
                 yield
             finally:
-                self.settings = own
+                self.settings, self.sources = own
 
     async def _keep_folder(self) -> None:
         passed_through = self.settings.public_url is not None

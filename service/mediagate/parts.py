@@ -10,7 +10,7 @@ from starlette.requests import Request
 from mediagate.config import Settings, Source
 from mediagate.images import ImagePool
 from mediagate.kernel import Hooks, Key
-from mediagate.moderation import Moderator, RemoteModerator
+from mediagate.moderation import Moderator, RemoteModerator, together
 from mediagate.observe import Observer
 from mediagate.queue import Dispatcher, Queue
 from mediagate.records import Records
@@ -24,7 +24,8 @@ AUTHORIZE: Key[Authorize] = Key("AUTHORIZE")
 """Unset: every caller may do everything, and uploads have no owner."""
 STORAGE: Key[Storage] = Key("STORAGE")
 RECORDS: Key[Records] = Key("RECORDS")
-MODERATOR: Key[Moderator] = Key("MODERATOR")
+MODERATOR: Key[Moderator] = Key("MODERATOR", join=together)
+"""Several plugins may provide one; the value is then all of them as one moderator."""
 REMOTE_MODERATOR: Key[RemoteModerator] = Key("REMOTE_MODERATOR")
 QUEUE: Key[Queue] = Key("QUEUE")
 EVENTS: Key[Collection[EventType]] = Key("EVENTS")

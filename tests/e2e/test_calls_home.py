@@ -1,4 +1,4 @@
-"""A gate with NudeNet's model contacts no host and writes no file outside its data folder."""
+"""A gate with the default model contacts no host and writes no file outside its data folder."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ GATE = """
 import asyncio, sys
 from pathlib import Path
 from mediagate import MediaGate, Settings, Source
-from mediagate_plugins.nudenet import nudenet
+from mediagate_plugins.open_nsfw import open_nsfw
 
 async def main():
     gate = MediaGate(
         sources={"avatar": Source(reject={"explicit": 0.9})},
         settings=Settings(data_dir=Path(sys.argv[1]), image_processes=1),
     )
-    gate.register(nudenet)
+    gate.register(open_nsfw)
     async with gate:
         photo = Path(sys.argv[2]).read_bytes()
         job = await gate.upload(photo, source_type="avatar", source_id="1")
@@ -88,7 +88,7 @@ def test_network_counters_count_each_connection_attempt() -> None:
     assert asked(alone(CALLER).stdout) >= 4
 
 
-def test_nudenet_gate_contacts_no_host_and_writes_only_to_its_data_dir(tmp_path: Path) -> None:
+def test_gate_with_the_default_model_contacts_no_host_and_writes_only_to_its_data_dir(tmp_path: Path) -> None:
     home, temporary, data = tmp_path / "home", tmp_path / "tmp", tmp_path / "data"
     home.mkdir()
     temporary.mkdir()

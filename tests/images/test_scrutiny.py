@@ -14,8 +14,8 @@ from mediagate import Source, VariantSpec
 from mediagate.errors import ImageTooLarge, ModerationFailed
 from mediagate.images import pixels as images
 from mediagate.images.judgement import Pace, judge
-from mediagate.moderation import Moderator, Picture, input_edge
-from mediagate.moderation.policy import TellsInputEdge
+from mediagate.moderation import Moderator, Picture, input_edge, together
+from mediagate.moderation.protocols import TellsInputEdge
 from mediagate.values import Verdict
 from tests.support.poison import Poison, Reds, fail
 
@@ -220,6 +220,24 @@ def test_judge_without_moderator_runs_no_model() -> None:
     assert (verdict.model, verdict.decision, verdict.complete, runs) == ("off", "allow", True, 0)
 
 
+# -- several moderators
+
+
+def test_models_of_an_ensemble_see_the_views_of_the_smallest_at_the_size_of_the_largest() -> None:
+    source = REJECT_RED.model_copy(update={"variants": {"one": VariantSpec(width=2000)}, "original": "delete"})
+    both = source.model_copy(update={"reject": {"Watcher/red": 0.5}})
+    small, large = Watcher(), LargeWatcher()
+    noise = Image.effect_noise((2000, 1500), 50).convert("RGB")
+    _, runs = judged(noise, together(small, large), source=both)
+    small_alone, large_alone = Watcher(), LargeWatcher()
+    judged(noise, small_alone, source=source)
+    judged(noise, large_alone, source=source)
+    assert (len(small_alone.sizes), len(large_alone.sizes)) == (5, 1)
+    assert small.sizes == large.sizes
+    assert (len(small.sizes), runs) == (5, 10)
+    assert small.sizes[0] == large_alone.sizes[0] == (2000, 1500)
+
+
 # -- the time of a job
 
 
@@ -236,6 +254,16 @@ def test_judge_refuses_too_many_runs_before_the_first() -> None:
     assert not watcher.sizes
     assert not raised.value.retryable
     assert judged(frames[:60], watcher, time_s=30, pace=pace)[1] == 60
+
+
+def test_judge_keeps_a_pace_for_each_choice_of_moderators(monkeypatch: pytest.MonkeyPatch) -> None:
+    paces: dict[tuple[str, ...] | None, Pace] = {None: Pace(quickest_s=1e9)}
+    monkeypatch.setattr("mediagate.images.judgement.PACES", paces)
+    chosen = REJECT_RED.model_copy(update={"moderators": ("Watcher",)})
+    assert judged(plain(RED), Watcher(), source=chosen, time_s=30)[1] == 1
+    assert paces[("Watcher",)].quickest_s is not None
+    with pytest.raises(ImageTooLarge):
+        judged(plain(RED), Watcher(), time_s=30)
 
 
 def test_pace_is_measured_by_the_first_runs() -> None:

@@ -603,6 +603,32 @@ async def test_pipeline_counts_only_the_calls_of_a_remote_moderator_that_is_alon
     assert (ended.status, service.asked, ended.model_runs) == (JobStatus.COMPLETE, 1, 1)
 
 
+async def test_pipeline_asks_no_remote_moderator_that_the_source_leaves_out(work: Work) -> None:
+    service = Service(0.9)
+    sources = {"check": SOURCE.model_copy(update={"reject": {"explicit": 0.5}, "moderators": ("Scripted",)})}
+    worked = work(sources=sources, remote_moderator=service, moderator=Scripted())
+    ended = await worked.run(await worked.job())
+    assert (ended.status, service.asked, ended.model_runs) == (JobStatus.COMPLETE, 0, 1)
+
+
+async def test_pipeline_runs_no_local_moderator_that_the_source_leaves_out(work: Work) -> None:
+    service = Service(0.1)
+    sources = {"check": SOURCE.model_copy(update={"reject": {"GORE": 0.5}, "moderators": ("Service",)})}
+    worked = work(sources=sources, remote_moderator=service, moderator=Scripted())
+    ended = await worked.run(await worked.job(REJECTS))
+    assert (ended.status, service.asked, ended.model_runs) == (JobStatus.COMPLETE, 1, 1)
+    assert ended.verdict is not None
+    assert ended.verdict.scores == {"GORE": 0.1}
+    assert ended.verdict.models == {"Service": ""}
+
+
+async def test_pipeline_publishes_nothing_if_no_moderator_is_left(work: Work) -> None:
+    sources = {"check": SOURCE.model_copy(update={"reject": {}, "moderators": ("Gone",)})}
+    worked = work(sources=sources, moderator=Scripted())
+    released = await worked.run(await worked.job())
+    assert (released.status, released.code) == (JobStatus.PENDING, "moderation_failed")
+
+
 @pytest.mark.parametrize(
     ("error", "attempts", "code"),
     [(ModeratorUnavailable("away"), 0, "moderator_unavailable"), (ModerationFailed("what?"), 1, "moderation_failed")],

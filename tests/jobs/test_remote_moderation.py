@@ -191,9 +191,9 @@ async def test_remote_moderation_tells_what_the_service_is_made_for() -> None:
 async def test_remote_moderation_gives_the_image_processes_the_thresholds_of_the_local_moderator() -> None:
     source = Source(reject={"red": 0.5, "blue": 0.1}, review={"red": 0.3, "blue": 0.05})
     alone = RemoteModeration(Service(), None, SetRecords())
-    assert alone.alone
+    assert alone.alone(source)
     assert (alone.locally(source).reject, alone.locally(source).review) == ({}, {})
     local = Local()
     both = RemoteModeration(Service(), local, SetRecords())  # type: ignore[arg-type]  # its judge() is not called here
-    assert not both.alone
+    assert not both.alone(source)
     assert (both.locally(source).reject, both.locally(source).review) == ({"blue": 0.1}, {"blue": 0.05})

@@ -134,6 +134,28 @@ async def test_plugin_registered_twice_is_refused(make_gate: MakeGate) -> None:
         await gate.open()
 
 
+async def test_repeatable_plugin_boots_each_time_it_is_registered(make_gate: MakeGate) -> None:
+    booted: list[int] = []
+
+    @plugin("many", repeatable=True)
+    async def many(gate: MediaGate, *, number: int) -> None:
+        booted.append(number)
+
+    gate = make_gate()
+    gate.register(many, number=1)
+    gate.register(many, number=2)
+    async with gate:
+        assert booted == [1, 2]
+
+
+def test_key_with_a_join_is_provided_by_several_plugins(make_gate: MakeGate) -> None:
+    sentence = Key[str]("SENTENCE", join="{} {}".format)
+    gate = make_gate()
+    for word in ("pictures", "of", "cats"):
+        gate.decorate(sentence, word)
+    assert gate[sentence] == "pictures of cats"
+
+
 def test_register_raises_on_wrong_plugin_options(make_gate: MakeGate) -> None:
     @plugin("sized")
     async def sized(gate: MediaGate, *, width: int, height: int = 3) -> None: ...

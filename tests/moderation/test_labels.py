@@ -27,12 +27,19 @@ def test_names_of_moderators_are_those_of_all() -> None:
         (Names(frozenset({"swim", "nude"}), {}), "nude, swim"),
         (Names(frozenset({"explicit"}), {}), "explicit"),
         (Names(frozenset(), {"nude": frozenset()}), "nude"),
-        (Names(frozenset(), {"explicit": frozenset()}), "explicit"),
     ],
 )
 def test_names_of_two_moderators_must_differ(other: Names, both: str) -> None:
     with pytest.raises(ConfigError, match=f"two moderators score {both}; rename"):
         names_of(SKIN, BLOOD, other)
+
+
+def test_group_of_several_moderators_has_the_labels_of_all() -> None:
+    drawn = Names(frozenset({"hentai"}), {"explicit": frozenset({"hentai"})})
+    assert names_of(SKIN, BLOOD, drawn).groups == {
+        "explicit": frozenset({"nude", "hentai"}),
+        "violent": frozenset({"gore"}),
+    }
 
 
 def test_thresholds_for_a_moderator_are_those_that_it_can_score() -> None:

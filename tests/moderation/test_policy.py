@@ -24,6 +24,7 @@ from mediagate.moderation import (
     policy_problems,
     reads_of,
     stricter,
+    with_group_scores,
 )
 from mediagate.values import Decision, Verdict
 
@@ -238,11 +239,11 @@ def test_moderator_groups_must_consist_of_its_labels() -> None:
 def test_stricter_takes_decision_reason_and_confidence_of_the_harder_verdict() -> None:
     first = Verdict("review", ("x", "y"), {"a": 0.3}, 0.9, "one", "h1", "look")
     second = Verdict("reject", ("y", "z"), {"b": 0.4}, 0.4, "two", "h2", "no")
-    both = Verdict("reject", ("x", "y", "z"), {"a": 0.3, "b": 0.4}, 0.4, "one + two", "h1", "no")
+    both = Verdict("reject", ("x", "y", "z"), {"a": 0.3, "b": 0.4}, 0.4, "one + two", "h1 + h2", "no")
     assert stricter(first, second) == both
     turned = stricter(second, first)
     assert (turned.decision, turned.reason, turned.confidence) == ("reject", "no", 0.4)
-    assert (turned.flags, turned.model, turned.model_hash) == (("y", "z", "x"), "two + one", "h2")
+    assert (turned.flags, turned.model, turned.model_hash) == (("y", "z", "x"), "two + one", "h2 + h1")
 
 
 def test_stricter_of_equals_is_the_first() -> None:
@@ -328,3 +329,62 @@ def test_apply_policy_takes_scores_from_0_to_1(edge: int) -> None:
 
 def test_merge_takes_the_highest_confidence_of_all_verdicts() -> None:
     assert merge([Verdict("reject", confidence=0.3), Verdict("allow", confidence=0.8)]).confidence == 0.8
+
+
+@dataclass(frozen=True)
+class Softmax(Scorer):
+    """A moderator whose labels exclude each other."""
+
+    labels: frozenset[str] = frozenset(SCORES)
+    groups: Mapping[str, frozenset[str]] = field(
+        default_factory=lambda: GROUPS | {"sexual": GROUPS["explicit"] | {"sexy"}}
+    )
+    exclusive: tuple[frozenset[str], ...] = (frozenset({"porn", "hentai", "drawing"}),)
+
+
+def test_group_scores_add_labels_that_exclude_each_other() -> None:
+    graded = with_group_scores(Verdict(scores={"porn": 0.3, "hentai": 0.25, "sexy": 0.9, "drawing": 0.1}), Softmax())
+    assert graded.group_scores == {"explicit": pytest.approx(0.55), "sexual": 0.9}
+    assert apply_policy(graded, Source(reject={"explicit": 0.5}), GROUPS).confidence == pytest.approx(0.55)
+    assert apply_policy(graded, Source(reject={"explicit": 0.6}), GROUPS).decision == "allow"
+
+
+def test_group_scores_are_maxima_without_exclusive_labels() -> None:
+    graded = with_group_scores(Verdict(scores={"red": 0.3, "green": 0.4, "blue": 0.1}), Scorer())
+    assert graded.group_scores == {"warm": 0.4}
+
+
+def test_group_scores_sum_to_at_most_1() -> None:
+    graded = with_group_scores(Verdict(scores={**SCORES, "porn": 0.6, "hentai": 0.4 + 1e-9}), Softmax())
+    assert graded.group_scores["explicit"] == 1.0
+
+
+def test_group_without_all_scores_has_none_and_fails_where_a_threshold_needs_it() -> None:
+    graded = with_group_scores(Verdict(scores={"porn": 0.3}), Softmax())
+    assert graded.group_scores == {}
+    with pytest.raises(ModerationFailed, match="'hentai'"):
+        apply_policy(graded, Source(reject={"explicit": 0.5}), GROUPS)
+
+
+@pytest.mark.parametrize("score", [math.nan, 1.01, -0.01])
+def test_group_score_outside_0_to_1_raises_moderation_failed(score: float) -> None:
+    with pytest.raises(ModerationFailed, match="'explicit'"):
+        policy(Verdict(scores=SCORES, group_scores={"explicit": score}), reject={"explicit": 0.5})
+
+
+def test_merge_takes_the_highest_sum_and_not_the_sum_of_the_highest() -> None:
+    frames = [{"porn": 0.4, "hentai": 0.0}, {"porn": 0.0, "hentai": 0.4}, {"porn": 0.25, "hentai": 0.25}]
+    graded = [
+        with_group_scores(Verdict(scores={"sexy": 0.0, "drawing": 0.0, **scores}), Softmax()) for scores in frames
+    ]
+    merged = merge(graded)
+    assert merged.group_scores["explicit"] == 0.5
+    assert (merged.scores["porn"], merged.scores["hentai"]) == (0.4, 0.4)
+    with pytest.raises(ModerationFailed, match="explicit"):
+        merge([graded[0], Verdict(scores=graded[1].scores)])
+
+
+def test_stricter_takes_the_higher_score_of_each_group() -> None:
+    first = Verdict(group_scores={"explicit": 0.2, "violent": 0.3})
+    second = Verdict(group_scores={"explicit": 0.4, "spam": 0.1})
+    assert stricter(first, second).group_scores == {"explicit": 0.4, "violent": 0.3, "spam": 0.1}

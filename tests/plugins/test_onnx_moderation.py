@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images.pixels.picture import PixelPicture
-from mediagate.moderation import input_edge
+from mediagate.moderation import input_edge, with_group_scores
 from mediagate_plugins.onnx_moderation import load
 from mediagate_plugins.onnx_moderation.moderator import OnnxModerator
 from mediagate_plugins.onnx_moderation.options import Options
@@ -508,3 +509,145 @@ def test_model_output_that_is_not_finite_fails(tmp_path: Path) -> None:
     assert moderator.judge(plain((200, 200, 100))).scores == scores((0.4, 0.4, 0.2))
     with pytest.raises(ModerationFailed, match="not finite"):
         moderator.judge(plain((0, 0, 0)))
+
+
+def groups_of(path: Path, picture: PixelPicture, **options: Any) -> Mapping[str, float]:
+    moderator = load(Options(model=path, labels=RGB, groups={"warm": frozenset({"red", "green"})}, **options))
+    return with_group_scores(moderator.judge(picture), moderator).group_scores
+
+
+def test_groups_of_a_softmax_are_summed(classifier: Callable[..., Path]) -> None:
+    red, green, _ = softmax(3, 0.6, -1)
+    for end in (None, "Softmax"):
+        path = classifier(end=end)
+        assert groups_of(path, plain(ORANGE))["warm"] == pytest.approx(red + green, abs=1e-4)
+        assert groups_of(path, plain(ORANGE), exclusive=False)["warm"] == pytest.approx(red, abs=1e-4)
+
+
+def test_groups_of_other_models_take_the_highest(
+    classifier: Callable[..., Path], detector: Callable[..., Path]
+) -> None:
+    red, *_ = sigmoid(3, 0.6, -1)
+    assert groups_of(classifier(end="Sigmoid"), plain(ORANGE))["warm"] == pytest.approx(red, abs=1e-4)
+    assert groups_of(classifier(), plain(ORANGE), activation="sigmoid")["warm"] == pytest.approx(red, abs=1e-4)
+    assert groups_of(detector(), plain(ORANGE, 32, 32))["warm"] == pytest.approx(1, abs=1e-4)
+
+
+def test_labels_that_cannot_exclude_each_other_are_refused(
+    classifier: Callable[..., Path], detector: Callable[..., Path]
+) -> None:
+    refused = "exclusive: the labels of a detector or of a sigmoid"
+    with pytest.raises(ConfigError, match=refused):
+        load(Options(model=detector(), labels=RGB, exclusive=True))
+    with pytest.raises(ConfigError, match=refused):
+        load(Options(model=classifier(), labels=RGB, exclusive=True, activation="sigmoid"))
+    with pytest.raises(ConfigError, match=refused):
+        load(Options(model=classifier(end="Sigmoid"), labels=RGB, exclusive=True))
+    with pytest.raises(ConfigError, match=r"exclusive: on a test with noise, the scores sum to [12]"):
+        load(Options(model=classifier(end="HardSwish"), labels=RGB, exclusive=True, activation="none"))
+
+
+@pytest.mark.parametrize("share", [224 / 256, 7 / 8, 0.5])
+def test_crop_shows_the_middle_of_the_stretched_picture(classifier: Callable[..., Path], share: float) -> None:
+    """A second computation with Pillow and NumPy: stretch, cut off the margins, and take the means."""
+    picture = Image.effect_noise((90, 70), 80).convert("RGB")
+    picture.paste((255, 0, 0), (0, 0, 20, 70))
+    path = classifier(shape=(1, 3, 56, 56))
+    moderator = load(Options(model=path, labels=RGB, crop=share))
+    full = round(56 / share)
+    margin = (full - 56) // 2
+    stretched = np.asarray(picture.resize((full, full), Image.Resampling.BILINEAR))
+    middle = stretched[margin : margin + 56, margin : margin + 56].astype(np.float64) / 255
+    expected = softmax(*(4 * middle.mean(axis=(0, 1)) - 1))
+    assert list(moderator.judge(PixelPicture(picture)).scores.values()) == pytest.approx(expected, abs=1e-4)
+    assert input_edge(moderator) == full
+
+
+def test_crop_of_a_picture_that_is_fitted_whole_is_refused(
+    classifier: Callable[..., Path], detector: Callable[..., Path]
+) -> None:
+    with pytest.raises(ConfigError, match='crop: it needs fit="stretch"'):
+        load(Options(model=detector(), crop=0.875))
+    with pytest.raises(ConfigError, match='crop: it needs fit="stretch"'):
+        load(Options(model=classifier(), labels=RGB, fit="corner", crop=0.875))
+    with pytest.raises(ConfigError, match=r"crop: give a share within 0\.5-1, such as 224/256, not 256"):
+        Options(model=Path("model.onnx"), crop=256)
+
+
+def test_file_of_another_hash_is_refused(classifier: Callable[..., Path]) -> None:
+    path = classifier()
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert load(Options(model=path, labels=RGB, sha256=found)).sha256 == found
+    with pytest.raises(ConfigError, match=f"has the SHA-256 {found}, not the expected {'0' * 64}; install"):
+        load(Options(model=path, labels=RGB, sha256="0" * 64))
+    with pytest.raises(ConfigError, match="sha256: give 64 hexadecimal digits"):
+        Options(model=path, sha256="864bb37bf886")
+
+
+class Built:
+    """What onnxruntime was asked for, by a gate and in an image process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[list[str]] = []
+        real = onnxruntime.InferenceSession
+
+        def note(model: bytes, options: Any, **kwargs: Any) -> Any:
+            self.asked.append(list(kwargs["providers"]))
+            return real(model, options, **kwargs)
+
+        monkeypatch.setattr(onnxruntime, "InferenceSession", note)
+
+
+AZURE = ("AzureExecutionProvider", "CPUExecutionProvider")
+"""A second provider that onnxruntime has on every machine; it runs no operator of these models."""
+
+
+def test_providers_are_used_by_sessions_of_image_processes_only(
+    classifier: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = Built(monkeypatch)
+    moderator = load(Options(model=classifier(), labels=RGB, providers=AZURE))
+    assert built.asked == [["CPUExecutionProvider"]]
+    sent: OnnxModerator = pickle.loads(pickle.dumps(moderator))
+    assert len(built.asked) == 1, "the session is opened by prepare()"
+    sent.prepare()
+    sent.judge(plain(ORANGE))
+    assert built.asked[1:] == [list(AZURE)]
+
+
+def test_provider_that_is_not_installed_names_the_available_ones_and_the_package(
+    classifier: Callable[..., Path],
+) -> None:
+    path = classifier()
+    with pytest.raises(ConfigError) as raised:
+        load(Options(model=path, labels=RGB, providers=("CUDAExecutionProvider", "MyExecutionProvider")))
+    cuda, mine = raised.value.problems
+    available = ", ".join(onnxruntime.get_available_providers())
+    assert cuda == (
+        f"onnx_moderation.providers: this onnxruntime has no 'CUDAExecutionProvider', only {available}; "
+        "install onnxruntime-gpu instead of onnxruntime, or leave it out"
+    )
+    assert "'MyExecutionProvider'" in mine
+    assert "install a build with it" in mine
+    for providers in ((), ("CPUExecutionProvider",) * 2):
+        with pytest.raises(ConfigError, match="providers: give each one once"):
+            Options(model=path, providers=providers)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_provider_that_does_not_start_fails_instead_of_using_the_cpu(
+    classifier: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build with CUDA on a machine without its driver lists the provider, but leaves it out of the session."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", *AZURE])
+    moderator = load(Options(model=classifier(), labels=RGB, providers=("CUDAExecutionProvider", *AZURE)))
+    with pytest.raises(
+        ModerationFailed, match=r"cannot run .*model\.onnx on CUDA.*: CUDAExecutionProvider did not start"
+    ):
+        moderator.prepare()
+
+
+def test_moderator_reads_the_files_that_a_provider_needs(classifier: Callable[..., Path], tmp_path: Path) -> None:
+    path = classifier()
+    assert load(Options(model=path, labels=RGB)).reads == (path,)
+    assert load(Options(model=path, labels=RGB, reads=(tmp_path / "libs",))).reads == (path, tmp_path / "libs")

@@ -52,6 +52,8 @@ VERDICT: Mapping[str, Any] = {
     "model_hash": "",
     "reason": "",
     "complete": True,
+    "models": {},
+    "group_scores": {},
 }
 SIZED: Mapping[str, Any] = {"format": "png", "width": 128, "height": 64, "frames": 1}
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from mediagate import Picture, Verdict
+from mediagate.errors import ModerationFailed
+from mediagate.values import Decision
 
 GOOD, CRASHES, HANGS, HOGS, RAISES, REVIEWS, REJECTS = 100, 101, 102, 103, 104, 105, 106
 
@@ -47,3 +50,30 @@ class Chatty(Scripted):
         sys.stderr.write(f"judged a picture {picture.width} wide\n")
         sys.stderr.flush()
         return super().judge(picture)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Gives every picture the same scores, or fails."""
+
+    name: str
+    scores: Mapping[str, float]
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    input_edge: int = 320
+    reads: tuple[str, ...] = ()
+    decision: Decision = "allow"
+    fails: str = ""
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The labels that it scores."""
+        return frozenset(self.scores)
+
+    def prepare(self) -> None:
+        """Nothing to load."""
+
+    def judge(self, picture: Picture) -> Verdict:
+        if self.fails:
+            raise ModerationFailed(self.fails)
+        flags = () if self.decision == "allow" else (self.name,)
+        return Verdict(self.decision, flags, self.scores, model=f"{self.name}.onnx", model_hash=f"{self.name}-hash")

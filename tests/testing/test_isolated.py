@@ -86,6 +86,17 @@ def test_isolated_gate_publishes_while_its_own_parts_are_unreachable(tmp_path: P
     assert gate.settings is settings
 
 
+def test_isolated_gate_serves_sources_that_choose_moderators(tmp_path: Path, photo: bytes) -> None:
+    source = Source(reject={"explicit": 0.5}, moderators=("nudenet",))
+    gate = MediaGate(sources={"avatar": source}, settings=Settings(data_dir=Path("/nonexistent/mediagate")))
+    gate.register(nudenet, model="/nonexistent.onnx")
+    with isolated(gate, tmp_path) as judge, TestClient(host_of(gate)) as client:
+        assert status_of(client, photo)["status"] == "COMPLETE"
+        judge.decide("reject")
+        assert status_of(client, photo)["status"] == "REJECTED"
+    assert gate.sources == {"avatar": source}
+
+
 def test_judge_decides_the_verdict_as_the_test_asks(tmp_path: Path, photo: bytes) -> None:
     gate = production_gate()
     with isolated(gate, tmp_path) as judge, TestClient(host_of(gate)) as client:

@@ -18,6 +18,7 @@ AWAY = (401, 402, 403, 408, 425, 429)
 class HttpModerator:
     """A ``RemoteModerator`` of a JSON API."""
 
+    name = "http_moderation"
     input_edge = 1024
     """Services process pictures of 1,000 to 2,000 pixels (OpenAI fits them into 2048 x 2048); twice this is sent."""
 

@@ -11,7 +11,7 @@ from mediagate_plugins.onnx_moderation.graph import last_operator
 from mediagate_plugins.onnx_moderation.labels import labels_of, literal
 from mediagate_plugins.onnx_moderation.options import Options
 from mediagate_plugins.onnx_moderation.pixels import InputSpec, tensor, trial_pixels
-from mediagate_plugins.onnx_moderation.scores import OutputSpec, scores_of
+from mediagate_plugins.onnx_moderation.scores import TOLERANCE, OutputSpec, scores_of
 from mediagate_plugins.onnx_moderation.session import Session, Tensor
 
 Form = Literal["classifier", "rows", "columns", "end2end"]
@@ -44,17 +44,18 @@ def inspect(session: Session, model: bytes, options: Options) -> tuple[InputSpec
     if raw.dtype.kind != "f":
         raise _problem("model", f"output {name!r} is {raw.dtype}, but scores must be floating-point numbers")
     form = _form(raw.shape, len(labels), session.metadata, options)
-    activation = _activation(raw, form, last_operator(model, name), options)
-    output = OutputSpec(name, form, activation, labels)
+    operator = last_operator(model, name)
+    activation = _activation(raw, form, operator, options)
+    output = OutputSpec(name, form, activation, labels, _exclusive(form, activation, operator, options))
     try:
-        scores_of(raw, output)
+        scores = scores_of(raw, output)
     except ModerationFailed as exc:
         raise _problem("model", f"on a test with noise, {exc.detail}") from None
-    if options.fit != "auto":
-        taken = replace(taken, fit=options.fit)
-    elif form != "classifier":
-        taken = replace(taken, fit="centre")
-    return taken, output
+    if options.exclusive and sum(scores.values()) > 1 + TOLERANCE:
+        raise _problem(
+            "exclusive", f"on a test with noise, the scores sum to {sum(scores.values()):.3g}; omit exclusive"
+        )
+    return replace(taken, fit=_fit(form, options)), output
 
 
 def _problem(option: str, text: str) -> ConfigError:
@@ -90,12 +91,22 @@ def _input(session: Session, options: Options) -> InputSpec:
         width=width,
         height=height,
         fit="stretch",
+        crop=options.crop,
         pad=options.pad,
         colour=options.colour,
         scale=1 / 255 if options.scale is None else options.scale,
         mean=options.mean,
         std=options.std,
     )
+
+
+def _fit(form: Form, options: Options) -> Literal["stretch", "centre", "corner"]:
+    fit = options.fit
+    if fit == "auto":
+        fit = "stretch" if form == "classifier" else "centre"
+    if fit != "stretch" and options.crop < 1:
+        raise _problem("crop", f'it needs fit="stretch", but the picture is fitted whole (fit="{fit}"); omit crop')
+    return fit
 
 
 def _layout(shape: Sequence[int | str | None], options: Options) -> Literal["NCHW", "NHWC"]:
@@ -204,3 +215,12 @@ def _activation(raw: Tensor, form: Form, operator: str, options: Options) -> Lit
             'set activation="none" if they are, or "softmax" or "sigmoid" if they need one of these',
         )
     return "sigmoid" if raw.size == 1 else "softmax"
+
+
+def _exclusive(form: Form, activation: str, operator: str, options: Options) -> bool:
+    """Return whether the labels exclude each other; raises ``ConfigError`` if they are said to, and cannot."""
+    if options.exclusive and (form != "classifier" or activation == "sigmoid" or operator in _SIGMOIDS):
+        raise _problem("exclusive", "the labels of a detector or of a sigmoid do not exclude each other; omit it")
+    if options.exclusive is not None:
+        return options.exclusive
+    return form == "classifier" and (activation == "softmax" or operator in _SOFTMAXES)

@@ -9,12 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediagate import Picture, Verdict
+from mediagate.errors import ConfigError
 from mediagate_plugins.onnx_moderation.inspection import inspect
 from mediagate_plugins.onnx_moderation.labels import check_groups
 from mediagate_plugins.onnx_moderation.options import Options
 from mediagate_plugins.onnx_moderation.pixels import fitted, tensor, trial_pixels
+from mediagate_plugins.onnx_moderation.providers import devices
 from mediagate_plugins.onnx_moderation.scores import scores_of
-from mediagate_plugins.onnx_moderation.session import Session, open_again, open_checked, read_model
+from mediagate_plugins.onnx_moderation.session import (
+    Session,
+    missing_providers,
+    open_again,
+    open_checked,
+    read_model,
+)
 
 
 class OnnxModerator:
@@ -25,10 +33,19 @@ class OnnxModerator:
     """
 
     def __init__(self, options: Options) -> None:
+        self.name = options.name
         self.path = options.model.absolute()
-        self.reads = (self.path,)
+        self.reads = (self.path, *devices(options.providers), *options.reads)
         self.threads = options.threads
+        self.providers = options.providers
+        if lacking := missing_providers(options.providers):
+            raise ConfigError([f"onnx_moderation.{sentence}" for sentence in lacking])
         model, self.sha256 = read_model(self.path)
+        if options.sha256 not in (None, self.sha256):
+            raise ConfigError(
+                f"onnx_moderation.sha256: {self.path} has the SHA-256 {self.sha256}, not the expected "
+                f"{options.sha256}; install the expected file again, or check the new one and change sha256"
+            )
         session = open_checked(self.path, model, threads=options.threads)
         self.input, self.output = inspect(session, model, options)
         check_groups(options.groups, self.output.labels)
@@ -38,8 +55,13 @@ class OnnxModerator:
 
     @property
     def input_edge(self) -> int:
-        """The longer edge of the model's input in pixels."""
-        return max(self.input.width, self.input.height)
+        """The longer edge of the model's input in pixels, with the margins that are cut off."""
+        return max(self.input.uncropped)
+
+    @property
+    def exclusive(self) -> tuple[frozenset[str], ...]:
+        """All labels, if they exclude each other."""
+        return (self.labels,) if self.output.exclusive else ()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_session": None}
@@ -61,7 +83,7 @@ class OnnxModerator:
 
     def _loaded(self) -> Session:
         if self._session is None:
-            session = open_again(self.path, self.sha256, threads=self.threads)
+            session = open_again(self.path, self.sha256, threads=self.threads, providers=self.providers)
             self._scores(session, trial_pixels(self.input))
             self._session = session
         return self._session

@@ -25,21 +25,29 @@ class InputSpec:
     width: int
     height: int
     fit: Literal["stretch", "centre", "corner"]
+    crop: float
     pad: int
     colour: Literal["rgb", "bgr"]
     scale: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def uncropped(self) -> tuple[int, int]:
+        """The size to which a picture is stretched before its margins are cut off."""
+        return round(self.width / self.crop), round(self.height / self.crop)
+
 
 def fitted(picture: Picture, spec: InputSpec) -> NDArray[np.uint8]:
     """Return the picture as ``height x width x 3`` RGB bytes of the model's size.
 
-    ``stretch`` distorts it. ``centre`` and ``corner`` preserve its proportions, enlarge it if necessary, and pad it
-    with grey on both sides, or at the right and the bottom.
+    ``stretch`` distorts it, and shows its middle if ``crop`` is below 1. ``centre`` and ``corner`` preserve its
+    proportions, enlarge it if necessary, and pad it with grey on both sides, or at the right and the bottom.
     """
     if spec.fit == "stretch":
-        return _array(picture.resized(spec.width, spec.height))
+        wide, high = spec.uncropped
+        left, top = (wide - spec.width) // 2, (high - spec.height) // 2
+        return _array(picture.resized(wide, high))[top : top + spec.height, left : left + spec.width]
     ratio = min(spec.width / picture.width, spec.height / picture.height)
     width, height = max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio))
     left, top = ((spec.width - width) // 2, (spec.height - height) // 2) if spec.fit == "centre" else (0, 0)

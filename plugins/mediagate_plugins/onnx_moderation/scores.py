@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mediagate.errors import ModerationFailed
 from mediagate_plugins.onnx_moderation.session import Tensor
 
-_TOLERANCE = 1e-3
+TOLERANCE = 1e-3
 """How far half-precision rounding may carry a probability beyond 0 or 1."""
 
 
@@ -29,6 +29,8 @@ class OutputSpec:
     form: Literal["classifier", "rows", "columns", "end2end"]
     activation: Literal["softmax", "sigmoid", "none"]
     labels: tuple[str, ...]
+    exclusive: bool = False
+    """Whether a picture has one of the labels only."""
 
 
 def scores_of(raw: Tensor, spec: OutputSpec) -> Mapping[str, float]:
@@ -67,7 +69,7 @@ def _highest_along(axis: int, values: NDArray[np.float64]) -> NDArray[np.float64
 
 def _probabilities(values: NDArray[np.float64]) -> NDArray[np.float64]:
     lowest, highest = values.min(initial=0), values.max(initial=0)
-    if lowest < -_TOLERANCE or highest > 1 + _TOLERANCE:
+    if lowest < -TOLERANCE or highest > 1 + TOLERANCE:
         raise ModerationFailed(
             f"the model's scores lie within {lowest:.3g} to {highest:.3g}, not 0 to 1; "
             'if they are logits, set activation="softmax" (one label per image) or "sigmoid"'

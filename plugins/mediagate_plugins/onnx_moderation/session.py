@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate_plugins.onnx_moderation.graph import external_files
+from mediagate_plugins.onnx_moderation.providers import CPU, missing
 
 # Read on import: without it, onnxruntime creates files and prepares telemetry.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -31,7 +33,7 @@ class Argument(Protocol):
 class Session:
     """A loaded model."""
 
-    def __init__(self, model: bytes, *, threads: int) -> None:
+    def __init__(self, model: bytes, *, threads: int, providers: Sequence[str] = CPU) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -40,7 +42,12 @@ class Session:
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         # Errors are raised, so they need not be printed as well.
         options.log_severity_level = 4
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # Without fallback: onnxruntime would go on with the CPU, and only print that.
+        self._session = onnxruntime.InferenceSession(model, options, providers=[*providers], enable_fallback=0)
+        if idle := [name for name in providers if name not in self._session.get_providers()]:
+            raise RuntimeError(
+                f"{', '.join(idle)} did not start; see onnxruntime's requirements of drivers and libraries"
+            )
 
     @property
     def inputs(self) -> list[Argument]:
@@ -86,12 +93,23 @@ def open_checked(path: Path, model: bytes, *, threads: int) -> Session:
         raise ConfigError(f"onnx_moderation.model: onnxruntime cannot load {path}: {exc}") from None
 
 
-def open_again(path: Path, sha256: str, *, threads: int) -> Session:
-    """Load a model that was checked before; raises ``ModerationFailed`` when its file has changed."""
+def missing_providers(providers: Sequence[str]) -> list[str]:
+    """Return a sentence for each provider that the installed onnxruntime does not have."""
+    return list(missing(providers, onnxruntime.get_available_providers()))
+
+
+def open_again(path: Path, sha256: str, *, threads: int, providers: Sequence[str]) -> Session:
+    """Load a model that was checked before, on the hardware of its providers.
+
+    Raises ``ModerationFailed`` when its file has changed, or a provider does not start.
+    """
     try:
         model, found = read_model(path)
     except ConfigError as exc:
         raise ModerationFailed(f"{exc.detail}; restore the file, or restart the gate") from None
     if found != sha256:
         raise ModerationFailed(f"{path} has changed since the gate started; restart the gate to use the new model")
-    return Session(model, threads=threads)
+    try:
+        return Session(model, threads=threads, providers=providers)
+    except Exception as exc:  # onnxruntime's errors share no other base
+        raise ModerationFailed(f"onnxruntime cannot run {path} on {', '.join(providers)}: {exc}") from None

@@ -10,7 +10,7 @@ from mediagate.config import Settings, Source, private_sources
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images import ForkServer, ImagePool
 from mediagate.kernel import Registry
-from mediagate.moderation import Moderator, RemoteModerator, input_edge, names_of, policy_problems
+from mediagate.moderation import Moderator, RemoteModerator, input_edge, members_of, selection_problems, together
 from mediagate.observe import Observers
 from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
 from mediagate.queue import Dispatcher, InProcessQueue
@@ -101,18 +101,21 @@ def _moderator(
     if settings.moderation == "off":
         if registered:
             raise ConfigError('moderation="off" is set but a moderator is registered: remove one of the two')
-        ruled = [name for name, source in sources.items() if source.reject or source.review]
+        ruled = [name for name, source in sources.items() if source.reject or source.review or source.moderators]
         if ruled:
-            raise ConfigError(f'moderation="off" is set but these sources have thresholds: {", ".join(ruled)}')
+            raise ConfigError(
+                f'moderation="off" is set but these sources have thresholds or moderators: {", ".join(ruled)}'
+            )
         log.warning("moderation is off: every decodable picture is published")
         return None
     if not registered:
         raise ConfigError(
-            "no moderator is registered: add gate.register(onnx_moderation, model=…) or gate.register(nudenet), "
+            "no moderator is registered: add gate.register(open_nsfw) or gate.register(onnx_moderation, model=…), "
             'or set moderation="off" (MEDIAGATE_MODERATION=off) to publish every picture unmoderated'
         )
-    problems = policy_problems(sources, names_of(*registered))
-    for one in registered:
+    moderator = None if moderator is None else together(moderator)
+    problems = selection_problems(sources, moderator, remote)
+    for one in (*members_of(moderator).values(), *filter(None, (remote,))):
         try:
             input_edge(one)
         except ModerationFailed as exc:

@@ -11,6 +11,7 @@ from mediagate.gate import MediaGate
 from mediagate.images import ImagePool, codecs
 from mediagate.jobs import check_no_files, describe
 from mediagate.kernel import Check
+from mediagate.moderation import members_of
 from mediagate.observe import cause_of
 from mediagate.parts import MODERATOR, Parts
 from mediagate.records import PrismaRecords, Records, describe_node
@@ -110,7 +111,8 @@ async def _model(gate: MediaGate, parts: Parts) -> str:
             raise
         return "no local model: a remote service judges every picture"
     await asyncio.to_thread(moderator.prepare)
-    return f"{len(moderator.labels)} labels, groups: {', '.join(moderator.groups) or 'none'}"
+    names = ", ".join(members_of(moderator))
+    return f"{names}: {len(moderator.labels)} labels, groups: {', '.join(moderator.groups) or 'none'}"
 
 
 async def _image_processes(gate: MediaGate) -> str:

@@ -104,6 +104,8 @@ class Source(_Frozen):
     """Label or label group → score (0-1) from which an image is rejected."""
     review: Mapping[str, Score] = {}
     """Label or label group → score (0-1) from which an image needs human review; without a reviewer it is rejected."""
+    moderators: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Names of the moderators that judge its pictures; unset: all."""
     visibility: Literal["public", "private"] = "public"
     """Whether the URLs of files are public and permanent, or signed and expiring."""
     priority: Literal["high", "normal", "low"] = "normal"

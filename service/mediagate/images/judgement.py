@@ -16,7 +16,14 @@ from mediagate.errors import ImageTooLarge, ModerationFailed, UndecodableImage
 from mediagate.images import pixels
 from mediagate.images.pixels import Crop
 from mediagate.images.views import Box, views
-from mediagate.moderation import Moderator, apply_policy, input_edge, merge
+from mediagate.moderation import (
+    Moderator,
+    apply_policy,
+    input_edge,
+    merge,
+    smallest_input_edge,
+    with_group_scores,
+)
 from mediagate.values import Verdict
 
 log = logging.getLogger("mediagate")
@@ -59,8 +66,8 @@ class Pace:
         )
 
 
-PACE = Pace()
-"""The pace of this process, which has one moderator."""
+PACES: dict[tuple[str, ...] | None, Pace] = {}
+"""The paces of this process, by the moderators that a source chooses."""
 
 
 def judge(
@@ -74,7 +81,7 @@ def judge(
     working: Sequence[pixels.Image] = (),
     extent: pixels.Box | None = None,
     time_s: float | None = None,
-    pace: Pace = PACE,
+    pace: Pace | None = None,
 ) -> tuple[Verdict, int]:
     """Judge everything that is published of a picture; return the verdict and the number of model runs.
 
@@ -87,10 +94,11 @@ def judge(
     """
     if moderator is None:
         return OFF, 0
+    pace = pace or PACES.setdefault(source.moderators, Pace())
     try:
         edge = input_edge(moderator)
         with pixels.final("judging"):
-            boxes = views(frames[0].size, plans, source, edge)
+            boxes = views(frames[0].size, plans, source, smallest_input_edge(moderator))
             mixes = _mixes(_first_alike(frames), durations_ms, plays)
             small = [
                 plan
@@ -106,7 +114,7 @@ def judge(
         while batch := _taken(pictures):
             pace.check(needed, time_s)
             judged = [_run(moderator, picture, pace) for picture in batch]
-            runs += len(judged)
+            runs += sum(max(1, len(one.models)) for one in judged)
             merged = merge(judged if verdict is None else [verdict, *judged])
             verdict = merged
             decided = apply_policy(merged, source, moderator.groups)
@@ -131,7 +139,7 @@ def _run(moderator: Moderator, picture: pixels.PixelPicture, pace: Pace) -> Verd
     started = perf_counter()
     verdict = moderator.judge(picture)
     pace.ran(perf_counter() - started)
-    return verdict
+    return with_group_scores(verdict, moderator)
 
 
 def _first_alike(frames: Sequence[pixels.Image]) -> list[int]:

@@ -31,7 +31,7 @@ from mediagate.images.group import Group
 from mediagate.images.process import Request, Setup
 from mediagate.images.sandbox import Readable, Walls, readable
 from mediagate.images.wire import receive_info, receive_rendered
-from mediagate.moderation import Moderator, reads_of
+from mediagate.moderation import Moderator, members_of, reads_of
 from mediagate.observe import Observer
 from mediagate.values import ImageInfo, Rendered
 
@@ -91,7 +91,7 @@ class ImagePool:
         if self._probing is not None:
             return
         try:
-            if type(self._moderator).__module__ == "__main__":
+            if any(type(one).__module__ == "__main__" for one in members_of(self._moderator).values()):
                 raise TypeError("its class is defined in __main__")
             moderator = pickle.dumps(self._moderator)
         except Exception as exc:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mediagate.images import pixels
-from mediagate.moderation import Moderator, Picture, input_edge
+from mediagate.moderation import Moderator, Picture, exclusive_of, input_edge, smallest_input_edge
 from mediagate.values import Verdict
 
 
@@ -15,7 +15,9 @@ class Previewing:
     def __init__(self, moderator: Moderator | None, edge: int) -> None:
         self._moderator = moderator
         self.input_edge = edge if moderator is None else input_edge(moderator)
+        self.smallest_input_edge = edge if moderator is None else smallest_input_edge(moderator)
         self.labels = moderator.labels if moderator is not None else frozenset[str]()
+        self.exclusive = exclusive_of(moderator)
         self.groups: Mapping[str, frozenset[str]] = moderator.groups if moderator is not None else {}
         self.jpegs: list[bytes] = []
 

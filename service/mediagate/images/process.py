@@ -29,7 +29,7 @@ from mediagate.config import Source
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
 from mediagate.images import forkserver, sandbox, timelimit, wire
 from mediagate.images.cores import Cores
-from mediagate.moderation import Moderator
+from mediagate.moderation import Moderator, judging
 from mediagate.observe import LogFormat, configure_logs
 from mediagate.values import ImageInfo, Rendered
 
@@ -182,7 +182,7 @@ def render(data: bytes, source: Source, focal: tuple[float, float], time_s: floa
     from mediagate.images import render
 
     began = process_time()
-    moderator: Moderator | None = _shared.moderator
+    moderator = judging(_shared.moderator, source, required=not previews)
     if previews:
         from mediagate.images.previews import Previewing
 

@@ -66,16 +66,19 @@ _SIGNATURES: Mapping[str, re.Pattern[bytes]] = {
 # -- every transmitted field, one line each
 
 LABEL = text(500)
+MODERATOR_NAME = 200
 VERDICT = Shape(
     Verdict,
     decision=text(10, "|".join(get_args(Decision))),
     flags=several(LABEL, 100_000),
     scores=table(LABEL, number(1), 100_000),
     confidence=number(1),
-    model=text(500),
-    model_hash=text(128),
+    model=text(10_000),
+    model_hash=text(10_000),
     reason=text(2000),
     complete=flag,
+    models=table(text(MODERATOR_NAME), text(128), 1000),
+    group_scores=table(LABEL, number(1), 100_000),
 )
 INFO = Shape(
     ImageInfo,

@@ -90,10 +90,11 @@ class Pipeline:
 
     async def _judge(self, job: Job, started: float) -> _Allowed | Settlement:
         """Fetch the quarantined file, judge it and make its variants; returns the settlement if it is refused."""
-        parts, remote = self._parts, self._remote
+        parts = self._parts
         source = parts.sources.get(job.source_type)
         if source is None:
             raise ProcessingError(f"source type {job.source_type!r} is not configured here; add it, or remove the job")
+        remote = self._remote if self._remote is not None and self._remote.judges(source) else None
         try:
             with parts.observer.during("fetch", job=job):
                 data = await parts.storage.get(job.staging_key)
@@ -107,7 +108,7 @@ class Pipeline:
                 judged_by = source if remote is None else remote.locally(source)
                 previews = 0 if remote is None else remote.input_edge
                 rendered = await parts.images.render(data, judged_by, focal=focal, previews=previews)
-            model_runs = 0 if remote is not None and remote.alone else rendered.model_runs
+            model_runs = 0 if remote is not None and remote.alone(source) else rendered.model_runs
             if remote is not None and rendered.verdict.decision == "allow":
                 model_runs += len(rendered.previews)
                 rendered = await remote.judged(rendered, source)

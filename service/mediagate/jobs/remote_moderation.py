@@ -20,9 +20,13 @@ from mediagate.moderation import (
     RemoteModerator,
     apply_policy,
     input_edge,
+    judged_remotely,
+    judging,
     merge,
+    name_of,
     stricter,
     thresholds_for,
+    with_group_scores,
 )
 from mediagate.records import Allowance, Records
 from mediagate.values import Rendered, Verdict
@@ -39,14 +43,17 @@ class RemoteModeration:
 
     def __init__(self, remote: RemoteModerator, local: Moderator | None, records: Records) -> None:
         self._remote = remote
-        self._local = local if local is not None else Names(frozenset(), {})
+        self._local = local
         self._records = records
         self._allowance = Allowance(records)
 
-    @property
-    def alone(self) -> bool:
-        """Whether there is no local moderator."""
-        return isinstance(self._local, Names)
+    def judges(self, source: Source) -> bool:
+        """Return whether the remote moderator judges the pictures of a source."""
+        return judged_remotely(source, self._remote)
+
+    def alone(self, source: Source) -> bool:
+        """Return whether no local moderator judges the pictures of a source."""
+        return judging(self._local, source) is None
 
     @property
     def input_edge(self) -> int:
@@ -55,7 +62,7 @@ class RemoteModeration:
 
     def locally(self, source: Source) -> Source:
         """Return the source with the thresholds that the image processes apply."""
-        return thresholds_for(source, self._local)
+        return thresholds_for(source, judging(self._local, source) or Names(frozenset(), {}))
 
     async def judged(self, rendered: Rendered, source: Source) -> Rendered:
         """Return a picture with the combined verdict, and without its files unless that allows publication.
@@ -100,7 +107,9 @@ class RemoteModeration:
     async def _judge(self, jpeg: bytes) -> Verdict:
         try:
             async with asyncio.timeout(self._remote.timeout_s):
-                return await self._remote.judge(jpeg)
+                verdict = await self._remote.judge(jpeg)
+                named = replace(verdict, models={name_of(self._remote): verdict.model_hash})
+                return with_group_scores(named, self._remote)
         except TimeoutError:
             raise ModeratorUnavailable(
                 f"the remote moderator did not answer within {self._remote.timeout_s:g} s"

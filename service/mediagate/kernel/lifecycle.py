@@ -53,7 +53,10 @@ class Kernel:
         self._growing("register").plugins.append(registration)
 
     def decorate(self, key: Key[T], value: T) -> None:
-        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` if the key is taken."""
+        """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` if the key is taken.
+
+        Several plugins may provide ``MODERATOR``: all of these moderators judge every picture.
+        """
         self._growing("decorate").provide(key, value)
 
     @overload
@@ -201,7 +204,7 @@ class Kernel:
 
     async def _boot(self, level: list[Registration], booted: set[str]) -> None:
         for registration in list(level):
-            if registration.name in booted:
+            if registration.name in booted and not registration.repeatable:
                 raise PluginError(f"plugin {registration.name!r} is registered twice; remove one of the two")
             if self._registry.leaves_out(registration):
                 booted.add(registration.name)

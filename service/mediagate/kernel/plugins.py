@@ -19,10 +19,14 @@ T = TypeVar("T")
 
 
 class Key(Generic[T]):
-    """A typed name for a value on a gate: ``gate.decorate(KEY, value)``, then ``gate[KEY]``."""
+    """A typed name for a value on a gate: ``gate.decorate(KEY, value)``, then ``gate[KEY]``.
 
-    def __init__(self, name: str) -> None:
+    ``join`` makes one value of two, so that several plugins can provide the key; without it, one plugin can.
+    """
+
+    def __init__(self, name: str, *, join: Callable[[T, T], T] | None = None) -> None:
         self.name = name
+        self.join = join
 
     def __repr__(self) -> str:
         return f"Key({self.name!r})"
@@ -36,6 +40,7 @@ class Plugin(Generic[G, P]):
     requires: tuple[str, ...]
     provides: tuple[str, ...]
     start: Callable[Concatenate[G, P], Awaitable[None]]
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +52,23 @@ class Registration:
     provides: tuple[str, ...]
     start: Callable[[Any], Awaitable[None]]
     """Called with the gate to boot the plugin."""
+    repeatable: bool = False
 
 
 def plugin(
-    name: str, *, requires: tuple[str, ...] = (), provides: tuple[str, ...] = ()
+    name: str, *, requires: tuple[str, ...] = (), provides: tuple[str, ...] = (), repeatable: bool = False
 ) -> Callable[[Callable[Concatenate[G, P], Awaitable[None]]], Plugin[G, P]]:
     """Turn an async function of the gate into a plugin.
 
     ``requires`` names plugins that must have booted before; it is checked, not resolved. ``provides`` names the parts
-    that the plugin decorates, such as ``("STORAGE",)``; if a test replaces one of them, the plugin does not boot.
+    that the plugin decorates, such as ``("STORAGE",)``; if a test replaces one of them, the plugin does not boot. A
+    ``repeatable`` plugin may be registered several times on one gate.
     """
 
     def wrap(start: Callable[Concatenate[G, P], Awaitable[None]]) -> Plugin[G, P]:
         if not inspect.iscoroutinefunction(start):
             raise PluginError(f"plugin {name!r} is not an async function; write it as `async def`")
-        return Plugin(name, requires, provides, start)
+        return Plugin(name, requires, provides, start, repeatable)
 
     return wrap
 
@@ -76,4 +83,10 @@ def bind(plugin: Plugin[G, P], *args: P.args, **kwargs: P.kwargs) -> Registratio
     except TypeError as exc:
         takes = ", ".join(list(signature.parameters)[1:]) or "none"
         raise PluginError(f"plugin {plugin.name!r}: {exc}; available options: {takes}") from None
-    return Registration(plugin.name, plugin.requires, plugin.provides, lambda gate: plugin.start(gate, *args, **kwargs))
+    return Registration(
+        plugin.name,
+        plugin.requires,
+        plugin.provides,
+        lambda gate: plugin.start(gate, *args, **kwargs),
+        plugin.repeatable,
+    )

@@ -56,12 +56,18 @@ class Registry:
         return plugin.name in self.without or not self.replaced.isdisjoint(plugin.provides)
 
     def provide(self, key: Key[Any], value: Any) -> None:
-        """Store a value under its key; raises ``PluginError`` if the key is taken."""
+        """Store a value under its key, or join it with the one that is there.
+
+        Raises ``PluginError`` if the key is taken and cannot be joined.
+        """
         if key.name in self.replaced:
             raise PluginError(
                 f"{key.name} is replaced in this test; declare it in provides=(…) of the plugin that decorates it, or "
                 "exclude the plugin (isolated(…, without=…))"
             )
+        if key in self.values and key.join is not None:
+            self.values[key] = key.join(self.values[key], value)
+            return
         if key in self.values:
             raise PluginError(
                 f"{key.name} is already provided by {self.values[key]!r}; register only one plugin that provides it"

@@ -1,30 +1,41 @@
-"""Moderators: their protocols, and the policy that turns their scores into a verdict."""
+"""Moderators: their protocols, several as one, and the policy that turns their scores into a verdict."""
 
+from mediagate.moderation.ensemble import Ensemble, members_of, smallest_input_edge, together
 from mediagate.moderation.labels import Names, names_of, policy_problems, thresholds_for
-from mediagate.moderation.policy import (
+from mediagate.moderation.policy import apply_policy, count_review_as_reject, merge, stricter, with_group_scores
+from mediagate.moderation.protocols import (
     Moderator,
     Picture,
     RemoteModerator,
-    apply_policy,
-    count_review_as_reject,
+    exclusive_of,
     input_edge,
-    merge,
+    name_of,
     reads_of,
-    stricter,
 )
+from mediagate.moderation.selection import judged_remotely, judging, selection_problems
 
 __all__ = [
+    "Ensemble",
     "Moderator",
     "Names",
     "Picture",
     "RemoteModerator",
     "apply_policy",
     "count_review_as_reject",
+    "exclusive_of",
     "input_edge",
+    "judged_remotely",
+    "judging",
+    "members_of",
     "merge",
+    "name_of",
     "names_of",
     "policy_problems",
     "reads_of",
+    "selection_problems",
+    "smallest_input_edge",
     "stricter",
     "thresholds_for",
+    "together",
+    "with_group_scores",
 ]

@@ -30,15 +30,18 @@ class Names:
 
 
 def names_of(*moderators: Scored) -> Names:
-    """Return the labels and groups of moderators; raises ``ConfigError`` for a name that two of them have."""
+    """Return the labels and groups of moderators; a group has the labels of all groups of its name.
+
+    Raises ``ConfigError`` for a label that is also another moderator's label or group.
+    """
     labels: frozenset[str] = frozenset()
     groups: dict[str, frozenset[str]] = {}
     for moderator in moderators:
-        names = {*moderator.labels, *moderator.groups}
-        if both := sorted(names & {*labels, *groups}):
+        if both := sorted((moderator.labels & {*labels, *groups}) | (moderator.groups.keys() & labels)):
             raise ConfigError(f"two moderators score {', '.join(both)}; rename the labels of one of them")
         labels |= moderator.labels
-        groups |= moderator.groups
+        for group, members in moderator.groups.items():
+            groups[group] = groups.get(group, frozenset()) | members
     return Names(labels, groups)
 
 

@@ -1,4 +1,4 @@
-"""Moderation: the protocol of a moderator, and the policy that turns its scores into a verdict for a source.
+"""The policy that turns the scores of moderators into a verdict for a source.
 
 All functions fail closed: a score that is missing or outside 0-1 raises ``ModerationFailed``, so that a broken model
 never makes a picture pass.
@@ -6,175 +6,77 @@ never makes a picture pass.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from mediagate.config import Source
 from mediagate.errors import ModerationFailed
+from mediagate.moderation.labels import Scored
+from mediagate.moderation.protocols import exclusive_of
 from mediagate.values import Decision, Verdict
 
 REJECTED = "Content moderation failed"
 TO_REVIEW = "Content moderation requires human review of this image"
 NO_REVIEWER = "Content moderation requires human review of this image, but no reviewer is registered"
 
-INPUT_EDGE = 320
-"""Default input edge of a moderator, in pixels."""
-
 _STRICTNESS: tuple[Decision, ...] = ("allow", "review", "reject")
 
 
-class Picture(Protocol):
-    """An upright sRGB picture without alpha, the input of a moderator; sizes in pixels."""
-
-    @property
-    def width(self) -> int: ...
-
-    @property
-    def height(self) -> int: ...
-
-    def resized(self, width: int, height: int) -> Picture:
-        """Return the picture stretched to exactly this size (bilinear with antialiasing)."""
-        ...
-
-    def rgb(self) -> bytes:
-        """Return ``height x width x 3`` bytes, row by row."""
-        ...
-
-
-class Moderator(Protocol):
-    """Judges pictures in the image processes.
-
-    It is pickled and sent to each of them, so it must not hold a session or connection before ``prepare``. A moderator
-    with ``labels`` scores all of them for every picture and leaves the decision to the thresholds of the source. A
-    moderator without labels decides by itself. The stricter of the two decisions counts.
-    """
-
-    @property
-    def labels(self) -> frozenset[str]:
-        """All labels that it scores."""
-        ...
-
-    @property
-    def groups(self) -> Mapping[str, frozenset[str]]:
-        """Labels by the name of their group, such as ``explicit``; a group scores as high as its highest label."""
-        ...
-
-    def prepare(self) -> None:
-        """Load and warm the model; called once in each image process, before ``judge``."""
-        ...
-
-    def judge(self, picture: Picture) -> Verdict:
-        """Score a picture (0-1 per label); an exception fails the attempt, and the job is retried."""
-        ...
-
-
-@runtime_checkable
-class TellsInputEdge(Protocol):
-    """A moderator that declares the input size of its model, so that pictures are split into fitting parts."""
-
-    @property
-    def input_edge(self) -> int:
-        """The longer edge of the model's input in pixels; pictures are reduced to twice that before ``judge``."""
-        ...
-
-
-def input_edge(moderator: object) -> int:
-    """Return the longer edge of the model's input in pixels, by default 320.
-
-    Raises ``ModerationFailed`` unless it is a positive integer: a picture reduced to nothing would pass.
-    """
-    edge = moderator.input_edge if isinstance(moderator, TellsInputEdge) else INPUT_EDGE
-    if not isinstance(edge, int) or edge < 1:
-        raise ModerationFailed(f"the moderator's input_edge is {edge!r}; return a positive integer, such as 320")
-    return edge
-
-
-class RemoteModerator(Protocol):
-    """Queries a moderation service; runs in the host, because image processes have no network.
-
-    It gets the same views as a local moderator, as newly encoded JPEGs, so nothing of the uploaded file but its pixels
-    is sent. Its scores apply to the thresholds that name its labels and groups. The stricter decision of the remote and
-    the local moderator counts, and a picture that the local one rejects is not sent.
-    """
-
-    @property
-    def labels(self) -> frozenset[str]:
-        """All labels that it scores."""
-        ...
-
-    @property
-    def groups(self) -> Mapping[str, frozenset[str]]:
-        """Labels by the name of their group; a group scores as high as its highest label."""
-        ...
-
-    @property
-    def timeout_s(self) -> float:
-        """Timeout of one call, in seconds."""
-        ...
-
-    @property
-    def max_calls_per_day(self) -> int | None:
-        """Maximum calls per UTC day by all processes together; ``None``: no limit."""
-        ...
-
-    async def judge(self, jpeg: bytes) -> Verdict:
-        """Score one picture (0-1 per label).
-
-        Raises ``ModeratorUnavailable`` when the service is unavailable, after which the job waits and is retried, and
-        ``ModerationFailed`` when it cannot judge this picture. Nothing is published without a verdict.
-        """
-        ...
-
-
 def stricter(first: Verdict, second: Verdict) -> Verdict:
-    """Combine the verdicts of two moderators: the stricter decision with its reason, the scores and flags of both."""
+    """Combine the verdicts of two moderators: the stricter decision with its reason, the rest of both."""
     harder = max(first, second, key=lambda verdict: _STRICTNESS.index(verdict.decision))
-    models = [verdict.model for verdict in (first, second) if verdict.model]
     return replace(
         harder,
         flags=tuple(dict.fromkeys((*first.flags, *second.flags))),
         scores={**first.scores, **second.scores},
-        model=" + ".join(models),
-        model_hash=first.model_hash or second.model_hash,
+        model=" + ".join(filter(None, (first.model, second.model))),
+        model_hash=" + ".join(filter(None, (first.model_hash, second.model_hash))),
+        models={**first.models, **second.models},
+        group_scores={
+            group: max(verdict.group_scores.get(group, 0.0) for verdict in (first, second))
+            for group in {**first.group_scores, **second.group_scores}
+        },
     )
 
 
-@runtime_checkable
-class ReadsFiles(Protocol):
-    """A moderator that declares its files; in an image process it can open only those and its modules."""
+def with_group_scores(verdict: Verdict, moderator: Scored) -> Verdict:
+    """Return a verdict on one picture with the score of each group.
 
-    @property
-    def reads(self) -> Iterable[str | Path]:
-        """Files, and folders with all their contents, such as the model's; devices are also writable."""
-        ...
+    A group scores as high as its highest label, where labels that exclude each other count as one, with their sum.
+    A group with a label that has no score has none either. Raises ``ModerationFailed`` for a score outside 0-1.
+    """
+    _check(verdict)
+    exclusive = exclusive_of(moderator)
+    scores = {
+        group: max(_together(labels & one, verdict) for one in (*exclusive, *map(_alone, labels)))
+        for group, labels in moderator.groups.items()
+        if labels and labels <= verdict.scores.keys()
+    }
+    return replace(verdict, group_scores=scores)
 
 
-def reads_of(moderator: Moderator | None) -> tuple[Path, ...]:
-    """Return the files that a moderator declares, and the location of its own module."""
-    if moderator is None:
-        return ()
-    top = sys.modules.get(type(moderator).__module__.partition(".")[0])
-    # An editable installation may keep it outside Python's path.
-    module = [*getattr(top, "__path__", ())] or [file for file in (getattr(top, "__file__", None),) if file]
-    declared = moderator.reads if isinstance(moderator, ReadsFiles) else ()
-    return tuple(Path(path).absolute() for path in (*declared, *module))
+def _alone(label: str) -> frozenset[str]:
+    return frozenset({label})
+
+
+def _together(labels: frozenset[str], verdict: Verdict) -> float:
+    # Rounding may carry a sum of probabilities beyond 1.
+    return min(1.0, sum(verdict.scores[label] for label in labels))
 
 
 def merge(verdicts: Iterable[Verdict]) -> Verdict:
     """Combine the verdicts for the frames or backgrounds of an image.
 
-    The result has each label's highest score, the strictest decision with its reason, and all flags. Raises
-    ``ModerationFailed`` without any verdict, for a score outside 0-1, or for a label missing from some verdicts.
+    The result has the highest score of each label and group, the strictest decision with its reason, and all flags.
+    Raises ``ModerationFailed`` without any verdict, for a score outside 0-1, or for a label or group that some verdicts
+    lack.
     """
     judged = list(verdicts)
     if not judged:
         raise ModerationFailed("the moderator returned no verdict")
-    labels = judged[0].scores.keys()
+    labels, groups = judged[0].scores.keys(), judged[0].group_scores.keys()
     for verdict in judged:
-        if unlike := sorted(labels ^ verdict.scores.keys()):
+        if unlike := sorted((labels ^ verdict.scores.keys()) | (groups ^ verdict.group_scores.keys())):
             raise ModerationFailed(f"the moderator scored {', '.join(unlike)} in only some frames of the image")
         _check(verdict)
     strictest = max(judged, key=lambda verdict: _STRICTNESS.index(verdict.decision))
@@ -183,6 +85,7 @@ def merge(verdicts: Iterable[Verdict]) -> Verdict:
         flags=tuple(dict.fromkeys(flag for verdict in judged for flag in verdict.flags)),
         scores={label: max(verdict.scores[label] for verdict in judged) for label in labels},
         confidence=max(verdict.confidence for verdict in judged),
+        group_scores={group: max(verdict.group_scores[group] for verdict in judged) for group in groups},
     )
 
 
@@ -199,7 +102,9 @@ def apply_policy(verdict: Verdict, source: Source, groups: Mapping[str, frozense
     rules: tuple[tuple[Decision, Mapping[str, float]], ...] = (("review", source.review), ("reject", source.reject))
     for outcome, thresholds in rules:
         for name, threshold in thresholds.items():
-            score = max(_score(label, verdict) for label in groups.get(name, (name,)))
+            score = verdict.group_scores.get(name) if name in groups else None
+            if score is None:
+                score = max(_score(label, verdict) for label in groups.get(name, (name,)))
             if score >= threshold:
                 reached[name] = score
                 decision = outcome
@@ -229,6 +134,9 @@ def count_review_as_reject(verdict: Verdict) -> Verdict:
 def _check(verdict: Verdict) -> None:
     for label in verdict.scores:
         _score(label, verdict)
+    for group, score in verdict.group_scores.items():
+        if not 0 <= score <= 1:
+            raise ModerationFailed(f"the group {group!r} has the score {score}, which is outside 0-1")
     # Negated so that NaN, which compares false with everything, fails too.
     if not 0 <= verdict.confidence <= 1:
         raise ModerationFailed(f"the moderator returned the confidence {verdict.confidence}, which is outside 0-1")

@@ -69,5 +69,7 @@ def isolated(
             "poll_after_ms": 100,
         }
     )
-    with gate.instead(replaced, settings):
+    # The names of moderators in ``moderators`` are those of the replaced ones.
+    sources = {name: source.model_copy(update={"moderators": None}) for name, source in gate.sources.items()}
+    with gate.instead(replaced, settings, sources):
         yield judge

@@ -104,7 +104,8 @@ async def _round_trip(records: Records, now: datetime) -> None:
     state = await get_state(records, full.id)
     same(state and (state.job, state.media), (claimed, None), "changed() of a running job must have no media")
     scores = {"nudity": 0.1234567890123, HOSTILE: 1.0}
-    verdict = Verdict("review", ("nudity", HOSTILE), scores, 0.5, "m", "ff", HOSTILE, complete=False)
+    models = {"m": "ff", HOSTILE: ""}
+    verdict = Verdict("review", ("nudity", HOSTILE), scores, 0.5, "m", "ff", HOSTILE, complete=False, models=models)
     media = a_media(full, original_key=None, focal_x=0.0)
     settlement = Settlement(
         COMPLETE,

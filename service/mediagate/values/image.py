@@ -14,7 +14,8 @@ class Verdict:
     """The judgement of an image by a moderator and the policy of its source.
 
     ``scores`` maps each label to its probability (0-1). ``flags`` names the labels or groups that decided;
-    ``confidence`` is the highest score among them. ``model`` and ``model_hash`` (SHA-256, hex) identify the model.
+    ``confidence`` is the highest score among them. ``model`` and ``model_hash`` (SHA-256, hex) identify the model;
+    those of several are joined by " + ". ``models`` maps the name of each moderator to the hash of its model.
     """
 
     decision: Decision = "allow"
@@ -26,6 +27,9 @@ class Verdict:
     reason: str = ""
     complete: bool = True
     """Whether all views were judged; a rejection skips the rest, so scores may be too low."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    group_scores: Mapping[str, float] = field(default_factory=dict)
+    """The score of each group, the highest of all views."""
 
 
 @dataclass(frozen=True, slots=True)

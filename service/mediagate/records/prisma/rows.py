@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
 from mediagate.records.client_patches import models
 from mediagate.records.settlement import Settlement
 from mediagate.values import DirectUpload, Job, JobStatus, Media, Stage, UploadFields, Variant, Verdict
+
+VERDICT_FIELDS = frozenset(field.name for field in fields(Verdict))
 
 
 def job_row(job: Job) -> Any:
@@ -256,4 +258,6 @@ def _verdict_of(text: str | None) -> Verdict | None:
     if text is None:
         return None
     columns = json.loads(text)
-    return Verdict(**{**columns, "flags": tuple(columns["flags"])})
+    # A newer release may have written more.
+    known = {name: value for name, value in columns.items() if name in VERDICT_FIELDS}
+    return Verdict(**{**known, "flags": tuple(columns["flags"])})
