@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -651,3 +652,13 @@ def test_moderator_reads_the_files_that_a_provider_needs(classifier: Callable[..
     path = classifier()
     assert load(Options(model=path, labels=RGB)).reads == (path,)
     assert load(Options(model=path, labels=RGB, reads=(tmp_path / "libs",))).reads == (path, tmp_path / "libs")
+
+
+def test_session_module_disables_telemetry_before_it_imports_onnxruntime(tmp_path: Path) -> None:
+    program = "import mediagate_plugins.onnx_moderation.session, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    env = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "1"
+    assert not list(tmp_path.iterdir()), "onnxruntime wrote a file"

@@ -46,7 +46,8 @@ class Session:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
         # Every process would compile this package anew, which takes longer than to start.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        os.environ |= {MARK: self._id, "TMPDIR": str(self._temporary)}
+        # Tests import onnxruntime themselves; its telemetry would write a file.
+        os.environ |= {MARK: self._id, "TMPDIR": str(self._temporary), "ORT_DISABLE_TELEMETRY": "1"}
         tempfile.tempdir = None
 
     def leftovers(self) -> list[str]:
