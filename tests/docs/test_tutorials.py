@@ -141,6 +141,45 @@ def test_avatar_page_shows_the_new_picture(profile: str, data: Path) -> None:
         time.sleep(0.1)
 
 
+REPEATED = """
+import asyncio
+from pathlib import Path
+
+from avatars import AVATARS, gate, show
+
+ended: list = []
+
+
+async def keep(state) -> None:
+    ended.append(state)
+
+
+async def main() -> None:
+    gate.add_hook("on_complete", keep)
+    async with gate:
+        for number in (1, 2):
+            job = await gate.upload(Path("photo.jpg"), source_type="avatar", source_id="anna", owner="anna")
+            await gate.wait(job.job_id, timeout_s=60)
+            while len(ended) < number:
+                await asyncio.sleep(0.01)
+        older, newer = ended
+        for state in (newer, older, older, newer):
+            await show(state)
+            assert AVATARS["anna"][1] == newer.media.id
+            await gate.get_media(newer.media.id)
+
+
+asyncio.run(main())
+"""
+
+
+def test_avatar_hook_keeps_the_last_upload_in_any_order(tmp_path: Path, photo: bytes) -> None:
+    write_files(AVATAR, tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(photo)
+    done = run_python("-c", REPEATED, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_avatar_of_another_user_is_refused(profile: str, photo: bytes) -> None:
     def answer(user: str, **cookies: str) -> int:
         form = {"sourceType": "avatar", "sourceId": user}
