@@ -100,7 +100,7 @@ def test_delete_removes_only_what_the_source_no_longer_has(old: Path, new: Path)
     copied(old, new, "--delete")
     (old / KEYS[0]).unlink()
     (old / KEYS[1]).unlink()
-    assert copied(old, new)[1] == "the destination has 2 files that the source lacks; --delete removes them"
+    assert copied(old, new)[1] == "the destination has 2 more that the source lacks; --delete removes them"
     assert copied(old, new, "--delete")[0] == "copied 0 files (0 bytes); 2 were there already; deleted 2"
     assert content(new) == content(old)
 
@@ -126,8 +126,19 @@ def test_delete_refuses_a_source_that_lost_most_of_its_files(old: Path, new: Pat
         write(old, f"media/avatar/u1/med_9/{number}.webp", b"x")
     copied(old, new)
     shutil.rmtree(old / "media")
-    assert "--delete would remove 10 of the 11 published files" in refused(old, new, "--delete")
+    assert "--delete would leave 1 of the 11 published files" in refused(old, new, "--delete")
     assert len(content(new)) == 13
+
+
+def test_delete_accepts_that_most_files_were_replaced_by_newer_ones(old: Path, new: Path) -> None:
+    for number in range(8):
+        write(old, f"media/avatar/u1/med_9/{number}.webp", b"expires")
+    copied(old, new)
+    shutil.rmtree(old / "media")
+    for number in range(8):
+        write(old, f"media/avatar/u1/med_10/{number}.webp", b"new")
+    assert copied(old, new, "--delete")[0].endswith("; deleted 10")
+    assert content(new) == content(old)
 
 
 def test_copy_refuses_a_destination_of_another_database(old: Path, new: Path) -> None:

@@ -6,11 +6,10 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -25,8 +24,8 @@ from tests.support.server import FAST, PYTHONPATH, Server
 PAGE = "docs/how-to/back-up.md"
 DATABASE = ("sqlite3", "pg_dump")
 """The commands that copy the database."""
-PACE_S = 0.3
-"""Between two uploads, which one image process has to work off."""
+SOME = 3
+"""Uploads before the database has been copied, and after it."""
 
 
 class Setup(Protocol):
@@ -156,23 +155,35 @@ class Shell:
         return done.stdout
 
 
-@contextmanager
-def uploads(service: Server, photo: bytes) -> Iterator[list[str]]:
-    """Upload pictures one after the other during a block, and provide the ids of their jobs."""
-    jobs: list[str] = []
-    over = threading.Event()
+class Uploads:
+    """Uploads pictures in a thread of its own during a block: ``SOME``, and as many more after each ``go_on``."""
 
-    def upload() -> None:
-        while not over.wait(PACE_S):
-            jobs.append(sent(service, photo, "document" if len(jobs) % 2 else "avatar"))
+    def __init__(self, service: Server, photo: bytes) -> None:
+        self.jobs: list[str] = []
+        self._service = service
+        self._photo = photo
+        self._over = False
+        self._turns = threading.Semaphore(SOME)
+        self._thread = threading.Thread(target=self._upload)
 
-    thread = threading.Thread(target=upload)
-    thread.start()
-    try:
-        yield jobs
-    finally:
-        over.set()
-        thread.join()
+    def go_on(self) -> int:
+        """Upload more, and return the number of uploads until now."""
+        self._turns.release(SOME)
+        return len(self.jobs)
+
+    def _upload(self) -> None:
+        while self._turns.acquire() and not self._over:
+            source = "document" if len(self.jobs) % 2 else "avatar"
+            self.jobs.append(sent(self._service, self._photo, source))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over = True
+        self._turns.release()
+        self._thread.join()
 
 
 def answer(service: Server, path: str) -> httpx.Response:
@@ -191,18 +202,17 @@ def test_backup_of_a_running_service_restores_everything_in_it(setup: Setup, pho
         hold.touch()
         waiting = [sent(service, photo, source) for source in ("avatar", "document", "avatar")]
         shell = Shell(setup, setup.back_up)
-        with uploads(service, photo) as during:
-            until("an upload is accepted", lambda: during)
+        with Uploads(service, photo) as during:
+            until("an upload is accepted", lambda: during.jobs)
             for command in shell.commands:
                 shell.done(command)
                 if any(name in command for name in DATABASE):
                     # The waiting jobs end, and their quarantined files are deleted, before the files are copied again.
-                    after_dump = len(during)
+                    after_dump = during.go_on()
                     hold.unlink()
                     ended = [kept(service, job_id) for job_id in waiting]
                     late = uploaded(service, photo)
         lost = uploaded(service, photo)
-        assert len(during) > after_dump > 0
         service.kill()
 
         setup.destroy()
@@ -236,7 +246,7 @@ def test_backup_of_a_running_service_restores_everything_in_it(setup: Setup, pho
         # The file of an upload that the database does not know is served, and stays until the operator decides.
         assert [fetched(service, url) for url in late.urls] == late.files
         assert httpx.get(absolute(service, lost.urls[0]), timeout=30).status_code == 404
-        ends = [service.settled(job_id).status_code for job_id in during]
+        ends = [service.settled(job_id).status_code for job_id in during.jobs]
         assert set(ends[:after_dump]) <= {200, 404, 500} and set(ends[after_dump:]) <= {404}
         new = uploaded(service, photo)
         assert "the database is older than the storage" in service.log.read_text()
@@ -257,4 +267,6 @@ def test_backup_of_a_running_service_restores_everything_in_it(setup: Setup, pho
         service.start()
         for picture in [*complete, new]:
             assert still_there(service, picture)
+        for command in Shell(setup, setup.back_up).commands:
+            shell.done(command)  # the next backup goes on with the same copy
         service.stop()

@@ -29,7 +29,7 @@ async def test_inventory_compares_listings_of_several_batches() -> None:
         assert [pair.source.key for pair in pairs] == keys
         assert [pair.target is not None for pair in pairs] == [True] * 1200 + [False] * 1300
         assert {pair.target.size for pair in pairs if pair.target is not None} == {1}
-        assert inventory.published() == (1202, 1200)
+        assert inventory.published() == (2500, 1202, 1200)
         assert list(inventory.extra()) == [
             "media/avatar/u1/med_2/a.webp", "originals/avatar/u1/med_2/original.jpg", "staging/job_1",
         ]  # fmt: skip

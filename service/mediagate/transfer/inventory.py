@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from mediagate.storage import ObjectInfo, Storage, streaming
 from mediagate.values import PUBLISHED, STAGING
@@ -20,7 +20,6 @@ Side = Literal["source", "target"]
 
 _TABLE = "CREATE TABLE {} (key TEXT PRIMARY KEY, size INTEGER, modified REAL, version TEXT) WITHOUT ROWID"
 _FIRST = f"substr(s.key, 1, {len(STAGING)}) != '{STAGING}'"
-_PUBLISHED = " OR ".join(f"substr(t.key, 1, {len(prefix)}) = '{prefix}'" for prefix in PUBLISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,14 @@ class Pair:
 
     source: ObjectInfo
     target: ObjectInfo | None
+
+
+class Published(NamedTuple):
+    """The numbers of published files in the source, in the target, and in both."""
+
+    source: int
+    target: int
+    common: int
 
 
 class Inventory:
@@ -70,11 +77,14 @@ class Inventory:
         for row in self._database.execute(query):
             yield Pair(_info(row[:4]), _info((row[0], *row[5:])) if row[5] is not None else None)
 
-    def published(self) -> tuple[int, int]:
-        """Return the number of the target's published files, and how many of them the source has."""
-        query = f"SELECT count(*), count(s.key) FROM target t LEFT JOIN source s ON s.key = t.key WHERE {_PUBLISHED}"
-        found, known = self._database.execute(query).fetchone()
-        return found, known
+    def published(self) -> Published:
+        """Return the numbers of published files."""
+        both = "target t LEFT JOIN source s ON s.key = t.key"
+        target, common = self._database.execute(
+            f"SELECT count(*), count(s.key) FROM {both} WHERE {_published('t')}"
+        ).fetchone()
+        (source,) = self._database.execute(f"SELECT count(*) FROM source s WHERE {_published('s')}").fetchone()
+        return Published(source, target, common)
 
     def extra(self) -> Iterator[str]:
         """Iterate over the keys of the target that the source lacks."""
@@ -94,3 +104,7 @@ class Inventory:
 def _info(row: tuple[str, int, float, str]) -> ObjectInfo:
     key, size, modified, version = row
     return ObjectInfo(key, size, datetime.fromtimestamp(modified, UTC), version)
+
+
+def _published(table: str) -> str:
+    return " OR ".join(f"substr({table}.key, 1, {len(prefix)}) = '{prefix}'" for prefix in PUBLISHED)

@@ -11,8 +11,8 @@ from mediagate.transfer.inventory import Inventory
 
 FEW = 5
 """Up to this many published files in an unmarked storage, or to delete, raise no suspicion."""
-MOST_DELETED = 0.5
-"""The share of the target's published files that is deleted at most: a source that lacks more may be damaged."""
+LEAST_LEFT = 0.5
+"""A source with a smaller share of the number of the target's published files may have lost some."""
 PROBE_KEY = "mediagate/copying"
 
 
@@ -54,16 +54,16 @@ def check_content(marks: Marks, inventory: Inventory) -> None:
             "the source holds no files of a gate: name the bucket and prefix, or the folder, that has media/ and "
             "mediagate/ in it; by default that is data_dir/files"
         )
-    found, known = inventory.published()
-    if marks.target is None and found > FEW and not known:
+    published = inventory.published()
+    if marks.target is None and published.target > FEW and not published.common:
         raise ConfigError(
-            f"the destination holds {found:,} published files, none of which the source has: name another bucket, "
-            "prefix or folder"
+            f"the destination holds {published.target:,} published files, none of which the source has: name another "
+            "bucket, prefix or folder"
         )
 
 
 def check_deletion(marks: Marks, inventory: Inventory) -> None:
-    """Raise ``ConfigError`` unless all files of the target came from the source, and the source has most of them."""
+    """Raise ``ConfigError`` unless all files of the target came from the source, and the source seems to be whole."""
     if next(inventory.extra(), None) is None:
         return
     if marks.source is None or marks.target is None:
@@ -75,11 +75,11 @@ def check_deletion(marks: Marks, inventory: Inventory) -> None:
         raise ConfigError(
             "a gate has used the destination since the files were copied: --delete would remove its new files"
         )
-    found, known = inventory.published()
-    if found - known > max(FEW, MOST_DELETED * found):
+    published = inventory.published()
+    if published.target - published.common > FEW and published.source < LEAST_LEFT * published.target:
         raise ConfigError(
-            f"--delete would remove {found - known:,} of the {found:,} published files of the destination: check that "
-            "the source is complete, or empty the destination and copy to it again"
+            f"--delete would leave {published.common:,} of the {published.target:,} published files of the "
+            "destination: check that the source is complete, or empty the destination and copy to it again"
         )
 
 

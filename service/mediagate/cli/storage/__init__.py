@@ -11,7 +11,7 @@ from mediagate.cli.loading import STANDALONE, run_async
 commands = typer.Typer(no_args_is_help=True, help="Copy all files of a gate to another storage.")
 
 FROM = "Where the files are: a gate as module:attribute, a folder, or a URL such as s3://bucket/prefix."
-TO = "Where they shall be, in the same form."
+TO = "Where to copy them, in the same form."
 POLICY = "The gate whose sources say which files are private, if neither address is a gate."
 
 

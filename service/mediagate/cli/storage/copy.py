@@ -96,7 +96,7 @@ def _sum_up(copier: Copier, inventory: Inventory, options: Options, progress: Pr
     progress.print("; ".join(parts))
     extra = sum(1 for _ in inventory.extra()) if not options.delete else 0
     if extra:
-        progress.print(f"the destination has {extra:,} files that the source lacks; --delete removes them")
+        progress.print(f"the destination has {extra:,} more that the source lacks; --delete removes them")
     if copier.gave_up:
         progress.print(
             f"incomplete: stopped after {counts[Result.FAILED]:,} files could not be copied, the last of them in a "
