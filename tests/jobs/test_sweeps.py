@@ -325,6 +325,15 @@ async def test_sweep_files_removes_in_spite_of_a_doubt_no_more_than_was_said(rea
     assert ((await swept(parts)).orphans == [orphan()]) is goes
 
 
+async def test_sweep_files_without_an_old_file_keeps_its_doubt_whatever_number_is_said() -> None:
+    parts = bare_parts()
+    await set_back(parts)
+    await stored(parts).add(orphan(), NOW)
+    assert (await swept(parts, really=6)).useless == 0
+    await stored(parts).add(orphan(), NOW - 2 * HOUR)
+    assert (await swept(parts)).doubt is not None, "nothing was decided"
+
+
 async def test_sweep_files_leaves_to_the_next_walk_what_is_too_much_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk_module, "AT_ONCE", 2)
     parts = bare_parts()

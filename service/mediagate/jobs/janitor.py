@@ -138,7 +138,7 @@ class Janitor:
         await is_set_back(parts)
         look = await walk.look()
         doubt = await walk.doubt(look)
-        insists = really is not None and look.count <= really
+        insists = really is not None and 0 < look.count <= really
         if dry_run:
             return _found([info.key for info in look.files], look, doubt)
         if doubt is not None and not insists:
