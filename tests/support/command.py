@@ -6,11 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from uuid import uuid4
 
-from coverage import Coverage
-
-from tests.support.leftovers import ROOT
 from tests.support.server import PYTHONPATH
 
 
@@ -23,7 +19,7 @@ def mediagate(
     """
     return subprocess.run(
         [str(python), "-m", "mediagate.cli", *arguments],
-        env={**os.environ, **_coverage(), "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir), **env},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(data_dir), **env},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
@@ -33,11 +29,3 @@ def output_of(*arguments: str, data_dir: Path, python: str | Path = sys.executab
     done = mediagate(*arguments, data_dir=data_dir, python=python, **env)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
-
-
-def _coverage() -> dict[str, str]:
-    """Return the variables that make a command add its lines to what pytest measures, if it does."""
-    if Coverage.current() is None:
-        return {}
-    data = ROOT / ".cache" / f"coverage.{uuid4().hex}"
-    return {"COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml"), "COVERAGE_FILE": str(data)}
