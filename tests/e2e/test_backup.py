@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -26,6 +26,13 @@ DATABASE = ("sqlite3", "pg_dump")
 """The commands that copy the database."""
 SOME = 3
 """Uploads before the database has been copied, and after it."""
+
+
+def until_removed(folder: Path) -> None:
+    """Remove a folder, from which SQLite may be removing its own files: its process has just been killed."""
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 class Setup(Protocol):
@@ -66,7 +73,7 @@ class SQLiteAndFolder:
         self.restore = lines("## Restore SQLite and a folder", place)
 
     def destroy(self) -> None:
-        shutil.rmtree(self.data_dir)
+        until_removed(self.data_dir)
 
     def keys(self) -> set[str]:
         files = self.data_dir / "files"
@@ -102,7 +109,7 @@ class PostgresAndBucket:
         assert done.returncode == 0, done.stderr
 
     def destroy(self) -> None:
-        shutil.rmtree(self.data_dir)
+        until_removed(self.data_dir)
         name = urlsplit(self.url).path[1:]
         server = urlunsplit(urlsplit(self.url)._replace(path="/postgres"))
         for statement in (f"DROP DATABASE {name} WITH (FORCE)", f"CREATE DATABASE {name}"):
