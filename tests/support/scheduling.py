@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-S3 = ("tests/plugins/s3_storage/", "tests/e2e/test_examples.py")
+S3 = ("tests/plugins/s3_storage/", "tests/e2e/test_examples.py", "tests/api/test_owner_sites.py")
 SAMPLES = "tests/shown/test_shown.py"
 LONG = ("tests/e2e/", "tests/shown/", "tests/docs/", "tests/plugins/s3_storage/")
 """Folders whose files take longest."""
