@@ -1,4 +1,4 @@
-"""Databases and storages of each kind, for gates with data of owners."""
+"""Databases and storages of each kind, for gates with data of owners, and a folder for archives."""
 
 from __future__ import annotations
 
@@ -41,3 +41,11 @@ def use_bucket(s3_server: S3Server) -> Iterator[Any]:
             client.delete_objects(Bucket=name, Delete={"Objects": [{"Key": item["Key"]} for item in found]})
     client.delete_bucket(Bucket=name)
     client.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder for archives."""
+    folder = tmp_path / "archives"
+    folder.mkdir()
+    return folder

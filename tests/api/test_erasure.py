@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
-import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from typing import Any
 
@@ -26,67 +24,16 @@ from mediagate import (
     MediaGate,
 )
 from mediagate.errors import InvalidParameter, JobNotFound, StorageUnavailable, UploadNotFound
-from mediagate.records import Database, MemoryRecords, PrismaRecords, Settlement
-from mediagate.records.client_patches import models
+from mediagate.records import MemoryRecords, Settlement
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import a_job, a_media
-from mediagate.values import JobPage, utcnow
-from tests.support.owner_data import JOBS, MEDIA, UPLOADS, Site, client_of, fill, stored
+from mediagate.values import utcnow
+from tests.support.owner_data import client_of, stored
 from tests.support.owners import claim, settle
 
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
-FILES = 2 * 3 + 4 + 1
-"""Two media with two sizes and an original, the quarantined files of four jobs, and that of a direct upload."""
-VOLATILE = {"mediagate_identity"}
-COLUMNS = models.MediagateJob.model_fields.keys() - {"id", "mediaId", "stagingKey", "finishedAt", "notifiedAt", "media"}
-COPY = """
-WITH RECURSIVE copies(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < 899)
-INSERT INTO mediagate_job (id, "mediaId", "stagingKey", "finishedAt", "notifiedAt", {columns})
-SELECT 'job_' || n, 'med_' || n, 'staging/job_' || n, "createdAt", "createdAt", {columns} FROM mediagate_job, copies
-"""
-"""Copies a job that ended 899 times."""
-
-
-@pytest.mark.slow
-async def test_erase_removes_all_of_an_owner_and_nothing_of_others(site: Site, photo: bytes) -> None:
-    await fill(site, "bob", photo, held=True)
-    gate = site.gate(worker=False)
-    async with gate:
-        tables, files = await site.tables(), await stored(gate)
-    await fill(site, "ann", photo)
-    async with gate:
-        ids = {state.job.id for state in (await gate.parts.records.list_jobs(owner_id="ann", limit=99)).items}
-        ids |= {upload.id for upload in await gate.parts.records.uploads_of("ann", limit=99)}
-        assert len(ids) == JOBS + UPLOADS
-        erased = await gate.erase(owner="ann")
-        left = await site.tables()
-        assert await stored(gate) == files
-        again = await gate.erase(owner="ann")
-    # Of the rate limit: two keys for all uploads, and for avatars.
-    assert erased == Erased(JOBS, MEDIA, UPLOADS, FILES, {"API keys": 2, "rate limit counters": 4})
-    assert again == Erased()
-    changed = {
-        name: left[name] ^ tables[name] for name in tables if name not in VOLATILE and left[name] != tables[name]
-    }
-    kept = changed.pop("mediagate_event")
-    assert len(kept) == MEDIA + 1, "one for each media that was deleted, before or now"
-    assert all("'media.deleted'" in row and "ann" not in row for row in kept)
-    time_of_the_queue = changed.pop("mediagate_turn", set())
-    assert all(re.search(r"'\\n'", row) for row in time_of_the_queue)
-    assert not changed
-
-
-@pytest.mark.slow
-async def test_erase_of_an_owner_that_has_nothing_removes_nothing(site: Site, photo: bytes) -> None:
-    await fill(site, "bob", photo, held=True)
-    async with site.gate(worker=False) as gate:
-        tables, files = await site.tables(), await stored(gate)
-        assert await gate.erase(owner="bo") == Erased()
-        assert await gate.erase(owner="b%") == Erased()
-        assert {**await site.tables(), "mediagate_identity": set()} == {**tables, "mediagate_identity": set()}
-        assert await stored(gate) == files
 
 
 async def test_erase_of_memory_parts_removes_all_of_an_owner(make_gate: MakeGate, photo: bytes) -> None:
@@ -234,17 +181,6 @@ async def test_direct_upload_sent_during_an_erase_leaves_nothing(make_gate: Make
         assert await stored(gate) == {}
 
 
-async def test_two_concurrent_erases_leave_nothing(site: Site, photo: bytes) -> None:
-    gate, other = site.gate(worker=False), site.gate(worker=False)
-    async with gate, other:
-        for number in range(20):
-            await gate.upload(photo, source_type="avatar", source_id=number, owner="ann")
-        erased = await asyncio.gather(gate.erase(owner="ann"), other.erase(owner="ann"))
-        assert all(one.complete for one in erased)
-        assert await stored(gate) == {}
-        assert (await site.tables())["mediagate_job"] == set()
-
-
 class Fails(MemoryStorage):
     """A storage whose deletions fail while a test says so."""
 
@@ -326,45 +262,6 @@ async def test_erase_logs_counts_and_a_hash_in_place_of_the_name(
     assert hashlib.sha256(b"ann@example.org").hexdigest() in line
     assert "1 jobs, 0 media" in line
     assert "ann@example" not in caplog.text
-
-
-class NotedRecords(PrismaRecords):
-    """Records that note the sizes of batches."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url, migrate=True)
-        self.read: list[int] = []
-        self.deleted: list[int] = []
-
-    async def list_jobs(self, **options: Any) -> JobPage:
-        page = await super().list_jobs(**options)
-        self.read.append(len(page.items))
-        return page
-
-    async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
-        self.deleted.append(len(job_ids))
-        return await super().erase_jobs(owner_id, job_ids)
-
-
-@pytest.mark.slow
-async def test_erase_of_a_thousand_jobs_works_in_batches(site: Site, photo: bytes) -> None:
-    gate = site.gate(worker=False)
-    records = NotedRecords(site.database)
-    gate.decorate(RECORDS, records)
-    async with gate:
-        ended = a_job(utcnow(), owner_id="ann", source_type="avatar", status=JobStatus.FAILED)
-        await records.create_job(ended)
-        columns = ", ".join(f'"{name}"' for name in COLUMNS)
-        await Database(records).change_rows(COPY.format(columns=columns))
-        for _ in range(100):
-            job = a_job(utcnow(), owner_id="ann", source_type="avatar")
-            await records.create_job(job)
-            await gate.parts.storage.put(job.staging_key, b"file")
-        assert await gate.erase(owner="ann") == Erased(jobs=1000, files=100)
-        assert await stored(gate) == {}
-        assert (await site.tables())["mediagate_job"] == set()
-    assert max(records.read) == max(records.deleted) == 100
-    assert sum(records.deleted) == 1000
 
 
 async def _stored_in(gate: MediaGate) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import stat
 import tracemalloc
@@ -15,41 +14,20 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import pytest
 
-from mediagate import STORAGE, Export, Exported, JobStatus, MediaGate
+from mediagate import STORAGE, Export, JobStatus, MediaGate
 from mediagate.errors import ExportFailed, InvalidParameter, OwnerNotFound, StorageUnavailable
 from mediagate.records import Settlement
 from mediagate.storage import FilesystemStorage, MemoryStorage
 from mediagate.testing.record_samples import a_job, a_media
 from mediagate.values import Job, Media, Verdict, utcnow
 from tests.support.full_disk import largest_file
-from tests.support.owner_data import JOBS, MEDIA, UPLOADS, Site, fill, stored
+from tests.support.owner_data import names, table
 from tests.support.owners import claim, settle
 
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
 MIB = 1024 * 1024
-
-
-def names(folder: Path) -> list[str]:
-    """Return what a folder has, hidden files too."""
-    return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """An empty folder for archives."""
-    folder = tmp_path / "archives"
-    folder.mkdir()
-    return folder
-
-
-def table(archive: ZipFile, name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in archive.read(f"{name}.jsonl").splitlines()]
-
-
-def files_of(media: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*media["variants"], *([media["original"]] if media["original"] else [])]
 
 
 async def published(gate: MediaGate, **fields: Any) -> Media:
@@ -62,58 +40,6 @@ async def published(gate: MediaGate, **fields: Any) -> Media:
     for key in media.keys:
         await gate.parts.storage.put(key, key.encode() * 100)
     return media
-
-
-@pytest.mark.slow
-async def test_export_has_all_rows_and_published_files_of_an_owner(site: Site, photo: bytes, folder: Path) -> None:
-    await fill(site, "bob", photo, held=True)
-    await fill(site, "ann", photo)
-    to = folder / "ann.zip"
-    async with site.gate(worker=False) as gate:
-        before, files = await site.tables(), await stored(gate)
-        exported = await gate.export(owner="ann", to=to)
-        assert {**await site.tables(), "mediagate_identity": set()} == {**before, "mediagate_identity": set()}
-        assert await stored(gate) == files, "an export changes nothing"
-        jobs = {state.job.id: state for state in (await gate.parts.records.list_jobs(owner_id="ann", limit=99)).items}
-        theirs = (await gate.parts.records.list_jobs(owner_id="bob", limit=99)).items
-        uploads = {upload.id for upload in await gate.parts.records.uploads_of("ann", limit=99)}
-        keys = [key for state in jobs.values() if state.media for key in state.media.keys]
-        content = {key: await gate.parts.storage.get(key) for key in keys}
-        usage = await gate.usage(first=utcnow().date(), last=utcnow().date(), owner="ann")
-    assert exported == Exported(
-        to, JOBS, MEDIA, UPLOADS, len(keys), sum(map(len, content.values())), others={"api_keys": 2}
-    )
-    assert names(folder) == ["ann.zip"]
-    with ZipFile(to) as archive:
-        assert archive.testzip() is None
-        tables = {"export.json", "usage.json", "jobs.jsonl", "uploads.jsonl", "api_keys.jsonl"}
-        assert set(archive.namelist()) == {*tables, *keys}
-        assert len(archive.namelist()) == len(tables) + len(keys)
-        rows = {row["jobId"]: row for row in table(archive, "jobs")}
-        assert rows.keys() == jobs.keys()
-        listed = [file for row in rows.values() if row["media"] for file in files_of(row["media"])]
-        assert sorted(file["path"] for file in listed) == sorted(keys)
-        for file in listed:
-            data = archive.read(file["path"])
-            assert data == content[file["path"]]
-            assert (file["bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
-        for job_id, row in rows.items():
-            assert row["status"] == jobs[job_id].job.status
-            assert row["upload"]["sha256"] == hashlib.sha256(photo).hexdigest()
-            assert row["upload"]["quarantined"] is (f"staging/{job_id}" in files)
-        assert {row["uploadId"] for row in table(archive, "uploads")} == uploads
-        assert sorted(row["received"] for row in table(archive, "uploads")) == [False, False, True]
-        assert json.loads(archive.read("usage.json"))["total"] == usage.total.to_json()
-        manifest = json.loads(archive.read("export.json"))
-        assert (manifest["format"], manifest["version"], manifest["owner"]) == ("mediagate-export", 1, "ann")
-        assert (manifest["jobs"], manifest["files"], manifest["missing"]) == (JOBS, len(keys), 0)
-        text = "".join(archive.read(name).decode() for name in tables)
-    assert "bob" not in text
-    assert not [state.job.id for state in theirs if state.job.id in text]
-    secrets = [part for row in before["mediagate_api_key"] for part in row.split("'") if len(part) == 64]
-    secrets += [part for row in before["mediagate_upload"] for part in row.split("'") if len(part) == 64]
-    assert len(secrets) > 3
-    assert not [secret for secret in secrets if secret in text]
 
 
 async def test_export_tells_decision_flags_and_confidence_but_no_scores(make_gate: MakeGate, folder: Path) -> None:

@@ -162,6 +162,6 @@ def test_export_killed_leaves_no_file_of_its_name(filled: Path, tmp_path: Path) 
         "export", GATE, "--owner", "ann", "--to", str(to), data_dir=filled, CRASH_AT="records.list_jobs:after:1"
     )
     assert died.returncode == -9, died.stdout + died.stderr
-    left = [path.name for path in tmp_path.glob("*ann*")]
-    assert [re.fullmatch(r"\.ann\.zip\.[0-9a-f]{8}\.part", name) is not None for name in left] == [True]
+    (left,) = [path.name for path in tmp_path.glob("*ann*")]
+    assert re.fullmatch(r"\.ann\.zip\.[0-9a-f]{8}\.part", left)
     output_of("export", GATE, "--owner", "ann", "--to", str(to), data_dir=filled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import asyncpg
 import httpx
@@ -96,6 +98,16 @@ async def stored(gate: MediaGate) -> dict[str, str]:
     """Return the keys of all quarantined and published files, with their versions."""
     roots = (STAGING, *PUBLISHED)
     return {info.key: info.version for root in roots async for info in gate.parts.storage.list(root)}
+
+
+def table(archive: ZipFile, name: str) -> list[dict[str, Any]]:
+    """Return the rows of a table in an export."""
+    return [json.loads(line) for line in archive.read(f"{name}.jsonl").splitlines()]
+
+
+def names(folder: Path) -> list[str]:
+    """Return what a folder has, hidden files too."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 @asynccontextmanager

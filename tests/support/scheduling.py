@@ -5,6 +5,7 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling
 
 S3 = (
+    "tests/api/test_owner_sites.py",
     "tests/plugins/s3_storage/",
     "tests/cli/test_storage_copy_s3.py",
     "tests/e2e/test_backup.py",
