@@ -121,5 +121,5 @@ def test_third_party_page_names_every_dependency() -> None:
     project = PROJECT["project"]
     extras = [each for name, each in project["optional-dependencies"].items() if name != "all"]
     required = [line for lines in [project["dependencies"], *extras] for line in lines]
-    names = {re.match(r"[\w-]+", line)[0] for line in required} - {"mediagate"}  # type: ignore[index]
+    names = {re.split(r"[^\w-]", line)[0] for line in required} - {"mediagate"}
     assert {name for name in names if f"`{name}`" not in page} == set()

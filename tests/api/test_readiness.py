@@ -41,6 +41,13 @@ async def code(client: httpx.AsyncClient) -> tuple[int, str]:
     return answer.status_code, answer.json().get("code", "")
 
 
+class Away(MemoryStorage):
+    """A storage that cannot be reached."""
+
+    async def stat(self, key: str) -> ObjectInfo | None:
+        raise StorageUnavailable("the bucket is away")
+
+
 class Asked(MemoryRecords):
     """Counts checks and blocks each until ``go_on`` is set."""
 
@@ -125,10 +132,6 @@ async def test_readyz_recreates_missing_spool_and_answers_503_if_it_is_a_file(
 
 
 async def test_readyz_calls_stat_of_a_storage_without_probe(make_gate: MakeGate, always: None) -> None:
-    class Away(MemoryStorage):
-        async def stat(self, key: str) -> ObjectInfo | None:
-            raise StorageUnavailable("the bucket is away")
-
     gate = make_gate(memory=False, worker=False)
     gate.decorate(RECORDS, MemoryRecords())
     gate.decorate(STORAGE, Away())
@@ -164,10 +167,6 @@ async def test_readyz_answers_503_when_the_worker_has_stopped(make_gate: MakeGat
 
 
 async def test_healthz_answers_200_whatever_else_fails(make_gate: MakeGate, always: None) -> None:
-    class Away(MemoryStorage):
-        async def stat(self, key: str) -> ObjectInfo | None:
-            raise StorageUnavailable("the bucket is away")
-
     gate = make_gate(memory=False, worker=False)
     gate.decorate(RECORDS, MemoryRecords())
     gate.decorate(STORAGE, Away())

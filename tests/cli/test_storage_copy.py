@@ -16,23 +16,7 @@ from tests.support.command import mediagate, output_of
 from tests.support.copies import KEYS, MARK, WITHIN_SKEW_S, content, copied, copy, filled, mark, refused, write
 from tests.support.server import PYTHONPATH
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands run in a folder of their own, from which they load gates."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    return filled(tmp_path / "old")
-
-
-@pytest.fixture
-def new(tmp_path: Path) -> Path:
-    return tmp_path / "new"
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_own_folder")]
 
 
 def test_copy_between_folders_is_complete_and_repeatable(old: Path, new: Path) -> None:

@@ -8,26 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.copies import KEYS, MARK, content, copied, filled, in_bucket, refused, write
+from tests.support.copies import KEYS, MARK, content, copied, in_bucket, refused, write
 from tests.support.s3_server import S3Server
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands run in a folder of their own, from which they load gates."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    return filled(tmp_path / "old")
-
-
-@pytest.fixture
-def new(tmp_path: Path) -> Path:
-    return tmp_path / "new"
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_own_folder")]
 
 
 def test_copy_says_that_a_bucket_does_not_exist(old: Path, s3_server: S3Server) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from importlib.metadata import files
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mediagate import MODERATOR, MediaGate, Moderator, Source
 from mediagate.errors import ConfigError
 from mediagate.images import ImagePool
 from mediagate.images.pixels.picture import PixelPicture
-from mediagate_plugins.open_nsfw import SHA256, model_file, open_nsfw
+from mediagate_plugins.open_nsfw import GROUPS, SHA256, model_file, open_nsfw
 from mediagate_plugins.open_nsfw import __file__ as plugin_file
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -33,9 +34,9 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIAGATE_DATA_DIR", str(tmp_path / "data"))
 
 
-async def moderator_of(**options: object) -> Moderator:
+async def moderator_of(*, crop: float = 1.0, groups: Mapping[str, Collection[str]] = GROUPS) -> Moderator:
     gate = MediaGate(sources={"avatar": Source(reject={"explicit": 0.5})})
-    gate.register(open_nsfw, **options)  # type: ignore[arg-type]  # options of several types
+    gate.register(open_nsfw, crop=crop, groups=groups)
     async with gate.assembled():
         return gate[MODERATOR]
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from mediagate import MODERATOR, JobStatus, MediaGate, Source, Status
 from mediagate.errors import ConfigError
+from mediagate.moderation.ensemble import Ensemble
 from mediagate_plugins.nudenet import nudenet
 from mediagate_plugins.onnx_moderation import onnx_moderation
 from mediagate_plugins.open_nsfw import SHA256, open_nsfw
@@ -66,7 +67,9 @@ async def test_models_judge_together_and_a_source_can_leave_one_out(make_gate: M
     async with gate:
         good, bad = await judged(gate, picture(GREY)), await judged(gate, picture(RED))
         face = await judged(gate, picture(RED), "avatar")
-        hashes = {name: one.sha256 for name, one in gate.parts.moderator.members.items()}  # type: ignore[union-attr]  # an ensemble
+        moderator = gate.parts.moderator
+        assert isinstance(moderator, Ensemble)
+        hashes = {name: getattr(one, "sha256", None) for name, one in moderator.members.items()}
     assert (good.status, bad.status, face.status) == (JobStatus.COMPLETE, JobStatus.REJECTED, JobStatus.COMPLETE)
     assert good.job.verdict is not None
     assert bad.job.verdict is not None

@@ -37,6 +37,15 @@ async def cancelled_job(records: PrismaRecords, *kinds: EventType, owner: str = 
     return job
 
 
+async def create_delivery(records: PrismaRecords, event: Event) -> None:
+    """Record a delivery that is due, as the plugin ``webhooks`` does."""
+    await Database(records).execute(
+        lambda client: client.mediagatewebhookdelivery.create(
+            data={"eventId": event.id, "endpoint": "app", "status": "pending", "attempts": 0, "dueAt": utcnow()}
+        )
+    )
+
+
 async def count(records: PrismaRecords, table: str) -> int:
     rows = await Database(records).fetch_rows(f"SELECT COUNT(*) AS found FROM {table}")
     return int(rows[0]["found"])
@@ -46,8 +55,7 @@ async def test_erase_jobs_deletes_the_deliveries_of_its_events(records: PrismaRe
     job = await cancelled_job(records, EventType.JOB_CANCELLED, EventType.MEDIA_DELETED)
     other = await cancelled_job(records, EventType.JOB_CANCELLED, owner="bob")
     for event in await records.outbox(limit=9):
-        row = {"eventId": event.id, "endpoint": "app", "status": "pending", "attempts": 0, "dueAt": utcnow()}
-        await Database(records).execute(lambda client: client.mediagatewebhookdelivery.create(data=row))  # type: ignore[arg-type]  # noqa: B023
+        await create_delivery(records, event)
     assert await count(records, "mediagate_webhook_delivery") == 3
     await records.erase_jobs(OWNER, [job.id])
     left = await records.outbox(limit=9)
