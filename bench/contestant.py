@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -65,9 +66,11 @@ class Contestant:
         return cls([str(workshop().python), "-m", "bench.peers.ssim"])
 
     @classmethod
-    def ours(cls, name: str, *, nice: bool = True) -> Self:
-        """Start a contestant of ours, with the project's packages."""
-        return cls([*(["nice", "-n", NICENESS] if nice else []), sys.executable, "-m", f"bench.peers.{name}"])._warm()
+    def ours(cls, name: str, *, nice: bool = True, simd: bool = True) -> Self:
+        """Start a contestant of ours, with the project's packages; without ``simd``, Pillow resizes."""
+        environment = None if simd else {**os.environ, "PYTHONPATH": str(PEERS / "without")}
+        command = [sys.executable, "-m", f"bench.peers.{name}"]
+        return cls([*(["nice", "-n", NICENESS] if nice else []), *command], environment)._warm()
 
     def _warm(self) -> Self:
         self.ask(photos.of_kind("avatar-jpeg", 1))

@@ -39,7 +39,7 @@ THREADS = 2
 def rows(size: Size) -> list[Row]:
     """Measure everything that has a target."""
     rate = _rate(size.runs, photos.mixed(size.photos))
-    return [*rate, *_single(size), *_against_floor(size), *_memory(size), *quality.rows(size)]
+    return [*rate, *_single(size), *_originals(size), *_against_floor(size), *_memory(size), *quality.rows(size)]
 
 
 def _rate(runs: int, files: list[Path]) -> list[Row]:
@@ -59,7 +59,7 @@ def _rate(runs: int, files: list[Path]) -> list[Row]:
     what = f"{len(files)} mixed photos on both cores"
     return [
         Row(what, "images/s", rates["ours"], target, "higher", rates[peer], peer)
-        for peer, target in ((DOCUMENTED, 1.30), (BEST, 1.05))
+        for peer, target in ((DOCUMENTED, 1.65), (BEST, 1.25))
     ]
 
 
@@ -82,18 +82,42 @@ def _single(size: Size) -> list[Row]:
 
         large, jpeg, png = costs(upright), costs(jpegs), costs(pngs)
         return [
-            row("12 MP JPEG, CPU", upright, large, "cpu_ms", 0.65),
-            row("avatar 500x500 JPEG, wall", jpegs, jpeg, "wall_ms", 0.42),
-            row("avatar 500x500 JPEG, CPU", jpegs, jpeg, "cpu_ms", 0.33),
+            row("12 MP JPEG, CPU", upright, large, "cpu_ms", 0.55),
+            row("avatar 500x500 JPEG, wall", jpegs, jpeg, "wall_ms", 0.38),
+            row("avatar 500x500 JPEG, CPU", jpegs, jpeg, "cpu_ms", 0.30),
             row("avatar 500x500 PNG, wall", pngs, png, "wall_ms", 0.42),
             row("avatar 500x500 PNG, CPU", pngs, png, "cpu_ms", 0.33),
         ]
 
 
+def _originals(size: Size) -> list[Row]:
+    """Compare one picture at a time, with its original."""
+    kinds: Mapping[str, tuple[photos.Kind | photos.Other, float]] = {
+        "jpeg": ("12mp-upright", 0.65),
+        "png": ("12mp-png", 0.50),
+    }
+    made = []
+    for original, (kind, target) in kinds.items():
+        files = photos.of_kind(kind, size.of(FEW))
+        with Contestant.ours("ours_render") as ours, Contestant.node("sharp_documented") as sharp:
+
+            def cpu(
+                contestant: Contestant, parallel: int, files: list[Path] = files, original: str = original
+            ) -> float:
+                return contestant.ask(files, parallel=parallel, original=original).cpu_ms / len(files)
+
+            costs = alternate(size.runs, {"ours": partial(cpu, ours, THREADS), "sharp": partial(cpu, sharp, 1)})
+        what = f"12 MP {original.upper()} with its original, CPU"
+        made.append(
+            Row(what, "ms", costs["ours"], target, "lower", costs["sharp"], f"{DOCUMENTED}, with the same original")
+        )
+    return made
+
+
 def _against_floor(size: Size) -> list[Row]:
     """Compare with decoding and encoding alone."""
     upright = photos.of_kind("12mp-upright", size.of(FEW))
-    kinds = {"12 MP JPEG": (upright, 1.28), "a photo of each kind": (photos.mixed(size.of(5)), None)}
+    kinds = {"12 MP JPEG": (upright, 1.08), "a photo of each kind": (photos.mixed(size.of(5)), 1.12)}
     made = []
     for what, (files, target) in kinds.items():
         with Contestant.ours("ours_render") as ours:
@@ -153,6 +177,7 @@ def details(size: Size) -> None:
     entries = {
         "mediagate": Entry(ours, {}),
         "mediagate, effort 2": Entry(ours, {"effort": 2}),
+        "mediagate, Pillow resizes": Entry(partial(ours, simd=False), {}),
         DOCUMENTED: Entry(documented, {}),
         f"{DOCUMENTED}, effort 2": Entry(documented, {"effort": 2}),
         BEST: Entry(best, {}),
@@ -174,8 +199,39 @@ def details(size: Size) -> None:
         cpu = median(cost.cpu_ms for cost in found) / len(files)
         peak = max(cost.rss_peak_mb for cost in found)
         print(f"| {name} | {rate:.2f} | {cpu:.0f} | {peak:.0f} | {found[0].bytes / len(files) / 1000:.0f} |")
+    _print_others(size)
     quality.print_cascade(size)
     print("\n### Libraries that resize, each behind the same function; Pillow decodes and encodes\n", flush=True)
     upright = photos.of_kind("12mp-upright", size.of(2))
     resizers: list[Path | str] = [PEERS / "resizers.py", str(size.of(RESIZES)), *upright]
     subprocess.run([workshop().python, *resizers], check=True)
+
+
+def _print_others(size: Size) -> None:
+    """Print what other kinds of files cost, one at a time."""
+    kinds: dict[str, photos.Kind | photos.Other] = {
+        "12 MP JPEG": "12mp-upright",
+        "12 MP PNG": "12mp-png",
+        "12 MP AVIF": "12mp-avif",
+        "screenshot 2560 x 1440, PNG": "screenshot",
+        "avatar, PNG": "avatar-png",
+    }
+    starts = {
+        "mediagate": partial(Contestant.ours, "ours_render"),
+        "mediagate, Pillow resizes": partial(Contestant.ours, "ours_render", simd=False),
+        DOCUMENTED: partial(Contestant.node, "sharp_documented"),
+        BEST: partial(Contestant.node, "sharp_best"),
+        "pyvips": partial(Contestant.peer, "pyvips_threads"),
+    }
+    print("\n### One picture at a time, CPU ms\n")
+    print(f"| | {' | '.join(starts)} |\n| --- |{' --- |' * len(starts)}")
+    with ExitStack() as stack:
+        contestants = {name: stack.enter_context(start()) for name, start in starts.items()}
+        for what, kind in kinds.items():
+            files = photos.of_kind(kind, size.of(FEW))
+
+            def cpu(contestant: Contestant, files: list[Path] = files) -> float:
+                return contestant.ask(files).cpu_ms / len(files)
+
+            costs = alternate(size.runs, {name: partial(cpu, one) for name, one in contestants.items()})
+            print(f"| {what} | {' | '.join(f'{median(ms):.0f}' for ms in costs.values())} |", flush=True)

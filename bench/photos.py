@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image, ImageChops, ImageOps, __version__
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps, __version__
 
 from bench.workshop import CACHE, alone
 
@@ -24,10 +24,16 @@ FOLDER = CACHE / "photos"
 EACH = 20
 Kind = Literal["12mp-upright", "12mp-turned", "6mp", "avatar-jpeg", "avatar-png"]
 KINDS: tuple[Kind, ...] = ("avatar-png", "avatar-jpeg", "6mp", "12mp-turned", "12mp-upright")
-Name = Kind | Literal["20mp", "50mp"]
+Other = Literal["12mp-png", "screenshot", "12mp-avif"]
+Name = Kind | Other | Literal["20mp", "50mp"]
 TWENTY: Name = "20mp"
 LARGE: Name = "50mp"
-SUFFIXES: Mapping[Name, str] = {"avatar-png": ".png"}
+SUFFIXES: Mapping[Name, str] = {
+    "avatar-png": ".png",
+    "12mp-png": ".png",
+    "screenshot": ".png",
+    "12mp-avif": ".avif",
+}
 QUALITIES = (85, 88, 90, 92)
 ORIENTATION = 0x0112
 AVATAR = 500
@@ -39,8 +45,8 @@ def mixed(count: int = 5 * EACH) -> list[Path]:
     return _made([(kind, n) for n in range(EACH) for kind in KINDS][:count])
 
 
-def of_kind(kind: Kind, count: int = EACH) -> list[Path]:
-    """Return up to twenty photos of a kind: 12 MP (4032 x 3024 as stored), 6 MP, or 500 x 500 pixels."""
+def of_kind(kind: Kind | Other, count: int = EACH) -> list[Path]:
+    """Return up to twenty photos of a kind: 12 MP (4032 x 3024 as stored), 6 MP, 500 x 500 pixels, or a screenshot."""
     return _made([(kind, n) for n in range(min(count, EACH))])
 
 
@@ -107,6 +113,30 @@ def _make_avatar_png(file: Path, n: int) -> None:
     _avatar(n + EACH).save(file)
 
 
+def _make_12mp_png(file: Path, n: int) -> None:
+    picture, _ = _shifted(n, (4032, 3024))
+    picture.save(file, "PNG")
+
+
+def _make_12mp_avif(file: Path, n: int) -> None:
+    picture, _ = _shifted(n, (4032, 3024))
+    picture.save(file, "AVIF", quality=75, speed=8)
+
+
+def _make_screenshot(file: Path, n: int) -> None:
+    """Draw a window with lines of text and a photo, as a screen of 2560 x 1440 shows it."""
+    picture = Image.new("RGB", (2560, 1440), (246, 247, 249))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 0, 2560, 64), fill=(38, 50, 70))
+    font = ImageFont.load_default(size=22)
+    for line in range(44):
+        words = " ".join("mediagate"[: 2 + (line * word + n) % 8] for word in range(1, 22))
+        draw.text((48, 92 + 30 * line), words, fill=(30, 30, 30), font=font)
+    photo, _ = _shifted(n, (900, 675))
+    picture.paste(photo, (1600, 120))
+    picture.save(file, "PNG")
+
+
 def _make_twenty(file: Path, n: int) -> None:
     picture, icc = _shifted(n, (5472, 3648))
     _save_jpeg(picture, file, n, icc)
@@ -123,6 +153,9 @@ MAKERS: Mapping[Name, Callable[[Path, int], None]] = {
     "6mp": _make_6mp,
     "avatar-jpeg": _make_avatar_jpeg,
     "avatar-png": _make_avatar_png,
+    "12mp-png": _make_12mp_png,
+    "screenshot": _make_screenshot,
+    "12mp-avif": _make_12mp_avif,
     TWENTY: _make_twenty,
     LARGE: _make_large,
 }

@@ -69,4 +69,6 @@ def print_rows(title: str, rows: Sequence[Row]) -> None:
 
 
 def _short(value: float) -> str:
+    if 0.99 <= value < 1:
+        return f"{value:.4f}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

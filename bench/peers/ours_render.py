@@ -27,9 +27,9 @@ prepared: dict[Path, Sequence[Image.Image]] = {}
 
 
 def source_of(request: Request) -> Source:
-    """Return the source that asks for the five variants and no original."""
+    """Return the source that asks for the five variants, and for an original if the request does."""
     specs = {str(width): VariantSpec(width=width, quality=request.quality) for width in WIDTHS}
-    return Source(variants=specs, effort=request.effort, original="delete")
+    return Source(variants=specs, effort=request.effort, original="keep" if request.original else "delete")
 
 
 def variants_of(data: bytes, source: Source, threads: int) -> Variants:

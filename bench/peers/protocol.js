@@ -13,7 +13,7 @@ function memoryMb(field) {
 }
 
 async function answer(render, request) {
-  const { files, parallel = 1, quality = 80, effort = 4, out } = request;
+  const { files, parallel = 1, quality = 80, effort = 4, original, out } = request;
   writeFileSync("/proc/self/clear_refs", "5"); // the peak starts anew
   const idle = memoryMb("VmRSS");
   const cpu = process.cpuUsage();
@@ -23,7 +23,7 @@ async function answer(render, request) {
   async function lane() {
     while (next < files.length) {
       const file = files[next++];
-      const variants = await render(await readFile(file), { quality, effort });
+      const variants = await render(await readFile(file), { quality, effort, original });
       for (const [width, data] of variants) {
         bytes += data.length;
         if (out) await writeFile(path.join(out, `${path.parse(file).name}-${width}`), data);
@@ -41,7 +41,8 @@ async function answer(render, request) {
   };
 }
 
-// `render(buffer, { quality, effort })` resolves to pairs of a width and a WebP file.
+// `render(buffer, { quality, effort, original })` resolves to pairs of a width and a WebP file; `original` is the format of
+// a cleaned original, if it is to be made as well.
 async function serve(render) {
   for await (const line of readline.createInterface({ input: process.stdin })) {
     let said;

@@ -1,8 +1,9 @@
 """How a contestant in Python is asked: a line of JSON comes in, a line of JSON goes out.
 
-In: ``files``, and, where they are not the defaults, ``parallel`` (pictures in flight), ``quality``, ``effort`` and
-``out`` (a folder for the variants). Out: ``wall_ms``, ``cpu_ms`` (all threads and processes), ``rss_idle_mb`` (before),
-``rss_peak_mb`` (meanwhile) and ``bytes`` (of all variants); ``error`` instead of these when it failed.
+In: ``files``, and, where they are not the defaults, ``parallel`` (pictures in flight), ``quality``, ``effort``,
+``original`` (its format, if it is to be made as well) and ``out`` (a folder for the variants). Out: ``wall_ms``,
+``cpu_ms`` (all threads and processes), ``rss_idle_mb`` (before), ``rss_peak_mb`` (meanwhile) and ``bytes`` (of all
+variants); ``error`` instead of these when it failed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Request:
     parallel: int = 1
     quality: int = 80
     effort: int = 4
+    original: str | None = None
     out: Path | None = None
     task: str = ""
     """Something else that the contestant can do, by its name."""
