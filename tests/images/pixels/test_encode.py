@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from mediagate import Source, VariantSpec
@@ -59,6 +61,30 @@ def test_tiny_picture_is_published_losslessly_if_not_larger() -> None:
     assert ramp.getcolors(256) is None
     for made in published(ramp, "PNG", "webp"):
         assert made.tobytes() == ramp.tobytes()
+
+
+Band = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]]
+SMOOTH: dict[str, tuple[Band, Band, Band]] = {
+    "ramps": (lambda x, y: x, lambda x, y: y, lambda x, y: 255 - x),
+    "equal ramps": (lambda x, y: x, lambda x, y: x, lambda x, y: y),
+    "sums": (lambda x, y: (x + y) // 2, lambda x, y: x, lambda x, y: y),
+    "products": (lambda x, y: x, lambda x, y: y, lambda x, y: x * y // 256),
+    "bits": (lambda x, y: x ^ y, lambda x, y: x & y, lambda x, y: x | y),
+    "arcs": (lambda x, y: (x * x + y * y) // 512, lambda x, y: x * y // 256, lambda x, y: y),
+}
+"""Red, green and blue by place, 0 to 255 from left and top."""
+
+
+@pytest.mark.parametrize("edge", [48, 64])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_tiny_picture_gets_the_smaller_of_lossy_and_optimized_lossless(name: str, edge: int) -> None:
+    y, x = np.mgrid[0:edge, 0:edge] * 256 // edge
+    bands = [band(x, y) for band in SMOOTH[name]]
+    picture = Image.fromarray(np.stack(bands, axis=-1).astype(np.uint8))
+    lossless = saved(picture, "WEBP", lossless=True, quality=80, method=4)
+    lossy = saved(picture, "WEBP", quality=80, method=4)
+    assert picture.getcolors(256) is None
+    assert len(encode([picture], [0], 1, "webp", 80, 4)) == min(len(lossless), len(lossy))
 
 
 def test_encode_chooses_lossless_webp_for_large_flat_picture() -> None:

@@ -39,6 +39,11 @@ PUBLISHED_AS = {"heic": "jpeg"}
 FEW_PIXELS = 2_000_000
 """Pixels up to which lossless WebP is optimized for size: that takes 1.5 microseconds a pixel and more, instead of
 0.08."""
+QUICK_LOSSLESS: Mapping[str, Any] = {"lossless": True, "quality": 0, "method": 0}
+HOPELESS = 3
+"""A quick lossless WebP of a tiny picture with this many times the bytes of the lossy one shows that optimizing, which
+takes fifty times as long, cannot make it smaller: photos have 4 to 6 times, and optimizing divides the bytes of smooth
+drawings by 2.9 at most (``tests/images/pixels/test_encode.py``)."""
 AVIF_S_A_PIXEL = 0.65e-6
 """The most seconds per pixel for decoding an AVIF and encoding it again at speed 9: noise, on an idle core."""
 
@@ -133,7 +138,7 @@ def encode_original(decoded: Decoded, time_s: float | None = None, time: Encodin
 
 
 def _lossless(pixels: int) -> dict[str, Any]:
-    return {"lossless": True, **({"quality": 80, "method": 4} if pixels < FEW_PIXELS else {"quality": 0, "method": 0})}
+    return {**QUICK_LOSSLESS, **({"quality": 80, "method": 4} if pixels < FEW_PIXELS else {})}
 
 
 def _exactly_paletted(image: Image.Image) -> Image.Image:
@@ -215,10 +220,12 @@ def _smallest(
     flat, tiny = all(map(_has_few_colours, frames)), max(frames[0].size) <= TINY_EDGE
     if not tiny and not (flat and time.allows(exact_s)):
         return faithful()
-    without_loss = saved(exact)
     if flat and tiny:
-        return without_loss
-    return min(without_loss, faithful(), key=len)  # the first of equal ones
+        return saved(exact)
+    lossy = faithful()
+    if image_format == "webp" and not flat and len(saved({**options, **QUICK_LOSSLESS})) > HOPELESS * len(lossy):
+        return lossy
+    return min(saved(exact), lossy, key=len)  # the first of equal ones
 
 
 def _apart(frame: Image.Image) -> Image.Image:
