@@ -22,7 +22,7 @@ of mediagate, boto3's own ``AWS_*``, and these (lists are separated by commas; d
 - ``TRUSTED_PROXIES``: addresses and networks of load balancers whose ``X-Forwarded-For`` is trusted (none),
 - ``LIMITS_PER_KEY``: limits for each API key (``20000/hour,100 GB/day,500 jobs``),
 - ``LIMITS_PER_ADDRESS``: limits for each address (``600/minute``),
-- ``METRICS_TOKEN``: token that ``GET /metrics`` requires as ``Authorization: Bearer …`` (none: a key with the scope admin),
+- ``METRICS_TOKEN``: token that ``GET /metrics`` requires as a bearer token (none: a key with the scope admin),
 - ``WEBHOOK_URL``: receiver of events, https and public (none: no events are sent),
 - ``WEBHOOK_SECRETS``: secrets that sign them, ``whsec_…``, the newest first,
 - ``WEBHOOK_PRIVATE_NETWORKS``: private networks to which events may be sent, such as ``10.0.0.0/8`` (none),

@@ -52,7 +52,10 @@ def options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=print_release, is_eager=True, help="Print the versions of mediagate, Python and kernel."
+            "--version",
+            callback=print_release,
+            is_eager=True,
+            help="Print the versions of mediagate, Python and the kernel.",
         ),
     ] = False,
 ) -> None:

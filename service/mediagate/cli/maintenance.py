@@ -48,7 +48,8 @@ def janitor(
     gate: Gate = STANDALONE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the files to remove.")] = False,
     really: Annotated[
-        int | None, typer.Option(min=1, help="Remove the files despite the safety checks, if there are at most this many.")
+        int | None,
+        typer.Option(min=1, help="Remove the files despite the safety checks, if there are at most this many."),
     ] = None,
 ) -> None:
     """Finish jobs left behind by crashes, and remove expired media and files without a record.
