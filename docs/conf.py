@@ -54,8 +54,9 @@ def relinked(app: Sphinx, text: str, home: Path, copy: Path) -> str:
 def served_as(app: Sphinx, file: Path) -> str | None:
     """Return where the site serves a file that a page links to or shows, ``None`` if it does not."""
     name = os.path.relpath(file, app.srcdir)
-    if name in app.env.dlfiles:
-        return f"_downloads/{app.env.dlfiles[name][1]}"
+    downloads = {os.fspath(source): served for source, (_, served) in app.env.dlfiles.items()}
+    if name in downloads:
+        return f"_downloads/{downloads[name]}"
     if name in app.env.images:
         return f"_images/{app.env.images[name][1]}"
     return name if file.exists() and not name.startswith("..") else None

@@ -153,9 +153,8 @@ def test_documented_moderator_declares_the_files_that_it_reads() -> None:
     (code,) = python_blocks("docs/explanation/threat-model.md")
     names: dict[str, Any] = {"__name__": "page"}
     exec(compile(code, "threat-model.md", "exec"), names)
-    moderator = names["Mine"]()
-    assert isinstance(moderator, ReadsFiles)
-    assert Path("/srv/models/mine.onnx") in reads_of(moderator)
+    assert isinstance(names["Mine"](), ReadsFiles)
+    assert Path("/srv/models/mine.onnx") in reads_of(names["Mine"]())
 
 
 def test_blocks_of_other_languages_are_run_by_a_test_of_their_own() -> None:

@@ -34,7 +34,7 @@ def texts(*, logged: bool = False) -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and logged:
                 if isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "log" and node.args:
-                    yield from (part.value for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant))
+                    yield from (str(part.value) for part in ast.walk(node.args[0]) if isinstance(part, ast.Constant))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not logged:
                 yield node.value
 

@@ -93,7 +93,7 @@ def test_cors_page_of_named_origin_uploads_reads_and_deletes_with_cookies(
 def script_of(page: str) -> str:
     """Return the only script of a page of the documentation."""
     (script,) = re.findall(r"```js\n(.*?)```", PAGES[page], re.S)
-    return script.strip()
+    return str(script).strip()
 
 
 def test_documented_upload_with_cookies_is_accepted(
