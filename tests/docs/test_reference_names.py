@@ -6,12 +6,14 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from mediagate import JobStatus, MediaGate, Source
 from mediagate.observe.observer import Step
+from mediagate.storage import FilesystemStorage
 from mediagate.storage.mark import MARK_KEY
 from mediagate.transfer.ownership import PROBE_KEY
 from mediagate.values.layout import original_key, staging_key, variant_key
@@ -123,11 +125,28 @@ def test_logs_page_has_every_field() -> None:
     assert listed == added | always | of_the_server
 
 
-def test_storage_page_has_every_kind_of_key() -> None:
+class Noted(FilesystemStorage):
+    """A storage that notes the keys that it is given to write."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.keys: list[str] = []
+
+    async def put(self, key: str, body: bytes | Path) -> None:
+        self.keys.append(key)
+        await super().put(key, body)
+
+
+@pytest.mark.anyio
+async def test_storage_page_has_every_kind_of_key(tmp_path: Path) -> None:
+    storage = Noted(tmp_path)
+    await storage.check()
+    (check,) = storage.keys
     whose = ("avatar", "user-1", "med_1")
     written = {
         staging_key("job_1"),
         staging_key("upl_1"),
+        check,
         MARK_KEY,
         PROBE_KEY,
         original_key(*whose, "webp"),
@@ -136,6 +155,7 @@ def test_storage_page_has_every_kind_of_key() -> None:
     values = {
         "jobId": "job_1",
         "uploadId": "upl_1",
+        "random": check.rpartition("-")[2],
         "sourceType": "avatar",
         "sourceId": "user-1",
         "mediaId": "med_1",
