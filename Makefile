@@ -1,7 +1,11 @@
 VENV ?= .venv
 PYTHON ?= python3
 PORT ?= 8000
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
 BIN := $(VENV)/bin
+endif
 STAMP := $(VENV)/.installed
 MUTATION := .cache/mutation
 

@@ -2,8 +2,8 @@
 
     python -m bench.sizing --photos 40
 
-A web process and a worker with one image process and NudeNet's model run ``examples/production_gate.py``, with a
-PostgreSQL and an S3 gateway (Ceph RGW) of their own. Photos are uploaded one after the other, so that each figure is
+A web process and a worker with one image process run ``examples/production_gate.py`` with its model, on a PostgreSQL
+and an S3 gateway (Ceph RGW) of their own. Photos are uploaded one after the other, so that each figure is
 that of a process which works on one. Run it as root, who may read the memory of all processes, on an idle machine.
 """
 

@@ -8,11 +8,10 @@
     mediagate serve --no-worker
     mediagate worker --port 9464
 
-Everything that differs between machines comes from the environment: ``MEDIAGATE_DATABASE_URL``,
-``MEDIAGATE_PUBLIC_BASE_URL`` and the rest of mediagate's settings, boto3's own ``AWS_*``, and these (lists are
-separated by commas):
+All settings come from the environment: ``MEDIAGATE_DATABASE_URL``, ``MEDIAGATE_PUBLIC_BASE_URL`` and the other settings
+of mediagate, boto3's own ``AWS_*``, and these (lists are separated by commas; defaults are in parentheses):
 
-- ``MODERATION``: ``off`` publishes every picture unseen, as does ``MEDIAGATE_MODERATION`` (``on``),
+- ``MODERATION``: ``off`` publishes every picture without moderation, as does ``MEDIAGATE_MODERATION`` (``on``),
 - ``S3_BUCKET``: the bucket (``media``), ``S3_ENDPOINT_URL``: its server (AWS),
 - ``S3_PUBLIC_ENDPOINT_URL``: the server as clients reach it, for direct uploads and private files (the same),
 - ``S3_PUBLIC_URL``: a CDN in front of the bucket (none: the gate serves the files),
@@ -20,16 +19,16 @@ separated by commas):
 - ``QUEUE``: ``procrastinate``, ``celery`` or ``none`` (``procrastinate``),
 - ``QUEUE_DATABASE_URL``: Procrastinate's PostgreSQL (the records'); behind PgBouncer the server's own address,
 - ``BROKER_URL``: RabbitMQ, with ``QUEUE=celery``,
-- ``TRUSTED_PROXIES``: addresses and networks of load balancers whose ``X-Forwarded-For`` is believed (none),
+- ``TRUSTED_PROXIES``: addresses and networks of load balancers whose ``X-Forwarded-For`` is trusted (none),
 - ``LIMITS_PER_KEY``: limits for each API key (``20000/hour,100 GB/day,500 jobs``),
 - ``LIMITS_PER_ADDRESS``: limits for each address (``600/minute``),
-- ``METRICS_TOKEN``: what ``GET /metrics`` asks for as ``Authorization: Bearer …`` (none: a key with the scope admin),
-- ``WEBHOOK_URL``: where events go, https and public (none: nowhere),
-- ``WEBHOOK_SECRETS``: what they are signed with, ``whsec_…``, the newest first,
-- ``WEBHOOK_PRIVATE_NETWORKS``: networks that are not public and that events may go to, such as ``10.0.0.0/8`` (none),
+- ``METRICS_TOKEN``: token that ``GET /metrics`` requires as a bearer token (none: a key with the scope admin),
+- ``WEBHOOK_URL``: receiver of events, https and public (none: no events are sent),
+- ``WEBHOOK_SECRETS``: secrets that sign them, ``whsec_…``, the newest first,
+- ``WEBHOOK_PRIVATE_NETWORKS``: private networks to which events may be sent, such as ``10.0.0.0/8`` (none),
 - ``WEBHOOK_INSECURE_HTTP``: ``true`` lets ``WEBHOOK_URL`` begin with ``http://`` (``false``).
 
-What is kept on disk (the spool of uploads) is in ``MEDIAGATE_DATA_DIR`` (``.mediagate``). Pages of another origin that
+Files on disk (the spool of uploads) are in ``MEDIAGATE_DATA_DIR`` (``.mediagate``). Pages of another origin that
 upload need ``CORS_ORIGINS``, which ``mediagate serve`` reads, and those that upload directly a CORS rule of the bucket.
 """
 
@@ -44,17 +43,17 @@ from mediagate_plugins.s3_storage import s3_storage
 
 
 def value(name: str) -> str | None:
-    """Return what the environment has under a name; what is set to nothing is not there."""
+    """Return an environment variable, or None if it is unset or empty."""
     return os.environ.get(name) or None
 
 
 def several(name: str, default: str = "") -> list[str]:
-    """Return a list that the environment has under a name."""
+    """Return a comma-separated variable as a list."""
     return [each.strip() for each in (value(name) or default).split(",") if each.strip()]
 
 
 def yes(name: str) -> bool:
-    """Return whether the environment says yes under a name."""
+    """Return a variable as a boolean."""
     match (value(name) or "false").lower():
         case "true" | "1" | "yes":
             return True

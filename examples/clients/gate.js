@@ -4,7 +4,7 @@ export const ATTEMPTS = 4
 
 export const isBusy = (status) => status === 429 || status === 503
 
-// Retry-After is in seconds. A limit per hour may ask for many: nobody waits longer than a minute.
+// Retry-After is in seconds. An hourly limit may ask for a long pause: wait a minute at most.
 export const pause = (retryAfter) =>
   new Promise((resolve) => setTimeout(resolve, Math.min(Number(retryAfter) || 1, 60) * 1000))
 

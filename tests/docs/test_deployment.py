@@ -24,7 +24,7 @@ PASSWORDS = {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
 
 
 def told() -> list[list[str]]:
-    """Return the words after `mediagate` in the commands that production.md and the gate's docstring name."""
+    """Return the words after `mediagate` in the commands that deploy.md and the gate's docstring name."""
     text = (ROOT / "docs" / "how-to" / "deploy.md").read_text() + GATE.split('"""')[1]
     lines = re.findall(r"^    (?:docker compose exec web )?mediagate (.*?)(?: +#.*)?$", text, re.M)
     return [line.split() for line in lines]

@@ -15,6 +15,7 @@ from mediagate import Settings
 from mediagate.api.readiness import PATIENCE_S
 from mediagate.kernel.departure import CLOSING_S
 from tests.support.deploy_samples import sample
+from tests.support.pages import PAGES
 from tests.support.server import ROOT
 from tests.support.variables import unknown
 
@@ -146,9 +147,28 @@ def test_variables_are_read_by_the_service() -> None:
     assert not unknown(set(CONFIG) | secrets)
     assert not secrets & set(CONFIG)
     assert {"MEDIAGATE_DATABASE_URL", "METRICS_TOKEN", "AWS_SECRET_ACCESS_KEY"} <= secrets
+    assert {"WEBHOOK_URL", "WEBHOOK_SECRETS"} <= secrets
     for part in PODS:
         references = container(part)["envFrom"]
         assert references == [{"configMapRef": {"name": "mediagate"}}, {"secretRef": {"name": "mediagate"}}]
+
+
+def test_gate_is_the_one_that_the_dockerfile_adds_to_the_image() -> None:
+    (added,) = re.findall(r"^#   ENV MEDIAGATE_GATE=(\S+)$", DOCKERFILE, re.M)
+    assert CONFIG["MEDIAGATE_GATE"] == added
+
+
+def test_samples_show_how_to_name_another_s3_server() -> None:
+    for name in ("kubernetes.yaml", "environment"):
+        assert re.search(r"^ *# ?S3_ENDPOINT_URL[:=]", sample(name), re.M), name
+
+
+def test_commands_of_the_page_name_the_namespace() -> None:
+    commands = re.findall(r"kubectl .*", PAGES["docs/how-to/kubernetes.md"])
+    assert len(commands) >= 4
+    assert [
+        words for words in commands if "--namespace mediagate" not in words and "create namespace" not in words
+    ] == []
 
 
 @ON_PODS

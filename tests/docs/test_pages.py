@@ -14,9 +14,12 @@ from onnx import TensorProto, helper
 from starlette.testclient import TestClient
 
 from mediagate import MediaGate
+from mediagate.errors import ConfigError
+from mediagate.moderation.protocols import ReadsFiles, reads_of
 from tests.support.pages import PAGES, python_blocks, run_python, write_files
 
 ELSEWHERE = {
+    "docs/explanation/threat-model.md": "test_documented_moderator_declares_the_files_that_it_reads",
     "docs/how-to/cookie-sessions.md": "tests/http/test_csrf.py",
     "docs/how-to/test-your-host.md": "tests/testing/test_isolated.py",
     "docs/tutorials/first-upload.md": "tests/docs/test_tutorials.py",
@@ -26,13 +29,23 @@ ELSEWHERE = {
 """Pages whose blocks belong together, and the test that runs them."""
 QUOTED = '"""mediagate '
 """Files of examples/hosts begin so: test_mounting.py compares them, and tests/e2e/test_hosts.py runs them."""
+GPU = "CUDAExecutionProvider"
 BLOCKS = [
     (page, number, code)
     for page in PAGES
     if page not in ELSEWHERE
     for number, code in enumerate(python_blocks(page), 1)
-    if not code.startswith(QUOTED) and "dictConfig" not in code
+    if not code.startswith(QUOTED) and "dictConfig" not in code and GPU not in code
 ]
+OTHERS = {
+    "docs/how-to/browser-clients.md": "tests/docs/test_clients_page.py",
+    "docs/how-to/cookie-sessions.md": "tests/e2e/test_cors.py",
+    "docs/reference/http.md": "tests/e2e/test_cors.py",
+    "docs/how-to/rotate-secrets.md": "tests/records/test_database_roles.py",
+    "docs/how-to/scale.md": "tests/records/test_documented_removal.py",
+    "docs/tutorials/avatar.md": "tests/docs/test_tutorials.py",
+}
+"""Pages with blocks of JavaScript, HTML or SQL, and the test that runs them or compares them with what is run."""
 
 
 def save_model(path: Path) -> None:
@@ -68,14 +81,8 @@ def test_python_block_runs(
     elif "app" in names:
         assert published(names["app"], (data / "moderation" / "chelsea.png").read_bytes())
     else:
-        gate = names["gate"]
-        assert isinstance(gate, MediaGate)
-
-        async def boots() -> None:
-            async with gate:
-                pass
-
-        asyncio.run(boots())
+        assert isinstance(names["gate"], MediaGate)
+        asyncio.run(boots(names["gate"]))
 
 
 def published(app: Any, picture: bytes) -> bool:
@@ -123,6 +130,36 @@ def test_documented_storage_keeps_every_promise(tmp_path: Path) -> None:
     )
     done = run_python("program.py", folder=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+async def boots(gate: MediaGate) -> None:
+    async with gate:
+        pass
+
+
+def test_documented_gpu_provider_stops_the_boot_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDIAGATE_IMAGE_PROCESSES", "1")
+    (code,) = [code for code in python_blocks("docs/how-to/moderate-with-your-model.md") if GPU in code]
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(compile(code, "moderate-with-your-model.md", "exec"), names)
+    with pytest.raises(ConfigError, match=GPU):
+        asyncio.run(boots(names["gate"]))
+
+
+def test_documented_moderator_declares_the_files_that_it_reads() -> None:
+    (code,) = python_blocks("docs/explanation/threat-model.md")
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(compile(code, "threat-model.md", "exec"), names)
+    assert isinstance(names["Mine"](), ReadsFiles)
+    assert Path("/srv/models/mine.onnx") in reads_of(names["Mine"]())
+
+
+def test_blocks_of_other_languages_are_run_by_a_test_of_their_own() -> None:
+    found = {page for page, text in PAGES.items() if re.search(r"^```(js|html|sql)$", text, re.M)}
+    assert found == set(OTHERS)
 
 
 def test_pages_with_files_are_run_by_a_test_of_their_own() -> None:

@@ -17,8 +17,24 @@ def test_readme_has_at_most_150_lines() -> None:
 
 def test_links_of_files_outside_the_site_exist() -> None:
     for page in ROOT_PAGES:
-        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", PAGES[page]):
-            assert "://" in target or (ROOT / target).exists(), f"{page}: {target}"
+        for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", PAGES[page]):
+            if "://" not in target:
+                assert (ROOT / (target or page)).exists(), f"{page}: {target}"
+                assert not anchor or anchor in anchors((ROOT / (target or page)).read_text()), (
+                    f"{page}: {target}#{anchor}"
+                )
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of the headings of a page, as GitHub and MyST make them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_anchors_are_those_of_headings() -> None:
+    assert anchors("# A b\n\ntext\n\n## `Key[T]`: what, 1 + 2\n") == {"a-b", "keyt-what-1--2"}
+    readme = re.findall(r"\.md#([^)]+)\)", README)
+    assert len(readme) >= 2
 
 
 def test_readme_lists_every_plugin() -> None:

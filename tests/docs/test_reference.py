@@ -22,6 +22,7 @@ from mediagate.http.routes import core_routes
 from mediagate.kernel.hooks import HOOK_NAMES
 from mediagate_plugins.http_moderation import Service
 from tests.support.pages import DOCS, PAGES, ROOT, first_column
+from tests.test_structure import PUBLIC
 
 PLUGINS = sorted(path.stem for path in (DOCS / "reference" / "plugins").glob("*.md") if path.stem != "index")
 
@@ -143,4 +144,18 @@ def test_python_page_has_every_public_name_and_method_with_its_signature() -> No
     methods = [name for name, _ in inspect.getmembers(MediaGate, inspect.isfunction) if not name.startswith("_")]
     assert len(methods) > 30
     for name in methods:
-        assert re.search(rf"^### MediaGate\.{name}\n\n```py\n(async )?def {name}\(", written, re.M), name
+        assert re.search(rf"^### MediaGate\.{name}\n\n```py\n(@\w+\n)?(async )?def {name}\(", written, re.M), name
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_python_page_has_every_name_of_a_public_module(name: str) -> None:
+    written = PAGES["docs/reference/python.md"]
+    assert f"\n| [`mediagate.{name}`](#mediagate{name}) |" in written
+    section = written.partition(f"\n## mediagate.{name}\n")[2].partition("\n## ")[0]
+    for public in import_module(f"mediagate.{name}").__all__:
+        listed = f"\n### {public}\n" in section or f"\n| `{public}` |" in section
+        assert listed or (public in mediagate.__all__ and f"[{public}](#{public.lower()})" in section), public
+
+
+def test_python_page_has_no_address_of_an_object() -> None:
+    assert " at 0x" not in PAGES["docs/reference/python.md"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -24,7 +26,7 @@ def postgres_url(own_postgres_url: str) -> str:
 def test_doctor_reports_ok_for_each_part(tmp_path: Path) -> None:
     done = mediagate("doctor", "face_gate:gate", data_dir=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
+    lines = done.stdout.splitlines()[1:]
     assert [[line[:4].strip(), line[6:22].strip()] for line in lines] == [
         ["ok", part] for part in ("node", "database", "storage", "model", "codecs", "image processes")
     ]
@@ -32,6 +34,15 @@ def test_doctor_reports_ok_for_each_part(tmp_path: Path) -> None:
     for library in ("libjpeg", "zlib", "libwebp 1.", "libavif 1.", "libheif 1."):
         assert library in lines[-2]
     assert lines[-1].endswith("memory, time, Landlock 7, seccomp, no network") or "missing" in lines[-1]
+
+
+def test_doctor_and_version_print_release_python_and_kernel(tmp_path: Path) -> None:
+    expected = f"mediagate {version('mediagate')}, Python {platform.python_version()}, {platform.system()} "
+    done = mediagate("--version", data_dir=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(expected) and len(done.stdout.splitlines()) == 1
+    for name in ("plain_gate:gate", "nowhere:gate"):
+        assert mediagate("doctor", name, data_dir=tmp_path).stdout.startswith(done.stdout)
 
 
 def test_doctor_fails_without_printing_the_password(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_retry_reports_that_no_failed_job_matches(data_dir: Path) -> None:
     [
         ("storage_unavailible", "did you mean storage_unavailable?"),
         ("image_crash", "image_crashed?"),
-        ("x", "docs/reference/errors.md"),
+        ("x", 'the page "Errors"'),
     ],
 )
 def test_retry_rejects_an_unknown_code(data_dir: Path, code: str, said: str) -> None:

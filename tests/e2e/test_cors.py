@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
+from tests.support.pages import PAGES
 from tests.support.server import Server, running
 
 COOKIE = {"Cookie": "session=user-1"}
@@ -86,6 +88,55 @@ def test_cors_page_of_named_origin_uploads_reads_and_deletes_with_cookies(
     assert {"location", "retry-after", "mediagate-job-status"} <= set(told["sent"]["headers"])
     assert told["done"]["headers"]["mediagate-job-status"] == "COMPLETE"
     assert "etag" in told["done"]["headers"]
+
+
+def script_of(page: str) -> str:
+    """Return the only script of a page of the documentation."""
+    (script,) = re.findall(r"```js\n(.*?)```", PAGES[page], re.S)
+    return str(script).strip()
+
+
+def test_documented_upload_with_cookies_is_accepted(
+    service: Server, page_origin: str, browser: Browser, photo: bytes
+) -> None:
+    documented = "https://media.example.com/image-pipeline"
+    script = script_of("docs/how-to/cookie-sessions.md")
+    assert documented in script
+    with browser.new_context() as context:
+        context.add_cookies([{"name": "session", "value": "user-1", "url": service.url, "sameSite": "Lax"}])
+        page = context.new_page()
+        page.goto(page_origin)
+        status = page.evaluate(
+            f"""async (photo) => {{
+                const form = new FormData();
+                form.append("sourceType", "avatar");
+                form.append("sourceId", "user-1");
+                form.append("file", await (await fetch(`data:image/jpeg;base64,${{photo}}`)).blob(), "a.jpg");
+                const answer = {script.replace(documented, service.url)};
+                return answer.status;
+            }}""",
+            base64.b64encode(photo).decode(),
+        )
+    assert status == 202
+
+
+def test_documented_event_source_shows_each_status(service: Server, browser: Browser, photo: bytes) -> None:
+    sent = service.upload("a.jpg", photo, **COOKIE).json()
+    with browser.new_context() as context:
+        context.add_cookies([{"name": "session", "value": "user-1", "url": service.url, "sameSite": "Lax"}])
+        page = context.new_page()
+        page.goto(f"{service.url}/healthz")
+        shown = page.evaluate(
+            f"""(statusUrl) => new Promise((resolve) => {{
+                const seen = [], show = (status) => {{
+                    seen.push(status.status);
+                    if (status.status === "COMPLETE") resolve(seen);
+                }};
+                {script_of("docs/reference/http.md")}
+            }})""",
+            sent["statusUrl"],
+        )
+    assert shown[-1] == "COMPLETE"
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_keys_commands_create_list_and_revoke_beside_a_running_service(tmp_path:
         assert "revoked" in output_of("keys", "list", GATE, *ANN, data_dir=data_dir)
         again = mediagate("keys", "revoke", key_id, GATE, data_dir=data_dir)
         assert again.returncode == 1
-        assert "no live key has this id" in again.stderr
+        assert "API key not found or already revoked" in again.stderr
     log = service.log.read_text()
     for secret in (key, admin):
         assert secret.split("_")[3] not in log

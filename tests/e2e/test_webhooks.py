@@ -158,7 +158,7 @@ def test_webhooks_replay_sends_an_event_again_under_the_same_id(resent: Resent, 
         (("replay", GATE), "select the events to send again"),
         (("replay", GATE, "--since", "yesterday"), "2026-01-31T12:00Z"),
         (("resume", "nobody", GATE), "not found; there are"),
-        (("list", "plain_gate:gate"), "sends no webhooks"),
+        (("list", "plain_gate:gate"), "the gate has no webhooks"),
     ],
     ids=["replay of nothing", "unreadable time", "unknown endpoint", "gate without webhooks"],
 )

@@ -576,7 +576,7 @@ def test_findings_summary_counts_what_was_found() -> None:
 
 def test_what_to_do_names_the_command_and_the_number() -> None:
     assert "`mediagate janitor --really 12`" in what_to_do(12)
-    assert "docs/how-to/back-up.md" in what_to_do(12)
+    assert '"Back up and restore"' in what_to_do(12)
 
 
 async def test_sweep_files_logs_the_way_out_of_a_doubt(caplog: pytest.LogCaptureFixture) -> None:

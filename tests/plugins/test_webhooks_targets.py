@@ -238,8 +238,8 @@ async def test_callback_goes_only_to_hosts_that_the_gate_allows(
             f"the host resolves to 10.0.0.7, {REFUSAL}",
         ]
         refused = {
-            "https://hooks.example/": "does not call that host",
-            "https://evil-hooks.example/": "does not call that host",
+            "https://hooks.example/": "the host is not allowed for callbacks",
+            "https://evil-hooks.example/": "the host is not allowed for callbacks",
             "https://a.hooks.example@evil.example/": "user name and password",
             "https://a.hooks.example\\@evil.example/": "printable ASCII",
             "http://a.hooks.example/": "https",
@@ -273,7 +273,7 @@ async def test_callback_to_a_host_no_longer_allowed_is_dead(tmp_path: Path, phot
     async with make_gate(tmp_path, callbacks=Callbacks([SECRET], hosts=["other.example"])) as gate:
         await gate[WEBHOOKS].deliver_due()
         (delivery,) = await gate[WEBHOOKS].find()
-        assert (delivery.status, delivery.error) == ("dead", "callbackUrl: this service does not call that host")
+        assert (delivery.status, delivery.error) == ("dead", "callbackUrl: the host is not allowed for callbacks")
         assert json.loads(delivery.event.data)["status"] == "CANCELLED"
 
 
@@ -284,9 +284,9 @@ async def test_callback_of_a_direct_upload_is_checked_at_declaration(tmp_path: P
     async with gate, httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=BASE) as client:
         refused = await client.post("/uploads", json=declared | {"callbackUrl": "https://other.example/"})
         assert (refused.status_code, refused.json()["code"]) == (400, "invalid_parameter")
-        assert refused.json()["detail"] == "callbackUrl: this service does not call that host"
+        assert refused.json()["detail"] == "callbackUrl: the host is not allowed for callbacks"
         about: dict[str, Any] = {"source_type": "avatar", "source_id": "u1", "content_type": "image/jpeg", "size": 9}
-        with pytest.raises(InvalidParameter, match="does not call that host"):
+        with pytest.raises(InvalidParameter, match="the host is not allowed for callbacks"):
             await gate.create_upload(**about, callback_url="https://other.example/")
         taken = await client.post("/uploads", json=declared | {"callbackUrl": "https://hooks.example/"})
         assert taken.status_code == 201, taken.text

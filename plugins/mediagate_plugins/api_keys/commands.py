@@ -73,7 +73,7 @@ def revoke(
     async def run() -> None:
         async with _keys_of(gate) as keys:
             if not await keys.revoke(key_id):
-                raise InvalidParameter("no live key has this id; see `mediagate keys list`")
+                raise InvalidParameter("API key not found or already revoked; `mediagate keys list` lists all keys")
         typer.echo(f"revoked {key_id}")
 
     run_async(run())

@@ -76,7 +76,7 @@ class Connection:
             )
             self._credentials = session.get_credentials()
             if self._credentials is None:
-                raise ConfigError(f"s3_storage: there are no credentials; {SIGN_IN}")
+                raise ConfigError(f"s3_storage: credentials not found; {SIGN_IN}")
             self.client = _client(session, options, options.endpoint_url)
             outside = (
                 _client(session, options, options.public_endpoint_url) if options.public_endpoint_url else self.client
@@ -222,7 +222,7 @@ def told(what: str, exc: BotoCoreError | ClientError) -> MediagateError:
         case ReadTimeoutError():
             words = "the server does not answer; try again in a moment"
         case NoCredentialsError():
-            words = f"there are no credentials; {SIGN_IN}"
+            words = f"credentials not found; {SIGN_IN}"
         case _:
             words = f"the request failed ({type(exc).__name__}); try again in a moment"
     return StorageUnavailable(f"S3, {what}: {words}")

@@ -69,7 +69,7 @@ class Webhooks:
         Raises ``ConfigError`` for an unknown endpoint.
         """
         if endpoint not in self._endpoints:
-            raise ConfigError(f"webhooks: endpoint {endpoint!r} not found; there are: {', '.join(self._endpoints)}")
+            raise ConfigError(f"webhooks: endpoint {endpoint!r} not found; use one of: {', '.join(self._endpoints)}")
         return await self._deliveries.resume(endpoint)
 
     async def deliver_due(self) -> int:

@@ -103,7 +103,7 @@ def _webhooks(gate: MediaGate) -> Webhooks:
     try:
         return gate[WEBHOOKS]
     except PluginError:
-        quit_with("this gate sends no webhooks: gate.register(webhooks, …)")
+        quit_with("the gate has no webhooks; add gate.register(webhooks, …), or pass another gate")
 
 
 def _moment(text: str) -> datetime:

@@ -87,7 +87,7 @@ class Callbacks:
         if not target.secure:
             raise ValueError("it must begin with https://")
         if self.hosts is not None and not any(_covers(pattern, target.host) for pattern in self.hosts):
-            raise ValueError("this service does not call that host")
+            raise ValueError("the host is not allowed for callbacks; use one that the service names")
         if _numeric(target.host) and not may_be_reached(target.host, self.networks):
             raise ValueError("it must name a public host, or one that private_networks of Callbacks allows")
         return target

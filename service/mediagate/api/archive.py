@@ -167,4 +167,4 @@ class Archive:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: step(*args, **kwargs))
         except OSError as exc:
-            raise ExportFailed(f"could not write {self.path}: {exc.strerror or exc}; nothing is left of it") from exc
+            raise ExportFailed(f"could not write {self.path}: {exc.strerror or exc}; no partial file is left") from exc

@@ -24,7 +24,7 @@ async def export(owner: str, to: str | Path, runtime: Runtime) -> Exported:
     """Write an archive of everything that records, storage and plugins hold of an owner.
 
     Raises ``InvalidParameter``, ``OwnerNotFound``, ``ExportFailed``, ``Unavailable``, and the errors of ``pre_export``
-    hooks; then nothing is left of the archive.
+    hooks; then no partial file is left.
     """
     check_named(owner)
     parts = runtime.parts

@@ -16,6 +16,7 @@ import typer
 from mediagate.cli.loading import STANDALONE, Gate, load_gate, quit_with, run_async
 from mediagate.cli.maintenance import adopt, doctor, janitor, migrate
 from mediagate.cli.owner_data import erase, export
+from mediagate.cli.release import print_release
 from mediagate.cli.retry import retry
 from mediagate.cli.service import serve, worker
 from mediagate.cli.storage import commands as storage_commands
@@ -35,7 +36,8 @@ ABOUT = """Accepts image uploads, moderates and converts them, and publishes onl
 `mediagate serve` runs a gate over HTTP and processes its jobs; `mediagate worker` only processes jobs.
 `mediagate doctor` checks their dependencies.
 Without the argument GATE, a command uses MEDIAGATE_GATE, or else the built-in demo.
-Settings are environment variables such as MEDIAGATE_DATA_DIR and MEDIAGATE_DATABASE_URL: docs/reference/settings.md.
+Settings are environment variables such as MEDIAGATE_DATA_DIR and MEDIAGATE_DATABASE_URL; all of them are on the page
+"Settings" of the documentation.
 """
 RUNNING = ("serve", "worker")
 """Long-running commands, whose log includes the INFO lines of libraries."""
@@ -47,6 +49,15 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 def options(
     context: typer.Context,
     log: Annotated[LogFormat, typer.Option(envvar="MEDIAGATE_LOG", help="Format of the log lines.")] = LogFormat.TEXT,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=print_release,
+            is_eager=True,
+            help="Print the versions of mediagate, Python and the kernel.",
+        ),
+    ] = False,
 ) -> None:
     """Handle the options common to all commands."""
     configure_logs(log, libraries=context.invoked_subcommand in RUNNING)

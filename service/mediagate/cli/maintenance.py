@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mediagate.cli.loading import STANDALONE, Gate, load_gate, run_async, warn_of_unknown_variables
+from mediagate.cli.release import describe_release
 
 
 def migrate() -> None:
@@ -25,9 +26,10 @@ def migrate() -> None:
 
 
 def doctor(gate: Gate = STANDALONE) -> None:
-    """Check database, storage, model, codecs and Node; exit with 1 if a check fails."""
+    """Check database, storage, model, codecs, Node, image processes and plugins; exit with 1 if a check fails."""
     from mediagate.cli.doctor import examine
 
+    typer.echo(describe_release())
     loaded = load_gate(gate)
     healthy = True
 
@@ -46,7 +48,8 @@ def janitor(
     gate: Gate = STANDALONE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the files to remove.")] = False,
     really: Annotated[
-        int | None, typer.Option(min=1, help="Remove up to this many files despite the safety checks.")
+        int | None,
+        typer.Option(min=1, help="Remove the files despite the safety checks, if there are at most this many."),
     ] = None,
 ) -> None:
     """Finish jobs left behind by crashes, and remove expired media and files without a record.

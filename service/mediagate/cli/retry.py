@@ -28,7 +28,7 @@ def retry(
         quit_with("no jobs selected; use either --job, or --code for all jobs that failed with a code")
     if code is not None and code not in (known := _codes(MediagateError)):
         nearest = get_close_matches(code, known, n=1)
-        advice = f"did you mean {nearest[0]}?" if nearest else "docs/reference/errors.md lists all codes"
+        advice = f"did you mean {nearest[0]}?" if nearest else 'all codes are on the page "Errors" of the documentation'
         quit_with(f"unknown code {code!r}; {advice}")
     loaded = load_gate(gate)
     loaded.use(worker=False)

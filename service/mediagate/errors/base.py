@@ -83,7 +83,7 @@ class ObjectChanged(MediagateError):
 
 
 class ExportFailed(MediagateError):
-    """The archive of an export could not be written; nothing is left of it."""
+    """The archive of an export could not be written; no partial file is left."""
 
     code = "export_failed"
 

@@ -18,7 +18,8 @@ BY_REQUEST = (
 OPENED_LATE = (
     "opened lazily on the first request because the host did not run the gate's lifespan: pass lifespan=gate.lifespan "
     "to the host, or enter gate.lifespan() inside its own, so that jobs left from before a restart are processed at "
-    "once; a host without a lifespan, such as daphne, gets SIGTERM after the gate has closed (docs/how-to/mount.md)"
+    'once; a host without a lifespan, such as daphne, gets SIGTERM after the gate has closed (the page "Mount" of '
+    "the documentation)"
 )
 OTHER_LOOP = (
     "the gate was opened in another event loop: in tests use `with TestClient(app)`, and pass lifespan=gate.lifespan "

@@ -16,7 +16,7 @@ Words = Mapping[Language, str]
 _COMMA: frozenset[Language] = frozenset({"de", "es", "fr"})
 """Languages with a decimal comma."""
 _AGAIN: Words = {
-    "en": "This is not possible at the moment. Please try again in a moment.",
+    "en": "This is not possible right now. Please try again in a moment.",
     "de": "Das funktioniert im Moment nicht. Bitte versuchen Sie es in Kürze noch einmal.",
     "es": "Esto no funciona en este momento. Inténtelo de nuevo dentro de un rato.",
     "fr": "Cela ne fonctionne pas pour le moment. Veuillez réessayer dans un instant.",

@@ -63,7 +63,7 @@ class RouteTable:
         self._placed = True
         log.warning(
             "route not found: %.200r; if the gate is mounted at %.200r, make the host add that to the scope's "
-            "root_path, as Starlette's Mount does (docs/how-to/mount.md)",
+            'root_path, as Starlette\'s Mount does (the page "Mount" of the documentation)',
             get_route_path(scope),
             mount,
         )

@@ -195,7 +195,7 @@ class ImagePool:
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
         """
         if not self._processes:
-            raise ConfigError("this gate cannot render: it has no image processes for that, since worker=False")
+            raise ConfigError("rendering is unavailable because worker=False; open the gate with a worker")
         group = _opened(self._rendering)
         request = Request(process.render, self._timeout_s, (data, source, focal, self._timeout_s, previews))
         read = partial(receive_rendered, source=source, memory_bytes=self._memory_bytes, previews=previews > 0)

@@ -16,6 +16,7 @@ FEW = 5
 FIRST = 200
 """How many published files of a storage without a mark are checked."""
 ADOPT = "`mediagate adopt` assigns them to this database"
+PAGE = 'the page "Back up and restore" of the documentation'
 
 
 async def is_set_back(parts: Parts) -> bool:
@@ -32,7 +33,7 @@ async def is_set_back(parts: Parts) -> bool:
     if mark.database != here.id:
         raise ConfigError(
             f"the storage holds the files of another database ({mark.database}; this one is {here.id}): check the "
-            f"database's URL and the bucket or folder. After an intended move, {ADOPT} (docs/how-to/back-up.md)"
+            f"database's URL and the bucket or folder. After an intended move, {ADOPT} ({PAGE})"
         )
     return mark.generation > here.generation
 
@@ -45,7 +46,8 @@ async def mark_files(parts: Parts) -> None:
     if await is_set_back(parts):
         log.error(
             "the database is older than the storage, as after a restore: no files are removed. Run `mediagate janitor "
-            "--really` with their number, or `mediagate adopt` (docs/how-to/back-up.md)"
+            "--really` with their number, or `mediagate adopt` (%s)",
+            PAGE,
         )
         return
     await _write(parts)
@@ -78,8 +80,7 @@ async def describe(parts: Parts) -> str:
     if await is_set_back(parts):
         raise ConfigError(
             "the database is older than the storage, as after a restore: no files are removed. `mediagate janitor "
-            "--dry-run` lists the files without a record, `mediagate adopt` continues without them "
-            "(docs/how-to/back-up.md)"
+            f"--dry-run` lists the files without a record, `mediagate adopt` continues without them ({PAGE})"
         )
     return "the files belong to this database"
 
@@ -94,7 +95,7 @@ async def check_no_files(parts: Parts) -> None:
         return
     raise ConfigError(
         f"the storage holds the files of another database ({whose}; this one is empty): check the database's URL and "
-        f"the bucket or folder. After an intended move, migrate and {ADOPT} (docs/how-to/back-up.md)"
+        f"the bucket or folder. After an intended move, migrate and {ADOPT} ({PAGE})"
     )
 
 
@@ -123,7 +124,7 @@ async def _check_unmarked(parts: Parts) -> None:
         raise ConfigError(
             f"the storage holds files, and none of the first {len(seen)} is on record in this database: check the "
             "database's URL and the bucket or folder. If the files may be removed, or after an intended move, "
-            f"{ADOPT} (docs/how-to/back-up.md)"
+            f"{ADOPT} ({PAGE})"
         )
 
 

@@ -15,7 +15,7 @@ from mediagate.intake import sweep_spool
 from mediagate.jobs.end import resume_finish
 from mediagate.jobs.events import job_events
 from mediagate.jobs.expiry import BATCH, expire_media, expire_uploads
-from mediagate.jobs.file_mark import adopt, is_set_back, mark_files
+from mediagate.jobs.file_mark import PAGE, adopt, is_set_back, mark_files
 from mediagate.jobs.walk import Look, Walk
 from mediagate.observe import cause_of
 from mediagate.parts import Parts
@@ -211,7 +211,7 @@ class Janitor:
 def what_to_do(count: int) -> str:
     """Return the advice for the operator after a walk that found ``count`` files to remove and removed none."""
     return (
-        "If the database was restored, or is not the right one, see docs/how-to/back-up.md. If these files may be "
+        f"If the database was restored, or is not the right one, see {PAGE}. If these files may be "
         f"deleted, remove them with `mediagate janitor --really {count}`; `--dry-run` lists them"
     )
 

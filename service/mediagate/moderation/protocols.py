@@ -1,7 +1,4 @@
-"""Moderators: their protocols, and what they may declare besides.
-
-A declaration is a property that a moderator may have; each has a default.
-"""
+"""Moderators: their protocols, and their optional properties, each of which has a default."""
 
 from __future__ import annotations
 
@@ -152,7 +149,7 @@ class TellsExclusive(Protocol):
 
     @property
     def exclusive(self) -> Iterable[frozenset[str]]:
-        """Sets of labels of which a picture has one, so that their scores sum to at most 1."""
+        """Sets of mutually exclusive labels, whose scores sum to at most 1."""
         ...
 
 

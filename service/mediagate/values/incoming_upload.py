@@ -9,7 +9,7 @@ from mediagate.values.image import ImageInfo
 
 @dataclass(frozen=True, slots=True)
 class IncomingUpload:
-    """The argument of ``pre_upload``: a received file of ``bytes`` bytes, of which only the header is decoded."""
+    """A received file, of which the header alone has been decoded; ``bytes`` is its size."""
 
     source_type: str
     source_id: str

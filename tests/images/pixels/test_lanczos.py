@@ -131,4 +131,4 @@ def test_lanczos_is_not_used_where_it_differs_from_pillow(
     monkeypatch.setattr(lanczos, "resize", resize)
     with caplog.at_level(logging.WARNING, "mediagate"):
         assert not lanczos.usable.__wrapped__()
-    assert "cykooz-resizer is not used" in caplog.text
+    assert "cykooz-resizer disabled" in caplog.text

@@ -100,7 +100,7 @@ def _sum_up(copier: Copier, inventory: Inventory, options: Options, progress: Pr
     if copier.gave_up:
         progress.print(
             f"incomplete: stopped after {counts[Result.FAILED]:,} files could not be copied, the last of them in a "
-            "row; run the command again once the reason is mended",
+            "row; run the command again once the cause is fixed",
             err=True,
         )
         return False

@@ -29,7 +29,7 @@ class Progress:
         self._began = time.monotonic()
 
     def begin(self, files: int, size: int) -> None:
-        """Start to count towards so many files and bytes."""
+        """Start a count towards these totals."""
         self.files, self.bytes, self._began = files, size, time.monotonic()
 
     def add(self, size: int) -> None:

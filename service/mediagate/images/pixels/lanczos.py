@@ -72,10 +72,10 @@ def usable() -> bool:
     try:
         wrong = [mode for mode in MODES if not _as_pillow(mode)]
     except Exception as exc:
-        log.warning("cykooz-resizer is not used: it failed with %s: %s", type(exc).__name__, exc)
+        log.warning("cykooz-resizer disabled: it failed with %s: %s", type(exc).__name__, exc)
         return False
     if wrong:
-        log.warning("cykooz-resizer is not used: it resizes %s otherwise than Pillow", ", ".join(wrong))
+        log.warning("cykooz-resizer disabled: its output differs from Pillow's for %s", ", ".join(wrong))
     return not wrong
 
 
