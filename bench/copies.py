@@ -62,7 +62,7 @@ def published(files: Path) -> list[Path]:
     return [path for root in ("media", "originals") for path in (files / root).rglob("*.*")]
 
 
-def measured(what: str, *options: str) -> Cost:
+def measure(what: str, *options: str) -> Cost:
     """Run a copy to its end."""
     began = time.monotonic()
     words = [sys.executable, "-m", "mediagate.cli", "storage", "copy", *options]
@@ -92,7 +92,8 @@ def main() -> None:
         os.environ |= {"AWS_ENDPOINT_URL": gateway.url, "AWS_DEFAULT_REGION": "us-east-1"}
         size = sum(path.stat().st_size for path in published(files))
         print(f"{pictures:,} pictures: {len(published(files)):,} files, {size / 1e6:,.0f} MB")
-        move, keep = ("--from", str(files), "--to", bucket), ("--from", str(files), "--to", str(backup))
+        gate = ("--gate", "mediagate_plugins.standalone:gate")
+        move, keep = ("--from", str(files), "--to", bucket, *gate), ("--from", str(files), "--to", str(backup), *gate)
         print(f"{'':<32}{'wall s':>8}{'CPU s':>8}{'peak MB':>9}")
         for what, options in (
             ("folder to bucket", move),
@@ -100,9 +101,9 @@ def main() -> None:
             ("the same again, --verify", (*move, "--verify")),
             ("folder to folder", keep),
             ("the same again", (*keep, "--delete")),
-            ("bucket to folder", ("--from", bucket, "--to", str(restored))),
+            ("bucket to folder", ("--from", bucket, "--to", str(restored), *gate)),
         ):
-            cost = measured(what, *options)
+            cost = measure(what, *options)
             print(f"{cost.what:<32}{cost.wall_s:>8.1f}{cost.cpu_s:>8.1f}{cost.peak_mb:>9.0f}", flush=True)
 
 

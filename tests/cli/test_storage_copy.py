@@ -164,6 +164,35 @@ def test_copy_names_a_missing_or_wrong_source(old: Path, new: Path, tmp_path: Pa
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_copy_between_folders_refuses_to_guess_the_gate_of_the_sources(old: Path, new: Path) -> None:
+    assert "name your gate with --gate or MEDIAGATE_GATE" in refused(old, new, MEDIAGATE_GATE="")
+    assert not new.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "options", "gate"),
+    [
+        ("old", "new", (), "plain_gate:gate"),
+        ("old", "new", ("--gate", "private_gate:gate"), "private_gate:gate"),
+        ("old", "private_gate:gate", (), "private_gate:gate"),
+        ("private_gate:gate", "new", (), "private_gate:gate"),
+    ],
+)
+def test_copy_prints_whose_sources_say_what_is_private(
+    source: str, target: str, options: tuple[str, ...], gate: str, old: Path, new: Path
+) -> None:
+    filled(new.parent / "data" / "files")
+    done = copy(source, target, *options, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert f"private files: as the sources of {gate} say" in done.stderr
+
+
+def test_copy_refuses_a_malformed_address_without_quoting_it(old: Path) -> None:
+    for address in ("s3://[geheim", "file://[geheim"):
+        said = refused(old, address)
+        assert "such as" in said and "geheim" not in said
+
+
 def test_copy_lists_the_schemes_when_one_is_unknown(old: Path) -> None:
     assert "unknown scheme 'gs': use one of file://, s3://, a folder, or a gate" in refused(old, "gs://media")
 
@@ -205,7 +234,7 @@ def test_copy_shows_its_progress_on_a_terminal(old: Path, new: Path) -> None:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "mediagate.cli", "storage", "copy", "--from", old, "--to", new],
-            env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(old.parent / "data")},
+            env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_GATE": "plain_gate:gate"},
             stdout=subprocess.PIPE, stderr=theirs, timeout=120, check=True,
         )  # fmt: skip
         shown = os.read(ours, 65536).decode()

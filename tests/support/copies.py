@@ -44,8 +44,9 @@ def filled(root: Path) -> Path:
 
 
 def copy(old: object, new: object, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Copy from an address to another."""
-    return mediagate("storage", "copy", "--from", str(old), "--to", str(new), *options, data_dir=Path("data"), **env)
+    """Copy from an address to another, with the sources of ``plain_gate`` unless ``env`` names another gate."""
+    words, env = ("--from", str(old), "--to", str(new), *options), {"MEDIAGATE_GATE": "plain_gate:gate", **env}
+    return mediagate("storage", "copy", *words, data_dir=Path("data"), **env)
 
 
 def copied(old: object, new: object, *options: str, **env: str) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from mediagate.records import Identity, MemoryRecords
 from mediagate.testing.identity import check_identity
 from mediagate.testing.turns import check_turns
-from mediagate.values import Job, utcnow
+from mediagate.values import Job, JobStatus, utcnow
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +63,14 @@ class ForgetsItsTime(MemoryRecords):
         return 0
 
 
+class CountsNoCancelledJobs(MemoryRecords):
+    async def cancel(self, job_id: str, **how: Any) -> Job | None:
+        done = await super().cancel(job_id, **how)
+        begun = [job for job in self._jobs.values() if job.started_at and job.status is not JobStatus.CANCELLED]
+        self._turns.begun = {job.priority: max(j.turn for j in begun if j.priority == job.priority) for job in begun}
+        return done
+
+
 @pytest.mark.parametrize(
     ("broken", "promise"),
     [
@@ -73,6 +81,7 @@ class ForgetsItsTime(MemoryRecords):
         (HasOneTurnForAll, "must come before the next|must keep their order|distinct turns"),
         (ForgetsWhoWaits, "must keep the last turn of an owner with waiting jobs"),
         (ForgetsItsTime, "must come after the claimed ones"),
+        (CountsNoCancelledJobs, r"above the highest claimed one, also after cancel\(\)"),
     ],
 )
 async def test_check_turns_names_the_broken_promise(broken: type[MemoryRecords], promise: str) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mediagate.errors import MediagateError
-from mediagate.storage import FilesystemStorage, MemoryStorage, Storage
+from mediagate.errors import MediagateError, ObjectNotFound, StorageUnavailable
+from mediagate.storage import FilesystemStorage, MemoryStorage, ObjectInfo, Storage
 from mediagate.transfer import Copier, Inventory, Outcome, Result
 from tests.support.full_disk import largest_file
 
@@ -35,6 +35,45 @@ class Corrupting(MemoryStorage):
     async def put(self, key: str, body: bytes | Path) -> None:
         assert isinstance(body, bytes)
         await super().put(key, bytes(len(body)))
+
+
+class Lost(MemoryStorage):
+    """Answers each write as if a proxy before it did not know its address."""
+
+    async def put(self, key: str, body: bytes | Path) -> None:
+        raise ObjectNotFound(f"object {key} not found")
+
+
+class Unavailable(MemoryStorage):
+    """Fails the first ``failures`` of concurrent writes; the next one, which began before, succeeds last."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.left = failures
+        self.failed = asyncio.Event()
+
+    async def put(self, key: str, body: bytes | Path) -> None:
+        if key.startswith("staging/"):
+            await self.failed.wait()
+            await super().put(key, body)
+            return
+        self.left -= 1
+        if not self.left:
+            self.failed.set()
+        raise StorageUnavailable("the storage does not answer")
+
+
+class Silent(MemoryStorage):
+    """Cannot say whether it has some objects."""
+
+    def __init__(self, unknown: set[str]) -> None:
+        super().__init__()
+        self.unknown = unknown
+
+    async def stat(self, key: str) -> ObjectInfo | None:
+        if key in self.unknown:
+            raise StorageUnavailable("the storage does not answer")
+        return await super().stat(key)
 
 
 async def listed(inventory: Inventory, source: Storage, target: Storage) -> None:
@@ -174,7 +213,52 @@ async def test_verify_fails_a_file_that_the_target_stored_with_other_bytes(sourc
     target = Corrupting()
     copier, [outcome] = await run(source, target, verify=True)
     assert isinstance(outcome.error, MediagateError)
-    assert (outcome.result, outcome.error.code) == (Result.FAILED, "storage_unavailable")
+    assert (outcome.result, outcome.error.code) == (Result.FAILED, "object_changed")
+    assert await target.stat(KEY) is None, "a run without verify would take it for a copy"
     copier, [outcome] = await run(source, target, verify=True)
-    assert outcome.result is Result.FAILED, "the file that is there already has other bytes"
     assert copier.counts == {Result.FAILED: 1}
+
+
+async def test_copier_that_gave_up_stays_so_when_a_copy_in_flight_succeeds(source: FilesystemStorage) -> None:
+    await source.put("staging/job_1", b"slow")
+    for number in range(30):
+        await source.put(f"media/avatar/u1/med_1/{number:02}.webp", b"x")
+    copier, _ = await run(source, Unavailable(20), concurrency=2)
+    assert copier.counts == {Result.FAILED: 20, Result.COPIED: 1}
+    assert copier.gave_up
+
+
+async def test_copier_fails_a_file_whose_target_is_not_found(source: FilesystemStorage) -> None:
+    await source.put(KEY, b"x")
+    copier, [outcome] = await run(source, Lost())
+    assert copier.counts == {Result.FAILED: 1}
+    assert isinstance(outcome.error, ObjectNotFound)
+
+
+def extra(number: int) -> str:
+    return f"media/avatar/u1/med_9/{number:02}.webp"
+
+
+async def deleted(source: Storage, target: Storage) -> Copier:
+    with Inventory() as inventory:
+        await listed(inventory, source, target)
+        copier = Copier(source, target, lambda _: None)
+        await copier.delete(inventory)
+    return copier
+
+
+async def test_copier_keeps_a_file_that_the_source_may_have_and_deletes_the_rest(target: FilesystemStorage) -> None:
+    for number in range(3):
+        await target.put(extra(number), b"x")
+    copier = await deleted(Silent({extra(1)}), target)
+    assert copier.counts == {Result.FAILED: 1, Result.DELETED: 2}
+    assert await keys(target) == {extra(1)}
+
+
+async def test_copier_stops_deleting_when_the_source_is_unavailable(target: FilesystemStorage) -> None:
+    for number in range(30):
+        await target.put(extra(number), b"x")
+    copier = await deleted(Silent({extra(number) for number in range(30)}), target)
+    assert copier.gave_up
+    assert copier.counts == {Result.FAILED: 20}
+    assert len(await keys(target)) == 30

@@ -61,7 +61,11 @@ def conninfo(url: str) -> str:
 
     Raises ``ConfigError``, which does not quote the URL, since it may contain a password.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise _malformed() from None
     if parts.scheme not in ("postgresql", "postgres"):
         raise ConfigError(
             "procrastinate_queue needs PostgreSQL: set MEDIAGATE_DATABASE_URL=postgresql://…, or pass database_url"
@@ -74,10 +78,11 @@ def conninfo(url: str) -> str:
         kept["options"] = f'{kept.get("options", "")} -csearch_path="{name}"'.strip()
     address = urlunsplit(parts._replace(query=urlencode(kept, quote_via=quote)))
     try:
-        _ = parts.port
         psycopg.conninfo.conninfo_to_dict(address)
-    except (psycopg.Error, ValueError):
-        raise ConfigError(
-            "procrastinate_queue: the database URL is malformed: check its host, port and options"
-        ) from None
+    except psycopg.Error:
+        raise _malformed() from None
     return address
+
+
+def _malformed() -> ConfigError:
+    return ConfigError("procrastinate_queue: the database URL is malformed: check its host, port and options")

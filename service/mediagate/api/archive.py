@@ -31,7 +31,8 @@ class Archive:
     """Writes a ZIP archive to a temporary file beside ``path``, and gives it that name when the block succeeds.
 
     ``write_line`` collects the tables in unnamed files, because an archive takes one entry at a time. After an error,
-    nothing is left. Raises ``InvalidParameter`` for a path that cannot be created, ``ExportFailed`` when writing fails.
+    nothing is left. Raises ``InvalidParameter`` for a path that is taken or whose folder does not exist, and
+    ``ExportFailed`` when writing fails.
     """
 
     def __init__(self, path: Path, *, now: datetime) -> None:
@@ -130,6 +131,20 @@ class Archive:
         self._zip.close()
         self._files[0].flush()
         os.fsync(self._files[0].fileno())
+        # Opened first: once the archive has its name, only syncing it may still fail.
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._name()
+            try:
+                os.fsync(folder)
+            except OSError:
+                self.path.unlink()
+                raise
+        finally:
+            os.close(folder)
+
+    def _name(self) -> None:
+        """Give the archive its name."""
         try:
             # A rename would replace a file that has appeared meanwhile.
             os.link(self._part, self.path)
@@ -139,11 +154,6 @@ class Archive:
             if os.path.lexists(self.path):
                 raise self._taken() from None
             self._part.rename(self.path)  # a file system without links
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _discard(self) -> None:
         """Close everything, and remove the temporary name."""

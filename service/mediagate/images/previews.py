@@ -14,8 +14,8 @@ class Previewing:
 
     def __init__(self, moderator: Moderator | None, edge: int) -> None:
         self._moderator = moderator
-        self.input_edge = edge if moderator is None else input_edge(moderator)
-        self.smallest_input_edge = edge if moderator is None else smallest_input_edge(moderator)
+        self.input_edge = edge if moderator is None else max(edge, input_edge(moderator))
+        self.smallest_input_edge = edge if moderator is None else min(edge, smallest_input_edge(moderator))
         self.labels = moderator.labels if moderator is not None else frozenset[str]()
         self.exclusive = exclusive_of(moderator)
         self.groups: Mapping[str, frozenset[str]] = moderator.groups if moderator is not None else {}

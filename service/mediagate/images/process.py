@@ -175,9 +175,9 @@ def probe(file: IO[bytes], source: Source, whole: bool) -> ImageInfo:
 def render(data: bytes, source: Source, focal: tuple[float, float], time_s: float, previews: int) -> Rendered:
     """Render a file: verdict, variants and original; the timings include the CPU time of all threads.
 
-    Refuses a picture that cannot be judged in ``time_s`` seconds. ``previews`` is the edge in pixels that a remote
-    moderator expects; if the picture may be published, the judged pictures are returned as JPEGs for it. 0: there is no
-    remote moderator.
+    Refuses a picture that cannot be judged in ``time_s`` seconds. ``previews`` is the input edge of a remote moderator
+    in pixels, 0 without one; if the picture may be published, the judged pictures are returned as JPEGs for it. They
+    suit the largest and the smallest input edge of all moderators.
     """
     from mediagate.images import render
 

@@ -70,35 +70,42 @@ async def _events(records: Records, now: datetime) -> None:
         job = a_job(now, owner_id=owner)
         await records.create_job(job)
         await records.cancel(job.id, now=now, events_of=events_of)
+    live = await claimed_job(records, now, owner_id=one)
+    failed = Settlement(JobStatus.FAILED, error="no")
+    await records.settle(live, owner="worker", now=now, settlement=failed, events_of=events_of)
+    await records.requeue(live.id, now=now)
     media = await published_media(records, now, owner_id=one)
     deletion = Event(new_id("evt"), EventType.MEDIA_DELETED, media.job_id, now, "{}")
     await records.delete_media(media.id, events=(deletion,))
-    await records.erase_jobs(one, [written[0].job_id, media.job_id])
+    await records.erase_jobs(one, [event.job_id for event in (*written, deletion)])
     left = [event for event in await records.outbox(limit=10_000) if event in (*written, deletion)]
     same(
         {event.id for event in left},
-        {written[1].id, deletion.id},
+        {written[1].id, written[2].id, deletion.id},
         "erase_jobs() must delete the events of its jobs, except media.deleted",
     )
     await records.passed_on([event.id for event in left], now=now)
+    await records.cancel(live.id, now=now)
 
 
 async def _keys(records: Records, now: datetime) -> None:
     owner, later = an_owner(), now + LEASE
-    jobs = [a_job(now, owner_id=owner) for _ in range(2)]
+    erased, live, theirs = jobs = [a_job(now, owner_id=name) for name in (owner, owner, an_owner())]
     keys = [secrets.token_hex(8) for _ in jobs]
     for job, key in zip(jobs, keys, strict=True):
         await records.reserve_key(key, now=now, expires_at=later)
         await records.create_job(job, key=key, fingerprint="f", key_expires_at=later)
     in_flight = secrets.token_hex(8)
     await records.reserve_key(in_flight, now=now, expires_at=later)
-    await records.cancel(jobs[0].id, now=now)
-    await records.erase_jobs(owner, [jobs[0].id])
+    for job in (erased, theirs):
+        await records.cancel(job.id, now=now)
+    await records.erase_jobs(owner, [job.id for job in jobs])
     held = [await records.reserve_key(key, now=now, expires_at=later) for key in (*keys, in_flight)]
     expect(held[0] is None, "erase_jobs() must delete the keys of its jobs")
-    expect(held[1] is not None and held[1].job_id == jobs[1].id, "erase_jobs() must keep the keys of other jobs")
-    expect(held[2] is not None, "erase_jobs() must keep keys in flight")
-    await records.cancel(jobs[1].id, now=now)
+    expect(held[1] is not None and held[1].job_id == live.id, "erase_jobs() must keep the keys of live jobs")
+    expect(held[2] is not None and held[2].job_id == theirs.id, "erase_jobs() must keep the keys of others' jobs")
+    expect(held[3] is not None, "erase_jobs() must keep keys in flight")
+    await records.cancel(live.id, now=now)
 
 
 async def _uploads(records: Records, now: datetime) -> None:

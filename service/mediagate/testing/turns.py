@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from mediagate.records import Records, get_job
+from mediagate.records import Records, Settlement, get_job
 from mediagate.testing.record_samples import LEASE, MOMENT, RACERS, a_job, expect, race, same
 from mediagate.testing.upload_records import an_upload
-from mediagate.values import Job
+from mediagate.values import Job, JobStatus
 
 FIRST = -9
 """A priority before those of all other checks, so that their due jobs come later."""
@@ -16,7 +16,7 @@ FIRST = -9
 
 async def check_turns(records: Records, now: datetime) -> None:
     """Check the promises about turns; raises ``AssertionError`` with the broken one."""
-    for check in (_priorities, _shares, _retries, _sources, _race, _forgetting):
+    for check in (_priorities, _shares, _retries, _sources, _race, _forgetting, _time_of_the_queue):
         left = await check(records, now)
         for job in left:
             await records.cancel(job.id, now=now)
@@ -116,3 +116,29 @@ async def _forgetting(records: Records, now: datetime) -> Sequence[Job]:
     later = await _many(records, now, 1, owner_id="gil")
     expect(later[0].turn > turns[-1], "a new job must come after the claimed ones, even if they are forgotten")
     return *jobs, *later
+
+
+async def _time_of_the_queue(records: Records, now: datetime) -> Sequence[Job]:
+    async def cancel(job: Job) -> None:
+        await records.cancel(job.id, now=now)
+
+    async def release(job: Job) -> None:
+        await records.release(job.id, owner="w", available_at=now)
+
+    async def requeue(job: Job) -> None:
+        await records.settle(job, owner="w", now=now, settlement=Settlement(JobStatus.FAILED, error="no"))
+        await records.requeue(job.id, now=now)
+
+    left: list[Job] = []
+    for leave in (cancel, release, requeue):
+        many = await _many(records, now, 3, owner_id=f"hal {leave.__name__}")
+        for job in many:
+            claimed = await records.claim(job.id, owner="w", now=now, lease_until=now + LEASE)
+            expect(claimed is not None, "claim() must claim")
+        for job in many:
+            await leave(job)
+        late = await _created(records, a_job(now, priority=FIRST, owner_id=f"ida {leave.__name__}"))
+        promise = f"a new job's turn must be above the highest claimed one, also after {leave.__name__}()"
+        expect(late.turn > many[-1].turn, promise)
+        left += [*many, late]
+    return left

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
-from mediagate.errors import MediagateError, ObjectNotFound, StorageUnavailable
+from mediagate.errors import ObjectChanged, ObjectNotFound
 from mediagate.storage import ObjectInfo, Storage
 from mediagate.transfer.content import Content, checksums_of, content_of
 from mediagate.transfer.inventory import Inventory, Pair
@@ -64,13 +66,10 @@ class Copier:
         self._verify = verify
         self._dry_run = dry_run
         self._in_a_row = 0
+        self.gave_up = False
+        """Whether the run ended early."""
         self.counts: Counter[Result] = Counter()
         self.bytes: Counter[Result] = Counter()
-
-    @property
-    def gave_up(self) -> bool:
-        """Whether the run ended early."""
-        return self._in_a_row >= OUTAGE
 
     async def copy(self, inventory: Inventory, *, concurrency: int) -> None:
         """Copy the files that the target lacks, or has in another version."""
@@ -81,42 +80,36 @@ class Copier:
 
     async def delete(self, inventory: Inventory) -> None:
         """Delete the target's files that the source lacks."""
-        batch: list[str] = []
-        for key in inventory.extra():
-            # Asked again, because a job may have been retried under the same keys since the source was listed.
-            if await self._source.stat(key) is None:
-                batch.append(key)
-            if len(batch) == DELETE_BATCH:
-                await self._delete(batch)
-                batch = []
-        await self._delete(batch)
+        keys = inventory.extra()
+        while not self.gave_up and (batch := [*islice(keys, DELETE_BATCH)]):
+            await self._delete([key for key in batch if await self._lacks(key)])
 
     async def _copy_each(self, pairs: Iterator[Pair]) -> None:
-        for pair in pairs:  # one iterator for all tasks
-            if self.gave_up:
-                return
+        # One iterator for all tasks: a pair that is taken is copied.
+        while not self.gave_up and (pair := next(pairs, None)) is not None:
             key, size = pair.source.key, pair.source.size
             try:
-                self._settle(Outcome(key, size, await self._copied(pair)))
+                self._settle(Outcome(key, size, await self._copy_one(pair)))
             except Exception as exc:
                 self._settle(Outcome(key, size, Result.FAILED, exc))
 
-    async def _copied(self, pair: Pair) -> Result:
+    async def _copy_one(self, pair: Pair) -> Result:
         source, target = pair.source, pair.target
         alike = target is not None and target.size == source.size
         if alike and not self._is_doubtful(pair):
             return Result.SAME
         if self._dry_run and not alike:
             return Result.COPIED
-        try:
-            async with content_of(self._source, source) as content:
-                if await self._has(target, content):
-                    return Result.SAME
-                if not self._dry_run:
-                    await self._put(source.key, content)
-                return Result.COPIED
-        except ObjectNotFound:
-            return Result.GONE
+        async with AsyncExitStack() as stack:
+            try:
+                content = await stack.enter_async_context(content_of(self._source, source))
+            except ObjectNotFound:
+                return Result.GONE
+            if await self._has(target, content):
+                return Result.SAME
+            if not self._dry_run:
+                await self._put(source.key, content)
+            return Result.COPIED
 
     def _is_doubtful(self, pair: Pair) -> bool:
         """Whether an object of the same size may have other bytes: it may be the copy of an earlier version."""
@@ -127,7 +120,9 @@ class Copier:
     async def _put(self, key: str, content: Content) -> None:
         await self._target.put(key, content.body)
         if self._verify and not await self._has(await self._target.stat(key), content):
-            raise StorageUnavailable(f"{key}: the destination has other bytes than were written; run the command again")
+            # A run without ``verify`` would take it for a copy, since its size agrees.
+            await self._target.delete([key])
+            raise ObjectChanged(f"{key}: the destination had other bytes than were written; run the command again")
 
     async def _has(self, target: ObjectInfo | None, content: Content) -> bool:
         """Whether an object of the target has these bytes; it is read unless its ETag tells."""
@@ -140,18 +135,32 @@ class Copier:
         except ObjectNotFound:
             return False
 
+    async def _lacks(self, key: str) -> bool:
+        """Whether the source still lacks a file: a job may have been retried under the same keys since the listing."""
+        if self.gave_up:
+            return False
+        try:
+            lacks = await self._source.stat(key) is None
+        except Exception as exc:
+            self._settle(Outcome(key, 0, Result.FAILED, exc))
+            return False
+        self._in_a_row = 0
+        return lacks
+
     async def _delete(self, keys: list[str]) -> None:
-        result, error = Result.DELETED, None
+        result: Result = Result.DELETED
+        error: Exception | None = None
         if not self._dry_run and keys:
             try:
                 await self._target.delete(keys)
-            except MediagateError as exc:
+            except Exception as exc:
                 result, error = Result.FAILED, exc
         for key in keys:
             self._settle(Outcome(key, 0, result, error))
 
     def _settle(self, outcome: Outcome) -> None:
         self._in_a_row = self._in_a_row + 1 if outcome.result is Result.FAILED else 0
+        self.gave_up = self.gave_up or self._in_a_row >= OUTAGE
         self.counts[outcome.result] += 1
         self.bytes[outcome.result] += outcome.size
         self._note(outcome)

@@ -124,6 +124,43 @@ def failing(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
     raise AttributeError("no such internal")
 
 
+class Panic(BaseException):
+    """Derives from ``BaseException``, as the exception of PyO3 does."""
+
+
+class Panicking:
+    def resize_pil(self, image: Image.Image, made: Image.Image, options: object) -> None:
+        raise Panic("index out of bounds")
+
+
+def test_lanczos_is_not_used_where_the_library_panics(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lanczos.simd, "Resizer", Panicking)
+    with caplog.at_level(logging.WARNING, "mediagate"):
+        assert not lanczos.usable.__wrapped__()
+    assert "cykooz-resizer is not used" in caplog.text
+
+
+def test_panic_of_a_picture_is_an_ordinary_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanczos.simd, "Resizer", Panicking)
+    with pytest.raises(RuntimeError, match="index out of bounds"):
+        lanczos.resize(picture("RGB", 20, 15), (10, 7), (0.0, 0.0, 20.0, 15.0))
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_lanczos_does_not_swallow_what_ends_a_process(
+    stop: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ending(*args: object) -> None:
+        raise stop
+
+    monkeypatch.setattr(Panicking, "resize_pil", ending)
+    monkeypatch.setattr(lanczos.simd, "Resizer", Panicking)
+    with pytest.raises(stop):
+        lanczos.usable.__wrapped__()
+
+
 @pytest.mark.parametrize("resize", [wrong_pixels, wrong_mode, failing])
 def test_lanczos_is_not_used_where_it_differs_from_pillow(
     resize: Callable[..., Image.Image], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from mediagate.cli.loading import STANDALONE, run_async
+from mediagate.cli.loading import run_async
 
 commands = typer.Typer(no_args_is_help=True, help="Copy all files of a gate to another storage.")
 
 FROM = "Where the files are: a gate as module:attribute, a folder, or a URL such as s3://bucket/prefix."
 TO = "Where to copy them, in the same form."
-POLICY = "The gate whose sources say which files are private, if neither address is a gate."
+POLICY = "The gate whose sources say which files are private; required if neither address is a gate."
 
 
 @commands.callback()
@@ -24,7 +24,7 @@ def storage() -> None:
 def copy(
     source: Annotated[str, typer.Option("--from", metavar="ADDRESS", help=FROM)],
     target: Annotated[str, typer.Option("--to", metavar="ADDRESS", help=TO)],
-    gate: Annotated[str, typer.Option(envvar="MEDIAGATE_GATE", metavar="GATE", help=POLICY)] = STANDALONE,
+    gate: Annotated[str | None, typer.Option(envvar="MEDIAGATE_GATE", metavar="GATE", help=POLICY)] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Compare the bytes of all files, not only sizes.")] = False,
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete files of the destination that the source no longer has.")

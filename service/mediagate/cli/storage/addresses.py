@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -26,38 +26,54 @@ FILE = "file"
 
 @asynccontextmanager
 async def open_storages(
-    source: str, target: str, *, policy: str, counts: bool
+    source: str, target: str, *, policy: str, mark_source: bool
 ) -> AsyncIterator[tuple[Storage, Storage]]:
     """Provide the storages at two addresses to the block.
 
-    The sources of a gate among them decide which files at the other address are private; if neither is a gate, those
-    of ``policy``. With ``counts``, the database of a gate that is the source increments its generation, as at a start:
-    a copy of that database made before is then older than the copy of the files. Raises ``ConfigError``.
+    The sources of the gate ``policy`` decide which files at an address that is not a gate are private. With
+    ``mark_source``, the database of a gate that is the source increments its generation, as at a start: a copy of that
+    database made before is then older than the copy of the files. Raises ``ConfigError``.
     """
     source_gate, target_gate = (load_gate(address) if _is_gate(address) else None for address in (source, target))
     if source_gate is not None and source_gate is target_gate:
         raise ConfigError("source and destination are the same gate")
     async with AsyncExitStack() as stack:
         if source_gate is None:
-            origin = await _opened(stack, source, {}, create=False)
+            origin = await _open(stack, source, {}, create=False)
         else:
             parts = await stack.enter_async_context(source_gate.assembled())
-            if counts:
-                await _count(parts)
+            if mark_source:
+                await _mark(parts)
             origin = unobserved(parts.storage)
         if target_gate is None:
             gate = source_gate or load_gate(policy)
-            yield origin, await _opened(stack, target, gate.sources, public_url=gate.settings.public_url)
+            yield origin, await _open(stack, target, gate.sources, public_url=gate.settings.public_url)
         else:
             parts = await stack.enter_async_context(target_gate.assembled())
             yield origin, unobserved(parts.storage)
+
+
+def policy_gate(source: str, target: str, gate: str | None) -> str:
+    """Return the address of the gate whose sources apply: the destination or the source, or else ``gate``.
+
+    Raises ``ConfigError`` if there is none: with the sources of another gate, private files would become public.
+    """
+    for address in (target, source):
+        if _is_gate(address):
+            return address
+    if not gate:
+        raise ConfigError(
+            "neither address is a gate: name your gate with --gate or MEDIAGATE_GATE; its sources say which files are "
+            "private"
+        )
+    return gate
 
 
 def _is_gate(address: str) -> bool:
     return ":" in address and "/" not in address
 
 
-async def _opened(
+async def _open(
     stack: AsyncExitStack,
     address: str,
     sources: Mapping[str, Source],
@@ -85,13 +101,14 @@ async def _opened(
 
 
 def _folder(address: str) -> Path:
-    parts = urlsplit(address)
-    if parts.netloc or not parts.path.startswith("/"):
-        raise ConfigError(f"{address}: use three slashes and an absolute path, such as file:///srv/media/files")
-    return Path(unquote(parts.path))
+    with suppress(ValueError):
+        parts = urlsplit(address)
+        if not parts.netloc and parts.path.startswith("/"):
+            return Path(unquote(parts.path))
+    raise ConfigError("file://: use three slashes and an absolute path, such as file:///srv/media/files")
 
 
-async def _count(parts: Parts) -> None:
+async def _mark(parts: Parts) -> None:
     """Mark the files of a gate as a start of it does; raises ``ConfigError`` for files of another database."""
     records = parts.records
     if isinstance(records, PrismaRecords):

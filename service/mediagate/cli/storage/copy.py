@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from mediagate.cli.storage.addresses import open_storages
+from mediagate.cli.storage.addresses import open_storages, policy_gate
 from mediagate.cli.storage.progress import Progress, amount
 from mediagate.errors import MediagateError
 from mediagate.observe import cause_of
@@ -33,23 +33,25 @@ class Options:
     concurrency: int
 
 
-async def copy_files(source: str, target: str, options: Options, *, policy: str) -> bool:
+async def copy_files(source: str, target: str, options: Options, *, policy: str | None) -> bool:
     """Copy all files between two addresses and print what happened; returns whether the destination has them all.
 
     Raises ``ConfigError`` if the addresses cannot be used, ``StorageUnavailable`` if a storage cannot be listed.
     """
-    progress = Progress()
-    async with open_storages(source, target, policy=policy, counts=not options.dry_run) as storages, progress.shown():
-        with Inventory() as inventory:
-            return await _copy(*storages, inventory, options, progress)
+    progress, gate = Progress(), policy_gate(source, target, policy)
+    async with open_storages(source, target, policy=gate, mark_source=not options.dry_run) as storages:
+        progress.print(f"private files: as the sources of {gate} say", err=True)
+        async with progress.shown():
+            with Inventory() as inventory:
+                return await _copy(*storages, inventory, options, progress)
 
 
 async def _copy(source: Storage, target: Storage, inventory: Inventory, options: Options, progress: Progress) -> bool:
     marks = await read_marks(source, target)
     if not options.dry_run:
         await check_apart(source, target)
-    async for progress.found in inventory.fill("source", source):
-        pass
+    async for count in inventory.fill("source", source):
+        progress.found = count
     listed = progress.found
     async for count in inventory.fill("target", target):
         progress.found = listed + count
@@ -99,8 +101,8 @@ def _sum_up(copier: Copier, inventory: Inventory, options: Options, progress: Pr
         progress.print(f"the destination has {extra:,} more that the source lacks; --delete removes them")
     if copier.gave_up:
         progress.print(
-            f"incomplete: stopped after {counts[Result.FAILED]:,} files could not be copied, the last of them in a "
-            "row; run the command again once the cause is fixed",
+            f"incomplete: stopped after {counts[Result.FAILED]:,} files failed, the last of them in a row; run the "
+            "command again once the cause is fixed",
             err=True,
         )
         return False

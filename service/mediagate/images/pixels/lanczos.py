@@ -54,7 +54,12 @@ def resize(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
         simd.ResizeAlg.convolution(simd.FilterType.lanczos3),
         crop_box=simd.CropBox(left, top, _length(left, right), _length(top, bottom)),
     )
-    simd.Resizer().resize_pil(image, made, options)
+    try:
+        simd.Resizer().resize_pil(image, made, options)
+    except (Exception, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as panic:  # one of Rust, which PyO3 does not derive from ``Exception``
+        raise RuntimeError(f"cykooz-resizer panicked: {panic}") from None
     return made
 
 

@@ -246,8 +246,7 @@ class MemoryRecords(Records):
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
         job = self._jobs.get(job_id)
-        failed = job is not None and job.status is JobStatus.FAILED
-        return self._put(transitions.requeued(job, now)) if job and failed else None
+        return self._put(transitions.requeued(job, now)) if job and job.status is JobStatus.FAILED else None
 
     async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
         return lists.unnotified(self._jobs.values(), before)[:limit]
@@ -271,10 +270,11 @@ class MemoryRecords(Records):
     async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
         for job_id in lists.erasable(self._jobs, self._media, owner_id, job_ids):
             del self._jobs[job_id]
-        self._outbox.erase(job_ids)
-        self._keys.erase(job_ids)
+        gone = {job_id for job_id in job_ids if job_id not in self._jobs}
+        self._outbox.erase(gone)
+        self._keys.erase(gone)
         self._turns.leave(owner_id)
-        return sum(job_id not in self._jobs for job_id in job_ids)
+        return len(gone)
 
     async def forget(self, *, now: datetime) -> int:
         self._turns.forget({job.priority for job in self._jobs.values() if job.status is JobStatus.PENDING})

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.records.client_patches import Prisma, models
-from mediagate.records.prisma.jobs import jobs_where, take_job
+from mediagate.records.database import Database
+from mediagate.records.prisma.jobs import change_job, jobs_where, take_job
 from mediagate.records.prisma.rows import job_of
+from mediagate.records.prisma.turns import keep_time
 from mediagate.records.queries import execute
 from mediagate.values import Job, JobStatus, Stage
 
@@ -102,6 +104,12 @@ def advanced_columns(lease_until: datetime, stage: Stage | None, model_runs: int
     if model_runs is not None:
         data["modelRuns"] = model_runs
     return data
+
+
+async def release(client: Prisma, database: Database, job_id: str, owner: str, columns: Any) -> bool:
+    """Return a held job to PENDING."""
+    await keep_time(database, job_id)
+    return await change_job(client, held(job_id, owner), columns)
 
 
 def released_columns(available_at: datetime, error: str | None, code: str | None, *, count_attempt: bool) -> Any:

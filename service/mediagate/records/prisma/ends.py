@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.records.client_patches import Prisma
+from mediagate.records.database import Database
 from mediagate.records.prisma.claims import held
 from mediagate.records.prisma.jobs import LIVE, jobs_where
 from mediagate.records.prisma.outbox import write_events
 from mediagate.records.prisma.rows import job_of, media_row, settled_columns
+from mediagate.records.prisma.turns import keep_time
 from mediagate.records.queries import execute, query, update_one
 from mediagate.records.settlement import Settlement, cancelled, died_each_time
 from mediagate.values import Event, EventsOf, Job, JobStatus
@@ -33,13 +35,14 @@ async def fail_exhausted(client: Prisma, now: datetime, limit: int, events_of: E
     return failed
 
 
-async def cancel(client: Prisma, job_id: str, now: datetime, events_of: EventsOf) -> Job | None:
+async def cancel(client: Prisma, database: Database, job_id: str, now: datetime, events_of: EventsOf) -> Job | None:
     """Move a live job to CANCELLED and clear its lease."""
     data = {"status": JobStatus.CANCELLED.value, "finishedAt": now, "leaseOwner": None, "leaseUntil": None}
     while True:
         row = await query(lambda: client.mediagatejob.find_unique(where={"id": job_id}))
         if row is None or row.status not in LIVE:
             return None
+        await keep_time(database, job_id)
         job = cancelled(job_of(row), now)
         # The update applies only to the state that was read and reported; a job that changes meanwhile is read again.
         where = {"id": job_id, "status": row.status, "stage": row.stage, "attempts": row.attempts}

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.records.client_patches import Prisma, RecordNotFoundError
+from mediagate.records.database import Database
 from mediagate.records.prisma.media import media_where
 from mediagate.records.prisma.rows import job_of, job_row, requeued_columns
+from mediagate.records.prisma.turns import keep_time
 from mediagate.records.queries import execute, query
 from mediagate.values import Job, JobState, JobStatus, Stage
 
@@ -100,11 +102,12 @@ async def unnotified(client: Prisma, before: datetime, limit: int) -> list[str]:
     return [row.id for row in await jobs_where(client, where, order={"finishedAt": "asc"}, take=limit)]
 
 
-async def requeue(client: Prisma, job_id: str, now: datetime) -> Job | None:
+async def requeue(client: Prisma, database: Database, job_id: str, now: datetime) -> Job | None:
     """Move a FAILED job back to PENDING with all its attempts."""
     job = (await get_jobs(client, [job_id])).get(job_id)
     if job is None or job.status is not JobStatus.FAILED:
         return None
+    await keep_time(database, job_id)
     row = await take_job(client, {"id": job_id, "status": JobStatus.FAILED.value}, requeued_columns(job, now))
     return job_of(row) if row else None
 

@@ -250,8 +250,8 @@ class PrismaRecords(Records):
         error: str | None = None,
         code: str | None = None,
     ) -> bool:
-        changes = claims.released_columns(available_at, error, code, count_attempt=count_attempt)
-        return await jobs.change_job(self.client, claims.held(job_id, owner), changes)
+        columns = claims.released_columns(available_at, error, code, count_attempt=count_attempt)
+        return await claims.release(self.client, self._database, job_id, owner, columns)
 
     async def settle(
         self, job: Job, *, owner: str, now: datetime, settlement: Settlement, events_of: EventsOf = no_events
@@ -262,10 +262,10 @@ class PrismaRecords(Records):
         return await ends.fail_exhausted(self.client, now, limit, events_of)
 
     async def cancel(self, job_id: str, *, now: datetime, events_of: EventsOf = no_events) -> Job | None:
-        return await ends.cancel(self.client, job_id, now, events_of)
+        return await ends.cancel(self.client, self._database, job_id, now, events_of)
 
     async def requeue(self, job_id: str, *, now: datetime) -> Job | None:
-        return await jobs.requeue(self.client, job_id, now)
+        return await jobs.requeue(self.client, self._database, job_id, now)
 
     async def unnotified(self, *, before: datetime, limit: int) -> Sequence[str]:
         return await jobs.unnotified(self.client, before, limit)

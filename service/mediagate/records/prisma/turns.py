@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from mediagate.records.database import Database
 from mediagate.records.turns import APART, share_of
 from mediagate.values import Job, JobStatus
 
 BEGUN = (JobStatus.PROCESSING, JobStatus.COMPLETE, JobStatus.REJECTED, JobStatus.FAILED)
-"""Statuses of jobs that were certainly claimed; a cancelled job may never have been."""
+"""Statuses of jobs that were certainly claimed; a waiting or cancelled job may never have been."""
 
 TIME = "\n"
-"""The share of the row that holds the highest claimed turn of deleted jobs: no other share is a line break alone."""
+"""The share of the row that holds the highest claimed turn of jobs in another status: no other share is a line break
+alone."""
 
 _TIME = " UNION ALL ".join(
     f"SELECT MAX(turn) AS turn FROM mediagate_job WHERE status = '{status}' AND priority = {{priority}}"
@@ -38,13 +40,13 @@ DELETE FROM mediagate_turn WHERE turn <= (
 KEEP_TIME = f"""
 INSERT INTO mediagate_turn AS t (priority, share, turn)
 SELECT priority, '{TIME}', MAX(turn) FROM mediagate_job
-WHERE id IN ({{ids}}) AND status IN ({", ".join(f"'{status}'" for status in BEGUN)}) GROUP BY priority
+WHERE id IN ({{ids}}) AND "startedAt" IS NOT NULL GROUP BY priority
 ON CONFLICT (priority, share) DO UPDATE
 SET turn = CASE WHEN t.turn > excluded.turn THEN t.turn ELSE excluded.turn END
 """
-"""Records the highest claimed turns of jobs that are about to be deleted: the time of the queue must not run back.
+"""Records the highest claimed turns of jobs that are about to be deleted, or to leave the statuses of ``BEGUN``.
 
-Otherwise new jobs would come before those that wait.
+The time of the queue must not run back: new jobs would come before those that wait.
 """
 LEAVE = "DELETE FROM mediagate_turn WHERE share = ?"
 
@@ -54,6 +56,12 @@ async def with_turn(database: Database, job: Job) -> Job:
     values = (job.priority, share_of(job), *[job.priority] * (len(BEGUN) + 1))
     rows = await database.fetch_rows(TAKE, *values)
     return replace(job, turn=int(rows[0]["turn"]))
+
+
+async def keep_time(database: Database, job_id: str) -> None:
+    """Record the turn of a job that is about to be cancelled or to wait again, if it was claimed."""
+    statement: Any = database.sql(KEEP_TIME.format(ids="?"))
+    await database.query(lambda client: client.execute_raw(statement, job_id))
 
 
 async def forget_turns(database: Database) -> None:
