@@ -46,7 +46,7 @@ def unlisted() -> Iterator[Path]:
 
 
 async def test_archive_in_a_folder_that_cannot_be_synced_leaves_nothing(unlisted: Path) -> None:
-    with pytest.raises(ExportFailed, match="Permission denied; nothing is left of it"):
+    with pytest.raises(ExportFailed, match="Permission denied; no partial file is left"):
         await write(unlisted / "a.zip")
     assert not (unlisted / "a.zip").exists()
 
@@ -63,7 +63,7 @@ async def test_archive_whose_name_is_not_on_the_disk_leaves_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", fails_for_folders)
-        with pytest.raises(ExportFailed, match="Input/output error; nothing is left of it"):
+        with pytest.raises(ExportFailed, match="Input/output error; no partial file is left"):
             await write(tmp_path / "a.zip")
     assert names(tmp_path) == []
     await write(tmp_path / "a.zip")
