@@ -118,7 +118,7 @@ def test_private_imports_finds_non_public_names(source: str, found: list[str]) -
 
 def test_python_page_lists_the_public_modules() -> None:
     page = (ROOT / "docs" / "reference" / "python.md").read_text()
-    listed = re.findall(r"^\| `mediagate\.?(\w*)` \|", page, re.M)
+    listed = re.findall(r"^\| \[?`mediagate\.?(\w*)`", page, re.M)
     assert listed == ["", *PUBLIC]
 
 

@@ -157,7 +157,7 @@ def test_webhooks_replay_sends_an_event_again_under_the_same_id(resent: Resent, 
     [
         (("replay", GATE), "select the events to send again"),
         (("replay", GATE, "--since", "yesterday"), "2026-01-31T12:00Z"),
-        (("resume", "nobody", GATE), "not found; there are"),
+        (("resume", "nobody", GATE), "not found; use one of: app"),
         (("list", "plain_gate:gate"), "the gate has no webhooks"),
     ],
     ids=["replay of nothing", "unreadable time", "unknown endpoint", "gate without webhooks"],

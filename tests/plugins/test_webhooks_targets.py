@@ -29,6 +29,7 @@ from tests.support.receiver import Behaviour, Receiver, answer, hang, receiving
 pytestmark = pytest.mark.slow
 
 REFUSAL = "which is not public; to allow it, add its network to private_networks"
+NOT_ALLOWED = "the host is not allowed for callbacks; use one that the service names"
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
 OTHER = "whsec_" + base64.b64encode(b"another secret of 24+ bytes.").decode()
@@ -273,7 +274,7 @@ async def test_callback_to_a_host_no_longer_allowed_is_dead(tmp_path: Path, phot
     async with make_gate(tmp_path, callbacks=Callbacks([SECRET], hosts=["other.example"])) as gate:
         await gate[WEBHOOKS].deliver_due()
         (delivery,) = await gate[WEBHOOKS].find()
-        assert (delivery.status, delivery.error) == ("dead", "callbackUrl: the host is not allowed for callbacks")
+        assert (delivery.status, delivery.error) == ("dead", f"callbackUrl: {NOT_ALLOWED}")
         assert json.loads(delivery.event.data)["status"] == "CANCELLED"
 
 
@@ -284,7 +285,7 @@ async def test_callback_of_a_direct_upload_is_checked_at_declaration(tmp_path: P
     async with gate, httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=BASE) as client:
         refused = await client.post("/uploads", json=declared | {"callbackUrl": "https://other.example/"})
         assert (refused.status_code, refused.json()["code"]) == (400, "invalid_parameter")
-        assert refused.json()["detail"] == "callbackUrl: the host is not allowed for callbacks"
+        assert refused.json()["detail"] == f"callbackUrl: {NOT_ALLOWED}"
         about: dict[str, Any] = {"source_type": "avatar", "source_id": "u1", "content_type": "image/jpeg", "size": 9}
         with pytest.raises(InvalidParameter, match="the host is not allowed for callbacks"):
             await gate.create_upload(**about, callback_url="https://other.example/")
