@@ -127,7 +127,9 @@ async def test_reject_takes_down_what_falls(any_place: Place) -> None:
     gate.add_hook("on_rejected", on_rejected)
     gate.add_hook("on_deleted", on_deleted)
     async with gate, client_of(gate) as client:
-        await gate[RECORDS].passed_on([event.id for event in await gate[RECORDS].outbox(limit=99)], now=red.job.created_at)
+        await gate[RECORDS].passed_on(
+            [event.id for event in await gate[RECORDS].outbox(limit=99)], now=red.job.created_at
+        )
         done, results = await rejudged(gate, "reject")
         assert (done.passed, done.fell, done.failed) == (1, 1, 0)
         assert results[red.job_id].status is Statuses.REJECTED
@@ -219,7 +221,8 @@ async def test_rejudge_judges_the_largest_variant_without_an_original(place: Pla
 
 
 @pytest.mark.parametrize(
-    ("content", "code"), [(None, "published_file_lost"), (b"no picture", "unsupported_type"), (-200, "image_undecodable")]
+    ("content", "code"),
+    [(None, "published_file_lost"), (b"no picture", "unsupported_type"), (-200, "image_undecodable")],
 )
 async def test_file_that_cannot_be_judged_fails_and_stays_published(
     place: Place, content: bytes | int | None, code: str
@@ -278,8 +281,9 @@ async def test_unavailable_service_delays_a_pass_and_fails_nothing(place: Place)
     async with gate:
         done, results = await rejudged(gate)
         assert (done.passed, done.fell, done.failed) == (0, 2, 0)
-        assert results[blue.job_id].verdict is not None
-        assert results[blue.job_id].verdict.flags == ("seen",)
+        verdict = results[blue.job_id].verdict
+        assert verdict is not None
+        assert verdict.flags == ("seen",)
         assert service.calls == 4, "what the model rejects is not sent"
         assert red.job_id in results
 
@@ -322,8 +326,9 @@ async def test_model_names_the_only_moderator_that_judges(place: Place) -> None:
         assert job.verdict is not None
         assert job.verdict.models.keys() == {"colours"}
         _, results = await rejudged(gate, moderator="other")
-        assert results[blue.job_id].verdict is not None
-        assert results[blue.job_id].verdict.models == {"other": "other-hash"}
+        verdict = results[blue.job_id].verdict
+        assert verdict is not None
+        assert verdict.models == {"other": "other-hash"}
         with pytest.raises(InvalidParameter, match="no moderator of it is named 'gore'; it is judged by "):
             await gate.rejudge("avatar", moderator="gore")
 

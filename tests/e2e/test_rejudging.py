@@ -132,7 +132,9 @@ def test_pass_survives_kills_of_the_command_and_the_service(kind: str, tmp_path:
         published = {answers[job].json()["media"]["id"] for job in jobs[::2]}
         wait_until(lambda: site.files() == published, "the files of the others should go")
         wait_until(
-            lambda: {line for line in site.told() if line.endswith("REJECTED")} == {f"{j} REJECTED" for j in jobs[1::2]},
+            lambda: (
+                {line for line in site.told() if line.endswith("REJECTED")} == {f"{j} REJECTED" for j in jobs[1::2]}
+            ),
             "the hooks should run",
         )
 
@@ -172,7 +174,9 @@ def test_commands_list_decide_and_stop(tmp_path: Path) -> None:
         assert say("decide", "--job", kept, "--keep") == f"{kept}: KEPT"
         assert say("decide", "--job", rejected, "--reject") == f"{rejected}: REJECTED"
         assert say("list") == ""
-        statuses = {job: httpx.get(f"{service.url}/status/{job}", timeout=30).status_code for job in (kept, rejected, blue)}
+        statuses = {
+            job: httpx.get(f"{service.url}/status/{job}", timeout=30).status_code for job in (kept, rejected, blue)
+        }
         assert statuses == {kept: 200, rejected: 400, blue: 200}
         again = mediagate("moderation", "decide", GATE, "--job", kept, "--reject", **run)  # type: ignore[arg-type]
         assert (again.returncode, again.stderr.strip()) == (1, f"job {kept} does not wait for a decision")

@@ -292,7 +292,7 @@ def test_earlier_worker_leaves_published_pictures_to_be_judged_again_alone(
 
 
 async def a_pass(database: str, job_id: str) -> tuple[Rejudging, Rejudgement]:
-    """Return an open pass and the re-judgement in it, which a worker that died has claimed; both are made if missing."""
+    """Return an open pass and the re-judgement in it of a worker that died; both are made if missing."""
     records = PrismaRecords(database)
     await records.open()
     try:

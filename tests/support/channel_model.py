@@ -36,5 +36,7 @@ def plain(colour: tuple[int, int, int], size: tuple[int, int] = (100, 80), *, la
     file = io.BytesIO()
     frames = [Image.new("RGB", size, later)] if isinstance(later, tuple) else []
     first = Image.new("RGB", size, colour)
-    first.save(file, "PNG", save_all=bool(frames), append_images=frames, duration=500, **({"loop": 0} if frames else {}))
+    first.save(
+        file, "PNG", save_all=bool(frames), append_images=frames, duration=500, **({"loop": 0} if frames else {})
+    )
     return file.getvalue()

@@ -20,16 +20,8 @@ STAGES = ("queue", "fetch", "render", "publish", "record", "finish", *RENDERING,
 ENDED = tuple(str(status) for status in JobStatus if status.terminal)
 STORAGE_CALLS = ("put", "get", "stream", "stat", "copy", "delete", "list")
 DECISIONS = ("allow", "review", "reject")
-DELIVERY_REJUDGED: Mapping[RejudgementStatus, str] = {
-    RejudgementStatus.PASSED: "passed",
-    RejudgementStatus.FELL: "fell",
-    RejudgementStatus.REVIEW: "fell",
-    RejudgementStatus.REJECTED: "fell",
-    RejudgementStatus.FAILED: "failed",
-    RejudgementStatus.GONE: "gone",
-}
-"""The outcome of each status with which a worker ends a re-judgement."""
-ENDS: Collection[DeliveryEnd] = ("delivered", "failed", "given_up")
+DELIVERY_ENDS: Collection[DeliveryEnd] = ("delivered", "failed", "given_up")
+ENDS: Collection[ImageProcessEnd] = ("crashed", "timeout", "idle", "start")
 REJUDGED: Mapping[RejudgementStatus, str] = {
     RejudgementStatus.PASSED: "passed",
     RejudgementStatus.FELL: "fell",
@@ -39,7 +31,6 @@ REJUDGED: Mapping[RejudgementStatus, str] = {
     RejudgementStatus.GONE: "gone",
 }
 """The outcome of each status with which a worker ends a re-judgement."""
-ENDS: Collection[ImageProcessEnd] = ("crashed", "timeout", "idle", "start")
 
 
 class MetricsObserver(Observer):

@@ -27,7 +27,7 @@ class ModerationCalls(ABC):
         outdated: bool = False,
         rate: int = 120,
     ) -> Sequence[Rejudging]:
-        """Let the workers judge all published pictures of a source, or of each source, by today's models and thresholds.
+        """Let the workers judge all published pictures of one or each source by the models and thresholds of today.
 
         ``action`` says what happens to pictures that would be rejected today. ``moderator`` names the only moderator
         that judges. ``outdated`` leaves out pictures that the models of today have judged. ``rate`` is the largest

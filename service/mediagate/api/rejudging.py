@@ -89,7 +89,10 @@ async def list_rejudgements(
 
 
 async def decide(job_id: str, decision: str, runtime: Runtime) -> RejudgementStatus:
-    """Keep or reject a picture that waits for a person; raises ``JobNotFound``, ``JobConflict``, ``InvalidParameter``."""
+    """Keep or reject a picture that waits for a person.
+
+    Raises ``JobNotFound``, ``JobConflict`` and ``InvalidParameter``.
+    """
     if decision not in ("keep", "reject"):
         raise InvalidParameter("decision: use keep or reject")
     check_id(job_id)

@@ -176,7 +176,7 @@ def probe(file: IO[bytes], source: Source, whole: bool) -> ImageInfo:
 def render(
     data: bytes, source: Source, focal: tuple[float, float], time_s: float, previews: int, files: bool
 ) -> Rendered:
-    """Render a file: verdict and, with ``files``, variants and original; the timings include the CPU time of all threads.
+    """Render a file: verdict, and with ``files`` variants and original; timings include the CPU time of all threads.
 
     Refuses a picture that cannot be judged in ``time_s`` seconds. ``previews`` is the edge in pixels that a remote
     moderator expects; if the picture may be published, the judged pictures are returned as JPEGs for it. 0: there is no
@@ -191,7 +191,9 @@ def render(
 
         moderator = seen = Previewing(moderator, previews)
     memory_bytes = _shared.memory_bytes
-    make = partial(render.render, data, source, focal, moderator, files=files, memory_bytes=memory_bytes, time_s=time_s)
+    make = partial(
+        render.render, data, source, focal, moderator, publish=files, memory_bytes=memory_bytes, time_s=time_s
+    )
     if _shared.cores is None:
         rendered = make()
     else:

@@ -96,13 +96,13 @@ def render(
     focal: tuple[float, float],
     moderator: Moderator | None,
     *,
-    files: bool = True,
+    publish: bool = True,
     threads: int = 1,
     borrow: Callable[[], GiveBack | None] = always,
     memory_bytes: int | None = None,
     time_s: float | None = None,
 ) -> Rendered:
-    """Judge a file and, with ``files`` and the verdict ``allow``, make its variants and its cleaned original.
+    """Judge a file and, with ``publish`` and the verdict ``allow``, make its variants and its cleaned original.
 
     ``threads`` (1 or 2) encode concurrently, the second only while ``borrow`` lends it a core. Refuses a picture that
     needs more than ``memory_bytes`` or cannot be judged in ``time_s`` seconds. Raises ``UnsupportedType``,
@@ -137,7 +137,7 @@ def render(
             extent=decoded.extent,
             time_s=left_s,
         )
-    if not files or verdict.decision != "allow":
+    if not publish or verdict.decision != "allow":
         return Rendered(
             verdict,
             info,

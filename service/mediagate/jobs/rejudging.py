@@ -129,9 +129,7 @@ class Rejudger:
             lease_owner=self._owner,
             lease_until=until,
         )
-        drawn = await rejudgements.draw(
-            rejudging, media, now=now, next_at=next_at, claimed=claimed, current=current
-        )
+        drawn = await rejudgements.draw(rejudging, media, now=now, next_at=next_at, claimed=claimed, current=current)
         return claimed if drawn else None
 
     async def _next_media(
@@ -203,21 +201,19 @@ class Rejudger:
     async def _judged(self, rejudging: Rejudging, policy: Source, claimed: Rejudgement) -> RejudgementEnd:
         if claimed.attempts > claimed.max_attempts:
             error = claimed.error or f"the worker died on each of {claimed.max_attempts} attempts"
-            return RejudgementEnd(
-                RejudgementStatus.FAILED, error=error, code=claimed.code or "attempts_exhausted"
-            )
+            return RejudgementEnd(RejudgementStatus.FAILED, error=error, code=claimed.code or "attempts_exhausted")
         state = await get_state(self._parts.records, claimed.job_id)
         if state is None or state.media is None:
             return RejudgementEnd(RejudgementStatus.GONE)
-        key = _largest_file(state.media)
+        media = state.media
+        key = _largest_file(media)
         try:
             data = await self._parts.storage.get(key)
         except ObjectNotFound:
-            state = await get_state(self._parts.records, claimed.job_id)
-            if state is None or state.media is None:
+            if await self._parts.records.get_media(media.id) is None:
                 return RejudgementEnd(RejudgementStatus.GONE)
             raise PublishedFileLost(f"the published file {key} is missing; restore it, or delete its media") from None
-        verdict = await self._verdict(data, policy, state.media)
+        verdict = await self._verdict(data, policy, media)
         if verdict.decision == "allow":
             return RejudgementEnd(RejudgementStatus.PASSED, _added_to(state, verdict))
         if rejudging.action is RejudgeAction.REJECT:
@@ -228,9 +224,7 @@ class Rejudger:
         focal, remote = (media.focal_x, media.focal_y), self._remote
         if remote is None or not remote.judges(policy):
             return (await self._parts.images.judge(data, policy, focal=focal)).verdict
-        rendered = await self._parts.images.judge(
-            data, remote.locally(policy), focal=focal, previews=remote.input_edge
-        )
+        rendered = await self._parts.images.judge(data, remote.locally(policy), focal=focal, previews=remote.input_edge)
         if rendered.verdict.decision == "allow":
             rendered = await remote.judged(rendered, policy)
         return rendered.verdict

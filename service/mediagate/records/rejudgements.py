@@ -91,8 +91,8 @@ class Rejudgements(Protocol):
         """End a re-judgement, or one that waits for a person, in one transaction; ``False`` writes nothing.
 
         The re-judgement must still have its status and lease owner. A verdict of a picture that passed or is kept is
-        stored with its job, if that is COMPLETE. ``taken_down`` is the job in its new state: it must be COMPLETE and its
-        media on record, which is deleted, and the events are written.
+        stored with its job, if that is COMPLETE. ``taken_down`` is the job in its new state: it must be COMPLETE until
+        then and have a media, which is deleted, and the events are written.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,7 +39,7 @@ async def check_rejudgements(records: Records, now: datetime) -> None:
 
 
 def _a_pass(now: datetime, **changes: Any) -> Rejudging:
-    new = Rejudging(new_id("rej"), f"kind-{new_id('x')}", RejudgeAction.LIST, now, now, 60)
+    new = Rejudging(new_id("rej"), f"kind-{secrets.token_hex(8)}", RejudgeAction.LIST, now, now, 60)
     return replace(new, **changes)
 
 
@@ -256,7 +257,7 @@ async def _taking_down(records: Records, now: datetime) -> None:
 
 
 async def _erasing(records: Records, now: datetime) -> None:
-    owner = new_id("owner")
+    owner = secrets.token_hex(8)
     rejudging = await records.rejudgements.begin(_a_pass(now))
     media = await published_media(records, now, source_type=rejudging.source_type, owner_id=owner)
     claimed = _claim_of(rejudging, media, now)

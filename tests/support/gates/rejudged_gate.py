@@ -1,7 +1,7 @@
 """A gate with a small real model, which ``MEDIAGATE_TEST_MODEL`` names, and its threshold for red.
 
-``CRASH_AT`` is that of ``tests.support.mortal``, for the storage and the re-judgements. The ends of jobs and the deleted
-media are noted in the file ``told``.
+``CRASH_AT`` is that of ``tests.support.mortal``, for the storage and the re-judgements. The ends of jobs and
+deleted media are noted in the file ``told``.
 """
 
 from __future__ import annotations

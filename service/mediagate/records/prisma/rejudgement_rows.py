@@ -18,9 +18,10 @@ from mediagate.values import (
 )
 
 
-def rejudging_row(rejudging: Rejudging) -> Any:
-    """Return the columns of a new pass."""
+def rejudging_row(rejudging: Rejudging, key: str) -> Any:
+    """Return the columns of a new pass, which is open under this key."""
     return {
+        "open": key,
         "id": rejudging.id,
         "sourceType": rejudging.source_type,
         "action": rejudging.action.value,

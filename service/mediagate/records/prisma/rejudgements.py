@@ -37,17 +37,16 @@ class PrismaRejudgements(Rejudgements):
 
     async def begin(self, rejudging: Rejudging) -> Rejudging:
         key = open_key(rejudging)
-        row: Any = {**rejudging_row(rejudging), "open": key}
+        new = rejudging_row(rejudging, key)
         where: Any = {"open": key}
+        rate: Any = {"rate": rejudging.rate}
         while True:
-            await query(
-                lambda: self._client.mediagaterejudging.update_many(where=where, data={"rate": rejudging.rate})
-            )
+            await query(lambda: self._client.mediagaterejudging.update_many(where=where, data=rate))
             found = await query(lambda: self._client.mediagaterejudging.find_unique(where=where, include=IN_PROGRESS))
             if found is not None:
                 return rejudging_of(found)
             try:
-                await execute(lambda: self._client.mediagaterejudging.create(data=row))
+                await execute(lambda: self._client.mediagaterejudging.create(data=new))
             except UniqueViolationError:
                 continue  # another call was faster
             return rejudging
@@ -62,11 +61,12 @@ class PrismaRejudgements(Rejudgements):
 
     async def close_rejudging(self, rejudging_id: str, *, now: datetime) -> None:
         this: Any = {"id": rejudging_id}
+        drawing: Any = {**this, "drawnAt": None}
         rest: Any = {"rejudgingId": rejudging_id, "status": UNFINISHED}
 
         async def all_of_it() -> None:
             async with self._client.batch_() as batch:
-                batch.mediagaterejudging.update_many(where={**this, "drawnAt": None}, data={"drawnAt": now})
+                batch.mediagaterejudging.update_many(where=drawing, data={"drawnAt": now})
                 batch.mediagaterejudging.update_many(where=this, data={"open": None})
                 batch.mediagaterejudgement.delete_many(where=rest)
 
@@ -124,7 +124,7 @@ class PrismaRejudgements(Rejudgements):
                 batch.mediagaterejudging.update(
                     where=_unchanged(rejudging), data={"claims": {"increment": 1}, "nextAt": next_at}
                 )
-                batch.mediagaterejudgement.update(where={"id": row.id, "attempts": row.attempts, **_as(row)}, data=claim)
+                batch.mediagaterejudgement.update(where=_as(row), data=claim)
 
         if not await update_one(both):
             return None
@@ -156,9 +156,7 @@ class PrismaRejudgements(Rejudgements):
         if not count_attempt:
             change["attempts"] = {"decrement": 1}
             waits: Any = {"rejudgements": {"some": {"id": rejudgement_id}}, "nextAt": {"lt": available_at}}
-            await query(
-                lambda: self._client.mediagaterejudging.update_many(where=waits, data={"nextAt": available_at})
-            )
+            await query(lambda: self._client.mediagaterejudging.update_many(where=waits, data={"nextAt": available_at}))
         return await self._change(rejudgement_id, owner, change)
 
     async def end(
@@ -206,9 +204,7 @@ class PrismaRejudgements(Rejudgements):
         given = {"status": status and status.value, "rejudgingId": rejudging_id, "jobId": job_id}
         where: Any = {name: value for name, value in given.items() if value is not None} | {"id": {"gt": after}}
         order: Any = {"id": "asc"}
-        rows = await query(
-            lambda: self._client.mediagaterejudgement.find_many(where=where, order=order, take=limit)
-        )
+        rows = await query(lambda: self._client.mediagaterejudgement.find_many(where=where, order=order, take=limit))
         return [rejudgement_of(row) for row in rows]
 
     async def _change(self, rejudgement_id: str, owner: str, change: Any) -> bool:
@@ -222,4 +218,5 @@ def _unchanged(rejudging: Rejudging) -> Any:
 
 
 def _as(row: models.MediagateRejudgement) -> Any:
-    return {"status": row.status, "leaseOwner": row.leaseOwner}
+    """Return the condition of a re-judgement that nobody has changed since it was read."""
+    return {"id": row.id, "attempts": row.attempts, "status": row.status, "leaseOwner": row.leaseOwner}
