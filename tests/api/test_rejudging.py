@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from zipfile import ZipFile
 
 import httpx
 import pytest
@@ -110,7 +112,8 @@ async def test_list_says_what_would_fall_and_changes_nothing(any_place: Place) -
         answers = [await client.get(f"/status/{one.job_id}") for one in (red, blue)]
         assert [answer.status_code for answer in answers] == [200, 200]
         assert await keys(gate) == before
-        assert (await gate.get_status(red.job_id)).job == red.job, "not even its verdict"
+        job = (await gate.get_status(red.job_id)).job
+        assert (job.verdict, job.finished_at) == (red.job.verdict, red.job.finished_at)
 
 
 async def test_reject_takes_down_what_falls(any_place: Place) -> None:
@@ -222,7 +225,7 @@ async def test_rejudge_judges_the_largest_variant_without_an_original(place: Pla
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(None, "published_file_lost"), (b"no picture", "unsupported_type"), (-200, "image_undecodable")],
+    [(None, "published_file_lost"), (b"no picture", "unsupported_type"), (-40, "image_undecodable")],
 )
 async def test_file_that_cannot_be_judged_fails_and_stays_published(
     place: Place, content: bytes | int | None, code: str
@@ -284,8 +287,10 @@ async def test_unavailable_service_delays_a_pass_and_fails_nothing(place: Place)
         verdict = results[blue.job_id].verdict
         assert verdict is not None
         assert verdict.flags == ("seen",)
-        assert service.calls == 4, "what the model rejects is not sent"
-        assert red.job_id in results
+        assert service.calls > service.fails
+        verdict = results[red.job_id].verdict
+        assert verdict is not None
+        assert verdict.flags == ("red",), "what the model rejects is not sent"
 
 
 class Flaky(MemoryStorage):
@@ -450,3 +455,18 @@ async def test_worker_that_dies_each_time_fails_the_picture_and_keeps_it(place: 
         (failed,) = await gate.list_rejudgements(rejudging_id=rejudging.id)
         assert (failed.status, failed.code) == (Statuses.FAILED, "attempts_exhausted")
         assert (await gate.get_status(red.job_id)).status is JobStatus.COMPLETE
+
+
+async def test_results_are_exported_and_erased_with_their_owner(any_place: Place, tmp_path: Path) -> None:
+    (red,) = await any_place.publish(plain(RED))
+    async with any_place.gate() as gate:
+        await rejudged(gate, "review")
+        exported = await gate.export(owner="ann", to=tmp_path / "ann.zip")
+        with ZipFile(exported.path) as archive:
+            (row,) = [json.loads(line) for line in archive.read("jobs.jsonl").splitlines()]
+        (again,) = row["judgedAgain"]
+        assert (again["status"], again["moderation"]["flags"], again["error"]) == ("REVIEW", ["red"], None)
+        assert (await gate.erase(owner="ann")).complete
+        assert await gate.list_rejudgements() == []
+        with pytest.raises(JobNotFound):
+            await gate.decide(red.job_id, "keep")

@@ -67,8 +67,10 @@ class MetricsObserver(Observer):
         of.UPLOAD_BYTES.labels(self._source(job)).observe(job.bytes)
 
     async def count_end(self, state: JobState) -> None:
-        """Count an ended job, its verdict, and its time in the image process."""
+        """Count an ended job, its verdict, and its time in the image process; one that ended before is not counted."""
         job = state.job
+        if job.taken_down:
+            return
         source = self._source(job)
         of.JOBS.labels(source, str(job.status)).inc()
         if job.finished_at is not None:
