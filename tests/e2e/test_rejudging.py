@@ -18,7 +18,7 @@ import pytest
 from mediagate.records import PrismaRecords
 from mediagate.values import Rejudging
 from tests.support.channel_model import BLUE, RED, channel_model, plain
-from tests.support.command import mediagate, output_of
+from tests.support.command import mediagate
 from tests.support.databases import fresh_database
 from tests.support.server import FAST, PYTHONPATH, Server
 from tests.support.until import wait_until
@@ -62,6 +62,21 @@ class Site:
             env={**os.environ, "PYTHONPATH": PYTHONPATH, "MEDIAGATE_DATA_DIR": str(self.data_dir), **self.env},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+
+    def run(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run another of the commands to its end."""
+        return mediagate("moderation", command, GATE, *options, data_dir=self.data_dir, **self.env)
+
+    def output_of(self, command: str, *options: str) -> str:
+        done = self.run(command, *options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    def refusal_of(self, command: str, *options: str) -> str:
+        """Run a command that is refused, and return the last line of its errors."""
+        done = self.run(command, *options)
+        assert done.returncode == 1, done.stdout + done.stderr
+        return done.stderr.splitlines()[-1]
 
     def passes(self) -> list[Rejudging]:
         """Return the open passes on record."""
@@ -160,39 +175,35 @@ def test_commands_list_decide_and_stop(tmp_path: Path) -> None:
     with a_site("sqlite", tmp_path) as site:
         kept, rejected, blue = site.publish(plain(RED), plain(RED, (120, 80)), plain(BLUE))
         service = site.start()
-        run = {"data_dir": site.data_dir, **site.env}
-
-        def say(*words: str) -> str:
-            return output_of("moderation", words[0], GATE, *words[1:], **run)  # type: ignore[arg-type]
-
-        said = say("rejudge", "--action", "review", "--rate", "6000").splitlines()
+        said = site.output_of("rejudge", "--action", "review", "--rate", "6000").splitlines()
         assert said[-1] == "avatar: 3 judged, 1 passed, 2 fell"
-        waiting = say("list").splitlines()
+        waiting = site.output_of("list").splitlines()
         assert sorted(waiting) == sorted(said[:-1])
         assert {line.partition(":")[0] for line in waiting} == {f"REVIEW {kept}", f"REVIEW {rejected}"}
         assert waiting[0].endswith(": reject, red 0.78 (colours.onnx)")
-        assert say("decide", "--job", kept, "--keep") == f"{kept}: KEPT"
-        assert say("decide", "--job", rejected, "--reject") == f"{rejected}: REJECTED"
-        assert say("list") == ""
-        statuses = {
-            job: httpx.get(f"{service.url}/status/{job}", timeout=30).status_code for job in (kept, rejected, blue)
-        }
-        assert statuses == {kept: 200, rejected: 400, blue: 200}
-        again = mediagate("moderation", "decide", GATE, "--job", kept, "--reject", **run)  # type: ignore[arg-type]
-        assert (again.returncode, again.stderr.strip()) == (1, f"job {kept} does not wait for a decision")
-        nothing = mediagate("moderation", "decide", GATE, "--job", kept, **run)  # type: ignore[arg-type]
-        assert nothing.returncode == 1
-        assert "--keep or --reject" in nothing.stderr
+        assert site.output_of("decide", "--job", kept, "--keep") == f"{kept}: KEPT"
+        assert site.output_of("decide", "--job", rejected, "--reject") == f"{rejected}: REJECTED"
+        assert site.output_of("list") == ""
+        assert site.output_of("list", "--status", "kept").startswith(f"KEPT {kept}: ")
+        expected = {kept: 200, rejected: 400, blue: 200}
+        # The service may answer from memory for a while what another process has changed.
+        wait_until(lambda: {job: status_of(service, job) for job in expected} == expected, "the decisions should show")
+        assert site.refusal_of("decide", "--job", kept, "--reject") == f"job {kept} does not wait for a decision"
+        assert "either --keep or --reject" in site.refusal_of("decide", "--job", kept)
         service.stop()
         command = site.rejudge("--action", "reject")
         wait_until(site.passes, "a pass should begin")
-        assert say("stop") == "stopped: avatar: 0 judged, 0 passed, 0 fell"
-        said_, errors = command.communicate(timeout=60)
-        assert (command.returncode, said_) == (0, "avatar: 0 judged, 0 passed, 0 fell\n"), errors
-        wrong = mediagate("moderation", "rejudge", GATE, "--action", "delete", **run)  # type: ignore[arg-type]
-        assert (wrong.returncode, wrong.stderr.strip().splitlines()[-1]) == (
-            1, "mediagate: action: use one of list, review, reject",
-        )  # fmt: skip
+        assert site.output_of("stop") == "stopped: avatar: 0 judged, 0 passed, 0 fell"
+        printed, errors = command.communicate(timeout=240)
+        assert (command.returncode, printed) == (0, "avatar: 0 judged, 0 passed, 0 fell\n"), errors
+        assert site.refusal_of("rejudge", "--action", "delete") == "mediagate: action: use one of list, review, reject"
+        assert "no moderator of it is named 'gore'; it is judged by colours" in site.refusal_of(
+            "rejudge", "--model", "gore"
+        )
+
+
+def status_of(service: Server, job_id: str) -> int:
+    return httpx.get(f"{service.url}/status/{job_id}", timeout=30).status_code
 
 
 def test_command_exits_with_1_when_a_picture_cannot_be_judged(tmp_path: Path) -> None:

@@ -101,8 +101,9 @@ async def test_metrics_count_pictures_that_are_judged_again(make_gate: MakeGate)
 
     def tolerating(score: float) -> MediaGate:
         gate = make_gate(sources={"avatar": Source(reject={"explicit": score})}, moderation="on", memory=False)
-        for key, part in ((RECORDS, records), (STORAGE, storage), (MODERATOR, Scripted())):
-            gate.decorate(key, part)
+        gate.decorate(RECORDS, records)
+        gate.decorate(STORAGE, storage)
+        gate.decorate(MODERATOR, Scripted())
         gate.register(metrics)
         return gate
 
