@@ -22,7 +22,7 @@ class ModerationCalls(ABC):
         self,
         source_type: str | None = None,
         *,
-        action: RejudgeAction | str = RejudgeAction.LIST,
+        action: RejudgeAction | str = "list",
         moderator: str | None = None,
         outdated: bool = False,
         rate: int = 120,
