@@ -16,6 +16,7 @@ import mediagate.errors
 from docs.python_reference import page
 from mediagate import EventType, MediaGate, Plugin, Settings, Source
 from mediagate.cli import GROUPS, OWN, cli, plugin_commands
+from mediagate.cli.moderation import commands as moderation_commands
 from mediagate.cli.storage import commands as storage_commands
 from mediagate.errors import MediagateError
 from mediagate.http.routes import core_routes
@@ -116,13 +117,14 @@ def test_http_moderation_page_has_every_field_of_a_service() -> None:
     assert {field.name for field in fields(Service)} <= first_column("docs/reference/plugins/http_moderation.md")
 
 
-def test_cli_page_has_every_command_and_every_option_of_serve_and_copy() -> None:
+def test_cli_page_has_every_command_and_every_option_of_serve_copy_and_rejudge() -> None:
     listed = first_column("docs/reference/cli.md")
     words = {name.split()[1] for name in listed if name.startswith("mediagate ")}
     assert words == {*OWN, *GROUPS, *plugin_commands().names}
     serve = typer.main.get_group(cli).commands["serve"]
     copy = typer.main.get_group(storage_commands).commands["copy"]
-    parameters = [*serve.params, *copy.params]
+    rejudge = typer.main.get_group(moderation_commands).commands["rejudge"]
+    parameters = [*serve.params, *copy.params, *rejudge.params]
     options = {word for parameter in parameters for word in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in options if word.startswith("--")} - {"--worker", "--no-cors-credentials"} <= listed
 

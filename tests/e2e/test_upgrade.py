@@ -18,7 +18,9 @@ from typing import Any
 import httpx
 import pytest
 
+from mediagate.records import PrismaRecords
 from mediagate.records.migration import MIGRATIONS, migrate
+from mediagate.values import RejudgeAction, Rejudgement, Rejudging
 from tests.support.command import output_of
 from tests.support.databases import fresh_database
 from tests.support.server import FAST, LEASE, MOUNT, PYTHONPATH, Server
@@ -270,3 +272,40 @@ def test_earlier_release_continues_on_the_database_of_a_later_one(
         assert {name for name, *_ in site.notes("ended")} == {EARLIER}
         assert "already up to date" in site.run(EARLIER, "migrate")
         site.run(EARLIER, "doctor", GATE)
+
+
+def test_earlier_worker_leaves_published_pictures_to_be_judged_again_alone(
+    kind: str, tmp_path: Path, release_python: Path, photo: bytes
+) -> None:
+    with a_site(kind, tmp_path, release_python) as site:
+        site.migrate_to_later(tmp_path / "migrations")
+        earlier = site.start(EARLIER, "serve")
+        site.start(EARLIER, "worker")
+        jobs = [accepted_by(earlier, photo) for _ in range(2)]
+        assert {earlier.settled(job).json()["status"] for job in jobs} == {"COMPLETE"}
+        begun = asyncio.run(a_pass(site.database, jobs[0]))
+        # Its lease has expired: a worker that knew it would claim it at once.
+        jobs += [accepted_by(earlier, photo) for _ in range(5)]
+        assert {earlier.settled(job).json()["status"] for job in jobs} == {"COMPLETE"}, site.logs()
+        wait_until(lambda: len(site.notes("ended")) == len(jobs), "each job's end should be noted")
+        assert asyncio.run(a_pass(site.database, jobs[0])) == begun
+
+
+async def a_pass(database: str, job_id: str) -> tuple[Rejudging, Rejudgement]:
+    """Return an open pass and the re-judgement in it of a worker that died; both are made if missing."""
+    records = PrismaRecords(database)
+    await records.open()
+    try:
+        now = await records.now()
+        new = Rejudging("rej_1", "avatar", RejudgeAction.REJECT, now, now, 60_000)
+        rejudging, passes = await records.rejudgements.begin(new), records.rejudgements
+        if not rejudging.claims:
+            media = (await records.changed({job_id: None}))[job_id].media
+            assert media is not None
+            one = Rejudgement("rej_1.1", rejudging.id, job_id, media.id, now, lease_owner="dead", lease_until=now)
+            assert await passes.draw(rejudging, media, now=now, next_at=now, claimed=one)
+            (rejudging,) = await passes.get_rejudgings()
+        (found,) = await passes.list_rejudgements(limit=9)
+        return rejudging, found
+    finally:
+        await records.close()

@@ -54,6 +54,14 @@ from tests.support.poison import Poison
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
+async def test_judge_returns_the_verdict_of_render_without_files(photo: bytes) -> None:
+    async with opened(Poison()) as pool:
+        rendered, judged = await pool.render(photo, Source()), await pool.judge(photo, Source())
+        assert (judged.verdict, judged.info, judged.files) == (rendered.verdict, rendered.info, ())
+        assert rendered.files
+        assert len((await pool.judge(photo, Source(), previews=320)).previews) >= 1
+
+
 async def test_bad_files_are_refused_without_ending_a_process(data: Path, photo: bytes) -> None:
     bad = sorted((data / "bad").iterdir())
     assert len(bad) > 40

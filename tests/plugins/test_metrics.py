@@ -96,6 +96,28 @@ async def until(client: httpx.AsyncClient, before: Mapping[str, float], name: st
             await anyio.sleep(0.05)
 
 
+async def test_metrics_count_pictures_that_are_judged_again(make_gate: MakeGate) -> None:
+    records, storage = MemoryRecords(), MemoryStorage()
+
+    def tolerating(score: float) -> MediaGate:
+        gate = make_gate(sources={"avatar": Source(reject={"explicit": score})}, moderation="on", memory=False)
+        gate.decorate(RECORDS, records)
+        gate.decorate(STORAGE, storage)
+        gate.decorate(MODERATOR, Scripted())
+        gate.register(metrics)
+        return gate
+
+    async with tolerating(0.99) as gate, client_of(gate) as client:
+        assert [await ended(client, picture(width)) for width in (GOOD, REJECTS)] == ["COMPLETE"] * 2
+    async with tolerating(0.5) as gate, client_of(gate) as client:
+        before = await scrape(client)
+        await gate.rejudge(action="reject")
+        grown = await until(client, before, "mediagate_rejudgements_total{outcome=fell,source=avatar}", 1)
+        grown = await until(client, before, "mediagate_rejudgements_total{outcome=passed,source=avatar}", 1)
+        assert grown["mediagate_jobs_total{source=avatar,status=REJECTED}"] == 0
+        assert grown["mediagate_job_seconds_count{source=avatar}"] == 0
+
+
 async def test_metrics_count_uploads_and_the_ends_of_jobs(make_gate: MakeGate) -> None:
     sources = {"avatar": Source(reject={"explicit": 0.9}), "post": Source(reject={"NUDE": 0.5})}
     gate = make_gate(sources=sources, moderation="on", image_timeout_s=5, max_attempts=1, retry_backoff_s=0)

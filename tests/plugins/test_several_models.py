@@ -6,9 +6,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-import onnx
 import pytest
-from onnx import TensorProto, helper
 from PIL import Image
 
 from mediagate import MODERATOR, JobStatus, MediaGate, Source, Status
@@ -17,6 +15,7 @@ from mediagate.moderation.ensemble import Ensemble
 from mediagate_plugins.nudenet import nudenet
 from mediagate_plugins.onnx_moderation import onnx_moderation
 from mediagate_plugins.open_nsfw import SHA256, open_nsfw
+from tests.support.channel_model import channel_model
 from tests.support.moderators import Fixed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -28,19 +27,7 @@ RED, GREY = (250, 0, 0), (128, 128, 128)
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """Make a classifier whose three scores are the means of red, green and blue."""
-    graph = helper.make_graph(
-        [
-            helper.make_node("GlobalAveragePool", ["x"], ["means"]),
-            helper.make_node("Flatten", ["means"], ["flat"]),
-            helper.make_node("HardSigmoid", ["flat"], ["y"], alpha=1.0, beta=0.0),
-        ],
-        "means",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 64, 64])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
-    )
-    path = tmp_path / "model.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
+    return channel_model(tmp_path / "model.onnx")
 
 
 def picture(colour: tuple[int, int, int]) -> bytes:

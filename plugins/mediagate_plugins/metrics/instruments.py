@@ -25,6 +25,7 @@ UPLOAD_SECONDS = Histogram(
 )
 VERDICTS = Counter("mediagate_verdicts", "Verdicts of moderation.", ["source", "decision"])
 FLAGS = Counter("mediagate_verdict_flags", "Labels and groups that reached a threshold.", ["source", "label"])
+REJUDGED = Counter("mediagate_rejudgements", "Published pictures judged again, by outcome.", ["source", "outcome"])
 STORAGE_SECONDS = Histogram("mediagate_storage_seconds", "Calls of the storage.", ["operation"], buckets=SECONDS)
 STORAGE_ERRORS = Counter("mediagate_storage_errors", "Calls of the storage that failed.", ["operation"])
 IMAGE_PROCESS_ENDS = Counter(

@@ -8,7 +8,7 @@ from time import perf_counter
 
 from starlette.requests import Request
 
-from mediagate import Job, JobState, JobStatus, Source
+from mediagate import Job, JobState, JobStatus, RejudgementStatus, Source
 from mediagate.observe import DeliveryEnd, ImageProcessEnd, Observer, Step, StorageCall
 from mediagate_plugins.metrics import instruments as of
 
@@ -22,6 +22,15 @@ STORAGE_CALLS = ("put", "get", "stream", "stat", "copy", "delete", "list")
 DECISIONS = ("allow", "review", "reject")
 DELIVERY_ENDS: Collection[DeliveryEnd] = ("delivered", "failed", "given_up")
 ENDS: Collection[ImageProcessEnd] = ("crashed", "timeout", "idle", "start")
+REJUDGED: Mapping[RejudgementStatus, str] = {
+    RejudgementStatus.PASSED: "passed",
+    RejudgementStatus.FELL: "fell",
+    RejudgementStatus.REVIEW: "fell",
+    RejudgementStatus.REJECTED: "fell",
+    RejudgementStatus.FAILED: "failed",
+    RejudgementStatus.GONE: "gone",
+}
+"""The outcome of each status with which a worker ends a re-judgement."""
 
 
 class MetricsObserver(Observer):
@@ -37,6 +46,8 @@ class MetricsObserver(Observer):
                 of.JOBS.labels(source, status)
             for decision in DECISIONS:
                 of.VERDICTS.labels(source, decision)
+            for outcome in REJUDGED.values():
+                of.REJUDGED.labels(source, outcome)
         for stage in STAGES:
             of.STAGE_SECONDS.labels(stage)
         for call in STORAGE_CALLS:
@@ -56,8 +67,10 @@ class MetricsObserver(Observer):
         of.UPLOAD_BYTES.labels(self._source(job)).observe(job.bytes)
 
     async def count_end(self, state: JobState) -> None:
-        """Count an ended job, its verdict, and its time in the image process."""
+        """Count an ended job, its verdict, and its time in the image process; one that ended before is not counted."""
         job = state.job
+        if job.taken_down:
+            return
         source = self._source(job)
         of.JOBS.labels(source, str(job.status)).inc()
         if job.finished_at is not None:
@@ -111,6 +124,10 @@ class MetricsObserver(Observer):
         """Count an attempt to deliver an event."""
         for end in DELIVERY_ENDS:
             of.DELIVERIES.labels(endpoint, end).inc(end == how)
+
+    def rejudged(self, source_type: str, status: RejudgementStatus) -> None:
+        """Count a published picture that was judged again."""
+        of.REJUDGED.labels(source_type, REJUDGED[status]).inc()
 
     def _source(self, job: Job) -> str:
         return job.source_type if job.source_type in self._labels else OTHER

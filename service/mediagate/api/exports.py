@@ -17,6 +17,8 @@ from mediagate.values import Export, Exported, JobState, JobStatus, Media, iso
 
 log = logging.getLogger("mediagate.owners")
 
+MOST_PASSES = 1000
+"""How many results of judging one picture again are exported."""
 FORMAT, VERSION = "mediagate-export", 1
 
 
@@ -109,7 +111,8 @@ class _Exporter:
         job = state.job
         media = await self._write_media(state.media) if state.media else None
         kept = job.status is not JobStatus.COMPLETE and await self.parts.storage.stat(job.staging_key) is not None
-        await self.archive.write_line("jobs", job_record(job, media, quarantined=kept))
+        again = await self.parts.records.rejudgements.list_rejudgements(job_id=job.id, limit=MOST_PASSES)
+        await self.archive.write_line("jobs", job_record(job, media, again, quarantined=kept))
         self.jobs += 1
 
     async def _write_media(self, media: Media) -> dict[str, Any]:

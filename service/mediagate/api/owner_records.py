@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mediagate.values import DirectUpload, Job, Media, UsageReport, Verdict, iso
+from mediagate.values import DirectUpload, Job, Media, Rejudgement, UsageReport, Verdict, iso
 
 
-def job_record(job: Job, media: Mapping[str, Any] | None, *, quarantined: bool) -> dict[str, Any]:
+def job_record(
+    job: Job, media: Mapping[str, Any] | None, judged_again: Sequence[Rejudgement], *, quarantined: bool
+) -> dict[str, Any]:
     """Return the record of a job; ``quarantined`` says whether its uploaded file is still in quarantine."""
     return {
         "jobId": job.id,
@@ -38,6 +40,16 @@ def job_record(job: Job, media: Mapping[str, Any] | None, *, quarantined: bool) 
         "code": job.code,
         "retryable": job.retryable,
         "moderation": _moderation(job.verdict) if job.verdict else None,
+        "judgedAgain": [
+            {
+                "status": str(one.status),
+                "finishedAt": iso(one.finished_at),
+                "error": one.error,
+                "code": one.code,
+                "moderation": _moderation(one.verdict) if one.verdict else None,
+            }
+            for one in judged_again
+        ],
         "warnings": list(job.warnings),
         "timings": dict(job.timings_ms),
         "bytesOut": job.bytes_out,

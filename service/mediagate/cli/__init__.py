@@ -15,6 +15,7 @@ import typer
 
 from mediagate.cli.loading import STANDALONE, Gate, load_gate, quit_with, run_async
 from mediagate.cli.maintenance import adopt, doctor, janitor, migrate
+from mediagate.cli.moderation import commands as moderation_commands
 from mediagate.cli.owner_data import erase, export
 from mediagate.cli.release import print_release
 from mediagate.cli.retry import retry
@@ -28,7 +29,7 @@ COMMANDS = "mediagate.commands"
 """The group of entry points of plugins' commands."""
 OWN = {command.__name__: command for command in (serve, worker, migrate, doctor, janitor, adopt, retry, erase, export)}
 """The core's own commands, which load no plugin."""
-GROUPS = {"storage": storage_commands}
+GROUPS = {"storage": storage_commands, "moderation": moderation_commands}
 """The core's own commands that have commands of their own."""
 
 ABOUT = """Accepts image uploads, moderates and converts them, and publishes only the safe ones.

@@ -59,7 +59,8 @@ MediagateError
 │   ├── ImageTimeout             image_timeout
 │   ├── ModerationFailed         moderation_failed
 │   ├── ProcessingRefused        processing_refused (by a ``pre_*`` hook)
-│   └── StagedFileLost           staged_file_lost
+│   ├── StagedFileLost           staged_file_lost
+│   └── PublishedFileLost        published_file_lost
 ├── ExportFailed                 the archive of an export could not be written
 └── WaitTimeout                  ``wait()`` timed out; the job continues
 """
@@ -83,6 +84,7 @@ from mediagate.errors.processing import (
     ModerationFailed,
     ProcessingError,
     ProcessingRefused,
+    PublishedFileLost,
     StagedFileLost,
 )
 from mediagate.errors.requests import (
@@ -172,6 +174,7 @@ __all__ = [
     "PluginError",
     "ProcessingError",
     "ProcessingRefused",
+    "PublishedFileLost",
     "QueueFull",
     "RateLimited",
     "RecordsRefused",

@@ -50,3 +50,11 @@ class StagedFileLost(ProcessingError):
     code = "staged_file_lost"
     retryable = False
     told = None
+
+
+class PublishedFileLost(ProcessingError):
+    """A published file that is to be judged again is missing."""
+
+    code = "published_file_lost"
+    retryable = False
+    told = None

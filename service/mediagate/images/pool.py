@@ -30,7 +30,7 @@ from mediagate.images.forkserver import ForkServer
 from mediagate.images.group import Group
 from mediagate.images.process import Request, Setup
 from mediagate.images.sandbox import Readable, Walls, readable
-from mediagate.images.wire import receive_info, receive_rendered
+from mediagate.images.wire import receive_info, receive_judged, receive_rendered
 from mediagate.moderation import Moderator, members_of, reads_of
 from mediagate.observe import Observer
 from mediagate.values import ImageInfo, Rendered
@@ -194,11 +194,27 @@ class ImagePool:
         Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
         """
+        return await self._render(data, source, focal, previews, files=True)
+
+    async def judge(
+        self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0
+    ) -> Rendered:
+        """Judge a file like ``render``, without making files of it; raises like ``render``."""
+        return await self._render(data, source, focal, previews, files=False)
+
+    async def _render(
+        self, data: bytes, source: Source, focal: tuple[float, float], previews: int, *, files: bool
+    ) -> Rendered:
         if not self._processes:
             raise ConfigError("rendering is unavailable because worker=False; open the gate with a worker")
         group = _opened(self._rendering)
-        request = Request(process.render, self._timeout_s, (data, source, focal, self._timeout_s, previews))
-        read = partial(receive_rendered, source=source, memory_bytes=self._memory_bytes, previews=previews > 0)
+        request = Request(process.render, self._timeout_s, (data, source, focal, self._timeout_s, previews, files))
+        read = partial(
+            receive_rendered if files else receive_judged,
+            source=source,
+            memory_bytes=self._memory_bytes,
+            previews=previews > 0,
+        )
         return await group.run(request, read)
 
 

@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import process_time
@@ -172,8 +173,10 @@ def probe(file: IO[bytes], source: Source, whole: bool) -> ImageInfo:
     return pixels.probe(file, source, _shared.memory_bytes, pixels=whole)
 
 
-def render(data: bytes, source: Source, focal: tuple[float, float], time_s: float, previews: int) -> Rendered:
-    """Render a file: verdict, variants and original; the timings include the CPU time of all threads.
+def render(
+    data: bytes, source: Source, focal: tuple[float, float], time_s: float, previews: int, files: bool
+) -> Rendered:
+    """Render a file: verdict, and with ``files`` variants and original; timings include the CPU time of all threads.
 
     Refuses a picture that cannot be judged in ``time_s`` seconds. ``previews`` is the input edge of a remote moderator
     in pixels, 0 without one; if the picture may be published, the judged pictures are returned as JPEGs for it. They
@@ -187,20 +190,15 @@ def render(data: bytes, source: Source, focal: tuple[float, float], time_s: floa
         from mediagate.images.previews import Previewing
 
         moderator = seen = Previewing(moderator, previews)
+    memory_bytes = _shared.memory_bytes
+    make = partial(
+        render.render, data, source, focal, moderator, publish=files, memory_bytes=memory_bytes, time_s=time_s
+    )
     if _shared.cores is None:
-        rendered = render.render(data, source, focal, moderator, memory_bytes=_shared.memory_bytes, time_s=time_s)
+        rendered = make()
     else:
         with _shared.cores.used():
-            rendered = render.render(
-                data,
-                source,
-                focal,
-                moderator,
-                threads=2,
-                borrow=_shared.cores.borrow,
-                memory_bytes=_shared.memory_bytes,
-                time_s=time_s,
-            )
+            rendered = make(threads=2, borrow=_shared.cores.borrow)
     cpu_ms = round((process_time() - began) * 1000, 2)
     if previews and rendered.verdict.decision == "allow":
         rendered = replace(rendered, previews=tuple(seen.jpegs))

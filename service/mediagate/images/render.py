@@ -96,12 +96,13 @@ def render(
     focal: tuple[float, float],
     moderator: Moderator | None,
     *,
+    publish: bool = True,
     threads: int = 1,
     borrow: Callable[[], GiveBack | None] = always,
     memory_bytes: int | None = None,
     time_s: float | None = None,
 ) -> Rendered:
-    """Judge an uploaded file and, if the verdict is ``allow``, make its variants and its cleaned original.
+    """Judge a file and, with ``publish`` and the verdict ``allow``, make its variants and its cleaned original.
 
     ``threads`` (1 or 2) encode concurrently, the second only while ``borrow`` lends it a core. Refuses a picture that
     needs more than ``memory_bytes`` or cannot be judged in ``time_s`` seconds. Raises ``UnsupportedType``,
@@ -136,7 +137,7 @@ def render(
             extent=decoded.extent,
             time_s=left_s,
         )
-    if verdict.decision != "allow":
+    if not publish or verdict.decision != "allow":
         return Rendered(
             verdict,
             info,

@@ -194,21 +194,8 @@ def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews:
 
     Only requested files are accepted; together they may not exceed the memory of an image.
     """
-    left = memory_bytes
-
-    def data(size: Any) -> bytes:
-        nonlocal left
-        left -= whole(1, left)(size)
-        sent = _message(pipe, size)
-        if len(sent) != size:
-            raise Malformed("a length that differs from the announced one")
-        return sent
-
-    answer: Rendered = receive(pipe, rendered(data))
-    check_info(answer.info, source)
+    answer = _receive_verdict(pipe, source, memory_bytes, previews=previews)
     if answer.verdict.decision != "allow":
-        if answer.files or answer.previews:
-            raise Malformed("files of a picture that may not be published")
         return answer
     if [file.name for file in answer.variants] != list(source.variants):
         raise Malformed("variants that were not requested")
@@ -225,7 +212,34 @@ def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews:
         _check_file(answer.original, answer.info, (None, None))
     if (answer.thumbhash is not None) != ("thumbhash" in source.placeholders):
         raise Malformed("an unrequested ThumbHash, or a missing one")
-    if bool(answer.previews) != previews or not all(map(_SIGNATURES["jpeg"].match, answer.previews)):
+    return answer
+
+
+def receive_judged(pipe: Pipe, source: Source, *, memory_bytes: int, previews: bool) -> Rendered:
+    """Return a picture of this source that was only judged, with ``previews`` if requested; raises like ``receive``."""
+    answer = _receive_verdict(pipe, source, memory_bytes, previews=previews)
+    if answer.files:
+        raise Malformed("files that were not requested")
+    return answer
+
+
+def _receive_verdict(pipe: Pipe, source: Source, memory_bytes: int, *, previews: bool) -> Rendered:
+    left = memory_bytes
+
+    def data(size: Any) -> bytes:
+        nonlocal left
+        left -= whole(1, left)(size)
+        sent = _message(pipe, size)
+        if len(sent) != size:
+            raise Malformed("a length that differs from the announced one")
+        return sent
+
+    answer: Rendered = receive(pipe, rendered(data))
+    check_info(answer.info, source)
+    if answer.verdict.decision != "allow":
+        if answer.files or answer.previews:
+            raise Malformed("files of a picture that may not be published")
+    elif bool(answer.previews) != previews or not all(map(_SIGNATURES["jpeg"].match, answer.previews)):
         raise Malformed("unrequested previews, or missing ones")
     return answer
 

@@ -5,6 +5,7 @@ from mediagate.jobs.events import job_events
 from mediagate.jobs.file_mark import adopt, check_no_files, describe, recognize_files
 from mediagate.jobs.janitor import Janitor, what_to_do
 from mediagate.jobs.publishing import delete_media
+from mediagate.jobs.takedown import end_rejudgement
 from mediagate.jobs.watch import Watch, check_id, unknown_job
 from mediagate.jobs.worker import Worker
 
@@ -17,6 +18,7 @@ __all__ = [
     "check_no_files",
     "delete_media",
     "describe",
+    "end_rejudgement",
     "job_events",
     "recognize_files",
     "resume_finish",

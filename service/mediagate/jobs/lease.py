@@ -13,7 +13,7 @@ from typing import TypeVar
 from mediagate.errors import RecordsUnavailable
 from mediagate.observe import about
 from mediagate.records import Records
-from mediagate.values import Job, Stage
+from mediagate.values import Job, Rejudgement, Stage
 
 log = logging.getLogger("mediagate.worker")
 
@@ -29,8 +29,9 @@ class LeaseLost(Exception):
 class Lease:
     """The result of a claim: the job belongs to its owner for ``lease_s`` from the claim and from each extension."""
 
-    def __init__(self, job: Job, records: Records, *, lease_s: float) -> None:
+    def __init__(self, job: Job | Rejudgement, records: Records, *, lease_s: float) -> None:
         self._job = job
+        self._about = about(job) if isinstance(job, Job) else {"job_id": job.job_id, "attempt": job.attempts}
         self._records = records
         self._lease_s = lease_s
         self.owner = job.lease_owner or ""
@@ -66,7 +67,7 @@ class Lease:
             except RecordsUnavailable as exc:
                 if clock() + ASK_AGAIN_S > until:
                     raise
-                log.warning("job %s: waiting for the records: %s", self._job.id, exc, extra=about(self._job))
+                log.warning("job %s: waiting for the records: %s", self._job.id, exc, extra=self._about)
             await asyncio.sleep(ASK_AGAIN_S)
 
     @contextlib.asynccontextmanager
@@ -82,7 +83,7 @@ class Lease:
                 try:
                     held = await self.extend()
                 except RecordsUnavailable as exc:
-                    log.warning("job %s: heartbeat missed: %s", self._job.id, exc, extra=about(self._job))
+                    log.warning("job %s: heartbeat missed: %s", self._job.id, exc, extra=self._about)
                     continue
                 if not held and body is not None:
                     lost = True
@@ -99,3 +100,18 @@ class Lease:
         finally:
             heart.cancel()
             await asyncio.gather(heart, return_exceptions=True)
+
+
+class RejudgementLease(Lease):
+    """The same for a re-judgement."""
+
+    async def extend(self, stage: Stage | None = None, model_runs: int | None = None) -> bool:
+        """Extend the lease; ``False`` if it is lost."""
+        until = await self._records.now() + timedelta(seconds=self._lease_s)
+        return await self._records.rejudgements.advance(self._job.id, owner=self.owner, lease_until=until)
+
+    async def release(self, at: datetime, *, counted: bool, error: str | None, code: str | None) -> None:
+        """Release the re-judgement for another attempt, not before ``at``."""
+        await self._records.rejudgements.release(
+            self._job.id, owner=self.owner, available_at=at, count_attempt=counted, error=error, code=code
+        )

@@ -15,7 +15,7 @@ from mediagate.jobs.events import job_events
 from mediagate.jobs.isolation import Isolation, ran_out_of_time, suspect
 from mediagate.jobs.lease import Lease, LeaseLost
 from mediagate.jobs.publishing import publish, unpublish
-from mediagate.jobs.remote_moderation import RemoteModeration
+from mediagate.jobs.remote_moderation import remote_moderation
 from mediagate.jobs.retries import Retries, failure
 from mediagate.jobs.watch import Watch
 from mediagate.moderation import count_review_as_reject
@@ -44,9 +44,7 @@ class Pipeline:
         self._watch = watch
         self._isolation = isolation
         self._retries = Retries(parts.settings)
-        self._remote = None
-        if parts.remote_moderator is not None:
-            self._remote = RemoteModeration(parts.remote_moderator, parts.moderator, parts.records)
+        self._remote = remote_moderation(parts)
 
     async def run(self, job: Job) -> None:
         """Run a newly claimed job to its end, or release it for another attempt.

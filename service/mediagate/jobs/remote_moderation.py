@@ -28,6 +28,7 @@ from mediagate.moderation import (
     thresholds_for,
     with_group_scores,
 )
+from mediagate.parts import Parts
 from mediagate.records import Allowance, Records
 from mediagate.values import Rendered, Verdict
 
@@ -36,6 +37,13 @@ log = logging.getLogger("mediagate")
 SIDE_BY_SIDE = 4
 """How many calls for one image run concurrently."""
 NAME = "remote_moderation"
+
+
+def remote_moderation(parts: Parts) -> RemoteModeration | None:
+    """Return the moderation by the service of a gate, ``None`` if it has none."""
+    if parts.remote_moderator is None:
+        return None
+    return RemoteModeration(parts.remote_moderator, parts.moderator, parts.records)
 
 
 class RemoteModeration:

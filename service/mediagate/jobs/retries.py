@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from mediagate.config import Settings
 from mediagate.errors import ImageTimeout, Unavailable, known_error
 from mediagate.records import Settlement
-from mediagate.values import Job, JobStatus, Stage
+from mediagate.values import Job, JobStatus, Rejudgement, Stage
 
 MAX_BACKOFF_S = 300.0
 MAX_OUTAGE_PAUSE_S = 60.0
 """The longest pause between attempts during an outage, and so the delay before jobs continue after it."""
 OUTAGE = timedelta(days=1)
-"""How long after its upload a job waits for unavailable services; later attempts count, and the job fails."""
+"""How long after its upload a job waits for unavailable services; later attempts count, and the job fails. A
+re-judgement waits as long after its first claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Retries:
         """Note that an attempt reached every service that it needed."""
         self._outages = 0
 
-    def after(self, exc: Exception, job: Job, now: datetime) -> Retry | None:
+    def after(self, exc: Exception, job: Job | Rejudgement, now: datetime) -> Retry | None:
         """Return the next attempt at a job after one failed with ``exc``, ``None`` if that was the last."""
         error = known_error(exc)
         if isinstance(error, Unavailable) and now < job.created_at + OUTAGE:

@@ -16,6 +16,7 @@ from mediagate.errors import ShuttingDown, Unavailable
 from mediagate.jobs.isolation import Isolation, suspect
 from mediagate.jobs.lease import Lease
 from mediagate.jobs.pipeline import Pipeline
+from mediagate.jobs.rejudging import Rejudger
 from mediagate.jobs.watch import Watch
 from mediagate.observe import cause_of
 from mediagate.parts import Parts
@@ -23,6 +24,10 @@ from mediagate.queue import POLL_S
 from mediagate.values import Job
 
 log = logging.getLogger("mediagate.worker")
+
+LOOK_S = 2.0
+"""How often a worker looks for published pictures to judge again, while there are none."""
+REJUDGING = "re-judging"
 
 
 class Worker:
@@ -37,16 +42,18 @@ class Worker:
         self._claiming: asyncio.Task[list[asyncio.Task[None]]] | None = None
         self._isolation = Isolation()
         self._pipeline = Pipeline(parts, watch, self._isolation)
+        self._rejudger = Rejudger(parts, watch, self._isolation, owner=self._owner)
         self._queue_fails = self._queue_brings = False
 
     @property
     def alive(self) -> bool:
-        """Whether both loops are running."""
+        """Whether all loops are running."""
         return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     def start(self) -> None:
-        """Start to take jobs from the queue and, whenever a slot is free, from the records."""
-        self._loops = [asyncio.create_task(self._from_queue()), asyncio.create_task(self._from_records())]
+        """Start to take jobs from the queue and, whenever a slot is free, from the records; judge again in between."""
+        sources = (self._from_queue(), self._from_records(), self._from_published())
+        self._loops = [asyncio.create_task(source) for source in sources]
 
     async def stop(self, *, drain_s: float) -> None:
         """Stop taking jobs, wait up to ``drain_s`` for jobs in flight, then release the rest uncounted."""
@@ -119,6 +126,14 @@ class Worker:
                 self._queue_brings = False
                 pause = POLL_S if self._queue_fails else self._parts.queue.poll_s
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+
+    async def _from_published(self) -> None:
+        while True:
+            # One at a time, so that uploads find the other slots and image processes free.
+            await self._slots.acquire()
+            await asyncio.wait({self._start(REJUDGING, self._rejudger.attend(), None)})
+            if not self._rejudger.found:
+                await asyncio.sleep(LOOK_S * random.uniform(0.5, 1.5))
 
     async def _claim_next(self, room: int, *, brought: str | None = None) -> list[asyncio.Task[None]]:
         """Claim jobs in their order and start them in slots that are already taken; returns the attempts.

@@ -2,7 +2,14 @@
 
 from mediagate.moderation.ensemble import Ensemble, members_of, smallest_input_edge, together
 from mediagate.moderation.labels import Names, names_of, policy_problems, thresholds_for
-from mediagate.moderation.policy import apply_policy, count_review_as_reject, merge, stricter, with_group_scores
+from mediagate.moderation.policy import (
+    REJECTED,
+    apply_policy,
+    count_review_as_reject,
+    merge,
+    stricter,
+    with_group_scores,
+)
 from mediagate.moderation.protocols import (
     Moderator,
     Picture,
@@ -12,9 +19,11 @@ from mediagate.moderation.protocols import (
     name_of,
     reads_of,
 )
+from mediagate.moderation.rejudging import policy_of_published
 from mediagate.moderation.selection import judged_remotely, judging, selection_problems
 
 __all__ = [
+    "REJECTED",
     "Ensemble",
     "Moderator",
     "Names",
@@ -30,6 +39,7 @@ __all__ = [
     "merge",
     "name_of",
     "names_of",
+    "policy_of_published",
     "policy_problems",
     "reads_of",
     "selection_problems",

@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from mediagate.values import Job
+from mediagate.values import Job, RejudgementStatus
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -60,6 +60,9 @@ class Observer:
     def delivery_ended(self, endpoint: str, how: DeliveryEnd) -> None:
         """A delivery attempt to an endpoint ended; ``endpoint`` is its configured name."""
 
+    def rejudged(self, source_type: str, status: RejudgementStatus) -> None:
+        """A worker judged a published picture again, or could not."""
+
 
 class Observers(Observer):
     """A composite of all observers of a gate."""
@@ -104,6 +107,11 @@ class Observers(Observer):
         """Notify all observers."""
         for observer in self._observers:
             self._guarded(observer.delivery_ended, endpoint, how)
+
+    def rejudged(self, source_type: str, status: RejudgementStatus) -> None:
+        """Notify all observers."""
+        for observer in self._observers:
+            self._guarded(observer.rejudged, source_type, status)
 
     @staticmethod
     def _guarded(notify: Callable[..., Any], *args: Any, **named: Any) -> Any:

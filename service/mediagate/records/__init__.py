@@ -8,6 +8,7 @@ from mediagate.records.locks import Lock, hold
 from mediagate.records.lookup import get_job, get_state
 from mediagate.records.memory import MemoryRecords
 from mediagate.records.protocol import Identity, Records
+from mediagate.records.rejudgements import Rejudgements
 from mediagate.records.reservation import Reservation
 from mediagate.records.settlement import Settlement
 
@@ -33,6 +34,7 @@ __all__ = [
     "MemoryRecords",
     "PrismaRecords",
     "Records",
+    "Rejudgements",
     "Reservation",
     "Settlement",
     "describe_node",

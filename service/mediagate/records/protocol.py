@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
+from mediagate.records.rejudgements import Rejudgements
 from mediagate.records.reservation import Reservation
 from mediagate.records.settlement import Settlement
 from mediagate.values import (
@@ -45,6 +46,9 @@ class Records(Protocol):
     own clock says. Every method raises ``RecordsUnavailable`` when the database does not answer. A *live* job is
     PENDING or PROCESSING.
     """
+
+    rejudgements: Rejudgements
+    """The re-judging of published pictures."""
 
     async def open(self) -> None:
         """Connect; for the embedded default also create and migrate the database."""

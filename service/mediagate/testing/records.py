@@ -28,6 +28,7 @@ from mediagate.testing.record_samples import (
     same,
     waiting_job,
 )
+from mediagate.testing.rejudgements import check_rejudgements
 from mediagate.testing.turns import check_turns
 from mediagate.testing.upload_records import check_uploads
 from mediagate.values import JobStatus, Media, Stage, Verdict, new_id, utcnow
@@ -58,6 +59,7 @@ async def check_records(records: Records) -> None:
         check_uploads,
         check_turns,
         check_erasure,
+        check_rejudgements,
         check_identity,
     ):
         await check(records, now)

@@ -24,6 +24,14 @@ from mediagate.values.layout import (
 )
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.owner_data import Erased, Erasure, Export, Exported
+from mediagate.values.rejudging import (
+    RejudgeAction,
+    Rejudgement,
+    RejudgementEnd,
+    RejudgementStatus,
+    Rejudging,
+    rejudgement_id,
+)
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
 from mediagate.values.upload_fields import UploadFields, display_name, read_fields, read_focal, source_id_text
@@ -58,6 +66,11 @@ __all__ = [
     "MediaPage",
     "Principal",
     "PublishedMedia",
+    "RejudgeAction",
+    "Rejudgement",
+    "RejudgementEnd",
+    "RejudgementStatus",
+    "Rejudging",
     "Rendered",
     "RenderedFile",
     "Stage",
@@ -83,6 +96,7 @@ __all__ = [
     "published",
     "read_fields",
     "read_focal",
+    "rejudgement_id",
     "segment",
     "source_id_text",
     "source_type_of",

@@ -97,6 +97,11 @@ class Job:
     turn: int = field(default=0, compare=False)
     """The job's place among those of its priority, assigned by the records on creation and kept for retries."""
 
+    @property
+    def taken_down(self) -> bool:
+        """Whether the picture was published before the job became REJECTED."""
+        return self.status is JobStatus.REJECTED and self.bytes_out > 0
+
 
 @dataclass(frozen=True, slots=True)
 class JobState:

@@ -1,60 +1,22 @@
 """A gate on the real embedded parts, each call of which can be where the process dies.
 
-``CRASH_AT=records.settle:before`` kills the process (SIGKILL, by itself) when that method is called,
-``…:after`` when it has returned; ``…:after:2`` at the second call. ``CRASH_BY=SIGSTOP`` stops it instead.
+``CRASH_AT`` and ``CRASH_BY`` are those of ``tests.support.mortal``.
 ``RECEIVING_S`` is how long a name stays held for a process that died while it received a body.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
-import signal
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from mediagate import QUEUE, RECORDS, STORAGE, JobState, MediaGate, Settings, Source
 from mediagate.kernel import HookName
 from mediagate.queue import InProcessQueue
 from mediagate.records import PrismaRecords
 from mediagate.records import locks as reservation
-from mediagate.storage import MARK_KEY as KEY
 from mediagate.storage import FilesystemStorage
-
-POINT, _, _MOMENT = os.environ.get("CRASH_AT", "").partition(":")
-WHEN, _, _COUNT = _MOMENT.partition(":")
-countdown = itertools.count(int(_COUNT or 1), -1)
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.Signals[os.environ.get("CRASH_BY", "SIGKILL")])
-
-
-class Mortal:
-    """Passes every call on to a real part, and dies at the chosen one."""
-
-    def __init__(self, name: str, part: Any) -> None:
-        self._name = name
-        self._part = part
-
-    def __getattr__(self, method: str) -> Any:
-        target = getattr(self._part, method)
-        if f"{self._name}.{method}" != POINT:
-            return target
-
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            if KEY in args:  # not a step of an upload
-                return await target(*args, **kwargs)
-            now = next(countdown) == 1
-            if now and WHEN == "before":
-                die()
-            result = await target(*args, **kwargs)
-            if now and WHEN == "after":
-                die()
-            return result
-
-        return call
-
+from tests.support.mortal import POINT, WHEN, Mortal, die
 
 reservation.RECEIVING_S = float(os.environ.get("RECEIVING_S", reservation.RECEIVING_S))
 if POINT not in ("", "hook"):

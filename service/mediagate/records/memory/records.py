@@ -11,6 +11,7 @@ from mediagate.records.memory.direct_uploads import DirectUploads
 from mediagate.records.memory.expiry import expired
 from mediagate.records.memory.idempotency_keys import IdempotencyKeys
 from mediagate.records.memory.outbox import Outbox
+from mediagate.records.memory.rejudgements import MemoryRejudgements
 from mediagate.records.memory.turns import Turns
 from mediagate.records.protocol import Identity, Records
 from mediagate.records.reservation import Reservation
@@ -44,6 +45,7 @@ class MemoryRecords(Records):
         self._keys = IdempotencyKeys()
         self._turns = Turns()
         self._identity = Identity(new_id("db"), 0)
+        self.rejudgements = MemoryRejudgements(self._jobs, self._media, self._outbox)
 
     async def open(self) -> None:
         """Do nothing."""
@@ -199,7 +201,7 @@ class MemoryRecords(Records):
         stage: Stage | None = None,
         model_runs: int | None = None,
     ) -> bool:
-        job = self._held(job_id, owner)
+        job = transitions.held(self._jobs.get(job_id), owner)
         if job is not None:
             self._put(transitions.advanced(job, lease_until, stage, model_runs))
         return job is not None
@@ -214,7 +216,7 @@ class MemoryRecords(Records):
         error: str | None = None,
         code: str | None = None,
     ) -> bool:
-        job = self._held(job_id, owner)
+        job = transitions.held(self._jobs.get(job_id), owner)
         if job is not None:
             self._put(transitions.released(job, available_at, error, code, count_attempt=count_attempt))
         return job is not None
@@ -222,7 +224,7 @@ class MemoryRecords(Records):
     async def settle(
         self, job: Job, *, owner: str, now: datetime, settlement: Settlement, events_of: EventsOf = no_events
     ) -> bool:
-        held = self._held(job.id, owner)
+        held = transitions.held(self._jobs.get(job.id), owner)
         if held is None:
             return False
         self._outbox.write(events_of(self._put(settlement.state_of(held, now).job)))
@@ -274,6 +276,7 @@ class MemoryRecords(Records):
         self._outbox.erase(gone)
         self._keys.erase(gone)
         self._turns.leave(owner_id)
+        self.rejudgements.erase(gone)
         return len(gone)
 
     async def forget(self, *, now: datetime) -> int:
@@ -294,7 +297,3 @@ class MemoryRecords(Records):
     def _put(self, job: Job) -> Job:
         self._jobs[job.id] = job
         return job
-
-    def _held(self, job_id: str, owner: str) -> Job | None:
-        job = self._jobs.get(job_id)
-        return job if job and job.status is JobStatus.PROCESSING and job.lease_owner == owner else None

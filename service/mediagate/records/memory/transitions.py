@@ -46,6 +46,11 @@ def claimed(job: Job, owner: str, now: datetime, lease_until: datetime) -> Job:
     )
 
 
+def held(job: Job | None, owner: str) -> Job | None:
+    """Return a job if it is under this owner's lease."""
+    return job if job and job.status is JobStatus.PROCESSING and job.lease_owner == owner else None
+
+
 def advanced(job: Job, lease_until: datetime, stage: Stage | None, model_runs: int | None) -> Job:
     """Return a held job with an extended lease, and with its stage and model runs if given."""
     runs = job.model_runs if model_runs is None else model_runs

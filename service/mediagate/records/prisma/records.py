@@ -26,6 +26,7 @@ from mediagate.records.prisma import (
     turns,
     usage,
 )
+from mediagate.records.prisma.rejudgements import PrismaRejudgements
 from mediagate.records.protocol import Identity, Records
 from mediagate.records.reservation import Reservation
 from mediagate.records.schema import check_schema
@@ -66,6 +67,7 @@ class PrismaRecords(Records):
         self.postgres_schema = postgres_schema(url)
         """The schema of the tables on PostgreSQL, ``None`` on SQLite."""
         self._database = Database(self)
+        self.rejudgements = PrismaRejudgements(self.client)
         # All processes that share a SQLite file run on one machine, and so share its clock.
         is_postgres = self.postgres_schema is not None
         self._clock = DatabaseClock(lambda: connection.postgres_ms(self.client)) if is_postgres else None

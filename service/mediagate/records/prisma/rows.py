@@ -86,7 +86,7 @@ def job_of(row: models.MediagateJob) -> Job:
         error=row.error,
         code=row.code,
         retryable=row.retryable,
-        verdict=_verdict_of(row.verdict),
+        verdict=verdict_of(row.verdict),
         timings_ms=json.loads(row.timings),
         warnings=tuple(json.loads(row.warnings)),
         owner_id=row.ownerId,
@@ -106,7 +106,7 @@ def settled_columns(settlement: Settlement) -> Any:
         "stage": Stage.DONE.value,
         "leaseOwner": None,
         "leaseUntil": None,
-        "verdict": json.dumps(asdict(settlement.verdict)) if settlement.verdict else None,
+        "verdict": verdict_column(settlement.verdict),
         "reason": settlement.reason,
         "error": settlement.error,
         "code": settlement.code,
@@ -254,7 +254,13 @@ def upload_of(row: models.MediagateUpload) -> DirectUpload:
     )
 
 
-def _verdict_of(text: str | None) -> Verdict | None:
+def verdict_column(verdict: Verdict | None) -> str | None:
+    """Return the column of a verdict."""
+    return json.dumps(asdict(verdict)) if verdict else None
+
+
+def verdict_of(text: str | None) -> Verdict | None:
+    """Return the verdict of a column."""
     if text is None:
         return None
     columns = json.loads(text)
