@@ -16,7 +16,7 @@ run: $(STAMP) ## Start the service on http://127.0.0.1:8000 (PORT=… changes it
 	$(BIN)/mediagate serve --port $(PORT)
 
 # Each file stays in one process. The order is random: `ARGS="-p randomly --randomly-seed=…"` repeats one.
-test: $(STAMP) ## Run the whole suite (ARGS=… goes to pytest, which then runs what it says)
+test: $(VENV)/.docs ## Run the whole suite (ARGS=… goes to pytest, which then runs what it says)
 	$(BIN)/python -m pytest $(or $(ARGS),--numprocesses auto --no-loadscope-reorder --durations=10 $(COVERAGE))
 
 test-fast: $(STAMP) ## Run what needs no service, no browser and no host, without what is marked slow
