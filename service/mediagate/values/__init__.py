@@ -23,7 +23,7 @@ from mediagate.values.layout import (
     variant_key,
 )
 from mediagate.values.media import Media, MediaPage, Variant
-from mediagate.values.owner_data import Erased, Erasure, Export, Exported
+from mediagate.values.owner_data import NOUNS_OF_CORE, Erased, Erasure, Export, Exported
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
 from mediagate.values.upload_fields import UploadFields, display_name, read_fields, read_focal, source_id_text
@@ -35,6 +35,7 @@ __all__ = [
     "DECLARABLE",
     "EXTENSIONS",
     "MEDIA",
+    "NOUNS_OF_CORE",
     "PUBLISHED",
     "STAGING",
     "Action",
