@@ -4,6 +4,7 @@ from mediagate.moderation.ensemble import Ensemble, members_of, smallest_input_e
 from mediagate.moderation.labels import Names, names_of, policy_problems, thresholds_for
 from mediagate.moderation.policy import apply_policy, count_review_as_reject, merge, stricter, with_group_scores
 from mediagate.moderation.protocols import (
+    MAX_NAME,
     Moderator,
     Picture,
     RemoteModerator,
@@ -15,6 +16,7 @@ from mediagate.moderation.protocols import (
 from mediagate.moderation.selection import judged_remotely, judging, selection_problems
 
 __all__ = [
+    "MAX_NAME",
     "Ensemble",
     "Moderator",
     "Names",
