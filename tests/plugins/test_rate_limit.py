@@ -733,7 +733,7 @@ async def test_erase_of_an_owner_removes_its_counters_and_slots(store: Store, li
         assert (await upload(photo, **ann)).status_code == 429
         assert await store.counters(gate) == 2 * 3 + 1
         erased = await gate.erase(owner="ann")
-        assert erased.others == {"rate limit counters": 3}
+        assert erased.others == {"rate limit counters": 3, "rate limit slots": 2}
         assert await store.counters(gate) == 3 + 1
         for headers in (ann, ann, bob):
             assert (await upload(photo, **headers)).status_code == 202

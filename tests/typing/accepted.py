@@ -41,7 +41,7 @@ async def ready(gate: MediaGate) -> None: ...
 
 
 async def erase(erasure: Erasure) -> None:
-    erasure.removed["thumbs"] = len(erasure.keys)
+    erasure.add("thumbs", len(erasure.keys))
 
 
 async def export(export: Export) -> None:

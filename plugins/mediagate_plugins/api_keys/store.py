@@ -107,7 +107,7 @@ class ApiKeys:
 
     async def erase(self, erasure: Erasure) -> None:
         """Delete the keys of an owner whose data is erased; registered as a hook."""
-        erasure.removed["API keys"] = await self.delete(owner=erasure.owner)
+        erasure.add("API keys", await self.delete(owner=erasure.owner))
 
     async def export(self, export: Export) -> None:
         """Add the keys of an owner, without their secrets, to an export; registered as a hook."""

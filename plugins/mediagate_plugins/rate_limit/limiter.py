@@ -31,7 +31,7 @@ OVERHEAD = 1024 * 1024
 """Maximum bytes of a body outside the file; the gate allows about half of that."""
 JOB_S = 5.0
 """Retry delay for a slot, in seconds; the end of a job cannot be predicted."""
-COUNTERS = "rate limit counters"
+COUNTERS, SLOTS = "rate limit counters", "rate limit slots"
 """What an erasure reports."""
 DOWN_S = 1.0
 """Pause before an unavailable store is queried again, in seconds."""
@@ -120,15 +120,14 @@ class Limiter:
         Those of keys without a job on record are not found; they are hashes, and end with their windows.
         """
         rules = [*self._rules.key, *(rule for rules in self._rules.source.values() for rule in rules)]
-        erasure.removed[COUNTERS] = 0
         for key in (None, *sorted(erasure.keys)):
             caller = _key_caller(erasure.owner, key)
             if ids := [rule.counter(caller) for rule in rules if rule.limit.window_s]:
-                erasure.removed[COUNTERS] += await self._counters.delete(ids)
+                erasure.add(COUNTERS, await self._counters.delete(ids))
                 self._refusals.forget(ids)
             if slots := [rule.counter(caller) for rule in rules if not rule.limit.window_s]:
                 assert self._slots is not None  # set if a rule limits jobs
-                await self._slots.delete(slots)
+                erasure.add(SLOTS, await self._slots.delete(slots))
 
     async def renew(self) -> None:
         """Renew the slots of all uploads that this process is receiving; raises ``RecordsUnavailable``."""

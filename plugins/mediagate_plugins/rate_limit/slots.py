@@ -100,9 +100,9 @@ class Slots:
         """Release the slots of a token."""
         await self._database.change_rows(RELEASE, token)
 
-    async def delete(self, callers: Sequence[str]) -> None:
-        """Delete all slots of these callers."""
-        await self._database.change_rows(DELETE.replace("{callers}", ", ".join("?" * len(callers))), *callers)
+    async def delete(self, callers: Sequence[str]) -> int:
+        """Delete all slots of these callers; return their number."""
+        return await self._database.change_rows(DELETE.replace("{callers}", ", ".join("?" * len(callers))), *callers)
 
     async def clean(self) -> int:
         """Remove the free slots; return their number."""

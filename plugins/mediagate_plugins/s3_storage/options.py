@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from mediagate import Source
 from mediagate.errors import ConfigError
-from mediagate.storage import is_key
+from mediagate.storage import PrivateSources, is_key
 
 Addressing = Literal["auto", "path", "virtual"]
 RetryMode = Literal["standard", "adaptive"]
@@ -50,7 +50,7 @@ class Options:
     upload_origins: tuple[str, ...] = ()
     sources: frozenset[str] = frozenset()
     """The gate's source types; below, the types with private files and those with a ``ttl``."""
-    private_sources: frozenset[str] = frozenset()
+    private_sources: Container[str] = frozenset()
     expiring_sources: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -62,11 +62,6 @@ class Options:
         """The longest duration of one request, including its attempts and the pauses between them."""
         pauses = sum(min(BACKOFF_S, 2.0**n) for n in range(self.attempts - 1))
         return self.attempts * (self.connect_timeout_s + self.read_timeout_s) + pauses
-
-    def is_private(self, source_type: str) -> bool:
-        """Whether a source's files are private; files of sources that are no longer configured are as well."""
-        unknown = bool(self.sources) and source_type not in self.sources
-        return unknown or source_type in self.private_sources
 
     def place(self, key: str) -> tuple[str, str]:
         """Return the bucket and the prefix of a key's object."""
@@ -120,7 +115,7 @@ def policy_of(sources: Mapping[str, Source]) -> dict[str, Any]:
     """Return the options that follow from a gate's sources."""
     return {
         "sources": frozenset(sources),
-        "private_sources": frozenset(name for name, source in sources.items() if source.visibility == "private"),
+        "private_sources": PrivateSources(sources),
         "expiring_sources": frozenset(name for name, source in sources.items() if source.ttl),
     }
 

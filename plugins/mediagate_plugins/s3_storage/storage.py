@@ -201,7 +201,7 @@ class S3Storage:
     def url(self, key: str) -> str | None:
         """Return ``public_url`` + key for a published key, ``None`` when it is private or the gate serves it."""
         check_key(key)
-        if self._public_url is None or not is_public(key) or self.options.is_private(segment(key, 1)):
+        if self._public_url is None or not is_public(key) or segment(key, 1) in self.options.private_sources:
             return None
         return f"{self._public_url}/{quote(key)}"
 
@@ -257,7 +257,7 @@ class S3Storage:
         if not is_public(key):
             return {"ContentType": kind, "CacheControl": "no-store"}
         source = segment(key, 1)
-        if self.options.is_private(source):
+        if source in self.options.private_sources:
             return {"ContentType": kind, "CacheControl": f"private, max-age={HOUR_S}"}
         # Files that will be deleted must not stay in caches for long.
         expires = source in self.options.expiring_sources

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -41,9 +41,10 @@ class Archive:
         self._part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
         # One thread, so that the steps run in order, also after the task that waits for one has been cancelled.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mediagate-export")
-        self._files: list[IO[bytes]] = []
-        self._tables: dict[str, IO[bytes]] = {}
+        self._stack = ExitStack()
+        self._file: IO[bytes]
         self._zip: ZipFile
+        self._tables: dict[str, IO[bytes]] = {}
 
     async def __aenter__(self) -> Self:
         try:
@@ -109,15 +110,16 @@ class Archive:
             raise InvalidParameter(f"to: the folder {folder} does not exist; create it")
         # Personal data: readable by this user only.
         descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        self._files.append(os.fdopen(descriptor, "w+b"))
-        self._zip = ZipFile(self._files[0], "w")
+        self._file = self._stack.enter_context(os.fdopen(descriptor, "w+b"))
+        self._zip = self._stack.enter_context(ZipFile(self._file, "w"))
 
     def _write_line(self, table: str, line: bytes) -> None:
         if table not in self._tables:
-            lines = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115  # ``_discard`` closes it
-            self._tables[table] = lines
-            self._files.append(lines)
+            self._tables[table] = self._stack.enter_context(self._unnamed())
         self._tables[table].write(line)
+
+    def _unnamed(self) -> IO[bytes]:
+        return tempfile.TemporaryFile(dir=self.path.parent)
 
     def _write_table(self, table: str) -> None:
         lines = self._tables[table]
@@ -129,8 +131,8 @@ class Archive:
 
     def _publish(self) -> None:
         self._zip.close()
-        self._files[0].flush()
-        os.fsync(self._files[0].fileno())
+        self._file.flush()
+        os.fsync(self._file.fileno())
         # Opened first: once the archive has its name, only syncing it may still fail.
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -157,12 +159,8 @@ class Archive:
 
     def _discard(self) -> None:
         """Close everything, and remove the temporary name."""
-        if self._files:
-            with suppress(OSError, ValueError):
-                self._zip.close()
-        for file in self._files:
-            with suppress(OSError):
-                file.close()
+        with suppress(OSError, ValueError):
+            self._stack.close()
         self._part.unlink(missing_ok=True)
 
     def _entry(self, name: str, modified: datetime, compression: int) -> ZipInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from mediagate.api import erasure, exports, jobs, media
+from mediagate.api import erasure, export, jobs, media
 from mediagate.api.defaults import jobs_at_once
 from mediagate.api.jobs import StatusPage
 from mediagate.api.media import PublishedPage
@@ -255,4 +255,4 @@ class Calls(ModerationCalls):
         It appears under the name ``to`` when it is complete. Raises ``InvalidParameter`` when ``to`` exists or has no
         folder, ``OwnerNotFound``, ``ExportFailed``, ``Unavailable``, and the errors of ``pre_export`` hooks.
         """
-        return await exports.export(owner, to, self.runtime)
+        return await export.export(owner, to, self.runtime)

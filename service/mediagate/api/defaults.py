@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Mapping
 
-from mediagate.config import Settings, Source, private_sources
+from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.images import ForkServer, ImagePool
 from mediagate.kernel import Registry
@@ -14,7 +14,7 @@ from mediagate.moderation import Moderator, RemoteModerator, input_edge, members
 from mediagate.observe import Observers
 from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
 from mediagate.queue import Dispatcher, InProcessQueue
-from mediagate.storage import FilesystemStorage, observed
+from mediagate.storage import FilesystemStorage, PrivateSources, observed
 
 log = logging.getLogger("mediagate")
 
@@ -34,8 +34,7 @@ def assemble(
         values[STORAGE] = FilesystemStorage(
             settings.data_dir / "files",
             public_url=settings.public_url,
-            private_sources=private_sources(sources),
-            sources=sources,
+            private_sources=PrivateSources(sources),
         )
     if registry.observers:
         values[STORAGE] = observed(values[STORAGE], observer)

@@ -6,20 +6,17 @@ import asyncio
 import hashlib
 import logging
 from contextlib import suppress
-from datetime import date
 
 from mediagate.api.jobs import cancel
+from mediagate.api.owner import BATCH, check_named, usage_ever
 from mediagate.api.runtime import Runtime
-from mediagate.errors import InvalidParameter, JobConflict, JobNotFound, MediaDeleted
+from mediagate.errors import JobConflict, JobNotFound, MediaDeleted
 from mediagate.jobs import delete_media, resume_finish
-from mediagate.parts import Parts
 from mediagate.records import get_state
-from mediagate.values import Erased, Erasure, Job, JobState, UsageReport, check_owner, media_prefixes
+from mediagate.values import Erased, Erasure, Job, JobState, media_prefixes
 
 log = logging.getLogger("mediagate.owners")
 
-BATCH = 100
-"""Jobs, or direct uploads, that are held in memory and deleted in one transaction."""
 AT_ONCE = 8
 """How many jobs are ended concurrently; each takes several requests of the storage."""
 
@@ -51,18 +48,6 @@ async def erase(owner: str, runtime: Runtime) -> Erased:
         "yes" if erased.complete else "no",
     )
     return erased
-
-
-def check_named(owner: str | None) -> None:
-    """Raise ``InvalidParameter`` unless this is a valid owner; elsewhere ``None`` stands for all of them."""
-    if owner is None:
-        raise InvalidParameter("owner: name one; uploads without access control have none")
-    check_owner(owner)
-
-
-async def usage_ever(owner: str, parts: Parts) -> UsageReport:
-    """Return the usage of an owner on all days on record."""
-    return await parts.records.usage(owner_id=owner, first=date(1970, 1, 1), last=date(9999, 12, 31))
 
 
 class _Eraser:
@@ -113,7 +98,7 @@ class _Eraser:
         storage, job = self._parts.storage, listed.job
         async with self._free:
             staged = await storage.stat(job.staging_key) is not None
-            state = listed if _is_over(job) else await self._ended(job.id)
+            state = listed if _is_over(job) else await self._end_live(job.id)
             if state is None:
                 return []  # another call was faster
             # Includes files that no media names, which attempts that died may have left.
@@ -125,7 +110,7 @@ class _Eraser:
             self.files += staged + len(published)
             return [job.staging_key, *published]
 
-    async def _ended(self, job_id: str) -> JobState | None:
+    async def _end_live(self, job_id: str) -> JobState | None:
         """Cancel a live job, run the hooks of its end, and return its state; ``None`` when it is gone."""
         while (state := await get_state(self._parts.records, job_id)) is not None and not _is_over(state.job):
             if state.job.status.terminal:

@@ -10,6 +10,7 @@ import typer
 
 from mediagate.cli.loading import STANDALONE, Gate, load_gate, quit_with, run_async
 from mediagate.errors import OwnerNotFound
+from mediagate.values import NOUNS_OF_CORE
 
 if TYPE_CHECKING:
     from mediagate.values import Erased, Exported
@@ -43,17 +44,12 @@ def erase(
 
     run_async(run())
     (erased,) = results
-    found = {
-        "jobs": erased.jobs,
-        "media": erased.media,
-        "direct uploads": erased.uploads,
-        "files": erased.files,
-        **erased.others,
-    }
-    if not any(found.values()) and erased.complete:
+    counts = (erased.jobs, erased.media, erased.uploads, erased.files)
+    found = [*zip(NOUNS_OF_CORE, counts, strict=True), *erased.others.items()]
+    if not any(number for _, number in found) and erased.complete:
         typer.echo(f"mediagate: owner {owner!r}: nothing is on record; check the name and the gate", err=True)
         raise typer.Exit(UNKNOWN)
-    typer.echo("deleted " + ", ".join(f"{number:,} {noun}" for noun, number in found.items()))
+    typer.echo("deleted " + ", ".join(f"{number:,} {noun}" for noun, number in found))
     if not erased.complete:
         quit_with("more data of the owner has arrived meanwhile; stop its uploads, and run the command again")
 

@@ -10,7 +10,6 @@ from mediagate.config.settings import (
     VariantSpec,
     check_sources,
     native_engine,
-    private_sources,
 )
 from mediagate.config.unknown_settings import unknown_variables
 
@@ -25,7 +24,6 @@ __all__ = [
     "keep_database",
     "keep_folder",
     "native_engine",
-    "private_sources",
     "read_origin",
     "unknown_variables",
 ]

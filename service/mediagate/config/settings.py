@@ -254,11 +254,6 @@ class Settings(BaseSettings):
         return f"file:{(self.data_dir / 'mediagate.db').absolute()}"
 
 
-def private_sources(sources: Mapping[str, Source]) -> frozenset[str]:
-    """Return the source types whose files are private."""
-    return frozenset(name for name, source in sources.items() if source.visibility == "private")
-
-
 def native_engine() -> str | None:
     """Return the path of the native Prisma engine from Prisma's own environment variable, ``None`` if unset."""
     return os.environ.get("PRISMA_QUERY_ENGINE_BINARY") or None

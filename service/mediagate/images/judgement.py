@@ -87,10 +87,10 @@ def judge(
 
     ``frames`` are upright, in sRGB and none smaller than a published picture; ``plays`` 0 means for ever. Variants are
     made of ``working``, the first of these frames, which fill ``extent``; variants smaller than a view are judged
-    themselves. Judging stops with
-    the first batch that the policy rejects, and the verdict is then not ``complete``. Raises ``ImageTooLarge`` in
-    advance if judging cannot finish in ``time_s`` seconds, and ``ModerationFailed`` for every exception of the
-    moderator except ``MemoryError``.
+    themselves. Judging stops with the first batch that the policy rejects, and the verdict is then not ``complete``.
+
+    Raises ``ImageTooLarge`` in advance if judging cannot finish in ``time_s`` seconds, and ``ModerationFailed`` for
+    every exception of the moderator except ``MemoryError``.
     """
     if moderator is None:
         return OFF, 0

@@ -18,11 +18,10 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from time import process_time
 from typing import IO, Any
 
@@ -30,6 +29,7 @@ from mediagate.config import Source
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
 from mediagate.images import forkserver, sandbox, timelimit, wire
 from mediagate.images.cores import Cores
+from mediagate.images.memory import Memory, address_space
 from mediagate.moderation import Moderator, judging
 from mediagate.observe import LogFormat, configure_logs
 from mediagate.values import ImageInfo, Rendered
@@ -39,15 +39,14 @@ log = logging.getLogger("mediagate")
 NICENESS = 10
 MALLOC = {
     -8: 1,  # M_ARENA_MAX: each further arena would reserve 64 MiB of the limited address space
-    # Large blocks come from the heap: having the kernel clear fresh pages for each step took a twentieth of the time.
+    # Large blocks come from the heap and return to it: having the kernel clear fresh pages for each step took a
+    # twentieth of the time.
     -3: 1 << 30,  # M_MMAP_THRESHOLD
     -1: 1 << 30,  # M_TRIM_THRESHOLD
 }
 """Parameters of glibc's ``mallopt`` by their numbers."""
 REST_S = 0.2
 """Idle time after which a process returns freed memory to the system; it returns large amounts at once."""
-MUCH = 4
-"""Freed memory counts as large from 1 / ``MUCH`` of an image's memory on."""
 RENDERING = "mediagate.images.render"
 """Loaded once for all image processes."""
 MODERATORS_USE = "numpy"
@@ -90,9 +89,7 @@ class _Shared:
     """State that the images of one process share."""
 
     moderator: Moderator | None = None
-    memory_bytes: int | None = None
-    idle_bytes: int | None = None
-    """The address space of this process when it was last idle."""
+    memory: Memory = field(default_factory=Memory)
     cores: Cores | None = None
     lent: IO[bytes] | None = None
     """The lock file of all cores, opened once for all image processes."""
@@ -142,8 +139,8 @@ def serve(pipe: Connection[Any, Any]) -> None:
     wire.send(pipe, walls)
     with contextlib.suppress(EOFError, OSError):  # the host has ended
         while True:
-            if _holds_much() or not pipe.poll(REST_S):
-                _give_memory_back()
+            if _shared.memory.is_large() or not pipe.poll(REST_S):
+                _shared.memory.give_back()
             _serve_one(pipe)
 
 
@@ -170,7 +167,7 @@ def probe(file: IO[bytes], source: Source, whole: bool) -> ImageInfo:
     """Read a file's header, or with ``whole`` all of it."""
     from mediagate.images import pixels
 
-    return pixels.probe(file, source, _shared.memory_bytes, pixels=whole)
+    return pixels.probe(file, source, _shared.memory.image_bytes, pixels=whole)
 
 
 def render(
@@ -190,7 +187,7 @@ def render(
         from mediagate.images.previews import Previewing
 
         moderator = seen = Previewing(moderator, previews)
-    memory_bytes = _shared.memory_bytes
+    memory_bytes = _shared.memory.image_bytes
     make = partial(
         render.render, data, source, focal, moderator, publish=files, memory_bytes=memory_bytes, time_s=time_s
     )
@@ -209,7 +206,7 @@ def _answer(
     function: Callable[..., Rendered | ImageInfo], args: tuple[Any, ...]
 ) -> Rendered | ImageInfo | MediagateError:
     try:
-        with _limited():
+        with _shared.memory.limited():
             return function(*args)
     except MediagateError as exc:
         return exc
@@ -223,7 +220,7 @@ def _answer(
 
 
 def _prepare(setup: Setup) -> sandbox.Walls:
-    _shared.memory_bytes = setup.memory_bytes
+    _shared.memory = Memory(setup.memory_bytes)
     if setup.core is not None and _shared.lent is not None:
         _shared.cores = Cores(_shared.lent, own=setup.core, count=setup.cores)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -240,12 +237,12 @@ def _prepare(setup: Setup) -> sandbox.Walls:
 
     pixels.check_pillow()
     pixels.check_libheif()
-    limited = sys.platform == "linux" and _address_space() is not None
+    limited = sys.platform == "linux" and address_space() is not None
     walls = sandbox.enclose(setup.readable, memory=limited)
     _shared.moderator = pickle.loads(setup.moderator)
     if _shared.moderator is not None:
         _shared.moderator.prepare()
-    _give_memory_back()
+    _shared.memory.give_back()
     # There are as many image processes as cores; the host, which serves requests meanwhile, must not queue behind them.
     os.nice(NICENESS)
     return walls
@@ -260,39 +257,3 @@ def _lent_file() -> IO[bytes]:
     with contextlib.suppress(OSError):  # some systems have memory files but cannot seal them
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
     return os.fdopen(memory, "r+b", buffering=0)
-
-
-def _give_memory_back() -> None:
-    if hasattr(_libc, "malloc_trim"):  # glibc's
-        _libc.malloc_trim(0)
-    _shared.idle_bytes = _address_space()
-
-
-def _holds_much() -> bool:
-    if _shared.memory_bytes is None or _shared.idle_bytes is None:
-        return True
-    now = _address_space()
-    return now is None or now > _shared.idle_bytes + _shared.memory_bytes // MUCH
-
-
-def _address_space() -> int | None:
-    pages = Path("/proc/self/statm")
-    return int(pages.read_text().split()[0]) * resource.getpagesize() if pages.exists() else None
-
-
-@contextlib.contextmanager
-def _limited() -> Iterator[None]:
-    """Limit the address space in the block to that of an idle process plus ``memory_bytes``; beyond is ``MemoryError``.
-
-    Enforced on Linux only. Memory left allocated by earlier images counts, which bounds a sequence of images.
-    """
-    if _shared.memory_bytes is None or _shared.idle_bytes is None or sys.platform != "linux":
-        yield
-        return
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    limit = _shared.idle_bytes + _shared.memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))

@@ -27,6 +27,7 @@ from mediagate.errors import (
 )
 from mediagate.images.json_shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
 from mediagate.images.sandbox import Walls
+from mediagate.moderation import MAX_NAME
 from mediagate.values import EXTENSIONS, Decision, ImageInfo, Rendered, RenderedFile, Verdict
 
 Pipe: TypeAlias = "Connection[Any, Any]"
@@ -66,7 +67,6 @@ _SIGNATURES: Mapping[str, re.Pattern[bytes]] = {
 # -- every transmitted field, one line each
 
 LABEL = text(500)
-MODERATOR_NAME = 200
 VERDICT = Shape(
     Verdict,
     decision=text(10, "|".join(get_args(Decision))),
@@ -77,7 +77,7 @@ VERDICT = Shape(
     model_hash=text(10_000),
     reason=text(2000),
     complete=flag,
-    models=table(text(MODERATOR_NAME), text(128), 1000),
+    models=table(text(MAX_NAME), text(128), 1000),
     group_scores=table(LABEL, number(1), 100_000),
 )
 INFO = Shape(

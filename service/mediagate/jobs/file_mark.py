@@ -26,7 +26,7 @@ async def is_set_back(parts: Parts) -> bool:
     files on record.
     """
     # The mark first: a new generation is counted in the database before it is written to the mark.
-    mark, here = await read_mark(parts.storage), await parts.records.identity()
+    mark, here = await _read_mark(parts), await parts.records.identity()
     if mark is None:
         await _check_unmarked(parts)
         return False
@@ -87,7 +87,7 @@ async def describe(parts: Parts) -> str:
 
 async def check_no_files(parts: Parts) -> None:
     """Raise ``ConfigError`` if the storage has files while the database is empty."""
-    if (mark := await read_mark(parts.storage)) is not None:
+    if (mark := await _read_mark(parts)) is not None:
         whose = mark.database
     elif await _are_more_than_few(parts):
         whose = "its name is unknown"
@@ -97,6 +97,13 @@ async def check_no_files(parts: Parts) -> None:
         f"the storage holds the files of another database ({whose}; this one is empty): check the database's URL and "
         f"the bucket or folder. After an intended move, migrate and {ADOPT} ({PAGE})"
     )
+
+
+async def _read_mark(parts: Parts) -> Mark | None:
+    try:
+        return await read_mark(parts.storage)
+    except ConfigError as exc:
+        raise ConfigError(f"{exc.detail}; {ADOPT}") from None
 
 
 async def _are_more_than_few(parts: Parts) -> bool:

@@ -28,6 +28,8 @@ FILES_EVERY_S = 3600.0
 """How often one of a gate's processes walks through the files; jobs are checked every ``janitor_interval_s``."""
 FILES_ASK_S = 300.0
 """How often each process checks whether it is its turn."""
+SPOOL_EVERY_S = 300.0
+"""How often a process without a worker looks for partly received files."""
 FILES_TURN = "\nfiles"
 """The holder of this lock has the turn. It cannot collide with a client's ``Idempotency-Key``, which never begins with
 a line break."""
@@ -180,7 +182,7 @@ class Janitor:
         await asyncio.sleep(self._parts.settings.janitor_interval_s / 2)
         while True:
             await self._logged(self.sweep_spool)
-            await asyncio.sleep(FILES_ASK_S)
+            await asyncio.sleep(SPOOL_EVERY_S)
 
     async def _until_back(self) -> None:
         """Wait until the records are available and workers had time to settle jobs whose leases expired meanwhile."""

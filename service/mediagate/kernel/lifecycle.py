@@ -55,7 +55,7 @@ class Kernel:
     def decorate(self, key: Key[T], value: T) -> None:
         """Provide a value under a typed key, such as ``STORAGE``; raises ``PluginError`` if the key is taken.
 
-        Several plugins may provide ``MODERATOR``: all of these moderators judge every picture.
+        A key with ``join`` takes several values.
         """
         self._growing("decorate").provide(key, value)
 

@@ -11,6 +11,7 @@ from mediagate.moderation.policy import (
     with_group_scores,
 )
 from mediagate.moderation.protocols import (
+    MAX_NAME,
     Moderator,
     Picture,
     RemoteModerator,
@@ -23,6 +24,7 @@ from mediagate.moderation.rejudging import policy_of_published
 from mediagate.moderation.selection import judged_remotely, judging, selection_problems
 
 __all__ = [
+    "MAX_NAME",
     "REJECTED",
     "Ensemble",
     "Moderator",

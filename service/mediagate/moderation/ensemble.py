@@ -1,4 +1,4 @@
-"""An ensemble: several moderators that judge every picture together, as one moderator."""
+"""An ensemble: several moderators that judge a picture together, as one moderator."""
 
 from __future__ import annotations
 

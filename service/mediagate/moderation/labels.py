@@ -29,17 +29,26 @@ class Names:
     groups: Mapping[str, frozenset[str]]
 
 
+def check_names(*moderators: Scored) -> None:
+    """Raise ``ConfigError`` for a label that is also another moderator's label or group."""
+    labels: set[str] = set()
+    groups: set[str] = set()
+    for moderator in moderators:
+        if both := sorted((moderator.labels & (labels | groups)) | (moderator.groups.keys() & labels)):
+            raise ConfigError(f"two moderators score {', '.join(both)}; rename the labels of one of them")
+        labels |= moderator.labels
+        groups |= moderator.groups.keys()
+
+
 def names_of(*moderators: Scored) -> Names:
     """Return the labels and groups of moderators; a group has the labels of all groups of its name.
 
-    Raises ``ConfigError`` for a label that is also another moderator's label or group.
+    Raises ``ConfigError`` as ``check_names`` does.
     """
-    labels: frozenset[str] = frozenset()
+    check_names(*moderators)
+    labels: frozenset[str] = frozenset().union(*(moderator.labels for moderator in moderators))
     groups: dict[str, frozenset[str]] = {}
     for moderator in moderators:
-        if both := sorted((moderator.labels & {*labels, *groups}) | (moderator.groups.keys() & labels)):
-            raise ConfigError(f"two moderators score {', '.join(both)}; rename the labels of one of them")
-        labels |= moderator.labels
         for group, members in moderator.groups.items():
             groups[group] = groups.get(group, frozenset()) | members
     return Names(labels, groups)

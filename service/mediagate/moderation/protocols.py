@@ -14,7 +14,9 @@ from mediagate.values import Verdict
 INPUT_EDGE = 320
 """Default input edge of a moderator, in pixels."""
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+MAX_NAME = 64
+"""Characters of a moderator's name."""
+_NAME = re.compile(f"[A-Za-z0-9_.-]{{1,{MAX_NAME}}}")
 
 
 class Picture(Protocol):
@@ -117,7 +119,7 @@ def name_of(moderator: object) -> str:
     name = moderator.name if isinstance(moderator, TellsName) else type(moderator).__name__
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(
-            f"a moderator is named {name!r}; use at most 64 letters, digits, dots, hyphens and underscores"
+            f"a moderator is named {name!r}; use at most {MAX_NAME} letters, digits, dots, hyphens and underscores"
         )
     return name
 

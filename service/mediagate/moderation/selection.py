@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from mediagate.config import Source
 from mediagate.errors import ConfigError, ModerationFailed
 from mediagate.moderation.ensemble import Ensemble, members_of
-from mediagate.moderation.labels import Scored, names_of, policy_problems
+from mediagate.moderation.labels import Scored, check_names, names_of, policy_problems
 from mediagate.moderation.protocols import Moderator, RemoteModerator, name_of
 
 
@@ -41,7 +41,7 @@ def selection_problems(
     if two moderators have one name or score one label.
     """
     everyone = _scored(moderator, remote)
-    names_of(*everyone.values())
+    check_names(*everyone.values())
     problems: list[str] = []
     for source_type, source in sources.items():
         where = f"sources[{source_type!r}]"

@@ -5,6 +5,7 @@ from mediagate.storage.key_syntax import check_key, check_prefix, is_key, is_pub
 from mediagate.storage.mark import MARK_KEY, Mark, read_mark, write_mark
 from mediagate.storage.memory import MemoryStorage
 from mediagate.storage.observation import observed, unobserved
+from mediagate.storage.private_sources import PrivateSources
 from mediagate.storage.protocol import ObjectInfo, PresignedGet, PresignedPut, Storage
 from mediagate.storage.streams import streaming
 from mediagate.storage.urls import FOR_EVER, FOR_EVER_S, FileUrls, url_secrets
@@ -22,6 +23,7 @@ __all__ = [
     "ObjectInfo",
     "PresignedGet",
     "PresignedPut",
+    "PrivateSources",
     "Storage",
     "check_key",
     "check_prefix",

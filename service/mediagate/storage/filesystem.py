@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Container, Iterable
 from datetime import datetime
 from functools import partial
 from io import BytesIO
@@ -32,9 +32,8 @@ class FilesystemStorage:
     """A storage in a local (or mounted) directory; safe to use from many processes at once.
 
     Published files are readable by other users of the machine if ``public_url`` is set, since a web server then serves
-    them. All other files, including those of ``private_sources``, are readable by this user alone; so are those of
-    sources that ``sources`` lacks, if it is given. Without ``create`` an existing folder is only read. Raises
-    ``ConfigError`` when ``root`` cannot be used.
+    them. All other files, including those of ``private_sources``, are readable by this user alone. Without ``create``
+    an existing folder is only read. Raises ``ConfigError`` when ``root`` cannot be used.
     """
 
     def __init__(
@@ -42,14 +41,12 @@ class FilesystemStorage:
         root: Path,
         *,
         public_url: str | None = None,
-        private_sources: Collection[str] = frozenset(),
-        sources: Collection[str] | None = None,
+        private_sources: Container[str] = frozenset(),
         create: bool = True,
     ) -> None:
         self._tree = Tree(Path(root).absolute())
         self._public_url = public_url.rstrip("/") if public_url else None
-        self._private_sources = frozenset(private_sources)
-        self._sources = None if sources is None else frozenset(sources)
+        self._private_sources = private_sources
         if not create:
             if not root.is_dir():
                 raise ConfigError(f"storage root {root}: folder not found; name an existing one")
@@ -128,13 +125,9 @@ class FilesystemStorage:
     def url(self, key: str) -> str | None:
         """Return ``public_url`` + key for a published key, ``None`` when the gate itself must serve it."""
         check_key(key)
-        if self._public_url is None or not is_public(key) or self._is_private(source_type_of(key)):
+        if self._public_url is None or not is_public(key) or source_type_of(key) in self._private_sources:
             return None
         return f"{self._public_url}/{quote(key)}"
-
-    def _is_private(self, source_type: str) -> bool:
-        unknown = self._sources is not None and source_type not in self._sources
-        return unknown or source_type in self._private_sources
 
     def presign_get(self, key: str, *, signed_at: datetime, expires_s: int) -> PresignedGet | None:
         """Return ``None``: the gate itself serves its private files."""

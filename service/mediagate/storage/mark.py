@@ -31,8 +31,7 @@ async def read_mark(storage: Storage) -> Mark | None:
         return _mark(json.loads(written))
     except (ValueError, RecursionError):
         raise ConfigError(
-            f"the storage's {MARK_KEY} is malformed: find out which database the files belong to; `mediagate adopt` "
-            "assigns them to this database"
+            f"the storage's {MARK_KEY} is malformed: find out which database the files belong to"
         ) from None
 
 

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, FileNotServed, UrlExpired
+from mediagate.storage.private_sources import PrivateSources
 from mediagate.storage.protocol import Storage
 from mediagate.values import FileUrl, source_type_of
 
@@ -41,7 +42,7 @@ class FileUrls:
     def __init__(
         self, sources: Mapping[str, Source], storage: Storage, *, secrets: Sequence[bytes], ttl_s: int
     ) -> None:
-        self._sources = sources
+        self._private_sources = PrivateSources(sources)
         self._storage = storage
         self._secrets = secrets
         self._ttl_s = ttl_s
@@ -61,8 +62,7 @@ class FileUrls:
 
     def private(self, key: str) -> bool:
         """Return whether a file needs a signed URL; files of sources that are no longer configured do as well."""
-        source = self._sources.get(source_type_of(key))
-        return source is None or source.visibility == "private"
+        return source_type_of(key) in self._private_sources
 
     def admit(self, key: str, query: Mapping[str, str], *, now: datetime) -> int | None:
         """Return for how many more seconds a request for a private file is valid, ``None`` for a public file.

@@ -23,7 +23,7 @@ from mediagate.values.layout import (
     variant_key,
 )
 from mediagate.values.media import Media, MediaPage, Variant
-from mediagate.values.owner_data import Erased, Erasure, Export, Exported
+from mediagate.values.owner_data import NOUNS_OF_CORE, Erased, Erasure, Export, Exported
 from mediagate.values.rejudging import (
     RejudgeAction,
     Rejudgement,
@@ -43,6 +43,7 @@ __all__ = [
     "DECLARABLE",
     "EXTENSIONS",
     "MEDIA",
+    "NOUNS_OF_CORE",
     "PUBLISHED",
     "STAGING",
     "Action",

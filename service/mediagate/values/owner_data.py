@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 TABLE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+NOUNS_OF_CORE = ("jobs", "media", "direct uploads", "files")
+"""What ``erase`` itself counts."""
 TABLES_OF_CORE = ("export", "jobs", "uploads", "usage")
 """Names in an export that plugins cannot use."""
 
@@ -21,7 +23,16 @@ class Erasure:
     keys: frozenset[str] = frozenset()
     """The ids of the credentials that the owner's jobs on record were uploaded with."""
     removed: dict[str, int] = field(default_factory=dict)
-    """Number of removed rows by a plural noun, such as ``"API keys"``; a hook adds its own."""
+    """Number of removed rows by a plural noun, such as ``"API keys"``; a hook adds its own with ``add``."""
+
+    def add(self, noun: str, number: int) -> None:
+        """Count removed rows under a plural noun, in addition to those before.
+
+        Raises ``ValueError`` for a noun of the core: jobs, media, direct uploads and files.
+        """
+        if noun in NOUNS_OF_CORE:
+            raise ValueError(f"noun {noun!r}: the core counts these; use another one")
+        self.removed[noun] = self.removed.get(noun, 0) + number
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mediagate.cli.loading import load_gate
-from mediagate.config import Source, private_sources
+from mediagate.config import Source
 from mediagate.errors import ConfigError, Unavailable
 from mediagate.jobs import recognize_files
 from mediagate.parts import Parts
 from mediagate.records import PrismaRecords
-from mediagate.storage import FilesystemStorage, Storage, unobserved
+from mediagate.storage import FilesystemStorage, PrivateSources, Storage, unobserved
 
 log = logging.getLogger("mediagate")
 
@@ -43,7 +43,7 @@ async def open_storages(
         else:
             parts = await stack.enter_async_context(source_gate.assembled())
             if mark_source:
-                await _mark(parts)
+                await _mark_source(parts)
             origin = unobserved(parts.storage)
         if target_gate is None:
             gate = source_gate or load_gate(policy)
@@ -94,8 +94,7 @@ async def _open(
     return FilesystemStorage(
         _folder(address) if separator else Path(address),
         public_url=public_url,
-        private_sources=private_sources(sources),
-        sources=sources,
+        private_sources=PrivateSources(sources),
         create=create,
     )
 
@@ -108,7 +107,7 @@ def _folder(address: str) -> Path:
     raise ConfigError("file://: use three slashes and an absolute path, such as file:///srv/media/files")
 
 
-async def _mark(parts: Parts) -> None:
+async def _mark_source(parts: Parts) -> None:
     """Mark the files of a gate as a start of it does; raises ``ConfigError`` for files of another database."""
     records = parts.records
     if isinstance(records, PrismaRecords):

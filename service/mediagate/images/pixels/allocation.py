@@ -28,7 +28,11 @@ def ran_out_of_memory(exc: Exception) -> bool:
 
 
 def ensure_room(size: int) -> None:
-    """Raise ``MemoryError`` unless a library may allocate this many bytes now."""
+    """Raise ``MemoryError`` unless a library may allocate this many bytes now.
+
+    Another thread, such as the second encoder, may take the room before the library does; if that ends the process, the
+    attempt fails as ``image_crashed``.
+    """
     block = _libc.malloc(size)
     if block is None:
         raise MemoryError

@@ -42,7 +42,8 @@ async def cancel(client: Prisma, database: Database, job_id: str, now: datetime,
         row = await query(lambda: client.mediagatejob.find_unique(where={"id": job_id}))
         if row is None or row.status not in LIVE:
             return None
-        await keep_time(database, job_id)
+        if row.startedAt is not None:
+            await keep_time(database, job_id)
         job = cancelled(job_of(row), now)
         # The update applies only to the state that was read and reported; a job that changes meanwhile is read again.
         where = {"id": job_id, "status": row.status, "stage": row.stage, "attempts": row.attempts}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mediagate.api.archive import Archive
-from mediagate.api.erasure import BATCH, check_named, usage_ever
+from mediagate.api.owner import BATCH, check_named, usage_ever
 from mediagate.api.owner_records import job_record, media_record, upload_record, usage_record
 from mediagate.api.runtime import Runtime
 from mediagate.errors import ObjectNotFound, OwnerNotFound
@@ -35,18 +35,17 @@ async def export(owner: str, to: str | Path, runtime: Runtime) -> Exported:
         collected = Export(owner)
         await parts.hooks.run("pre_export", collected)
         usage = await usage_ever(owner, parts)
-        exporter = _Exporter(owner, parts, archive)
+        exporter = _Exporter(owner, parts, archive, Exported(archive.path))
         await exporter.write_uploads()
         await exporter.write_jobs()
-        if not (exporter.jobs or exporter.uploads or any(collected.tables.values())):
+        exported = replace(exporter.exported, others={table: len(rows) for table, rows in collected.tables.items()})
+        if not (exported.jobs or exported.uploads or any(exported.others.values())):
             raise OwnerNotFound(f"owner {owner!r}: nothing is on record; check the name and the gate")
         for table, rows in collected.tables.items():
             for row in rows:
                 await archive.write_line(table, row)
         await archive.write_tables()
         await archive.write_json("usage.json", usage_record(usage))
-        others = {table: len(rows) for table, rows in collected.tables.items()}
-        exported = exporter.result(archive.path, others)
         await archive.write_json("export.json", _manifest(owner, exported, iso(now)))
     log.info("exported an owner: %d jobs, %d media, %d files", exported.jobs, exported.media, exported.files)
     return exported
@@ -58,12 +57,7 @@ def _manifest(owner: str, exported: Exported, created_at: str | None) -> dict[st
         "version": VERSION,
         "owner": owner,
         "createdAt": created_at,
-        "jobs": exported.jobs,
-        "media": exported.media,
-        "uploads": exported.uploads,
-        "files": exported.files,
-        "bytes": exported.bytes,
-        "missing": exported.missing,
+        **{name: number for name, number in asdict(exported).items() if name not in ("path", "others")},
         "tables": dict(exported.others),
     }
 
@@ -75,16 +69,8 @@ class _Exporter:
     owner: str
     parts: Parts
     archive: Archive
-    jobs: int = 0
-    media: int = 0
-    uploads: int = 0
-    files: int = 0
-    bytes: int = 0
-    missing: int = 0
-
-    def result(self, path: Path, others: dict[str, int]) -> Exported:
-        """Return the counts."""
-        return Exported(path, self.jobs, self.media, self.uploads, self.files, self.bytes, self.missing, others=others)
+    exported: Exported
+    """The counts so far."""
 
     async def write_uploads(self) -> None:
         """Write the direct uploads, ordered by id."""
@@ -93,7 +79,7 @@ class _Exporter:
             for upload in batch:
                 received = await self.parts.storage.stat(upload.staging_key) is not None
                 await self.archive.write_line("uploads", upload_record(upload, received=received))
-            self.uploads += len(batch)
+            self._count(uploads=len(batch))
             after = batch[-1].id
 
     async def write_jobs(self) -> None:
@@ -113,7 +99,7 @@ class _Exporter:
         kept = job.status is not JobStatus.COMPLETE and await self.parts.storage.stat(job.staging_key) is not None
         again = await self.parts.records.rejudgements.list_rejudgements(job_id=job.id, limit=MOST_PASSES)
         await self.archive.write_line("jobs", job_record(job, media, again, quarantined=kept))
-        self.jobs += 1
+        self._count(jobs=1)
 
     async def _write_media(self, media: Media) -> dict[str, Any]:
         original = await self._write_file(media.original_key, media) if media.original_key else None
@@ -127,7 +113,7 @@ class _Exporter:
             }
             for variant in media.variants
         ]
-        self.media += 1
+        self._count(media=1)
         return media_record(media, original, variants)
 
     async def _write_file(self, key: str, media: Media) -> dict[str, Any]:
@@ -135,8 +121,11 @@ class _Exporter:
         try:
             size, sha256 = await self.archive.write_file(key, self.parts.storage.stream(key), modified=media.created_at)
         except ObjectNotFound:
-            self.missing += 1
+            self._count(missing=1)
             return {"path": None, "bytes": None, "sha256": None}
-        self.files += 1
-        self.bytes += size
+        self._count(files=1, bytes=size)
         return {"path": key, "bytes": size, "sha256": sha256}
+
+    def _count(self, **more: int) -> None:
+        counts = {name: getattr(self.exported, name) + number for name, number in more.items()}
+        self.exported = replace(self.exported, **counts)
