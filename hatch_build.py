@@ -113,7 +113,7 @@ class PrismaBuildHook(BuildHookInterface[Any]):
             return True
         made = (
             self._package / "client" / "__init__.py",
-            self._package / "query_engine" / "query-engine.js",
+            self._package / "query_engine" / "query-engine.cjs",
             self._licences / "npm",
             self._licences / "pypi",
             self._stamp,

@@ -1,4 +1,4 @@
-"""Prints the packages for the Dockerfile, from pyproject.toml: ``image_requirements.py node,postgres``, or ``--build``.
+"""Prints the packages for the Dockerfile, from pyproject.toml: ``image_requirements.py deno,postgres``, or ``--build``.
 
 The image has a separate layer of dependencies, which changes of code do not invalidate. Needs only Python itself.
 """

@@ -25,7 +25,7 @@ def migrate() -> None:
 
 
 def doctor(gate: Gate = STANDALONE) -> None:
-    """Check database, storage, model, codecs and Node; exit with 1 if a check fails."""
+    """Check query engine, database, storage, model and codecs; exit with 1 if a check fails."""
     from mediagate.cli.doctor import examine
 
     loaded = load_gate(gate)

@@ -1,0 +1,62 @@
+"""What README's first screen installs: at most 350 MB, without OpenCV, and nothing under the AGPL."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.support.requirements import installed_with
+from tests.support.wheels import ROOT
+
+MOST_MB = 350
+
+
+def first_screen() -> set[str]:
+    """Return the extras of README's first installation."""
+    found = re.search(r'^    pip install "mediagate\[([\w,]+)\]"$', (ROOT / "README.md").read_text(), re.M)
+    assert found is not None
+    return set(found[1].split(","))
+
+
+def megabytes(package: Distribution) -> float:
+    """Return the size of a distribution's files, compiled ones included."""
+    paths = [Path(str(package.locate_file(file))) for file in package.files or ()]
+    assert paths, package.name
+    return sum(path.stat().st_size for path in paths if path.is_file()) / 1e6
+
+
+@pytest.mark.slow
+def test_first_screen_installs_at_most_350_mb(built_wheel: Path) -> None:
+    packages = [*installed_with(first_screen()).values(), distribution("pip")]  # a new environment has pip
+    sizes = {package.name: megabytes(package) for package in packages}
+    with ZipFile(built_wheel) as wheel:
+        # About as much again for what pip compiles.
+        sizes["mediagate"] = 2 * sum(file.file_size for file in wheel.infolist()) / 1e6
+    table = "\n".join(f"{size:6.1f}  {name}" for name, size in sorted(sizes.items(), key=lambda one: -one[1]))
+    assert {"deno", "onnxruntime", "numpy", "pillow"} < sizes.keys(), table
+    assert sum(sizes.values()) <= MOST_MB, table
+
+
+def test_first_screen_has_no_opencv() -> None:
+    assert [name for name in installed_with(first_screen()) if name.startswith(("opencv", "nudenet"))] == []
+
+
+def test_first_screen_has_nothing_under_the_agpl() -> None:
+    for name, package in installed_with(first_screen()).items():
+        metadata = package.metadata
+        said = [*(metadata.get_all("Classifier") or ()), metadata.get("License") or "",
+                metadata.get("License-Expression") or ""]  # fmt: skip
+        texts = [file for file in package.files or () if re.search(r"licen[cs]e|copying", file.name, re.I)]
+        said += [file.read_text() for file in texts if file.suffix in ("", ".txt", ".md", ".rst")]
+        assert not re.search(r"\bAGPL|GNU AFFERO GENERAL PUBLIC LICENSE\s+Version", "\n".join(said), re.I), name
+
+
+def test_agpl_is_recognised_in_nudenet() -> None:
+    assert "nudenet" in installed_with({"nudenet"})
+    package = distribution("nudenet")
+    texts = [file.read_text() for file in package.files or () if "LICENSE" in file.name]
+    assert any(re.search(r"GNU AFFERO GENERAL PUBLIC LICENSE\s+Version", text, re.I) for text in texts)
