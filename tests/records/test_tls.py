@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from mediagate.records import PrismaRecords
 from mediagate.records.migration import migrate
 from mediagate.testing.record_samples import a_job
 from mediagate.values import utcnow
-from tests.support.postgres_cluster import as_user, cluster
+from tests.support.postgres_cluster import Cluster, as_user, cluster
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.usefixtures("each_runtime")]
 
@@ -37,15 +38,18 @@ CREATE ROLE by_password LOGIN SUPERUSER PASSWORD 'hush';
 
 @pytest.fixture(scope="module")
 def keys() -> Iterator[Path]:
-    """A folder with certificates of an authority: for the server on 127.0.0.1, and for a client."""
+    """A folder with certificates of an authority: for servers called localhost and db.example, and for a client."""
     with TemporaryDirectory(prefix="keys-") as temporary:
         folder = Path(temporary)
         authority = trustme.CA()
         authority.cert_pem.write_to_path(folder / "ca.pem")
         trustme.CA().cert_pem.write_to_path(folder / "other.pem")
-        server = authority.issue_cert("127.0.0.1")
-        client = authority.issue_cert("client.example", common_name="by_certificate")
-        for name, one in (("server", server), ("client", client)):
+        issued = {
+            "server": authority.issue_cert("localhost"),
+            "elsewhere": authority.issue_cert("db.example"),
+            "client": authority.issue_cert("client.example", common_name="by_certificate"),
+        }
+        for name, one in issued.items():
             one.private_key_pem.write_to_path(folder / f"{name}.key")
             one.cert_chain_pems[0].write_to_path(folder / f"{name}.pem")
             (folder / f"{name}.key").chmod(0o600)
@@ -59,17 +63,27 @@ def keys() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def address(keys: Path) -> Iterator[str]:
     """Host, port and name of a database that is reached over TLS, and on a socket in the folder of keys."""
-    options = {
+    with _server(keys, "server", unix_socket_directories=str(keys)) as server:
+        asyncio.run(_prepare(f"{server.url}?sslmode=require"))
+        yield f"localhost:{server.port}/postgres"
+
+
+@pytest.fixture(scope="module")
+def misnamed_address(keys: Path) -> Iterator[str]:
+    """The address of a database whose certificate is that of another host."""
+    with _server(keys, "elsewhere") as server:
+        yield f"localhost:{server.port}/postgres"
+
+
+def _server(keys: Path, name: str, **options: str) -> AbstractContextManager[Cluster]:
+    options |= {
         "ssl": "on",
-        "ssl_cert_file": str(keys / "server.pem"),
-        "ssl_key_file": str(keys / "server.key"),
+        "ssl_cert_file": str(keys / f"{name}.pem"),
+        "ssl_key_file": str(keys / f"{name}.key"),
         "ssl_ca_file": str(keys / "ca.pem"),
         "hba_file": str(keys / "rules"),
-        "unix_socket_directories": str(keys),
     }
-    with cluster(**options) as server:
-        asyncio.run(_prepare(f"{server.url}?sslmode=require"))
-        yield f"127.0.0.1:{server.port}/postgres"
+    return cluster(**options)
 
 
 async def _prepare(url: str) -> None:
@@ -110,25 +124,33 @@ async def test_records_are_reached_over_tls(keys: Path, address: str, user: str,
 
 
 @pytest.mark.parametrize(
-    ("options", "host"),
+    ("options", "why"),
     [
-        ({}, "127.0.0.1"),
-        ({"sslmode": "verify-full"}, "127.0.0.1"),
-        ({"sslmode": "verify-full", "sslrootcert": "other.pem"}, "127.0.0.1"),
-        ({"sslmode": "verify-full", "sslrootcert": "ca.pem"}, "localhost"),
+        ({}, "no encryption"),
+        ({"sslmode": "verify-full"}, "certificate"),
+        ({"sslmode": "verify-full", "sslrootcert": "other.pem"}, "certificate"),
     ],
 )
 async def test_records_refuse_a_server_that_is_not_verified(
-    keys: Path, address: str, options: dict[str, str], host: str
+    keys: Path, address: str, options: dict[str, str], why: str
 ) -> None:
-    with pytest.raises(RecordsUnavailable):
-        await use(url_of(keys, address.replace("127.0.0.1", host), "postgres", options))
+    with pytest.raises(RecordsUnavailable) as caught:
+        await use(url_of(keys, address, "postgres", options))
+    assert why in str(caught.value.__cause__)
+
+
+async def test_records_refuse_a_server_of_another_name(keys: Path, misnamed_address: str) -> None:
+    options = {"sslmode": "verify-full", "sslrootcert": "ca.pem"}
+    with pytest.raises(RecordsUnavailable) as caught:
+        await use(url_of(keys, misnamed_address, "postgres", options))
+    assert "altnames" in str(caught.value.__cause__)
 
 
 async def test_client_without_its_certificate_is_refused(keys: Path, address: str) -> None:
     options = {"sslmode": "verify-full", "sslrootcert": "ca.pem"}
-    with pytest.raises(RecordsUnavailable):
+    with pytest.raises(RecordsUnavailable) as caught:
         await use(url_of(keys, address, "by_certificate", options))
+    assert "certificate" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize("host", ["", "localhost"])
