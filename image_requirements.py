@@ -43,5 +43,5 @@ def of_build() -> list[str]:
 
 if __name__ == "__main__":
     (argument,) = sys.argv[1:]
-    named = [name.strip() for name in argument.split(",") if name.strip()]
+    named = [name.strip().replace("_", "-") for name in argument.split(",") if name.strip()]
     sys.stdout.writelines(f"{line}\n" for line in (of_build() if argument == "--build" else of_extras(named)))

@@ -101,7 +101,9 @@ def test_constraints_pin_transitive_dependencies() -> None:
     assert len(seen) > 50
 
 
-@pytest.mark.parametrize("extras", ["deno,postgres,s3,heic,fast", "nudenet", "onnx, redis", "all", "all,node,nudenet"])
+@pytest.mark.parametrize(
+    "extras", ["deno,postgres,s3,heic,fast", "nudenet", "open_nsfw", "onnx, redis", "all", "all,node,nudenet"]
+)
 def test_image_has_the_dependencies_of_its_extras(extras: str) -> None:
     asked = {extra.strip() for extra in extras.split(",")}
     wanted, left = set(), [asked]

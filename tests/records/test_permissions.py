@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket as sockets
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,10 @@ const actions = {
 """
 
 
-def permissions(url: str, folder: Path = Path("/tmp/m"), **env: str) -> Permissions:
+def permissions(url: str, folder: Path = Path("/tmp/m"), env: Mapping[str, str] | None = None) -> Permissions:
     """Return the permissions of an engine in a folder that serves a database."""
-    return permissions_for(url, program=folder / "probe.cjs", schema=Path("/s.prisma"), socket=folder / "e", env=env)
+    schema = Path("/s.prisma")
+    return permissions_for(url, program=folder / "probe.cjs", schema=schema, socket=folder / "e", env=env or {})
 
 
 @pytest.mark.parametrize(
@@ -61,11 +63,11 @@ def permissions(url: str, folder: Path = Path("/tmp/m"), **env: str) -> Permissi
     ],
 )
 def test_permissions_contain_the_address_of_the_database(url: str, env: dict[str, str], address: str) -> None:
-    assert permissions(url, **env).addresses == ("unix:/tmp/m/e", address)
+    assert permissions(url, env=env).addresses == ("unix:/tmp/m/e", address)
 
 
 def test_permissions_on_sqlite_contain_the_file_and_no_address() -> None:
-    granted = permissions("file:/data/records.db?connection_limit=1", PGHOST="db.example")
+    granted = permissions("file:/data/records.db?connection_limit=1", env={"PGHOST": "db.example"})
     assert granted.addresses == ("unix:/tmp/m/e",)
     assert granted.writes == (Path("/tmp/m"), Path("/data/records.db"))
     assert "PG*" not in granted.variables
@@ -73,10 +75,10 @@ def test_permissions_on_sqlite_contain_the_file_and_no_address() -> None:
 
 def test_permissions_contain_keys_and_the_password_file() -> None:
     url = "postgresql://u@db/x?sslmode=verify-full&sslrootcert=/k/ca.pem&sslcert=/k/c.pem&sslkey=/k/c.key"
-    assert permissions(url, HOME="/h").reads[2:] == tuple(
+    assert permissions(url, env={"HOME": "/h"}).reads[2:] == tuple(
         map(Path, ("/k/ca.pem", "/k/c.pem", "/k/c.key", "/h/.pgpass"))
     )
-    assert permissions("postgresql://u@db/x", PGPASSFILE="/h/secret").reads[2:] == (Path("/h/secret"),)
+    assert permissions("postgresql://u@db/x", env={"PGPASSFILE": "/h/secret"}).reads[2:] == (Path("/h/secret"),)
 
 
 def test_path_with_a_comma_is_refused_for_deno() -> None:
@@ -113,7 +115,7 @@ def test_deno_refuses_everything_that_is_not_permitted(tmp_path: Path) -> None:
         ]
         (folder / "tries.json").write_text(json.dumps(tries))
         env = {**os.environ, "PGUSER": "u", "AWS_SECRET_ACCESS_KEY": "hush", "DENO_DIR": str(folder)}
-        granted = permissions(f"postgresql://u@127.0.0.1:{port}/x", folder, **env)
+        granted = permissions(f"postgresql://u@127.0.0.1:{port}/x", folder, env)
         deno = Runtime("deno", packaged("deno"), (2, 9, 0), "PATH")
         assert deno.start(folder / "probe.cjs", granted, env, folder).wait(60) == 0
     assert json.loads((folder / "done").read_text()) == [what for _, what in tries[:4]]

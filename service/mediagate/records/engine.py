@@ -57,12 +57,12 @@ def open_client(url: str, engine_url: str | None) -> Prisma:
     return _SocketClient(**options)
 
 
-def describe_engine(engine_url: str | None) -> str:
+def describe_engine(client: Prisma) -> str:
     """Return which query engine a client uses, and the runtime of the bundled one; raises ``ConfigError``."""
-    if engine_url is not None:
+    if isinstance(client, _RemoteClient):
         return "run by the host, at database_engine_url"
-    if (binary := native_engine()) is not None:
-        return f"native: {binary}, from PRISMA_QUERY_ENGINE_BINARY"
+    if isinstance(client, _NativeClient):
+        return f"{native_engine()}, from PRISMA_QUERY_ENGINE_BINARY"
     return describe_runtime()
 
 

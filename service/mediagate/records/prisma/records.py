@@ -61,7 +61,6 @@ class PrismaRecords(Records):
         self._url = with_connections(url, connections)
         self.migrates = migrate
         """Whether opening applies missing migrations; may be changed before ``open``."""
-        self._engine_url = engine_url
         self.client = open_client(self._url, engine_url)
         """Connected while the records are open; plugins use ``Database.of``."""
         self.postgres_schema = postgres_schema(url)
@@ -88,14 +87,13 @@ class PrismaRecords(Records):
         """Query the oldest pending job, in constant time, and test a write; return a line for ``mediagate doctor``."""
         oldest = await self.oldest_waiting()
         await check_schema(self.client, self.postgres_schema)
-        # The key does not exist, so nothing is deleted, but a locked or read-only file still raises.
-        await self.release_key("\n")
+        await self.release_key("\n")  # no such key, so nothing is deleted, but a locked or read-only file still raises
         waits = "no pending jobs" if oldest is None else f"oldest pending job: {oldest:%Y-%m-%d %H:%M:%S} UTC"
         return f"{self._url.partition(':')[0]}: {waits}"
 
     def engine(self) -> str:
         """Return which query engine runs the queries, and its runtime; raises ``ConfigError`` if that is missing."""
-        return describe_engine(self._engine_url)
+        return describe_engine(self.client)
 
     def explain(self, error: RecordsUnavailable) -> str:
         """Explain an error to an operator: the location of the database, and the setting to check."""
