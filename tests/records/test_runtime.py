@@ -83,6 +83,17 @@ def test_older_runtime_on_path_is_skipped_with_a_log_line(
     assert ".".join(map(str, OLDEST["deno" if name == "deno" else "node"])) in line
 
 
+def test_folder_that_is_twice_on_path_is_searched_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(path / "first" / "node", "v18.20.4")
+    (path / "again").symlink_to("first")
+    monkeypatch.setenv("PATH", f"{path / 'first'}:{path / 'again'}")
+    with caplog.at_level(logging.INFO, "mediagate.records"):
+        find_runtime()
+    assert len(caplog.messages) == 1
+
+
 @pytest.mark.parametrize("content", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho hello\n", "\x7fELF"])
 def test_broken_program_on_path_is_skipped(path: Path, content: str) -> None:
     put(path / "first" / "deno", "").write_text(content)

@@ -107,7 +107,8 @@ def find_runtime() -> Runtime:
 
 
 def _programs() -> Iterator[tuple[Name, Path, str]]:
-    for folder in os.get_exec_path():
+    # On many systems /bin is /usr/bin.
+    for folder in dict.fromkeys(os.path.realpath(folder) for folder in os.get_exec_path() if folder):
         for name in OLDEST:
             if program := shutil.which(name, path=folder):
                 yield name, Path(program), "PATH"
