@@ -58,7 +58,7 @@ mutation: $(STAMP) ## List the mutants of jobs, verdicts and access that no test
 # In its own environment, since it neither needs nor may change the project's.
 constraints: ## Pin the image's packages with hashes; for each release (ARGS="--upgrade-package pillow" for one package)
 	test -x .cache/uv/bin/uv || ($(PYTHON) -m venv .cache/uv && .cache/uv/bin/python -m pip install --quiet "uv>=0.9")
-	($(PYTHON) image_requirements.py all,nudenet; $(PYTHON) image_requirements.py --build) \
+	($(PYTHON) image_requirements.py all,node,nudenet; $(PYTHON) image_requirements.py --build) \
 	| .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make constraints" --output-file constraints.txt $(or $(ARGS),--upgrade) -
 

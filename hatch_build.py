@@ -110,7 +110,7 @@ class PrismaBuildHook(BuildHookInterface[Any]):
     def _fresh(self) -> bool:
         made = (
             self._package / "client" / "__init__.py",
-            self._package / "query_engine" / "query-engine.js",
+            self._package / "query_engine" / "query-engine.cjs",
             self._licences / "npm",
             self._licences / "pypi",
             self._stamp,

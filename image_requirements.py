@@ -1,4 +1,4 @@
-"""Prints the packages for the Dockerfile, from pyproject.toml: ``image_requirements.py node,postgres``, or ``--build``.
+"""Prints the packages for the Dockerfile, from pyproject.toml: ``image_requirements.py deno,postgres``, or ``--build``.
 
 The image has a separate layer of dependencies, which changes of code do not invalidate. Needs only Python itself.
 """
@@ -43,5 +43,5 @@ def of_build() -> list[str]:
 
 if __name__ == "__main__":
     (argument,) = sys.argv[1:]
-    named = [name.strip() for name in argument.split(",") if name.strip()]
+    named = [name.strip().replace("_", "-") for name in argument.split(",") if name.strip()]
     sys.stdout.writelines(f"{line}\n" for line in (of_build() if argument == "--build" else of_extras(named)))

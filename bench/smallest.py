@@ -35,6 +35,7 @@ COMMANDS = (
     f"bench.pipeline {TINY} --runs 1 --nudenet",
     "bench.claims --jobs 6 --workers 2",
     "bench.lives --jobs 16 --processes 1",
+    "bench.runtimes --jobs 16 --runs 1",
     "bench.copies --pictures 2",
 )
 

@@ -20,12 +20,13 @@ for (const provider of ['sqlite', 'postgresql']) {
   for (const kind of ['js', 'wasm']) {
     const name = `query_engine_bg.${provider}.${kind}`;
     files.push(path.join(modules, '@prisma/client/runtime', name));
-    fs.copyFileSync(files.at(-1), path.join(output, name));
+    // Not .js, which a package.json in a parent folder could declare as an ES module.
+    fs.copyFileSync(files.at(-1), path.join(output, name.replace(/js$/, 'cjs')));
   }
 }
 const { metafile } = esbuild.buildSync({
   entryPoints: [path.join(__dirname, 'src/main.js')],
-  outfile: path.join(output, 'query-engine.js'),
+  outfile: path.join(output, 'query-engine.cjs'),
   bundle: true,
   platform: 'node',
   target: 'node22',

@@ -18,6 +18,7 @@ from tests.support.databases import fresh_database
 from tests.support.forked import SharedForkServer
 from tests.support.leftovers import Session
 from tests.support.rgw import Gateway, missing, running_gateway
+from tests.support.runtimes import CHOSEN, first_on_path
 from tests.support.s3_server import S3Server
 from tests.support.scheduling import LONG, FileScheduling
 from tests.support.services import need
@@ -97,6 +98,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin a session, in the process that the others are started by."""
     if not hasattr(config, "workerinput"):
         config.stash[SESSION] = Session()
+        # Whatever is on PATH: the processes that tests start find this one first, too.
+        os.environ["PATH"] = first_on_path(CHOSEN)
 
 
 @pytest.hookimpl(trylast=True)

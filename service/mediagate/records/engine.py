@@ -1,4 +1,4 @@
-"""Prisma's query engine: the WebAssembly build under Node on a private Unix socket, or a configured one.
+"""Prisma's query engine: the WebAssembly build under Deno or Node on a private Unix socket, or a configured one.
 
 This transport replaces the client's own, httpx over an open TCP port, which costs several times more per query.
 """
@@ -20,15 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from mediagate.config import native_engine
+from mediagate.records.address import with_absolute_paths
 from mediagate.records.client_patches import AsyncQueryEngine, Prisma, errors
 from mediagate.records.http_engine import NativeEngine, RemoteEngine
-from mediagate.records.node import find_node, start_node
+from mediagate.records.permissions import permissions_for
+from mediagate.records.runtime import describe_runtime, find_runtime
 
 log = logging.getLogger("mediagate.records")
 # The client's debug lines contain the database's URL with its password, and every query.
 logging.getLogger("mediagate.records.client").setLevel(logging.INFO)
 
-PROGRAM = Path(__file__).parent / "query_engine" / "query-engine.js"
+PROGRAM = Path(__file__).parent / "query_engine" / "query-engine.cjs"
 START_S = 20.0
 STOP_S = 3.0
 DYING_S = 0.5
@@ -50,7 +52,18 @@ def open_client(url: str, engine_url: str | None) -> Prisma:
         return remote
     if native_engine() is not None:
         return _NativeClient(**options)
+    # It runs in a folder of its own: this process's may be deleted, as by a deployment, before the engine restarts.
+    options["datasource"] = {"url": with_absolute_paths(url)}
     return _SocketClient(**options)
+
+
+def describe_engine(client: Prisma) -> str:
+    """Return which query engine a client uses, and the runtime of the bundled one; raises ``ConfigError``."""
+    if isinstance(client, _RemoteClient):
+        return "run by the host, at database_engine_url"
+    if isinstance(client, _NativeClient):
+        return f"{native_engine()}, from PRISMA_QUERY_ENGINE_BINARY"
+    return describe_runtime()
 
 
 class _Response:
@@ -84,6 +97,7 @@ class SocketEngine(AsyncQueryEngine):
         await self._launch()
 
     async def _launch(self) -> None:
+        runtime = await asyncio.to_thread(find_runtime)  # slow on its first call
         self._folder = Path(tempfile.mkdtemp(prefix="mediagate-"))
         socket = self._folder / "engine"
         env = {
@@ -93,9 +107,14 @@ class SocketEngine(AsyncQueryEngine):
             "MEDIAGATE_ENGINE_PARENT": str(os.getpid()),
             "OVERWRITE_DATASOURCES": json.dumps(self._datasources),
             "NODE_OPTIONS": "",
+            "DENO_DIR": str(self._folder),
+            "DENO_NO_UPDATE_CHECK": "1",
+            "NO_COLOR": "1",
         }
-        await asyncio.to_thread(find_node)  # slow on its first call
-        self.process = start_node(PROGRAM, env)
+        permissions = permissions_for(
+            self._datasources[0]["url"], program=PROGRAM, schema=self.dml_path.absolute(), socket=socket, env=env
+        )
+        self.process = runtime.start(PROGRAM, permissions, env, self._folder)
         self.url = "unix"
         try:
             async with asyncio.timeout(START_S):
