@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mediagate.errors import ConfigError
-from mediagate.records import PrismaRecords, runtime
+from mediagate.records import PrismaRecords, describe_engine, runtime
 from mediagate.records.runtime import OLDEST, Runtime, describe_runtime, find_runtime
 from tests.support.runtimes import packaged
 
@@ -155,7 +155,7 @@ def test_description_refuses_a_node_with_known_vulnerabilities(path: Path, versi
         describe_runtime()
 
 
-def test_records_describe_the_configured_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "database_engine_url" in PrismaRecords("file:x.db", engine_url="http://127.0.0.1:1/").engine()
+def test_description_is_that_of_the_configured_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "database_engine_url" in describe_engine(PrismaRecords("file:x.db", engine_url="http://127.0.0.1:1/").client)
     monkeypatch.setenv("PRISMA_QUERY_ENGINE_BINARY", "/opt/engine")
-    assert "/opt/engine" in PrismaRecords("file:x.db").engine()
+    assert "/opt/engine" in describe_engine(PrismaRecords("file:x.db").client)

@@ -14,7 +14,7 @@ from mediagate.kernel import Check
 from mediagate.moderation import members_of
 from mediagate.observe import cause_of
 from mediagate.parts import MODERATOR, Parts
-from mediagate.records import PrismaRecords, Records
+from mediagate.records import PrismaRecords, Records, describe_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ async def _finding(part: str, check: Check) -> Finding:
 async def _query_engine(records: Records) -> str:
     if not isinstance(records, PrismaRecords):
         return "none: records come from a plugin"
-    return await asyncio.to_thread(records.engine)
+    return await asyncio.to_thread(describe_engine, records.client)
 
 
 async def _database(parts: Parts) -> str:

@@ -14,12 +14,14 @@ from mediagate.records.settlement import Settlement
 
 if TYPE_CHECKING:
     from mediagate.records.database import Database
+    from mediagate.records.engine import describe_engine
     from mediagate.records.migration import migrate
     from mediagate.records.prisma import PrismaRecords
 
 _LATER = {
     "Database": "database",
     "PrismaRecords": "prisma",
+    "describe_engine": "engine",
     "migrate": "migration",
 }
 """Loaded lazily: the generated client takes a third of the time of ``import mediagate``."""
@@ -35,6 +37,7 @@ __all__ = [
     "Rejudgements",
     "Reservation",
     "Settlement",
+    "describe_engine",
     "get_job",
     "get_state",
     "hold",

@@ -9,7 +9,7 @@ from mediagate.errors import RecordsUnavailable
 from mediagate.records.address import postgres_schema, with_connections
 from mediagate.records.clock import DatabaseClock
 from mediagate.records.database import Database
-from mediagate.records.engine import describe_engine, open_client
+from mediagate.records.engine import open_client
 from mediagate.records.migration import migration_names, pending
 from mediagate.records.prisma import (
     claims,
@@ -92,10 +92,6 @@ class PrismaRecords(Records):
         await self.release_key("\n")  # no such key, so nothing is deleted, but a locked or read-only file still raises
         waits = "no pending jobs" if oldest is None else f"oldest pending job: {oldest:%Y-%m-%d %H:%M:%S} UTC"
         return f"{self._url.partition(':')[0]}: {waits}"
-
-    def engine(self) -> str:
-        """Return which query engine runs the queries, and its runtime; raises ``ConfigError`` if that is missing."""
-        return describe_engine(self.client)
 
     def explain(self, error: RecordsUnavailable) -> str:
         """Explain an error to an operator: the location of the database, and the setting to check."""
