@@ -114,8 +114,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduli
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Start two processes more than there are cores, since some always wait."""
-    return len(os.sched_getaffinity(0)) + 2
+    """Start more processes than there are cores, since some always wait; services need CPU too."""
+    return len(os.sched_getaffinity(0)) + (2 if os.environ.get("MEDIAGATE_TEST_FAST") else 1)
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
