@@ -18,41 +18,40 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from time import process_time
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from mediagate.config import Source
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
 from mediagate.images import forkserver, sandbox, timelimit, wire
 from mediagate.images.cores import Cores
+from mediagate.images.memory import Memory, address_space, tune_allocator
 from mediagate.moderation import Moderator, judging
 from mediagate.observe import LogFormat, configure_logs
-from mediagate.values import ImageInfo, Rendered
+from mediagate.values import ImageInfo, Produced, Rendered
+
+if TYPE_CHECKING:
+    from mediagate.images.operations import Operations, Recipe
+    from mediagate.images.previews import Previewing
 
 log = logging.getLogger("mediagate")
 
 NICENESS = 10
-MALLOC = {
-    -8: 1,  # M_ARENA_MAX: each further arena would reserve 64 MiB of the limited address space
-    # Large blocks come from the heap: having the kernel clear fresh pages for each step took a twentieth of the time.
-    -3: 1 << 30,  # M_MMAP_THRESHOLD
-    -1: 1 << 30,  # M_TRIM_THRESHOLD
-}
-"""Parameters of glibc's ``mallopt`` by their numbers."""
 REST_S = 0.2
 """Idle time after which a process returns freed memory to the system; it returns large amounts at once."""
-MUCH = 4
-"""Freed memory counts as large from 1 / ``MUCH`` of an image's memory on."""
-RENDERING = "mediagate.images.render"
+RENDERING, PIPELINES = "mediagate.images.render", "mediagate.images.pipeline"
 """Loaded once for all image processes."""
 MODERATORS_USE = "numpy"
 """Loaded once too. Other libraries of moderators, such as onnxruntime, start threads on import: after the fork."""
 PR_SET_PDEATHSIG = 1
 """An option of Linux's ``prctl``: which signal a process gets when its parent has died."""
+
+Made = TypeVar("Made", "Rendered", "Produced")
+Answer: TypeAlias = "Rendered | Produced | ImageInfo"
 
 _libc = ctypes.CDLL(None)
 
@@ -67,6 +66,8 @@ class Setup:
     """The only files that it may open afterwards."""
     moderator: bytes = pickle.dumps(None)
     """Pickled by the host and unpickled here, inside the walls."""
+    operations: bytes = pickle.dumps(None)
+    """Pickled likewise: the operations of pipelines, ``None`` if this process runs none."""
     core: int | None = None
     """The index of its own core among ``cores``, ``None`` if it has none."""
     cores: int = 0
@@ -76,7 +77,7 @@ class Setup:
 class Request:
     """One call; with ``with_file`` a descriptor follows, and the open file is the first argument."""
 
-    function: Callable[..., Rendered | ImageInfo]
+    function: Callable[..., Answer]
     timeout_s: float
     args: tuple[Any, ...]
     with_file: bool = False
@@ -89,9 +90,9 @@ class _Shared:
     """State that the images of one process share."""
 
     moderator: Moderator | None = None
-    memory_bytes: int | None = None
-    idle_bytes: int | None = None
-    """The address space of this process when it was last idle."""
+    memory: Memory = field(default_factory=Memory)
+    operations: Operations | None = None
+    pipe: Connection[Any, Any] | None = None
     cores: Cores | None = None
     lent: IO[bytes] | None = None
     """The lock file of all cores, opened once for all image processes."""
@@ -114,6 +115,7 @@ def main(channel: int, pulse: int, host: int, log_format: str) -> None:
     from mediagate.images import pixels
 
     importlib.import_module(RENDERING)
+    importlib.import_module(PIPELINES)
     with contextlib.suppress(ImportError):
         importlib.import_module(MODERATORS_USE)
     pixels.limit_threads()
@@ -139,10 +141,11 @@ def serve(pipe: Connection[Any, Any]) -> None:
         wire.send(pipe, ConfigError(f"the image processes cannot start: {error.detail}"))
         return
     wire.send(pipe, walls)
+    _shared.pipe = pipe
     with contextlib.suppress(EOFError, OSError):  # the host has ended
         while True:
-            if _holds_much() or not pipe.poll(REST_S):
-                _give_memory_back()
+            if _shared.memory.holds_much() or not pipe.poll(REST_S):
+                _shared.memory.give_back()
             _serve_one(pipe)
 
 
@@ -169,7 +172,7 @@ def probe(file: IO[bytes], source: Source, whole: bool) -> ImageInfo:
     """Read a file's header, or with ``whole`` all of it."""
     from mediagate.images import pixels
 
-    return pixels.probe(file, source, _shared.memory_bytes, pixels=whole)
+    return pixels.probe(file, source, _shared.memory.limit_bytes, pixels=whole)
 
 
 def render(data: bytes, source: Source, focal: tuple[float, float], time_s: float, previews: int) -> Rendered:
@@ -182,36 +185,62 @@ def render(data: bytes, source: Source, focal: tuple[float, float], time_s: floa
     from mediagate.images import render
 
     began = process_time()
-    moderator = judging(_shared.moderator, source, required=not previews)
-    if previews:
-        from mediagate.images.previews import Previewing
-
-        moderator = seen = Previewing(moderator, previews)
+    moderator, seen = _judging(source, previews)
+    limits: dict[str, Any] = {"memory_bytes": _shared.memory.limit_bytes, "time_s": time_s}
     if _shared.cores is None:
-        rendered = render.render(data, source, focal, moderator, memory_bytes=_shared.memory_bytes, time_s=time_s)
+        rendered = render.render(data, source, focal, moderator, **limits)
     else:
         with _shared.cores.used():
-            rendered = render.render(
-                data,
-                source,
-                focal,
-                moderator,
-                threads=2,
-                borrow=_shared.cores.borrow,
-                memory_bytes=_shared.memory_bytes,
-                time_s=time_s,
-            )
+            rendered = render.render(data, source, focal, moderator, threads=2, borrow=_shared.cores.borrow, **limits)
+    return _completed(rendered, began, seen)
+
+
+def run_pipeline(
+    data: bytes, recipe: Recipe, source: Source, inputs: Mapping[str, bytes], time_s: float, previews: int
+) -> Produced:
+    """Run a recipe on a file; the end of each step is sent to the host at once. ``previews`` as for ``render``."""
+    from mediagate.images import pipeline, pipeline_wire
+
+    if _shared.operations is None or _shared.pipe is None:
+        raise ConfigError("this gate runs no pipelines: its image processes have no operations")
+    began = process_time()
+    moderator, seen = _judging(source, previews)
+    with contextlib.nullcontext() if _shared.cores is None else _shared.cores.used():
+        produced = pipeline.run(
+            data,
+            recipe,
+            source,
+            _shared.operations,
+            moderator,
+            inputs=inputs,
+            memory_bytes=_shared.memory.limit_bytes,
+            time_s=time_s,
+            told=partial(pipeline_wire.send_step, _shared.pipe),
+        )
+    return _completed(produced, began, seen)
+
+
+def _judging(source: Source, previews: int) -> tuple[Moderator | None, Previewing | None]:
+    """Return the moderator of a source's pictures, and the same once more if it collects previews."""
+    moderator = judging(_shared.moderator, source, required=not previews)
+    if not previews:
+        return moderator, None
+    from mediagate.images.previews import Previewing
+
+    seen = Previewing(moderator, previews)
+    return seen, seen
+
+
+def _completed(answer: Made, began: float, seen: Previewing | None) -> Made:
+    """Return an answer with its CPU time, and with previews if its picture may be published."""
     cpu_ms = round((process_time() - began) * 1000, 2)
-    if previews and rendered.verdict.decision == "allow":
-        rendered = replace(rendered, previews=tuple(seen.jpegs))
-    return replace(rendered, timings_ms={**rendered.timings_ms, "cpu": cpu_ms})
+    jpegs = tuple(seen.jpegs) if seen is not None and answer.verdict.decision == "allow" else ()
+    return replace(answer, timings_ms={**answer.timings_ms, "cpu": cpu_ms}, previews=jpegs)
 
 
-def _answer(
-    function: Callable[..., Rendered | ImageInfo], args: tuple[Any, ...]
-) -> Rendered | ImageInfo | MediagateError:
+def _answer(function: Callable[..., Answer], args: tuple[Any, ...]) -> Answer | MediagateError:
     try:
-        with _limited():
+        with _shared.memory.limited():
             return function(*args)
     except MediagateError as exc:
         return exc
@@ -225,7 +254,7 @@ def _answer(
 
 
 def _prepare(setup: Setup) -> sandbox.Walls:
-    _shared.memory_bytes = setup.memory_bytes
+    _shared.memory = Memory(setup.memory_bytes)
     if setup.core is not None and _shared.lent is not None:
         _shared.cores = Cores(_shared.lent, own=setup.core, count=setup.cores)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -235,19 +264,18 @@ def _prepare(setup: Setup) -> sandbox.Walls:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if hasattr(_libc, "mallopt"):  # glibc's
-        for parameter, value in MALLOC.items():
-            _libc.mallopt(parameter, value)
+    tune_allocator()
     from mediagate.images import pixels
 
     pixels.check_pillow()
     pixels.check_libheif()
-    limited = sys.platform == "linux" and _address_space() is not None
+    limited = sys.platform == "linux" and address_space() is not None
     walls = sandbox.enclose(setup.readable, memory=limited)
     _shared.moderator = pickle.loads(setup.moderator)
+    _shared.operations = pickle.loads(setup.operations)
     if _shared.moderator is not None:
         _shared.moderator.prepare()
-    _give_memory_back()
+    _shared.memory.give_back()
     # There are as many image processes as cores; the host, which serves requests meanwhile, must not queue behind them.
     os.nice(NICENESS)
     return walls
@@ -262,39 +290,3 @@ def _lent_file() -> IO[bytes]:
     with contextlib.suppress(OSError):  # some systems have memory files but cannot seal them
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
     return os.fdopen(memory, "r+b", buffering=0)
-
-
-def _give_memory_back() -> None:
-    if hasattr(_libc, "malloc_trim"):  # glibc's
-        _libc.malloc_trim(0)
-    _shared.idle_bytes = _address_space()
-
-
-def _holds_much() -> bool:
-    if _shared.memory_bytes is None or _shared.idle_bytes is None:
-        return True
-    now = _address_space()
-    return now is None or now > _shared.idle_bytes + _shared.memory_bytes // MUCH
-
-
-def _address_space() -> int | None:
-    pages = Path("/proc/self/statm")
-    return int(pages.read_text().split()[0]) * resource.getpagesize() if pages.exists() else None
-
-
-@contextlib.contextmanager
-def _limited() -> Iterator[None]:
-    """Limit the address space in the block to that of an idle process plus ``memory_bytes``; beyond is ``MemoryError``.
-
-    Enforced on Linux only. Memory left allocated by earlier images counts, which bounds a sequence of images.
-    """
-    if _shared.memory_bytes is None or _shared.idle_bytes is None or sys.platform != "linux":
-        yield
-        return
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    limit = _shared.idle_bytes + _shared.memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))

@@ -24,6 +24,7 @@ from mediagate.values.layout import (
 )
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.owner_data import Erased, Erasure, Export, Exported
+from mediagate.values.produced import OutputFile, Produced, StepData, StepEnd, StepWarning
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
 from mediagate.values.upload_fields import UploadFields, display_name, read_fields, read_focal, source_id_text
@@ -56,12 +57,17 @@ __all__ = [
     "JobStatus",
     "Media",
     "MediaPage",
+    "OutputFile",
     "Principal",
+    "Produced",
     "PublishedMedia",
     "Rendered",
     "RenderedFile",
     "Stage",
     "Status",
+    "StepData",
+    "StepEnd",
+    "StepWarning",
     "UploadFields",
     "UploadTarget",
     "UrlOf",
