@@ -5,7 +5,7 @@ from mediagate.images.operations.grammar import MOST_OUTPUTS, MOST_STEPS, parse
 from mediagate.images.operations.operation import Context, Cost, Extra, File, Operation, Params, Rate
 from mediagate.images.operations.recipe import ORIGINAL, OUTPUT, SAVE, Recipe, Step
 from mediagate.images.operations.registry import Operations
-from mediagate.images.operations.standard import STANDARD, standard
+from mediagate.images.operations.shipped import STANDARD, standard
 
 __all__ = [
     "MOST_OUTPUTS",

@@ -39,10 +39,10 @@ def _noise(size: tuple[int, int], seed: str, strength: float) -> Image.Image:
     length = size[0] * size[1]
     # A hash with output of any length is the same on every machine and in every release of Python.
     drawn = shake_128(seed.encode()).digest(2 * length)
-    planes = [Image.frombytes("L", size, drawn[start : start + length]) for start in (0, length)]
+    first, second = (Image.frombytes("L", size, drawn[start : start + length]) for start in (0, length))
     share = 2 * MOST_LEVELS * strength / 100 / 255
     scaled = [round(MIDDLE + (value - 127.5) * share) for value in range(256)]
-    return ImageChops.add(*planes, scale=2.0).point(scaled)
+    return ImageChops.add(first, second, scale=2.0).point(scaled)
 
 
 def _with(colours: Image.Image, noise: Image.Image) -> Image.Image:

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image, ImageCms, IptcImagePlugin
 from PIL.ExifTags import GPSTAGS, IFD, TAGS
+from PIL.ImageFile import ImageFile
 
 from mediagate.images.operations.costs import RATES
 from mediagate.images.operations.frames import Frames
@@ -136,7 +137,7 @@ def _packet(info: Mapping[Any, Any]) -> bytes:
     return packet.encode() if isinstance(packet, str) else bytes(packet)
 
 
-def _iptc(image: Image.Image) -> dict[str, Any]:
+def _iptc(image: ImageFile) -> dict[str, Any]:
     sets = IptcImagePlugin.getiptcinfo(image) or {}
     return {IPTC.get(number, f"{number[0]}:{number[1]}"): value for number, value in sets.items()}
 
