@@ -284,7 +284,7 @@ def _reads(operations: Operations | None) -> tuple[Path, ...]:
     paths: list[Path] = []
     for operation in (operations or {}).values():
         paths += [path.absolute() for path in operation.reads]
-        top = sys.modules[operation.apply.__module__.partition(".")[0]]
+        top = sys.modules[operation.params.__module__.partition(".")[0]]
         # An editable installation may keep it outside Python's path.
         paths += [Path(place) for place in getattr(top, "__path__", None) or [top.__file__] if place]
     return tuple(dict.fromkeys(paths))

@@ -1,8 +1,9 @@
-"""Text as a picture, in the font that Pillow brings."""
+"""Text as a picture, in the font that Pillow brings or in a file of the operator."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 from PIL.ImageFont import FreeTypeFont
@@ -18,20 +19,20 @@ NO_LETTER = "\U0010fffe"
 """A character that no font has."""
 
 
-def lettered(text: str, width: int, colour: str) -> Image.Image:
+def lettered(text: str, width: int, colour: str, path: Path | None = None) -> Image.Image:
     """Return a text about ``width`` pixels wide, as ``RGBA`` without margins."""
-    left, _, right, _ = font(MEASURED).getbbox(text)
+    left, _, right, _ = font(MEASURED, path).getbbox(text)
     size = min(LARGEST, max(SMALLEST, round(MEASURED * width / max(1, right - left))))
-    box = font(size).getbbox(text)
+    box = font(size, path).getbbox(text)
     red, green, blue, alpha = rgba(colour)
     made = Image.new("RGBA", (max(1, round(box[2] - box[0])), max(1, round(box[3] - box[1]))), (red, green, blue, 0))
-    ImageDraw.Draw(made).text((-box[0], -box[1]), text, (red, green, blue, alpha), font(size))
+    ImageDraw.Draw(made).text((-box[0], -box[1]), text, (red, green, blue, alpha), font(size, path))
     return made
 
 
-def unknown_letters(text: str) -> list[str]:
+def unknown_letters(text: str, path: Path | None = None) -> list[str]:
     """Return the letters that the font draws as an empty box."""
-    letters = font(MEASURED)
+    letters = font(MEASURED, path)
     nothing = bytes(letters.getmask(NO_LETTER))
     return [
         letter for letter in dict.fromkeys(text) if not letter.isspace() and bytes(letters.getmask(letter)) == nothing
@@ -39,9 +40,9 @@ def unknown_letters(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=8)
-def font(size: int) -> FreeTypeFont:
-    """Return Pillow's own font; raises ``ConfigError`` if Pillow was built without FreeType."""
-    found = ImageFont.load_default(size)
+def font(size: int, path: Path | None = None) -> FreeTypeFont:
+    """Return a font, without ``path`` Pillow's own; raises ``ConfigError`` if Pillow was built without FreeType."""
+    found = ImageFont.load_default(size) if path is None else ImageFont.truetype(path, size)
     if not isinstance(found, FreeTypeFont):
         raise ConfigError("Pillow was built without FreeType, which text needs: install a wheel from PyPI")
     return found

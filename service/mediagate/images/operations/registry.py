@@ -34,6 +34,12 @@ class Operations(Mapping[str, Operation[Any]]):
             raise ConfigError(f"two operations are named {operation.name!r}; rename one")
         self._by_name[operation.name] = operation
 
+    def replace(self, operation: Operation[Any]) -> None:
+        """Set another operation of the same name; raises ``ConfigError`` if there is none."""
+        if operation.name not in self._by_name:
+            raise ConfigError(f"there is no operation {operation.name!r} to replace; add it")
+        self._by_name[operation.name] = operation
+
     def describe(self) -> list[dict[str, Any]]:
         """Return each operation for clients: its JSON Schema, whether it is available, and what a megapixel costs."""
         return [_described(operation) for operation in self.values()]

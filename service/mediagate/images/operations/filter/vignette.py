@@ -15,7 +15,7 @@ from mediagate.images.operations.parameters import Percent
 class Vignette(Params):
     """Darken the picture towards its corners."""
 
-    strength: Percent = Field(50.0, description="0-100: how much darker the edges are")
+    strength: Percent = Field(50.0, description="0-100: how much darker the corners are")
 
 
 def vignette(frames: Frames, params: Vignette, context: Context) -> Frames:

@@ -20,8 +20,11 @@ from mediagate.images.pixels.formats import decodable
 
 MOST_TAGS = 300
 LONGEST_TEXT = 1000
+FEW_BYTES = 16
+"""The most bytes of a binary value that are told one by one."""
 MOST_CHARACTERS = 100_000
 """Characters of all texts together; further ones are left out."""
+RAW_PROFILE = "Raw profile type "
 IPTC: Mapping[tuple[int, int], str] = {
     (2, 5): "ObjectName",
     (2, 25): "Keywords",
@@ -100,11 +103,20 @@ class _Found:
         if isinstance(value, str):
             return self._text(value.rstrip("\0"))
         if isinstance(value, bytes):
-            text = value.rstrip(b"\0")
-            return self._text(text.decode("latin-1")) if text.isascii() else f"({len(value)} bytes)"
+            return self._bytes(value)
         if isinstance(value, tuple | list):
             self._truncated |= len(value) > MOST_TAGS
             return [self._plain(one) for one in value[:MOST_TAGS]]
+        return self._number(value)
+
+    def _bytes(self, value: bytes) -> Any:
+        text = value.rstrip(b"\0").decode("latin-1")
+        if text.isascii() and all(character.isprintable() or character in "\r\n\t" for character in text):
+            return self._text(text)
+        return list(value) if len(value) <= FEW_BYTES else f"({len(value)} bytes)"
+
+    @staticmethod
+    def _number(value: Any) -> float | None:
         try:
             number = float(value)
         except (TypeError, ValueError, ZeroDivisionError):
@@ -113,7 +125,7 @@ class _Found:
 
 
 def _has_exif(image: Image.Image) -> bool:
-    stored = image.info.get("exif") or b""
+    stored = image.info.get("exif") or _raw_profile(image.info, "exif")
     if not is_readable(stored):
         raise ValueError("too much EXIF")
     return bool(stored)
@@ -133,8 +145,14 @@ def _named(tags: Mapping[int, Any], names: Mapping[int, str]) -> dict[str, Any]:
 
 
 def _packet(info: Mapping[Any, Any]) -> bytes:
-    packet = info.get("xmp") or info.get("XML:com.adobe.xmp") or b""
+    packet = info.get("xmp") or info.get("XML:com.adobe.xmp") or _raw_profile(info, "xmp")
     return packet.encode() if isinstance(packet, str) else bytes(packet)
+
+
+def _raw_profile(info: Mapping[Any, Any], kind: str) -> bytes:
+    """Return metadata that ImageMagick has written into a text of a PNG, as a name, a length and hexadecimal digits."""
+    text = info.get(f"{RAW_PROFILE}{kind}") or ""
+    return bytes.fromhex("".join(text.split("\n")[3:]))
 
 
 def _iptc(image: ImageFile) -> dict[str, Any]:
@@ -156,11 +174,11 @@ def _icc(profile: bytes | None) -> dict[str, Any]:
 
 def _texts(info: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the comments of a JPEG or GIF and the texts of a PNG."""
-    skipped = ("xmp", "XML:com.adobe.xmp")
+    skipped = ("xmp", "XML:com.adobe.xmp", RAW_PROFILE)
     return {
         name: value
         for name, value in info.items()
-        if isinstance(name, str) and name not in skipped and (isinstance(value, str) or name == "comment")
+        if isinstance(name, str) and not name.startswith(skipped) and (isinstance(value, str) or name == "comment")
     }
 
 

@@ -112,7 +112,8 @@ def _shown(frames: Frames, image_format: str, params: Save) -> tuple[Frames, lis
         return frames, []
     palettes = [palette_of(image, image_format, params.colours or 256) for image in frames.images]
     mode = "RGBA" if frames.has_alpha else "RGB"
-    shown = replace(frames, images=tuple(pixels.without_invisible(image.convert(mode)) for image in palettes))
+    # Converting a picture with a palette changes its palette.
+    shown = replace(frames, images=tuple(pixels.without_invisible(image.copy().convert(mode)) for image in palettes))
     # An animated PNG has one palette for all frames, so it is written without one.
     return shown, [] if image_format == "png" and frames.moves else palettes
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Self
 
-from PIL import Image
+from PIL import Image, ImageFont
 from pydantic import AfterValidator, Field, model_validator
 
+from mediagate.errors import ConfigError
 from mediagate.images import pixels
 from mediagate.images.operations.costs import RATES
 from mediagate.images.operations.frames import Frames
@@ -31,7 +35,7 @@ class Watermark(Params):
     """Put a text, or a picture that is sent as a named input, onto the picture: at a place, or in tiles all over it."""
 
     text: Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(_checked)] | None = Field(
-        None, description="up to 200 characters of Latin script"
+        None, description="up to 200 characters, of English unless the service has set another font"
     )
     picture: Annotated[str, Field(max_length=64)] | None = Field(
         None, description="the name of an input, instead of text"
@@ -55,20 +59,20 @@ class Watermark(Params):
         return self
 
 
-def watermark(frames: Frames, params: Watermark, context: Context) -> Frames:
-    """Return the frames with the mark on each."""
-    mark = turned(_mark(frames.size, params, context), params.degrees, expand=True)
+def watermark(frames: Frames, params: Watermark, context: Context, *, font: Path | None = None) -> Frames:
+    """Return the frames with the mark on each; ``font`` is a file, by default the font that Pillow brings."""
+    mark = turned(_mark(frames.size, params, context, font), params.degrees, expand=True)
     mark = _faded(_fitting(mark, frames.size), params.opacity / 100)
     places = _tiles(mark.size, frames.size) if params.tiled else [_place(mark.size, frames.size, params)]
     return frames.each(lambda image: _marked(image, mark, places))
 
 
-def _mark(size: tuple[int, int], params: Watermark, context: Context) -> Image.Image:
+def _mark(size: tuple[int, int], params: Watermark, context: Context, font: Path | None) -> Image.Image:
     width = max(1, round(size[0] * params.size / 100))
     if params.text is not None:
-        if unknown := unknown_letters(params.text):
+        if unknown := unknown_letters(params.text, font):
             context.warn("missing_glyphs", f"the font has no {' '.join(unknown[:10])}")
-        return lettered(params.text, width, params.colour)
+        return lettered(params.text, width, params.colour, font)
     picture = context.inputs[params.picture or ""].images[0]
     height = max(1, round(picture.height * width / picture.width))
     return pixels.resized(picture, _within((width, height), size)).convert("RGBA")
@@ -125,3 +129,15 @@ def _marked(image: Image.Image, mark: Image.Image, places: list[tuple[int, int]]
 
 
 WATERMARK = Operation("watermark", "watermark", Watermark, watermark, RATES["watermark"], inputs=("picture",))
+
+
+def watermark_in(font: Path) -> Operation[Watermark]:
+    """Return the operation with a font of the operator, such as one with letters of other languages than English.
+
+    Raises ``ConfigError`` if the file is not a font.
+    """
+    try:
+        ImageFont.truetype(font, 10)
+    except OSError as exc:
+        raise ConfigError(f"{font} is not a font that can be read: {exc}") from exc
+    return replace(WATERMARK, apply=partial(watermark, font=font), reads=(font,))
