@@ -29,6 +29,9 @@ class MediagateError(Exception):
         self.retry_after_s = retry_after_s
         self.job_status = job_status
         """Status of the job that the error concerns, if that job exists."""
+        self.step: int | None = None
+        """The index of the pipeline's step that failed, from 0, and in ``op`` its operation; else both are ``None``."""
+        self.op: str | None = None
         self.close_connection = False
         """Set if the rest of the request body stays unread: the response must then close the connection."""
 

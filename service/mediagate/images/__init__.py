@@ -1,4 +1,4 @@
-"""Image processes as the host uses them; all code that touches pixels is in ``pixels``."""
+"""Image processes as the host uses them; all code that touches pixels is in ``pixels`` and ``operations``."""
 
 from collections.abc import Collection
 from importlib import import_module
@@ -7,13 +7,33 @@ from typing import TYPE_CHECKING, Any
 from mediagate.images.forkserver import ForkServer
 
 if TYPE_CHECKING:
+    from mediagate.images.operations import Operations, Recipe, parse, standard
     from mediagate.images.pixels import accepted, codecs
     from mediagate.images.pool import ImagePool
 
-_LATER = {"ImagePool": "pool", "accepted": "pixels", "codecs": "pixels"}
+_LATER = {
+    "ImagePool": "pool",
+    "Operations": "operations",
+    "Recipe": "operations",
+    "accepted": "pixels",
+    "codecs": "pixels",
+    "parse": "operations",
+    "standard": "operations",
+}
 """Loaded lazily: a command starts the fork server first, which loads the same modules concurrently."""
 
-__all__ = ["ForkServer", "ImagePool", "accepted", "check_head", "codecs", "load_formats"]
+__all__ = [
+    "ForkServer",
+    "ImagePool",
+    "Operations",
+    "Recipe",
+    "accepted",
+    "check_head",
+    "codecs",
+    "load_formats",
+    "parse",
+    "standard",
+]
 
 
 def check_head(head: bytes, formats: Collection[str]) -> None:

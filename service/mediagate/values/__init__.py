@@ -24,6 +24,7 @@ from mediagate.values.layout import (
 )
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.owner_data import NOUNS_OF_CORE, Erased, Erasure, Export, Exported
+from mediagate.values.produced import OutputFile, Produced, StepData, StepEnd, StepWarning
 from mediagate.values.rejudging import (
     RejudgeAction,
     Rejudgement,
@@ -65,7 +66,9 @@ __all__ = [
     "JobStatus",
     "Media",
     "MediaPage",
+    "OutputFile",
     "Principal",
+    "Produced",
     "PublishedMedia",
     "RejudgeAction",
     "Rejudgement",
@@ -76,6 +79,9 @@ __all__ = [
     "RenderedFile",
     "Stage",
     "Status",
+    "StepData",
+    "StepEnd",
+    "StepWarning",
     "UploadFields",
     "UploadTarget",
     "UrlOf",
