@@ -48,7 +48,7 @@ ONE_HOME: dict[str, str | tuple[str, ...]] = {
 }
 """Each third-party library is imported in one module or one folder only; a second one is named here."""
 
-PUBLIC = ("errors", "storage", "records", "observe", "outbound", "cli", "testing")
+PUBLIC = ("errors", "operations", "storage", "records", "observe", "outbound", "cli", "testing")
 """Public modules of ``mediagate`` that plugins may import, as listed in docs/reference/python.md."""
 
 

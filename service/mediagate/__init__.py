@@ -4,13 +4,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mediagate.api import PublishedPage, StatusPage
+    from mediagate.api import PublishedPage, StatusPage, Trial
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.gate import MediaGate
     from mediagate.http import FormHints, form_hints
     from mediagate.kernel import Check, HookName, Incoming, Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
-    from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Authorize
+    from mediagate.parts import (
+        AUTHORIZE,
+        EVENTS,
+        MODERATOR,
+        OPERATIONS,
+        QUEUE,
+        RECORDS,
+        REMOTE_MODERATOR,
+        STORAGE,
+        Authorize,
+    )
     from mediagate.queue import Queue
     from mediagate.records import Records
     from mediagate.storage import Storage
@@ -29,6 +39,7 @@ if TYPE_CHECKING:
         JobStatus,
         Media,
         Principal,
+        Produced,
         PublishedMedia,
         RejudgeAction,
         Rejudgement,
@@ -37,6 +48,7 @@ if TYPE_CHECKING:
         Rendered,
         Stage,
         Status,
+        StepEnd,
         UploadTarget,
         Usage,
         UsageReport,
@@ -71,9 +83,11 @@ _HOMES = {
     "Media": "mediagate.values",
     "MediaGate": "mediagate.gate",
     "Moderator": "mediagate.moderation",
+    "OPERATIONS": "mediagate.parts",
     "Picture": "mediagate.moderation",
     "Plugin": "mediagate.kernel",
     "Principal": "mediagate.values",
+    "Produced": "mediagate.values",
     "PublishedMedia": "mediagate.values",
     "PublishedPage": "mediagate.api",
     "QUEUE": "mediagate.parts",
@@ -93,7 +107,9 @@ _HOMES = {
     "Stage": "mediagate.values",
     "Status": "mediagate.values",
     "StatusPage": "mediagate.api",
+    "StepEnd": "mediagate.values",
     "Storage": "mediagate.storage",
+    "Trial": "mediagate.api",
     "UploadTarget": "mediagate.values",
     "Usage": "mediagate.values",
     "UsageReport": "mediagate.values",
@@ -118,6 +134,7 @@ __all__ = [
     "AUTHORIZE",
     "EVENTS",
     "MODERATOR",
+    "OPERATIONS",
     "QUEUE",
     "RECORDS",
     "REMOTE_MODERATOR",
@@ -146,6 +163,7 @@ __all__ = [
     "Picture",
     "Plugin",
     "Principal",
+    "Produced",
     "PublishedMedia",
     "PublishedPage",
     "Queue",
@@ -161,7 +179,9 @@ __all__ = [
     "Stage",
     "Status",
     "StatusPage",
+    "StepEnd",
     "Storage",
+    "Trial",
     "UploadTarget",
     "Usage",
     "UsageReport",

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mediagate.api import Calls, assemble, open_runtime
+from mediagate.api import Calls, Trial, assemble, open_runtime, open_trial
 from mediagate.config import Settings, Source, check_sources, keep_folder
 from mediagate.errors import ConfigError, PluginError, ShuttingDown
 from mediagate.http import BY_REQUEST, OPENED_LATE, OTHER_LOOP, answer, ask_who, link_base, routing, run_lifespan
@@ -122,6 +122,12 @@ class MediaGate(Kernel, Calls):
         await self._keep_folder()
         async with self._booted():
             yield assemble(self.sources, self.settings, self._registry)
+
+    @asynccontextmanager
+    async def trial(self) -> AsyncIterator[Trial]:
+        """Boot the plugins and start the image processes, to run recipes without recording anything."""
+        async with self.assembled() as parts, open_trial(parts) as trial:
+            yield trial
 
     @contextmanager
     def instead(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from mediagate.config import Settings, Source
-from mediagate.images import ImagePool
+from mediagate.images import ImagePool, Operations
 from mediagate.kernel import Hooks, Key
 from mediagate.moderation import Moderator, RemoteModerator, together
 from mediagate.observe import Observer
@@ -28,6 +28,8 @@ MODERATOR: Key[Moderator] = Key("MODERATOR", join=together)
 """Several plugins may provide one; the value is then all of them as one moderator."""
 REMOTE_MODERATOR: Key[RemoteModerator] = Key("REMOTE_MODERATOR")
 QUEUE: Key[Queue] = Key("QUEUE")
+OPERATIONS: Key[Operations] = Key("OPERATIONS")
+"""The operations of pipelines; unset: the gate runs none."""
 EVENTS: Key[Collection[EventType]] = Key("EVENTS")
 """The events to write to the outbox, for a plugin that delivers them; unset: none."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class MediagateError(Exception):
@@ -39,6 +39,11 @@ class MediagateError(Exception):
     def client_detail(self) -> str:
         """The text for clients; every error text in a response, a job or a webhook comes from here."""
         return self.detail if self.told is None else self.told
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """Further members of the problem (RFC 9457, section 3.2)."""
+        return {} if self.step is None else {"step": self.step, "op": self.op}
 
     @property
     def headers(self) -> Mapping[str, str]:

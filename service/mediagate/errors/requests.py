@@ -296,6 +296,11 @@ class InvalidPipeline(RequestError):
         self.errors = tuple(errors)
         """Per fault: ``pointer`` (RFC 6901), ``code``, ``detail`` and, if the place has a value, ``got``."""
 
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """All faults, as ``errors``."""
+        return {"errors": [dict(error) for error in self.errors]}
+
 
 class OperationFailed(RequestError):
     """A step of a pipeline does not fit its picture, such as a crop outside of it; ``step`` and ``op`` name it."""

@@ -7,32 +7,88 @@ from typing import TYPE_CHECKING, Any
 from mediagate.images.forkserver import ForkServer
 
 if TYPE_CHECKING:
-    from mediagate.images.operations import Operations, Recipe, parse, standard
+    from mediagate.images.operations import (
+        MOST_OUTPUTS,
+        MOST_STEPS,
+        Context,
+        Cost,
+        Credits,
+        Extra,
+        File,
+        Frames,
+        Item,
+        Operation,
+        Operations,
+        Params,
+        Place,
+        Rate,
+        Recipe,
+        Step,
+        did_you_mean,
+        item,
+        parse,
+        standard,
+        watermark_in,
+    )
     from mediagate.images.pixels import accepted, codecs
     from mediagate.images.pool import ImagePool
 
 _LATER = {
+    "Context": "operations",
+    "Cost": "operations",
+    "Credits": "operations",
+    "Extra": "operations",
+    "File": "operations",
+    "Frames": "operations",
     "ImagePool": "pool",
+    "Item": "operations",
+    "MOST_OUTPUTS": "operations",
+    "MOST_STEPS": "operations",
+    "Operation": "operations",
     "Operations": "operations",
+    "Params": "operations",
+    "Place": "operations",
+    "Rate": "operations",
     "Recipe": "operations",
+    "Step": "operations",
     "accepted": "pixels",
     "codecs": "pixels",
+    "did_you_mean": "operations",
+    "item": "operations",
     "parse": "operations",
     "standard": "operations",
+    "watermark_in": "operations",
 }
 """Loaded lazily: a command starts the fork server first, which loads the same modules concurrently."""
 
 __all__ = [
+    "MOST_OUTPUTS",
+    "MOST_STEPS",
+    "Context",
+    "Cost",
+    "Credits",
+    "Extra",
+    "File",
     "ForkServer",
+    "Frames",
     "ImagePool",
+    "Item",
+    "Operation",
     "Operations",
+    "Params",
+    "Place",
+    "Rate",
     "Recipe",
+    "Step",
     "accepted",
     "check_head",
     "codecs",
+    "did_you_mean",
+    "item",
     "load_formats",
     "parse",
     "standard",
+    "watermark_in",
 ]
 
 

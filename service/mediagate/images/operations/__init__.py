@@ -4,6 +4,7 @@ from mediagate.images.operations.frames import Credits, Frames
 from mediagate.images.operations.grammar import MOST_OUTPUTS, MOST_STEPS, parse
 from mediagate.images.operations.operation import Context, Cost, Extra, File, Operation, Params, Rate
 from mediagate.images.operations.output.watermark import watermark_in
+from mediagate.images.operations.problems import Item, Place, did_you_mean, item
 from mediagate.images.operations.recipe import ORIGINAL, OUTPUT, SAVE, Recipe, Step
 from mediagate.images.operations.registry import Operations
 from mediagate.images.operations.shipped import STANDARD, standard
@@ -21,12 +22,16 @@ __all__ = [
     "Extra",
     "File",
     "Frames",
+    "Item",
     "Operation",
     "Operations",
     "Params",
+    "Place",
     "Rate",
     "Recipe",
     "Step",
+    "did_you_mean",
+    "item",
     "parse",
     "standard",
     "watermark_in",

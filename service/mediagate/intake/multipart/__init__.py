@@ -1,0 +1,6 @@
+"""Bodies of ``multipart/form-data``: that of an upload, and that of a pipeline."""
+
+from mediagate.intake.multipart.pipeline import FormFile, FormPipeline, receive_pipeline
+from mediagate.intake.multipart.upload import FormUpload, receive_upload
+
+__all__ = ["FormFile", "FormPipeline", "FormUpload", "receive_pipeline", "receive_upload"]
