@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.gate import MediaGate
     from mediagate.http import FormHints, form_hints
+    from mediagate.intake import Reception
     from mediagate.kernel import Check, HookName, Incoming, Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import (
@@ -94,6 +95,7 @@ _HOMES = {
     "Queue": "mediagate.queue",
     "RECORDS": "mediagate.parts",
     "REMOTE_MODERATOR": "mediagate.parts",
+    "Reception": "mediagate.intake",
     "Records": "mediagate.records",
     "RemoteModerator": "mediagate.moderation",
     "RejudgeAction": "mediagate.values",
@@ -167,6 +169,7 @@ __all__ = [
     "PublishedMedia",
     "PublishedPage",
     "Queue",
+    "Reception",
     "Records",
     "RejudgeAction",
     "Rejudgement",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Literal, TypeVar
 
 from starlette.requests import Request
@@ -14,8 +14,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mediagate.api import Calls, Trial, assemble, open_runtime, open_trial
 from mediagate.config import Settings, Source, check_sources, keep_folder
 from mediagate.errors import ConfigError, PluginError, ShuttingDown
-from mediagate.http import BY_REQUEST, OPENED_LATE, OTHER_LOOP, answer, ask_who, link_base, routing, run_lifespan
+from mediagate.http import (
+    BY_REQUEST,
+    OPENED_LATE,
+    OTHER_LOOP,
+    answer,
+    ask_who,
+    link_base,
+    receive_pipeline,
+    routing,
+    run_lifespan,
+)
 from mediagate.images import ForkServer
+from mediagate.intake import Reception
 from mediagate.kernel import Departure, Kernel, Key, Registry
 from mediagate.parts import AUTHORIZE, Authorize, Parts
 from mediagate.values import Action, Principal
@@ -81,6 +92,16 @@ class MediaGate(Kernel, Calls):
     def base_url(self, request: Request) -> str:
         """Return the prefix of links: ``public_base_url``, by default the path under which the gate is mounted."""
         return link_base(self.settings, request)
+
+    def receive_pipeline(
+        self, request: Request, source_type: str, *, dry_run: bool = False
+    ) -> AbstractAsyncContextManager[Reception]:
+        """Authenticate the caller of a request, admit it, and receive its files and its JSON for the length of a block.
+
+        The limits are those of ``POST /upload`` and of the source; a dry run uses no ``Idempotency-Key``. Raises the
+        errors of ``POST /upload``.
+        """
+        return receive_pipeline(self, request, source_type, dry_run=dry_run)
 
     def begin_closing(self) -> None:
         """Refuse uploads and end event streams from now on; ``close`` completes the shutdown."""

@@ -2,6 +2,7 @@
 
 from mediagate.intake.backlog import Backlog
 from mediagate.intake.declaration import Declaration
+from mediagate.intake.pipelines import Reception
 from mediagate.intake.places import Places
 from mediagate.intake.spool import Readable, probe_spool, sweep_spool
 from mediagate.intake.unknown_names import find_unknown
@@ -13,6 +14,7 @@ __all__ = [
     "Intake",
     "Places",
     "Readable",
+    "Reception",
     "find_unknown",
     "probe_spool",
     "sweep_spool",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from mediagate.intake.completion import complete
 from mediagate.intake.content import find_open_upload, keep_file, lock_content
 from mediagate.intake.declaration import Declaration, declare, read_declaration
 from mediagate.intake.idempotency import reserve
-from mediagate.intake.multipart import receive_upload
+from mediagate.intake.multipart import MOST_FILES, receive_upload
+from mediagate.intake.pipelines import Reception, receive
 from mediagate.intake.plain import receive_file, receive_json
 from mediagate.intake.spool import Readable, receive_source
 from mediagate.kernel import Incoming
@@ -70,6 +71,32 @@ class Intake:
             job, made = await accept(form, fields, parts, held=held, owner=owner, key_id=key_id)
             admitted.job = job if made else None
         return job, form.ignored
+
+    @asynccontextmanager
+    async def pipeline(
+        self, request: Incoming, principal: Principal | None, source_type: str, *, dry_run: bool
+    ) -> AsyncIterator[Reception]:
+        """``POST /pipelines``: receive the files of a pipeline, with the limits of a source, and its document.
+
+        A dry run uses no ``Idempotency-Key``. Raises the errors of ``Admission.admit``, ``reserve``,
+        ``pipelines.receive`` and ``pre_file`` hooks.
+        """
+        parts = self._parts
+        source = parts.sources[source_type]
+        request.state.source_type = source_type
+        key = None if dry_run else request.headers.get("Idempotency-Key")
+        owner, _ = owner_and_key(principal)
+        async with (
+            self.admission.admit(request, files=MOST_FILES) as admitted,
+            reserve(key, parts, owner=owner) as held,
+        ):
+            await parts.hooks.run("pre_file", request, source_type)
+            check = partial(check_head, formats=source.formats)
+            receiving = receive(request, parts, source_type, self.admission, self._patience, check, self._spool_dir)
+            async with receiving as reception:
+                reception.principal, reception.held = principal, held
+                yield reception
+                admitted.job = reception.job
 
     async def upload_source(
         self, source: Readable, fields: UploadFields, *, owner: str | None, idempotency_key: str | None
