@@ -55,8 +55,10 @@ if TYPE_CHECKING:
         UsageReport,
         Variant,
         Verdict,
+        callback_problem,
         iso,
         owner_seen_by,
+        reference_problem,
     )
 
 _HOMES = {
@@ -118,10 +120,12 @@ _HOMES = {
     "Variant": "mediagate.values",
     "VariantSpec": "mediagate.config",
     "Verdict": "mediagate.values",
+    "callback_problem": "mediagate.values",
     "form_hints": "mediagate.http",
     "iso": "mediagate.values",
     "owner_seen_by": "mediagate.values",
     "plugin": "mediagate.kernel",
+    "reference_problem": "mediagate.values",
 }
 """The module of each public name, imported lazily: an image process needs neither the web nor the database parts."""
 
@@ -191,8 +195,10 @@ __all__ = [
     "Variant",
     "VariantSpec",
     "Verdict",
+    "callback_problem",
     "form_hints",
     "iso",
     "owner_seen_by",
     "plugin",
+    "reference_problem",
 ]

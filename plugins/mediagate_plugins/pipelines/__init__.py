@@ -17,8 +17,6 @@ from mediagate_plugins.pipelines.rules import PIPELINES, AdHoc, Rules
 
 __all__ = ["PIPELINES", "Int", "Number", "OneOf", "Preset", "Rules", "Text", "pipelines"]
 
-LONGEST_TTL_HOURS = 24 * 365.0
-
 
 @plugin("pipelines", provides=("OPERATIONS",))
 async def pipelines(
@@ -27,35 +25,20 @@ async def pipelines(
     presets: Mapping[str, Preset] | None = None,
     ad_hoc: AdHoc = "none",
     source: str | None = None,
-    ttl_hours: float = 24.0,
-    max_ttl_hours: float = 168.0,
     operations: Operations | None = None,
 ) -> None:
     """Serve ``POST /pipelines``, which runs ``presets``, and for callers with ``ad_hoc`` rights steps of their own.
 
     ``ad_hoc`` other than ``none`` needs access control. The limits and the moderation are those of the source type
-    ``source``, by default the only one of the gate. Outputs are kept for ``ttl_hours``, or for as long as a request
-    asks for, up to ``max_ttl_hours``. ``operations`` replaces those that mediagate brings; a plugin that is registered
-    later can add to ``gate[OPERATIONS]``. Raises ``ConfigError``, also for presets that are invalid.
+    ``source``, by default the only private one with a ``ttl``; the outputs are kept for that time, or for a shorter one
+    if a request asks for it. ``operations`` replaces those that mediagate brings; a plugin that is registered later can
+    add to ``gate[OPERATIONS]``. Raises ``ConfigError``, also for presets that are invalid.
     """
     chosen = _source_of(gate, source)
     if ad_hoc not in ("none", "admin", "all"):
         raise ConfigError(f'pipelines: ad_hoc is {ad_hoc!r}; use "none", "admin" or "all"')
-    if not 0 < ttl_hours <= max_ttl_hours <= LONGEST_TTL_HOURS:
-        raise ConfigError(
-            f"pipelines: ttl_hours must be above 0 and not above max_ttl_hours, which is at most {LONGEST_TTL_HOURS:g}"
-        )
     known = standard() if operations is None else operations
-    rules = Rules(
-        known,
-        dict(presets or {}),
-        chosen,
-        gate.sources[chosen],
-        ad_hoc,
-        ttl_hours,
-        max_ttl_hours,
-        strict=gate.settings.strict,
-    )
+    rules = Rules(known, dict(presets or {}), chosen, gate.sources[chosen], ad_hoc, strict=gate.settings.strict)
     gate.decorate(OPERATIONS, known)
     gate.decorate(PIPELINES, rules)
     routes = PipelineRoutes(gate, rules)
@@ -74,15 +57,20 @@ async def pipelines(
     gate.add_hook("on_ready", ready)
 
 
-def _source_of(gate: MediaGate, source: str | None) -> str:
-    if source is None and len(gate.sources) == 1:
-        return next(iter(gate.sources))
-    if source not in gate.sources:
-        said = "name the source" if source is None else f"there is no source {source!r}; name the one"
-        raise ConfigError(
-            f"pipelines: {said} whose limits and moderation apply, source=…, one of: {', '.join(gate.sources)}"
-        )
-    return source
+def _source_of(gate: MediaGate, wanted: str | None) -> str:
+    """Return the source type of pipelines; raises ``ConfigError``."""
+    fitting = [name for name, source in gate.sources.items() if source.visibility == "private" and source.ttl]
+    if wanted is None and len(fitting) == 1:
+        return fitting[0]
+    if wanted in fitting:
+        return wanted
+    if wanted is None and fitting:
+        raise ConfigError(f"pipelines: name the source whose limits apply, source=…, one of: {', '.join(fitting)}")
+    said = "there is no source" if wanted is None else f"{wanted!r} is not a source"
+    raise ConfigError(
+        f"pipelines: {said} whose files are private and have an end; add one, such as "
+        'sources={"work": Source(visibility="private", ttl=timedelta(hours=24)), …}'
+    )
 
 
 def _has_access_control(gate: MediaGate) -> bool:

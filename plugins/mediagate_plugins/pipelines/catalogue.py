@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from mediagate.operations import MOST_OUTPUTS, MOST_STEPS
@@ -28,7 +29,7 @@ def catalogue(rules: Rules, *, ad_hoc: bool, timeout_s: float) -> dict[str, Any]
             "pixels": source.max_pixels,
             "animationPixels": source.max_animation_pixels,
             "secondsPerFile": timeout_s,
-            "ttlHours": rules.max_ttl_hours,
+            "ttlHours": rules.max_ttl / timedelta(hours=1),
         },
         "formats": list(source.formats),
     }

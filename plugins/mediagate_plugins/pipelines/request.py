@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
+from mediagate import callback_problem, reference_problem
 from mediagate.errors import Forbidden, InvalidPipeline
 from mediagate.operations import Item, Recipe, did_you_mean, item, parse
 from mediagate_plugins.pipelines.preset import PARAMS, Preset
 from mediagate_plugins.pipelines.rules import MOST_FILES, Rules
 
 FIELDS = ("steps", "preset", "params", "retention", "clientReferenceId", "callbackUrl", "mediaId", "uploadIds")
+TTL = "ttlHours"
+HOUR = timedelta(hours=1)
 LONGEST_NAME = 64
+MOST_FIELDS = 64
+"""Fields of one object; suggesting names for very many unknown ones would take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,8 @@ class PipelineRequest:
     version: str | None = None
     """The version of the preset whose steps these are."""
     params: Mapping[str, Any] = field(default_factory=dict)
-    ttl_hours: float = 24.0
+    ttl: timedelta | None = None
+    """How long the outputs are to be kept; ``None``: as long as the source allows."""
     clamped: bool = False
     """Whether a longer retention was asked for."""
     client_reference_id: str | None = None
@@ -45,6 +52,8 @@ def read_request(body: object, rules: Rules, *, ad_hoc: bool, inputs: Collection
     """
     if not isinstance(body, dict):
         raise InvalidPipeline([item((), "wrong_type", 'not an object; write {"preset": …} or {"steps": […]}', body)])
+    if len(body) > MOST_FIELDS:
+        raise InvalidPipeline([item((), "too_long", f"{len(body)} fields; up to {MOST_FIELDS} are read")])
     return _Reading(rules, body, ad_hoc, inputs).result()
 
 
@@ -63,15 +72,18 @@ class _Reading:
         ignored = tuple(self._unknown())
         name, params = self._name(), self._params()
         recipe, version = self._recipe(name, params)
-        ttl_hours, clamped = self._retention()
-        reference, callback = self._text("clientReferenceId"), self._text("callbackUrl")
+        ttl, clamped = self._retention()
+        reference = self._checked("clientReferenceId", reference_problem)
+        callback = self._checked("callbackUrl", callback_problem)
         media_id, upload_ids = self._text("mediaId"), tuple(self._upload_ids())
         if media_id is not None and upload_ids:
             self._faults.append(item(("uploadIds",), "invalid_value", "send mediaId or uploadIds, not both"))
+        if recipe is not None:
+            self._faults += self._picture_faults(recipe)
         if self._faults or recipe is None:
             raise InvalidPipeline(self._faults)
         return PipelineRequest(
-            recipe, name, version, params, ttl_hours, clamped, reference, callback, media_id, upload_ids, ignored
+            recipe, name, version, params, ttl, clamped, reference, callback, media_id, upload_ids, ignored
         )
 
     def _recipe(self, name: str | None, params: Mapping[str, Any]) -> tuple[Recipe | None, str | None]:
@@ -85,10 +97,10 @@ class _Reading:
         steps = self._parsed()
         if preset is None:
             if params:
-                self._faults.append(item(PARAMS, "unknown_field", "params are those of a preset; write them as steps"))
+                self._faults.append(item(PARAMS, "unknown_field", "steps have no params; write the values into them"))
             return steps, None
         same = steps is not None and steps == self._steps_of(preset, params)
-        if same and preset is not None:
+        if same:
             return steps, preset.version
         if not self._ad_hoc:
             del self._faults[before:]
@@ -98,6 +110,15 @@ class _Reading:
                 item(("steps",), "preset_changed", f"these are not the steps of the preset {name!r}; leave them out")
             )
         return steps, None
+
+    def _picture_faults(self, recipe: Recipe) -> Iterator[Item]:
+        """Yield the pictures that steps of a preset refer to and that are missing, and those that no step refers to."""
+        operations = self._rules.operations
+        used = {getattr(step.params, name) for step in recipe.steps for name in operations[step.op].inputs} - {None}
+        for name in sorted(used - {*self._inputs}):
+            yield item(("preset",), "missing_picture", f"this preset needs a picture in the field {name!r}")
+        for name in sorted({*self._inputs} - used):
+            yield item((), "unused_picture", f"no step refers to the file {name!r}; send pictures as file or files[]")
 
     def _of_preset(
         self, name: str | None, preset: Preset | None, params: Mapping[str, Any]
@@ -141,31 +162,37 @@ class _Reading:
         return name
 
     def _params(self) -> dict[str, Any]:
-        params = self._body.get("params", {})
-        if isinstance(params, dict):
-            return params
-        self._faults.append(item(PARAMS, "wrong_type", "not an object", params))
-        return {}
+        return self._object("params", "not an object")
 
-    def _retention(self) -> tuple[float, bool]:
-        rules, retention = self._rules, self._body.get("retention", {})
-        if not isinstance(retention, dict):
-            self._faults.append(item(("retention",), "wrong_type", 'not an object; write {"ttlHours": 24}', retention))
-            return rules.ttl_hours, False
+    def _retention(self) -> tuple[timedelta | None, bool]:
+        """Return how long to keep the outputs, and whether that is less than was asked for."""
+        retention = self._object("retention", 'not an object; write {"ttlHours": 24}')
         for name in retention:
-            if name != "ttlHours":
-                hint = did_you_mean(name, ["ttlHours"])
+            if name != TTL:
+                hint = did_you_mean(name, [TTL])
                 self._faults.append(item(("retention", name), "unknown_field", f"unknown field {name[:100]!r}{hint}"))
-        hours, place = retention.get("ttlHours"), ("retention", "ttlHours")
+        hours, place, most = retention.get(TTL), ("retention", TTL), self._rules.max_ttl
         if hours is None:
-            return rules.ttl_hours, False
-        if isinstance(hours, bool) or not isinstance(hours, int | float) or math.isnan(hours):
+            return None, False
+        if isinstance(hours, bool) or not isinstance(hours, int | float) or _is_nan(hours):
             self._faults.append(item(place, "wrong_type", "not a number of hours", hours))
         elif hours <= 0:
             self._faults.append(item(place, "out_of_range", "more than 0", hours))
+        elif hours > most / HOUR:
+            return most, True
         else:
-            return min(float(hours) if hours < 1e6 else 1e6, rules.max_ttl_hours), hours > rules.max_ttl_hours
-        return rules.ttl_hours, False
+            return HOUR * hours, False
+        return None, False
+
+    def _object(self, name: str, wanted: str) -> dict[str, Any]:
+        value = self._body.get(name, {})
+        if not isinstance(value, dict):
+            self._faults.append(item((name,), "wrong_type", wanted, value))
+        elif len(value) > MOST_FIELDS:
+            self._faults.append(item((name,), "too_long", f"{len(value)} fields; up to {MOST_FIELDS} are read"))
+        else:
+            return value
+        return {}
 
     def _upload_ids(self) -> Iterator[str]:
         ids = self._body.get("uploadIds", [])
@@ -188,6 +215,12 @@ class _Reading:
         self._faults.append(item((name,), "wrong_type", "not a text", text))
         return None
 
+    def _checked(self, name: str, problem_of: Callable[[str | None], str | None]) -> str | None:
+        text = self._text(name)
+        if (problem := problem_of(text)) is not None:
+            self._faults.append(item((name,), "invalid_value", problem, text))
+        return text
+
     def _unknown(self) -> Iterator[str]:
         """Yield unknown fields; one that resembles a known one is a fault, since its caller counts on it."""
         for name in self._body:
@@ -198,3 +231,7 @@ class _Reading:
                 self._faults.append(item((name,), "unknown_field", f"unknown field {name[:100]!r}{hint}"))
             else:
                 yield name[:100].encode(errors="replace").decode()
+
+
+def _is_nan(value: float) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -14,7 +14,7 @@ from mediagate.errors import BadUpload, InvalidParameter, InvalidPipeline
 from mediagate.operations import item
 from mediagate_plugins.pipelines.catalogue import catalogue
 from mediagate_plugins.pipelines.cost import SQUARE, Estimate, estimate
-from mediagate_plugins.pipelines.request import PipelineRequest, read_request
+from mediagate_plugins.pipelines.request import HOUR, PipelineRequest, read_request
 from mediagate_plugins.pipelines.rules import Rules
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -84,7 +84,7 @@ class PipelineRoutes:
             "version": asked.version,
             "steps": asked.recipe.to_json(),
             "outputs": list(asked.recipe.outputs),
-            "retention": {"ttlHours": asked.ttl_hours, "clamped": asked.clamped},
+            "retention": {"ttlHours": (asked.ttl or self._rules.max_ttl) / HOUR, "clamped": asked.clamped},
             "costs": [cost.to_json() for cost in costs],
             **({"ignored": ignored} if ignored else {}),
         }

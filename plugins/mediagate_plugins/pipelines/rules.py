@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from mediagate import Key, Principal, Source
@@ -25,9 +26,12 @@ class Rules:
     source_type: str
     source: Source
     ad_hoc: AdHoc
-    ttl_hours: float
-    max_ttl_hours: float
-    strict: bool
+    strict: bool = False
+
+    @property
+    def max_ttl(self) -> timedelta:
+        """How long outputs can be kept, which is also how long they are kept unless a request asks for less."""
+        return self.source.ttl or timedelta(0)
 
     def may_ad_hoc(self, principal: Principal | None) -> bool:
         """Return whether a caller may send steps of its own; an unauthenticated one never may."""

@@ -17,9 +17,9 @@ from mediagate.kernel import Incoming, closes_unread
 async def receive_pipeline(
     gate: Calls, request: Request, source_type: str, *, dry_run: bool
 ) -> AsyncIterator[Reception]:
-    """Authenticate, admit and receive a request; raises the errors of ``ask_uploader`` and ``Intake.pipeline``."""
+    """Receive the request of a caller; raises the errors of ``ask_uploader`` and ``Intake.receive_pipeline``."""
     runtime, incoming = gate.runtime, Incoming(request)
     with closes_unread(incoming), runtime.parts.observer.during("upload", request=request):
         principal = await ask_uploader(gate, incoming)
-        async with runtime.intake.pipeline(incoming, principal, source_type, dry_run=dry_run) as reception:
+        async with runtime.intake.receive_pipeline(incoming, principal, source_type, dry_run=dry_run) as reception:
             yield reception

@@ -2,8 +2,8 @@
 
 from mediagate.intake.backlog import Backlog
 from mediagate.intake.declaration import Declaration
-from mediagate.intake.pipelines import Reception
 from mediagate.intake.places import Places
+from mediagate.intake.reception import Reception
 from mediagate.intake.spool import Readable, probe_spool, sweep_spool
 from mediagate.intake.unknown_names import find_unknown
 from mediagate.intake.uploads import Intake

@@ -17,8 +17,8 @@ from mediagate.intake.content import find_open_upload, keep_file, lock_content
 from mediagate.intake.declaration import Declaration, declare, read_declaration
 from mediagate.intake.idempotency import reserve
 from mediagate.intake.multipart import MOST_FILES, receive_upload
-from mediagate.intake.pipelines import Reception, receive
 from mediagate.intake.plain import receive_file, receive_json
+from mediagate.intake.reception import Reception, receive
 from mediagate.intake.spool import Readable, receive_source
 from mediagate.kernel import Incoming
 from mediagate.parts import Parts
@@ -73,13 +73,13 @@ class Intake:
         return job, form.ignored
 
     @asynccontextmanager
-    async def pipeline(
+    async def receive_pipeline(
         self, request: Incoming, principal: Principal | None, source_type: str, *, dry_run: bool
     ) -> AsyncIterator[Reception]:
         """``POST /pipelines``: receive the files of a pipeline, with the limits of a source, and its document.
 
         A dry run uses no ``Idempotency-Key``. Raises the errors of ``Admission.admit``, ``reserve``,
-        ``pipelines.receive`` and ``pre_file`` hooks.
+        ``reception.receive`` and ``pre_file`` hooks.
         """
         parts = self._parts
         source = parts.sources[source_type]

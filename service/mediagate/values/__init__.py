@@ -35,7 +35,15 @@ from mediagate.values.rejudging import (
 )
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
-from mediagate.values.upload_fields import UploadFields, display_name, read_fields, read_focal, source_id_text
+from mediagate.values.upload_fields import (
+    UploadFields,
+    callback_problem,
+    display_name,
+    read_fields,
+    read_focal,
+    reference_problem,
+    source_id_text,
+)
 from mediagate.values.usage import Usage, UsageReport, added
 
 __all__ = [
@@ -90,6 +98,7 @@ __all__ = [
     "Variant",
     "Verdict",
     "added",
+    "callback_problem",
     "check_owner",
     "display_name",
     "iso",
@@ -103,6 +112,7 @@ __all__ = [
     "published",
     "read_fields",
     "read_focal",
+    "reference_problem",
     "rejudgement_id",
     "segment",
     "source_id_text",

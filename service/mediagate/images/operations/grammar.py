@@ -18,6 +18,8 @@ from mediagate.images.operations.registry import Operations
 
 MOST_STEPS = 20
 MOST_OUTPUTS = 50
+MOST_FIELDS = 64
+"""Fields of one step; suggesting names for very many unknown ones would take minutes."""
 ON_ERROR = ("fail", "skip")
 COMMON = ("op", "from", "onError")
 """Fields that every step may have besides those of its operation."""
@@ -64,6 +66,9 @@ class _Reading:
         """Read one step."""
         if not isinstance(step, dict):
             self._missed(item(place, "wrong_type", 'not an object; write {"op": …}', step))
+            return
+        if len(step) > MOST_FIELDS:
+            self._missed(item(place, "too_long", f"{len(step)} fields; up to {MOST_FIELDS} are read"))
             return
         name = step.get("op")
         operation = self.operations.get(name) if isinstance(name, str) else None
