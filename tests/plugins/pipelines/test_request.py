@@ -41,7 +41,12 @@ def faults(ad_hoc: bool = True, inputs: tuple[str, ...] = (), strict: bool = Fal
 
 def test_request_names_every_fault_at_once() -> None:
     found = faults(
-        steps=[{"op": "look", "name": "noir", "intensity": 172}, {"op": "save", "from": "larg"}, {"op": "sav"}],
+        steps=[
+            {"op": "look", "name": "noir", "intensity": 172},
+            {"op": "save"},
+            {"op": "save", "as": "b", "from": "larg"},
+            {"op": "sav"},
+        ],
         retention={"ttlHours": "a day", "ttl": 1},
         clientReferenceId=5,
         callbackUrl="http://example.com",
@@ -50,8 +55,8 @@ def test_request_names_every_fault_at_once() -> None:
     )
     assert found == {
         "/steps/0/intensity": "out_of_range",
-        "/steps/1/from": "unknown_result",
-        "/steps/2/op": "unknown_operation",
+        "/steps/2/from": "unknown_result",
+        "/steps/3/op": "unknown_operation",
         "/retention/ttl": "unknown_field",
         "/retention/ttlHours": "wrong_type",
         "/clientReferenceId": "wrong_type",
