@@ -8,9 +8,20 @@ if TYPE_CHECKING:
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.gate import MediaGate
     from mediagate.http import FormHints, form_hints
+    from mediagate.intake import OrderInput, PipelineOrder
     from mediagate.kernel import Check, HookName, Incoming, Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
-    from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Authorize
+    from mediagate.parts import (
+        AUTHORIZE,
+        EVENTS,
+        MODERATOR,
+        OPERATIONS,
+        QUEUE,
+        RECORDS,
+        REMOTE_MODERATOR,
+        STORAGE,
+        Authorize,
+    )
     from mediagate.queue import Queue
     from mediagate.records import Records
     from mediagate.storage import Storage
@@ -25,9 +36,11 @@ if TYPE_CHECKING:
         Exported,
         IncomingUpload,
         Job,
+        JobKind,
         JobState,
         JobStatus,
         Media,
+        Output,
         Principal,
         PublishedMedia,
         RejudgeAction,
@@ -64,6 +77,7 @@ _HOMES = {
     "Incoming": "mediagate.kernel",
     "IncomingUpload": "mediagate.values",
     "Job": "mediagate.values",
+    "JobKind": "mediagate.values",
     "JobState": "mediagate.values",
     "JobStatus": "mediagate.values",
     "Key": "mediagate.kernel",
@@ -71,7 +85,11 @@ _HOMES = {
     "Media": "mediagate.values",
     "MediaGate": "mediagate.gate",
     "Moderator": "mediagate.moderation",
+    "OPERATIONS": "mediagate.parts",
+    "OrderInput": "mediagate.intake",
+    "Output": "mediagate.values",
     "Picture": "mediagate.moderation",
+    "PipelineOrder": "mediagate.intake",
     "Plugin": "mediagate.kernel",
     "Principal": "mediagate.values",
     "PublishedMedia": "mediagate.values",
@@ -118,6 +136,7 @@ __all__ = [
     "AUTHORIZE",
     "EVENTS",
     "MODERATOR",
+    "OPERATIONS",
     "QUEUE",
     "RECORDS",
     "REMOTE_MODERATOR",
@@ -137,13 +156,17 @@ __all__ = [
     "Incoming",
     "IncomingUpload",
     "Job",
+    "JobKind",
     "JobState",
     "JobStatus",
     "Key",
     "Media",
     "MediaGate",
     "Moderator",
+    "OrderInput",
+    "Output",
     "Picture",
+    "PipelineOrder",
     "Plugin",
     "Principal",
     "PublishedMedia",
