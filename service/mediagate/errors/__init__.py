@@ -79,6 +79,7 @@ from mediagate.errors.base import (
     known_error,
     members,
 )
+from mediagate.errors.pipelines import InvalidPipeline, OperationFailed
 from mediagate.errors.processing import (
     ImageCrashed,
     ImageTimeout,
@@ -99,7 +100,6 @@ from mediagate.errors.requests import (
     IdempotencyKeyReused,
     ImageTooLarge,
     InvalidParameter,
-    InvalidPipeline,
     InvalidSourceId,
     JobConflict,
     JobNotFound,
@@ -107,7 +107,6 @@ from mediagate.errors.requests import (
     MediaDeleted,
     MediaNotFound,
     MethodNotAllowed,
-    OperationFailed,
     OwnerNotFound,
     RateLimited,
     RequestError,

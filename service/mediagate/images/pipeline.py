@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,22 +19,20 @@ from mediagate.images.json_shapes import Malformed
 from mediagate.images.judgement import OFF, judge
 from mediagate.images.operations import ORIGINAL, Context, File, Frames, Operations, Recipe, Step
 from mediagate.images.pipeline_wire import DATA, MOST_OUTPUT_BYTES
+from mediagate.images.pixels.allocation import ran_out_of_memory
 from mediagate.images.render import Timings
 from mediagate.moderation import Moderator, merge
 from mediagate.values import ImageInfo, OutputFile, Produced, StepData, StepEnd, StepWarning, Verdict
 
+log = logging.getLogger("mediagate")
 ENCODING_SHARE = 0.8
 """The part of the time limit that encoding may take on an idle core."""
 MANY_STEPS = 1.0
 """The part of the time limit that the estimated CPU time of all steps may take on an idle core."""
 
 
-class _Refused(MediagateError):
-    """A picture may not be published. Never leaves this module."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__("refused")
-        self.verdict = verdict
+class _Refused(BaseException):
+    """A picture may not be published. Never leaves this module; no step may handle it as an error of its own."""
 
 
 def run(
@@ -111,8 +110,6 @@ class _Work:
             with _within(number, step):
                 try:
                     frames = self._run_step(number, step, recipe, frames, context)
-                except _Refused:
-                    raise
                 except MediagateError as exc:
                     if step.on_error != "skip" or isinstance(exc, ModerationFailed):
                         raise
@@ -157,7 +154,7 @@ class _Work:
         size = operation.resized(step.params, frames.size)
         self._check_pixels(size, len(frames.images))
         self._check_cost(step, max(frames.pixels, prod(size) * len(frames.images)))
-        with pixels.final(f"step {number}"):
+        with _guarded(step):
             result = operation.apply(frames, step.params, context)
         if isinstance(result, Frames):
             self._check_pixels(result.size, len(result.images))
@@ -230,7 +227,7 @@ class _Work:
         self.model_runs += runs
         self.verdicts.append(verdict)
         if verdict.decision != "allow":
-            raise _Refused(verdict)
+            raise _Refused
 
     def _verdict(self) -> Verdict:
         return merge(self.verdicts) if self.verdicts else OFF
@@ -243,6 +240,22 @@ def _checked_data(data: Mapping[str, Any]) -> Mapping[str, Any]:
     except (Malformed, TypeError, ValueError, RecursionError) as exc:
         raise OperationFailed(f"the step gave data that cannot be sent: {exc}") from exc
     return made
+
+
+@contextmanager
+def _guarded(step: Step) -> Iterator[None]:
+    """Turn every exception of the block into one of mediagate's errors: the same picture would raise it again."""
+    try:
+        yield
+    except MediagateError:
+        raise
+    except Exception as exc:
+        if ran_out_of_memory(exc):
+            raise ImageTooLarge(
+                "the step needs more memory than one image may use; resize the picture before"
+            ) from None
+        log.exception("operation %s failed", step.op)
+        raise OperationFailed(f"the operation failed on this picture with {type(exc).__name__}") from exc
 
 
 @contextmanager
