@@ -328,6 +328,14 @@ def test_steps_that_take_too_long_are_refused_before_they_run() -> None:
     assert refused.value.step
 
 
+def test_step_that_is_refused_for_its_cost_does_not_count() -> None:
+    slow = {"op": "save", "as": "slow", "format": "avif", "onError": "skip"}
+    steps = [slow, {"op": "flip"}, {"op": "save", "as": "b", "format": "webp"}]
+    produced = ran(ramp(1000, 1000), *steps, time_s=0.4)
+    assert [output.name for output in produced.outputs] == ["b"]
+    assert [warning.code for warning in produced.warnings] == ["image_too_large"]
+
+
 @pytest.mark.parametrize("op", ["chatter", "nan"])
 def test_data_that_cannot_be_sent_fails_its_step(op: str) -> None:
     with pytest.raises(OperationFailed, match="data that cannot be sent") as failed:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from mediagate.config import Source, VariantSpec
 from mediagate.errors import ImageTooLarge, MediagateError, ModerationFailed, OperationFailed
@@ -27,8 +27,6 @@ from mediagate.values import ImageInfo, OutputFile, Produced, StepData, StepEnd,
 log = logging.getLogger("mediagate")
 ENCODING_SHARE = 0.8
 """The part of the time limit that encoding may take on an idle core."""
-MANY_STEPS = 1.0
-"""The part of the time limit that the estimated CPU time of all steps may take on an idle core."""
 
 
 class _Refused(BaseException):
@@ -106,7 +104,8 @@ class _Work:
         time = pixels.EncodingTime(limit_s)
         for number, step in enumerate(recipe.steps):
             context = Context(self.file, self._info.format, self.inputs, time, self._judge)
-            began, status = perf_counter(), "done"
+            began = perf_counter()
+            status: Literal["done", "skipped"] = "done"
             with _within(number, step):
                 try:
                     frames = self._run_step(number, step, recipe, frames, context)
@@ -117,7 +116,7 @@ class _Work:
                     self.warnings.append(StepWarning(number, exc.code, exc.client_detail))
             self.warnings += [StepWarning(number, code, detail) for code, detail in context.warnings]
             ms = round((perf_counter() - began) * 1000, 2)
-            end = StepEnd(number, step.op, "done" if status == "done" else "skipped", ms)
+            end = StepEnd(number, step.op, status, ms)
             self.ends.append(end)
             self.told(end)
 
@@ -182,15 +181,16 @@ class _Work:
     def _check_cost(self, step: Step, count: int) -> None:
         """Refuse a step that takes more memory than an image may use, or more time than is left for all steps."""
         cost = self.operations[step.op].cost_of(step.params, count)
-        self.spent_ms += cost.cpu_ms
+        spent_ms = self.spent_ms + cost.cpu_ms
         held = sum(4 * frames.pixels for frames in (*self.pictures.values(), *self.inputs.values())) + 8 * count
         if self.memory_bytes is not None and held + cost.bytes > self.memory_bytes:
             raise ImageTooLarge("the step needs more memory than one image may use; resize the picture before it")
-        if self.time_s is not None and self.spent_ms > self.time_s * 1000 * MANY_STEPS:
+        if self.time_s is not None and spent_ms > self.time_s * 1000:
             raise ImageTooLarge(
-                f"the steps so far take about {self.spent_ms / 1000:.0f} s, and one image may take {self.time_s:g} s; "
+                f"the steps so far take about {spent_ms / 1000:.0f} s, and one image may take {self.time_s:g} s; "
                 "resize the picture before them, or leave steps out"
             )
+        self.spent_ms = spent_ms
 
     def _keep(self, step: Step, file: File) -> None:
         kept = sum(len(output.data) for output in self.outputs) + len(file.data)
