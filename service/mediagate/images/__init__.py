@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mediagate.images.forkserver import ForkServer
 
 if TYPE_CHECKING:
-    from mediagate.images.operations import Operations, Recipe, parse, standard
+    from mediagate.images.operations import Operations, Recipe, estimate, parse, standard
     from mediagate.images.pixels import accepted, codecs
     from mediagate.images.pool import ImagePool
 
@@ -15,6 +15,7 @@ _LATER = {
     "ImagePool": "pool",
     "Operations": "operations",
     "Recipe": "operations",
+    "estimate": "operations",
     "accepted": "pixels",
     "codecs": "pixels",
     "parse": "operations",
@@ -30,6 +31,7 @@ __all__ = [
     "accepted",
     "check_head",
     "codecs",
+    "estimate",
     "load_formats",
     "parse",
     "standard",
