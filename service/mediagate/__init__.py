@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.gate import MediaGate
     from mediagate.http import FormHints, form_hints
-    from mediagate.intake import Reception
+    from mediagate.intake import OrderInput, PipelineOrder, Reception
     from mediagate.kernel import Check, HookName, Incoming, Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import (
@@ -36,9 +36,11 @@ if TYPE_CHECKING:
         Exported,
         IncomingUpload,
         Job,
+        JobKind,
         JobState,
         JobStatus,
         Media,
+        Output,
         Principal,
         Produced,
         PublishedMedia,
@@ -79,6 +81,7 @@ _HOMES = {
     "Incoming": "mediagate.kernel",
     "IncomingUpload": "mediagate.values",
     "Job": "mediagate.values",
+    "JobKind": "mediagate.values",
     "JobState": "mediagate.values",
     "JobStatus": "mediagate.values",
     "Key": "mediagate.kernel",
@@ -87,7 +90,10 @@ _HOMES = {
     "MediaGate": "mediagate.gate",
     "Moderator": "mediagate.moderation",
     "OPERATIONS": "mediagate.parts",
+    "OrderInput": "mediagate.intake",
+    "Output": "mediagate.values",
     "Picture": "mediagate.moderation",
+    "PipelineOrder": "mediagate.intake",
     "Plugin": "mediagate.kernel",
     "Principal": "mediagate.values",
     "Produced": "mediagate.values",
@@ -160,13 +166,17 @@ __all__ = [
     "Incoming",
     "IncomingUpload",
     "Job",
+    "JobKind",
     "JobState",
     "JobStatus",
     "Key",
     "Media",
     "MediaGate",
     "Moderator",
+    "OrderInput",
+    "Output",
     "Picture",
+    "PipelineOrder",
     "Plugin",
     "Principal",
     "Produced",

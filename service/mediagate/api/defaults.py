@@ -74,6 +74,7 @@ def assemble(
         moderator=moderator,
         remote_moderator=remote_moderator,
         authorize=values.get(AUTHORIZE),
+        operations=values.get(OPERATIONS),
     )
 
 

@@ -80,6 +80,7 @@ from mediagate.errors.base import (
     known_error,
     members,
 )
+from mediagate.errors.pipelines import InvalidPipeline, OperationFailed
 from mediagate.errors.processing import (
     ImageCrashed,
     ImageTimeout,
@@ -101,7 +102,6 @@ from mediagate.errors.requests import (
     IdempotencyKeyReused,
     ImageTooLarge,
     InvalidParameter,
-    InvalidPipeline,
     InvalidSourceId,
     JobConflict,
     JobNotFound,
@@ -109,7 +109,6 @@ from mediagate.errors.requests import (
     MediaDeleted,
     MediaNotFound,
     MethodNotAllowed,
-    OperationFailed,
     OwnerNotFound,
     RateLimited,
     RequestError,

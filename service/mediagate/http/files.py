@@ -15,7 +15,7 @@ from mediagate.errors import FileNotServed
 from mediagate.http.conditional import etag_of, is_current
 from mediagate.http.downloads import Downloads
 from mediagate.http.streamed import StreamedResponse
-from mediagate.storage import FOR_EVER, FOR_EVER_S, ObjectInfo, Storage, is_public, streaming
+from mediagate.storage import FOR_EVER, FOR_EVER_S, ObjectInfo, Storage, is_served, streaming
 from mediagate.values import CONTENT_TYPES, source_type_of, utcnow
 
 HEADERS: Mapping[str, str] = {
@@ -66,7 +66,7 @@ async def serve_file(
     Raises ``FileNotServed`` for a missing or unpublished file, and ``StorageUnavailable``. The response raises both
     errors and ``TooManyDownloads`` until its first byte is sent.
     """
-    info = await storage.stat(key) if is_public(key) and _spelt_plainly(request, key) else None
+    info = await storage.stat(key) if is_served(key) and _spelt_plainly(request, key) else None
     if info is None:
         raise FileNotServed("file not found")
     etag = _etag(info)

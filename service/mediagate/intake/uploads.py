@@ -17,6 +17,7 @@ from mediagate.intake.content import find_open_upload, keep_file, lock_content
 from mediagate.intake.declaration import Declaration, declare, read_declaration
 from mediagate.intake.idempotency import reserve
 from mediagate.intake.multipart import MOST_FILES, receive_upload
+from mediagate.intake.pipelines import PipelineOrder, accept_order
 from mediagate.intake.plain import receive_file, receive_json
 from mediagate.intake.reception import Reception, receive
 from mediagate.intake.spool import Readable, receive_source
@@ -116,6 +117,28 @@ class Intake:
                 receive_source(source, self._spool_dir, max_bytes=limit, check_head=check) as file,
             ):
                 job, made = await accept(file, fields, parts, held=held, owner=owner)
+        if made:
+            self.admission.count()
+        return job, made
+
+    async def order(
+        self,
+        order: PipelineOrder,
+        *,
+        owner: str | None,
+        key_id: str | None = None,
+        idempotency_key: str | None,
+    ) -> tuple[Job, bool]:
+        """``gate.pipeline``: receive the inputs of an order and return its job and whether it is new.
+
+        Raises the errors of ``PipelineOrder.check``, ``reserve`` and ``accept_order``.
+        """
+        parts = self._parts
+        order.check(parts.sources)
+        await self.admission.check_queue()
+        with parts.observer.during("upload"):
+            async with reserve(idempotency_key, parts, owner=owner) as held:
+                job, made = await accept_order(order, parts, self._spool_dir, held=held, owner=owner, key_id=key_id)
         if made:
             self.admission.count()
         return job, made
