@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Literal, TypeVar
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mediagate.api import Calls, Trial, assemble, open_runtime, open_trial
@@ -18,6 +19,7 @@ from mediagate.http import (
     BY_REQUEST,
     OPENED_LATE,
     OTHER_LOOP,
+    accepted,
     answer,
     ask_who,
     link_base,
@@ -29,7 +31,7 @@ from mediagate.images import ForkServer
 from mediagate.intake import Reception
 from mediagate.kernel import Departure, Kernel, Key, Registry
 from mediagate.parts import AUTHORIZE, Authorize, Parts
-from mediagate.values import Action, Principal
+from mediagate.values import Action, Job, Principal
 
 log = logging.getLogger("mediagate")
 
@@ -102,6 +104,10 @@ class MediaGate(Kernel, Calls):
         errors of ``POST /upload``.
         """
         return receive_pipeline(self, request, source_type, dry_run=dry_run)
+
+    async def accepted(self, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
+        """Return the response 202 of a job: where and when to poll its status, and the ignored fields."""
+        return await accepted(self, request, job, ignored)
 
     def begin_closing(self) -> None:
         """Refuse uploads and end event streams from now on; ``close`` completes the shutdown."""

@@ -9,11 +9,10 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import Action, MediaGate, Reception, owner_seen_by
-from mediagate.errors import BadUpload, InvalidParameter, InvalidPipeline
-from mediagate.operations import item
+from mediagate import Action, MediaGate, PipelineOrder, Reception, owner_seen_by
+from mediagate.errors import BadUpload, InvalidParameter
 from mediagate_plugins.pipelines.catalogue import catalogue
-from mediagate_plugins.pipelines.cost import SQUARE, Estimate, estimate
+from mediagate_plugins.pipelines.cost import Estimate, estimated
 from mediagate_plugins.pipelines.request import HOUR, PipelineRequest, read_request
 from mediagate_plugins.pipelines.rules import Rules
 
@@ -48,7 +47,8 @@ class PipelineRoutes:
                 return JSONResponse(self._described(asked, estimates, reception), headers=NO_STORE)
             if not estimates:
                 raise BadUpload("there is no picture; send a file, or a mediaId or uploadIds in the request")
-            raise NotImplementedError
+            job = await reception.accept(self._order(reception, asked))
+            return await self._gate.accepted(request, job, [*reception.ignored, *asked.ignored])
 
     async def _read(self, reception: Reception) -> PipelineRequest:
         ad_hoc = self._rules.may_ad_hoc(reception.principal)
@@ -57,26 +57,28 @@ class PipelineRoutes:
         return await to_thread.run_sync(reading)
 
     async def _estimates(self, reception: Reception, asked: PipelineRequest) -> list[Estimate]:
-        """Return the cost for each file; raises ``InvalidPipeline`` if one may not cost so much."""
-        operations, seconds = self._rules.operations, self._gate.settings.image_timeout_s
+        """Return the cost for each file; raises ``InvalidPipeline`` if a step cannot work on one, or costs too much."""
         infos = await reception.probe()
-        made = [estimate(asked.recipe, operations, (info.width, info.height), frames=info.frames) for info in infos]
-        if any(cost.cpu_ms > seconds * 1000 for cost in made):
-            worst = max(cost.cpu_ms for cost in made) / 1000
-            raise InvalidPipeline(
-                [
-                    item(
-                        ("steps",),
-                        "too_expensive",
-                        f"these steps take about {worst:.0f} s for this picture; up to {seconds:g} s are accepted",
-                    )
-                ]
-            )
+        made = [estimated(asked.recipe, self._rules.operations, info) for info in infos]
+        most_ms = self._gate.settings.image_timeout_s * 1000
+        for cost in made:
+            cost.check(most_ms)
         return made
+
+    def _order(self, reception: Reception, asked: PipelineRequest) -> PipelineOrder:
+        return PipelineOrder(
+            inputs=reception.inputs,
+            recipe=asked.recipe,
+            source_type=self._rules.source_type,
+            preset=asked.preset,
+            ttl=asked.ttl,
+            client_reference_id=asked.client_reference_id,
+            callback_url=asked.callback_url,
+        )
 
     def _described(self, asked: PipelineRequest, estimates: list[Estimate], reception: Reception) -> dict[str, Any]:
         """Return the answer of a dry run; without files with the cost of one megapixel."""
-        costs = estimates or [estimate(asked.recipe, self._rules.operations, SQUARE)]
+        costs = estimates or [estimated(asked.recipe, self._rules.operations)]
         ignored = [*reception.ignored, *asked.ignored]
         return {
             "valid": True,

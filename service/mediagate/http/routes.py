@@ -13,6 +13,7 @@ from mediagate.http.downloads import Downloads
 from mediagate.http.jobs import JobRoutes
 from mediagate.http.media import MediaRoutes
 from mediagate.http.problems import problem
+from mediagate.http.results import ResultRoutes
 from mediagate.http.uploads import UploadRoutes
 from mediagate.http.usage import UsageRoutes
 
@@ -23,6 +24,7 @@ def core_routes(gate: Calls, downloads: Downloads) -> list[Route]:
         *UploadRoutes(gate).routes(),
         *DirectUploadRoutes(gate).routes(),
         *JobRoutes(gate).routes(),
+        *ResultRoutes(gate, downloads).routes(),
         *MediaRoutes(gate).routes(),
         *UsageRoutes(gate).routes(),
         *HealthRoutes(gate).routes(),

@@ -42,10 +42,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class OrderInput:
-    """One picture of a pipeline, and the name by which steps may refer to it."""
+    """One picture of a pipeline, and the name by which steps may refer to it; a spooled file is not copied again."""
 
     name: str
-    source: Readable
+    source: Readable | SpooledFile
     filename: str = ""
 
 
@@ -145,7 +145,9 @@ async def accept_order(
     check = partial(check_head, formats=source.formats)
     async with AsyncExitStack() as received:
         files = [
-            await received.enter_async_context(
+            one.source
+            if isinstance(one.source, SpooledFile)
+            else await received.enter_async_context(
                 receive_source(one.source, spool_dir, max_bytes=source.max_bytes, check_head=check)
             )
             for one in order.inputs

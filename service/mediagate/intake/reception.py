@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from mediagate.intake.body import Patience, open_body
 from mediagate.intake.declaration import check_current, find_upload, unknown_upload
 from mediagate.intake.idempotency import ReservedKey
 from mediagate.intake.multipart import MAX_REQUEST, MOST_FILES, FormFile, receive_pipeline
+from mediagate.intake.pipelines import OrderInput, PipelineOrder, accept_order
 from mediagate.intake.plain import receive_json
 from mediagate.intake.spool import receive_source
 from mediagate.kernel import Incoming
 from mediagate.parts import Parts
 from mediagate.storage import streaming
-from mediagate.values import ImageInfo, Job, Media, Principal
+from mediagate.values import ImageInfo, Job, Media, Principal, owner_and_key
 
 JSON = "application/json"
 
@@ -43,6 +45,12 @@ class Reception:
         self._references = references
 
     @property
+    def inputs(self) -> tuple[OrderInput, ...]:
+        """The files as the inputs of an order; those on which the steps run are named ``input0`` and so on."""
+        free = (name for name in map("input{}".format, count()) if name not in self.pictures)
+        return tuple(OrderInput(one.picture or next(free), one.file, one.filename) for one in self.files)
+
+    @property
     def pictures(self) -> frozenset[str]:
         """The names of the files to which a step may refer."""
         return frozenset(file.picture for file in self.files if file.picture is not None)
@@ -62,6 +70,15 @@ class Reception:
         """Return the information in the header of each file on which the steps run; raises like ``ImagePool.probe``."""
         return [await self._references.probe(file) for file in self.files if file.picture is None]
 
+    async def accept(self, order: PipelineOrder) -> Job:
+        """Record the job of an order of these files and return it, or that of the first order under the same key.
+
+        Raises the errors of ``PipelineOrder.check`` and ``accept_order``.
+        """
+        job, made = await self._references.accept(order, self.principal, self.held)
+        self.job = job if made else None
+        return job
+
     def _add(self, file: FormFile) -> None:
         if len(self.files) == MOST_FILES:
             raise BadUpload(f"more than {MOST_FILES} files; send the others with another request")
@@ -69,7 +86,7 @@ class Reception:
 
 
 class References:
-    """Copies stored files into the spool, where they stay until a stack of resources is closed."""
+    """Copies stored files into the spool, where they stay until a stack of resources is closed, and records orders."""
 
     def __init__(
         self,
@@ -119,6 +136,14 @@ class References:
     async def probe(self, file: FormFile) -> ImageInfo:
         """Return the information in the header of a file."""
         return await self._parts.images.probe(file.file.path, self._source)
+
+    async def accept(
+        self, order: PipelineOrder, principal: Principal | None, held: ReservedKey | None
+    ) -> tuple[Job, bool]:
+        """Record the job of an order; return it and whether it is new."""
+        order.check(self._parts.sources)
+        owner, key_id = owner_and_key(principal)
+        return await accept_order(order, self._parts, self._spool_dir, held=held, owner=owner, key_id=key_id)
 
     async def _copied(self, key: str, filename: str) -> FormFile:
         found = await self._parts.storage.stat(key)
