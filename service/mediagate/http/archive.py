@@ -11,6 +11,8 @@ from mediagate.storage import Storage, streaming
 
 LONGEST = 200
 """Bytes of a name in UTF-8; file systems take 255."""
+MOST_EXTENSION = 10
+"""Bytes of an extension with its dot."""
 _FORBIDDEN = frozenset('/\\:*?"<>|')
 _RESERVED = frozenset(
     {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
@@ -82,11 +84,11 @@ def _parts(name: str) -> tuple[str, str]:
         # Control and format characters, such as those that turn the direction of a text, and halves of surrogates.
         if not unicodedata.category(character).startswith("C")
     ).strip(". ")
-    stem, dot, extension = plain.rpartition(".")
-    if not dot:
+    stem, _, extension = plain.rpartition(".")
+    if not (stem and extension.isalnum() and len(extension.encode()) < MOST_EXTENSION):
         stem, extension = plain, ""
-    stem = _cut(stem.strip(". ") or "file", LONGEST - 10)
-    return (f"_{stem}" if stem.partition(".")[0].upper() in _RESERVED else stem), _cut(extension.strip(), 9)
+    stem = _cut(stem.strip(". ") or "file", LONGEST - MOST_EXTENSION)
+    return (f"_{stem}" if stem.partition(".")[0].upper() in _RESERVED else stem), extension
 
 
 def _joined(stem: str, extension: str) -> str:
