@@ -46,7 +46,9 @@ def test_long_name_is_cut_to_what_file_systems_take_and_keeps_its_extension() ->
 
 
 def test_names_that_a_file_system_takes_for_one_are_made_different() -> None:
-    names = safe_names(["a.png", "A.PNG", "a.png", "a-2.png", "caf\u00e9", "cafe\u0301", "ﬁ.png", "fi.png", "../a", "_a"])
+    names = safe_names(
+        ["a.png", "A.PNG", "a.png", "a-2.png", "caf\u00e9", "cafe\u0301", "ﬁ.png", "fi.png", "../a", "_a"]
+    )
     assert len({name.casefold() for name in names}) == len(names)
     assert names[:3] == ["a.png", "A-2.PNG", "a-3.png"]
 

@@ -72,5 +72,3 @@ def faults(answer: httpx.Response) -> Mapping[str, str]:
     """Return the code of each fault of a refused request by its pointer."""
     assert told(answer) == (422, "invalid_pipeline"), answer.text
     return {fault["pointer"]: fault["code"] for fault in answer.json()["errors"]}
-
-

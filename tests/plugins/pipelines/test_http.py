@@ -19,7 +19,7 @@ from mediagate.errors import ConfigError, RateLimited
 from mediagate.intake.multipart import MAX_REQUEST
 from mediagate.values import utcnow
 from mediagate_plugins.pipelines import Preset, pipelines
-from tests.support.direct import completed, sent
+from tests.support.direct import sent
 from tests.support.hooks import RecordedHooks
 from tests.support.mounted import client_of
 from tests.support.pipelines import PRESETS, TWO, WORK, faults, pipeline_gate, posted, told

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mediagate_plugins.pipelines.folder import file_name, write_files
 from mediagate.errors import InvalidParameter
+from mediagate_plugins.pipelines.folder import file_name, write_files
 from tests.support.command import mediagate
 from tests.support.server import PYTHONPATH
 
@@ -183,7 +183,14 @@ def test_run_shows_its_progress_on_a_terminal_only(tmp_path: Path, photo_file: P
 
 @pytest.mark.parametrize(
     ("photo", "name"),
-    [("a.jpg", "a"), ("../../x.png", "x"), (".hidden", "hidden"), ("-rf.png", "rf"), ("ä b;$(c).png", "ä_b_c"), ("...", "photo")],
+    [
+        ("a.jpg", "a"),
+        ("../../x.png", "x"),
+        (".hidden", "hidden"),
+        ("-rf.png", "rf"),
+        ("ä b;$(c).png", "ä_b_c"),
+        ("...", "photo"),
+    ],
 )
 def test_name_of_an_output_is_safe(photo: str, name: str) -> None:
     assert file_name(Path(photo), "large", "webp", alone=False) == f"{name}-large.webp"
