@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import tomllib
@@ -126,7 +127,9 @@ def test_pipelines_page_has_every_field_and_every_code() -> None:
     listed = first_column("docs/reference/plugins/pipelines.md")
     assert {field.name for field in fields(Preset)} | {*FIELDS} <= listed
     sources = (ROOT / "plugins" / "mediagate_plugins" / "pipelines").glob("*.py")
-    codes = {code for path in sources for code in re.findall(r'item\([^"]*?\), "([a-z_]+)"', path.read_text())}
+    calls = [node for path in sources for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    made = [call.args[1] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "item"]
+    codes = {code.value for code in made if isinstance(code, ast.Constant)}
     assert len(codes) > 8
     assert codes <= listed | first_column("docs/reference/operations.md")
 
