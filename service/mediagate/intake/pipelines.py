@@ -45,7 +45,7 @@ class OrderInput:
     """One picture of a pipeline, and the name by which steps may refer to it."""
 
     name: str
-    source: Readable
+    source: Readable | SpooledFile
     filename: str = ""
 
 
@@ -62,6 +62,8 @@ class PipelineOrder:
     source_type: str
     source_id: str = SOURCE_ID
     preset: str | None = None
+    version: str | None = None
+    """The hash of the preset, if these are its steps."""
     ttl: timedelta | None = None
     client_reference_id: str | None = None
     callback_url: str | None = None
@@ -107,7 +109,7 @@ class PipelineOrder:
         most = source.ttl or timedelta(0)
         clamped = self.ttl is not None and self.ttl > most
         ttl = most if self.ttl is None or clamped else self.ttl
-        return PipelineSpec(tuple(self.recipe.to_json()), self.recipe.hash, ttl, self.preset, clamped)
+        return PipelineSpec(tuple(self.recipe.to_json()), self.recipe.hash, ttl, self.preset, self.version, clamped)
 
     def fingerprint(self, files: Sequence[SpooledFile]) -> str:
         """Return a hash of the bytes of the inputs, of the steps and of all that accompanies them."""
@@ -145,7 +147,9 @@ async def accept_order(
     check = partial(check_head, formats=source.formats)
     async with AsyncExitStack() as received:
         files = [
-            await received.enter_async_context(
+            one.source
+            if isinstance(one.source, SpooledFile)
+            else await received.enter_async_context(
                 receive_source(one.source, spool_dir, max_bytes=source.max_bytes, check_head=check)
             )
             for one in order.inputs
