@@ -39,7 +39,8 @@ async def check_outputs(records: Records, now: datetime) -> None:
 def a_pipeline(now: datetime, **changes: Any) -> Job:
     """Return a new job of a pipeline with two inputs."""
     steps = ({"op": "resize", "width": 10}, {"op": "save", "as": HOSTILE})
-    job = a_job(now, kind=JobKind.PIPELINE, spec=PipelineSpec(steps, "ab" * 32, HOUR, HOSTILE, "cd" * 32, True))
+    spec = PipelineSpec(steps, "ab" * 32, HOUR, HOSTILE, "cd" * 32, clamped=True)
+    job = a_job(now, kind=JobKind.PIPELINE, spec=spec)
     inputs = tuple(
         PipelineInput(name, HOSTILE, input_key(job.id, position), "png", 2**31 - 1, "ef" * 32, 640, 480, position == 1)
         for position, name in enumerate(("input0", "logo"))
