@@ -13,7 +13,7 @@ from PIL import Image
 
 from mediagate import RECORDS, MediaGate
 from tests.support.mounted import client_of
-from tests.support.pipelines import pipeline_gate, posted, told
+from tests.support.pipeline_site import pipeline_gate, posted, told
 
 pytestmark = pytest.mark.anyio
 

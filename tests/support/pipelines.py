@@ -1,74 +1,74 @@
-"""Gates that run pipelines, and requests to them."""
+"""Jobs of pipelines: sources, steps, and orders of them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import httpx
-from starlette.requests import Request
+from PIL import Image
 
-from mediagate import AUTHORIZE, Action, MediaGate, Principal, Source
-from mediagate_plugins.pipelines import Int, Preset, pipelines
+from mediagate import OPERATIONS, Job, MediaGate, Source
+from mediagate.images import parse, standard
+from mediagate.parts import Parts
+from mediagate.testing.outputs import a_pipeline
+from mediagate.values import PipelineInput, PipelineSpec, input_key
 
-WORK = Source(visibility="private", ttl=timedelta(hours=48), max_bytes=2_000_000)
-"""The source of pipelines."""
-THUMB = Preset(
-    steps=[
-        {"op": "resize", "width": {"$param": "width"}, "height": 50, "fit": "cover"},
-        {"op": "save", "as": "thumb", "format": "webp"},
-    ],
-    params={"width": Int(1, 2000, default=50)},
+DAY = timedelta(days=1)
+WORK = Source(visibility="private", ttl=DAY)
+SMALL: Sequence[Mapping[str, Any]] = ({"op": "resize", "width": 40},)
+BRANCHES: Sequence[Mapping[str, Any]] = (
+    {"op": "resize", "width": 64},
+    {"op": "save", "as": "large", "format": "webp"},
+    {"op": "resize", "width": 16, "height": 16, "fit": "cover", "from": "original"},
+    {"op": "save", "as": "thumb", "format": "png"},
 )
-TWO = Preset(
-    steps=[
-        {"op": "save", "as": "large", "format": "jpeg"},
-        {"op": "resize", "from": "original", "width": 40},
-        {"op": "save", "as": "small", "format": "png"},
-        {"op": "read_metadata"},
-    ]
-)
-PRESETS = {"thumb": THUMB, "two": TWO}
 
 
-async def by_header(request: Request, action: Action) -> Principal | None:
-    """Let each caller name itself; ``root`` is an admin."""
-    name = request.headers.get("Authorization")
-    return Principal(name, admin=name == "root") if name else None
+def a_png(width: int = 100, height: int = 50, colour: str = "teal") -> bytes:
+    """Return a plain picture."""
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(file, "png")
+    return file.getvalue()
 
 
-def pipeline_gate(make_gate: Callable[..., MediaGate], *, known: bool = False, **options: Any) -> MediaGate:
-    """Return a gate with the plugin; ``known`` callers name themselves and may send steps of their own."""
-    settings = options.pop("settings", {})
-    sources = options.pop("sources", {"avatar": Source(), "work": WORK})
-    gate = make_gate(sources=sources, **settings)
-    if known:
-        gate.decorate(AUTHORIZE, by_header)
-        options = {"ad_hoc": "all", **options}
-    gate.register(pipelines, **{"presets": PRESETS, "source": "work", **options})
+def runs_pipelines(gate: MediaGate) -> MediaGate:
+    """Give a gate the operations that mediagate brings."""
+    gate.decorate(OPERATIONS, standard())
     return gate
 
 
-async def posted(
-    client: httpx.AsyncClient,
-    request: Any,
-    *files: tuple[str, tuple[str, bytes]],
-    query: str = "",
-    **headers: str,
-) -> httpx.Response:
-    """Send a request as a form; each of ``files`` is a field with its file name and content."""
-    sent = [*files, ("request", (None, request if isinstance(request, str) else json.dumps(request)))]
-    return await client.post(f"/pipelines{query}", files=sent, headers=headers)  # type: ignore[arg-type]
-
-
-def told(answer: httpx.Response) -> tuple[int, str]:
-    """Return status and code of a refusal."""
-    return answer.status_code, answer.json().get("code", "")
-
-
-def faults(answer: httpx.Response) -> Mapping[str, str]:
-    """Return the code of each fault of a refused request by its pointer."""
-    assert told(answer) == (422, "invalid_pipeline"), answer.text
-    return {fault["pointer"]: fault["code"] for fault in answer.json()["errors"]}
+async def recorded(
+    parts: Parts,
+    steps: Sequence[Mapping[str, Any]],
+    files: Mapping[str, bytes],
+    *refers: str,
+    filename: str | None = None,
+    **changes: Any,
+) -> Job:
+    """Record a pipeline whose inputs are in quarantine; steps refer to those inputs in ``refers``."""
+    assert parts.operations is not None
+    recipe = parse([dict(step) for step in steps], parts.operations, inputs=refers)
+    spec = PipelineSpec(tuple(recipe.to_json()), recipe.hash, DAY)
+    job = a_pipeline(await parts.records.now(), spec=spec, **changes)
+    inputs = tuple(
+        PipelineInput(
+            name,
+            filename or f"{name}.png",
+            input_key(job.id, number),
+            "png",
+            len(data),
+            "ab" * 32,
+            100,
+            50,
+            name in refers,
+        )
+        for number, (name, data) in enumerate(files.items())
+    )
+    job = replace(job, inputs=inputs)
+    for one, data in zip(inputs, files.values(), strict=True):
+        await parts.storage.put(one.key, data)
+    await parts.records.create_job(job)
+    return job

@@ -13,7 +13,7 @@ from mediagate.api.runtime import Runtime
 from mediagate.errors import JobConflict, JobNotFound, MediaDeleted
 from mediagate.jobs import delete_media, delete_outputs, made_files, resume_finish
 from mediagate.records import get_state
-from mediagate.values import Erased, Erasure, Job, JobKind, JobState
+from mediagate.values import Erased, Erasure, Job, JobKind, JobState, JobStatus
 
 log = logging.getLogger("mediagate.owners")
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import pickle
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from mediagate.images.group import Group
 from mediagate.images.pipeline_wire import receive_produced
 from mediagate.images.process import Request, Setup
 from mediagate.images.sandbox import Readable, Walls, readable
+from mediagate.images.sent_operations import pickled, reads_of_operations
 from mediagate.images.wire import receive_info, receive_judged, receive_rendered
 from mediagate.moderation import Moderator, members_of, reads_of
 from mediagate.observe import Observer
@@ -106,7 +106,7 @@ class ImagePool:
                 f"the moderator cannot be sent to the image processes ({type(exc).__name__}: {exc}); "
                 "define its class in a module, and open sessions and files in prepare()"
             ) from exc
-        operations = _pickled(self._operations)
+        operations = pickled(self._operations)
         self._server = self._server or ForkServer()
         readable, moderators = await asyncio.to_thread(self._readable)
         without_moderator = Setup(self._memory_bytes, readable)
@@ -145,7 +145,7 @@ class ImagePool:
     def _readable(self) -> tuple[tuple[Readable, ...], tuple[Readable, ...]]:
         """Return the readable paths of processes without and with a moderator."""
         return readable((), self._private), readable(
-            (*reads_of(self._moderator), *_reads(self._operations)), self._private
+            (*reads_of(self._moderator), *reads_of_operations(self._operations)), self._private
         )
 
     async def close(self) -> None:
@@ -202,35 +202,50 @@ class ImagePool:
             raise UndecodableImage("the picture cannot be decoded; export it again") from exc
 
     async def render(
-        self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0
+        self,
+        data: bytes,
+        source: Source,
+        *,
+        focal: tuple[float, float] = (0.5, 0.5),
+        previews: int = 0,
+        told: Callable[[str], None] = lambda _: None,
     ) -> Rendered:
         """Render a file: verdict, variants, cleaned original, and JPEGs of the judged pictures if ``previews`` is set.
+
+        ``told`` is called in the event loop when "decode" and "judge" are done, while the rest goes on.
 
         Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
         """
-        return await self._render(data, source, focal, previews, files=True)
+        loop = asyncio.get_running_loop()
+        report = partial(loop.call_soon_threadsafe, told)
+        read = partial(self._read(receive_rendered, source, previews), told=report)
+        return await self._render(data, source, focal, previews, read, files=True)
 
     async def judge(
         self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0
     ) -> Rendered:
         """Judge a file like ``render``, without making files of it; raises like ``render``."""
-        return await self._render(data, source, focal, previews, files=False)
+        read = self._read(receive_judged, source, previews)
+        return await self._render(data, source, focal, previews, read, files=False)
+
+    def _read(self, receive: Callable[..., Rendered], source: Source, previews: int) -> Callable[..., Rendered]:
+        return partial(receive, source=source, memory_bytes=self._memory_bytes, previews=previews > 0)
 
     async def _render(
-        self, data: bytes, source: Source, focal: tuple[float, float], previews: int, *, files: bool
+        self,
+        data: bytes,
+        source: Source,
+        focal: tuple[float, float],
+        previews: int,
+        read: Callable[..., Rendered],
+        *,
+        files: bool,
     ) -> Rendered:
         if not self._processes:
             raise ConfigError("rendering is unavailable because worker=False; open the gate with a worker")
-        group = _opened(self._rendering)
         request = Request(process.render, self._timeout_s, (data, source, focal, self._timeout_s, previews, files))
-        read = partial(
-            receive_rendered if files else receive_judged,
-            source=source,
-            memory_bytes=self._memory_bytes,
-            previews=previews > 0,
-        )
-        return await group.run(request, read)
+        return await _opened(self._rendering).run(request, read)
 
     async def run_pipeline(
         self,
@@ -282,25 +297,3 @@ def _opened(group: Group | None) -> Group:
     if group is None:
         raise ShuttingDown("the image processes are not running")
     return group
-
-
-def _pickled(operations: Operations | None) -> bytes:
-    """Return the operations for the image processes; raises ``ConfigError`` if one cannot be sent there."""
-    try:
-        return pickle.dumps(operations)
-    except Exception as exc:
-        raise ConfigError(
-            f"the operations cannot be sent to the image processes ({type(exc).__name__}: {exc}); "
-            "define their functions and models at the top level of modules"
-        ) from exc
-
-
-def _reads(operations: Operations | None) -> tuple[Path, ...]:
-    """Return the files that operations declare, and the locations of their modules."""
-    paths: list[Path] = []
-    for operation in (operations or {}).values():
-        paths += [path.absolute() for path in operation.reads]
-        top = sys.modules[operation.params.__module__.partition(".")[0]]
-        # An editable installation may keep it outside Python's path.
-        paths += [Path(place) for place in getattr(top, "__path__", None) or [top.__file__] if place]
-    return tuple(dict.fromkeys(paths))

@@ -192,6 +192,8 @@ def render(
     make = partial(
         render.render, data, source, focal, moderator, publish=files, memory_bytes=memory_bytes, time_s=time_s
     )
+    if files and _shared.pipe is not None:
+        make = partial(make, told=partial(wire.send_stage, _shared.pipe))
     if _shared.cores is None:
         rendered = make()
     else:

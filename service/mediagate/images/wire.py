@@ -7,8 +7,7 @@ unpickled, every type, range and size is checked, and a process whose answer is 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias, get_args
@@ -26,6 +25,7 @@ from mediagate.errors import (
     UndecodableImage,
     UnsupportedType,
 )
+from mediagate.images.file_checks import SIGNATURES, check_file
 from mediagate.images.json_shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
 from mediagate.images.sandbox import Walls
 from mediagate.moderation import MAX_NAME
@@ -38,9 +38,8 @@ HEAD_BYTES = 4 << 20
 LONGEST_EDGE = 2**31 - 1
 MAX_PREVIEWS = 10_000
 MOST_STEPS = 1000
-FRAME_HEADERS = 64 << 10
-BYTES_PER_PIXEL = 9
-"""Limit of one frame of a published file: four incompressible channels of 16 bits, and headers."""
+STAGES = ("decode", "judge")
+"""What the host is told while a picture is rendered, in this order."""
 ERRORS: Mapping[str, type[MediagateError]] = {
     error.code: error
     for error in (
@@ -56,18 +55,6 @@ ERRORS: Mapping[str, type[MediagateError]] = {
     )
 }
 """The errors that an image process may report, by their code."""
-SIGNATURES: Mapping[str, re.Pattern[bytes]] = {
-    "jpeg": re.compile(rb"\xff\xd8\xff"),
-    "png": re.compile(rb"\x89PNG\r\n\x1a\n"),
-    "webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
-    "gif": re.compile(rb"GIF8[79]a"),
-    "avif": re.compile(rb"....ftypavi[fs]", re.DOTALL),
-    "pdf": re.compile(rb"%PDF-1\.7"),
-    "heic": re.compile(rb"....ftyp(hei[cxms]|hev[cx]|mi?f1)", re.DOTALL),
-}
-"""How a file of each format begins."""
-
-
 # -- every transmitted field, one line each
 
 LABEL = text(500)
@@ -158,6 +145,11 @@ def send(pipe: Pipe, answer: Rendered | Produced | ImageInfo | Walls | Mediagate
             pipe.send_bytes(data)
 
 
+def send_stage(pipe: Pipe, stage: str) -> None:
+    """Tell the host that one of ``STAGES`` of a picture is done."""
+    pipe.send_bytes(encoded({"stage": stage}))
+
+
 def encoded(value: object) -> bytes:
     """Return a value as JSON, of files their lengths; raises ``ValueError`` and ``TypeError``."""
     return json.dumps(value, default=_plain, allow_nan=False).encode()
@@ -211,12 +203,15 @@ def answered(value: Any, read: Read) -> Any:
     raise error
 
 
-def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews: bool) -> Rendered:
+def receive_rendered(
+    pipe: Pipe, source: Source, *, memory_bytes: int, previews: bool, told: Callable[[str], None] = lambda _: None
+) -> Rendered:
     """Return a rendered picture of this source, with ``previews`` if requested; raises like ``receive``.
 
-    Only requested files are accepted; together they may not exceed the memory of an image.
+    Only requested files are accepted; together they may not exceed the memory of an image. ``told`` is called with each
+    of ``STAGES`` when it is done.
     """
-    answer = _receive_verdict(pipe, source, memory_bytes, previews=previews)
+    answer = _receive_verdict(pipe, source, memory_bytes, previews=previews, told=told)
     if answer.verdict.decision != "allow":
         return answer
     if [file.name for file in answer.variants] != list(source.variants):
@@ -225,13 +220,13 @@ def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews:
         spec = source.variants[file.name]
         if file.format != spec.format and (spec.format, file.format) != ("avif", "webp"):
             raise Malformed("a variant of a format that was not requested")
-        _check_file(file, answer.info, (spec.width, spec.height))
+        check_file(file, answer.info, spec.width or answer.info.width, spec.height or answer.info.height)
     if (answer.original is not None) != (source.original == "keep"):
         raise Malformed("an unrequested original, or a missing one")
     if answer.original is not None:
         if answer.original.name != "original":
             raise Malformed("an original with a wrong name")
-        _check_file(answer.original, answer.info, (None, None))
+        check_file(answer.original, answer.info, answer.info.width, answer.info.height)
     if (answer.thumbhash is not None) != ("thumbhash" in source.placeholders):
         raise Malformed("an unrequested ThumbHash, or a missing one")
     return answer
@@ -245,7 +240,9 @@ def receive_judged(pipe: Pipe, source: Source, *, memory_bytes: int, previews: b
     return answer
 
 
-def _receive_verdict(pipe: Pipe, source: Source, memory_bytes: int, *, previews: bool) -> Rendered:
+def _receive_verdict(
+    pipe: Pipe, source: Source, memory_bytes: int, *, previews: bool, told: Callable[[str], None] = lambda _: None
+) -> Rendered:
     left = memory_bytes
 
     def data(size: Any) -> bytes:
@@ -256,7 +253,12 @@ def _receive_verdict(pipe: Pipe, source: Source, memory_bytes: int, *, previews:
             raise Malformed("a length that differs from the announced one")
         return sent
 
-    answer: Rendered = receive(pipe, rendered(data))
+    message = receive_head(pipe)
+    for stage in STAGES:
+        if message == {"stage": stage}:
+            told(stage)
+            message = receive_head(pipe)
+    answer: Rendered = answered(message, rendered(data))
     check_info(answer.info, source)
     if answer.verdict.decision != "allow":
         if answer.files or answer.previews:
@@ -296,13 +298,3 @@ def check_info(info: ImageInfo, source: Source) -> None:
     frames = source.max_frames if source.animation == "keep" else 1
     if info.width * info.height > source.max_pixels or info.frames > frames:
         raise Malformed("a picture beyond the limits of its source")
-
-
-def _check_file(file: RenderedFile, info: ImageInfo, asked: tuple[int | None, int | None]) -> None:
-    if file.width > (asked[0] or info.width) or file.height > (asked[1] or info.height):
-        raise Malformed("a file of larger dimensions than requested")
-    most = info.frames * (file.width * file.height * BYTES_PER_PIXEL + FRAME_HEADERS)
-    if len(file.data) > most:
-        raise Malformed("a file with more bytes than its pixels can need")
-    if not SIGNATURES[file.format].match(file.data):
-        raise Malformed("a file that is not of its declared format")

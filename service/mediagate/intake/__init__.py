@@ -2,7 +2,7 @@
 
 from mediagate.intake.backlog import Backlog
 from mediagate.intake.declaration import Declaration
-from mediagate.intake.pipelines import SOURCE_ID, OrderInput, PipelineOrder
+from mediagate.intake.pipelines import SOURCE_ID, OrderInput, PipelineOrder, accept_order
 from mediagate.intake.places import Places
 from mediagate.intake.reception import Reception
 from mediagate.intake.spool import Readable, probe_spool, sweep_spool
@@ -19,6 +19,7 @@ __all__ = [
     "Places",
     "Readable",
     "Reception",
+    "accept_order",
     "find_unknown",
     "probe_spool",
     "sweep_spool",

@@ -62,6 +62,8 @@ class PipelineOrder:
     source_type: str
     source_id: str = SOURCE_ID
     preset: str | None = None
+    version: str | None = None
+    """The hash of the preset, if these are its steps."""
     ttl: timedelta | None = None
     client_reference_id: str | None = None
     callback_url: str | None = None
@@ -107,7 +109,7 @@ class PipelineOrder:
         most = source.ttl or timedelta(0)
         clamped = self.ttl is not None and self.ttl > most
         ttl = most if self.ttl is None or clamped else self.ttl
-        return PipelineSpec(tuple(self.recipe.to_json()), self.recipe.hash, ttl, self.preset, clamped)
+        return PipelineSpec(tuple(self.recipe.to_json()), self.recipe.hash, ttl, self.preset, self.version, clamped)
 
     def fingerprint(self, files: Sequence[SpooledFile]) -> str:
         """Return a hash of the bytes of the inputs, of the steps and of all that accompanies them."""

@@ -20,6 +20,8 @@ class PipelineSpec:
     ttl: timedelta
     """How long the outputs are kept after the end of the job."""
     preset: str | None = None
+    version: str | None = None
+    """The hash of the preset, if these are its steps."""
     clamped: bool = False
     """Whether a longer retention was asked for than the source allows."""
 

@@ -166,8 +166,7 @@ class Status:
                 if job.error:
                     body["lastError"] = job.error
             case JobStatus.COMPLETE:
-                if job.kind is JobKind.MEDIA:
-                    body["media"] = self.media.to_json() if self.media else None
+                body["media"] = self.media.to_json() if self.media else None
             case JobStatus.REJECTED:
                 verdict = job.verdict
                 body |= {

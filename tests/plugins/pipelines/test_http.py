@@ -22,7 +22,7 @@ from mediagate_plugins.pipelines import Preset, pipelines
 from tests.support.direct import sent
 from tests.support.hooks import RecordedHooks
 from tests.support.mounted import client_of
-from tests.support.pipelines import PRESETS, TWO, WORK, faults, pipeline_gate, posted, told
+from tests.support.pipeline_site import PRESETS, TWO, WORK, faults, pipeline_gate, posted, told
 
 pytestmark = pytest.mark.anyio
 

@@ -23,7 +23,9 @@ def spec_of(text: str | None) -> PipelineSpec | None:
         return None
     told = json.loads(text)
     ttl = timedelta(seconds=told["ttl"])
-    return PipelineSpec(tuple(told["steps"]), told["recipe_hash"], ttl, told["preset"], told["clamped"])
+    return PipelineSpec(
+        tuple(told["steps"]), told["recipe_hash"], ttl, told["preset"], told["version"], told["clamped"]
+    )
 
 
 def inputs_column(inputs: Sequence[PipelineInput]) -> str | None:
