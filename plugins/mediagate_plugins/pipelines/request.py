@@ -10,7 +10,7 @@ from typing import Any
 
 from mediagate import callback_problem, reference_problem
 from mediagate.errors import Forbidden, InvalidPipeline
-from mediagate.operations import Item, Recipe, did_you_mean, item, parse
+from mediagate.operations import Item, Operations, Recipe, did_you_mean, item, parse
 from mediagate_plugins.pipelines.preset import PARAMS, Preset
 from mediagate_plugins.pipelines.rules import MOST_FILES, Rules
 
@@ -57,6 +57,15 @@ def read_request(body: object, rules: Rules, *, ad_hoc: bool, inputs: Collection
     return _Reading(rules, body, ad_hoc, inputs).result()
 
 
+def picture_faults(recipe: Recipe, operations: Operations, inputs: Collection[str]) -> Iterator[Item]:
+    """Yield the pictures that steps refer to and that are missing, and those that no step refers to."""
+    used = {getattr(step.params, name) for step in recipe.steps for name in operations[step.op].inputs} - {None}
+    for name in sorted(used - {*inputs}):
+        yield item(("preset",), "missing_picture", f"this preset needs a picture in the field {name!r}")
+    for name in sorted({*inputs} - used):
+        yield item((), "unused_picture", f"no step refers to the file {name!r}; send pictures as file or files[]")
+
+
 class _Reading:
     """Reads the fields of one request and collects faults."""
 
@@ -79,7 +88,7 @@ class _Reading:
         if media_id is not None and upload_ids:
             self._faults.append(item(("uploadIds",), "invalid_value", "send mediaId or uploadIds, not both"))
         if recipe is not None:
-            self._faults += self._picture_faults(recipe)
+            self._faults += picture_faults(recipe, self._rules.operations, self._inputs)
         if self._faults or recipe is None:
             raise InvalidPipeline(self._faults)
         return PipelineRequest(
@@ -110,15 +119,6 @@ class _Reading:
                 item(("steps",), "preset_changed", f"these are not the steps of the preset {name!r}; leave them out")
             )
         return steps, None
-
-    def _picture_faults(self, recipe: Recipe) -> Iterator[Item]:
-        """Yield the pictures that steps of a preset refer to and that are missing, and those that no step refers to."""
-        operations = self._rules.operations
-        used = {getattr(step.params, name) for step in recipe.steps for name in operations[step.op].inputs} - {None}
-        for name in sorted(used - {*self._inputs}):
-            yield item(("preset",), "missing_picture", f"this preset needs a picture in the field {name!r}")
-        for name in sorted({*self._inputs} - used):
-            yield item((), "unused_picture", f"no step refers to the file {name!r}; send pictures as file or files[]")
 
     def _of_preset(
         self, name: str | None, preset: Preset | None, params: Mapping[str, Any]

@@ -10,10 +10,11 @@ from typing import Any
 
 from mediagate import MediaGate, Produced, StepEnd, Trial
 from mediagate.cli import StatusLine
-from mediagate.errors import InvalidParameter, MediagateError, PluginError
+from mediagate.errors import InvalidParameter, InvalidPipeline, MediagateError, PluginError
 from mediagate.operations import Recipe, parse
 from mediagate_plugins.pipelines.folder import file_name, write_files
 from mediagate_plugins.pipelines.parameters import Int, Number
+from mediagate_plugins.pipelines.request import picture_faults
 from mediagate_plugins.pipelines.rules import PIPELINES, Rules
 
 EXTENSIONS = {"jpeg": "jpg"}
@@ -147,7 +148,10 @@ def _recipe(rules: Rules, order: Order) -> Recipe:
         raise InvalidParameter(f"there is no preset {name!r}; presets of this gate: {known}")
     preset = rules.presets[name]
     values = {key: _value(text, preset.params.get(key)) for key, text in order.params.items()}
-    return preset.recipe(values, rules.operations)
+    recipe = preset.recipe(values, rules.operations)
+    if faults := list(picture_faults(recipe, rules.operations, order.inputs)):
+        raise InvalidPipeline(faults)
+    return recipe
 
 
 def _steps_in(file: Path) -> Any:

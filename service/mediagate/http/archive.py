@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import UTC, datetime
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -38,13 +38,13 @@ def safe_names(names: Iterable[str]) -> list[str]:
     return safe
 
 
-async def zipped(storage: Storage, files: Sequence[tuple[str, str]], modified: datetime) -> AsyncIterator[bytes]:
+async def zipped(storage: Storage, files: Sequence[tuple[str, str]], modified: datetime) -> AsyncGenerator[bytes]:
     """Yield a ZIP archive, uncompressed, of objects by key and name; all have one time.
 
     Holds one chunk of one object in memory. Raises ``ObjectNotFound`` and ``StorageUnavailable``.
     """
     sink = _Sink()
-    with ZipFile(sink, "w", ZIP_STORED) as archive:  # type: ignore[arg-type]
+    with ZipFile(sink, "w", ZIP_STORED) as archive:
         for key, name in files:
             entry = ZipInfo(name, modified.astimezone(UTC).timetuple()[:6])
             entry.external_attr = 0o644 << 16
@@ -69,6 +69,9 @@ class _Sink:
 
     def flush(self) -> None:
         """Do nothing: the bytes are taken by the reader."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
     def taken(self) -> bytes:
         """Return the bytes and forget them."""

@@ -172,7 +172,7 @@ def test_picture_of_a_step_must_come_with_the_request() -> None:
 
 
 def test_request_with_very_many_fields_is_refused_as_a_whole() -> None:
-    many = {f"f{number}": 1 for number in range(5000)}
+    many: dict[str, Any] = {f"f{number}": 1 for number in range(5000)}
     assert faults(preset="flip", **many) == {"": "too_long"}
     assert faults(preset="flip", params=many) == {"/params": "too_long"}
     assert faults(preset="flip", retention=many) == {"/retention": "too_long"}

@@ -32,6 +32,11 @@ def picture(path: Path, width: int) -> Path:
     return path
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
 def run(tmp_path: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return mediagate("run", *map(str, arguments), data_dir=tmp_path / "data", MEDIAGATE_GATE=GATE)
 
@@ -46,7 +51,7 @@ def test_run_writes_the_output_of_a_preset(tmp_path: Path, photo_file: Path) -> 
     assert done.returncode == DONE, done.stderr
     assert done.stdout == f"{out / 'photo.png'}\n"
     assert names(out) == ["photo.png"]
-    assert Image.open(out / "photo.png").size == (60, 50)
+    assert size_of(out / "photo.png") == (60, 50)
     assert not (tmp_path / "data" / "mediagate.db").exists()
 
 
@@ -68,7 +73,7 @@ def test_run_takes_steps_from_a_file(tmp_path: Path, photo_file: Path) -> None:
         (tmp_path / "steps.json").write_text(json.dumps(written))
         done = run(tmp_path, "--steps", tmp_path / "steps.json", photo_file, "-o", tmp_path / "out", "--force")
         assert done.returncode == DONE, done.stderr
-        assert Image.open(tmp_path / "out" / "photo.webp").size == (30, 20)
+        assert size_of(tmp_path / "out" / "photo.webp") == (30, 20)
 
 
 def test_run_takes_the_picture_of_a_watermark(tmp_path: Path, photo_file: Path) -> None:
@@ -89,7 +94,7 @@ def test_run_replaces_files_only_if_forced(tmp_path: Path, photo_file: Path) -> 
     assert (names(out), (out / "photo-small.png").read_text()) == (["photo-small.png"], "mine")
     forced = run(tmp_path, "two", photo_file, "-o", out, "--force")
     assert forced.returncode == DONE, forced.stderr
-    assert Image.open(out / "photo-small.png").width == 40
+    assert size_of(out / "photo-small.png")[0] == 40
 
 
 def test_run_writes_no_file_of_a_picture_that_is_rejected(tmp_path: Path, photo_file: Path) -> None:

@@ -10,7 +10,7 @@ from tests.support.moderators import Scripted
 
 gate = MediaGate(
     sources={
-        "avatar": Source(),
+        "avatar": Source(reject={"NUDE": 0.5}),
         "work": Source(visibility="private", ttl=timedelta(hours=1), reject={"NUDE": 0.5}, max_bytes=1_000_000),
     }
 )
