@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import tomllib
@@ -19,9 +20,13 @@ from mediagate.cli import GROUPS, OWN, cli, plugin_commands
 from mediagate.cli.moderation import commands as moderation_commands
 from mediagate.cli.storage import commands as storage_commands
 from mediagate.errors import MediagateError
+from mediagate.http.downloads import Downloads
 from mediagate.http.routes import core_routes
 from mediagate.kernel.hooks import HOOK_NAMES
 from mediagate_plugins.http_moderation import Service
+from mediagate_plugins.pipelines import Preset
+from mediagate_plugins.pipelines.commands import run
+from mediagate_plugins.pipelines.request import FIELDS
 from tests.support.pages import DOCS, PAGES, ROOT, first_column
 from tests.test_structure import PUBLIC
 
@@ -80,7 +85,8 @@ def test_error_codes_are_unique_and_errors_have_docstrings() -> None:
 
 def test_http_page_has_every_route(make_gate: Callable[..., MediaGate]) -> None:
     text = PAGES["docs/reference/http.md"]
-    routes = core_routes(make_gate())
+    gate = make_gate()
+    routes = core_routes(gate, Downloads(gate.settings))
     assert len(routes) > 12
     for route in routes:
         path = re.sub(r"_(\w)", lambda letter: letter[1].upper(), route.path).replace("{mediaId}", "{id}")
@@ -115,6 +121,24 @@ def test_plugin_page_has_every_option(name: str) -> None:
 
 def test_http_moderation_page_has_every_field_of_a_service() -> None:
     assert {field.name for field in fields(Service)} <= first_column("docs/reference/plugins/http_moderation.md")
+
+
+def test_pipelines_page_has_every_field_and_every_code() -> None:
+    listed = first_column("docs/reference/plugins/pipelines.md")
+    assert {field.name for field in fields(Preset)} | {*FIELDS} <= listed
+    sources = (ROOT / "plugins" / "mediagate_plugins" / "pipelines").glob("*.py")
+    calls = [node for path in sources for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    made = [call.args[1] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "item"]
+    codes = {code.value for code in made if isinstance(code, ast.Constant)}
+    assert len(codes) > 8
+    assert codes <= listed | first_column("docs/reference/operations.md")
+
+
+def test_cli_page_has_every_option_of_run() -> None:
+    command = typer.Typer()
+    command.command()(run)
+    options = {word for parameter in typer.main.get_command(command).params for word in parameter.opts}
+    assert {word for word in options if word.startswith("-")} <= first_column("docs/reference/cli.md")
 
 
 def test_cli_page_has_every_command_and_every_option_of_serve_copy_and_rejudge() -> None:

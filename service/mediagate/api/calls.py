@@ -10,6 +10,7 @@ from mediagate.api.defaults import jobs_at_once
 from mediagate.api.jobs import StatusPage
 from mediagate.api.media import PublishedPage
 from mediagate.api.moderation_calls import ModerationCalls
+from mediagate.api.pipeline_calls import PipelineCalls
 from mediagate.api.runtime import Runtime
 from mediagate.api.uploads import fields_of, name_of
 from mediagate.config import Settings, Source
@@ -32,7 +33,7 @@ MAX_DAYS = 366
 """Maximum number of days in a usage report."""
 
 
-class Calls(ModerationCalls):
+class Calls(ModerationCalls, PipelineCalls):
     """The calls of an open gate.
 
     Links start with ``base_url``, by default with ``public_base_url``. ``owner`` restricts a call to that owner's

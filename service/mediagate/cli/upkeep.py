@@ -20,9 +20,10 @@ async def sweep(gate: MediaGate, *, dry_run: bool, really: int | None) -> AsyncI
         yield f"spool: removed {(await janitor.sweep_spool()).spooled} files"
     verb = "would remove" if dry_run else "removed"
     expired = await janitor.sweep_expired(dry_run=dry_run)
-    for name in [*expired.expired_media, *expired.expired_uploads]:
+    for name in [*expired.expired_media, *expired.expired_outputs, *expired.expired_uploads]:
         yield f"{verb} {name}"
-    yield f"expired: {verb} {len(expired.expired_media)} media, {len(expired.expired_uploads)} direct uploads"
+    media, outputs, uploads = map(len, (expired.expired_media, expired.expired_outputs, expired.expired_uploads))
+    yield f"expired: {verb} {media} media, the outputs of {outputs} pipelines, {uploads} direct uploads"
     left = 1
     while left:
         files = await janitor.sweep_files(dry_run=dry_run, really=really)

@@ -38,6 +38,8 @@ MediagateError
 │   ├── AnimationRefused         422 animation_refused
 │   ├── UploadMismatch           422 upload_mismatch
 │   ├── IdempotencyKeyReused     422 idempotency_key_reused
+│   ├── InvalidPipeline          422 invalid_pipeline
+│   ├── OperationFailed          422 operation_failed
 │   ├── RateLimited              429 rate_limited
 │   └── HeadTooLarge             431 head_too_large
 ├── Unavailable                  503: try again later
@@ -78,6 +80,7 @@ from mediagate.errors.base import (
     known_error,
     members,
 )
+from mediagate.errors.pipelines import InvalidPipeline, OperationFailed
 from mediagate.errors.processing import (
     ImageCrashed,
     ImageTimeout,
@@ -158,6 +161,7 @@ __all__ = [
     "ImageTimeout",
     "ImageTooLarge",
     "InvalidParameter",
+    "InvalidPipeline",
     "InvalidSourceId",
     "JobConflict",
     "JobNotFound",
@@ -170,6 +174,7 @@ __all__ = [
     "ModeratorUnavailable",
     "ObjectChanged",
     "ObjectNotFound",
+    "OperationFailed",
     "OwnerNotFound",
     "PluginError",
     "ProcessingError",

@@ -101,17 +101,20 @@ def render(
     borrow: Callable[[], GiveBack | None] = always,
     memory_bytes: int | None = None,
     time_s: float | None = None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Rendered:
     """Judge a file and, with ``publish`` and the verdict ``allow``, make its variants and its cleaned original.
 
     ``threads`` (1 or 2) encode concurrently, the second only while ``borrow`` lends it a core. Refuses a picture that
-    needs more than ``memory_bytes`` or cannot be judged in ``time_s`` seconds. Raises ``UnsupportedType``,
+    needs more than ``memory_bytes`` or cannot be judged in ``time_s`` seconds. ``told`` is called with "decode" and
+    "judge" when these are done. Raises ``UnsupportedType``,
     ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded
     pixels outgrow the process.
     """
     started, timings = perf_counter(), Timings()
     with pixels.final("decoding"), timings.step("decode"):
         decoded = pixels.decode(data, source, memory_bytes)
+    told("decode")
     info, frames = decoded.info, decoded.frames
     whole = (info.width, info.height)
     plans = pixels.plan(whole, source, focal)
@@ -137,6 +140,7 @@ def render(
             extent=decoded.extent,
             time_s=left_s,
         )
+    told("judge")
     if not publish or verdict.decision != "allow":
         return Rendered(
             verdict,

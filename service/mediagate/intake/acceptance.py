@@ -15,7 +15,7 @@ from mediagate.intake.multipart import FormUpload
 from mediagate.intake.spool import SpooledFile
 from mediagate.observe import about
 from mediagate.parts import Parts
-from mediagate.values import DECLARABLE, IncomingUpload, Job, UploadFields, new_id, staging_key
+from mediagate.values import DECLARABLE, ImageInfo, IncomingUpload, Job, UploadFields, new_id, staging_key
 
 log = logging.getLogger("mediagate.intake")
 
@@ -63,31 +63,9 @@ async def make_job(
     job_id: str | None = None,
     declared: str | None = None,
 ) -> Job:
-    """Decode a file's header, run ``pre_upload`` and return the job to record.
-
-    With ``decode_before_202`` the whole file is then decoded, which may take seconds. Raises ``UploadMismatch`` when
-    the content type of the file is not ``declared``.
-    """
+    """Examine a file and return the job to record; raises like ``examine``."""
     source = parts.sources[fields.source_type]
-    info = await parts.images.probe(file.path, source)
-    if declared is not None and info.format != DECLARABLE[declared]:
-        raise UploadMismatch(f"the file is {info.format} but was declared as {declared}; declare its actual type")
-    await parts.hooks.run(
-        "pre_upload",
-        IncomingUpload(
-            source_type=fields.source_type,
-            source_id=fields.source_id,
-            filename=fields.filename,
-            bytes=file.bytes,
-            sha256=file.sha256,
-            info=info,
-            client_reference_id=fields.client_reference_id,
-            owner_id=owner,
-            callback_url=fields.callback_url,
-        ),
-    )
-    if parts.settings.decode_before_202:
-        info = await parts.images.check(file.path, source)
+    info = await examine(file, fields, parts, owner=owner, declared=declared)
     job_id = job_id or new_id("job")
     return Job(
         id=job_id,
@@ -112,6 +90,42 @@ async def make_job(
         traceparent=parts.observer.traceparent(),
         priority=source.rank,
     )
+
+
+async def examine(
+    file: FormUpload | SpooledFile,
+    fields: UploadFields,
+    parts: Parts,
+    *,
+    owner: str | None,
+    declared: str | None = None,
+) -> ImageInfo:
+    """Decode a file's header and run ``pre_upload``.
+
+    With ``decode_before_202`` the whole file is then decoded, which may take seconds. Raises ``UploadMismatch`` when
+    the content type of the file is not ``declared``.
+    """
+    source = parts.sources[fields.source_type]
+    info = await parts.images.probe(file.path, source)
+    if declared is not None and info.format != DECLARABLE[declared]:
+        raise UploadMismatch(f"the file is {info.format} but was declared as {declared}; declare its actual type")
+    await parts.hooks.run(
+        "pre_upload",
+        IncomingUpload(
+            source_type=fields.source_type,
+            source_id=fields.source_id,
+            filename=fields.filename,
+            bytes=file.bytes,
+            sha256=file.sha256,
+            info=info,
+            client_reference_id=fields.client_reference_id,
+            owner_id=owner,
+            callback_url=fields.callback_url,
+        ),
+    )
+    if parts.settings.decode_before_202:
+        info = await parts.images.check(file.path, source)
+    return info
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from mediagate.jobs.events import deletion_events
 from mediagate.parts import Parts
@@ -10,12 +11,15 @@ from mediagate.records import get_state
 from mediagate.values import (
     EXTENSIONS,
     Job,
+    JobKind,
+    JobState,
     Media,
     Rendered,
     RenderedFile,
     Variant,
     media_prefixes,
     original_key,
+    output_prefix,
     variant_key,
 )
 
@@ -66,15 +70,28 @@ async def unpublish(job: Job, parts: Parts) -> None:
 
     An attempt calls this after its last write: by then another attempt's media may have been deleted with its files.
     """
-    keys = [
-        info.key
-        for prefix in media_prefixes(job.source_type, job.source_id, job.media_id)
-        async for info in parts.storage.list(prefix)
-    ]
+    keys = await made_files(job, parts)
     found = await get_state(parts.records, job.id)
     if found is None or found.job.status.terminal:
-        named = found.media.keys if found is not None and found.media is not None else ()
+        named = () if found is None else found.keys
         await parts.storage.delete([key for key in keys if key not in named])
+
+
+async def made_files(job: Job, parts: Parts) -> list[str]:
+    """Return the keys of all files that attempts at a job have published or made, whether or not a row names them."""
+    place = (job.source_type, job.source_id, job.media_id)
+    prefixes = (output_prefix(*place),) if job.kind is JobKind.PIPELINE else media_prefixes(*place)
+    return [info.key for prefix in prefixes async for info in parts.storage.list(prefix)]
+
+
+async def delete_outputs(state: JobState, parts: Parts, now: datetime) -> bool:
+    """Delete the outputs of a complete pipeline and its data; ``False`` when they were already deleted."""
+    # Files first: after a crash in between, the record still names the files to delete.
+    await parts.storage.delete(state.keys)
+    cleared = await parts.records.outputs.clear(state.job.id, now=now)
+    # Again: an attempt that lost its lease may have written files in between.
+    await parts.storage.delete(state.keys)
+    return cleared
 
 
 async def delete_media(media: Media, parts: Parts) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.values.job import Job, JobState, JobStatus, Stage
+from mediagate.values.job import Job, JobKind, JobState, JobStatus, Stage
 from mediagate.values.media import Media
+from mediagate.values.pipeline import Output
+from mediagate.values.pipeline_status import pipeline_json
 from mediagate.values.times import iso
 
 
@@ -101,10 +103,17 @@ class PublishedMedia:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of a job; ``media`` is set if it is ``COMPLETE``, except in a list after the media was deleted."""
+    """The status of a job; ``media`` is set if it is ``COMPLETE``, except in a list after the media was deleted.
+
+    A pipeline has ``outputs`` instead, with their URLs by position in ``output_urls``.
+    """
 
     job: Job
     media: PublishedMedia | None
+    outputs: tuple[Output, ...] = ()
+    output_urls: Mapping[int, str] = field(default_factory=dict)
+    download_url: str | None = None
+    """Where all outputs can be downloaded together."""
 
     @property
     def job_id(self) -> str:
@@ -124,7 +133,13 @@ class Status:
     @property
     def progress(self) -> int:
         """Percentage of the work done."""
-        return self.job.stage.progress
+        return self.job.progress
+
+    @property
+    def queue_wait_ms(self) -> int | None:
+        """Milliseconds from the request to the first attempt; ``None`` before it."""
+        job = self.job
+        return None if job.started_at is None else (job.started_at - job.created_at) // timedelta(milliseconds=1)
 
     @property
     def reason(self) -> str | None:
@@ -141,13 +156,13 @@ class Status:
         """The HTTP status code of ``GET /status/{jobId}``."""
         return HTTP_STATUS[self.job.status]
 
-    def to_json(self, *, poll_after_ms: int) -> dict[str, Any]:
-        """Return the body of ``GET /status/{jobId}``."""
+    def to_json(self, *, poll_after_ms: int, estimated_s: int | None = None) -> dict[str, Any]:
+        """Return the body of ``GET /status/{jobId}``; ``estimated_s`` is the time until the end of a live job."""
         job = self.job
-        body: dict[str, Any] = {"jobId": job.id, "status": str(job.status)}
+        body: dict[str, Any] = {"jobId": job.id, "status": str(job.status), "kind": str(job.kind)}
         match job.status:
             case JobStatus.PENDING | JobStatus.PROCESSING:
-                body |= {"stage": str(job.stage), "progress": self.progress, "pollAfterMs": poll_after_ms}
+                body |= {"stage": str(job.stage), "pollAfterMs": poll_after_ms, "estimatedSeconds": estimated_s}
                 if job.error:
                     body["lastError"] = job.error
             case JobStatus.COMPLETE:
@@ -170,7 +185,9 @@ class Status:
                     "code": job.code,
                     "retryable": job.retryable,
                 }
-        return body | {
+        body |= {
+            "progress": self.progress,
+            "stages": [stage.to_json() for stage in job.plan],
             "sourceType": job.source_type,
             "sourceId": job.source_id,
             "clientReferenceId": job.client_reference_id,
@@ -178,6 +195,7 @@ class Status:
             "createdAt": iso(job.created_at),
             "startedAt": iso(job.started_at),
             "finishedAt": iso(job.finished_at),
+            "queueWaitMs": self.queue_wait_ms,
             "timings": dict(job.timings_ms),
             "warnings": list(job.warnings),
             "usage": {
@@ -188,6 +206,9 @@ class Status:
                 "wallMs": job.timings_ms.get("total"),
             },
         }
+        if job.kind is JobKind.PIPELINE:
+            body |= pipeline_json(job, self.outputs, self.output_urls, self.download_url)
+        return body
 
 
 def published(media: Media, url_of: UrlOf) -> PublishedMedia:
@@ -207,4 +228,6 @@ def published(media: Media, url_of: UrlOf) -> PublishedMedia:
 
 def status_of(state: JobState, url_of: UrlOf) -> Status:
     """Return the public view of a job's state."""
-    return Status(state.job, published(state.media, url_of) if state.media else None)
+    media = published(state.media, url_of) if state.media else None
+    urls = {output.position: url_of(output.key).url for output in state.outputs}
+    return Status(state.job, media, state.outputs, urls)

@@ -8,14 +8,29 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.records.client_patches import models
+from mediagate.records.prisma.later import columns_of, time_of
+from mediagate.records.prisma.pipeline_columns import (
+    inputs_column,
+    inputs_of,
+    result_column,
+    result_of,
+    spec_column,
+    spec_of,
+    stages_column,
+    stages_of,
+)
 from mediagate.records.settlement import Settlement
-from mediagate.values import DirectUpload, Job, JobStatus, Media, Stage, UploadFields, Variant, Verdict
+from mediagate.values import DirectUpload, Job, JobKind, JobStatus, Media, Stage, UploadFields, Variant, Verdict
 
 VERDICT_FIELDS = frozenset(field.name for field in fields(Verdict))
 
 
 def job_row(job: Job) -> Any:
     """Return the columns of a new job."""
+    return columns_of(job.kind, _job_columns(job))
+
+
+def _job_columns(job: Job) -> Any:
     return {
         "id": job.id,
         "status": job.status.value,
@@ -50,6 +65,9 @@ def job_row(job: Job) -> Any:
         "traceparent": job.traceparent,
         "priority": job.priority,
         "turn": job.turn,
+        "kind": job.kind.value,
+        "spec": spec_column(job.spec),
+        "inputs": inputs_column(job.inputs),
     }
 
 
@@ -77,8 +95,8 @@ def job_of(row: models.MediagateJob) -> Job:
         attempts=row.attempts,
         max_attempts=row.maxAttempts,
         lease_owner=row.leaseOwner,
-        lease_until=row.leaseUntil,
-        available_at=row.availableAt,
+        lease_until=time_of(row.leaseUntil),
+        available_at=time_of(row.availableAt),
         started_at=row.startedAt,
         finished_at=row.finishedAt,
         notified_at=row.notifiedAt,
@@ -96,6 +114,13 @@ def job_of(row: models.MediagateJob) -> Job:
         traceparent=row.traceparent,
         priority=row.priority,
         turn=row.turn,
+        kind=JobKind(row.kind),
+        spec=spec_of(row.spec),
+        inputs=inputs_of(row.inputs),
+        result=result_of(row.result),
+        stages=stages_of(row.stages),
+        expires_at=row.expiresAt,
+        cleared_at=row.clearedAt,
     )
 
 
@@ -114,13 +139,16 @@ def settled_columns(settlement: Settlement) -> Any:
         "timings": json.dumps(dict(settlement.timings_ms or {})),
         "warnings": json.dumps(list(settlement.warnings)),
         "bytesOut": settlement.bytes_out,
+        "result": result_column(settlement.result),
+        "stages": stages_column(settlement.stages),
+        "expiresAt": settlement.expires_at,
         **({"modelRuns": {"increment": settlement.model_runs}} if settlement.model_runs else {}),
     }
 
 
 def requeued_columns(job: Job, now: datetime) -> Any:
     """Return the columns that requeue a job with all its attempts."""
-    return {
+    columns = {
         "status": JobStatus.PENDING.value,
         "stage": Stage.QUEUED.value,
         "attempts": 0,
@@ -131,7 +159,9 @@ def requeued_columns(job: Job, now: datetime) -> Any:
         "error": None,
         "code": None,
         "retryable": False,
+        "stages": None,
     }
+    return columns_of(job.kind, columns)
 
 
 def media_row(media: Media) -> Any:
