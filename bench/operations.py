@@ -4,8 +4,8 @@
     python -m bench.operations --costs
 
 Every contestant gets the same opaque sRGB pixels and makes pixels, or a file for ``save``; nothing is decoded. CPU time
-is that of all threads. ImageMagick, if ``convert`` is on the path, reads and writes PPM files: the time of doing only
-that is subtracted. ``--costs`` prints the table of ``mediagate.images.operations.costs``: nanoseconds and growth of the
+is that of all threads. ImageMagick, if ``magick`` or ``convert`` is on the path, reads and writes PPM files: the time
+of doing only that is subtracted. ``--costs`` prints the table of ``mediagate.images.operations.costs``: nanoseconds and growth of the
 address space per pixel, of the larger of both pictures.
 """
 
@@ -136,8 +136,8 @@ def _measured(picture: Image.Image, runs: int) -> dict[str, dict[str, list[float
                 [*command, str(ppm), str(runs)], env=environment, check=True, stdout=subprocess.PIPE
             ).stdout
             costs[name] = json.loads(answer)
-        if shutil.which("convert"):
-            costs["ImageMagick"] = _magick(ppm, runs)
+        if command := imagemagick():
+            costs["ImageMagick"] = _magick(command, ppm, runs)
     return costs
 
 
@@ -154,21 +154,31 @@ def _step(picture: Image.Image, step: Mapping[str, Any]) -> tuple[float, Frames 
     return (process_time() - began) * 1000, result
 
 
-def _magick(ppm: Path, runs: int) -> dict[str, list[float]]:
-    nothing = min(_convert(ppm, "ppm:") for _ in range(3))
+def imagemagick() -> str | None:
+    """Return the command of ImageMagick, ``None`` if it is not installed."""
+    for name in ("magick", "convert"):
+        if command := shutil.which(name):
+            answer = subprocess.run([command, "-version"], check=False, capture_output=True, text=True)
+            if "ImageMagick" in answer.stdout.partition("\n")[0]:
+                return command
+    return None
+
+
+def _magick(command: str, ppm: Path, runs: int) -> dict[str, list[float]]:
+    nothing = min(_convert(command, ppm, "ppm:") for _ in range(3))
     costs = {}
     for case, options in MAGICK.items():
         target = "" if options.endswith(":") else " ppm:"
-        costs[case] = [max(0.1, _convert(ppm, options + target) - nothing) for _ in range(runs)]
+        costs[case] = [max(0.1, _convert(command, ppm, options + target) - nothing) for _ in range(runs)]
     return costs
 
 
-def _convert(ppm: Path, options: str) -> float:
+def _convert(command: str, ppm: Path, options: str) -> float:
     *words, target = options.split()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     # One thread, as the others use for one operation.
     environment = {**os.environ, "MAGICK_THREAD_LIMIT": "1"}
-    subprocess.run(["convert", str(ppm), *words, f"{target}/dev/null"], check=True, env=environment)
+    subprocess.run([command, str(ppm), *words, f"{target}/dev/null"], check=True, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
 
