@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import shake_128
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,24 @@ from tests.support.charts import chart, ramp
 from tests.support.recipes import applied, array, image_of, still
 from tests.support.references import sharpness
 
+PHOTO = Path(__file__).parents[2] / "data" / "photos" / "photo_2725x2225.jpg"
+
 
 @pytest.mark.parametrize("radius", [1, 3.5, 12])
 def test_blur_is_nearly_gaussian(radius: float) -> None:
     picture = chart(200, 150)
     expected = gaussian(gaussian(np.asarray(picture, float), radius, 0), radius, 1)
     assert np.abs(array(image_of(picture, "blur", radius=radius)) - expected).mean() < 1.5
+
+
+@pytest.mark.parametrize("radius", [4, 20])
+def test_blur_of_a_large_picture_is_nearly_gaussian(radius: float) -> None:
+    with Image.open(PHOTO) as image:
+        picture = image.resize((1200, 900))
+    expected = gaussian(gaussian(np.asarray(picture, float), radius, 0), radius, 1)
+    for mode in ("RGB", "RGBA"):
+        difference = np.abs(array(image_of(picture.convert(mode), "blur", radius=radius))[..., :3] - expected)
+        assert difference.mean() < 1 and np.quantile(difference, 0.999) < 8
 
 
 def gaussian(pixels: NDArray[np.float64], deviation: float, axis: int) -> NDArray[np.float64]:
