@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -30,6 +31,7 @@ MIB = 1024 * 1024
 Score = Annotated[float, Field(gt=0, le=1)]
 Format = Literal["jpeg", "png", "webp", "gif", "avif", "heic"]
 """The name of an upload format."""
+VariantFormat = Literal["webp", "avif", "jpeg", "png"]
 Placeholder = Literal["blurhash", "thumbhash"]
 Language = Literal["en", "de", "es", "fr", "ja"]
 """A language of the messages for end users."""
@@ -64,16 +66,55 @@ class VariantSpec(_Frozen):
     """The size and encoding of a variant; ``width`` and ``height`` in pixels, never enlarged beyond the original.
 
     ``fit="inside"`` fits the whole picture within width x height, one of which may be omitted.
-    ``fit="cover"`` fills both and crops around the focal point.
+    ``fit="cover"`` fills both and crops around the focal point. ``formats`` publishes one file for each format, with
+    the first one in ``urls``; ``format`` is the same for a single one. ``steps`` are operations of pipelines that run
+    on the resized picture.
     """
 
     width: Annotated[int, Field(ge=1, le=16384)] | None = None
     height: Annotated[int, Field(ge=1, le=16384)] | None = None
     fit: Literal["inside", "cover"] = "inside"
-    format: Literal["webp", "avif", "jpeg", "png"] = "webp"
+    format: VariantFormat = "webp"
+    formats: Annotated[tuple[VariantFormat, ...], Field(min_length=1)] = ("webp",)
     quality: Annotated[int, Field(ge=1, le=100)] = 80
     effort: Effort | None = None
     """Encoder effort; unset: the effort of the source."""
+    steps: tuple[Mapping[str, Any], ...] = ()
+    """Operations of the families transform and filter, such as ``{"op": "look", "name": "noir"}``, in their order."""
+
+    @property
+    def steps_text(self) -> str:
+        """The steps as JSON, the same for equal steps; empty without steps."""
+        return json.dumps(self.steps, sort_keys=True, allow_nan=False) if self.steps else ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_format(cls, values: Any) -> Any:
+        """Derive each of ``format`` and ``formats`` from the other."""
+        if not isinstance(values, Mapping):
+            return values
+        formats = values.get("formats")
+        if formats is None:
+            return {**values, "formats": (values.get("format", "webp"),)}
+        named = isinstance(formats, Sequence) and not isinstance(formats, str) and len(formats) > 0
+        return {"format": formats[0], **values} if named else values
+
+    @model_validator(mode="after")
+    def _formats_agree(self) -> Self:
+        if self.format != self.formats[0]:
+            raise ValueError("format is not the first of formats; leave format out")
+        if len(set(self.formats)) < len(self.formats):
+            raise ValueError("a format is named twice in formats")
+        return self
+
+    @field_validator("steps")
+    @classmethod
+    def _steps_are_json(cls, steps: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
+        try:
+            json.dumps(steps, sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise ValueError(f"not JSON: {exc}") from None
+        return steps
 
     @model_validator(mode="after")
     def _has_size(self) -> Self:

@@ -33,6 +33,7 @@ MediagateError
 │   ├── UploadTooLarge           413 upload_too_large
 │   ├── UnsupportedType          415 unsupported_type
 │   ├── UnsupportedEncoding      415 unsupported_encoding
+│   ├── InvalidCrop              422 invalid_crop
 │   ├── UndecodableImage         422 image_undecodable
 │   ├── ImageTooLarge            422 image_too_large
 │   ├── AnimationRefused         422 animation_refused
@@ -100,6 +101,7 @@ from mediagate.errors.requests import (
     HostNotAllowed,
     IdempotencyKeyReused,
     ImageTooLarge,
+    InvalidCrop,
     InvalidParameter,
     InvalidPipeline,
     InvalidSourceId,
@@ -161,6 +163,7 @@ __all__ = [
     "ImageReadersBusy",
     "ImageTimeout",
     "ImageTooLarge",
+    "InvalidCrop",
     "InvalidParameter",
     "InvalidPipeline",
     "InvalidSourceId",

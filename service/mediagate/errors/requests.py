@@ -43,6 +43,13 @@ class InvalidParameter(RequestError):
     code = "invalid_parameter"
 
 
+class InvalidCrop(RequestError):
+    """``crop`` is not a box within the picture."""
+
+    code = "invalid_crop"
+    status = 422
+
+
 class Unauthorized(RequestError):
     """The caller is not authenticated; ``challenge`` names the expected scheme (RFC 9110, 11.6.1)."""
 

@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from mediagate.images.operations import Operations, Recipe, parse, standard
     from mediagate.images.pixels import accepted, codecs
     from mediagate.images.pool import ImagePool
+    from mediagate.images.variant_steps import check_steps, look_of
 
 _LATER = {
     "ImagePool": "pool",
     "Operations": "operations",
     "Recipe": "operations",
     "accepted": "pixels",
+    "check_steps": "variant_steps",
     "codecs": "pixels",
+    "look_of": "variant_steps",
     "parse": "operations",
     "standard": "operations",
 }
@@ -29,8 +32,10 @@ __all__ = [
     "Recipe",
     "accepted",
     "check_head",
+    "check_steps",
     "codecs",
     "load_formats",
+    "look_of",
     "parse",
     "standard",
 ]

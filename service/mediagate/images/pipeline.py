@@ -19,6 +19,7 @@ from mediagate.images.judgement import OFF, judge
 from mediagate.images.operations import ORIGINAL, Context, File, Frames, Operations, Recipe, Step
 from mediagate.images.pipeline_wire import DATA, MOST_OUTPUT_BYTES
 from mediagate.images.render import Timings
+from mediagate.images.step_limits import check_pixels
 from mediagate.moderation import Moderator, merge
 from mediagate.values import ImageInfo, OutputFile, Produced, StepData, StepEnd, StepWarning, Verdict
 
@@ -171,16 +172,7 @@ class _Work:
         return frames
 
     def _check_pixels(self, size: tuple[int, int], frames: int) -> None:
-        pixels_ = prod(size)
-        if pixels_ > self.source.max_pixels:
-            raise ImageTooLarge(
-                f"the picture would have {size[0]} x {size[1]} pixels; up to {self.source.max_pixels:,} are accepted"
-            )
-        if frames > 1 and frames * pixels_ > self.source.max_animation_pixels:
-            raise ImageTooLarge(
-                f"the animation's frames would have {frames * pixels_:,} pixels; "
-                f"up to {self.source.max_animation_pixels:,} are accepted"
-            )
+        check_pixels(size, frames, self.source)
 
     def _check_cost(self, step: Step, count: int) -> None:
         """Refuse a step that takes more memory than an image may use, or more time than is left for all steps."""

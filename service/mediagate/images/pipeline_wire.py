@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mediagate.config import Source
+from mediagate.images.file_checks import BYTES_PER_PIXEL, FRAME_HEADERS, SIGNATURES
 from mediagate.images.json_shapes import (
     Malformed,
     Read,
@@ -18,13 +19,10 @@ from mediagate.images.json_shapes import (
     whole,
 )
 from mediagate.images.wire import (
-    BYTES_PER_PIXEL,
-    FRAME_HEADERS,
     INFO,
     LONGEST_EDGE,
     MAX_PREVIEWS,
     MOST_STEPS,
-    SIGNATURES,
     VERDICT,
     Pipe,
     answered,

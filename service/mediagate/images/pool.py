@@ -35,7 +35,7 @@ from mediagate.images.sandbox import Readable, Walls, readable
 from mediagate.images.wire import receive_info, receive_judged, receive_rendered
 from mediagate.moderation import Moderator, members_of, reads_of
 from mediagate.observe import Observer
-from mediagate.values import ImageInfo, Produced, Rendered, StepEnd
+from mediagate.values import WHOLE, Framing, ImageInfo, Produced, Rendered, StepEnd
 
 if TYPE_CHECKING:
     from mediagate.images.operations import Operations, Recipe
@@ -201,29 +201,23 @@ class ImagePool:
         except ImageCrashed as exc:
             raise UndecodableImage("the picture cannot be decoded; export it again") from exc
 
-    async def render(
-        self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0
-    ) -> Rendered:
+    async def render(self, data: bytes, source: Source, *, framing: Framing = WHOLE, previews: int = 0) -> Rendered:
         """Render a file: verdict, variants, cleaned original, and JPEGs of the judged pictures if ``previews`` is set.
 
         Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
         """
-        return await self._render(data, source, focal, previews, files=True)
+        return await self._render(data, source, framing, previews, files=True)
 
-    async def judge(
-        self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0
-    ) -> Rendered:
+    async def judge(self, data: bytes, source: Source, *, framing: Framing = WHOLE, previews: int = 0) -> Rendered:
         """Judge a file like ``render``, without making files of it; raises like ``render``."""
-        return await self._render(data, source, focal, previews, files=False)
+        return await self._render(data, source, framing, previews, files=False)
 
-    async def _render(
-        self, data: bytes, source: Source, focal: tuple[float, float], previews: int, *, files: bool
-    ) -> Rendered:
+    async def _render(self, data: bytes, source: Source, framing: Framing, previews: int, *, files: bool) -> Rendered:
         if not self._processes:
             raise ConfigError("rendering is unavailable because worker=False; open the gate with a worker")
         group = _opened(self._rendering)
-        request = Request(process.render, self._timeout_s, (data, source, focal, self._timeout_s, previews, files))
+        request = Request(process.render, self._timeout_s, (data, source, framing, self._timeout_s, previews, files))
         read = partial(
             receive_rendered if files else receive_judged,
             source=source,

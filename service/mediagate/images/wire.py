@@ -7,7 +7,6 @@ unpickled, every type, range and size is checked, and a process whose answer is 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 from multiprocessing.connection import Connection
@@ -26,6 +25,7 @@ from mediagate.errors import (
     UndecodableImage,
     UnsupportedType,
 )
+from mediagate.images.file_checks import SIGNATURES, check_file, check_variants
 from mediagate.images.json_shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
 from mediagate.images.sandbox import Walls
 from mediagate.moderation import MAX_NAME
@@ -38,9 +38,7 @@ HEAD_BYTES = 4 << 20
 LONGEST_EDGE = 2**31 - 1
 MAX_PREVIEWS = 10_000
 MOST_STEPS = 1000
-FRAME_HEADERS = 64 << 10
-BYTES_PER_PIXEL = 9
-"""Limit of one frame of a published file: four incompressible channels of 16 bits, and headers."""
+MAX_FILE_NAME = 64 + len(".jpeg")
 ERRORS: Mapping[str, type[MediagateError]] = {
     error.code: error
     for error in (
@@ -56,16 +54,6 @@ ERRORS: Mapping[str, type[MediagateError]] = {
     )
 }
 """The errors that an image process may report, by their code."""
-SIGNATURES: Mapping[str, re.Pattern[bytes]] = {
-    "jpeg": re.compile(rb"\xff\xd8\xff"),
-    "png": re.compile(rb"\x89PNG\r\n\x1a\n"),
-    "webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
-    "gif": re.compile(rb"GIF8[79]a"),
-    "avif": re.compile(rb"....ftypavi[fs]", re.DOTALL),
-    "pdf": re.compile(rb"%PDF-1\.7"),
-    "heic": re.compile(rb"....ftyp(hei[cxms]|hev[cx]|mi?f1)", re.DOTALL),
-}
-"""How a file of each format begins."""
 
 
 # -- every transmitted field, one line each
@@ -105,7 +93,7 @@ def rendered_file(data: Read) -> Read:
     """Read a file; ``data`` maps an index to its bytes."""
     return Shape(
         RenderedFile,
-        name=text(64, "[a-z0-9_-]+"),
+        name=text(MAX_FILE_NAME, r"[a-z0-9_-]+(\.[a-z]+)?"),
         format=text(4, "|".join(EXTENSIONS)),
         width=whole(1, LONGEST_EDGE),
         height=whole(1, LONGEST_EDGE),
@@ -120,7 +108,7 @@ def rendered(data: Read) -> Read:
         Rendered,
         verdict=VERDICT,
         info=INFO,
-        variants=several(file, 1000),
+        variants=several(file, 4000),
         original=optional(file),
         blurhash=text(200, r"[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]*"),
         thumbhash=optional(text(60, "[0-9A-Za-z+/]+={0,2}")),
@@ -219,19 +207,13 @@ def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews:
     answer = _receive_verdict(pipe, source, memory_bytes, previews=previews)
     if answer.verdict.decision != "allow":
         return answer
-    if [file.name for file in answer.variants] != list(source.variants):
-        raise Malformed("variants that were not requested")
-    for file in answer.variants:
-        spec = source.variants[file.name]
-        if file.format != spec.format and (spec.format, file.format) != ("avif", "webp"):
-            raise Malformed("a variant of a format that was not requested")
-        _check_file(file, answer.info, (spec.width, spec.height))
+    check_variants(answer, source)
     if (answer.original is not None) != (source.original == "keep"):
         raise Malformed("an unrequested original, or a missing one")
     if answer.original is not None:
         if answer.original.name != "original":
             raise Malformed("an original with a wrong name")
-        _check_file(answer.original, answer.info, (None, None))
+        check_file(answer.original, answer.info, answer.info.width, answer.info.height)
     if (answer.thumbhash is not None) != ("thumbhash" in source.placeholders):
         raise Malformed("an unrequested ThumbHash, or a missing one")
     return answer
@@ -296,13 +278,3 @@ def check_info(info: ImageInfo, source: Source) -> None:
     frames = source.max_frames if source.animation == "keep" else 1
     if info.width * info.height > source.max_pixels or info.frames > frames:
         raise Malformed("a picture beyond the limits of its source")
-
-
-def _check_file(file: RenderedFile, info: ImageInfo, asked: tuple[int | None, int | None]) -> None:
-    if file.width > (asked[0] or info.width) or file.height > (asked[1] or info.height):
-        raise Malformed("a file of larger dimensions than requested")
-    most = info.frames * (file.width * file.height * BYTES_PER_PIXEL + FRAME_HEADERS)
-    if len(file.data) > most:
-        raise Malformed("a file with more bytes than its pixels can need")
-    if not SIGNATURES[file.format].match(file.data):
-        raise Malformed("a file that is not of its declared format")

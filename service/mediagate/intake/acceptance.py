@@ -106,6 +106,7 @@ async def make_job(
         callback_url=fields.callback_url,
         focal_x=fields.focal_x,
         focal_y=fields.focal_y,
+        crop=fields.crop,
         max_attempts=parts.settings.max_attempts,
         owner_id=owner,
         key_id=key_id,

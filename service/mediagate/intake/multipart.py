@@ -23,7 +23,7 @@ from mediagate.values import display_name
 FILE = "file"
 METADATA = "metadata of the file"
 REQUIRED = ("sourceType", "sourceId")
-FIELDS = frozenset({*REQUIRED, "clientReferenceId", "callbackUrl", "focalX", "focalY"})
+FIELDS = frozenset({*REQUIRED, "clientReferenceId", "callbackUrl", "focalX", "focalY", "crop"})
 """Known text fields; others are ignored."""
 MAX_PARTS = 65
 """One file and 64 text fields."""

@@ -22,7 +22,7 @@ from mediagate.moderation import count_review_as_reject
 from mediagate.observe import about, cause_of
 from mediagate.parts import Parts
 from mediagate.records import Settlement, get_state
-from mediagate.values import Job, JobState, JobStatus, Rendered, Stage, Verdict
+from mediagate.values import Framing, Job, JobState, JobStatus, Rendered, Stage, Verdict
 
 log = logging.getLogger("mediagate.worker")
 
@@ -102,10 +102,10 @@ class Pipeline:
         try:
             await parts.hooks.run("pre_process", job)
             with parts.observer.during("render", job=job):
-                focal = (job.focal_x, job.focal_y)
+                framing = Framing((job.focal_x, job.focal_y), job.crop)
                 judged_by = source if remote is None else remote.locally(source)
                 previews = 0 if remote is None else remote.input_edge
-                rendered = await parts.images.render(data, judged_by, focal=focal, previews=previews)
+                rendered = await parts.images.render(data, judged_by, framing=framing, previews=previews)
             model_runs = 0 if remote is not None and remote.alone(source) else rendered.model_runs
             if remote is not None and rendered.verdict.decision == "allow":
                 model_runs += len(rendered.previews)

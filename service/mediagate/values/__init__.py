@@ -1,6 +1,7 @@
 """The nouns of mediagate: plain values that every room may use; no input or output, no settings."""
 
 from mediagate.values.caller import Action, Principal, check_owner, owner_and_key, owner_seen_by
+from mediagate.values.crop_box import WHOLE, CropBox, Framing, read_crop
 from mediagate.values.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
 from mediagate.values.events import Event, EventsOf, EventType, no_events
 from mediagate.values.ids import new_id
@@ -13,6 +14,7 @@ from mediagate.values.layout import (
     MEDIA,
     PUBLISHED,
     STAGING,
+    file_names,
     media_id_of,
     media_prefixes,
     original_key,
@@ -21,6 +23,7 @@ from mediagate.values.layout import (
     staged_id,
     staging_key,
     variant_key,
+    variant_of,
 )
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.owner_data import NOUNS_OF_CORE, Erased, Erasure, Export, Exported
@@ -47,7 +50,9 @@ __all__ = [
     "NOUNS_OF_CORE",
     "PUBLISHED",
     "STAGING",
+    "WHOLE",
     "Action",
+    "CropBox",
     "Decision",
     "DirectUpload",
     "Erased",
@@ -58,6 +63,7 @@ __all__ = [
     "Export",
     "Exported",
     "FileUrl",
+    "Framing",
     "ImageInfo",
     "IncomingUpload",
     "Job",
@@ -92,6 +98,7 @@ __all__ = [
     "added",
     "check_owner",
     "display_name",
+    "file_names",
     "iso",
     "media_id_of",
     "media_prefixes",
@@ -101,6 +108,7 @@ __all__ = [
     "owner_and_key",
     "owner_seen_by",
     "published",
+    "read_crop",
     "read_fields",
     "read_focal",
     "rejudgement_id",
@@ -112,4 +120,5 @@ __all__ = [
     "status_of",
     "utcnow",
     "variant_key",
+    "variant_of",
 ]

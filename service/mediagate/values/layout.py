@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 STAGING = "staging/"
 """Prefix of unprocessed files."""
@@ -23,8 +23,18 @@ def original_key(source_type: str, source_id: str, media_id: str, extension: str
 
 
 def variant_key(source_type: str, source_id: str, media_id: str, variant: str, extension: str) -> str:
-    """Return the public key of one variant."""
+    """Return the public key of one file of a variant."""
     return f"{_folder(MEDIA, source_type, source_id, media_id)}{variant}.{extension}"
+
+
+def file_names(variant: str, formats: Iterable[str]) -> list[str]:
+    """Return the names of the files of a variant: its own for the first format, for others with the format appended."""
+    return [f"{variant}.{image_format}" if number else variant for number, image_format in enumerate(formats)]
+
+
+def variant_of(file_name: str) -> str:
+    """Return the name of the variant of a file."""
+    return file_name.partition(".")[0]
 
 
 def media_prefixes(source_type: str, source_id: str, media_id: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mediagate.records.client_patches import models
 from mediagate.records.settlement import Settlement
-from mediagate.values import DirectUpload, Job, JobStatus, Media, Stage, UploadFields, Variant, Verdict
+from mediagate.values import DirectUpload, Job, JobStatus, Media, Stage, UploadFields, Variant, Verdict, read_crop
 
 VERDICT_FIELDS = frozenset(field.name for field in fields(Verdict))
 
@@ -50,6 +50,7 @@ def job_row(job: Job) -> Any:
         "traceparent": job.traceparent,
         "priority": job.priority,
         "turn": job.turn,
+        "crop": None if job.crop is None else str(job.crop),
     }
 
 
@@ -96,6 +97,7 @@ def job_of(row: models.MediagateJob) -> Job:
         traceparent=row.traceparent,
         priority=row.priority,
         turn=row.turn,
+        crop=read_crop(row.crop),
     )
 
 
@@ -169,6 +171,7 @@ def media_row(media: Media) -> Any:
                     "width": variant.width,
                     "height": variant.height,
                     "bytes": variant.bytes,
+                    "look": variant.look,
                 }
                 for position, variant in enumerate(media.variants)
             ]
@@ -199,7 +202,7 @@ def media_of(row: models.MediagateMedia) -> Media:
         client_reference_id=row.clientReferenceId,
         created_at=row.createdAt,
         variants=tuple(
-            Variant(v.name, v.key, v.format, v.width, v.height, v.bytes)
+            Variant(v.name, v.key, v.format, v.width, v.height, v.bytes, v.look)
             for v in sorted(row.variants or (), key=lambda v: v.position)
         ),
         expires_at=row.expiresAt,
@@ -221,6 +224,7 @@ def upload_row(upload: DirectUpload) -> Any:
         "callbackUrl": upload.ticket.callback_url,
         "focalX": upload.ticket.focal_x,
         "focalY": upload.ticket.focal_y,
+        "crop": None if upload.ticket.crop is None else str(upload.ticket.crop),
         "tokenHash": upload.token_hash,
         "jobId": upload.job_id,
         "ownerId": upload.owner_id,
@@ -242,6 +246,7 @@ def upload_of(row: models.MediagateUpload) -> DirectUpload:
             row.callbackUrl,
             row.focalX,
             row.focalY,
+            read_crop(row.crop),
         ),
         content_type=row.contentType,
         bytes=row.bytes,
