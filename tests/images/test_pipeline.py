@@ -58,12 +58,8 @@ def revealing() -> str:
     """Return a table that turns 120 to black and 130 to white."""
     edge = 33
     lines = [f"LUT_3D_SIZE {edge}"]
-    for blue in range(edge):
-        for green in range(edge):
-            for red in range(edge):
-                level = min(1.0, max(0.0, (red / (edge - 1) * 255 - 124) / 1.0))
-                lines.append(f"{level:.4f} {level:.4f} {level:.4f}")
-    return "\n".join(lines)
+    levels = [min(1.0, max(0.0, red / (edge - 1) * 255 - 124)) for red in range(edge)]
+    return "\n".join([*lines, *[f"{level:.4f} {level:.4f} {level:.4f}" for level in levels] * edge**2])
 
 
 def step_of(error: MediagateError) -> tuple[int | None, str | None]:
@@ -192,12 +188,8 @@ def test_palette_is_judged_as_it_is_written() -> None:
 
 def test_identical_pixels_are_judged_once() -> None:
     moderator = Contrast()
-    steps = [
-        {"op": "save", "as": "a"},
-        {"op": "save", "as": "b", "format": "webp"},
-        {"op": "flip"},
-        {"op": "save", "as": "c"},
-    ]
+    cut = {"op": "crop", "x": 0, "y": 0, "width": 30, "height": 30}
+    steps = [{"op": "save", "as": "a"}, {"op": "save", "as": "b", "format": "webp"}, cut, {"op": "save", "as": "c"}]
     produced = ran(hidden(), *steps, source=LOUD, moderator=moderator)
     assert len(moderator.seen) == 2
     assert produced.model_runs == 2
@@ -278,7 +270,7 @@ def test_rotation_may_not_grow_beyond_max_pixels() -> None:
 
 
 def moving(count: int, size: int) -> bytes:
-    frames = [Image.new("RGB", (size, size), (number, 0, 0)) for number in range(count)]
+    frames = [Image.new("RGB", (size, size), (50 * number, 0, 0)) for number in range(count)]
     return saved(frames[0], "WEBP", save_all=True, append_images=frames[1:], duration=50, lossless=True)
 
 
@@ -299,7 +291,7 @@ def test_animation_goes_through_every_operation() -> None:
         "extend_canvas": {"width": 90},
         "change_dimensions": {"width": 9, "height": 9},
         "look": {"name": "mono"},
-        "lut": {"cube": revealing()},
+        "lut": {"cube": revealing(), "intensity": 50},
         "blur": {"radius": 2},
         "pixelate": {"size": 3},
         "watermark": {"text": "a"},
@@ -310,7 +302,7 @@ def test_animation_goes_through_every_operation() -> None:
         if operation.gives != "data":
             produced = ran(moving(3, 40), {"op": name, **params.get(name, {})}, source=source)
             assert [output.frames for output in produced.outputs] == [3], name
-            assert Image.open(__import__("io").BytesIO(produced.outputs[0].data)).n_frames == 3, name
+            assert getattr(opened(produced.outputs[0]), "n_frames", 1) == 3, name
 
 
 def test_first_frame_of_an_animation_is_a_still() -> None:
@@ -331,9 +323,17 @@ def test_step_without_memory_is_too_large(step: dict[str, Any], limits: dict[str
 
 def test_steps_that_take_too_long_are_refused_before_they_run() -> None:
     steps = [{"op": "rotate", "degrees": 10, "expand": False}] * 18
-    with pytest.raises(ImageTooLarge, match="one image may take 0.5 s") as refused:
+    with pytest.raises(ImageTooLarge, match=r"one image may take 0\.5 s") as refused:
         ran(ramp(1000, 1000), *steps, time_s=0.5)
     assert refused.value.step
+
+
+def test_step_that_is_refused_for_its_cost_does_not_count() -> None:
+    slow = {"op": "save", "as": "slow", "format": "avif", "onError": "skip"}
+    steps = [slow, {"op": "flip"}, {"op": "save", "as": "b", "format": "webp"}]
+    produced = ran(ramp(1000, 1000), *steps, time_s=0.4)
+    assert [output.name for output in produced.outputs] == ["b"]
+    assert [warning.code for warning in produced.warnings] == ["image_too_large"]
 
 
 @pytest.mark.parametrize("op", ["chatter", "nan"])
@@ -384,4 +384,4 @@ def test_formats_of_the_source_are_the_only_ones() -> None:
 
 def test_rejection_is_the_strictest_of_all_verdicts() -> None:
     produced: Produced = ran(hidden(), {"op": "lut", "cube": revealing()}, source=LOUD, moderator=Contrast())
-    assert produced.verdict.scores["LOUD"] == 1.0
+    assert produced.verdict.scores["LOUD"] > 0.9

@@ -81,6 +81,7 @@ from mediagate.errors.base import (
     known_error,
     members,
 )
+from mediagate.errors.pipelines import InvalidPipeline, OperationFailed
 from mediagate.errors.processing import (
     ImageCrashed,
     ImageTimeout,
@@ -103,7 +104,6 @@ from mediagate.errors.requests import (
     ImageTooLarge,
     InvalidCrop,
     InvalidParameter,
-    InvalidPipeline,
     InvalidSourceId,
     JobConflict,
     JobNotFound,
@@ -111,7 +111,6 @@ from mediagate.errors.requests import (
     MediaDeleted,
     MediaNotFound,
     MethodNotAllowed,
-    OperationFailed,
     OwnerNotFound,
     RateLimited,
     RequestError,

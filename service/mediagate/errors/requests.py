@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from mediagate.errors.base import MediagateError
-
-SHOWN_FAULTS = 5
-"""How many faults of a pipeline the text of its error names; ``errors`` has all."""
 
 
 class RequestError(MediagateError):
@@ -289,25 +285,6 @@ class IdempotencyKeyReused(RequestError):
     """The ``Idempotency-Key`` was used before with another body."""
 
     code = "idempotency_key_reused"
-    status = 422
-
-
-class InvalidPipeline(RequestError):
-    """The steps of a pipeline are invalid; ``errors`` lists every fault, each with a JSON Pointer to its place."""
-
-    code = "invalid_pipeline"
-    status = 422
-
-    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
-        super().__init__("; ".join(f"{error['pointer'] or '/'}: {error['detail']}" for error in errors[:SHOWN_FAULTS]))
-        self.errors = tuple(errors)
-        """Per fault: ``pointer`` (RFC 6901), ``code``, ``detail`` and, if the place has a value, ``got``."""
-
-
-class OperationFailed(RequestError):
-    """A step of a pipeline does not fit its picture, such as a crop outside of it; ``step`` and ``op`` name it."""
-
-    code = "operation_failed"
     status = 422
 
 

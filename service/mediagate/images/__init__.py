@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mediagate.images.forkserver import ForkServer
 
 if TYPE_CHECKING:
-    from mediagate.images.operations import Operations, Recipe, parse, standard
+    from mediagate.images.operations import Operations, Recipe, estimate, parse, standard
     from mediagate.images.pixels import accepted, codecs
     from mediagate.images.pool import ImagePool
     from mediagate.images.variant_steps import check_steps, look_of
@@ -16,6 +16,7 @@ _LATER = {
     "ImagePool": "pool",
     "Operations": "operations",
     "Recipe": "operations",
+    "estimate": "operations",
     "accepted": "pixels",
     "check_steps": "variant_steps",
     "codecs": "pixels",
@@ -34,6 +35,7 @@ __all__ = [
     "check_head",
     "check_steps",
     "codecs",
+    "estimate",
     "load_formats",
     "look_of",
     "parse",

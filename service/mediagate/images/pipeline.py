@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from mediagate.config import Source, VariantSpec
 from mediagate.errors import ImageTooLarge, MediagateError, ModerationFailed, OperationFailed
@@ -18,23 +19,19 @@ from mediagate.images.json_shapes import Malformed
 from mediagate.images.judgement import OFF, judge
 from mediagate.images.operations import ORIGINAL, Context, File, Frames, Operations, Recipe, Step
 from mediagate.images.pipeline_wire import DATA, MOST_OUTPUT_BYTES
+from mediagate.images.pixels.allocation import ran_out_of_memory
 from mediagate.images.render import Timings
 from mediagate.images.step_limits import check_pixels
 from mediagate.moderation import Moderator, merge
 from mediagate.values import ImageInfo, OutputFile, Produced, StepData, StepEnd, StepWarning, Verdict
 
+log = logging.getLogger("mediagate")
 ENCODING_SHARE = 0.8
 """The part of the time limit that encoding may take on an idle core."""
-MANY_STEPS = 1.0
-"""The part of the time limit that the estimated CPU time of all steps may take on an idle core."""
 
 
-class _Refused(MediagateError):
-    """A picture may not be published. Never leaves this module."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__("refused")
-        self.verdict = verdict
+class _Refused(BaseException):
+    """A picture may not be published. Never leaves this module; no step may handle it as an error of its own."""
 
 
 def run(
@@ -108,12 +105,11 @@ class _Work:
         time = pixels.EncodingTime(limit_s)
         for number, step in enumerate(recipe.steps):
             context = Context(self.file, self._info.format, self.inputs, time, self._judge)
-            began, status = perf_counter(), "done"
+            began = perf_counter()
+            status: Literal["done", "skipped"] = "done"
             with _within(number, step):
                 try:
                     frames = self._run_step(number, step, recipe, frames, context)
-                except _Refused:
-                    raise
                 except MediagateError as exc:
                     if step.on_error != "skip" or isinstance(exc, ModerationFailed):
                         raise
@@ -121,7 +117,7 @@ class _Work:
                     self.warnings.append(StepWarning(number, exc.code, exc.client_detail))
             self.warnings += [StepWarning(number, code, detail) for code, detail in context.warnings]
             ms = round((perf_counter() - began) * 1000, 2)
-            end = StepEnd(number, step.op, "done" if status == "done" else "skipped", ms)
+            end = StepEnd(number, step.op, status, ms)
             self.ends.append(end)
             self.told(end)
 
@@ -158,7 +154,7 @@ class _Work:
         size = operation.resized(step.params, frames.size)
         self._check_pixels(size, len(frames.images))
         self._check_cost(step, max(frames.pixels, prod(size) * len(frames.images)))
-        with pixels.final(f"step {number}"):
+        with _guarded(step):
             result = operation.apply(frames, step.params, context)
         if isinstance(result, Frames):
             self._check_pixels(result.size, len(result.images))
@@ -177,15 +173,16 @@ class _Work:
     def _check_cost(self, step: Step, count: int) -> None:
         """Refuse a step that takes more memory than an image may use, or more time than is left for all steps."""
         cost = self.operations[step.op].cost_of(step.params, count)
-        self.spent_ms += cost.cpu_ms
+        spent_ms = self.spent_ms + cost.cpu_ms
         held = sum(4 * frames.pixels for frames in (*self.pictures.values(), *self.inputs.values())) + 8 * count
         if self.memory_bytes is not None and held + cost.bytes > self.memory_bytes:
             raise ImageTooLarge("the step needs more memory than one image may use; resize the picture before it")
-        if self.time_s is not None and self.spent_ms > self.time_s * 1000 * MANY_STEPS:
+        if self.time_s is not None and spent_ms > self.time_s * 1000:
             raise ImageTooLarge(
-                f"the steps so far take about {self.spent_ms / 1000:.0f} s, and one image may take {self.time_s:g} s; "
+                f"the steps so far take about {spent_ms / 1000:.0f} s, and one image may take {self.time_s:g} s; "
                 "resize the picture before them, or leave steps out"
             )
+        self.spent_ms = spent_ms
 
     def _keep(self, step: Step, file: File) -> None:
         kept = sum(len(output.data) for output in self.outputs) + len(file.data)
@@ -222,7 +219,7 @@ class _Work:
         self.model_runs += runs
         self.verdicts.append(verdict)
         if verdict.decision != "allow":
-            raise _Refused(verdict)
+            raise _Refused
 
     def _verdict(self) -> Verdict:
         return merge(self.verdicts) if self.verdicts else OFF
@@ -235,6 +232,22 @@ def _checked_data(data: Mapping[str, Any]) -> Mapping[str, Any]:
     except (Malformed, TypeError, ValueError, RecursionError) as exc:
         raise OperationFailed(f"the step gave data that cannot be sent: {exc}") from exc
     return made
+
+
+@contextmanager
+def _guarded(step: Step) -> Iterator[None]:
+    """Turn every exception of the block into one of mediagate's errors: the same picture would raise it again."""
+    try:
+        yield
+    except MediagateError:
+        raise
+    except Exception as exc:
+        if ran_out_of_memory(exc):
+            raise ImageTooLarge(
+                "the step needs more memory than one image may use; resize the picture before"
+            ) from None
+        log.exception("operation %s failed", step.op)
+        raise OperationFailed(f"the operation failed on this picture with {type(exc).__name__}") from exc
 
 
 @contextmanager

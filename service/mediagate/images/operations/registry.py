@@ -41,7 +41,10 @@ class Operations(Mapping[str, Operation[Any]]):
         self._by_name[operation.name] = operation
 
     def describe(self) -> list[dict[str, Any]]:
-        """Return each operation for clients: its JSON Schema, whether it is available, and what a megapixel costs."""
+        """Return each operation for clients: its JSON Schema, whether it is available, and what a megapixel costs.
+
+        ``cost`` is ``None`` where it depends on the parameters.
+        """
         return [_described(operation) for operation in self.values()]
 
 

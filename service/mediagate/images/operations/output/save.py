@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from mediagate.errors import OperationFailed
 from mediagate.images import pixels
 from mediagate.images.operations.canvas import behind
-from mediagate.images.operations.costs import RECOMPRESSING, SAVING
+from mediagate.images.operations.costs import LOSSLESS_WEBP_BYTES, RECOMPRESSING, SAVING
 from mediagate.images.operations.frames import Frames
 from mediagate.images.operations.operation import PNG, Context, File, Operation, Params, Rate
 from mediagate.images.operations.output.palette import palette_of
@@ -155,9 +155,13 @@ def _encoded(shown: Frames, palettes: list[Image], image_format: str, params: Sa
 
 def rate(params: Save) -> Rate:
     """Return the cost of all encodings; of the slowest format if it depends on the input."""
-    ns, bytes_ = SAVING[params.format or "avif"]
+    ns, memory = SAVING[params.format or "avif"]
     ns *= (1 + (params.effort > EFFORT)) * (MOST_ENCODINGS if params.target_bytes is not None else 1)
-    return Rate(ns + RECOMPRESSING.ns, max(bytes_, RECOMPRESSING.bytes)) if params.recompress else Rate(ns, bytes_)
+    if params.lossless:
+        memory = max(memory, LOSSLESS_WEBP_BYTES)
+    if params.recompress:
+        ns, memory = ns + RECOMPRESSING.ns, max(memory, RECOMPRESSING.bytes)
+    return Rate(ns, memory)
 
 
 SAVE_FILE = Operation(SAVE, "optimize", Save, save, rate, gives="file", options_need={"recompress": PNG})

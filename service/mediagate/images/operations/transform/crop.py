@@ -76,11 +76,25 @@ def _box(params: Crop, size: Size) -> tuple[int, int, int, int]:
     return int(left), int(top), right, bottom
 
 
+def resized(params: Crop, size: Size) -> Size:
+    """Return the size of the result; raises ``OperationFailed`` for a box outside of the picture."""
+    if params.aspect is not None:
+        return _largest(params.aspect, size)
+    left, top, right, bottom = _box(params, size)
+    return right - left, bottom - top
+
+
+def _largest(aspect: str, size: Size) -> Size:
+    """Return the largest size with an aspect ratio within a size."""
+    width, height = size
+    wanted = ratio(aspect)
+    return min(width, max(1, round(height * wanted))), min(height, max(1, round(width / wanted)))
+
+
 def _window(params: Crop, frames: Frames) -> tuple[int, int, int, int]:
     """Return the largest box with the aspect ratio."""
     width, height = frames.size
-    wanted = ratio(params.aspect or "1:1")
-    across, down = min(width, max(1, round(height * wanted))), min(height, max(1, round(width / wanted)))
+    across, down = _largest(params.aspect or "1:1", frames.size)
     middle = (params.focal_x, params.focal_y) if params.to == "focal" else _content(frames.images[0])
     left = round(min(max(middle[0] * width - across / 2, 0), width - across))
     top = round(min(max(middle[1] * height - down / 2, 0), height - down))
@@ -104,4 +118,4 @@ def _centre(weights: bytes) -> float:
     return sum((at + 0.5) * weight for at, weight in enumerate(weights)) / total / len(weights) if total else 0.5
 
 
-CROP = Operation("crop", "transform", Crop, crop, RATES["crop"])
+CROP = Operation("crop", "transform", Crop, crop, RATES["crop"], resized=resized)

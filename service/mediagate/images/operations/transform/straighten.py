@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mediagate.images.operations.costs import RATES
 from mediagate.images.operations.frames import Frames
-from mediagate.images.operations.operation import Context, Operation, Params
+from mediagate.images.operations.operation import Context, Operation, Params, Size
 from mediagate.images.operations.rotation import inner, turned
 
 
@@ -28,10 +28,20 @@ def straighten(frames: Frames, params: Straighten, context: Context) -> Frames:
 
 def _straightened(image: Image.Image, degrees: float) -> Image.Image:
     whole = turned(image, degrees, expand=True)
-    width, height = (max(1, int(edge)) for edge in inner(image.size, degrees))
+    width, height = _inner(image.size, degrees)
     left, top = (whole.width - width) // 2, (whole.height - height) // 2
     part = whole.crop((left, top, left + width, top + height))
     return part if image.mode == "RGBA" else part.convert("RGB")
 
 
-STRAIGHTEN = Operation("straighten", "transform", Straighten, straighten, RATES["straighten"])
+def _inner(size: Size, degrees: float) -> Size:
+    width, height = inner(size, degrees)
+    return max(1, int(width)), max(1, int(height))
+
+
+def resized(params: Straighten, size: Size) -> Size:
+    """Return the size of the result."""
+    return size if params.degrees == 0 else _inner(size, params.degrees)
+
+
+STRAIGHTEN = Operation("straighten", "transform", Straighten, straighten, RATES["straighten"], resized=resized)
