@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, ModerationFailed
-from mediagate.images import ForkServer, ImagePool, check_steps
+from mediagate.images import ForkServer, ImagePool
 from mediagate.kernel import Registry
 from mediagate.moderation import Moderator, RemoteModerator, input_edge, members_of, selection_problems, together
 from mediagate.observe import Observers
@@ -27,7 +27,8 @@ def assemble(
     Raises ``ConfigError``.
     """
     if any(spec.steps for source in sources.values() for spec in source.variants.values()):
-        # Imported for these alone, since operations bring Pillow's filters.
+        from mediagate.images import check_steps  # lazily, with Pillow and all operations
+
         check_steps(sources)
     values = registry.values
     remote_moderator = values.get(REMOTE_MODERATOR)

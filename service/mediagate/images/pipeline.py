@@ -152,12 +152,12 @@ class _Work:
             frames = self.pictures[step.start]
         operation = self.operations[step.op]
         size = operation.resized(step.params, frames.size)
-        self._check_pixels(size, len(frames.images))
+        check_pixels(size, len(frames.images), self.source)
         self._check_cost(step, max(frames.pixels, prod(size) * len(frames.images)))
         with _guarded(step):
             result = operation.apply(frames, step.params, context)
         if isinstance(result, Frames):
-            self._check_pixels(result.size, len(result.images))
+            check_pixels(result.size, len(result.images), self.source)
             return result
         if isinstance(result, File):
             self._keep(step, result)
@@ -166,9 +166,6 @@ class _Work:
         else:
             self.data.append(StepData(number, step.op, _checked_data(result)))
         return frames
-
-    def _check_pixels(self, size: tuple[int, int], frames: int) -> None:
-        check_pixels(size, frames, self.source)
 
     def _check_cost(self, step: Step, count: int) -> None:
         """Refuse a step that takes more memory than an image may use, or more time than is left for all steps."""

@@ -154,7 +154,7 @@ def render(
             time_s=left_s(),
         )
     changed: dict[str, Frames] = {}
-    if verdict.decision == "allow":
+    if verdict.decision == "allow" and any(spec.steps for spec in source.variants.values()):
         with timings.step("steps"):
             changed, notes = changed_frames(working, decoded, plans, source, operations)
         with timings.step("moderate"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from mediagate.config import Source
-from mediagate.images import look_of
 from mediagate.jobs.events import deletion_events
 from mediagate.parts import Parts
 from mediagate.records import get_state
@@ -69,7 +68,12 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
 
 def _look_of(file: RenderedFile, source: Source) -> str | None:
     name = variant_of(file.name)
-    return look_of(name, source.variants[name]) if source.variants[name].steps else None
+    spec = source.variants[name]
+    if not spec.steps:
+        return None
+    from mediagate.images import look_of  # lazily, with Pillow and all operations
+
+    return look_of(name, spec)
 
 
 async def unpublish(job: Job, parts: Parts) -> None:
