@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mediagate.storage import Storage
     from mediagate.values import (
         Action,
+        CropBox,
         DirectUpload,
         Erased,
         Erasure,
@@ -51,6 +52,7 @@ _HOMES = {
     "Action": "mediagate.values",
     "Authorize": "mediagate.parts",
     "Check": "mediagate.kernel",
+    "CropBox": "mediagate.values",
     "DirectUpload": "mediagate.values",
     "EVENTS": "mediagate.parts",
     "Erased": "mediagate.values",
@@ -125,6 +127,7 @@ __all__ = [
     "Action",
     "Authorize",
     "Check",
+    "CropBox",
     "DirectUpload",
     "Erased",
     "Erasure",

@@ -14,9 +14,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from mediagate import STORAGE, Job, MediaGate, Settings, Source, VariantSpec
+from mediagate import STORAGE, CropBox, IncomingUpload, Job, MediaGate, Settings, Source, VariantSpec
 from mediagate.errors import ConfigError, IdempotencyKeyReused, InvalidCrop
-from mediagate.values import CropBox
 from tests.support.forked import SharedForkServer
 from tests.support.mounted import client_of
 
@@ -169,6 +168,19 @@ async def test_python_upload_takes_a_crop(make_gate: MakeGate) -> None:
         assert (media.record.width, media.record.height) == (50, 100)
         with pytest.raises(InvalidCrop):
             await gate.upload(halves(), source_type="avatar", source_id="u1", crop=(0.5, 0, 0.75, 1))
+
+
+async def test_pre_upload_is_told_the_crop(make_gate: MakeGate) -> None:
+    gate = make_gate(sources=SOURCES, worker=False)
+    seen: list[IncomingUpload] = []
+
+    async def look(upload: IncomingUpload) -> None:
+        seen.append(upload)
+
+    gate.add_hook("pre_upload", look)
+    async with gate:
+        await gate.upload(halves(), source_type="avatar", source_id="u1", crop=(0, 0, 0.25, 1))
+    assert [(upload.crop, upload.info.width) for upload in seen] == [(CropBox(0, 0, 0.25, 1), 200)]
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["memory", "sqlite"])

@@ -84,6 +84,7 @@ async def make_job(
             client_reference_id=fields.client_reference_id,
             owner_id=owner,
             callback_url=fields.callback_url,
+            crop=fields.crop,
         ),
     )
     if parts.settings.decode_before_202:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 from mediagate.errors import InvalidCrop
@@ -12,7 +13,8 @@ ROUNDING = 1e-6
 """How far beyond 1 a sum of two fractions may be: 0.7 and 0.3 are not exact."""
 
 
-class CropBox(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CropBox:
     """A box of a picture; all in fractions of the upright picture, from its left and top edge."""
 
     x: float
@@ -22,7 +24,7 @@ class CropBox(NamedTuple):
 
     def check(self) -> None:
         """Raise ``InvalidCrop`` unless the box has an area and lies within the picture."""
-        if not all(0 <= value <= 1 for value in self) or not self.width * self.height:  # NaN fails the first
+        if not all(0 <= value <= 1 for value in astuple(self)) or not self.width * self.height:  # NaN fails the first
             raise InvalidCrop("crop: use x,y,w,h, four numbers from 0 to 1; the width w and the height h are above 0")
         if max(self.x + self.width, self.y + self.height) > 1 + ROUNDING:
             raise InvalidCrop("crop: the box leaves the picture; x + w and y + h are at most 1")
@@ -34,7 +36,7 @@ class CropBox(NamedTuple):
         return left, top, right, bottom
 
     def __str__(self) -> str:
-        return ",".join(map(repr, self))
+        return ",".join(map(repr, astuple(self)))
 
 
 class Framing(NamedTuple):
@@ -57,7 +59,7 @@ def read_crop(value: str | Sequence[float] | None) -> CropBox | None:
         box = CropBox(*(math.nan if isinstance(part, bool) else float(part) for part in parts))
     except (TypeError, ValueError, OverflowError):
         return CropBox(math.nan, math.nan, math.nan, math.nan)
-    return None if box == (0, 0, 1, 1) else box
+    return None if box == CropBox(0, 0, 1, 1) else box
 
 
 def _edges(start: float, length: float, pixels: int) -> tuple[int, int]:
