@@ -56,7 +56,7 @@ class Brightness:
 
 def source(**options: Any) -> Source:
     """Return a source with a plain variant, and one of the same width with these options."""
-    changed = {"width": 60, "format": "png", "effort": 0, **options}
+    changed = {"width": 60, "formats": ("png",), "effort": 0, **options}
     return Source(
         variants={"plain": VariantSpec(width=60, format="png", effort=0), "changed": VariantSpec(**changed)},
         original="delete",
@@ -161,7 +161,7 @@ def test_step_beyond_the_pixels_of_its_source_is_refused() -> None:
 
 
 def test_step_that_does_not_fit_its_picture_fails_or_is_skipped() -> None:
-    outside = {"op": "crop", "x": 50, "y": 0, "width": 200, "height": 10}
+    outside = {"op": "crop", "x": 100, "y": 0, "width": 50, "height": 10}
     with pytest.raises(OperationFailed):
         render(dark(), source(steps=({**outside},)), MIDDLE, None)
     rendered = render(dark(), source(steps=({**outside, "onError": "skip"}, *INVERT)), MIDDLE, None)
