@@ -132,9 +132,9 @@ def _measured(picture: Image.Image, runs: int) -> dict[str, dict[str, list[float
             "pyvips": ([str(shop.python), str(PEERS / "operations_pyvips.py")], dict(os.environ)),
         }
         costs: dict[str, dict[str, list[float]]] = {"mediagate": _ours(picture, runs)}
-        for name, (command, environment) in commands.items():
+        for name, (words, environment) in commands.items():
             answer = subprocess.run(
-                [*command, str(ppm), str(runs)], env=environment, check=True, stdout=subprocess.PIPE
+                [*words, str(ppm), str(runs)], env=environment, check=True, stdout=subprocess.PIPE
             ).stdout
             costs[name] = json.loads(answer)
         if command := imagemagick():

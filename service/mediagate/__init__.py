@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mediagate.storage import Storage
     from mediagate.values import (
         Action,
+        CropBox,
         DirectUpload,
         Erased,
         Erasure,
@@ -69,6 +70,7 @@ _HOMES = {
     "Action": "mediagate.values",
     "Authorize": "mediagate.parts",
     "Check": "mediagate.kernel",
+    "CropBox": "mediagate.values",
     "DirectUpload": "mediagate.values",
     "EVENTS": "mediagate.parts",
     "Erased": "mediagate.values",
@@ -156,6 +158,7 @@ __all__ = [
     "Action",
     "Authorize",
     "Check",
+    "CropBox",
     "DirectUpload",
     "Erased",
     "Erasure",

@@ -43,6 +43,7 @@ OTHERS = {
     "docs/reference/http.md": "tests/e2e/test_cors.py",
     "docs/how-to/rotate-secrets.md": "tests/records/test_database_roles.py",
     "docs/how-to/scale.md": "tests/records/test_documented_removal.py",
+    "docs/how-to/variants-and-formats.md": "tests/e2e/test_picture_element.py",
     "docs/tutorials/avatar.md": "tests/docs/test_tutorials.py",
 }
 """Pages with blocks of JavaScript, HTML or SQL, and the test that runs them or compares them with what is run."""

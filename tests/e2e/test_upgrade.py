@@ -259,6 +259,18 @@ def test_url_of_a_private_file_is_valid_in_both_releases(first_and_second: tuple
     assert httpx.get(f"{second.url}{url.partition('?')[0]}", timeout=30).status_code == 404
 
 
+def test_earlier_release_serves_and_deletes_files_of_further_formats(webs: dict[str, Server], photo: bytes) -> None:
+    earlier, later = webs[EARLIER], webs[LATER]
+    media = later.settled(accepted_by(later, photo, source_id="formats")).json()["media"]
+    assert [file["name"] for file in media["variants"]] == ["xs", "xs.jpeg"]
+    seen = httpx.get(f"{earlier.url}/media/{media['id']}", timeout=30).json()
+    assert set(seen["urls"]) == {"xs", "xs.jpeg"}
+    urls = [f"{earlier.url}{url.removeprefix(MOUNT)}" for url in seen["urls"].values()]
+    assert [httpx.get(url, timeout=30).headers["Content-Type"] for url in urls] == ["image/webp", "image/jpeg"]
+    assert httpx.delete(f"{earlier.url}/media/{media['id']}", timeout=30).status_code == 204
+    assert [httpx.get(url, timeout=30).status_code for url in urls] == [404, 404]
+
+
 def test_earlier_release_continues_on_the_database_of_a_later_one(
     kind: str, tmp_path: Path, release_python: Path, photo: bytes
 ) -> None:

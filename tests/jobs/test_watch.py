@@ -13,12 +13,12 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from mediagate.records.client.engine._query import AsyncQueryEngine
 
 from mediagate import RECORDS, STORAGE, Job, MediaGate, Settings, Source
 from mediagate.errors import ModerationFailed, RecordsUnavailable
 from mediagate.jobs.watch import TICK_S
 from mediagate.records import MemoryRecords, PrismaRecords, Records, Settlement
-from mediagate.records.client.engine._query import AsyncQueryEngine
 from mediagate.storage import MemoryStorage
 from mediagate.testing.record_samples import LEASE, a_job, a_media, claimed_job, published_media, waiting_job
 from mediagate.values import JobState, JobStatus, Stage, utcnow

@@ -44,7 +44,7 @@ async def _completed(gate: MediaGate, event: Event, result_max_bytes: int) -> di
 
 async def _result(gate: MediaGate, media: Media, max_bytes: int) -> dict[str, str]:
     """Return the content of the largest variant of at most ``max_bytes``."""
-    fitting = [variant for variant in media.variants if variant.bytes <= max_bytes]
+    fitting = [variant for variant in media.variants if variant.first and variant.bytes <= max_bytes]
     if not fitting:
         return {}
     variant = max(fitting, key=lambda v: v.bytes)

@@ -123,6 +123,7 @@ def _always_in_media() -> dict[str, Any]:
         sourceType=TEXT,
         sourceId=TEXT,
         urls={"type": "object", "additionalProperties": PICTURE_URL},
+        srcset={"type": "object", "additionalProperties": TEXT},
         originalUrl=_or_null(PICTURE_URL),
         aspectRatio=TEXT,
         blurhash=TEXT,

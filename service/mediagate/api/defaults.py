@@ -26,6 +26,10 @@ def assemble(
 
     Raises ``ConfigError``.
     """
+    if any(spec.steps for source in sources.values() for spec in source.variants.values()):
+        from mediagate.images import check_steps  # lazily, with Pillow and all operations
+
+        check_steps(sources)
     values = registry.values
     remote_moderator = values.get(REMOTE_MODERATOR)
     moderator = _moderator(sources, settings, values.get(MODERATOR), remote_moderator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from mediagate.values import (
@@ -37,6 +38,7 @@ def job_record(
         "clientReferenceId": job.client_reference_id,
         "callbackUrl": job.callback_url,
         "focalPoint": {"x": job.focal_x, "y": job.focal_y},
+        "crop": asdict(job.crop) if job.crop else None,
         "key": job.key_id,
         "createdAt": iso(job.created_at),
         "startedAt": iso(job.started_at),
@@ -122,6 +124,7 @@ def upload_record(upload: DirectUpload, *, received: bool) -> dict[str, Any]:
         "clientReferenceId": fields.client_reference_id,
         "callbackUrl": fields.callback_url,
         "focalPoint": {"x": fields.focal_x, "y": fields.focal_y},
+        "crop": asdict(fields.crop) if fields.crop else None,
         "key": upload.key_id,
         "filename": fields.filename,
         "contentType": upload.content_type,

@@ -33,6 +33,7 @@ MediagateError
 │   ├── UploadTooLarge           413 upload_too_large
 │   ├── UnsupportedType          415 unsupported_type
 │   ├── UnsupportedEncoding      415 unsupported_encoding
+│   ├── InvalidCrop              422 invalid_crop
 │   ├── UndecodableImage         422 image_undecodable
 │   ├── ImageTooLarge            422 image_too_large
 │   ├── AnimationRefused         422 animation_refused
@@ -80,6 +81,13 @@ from mediagate.errors.base import (
     known_error,
     members,
 )
+from mediagate.errors.pictures import (
+    AnimationRefused,
+    ImageTooLarge,
+    UndecodableImage,
+    UnsupportedType,
+    UploadMismatch,
+)
 from mediagate.errors.pipelines import InvalidPipeline, OperationFailed
 from mediagate.errors.processing import (
     ImageCrashed,
@@ -91,7 +99,6 @@ from mediagate.errors.processing import (
     StagedFileLost,
 )
 from mediagate.errors.requests import (
-    AnimationRefused,
     BadUpload,
     CrossSiteRequest,
     FileNotServed,
@@ -100,7 +107,7 @@ from mediagate.errors.requests import (
     HeadTooLarge,
     HostNotAllowed,
     IdempotencyKeyReused,
-    ImageTooLarge,
+    InvalidCrop,
     InvalidParameter,
     InvalidSourceId,
     JobConflict,
@@ -114,13 +121,10 @@ from mediagate.errors.requests import (
     RequestError,
     RouteNotFound,
     Unauthorized,
-    UndecodableImage,
     UnknownSource,
     UnsupportedEncoding,
-    UnsupportedType,
     UploadExpired,
     UploadInFlight,
-    UploadMismatch,
     UploadNotFound,
     UploadNotReceived,
     UploadReceived,
@@ -160,6 +164,7 @@ __all__ = [
     "ImageReadersBusy",
     "ImageTimeout",
     "ImageTooLarge",
+    "InvalidCrop",
     "InvalidParameter",
     "InvalidPipeline",
     "InvalidSourceId",

@@ -39,6 +39,13 @@ class InvalidParameter(RequestError):
     code = "invalid_parameter"
 
 
+class InvalidCrop(RequestError):
+    """``crop`` is not a box within the picture."""
+
+    code = "invalid_crop"
+    status = 422
+
+
 class Unauthorized(RequestError):
     """The caller is not authenticated; ``challenge`` names the expected scheme (RFC 9110, 11.6.1)."""
 
@@ -227,13 +234,6 @@ class UploadTooLarge(RequestError):
         self.limit = limit
 
 
-class UnsupportedType(RequestError):
-    """The bytes are not an image of an accepted format."""
-
-    code = "unsupported_type"
-    status = 415
-
-
 class UnsupportedEncoding(RequestError):
     """The body is compressed by a ``Content-Encoding``."""
 
@@ -244,34 +244,6 @@ class UnsupportedEncoding(RequestError):
     def headers(self) -> Mapping[str, str]:
         """HTTP headers of the response, with the supported encoding (RFC 9110, 12.5.3)."""
         return {**super().headers, "Accept-Encoding": "identity"}
-
-
-class UndecodableImage(RequestError):
-    """The file has the signature of an accepted format but cannot be decoded."""
-
-    code = "image_undecodable"
-    status = 422
-
-
-class ImageTooLarge(RequestError):
-    """The image has more pixels or frames, or needs more memory, than its source allows."""
-
-    code = "image_too_large"
-    status = 422
-
-
-class AnimationRefused(RequestError):
-    """The image is animated, but its source accepts still images only."""
-
-    code = "animation_refused"
-    status = 422
-
-
-class UploadMismatch(RequestError):
-    """The file of a direct upload differs from its declared size or type, or changed while it was checked."""
-
-    code = "upload_mismatch"
-    status = 422
 
 
 class IdempotencyKeyReused(RequestError):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from mediagate.images.pixels import accepted, codecs
     from mediagate.images.pool import ImagePool
+    from mediagate.images.variant_steps import check_steps, look_of
 
 _LATER = {
     "Context": "operations",
@@ -56,9 +57,11 @@ _LATER = {
     "StepEstimate": "operations",
     "estimate": "operations",
     "accepted": "pixels",
+    "check_steps": "variant_steps",
     "codecs": "pixels",
     "did_you_mean": "operations",
     "item": "operations",
+    "look_of": "variant_steps",
     "parse": "operations",
     "standard": "operations",
     "watermark_in": "operations",
@@ -87,11 +90,13 @@ __all__ = [
     "StepEstimate",
     "accepted",
     "check_head",
+    "check_steps",
     "codecs",
     "did_you_mean",
     "estimate",
     "item",
     "load_formats",
+    "look_of",
     "parse",
     "standard",
     "watermark_in",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from mediagate.config import Source, VariantSpec
 from mediagate.images.json_shapes import Malformed
-from mediagate.values import ImageInfo, RenderedFile
+from mediagate.values import ImageInfo, Rendered, RenderedFile, file_names, variant_of
 
 FRAME_HEADERS = 64 << 10
 BYTES_PER_PIXEL = 9
@@ -23,6 +24,21 @@ SIGNATURES: Mapping[str, re.Pattern[bytes]] = {
 """How a file of each format begins."""
 
 
+def check_variants(answer: Rendered, source: Source) -> None:
+    """Raise ``Malformed`` unless the files are those of the variants of a source, in their order and formats."""
+    expected: list[str] = []
+    for name, spec in source.variants.items():
+        made = [file for file in answer.variants if variant_of(file.name) == name]
+        formats = [file.format for file in made]
+        if formats not in (list(spec.formats), _without_avif(spec.formats)):
+            raise Malformed("a variant of a format that was not requested, or without one")
+        expected += file_names(name, formats)
+        for file in made:
+            _check_variant(file, answer.info, spec, source)
+    if [file.name for file in answer.variants] != expected:
+        raise Malformed("variants that were not requested")
+
+
 def check_file(file: RenderedFile, info: ImageInfo, width: int, height: int) -> None:
     """Raise ``Malformed`` for a file beyond these edges in pixels, too large for its own, or of another format."""
     if file.width > width or file.height > height:
@@ -32,3 +48,17 @@ def check_file(file: RenderedFile, info: ImageInfo, width: int, height: int) -> 
         raise Malformed("a file with more bytes than its pixels can need")
     if not SIGNATURES[file.format].match(file.data):
         raise Malformed("a file that is not of its declared format")
+
+
+def _check_variant(file: RenderedFile, info: ImageInfo, spec: VariantSpec, source: Source) -> None:
+    if not spec.steps:
+        check_file(file, info, spec.width or info.width, spec.height or info.height)
+        return
+    if file.width * file.height > source.max_pixels:
+        raise Malformed("a file beyond the limits of its source")
+    check_file(file, info, file.width, file.height)
+
+
+def _without_avif(formats: Sequence[str]) -> list[str]:
+    """Return the formats of a picture with alpha, whose AVIF becomes WebP."""
+    return list(dict.fromkeys("webp" if each == "avif" else each for each in formats))

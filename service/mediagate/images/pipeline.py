@@ -21,6 +21,7 @@ from mediagate.images.operations import ORIGINAL, Context, File, Frames, Operati
 from mediagate.images.pipeline_wire import DATA, MOST_OUTPUT_BYTES
 from mediagate.images.pixels.allocation import ran_out_of_memory
 from mediagate.images.render import Timings
+from mediagate.images.step_limits import check_pixels
 from mediagate.moderation import Moderator, merge
 from mediagate.values import ImageInfo, OutputFile, Produced, StepData, StepEnd, StepWarning, Verdict
 
@@ -151,12 +152,12 @@ class _Work:
             frames = self.pictures[step.start]
         operation = self.operations[step.op]
         size = operation.resized(step.params, frames.size)
-        self._check_pixels(size, len(frames.images))
+        check_pixels(size, len(frames.images), self.source)
         self._check_cost(step, max(frames.pixels, prod(size) * len(frames.images)))
         with _guarded(step):
             result = operation.apply(frames, step.params, context)
         if isinstance(result, Frames):
-            self._check_pixels(result.size, len(result.images))
+            check_pixels(result.size, len(result.images), self.source)
             return result
         if isinstance(result, File):
             self._keep(step, result)
@@ -165,18 +166,6 @@ class _Work:
         else:
             self.data.append(StepData(number, step.op, _checked_data(result)))
         return frames
-
-    def _check_pixels(self, size: tuple[int, int], frames: int) -> None:
-        pixels_ = prod(size)
-        if pixels_ > self.source.max_pixels:
-            raise ImageTooLarge(
-                f"the picture would have {size[0]} x {size[1]} pixels; up to {self.source.max_pixels:,} are accepted"
-            )
-        if frames > 1 and frames * pixels_ > self.source.max_animation_pixels:
-            raise ImageTooLarge(
-                f"the animation's frames would have {frames * pixels_:,} pixels; "
-                f"up to {self.source.max_animation_pixels:,} are accepted"
-            )
 
     def _check_cost(self, step: Step, count: int) -> None:
         """Refuse a step that takes more memory than an image may use, or more time than is left for all steps."""

@@ -35,7 +35,7 @@ from mediagate.images.sent_operations import pickled, reads_of_operations
 from mediagate.images.wire import receive_info, receive_judged, receive_rendered
 from mediagate.moderation import Moderator, members_of, reads_of
 from mediagate.observe import Observer
-from mediagate.values import ImageInfo, Produced, Rendered, StepEnd
+from mediagate.values import WHOLE, Framing, ImageInfo, Produced, Rendered, StepEnd
 
 if TYPE_CHECKING:
     from mediagate.images.operations import Operations, Recipe
@@ -206,7 +206,7 @@ class ImagePool:
         data: bytes,
         source: Source,
         *,
-        focal: tuple[float, float] = (0.5, 0.5),
+        framing: Framing = WHOLE,
         previews: int = 0,
         told: Callable[[str], None] = lambda _: None,
     ) -> Rendered:
@@ -218,16 +218,17 @@ class ImagePool:
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
         """
         loop = asyncio.get_running_loop()
-        report = partial(loop.call_soon_threadsafe, told)
-        read = partial(self._read(receive_rendered, source, previews), told=report)
-        return await self._render(data, source, focal, previews, read, files=True)
 
-    async def judge(
-        self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0
-    ) -> Rendered:
+        def report(stage: str) -> None:
+            loop.call_soon_threadsafe(told, stage)
+
+        read = partial(self._read(receive_rendered, source, previews), told=report)
+        return await self._render(data, source, framing, previews, read, files=True)
+
+    async def judge(self, data: bytes, source: Source, *, framing: Framing = WHOLE, previews: int = 0) -> Rendered:
         """Judge a file like ``render``, without making files of it; raises like ``render``."""
         read = self._read(receive_judged, source, previews)
-        return await self._render(data, source, focal, previews, read, files=False)
+        return await self._render(data, source, framing, previews, read, files=False)
 
     def _read(self, receive: Callable[..., Rendered], source: Source, previews: int) -> Callable[..., Rendered]:
         return partial(receive, source=source, memory_bytes=self._memory_bytes, previews=previews > 0)
@@ -236,7 +237,7 @@ class ImagePool:
         self,
         data: bytes,
         source: Source,
-        focal: tuple[float, float],
+        framing: Framing,
         previews: int,
         read: Callable[..., Rendered],
         *,
@@ -244,7 +245,7 @@ class ImagePool:
     ) -> Rendered:
         if not self._processes:
             raise ConfigError("rendering is unavailable because worker=False; open the gate with a worker")
-        request = Request(process.render, self._timeout_s, (data, source, focal, self._timeout_s, previews, files))
+        request = Request(process.render, self._timeout_s, (data, source, framing, self._timeout_s, previews, files))
         return await _opened(self._rendering).run(request, read)
 
     async def run_pipeline(

@@ -32,7 +32,7 @@ from mediagate.images.cores import Cores
 from mediagate.images.memory import Memory, address_space, tune_allocator
 from mediagate.moderation import Moderator, judging
 from mediagate.observe import LogFormat, configure_logs
-from mediagate.values import ImageInfo, Produced, Rendered
+from mediagate.values import Framing, ImageInfo, Produced, Rendered
 
 if TYPE_CHECKING:
     from mediagate.images.operations import Operations, Recipe
@@ -175,9 +175,7 @@ def probe(file: IO[bytes], source: Source, whole: bool) -> ImageInfo:
     return pixels.probe(file, source, _shared.memory.image_bytes, pixels=whole)
 
 
-def render(
-    data: bytes, source: Source, focal: tuple[float, float], time_s: float, previews: int, files: bool
-) -> Rendered:
+def render(data: bytes, source: Source, framing: Framing, time_s: float, previews: int, files: bool) -> Rendered:
     """Render a file: verdict, and with ``files`` variants and original; timings include the CPU time of all threads.
 
     Refuses a picture that cannot be judged in ``time_s`` seconds. ``previews`` is the input edge of a remote moderator
@@ -188,10 +186,9 @@ def render(
 
     began = process_time()
     moderator, seen = _judging(source, previews)
-    memory_bytes = _shared.memory.image_bytes
-    make = partial(
-        render.render, data, source, focal, moderator, publish=files, memory_bytes=memory_bytes, time_s=time_s
-    )
+    limits: dict[str, Any] = {"memory_bytes": _shared.memory.image_bytes, "time_s": time_s}
+    make = partial(render.render, data, source, framing.focal, moderator, crop=framing.crop, publish=files, **limits)
+    make = partial(make, operations=_shared.operations)
     if files and _shared.pipe is not None:
         make = partial(make, told=partial(wire.send_stage, _shared.pipe))
     if _shared.cores is None:

@@ -25,7 +25,7 @@ from mediagate.errors import (
     UndecodableImage,
     UnsupportedType,
 )
-from mediagate.images.file_checks import SIGNATURES, check_file
+from mediagate.images.file_checks import SIGNATURES, check_file, check_variants
 from mediagate.images.json_shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
 from mediagate.images.sandbox import Walls
 from mediagate.moderation import MAX_NAME
@@ -40,6 +40,7 @@ MAX_PREVIEWS = 10_000
 MOST_STEPS = 1000
 STAGES = ("decode", "judge")
 """What the host is told while a picture is rendered, in this order."""
+MAX_FILE_NAME = 64 + len(".jpeg")
 ERRORS: Mapping[str, type[MediagateError]] = {
     error.code: error
     for error in (
@@ -92,7 +93,7 @@ def rendered_file(data: Read) -> Read:
     """Read a file; ``data`` maps an index to its bytes."""
     return Shape(
         RenderedFile,
-        name=text(64, "[a-z0-9_-]+"),
+        name=text(MAX_FILE_NAME, r"[a-z0-9_-]+(\.[a-z]+)?"),
         format=text(4, "|".join(EXTENSIONS)),
         width=whole(1, LONGEST_EDGE),
         height=whole(1, LONGEST_EDGE),
@@ -107,7 +108,7 @@ def rendered(data: Read) -> Read:
         Rendered,
         verdict=VERDICT,
         info=INFO,
-        variants=several(file, 1000),
+        variants=several(file, 4000),
         original=optional(file),
         blurhash=text(200, r"[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]*"),
         thumbhash=optional(text(60, "[0-9A-Za-z+/]+={0,2}")),
@@ -214,13 +215,7 @@ def receive_rendered(
     answer = _receive_verdict(pipe, source, memory_bytes, previews=previews, told=told)
     if answer.verdict.decision != "allow":
         return answer
-    if [file.name for file in answer.variants] != list(source.variants):
-        raise Malformed("variants that were not requested")
-    for file in answer.variants:
-        spec = source.variants[file.name]
-        if file.format != spec.format and (spec.format, file.format) != ("avif", "webp"):
-            raise Malformed("a variant of a format that was not requested")
-        check_file(file, answer.info, spec.width or answer.info.width, spec.height or answer.info.height)
+    check_variants(answer, source)
     if (answer.original is not None) != (source.original == "keep"):
         raise Malformed("an unrequested original, or a missing one")
     if answer.original is not None:

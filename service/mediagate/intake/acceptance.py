@@ -84,6 +84,7 @@ async def make_job(
         callback_url=fields.callback_url,
         focal_x=fields.focal_x,
         focal_y=fields.focal_y,
+        crop=fields.crop,
         max_attempts=parts.settings.max_attempts,
         owner_id=owner,
         key_id=key_id,
@@ -121,6 +122,7 @@ async def examine(
             client_reference_id=fields.client_reference_id,
             owner_id=owner,
             callback_url=fields.callback_url,
+            crop=fields.crop,
         ),
     )
     if parts.settings.decode_before_202:

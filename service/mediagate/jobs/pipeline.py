@@ -11,7 +11,7 @@ from mediagate.jobs.attempts import Attempts
 from mediagate.jobs.publishing import publish
 from mediagate.moderation import count_review_as_reject
 from mediagate.records import Settlement
-from mediagate.values import UPLOAD, JobStatus, Rendered, Stage, StageState, Verdict
+from mediagate.values import UPLOAD, Framing, JobStatus, Rendered, Stage, StageState, Verdict
 
 TIMED_AS = {"decode": "decode", "judge": "moderate", "encode": "encode"}
 """The names of the stages in ``timings``."""
@@ -54,11 +54,11 @@ class Pipeline(Attempts):
         try:
             await parts.hooks.run("pre_process", job)
             with parts.observer.during("render", job=job):
-                focal = (job.focal_x, job.focal_y)
+                framing = Framing((job.focal_x, job.focal_y), job.crop)
                 judged_by = source if remote is None else remote.locally(source)
                 previews = 0 if remote is None else remote.input_edge
                 rendered = await parts.images.render(
-                    data, judged_by, focal=focal, previews=previews, told=lambda done: attempt.show(_after(done))
+                    data, judged_by, framing=framing, previews=previews, told=lambda done: attempt.show(_after(done))
                 )
             model_runs = 0 if remote is not None and remote.alone(source) else rendered.model_runs
             if remote is not None and rendered.verdict.decision == "allow":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
+from mediagate.config import Source
 from mediagate.jobs.events import deletion_events
 from mediagate.parts import Parts
 from mediagate.records import get_state
@@ -21,6 +22,7 @@ from mediagate.values import (
     original_key,
     output_prefix,
     variant_key,
+    variant_of,
 )
 
 
@@ -30,14 +32,14 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
 
     def key_of(file: RenderedFile) -> str:
         extension = EXTENSIONS[file.format]
-        return (
-            original_key(*place, extension) if file is rendered.original else variant_key(*place, file.name, extension)
-        )
+        if file is rendered.original:
+            return original_key(*place, extension)
+        return variant_key(*place, variant_of(file.name), extension)
 
     async with asyncio.TaskGroup() as writes:
         for file in rendered.files:
             writes.create_task(parts.storage.put(key_of(file), file.data))
-    ttl, now = parts.sources[job.source_type].ttl, await parts.records.now()
+    source, now = parts.sources[job.source_type], await parts.records.now()
     return Media(
         id=job.media_id,
         job_id=job.id,
@@ -58,11 +60,24 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
         removed=rendered.removed,
         client_reference_id=job.client_reference_id,
         created_at=now,
-        variants=tuple(Variant(v.name, key_of(v), v.format, v.width, v.height, len(v.data)) for v in rendered.variants),
-        expires_at=now + ttl if ttl else None,
+        variants=tuple(
+            Variant(v.name, key_of(v), v.format, v.width, v.height, len(v.data), _look_of(v, source))
+            for v in rendered.variants
+        ),
+        expires_at=now + source.ttl if source.ttl else None,
         owner_id=job.owner_id,
         thumbhash=rendered.thumbhash,
     )
+
+
+def _look_of(file: RenderedFile, source: Source) -> str | None:
+    name = variant_of(file.name)
+    spec = source.variants[name]
+    if not spec.steps:
+        return None
+    from mediagate.images import look_of  # lazily, with Pillow and all operations
+
+    return look_of(name, spec)
 
 
 async def unpublish(job: Job, parts: Parts) -> None:

@@ -32,7 +32,7 @@ from mediagate.testing.record_samples import (
 from mediagate.testing.rejudgements import check_rejudgements
 from mediagate.testing.turns import check_turns
 from mediagate.testing.upload_records import check_uploads
-from mediagate.values import JobStatus, Stage, Verdict, new_id, utcnow
+from mediagate.values import CropBox, JobStatus, Stage, Verdict, new_id, utcnow
 
 MANY = 500
 COMPLETE = JobStatus.COMPLETE
@@ -84,6 +84,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         callback_url="https://example.com/?a=1&b=%22#\"'",
         focal_x=0.0,
         focal_y=0.3333333333333333,
+        crop=CropBox(0.1, 0.2, 0.3333333333333333, 1e-9),
         max_attempts=7,
         available_at=now,
         bytes=2**31 - 1,

@@ -1,6 +1,7 @@
 """The nouns of mediagate: plain values that every room may use; no input or output, no settings."""
 
 from mediagate.values.caller import Action, Principal, check_owner, owner_and_key, owner_seen_by
+from mediagate.values.crop_box import WHOLE, CropBox, Framing, read_crop
 from mediagate.values.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
 from mediagate.values.events import Event, EventsOf, EventType, no_events
 from mediagate.values.ids import new_id
@@ -16,6 +17,7 @@ from mediagate.values.layout import (
     PUBLISHED,
     SERVED,
     STAGING,
+    file_names,
     input_key,
     media_id_of,
     media_prefixes,
@@ -27,6 +29,7 @@ from mediagate.values.layout import (
     staged_id,
     staging_key,
     variant_key,
+    variant_of,
 )
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.owner_data import NOUNS_OF_CORE, Erased, Erasure, Export, Exported
@@ -68,7 +71,9 @@ __all__ = [
     "SERVED",
     "STAGING",
     "UPLOAD",
+    "WHOLE",
     "Action",
+    "CropBox",
     "Decision",
     "DirectUpload",
     "Erased",
@@ -79,6 +84,7 @@ __all__ = [
     "Export",
     "Exported",
     "FileUrl",
+    "Framing",
     "ImageInfo",
     "IncomingUpload",
     "InputWarning",
@@ -122,6 +128,7 @@ __all__ = [
     "callback_problem",
     "check_owner",
     "display_name",
+    "file_names",
     "input_key",
     "iso",
     "media_id_of",
@@ -137,6 +144,7 @@ __all__ = [
     "pipeline_json",
     "planned",
     "published",
+    "read_crop",
     "read_fields",
     "read_focal",
     "reference_problem",
@@ -149,4 +157,5 @@ __all__ = [
     "status_of",
     "utcnow",
     "variant_key",
+    "variant_of",
 ]

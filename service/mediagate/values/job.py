@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from mediagate.values.crop_box import CropBox
 from mediagate.values.image import Verdict
 from mediagate.values.media import Media
 from mediagate.values.pipeline import Output, PipelineInput, PipelineResult, PipelineSpec
@@ -104,6 +105,8 @@ class Job:
     """The W3C trace context of the upload, which the worker continues."""
     priority: int = 0
     """The rank of the job's source: jobs of a lower rank are claimed first."""
+    crop: CropBox | None = None
+    """The part of the picture that is published; ``None``: all of it."""
     turn: int = field(default=0, compare=False)
     """The job's place among those of its priority, assigned by the records on creation and kept for retries."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 STAGING = "staging/"
 """Prefix of unprocessed files."""
@@ -32,7 +32,7 @@ def original_key(source_type: str, source_id: str, media_id: str, extension: str
 
 
 def variant_key(source_type: str, source_id: str, media_id: str, variant: str, extension: str) -> str:
-    """Return the public key of one variant."""
+    """Return the public key of one file of a variant."""
     return f"{_folder(MEDIA, source_type, source_id, media_id)}{variant}.{extension}"
 
 
@@ -44,6 +44,16 @@ def output_key(folder: str, position: int, name: str, extension: str) -> str:
 def output_prefix(source_type: str, source_id: str, media_id: str) -> str:
     """Return the prefix of all outputs of a pipeline."""
     return _folder(OUTPUTS, source_type, source_id, media_id)
+
+
+def file_names(variant: str, formats: Iterable[str]) -> list[str]:
+    """Return the names of the files of a variant: its own for the first format, for others with the format appended."""
+    return [f"{variant}.{image_format}" if number else variant for number, image_format in enumerate(formats)]
+
+
+def variant_of(file_name: str) -> str:
+    """Return the name of the variant of a file."""
+    return file_name.partition(".")[0]
 
 
 def media_prefixes(source_type: str, source_id: str, media_id: str) -> tuple[str, ...]:

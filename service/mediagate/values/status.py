@@ -11,6 +11,7 @@ from mediagate.values.job import Job, JobKind, JobState, JobStatus, Stage
 from mediagate.values.media import Media
 from mediagate.values.pipeline import Output
 from mediagate.values.pipeline_status import pipeline_json
+from mediagate.values.srcset import srcset_of
 from mediagate.values.times import iso
 
 
@@ -42,10 +43,12 @@ class PublishedMedia:
 
     record: Media
     urls: Mapping[str, str]
-    """URL by variant name."""
+    """URL by variant name, of the file of its first format."""
     original_url: str | None
     urls_expire_at: datetime | None = None
     """When the first of the URLs expires (UTC); ``None``: they never expire."""
+    file_urls: Mapping[str, str] = field(default_factory=dict)
+    """URL of each file of ``record.variants``, by its name."""
 
     @property
     def id(self) -> str:
@@ -62,6 +65,11 @@ class PublishedMedia:
         """The ThumbHash in Base64, if the source asked for one."""
         return self.record.thumbhash
 
+    @property
+    def srcset(self) -> dict[str, str]:
+        """The ``srcset`` of each format, of the variants that show the same as the largest one."""
+        return srcset_of(self.record.variants, self.file_urls)
+
     def to_json(self) -> dict[str, Any]:
         """Return the ``media`` object of the HTTP API."""
         media = self.record
@@ -70,6 +78,7 @@ class PublishedMedia:
             "sourceType": media.source_type,
             "sourceId": media.source_id,
             "urls": dict(self.urls),
+            "srcset": self.srcset,
             "originalUrl": self.original_url,
             **({"urlsExpireAt": iso(self.urls_expire_at)} if self.urls_expire_at else {}),
             "width": media.width,
@@ -87,7 +96,7 @@ class PublishedMedia:
             "variants": [
                 {
                     "name": v.name,
-                    "url": self.urls[v.name],
+                    "url": self.file_urls[v.name],
                     "format": v.format,
                     "width": v.width,
                     "height": v.height,
@@ -213,16 +222,17 @@ class Status:
 
 def published(media: Media, url_of: UrlOf) -> PublishedMedia:
     """Add the URLs to a media."""
-    variants = {v.name: url_of(v.key) for v in media.variants}
+    files = {v.name: url_of(v.key) for v in media.variants}
     original = url_of(media.original_key) if media.original_key else None
-    expiring = [file.expires_at for file in (*variants.values(), original) if file and file.expires_at]
+    expiring = [file.expires_at for file in (*files.values(), original) if file and file.expires_at]
     if expiring and media.expires_at:
         expiring.append(media.expires_at)
     return PublishedMedia(
         record=media,
-        urls={name: file.url for name, file in variants.items()},
+        urls={v.name: files[v.name].url for v in media.variants if v.first},
         original_url=original.url if original else None,
         urls_expire_at=min(expiring, default=None),
+        file_urls={name: file.url for name, file in files.items()},
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from mediagate.errors import InvalidParameter, InvalidSourceId, UnknownSource
+from mediagate.values.crop_box import CropBox, read_crop
 
 SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 """A ``sourceId`` becomes one segment of a storage key: no dots, no slashes, at most 128 characters."""
@@ -31,9 +32,12 @@ class UploadFields:
     callback_url: str | None = None
     focal_x: float = 0.5
     focal_y: float = 0.5
+    """The focal point, of the part that ``crop`` leaves."""
+    crop: CropBox | None = None
+    """The part of the picture that is published; ``None``: all of it."""
 
     def check(self, sources: Collection[str]) -> None:
-        """Raise ``UnknownSource``, ``InvalidSourceId`` or ``InvalidParameter`` for the first invalid field."""
+        """Raise ``UnknownSource``, ``InvalidSourceId``, ``InvalidParameter`` or ``InvalidCrop`` for the first fault."""
         if self.source_type not in sources:
             raise UnknownSource(f"sourceType {self.source_type!r} is not configured; use one of: {', '.join(sources)}")
         if not SOURCE_ID.fullmatch(self.source_id):
@@ -47,6 +51,8 @@ class UploadFields:
         for name, value in (("focalX", self.focal_x), ("focalY", self.focal_y)):
             if not 0 <= value <= 1:
                 raise InvalidParameter(f"{name}: use a number from 0 (left or top) to 1")
+        if self.crop is not None:
+            self.crop.check()
 
 
 def read_fields(values: Mapping[str, Any], filename: str) -> UploadFields:
@@ -59,6 +65,7 @@ def read_fields(values: Mapping[str, Any], filename: str) -> UploadFields:
         values.get("callbackUrl") or None,
         read_focal(values.get("focalX")),
         read_focal(values.get("focalY")),
+        read_crop(values.get("crop")),
     )
 
 

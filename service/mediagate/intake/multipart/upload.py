@@ -21,7 +21,7 @@ from mediagate.intake.unknown_names import find_unknown
 FILE = "file"
 METADATA = "metadata of the file"
 REQUIRED = ("sourceType", "sourceId")
-FIELDS = frozenset({*REQUIRED, "clientReferenceId", "callbackUrl", "focalX", "focalY"})
+FIELDS = frozenset({*REQUIRED, "clientReferenceId", "callbackUrl", "focalX", "focalY", "crop"})
 """Known text fields; others are ignored."""
 MAX_PARTS = 65
 """One file and 64 text fields."""

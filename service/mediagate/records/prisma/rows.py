@@ -20,7 +20,16 @@ from mediagate.records.prisma.pipeline_columns import (
     stages_of,
 )
 from mediagate.records.settlement import Settlement
-from mediagate.values import DirectUpload, Job, JobKind, JobStatus, Media, Stage, UploadFields, Variant, Verdict
+from mediagate.values import (
+    Job,
+    JobKind,
+    JobStatus,
+    Media,
+    Stage,
+    Variant,
+    Verdict,
+    read_crop,
+)
 
 VERDICT_FIELDS = frozenset(field.name for field in fields(Verdict))
 
@@ -68,6 +77,7 @@ def _job_columns(job: Job) -> Any:
         "kind": job.kind.value,
         "spec": spec_column(job.spec),
         "inputs": inputs_column(job.inputs),
+        "crop": None if job.crop is None else str(job.crop),
     }
 
 
@@ -121,6 +131,7 @@ def job_of(row: models.MediagateJob) -> Job:
         stages=stages_of(row.stages),
         expires_at=row.expiresAt,
         cleared_at=row.clearedAt,
+        crop=read_crop(row.crop),
     )
 
 
@@ -199,6 +210,7 @@ def media_row(media: Media) -> Any:
                     "width": variant.width,
                     "height": variant.height,
                     "bytes": variant.bytes,
+                    "look": variant.look,
                 }
                 for position, variant in enumerate(media.variants)
             ]
@@ -229,58 +241,12 @@ def media_of(row: models.MediagateMedia) -> Media:
         client_reference_id=row.clientReferenceId,
         created_at=row.createdAt,
         variants=tuple(
-            Variant(v.name, v.key, v.format, v.width, v.height, v.bytes)
+            Variant(v.name, v.key, v.format, v.width, v.height, v.bytes, v.look)
             for v in sorted(row.variants or (), key=lambda v: v.position)
         ),
         expires_at=row.expiresAt,
         owner_id=row.ownerId,
         thumbhash=row.thumbhash,
-    )
-
-
-def upload_row(upload: DirectUpload) -> Any:
-    """Return the columns of a direct upload."""
-    return {
-        "id": upload.id,
-        "sourceType": upload.ticket.source_type,
-        "sourceId": upload.ticket.source_id,
-        "contentType": upload.content_type,
-        "bytes": upload.bytes,
-        "filename": upload.ticket.filename,
-        "clientReferenceId": upload.ticket.client_reference_id,
-        "callbackUrl": upload.ticket.callback_url,
-        "focalX": upload.ticket.focal_x,
-        "focalY": upload.ticket.focal_y,
-        "tokenHash": upload.token_hash,
-        "jobId": upload.job_id,
-        "ownerId": upload.owner_id,
-        "keyId": upload.key_id,
-        "createdAt": upload.created_at,
-        "expiresAt": upload.expires_at,
-    }
-
-
-def upload_of(row: models.MediagateUpload) -> DirectUpload:
-    """Return the direct upload of a row."""
-    return DirectUpload(
-        id=row.id,
-        ticket=UploadFields(
-            row.sourceType,
-            row.sourceId,
-            row.filename,
-            row.clientReferenceId,
-            row.callbackUrl,
-            row.focalX,
-            row.focalY,
-        ),
-        content_type=row.contentType,
-        bytes=row.bytes,
-        created_at=row.createdAt,
-        expires_at=row.expiresAt,
-        token_hash=row.tokenHash,
-        job_id=row.jobId,
-        owner_id=row.ownerId,
-        key_id=row.keyId,
     )
 
 

@@ -1,0 +1,152 @@
+"""Published files show what was judged: also of a crop, in several formats, and after steps."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from mediagate import Source, VariantSpec
+from mediagate.moderation import Moderator
+from mediagate.values import CropBox, RenderedFile, variant_of
+from mediagate_plugins.nudenet import model_file
+from mediagate_plugins.onnx_moderation import load
+from mediagate_plugins.onnx_moderation.options import Options
+from tests.support.samples.catalogue import KINDS
+from tests.support.samples.sample import Sample
+from tests.support.showing.browser import Browser, executable, opened
+from tests.support.showing.comparison import LOSSY, apart, check, views_of
+from tests.support.showing.engine import BLACK, SOURCE, WHITE, Outcome, process
+
+CROP = CropBox(0.2, 0.1, 0.55, 0.7)
+FORMATS = SOURCE.model_copy(
+    update={
+        "variants": {
+            "whole": VariantSpec(width=512, formats=("png", "webp", "avif", "jpeg"), effort=0),
+            "face": VariantSpec(width=64, height=64, fit="cover", formats=("avif", "webp", "jpeg"), effort=0),
+        }
+    }
+)
+LOOKS: dict[str, tuple[dict[str, Any], ...]] = {
+    "noir": ({"op": "look", "name": "noir"},),
+    "turned": ({"op": "rotate", "degrees": 20}, {"op": "look", "name": "vivid"}),
+    "part": ({"op": "crop", "x": 0.25, "y": 0.25, "width": 0.5, "height": 0.5, "unit": "fraction"}, {"op": "flip"}),
+}
+STEPPED = SOURCE.model_copy(
+    update={
+        "variants": {
+            name: VariantSpec(width=160, formats=("png", "webp"), effort=0, steps=steps)
+            for name, steps in LOOKS.items()
+        },
+        "original": "delete",
+    }
+)
+STILLS = ("png", "jpeg", "webp", "gif", "avif")
+DIM = 16
+"""Into one of this many parts of the range a face is darkened, so that the model does not find it."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if executable() is None:
+        pytest.skip("no Chromium on PATH; name one in CHROMIUM")
+    with opened() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def model() -> Moderator:
+    moderator = load(Options(model=model_file(), fit="corner", pad=0))
+    moderator.prepare()
+    return moderator
+
+
+@cache
+def made(kind: str) -> list[Sample]:
+    return list(KINDS[kind]())
+
+
+def face() -> Image.Image:
+    data = next(sample.data for sample in made("png") if sample.name == "png_plain")
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "png")
+    return file.getvalue()
+
+
+def source(**options: Any) -> Source:
+    spec = VariantSpec(width=512, format="png", effort=0, **options)
+    return Source(variants={"whole": spec}, reject={"FACE_FEMALE": 0.5}, original="delete")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in STILLS if kind in KINDS])
+@pytest.mark.parametrize(
+    ("options", "crop"), [(SOURCE, CROP), (FORMATS, None), (FORMATS, CROP)], ids=["crop", "formats", "both"]
+)
+def test_cropped_files_of_every_format_match_the_judged_pictures(
+    kind: str, options: Source, crop: CropBox | None, browser: Browser
+) -> None:
+    samples = made(kind)[:40]
+    outcomes = [process(sample.data, options, crop=crop) for sample in samples]
+    assert any(outcome.status == "COMPLETE" for outcome in outcomes)
+    found = check(outcomes, browser)
+    assert not {sample.name: list(map(str, each)) for sample, each in zip(samples, found, strict=True) if each}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in STILLS if kind in KINDS])
+def test_files_after_steps_match_judged_pictures(kind: str, browser: Browser) -> None:
+    outcomes = [
+        outcome for sample in made(kind)[:40] if (outcome := process(sample.data, STEPPED)).status == "COMPLETE"
+    ]
+    assert outcomes
+    files = [(outcome, file) for outcome in outcomes if outcome.rendered for file in outcome.rendered.variants]
+    assert {variant_of(file.name) for _, file in files} == set(LOOKS)
+    wrong = []
+    for (outcome, file), views in zip(files, views_of(browser, [file for _, file in files]), strict=True):
+        assert views, "Chromium shows nothing"
+        wrong += [
+            f"{file.name} {view}"
+            for view in views
+            if view.scale == 1 and view.grey in (WHITE, BLACK) and not _judged(view.image, file, outcome)
+        ]
+    assert not wrong
+
+
+def _judged(shown: Image.Image, file: RenderedFile, outcome: Outcome) -> bool:
+    """Whether a picture of this size was judged that looks like this file."""
+    judged = [picture for picture in outcome.seen if picture.size == (file.width, file.height)]
+    return any(mean <= LOSSY[0] and highest <= LOSSY[1] for mean, highest in (apart(shown, each) for each in judged))
+
+
+def test_face_outside_the_crop_is_not_shown_and_inside_is_rejected(model: Moderator) -> None:
+    shown = face()
+    beside = Image.new("RGB", (2 * shown.width, shown.height), "grey")
+    beside.paste(shown, (0, 0))
+    assert process(png(beside), source(), model).status == "REJECTED"
+    assert process(png(beside), source(), model, CropBox(0, 0, 0.5, 1)).status == "REJECTED"
+    outcome = process(png(beside), source(), model, CropBox(0.5, 0, 0.5, 1))
+    assert outcome.status == "COMPLETE"
+    assert outcome.rendered is not None
+    with Image.open(io.BytesIO(outcome.rendered.variants[0].data)) as published:
+        assert len(published.convert("RGB").getcolors() or ()) == 1
+
+
+def test_face_that_steps_bring_out_is_rejected(model: Moderator) -> None:
+    dim = face().point(lambda level: level // DIM)
+    assert process(png(dim), source(), model).status == "COMPLETE"
+    assert process(png(dim), source(steps=({"op": "lut", "cube": _brighter()},)), model).status == "REJECTED"
+
+
+def _brighter() -> str:
+    """Return a table that shows the darkest part of the range over all of it."""
+    edge = 33
+    levels = [min(1.0, DIM * number / (edge - 1)) for number in range(edge)]
+    colours = (f"{red:.5f} {green:.5f} {blue:.5f}" for blue in levels for green in levels for red in levels)
+    return f"LUT_3D_SIZE {edge}\n" + "\n".join(colours) + "\n"
