@@ -217,12 +217,9 @@ class ImagePool:
         Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
         """
-        loop = asyncio.get_running_loop()
-
-        def report(stage: str) -> None:
-            loop.call_soon_threadsafe(told, stage)
-
-        read = partial(self._read(receive_rendered, source, previews), told=report)
+        call = asyncio.get_running_loop().call_soon_threadsafe
+        receive = partial(receive_rendered, told=lambda stage: call(told, stage))
+        read = self._read(receive, source, previews)
         return await self._render(data, source, framing, previews, read, files=True)
 
     async def judge(self, data: bytes, source: Source, *, framing: Framing = WHOLE, previews: int = 0) -> Rendered:
