@@ -156,7 +156,7 @@ async def test_file_that_is_missing_leaves_the_archive_without_its_end(make_gate
         assert all(piece["more_body"] for piece in pieces)
         assert b"PK\x05\x06" not in b"".join(piece["body"] for piece in pieces)
         await gate.parts.storage.delete([outputs[0].key])
-        assert told(await client.get(f"/jobs/{job_id}/download")) == (404, "file_not_served")
+        assert told(await client.get(f"/jobs/{job_id}/download")) == (404, "file_not_found")
 
 
 async def sent_by(gate: MediaGate, path: str) -> list[Any]:

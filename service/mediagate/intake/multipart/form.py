@@ -80,7 +80,7 @@ async def read_form(body: RequestBody, request: Request, form: Form) -> None:
                 await form.flush()
             form.check_declared(body.declared)
             if body.received - form.file_bytes > form.most_overhead:
-                raise BadUpload(f"the body has more than {form.most_overhead:,} bytes outside its files; {form.how}")
+                raise BadUpload(f"the body has more than {form.most_overhead:,} bytes outside the files; {form.how}")
         parser.close()
     except MultipartError as exc:
         raise BadUpload(f"the body is not complete multipart/form-data ({exc}); {form.how}") from exc
