@@ -212,13 +212,16 @@ class ImagePool:
     ) -> Rendered:
         """Render a file: verdict, variants, cleaned original, and JPEGs of the judged pictures if ``previews`` is set.
 
-        ``told`` is called in the event loop when "decode" and "judge" are done, while the rest goes on.
-
-        Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
+        ``told`` is called in the event loop when "decode" and "judge" are done, while the rest goes on. Raises
+        ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
         """
-        call = asyncio.get_running_loop().call_soon_threadsafe
-        receive = partial(receive_rendered, told=lambda stage: call(told, stage))
+        loop = asyncio.get_running_loop()
+
+        def report(stage: str) -> None:
+            loop.call_soon_threadsafe(told, stage)
+
+        receive = partial(receive_rendered, told=report)
         read = self._read(receive, source, previews)
         return await self._render(data, source, framing, previews, read, files=True)
 
