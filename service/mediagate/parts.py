@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from mediagate.config import Settings, Source
-from mediagate.images import ImagePool, Operations
+from mediagate.images import ImagePool
 from mediagate.kernel import Hooks, Key
 from mediagate.moderation import Moderator, RemoteModerator, together
 from mediagate.observe import Observer
