@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from mediagate.errors import ConfigError
-from mediagate.images import Recipe
 from mediagate.moderation import judged_remotely
 from mediagate.parts import Parts
 from mediagate.values import Produced, StepEnd
+
+if TYPE_CHECKING:
+    from mediagate.images import Recipe
 
 
 class Trial:
