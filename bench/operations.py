@@ -4,14 +4,15 @@
     python -m bench.operations --costs
 
 Every contestant gets the same opaque sRGB pixels and makes pixels, or a file for ``save``; nothing is decoded. CPU time
-is that of all threads. ImageMagick, if ``convert`` is on the path, reads and writes PPM files: the time of doing only
-that is subtracted. ``--costs`` prints the table of ``mediagate.images.operations.costs``: nanoseconds and growth of the
-address space per pixel, of the larger of both pictures.
+is that of all threads. ImageMagick, if ``magick`` or ``convert`` is on the path, reads and writes PPM files: the time
+of doing only that is subtracted. ``--costs`` prints the table of ``mediagate.images.operations.costs``: nanoseconds and
+growth of the address space per pixel, of the larger of both pictures.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -100,10 +101,10 @@ def rows(size: Size) -> list[Row]:
         ours = costs.pop("mediagate")
         for case in CASES:
             peers = {name: theirs[case] for name, theirs in costs.items() if case in theirs}
-            fastest = min(peers, key=lambda name: median(peers[name]))
-            made.append(
-                Row(f"{case}, {megapixels:g} MP", "ms", ours[case], TARGET, "lower", peers[fastest], _named(peers))
-            )
+            fastest = min(peers.values(), key=median, default=())
+            target = TARGET if peers else None
+            what = f"{case}, {megapixels:g} MP"
+            made.append(Row(what, "ms", ours[case], target, "lower", fastest, _named(peers)))
     return made
 
 
@@ -136,8 +137,8 @@ def _measured(picture: Image.Image, runs: int) -> dict[str, dict[str, list[float
                 [*command, str(ppm), str(runs)], env=environment, check=True, stdout=subprocess.PIPE
             ).stdout
             costs[name] = json.loads(answer)
-        if shutil.which("convert"):
-            costs["ImageMagick"] = _magick(ppm, runs)
+        if program := imagemagick():
+            costs["ImageMagick"] = _magick(program, ppm, runs)
     return costs
 
 
@@ -154,21 +155,33 @@ def _step(picture: Image.Image, step: Mapping[str, Any]) -> tuple[float, Frames 
     return (process_time() - began) * 1000, result
 
 
-def _magick(ppm: Path, runs: int) -> dict[str, list[float]]:
-    nothing = min(_convert(ppm, "ppm:") for _ in range(3))
+def imagemagick() -> str | None:
+    """Return the command of ImageMagick, ``None`` if it is not installed."""
+    for name in ("magick", "convert"):
+        if command := shutil.which(name):
+            answer = subprocess.run([command, "-version"], check=False, capture_output=True, text=True)
+            if "ImageMagick" in answer.stdout.partition("\n")[0]:
+                return command
+    return None
+
+
+def _magick(command: str, ppm: Path, runs: int) -> dict[str, list[float]]:
+    nothing = min(_convert(command, ppm, "ppm:") for _ in range(3))
     costs = {}
     for case, options in MAGICK.items():
         target = "" if options.endswith(":") else " ppm:"
-        costs[case] = [max(0.1, _convert(ppm, options + target) - nothing) for _ in range(runs)]
+        # It may lack a library or a font.
+        with contextlib.suppress(subprocess.CalledProcessError):
+            costs[case] = [max(0.1, _convert(command, ppm, options + target) - nothing) for _ in range(runs)]
     return costs
 
 
-def _convert(ppm: Path, options: str) -> float:
+def _convert(command: str, ppm: Path, options: str) -> float:
     *words, target = options.split()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     # One thread, as the others use for one operation.
     environment = {**os.environ, "MAGICK_THREAD_LIMIT": "1"}
-    subprocess.run(["convert", str(ppm), *words, f"{target}/dev/null"], check=True, env=environment)
+    subprocess.run([command, str(ppm), *words, f"{target}/dev/null"], check=True, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
 

@@ -12,6 +12,7 @@ from typing import Any
 os.environ.setdefault("VIPS_CONCURRENCY", "1")
 
 import pyvips
+from PIL import Image
 
 SEPIA = [[0.227, 0.765, 0.077], [0.2, 0.672, 0.068], [0.157, 0.529, 0.053]]
 
@@ -50,7 +51,10 @@ def watermarked(picture: Any) -> Any:
 
 def main() -> None:
     path, runs = sys.argv[1], int(sys.argv[2])
-    picture = pyvips.Image.new_from_file(path).copy_memory()
+    with Image.open(path) as image:  # the libvips of the wheel reads no PPM
+        pixels = image.tobytes()
+        picture = pyvips.Image.new_from_memory(pixels, image.width, image.height, 3, "uchar")
+    picture = picture.copy(interpretation="srgb").copy_memory()
     costs: dict[str, list[float]] = {}
     for name, make in cases(picture).items():
         costs[name] = []

@@ -189,7 +189,8 @@ def test_palette_is_judged_as_it_is_written() -> None:
 def test_identical_pixels_are_judged_once() -> None:
     moderator = Contrast()
     cut = {"op": "crop", "x": 0, "y": 0, "width": 30, "height": 30}
-    steps = [{"op": "save", "as": "a"}, {"op": "save", "as": "b", "format": "webp"}, cut, {"op": "save", "as": "c"}]
+    saves: list[dict[str, Any]] = [{"op": "save", "as": "a"}, {"op": "save", "as": "b", "format": "webp"}]
+    steps = [*saves, cut, {"op": "save", "as": "c"}]
     produced = ran(hidden(), *steps, source=LOUD, moderator=moderator)
     assert len(moderator.seen) == 2
     assert produced.model_runs == 2

@@ -59,7 +59,7 @@ def image_of(frames: Image.Image | Frames, op: str, context: Context | None = No
 def ran(
     data: bytes | Image.Image,
     *steps: Mapping[str, Any],
-    source: Source = Source(),  # noqa: B008 - frozen
+    source: Source | None = None,
     moderator: Moderator | None = None,
     inputs: Mapping[str, bytes] | None = None,
     operations: Operations = OPERATIONS,
@@ -68,7 +68,7 @@ def ran(
     """Run steps on a file, or on a picture as a PNG."""
     recipe: Recipe = parse(list(steps), operations, inputs=tuple(inputs or ()))
     file = data if isinstance(data, bytes) else saved(data, "PNG")
-    return run(file, recipe, source, operations, moderator, inputs=inputs, **limits)
+    return run(file, recipe, source or Source(), operations, moderator, inputs=inputs, **limits)
 
 
 def opened(output: OutputFile) -> Image.Image:

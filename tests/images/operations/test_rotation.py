@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import cos, radians, sin
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_flip_and_mirror_match_numpy() -> None:
 
 def test_turns_work_on_every_frame_and_keep_alpha() -> None:
     frames = still(*(Image.new("RGBA", (20, 10), (red, 0, 0, 128)) for red in (10, 200)))
-    turns: list[tuple[str, dict[str, float]]] = [("rotate", {"degrees": degrees}) for degrees in (8, 90)]
+    turns: list[tuple[str, dict[str, Any]]] = [("rotate", {"degrees": degrees}) for degrees in (8, 90)]
     for op, params in (*turns, ("flip", {}), ("mirror", {}), ("orient", {})):
         made = applied(frames, op, **params)
         for image, red in zip(made.images, (10, 200), strict=True):

@@ -1,6 +1,6 @@
 """Operations of pipelines: from frames to frames, to data, or to a file; and the grammar of their steps."""
 
-from mediagate.images.operations.estimate import StepEstimate, estimate
+from mediagate.images.operations.estimates import StepEstimate, estimate
 from mediagate.images.operations.frames import Credits, Frames
 from mediagate.images.operations.grammar import MOST_OUTPUTS, MOST_STEPS, parse
 from mediagate.images.operations.operation import Context, Cost, Extra, File, Operation, Params, Rate
