@@ -81,6 +81,7 @@ from mediagate.errors.base import (
     known_error,
     members,
 )
+from mediagate.errors.pictures import AnimationRefused, ImageTooLarge, InvalidCrop, UndecodableImage
 from mediagate.errors.pipelines import InvalidPipeline, OperationFailed
 from mediagate.errors.processing import (
     ImageCrashed,
@@ -92,7 +93,6 @@ from mediagate.errors.processing import (
     StagedFileLost,
 )
 from mediagate.errors.requests import (
-    AnimationRefused,
     BadUpload,
     CrossSiteRequest,
     FileNotServed,
@@ -101,8 +101,6 @@ from mediagate.errors.requests import (
     HeadTooLarge,
     HostNotAllowed,
     IdempotencyKeyReused,
-    ImageTooLarge,
-    InvalidCrop,
     InvalidParameter,
     InvalidSourceId,
     JobConflict,
@@ -116,7 +114,6 @@ from mediagate.errors.requests import (
     RequestError,
     RouteNotFound,
     Unauthorized,
-    UndecodableImage,
     UnknownSource,
     UnsupportedEncoding,
     UnsupportedType,

@@ -39,13 +39,6 @@ class InvalidParameter(RequestError):
     code = "invalid_parameter"
 
 
-class InvalidCrop(RequestError):
-    """``crop`` is not a box within the picture."""
-
-    code = "invalid_crop"
-    status = 422
-
-
 class Unauthorized(RequestError):
     """The caller is not authenticated; ``challenge`` names the expected scheme (RFC 9110, 11.6.1)."""
 
@@ -251,27 +244,6 @@ class UnsupportedEncoding(RequestError):
     def headers(self) -> Mapping[str, str]:
         """HTTP headers of the response, with the supported encoding (RFC 9110, 12.5.3)."""
         return {**super().headers, "Accept-Encoding": "identity"}
-
-
-class UndecodableImage(RequestError):
-    """The file has the signature of an accepted format but cannot be decoded."""
-
-    code = "image_undecodable"
-    status = 422
-
-
-class ImageTooLarge(RequestError):
-    """The image has more pixels or frames, or needs more memory, than its source allows."""
-
-    code = "image_too_large"
-    status = 422
-
-
-class AnimationRefused(RequestError):
-    """The image is animated, but its source accepts still images only."""
-
-    code = "animation_refused"
-    status = 422
 
 
 class UploadMismatch(RequestError):
