@@ -2,9 +2,16 @@
 
 from mediagate.config.origins import checked_origins, read_origin
 from mediagate.config.private_files import keep_database, keep_folder
-from mediagate.config.settings import Settings, native_engine
-from mediagate.config.sources import MIB, Language, Source, VariantSpec, check_sources
+from mediagate.config.settings import (
+    MIB,
+    Language,
+    Settings,
+    Source,
+    check_sources,
+    native_engine,
+)
 from mediagate.config.unknown_settings import unknown_variables
+from mediagate.config.variants import VariantSpec
 
 __all__ = [
     "MIB",

@@ -81,13 +81,7 @@ from mediagate.errors.base import (
     known_error,
     members,
 )
-from mediagate.errors.pictures import (
-    AnimationRefused,
-    ImageTooLarge,
-    UndecodableImage,
-    UnsupportedType,
-    UploadMismatch,
-)
+from mediagate.errors.pictures import AnimationRefused, ImageTooLarge, InvalidCrop, UndecodableImage
 from mediagate.errors.pipelines import InvalidPipeline, OperationFailed
 from mediagate.errors.processing import (
     ImageCrashed,
@@ -107,7 +101,6 @@ from mediagate.errors.requests import (
     HeadTooLarge,
     HostNotAllowed,
     IdempotencyKeyReused,
-    InvalidCrop,
     InvalidParameter,
     InvalidSourceId,
     JobConflict,
@@ -123,8 +116,10 @@ from mediagate.errors.requests import (
     Unauthorized,
     UnknownSource,
     UnsupportedEncoding,
+    UnsupportedType,
     UploadExpired,
     UploadInFlight,
+    UploadMismatch,
     UploadNotFound,
     UploadNotReceived,
     UploadReceived,

@@ -1,15 +1,8 @@
-"""Errors of pictures that their sender can correct."""
+"""Errors of the pictures that are sent."""
 
 from __future__ import annotations
 
 from mediagate.errors.requests import RequestError
-
-
-class UnsupportedType(RequestError):
-    """The bytes are not an image of an accepted format."""
-
-    code = "unsupported_type"
-    status = 415
 
 
 class UndecodableImage(RequestError):
@@ -33,8 +26,8 @@ class AnimationRefused(RequestError):
     status = 422
 
 
-class UploadMismatch(RequestError):
-    """The file of a direct upload differs from its declared size or type, or changed while it was checked."""
+class InvalidCrop(RequestError):
+    """``crop`` is not a box within the picture."""
 
-    code = "upload_mismatch"
+    code = "invalid_crop"
     status = 422

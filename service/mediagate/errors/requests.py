@@ -39,13 +39,6 @@ class InvalidParameter(RequestError):
     code = "invalid_parameter"
 
 
-class InvalidCrop(RequestError):
-    """``crop`` is not a box within the picture."""
-
-    code = "invalid_crop"
-    status = 422
-
-
 class Unauthorized(RequestError):
     """The caller is not authenticated; ``challenge`` names the expected scheme (RFC 9110, 11.6.1)."""
 
@@ -234,6 +227,13 @@ class UploadTooLarge(RequestError):
         self.limit = limit
 
 
+class UnsupportedType(RequestError):
+    """The bytes are not an image of an accepted format."""
+
+    code = "unsupported_type"
+    status = 415
+
+
 class UnsupportedEncoding(RequestError):
     """The body is compressed by a ``Content-Encoding``."""
 
@@ -244,6 +244,13 @@ class UnsupportedEncoding(RequestError):
     def headers(self) -> Mapping[str, str]:
         """HTTP headers of the response, with the supported encoding (RFC 9110, 12.5.3)."""
         return {**super().headers, "Accept-Encoding": "identity"}
+
+
+class UploadMismatch(RequestError):
+    """The file of a direct upload differs from its declared size or type, or changed while it was checked."""
+
+    code = "upload_mismatch"
+    status = 422
 
 
 class IdempotencyKeyReused(RequestError):
