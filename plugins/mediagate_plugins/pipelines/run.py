@@ -97,6 +97,7 @@ class _Running:
         self._order = order
         self._recipe = _recipe(rules, order)
         self._inputs = {name: _read(path, rules.source.max_bytes) for name, path in order.inputs.items()}
+        self._written: set[str] = set()
         self.progress = Steps(order.photos, self._recipe)
         self.outcome = Outcome()
 
@@ -120,7 +121,11 @@ class _Running:
             self.progress.print(f"failed {photo}: {exc.code}: {step}{exc.detail}", err=True)
 
     def _write(self, photo: Path, produced: Produced) -> None:
-        for path in write_files(self._order.folder, _files(photo, produced), force=self._order.force):
+        files = _files(photo, produced)
+        if taken := self._written & files.keys():
+            raise InvalidParameter(f"another picture has been written to {min(taken)}; use another folder for this one")
+        self._written |= files.keys()
+        for path in write_files(self._order.folder, files, force=self._order.force):
             self.progress.print(str(path))
         for warning in produced.warnings:
             op = self._recipe.steps[warning.step].op

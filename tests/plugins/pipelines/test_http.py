@@ -108,16 +108,19 @@ async def test_more_than_ten_files_are_refused_and_leave_nothing(make_gate: Make
         assert [key async for key in gate.parts.storage.list("staging/")] == []
 
 
-async def test_further_picture_is_an_input_that_a_step_names(make_gate: MakeGate, photo: bytes, data: Any) -> None:
+@pytest.mark.parametrize(("name", "others"), [("logo", "input0"), ("input0", "input1")])
+async def test_further_picture_is_an_input_that_a_step_names(
+    make_gate: MakeGate, photo: bytes, name: str, others: str
+) -> None:
     gate = pipeline_gate(make_gate, known=True)
     logo = io.BytesIO()
     Image.new("RGB", (20, 20), (255, 0, 0)).save(logo, "PNG")
-    mark = {"op": "watermark", "picture": "logo", "opacity": 100, "position": "top_left", "margin": 0, "size": 50}
+    mark = {"op": "watermark", "picture": name, "opacity": 100, "position": "top_left", "margin": 0, "size": 50}
     async with client_of(gate) as client:
         asked = {"steps": [mark, {"op": "save", "format": "png"}]}
-        answer = await posted(client, asked, file(photo), file(logo.getvalue(), "l.png", "logo"), Authorization="ann")
+        answer = await posted(client, asked, file(photo), file(logo.getvalue(), "l.png", name), Authorization="ann")
         status = await finished(gate, answer)
-        assert [one["name"] for one in status["inputs"]] == ["input0", "logo"]
+        assert [one["name"] for one in status["inputs"]] == [others, name]
         assert len(status["outputs"]) == 1
         got = await client.get(f"/jobs/{status['jobId']}/download", headers={"Authorization": "ann"})
         pixel = Image.open(io.BytesIO(got.content)).convert("RGB").getpixel((5, 5))
