@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -336,7 +336,9 @@ async def test_expired_outputs_are_gone_before_and_after_the_janitor(site: Site,
 
 async def test_outputs_past_their_time_are_not_shown(gate: MediaGate, photo: bytes) -> None:
     async with client_of(gate) as client:
-        status = await done(gate, photo, ttl=timedelta(milliseconds=1))
+        status = await gate.pipeline(photo, steps=SMALL, source="work", ttl=timedelta(milliseconds=1))
+        with suppress(MediaDeleted):
+            await gate.wait(status.job_id, timeout_s=60)
         await asyncio.sleep(0.01)
         assert (await client.get(f"/status/{status.job_id}")).json()["code"] == "media_deleted"
         (listed,) = (await client.get("/jobs")).json()["items"]

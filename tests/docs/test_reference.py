@@ -7,7 +7,7 @@ import inspect
 import re
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 
 import pytest
@@ -15,7 +15,7 @@ import typer
 
 import mediagate.errors
 from docs.python_reference import page
-from mediagate import EventType, MediaGate, Plugin, Settings, Source
+from mediagate import EventType, JobKind, JobStatus, MediaGate, Plugin, Settings, Source, Status
 from mediagate.cli import GROUPS, OWN, cli, plugin_commands
 from mediagate.cli.moderation import commands as moderation_commands
 from mediagate.cli.storage import commands as storage_commands
@@ -23,6 +23,9 @@ from mediagate.errors import MediagateError
 from mediagate.http.downloads import Downloads
 from mediagate.http.routes import core_routes
 from mediagate.kernel.hooks import HOOK_NAMES
+from mediagate.testing.outputs import a_pipeline, outputs_of
+from mediagate.testing.record_samples import a_job
+from mediagate.values import pipeline_json, utcnow
 from mediagate_plugins.http_moderation import Service
 from mediagate_plugins.pipelines import Preset
 from mediagate_plugins.pipelines.commands import run
@@ -94,6 +97,25 @@ def test_http_page_has_every_route(make_gate: Callable[..., MediaGate]) -> None:
             assert re.search(rf"^\|.*`{method} {re.escape(path)}[`?].*\|", text, re.M) or (
                 method == "GET" and re.search(rf"^\| `GET {re.escape(path)}", text, re.M)
             ), route
+
+
+@pytest.mark.parametrize("kind", list(JobKind))
+@pytest.mark.parametrize("status", list(JobStatus))
+def test_http_page_has_every_field_of_a_status(kind: JobKind, status: JobStatus) -> None:
+    job = a_pipeline(utcnow()) if kind is JobKind.PIPELINE else a_job(utcnow())
+    ended = replace(job, status=status, error="an error", attempts=1)
+    told = Status(ended, None).to_json(poll_after_ms=1).keys() - {"jobId", "status"}
+    text = PAGES["docs/reference/http.md"]
+    tables = "".join(re.findall(r"^\|.*", text[text.index("## Job status") : text.index("## Media")], re.M))
+    assert {field for field in told if f"`{field}`" not in tables} == set()
+
+
+def test_http_page_has_every_field_of_an_output() -> None:
+    job = a_pipeline(utcnow())
+    output = outputs_of(job, 1)
+    (told,) = pipeline_json(job, output, {0: "/url"}, None)["outputs"]
+    (row,) = [line for line in PAGES["docs/reference/http.md"].splitlines() if line.startswith("| `outputs`")]
+    assert {field for field in told if f"`{field}`" not in row} == set()
 
 
 def test_plugin_index_lists_every_extra_and_every_plugin_with_its_page() -> None:

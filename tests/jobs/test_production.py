@@ -27,7 +27,7 @@ from tests.support.recipes import OPERATIONS, with_misbehaving
 pytestmark = pytest.mark.anyio
 
 SOURCE = Source(reject={"explicit": 0.5}, review={"suggestive": 0.5}, visibility="private", ttl=DAY)
-SKIPPED = {"op": "crop", "x": 90, "y": 0, "width": 90, "height": 10, "onError": "skip"}
+SKIPPED = {"op": "crop", "x": 500, "y": 0, "width": 90, "height": 10, "onError": "skip"}
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,10 @@ async def test_production_keeps_the_data_of_each_input(produce: Produce) -> None
     ("files", "steps"),
     [
         ({"one": a_png(), "two": a_png(REJECTS)}, SMALL),
-        ({"one": a_png()}, [*BRANCHES, {"op": "resize", "width": REJECTS}, {"op": "save", "as": "bad"}]),
+        (
+            {"one": a_png()},
+            [*BRANCHES, {"op": "resize", "width": REJECTS, "enlarge": True}, {"op": "save", "as": "bad"}],
+        ),
         ({"one": a_png(REVIEWS)}, SMALL),
     ],
     ids=["an input", "an output", "an input without a reviewer"],
@@ -213,7 +216,7 @@ async def test_production_rejects_with_the_words_of_a_hook(produce: Produce, hoo
 
 async def test_production_names_the_step_that_failed(produce: Produce) -> None:
     produced = produce()
-    steps = [*SMALL, {"op": "crop", "x": 90, "y": 0, "width": 90, "height": 10}, {"op": "save", "as": "cut"}]
+    steps = [*SMALL, {"op": "crop", "x": 500, "y": 0, "width": 90, "height": 10}, {"op": "save", "as": "cut"}]
     state = await produced.run(steps, {"one": a_png()})
     assert (state.job.status, state.job.code, state.job.retryable) == (JobStatus.FAILED, "operation_failed", False)
     assert state.job.error is not None and "step 1 (crop)" in state.job.error

@@ -217,9 +217,9 @@ class ImagePool:
         Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
         """
-        loop = asyncio.get_running_loop()
-        report = partial(loop.call_soon_threadsafe, told)
-        read = partial(self._read(receive_rendered, source, previews), told=report)
+        call = asyncio.get_running_loop().call_soon_threadsafe
+        receive = partial(receive_rendered, told=lambda stage: call(told, stage))
+        read = self._read(receive, source, previews)
         return await self._render(data, source, focal, previews, read, files=True)
 
     async def judge(

@@ -159,12 +159,13 @@ class Status:
     def to_json(self, *, poll_after_ms: int, estimated_s: int | None = None) -> dict[str, Any]:
         """Return the body of ``GET /status/{jobId}``; ``estimated_s`` is the time until the end of a live job."""
         job = self.job
-        body: dict[str, Any] = {"jobId": job.id, "status": str(job.status), "kind": str(job.kind)}
+        body: dict[str, Any] = {"jobId": job.id, "status": str(job.status)}
         match job.status:
             case JobStatus.PENDING | JobStatus.PROCESSING:
-                body |= {"stage": str(job.stage), "pollAfterMs": poll_after_ms, "estimatedSeconds": estimated_s}
+                body |= {"stage": str(job.stage), "progress": self.progress, "pollAfterMs": poll_after_ms}
                 if job.error:
                     body["lastError"] = job.error
+                body["estimatedSeconds"] = estimated_s
             case JobStatus.COMPLETE:
                 body["media"] = self.media.to_json() if self.media else None
             case JobStatus.REJECTED:
@@ -186,6 +187,7 @@ class Status:
                     "retryable": job.retryable,
                 }
         body |= {
+            "kind": str(job.kind),
             "progress": self.progress,
             "stages": [stage.to_json() for stage in job.plan],
             "sourceType": job.source_type,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from crashing_gate import gate
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mediagate import OPERATIONS, Source
 from mediagate.images import standard
-from tests.support.gates.crashing_gate import gate
 from tests.support.pipelines import BRANCHES
 
 gate.sources["work"] = Source(visibility="private", ttl=timedelta(days=1))

@@ -1,7 +1,7 @@
 """Pipelines and release 0.1.0: their times in the queue are stored a thousand years later than they are.
 
 That release would take the job of a pipeline for an upload. It claims, and fails, only jobs whose ``availableAt`` or
-``leaseUntil`` has passed, so it leaves these alone, and reads them without an error.
+``leaseUntil`` has passed, so it leaves these alone, and reads them without an error. Of jobs with the same turn, pipelines are claimed last.
 """
 
 from __future__ import annotations
