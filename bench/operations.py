@@ -137,8 +137,8 @@ def _measured(picture: Image.Image, runs: int) -> dict[str, dict[str, list[float
                 [*command, str(ppm), str(runs)], env=environment, check=True, stdout=subprocess.PIPE
             ).stdout
             costs[name] = json.loads(answer)
-        if command := imagemagick():
-            costs["ImageMagick"] = _magick(command, ppm, runs)
+        if program := imagemagick():
+            costs["ImageMagick"] = _magick(program, ppm, runs)
     return costs
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import oxipng
 import pytest
 from PIL import Image
 
@@ -168,6 +169,20 @@ def test_recompressed_png_has_the_same_pixels_in_fewer_bytes() -> None:
         )
         assert len(small.data) < len(plain.data)
         assert decoded(small).convert("RGBA").tobytes() == decoded(plain).convert("RGBA").tobytes()
+
+
+class Panic(BaseException):
+    """As PyO3 raises for a panic in Rust."""
+
+
+@pytest.mark.parametrize("raised", [Panic("index out of bounds"), oxipng.PngError("bad chunk")])
+def test_error_of_the_recompression_fails_its_step(raised: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def optimize(data: bytes, level: int) -> bytes:
+        raise raised
+
+    monkeypatch.setattr(oxipng, "optimize_from_memory", optimize)
+    with pytest.raises(OperationFailed, match="cannot be recompressed"):
+        file_of(ramp(9, 9), format="png", recompress=True)
 
 
 def test_pdf_shows_the_picture_on_its_page() -> None:

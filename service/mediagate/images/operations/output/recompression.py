@@ -27,6 +27,8 @@ def recompressed(png: bytes, size: tuple[int, int], frames: int) -> bytes:
     ensure_room(round(RECOMPRESSING.bytes * size[0] * size[1]))
     try:
         made: bytes = oxipng.optimize_from_memory(png, level=LEVEL)
-    except oxipng.PngError as exc:
+    except (MemoryError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as exc:  # a panic of Rust is not derived from ``Exception`` by PyO3
         raise OperationFailed(f"the PNG cannot be recompressed ({exc}); leave recompress out") from exc
     return min(made, png, key=len)
