@@ -190,7 +190,7 @@ def test_run_shows_its_progress_on_a_terminal_only(tmp_path: Path, photo_file: P
         process.wait(timeout=60)
     os.close(ours)
     assert process.returncode == DONE, shown
-    assert b"'photo.jpg', step " in shown and b"of 4" in shown
+    assert b"'photo.jpg', " in shown and b" of 4 steps: " in shown
     silent = run(tmp_path, "two", photo_file, "-o", tmp_path / "again")
     assert silent.stderr == ""
 
