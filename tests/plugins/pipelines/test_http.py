@@ -275,6 +275,17 @@ async def test_dry_run_tells_steps_and_cost_and_makes_no_job(make_gate: MakeGate
         assert told(await client.post("/pipelines?dryRun=yes", json=THUMB)) == (400, "invalid_parameter")
 
 
+@pytest.mark.parametrize("hours", [49, 1e300])
+async def test_longer_retention_is_cut_and_the_answers_say_so(make_gate: MakeGate, photo: bytes, hours: float) -> None:
+    gate = pipeline_gate(make_gate, settings={"worker": False})
+    async with client_of(gate) as client:
+        asked, cut = {**THUMB, "retention": {"ttlHours": hours}}, {"ttlHours": 48, "clamped": True}
+        assert (await posted(client, asked, file(photo), query="?dryRun=1")).json()["retention"] == cut
+        answer = await posted(client, asked, file(photo))
+        assert answer.json()["retention"] == cut
+        assert (await client.get(f"/status/{answer.json()['jobId']}")).json()["retention"] == cut
+
+
 async def test_dry_run_uses_no_idempotency_key(make_gate: MakeGate, photo: bytes) -> None:
     gate = pipeline_gate(make_gate, settings={"worker": False})
     async with client_of(gate) as client:
