@@ -13,12 +13,13 @@ from redis.exceptions import RedisError
 
 from mediagate import RECORDS, STORAGE, MediaGate, Settings, Source
 from mediagate.records import MemoryRecords
+from mediagate.records.runtime import find_runtime
 from mediagate.storage import MemoryStorage
 from tests.support.databases import fresh_database
 from tests.support.forked import SharedForkServer
 from tests.support.leftovers import Session
 from tests.support.rgw import Gateway, missing, running_gateway
-from tests.support.runtimes import CHOSEN, first_on_path
+from tests.support.runtimes import first_on_path, runtime_of
 from tests.support.s3_server import S3Server
 from tests.support.scheduling import LONG, FileScheduling
 from tests.support.services import need
@@ -98,8 +99,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin a session, in the process that the others are started by."""
     if not hasattr(config, "workerinput"):
         config.stash[SESSION] = Session()
-        # Whatever is on PATH: the processes that tests start find this one first, too.
-        os.environ["PATH"] = first_on_path(CHOSEN)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def runtime(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The query engines of this process, and of those that tests start, run on the runtime of the test's file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", first_on_path(runtime_of(request.node.nodeid)))
+        find_runtime.cache_clear()
+        yield
+    find_runtime.cache_clear()
 
 
 @pytest.hookimpl(trylast=True)
@@ -114,8 +123,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduli
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Start two processes more than there are cores, since some always wait."""
-    return len(os.sched_getaffinity(0)) + 2
+    """Start more processes than there are cores, since some always wait; services need CPU too."""
+    return len(os.sched_getaffinity(0)) + (2 if os.environ.get("MEDIAGATE_TEST_FAST") else 1)
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:

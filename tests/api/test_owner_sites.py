@@ -52,7 +52,9 @@ async def test_erase_removes_all_of_an_owner_and_nothing_of_others(site: Site, p
         assert await stored(gate) == files
         again = await gate.erase(owner="ann")
     # Of the rate limit: two keys for all uploads, and for avatars.
-    assert erased == Erased(JOBS, MEDIA, UPLOADS, FILES, {"API keys": 2, "rate limit counters": 4})
+    assert erased == Erased(
+        JOBS, MEDIA, UPLOADS, FILES, {"API keys": 2, "rate limit counters": 4, "rate limit slots": 3}
+    )
     assert again == Erased()
     changed = {
         name: left[name] ^ tables[name] for name in tables if name not in VOLATILE and left[name] != tables[name]

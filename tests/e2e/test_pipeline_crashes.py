@@ -133,7 +133,7 @@ def test_killed_worker_leaves_its_pipeline_to_the_next(tmp_path: Path, photo: by
         job_id = httpx.post(f"{service.url}/made", content=photo, timeout=30).json()["jobId"]
         service.stop()
         for _ in range(2):
-            service.start(CRASH_AT="storage.put:before:3", wait=False)
+            service.start(CRASH_AT="hook:pre_verdict", wait=False)
             service.wait_dead()
         service.start()
         answer = service.settled(job_id)

@@ -24,11 +24,13 @@ from tests.support.server import FAST, PYTHONPATH, Server
 from tests.support.until import wait_until
 
 GATE = "rejudged_gate:gate"
-POINTS = [
-    f"{call}:{when}"
-    for call in ("rejudgements.draw", "storage.get", "rejudgements.end", "storage.delete")
-    for when in ("before", "after")
-]
+POINTS = (
+    "rejudgements.draw:before",
+    "storage.get:before",
+    "rejudgements.end:before",
+    "storage.delete:before",
+    "storage.delete:after",
+)
 """Every step of a re-judgement that ends with taking a picture down, in order."""
 
 

@@ -77,7 +77,7 @@ async def test_gate_refuses_an_unreadable_file_mark_until_adopted(make_gate: Mak
     storage, records = MemoryStorage(), MemoryRecords()
     await storage.put(KEY, mark)
     gate = gate_on(make_gate, storage, records)
-    with pytest.raises(ConfigError, match="is malformed"):
+    with pytest.raises(ConfigError, match=r"is malformed: .*; `mediagate adopt` assigns them to this database"):
         await gate.open()
     await adopted(gate)
     async with gate:

@@ -31,7 +31,6 @@ class Lease:
 
     def __init__(self, job: Job | Rejudgement, records: Records, *, lease_s: float) -> None:
         self._job = job
-        self._about = about(job) if isinstance(job, Job) else {"job_id": job.job_id, "attempt": job.attempts}
         self._records = records
         self._lease_s = lease_s
         self.owner = job.lease_owner or ""
@@ -75,7 +74,7 @@ class Lease:
             except RecordsUnavailable as exc:
                 if clock() + ASK_AGAIN_S > until:
                     raise
-                log.warning("job %s: waiting for the records: %s", self._job.id, exc, extra=self._about)
+                log.warning("job %s: waiting for the records: %s", self._job.id, exc, extra=about(self._job))
             await asyncio.sleep(ASK_AGAIN_S)
 
     @contextlib.asynccontextmanager
@@ -91,7 +90,7 @@ class Lease:
                 try:
                     held = await self.extend()
                 except RecordsUnavailable as exc:
-                    log.warning("job %s: heartbeat missed: %s", self._job.id, exc, extra=self._about)
+                    log.warning("job %s: heartbeat missed: %s", self._job.id, exc, extra=about(self._job))
                     continue
                 if not held and body is not None:
                     lost = True

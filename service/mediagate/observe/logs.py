@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from mediagate.errors import MediagateError, members
-from mediagate.values import Job, Stage
+from mediagate.values import Job, Rejudgement, Stage
 
 LONGEST = 1000
 """Maximum length of a cause, in characters: a database driver may quote a whole statement."""
@@ -28,8 +28,13 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def about(job: Job, *, stage: Stage | None = None, **more: object) -> dict[str, object]:
-    """Return the fields of a log line about a job: ``job_id``, ``source``, ``stage``, ``attempt``, and more."""
+def about(job: Job | Rejudgement, *, stage: Stage | None = None, **more: object) -> dict[str, object]:
+    """Return the fields of a log line about a job: ``job_id``, ``source``, ``stage``, ``attempt``, and more.
+
+    A re-judgement has neither source nor stage.
+    """
+    if isinstance(job, Rejudgement):
+        return {"job_id": job.job_id, "attempt": job.attempts, **more}
     return {
         "job_id": job.id,
         "source": job.source_type,
