@@ -208,7 +208,7 @@ class ImagePool:
         *,
         focal: tuple[float, float] = (0.5, 0.5),
         previews: int = 0,
-        told: Callable[[str], None] = lambda _: None,
+        told: Callable[[str], object] = lambda _: None,
     ) -> Rendered:
         """Render a file: verdict, variants, cleaned original, and JPEGs of the judged pictures if ``previews`` is set.
 

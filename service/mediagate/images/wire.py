@@ -204,7 +204,7 @@ def answered(value: Any, read: Read) -> Any:
 
 
 def receive_rendered(
-    pipe: Pipe, source: Source, *, memory_bytes: int, previews: bool, told: Callable[[str], None] = lambda _: None
+    pipe: Pipe, source: Source, *, memory_bytes: int, previews: bool, told: Callable[[str], object] = lambda _: None
 ) -> Rendered:
     """Return a rendered picture of this source, with ``previews`` if requested; raises like ``receive``.
 
@@ -241,7 +241,7 @@ def receive_judged(pipe: Pipe, source: Source, *, memory_bytes: int, previews: b
 
 
 def _receive_verdict(
-    pipe: Pipe, source: Source, memory_bytes: int, *, previews: bool, told: Callable[[str], None] = lambda _: None
+    pipe: Pipe, source: Source, memory_bytes: int, *, previews: bool, told: Callable[[str], object] = lambda _: None
 ) -> Rendered:
     left = memory_bytes
 
