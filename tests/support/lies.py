@@ -117,6 +117,9 @@ def lies() -> Iterator[tuple[str, tuple[bytes, ...]]]:
         yield f"the error {code}", _error(code, "")
     yield "an error of a number", _error("config_error", 3)
     yield "an endless error", _error("image_too_large", "x" * 5000)
+    yield "a stage that does not exist", (_stage("publish"), *_answer(honest()))
+    yield "a stage twice", (_stage("decode"), _stage("decode"), *_answer(honest()))
+    yield "stages out of order", (_stage("judge"), _stage("decode"), *_answer(honest()))
     yield "unknown field", _answer(honest() | {"more": 1})
     yield "missing field", _answer({"verdict": {}})
     for name, values in WRONG.items():
@@ -165,6 +168,10 @@ WRONG_FILE: Mapping[str, Any] = {"name": "../../../x", "format": "webp", "width"
 
 def _answer(value: object) -> tuple[bytes]:
     return (json.dumps({"answer": value}).encode(),)
+
+
+def _stage(name: str) -> bytes:
+    return json.dumps({"stage": name}).encode()
 
 
 def _error(code: str, detail: object) -> tuple[bytes]:

@@ -20,8 +20,10 @@ async def sweep(gate: MediaGate, *, dry_run: bool, really: int | None) -> AsyncI
         yield f"spool: removed {(await janitor.sweep_spool()).spooled} files"
     verb = "would remove" if dry_run else "removed"
     expired = await janitor.sweep_expired(dry_run=dry_run)
-    for name in [*expired.expired_media, *expired.expired_outputs, *expired.expired_uploads]:
+    for name in [*expired.expired_media, *expired.expired_uploads]:
         yield f"{verb} {name}"
+    for job_id in expired.expired_outputs:
+        yield f"{verb} the outputs of {job_id}"
     media, outputs, uploads = map(len, (expired.expired_media, expired.expired_outputs, expired.expired_uploads))
     yield f"expired: {verb} {media} media, the outputs of {outputs} pipelines, {uploads} direct uploads"
     left = 1

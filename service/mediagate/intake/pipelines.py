@@ -18,6 +18,7 @@ from mediagate.errors import ConfigError, InvalidParameter
 from mediagate.images import check_head
 from mediagate.intake.acceptance import announce, examine, log_unrecorded
 from mediagate.intake.idempotency import ReservedKey, replay, replay_until
+from mediagate.intake.size_limit import check_size
 from mediagate.intake.spool import Readable, SpooledFile, receive_source
 from mediagate.parts import Parts
 from mediagate.values import (
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from mediagate.images import Operations, Recipe
 
 MOST_INPUTS = 10
+MOST_BYTES = 2**31 - 1
+"""Bytes of all inputs together, which usage counts."""
 SOURCE_ID = "pipeline"
 """The source id of a pipeline that gives none: all of these share one place in the queue."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -154,6 +157,7 @@ async def accept_order(
             )
             for one in order.inputs
         ]
+        check_size(sum(file.bytes for file in files), MOST_BYTES, "the limit of all inputs together")
         fingerprint = order.fingerprint(files)
         if held is not None and held.fingerprint is not None:
             return await replay(held.key, fingerprint, parts), False

@@ -91,13 +91,12 @@ class Production(Attempts):
         if source is None:
             raise ProcessingError(f"source type {job.source_type!r} is not configured here; add it, or remove the job")
         recipe = _recipe(job, parts.operations)
-        files = await self._fetch(job)
         made = _Made()
         try:
             await parts.hooks.run("pre_process", job)
             steps = Steps(attempt, recipe, inputs=sum(not one.refers for one in job.inputs))
             with parts.observer.during("render", job=job):
-                await self._run(job, recipe, source, files, made, steps)
+                await self._run(job, recipe, source, made, steps)
             verdict = count_review_as_reject(made.verdict)
             await parts.hooks.run("pre_verdict", job, verdict)
         except ProcessingRefused as refusal:
@@ -111,28 +110,23 @@ class Production(Attempts):
         await attempt.enter(Stage.PUBLISH, made.model_runs)
         return await self._store(attempt, made, verdict, steps)
 
-    async def _fetch(self, job: Job) -> Mapping[str, bytes]:
-        """Return the quarantined files by the names of the inputs."""
-        files: dict[str, bytes] = {}
+    async def _fetch(self, job: Job, one: PipelineInput) -> bytes:
+        """Return a quarantined file."""
         with self._parts.observer.during("fetch", job=job):
-            for one in job.inputs:
-                try:
-                    files[one.name] = await self._parts.storage.get(one.key)
-                except ObjectNotFound:
-                    raise StagedFileLost("a quarantined file no longer exists; send the pictures again") from None
-        return files
+            try:
+                return await self._parts.storage.get(one.key)
+            except ObjectNotFound:
+                raise StagedFileLost("a quarantined file no longer exists; send the pictures again") from None
 
-    async def _run(
-        self, job: Job, recipe: Recipe, source: Source, files: Mapping[str, bytes], made: _Made, steps: Steps
-    ) -> None:
+    async def _run(self, job: Job, recipe: Recipe, source: Source, made: _Made, steps: Steps) -> None:
         """Run the steps on one input after another, until one is not allowed."""
         remote = self._remote if self._remote is not None and self._remote.judges(source) else None
         judged_by = source if remote is None else remote.locally(source)
-        referred = {one.name: files[one.name] for one in job.inputs if one.refers}
+        referred = {one.name: await self._fetch(job, one) for one in job.inputs if one.refers}
         total = 0
         for one in (one for one in job.inputs if not one.refers):
             produced = await self._parts.images.run_pipeline(
-                files[one.name],
+                await self._fetch(job, one),
                 recipe,
                 judged_by,
                 inputs=referred,

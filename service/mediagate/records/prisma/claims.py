@@ -11,7 +11,7 @@ from mediagate.records.client_patches import Prisma, models
 from mediagate.records.database import Database
 from mediagate.records.prisma.job_changes import take_job
 from mediagate.records.prisma.jobs import jobs_where
-from mediagate.records.prisma.later import change_any, columns_of, passed
+from mediagate.records.prisma.later import change_any, columns_of, passed, passed_times
 from mediagate.records.prisma.pipeline_columns import stages_column
 from mediagate.records.prisma.rows import job_of
 from mediagate.records.prisma.turns import keep_time
@@ -21,16 +21,27 @@ from mediagate.values import Job, JobKind, JobStatus, Stage, StageState
 CLAIM_OLDEST = """
 WITH lapsed AS (
     SELECT id, priority, turn, "leaseUntil" AS since FROM {table}
-    WHERE status = 'PROCESSING' AND "attemptsLeft" > 0 AND id <> ALL ($5::text[])
-    AND ("leaseUntil" <= $1 OR "leaseUntil" BETWEEN '2500-01-01' AND $1::timestamp + INTERVAL '365000 days')
+    WHERE status = 'PROCESSING' AND "leaseUntil" <= $1 AND "attemptsLeft" > 0 AND id <> ALL ($5::text[])
+    ORDER BY "leaseUntil" LIMIT $4 FOR UPDATE SKIP LOCKED
+), lapsed_later AS (
+    SELECT id, priority, turn, "leaseUntil" AS since FROM {table}
+    WHERE status = 'PROCESSING' AND "leaseUntil" BETWEEN '2500-01-01' AND $1::timestamp + INTERVAL '365000 days'
+    AND "attemptsLeft" > 0 AND id <> ALL ($5)
     ORDER BY "leaseUntil" LIMIT $4 FOR UPDATE SKIP LOCKED
 ), waiting AS (
     SELECT id, priority, turn, "availableAt" AS since FROM {table}
-    WHERE (status || '') = 'PENDING' AND "attemptsLeft" > 0 AND id <> ALL ($5)
-    AND ("availableAt" <= $1 OR "availableAt" BETWEEN '2500-01-01' AND $1::timestamp + INTERVAL '365000 days')
+    WHERE (status || '') = 'PENDING' AND "availableAt" <= $1 AND "attemptsLeft" > 0 AND id <> ALL ($5)
+    ORDER BY priority, turn, "availableAt" LIMIT $4 FOR UPDATE SKIP LOCKED
+), waiting_later AS (
+    SELECT id, priority, turn, "availableAt" AS since FROM {table}
+    WHERE kind = 'pipeline' AND status = 'PENDING' AND "attemptsLeft" > 0 AND id <> ALL ($5)
+    AND "availableAt" BETWEEN '2500-01-01' AND $1::timestamp + INTERVAL '365000 days'
     ORDER BY priority, turn, "availableAt" LIMIT $4 FOR UPDATE SKIP LOCKED
 ), next AS (
-    SELECT id FROM (SELECT * FROM lapsed UNION ALL SELECT * FROM waiting) AS due ORDER BY priority, turn, since LIMIT $4
+    SELECT id FROM (
+        SELECT * FROM lapsed UNION ALL SELECT * FROM lapsed_later
+        UNION ALL SELECT * FROM waiting UNION ALL SELECT * FROM waiting_later
+    ) AS due ORDER BY priority, turn, since LIMIT $4
 )
 UPDATE {table} AS job SET
     status = 'PROCESSING', stage = 'moderate', attempts = attempts + 1, "attemptsLeft" = "attemptsLeft" - 1,
@@ -42,7 +53,7 @@ RETURNING job.*
 """For PostgreSQL: rows that another claimer has locked are skipped, so that claimers neither wait nor collide.
 
 The condition on ``status`` is written as in the index ``mediagate_job_turn_idx``, so that no other index fits it.
-The times of pipelines are those of ``later``.
+The times of pipelines are those of ``later``; ``mediagate_job_pipeline_idx`` has those that wait.
 """
 TURNS: Any = [{"priority": "asc"}, {"turn": "asc"}, {"availableAt": "asc"}]
 """The order of ``_waiting`` jobs."""
@@ -54,12 +65,15 @@ async def claimable_ids(client: Prisma, now: datetime, limit: int) -> list[str]:
 
 
 async def _claimable(client: Prisma, now: datetime, limit: int) -> list[Job]:
-    # Two queries, each of which can follow an index and stop; a single one would sort all claimable jobs.
-    over, queued = await asyncio.gather(
-        jobs_where(client, _lapsed(now), order={"leaseUntil": "asc"}, take=limit),
+    # Queries each of which can follow an index and stop; a single one would sort all claimable jobs.
+    found = await asyncio.gather(
         jobs_where(client, _waiting(now), order=TURNS, take=limit),
+        *(
+            jobs_where(client, {**_processing(), "leaseUntil": times}, order={"leaseUntil": "asc"}, take=limit)
+            for times in passed_times(now)
+        ),
     )
-    due = [job_of(row) for row in (*over, *queued)]
+    due = [job_of(row) for rows in found for row in rows]
     return sorted(due, key=lambda job: (job.priority, job.turn, job.lease_until or job.available_at or now))[:limit]
 
 
@@ -169,4 +183,8 @@ def _waiting(now: datetime) -> Any:
 
 def _lapsed(now: datetime) -> Any:
     """Return the condition of a claimable job whose lease has expired."""
-    return {"attemptsLeft": {"gt": 0}, "status": JobStatus.PROCESSING.value, **passed("leaseUntil", now)}
+    return {**_processing(), **passed("leaseUntil", now)}
+
+
+def _processing() -> Any:
+    return {"attemptsLeft": {"gt": 0}, "status": JobStatus.PROCESSING.value}

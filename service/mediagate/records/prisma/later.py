@@ -1,12 +1,13 @@
 """Pipelines and release 0.1.0: their times in the queue are stored a thousand years later than they are.
 
 That release would take the job of a pipeline for an upload. It claims, and fails, only jobs whose ``availableAt`` or
-``leaseUntil`` has passed, so it leaves these alone, and reads them without an error. Of jobs with the same turn, pipelines are claimed last.
+``leaseUntil`` has passed, so it leaves these alone, and reads them without an error. Of jobs with the same turn,
+pipelines are claimed last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,7 +35,12 @@ def time_of(stored: datetime | None) -> datetime | None:
 
 def passed(column: str, now: datetime) -> Any:
     """Return the condition that a time in the queue has passed, for a job of any kind."""
-    return {"OR": [{column: {"lte": now}}, {column: {"gte": BOUND, "lte": now + LATER}}]}
+    return {"OR": [{column: times} for times in passed_times(now)]}
+
+
+def passed_times(now: datetime) -> Sequence[Any]:
+    """Return the conditions of stored times that have passed: of uploads, and of pipelines."""
+    return {"lte": now}, {"gte": BOUND, "lte": now + LATER}
 
 
 async def change_any(client: Prisma, where: Mapping[str, Any], columns: Mapping[str, Any]) -> bool:

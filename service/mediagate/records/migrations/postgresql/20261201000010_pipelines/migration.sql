@@ -27,5 +27,8 @@ CREATE TABLE "mediagate_output" (
 -- CreateIndex
 CREATE INDEX "mediagate_job_expiresAt_id_idx" ON "mediagate_job"("expiresAt", "id");
 
+-- CreateIndex
+CREATE INDEX "mediagate_job_pipeline_idx" ON "mediagate_job"("priority", "turn", "availableAt") WHERE "kind" = 'pipeline' AND "status" = 'PENDING' AND "attemptsLeft" > 0;
+
 -- AddForeignKey
 ALTER TABLE "mediagate_output" ADD CONSTRAINT "mediagate_output_jobId_fkey" FOREIGN KEY ("jobId") REFERENCES "mediagate_job"("id") ON DELETE CASCADE ON UPDATE CASCADE;
