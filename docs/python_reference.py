@@ -62,7 +62,7 @@ internal and may move in any release.
 | `mediagate` | the gate, its keys, values and protocols: this page |
 | [`mediagate.errors`](#mediagateerrors) | errors to raise and to catch: [errors](errors.md) |
 | [`mediagate.operations`](#mediagateoperations) | `Operation`, `Params`, `Rate` and others to [write an operation]\
-(../how-to/pipelines.md#write-an-operation) |
+(../how-to/write-an-operation.md) |
 | [`mediagate.storage`](#mediagatestorage) | `ObjectInfo`, `check_key`, `CONTENT_TYPES`, `FOR_EVER` (the \
 `Cache-Control` of published files) and others for [storages](../how-to/write-a-storage.md) |
 | [`mediagate.records`](#mediagaterecords) | `Database`: the tables of the official plugins; `MemoryRecords`, \

@@ -152,7 +152,7 @@ class MediaGate(Kernel, Calls):
 
     @asynccontextmanager
     async def trial(self) -> AsyncIterator[Trial]:
-        """Boot the plugins and start the image processes, to run recipes without recording anything."""
+        """Boot the plugins and provide the image processes, to run recipes without recording anything."""
         async with self.assembled() as parts, open_trial(parts) as trial:
             yield trial
 

@@ -157,7 +157,7 @@ def test_pipelines_page_has_every_field_and_every_code() -> None:
 
 
 def test_cli_page_has_every_option_of_run() -> None:
-    command = typer.Typer()
+    command = typer.Typer(add_completion=False)
     command.command()(run)
     options = {word for parameter in typer.main.get_command(command).params for word in parameter.opts}
     assert {word for word in options if word.startswith("-")} <= first_column("docs/reference/cli.md")

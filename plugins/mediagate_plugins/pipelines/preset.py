@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -15,6 +16,7 @@ from mediagate_plugins.pipelines.parameters import Parameter, problem_of
 PARAM = "$param"
 """``{"$param": "width"}`` in a step stands for the value of a parameter."""
 PARAMS: Place = ("params",)
+_PICTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,11 @@ class Preset:
             return [*found, f"steps: use what JSON can say ({exc})"]
         found += [f"steps use the parameter {name!r}, which params does not declare" for name in used - {*self.params}]
         found += [f"params {name!r}: no step uses it" for name in self.params if name not in used]
+        found += [
+            f"pictures {name!r}: use a-z, 0-9, - and _, at most 64"
+            for name in self.pictures
+            if not (isinstance(name, str) and _PICTURE.fullmatch(name))
+        ]
         return found or self._step_problems(operations)
 
     def _step_problems(self, operations: Operations) -> list[str]:

@@ -17,6 +17,8 @@ from mediagate_plugins.pipelines.rules import MOST_FILES, Rules
 FIELDS = ("steps", "preset", "params", "retention", "clientReferenceId", "callbackUrl", "mediaId", "uploadIds")
 TTL = "ttlHours"
 HOUR = timedelta(hours=1)
+LONGEST_HOURS = 1_000_000
+"""No source keeps anything for longer."""
 LONGEST_NAME = 64
 MOST_FIELDS = 64
 """Fields of one object; suggesting names for very many unknown ones would take minutes."""
@@ -33,9 +35,7 @@ class PipelineRequest:
     """The version of the preset whose steps these are."""
     params: Mapping[str, Any] = field(default_factory=dict)
     ttl: timedelta | None = None
-    """How long the outputs are to be kept; ``None``: as long as the source allows."""
-    clamped: bool = False
-    """Whether a longer retention was asked for."""
+    """How long the outputs were asked to be kept; ``None``: as long as the source allows, which is the most."""
     client_reference_id: str | None = None
     callback_url: str | None = None
     media_id: str | None = None
@@ -81,7 +81,7 @@ class _Reading:
         ignored = tuple(self._unknown())
         name, params = self._name(), self._params()
         recipe, version = self._recipe(name, params)
-        ttl, clamped = self._retention()
+        ttl = self._retention()
         reference = self._checked("clientReferenceId", reference_problem)
         callback = self._checked("callbackUrl", callback_problem)
         media_id, upload_ids = self._text("mediaId"), tuple(self._upload_ids())
@@ -91,9 +91,7 @@ class _Reading:
             self._faults += picture_faults(recipe, self._rules.operations, self._inputs)
         if self._faults or recipe is None:
             raise InvalidPipeline(self._faults)
-        return PipelineRequest(
-            recipe, name, version, params, ttl, clamped, reference, callback, media_id, upload_ids, ignored
-        )
+        return PipelineRequest(recipe, name, version, params, ttl, reference, callback, media_id, upload_ids, ignored)
 
     def _recipe(self, name: str | None, params: Mapping[str, Any]) -> tuple[Recipe | None, str | None]:
         """Return the steps of the request or of its preset, and the version of the preset if they are the same."""
@@ -164,25 +162,23 @@ class _Reading:
     def _params(self) -> dict[str, Any]:
         return self._object("params", "not an object")
 
-    def _retention(self) -> tuple[timedelta | None, bool]:
-        """Return how long to keep the outputs, and whether that is less than was asked for."""
+    def _retention(self) -> timedelta | None:
+        """Return how long the outputs were asked to be kept."""
         retention = self._object("retention", 'not an object; write {"ttlHours": 24}')
         for name in retention:
             if name != TTL:
                 hint = did_you_mean(name, [TTL])
                 self._faults.append(item(("retention", name), "unknown_field", f"unknown field {name[:100]!r}{hint}"))
-        hours, place, most = retention.get(TTL), ("retention", TTL), self._rules.max_ttl
+        hours, place = retention.get(TTL), ("retention", TTL)
         if hours is None:
-            return None, False
+            return None
         if isinstance(hours, bool) or not isinstance(hours, int | float) or _is_nan(hours):
             self._faults.append(item(place, "wrong_type", "not a number of hours", hours))
         elif hours <= 0:
             self._faults.append(item(place, "out_of_range", "more than 0", hours))
-        elif hours > most / HOUR:
-            return most, True
         else:
-            return HOUR * hours, False
-        return None, False
+            return HOUR * min(hours, LONGEST_HOURS)
+        return None
 
     def _object(self, name: str, wanted: str) -> dict[str, Any]:
         value = self._body.get(name, {})

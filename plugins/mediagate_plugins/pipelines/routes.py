@@ -38,8 +38,9 @@ class PipelineRoutes:
 
     async def create(self, request: Request) -> Response:
         """``POST /pipelines``."""
-        dry_run = _is_dry_run(request)
+        dry_run = request.query_params.get("dryRun", "0") != "0"
         async with self._gate.receive_pipeline(request, self._rules.source_type, dry_run=dry_run) as reception:
+            _check_query(request)
             asked = await self._read(reception)
             await _add_references(reception, asked)
             estimates = await self._estimates(reception, asked)
@@ -76,6 +77,11 @@ class PipelineRoutes:
             callback_url=asked.callback_url,
         )
 
+    def _retention(self, asked: PipelineRequest) -> dict[str, Any]:
+        most = self._rules.max_ttl
+        wanted = most if asked.ttl is None else asked.ttl
+        return {"ttlHours": min(wanted, most) / HOUR, "clamped": wanted > most}
+
     def _described(self, asked: PipelineRequest, estimates: list[Estimate], reception: Reception) -> dict[str, Any]:
         """Return the answer of a dry run; without files with the cost of one megapixel."""
         costs = estimates or [estimated(asked.recipe, self._rules.operations)]
@@ -86,7 +92,7 @@ class PipelineRoutes:
             "version": asked.version,
             "steps": asked.recipe.to_json(),
             "outputs": list(asked.recipe.outputs),
-            "retention": {"ttlHours": (asked.ttl or self._rules.max_ttl) / HOUR, "clamped": asked.clamped},
+            "retention": self._retention(asked),
             "costs": [cost.to_json() for cost in costs],
             **({"ignored": ignored} if ignored else {}),
         }
@@ -100,8 +106,6 @@ async def _add_references(reception: Reception, asked: PipelineRequest) -> None:
         await reception.add_upload(upload_id, owner=owner)
 
 
-def _is_dry_run(request: Request) -> bool:
-    value = request.query_params.get("dryRun", "0")
-    if value not in ("0", "1"):
+def _check_query(request: Request) -> None:
+    if request.query_params.get("dryRun", "0") not in ("0", "1"):
         raise InvalidParameter("dryRun: use ?dryRun=1 to check a request, or leave it out")
-    return value == "1"

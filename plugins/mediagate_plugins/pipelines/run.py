@@ -10,7 +10,7 @@ from typing import Any
 
 from mediagate import MediaGate, Produced, StepEnd, Trial
 from mediagate.cli import StatusLine
-from mediagate.errors import InvalidParameter, InvalidPipeline, MediagateError, PluginError
+from mediagate.errors import ConfigError, InvalidParameter, InvalidPipeline, MediagateError, PluginError
 from mediagate.operations import Recipe, parse
 from mediagate_plugins.pipelines.folder import file_name, write_files
 from mediagate_plugins.pipelines.parameters import Int, Number
@@ -61,7 +61,7 @@ class Steps(StatusLine):
         done = (self.number - 1) * len(self._ops) + self.step
         bar = "#" * (WIDTH * done // total)
         doing = self._ops[self.step] if self.step < len(self._ops) else "writing"
-        return f"[{bar:-<{WIDTH}}] {self.photo.name!r:.60}, step {self.step + 1} of {len(self._ops)}: {doing}"
+        return f"[{bar:-<{WIDTH}}] {self.photo.name!r:.60}, {self.step} of {len(self._ops)} steps: {doing}"
 
 
 @dataclass(slots=True)
@@ -76,8 +76,8 @@ async def run(gate: MediaGate, order: Order) -> Outcome:
     """Run the order in an image process of the gate, with the limits and the moderation of the pipelines' source.
 
     A picture that fails or is rejected leaves no file, and the next one is processed. Prints the path of each file.
-    Raises ``PluginError`` if the gate does not register the plugin, and before the first picture ``InvalidPipeline``
-    and ``InvalidParameter``.
+    Raises ``PluginError`` if the gate does not register the plugin, ``ConfigError`` if it cannot process pictures, and
+    before the first picture ``InvalidPipeline`` and ``InvalidParameter``.
     """
     gate.use(worker=True)
     async with gate.trial() as trial:
@@ -97,6 +97,7 @@ class _Running:
         self._order = order
         self._recipe = _recipe(rules, order)
         self._inputs = {name: _read(path, rules.source.max_bytes) for name, path in order.inputs.items()}
+        self._written: set[str] = set()
         self.progress = Steps(order.photos, self._recipe)
         self.outcome = Outcome()
 
@@ -114,13 +115,19 @@ class _Running:
                 self.outcome.rejected += 1
                 flags = ", ".join(produced.verdict.flags) or produced.verdict.decision
                 self.progress.print(f"rejected {photo}: {flags}; no file is written", err=True)
+        except ConfigError:
+            raise
         except MediagateError as exc:
             self.outcome.failed += 1
             step = f"step {exc.step + 1} ({exc.op}): " if exc.step is not None else ""
             self.progress.print(f"failed {photo}: {exc.code}: {step}{exc.detail}", err=True)
 
     def _write(self, photo: Path, produced: Produced) -> None:
-        for path in write_files(self._order.folder, _files(photo, produced), force=self._order.force):
+        files = _files(photo, produced)
+        if taken := self._written & files.keys():
+            raise InvalidParameter(f"another picture has been written to {min(taken)}; use another folder for this one")
+        self._written |= files.keys()
+        for path in write_files(self._order.folder, files, force=self._order.force):
             self.progress.print(str(path))
         for warning in produced.warnings:
             op = self._recipe.steps[warning.step].op

@@ -32,8 +32,9 @@ class Trial:
     ) -> Produced:
         """Return what a recipe makes of a file, within the limits of a source and with its moderation.
 
-        ``inputs`` are further pictures by name, ``told`` is called with the end of each step. Raises ``ConfigError`` if
-        a service judges the pictures of the source, which a trial cannot call, and the errors of pipelines.
+        ``inputs`` are further pictures by name, ``told`` is called with the end of each step. The first call starts the
+        image processes. Raises ``ConfigError`` if they cannot start, or if a service judges the pictures of the source,
+        which a trial cannot call; and the errors of pipelines.
         """
         source, remote = self._parts.sources[source_type], self._parts.remote_moderator
         if remote is not None and judged_remotely(source, remote):
@@ -41,14 +42,14 @@ class Trial:
                 f"a service judges the pictures of {source_type}, and a trial cannot call it; open the gate and send "
                 "the picture to POST /pipelines"
             )
+        await self._parts.images.open()
         return await self._parts.images.run_pipeline(data, recipe, source, inputs=inputs, told=told)
 
 
 @asynccontextmanager
 async def open_trial(parts: Parts) -> AsyncIterator[Trial]:
-    """Start the image processes of unopened parts for the length of the block."""
+    """Provide the image processes of unopened parts to the block."""
     try:
-        await parts.images.open()
         yield Trial(parts)
     finally:
         await parts.images.close()

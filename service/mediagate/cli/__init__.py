@@ -74,12 +74,13 @@ for name, group in GROUPS.items():
 
 
 def main() -> None:
-    """Run the command line; plugins' commands are loaded unless the command is one of the core's own."""
+    """Run the command line; of the plugins' commands only the one that is run is loaded, or all if none is named."""
     core = OWN.keys() | GROUPS.keys()
     named = next((word for word in sys.argv[1:] if word in core or word in plugin_commands().names), None)
     if named not in core:
         for command in plugin_commands():
-            add_command(command.name, command.load())
+            if named in (None, command.name):
+                add_command(command.name, command.load())
     cli()
 
 

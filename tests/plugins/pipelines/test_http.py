@@ -108,16 +108,19 @@ async def test_more_than_ten_files_are_refused_and_leave_nothing(make_gate: Make
         assert [key async for key in gate.parts.storage.list("staging/")] == []
 
 
-async def test_further_picture_is_an_input_that_a_step_names(make_gate: MakeGate, photo: bytes, data: Any) -> None:
+@pytest.mark.parametrize(("name", "others"), [("logo", "input0"), ("input0", "input1")])
+async def test_further_picture_is_an_input_that_a_step_names(
+    make_gate: MakeGate, photo: bytes, name: str, others: str
+) -> None:
     gate = pipeline_gate(make_gate, known=True)
     logo = io.BytesIO()
     Image.new("RGB", (20, 20), (255, 0, 0)).save(logo, "PNG")
-    mark = {"op": "watermark", "picture": "logo", "opacity": 100, "position": "top_left", "margin": 0, "size": 50}
+    mark = {"op": "watermark", "picture": name, "opacity": 100, "position": "top_left", "margin": 0, "size": 50}
     async with client_of(gate) as client:
         asked = {"steps": [mark, {"op": "save", "format": "png"}]}
-        answer = await posted(client, asked, file(photo), file(logo.getvalue(), "l.png", "logo"), Authorization="ann")
+        answer = await posted(client, asked, file(photo), file(logo.getvalue(), "l.png", name), Authorization="ann")
         status = await finished(gate, answer)
-        assert [one["name"] for one in status["inputs"]] == ["input0", "logo"]
+        assert [one["name"] for one in status["inputs"]] == [others, name]
         assert len(status["outputs"]) == 1
         got = await client.get(f"/jobs/{status['jobId']}/download", headers={"Authorization": "ann"})
         pixel = Image.open(io.BytesIO(got.content)).convert("RGB").getpixel((5, 5))
@@ -269,7 +272,19 @@ async def test_dry_run_tells_steps_and_cost_and_makes_no_job(make_gate: MakeGate
         assert faults(wrong) == {"/steps/0/op": "unknown_operation"}
         without = await client.post("/pipelines?dryRun=1", json=THUMB, headers={"Authorization": "ann"})
         assert (without.json()["costs"][0]["width"], without.json()["costs"][0]["height"]) == (1000, 1000)
-        assert told(await client.post("/pipelines?dryRun=yes", json=THUMB)) == (400, "invalid_parameter")
+        unclear = await client.post("/pipelines?dryRun=yes", json=THUMB, headers={"Authorization": "ann"})
+        assert told(unclear) == (400, "invalid_parameter")
+
+
+@pytest.mark.parametrize("hours", [49, 1e300])
+async def test_longer_retention_is_cut_and_the_answers_say_so(make_gate: MakeGate, photo: bytes, hours: float) -> None:
+    gate = pipeline_gate(make_gate, settings={"worker": False})
+    async with client_of(gate) as client:
+        asked, cut = {**THUMB, "retention": {"ttlHours": hours}}, {"ttlHours": 48, "clamped": True}
+        assert (await posted(client, asked, file(photo), query="?dryRun=1")).json()["retention"] == cut
+        answer = await posted(client, asked, file(photo))
+        assert answer.json()["retention"] == cut
+        assert (await client.get(f"/status/{answer.json()['jobId']}")).json()["retention"] == cut
 
 
 async def test_dry_run_uses_no_idempotency_key(make_gate: MakeGate, photo: bytes) -> None:

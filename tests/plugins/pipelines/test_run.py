@@ -97,6 +97,15 @@ def test_run_replaces_files_only_if_forced(tmp_path: Path, photo_file: Path) -> 
     assert size_of(out / "photo-small.png")[0] == 40
 
 
+def test_run_does_not_replace_a_picture_of_the_same_run(tmp_path: Path, photo_file: Path) -> None:
+    (tmp_path / "more").mkdir()
+    same = picture(tmp_path / "more" / "photo.png", 30)
+    done = run(tmp_path, "two", photo_file, same, "-o", tmp_path / "out", "--force")
+    assert done.returncode == FAILED
+    assert "another picture has been written to photo-large.jpg" in done.stderr
+    assert size_of(tmp_path / "out" / "photo-large.jpg") == (100, 80)
+
+
 def test_run_writes_no_file_of_a_picture_that_is_rejected(tmp_path: Path, photo_file: Path) -> None:
     forbidden = picture(tmp_path / "forbidden.png", 106)
     done = run(tmp_path, "thumb", forbidden, photo_file, "-o", tmp_path / "out")
@@ -181,7 +190,7 @@ def test_run_shows_its_progress_on_a_terminal_only(tmp_path: Path, photo_file: P
         process.wait(timeout=60)
     os.close(ours)
     assert process.returncode == DONE, shown
-    assert b"'photo.jpg', step " in shown and b"of 4" in shown
+    assert b"'photo.jpg', " in shown and b" of 4 steps: " in shown
     silent = run(tmp_path, "two", photo_file, "-o", tmp_path / "again")
     assert silent.stderr == ""
 
