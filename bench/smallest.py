@@ -22,8 +22,6 @@ COMMANDS = (
     "bench.hostile --smallest",
     "bench.sizing --smallest",
     "bench engine --smallest",
-    "bench operations --smallest",
-    "bench.operations --costs --smallest",
     "bench status --smallest",
     "bench service --smallest",
     "bench ingest --smallest",

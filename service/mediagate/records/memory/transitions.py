@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from mediagate.values import Job, JobStatus, Stage, StageState
+from mediagate.values import Job, JobStatus, Stage
 
 
 def claimable(job: Job, now: datetime) -> bool:
@@ -51,17 +51,10 @@ def held(job: Job | None, owner: str) -> Job | None:
     return job if job and job.status is JobStatus.PROCESSING and job.lease_owner == owner else None
 
 
-def advanced(
-    job: Job,
-    lease_until: datetime,
-    stage: Stage | None,
-    model_runs: int | None,
-    stages: Sequence[StageState] | None,
-) -> Job:
-    """Return a held job with an extended lease, and with its stage, model runs and stages if given."""
+def advanced(job: Job, lease_until: datetime, stage: Stage | None, model_runs: int | None) -> Job:
+    """Return a held job with an extended lease, and with its stage and model runs if given."""
     runs = job.model_runs if model_runs is None else model_runs
-    entered = job.stages if stages is None else tuple(stages)
-    return replace(job, lease_until=lease_until, stage=stage or job.stage, model_runs=runs, stages=entered)
+    return replace(job, lease_until=lease_until, stage=stage or job.stage, model_runs=runs)
 
 
 def released(job: Job, available_at: datetime, error: str | None, code: str | None, *, count_attempt: bool) -> Job:
@@ -92,5 +85,4 @@ def requeued(job: Job, now: datetime) -> Job:
         error=None,
         code=None,
         retryable=False,
-        stages=(),
     )

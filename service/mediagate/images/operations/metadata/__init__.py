@@ -1,1 +1,0 @@
-"""Operations on what a file says about its picture."""

@@ -1,1 +1,0 @@
-"""Operations on what is published: marks on pictures, and files."""
