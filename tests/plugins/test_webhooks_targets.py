@@ -338,7 +338,7 @@ async def test_callback_names_that_hang_in_dns_delay_no_endpoint(tmp_path: Path,
                 await an_event(gate, photo, callback_url=f"https://{host}/")
             stuck = asyncio.create_task(gate[WEBHOOKS].deliver_due())
             async with asyncio.timeout(30):
-                while len(names.asked) < THREADS:  # noqa: ASYNC110  # threads ask
+                while len(names.asked) < THREADS:  # noqa: ASYNC110  # set by threads, not by the loop
                     await asyncio.sleep(0.01)
             job_id = (await gate.upload(photo, source_type="avatar", source_id="u1")).job_id
             now = utcnow()
