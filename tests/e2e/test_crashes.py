@@ -10,6 +10,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +18,8 @@ import pytest
 from mediagate.storage import MARK_KEY as KEY
 from tests.support.server import FAST, MOUNT, Server, alive, running
 
-CRASHING = FAST | {"MEDIAGATE_ORPHAN_GRACE_S": "0", "MEDIAGATE_STAGING_TTL_S": "3"}
+# Without grace the janitor removes the file of an upload that is accepted but not yet on record.
+CRASHING = FAST | {"MEDIAGATE_ORPHAN_GRACE_S": "2", "MEDIAGATE_STAGING_TTL_S": "3"}
 PATH = [
     ("storage.put", 1),
     ("records.create_job", 1),
@@ -60,7 +62,7 @@ class Aftermath:
     accepted: bool
     """Whether the client had been answered 202."""
     end: str
-    """Status of the accepted job."""
+    """Status of the accepted job; of a failed one also its code and its attempts."""
     media: int
     stored: set[str]
     published: set[str]
@@ -77,7 +79,7 @@ def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     try:
         accepted = upload_and_die(service, request.param, photo)
         service.start()
-        end = service.settled(accepted).json()["status"] if accepted else ""
+        end = how_it_ended(service.settled(accepted).json()) if accepted else ""
         media, published = wait_until_tidy(service, data_dir)
         forget_unfinished_writes(service, data_dir)
         told = data_dir / "told"
@@ -86,6 +88,12 @@ def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     finally:
         if service.process is not None and service.process.poll() is None:
             service.stop()
+
+
+def how_it_ended(job: dict[str, Any]) -> str:
+    if job["status"] != "FAILED":
+        return str(job["status"])
+    return f"FAILED {job['code']} after {job['attempts']} attempts: {job['error']}"
 
 
 def upload_and_die(service: Server, point: str, photo: bytes) -> str | None:
