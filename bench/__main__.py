@@ -1,16 +1,27 @@
-"""Benchmarks beside peers: ``python -m bench [engine|ingest|status|service|costs|walls] [--runs N] [--photos N]``."""
+"""Benchmarks beside peers: ``python -m bench [PART…] [--runs N] [--photos N]``.
+
+Parts are engine, operations, ingest, status, service, costs and walls.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from bench import costs, engine, ingest, service, status, walls
+from bench import costs, engine, ingest, operations, service, status, walls
 from bench.size import SMALLEST, Size, add_smallest
 from bench.table import print_rows
 from bench.workshop import PeersUnavailableError
 
-PARTS = {"engine": engine, "ingest": ingest, "status": status, "service": service, "costs": costs, "walls": walls}
+PARTS = {
+    "engine": engine,
+    "operations": operations,
+    "ingest": ingest,
+    "status": status,
+    "service": service,
+    "costs": costs,
+    "walls": walls,
+}
 
 
 def main() -> int:
@@ -41,7 +52,7 @@ def _print(part: str, size: Size) -> None:
     if module not in (costs, walls):
         print_rows(part, module.rows(size))
         sys.stdout.flush()
-    if module in (engine, costs, walls):
+    if module in (engine, operations, costs, walls):
         module.details(size)
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from bench.size import Size
 from mediagate import MediaGate, Settings, Source, VariantSpec
-from mediagate.config.settings import DEFAULT_VARIANTS
+from mediagate.config.variants import DEFAULT_VARIANTS
 from mediagate.images import ImagePool
 from mediagate.images.render import render
 from mediagate_plugins.nudenet import nudenet

@@ -22,6 +22,8 @@ COMMANDS = (
     "bench.hostile --smallest",
     "bench.sizing --smallest",
     "bench engine --smallest",
+    "bench operations --smallest",
+    "bench.operations --costs --smallest",
     "bench status --smallest",
     "bench service --smallest",
     "bench ingest --smallest",

@@ -17,7 +17,7 @@ from mediagate import Key, Records, Storage
 from mediagate.errors import MediagateError
 
 PAGE = Path(__file__).parent / "reference" / "python.md"
-MODULES = ("errors", "storage", "records", "observe", "outbound", "cli", "testing")
+MODULES = ("errors", "operations", "storage", "records", "observe", "outbound", "cli", "testing")
 """The public modules of ``mediagate``, in the order of the page."""
 SIMPLE = (bool, int, float, str, tuple, type(None))
 INTRODUCTION = """# Python
@@ -61,6 +61,8 @@ internal and may move in any release.
 | --- | --- |
 | `mediagate` | the gate, its keys, values and protocols: this page |
 | [`mediagate.errors`](#mediagateerrors) | errors to raise and to catch: [errors](errors.md) |
+| [`mediagate.operations`](#mediagateoperations) | `Operation`, `Params`, `Rate` and others to [write an operation]\
+(../how-to/write-an-operation.md) |
 | [`mediagate.storage`](#mediagatestorage) | `ObjectInfo`, `check_key`, `CONTENT_TYPES`, `FOR_EVER` (the \
 `Cache-Control` of published files) and others for [storages](../how-to/write-a-storage.md) |
 | [`mediagate.records`](#mediagaterecords) | `Database`: the tables of the official plugins; `MemoryRecords`, \

@@ -16,7 +16,7 @@ from PIL import Image
 from bench.peers.protocol import WIDTHS, Request, Variants, serve
 from mediagate import Source, VariantSpec
 from mediagate.images import pixels as images
-from mediagate.images.process import MALLOC
+from mediagate.images.memory import MALLOC
 from mediagate.images.render import render
 
 MIDDLE = (0.5, 0.5)

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Literal, TypeVar
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mediagate.api import Calls, assemble, open_runtime
+from mediagate.api import Calls, Trial, assemble, open_runtime, open_trial
 from mediagate.config import Settings, Source, check_sources, keep_folder
 from mediagate.errors import ConfigError, PluginError, ShuttingDown
-from mediagate.http import BY_REQUEST, OPENED_LATE, OTHER_LOOP, answer, ask_who, link_base, routing, run_lifespan
+from mediagate.http import (
+    BY_REQUEST,
+    OPENED_LATE,
+    OTHER_LOOP,
+    accepted,
+    answer,
+    ask_who,
+    link_base,
+    receive_pipeline,
+    routing,
+    run_lifespan,
+)
 from mediagate.images import ForkServer
+from mediagate.intake import Reception
 from mediagate.kernel import Departure, Kernel, Key, Registry
 from mediagate.parts import AUTHORIZE, Authorize, Parts
-from mediagate.values import Action, Principal
+from mediagate.values import Action, Job, Principal
 
 log = logging.getLogger("mediagate")
 
@@ -82,6 +95,20 @@ class MediaGate(Kernel, Calls):
         """Return the prefix of links: ``public_base_url``, by default the path under which the gate is mounted."""
         return link_base(self.settings, request)
 
+    def receive_pipeline(
+        self, request: Request, source_type: str, *, dry_run: bool = False
+    ) -> AbstractAsyncContextManager[Reception]:
+        """Authenticate the caller of a request, admit it, and receive its files and its JSON for the length of a block.
+
+        The limits are those of ``POST /upload`` and of the source; a dry run uses no ``Idempotency-Key``. Raises the
+        errors of ``POST /upload``.
+        """
+        return receive_pipeline(self, request, source_type, dry_run=dry_run)
+
+    async def accepted(self, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
+        """Return the response 202 of a job: where and when to poll its status, and the ignored fields."""
+        return await accepted(self, request, job, ignored)
+
     def begin_closing(self) -> None:
         """Refuse uploads and end event streams from now on; ``close`` completes the shutdown."""
         super().begin_closing()
@@ -122,6 +149,12 @@ class MediaGate(Kernel, Calls):
         await self._keep_folder()
         async with self._booted():
             yield assemble(self.sources, self.settings, self._registry)
+
+    @asynccontextmanager
+    async def trial(self) -> AsyncIterator[Trial]:
+        """Boot the plugins and provide the image processes, to run recipes without recording anything."""
+        async with self.assembled() as parts, open_trial(parts) as trial:
+            yield trial
 
     @contextmanager
     def instead(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
@@ -17,6 +18,9 @@ from mediagate.records import Records
 from mediagate.storage import Storage
 from mediagate.values import Action, EventType, Principal
 
+if TYPE_CHECKING:
+    from mediagate.images import Operations
+
 Authorize = Callable[[Request, Action], Awaitable[Principal | None]]
 """Returns the caller, or ``None`` to refuse the request with 401; a raised ``MediagateError`` is the answer."""
 
@@ -28,6 +32,8 @@ MODERATOR: Key[Moderator] = Key("MODERATOR", join=together)
 """Several plugins may provide one; the value is then all of them as one moderator."""
 REMOTE_MODERATOR: Key[RemoteModerator] = Key("REMOTE_MODERATOR")
 QUEUE: Key[Queue] = Key("QUEUE")
+OPERATIONS: Key[Operations] = Key("OPERATIONS")
+"""The operations of pipelines; unset: this gate runs none."""
 EVENTS: Key[Collection[EventType]] = Key("EVENTS")
 """The events to write to the outbox, for a plugin that delivers them; unset: none."""
 
@@ -48,3 +54,4 @@ class Parts:
     moderator: Moderator | None = None
     remote_moderator: RemoteModerator | None = None
     authorize: Authorize | None = None
+    operations: Operations | None = None

@@ -40,7 +40,7 @@ from mediagate.storage import FilesystemStorage, MemoryStorage
 from tests.support.channel_model import BLUE, RED, channel_model, plain
 from tests.support.forked import SharedForkServer
 from tests.support.moderators import Fixed
-from tests.support.rejudging import FASTEST, Place, ended, rejudged
+from tests.support.rejudging import FASTEST, TOLERANT, Place, ended, rejudged
 from tests.support.until import until
 
 pytestmark = pytest.mark.anyio
@@ -470,3 +470,23 @@ async def test_results_are_exported_and_erased_with_their_owner(any_place: Place
         assert await gate.list_rejudgements() == []
         with pytest.raises(JobNotFound):
             await gate.decide(red.job_id, "keep")
+
+
+SWAPPED = "LUT_3D_SIZE 2\n0 0 0\n0 0 1\n0 1 0\n0 1 1\n1 0 0\n1 0 1\n1 1 0\n1 1 1\n"
+"""Red and blue change places."""
+
+
+@pytest.mark.parametrize("original", ["keep", "delete"])
+async def test_rejudge_judges_files_that_steps_changed(any_place: Place, original: str) -> None:
+    steps = ({"op": "lut", "cube": SWAPPED},)
+    sizes = {"plain": VariantSpec(width=64), "swapped": VariantSpec(width=48, formats=("png", "webp"), steps=steps)}
+    published = TOLERANT.model_copy(update={"variants": sizes, "original": original})
+    blue, green = await any_place.publish(plain(BLUE), plain((10, 200, 10)), source=published)
+    # The steps of today do not matter: the files are judged as they are.
+    async with any_place.gate() as gate:
+        done, results = await rejudged(gate, "list")
+        assert (done.passed, done.fell, done.failed) == (1, 1, 0)
+        assert results.keys() == {blue.job_id} != {green.job_id}
+        verdict = results[blue.job_id].verdict
+        assert verdict is not None
+        assert verdict.flags == ("red",)

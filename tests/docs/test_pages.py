@@ -43,6 +43,7 @@ OTHERS = {
     "docs/reference/http.md": "tests/e2e/test_cors.py",
     "docs/how-to/rotate-secrets.md": "tests/records/test_database_roles.py",
     "docs/how-to/scale.md": "tests/records/test_documented_removal.py",
+    "docs/how-to/variants-and-formats.md": "tests/e2e/test_picture_element.py",
     "docs/tutorials/avatar.md": "tests/docs/test_tutorials.py",
 }
 """Pages with blocks of JavaScript, HTML or SQL, and the test that runs them or compares them with what is run."""
@@ -132,6 +133,27 @@ def test_documented_storage_keeps_every_promise(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_documented_operation_inverts_a_picture(tmp_path: Path) -> None:
+    write_files("docs/how-to/write-an-operation.md", tmp_path)
+    (tmp_path / "program.py").write_text(
+        "import asyncio, io\n"
+        "from PIL import Image\n"
+        "from inverting import gate\n"
+        "async def main():\n"
+        "    file = io.BytesIO(); Image.new('RGB', (8, 8), (255, 0, 0)).save(file, 'PNG')\n"
+        "    steps = [{'op': 'invert'}, {'op': 'save', 'format': 'png'}]\n"
+        "    async with gate:\n"
+        "        job = await gate.pipeline(file.getvalue(), steps=steps, source='work')\n"
+        "        (output,) = (await gate.wait(job.job_id)).outputs\n"
+        "        data = b''.join([piece async for piece in gate.parts.storage.stream(output.key)])\n"
+        "    print(*Image.open(io.BytesIO(data)).convert('RGB').getpixel((0, 0)))\n"
+        "if __name__ == '__main__':\n"
+        "    asyncio.run(main())\n"
+    )
+    done = run_python("program.py", folder=tmp_path)
+    assert done.stdout.split() == ["0", "255", "255"], done.stderr
+
+
 async def boots(gate: MediaGate) -> None:
     async with gate:
         pass
@@ -168,4 +190,5 @@ def test_pages_with_files_are_run_by_a_test_of_their_own() -> None:
         "docs/how-to/move-to-a-bucket.md",  # tests/e2e/test_move_to_bucket.py
         "docs/how-to/write-a-moderator.md",
         "docs/how-to/write-a-storage.md",
+        "docs/how-to/write-an-operation.md",
     }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 
 import pytest
@@ -14,14 +15,21 @@ import typer
 
 import mediagate.errors
 from docs.python_reference import page
-from mediagate import EventType, MediaGate, Plugin, Settings, Source
+from mediagate import EventType, JobKind, JobStatus, MediaGate, Plugin, Settings, Source, Status
 from mediagate.cli import GROUPS, OWN, cli, plugin_commands
 from mediagate.cli.moderation import commands as moderation_commands
 from mediagate.cli.storage import commands as storage_commands
 from mediagate.errors import MediagateError
+from mediagate.http.downloads import Downloads
 from mediagate.http.routes import core_routes
 from mediagate.kernel.hooks import HOOK_NAMES
+from mediagate.testing.outputs import a_pipeline, outputs_of
+from mediagate.testing.record_samples import a_job
+from mediagate.values import pipeline_json, utcnow
 from mediagate_plugins.http_moderation import Service
+from mediagate_plugins.pipelines import Preset
+from mediagate_plugins.pipelines.commands import run
+from mediagate_plugins.pipelines.request import FIELDS
 from tests.support.pages import DOCS, PAGES, ROOT, first_column
 from tests.test_structure import PUBLIC
 
@@ -80,7 +88,8 @@ def test_error_codes_are_unique_and_errors_have_docstrings() -> None:
 
 def test_http_page_has_every_route(make_gate: Callable[..., MediaGate]) -> None:
     text = PAGES["docs/reference/http.md"]
-    routes = core_routes(make_gate())
+    gate = make_gate()
+    routes = core_routes(gate, Downloads(gate.settings))
     assert len(routes) > 12
     for route in routes:
         path = re.sub(r"_(\w)", lambda letter: letter[1].upper(), route.path).replace("{mediaId}", "{id}")
@@ -88,6 +97,25 @@ def test_http_page_has_every_route(make_gate: Callable[..., MediaGate]) -> None:
             assert re.search(rf"^\|.*`{method} {re.escape(path)}[`?].*\|", text, re.M) or (
                 method == "GET" and re.search(rf"^\| `GET {re.escape(path)}", text, re.M)
             ), route
+
+
+@pytest.mark.parametrize("kind", list(JobKind))
+@pytest.mark.parametrize("status", list(JobStatus))
+def test_http_page_has_every_field_of_a_status(kind: JobKind, status: JobStatus) -> None:
+    job = a_pipeline(utcnow()) if kind is JobKind.PIPELINE else a_job(utcnow())
+    ended = replace(job, status=status, error="an error", attempts=1)
+    told = Status(ended, None).to_json(poll_after_ms=1).keys() - {"jobId", "status"}
+    text = PAGES["docs/reference/http.md"]
+    tables = "".join(re.findall(r"^\|.*", text[text.index("## Job status") : text.index("## Media")], re.M))
+    assert {field for field in told if f"`{field}`" not in tables} == set()
+
+
+def test_http_page_has_every_field_of_an_output() -> None:
+    job = a_pipeline(utcnow())
+    output = outputs_of(job, 1)
+    (told,) = pipeline_json(job, output, {0: "/url"}, None)["outputs"]
+    (row,) = [line for line in PAGES["docs/reference/http.md"].splitlines() if line.startswith("| `outputs`")]
+    assert {field for field in told if f"`{field}`" not in row} == set()
 
 
 def test_plugin_index_lists_every_extra_and_every_plugin_with_its_page() -> None:
@@ -115,6 +143,24 @@ def test_plugin_page_has_every_option(name: str) -> None:
 
 def test_http_moderation_page_has_every_field_of_a_service() -> None:
     assert {field.name for field in fields(Service)} <= first_column("docs/reference/plugins/http_moderation.md")
+
+
+def test_pipelines_page_has_every_field_and_every_code() -> None:
+    listed = first_column("docs/reference/plugins/pipelines.md")
+    assert {field.name for field in fields(Preset)} | {*FIELDS} <= listed
+    sources = (ROOT / "plugins" / "mediagate_plugins" / "pipelines").glob("*.py")
+    calls = [node for path in sources for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    made = [call.args[1] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "item"]
+    codes = {code.value for code in made if isinstance(code, ast.Constant)}
+    assert len(codes) > 8
+    assert codes <= listed | first_column("docs/reference/operations.md")
+
+
+def test_cli_page_has_every_option_of_run() -> None:
+    command = typer.Typer(add_completion=False)
+    command.command()(run)
+    options = {word for parameter in typer.main.get_command(command).params for word in parameter.opts}
+    assert {word for word in options if word.startswith("-")} <= first_column("docs/reference/cli.md")
 
 
 def test_cli_page_has_every_command_and_every_option_of_serve_copy_and_rejudge() -> None:

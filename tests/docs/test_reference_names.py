@@ -16,7 +16,7 @@ from mediagate.observe.observer import Step
 from mediagate.storage import FilesystemStorage
 from mediagate.storage.mark import MARK_KEY
 from mediagate.transfer.ownership import PROBE_KEY
-from mediagate.values.layout import original_key, staging_key, variant_key
+from mediagate.values.layout import input_key, original_key, output_key, output_prefix, staging_key, variant_key
 from tests.support.pages import PAGES, ROOT, first_column
 
 HTTP, FIELDS, KEYS = (f"docs/reference/{name}.md" for name in ("http", "metrics-and-logs", "storage-keys"))
@@ -145,12 +145,14 @@ async def test_storage_page_has_every_kind_of_key(tmp_path: Path) -> None:
     whose = ("avatar", "user-1", "med_1")
     written = {
         staging_key("job_1"),
+        input_key("job_1", 0),
         staging_key("upl_1"),
         check,
         MARK_KEY,
         PROBE_KEY,
         original_key(*whose, "webp"),
         variant_key(*whose, "sm", "webp"),
+        output_key(output_prefix(*whose), 0, "large", "webp"),
     }
     values = {
         "jobId": "job_1",
@@ -160,6 +162,8 @@ async def test_storage_page_has_every_kind_of_key(tmp_path: Path) -> None:
         "sourceId": "user-1",
         "mediaId": "med_1",
         "variant": "sm",
+        "number": "0",
+        "name": "large",
         "ext": "webp",
     }
     listed = {re.sub(r"\{(\w+)\}", lambda name: values[name[1]], key) for key in first_column(KEYS)}

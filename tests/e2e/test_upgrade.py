@@ -9,9 +9,10 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ import pytest
 
 from mediagate.records import PrismaRecords
 from mediagate.records.migration import MIGRATIONS, migrate
-from mediagate.values import RejudgeAction, Rejudgement, Rejudging
+from mediagate.testing.outputs import a_pipeline
+from mediagate.values import Job, RejudgeAction, Rejudgement, Rejudging
 from tests.support.command import output_of
 from tests.support.databases import fresh_database
 from tests.support.server import FAST, LEASE, MOUNT, PYTHONPATH, Server
@@ -257,6 +259,18 @@ def test_url_of_a_private_file_is_valid_in_both_releases(first_and_second: tuple
     assert httpx.get(f"{second.url}{url.partition('?')[0]}", timeout=30).status_code == 404
 
 
+def test_earlier_release_serves_and_deletes_files_of_further_formats(webs: dict[str, Server], photo: bytes) -> None:
+    earlier, later = webs[EARLIER], webs[LATER]
+    media = later.settled(accepted_by(later, photo, source_id="formats")).json()["media"]
+    assert [file["name"] for file in media["variants"]] == ["xs", "xs.jpeg"]
+    seen = httpx.get(f"{earlier.url}/media/{media['id']}", timeout=30).json()
+    assert set(seen["urls"]) == {"xs", "xs.jpeg"}
+    urls = [f"{earlier.url}{url.removeprefix(MOUNT)}" for url in seen["urls"].values()]
+    assert [httpx.get(url, timeout=30).headers["Content-Type"] for url in urls] == ["image/webp", "image/jpeg"]
+    assert httpx.delete(f"{earlier.url}/media/{media['id']}", timeout=30).status_code == 204
+    assert [httpx.get(url, timeout=30).status_code for url in urls] == [404, 404]
+
+
 def test_earlier_release_continues_on_the_database_of_a_later_one(
     kind: str, tmp_path: Path, release_python: Path, photo: bytes
 ) -> None:
@@ -307,5 +321,61 @@ async def a_pass(database: str, job_id: str) -> tuple[Rejudging, Rejudgement]:
             (rejudging,) = await passes.get_rejudgings()
         (found,) = await passes.list_rejudgements(limit=9)
         return rejudging, found
+    finally:
+        await records.close()
+
+
+def test_earlier_worker_leaves_pipelines_alone(kind: str, tmp_path: Path, release_python: Path, photo: bytes) -> None:
+    with a_site(kind, tmp_path, release_python) as site:
+        site.migrate_to_later(tmp_path / "migrations")
+        earlier = site.start(EARLIER, "serve")
+        site.start(EARLIER, "worker")
+        before = asyncio.run(some_pipelines(site.database))
+        jobs = [accepted_by(earlier, photo) for _ in range(5)]
+        assert {earlier.settled(job).json()["status"] for job in jobs} == {"COMPLETE"}, site.logs()
+        wait_until(lambda: len(site.notes("ended")) == len(jobs), "each job's end should be noted")
+        site.run(EARLIER, "janitor", GATE)
+        # They are listed without an error, too.
+        listed = httpx.get(f"{earlier.url}/jobs", timeout=30).json()["items"]
+        seen = {job["jobId"]: job["status"] for job in listed if job["jobId"] in before}
+        assert seen == {job.id: job.status for job in before.values()}
+        assert asyncio.run(get_pipelines(site.database, before)) == before
+        assert asyncio.run(claimed_pipelines(site.database)) == set(before)
+
+
+async def some_pipelines(database: str) -> dict[str, Job]:
+    """Record pipelines that a worker which knew them would claim or fail at once, and return them."""
+    async with opened(database) as records:
+        now = await records.now()
+        waiting, lapsed, spent = jobs = [
+            a_pipeline(now, source_type="avatar", max_attempts=attempts) for attempts in (3, 3, 1)
+        ]
+        for job in jobs:
+            await records.create_job(job)
+        for job in (lapsed, spent):
+            assert await records.claim(job.id, owner="dead", now=now, lease_until=now) is not None
+        return dict(await records.get_jobs([job.id for job in (waiting, lapsed, spent)]))
+
+
+async def get_pipelines(database: str, job_ids: Iterable[str]) -> dict[str, Job]:
+    async with opened(database) as records:
+        return dict(await records.get_jobs(list(job_ids)))
+
+
+async def claimed_pipelines(database: str) -> set[str]:
+    """Claim and fail what can be, and return the ids."""
+    async with opened(database) as records:
+        now = await records.now()
+        claimed = await records.claim_oldest(owner="w", now=now, lease_until=now + timedelta(minutes=1), limit=9)
+        return {job.id for job in claimed} | set(await records.fail_exhausted(now=now, limit=9))
+
+
+@asynccontextmanager
+async def opened(database: str) -> AsyncIterator[PrismaRecords]:
+    """Open the records of this checkout for the length of a block."""
+    records = PrismaRecords(database)
+    await records.open()
+    try:
+        yield records
     finally:
         await records.close()

@@ -18,7 +18,7 @@ from mediagate.images import pixels, render
 from mediagate.config import Source, VariantSpec
 from mediagate.errors import ImageTooLarge
 from mediagate.images.pixels.allocation import ran_out_of_memory
-from mediagate.images.process import MALLOC
+from mediagate.images.memory import MALLOC
 
 for parameter, value in MALLOC.items():
     ctypes.CDLL(None).mallopt(parameter, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -149,6 +150,46 @@ async def test_pipeline_publishes_a_picture_that_is_allowed(work: Work) -> None:
     assert {file.name for file in told[2][1][1].files} == {"xs", "original"}
     # They are for remote moderators alone.
     assert told[2][1][1].previews == ()
+
+
+async def test_pipeline_tells_its_stages(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked = work()
+    shown: list[Job] = []
+    monkeypatch.setattr(worked.watch, "publish", lambda state: shown.append(state.job))
+    ended = await worked.run(await worked.job())
+    running = [next((stage.name for stage in job.stages if stage.status == "running"), None) for job in shown]
+    assert list(dict.fromkeys(running)) == ["decode", "judge", "encode", "publish", None]
+    progress = [job.progress for job in shown]
+    assert progress == sorted(progress)
+    assert {10, 30, 50, 70, 100} == set(progress)
+    assert [(stage.name, stage.status, stage.progress) for stage in ended.stages] == [
+        (name, "done", 100) for name in ("decode", "judge", "encode", "publish")
+    ]
+    assert all(stage.ms is not None for stage in ended.stages)
+
+
+async def test_pipeline_skips_the_stages_after_a_rejection(work: Work) -> None:
+    worked = work()
+    ended = await worked.run(await worked.job(REJECTS))
+    assert [stage.status for stage in ended.stages] == ["done", "done", "skipped", "skipped"]
+    assert ended.progress == 100
+
+
+async def test_pipeline_records_its_stages_while_it_works(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mediagate.jobs.attempt.RECORD_S", 0.01)
+    worked = work()
+    recorded: list[Job | None] = []
+    job = await worked.job()
+
+    async def look(*_: Any) -> None:
+        await asyncio.sleep(0.1)
+        recorded.append(await get_job(worked.parts.records, job.id))
+
+    worked.parts.hooks.add("pre_store", look)
+    await worked.run(job)
+    assert recorded[0] is not None
+    assert [stage.status for stage in recorded[0].stages] == ["done", "done", "running", "pending"]
+    assert recorded[0].progress == 50
 
 
 async def test_pipeline_measures_the_publishing_and_the_whole(work: Work) -> None:
@@ -352,7 +393,8 @@ async def test_pipeline_shows_each_stage_to_who_waits(work: Work) -> None:
     await worked.run(job)
     first = await waiting
     assert first is not None
-    assert first.job == job
+    assert replace(first.job, stages=()) == job
+    assert [stage.status for stage in first.job.stages] == ["running", "pending", "pending", "pending"]
     assert seen == [Stage.MODERATE]
     last = await worked.watch.next(job.id, None, timeout_s=1)
     assert last is not None

@@ -30,7 +30,9 @@ async def test_owner_migration_gives_existing_jobs_a_day_and_no_owner(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tmp_path / "migrations"
-    shutil.copytree(MIGRATIONS, before, ignore=shutil.ignore_patterns("202611220*", "*_owner_data"))
+    shutil.copytree(
+        MIGRATIONS, before, ignore=shutil.ignore_patterns("202611220*", "*_owner_data", "*_crops_and_looks")
+    )
     with monkeypatch.context() as patch:
         patch.setattr("mediagate.records.migration.MIGRATIONS", before)
         await migrate(database)

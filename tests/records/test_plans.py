@@ -69,6 +69,11 @@ INSERT INTO mediagate_variant ("mediaId", name, position, key, format, width, he
 SELECT id, 'v' || n, n, 'media/x', 'webp', 64, 64, 100 FROM mediagate_media, generate_series(1, 2) AS n
 WHERE id < 'med_000050000'
 """
+OUTPUTS = """
+INSERT INTO mediagate_output ("jobId", position, name, input, filename, key, format, width, height, frames, bytes)
+SELECT id, 0, 'output', 'input0', 'x.webp', 'outputs/x', 'webp', 64, 64, 1, 100
+FROM mediagate_job WHERE id > 'job_000950000'
+"""
 KEYS = """
 INSERT INTO mediagate_idempotency_key (key, "jobId", "expiresAt")
 SELECT 'key' || n, 'job_' || lpad(n::text, 9, '0'), $1::timestamp + interval '1 second' * (n - 100)
@@ -133,6 +138,7 @@ async def million(server: Cluster) -> str:
         await connection.execute(FILL, moment)
         await connection.execute("; ".join(index["indexdef"] for index in indexes))
         await connection.execute(MEDIA)
+        await connection.execute(OUTPUTS)
         await connection.execute(VARIANTS)
         for statement in (KEYS, UPLOADS, EVENTS):
             await connection.execute(statement, moment)
@@ -207,7 +213,8 @@ async def create_job(records: PrismaRecords) -> None:
 
 
 QUESTIONS: dict[str, tuple[Question, int]] = {
-    "claimable": (lambda r: r.claimable(now=NOW, limit=9), 40),
+    # Reads jobs that wait for another attempt; on PostgreSQL ``claim_oldest`` takes its place, which does not.
+    "claimable": (lambda r: r.claimable(now=NOW, limit=9), 210),
     "claim_oldest": (lambda r: r.claim_oldest(owner="w", now=NOW, lease_until=NOW + LEASE, limit=9), 80),
     "claim": (lambda r: r.claim(FREE, owner="w", now=NOW, lease_until=NOW + LEASE), 10),
     "advance": (lambda r: r.advance(HELD, owner="other", lease_until=NOW + LEASE, stage=Stage.PUBLISH), 10),

@@ -74,13 +74,16 @@ async def test_sqlite_claim_queries_use_an_index(tmp_path: Path) -> None:
     await migrate(f"file:{path}")
     # The statements that Prisma writes for claimable() and oldest_waiting().
     for condition, order, index in (
-        ('"attemptsLeft" > ? AND status = ? AND "availableAt" <= ?', 'priority, turn, "availableAt"',
-         "mediagate_job_status_priority_turn_availableAt_idx"),
-        ('status = ? AND attempts = ? AND 1 = ?', '"availableAt"', "mediagate_job_status_attempts_availableAt_idx"),
+        ('"attemptsLeft" > ? AND status = ? AND ("availableAt" <= ? OR ("availableAt" >= ? AND "availableAt" <= ?))',
+         'priority, turn, "availableAt"', "mediagate_job_status_priority_turn_availableAt_idx"),
+        ('status = ? AND attempts = ? AND "availableAt" < ?', '"availableAt"',
+         "mediagate_job_status_attempts_availableAt_idx"),
+        ('status = ? AND attempts = ? AND "availableAt" >= ?', '"availableAt"',
+         "mediagate_job_status_attempts_availableAt_idx"),
     ):  # fmt: skip
         with closing(sqlite3.connect(path)) as database:
             plan = database.execute(
                 f"EXPLAIN QUERY PLAN SELECT * FROM mediagate_job WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?",
-                (0, "PENDING", 0, 5, 0),
+                (0, "PENDING", *[0] * (condition.count("?") - 2), 5, 0),
             ).fetchall()
         assert [row[3].split(" (")[0] for row in plan] == [f"SEARCH mediagate_job USING INDEX {index}"]

@@ -63,7 +63,7 @@ def honest(**changed: Any) -> dict[str, Any]:
     return {
         "verdict": {name: changed.get(name, value) for name, value in VERDICT.items()},
         "info": changed.get("info", SIZED),
-        "variants": [],
+        "variants": changed.get("variants", []),
         "original": changed.get("original"),
         "blurhash": changed.get("blurhash", ""),
         "thumbhash": changed.get("thumbhash"),
@@ -117,6 +117,9 @@ def lies() -> Iterator[tuple[str, tuple[bytes, ...]]]:
         yield f"the error {code}", _error(code, "")
     yield "an error of a number", _error("config_error", 3)
     yield "an endless error", _error("image_too_large", "x" * 5000)
+    yield "a stage that does not exist", (_stage("publish"), *_answer(honest()))
+    yield "a stage twice", (_stage("decode"), _stage("decode"), *_answer(honest()))
+    yield "stages out of order", (_stage("judge"), _stage("decode"), *_answer(honest()))
     yield "unknown field", _answer(honest() | {"more": 1})
     yield "missing field", _answer({"verdict": {}})
     for name, values in WRONG.items():
@@ -135,6 +138,11 @@ def lies() -> Iterator[tuple[str, tuple[bytes, ...]]]:
     yield "previews of a refused picture", (*_answer(honest(previews=[20])), png)
     yield "a page for a picture", (*_answer(honest(decision="allow", original=file)), b"<html>".ljust(len(png)))
     yield "no variants", (*_answer(honest(decision="allow", original=file)), png)
+    webp = b"RIFF....WEBP" + b"x" * 16
+    for lie, changed in WRONG_VARIANTS.items():
+        files = [{"width": 64, "height": 32, "format": "webp", "data": len(webp)} | one for one in changed]
+        answer = honest(decision="allow", original=file, variants=files)
+        yield f"variants: {lie}", (*_answer(answer), *[webp] * len(files), png)
 
 
 WRONG: Mapping[str, tuple[Any, ...]] = {
@@ -160,11 +168,27 @@ WRONG_INFO: Mapping[str, tuple[Any, ...]] = {
     "height": (1.5,),
     "frames": (1000, "1"),
 }
+SIZES = ("xs", "sm", "md", "lg", "xl")
+WRONG_VARIANTS: Mapping[str, list[dict[str, Any]]] = {
+    "another one": [{"name": name} for name in (*SIZES, "xxl")],
+    "another order": [{"name": name} for name in reversed(SIZES)],
+    "one twice": [{"name": name} for name in ("xs", *SIZES)],
+    "one of two formats": [{"name": name} for name in ("xs", "xs.webp", *SIZES[1:])],
+    "one named by its format": [{"name": name} for name in ("xs.webp", *SIZES[1:])],
+    "a path": [{"name": name} for name in ("xs./..", *SIZES[1:])],
+    "one that is too wide": [{"name": name, "width": 65 if name == "xs" else 64} for name in SIZES],
+    "one of another format": [{"name": name, "format": "jpeg" if name == "xs" else "webp"} for name in SIZES],
+}
+"""What may not be sent for the default variants."""
 WRONG_FILE: Mapping[str, Any] = {"name": "../../../x", "format": "webp", "width": 129, "height": 1 << 40}
 
 
 def _answer(value: object) -> tuple[bytes]:
     return (json.dumps({"answer": value}).encode(),)
+
+
+def _stage(name: str) -> bytes:
+    return json.dumps({"stage": name}).encode()
 
 
 def _error(code: str, detail: object) -> tuple[bytes]:

@@ -14,7 +14,7 @@ from mediagate_plugins.metrics import instruments as of
 
 OTHER = "other"
 """Replaces unknown values, so that the values of a label stay bounded."""
-RENDERING = ("decode", "resize", "moderate", "encode", "original", "blurhash", "thumbhash")
+RENDERING = ("decode", "resize", "moderate", "steps", "encode", "original", "blurhash", "thumbhash")
 """The stages of the image process, as named in a job's timings."""
 STAGES = ("queue", "fetch", "render", "publish", "record", "finish", *RENDERING, OTHER)
 ENDED = tuple(str(status) for status in JobStatus if status.terminal)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
 from typing import Any
 
-from mediagate import STORAGE, Event, EventType, JobStatus, Media, MediaGate, Status, iso
-from mediagate.errors import MediaNotFound, ObjectNotFound
+from mediagate import STORAGE, Event, EventType, JobKind, JobStatus, Media, MediaGate, Status, iso
+from mediagate.errors import MediaDeleted, MediaNotFound, ObjectNotFound
 from mediagate.records import get_state
 
 
 async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> bytes:
     """Return the body to send; raises ``Unavailable``.
 
-    URLs are made for each attempt, so that signed ones are valid on delivery. A picture that was deleted in the
-    meantime is omitted.
+    URLs are made for each attempt, so that signed ones are valid on delivery. Pictures and outputs that were
+    deleted in the meantime are omitted.
     """
     data: dict[str, Any] = json.loads(event.data)
     if event.type is EventType.JOB_COMPLETED:
@@ -27,7 +28,12 @@ async def body_of(gate: MediaGate, event: Event, *, result_max_bytes: int) -> by
 async def _completed(gate: MediaGate, event: Event, result_max_bytes: int) -> dict[str, Any] | None:
     # Not by get_status, which may answer from a cache that misses changes of another process.
     state = await get_state(gate.parts.records, event.job_id)
-    if state is None or state.job.status is not JobStatus.COMPLETE or state.media is None:
+    if state is None or state.job.status is not JobStatus.COMPLETE:
+        return None
+    if state.job.kind is JobKind.PIPELINE:
+        with suppress(MediaDeleted):
+            return (await gate.get_status(event.job_id)).to_json(poll_after_ms=0)
+    if state.media is None:
         return None
     try:
         media = await gate.get_media(state.media.id)
@@ -38,7 +44,7 @@ async def _completed(gate: MediaGate, event: Event, result_max_bytes: int) -> di
 
 async def _result(gate: MediaGate, media: Media, max_bytes: int) -> dict[str, str]:
     """Return the content of the largest variant of at most ``max_bytes``."""
-    fitting = [variant for variant in media.variants if variant.bytes <= max_bytes]
+    fitting = [variant for variant in media.variants if variant.first and variant.bytes <= max_bytes]
     if not fitting:
         return {}
     variant = max(fitting, key=lambda v: v.bytes)

@@ -49,8 +49,12 @@ def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
         createdAt=MOMENT,
         startedAt=_or_null(MOMENT),
         finishedAt=MOMENT,
+        kind={"enum": ["media", "pipeline"]},
+        progress={"const": 100},
+        stages=_list(_stage()),
+        queueWaitMs=_or_null(COUNT),
         timings={"type": "object", "description": "Milliseconds by step.", "additionalProperties": {"type": "number"}},
-        warnings=_list(TEXT),
+        warnings=_list({"type": ["string", "object"], "description": "Texts; of a pipeline, objects with a detail."}),
         usage=_object(
             bytesIn=COUNT,
             bytesOut=COUNT,
@@ -62,11 +66,41 @@ def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def _stage() -> dict[str, Any]:
+    stage = _object(
+        name=TEXT,
+        status={"enum": ["pending", "running", "done", "skipped", "failed"]},
+        progress=COUNT | {"maximum": 100},
+        ms=_or_null(MILLISECONDS),
+    )
+    stage["properties"]["op"] = TEXT | {"description": "The operation, for a step of a pipeline."}
+    return stage
+
+
+def _output() -> dict[str, Any]:
+    output = _object(
+        id=TEXT,
+        name=TEXT,
+        input=TEXT,
+        filename=TEXT,
+        format=TEXT,
+        mimeType=TEXT,
+        bytes=COUNT,
+        width=COUNT,
+        height=COUNT,
+        frames=COUNT,
+    )
+    output["properties"]["url"] = PICTURE_URL | {"description": "Missing if the outputs were deleted before."}
+    return output
+
+
 def _completed() -> dict[str, Any]:
     schema = _job("COMPLETE")
     schema["required"].append("media")
     schema["properties"] |= {
-        "media": _or_null(_media()) | {"description": "null if the picture was deleted before this was sent."},
+        "media": _or_null(_media())
+        | {"description": "null for a pipeline, and if the picture was deleted before this was sent."},
+        "outputs": _list(_output()) | {"description": "Of a pipeline; see GET /status/{jobId} for its other fields."},
         "resultVariant": TEXT | {"description": "The largest variant below the gate's limit, if it sends any."},
         "resultContentType": TEXT,
         "resultBase64": TEXT | {"contentEncoding": "base64"},
@@ -89,6 +123,7 @@ def _always_in_media() -> dict[str, Any]:
         sourceType=TEXT,
         sourceId=TEXT,
         urls={"type": "object", "additionalProperties": PICTURE_URL},
+        srcset={"type": "object", "additionalProperties": TEXT},
         originalUrl=_or_null(PICTURE_URL),
         aspectRatio=TEXT,
         blurhash=TEXT,

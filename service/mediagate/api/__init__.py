@@ -5,5 +5,6 @@ from mediagate.api.defaults import assemble
 from mediagate.api.jobs import StatusPage
 from mediagate.api.media import PublishedPage
 from mediagate.api.runtime import open_runtime
+from mediagate.api.trial import Trial, open_trial
 
-__all__ = ["Calls", "PublishedPage", "StatusPage", "assemble", "open_runtime"]
+__all__ = ["Calls", "PublishedPage", "StatusPage", "Trial", "assemble", "open_runtime", "open_trial"]

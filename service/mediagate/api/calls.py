@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mediagate.api.defaults import jobs_at_once
 from mediagate.api.jobs import StatusPage
 from mediagate.api.media import PublishedPage
 from mediagate.api.moderation_calls import ModerationCalls
+from mediagate.api.pipeline_calls import PipelineCalls
 from mediagate.api.runtime import Runtime
 from mediagate.api.uploads import fields_of, name_of
 from mediagate.config import Settings, Source
@@ -32,7 +34,7 @@ MAX_DAYS = 366
 """Maximum number of days in a usage report."""
 
 
-class Calls(ModerationCalls):
+class Calls(ModerationCalls, PipelineCalls):
     """The calls of an open gate.
 
     Links start with ``base_url``, by default with ``public_base_url``. ``owner`` restricts a call to that owner's
@@ -88,18 +90,20 @@ class Calls(ModerationCalls):
         client_reference_id: str | None = None,
         callback_url: str | None = None,
         focal: tuple[float, float] = (0.5, 0.5),
+        crop: Sequence[float] | None = None,
         owner: str | None = None,
         idempotency_key: str | None = None,
     ) -> Status:
         """Accept a picture given as bytes, a path, an ``UploadFile`` or a stream, and return its PENDING job.
 
-        ``focal`` is the point (x, y from 0 to 1) that ``fit="cover"`` keeps; ``owner`` is the owner of the picture.
+        ``crop`` (x, y, width, height from 0 to 1) is the part of the upright picture to judge and publish; ``focal`` is
+        the point of it (x, y from 0 to 1) that ``fit="cover"`` keeps; ``owner`` is the owner of the picture.
         Under a reused ``idempotency_key``, the same upload returns the job of the first one in its current status.
         Raises the ``RequestError`` that ``POST /upload`` answers, or ``Unavailable``.
         """
         check_owner(owner)
         name = filename or name_of(source)
-        fields = fields_of(source_type, source_id, name, client_reference_id, callback_url, focal)
+        fields = fields_of(source_type, source_id, name, client_reference_id, callback_url, focal, crop)
         intake = self.runtime.intake
         job, made = await intake.upload_source(source, fields, owner=owner, idempotency_key=idempotency_key)
         return Status(job, None) if made else await self.get_status(job.id)
@@ -115,6 +119,7 @@ class Calls(ModerationCalls):
         client_reference_id: str | None = None,
         callback_url: str | None = None,
         focal: tuple[float, float] = (0.5, 0.5),
+        crop: Sequence[float] | None = None,
         owner: str | None = None,
         base_url: str = "",
     ) -> UploadTarget:
@@ -125,7 +130,7 @@ class Calls(ModerationCalls):
         """
         check_owner(owner)
         # Hosts pass on the client's values, which may be None.
-        fields = fields_of(source_type, source_id, filename or "", client_reference_id, callback_url, focal)
+        fields = fields_of(source_type, source_id, filename or "", client_reference_id, callback_url, focal, crop)
         declaration = Declaration(fields, (content_type or "").lower() or ANY_TYPE, size)
         runtime = self.runtime
         return await runtime.intake.record(declaration, owner=owner, base_url=runtime.link_base(base_url))

@@ -12,7 +12,7 @@ from mediagate.images import ForkServer, ImagePool
 from mediagate.kernel import Registry
 from mediagate.moderation import Moderator, RemoteModerator, input_edge, members_of, selection_problems, together
 from mediagate.observe import Observers
-from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
+from mediagate.parts import AUTHORIZE, EVENTS, MODERATOR, OPERATIONS, QUEUE, RECORDS, REMOTE_MODERATOR, STORAGE, Parts
 from mediagate.queue import Dispatcher, InProcessQueue
 from mediagate.storage import FilesystemStorage, PrivateSources, observed
 
@@ -26,6 +26,10 @@ def assemble(
 
     Raises ``ConfigError``.
     """
+    if any(spec.steps for source in sources.values() for spec in source.variants.values()):
+        from mediagate.images import check_steps  # lazily, with Pillow and all operations
+
+        check_steps(sources)
     values = registry.values
     remote_moderator = values.get(REMOTE_MODERATOR)
     moderator = _moderator(sources, settings, values.get(MODERATOR), remote_moderator)
@@ -59,6 +63,7 @@ def assemble(
         private=(settings.data_dir,),
         server=server,
         observer=observer,
+        operations=values.get(OPERATIONS),
     )
     return Parts(
         sources,
@@ -73,6 +78,7 @@ def assemble(
         moderator=moderator,
         remote_moderator=remote_moderator,
         authorize=values.get(AUTHORIZE),
+        operations=values.get(OPERATIONS),
     )
 
 

@@ -11,9 +11,9 @@ from mediagate.api.jobs import cancel
 from mediagate.api.owner import BATCH, check_named, usage_ever
 from mediagate.api.runtime import Runtime
 from mediagate.errors import JobConflict, JobNotFound, MediaDeleted
-from mediagate.jobs import delete_media, resume_finish
+from mediagate.jobs import delete_media, delete_outputs, made_files, resume_finish
 from mediagate.records import get_state
-from mediagate.values import Erased, Erasure, Job, JobState, media_prefixes
+from mediagate.values import Erased, Erasure, Job, JobKind, JobState, JobStatus
 
 log = logging.getLogger("mediagate.owners")
 
@@ -97,18 +97,19 @@ class _Eraser:
         """End a job and delete its media; return the keys of all its files, which are to be deleted."""
         storage, job = self._parts.storage, listed.job
         async with self._free:
-            staged = await storage.stat(job.staging_key) is not None
+            staged = [key for key in job.staged_keys if await storage.stat(key) is not None]
             state = listed if _is_over(job) else await self._end_live(job.id)
             if state is None:
                 return []  # another call was faster
             # Includes files that no media names, which attempts that died may have left.
-            prefixes = media_prefixes(job.source_type, job.source_id, job.media_id)
-            published = [info.key for prefix in prefixes async for info in storage.list(prefix)]
+            made = await made_files(job, self._parts)
             if state.media is not None and await delete_media(state.media, self._parts):
                 self.media += 1
                 await self._parts.hooks.run("on_deleted", state.media)
-            self.files += staged + len(published)
-            return [job.staging_key, *published]
+            if state.job.kind is JobKind.PIPELINE and state.job.status is JobStatus.COMPLETE:
+                await delete_outputs(state, self._parts, await self._parts.records.now())
+            self.files += len(staged) + len(made)
+            return [*job.staged_keys, *made]
 
     async def _end_live(self, job_id: str) -> JobState | None:
         """Cancel a live job, run the hooks of its end, and return its state; ``None`` when it is gone."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mediagate.api.archive import Archive
 from mediagate.api.owner import BATCH, check_named, usage_ever
-from mediagate.api.owner_records import job_record, media_record, upload_record, usage_record
+from mediagate.api.owner_records import job_record, media_record, output_record, upload_record, usage_record
 from mediagate.api.runtime import Runtime
 from mediagate.errors import ObjectNotFound, OwnerNotFound
 from mediagate.parts import Parts
@@ -96,30 +97,36 @@ class _Exporter:
     async def _write_job(self, state: JobState) -> None:
         job = state.job
         media = await self._write_media(state.media) if state.media else None
-        kept = job.status is not JobStatus.COMPLETE and await self.parts.storage.stat(job.staging_key) is not None
+        kept = job.status is not JobStatus.COMPLETE and any(
+            [await self.parts.storage.stat(key) is not None for key in job.staged_keys]
+        )
+        outputs = [
+            {**output_record(output), **await self._write_file(output.key, job.finished_at or job.created_at)}
+            for output in state.outputs
+        ]
         again = await self.parts.records.rejudgements.list_rejudgements(job_id=job.id, limit=MOST_PASSES)
-        await self.archive.write_line("jobs", job_record(job, media, again, quarantined=kept))
+        await self.archive.write_line("jobs", job_record(job, media, again, outputs, quarantined=kept))
         self._count(jobs=1)
 
     async def _write_media(self, media: Media) -> dict[str, Any]:
-        original = await self._write_file(media.original_key, media) if media.original_key else None
+        original = await self._write_file(media.original_key, media.created_at) if media.original_key else None
         variants = [
             {
                 "name": variant.name,
                 "format": variant.format,
                 "width": variant.width,
                 "height": variant.height,
-                **await self._write_file(variant.key, media),
+                **await self._write_file(variant.key, media.created_at),
             }
             for variant in media.variants
         ]
         self._count(media=1)
         return media_record(media, original, variants)
 
-    async def _write_file(self, key: str, media: Media) -> dict[str, Any]:
+    async def _write_file(self, key: str, modified: datetime) -> dict[str, Any]:
         """Write a file under its storage key; a file that the storage does not have gets no path."""
         try:
-            size, sha256 = await self.archive.write_file(key, self.parts.storage.stream(key), modified=media.created_at)
+            size, sha256 = await self.archive.write_file(key, self.parts.storage.stream(key), modified=modified)
         except ObjectNotFound:
             self._count(missing=1)
             return {"path": None, "bytes": None, "sha256": None}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from mediagate.api.media import check_limit, delete_by_id, expired, id_text
 from mediagate.api.runtime import Runtime
 from mediagate.errors import InvalidParameter, JobConflict, MediaDeleted
-from mediagate.jobs import check_id, job_events, resume_finish, unknown_job
+from mediagate.jobs import check_id, delete_outputs, job_events, resume_finish, unknown_job
 from mediagate.records import get_state
-from mediagate.values import JobState, JobStatus, Status, iso, status_of
+from mediagate.values import JobKind, JobState, JobStatus, Status, iso, status_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ async def list_jobs(
         limit=limit,
         cursor=cursor,
     )
-    url_of, now = runtime.url_of(base_url), await records.now()
-    return StatusPage(tuple(status_of(state.at(now), url_of) for state in page.items), page.next_cursor)
+    now = await records.now()
+    return StatusPage(tuple(_shown(state.at(now), runtime, base_url) for state in page.items), page.next_cursor)
 
 
 async def cancel(job_id: str, runtime: Runtime, *, owner: str | None = None) -> Status:
@@ -101,7 +101,7 @@ async def retry(job_id: str, runtime: Runtime, *, owner: str | None) -> Status:
         raise JobConflict(
             f"job {job_id} is {status.status}; only a FAILED job can be retried", job_status=status.status
         )
-    if await parts.storage.stat(status.job.staging_key) is None:
+    if not all([await parts.storage.stat(key) for key in status.job.staged_keys]):
         raise JobConflict(
             "the file was not kept because a retry cannot succeed; upload it again",
             job_status=status.status,
@@ -127,23 +127,47 @@ async def delete_job(job_id: str, runtime: Runtime, *, owner: str | None) -> Job
             break
         with suppress(JobConflict, MediaDeleted):
             await cancel(job_id, runtime)
-    if state.job.status is JobStatus.COMPLETE:
-        await delete_by_id(state.job.media_id, runtime)
+    if state.job.status is not JobStatus.COMPLETE:
+        await parts.storage.delete(state.job.staged_keys)
+    elif state.job.kind is JobKind.PIPELINE:
+        await delete_outputs(state, parts, await parts.records.now())
+        runtime.watch.forget(job_id)
     else:
-        await parts.storage.delete([state.job.staging_key])
+        await delete_by_id(state.job.media_id, runtime)
     return state.job.status
 
 
 async def _status(state: JobState, runtime: Runtime, owner: str | None, base_url: str) -> Status:
     if owner not in (None, state.job.owner_id):
         raise unknown_job(state.job.id)
+    if state.job.kind is JobKind.PIPELINE:
+        return await _pipeline_status(state, runtime, base_url)
     if state.job.status is JobStatus.COMPLETE:
         if state.media is None:
             raise MediaDeleted("the picture has been deleted; upload it again", job_status=JobStatus.COMPLETE)
         if await expired(state.media, runtime.parts.records):
             until = iso(state.media.expires_at)
             raise MediaDeleted(f"the picture expired at {until}; upload it again", job_status=JobStatus.COMPLETE)
-    return status_of(state, runtime.url_of(base_url))
+    return _shown(state, runtime, base_url)
+
+
+async def _pipeline_status(state: JobState, runtime: Runtime, base_url: str) -> Status:
+    job = state.job
+    if job.cleared_at is not None:
+        raise MediaDeleted("the outputs have been deleted; send the pictures again", job_status=job.status)
+    if job.expires_at is not None and job.expired(await runtime.parts.records.now()):
+        raise MediaDeleted(
+            f"the outputs expired at {iso(job.expires_at)}; send the pictures again", job_status=job.status
+        )
+    return _shown(state, runtime, base_url)
+
+
+def _shown(state: JobState, runtime: Runtime, base_url: str) -> Status:
+    """Return the public view of a job's state, with the place of the download if it has outputs."""
+    status = status_of(state, runtime.url_of(base_url))
+    if not state.outputs:
+        return status
+    return replace(status, download_url=f"{runtime.link_base(base_url)}/jobs/{state.job.id}/download")
 
 
 def _status_called(name: str) -> JobStatus:

@@ -41,11 +41,16 @@ async def list_media(
 
 async def get_media(media_id: str, runtime: Runtime, *, owner: str | None, base_url: str) -> PublishedMedia:
     """Return one media with its URLs; raises ``MediaNotFound``, also if it has expired or has another owner."""
+    return published(await find_media(media_id, runtime, owner=owner), runtime.url_of(base_url))
+
+
+async def find_media(media_id: str, runtime: Runtime, *, owner: str | None) -> Media:
+    """Return one media; raises like ``get_media``."""
     records = runtime.parts.records
     media = await records.get_media(media_id)
     if media is None or await expired(media, records) or owner not in (None, media.owner_id):
         raise _unknown_media(media_id)
-    return published(media, runtime.url_of(base_url))
+    return media
 
 
 async def delete_by_id(media_id: str, runtime: Runtime, *, owner: str | None = None) -> None:

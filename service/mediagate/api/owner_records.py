@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from mediagate.values import DirectUpload, Job, Media, Rejudgement, UsageReport, Verdict, iso
+from mediagate.values import (
+    DirectUpload,
+    Job,
+    JobKind,
+    Media,
+    Output,
+    Rejudgement,
+    UsageReport,
+    Verdict,
+    iso,
+    pipeline_json,
+)
 
 
 def job_record(
-    job: Job, media: Mapping[str, Any] | None, judged_again: Sequence[Rejudgement], *, quarantined: bool
+    job: Job,
+    media: Mapping[str, Any] | None,
+    judged_again: Sequence[Rejudgement],
+    outputs: Sequence[Mapping[str, Any]],
+    *,
+    quarantined: bool,
 ) -> dict[str, Any]:
-    """Return the record of a job; ``quarantined`` says whether its uploaded file is still in quarantine."""
+    """Return the record of a job; ``quarantined`` says whether any of its files is still in quarantine."""
     return {
         "jobId": job.id,
         "status": str(job.status),
@@ -21,6 +38,7 @@ def job_record(
         "clientReferenceId": job.client_reference_id,
         "callbackUrl": job.callback_url,
         "focalPoint": {"x": job.focal_x, "y": job.focal_y},
+        "crop": asdict(job.crop) if job.crop else None,
         "key": job.key_id,
         "createdAt": iso(job.created_at),
         "startedAt": iso(job.started_at),
@@ -55,6 +73,20 @@ def job_record(
         "bytesOut": job.bytes_out,
         "modelRuns": job.model_runs,
         "media": media,
+        **(_pipeline(job, outputs) if job.kind is JobKind.PIPELINE else {}),
+    }
+
+
+def output_record(output: Output) -> dict[str, Any]:
+    """Return the record of an output, but for its file."""
+    return {
+        "name": output.name,
+        "input": output.input,
+        "filename": output.filename,
+        "format": output.format,
+        "width": output.width,
+        "height": output.height,
+        "frames": output.frames,
     }
 
 
@@ -92,6 +124,7 @@ def upload_record(upload: DirectUpload, *, received: bool) -> dict[str, Any]:
         "clientReferenceId": fields.client_reference_id,
         "callbackUrl": fields.callback_url,
         "focalPoint": {"x": fields.focal_x, "y": fields.focal_y},
+        "crop": asdict(fields.crop) if fields.crop else None,
         "key": upload.key_id,
         "filename": fields.filename,
         "contentType": upload.content_type,
@@ -106,6 +139,17 @@ def usage_record(report: UsageReport) -> dict[str, Any]:
     """Return the usage by day and by key, as in ``GET /usage``."""
     body = report.to_json()
     return {name: body[name] for name in ("days", "total", "keys")}
+
+
+def _pipeline(job: Job, outputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    told = pipeline_json(job, (), {}, None)
+    return {
+        "kind": str(job.kind),
+        "steps": [dict(step) for step in job.spec.steps] if job.spec else [],
+        **{name: told[name] for name in ("preset", "inputs", "data", "retention", "expiresAt")},
+        "stepWarnings": told["warnings"],
+        "outputs": list(outputs),
+    }
 
 
 def _moderation(verdict: Verdict) -> dict[str, Any]:

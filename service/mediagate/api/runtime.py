@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 
 from mediagate.api.defaults import jobs_at_once
+from mediagate.api.forecast import Forecast
 from mediagate.api.readiness import Readiness
 from mediagate.errors import ShuttingDown
 from mediagate.images import load_formats
@@ -34,6 +35,7 @@ class Runtime:
         self.spool_dir = spool_dir
         self.watch = Watch(parts.records, parts.observer)
         self.backlog = Backlog(parts.records, least_ms=parts.settings.poll_after_ms)
+        self.forecast = Forecast(parts.records, self.backlog)
         self.intake = Intake(parts, self.backlog, spool_dir)
         self.worker = Worker(parts, self.watch, concurrency=jobs_at_once(parts.settings))
         self.janitor = Janitor(parts, spool_dir)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mediagate.intake import Readable
-from mediagate.values import UploadFields, display_name, read_focal, source_id_text
+from mediagate.values import UploadFields, display_name, read_crop, read_focal, source_id_text
 
 
 def fields_of(
@@ -15,11 +16,13 @@ def fields_of(
     client_reference_id: str | None,
     callback_url: str | None,
     focal: tuple[float, float],
+    crop: Sequence[float] | None,
 ) -> UploadFields:
     """Return the fields of an upload, normalized as those of a form; raises ``InvalidSourceId``."""
     x, y = map(read_focal, focal)
     reference, callback = client_reference_id or None, callback_url or None
-    return UploadFields(source_type, source_id_text(source_id), display_name(filename), reference, callback, x, y)
+    name = display_name(filename)
+    return UploadFields(source_type, source_id_text(source_id), name, reference, callback, x, y, read_crop(crop))
 
 
 def name_of(source: Readable) -> str:

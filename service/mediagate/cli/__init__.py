@@ -1,12 +1,14 @@
 """The command ``mediagate`` with its own commands, which ``OWN`` and ``GROUPS`` list, and the commands of plugins.
 
-A plugin adds a command with a ``typer.Typer`` as an entry point of the group ``mediagate.commands``, under the name of
-the entry point. Each command imports its own dependencies lazily: only ``doctor`` loads the codecs, for example.
+A plugin adds a command as an entry point of the group ``mediagate.commands``, under the name of the entry point: a
+function, or a ``typer.Typer`` with commands of its own. Each command imports its own dependencies lazily: only
+``doctor`` loads the codecs, for example.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoints, entry_points
 from typing import Annotated
@@ -20,10 +22,11 @@ from mediagate.cli.owner_data import erase, export
 from mediagate.cli.release import print_release
 from mediagate.cli.retry import retry
 from mediagate.cli.service import serve, worker
+from mediagate.cli.status_line import StatusLine
 from mediagate.cli.storage import commands as storage_commands
 from mediagate.observe import LogFormat, configure_logs
 
-__all__ = ["STANDALONE", "Gate", "load_gate", "main", "quit_with", "run_async"]
+__all__ = ["STANDALONE", "Gate", "StatusLine", "load_gate", "main", "quit_with", "run_async"]
 
 COMMANDS = "mediagate.commands"
 """The group of entry points of plugins' commands."""
@@ -71,13 +74,22 @@ for name, group in GROUPS.items():
 
 
 def main() -> None:
-    """Run the command line; plugins' commands are loaded unless the command is one of the core's own."""
+    """Run the command line; of the plugins' commands only the one that is run is loaded, or all if none is named."""
     core = OWN.keys() | GROUPS.keys()
     named = next((word for word in sys.argv[1:] if word in core or word in plugin_commands().names), None)
     if named not in core:
         for command in plugin_commands():
-            cli.add_typer(command.load(), name=command.name)
+            if named in (None, command.name):
+                add_command(command.name, command.load())
     cli()
+
+
+def add_command(name: str, command: typer.Typer | Callable[..., None]) -> None:
+    """Add a command: a function, or a group of commands."""
+    if isinstance(command, typer.Typer):
+        cli.add_typer(command, name=name)
+    else:
+        cli.command(name)(command)
 
 
 @cache

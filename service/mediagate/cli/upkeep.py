@@ -22,7 +22,10 @@ async def sweep(gate: MediaGate, *, dry_run: bool, really: int | None) -> AsyncI
     expired = await janitor.sweep_expired(dry_run=dry_run)
     for name in [*expired.expired_media, *expired.expired_uploads]:
         yield f"{verb} {name}"
-    yield f"expired: {verb} {len(expired.expired_media)} media, {len(expired.expired_uploads)} direct uploads"
+    for job_id in expired.expired_outputs:
+        yield f"{verb} the outputs of {job_id}"
+    media, outputs, uploads = map(len, (expired.expired_media, expired.expired_outputs, expired.expired_uploads))
+    yield f"expired: {verb} {media} media, the outputs of {outputs} pipelines, {uploads} direct uploads"
     left = 1
     while left:
         files = await janitor.sweep_files(dry_run=dry_run, really=really)

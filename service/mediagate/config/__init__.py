@@ -7,11 +7,11 @@ from mediagate.config.settings import (
     Language,
     Settings,
     Source,
-    VariantSpec,
     check_sources,
     native_engine,
 )
 from mediagate.config.unknown_settings import unknown_variables
+from mediagate.config.variants import VariantSpec
 
 __all__ = [
     "MIB",

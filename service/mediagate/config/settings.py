@@ -7,22 +7,20 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     field_validator,
-    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mediagate.config.origins import checked_base, checked_hosts, checked_origins, listed
+from mediagate.config.variants import DEFAULT_VARIANTS, Effort, Frozen, VariantSpec
 from mediagate.errors import ConfigError
 
 MIB = 1024 * 1024
@@ -33,8 +31,6 @@ Format = Literal["jpeg", "png", "webp", "gif", "avif", "heic"]
 Placeholder = Literal["blurhash", "thumbhash"]
 Language = Literal["en", "de", "es", "fr", "ja"]
 """A language of the messages for end users."""
-Effort = Annotated[int, Field(ge=0, le=6)]
-"""Encoder effort from 0 (fast) to 6 (small), on libwebp's scale."""
 _PREFIX = "MEDIAGATE_"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -50,51 +46,7 @@ def _secrets(value: object) -> object:
 UrlSecrets = Annotated[tuple[Annotated[SecretStr, Field(min_length=32)], ...], Field(min_length=1)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as exc:
-            raise ConfigError(_problems(type(self).__name__, exc)) from None
-
-
-class VariantSpec(_Frozen):
-    """The size and encoding of a variant; ``width`` and ``height`` in pixels, never enlarged beyond the original.
-
-    ``fit="inside"`` fits the whole picture within width x height, one of which may be omitted.
-    ``fit="cover"`` fills both and crops around the focal point.
-    """
-
-    width: Annotated[int, Field(ge=1, le=16384)] | None = None
-    height: Annotated[int, Field(ge=1, le=16384)] | None = None
-    fit: Literal["inside", "cover"] = "inside"
-    format: Literal["webp", "avif", "jpeg", "png"] = "webp"
-    quality: Annotated[int, Field(ge=1, le=100)] = 80
-    effort: Effort | None = None
-    """Encoder effort; unset: the effort of the source."""
-
-    @model_validator(mode="after")
-    def _has_size(self) -> Self:
-        if self.width is None and self.height is None:
-            raise ValueError("no size; set width, height or both")
-        if self.fit == "cover" and (self.width is None or self.height is None):
-            raise ValueError('fit="cover" needs both width and height')
-        return self
-
-
-DEFAULT_VARIANTS: Mapping[str, VariantSpec] = {
-    "xs": VariantSpec(width=64),
-    "sm": VariantSpec(width=256),
-    "md": VariantSpec(width=640),
-    "lg": VariantSpec(width=1280),
-    "xl": VariantSpec(width=1920),
-}
-"""Five widths, WebP quality 80."""
-
-
-class Source(_Frozen):
+class Source(Frozen):
     """The policy of one source type: limits, variants and moderation thresholds."""
 
     formats: Annotated[tuple[Format, ...], Field(min_length=1)] = get_args(Format)
@@ -283,7 +235,3 @@ def _check_name(kind: str, name: str) -> None:
 
 def _variable_problems(exc: ValidationError) -> list[str]:
     return [f"{_PREFIX}{str((*e['loc'], '*')[0]).upper()}: {e['msg']}" for e in exc.errors()]
-
-
-def _problems(owner: str, exc: ValidationError) -> list[str]:
-    return [f"{owner}.{'.'.join(str(p) for p in e['loc']) or '(all)'}: {e['msg']}" for e in exc.errors()]

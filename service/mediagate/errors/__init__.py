@@ -33,11 +33,14 @@ MediagateError
 │   ├── UploadTooLarge           413 upload_too_large
 │   ├── UnsupportedType          415 unsupported_type
 │   ├── UnsupportedEncoding      415 unsupported_encoding
+│   ├── InvalidCrop              422 invalid_crop
 │   ├── UndecodableImage         422 image_undecodable
 │   ├── ImageTooLarge            422 image_too_large
 │   ├── AnimationRefused         422 animation_refused
 │   ├── UploadMismatch           422 upload_mismatch
 │   ├── IdempotencyKeyReused     422 idempotency_key_reused
+│   ├── InvalidPipeline          422 invalid_pipeline
+│   ├── OperationFailed          422 operation_failed
 │   ├── RateLimited              429 rate_limited
 │   └── HeadTooLarge             431 head_too_large
 ├── Unavailable                  503: try again later
@@ -78,6 +81,8 @@ from mediagate.errors.base import (
     known_error,
     members,
 )
+from mediagate.errors.pictures import AnimationRefused, ImageTooLarge, InvalidCrop, UndecodableImage
+from mediagate.errors.pipelines import InvalidPipeline, OperationFailed
 from mediagate.errors.processing import (
     ImageCrashed,
     ImageTimeout,
@@ -88,7 +93,6 @@ from mediagate.errors.processing import (
     StagedFileLost,
 )
 from mediagate.errors.requests import (
-    AnimationRefused,
     BadUpload,
     CrossSiteRequest,
     FileNotServed,
@@ -97,7 +101,6 @@ from mediagate.errors.requests import (
     HeadTooLarge,
     HostNotAllowed,
     IdempotencyKeyReused,
-    ImageTooLarge,
     InvalidParameter,
     InvalidSourceId,
     JobConflict,
@@ -111,7 +114,6 @@ from mediagate.errors.requests import (
     RequestError,
     RouteNotFound,
     Unauthorized,
-    UndecodableImage,
     UnknownSource,
     UnsupportedEncoding,
     UnsupportedType,
@@ -157,7 +159,9 @@ __all__ = [
     "ImageReadersBusy",
     "ImageTimeout",
     "ImageTooLarge",
+    "InvalidCrop",
     "InvalidParameter",
+    "InvalidPipeline",
     "InvalidSourceId",
     "JobConflict",
     "JobNotFound",
@@ -170,6 +174,7 @@ __all__ = [
     "ModeratorUnavailable",
     "ObjectChanged",
     "ObjectNotFound",
+    "OperationFailed",
     "OwnerNotFound",
     "PluginError",
     "ProcessingError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class MediagateError(Exception):
@@ -29,6 +29,9 @@ class MediagateError(Exception):
         self.retry_after_s = retry_after_s
         self.job_status = job_status
         """Status of the job that the error concerns, if that job exists."""
+        self.step: int | None = None
+        """The index of the pipeline's step that failed, from 0, and in ``op`` its operation; else both are ``None``."""
+        self.op: str | None = None
         self.close_connection = False
         """Set if the rest of the request body stays unread: the response must then close the connection."""
 
@@ -36,6 +39,11 @@ class MediagateError(Exception):
     def client_detail(self) -> str:
         """The text for clients; every error text in a response, a job or a webhook comes from here."""
         return self.detail if self.told is None else self.told
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """Further members of the problem (RFC 9457, section 3.2)."""
+        return {} if self.step is None else {"step": self.step, "op": self.op}
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -5,19 +5,23 @@ from mediagate.http.app import routing
 from mediagate.http.exchange import answer
 from mediagate.http.lifespan import BY_REQUEST, OPENED_LATE, OTHER_LOOP, run_lifespan
 from mediagate.http.links import link_base
+from mediagate.http.pipelines import receive_pipeline
 from mediagate.http.problems import problem
 from mediagate.http.upload_hints import FormHints, form_hints
+from mediagate.http.uploads import accepted
 
 __all__ = [
     "BY_REQUEST",
     "OPENED_LATE",
     "OTHER_LOOP",
     "FormHints",
+    "accepted",
     "answer",
     "ask_who",
     "form_hints",
     "link_base",
     "problem",
+    "receive_pipeline",
     "routing",
     "run_lifespan",
 ]

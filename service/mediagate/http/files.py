@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import timedelta
 
-import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from mediagate.api import Calls
-from mediagate.errors import FileNotServed, MediagateError, ObjectNotFound
+from mediagate.errors import FileNotServed
 from mediagate.http.conditional import etag_of, is_current
-from mediagate.http.downloads import PIECE, Delivery, Downloads, ReaderStalled
-from mediagate.storage import FOR_EVER, FOR_EVER_S, ObjectInfo, Storage, is_public, streaming
+from mediagate.http.downloads import Downloads
+from mediagate.http.streamed import StreamedResponse
+from mediagate.storage import FOR_EVER, FOR_EVER_S, ObjectInfo, Storage, is_served, streaming
 from mediagate.values import CONTENT_TYPES, source_type_of, utcnow
-
-log = logging.getLogger("mediagate.files")
 
 HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
@@ -37,9 +32,9 @@ _RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNOREC
 class FileRoutes:
     """The route of published files of one gate; the last one, because it matches every path."""
 
-    def __init__(self, gate: Calls) -> None:
+    def __init__(self, gate: Calls, downloads: Downloads) -> None:
         self._gate = gate
-        self._downloads = Downloads(gate.settings)
+        self._downloads = downloads
 
     def route(self) -> Route:
         """Return the route."""
@@ -71,7 +66,7 @@ async def serve_file(
     Raises ``FileNotServed`` for a missing or unpublished file, and ``StorageUnavailable``. The response raises both
     errors and ``TooManyDownloads`` until its first byte is sent.
     """
-    info = await storage.stat(key) if is_public(key) and _spelt_plainly(request, key) else None
+    info = await storage.stat(key) if is_served(key) and _spelt_plainly(request, key) else None
     if info is None:
         raise FileNotServed("file not found")
     etag = _etag(info)
@@ -89,76 +84,14 @@ async def serve_file(
             return Response(status_code=416, headers={"Content-Range": f"bytes */{info.size}"})
         status = 206
         headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{info.size}"
-    part = _Part(storage, key, start, length)
-    return _StoredFile(part, downloads, status, {**headers, "Content-Length": str(length)})
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The requested bytes of an object."""
-
-    storage: Storage
-    key: str
-    start: int
-    length: int
-
-
-class _StoredFile(Response):
-    """A stream of known length; if it breaks off, the connection is cut, so that no client takes it for complete."""
-
-    def __init__(self, part: _Part, downloads: Downloads, status: int, headers: Mapping[str, str]) -> None:
-        super().__init__(status_code=status, headers=headers)
-        self._part, self._downloads = part, downloads
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file until its reader disconnects or stalls."""
-        part = self._part
-        with self._downloads.begin(scope, receive) as delivery:
-            async with streaming(part.storage.stream(part.key, start=part.start, length=part.length)) as chunks:
-                try:
-                    # Before the response begins: a file deleted since ``stat`` is still a 404.
-                    first = await anext(chunks, b"")
-                except ObjectNotFound:
-                    raise FileNotServed("file not found") from None
-                stalled = False
-                async with anyio.create_task_group() as group:
-                    group.start_soon(_watch, receive, group.cancel_scope)
-                    stalled = await self._deliver(first, chunks, delivery, send)
-                    group.cancel_scope.cancel()
-            if stalled:
-                log.info("download aborted: %s: the reader stalled", part.key)
-                await delivery.cut(receive)
-
-    async def _deliver(self, first: bytes, rest: AsyncIterator[bytes], delivery: Delivery, send: Send) -> bool:
-        """Send the response, and its end only if the file is complete; return whether the reader stalled."""
-        try:
-            await delivery.write(
-                send, {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            )
-            chunk, left = first, self._part.length
-            while 0 < len(chunk) <= left:
-                left -= len(chunk)
-                for start in range(0, len(chunk), PIECE):
-                    await delivery.hand_over(send, chunk[start : start + PIECE])
-                chunk = await anext(rest, b"")
-            if left or chunk:
-                log.warning("download aborted: %s: its size changed while it was served", self._part.key)
-                return False
-            await delivery.write(send, {"type": "http.response.body", "body": b"", "more_body": False})
-        except ReaderStalled:
-            return True
-        except MediagateError as exc:
-            log.warning("download aborted: %s: %s", self._part.key, exc)
-        except OSError as exc:
-            log.debug("download aborted: %s: the reader disconnected: %s", self._part.key, exc)
-        return False
-
-
-async def _watch(receive: Receive, sending: anyio.CancelScope) -> None:
-    """Cancel the sending when the reader disconnects."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    sending.cancel()
+    return StreamedResponse(
+        lambda: streaming(storage.stream(key, start=start, length=length)),
+        downloads,
+        name=key,
+        length=length,
+        status=status,
+        headers={**headers, "Content-Length": str(length)},
+    )
 
 
 def _spelt_plainly(request: Request, key: str) -> bool:

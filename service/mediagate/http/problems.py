@@ -81,6 +81,7 @@ def problem(
             "error": error.client_detail,
             "reason": error.client_detail,
             "message": message_of(error),
+            **error.members,
         },
         status_code=error.status,
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **error.headers},

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from mediagate.errors import MethodNotAllowed, RouteNotFound
 from mediagate.http.mount import unnamed_mount
 from mediagate.kernel import Incoming, closes_unread
-from mediagate.storage import is_public
+from mediagate.storage import is_served
 
 log = logging.getLogger("mediagate")
 
@@ -50,7 +50,7 @@ class RouteTable:
         match, child = self._files.matches(scope)
         if match is Match.FULL and not allowed:
             return self._files, child
-        if match is Match.PARTIAL and is_public(get_route_path(scope).removeprefix("/")):
+        if match is Match.PARTIAL and is_served(get_route_path(scope).removeprefix("/")):
             allowed |= self._files.methods or set()
         if allowed:
             raise MethodNotAllowed(f"method not allowed; use {' or '.join(sorted(allowed))}", allowed=allowed)

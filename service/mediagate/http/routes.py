@@ -9,19 +9,22 @@ from starlette.routing import Route
 from mediagate.api import Calls
 from mediagate.errors import MediagateError, Unavailable
 from mediagate.http.direct_uploads import DirectUploadRoutes
+from mediagate.http.downloads import Downloads
 from mediagate.http.jobs import JobRoutes
 from mediagate.http.media import MediaRoutes
 from mediagate.http.problems import problem
+from mediagate.http.results import ResultRoutes
 from mediagate.http.uploads import UploadRoutes
 from mediagate.http.usage import UsageRoutes
 
 
-def core_routes(gate: Calls) -> list[Route]:
+def core_routes(gate: Calls, downloads: Downloads) -> list[Route]:
     """Return the routes of uploads, jobs, media, usage and health; ``FileRoutes`` serves published files."""
     return [
         *UploadRoutes(gate).routes(),
         *DirectUploadRoutes(gate).routes(),
         *JobRoutes(gate).routes(),
+        *ResultRoutes(gate, downloads).routes(),
         *MediaRoutes(gate).routes(),
         *UsageRoutes(gate).routes(),
         *HealthRoutes(gate).routes(),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,7 +15,9 @@ from mediagate.http.access import ask_who
 from mediagate.http.job_json import seconds
 from mediagate.http.links import link_base
 from mediagate.kernel import Incoming, closes_unread
-from mediagate.values import Action, Job, Principal
+from mediagate.values import Action, Job, Principal, iso
+
+HOUR = timedelta(hours=1)
 
 
 class UploadRoutes:
@@ -41,17 +45,21 @@ async def ask_uploader(gate: Calls, request: Request) -> Principal | None:
 
 
 async def accepted(gate: Calls, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
-    """Return the response 202 of a job, with its status URL, when to poll it, and the ignored fields."""
+    """Return the response 202 of a job, with its status URL, when to poll it, and the ignored fields.
+
+    That of a pipeline says in addition what it is, and until when its outputs are kept at least.
+    """
     url = f"{link_base(gate.settings, request)}/status/{job.id}"
     pause = await gate.runtime.backlog.poll_after_ms(job)
     return JSONResponse(
         {
             "jobId": job.id,
             "status": "PENDING",
-            "message": "Upload accepted; poll statusUrl for the result.",
+            "message": f"{'Pipeline' if job.spec else 'Upload'} accepted; poll statusUrl for the result.",
             "statusUrl": url,
             "pollAfterMs": pause,
             "clientReferenceId": job.client_reference_id,
+            **_pipeline(job),
             **({"ignored": ignored} if ignored else {}),
         },
         status_code=202,
@@ -62,3 +70,14 @@ async def accepted(gate: Calls, request: Request, job: Job, ignored: Sequence[st
             "Mediagate-Job-Status": str(job.status),
         },
     )
+
+
+def _pipeline(job: Job) -> dict[str, Any]:
+    if job.spec is None:
+        return {}
+    return {
+        "kind": str(job.kind),
+        "preset": job.spec.preset,
+        "retention": {"ttlHours": job.spec.ttl / HOUR, "clamped": job.spec.clamped},
+        "expiresAt": iso(job.expires_at or job.created_at + job.spec.ttl),
+    }

@@ -1,4 +1,4 @@
-"""Image processes as the host uses them; all code that touches pixels is in ``pixels``."""
+"""Image processes as the host uses them; all code that touches pixels is in ``pixels`` and ``operations``."""
 
 from collections.abc import Collection
 from importlib import import_module
@@ -7,13 +7,100 @@ from typing import TYPE_CHECKING, Any
 from mediagate.images.forkserver import ForkServer
 
 if TYPE_CHECKING:
+    from mediagate.images.operations import (
+        MOST_OUTPUTS,
+        MOST_STEPS,
+        Context,
+        Cost,
+        Credits,
+        Extra,
+        File,
+        Frames,
+        Item,
+        Operation,
+        Operations,
+        Params,
+        Place,
+        Rate,
+        Recipe,
+        Step,
+        StepEstimate,
+        did_you_mean,
+        estimate,
+        item,
+        parse,
+        standard,
+        watermark_in,
+    )
     from mediagate.images.pixels import accepted, codecs
     from mediagate.images.pool import ImagePool
+    from mediagate.images.variant_steps import check_steps, look_of
 
-_LATER = {"ImagePool": "pool", "accepted": "pixels", "codecs": "pixels"}
+_LATER = {
+    "Context": "operations",
+    "Cost": "operations",
+    "Credits": "operations",
+    "Extra": "operations",
+    "File": "operations",
+    "Frames": "operations",
+    "ImagePool": "pool",
+    "Item": "operations",
+    "MOST_OUTPUTS": "operations",
+    "MOST_STEPS": "operations",
+    "Operation": "operations",
+    "Operations": "operations",
+    "Params": "operations",
+    "Place": "operations",
+    "Rate": "operations",
+    "Recipe": "operations",
+    "Step": "operations",
+    "StepEstimate": "operations",
+    "estimate": "operations",
+    "accepted": "pixels",
+    "check_steps": "variant_steps",
+    "codecs": "pixels",
+    "did_you_mean": "operations",
+    "item": "operations",
+    "look_of": "variant_steps",
+    "parse": "operations",
+    "standard": "operations",
+    "watermark_in": "operations",
+}
 """Loaded lazily: a command starts the fork server first, which loads the same modules concurrently."""
 
-__all__ = ["ForkServer", "ImagePool", "accepted", "check_head", "codecs", "load_formats"]
+__all__ = [
+    "MOST_OUTPUTS",
+    "MOST_STEPS",
+    "Context",
+    "Cost",
+    "Credits",
+    "Extra",
+    "File",
+    "ForkServer",
+    "Frames",
+    "ImagePool",
+    "Item",
+    "Operation",
+    "Operations",
+    "Params",
+    "Place",
+    "Rate",
+    "Recipe",
+    "Step",
+    "StepEstimate",
+    "accepted",
+    "check_head",
+    "check_steps",
+    "codecs",
+    "did_you_mean",
+    "estimate",
+    "item",
+    "load_formats",
+    "look_of",
+    "parse",
+    "standard",
+    "watermark_in",
+]
 
 
 def check_head(head: bytes, formats: Collection[str]) -> None:

@@ -20,6 +20,11 @@ Read = Callable[[Any], Any]
 """Checks a JSON value and returns the Python value that it represents; raises ``Malformed``."""
 
 
+DEEPEST = 20
+FURTHEST = 1e300
+"""Numbers beyond this are not read: NaN and infinity compare so, and few programs can read larger ones."""
+
+
 class Malformed(Exception):
     """A malformed answer of an image process. The message names the place and the rule, and quotes nothing of it."""
 
@@ -84,6 +89,40 @@ def table(name: Read, item: Read, most: int) -> Read:
         if type(value) is not dict or len(value) > most:
             raise Malformed(f"not an object of up to {most} names")
         return {name(key): item(one) for key, one in value.items()}
+
+    return read
+
+
+def json_object(most: int, longest: int) -> Read:
+    """Read an object of any JSON with at most ``most`` values and ``longest`` characters in each string."""
+    string = text(longest)
+
+    def read(value: Any) -> dict[str, Any]:
+        left = most
+
+        def copied(part: Any, depth: int) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0 or depth > DEEPEST:
+                raise Malformed(f"more than {most} values, or too deep")
+            if part is None or type(part) is bool:
+                return part
+            if type(part) is str:
+                return string(part)
+            if type(part) in (int, float):
+                if not -FURTHEST <= part <= FURTHEST:
+                    raise Malformed("not a finite number")
+                return part
+            if type(part) is list:
+                return [copied(one, depth + 1) for one in part]
+            if type(part) is not dict:
+                raise Malformed("not JSON")
+            return {string(name): copied(one, depth + 1) for name, one in part.items()}
+
+        if type(value) is not dict:
+            raise Malformed("not an object")
+        made: dict[str, Any] = copied(value, 0)
+        return made
 
     return read
 

@@ -10,10 +10,10 @@ import asyncio
 import logging
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mediagate.config import Source
 from mediagate.errors import (
@@ -28,12 +28,17 @@ from mediagate.errors import (
 from mediagate.images import process
 from mediagate.images.forkserver import ForkServer
 from mediagate.images.group import Group
+from mediagate.images.pipeline_wire import receive_produced
 from mediagate.images.process import Request, Setup
 from mediagate.images.sandbox import Readable, Walls, readable
+from mediagate.images.sent_operations import pickled, reads_of_operations
 from mediagate.images.wire import receive_info, receive_judged, receive_rendered
 from mediagate.moderation import Moderator, members_of, reads_of
 from mediagate.observe import Observer
-from mediagate.values import ImageInfo, Rendered
+from mediagate.values import WHOLE, Framing, ImageInfo, Produced, Rendered, StepEnd
+
+if TYPE_CHECKING:
+    from mediagate.images.operations import Operations, Recipe
 
 T = TypeVar("T")
 
@@ -54,7 +59,7 @@ class ImagePool:
     One image may add ``memory_bytes`` to its process and take ``timeout_s`` of wall clock. With ``processes=0`` nothing
     can be rendered. ``decoders`` is the number of further processes that decode uploads before they are accepted.
     ``private`` are folders that no process may read, even if they are on Python's path. ``server`` is a running fork
-    server to use.
+    server to use. ``operations`` are those of pipelines; without them the processes run none.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class ImagePool:
         private: Sequence[Path] = (),
         server: ForkServer | None = None,
         observer: Observer = NOBODY,
+        operations: Operations | None = None,
     ) -> None:
         self._processes = processes
         self._decoders = decoders
@@ -77,6 +83,7 @@ class ImagePool:
         self._private = private
         self._server = server
         self._observer = observer
+        self._operations = operations
         self.walls: Walls | None = None
         """The walls around the processes; known once they have been started."""
         self._probing: Group | None = None
@@ -99,6 +106,7 @@ class ImagePool:
                 f"the moderator cannot be sent to the image processes ({type(exc).__name__}: {exc}); "
                 "define its class in a module, and open sessions and files in prepare()"
             ) from exc
+        operations = pickled(self._operations)
         self._server = self._server or ForkServer()
         readable, moderators = await asyncio.to_thread(self._readable)
         without_moderator = Setup(self._memory_bytes, readable)
@@ -111,7 +119,12 @@ class ImagePool:
                 self._server,
                 [
                     Setup(
-                        self._memory_bytes, moderators, moderator, number if own_core else None, cores=self._processes
+                        self._memory_bytes,
+                        moderators,
+                        moderator,
+                        operations,
+                        core=number if own_core else None,
+                        cores=self._processes,
                     )
                     for number in range(self._processes)
                 ],
@@ -131,7 +144,9 @@ class ImagePool:
 
     def _readable(self) -> tuple[tuple[Readable, ...], tuple[Readable, ...]]:
         """Return the readable paths of processes without and with a moderator."""
-        return readable((), self._private), readable(reads_of(self._moderator), self._private)
+        return readable((), self._private), readable(
+            (*reads_of(self._moderator), *reads_of_operations(self._operations)), self._private
+        )
 
     async def close(self) -> None:
         """End the processes; pending calls raise ``ShuttingDown``. Idempotent."""
@@ -187,35 +202,96 @@ class ImagePool:
             raise UndecodableImage("the picture cannot be decoded; export it again") from exc
 
     async def render(
-        self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0
+        self,
+        data: bytes,
+        source: Source,
+        *,
+        framing: Framing = WHOLE,
+        previews: int = 0,
+        told: Callable[[str], object] = lambda _: None,
     ) -> Rendered:
         """Render a file: verdict, variants, cleaned original, and JPEGs of the judged pictures if ``previews`` is set.
 
-        Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
+        ``told`` is called in the event loop when "decode" and "judge" are done, while the rest goes on. Raises
+        ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``, ``ModerationFailed``,
         ``ImageCrashed`` and ``ImageTimeout``; ``ShuttingDown`` when the pool is not open, or closes meanwhile.
         """
-        return await self._render(data, source, focal, previews, files=True)
+        loop = asyncio.get_running_loop()
 
-    async def judge(
-        self, data: bytes, source: Source, *, focal: tuple[float, float] = (0.5, 0.5), previews: int = 0
-    ) -> Rendered:
+        def report(stage: str) -> None:
+            loop.call_soon_threadsafe(told, stage)
+
+        receive = partial(receive_rendered, told=report)
+        read = self._read(receive, source, previews)
+        return await self._render(data, source, framing, previews, read, files=True)
+
+    async def judge(self, data: bytes, source: Source, *, framing: Framing = WHOLE, previews: int = 0) -> Rendered:
         """Judge a file like ``render``, without making files of it; raises like ``render``."""
-        return await self._render(data, source, focal, previews, files=False)
+        read = self._read(receive_judged, source, previews)
+        return await self._render(data, source, framing, previews, read, files=False)
+
+    def _read(self, receive: Callable[..., Rendered], source: Source, previews: int) -> Callable[..., Rendered]:
+        return partial(receive, source=source, memory_bytes=self._memory_bytes, previews=previews > 0)
 
     async def _render(
-        self, data: bytes, source: Source, focal: tuple[float, float], previews: int, *, files: bool
+        self,
+        data: bytes,
+        source: Source,
+        framing: Framing,
+        previews: int,
+        read: Callable[..., Rendered],
+        *,
+        files: bool,
     ) -> Rendered:
         if not self._processes:
             raise ConfigError("rendering is unavailable because worker=False; open the gate with a worker")
+        request = Request(process.render, self._timeout_s, (data, source, framing, self._timeout_s, previews, files))
+        return await _opened(self._rendering).run(request, read)
+
+    async def run_pipeline(
+        self,
+        data: bytes,
+        recipe: Recipe,
+        source: Source,
+        *,
+        inputs: Mapping[str, bytes] | None = None,
+        previews: int = 0,
+        told: Callable[[StepEnd], None] = lambda _: None,
+    ) -> Produced:
+        """Run a recipe on a file: verdicts, saved files and data; ``inputs`` are further files by name.
+
+        ``told`` is called in the event loop with the end of each step, while the next one runs. Raises like ``render``,
+        and ``OperationFailed``; an error that is the fault of a step names it in ``step`` and ``op``.
+        """
+        operations = self._operations
+        if operations is None:
+            raise ConfigError("this gate runs no pipelines: its image processes have no operations")
+        if not self._processes:
+            raise ConfigError("this gate cannot run pipelines: it has no image processes for that, since worker=False")
         group = _opened(self._rendering)
-        request = Request(process.render, self._timeout_s, (data, source, focal, self._timeout_s, previews, files))
+        args = (data, recipe, source, dict(inputs or {}), self._timeout_s, previews)
+        loop, ended = asyncio.get_running_loop(), 0
+
+        def progress(end: StepEnd) -> None:
+            nonlocal ended
+            ended = end.step + 1
+            loop.call_soon_threadsafe(told, end)
+
         read = partial(
-            receive_rendered if files else receive_judged,
+            receive_produced,
+            recipe=recipe,
             source=source,
+            operations=operations,
             memory_bytes=self._memory_bytes,
             previews=previews > 0,
+            told=progress,
         )
-        return await group.run(request, read)
+        try:
+            return await group.run(Request(process.run_pipeline, self._timeout_s, args), read)
+        except (ImageCrashed, ImageTimeout) as exc:
+            if ended < len(recipe.steps):
+                exc.step, exc.op = ended, recipe.steps[ended].op
+            raise
 
 
 def _opened(group: Group | None) -> Group:

@@ -18,41 +18,40 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from time import process_time
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from mediagate.config import Source
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
 from mediagate.images import forkserver, sandbox, timelimit, wire
 from mediagate.images.cores import Cores
-from mediagate.images.memory import Memory, address_space
+from mediagate.images.memory import Memory, address_space, tune_allocator
 from mediagate.moderation import Moderator, judging
 from mediagate.observe import LogFormat, configure_logs
-from mediagate.values import ImageInfo, Rendered
+from mediagate.values import Framing, ImageInfo, Produced, Rendered
+
+if TYPE_CHECKING:
+    from mediagate.images.operations import Operations, Recipe
+    from mediagate.images.previews import Previewing
 
 log = logging.getLogger("mediagate")
 
 NICENESS = 10
-MALLOC = {
-    -8: 1,  # M_ARENA_MAX: each further arena would reserve 64 MiB of the limited address space
-    # Large blocks come from the heap and return to it: having the kernel clear fresh pages for each step took a
-    # twentieth of the time.
-    -3: 1 << 30,  # M_MMAP_THRESHOLD
-    -1: 1 << 30,  # M_TRIM_THRESHOLD
-}
-"""Parameters of glibc's ``mallopt`` by their numbers."""
 REST_S = 0.2
 """Idle time after which a process returns freed memory to the system; it returns large amounts at once."""
-RENDERING = "mediagate.images.render"
+RENDERING, PIPELINES = "mediagate.images.render", "mediagate.images.pipeline"
 """Loaded once for all image processes."""
 MODERATORS_USE = "numpy"
 """Loaded once too. Other libraries of moderators, such as onnxruntime, start threads on import: after the fork."""
 PR_SET_PDEATHSIG = 1
 """An option of Linux's ``prctl``: which signal a process gets when its parent has died."""
+
+Made = TypeVar("Made", "Rendered", "Produced")
+Answer: TypeAlias = "Rendered | Produced | ImageInfo"
 
 _libc = ctypes.CDLL(None)
 
@@ -67,6 +66,8 @@ class Setup:
     """The only files that it may open afterwards."""
     moderator: bytes = pickle.dumps(None)
     """Pickled by the host and unpickled here, inside the walls."""
+    operations: bytes = pickle.dumps(None)
+    """Pickled likewise: the operations of pipelines, ``None`` if this process runs none."""
     core: int | None = None
     """The index of its own core among ``cores``, ``None`` if it has none."""
     cores: int = 0
@@ -76,7 +77,7 @@ class Setup:
 class Request:
     """One call; with ``with_file`` a descriptor follows, and the open file is the first argument."""
 
-    function: Callable[..., Rendered | ImageInfo]
+    function: Callable[..., Answer]
     timeout_s: float
     args: tuple[Any, ...]
     with_file: bool = False
@@ -90,6 +91,8 @@ class _Shared:
 
     moderator: Moderator | None = None
     memory: Memory = field(default_factory=Memory)
+    operations: Operations | None = None
+    pipe: Connection[Any, Any] | None = None
     cores: Cores | None = None
     lent: IO[bytes] | None = None
     """The lock file of all cores, opened once for all image processes."""
@@ -112,11 +115,12 @@ def main(channel: int, pulse: int, host: int, log_format: str) -> None:
     from mediagate.images import pixels
 
     importlib.import_module(RENDERING)
+    importlib.import_module(PIPELINES)
     with contextlib.suppress(ImportError):
         importlib.import_module(MODERATORS_USE)
     pixels.limit_threads()
     pixels.lift_pixel_limit()
-    pixels.fast()  # its answer holds for all image processes
+    pixels.has_simd()  # its answer holds for all image processes
     gc.enable()
     gc.freeze()  # otherwise each collection in a child would copy all shared pages
     with _lent_file() as _shared.lent:
@@ -137,6 +141,7 @@ def serve(pipe: Connection[Any, Any]) -> None:
         wire.send(pipe, ConfigError(f"the image processes cannot start: {error.detail}"))
         return
     wire.send(pipe, walls)
+    _shared.pipe = pipe
     with contextlib.suppress(EOFError, OSError):  # the host has ended
         while True:
             if _shared.memory.is_large() or not pipe.poll(REST_S):
@@ -170,9 +175,7 @@ def probe(file: IO[bytes], source: Source, whole: bool) -> ImageInfo:
     return pixels.probe(file, source, _shared.memory.image_bytes, pixels=whole)
 
 
-def render(
-    data: bytes, source: Source, focal: tuple[float, float], time_s: float, previews: int, files: bool
-) -> Rendered:
+def render(data: bytes, source: Source, framing: Framing, time_s: float, previews: int, files: bool) -> Rendered:
     """Render a file: verdict, and with ``files`` variants and original; timings include the CPU time of all threads.
 
     Refuses a picture that cannot be judged in ``time_s`` seconds. ``previews`` is the input edge of a remote moderator
@@ -182,29 +185,64 @@ def render(
     from mediagate.images import render
 
     began = process_time()
-    moderator = judging(_shared.moderator, source, required=not previews)
-    if previews:
-        from mediagate.images.previews import Previewing
-
-        moderator = seen = Previewing(moderator, previews)
-    memory_bytes = _shared.memory.image_bytes
-    make = partial(
-        render.render, data, source, focal, moderator, publish=files, memory_bytes=memory_bytes, time_s=time_s
-    )
+    moderator, seen = _judging(source, previews)
+    limits: dict[str, Any] = {"memory_bytes": _shared.memory.image_bytes, "time_s": time_s}
+    make = partial(render.render, data, source, framing.focal, moderator, crop=framing.crop, publish=files, **limits)
+    make = partial(make, operations=_shared.operations)
+    if files and _shared.pipe is not None:
+        make = partial(make, told=partial(wire.send_stage, _shared.pipe))
     if _shared.cores is None:
         rendered = make()
     else:
         with _shared.cores.used():
             rendered = make(threads=2, borrow=_shared.cores.borrow)
+    return _completed(rendered, began, seen)
+
+
+def run_pipeline(
+    data: bytes, recipe: Recipe, source: Source, inputs: Mapping[str, bytes], time_s: float, previews: int
+) -> Produced:
+    """Run a recipe on a file; the end of each step is sent to the host at once. ``previews`` as for ``render``."""
+    from mediagate.images import pipeline, pipeline_wire
+
+    if _shared.operations is None or _shared.pipe is None:
+        raise ConfigError("this gate runs no pipelines: its image processes have no operations")
+    began = process_time()
+    moderator, seen = _judging(source, previews)
+    with contextlib.nullcontext() if _shared.cores is None else _shared.cores.used():
+        produced = pipeline.run(
+            data,
+            recipe,
+            source,
+            _shared.operations,
+            moderator,
+            inputs=inputs,
+            memory_bytes=_shared.memory.image_bytes,
+            time_s=time_s,
+            told=partial(pipeline_wire.send_step, _shared.pipe),
+        )
+    return _completed(produced, began, seen)
+
+
+def _judging(source: Source, previews: int) -> tuple[Moderator | None, Previewing | None]:
+    """Return the moderator of a source's pictures, and the same once more if it collects previews."""
+    moderator = judging(_shared.moderator, source, required=not previews)
+    if not previews:
+        return moderator, None
+    from mediagate.images.previews import Previewing
+
+    seen = Previewing(moderator, previews)
+    return seen, seen
+
+
+def _completed(answer: Made, began: float, seen: Previewing | None) -> Made:
+    """Return an answer with its CPU time, and with previews if its picture may be published."""
     cpu_ms = round((process_time() - began) * 1000, 2)
-    if previews and rendered.verdict.decision == "allow":
-        rendered = replace(rendered, previews=tuple(seen.jpegs))
-    return replace(rendered, timings_ms={**rendered.timings_ms, "cpu": cpu_ms})
+    jpegs = tuple(seen.jpegs) if seen is not None and answer.verdict.decision == "allow" else ()
+    return replace(answer, timings_ms={**answer.timings_ms, "cpu": cpu_ms}, previews=jpegs)
 
 
-def _answer(
-    function: Callable[..., Rendered | ImageInfo], args: tuple[Any, ...]
-) -> Rendered | ImageInfo | MediagateError:
+def _answer(function: Callable[..., Answer], args: tuple[Any, ...]) -> Answer | MediagateError:
     try:
         with _shared.memory.limited():
             return function(*args)
@@ -230,9 +268,7 @@ def _prepare(setup: Setup) -> sandbox.Walls:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if hasattr(_libc, "mallopt"):  # glibc's
-        for parameter, value in MALLOC.items():
-            _libc.mallopt(parameter, value)
+    tune_allocator()
     from mediagate.images import pixels
 
     pixels.check_pillow()
@@ -240,6 +276,7 @@ def _prepare(setup: Setup) -> sandbox.Walls:
     limited = sys.platform == "linux" and address_space() is not None
     walls = sandbox.enclose(setup.readable, memory=limited)
     _shared.moderator = pickle.loads(setup.moderator)
+    _shared.operations = pickle.loads(setup.operations)
     if _shared.moderator is not None:
         _shared.moderator.prepare()
     _shared.memory.give_back()

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from math import prod
 from threading import Lock
 from time import perf_counter
-from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
+from typing import Any, NamedTuple, Self, TypeVar, TypeVarTuple, Unpack
 
-from mediagate.config import Source
+from mediagate.config import Source, VariantSpec
 from mediagate.images import pixels
 from mediagate.images.blurhash import SIDE, blurhash_of
+from mediagate.images.changed_variants import changed_frames, judge_changed
 from mediagate.images.cores import GiveBack
 from mediagate.images.judgement import judge
+from mediagate.images.operations import Frames, Operations
 from mediagate.images.thumbhash import thumbhash_of
 from mediagate.moderation import Moderator
-from mediagate.values import Rendered, RenderedFile
+from mediagate.values import CropBox, Rendered, RenderedFile, file_names
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -33,6 +35,14 @@ ORIGINAL_S_A_PIXEL: Mapping[str, float] = {"webp": 0.15e-6, "avif": 0.25e-6, "pn
 ENCODING_SHARE = 0.3
 """The part of the time limit that encoding may take on an idle core; with decoding it is a third."""
 MOST_EFFORT, USUAL_EFFORT, HURRIED_EFFORT = 6, 4, 1
+
+
+class _Made(NamedTuple):
+    """One file of a variant that is being encoded."""
+
+    format: str
+    size: tuple[int, int]
+    data: Future[bytes]
 
 
 class Timings(dict[str, float]):
@@ -96,33 +106,36 @@ def render(
     focal: tuple[float, float],
     moderator: Moderator | None,
     *,
+    crop: CropBox | None = None,
+    operations: Operations | None = None,
     publish: bool = True,
     threads: int = 1,
     borrow: Callable[[], GiveBack | None] = always,
     memory_bytes: int | None = None,
     time_s: float | None = None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Rendered:
     """Judge a file and, with ``publish`` and the verdict ``allow``, make its variants and its cleaned original.
 
-    ``threads`` (1 or 2) encode concurrently, the second only while ``borrow`` lends it a core. Refuses a picture that
-    needs more than ``memory_bytes`` or cannot be judged in ``time_s`` seconds. Raises ``UnsupportedType``,
-    ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused`` and ``ModerationFailed``; ``MemoryError`` when decoded
-    pixels outgrow the process.
+    With ``crop`` this part of the picture counts as all of it. ``operations`` are those of variants' steps, by default
+    mediagate's. ``threads`` (1 or 2) encode concurrently, the second only while ``borrow`` lends it a core. Refuses a
+    picture that needs more than ``memory_bytes`` or cannot be judged in ``time_s`` seconds. ``told`` is called with
+    "decode" and "judge" when these are done. Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``,
+    ``AnimationRefused``, ``ModerationFailed`` and ``OperationFailed``; ``MemoryError`` when decoded pixels outgrow the
+    process.
     """
     started, timings = perf_counter(), Timings()
     with pixels.final("decoding"), timings.step("decode"):
-        decoded = pixels.decode(data, source, memory_bytes)
+        decoded = pixels.decode(data, source, memory_bytes, crop)
+    told("decode")
     info, frames = decoded.info, decoded.frames
     whole = (info.width, info.height)
     plans = pixels.plan(whole, source, focal)
-    with pixels.final("resizing"), timings.step("resize"):
-        working = frames
-        if not pixels.fast():
-            # No variant needs more pixels than this; the original and moderators do.
-            size = pixels.largest(whole, plans.values())
-            working = [pixels.resized(frame, size) for frame in frames]
+
+    def left_s() -> float | None:
+        return None if time_s is None else max(0.0, time_s - (perf_counter() - started))
+
     with timings.step("moderate"):
-        left_s = None if time_s is None else max(0.0, time_s - (perf_counter() - started))
         # Some programs read the values of a wide-gamut original as sRGB, so that look is judged as well.
         shown = [*frames, *decoded.wide_frames]
         durations_ms = [*decoded.durations_ms, *(STILL_MS for _ in decoded.wide_frames)]
@@ -133,10 +146,18 @@ def render(
             plans,
             source,
             moderator,
-            working=working,
+            working=frames,
             extent=decoded.extent,
-            time_s=left_s,
+            time_s=left_s(),
         )
+    changed: dict[str, Frames] = {}
+    if verdict.decision == "allow" and any(spec.steps for spec in source.variants.values()):
+        with timings.step("steps"):
+            changed, notes = changed_frames(decoded, plans, source, operations)
+        with timings.step("moderate"):
+            verdict, further_runs = judge_changed(verdict, changed, source, moderator, left_s)
+        model_runs, decoded.warnings = model_runs + further_runs, (*decoded.warnings, *notes)
+    told("judge")
     if not publish or verdict.decision != "allow":
         return Rendered(
             verdict,
@@ -154,7 +175,7 @@ def render(
             with timings.step("original"):
                 return pixels.encode_original(decoded, time_s, time)
 
-        variants, smallest = _variants(working, decoded, source, plans, timings, encoders, time_s, time)
+        variants, smallest = _variants(changed, decoded, source, plans, timings, encoders, time_s, time)
         original_file = encoders.submit(original) if source.original == "keep" else None
         with timings.step("blurhash"):
             tiny = pixels.square(smallest, SIDE)
@@ -165,10 +186,7 @@ def render(
             with timings.step("thumbhash"):
                 thumbhash = thumbhash_of(SIDE, SIDE, tiny.convert("RGBA").tobytes(), whole)
         kept = original_file.result() if original_file else None
-        files = tuple(
-            RenderedFile(name, pixels.published_format(spec.format, frames), *plans[name].size, variants[name].result())
-            for name, spec in source.variants.items()
-        )
+        files = tuple(file for name in source.variants for file in _files(name, variants[name]))
     return Rendered(
         verdict=verdict,
         info=info,
@@ -186,8 +204,13 @@ def render(
     )
 
 
+def _files(name: str, made: Sequence[_Made]) -> Iterator[RenderedFile]:
+    for file_name, (image_format, size, data) in zip(file_names(name, (one.format for one in made)), made, strict=True):
+        yield RenderedFile(file_name, image_format, *size, data.result())
+
+
 def _variants(
-    working: list[pixels.Image],
+    changed: Mapping[str, Frames],
     decoded: pixels.Decoded,
     source: Source,
     plans: dict[str, pixels.Crop],
@@ -195,45 +218,55 @@ def _variants(
     encoders: Encoders,
     time_s: float | None,
     time: pixels.EncodingTime,
-) -> tuple[dict[str, Future[bytes]], pixels.Image]:
-    """Make each size of the decoded picture, or from the next larger size where that costs much more.
+) -> tuple[dict[str, list[_Made]], pixels.Image]:
+    """Make each size of the decoded picture; identical files are made only once.
 
-    Identical files are made only once.
+    Variants with steps are made of their frames in ``changed``.
 
-    Returns futures of the files, and the smallest picture with enough pixels that shows all of the first frame.
+    Returns the files of each variant, one for each of its formats, and the smallest picture with enough pixels that
+    shows all of the first frame.
     """
 
     def encoded(sized: list[pixels.Image], image_format: str, quality: int, effort: int) -> bytes:
         with timings.step("encode"):
             return pixels.encode(sized, decoded.durations_ms, decoded.plays, image_format, quality, effort, time)
 
-    files: dict[str, Future[bytes]] = {}
+    files: dict[str, list[_Made]] = {}
     made: dict[object, Future[bytes]] = {}
-    hurried = time_s is not None and len(working) * _encoding_s(decoded, source, plans) > time_s * ENCODING_SHARE
+    hurried = time_s is not None and len(decoded.frames) * _encoding_s(decoded, source, plans) > time_s * ENCODING_SHARE
     most_effort = HURRIED_EFFORT if hurried else MOST_EFFORT
-    larger, smallest = working, working[0]
-    # Scales that differ by rounding only must not cause a size to be made from a smaller one.
+    smallest = decoded.frames[0]
+    # The largest first: it takes longest, and at the end one thread would wait for it.
     for name, plan in sorted(plans.items(), key=lambda item: (-item[1].scale, -prod(item[1].size))):
-        spec = source.variants[name]
-        image_format = pixels.published_format(spec.format, decoded.frames)
-        recipe = (plan, image_format, spec.quality, min(source.effort_of(spec), most_effort))
-        if recipe not in made:
-            with timings.step("resize"):
-                sized = [pixels.cut(frame, plan, decoded.extent) for frame in larger]
-            if spec.fit == "inside":
-                # A placeholder of a picture with fewer pixels than it needs has wrong waves.
-                smallest = sized[0] if min(sized[0].size) >= SIDE else smallest
-                larger = larger if pixels.fast() else sized
-            made[recipe] = encoders.submit(encoded, sized, *recipe[1:])
-        files[name] = made[recipe]
+        spec, steps = source.variants[name], changed.get(name)
+        sized = None if steps is None else list(steps.images)
+        effort = min(source.effort_of(spec), most_effort)
+        files[name] = []
+        for image_format in published_formats(spec, sized or decoded.frames):
+            recipe = (plan, spec.steps_text, image_format, spec.quality, effort)
+            if recipe not in made:
+                if sized is None:
+                    with timings.step("resize"):
+                        sized = [pixels.cut(frame, plan, decoded.extent) for frame in decoded.frames]
+                    if spec.fit == "inside":
+                        # A placeholder of a picture with fewer pixels than it needs has wrong waves.
+                        smallest = sized[0] if min(sized[0].size) >= SIDE else smallest
+                made[recipe] = encoders.submit(encoded, sized, image_format, spec.quality, effort)
+            files[name].append(_Made(image_format, plan.size if steps is None else steps.size, made[recipe]))
     return files, smallest
+
+
+def published_formats(spec: VariantSpec, frames: Sequence[pixels.Image]) -> list[str]:
+    """Return the formats in which a variant is written, each once."""
+    return list(dict.fromkeys(pixels.published_format(each, list(frames)) for each in spec.formats))
 
 
 def _encoding_s(decoded: pixels.Decoded, source: Source, plans: dict[str, pixels.Crop]) -> float:
     """Return an estimate of the most seconds that encoding one frame takes, in all variants and the original."""
     recipes = {
-        (plans[name].size, pixels.published_format(spec.format, decoded.frames), source.effort_of(spec) > USUAL_EFFORT)
+        (plans[name].size, image_format, source.effort_of(spec) > USUAL_EFFORT)
         for name, spec in source.variants.items()
+        for image_format in published_formats(spec, decoded.frames)
     }
     variants = sum(prod(size) * ENCODE_S_A_PIXEL[image_format] * (1 + slow) for size, image_format, slow in recipes)
     if source.original != "keep":

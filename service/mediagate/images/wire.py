@@ -7,8 +7,7 @@ unpickled, every type, range and size is checked, and a process whose answer is 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias, get_args
@@ -21,14 +20,16 @@ from mediagate.errors import (
     ImageTooLarge,
     MediagateError,
     ModerationFailed,
+    OperationFailed,
     ProcessingError,
     UndecodableImage,
     UnsupportedType,
 )
+from mediagate.images.file_checks import SIGNATURES, check_file, check_variants
 from mediagate.images.json_shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
 from mediagate.images.sandbox import Walls
 from mediagate.moderation import MAX_NAME
-from mediagate.values import EXTENSIONS, Decision, ImageInfo, Rendered, RenderedFile, Verdict
+from mediagate.values import EXTENSIONS, Decision, ImageInfo, Produced, Rendered, RenderedFile, Verdict
 
 Pipe: TypeAlias = "Connection[Any, Any]"
 
@@ -36,9 +37,10 @@ HEAD_BYTES = 4 << 20
 """The longest JSON of an answer; a moderator of ten thousand labels needs a tenth of it."""
 LONGEST_EDGE = 2**31 - 1
 MAX_PREVIEWS = 10_000
-FRAME_HEADERS = 64 << 10
-BYTES_PER_PIXEL = 9
-"""Limit of one frame of a published file: four incompressible channels of 16 bits, and headers."""
+MOST_STEPS = 1000
+STAGES = ("decode", "judge")
+"""What the host is told while a picture is rendered, in this order."""
+MAX_FILE_NAME = 64 + len(".jpeg")
 ERRORS: Mapping[str, type[MediagateError]] = {
     error.code: error
     for error in (
@@ -47,23 +49,13 @@ ERRORS: Mapping[str, type[MediagateError]] = {
         ImageTimeout,
         ImageTooLarge,
         ModerationFailed,
+        OperationFailed,
         ProcessingError,
         UndecodableImage,
         UnsupportedType,
     )
 }
 """The errors that an image process may report, by their code."""
-_SIGNATURES: Mapping[str, re.Pattern[bytes]] = {
-    "jpeg": re.compile(rb"\xff\xd8\xff"),
-    "png": re.compile(rb"\x89PNG\r\n\x1a\n"),
-    "webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
-    "gif": re.compile(rb"GIF8[79]a"),
-    "avif": re.compile(rb"....ftypavi[fs]", re.DOTALL),
-    "heic": re.compile(rb"....ftyp(hei[cxms]|hev[cx]|mi?f1)", re.DOTALL),
-}
-"""How a file of each format begins."""
-
-
 # -- every transmitted field, one line each
 
 LABEL = text(500)
@@ -101,7 +93,7 @@ def rendered_file(data: Read) -> Read:
     """Read a file; ``data`` maps an index to its bytes."""
     return Shape(
         RenderedFile,
-        name=text(64, "[a-z0-9_-]+"),
+        name=text(MAX_FILE_NAME, r"[a-z0-9_-]+(\.[a-z]+)?"),
         format=text(4, "|".join(EXTENSIONS)),
         width=whole(1, LONGEST_EDGE),
         height=whole(1, LONGEST_EDGE),
@@ -116,7 +108,7 @@ def rendered(data: Read) -> Read:
         Rendered,
         verdict=VERDICT,
         info=INFO,
-        variants=several(file, 1000),
+        variants=several(file, 4000),
         original=optional(file),
         blurhash=text(200, r"[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]*"),
         thumbhash=optional(text(60, "[0-9A-Za-z+/]+={0,2}")),
@@ -134,25 +126,33 @@ def rendered(data: Read) -> Read:
 # -- the process's side
 
 
-def send(pipe: Pipe, answer: Rendered | ImageInfo | Walls | MediagateError) -> None:
+def send(pipe: Pipe, answer: Rendered | Produced | ImageInfo | Walls | MediagateError) -> None:
     """Send an answer. One that the host would reject becomes ``ModerationFailed``, since its verdict is at fault."""
     if isinstance(answer, MediagateError):
-        pipe.send_bytes(_json({"error": {"code": answer.code, "detail": answer.detail}}))
+        place = {} if answer.step is None else {"step": answer.step, "op": answer.op}
+        pipe.send_bytes(encoded({"error": {"code": answer.code, "detail": answer.detail, **place}}))
         return
     try:
-        if isinstance(answer, Rendered):
-            VERDICT(json.loads(_json(answer.verdict)))
-        head = _json({"answer": answer})
+        if isinstance(answer, Rendered | Produced):
+            VERDICT(json.loads(encoded(answer.verdict)))
+        head = encoded({"answer": answer})
     except (Malformed, TypeError, ValueError) as exc:
         send(pipe, ModerationFailed(f"the moderator's verdict cannot be sent: {exc}"))
         return
     pipe.send_bytes(head)
-    if isinstance(answer, Rendered):
-        for data in (*(file.data for file in answer.files), *answer.previews):
+    if isinstance(answer, Rendered | Produced):
+        files = answer.files if isinstance(answer, Rendered) else answer.outputs
+        for data in (*(file.data for file in files), *answer.previews):
             pipe.send_bytes(data)
 
 
-def _json(value: object) -> bytes:
+def send_stage(pipe: Pipe, stage: str) -> None:
+    """Tell the host that one of ``STAGES`` of a picture is done."""
+    pipe.send_bytes(encoded({"stage": stage}))
+
+
+def encoded(value: object) -> bytes:
+    """Return a value as JSON, of files their lengths; raises ``ValueError`` and ``TypeError``."""
     return json.dumps(value, default=_plain, allow_nan=False).encode()
 
 
@@ -174,42 +174,54 @@ def _plain(value: Any) -> Any:
 
 def receive(pipe: Pipe, read: Read) -> Any:
     """Return an answer; raises the error that it reports, ``Malformed``, and ``EOFError`` or ``OSError`` at its end."""
-    head = _message(pipe, HEAD_BYTES)
+    return answered(receive_head(pipe), read)
+
+
+def receive_head(pipe: Pipe) -> Any:
+    """Return the JSON of a message; raises like ``receive``."""
+    head = receive_bytes(pipe, HEAD_BYTES)
     try:
-        value = json.loads(head)
+        return json.loads(head)
     except (ValueError, RecursionError):
         raise Malformed("not JSON") from None
+
+
+def answered(value: Any, read: Read) -> Any:
+    """Return the answer in a message; raises the error that it reports, and ``Malformed``."""
     if type(value) is dict and value.keys() == {"answer"}:
         return read(value["answer"])
     if type(value) is not dict or value.keys() != {"error"}:
         raise Malformed("neither an answer nor an error")
-    told = table(text(10), text(4000), 2)(value["error"])
-    if told.keys() != {"code", "detail"} or told["code"] not in ERRORS:
+    reported = value["error"]
+    if type(reported) is not dict or reported.keys() - {"step", "op"} != {"code", "detail"}:
+        raise Malformed("not an error")
+    code, detail = text(64)(reported["code"]), text(4000)(reported["detail"])
+    if code not in ERRORS:
         raise Malformed("an unknown error code")
-    raise ERRORS[told["code"]](told["detail"])
+    error = ERRORS[code](detail)
+    if reported.keys() & {"step", "op"}:
+        error.step, error.op = whole(0, MOST_STEPS)(reported.get("step")), text(64)(reported.get("op"))
+    raise error
 
 
-def receive_rendered(pipe: Pipe, source: Source, *, memory_bytes: int, previews: bool) -> Rendered:
+def receive_rendered(
+    pipe: Pipe, source: Source, *, memory_bytes: int, previews: bool, told: Callable[[str], object] = lambda _: None
+) -> Rendered:
     """Return a rendered picture of this source, with ``previews`` if requested; raises like ``receive``.
 
-    Only requested files are accepted; together they may not exceed the memory of an image.
+    Only requested files are accepted; together they may not exceed the memory of an image. ``told`` is called with each
+    of ``STAGES`` when it is done.
     """
-    answer = _receive_verdict(pipe, source, memory_bytes, previews=previews)
+    answer = _receive_verdict(pipe, source, memory_bytes, previews=previews, told=told)
     if answer.verdict.decision != "allow":
         return answer
-    if [file.name for file in answer.variants] != list(source.variants):
-        raise Malformed("variants that were not requested")
-    for file in answer.variants:
-        spec = source.variants[file.name]
-        if file.format != spec.format and (spec.format, file.format) != ("avif", "webp"):
-            raise Malformed("a variant of a format that was not requested")
-        _check_file(file, answer.info, (spec.width, spec.height))
+    check_variants(answer, source)
     if (answer.original is not None) != (source.original == "keep"):
         raise Malformed("an unrequested original, or a missing one")
     if answer.original is not None:
         if answer.original.name != "original":
             raise Malformed("an original with a wrong name")
-        _check_file(answer.original, answer.info, (None, None))
+        check_file(answer.original, answer.info, answer.info.width, answer.info.height)
     if (answer.thumbhash is not None) != ("thumbhash" in source.placeholders):
         raise Malformed("an unrequested ThumbHash, or a missing one")
     return answer
@@ -223,28 +235,36 @@ def receive_judged(pipe: Pipe, source: Source, *, memory_bytes: int, previews: b
     return answer
 
 
-def _receive_verdict(pipe: Pipe, source: Source, memory_bytes: int, *, previews: bool) -> Rendered:
+def _receive_verdict(
+    pipe: Pipe, source: Source, memory_bytes: int, *, previews: bool, told: Callable[[str], object] = lambda _: None
+) -> Rendered:
     left = memory_bytes
 
     def data(size: Any) -> bytes:
         nonlocal left
         left -= whole(1, left)(size)
-        sent = _message(pipe, size)
+        sent = receive_bytes(pipe, size)
         if len(sent) != size:
             raise Malformed("a length that differs from the announced one")
         return sent
 
-    answer: Rendered = receive(pipe, rendered(data))
+    message = receive_head(pipe)
+    for stage in STAGES:
+        if message == {"stage": stage}:
+            told(stage)
+            message = receive_head(pipe)
+    answer: Rendered = answered(message, rendered(data))
     check_info(answer.info, source)
     if answer.verdict.decision != "allow":
         if answer.files or answer.previews:
             raise Malformed("files of a picture that may not be published")
-    elif bool(answer.previews) != previews or not all(map(_SIGNATURES["jpeg"].match, answer.previews)):
+    elif bool(answer.previews) != previews or not all(map(SIGNATURES["jpeg"].match, answer.previews)):
         raise Malformed("unrequested previews, or missing ones")
     return answer
 
 
-def _message(pipe: Pipe, most: int) -> bytes:
+def receive_bytes(pipe: Pipe, most: int) -> bytes:
+    """Return one message of at most ``most`` bytes; raises like ``receive``."""
     try:
         return pipe.recv_bytes(most)
     except OSError:
@@ -273,13 +293,3 @@ def check_info(info: ImageInfo, source: Source) -> None:
     frames = source.max_frames if source.animation == "keep" else 1
     if info.width * info.height > source.max_pixels or info.frames > frames:
         raise Malformed("a picture beyond the limits of its source")
-
-
-def _check_file(file: RenderedFile, info: ImageInfo, asked: tuple[int | None, int | None]) -> None:
-    if file.width > (asked[0] or info.width) or file.height > (asked[1] or info.height):
-        raise Malformed("a file of larger dimensions than requested")
-    most = info.frames * (file.width * file.height * BYTES_PER_PIXEL + FRAME_HEADERS)
-    if len(file.data) > most:
-        raise Malformed("a file with more bytes than its pixels can need")
-    if not _SIGNATURES[file.format].match(file.data):
-        raise Malformed("a file that is not of its declared format")

@@ -2,17 +2,24 @@
 
 from mediagate.intake.backlog import Backlog
 from mediagate.intake.declaration import Declaration
+from mediagate.intake.pipelines import SOURCE_ID, OrderInput, PipelineOrder, accept_order
 from mediagate.intake.places import Places
+from mediagate.intake.reception import Reception
 from mediagate.intake.spool import Readable, probe_spool, sweep_spool
 from mediagate.intake.unknown_names import find_unknown
 from mediagate.intake.uploads import Intake
 
 __all__ = [
+    "SOURCE_ID",
     "Backlog",
     "Declaration",
     "Intake",
+    "OrderInput",
+    "PipelineOrder",
     "Places",
     "Readable",
+    "Reception",
+    "accept_order",
     "find_unknown",
     "probe_spool",
     "sweep_spool",

@@ -15,7 +15,7 @@ from mediagate.intake.multipart import FormUpload
 from mediagate.intake.spool import SpooledFile
 from mediagate.observe import about
 from mediagate.parts import Parts
-from mediagate.values import DECLARABLE, IncomingUpload, Job, UploadFields, new_id, staging_key
+from mediagate.values import DECLARABLE, ImageInfo, IncomingUpload, Job, UploadFields, new_id, staging_key
 
 log = logging.getLogger("mediagate.intake")
 
@@ -63,7 +63,45 @@ async def make_job(
     job_id: str | None = None,
     declared: str | None = None,
 ) -> Job:
-    """Decode a file's header, run ``pre_upload`` and return the job to record.
+    """Examine a file and return the job to record; raises like ``examine``."""
+    source = parts.sources[fields.source_type]
+    info = await examine(file, fields, parts, owner=owner, declared=declared)
+    job_id = job_id or new_id("job")
+    return Job(
+        id=job_id,
+        source_type=fields.source_type,
+        source_id=fields.source_id,
+        media_id=new_id("med"),
+        staging_key=staging_key(job_id),
+        format=info.format,
+        bytes=file.bytes,
+        sha256=file.sha256,
+        width=info.width,
+        height=info.height,
+        created_at=await parts.records.now(),
+        filename=fields.filename,
+        client_reference_id=fields.client_reference_id,
+        callback_url=fields.callback_url,
+        focal_x=fields.focal_x,
+        focal_y=fields.focal_y,
+        crop=fields.crop,
+        max_attempts=parts.settings.max_attempts,
+        owner_id=owner,
+        key_id=key_id,
+        traceparent=parts.observer.traceparent(),
+        priority=source.rank,
+    )
+
+
+async def examine(
+    file: FormUpload | SpooledFile,
+    fields: UploadFields,
+    parts: Parts,
+    *,
+    owner: str | None,
+    declared: str | None = None,
+) -> ImageInfo:
+    """Decode a file's header and run ``pre_upload``.
 
     With ``decode_before_202`` the whole file is then decoded, which may take seconds. Raises ``UploadMismatch`` when
     the content type of the file is not ``declared``.
@@ -84,34 +122,12 @@ async def make_job(
             client_reference_id=fields.client_reference_id,
             owner_id=owner,
             callback_url=fields.callback_url,
+            crop=fields.crop,
         ),
     )
     if parts.settings.decode_before_202:
         info = await parts.images.check(file.path, source)
-    job_id = job_id or new_id("job")
-    return Job(
-        id=job_id,
-        source_type=fields.source_type,
-        source_id=fields.source_id,
-        media_id=new_id("med"),
-        staging_key=staging_key(job_id),
-        format=info.format,
-        bytes=file.bytes,
-        sha256=file.sha256,
-        width=info.width,
-        height=info.height,
-        created_at=await parts.records.now(),
-        filename=fields.filename,
-        client_reference_id=fields.client_reference_id,
-        callback_url=fields.callback_url,
-        focal_x=fields.focal_x,
-        focal_y=fields.focal_y,
-        max_attempts=parts.settings.max_attempts,
-        owner_id=owner,
-        key_id=key_id,
-        traceparent=parts.observer.traceparent(),
-        priority=source.rank,
-    )
+    return info
 
 
 @contextmanager

@@ -64,19 +64,22 @@ class Admission:
         self._measuring = asyncio.Lock()
 
     @asynccontextmanager
-    async def admit(self, request: Incoming | None, *, size: int | None = None) -> AsyncIterator[Admitted]:
+    async def admit(
+        self, request: Incoming | None, *, size: int | None = None, files: int = 1
+    ) -> AsyncIterator[Admitted]:
         """Admit an upload of ``size`` bytes, by default the declared length, for the length of the block.
 
-        A body without a length counts as the largest size that any source allows. A call from Python has no request and
-        no body, and runs no hooks. ``on_received`` hooks run at the end, also after a refusal by a hook.
+        A body without a length counts as the largest size that any source allows, for each of its ``files``. A call
+        from Python has no request and no body, and runs no hooks. ``on_received`` hooks run at the end, also after a
+        refusal by a hook.
 
         Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable`` and the errors of
         ``pre_receive`` hooks.
         """
         if size is None:
             declared = 0 if request is None else request.declared
-            size = self._largest if declared is None else declared
-        async with self.slot(size, request):
+            size = self._largest * files if declared is None else declared
+        async with self.slot(size, request, files=files):
             admitted = Admitted()
             try:
                 if request is not None:
@@ -89,23 +92,23 @@ class Admission:
                     await self._parts.hooks.run("on_received", request, request.received, admitted.job)
 
     @asynccontextmanager
-    async def slot(self, size: int, request: Incoming | None = None) -> AsyncIterator[None]:
+    async def slot(self, size: int, request: Incoming | None = None, *, files: int = 1) -> AsyncIterator[None]:
         """Hold a place, disk space and room in the queue for a body of ``size`` bytes within the block.
 
         Raises ``TooManyUploads``, ``StorageUnavailable``, ``QueueFull``, ``RecordsUnavailable``.
         """
         host = request.client.host if request is not None and request.client else None
-        with self._places.place(host, request), self.room(size, request):
+        with self._places.place(host, request), self.room(size, request, files=files):
             await self.check_queue(others=len(self._places) - 1)
             yield
 
     @contextmanager
-    def room(self, size: int, request: Incoming | None = None) -> Iterator[None]:
+    def room(self, size: int, request: Incoming | None = None, *, files: int = 1) -> Iterator[None]:
         """Reserve ``size`` bytes of the spool's disk within the block, in addition to all other reservations.
 
         Bytes already received from ``request`` no longer count. Raises ``StorageUnavailable``.
         """
-        room = _Room(min(size, self._largest), request)
+        room = _Room(min(size, self._largest * files), request)
         self._check_disk(room.size)
         self._rooms.add(room)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from datetime import timedelta
 
@@ -31,12 +32,18 @@ class Backlog:
         """Return the delay until the next poll of a job, in milliseconds: until its turn, at most 30 s."""
         if job.status is not JobStatus.PENDING:
             return self._least_ms
+        left_ms = math.floor(await self.seconds_until_turn(job) * 1000)
+        return max(self._least_ms, min(left_ms, LONGEST_MS))
+
+    async def seconds_until_turn(self, job: Job) -> float:
+        """Return how long a waiting job will still wait; 0 for any other job, and while the records are unavailable."""
+        if job.status is not JobStatus.PENDING:
+            return 0.0
         try:
             waited = await self._records.now() - (job.available_at or job.created_at)
         except Unavailable:
-            return self._least_ms
-        left_ms = (await self._measured_lag() - waited) // timedelta(milliseconds=1)
-        return max(self._least_ms, min(left_ms, LONGEST_MS))
+            return 0.0
+        return max(0.0, (await self._measured_lag() - waited).total_seconds())
 
     async def seconds_until_shorter(self, jobs: int, *, depth: int) -> float:
         """Return the seconds until a queue of this depth has shrunk by ``jobs``, between 1 s and 30 s.

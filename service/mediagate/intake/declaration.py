@@ -35,7 +35,7 @@ from mediagate.values import (
 )
 
 REQUIRED = ("sourceType", "sourceId", "size")
-TEXTS = ("sourceType", "sourceId", "contentType", "filename", "clientReferenceId", "callbackUrl")
+TEXTS = ("sourceType", "sourceId", "contentType", "filename", "clientReferenceId", "callbackUrl", "crop")
 NUMBERS = ("focalX", "focalY")
 
 _ID = re.compile(r"upl_[a-z2-7]{26}")

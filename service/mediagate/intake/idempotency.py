@@ -75,4 +75,6 @@ async def replay(key: str, fingerprint: str, parts: Parts) -> Job:
 def fingerprint_of(sha256: str, fields: UploadFields) -> str:
     """Return a hash of an upload's bytes and fields."""
     values = [sha256, fields.source_type, fields.source_id, fields.client_reference_id, fields.callback_url]
-    return hashlib.sha256(json.dumps([*values, fields.focal_x, fields.focal_y]).encode()).hexdigest()
+    # Without a crop the hash is that of earlier releases.
+    cropped = [] if fields.crop is None else [str(fields.crop)]
+    return hashlib.sha256(json.dumps([*values, fields.focal_x, fields.focal_y, *cropped]).encode()).hexdigest()

@@ -43,19 +43,24 @@ async def receive_file(
         yield await file.finish()
 
 
-async def receive_json(body: RequestBody, content_type: str) -> dict[str, Any]:
+async def receive_json(body: RequestBody, content_type: str, *, max_bytes: int = MAX_JSON) -> dict[str, Any]:
     """Return the JSON object of a body; raises ``BadUpload`` for anything else, ``UploadTimeout``."""
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise BadUpload(f"the content type is {content_type or 'missing'!r:.80}; send application/json")
     received = bytearray()
     while chunk := await body.read():
         received += chunk
-        if len(received) > MAX_JSON:
-            raise BadUpload(f"the body has more than {MAX_JSON:,} bytes; send a JSON object, not a file")
+        if len(received) > max_bytes:
+            raise BadUpload(f"the body has more than {max_bytes:,} bytes; send a JSON object, not a file")
+    return read_object(received, "the body")
+
+
+def read_object(text: bytes | bytearray, name: str) -> dict[str, Any]:
+    """Return a JSON object; raises ``BadUpload``, which calls it by this name, for anything else."""
     try:
-        value = json.loads(received)
+        value = json.loads(text)
     except (ValueError, RecursionError) as exc:
-        raise BadUpload("the body is not valid JSON; send a JSON object") from exc
+        raise BadUpload(f"{name} is not valid JSON; send a JSON object") from exc
     if not isinstance(value, dict):
-        raise BadUpload("the body is JSON but not an object; send a JSON object")
+        raise BadUpload(f"{name} is JSON but not an object; send a JSON object")
     return value

@@ -10,7 +10,7 @@ import os
 import secrets
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -154,6 +154,20 @@ async def spool_file(spool_dir: Path) -> AsyncIterator[SpoolFile]:
         yield file
     finally:
         await file.discard()
+
+
+@asynccontextmanager
+async def spool_files(spool_dir: Path) -> AsyncIterator[Callable[[], SpoolFile]]:
+    """Yield a function that opens a spool file; all of them are removed at the end of the block."""
+    _keep_heap()
+    async with AsyncExitStack() as stack:
+
+        def begin() -> SpoolFile:
+            file = SpoolFile(spool_dir)
+            stack.push_async_callback(file.discard)
+            return file
+
+        yield begin
 
 
 class AsyncFile(Protocol):

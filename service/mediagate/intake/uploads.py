@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from mediagate.intake.completion import complete
 from mediagate.intake.content import find_open_upload, keep_file, lock_content
 from mediagate.intake.declaration import Declaration, declare, read_declaration
 from mediagate.intake.idempotency import reserve
-from mediagate.intake.multipart import receive_upload
+from mediagate.intake.multipart import MOST_FILES, receive_upload
+from mediagate.intake.pipelines import PipelineOrder, accept_order
 from mediagate.intake.plain import receive_file, receive_json
+from mediagate.intake.reception import Reception, receive
 from mediagate.intake.spool import Readable, receive_source
 from mediagate.kernel import Incoming
 from mediagate.parts import Parts
@@ -71,6 +73,32 @@ class Intake:
             admitted.job = job if made else None
         return job, form.ignored
 
+    @asynccontextmanager
+    async def receive_pipeline(
+        self, request: Incoming, principal: Principal | None, source_type: str, *, dry_run: bool
+    ) -> AsyncIterator[Reception]:
+        """``POST /pipelines``: receive the files of a pipeline, with the limits of a source, and its document.
+
+        A dry run uses no ``Idempotency-Key``. Raises the errors of ``Admission.admit``, ``reserve``,
+        ``reception.receive`` and ``pre_file`` hooks.
+        """
+        parts = self._parts
+        source = parts.sources[source_type]
+        request.state.source_type = source_type
+        key = None if dry_run else request.headers.get("Idempotency-Key")
+        owner, _ = owner_and_key(principal)
+        async with (
+            self.admission.admit(request, files=MOST_FILES) as admitted,
+            reserve(key, parts, owner=owner) as held,
+        ):
+            await parts.hooks.run("pre_file", request, source_type)
+            check = partial(check_head, formats=source.formats)
+            receiving = receive(request, parts, source_type, self.admission, self._patience, check, self._spool_dir)
+            async with receiving as reception:
+                reception.principal, reception.held = principal, held
+                yield reception
+                admitted.job = reception.job
+
     async def upload_source(
         self, source: Readable, fields: UploadFields, *, owner: str | None, idempotency_key: str | None
     ) -> tuple[Job, bool]:
@@ -89,6 +117,28 @@ class Intake:
                 receive_source(source, self._spool_dir, max_bytes=limit, check_head=check) as file,
             ):
                 job, made = await accept(file, fields, parts, held=held, owner=owner)
+        if made:
+            self.admission.count()
+        return job, made
+
+    async def order(
+        self,
+        order: PipelineOrder,
+        *,
+        owner: str | None,
+        key_id: str | None = None,
+        idempotency_key: str | None,
+    ) -> tuple[Job, bool]:
+        """``gate.pipeline``: receive the inputs of an order and return its job and whether it is new.
+
+        Raises the errors of ``PipelineOrder.check``, ``reserve`` and ``accept_order``.
+        """
+        parts = self._parts
+        order.check(parts.sources)
+        await self.admission.check_queue()
+        with parts.observer.during("upload"):
+            async with reserve(idempotency_key, parts, owner=owner) as held:
+                job, made = await accept_order(order, parts, self._spool_dir, held=held, owner=owner, key_id=key_id)
         if made:
             self.admission.count()
         return job, made

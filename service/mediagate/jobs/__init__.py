@@ -4,7 +4,7 @@ from mediagate.jobs.end import resume_finish
 from mediagate.jobs.events import job_events
 from mediagate.jobs.file_mark import adopt, check_no_files, describe, recognize_files
 from mediagate.jobs.janitor import Janitor, what_to_do
-from mediagate.jobs.publishing import delete_media
+from mediagate.jobs.publishing import delete_media, delete_outputs, made_files
 from mediagate.jobs.takedown import end_rejudgement
 from mediagate.jobs.watch import Watch, check_id, unknown_job
 from mediagate.jobs.worker import Worker
@@ -17,9 +17,11 @@ __all__ = [
     "check_id",
     "check_no_files",
     "delete_media",
+    "delete_outputs",
     "describe",
     "end_rejudgement",
     "job_events",
+    "made_files",
     "recognize_files",
     "resume_finish",
     "unknown_job",

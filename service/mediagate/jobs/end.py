@@ -37,7 +37,7 @@ async def finish(state: JobState, parts: Parts) -> None:
         if job.status is not JobStatus.COMPLETE and job.attempts and not await _completed_before(job, parts):
             await unpublish(job, parts)
         if not (job.status is JobStatus.FAILED and job.retryable):
-            await parts.storage.delete([job.staging_key])
+            await parts.storage.delete(job.staged_keys)
         await parts.hooks.run(HOOKS[job.status], state)
         await parts.hooks.run("on_end", state)
         await parts.records.mark_notified(job.id, ended_at=job.finished_at, now=await parts.records.now())
@@ -48,4 +48,4 @@ async def _completed_before(job: Job, parts: Parts) -> bool:
 
     Its quarantined file has been deleted then, and the files published under its keys are the only copy of the picture.
     """
-    return job.status is JobStatus.FAILED and await parts.storage.stat(job.staging_key) is None
+    return job.status is JobStatus.FAILED and await parts.storage.stat(job.staged_keys[0]) is None

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.parts import Parts
-from mediagate.values import Event, EventType, Job, JobStatus, Media, Status, new_id, utcnow
+from mediagate.values import Event, EventType, Job, JobStatus, Media, Output, Status, new_id, utcnow
 
 ENDS: Mapping[JobStatus, EventType] = {
     JobStatus.COMPLETE: EventType.JOB_COMPLETED,
@@ -18,10 +18,10 @@ ENDS: Mapping[JobStatus, EventType] = {
 }
 
 
-def job_events(job: Job, parts: Parts) -> tuple[Event, ...]:
-    """Return the events to record for a job that has ended."""
+def job_events(job: Job, parts: Parts, outputs: tuple[Output, ...] = ()) -> tuple[Event, ...]:
+    """Return the events to record for a job that has ended, with the outputs of a pipeline."""
     moment = job.finished_at or utcnow()
-    return _event(parts, ENDS[job.status], job.id, moment, Status(job, None).to_json(poll_after_ms=0))
+    return _event(parts, ENDS[job.status], job.id, moment, Status(job, None, outputs).to_json(poll_after_ms=0))
 
 
 def deletion_events(media: Media, parts: Parts, now: datetime) -> tuple[Event, ...]:

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 
 from mediagate.errors import MediagateError
-from mediagate.jobs.publishing import delete_media
+from mediagate.jobs.publishing import delete_media, delete_outputs
 from mediagate.observe import cause_of
 from mediagate.parts import Parts
 from mediagate.values import Media
@@ -53,6 +53,37 @@ async def _delete(media: Media, parts: Parts) -> bool:
     if deleted:
         await parts.hooks.run("on_deleted", media)
     return deleted
+
+
+async def expire_outputs(parts: Parts, *, now: datetime, dry_run: bool, most: int | None = None) -> list[str]:
+    """Delete the expired outputs of pipelines and their data; returns the ids of their jobs. Else as ``expire_media``.
+
+    Their jobs remain.
+    """
+    expired: list[str] = []
+    looked_at = failures = 0
+    batch = await parts.records.outputs.expired(now=now, limit=BATCH)
+    while batch and (most is None or looked_at < most):
+        for state in batch:
+            try:
+                if dry_run or await delete_outputs(state, parts, now):
+                    expired.append(state.job.id)
+            except Exception as exc:
+                unknown = None if isinstance(exc, MediagateError) else exc
+                log.warning(
+                    "job %s: its outputs have expired, but could not be deleted: %s",
+                    state.job.id,
+                    cause_of(exc),
+                    exc_info=unknown,
+                )
+                failures += 1
+                if failures == GIVE_UP:
+                    raise
+            else:
+                failures = 0
+        looked_at += len(batch)
+        batch = await parts.records.outputs.expired(now=now, limit=BATCH, after=batch[-1].job)
+    return expired
 
 
 async def expire_uploads(parts: Parts, *, now: datetime, dry_run: bool) -> list[str]:

@@ -14,7 +14,7 @@ from mediagate.errors import MediagateError
 from mediagate.intake import sweep_spool
 from mediagate.jobs.end import resume_finish
 from mediagate.jobs.events import job_events
-from mediagate.jobs.expiry import BATCH, expire_media, expire_uploads
+from mediagate.jobs.expiry import BATCH, expire_media, expire_outputs, expire_uploads
 from mediagate.jobs.file_mark import PAGE, adopt, is_set_back, mark_files
 from mediagate.jobs.walk import Look, Walk
 from mediagate.observe import cause_of
@@ -62,6 +62,8 @@ class Findings:
     """Partly received files of killed processes on this machine."""
     expired_media: list[str] = field(default_factory=list)
     """Expired media."""
+    expired_outputs: list[str] = field(default_factory=list)
+    """Jobs whose outputs have expired."""
     expired_uploads: list[str] = field(default_factory=list)
     """Direct uploads that were not completed in time, or were completed long enough ago."""
 
@@ -112,11 +114,12 @@ class Janitor:
         return Findings(failed=failed, finished=finished, expired_keys=await records.forget(now=now))
 
     async def sweep_expired(self, *, dry_run: bool, now: datetime | None = None, most: int | None = None) -> Findings:
-        """Delete expired direct uploads, and about ``most`` of the expired media."""
+        """Delete expired direct uploads, and about ``most`` of the expired media and outputs."""
         now = now or await self._parts.records.now()
         return Findings(
             expired_uploads=await expire_uploads(self._parts, now=now, dry_run=dry_run),
             expired_media=await expire_media(self._parts, now=now, dry_run=dry_run, most=most),
+            expired_outputs=await expire_outputs(self._parts, now=now, dry_run=dry_run, most=most),
         )
 
     async def sweep_spool(self) -> Findings:

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from mediagate.errors import RecordsUnavailable
 from mediagate.observe import about
 from mediagate.records import Records
-from mediagate.values import Job, Rejudgement, Stage
+from mediagate.values import Job, Rejudgement, Stage, StageState
 
 log = logging.getLogger("mediagate.worker")
 
@@ -35,11 +35,19 @@ class Lease:
         self._lease_s = lease_s
         self.owner = job.lease_owner or ""
 
-    async def extend(self, stage: Stage | None = None, model_runs: int | None = None) -> bool:
-        """Extend the lease and, if given, record a stage and the model runs so far; ``False`` if the lease is lost."""
+    async def extend(
+        self,
+        stage: Stage | None = None,
+        model_runs: int | None = None,
+        stages: Sequence[StageState] | None = None,
+    ) -> bool:
+        """Extend the lease; record a stage, the model runs so far and the stages, if given.
+
+        ``False`` if the lease is lost.
+        """
         until = await self._records.now() + timedelta(seconds=self._lease_s)
         return await self._records.advance(
-            self._job.id, owner=self.owner, lease_until=until, stage=stage, model_runs=model_runs
+            self._job.id, owner=self.owner, lease_until=until, stage=stage, model_runs=model_runs, stages=stages
         )
 
     async def release(self, at: datetime, *, counted: bool, error: str | None, code: str | None) -> None:
@@ -104,7 +112,12 @@ class Lease:
 class RejudgementLease(Lease):
     """The same for a re-judgement."""
 
-    async def extend(self, stage: Stage | None = None, model_runs: int | None = None) -> bool:
+    async def extend(
+        self,
+        stage: Stage | None = None,
+        model_runs: int | None = None,
+        stages: Sequence[StageState] | None = None,
+    ) -> bool:
         """Extend the lease; ``False`` if it is lost."""
         until = await self._records.now() + timedelta(seconds=self._lease_s)
         return await self._records.rejudgements.advance(self._job.id, owner=self.owner, lease_until=until)

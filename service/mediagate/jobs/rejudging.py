@@ -17,11 +17,12 @@ from mediagate.jobs.remote_moderation import remote_moderation
 from mediagate.jobs.retries import Retries
 from mediagate.jobs.takedown import end_rejudgement
 from mediagate.jobs.watch import Watch
-from mediagate.moderation import count_review_as_reject, policy_of_published
+from mediagate.moderation import count_review_as_reject, merge, policy_of_published
 from mediagate.observe import cause_of
 from mediagate.parts import Parts
 from mediagate.records import get_state
 from mediagate.values import (
+    Framing,
     JobState,
     Media,
     RejudgeAction,
@@ -206,14 +207,20 @@ class Rejudger:
         if state is None or state.media is None:
             return RejudgementEnd(RejudgementStatus.GONE)
         media = state.media
-        key = _largest_file(media)
-        try:
-            data = await self._parts.storage.get(key)
-        except ObjectNotFound:
-            if await self._parts.records.get_media(media.id) is None:
-                return RejudgementEnd(RejudgementStatus.GONE)
-            raise PublishedFileLost(f"the published file {key} is missing; restore it, or delete its media") from None
-        verdict = await self._verdict(data, policy, media)
+        verdicts: list[Verdict] = []
+        for key in keys_to_judge(media):
+            try:
+                data = await self._parts.storage.get(key)
+            except ObjectNotFound:
+                if await self._parts.records.get_media(media.id) is None:
+                    return RejudgementEnd(RejudgementStatus.GONE)
+                raise PublishedFileLost(
+                    f"the published file {key} is missing; restore it, or delete its media"
+                ) from None
+            verdicts.append(await self._verdict(data, policy, media))
+            if verdicts[-1].decision != "allow":
+                break
+        verdict = merge(verdicts)
         if verdict.decision == "allow":
             return RejudgementEnd(RejudgementStatus.PASSED, _added_to(state, verdict))
         if rejudging.action is RejudgeAction.REJECT:
@@ -221,10 +228,11 @@ class Rejudger:
         return RejudgementEnd(FALLS[rejudging.action], verdict)
 
     async def _verdict(self, data: bytes, policy: Source, media: Media) -> Verdict:
-        focal, remote = (media.focal_x, media.focal_y), self._remote
+        framing, remote = Framing((media.focal_x, media.focal_y)), self._remote
         if remote is None or not remote.judges(policy):
-            return (await self._parts.images.judge(data, policy, focal=focal)).verdict
-        rendered = await self._parts.images.judge(data, remote.locally(policy), focal=focal, previews=remote.input_edge)
+            return (await self._parts.images.judge(data, policy, framing=framing)).verdict
+        judged_by, edge = remote.locally(policy), remote.input_edge
+        rendered = await self._parts.images.judge(data, judged_by, framing=framing, previews=edge)
         if rendered.verdict.decision == "allow":
             rendered = await remote.judged(rendered, policy)
         return rendered.verdict
@@ -253,9 +261,13 @@ class Rejudger:
         return None
 
 
-def _largest_file(media: Media) -> str:
-    """Return the key of the original, or else of the largest variant."""
-    return media.original_key or max(media.variants, key=lambda variant: variant.width * variant.height).key
+def keys_to_judge(media: Media) -> list[str]:
+    """Return the keys of the original, or else of the largest variant as uploaded, and of all that steps changed."""
+    plain = [file for file in media.variants if file.look is None]
+    changed = [file.key for file in media.variants if file.look is not None and file.first]
+    if media.original_key is not None:
+        return [media.original_key, *changed]
+    return [max(plain, key=lambda file: file.width * file.height).key, *changed] if plain else changed
 
 
 def _added_to(state: JobState, verdict: Verdict) -> Verdict:

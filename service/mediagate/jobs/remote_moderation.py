@@ -30,7 +30,7 @@ from mediagate.moderation import (
 )
 from mediagate.parts import Parts
 from mediagate.records import Allowance, Records
-from mediagate.values import Rendered, Verdict
+from mediagate.values import Produced, Rendered, Verdict
 
 log = logging.getLogger("mediagate")
 
@@ -72,16 +72,23 @@ class RemoteModeration:
         """Return the source with the thresholds that the image processes apply."""
         return thresholds_for(source, judging(self._local, source) or Names(frozenset(), {}))
 
-    async def judged(self, rendered: Rendered, source: Source) -> Rendered:
-        """Return a picture with the combined verdict, and without its files unless that allows publication.
+    async def verdict(self, seen: Rendered | Produced, source: Source) -> Verdict:
+        """Return the combined verdict on a picture that the local moderator allows.
 
         Raises ``ModeratorUnavailable`` and ``ModerationFailed``.
         """
-        await self._take(len(rendered.previews))
+        await self._take(len(seen.previews))
         verdict = apply_policy(
-            merge(await self._asked(rendered.previews)), thresholds_for(source, self._remote), self._remote.groups
+            merge(await self._asked(seen.previews)), thresholds_for(source, self._remote), self._remote.groups
         )
-        both = stricter(rendered.verdict, verdict)
+        return stricter(seen.verdict, verdict)
+
+    async def judged(self, rendered: Rendered, source: Source) -> Rendered:
+        """Return a picture with the combined verdict, and without its files unless that allows publication.
+
+        Raises like ``verdict``.
+        """
+        both = await self.verdict(rendered, source)
         if both.decision == "allow":
             return replace(rendered, verdict=both, previews=())
         return replace(rendered, verdict=both, variants=(), original=None, previews=())

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from mediagate.jobs.expiry import BATCH
 from mediagate.jobs.file_mark import FEW, is_set_back
 from mediagate.parts import Parts
-from mediagate.storage import ObjectInfo, is_public
-from mediagate.values import PUBLISHED, STAGING, JobStatus, media_id_of, staged_id
+from mediagate.storage import ObjectInfo, is_served
+from mediagate.values import SERVED, STAGING, JobStatus, media_id_of, staged_id
 
 AT_ONCE = 20_000
 """How many files one walk removes at most, and so holds in memory: about 10 MB."""
@@ -37,7 +37,7 @@ class Look:
     count: int = 0
     """How many files may be removed."""
     published: int = 0
-    """How many published files were seen."""
+    """How many published files, and outputs of pipelines, were seen."""
     unknown: int = 0
     """How many published files are unknown. Quarantine is not counted: each killed process may leave some hundred."""
     youngest: datetime | None = None
@@ -48,8 +48,8 @@ class Look:
     def add(self, batch: Sequence[ObjectInfo], useless: Useless) -> None:
         """Add the counts of a batch."""
         self.count += len(useless.files)
-        self.published += sum(is_public(info.key) for info in batch)
-        self.unknown += sum(is_public(info.key) for info in useless.unknown)
+        self.published += sum(is_served(info.key) for info in batch)
+        self.unknown += sum(is_served(info.key) for info in useless.unknown)
         written = [info.modified for info in useless.unknown]
         self.youngest = max([*written, *([self.youngest] if self.youngest else [])], default=None)
         self.files += useless.files[: AT_ONCE - len(self.files)]
@@ -67,7 +67,7 @@ class Walk:
     async def look(self) -> Look:
         """Look at all files that may be removed, and change nothing."""
         look = Look()
-        for prefix in (STAGING,) if math.isinf(self._grace_s) else (STAGING, *PUBLISHED):
+        for prefix in (STAGING,) if math.isinf(self._grace_s) else (STAGING, *SERVED):
             async for batch in _batches(self._parts.storage.list(prefix)):
                 look.add(batch, await self._useless(batch))
         return look

@@ -1,4 +1,4 @@
-"""The worker: claims as many jobs at a time as it has slots, and runs each through the pipeline."""
+"""The worker: claims as many jobs at a time as it has slots, and runs each as its kind demands."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from mediagate.errors import ShuttingDown, Unavailable
+from mediagate.jobs.attempts import Attempts
 from mediagate.jobs.isolation import Isolation, suspect
 from mediagate.jobs.lease import Lease
 from mediagate.jobs.pipeline import Pipeline
+from mediagate.jobs.production import Production
 from mediagate.jobs.rejudging import Rejudger
 from mediagate.jobs.watch import Watch
 from mediagate.observe import cause_of
 from mediagate.parts import Parts
 from mediagate.queue import POLL_S
-from mediagate.values import Job
+from mediagate.values import Job, JobKind
 
 log = logging.getLogger("mediagate.worker")
 
@@ -41,7 +43,10 @@ class Worker:
         self._loops: list[asyncio.Task[None]] = []
         self._claiming: asyncio.Task[list[asyncio.Task[None]]] | None = None
         self._isolation = Isolation()
-        self._pipeline = Pipeline(parts, watch, self._isolation)
+        self._attempts: Mapping[JobKind, Attempts] = {
+            JobKind.MEDIA: Pipeline(parts, watch, self._isolation),
+            JobKind.PIPELINE: Production(parts, watch, self._isolation),
+        }
         self._rejudger = Rejudger(parts, watch, self._isolation, owner=self._owner)
         self._queue_fails = self._queue_brings = False
 
@@ -78,10 +83,10 @@ class Worker:
             if job is None:
                 return
             if suspect(job):
-                await self._pipeline.run(job)
+                await self._run(job)
                 return
             self._isolation.enter()
-        await self._pipeline.run(job)
+        await self._run(job)
 
     async def attend(self) -> None:
         """Make one attempt at the next waiting job, if there is one; returns when the attempt has ended.
@@ -165,9 +170,10 @@ class Worker:
             )
         for _ in range(room - len(jobs)):
             self._slots.release()
-        return [
-            self._start(job.id, self.work(job.id) if suspect(job) else self._pipeline.run(job), brought) for job in jobs
-        ]
+        return [self._start(job.id, self.work(job.id) if suspect(job) else self._run(job), brought) for job in jobs]
+
+    def _run(self, job: Job) -> Coroutine[Any, Any, None]:
+        return self._attempts[job.kind].run(job)
 
     def _start(self, job_id: str, work: Coroutine[Any, Any, None], brought: str | None) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(job_id, work, brought))

@@ -29,6 +29,7 @@ def policy_of_published(
             "animation": "keep",
             "damaged": "refuse",
             "original": "keep",
+            "variants": {name: spec.model_copy(update={"steps": ()}) for name, spec in source.variants.items()},
             "max_pixels": MANY_PIXELS,
             "max_frames": MANY_FRAMES,
             "max_animation_pixels": MANY_PIXELS,

@@ -7,6 +7,7 @@ from mediagate.records.allowance import Allowance
 from mediagate.records.locks import Lock, hold
 from mediagate.records.lookup import get_job, get_state
 from mediagate.records.memory import MemoryRecords
+from mediagate.records.outputs import Outputs
 from mediagate.records.protocol import Identity, Records
 from mediagate.records.rejudgements import Rejudgements
 from mediagate.records.reservation import Reservation
@@ -32,6 +33,7 @@ __all__ = [
     "Identity",
     "Lock",
     "MemoryRecords",
+    "Outputs",
     "PrismaRecords",
     "Records",
     "Rejudgements",

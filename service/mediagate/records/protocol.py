@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
+from mediagate.records.outputs import Outputs
 from mediagate.records.rejudgements import Rejudgements
 from mediagate.records.reservation import Reservation
 from mediagate.records.settlement import Settlement
@@ -21,6 +22,7 @@ from mediagate.values import (
     Media,
     MediaPage,
     Stage,
+    StageState,
     UsageReport,
     no_events,
 )
@@ -49,6 +51,8 @@ class Records(Protocol):
 
     rejudgements: Rejudgements
     """The re-judging of published pictures."""
+    outputs: Outputs
+    """The outputs of pipelines."""
 
     async def open(self) -> None:
         """Connect; for the embedded default also create and migrate the database."""
@@ -163,8 +167,9 @@ class Records(Protocol):
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
         """Return by id the states of those of these jobs whose status or stage differs from the known one.
 
-        A state is a job and, if published, its media with variants. Pass ``None`` for a job to return it in any state.
-        Takes one query, plus those of a single media if any job is COMPLETE, regardless of the number of jobs.
+        A state is a job and, if published, its media with variants, or the outputs of a pipeline. Pass ``None`` for a
+        job to return it in any state. Takes one query, plus those of a single media if any job is COMPLETE and one if
+        any is a pipeline, regardless of the number of jobs.
         """
 
     async def oldest_waiting(self) -> datetime | None:
@@ -178,8 +183,8 @@ class Records(Protocol):
     ) -> Mapping[str, tuple[JobStatus, bool]]:
         """Return by media id the status of the job that makes the media, and whether the media is on record.
 
-        If the media is recorded during the call, the result has either the media or its job as live. ``owner_id``
-        restricts the result to that owner's jobs.
+        The outputs of a pipeline count as its media. If the media is recorded during the call, the result has either
+        the media or its job as live. ``owner_id`` restricts the result to that owner's jobs.
         """
 
     async def queue_depth(self) -> int:
@@ -211,16 +216,17 @@ class Records(Protocol):
         lease_until: datetime,
         stage: Stage | None = None,
         model_runs: int | None = None,
+        stages: Sequence[StageState] | None = None,
     ) -> bool:
         """Extend the lease and, if given, enter a stage; ``False`` when the lease is lost.
 
-        ``model_runs`` is the job's new total; ``None`` leaves it unchanged.
+        ``model_runs`` is the job's new total, ``stages`` are its new stages; ``None`` leaves them unchanged.
         """
 
     async def settle(
         self, job: Job, *, owner: str, now: datetime, settlement: Settlement, events_of: EventsOf = no_events
     ) -> bool:
-        """End a job in one transaction that checks the lease owner: media, variants, terminal status, events.
+        """End a job in one transaction that checks the lease owner: media or outputs, terminal status, events.
 
         ``job`` is the owner's copy, and its events are made of ``settlement.state_of(job, now)``. Clears the lease.
         Returns ``False``, writing nothing, when the job is not PROCESSING under this owner.
@@ -272,7 +278,7 @@ class Records(Protocol):
         """Return expired media after ``after``, ordered by ``expires_at`` and id."""
 
     async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
-        """Delete the terminal ones of these jobs of an owner that have no media; returns how many are gone.
+        """Delete the terminal ones of these jobs of an owner without media and outputs; returns how many are gone.
 
         Deletes their keys, their events except ``media.deleted``, and the owner's last turns. The turns of new jobs
         stay above the highest claimed turn, even if it was that of a deleted job.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mediagate.values import Job, JobState, JobStatus, Media, Stage, Verdict
+from mediagate.values import Job, JobState, JobStatus, Media, Output, PipelineResult, Stage, StageState, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Settlement:
 
     status: JobStatus
     media: Media | None = None
-    """Set exactly for ``COMPLETE``."""
+    """Set exactly for a ``COMPLETE`` upload."""
     verdict: Verdict | None = None
     reason: str | None = None
     error: str | None = None
@@ -27,6 +27,11 @@ class Settlement:
     """Bytes of all published files."""
     model_runs: int = 0
     """Runs of the moderator since the last ``advance``."""
+    stages: tuple[StageState, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    """What a ``COMPLETE`` pipeline made, like the next two."""
+    result: PipelineResult | None = None
+    expires_at: datetime | None = None
 
     def state_of(self, job: Job, now: datetime) -> JobState:
         """Return the state of a job after this settlement at ``now``."""
@@ -46,8 +51,11 @@ class Settlement:
             warnings=self.warnings,
             bytes_out=self.bytes_out,
             model_runs=job.model_runs + self.model_runs,
+            stages=self.stages,
+            result=self.result,
+            expires_at=self.expires_at,
         )
-        return JobState(ended, self.media)
+        return JobState(ended, self.media, self.outputs)
 
 
 def died_each_time(job: Job) -> Settlement:
@@ -57,6 +65,7 @@ def died_each_time(job: Job) -> Settlement:
         error=job.error or f"the worker died at stage {job.stage} on each of {job.attempts} attempts",
         code=job.code or "attempts_exhausted",
         retryable=True,
+        stages=job.stages,
     )
 
 

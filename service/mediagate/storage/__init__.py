@@ -1,7 +1,7 @@
 """Bytes by key: the protocol of storages, and the two storages that come with the core."""
 
 from mediagate.storage.filesystem import FilesystemStorage
-from mediagate.storage.key_syntax import check_key, check_prefix, is_key, is_public
+from mediagate.storage.key_syntax import check_key, check_prefix, is_key, is_public, is_served
 from mediagate.storage.mark import MARK_KEY, Mark, read_mark, write_mark
 from mediagate.storage.memory import MemoryStorage
 from mediagate.storage.observation import observed, unobserved
@@ -29,6 +29,7 @@ __all__ = [
     "check_prefix",
     "is_key",
     "is_public",
+    "is_served",
     "observed",
     "read_mark",
     "segment",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mediagate.values import MEDIA, PUBLISHED
+from mediagate.values import MEDIA, PUBLISHED, SERVED
 
 MAX_KEY = 1024
 """Characters of a key: what S3 allows."""
@@ -41,3 +41,8 @@ def check_prefix(prefix: str) -> str:
 def is_public(key: str) -> bool:
     """Whether a key names a published file."""
     return key.startswith(PUBLISHED) and is_key(key)
+
+
+def is_served(key: str) -> bool:
+    """Whether a key names a published file or an output of a pipeline, which clients can get by its URL."""
+    return key.startswith(SERVED) and is_key(key)

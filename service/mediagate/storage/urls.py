@@ -22,7 +22,7 @@ from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, FileNotServed, UrlExpired
 from mediagate.storage.private_sources import PrivateSources
 from mediagate.storage.protocol import Storage
-from mediagate.values import FileUrl, source_type_of
+from mediagate.values import OUTPUTS, FileUrl, source_type_of
 
 FOR_EVER_S = 31_536_000
 FOR_EVER = f"public, max-age={FOR_EVER_S}, immutable"
@@ -61,8 +61,11 @@ class FileUrls:
         return FileUrl(f"{base_url}/{quote(key)}?expires={expires}&signature={signature}", expires_at)
 
     def private(self, key: str) -> bool:
-        """Return whether a file needs a signed URL; files of sources that are no longer configured do as well."""
-        return source_type_of(key) in self._private_sources
+        """Return whether a file needs a signed URL.
+
+        Outputs of pipelines and files of sources that are no longer configured do as well.
+        """
+        return key.startswith(OUTPUTS) or source_type_of(key) in self._private_sources
 
     def admit(self, key: str, query: Mapping[str, str], *, now: datetime) -> int | None:
         """Return for how many more seconds a request for a private file is valid, ``None`` for a public file.

@@ -78,8 +78,14 @@ def a_media(job: Job, **changes: Any) -> Media:
         created_at=job.created_at,
         owner_id=job.owner_id,
         variants=tuple(
-            Variant(name, f"media/{job.media_id}/{name}.webp", "webp", width, width // 2, width * 3)
-            for name, width in (("thumb", 160), ("large", 1600), ("a-small", 320), ("medium", 800))
+            Variant(name, f"media/{job.media_id}/{name}.webp", "webp", width, width // 2, width * 3, look)
+            for name, width, look in (
+                ("thumb", 160, None),
+                ("large", 1600, None),
+                ("large.jpeg", 1600, None),
+                ("a-small", 320, "0123456789abcdef:a-small"),
+                ("medium", 800, None),
+            )
         ),
     )
     return replace(media, **changes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,7 +13,9 @@ from mediagate.testing.idempotency_keys import check_keys
 from mediagate.testing.identity import check_identity
 from mediagate.testing.job_ends import check_job_ends
 from mediagate.testing.job_path import check_job_path
+from mediagate.testing.media_pages import check_media_pages
 from mediagate.testing.outbox import check_outbox
+from mediagate.testing.outputs import check_outputs
 from mediagate.testing.owned_records import check_owned_records
 from mediagate.testing.record_samples import (
     HOSTILE,
@@ -31,10 +32,9 @@ from mediagate.testing.record_samples import (
 from mediagate.testing.rejudgements import check_rejudgements
 from mediagate.testing.turns import check_turns
 from mediagate.testing.upload_records import check_uploads
-from mediagate.values import JobStatus, Media, Stage, Verdict, new_id, utcnow
+from mediagate.values import CropBox, JobStatus, Stage, Verdict, new_id, utcnow
 
 MANY = 500
-BAD_CURSORS = ("", "x", "1", "1.", ".med_1", "-1.med_1", "1.5.\x00", "1.\ud800", "٣.med_1", f"{10**20}.med_1", "1.a b")
 COMPLETE = JobStatus.COMPLETE
 
 
@@ -52,7 +52,7 @@ async def check_records(records: Records) -> None:
         check_job_path,
         check_job_ends,
         check_outbox,
-        _pages,
+        check_media_pages,
         _deleting,
         check_owned_records,
         check_keys,
@@ -60,13 +60,13 @@ async def check_records(records: Records) -> None:
         check_turns,
         check_erasure,
         check_rejudgements,
+        check_outputs,
         check_identity,
     ):
         await check(records, now)
     before, after = await records.now(), await records.now()
     expect(before <= after, "now() must not run backwards")
-    whole = (before.tzinfo is not None, before.microsecond % 1000)
-    same(whole, (True, 0), "now() must have a time zone and whole milliseconds")
+    expect(before.tzinfo and not before.microsecond % 1000, "now() must have a time zone and whole milliseconds")
     expect(await records.check(), "check() must return a line with its result")
 
 
@@ -83,6 +83,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
         callback_url="https://example.com/?a=1&b=%22#\"'",
         focal_x=0.0,
         focal_y=0.3333333333333333,
+        crop=CropBox(0.1, 0.2, 0.3333333333333333, 1e-9),
         max_attempts=7,
         available_at=now,
         bytes=2**31 - 1,
@@ -241,53 +242,6 @@ async def _waiting_longest(records: Records, now: datetime) -> None:
     await records.cancel(first.id, now=now)
     later = await records.oldest_waiting()
     expect(later is None or later > long_ago + LEASE, "oldest_waiting() must not count terminal jobs")
-
-
-async def _pages(records: Records, now: datetime) -> None:
-    one, other = secrets.token_hex(8), secrets.token_hex(8)
-    kind = f"kind-{one}"
-    made = [
-        await published_media(records, now + n // 4 * MOMENT, source_type=kind, source_id=other if n % 3 else one)
-        for n in range(12)
-    ]
-    made.sort(key=lambda m: (m.created_at, m.id), reverse=True)
-    page = await records.list_media(kind, None, limit=50)
-    same(
-        (page.items, page.next_cursor),
-        (tuple(made), None),
-        "list_media() must return all media of a type, newest first",
-    )
-    page = await records.list_media(kind, one, limit=12)
-    same(page.items, tuple(m for m in made if m.source_id == one), "list_media() must filter by source id")
-    for stranger in (await records.list_media(kind, HOSTILE, limit=5), await records.list_media("none", None, limit=5)):
-        same((stranger.items, stranger.next_cursor), ((), None), "list_media() without media must be one empty page")
-    full = await records.list_media(kind, None, limit=12)
-    same(full.next_cursor, None, "the last page must have no next_cursor")
-    seen: list[Media] = []
-    cursor: str | None = None
-    deleted: list[Media] = []
-    for turn in range(20):
-        page = await records.list_media(kind, None, limit=3, cursor=cursor)
-        seen += page.items
-        if turn == 0:
-            deleted = [made[2], made[4]]  # the last one seen, which the cursor names, and one of a later page
-            for media in deleted:
-                expect(await records.delete_media(media.id), "delete_media() must be True")
-            await published_media(records, now + LEASE, source_type=kind, source_id=one)
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    same(
-        seen,
-        [m for m in made if m is not made[4]],
-        "pages must neither repeat nor skip with equal times and media added and deleted in between",
-    )
-    for bad in BAD_CURSORS:
-        try:
-            await records.list_media(kind, None, limit=3, cursor=bad)
-        except InvalidParameter:
-            continue
-        expect(False, f"list_media() with the cursor {bad!r} must raise InvalidParameter")
 
 
 async def _deleting(records: Records, now: datetime) -> None:

@@ -19,7 +19,7 @@ from mediagate.testing.record_samples import (
     race,
     same,
 )
-from mediagate.values import DirectUpload, Job, JobStatus, Media, UploadFields, new_id
+from mediagate.values import CropBox, DirectUpload, Job, JobStatus, Media, UploadFields, new_id
 
 LONG_AGO = timedelta(days=400)
 """Older than any other rows of the check, so that these expire first."""
@@ -44,7 +44,14 @@ async def _round_trip(records: Records, now: datetime) -> None:
     full = an_upload(
         now,
         ticket=UploadFields(
-            "check", HOSTILE, HOSTILE, HOSTILE, "https://example.com/?a=1&b=%22#\"'", 0.0, 0.3333333333333333
+            "check",
+            HOSTILE,
+            HOSTILE,
+            HOSTILE,
+            "https://example.com/?a=1&b=%22#\"'",
+            0.0,
+            0.3333333333333333,
+            CropBox(0.1, 0.2, 0.3333333333333333, 1e-9),
         ),
         bytes=2**31 - 1,
         owner_id=HOSTILE,

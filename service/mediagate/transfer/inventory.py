@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
 from mediagate.storage import ObjectInfo, Storage, streaming
-from mediagate.values import PUBLISHED, STAGING
+from mediagate.values import SERVED, STAGING
 
-PREFIXES = (STAGING, *PUBLISHED)
+PREFIXES = (STAGING, *SERVED)
 """The files of a gate, apart from the mark."""
 BATCH = 1000
 
@@ -107,4 +107,4 @@ def _info(row: tuple[str, int, float, str]) -> ObjectInfo:
 
 
 def _published(table: str) -> str:
-    return " OR ".join(f"substr({table}.key, 1, {len(prefix)}) = '{prefix}'" for prefix in PUBLISHED)
+    return " OR ".join(f"substr({table}.key, 1, {len(prefix)}) = '{prefix}'" for prefix in SERVED)

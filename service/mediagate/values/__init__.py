@@ -1,29 +1,41 @@
 """The nouns of mediagate: plain values that every room may use; no input or output, no settings."""
 
 from mediagate.values.caller import Action, Principal, check_owner, owner_and_key, owner_seen_by
+from mediagate.values.crop_box import WHOLE, CropBox, Framing, read_crop
 from mediagate.values.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
 from mediagate.values.events import Event, EventsOf, EventType, no_events
 from mediagate.values.ids import new_id
 from mediagate.values.image import Decision, ImageInfo, Rendered, RenderedFile, Verdict
 from mediagate.values.incoming_upload import IncomingUpload
-from mediagate.values.job import Job, JobPage, JobState, JobStatus, Stage
+from mediagate.values.job import Job, JobKind, JobPage, JobState, JobStatus, Stage
 from mediagate.values.layout import (
     CONTENT_TYPES,
     EXTENSIONS,
     MEDIA,
+    OUTPUT_EXTENSIONS,
+    OUTPUTS,
     PUBLISHED,
+    SERVED,
     STAGING,
+    file_names,
+    input_key,
     media_id_of,
     media_prefixes,
     original_key,
+    output_key,
+    output_prefix,
     segment,
     source_type_of,
     staged_id,
     staging_key,
     variant_key,
+    variant_of,
 )
 from mediagate.values.media import Media, MediaPage, Variant
 from mediagate.values.owner_data import NOUNS_OF_CORE, Erased, Erasure, Export, Exported
+from mediagate.values.pipeline import InputWarning, Output, PipelineInput, PipelineResult, PipelineSpec
+from mediagate.values.pipeline_status import output_id, pipeline_json
+from mediagate.values.produced import OutputFile, Produced, StepData, StepEnd, StepWarning
 from mediagate.values.rejudging import (
     RejudgeAction,
     Rejudgement,
@@ -32,9 +44,18 @@ from mediagate.values.rejudging import (
     Rejudging,
     rejudgement_id,
 )
+from mediagate.values.stages import UPLOAD, StageState, StageStatus, planned
 from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
-from mediagate.values.upload_fields import UploadFields, display_name, read_fields, read_focal, source_id_text
+from mediagate.values.upload_fields import (
+    UploadFields,
+    callback_problem,
+    display_name,
+    read_fields,
+    read_focal,
+    reference_problem,
+    source_id_text,
+)
 from mediagate.values.usage import Usage, UsageReport, added
 
 __all__ = [
@@ -44,9 +65,15 @@ __all__ = [
     "EXTENSIONS",
     "MEDIA",
     "NOUNS_OF_CORE",
+    "OUTPUTS",
+    "OUTPUT_EXTENSIONS",
     "PUBLISHED",
+    "SERVED",
     "STAGING",
+    "UPLOAD",
+    "WHOLE",
     "Action",
+    "CropBox",
     "Decision",
     "DirectUpload",
     "Erased",
@@ -57,15 +84,24 @@ __all__ = [
     "Export",
     "Exported",
     "FileUrl",
+    "Framing",
     "ImageInfo",
     "IncomingUpload",
+    "InputWarning",
     "Job",
+    "JobKind",
     "JobPage",
     "JobState",
     "JobStatus",
     "Media",
     "MediaPage",
+    "Output",
+    "OutputFile",
+    "PipelineInput",
+    "PipelineResult",
+    "PipelineSpec",
     "Principal",
+    "Produced",
     "PublishedMedia",
     "RejudgeAction",
     "Rejudgement",
@@ -75,7 +111,12 @@ __all__ = [
     "Rendered",
     "RenderedFile",
     "Stage",
+    "StageState",
+    "StageStatus",
     "Status",
+    "StepData",
+    "StepEnd",
+    "StepWarning",
     "UploadFields",
     "UploadTarget",
     "UrlOf",
@@ -84,19 +125,29 @@ __all__ = [
     "Variant",
     "Verdict",
     "added",
+    "callback_problem",
     "check_owner",
     "display_name",
+    "file_names",
+    "input_key",
     "iso",
     "media_id_of",
     "media_prefixes",
     "new_id",
     "no_events",
     "original_key",
+    "output_id",
+    "output_key",
+    "output_prefix",
     "owner_and_key",
     "owner_seen_by",
+    "pipeline_json",
+    "planned",
     "published",
+    "read_crop",
     "read_fields",
     "read_focal",
+    "reference_problem",
     "rejudgement_id",
     "segment",
     "source_id_text",
@@ -106,4 +157,5 @@ __all__ = [
     "status_of",
     "utcnow",
     "variant_key",
+    "variant_of",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mediagate.values.crop_box import CropBox
 from mediagate.values.image import ImageInfo
 
 
@@ -20,3 +21,5 @@ class IncomingUpload:
     client_reference_id: str | None = None
     owner_id: str | None = None
     callback_url: str | None = None
+    crop: CropBox | None = None
+    """The part of the picture that will be published; ``None``: all of it."""

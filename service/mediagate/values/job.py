@@ -1,14 +1,17 @@
-"""Jobs: an upload being processed, its status and stage."""
+"""Jobs: an upload or a pipeline being processed, its status and stage."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from mediagate.values.crop_box import CropBox
 from mediagate.values.image import Verdict
 from mediagate.values.media import Media
+from mediagate.values.pipeline import Output, PipelineInput, PipelineResult, PipelineSpec
+from mediagate.values.stages import StageState, planned, share_done
 
 
 class JobStatus(StrEnum):
@@ -25,6 +28,13 @@ class JobStatus(StrEnum):
     def terminal(self) -> bool:
         """Whether the job has ended and no longer changes by itself."""
         return self not in (JobStatus.PENDING, JobStatus.PROCESSING)
+
+
+class JobKind(StrEnum):
+    """What a job makes of its files: the media of an upload, or the outputs of a pipeline."""
+
+    MEDIA = "media"
+    PIPELINE = "pipeline"
 
 
 class Stage(StrEnum):
@@ -44,7 +54,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One upload being processed."""
+    """One upload or pipeline being processed."""
 
     id: str
     source_type: str
@@ -52,6 +62,7 @@ class Job:
     media_id: str
     """The id of the future media, fixed at upload: storage keys are deterministic, so a retry overwrites."""
     staging_key: str
+    """The quarantine key of the file; of a pipeline the folder of its inputs."""
     format: str
     bytes: int
     sha256: str
@@ -94,8 +105,46 @@ class Job:
     """The W3C trace context of the upload, which the worker continues."""
     priority: int = 0
     """The rank of the job's source: jobs of a lower rank are claimed first."""
+    crop: CropBox | None = None
+    """The part of the picture that is published; ``None``: all of it."""
     turn: int = field(default=0, compare=False)
     """The job's place among those of its priority, assigned by the records on creation and kept for retries."""
+
+    kind: JobKind = JobKind.MEDIA
+    spec: PipelineSpec | None = None
+    """Set for a pipeline, like ``inputs``, of which the first gives the job its format and size."""
+    inputs: tuple[PipelineInput, ...] = ()
+    result: PipelineResult | None = None
+    """Set when a pipeline is COMPLETE, until its outputs are deleted."""
+    stages: tuple[StageState, ...] = ()
+    """As far as they are recorded; empty before the first attempt."""
+    expires_at: datetime | None = None
+    """When the outputs of a pipeline count as deleted; ``None`` once they are."""
+    cleared_at: datetime | None = None
+    """When the outputs and the data of a pipeline were deleted."""
+
+    @property
+    def staged_keys(self) -> tuple[str, ...]:
+        """The quarantine keys of all its files."""
+        return tuple(one.key for one in self.inputs) if self.kind is JobKind.PIPELINE else (self.staging_key,)
+
+    @property
+    def plan(self) -> tuple[StageState, ...]:
+        """All stages of the job, in their states."""
+        return self.stages or planned(self.spec.ops if self.spec else None)
+
+    @property
+    def progress(self) -> int:
+        """Percentage of the work done, true between the stages too; 100 when the job has ended."""
+        if self.status.terminal:
+            return 100
+        if self.stage is Stage.MODERATE:
+            return self.stage.progress + int((Stage.PUBLISH.progress - self.stage.progress) * share_done(self.plan))
+        return self.stage.progress
+
+    def expired(self, now: datetime) -> bool:
+        """Return whether the outputs of a pipeline have been deleted, or count as deleted at ``now``."""
+        return self.cleared_at is not None or (self.expires_at is not None and self.expires_at <= now)
 
     @property
     def taken_down(self) -> bool:
@@ -105,13 +154,24 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """A job and its media; ``media`` is set if and only if it is published."""
+    """A job, its media and its outputs; ``media`` is set if and only if it is published.
+
+    Only a pipeline has ``outputs``, until they are deleted.
+    """
 
     job: Job
     media: Media | None = None
+    outputs: tuple[Output, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The storage keys of all files of the media and the outputs."""
+        return (*(self.media.keys if self.media else ()), *(output.key for output in self.outputs))
 
     def at(self, now: datetime) -> JobState:
-        """Return this state, without the media if that has expired at ``now``."""
+        """Return this state, without the media and the outputs that have expired at ``now``."""
+        if self.job.kind is JobKind.PIPELINE:
+            return JobState(replace(self.job, result=None)) if self.job.expired(now) else self
         return JobState(self.job) if self.media is not None and self.media.expired(now) else self
 
 

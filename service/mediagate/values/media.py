@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from mediagate.values.layout import variant_of
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One published size of a media."""
+    """One published file of a variant.
+
+    The file of the variant's first format has its name; the name of a further one ends with its format: ``sm.jpeg``.
+    """
 
     name: str
     key: str
@@ -16,6 +21,19 @@ class Variant:
     width: int
     height: int
     bytes: int
+    look: str | None = None
+    """Identifies what the steps of the variant changed; ``None``: nothing. Files of one look and of the same
+    proportions show the same."""
+
+    @property
+    def variant(self) -> str:
+        """The name of the variant."""
+        return variant_of(self.name)
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the file of the variant's first format."""
+        return self.name == self.variant
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
-from mediagate.values.job import Job, JobState, JobStatus, Stage
+from mediagate.values.job import Job, JobKind, JobState, JobStatus, Stage
 from mediagate.values.media import Media
+from mediagate.values.pipeline import Output
+from mediagate.values.pipeline_status import pipeline_json
+from mediagate.values.srcset import srcset_of
 from mediagate.values.times import iso
 
 
@@ -40,10 +43,12 @@ class PublishedMedia:
 
     record: Media
     urls: Mapping[str, str]
-    """URL by variant name."""
+    """URL by variant name, of the file of its first format."""
     original_url: str | None
     urls_expire_at: datetime | None = None
     """When the first of the URLs expires (UTC); ``None``: they never expire."""
+    file_urls: Mapping[str, str] = field(default_factory=dict)
+    """URL of each file of ``record.variants``, by its name."""
 
     @property
     def id(self) -> str:
@@ -60,6 +65,11 @@ class PublishedMedia:
         """The ThumbHash in Base64, if the source asked for one."""
         return self.record.thumbhash
 
+    @property
+    def srcset(self) -> dict[str, str]:
+        """The ``srcset`` of each format, of the variants that show the same as the largest one."""
+        return srcset_of(self.record.variants, self.file_urls)
+
     def to_json(self) -> dict[str, Any]:
         """Return the ``media`` object of the HTTP API."""
         media = self.record
@@ -68,6 +78,7 @@ class PublishedMedia:
             "sourceType": media.source_type,
             "sourceId": media.source_id,
             "urls": dict(self.urls),
+            "srcset": self.srcset,
             "originalUrl": self.original_url,
             **({"urlsExpireAt": iso(self.urls_expire_at)} if self.urls_expire_at else {}),
             "width": media.width,
@@ -85,7 +96,7 @@ class PublishedMedia:
             "variants": [
                 {
                     "name": v.name,
-                    "url": self.urls[v.name],
+                    "url": self.file_urls[v.name],
                     "format": v.format,
                     "width": v.width,
                     "height": v.height,
@@ -101,10 +112,17 @@ class PublishedMedia:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of a job; ``media`` is set if it is ``COMPLETE``, except in a list after the media was deleted."""
+    """The status of a job; ``media`` is set if it is ``COMPLETE``, except in a list after the media was deleted.
+
+    A pipeline has ``outputs`` instead, with their URLs by position in ``output_urls``.
+    """
 
     job: Job
     media: PublishedMedia | None
+    outputs: tuple[Output, ...] = ()
+    output_urls: Mapping[int, str] = field(default_factory=dict)
+    download_url: str | None = None
+    """Where all outputs can be downloaded together."""
 
     @property
     def job_id(self) -> str:
@@ -124,7 +142,13 @@ class Status:
     @property
     def progress(self) -> int:
         """Percentage of the work done."""
-        return self.job.stage.progress
+        return self.job.progress
+
+    @property
+    def queue_wait_ms(self) -> int | None:
+        """Milliseconds from the request to the first attempt; ``None`` before it."""
+        job = self.job
+        return None if job.started_at is None else (job.started_at - job.created_at) // timedelta(milliseconds=1)
 
     @property
     def reason(self) -> str | None:
@@ -141,8 +165,8 @@ class Status:
         """The HTTP status code of ``GET /status/{jobId}``."""
         return HTTP_STATUS[self.job.status]
 
-    def to_json(self, *, poll_after_ms: int) -> dict[str, Any]:
-        """Return the body of ``GET /status/{jobId}``."""
+    def to_json(self, *, poll_after_ms: int, estimated_s: int | None = None) -> dict[str, Any]:
+        """Return the body of ``GET /status/{jobId}``; ``estimated_s`` is the time until the end of a live job."""
         job = self.job
         body: dict[str, Any] = {"jobId": job.id, "status": str(job.status)}
         match job.status:
@@ -150,6 +174,7 @@ class Status:
                 body |= {"stage": str(job.stage), "progress": self.progress, "pollAfterMs": poll_after_ms}
                 if job.error:
                     body["lastError"] = job.error
+                body["estimatedSeconds"] = estimated_s
             case JobStatus.COMPLETE:
                 body["media"] = self.media.to_json() if self.media else None
             case JobStatus.REJECTED:
@@ -170,7 +195,10 @@ class Status:
                     "code": job.code,
                     "retryable": job.retryable,
                 }
-        return body | {
+        body |= {
+            "kind": str(job.kind),
+            "progress": self.progress,
+            "stages": [stage.to_json() for stage in job.plan],
             "sourceType": job.source_type,
             "sourceId": job.source_id,
             "clientReferenceId": job.client_reference_id,
@@ -178,6 +206,7 @@ class Status:
             "createdAt": iso(job.created_at),
             "startedAt": iso(job.started_at),
             "finishedAt": iso(job.finished_at),
+            "queueWaitMs": self.queue_wait_ms,
             "timings": dict(job.timings_ms),
             "warnings": list(job.warnings),
             "usage": {
@@ -188,23 +217,29 @@ class Status:
                 "wallMs": job.timings_ms.get("total"),
             },
         }
+        if job.kind is JobKind.PIPELINE:
+            body |= pipeline_json(job, self.outputs, self.output_urls, self.download_url)
+        return body
 
 
 def published(media: Media, url_of: UrlOf) -> PublishedMedia:
     """Add the URLs to a media."""
-    variants = {v.name: url_of(v.key) for v in media.variants}
+    files = {v.name: url_of(v.key) for v in media.variants}
     original = url_of(media.original_key) if media.original_key else None
-    expiring = [file.expires_at for file in (*variants.values(), original) if file and file.expires_at]
+    expiring = [file.expires_at for file in (*files.values(), original) if file and file.expires_at]
     if expiring and media.expires_at:
         expiring.append(media.expires_at)
     return PublishedMedia(
         record=media,
-        urls={name: file.url for name, file in variants.items()},
+        urls={v.name: files[v.name].url for v in media.variants if v.first},
         original_url=original.url if original else None,
         urls_expire_at=min(expiring, default=None),
+        file_urls={name: file.url for name, file in files.items()},
     )
 
 
 def status_of(state: JobState, url_of: UrlOf) -> Status:
     """Return the public view of a job's state."""
-    return Status(state.job, published(state.media, url_of) if state.media else None)
+    media = published(state.media, url_of) if state.media else None
+    urls = {output.position: url_of(output.key).url for output in state.outputs}
+    return Status(state.job, media, state.outputs, urls)

@@ -10,10 +10,12 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from mediagate.errors import InvalidParameter, InvalidSourceId, UnknownSource
+from mediagate.values.crop_box import CropBox, read_crop
 
 SOURCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 """A ``sourceId`` becomes one segment of a storage key: no dots, no slashes, at most 128 characters."""
 MAX_URL = 2048
+MAX_REFERENCE = 255
 MAX_FILENAME = 255
 _READABLE = re.compile(r"[!#-;=?-\[\]^-~]+")
 """URL parsers disagree about blanks, control characters and backslashes: some drop them, some reach another host."""
@@ -30,19 +32,27 @@ class UploadFields:
     callback_url: str | None = None
     focal_x: float = 0.5
     focal_y: float = 0.5
+    """The focal point, of the part that ``crop`` leaves."""
+    crop: CropBox | None = None
+    """The part of the picture that is published; ``None``: all of it."""
 
     def check(self, sources: Collection[str]) -> None:
-        """Raise ``UnknownSource``, ``InvalidSourceId`` or ``InvalidParameter`` for the first invalid field."""
+        """Raise ``UnknownSource``, ``InvalidSourceId``, ``InvalidParameter`` or ``InvalidCrop`` for the first fault."""
         if self.source_type not in sources:
             raise UnknownSource(f"sourceType {self.source_type!r} is not configured; use one of: {', '.join(sources)}")
         if not SOURCE_ID.fullmatch(self.source_id):
             raise InvalidSourceId("sourceId: use 1 to 128 letters, digits, - and _, starting with a letter or digit")
-        if not _is_reference(self.client_reference_id):
-            raise InvalidParameter("clientReferenceId: use 1 to 255 printable characters")
-        _check_callback(self.callback_url)
+        for name, problem in (
+            ("clientReferenceId", reference_problem(self.client_reference_id)),
+            ("callbackUrl", callback_problem(self.callback_url)),
+        ):
+            if problem is not None:
+                raise InvalidParameter(f"{name}: {problem}")
         for name, value in (("focalX", self.focal_x), ("focalY", self.focal_y)):
             if not 0 <= value <= 1:
                 raise InvalidParameter(f"{name}: use a number from 0 (left or top) to 1")
+        if self.crop is not None:
+            self.crop.check()
 
 
 def read_fields(values: Mapping[str, Any], filename: str) -> UploadFields:
@@ -55,6 +65,7 @@ def read_fields(values: Mapping[str, Any], filename: str) -> UploadFields:
         values.get("callbackUrl") or None,
         read_focal(values.get("focalX")),
         read_focal(values.get("focalY")),
+        read_crop(values.get("crop")),
     )
 
 
@@ -81,22 +92,22 @@ def source_id_text(source_id: object) -> str:
     return str(source_id)
 
 
-def _is_reference(text: str | None) -> bool:
-    return text is None or (isinstance(text, str) and 0 < len(text) <= 255 and text.isprintable())
+def reference_problem(text: str | None) -> str | None:
+    """Return what is wrong with a client's own id of its upload."""
+    fits = text is None or (isinstance(text, str) and 0 < len(text) <= MAX_REFERENCE and text.isprintable())
+    return None if fits else f"use 1 to {MAX_REFERENCE} printable characters"
 
 
-def _check_callback(url: str | None) -> None:
+def callback_problem(url: str | None) -> str | None:
+    """Return what is wrong with the URL that is called when a job ends."""
     if url is None:
-        return
+        return None
     parts = _split(url) if isinstance(url, str) and len(url) <= MAX_URL else None
     if parts is None or parts.scheme != "https" or not parts.hostname:
-        raise InvalidParameter(f"callbackUrl: use an absolute https URL of at most {MAX_URL:,} characters")
+        return f"use an absolute https URL of at most {MAX_URL:,} characters"
     if not _READABLE.fullmatch(url):
-        raise InvalidParameter(
-            "callbackUrl: use printable ASCII without spaces, quotes and backslashes; write other hosts in punycode"
-        )
-    if "@" in parts.netloc:
-        raise InvalidParameter("callbackUrl: user name and password are not allowed; leave them out")
+        return "use printable ASCII without spaces, quotes and backslashes; write other hosts in punycode"
+    return "user name and password are not allowed; leave them out" if "@" in parts.netloc else None
 
 
 def _split(url: str) -> SplitResult | None:

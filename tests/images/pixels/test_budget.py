@@ -7,9 +7,10 @@ from math import isqrt
 
 import pytest
 
-from mediagate import Settings, Source
+from mediagate import Settings, Source, VariantSpec
 from mediagate.errors import ImageTooLarge
-from mediagate.images.pixels.budget import check_budget
+from mediagate.images.pixels import budget
+from mediagate.images.pixels.budget import check_budget, needed_bytes
 from mediagate.values import ImageInfo
 from tests.support.pages import PAGES
 
@@ -32,3 +33,27 @@ def test_budget_refuses_squares_beyond_the_named_size(image_format: str, lossles
 
 def test_page_of_costs_names_the_same_size() -> None:
     assert re.findall(r"lossless WebP above (\d+)", PAGES["docs/how-to/tune.md"]) == [str(WEBP)]
+
+
+@pytest.mark.parametrize("resizer", [True, False])
+def test_budget_of_a_crop_counts_the_whole_picture(monkeypatch: pytest.MonkeyPatch, resizer: bool) -> None:
+    monkeypatch.setattr(budget, "fast", lambda: resizer)
+    sizes = {f"w{width}": VariantSpec(width=width, format="avif", effort=6) for width in (2999, 3000)}
+    source = Source(variants=sizes, original="delete")
+    info = ImageInfo("jpeg", 8000, 6000)
+    whole = budget.HELD * 8000 * 6000
+    held = budget.HELD * 3000 * 2250 * (4 if resizer else 1)
+    working = 0 if resizer else held
+    assert needed_bytes(info, source, cropped=True) - needed_bytes(info, source) == whole + working - held
+
+
+def test_budget_counts_the_two_largest_formats_of_a_variant() -> None:
+    info = ImageInfo("png", 3000, 2000)
+    needed = {
+        formats: needed_bytes(
+            info, Source(variants={"md": VariantSpec(width=3000, formats=formats)}, original="delete")
+        )
+        for formats in (("avif",), ("avif", "webp"), ("avif", "webp", "jpeg"))
+    }
+    one, two, three = needed.values()
+    assert one < two == three

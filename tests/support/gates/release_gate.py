@@ -1,4 +1,4 @@
-"""A gate that two releases load beside each other: it uses only names that the previous release knows too.
+"""A gate that two releases load beside each other: it uses what only the later one knows if that is there.
 
 Each process has a name, ``MEDIAGATE_TEST_NAME``, under which it notes the jobs that it begins and ends. A picture of
 the source id ``held`` waits for the file ``go``.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 from mediagate import Job, JobState, MediaGate, Settings, Source, VariantSpec
 
 NAME = os.environ.get("MEDIAGATE_TEST_NAME", "")
 settings = Settings()
 data_dir = Path(settings.data_dir)
-small = {"xs": VariantSpec(width=64)}
+further: dict[str, Any] = {"formats": ("webp", "jpeg")} if "formats" in VariantSpec.model_fields else {}
+small = {"xs": VariantSpec(width=64, **further)}
 gate = MediaGate(
     sources={"avatar": Source(variants=small), "document": Source(variants=small, visibility="private")},
     settings=settings,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, ImageSequence
 
 from mediagate.images.pixels.icc import display_p3_profile
-from mediagate.values import RenderedFile
+from mediagate.values import RenderedFile, variant_of
 from tests.support.showing.browser import Browser, Cell, Seen
 from tests.support.showing.engine import BLACK, SQUARES, WHITE, Frame, Outcome
 
@@ -163,8 +163,8 @@ def _difference(file: RenderedFile, view: View, reference: Reference, lossy: tup
     """Return how far a view is from the nearest of the judged frames, if that is too far."""
     # JPEG has no alpha: the picture on white is what is published, whatever it stands on.
     grey = WHITE if file.format == "jpeg" else view.grey
-    mean, highest = reference.nearest(view.image, grey, cut=file.name in SQUARES)
-    if file.name in SQUARES and min(reference.size) < BLOCK:
+    mean, highest = reference.nearest(view.image, grey, cut=variant_of(file.name) in SQUARES)
+    if variant_of(file.name) in SQUARES and min(reference.size) < BLOCK:
         return None  # the middle of so few pixels lies between two of them
     # A viewer reduces by 2, 4 and 8 by means alone where it comes out even; else each has its own filter.
     even = not (file.width % round(1 / view.scale) or file.height % round(1 / view.scale))

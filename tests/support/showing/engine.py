@@ -13,7 +13,7 @@ from mediagate import Picture, Source, VariantSpec, Verdict
 from mediagate.errors import MediagateError
 from mediagate.images.render import render
 from mediagate.moderation import Moderator
-from mediagate.values import Rendered
+from mediagate.values import CropBox, Rendered
 
 MIDDLE = (0.5, 0.5)
 SQUARES = ("face", "avatar")
@@ -99,13 +99,15 @@ class Outcome:
         return "COMPLETE" if self.rendered.verdict.decision == "allow" else "REJECTED"
 
 
-def process(data: bytes, source: Source = SOURCE, moderator: Moderator | None = None) -> Outcome:
+def process(
+    data: bytes, source: Source = SOURCE, moderator: Moderator | None = None, crop: CropBox | None = None
+) -> Outcome:
     """Put an upload through the engine, in this process."""
     recording = Recording(moderator)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow has something to say of many broken files
-            rendered = render(data, source, MIDDLE, recording)
+            rendered = render(data, source, MIDDLE, recording, crop=crop)
     except MediagateError as error:
         return Outcome(refused=error.code, error=error)
     except Exception as error:

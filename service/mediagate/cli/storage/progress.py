@@ -1,23 +1,17 @@
-"""The progress of a copy: one line on a terminal that is written over, and lines that stay."""
+"""The progress of a copy."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 
-import typer
-
-EVERY_S = 0.2
-CLEAR = "\r\x1b[K"
+from mediagate.cli.status_line import StatusLine
 
 
-class Progress:
-    """What has been done so far; shown on standard error if that is a terminal."""
+class Progress(StatusLine):
+    """What has been done so far."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.found = 0
         """Objects listed so far, while the storages are listed."""
         self.files = 0
@@ -25,7 +19,6 @@ class Progress:
         self.bytes = 0
         self.done = 0
         self.bytes_done = 0
-        self._shown = sys.stderr.isatty()
         self._began = time.monotonic()
 
     def begin(self, files: int, size: int) -> None:
@@ -36,30 +29,6 @@ class Progress:
         """Count a file that is done."""
         self.done += 1
         self.bytes_done += size
-
-    def print(self, line: str, *, err: bool = False) -> None:
-        """Print a line that stays."""
-        if self._shown:
-            typer.echo(CLEAR, err=True, nl=False)
-        typer.echo(line, err=err)
-
-    @asynccontextmanager
-    async def shown(self) -> AsyncIterator[None]:
-        """Show the progress during the block."""
-        showing = asyncio.create_task(self._show()) if self._shown else None
-        try:
-            yield
-        finally:
-            if showing is not None:
-                showing.cancel()
-                with suppress(asyncio.CancelledError):
-                    await showing
-                typer.echo(CLEAR, err=True, nl=False)
-
-    async def _show(self) -> None:
-        while True:
-            typer.echo(f"{CLEAR}{self}", err=True, nl=False)
-            await asyncio.sleep(EVERY_S)
 
     def __str__(self) -> str:
         if not self.files:

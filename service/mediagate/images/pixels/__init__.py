@@ -1,12 +1,16 @@
-"""All code that touches pixels; the only importer of Pillow and pillow_heif."""
+"""From files to pixels and back; with ``operations`` the only importer of Pillow, and the only one of pillow_heif."""
 
 from PIL.Image import Image, Transpose
 
-from mediagate.images.pixels.colour import flattened
+from mediagate.images.pixels.colour import flattened, opaque, without_invisible
 from mediagate.images.pixels.decode import Decoded, decode, probe
-from mediagate.images.pixels.encode import encode, encode_original, published_format
+from mediagate.images.pixels.encode import encode, encode_original, paletted, published_format
 from mediagate.images.pixels.encoding_time import EncodingTime
+from mediagate.images.pixels.exif import exif_of
+from mediagate.images.pixels.flipbook import gif_of
 from mediagate.images.pixels.formats import (
+    LABELS,
+    MAX_EDGE,
     accepted,
     check_head,
     check_libheif,
@@ -16,11 +20,15 @@ from mediagate.images.pixels.formats import (
     limit_threads,
 )
 from mediagate.images.pixels.guard import final
+from mediagate.images.pixels.lanczos import usable as has_simd
+from mediagate.images.pixels.pdf import pdf_of
 from mediagate.images.pixels.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
-from mediagate.images.pixels.resize import cut, fast, resized, square, within
+from mediagate.images.pixels.resize import cut, resized, square, within
 from mediagate.images.pixels.sizes import Box, Crop, aspect_ratio, largest, plan
 
 __all__ = [
+    "LABELS",
+    "MAX_EDGE",
     "Box",
     "Crop",
     "Decoded",
@@ -40,19 +48,25 @@ __all__ = [
     "dominant_color",
     "encode",
     "encode_original",
-    "fast",
+    "exif_of",
     "final",
     "flattened",
+    "gif_of",
+    "has_simd",
     "jpeg_of",
     "largest",
     "lift_pixel_limit",
     "limit_threads",
     "looks",
     "mean",
+    "opaque",
+    "paletted",
+    "pdf_of",
     "plan",
     "probe",
     "published_format",
     "resized",
     "square",
     "within",
+    "without_invisible",
 ]

@@ -12,7 +12,6 @@ from math import prod
 
 from mediagate.config import Source
 from mediagate.errors import ImageTooLarge
-from mediagate.images.pixels.resize import fast
 from mediagate.images.pixels.sizes import largest, plan
 from mediagate.values import ImageInfo
 
@@ -34,12 +33,18 @@ MOVING: Mapping[str, float] = {"jpeg": 4.0, "png": 8.0, "webp": 8.0, "avif": 34.
 
 
 def check_budget(
-    info: ImageInfo, source: Source, memory_bytes: int | None, *, alpha: bool = False, lossless: bool = False
+    info: ImageInfo,
+    source: Source,
+    memory_bytes: int | None,
+    *,
+    alpha: bool = False,
+    lossless: bool = False,
+    cropped: bool = False,
 ) -> None:
     """Raise ``ImageTooLarge`` when rendering needs more than ``memory_bytes``; ``None`` is unlimited."""
     if memory_bytes is None:
         return
-    needed = needed_bytes(info, source, alpha=alpha, lossless=lossless)
+    needed = needed_bytes(info, source, alpha=alpha, lossless=lossless, cropped=cropped)
     if needed > memory_bytes:
         frames = f", {info.frames} frames" if info.frames > 1 else ""
         raise ImageTooLarge(
@@ -48,8 +53,10 @@ def check_budget(
         )
 
 
-def needed_bytes(info: ImageInfo, source: Source, *, alpha: bool = False, lossless: bool = False) -> int:
-    """Return an upper estimate of the address space that rendering takes, in bytes."""
+def needed_bytes(
+    info: ImageInfo, source: Source, *, alpha: bool = False, lossless: bool = False, cropped: bool = False
+) -> int:
+    """Return an upper estimate of the address space that rendering takes, in bytes; a part counts as the whole."""
     whole = (info.width, info.height)
     pixels = prod(whole)
     plans = plan(whole, source)
@@ -57,24 +64,22 @@ def needed_bytes(info: ImageInfo, source: Source, *, alpha: bool = False, lossle
     kept = source.original == "keep"
     # A JPEG may be decoded at less than twice the width and height that are needed.
     still = min(pixels, 4 * prod(top)) if info.format == "jpeg" else pixels
-    frame = pixels if kept else still if fast() and info.frames == 1 else prod(top)
+    frame = pixels if kept or cropped else still if info.frames == 1 else prod(top)
     held = HELD * info.frames * frame * (2 if kept and source.colour == "wide" else 1)
-    working = HELD * info.frames * prod(top) if kept and top != whole and not fast() else 0
     variants = [
-        (
-            0
-            if plans[name].size == (whole if fast() else top) and not alpha
-            else prod(plans[name].size) * info.frames * HELD
-        )
-        + _encoding(prod(plans[name].size), info, spec.format, alpha, slow)
+        (0 if plans[name].size == whole and not alpha else prod(plans[name].size) * info.frames * HELD)
+        + _encoding(prod(plans[name].size), info, image_format, alpha, slow)
         for name, spec in source.variants.items()
         for slow in [source.effort_of(spec) > 4]
+        for image_format in spec.formats
     ]
+    # Pictures that steps have changed are held until they are encoded.
+    held += sum(HELD * info.frames * prod(plans[name].size) for name, spec in source.variants.items() if spec.steps)
     drawn = info.format == "png" and info.frames > 1  # on a canvas with alpha
     decoding = (DECODING_ALPHA if alpha or drawn else DECODING)[info.format] * pixels + max(0, held - HELD * pixels)
     # Two files at most are encoded at a time; one of them may be the original.
     original = [_original(pixels, info, alpha, lossless)] if kept else []
-    encoding = held + working + sum(sorted([*variants, *original])[-2:])
+    encoding = held + sum(sorted([*variants, *original])[-2:])
     return OVERHEAD + round(max(decoding, encoding))
 
 

@@ -32,11 +32,11 @@ from mediagate.images.pixels.guard import final
 from mediagate.images.pixels.metadata import found
 from mediagate.images.pixels.png_chunks import ignored
 from mediagate.images.pixels.repair import Repaired, repaired
-from mediagate.images.pixels.resize import fast, resized
+from mediagate.images.pixels.resize import resized
 from mediagate.images.pixels.rows import check_pixels
 from mediagate.images.pixels.sizes import Box, largest, plan
 from mediagate.images.pixels.structure import check_complete, check_structure, is_lossless_webp, webp_size
-from mediagate.values import ImageInfo
+from mediagate.values import CropBox, ImageInfo
 
 log = logging.getLogger("mediagate")
 
@@ -59,9 +59,9 @@ GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
 class Decoded:
     """Upright frames of one size in sRGB, ``RGB`` or ``RGBA``, and the properties that the file's original retains.
 
-    ``info`` has the size of the whole picture. The frames have that size if the original is published; else they have
-    at least the largest size that variants and moderators need. ``durations_ms`` has one entry a frame, ``plays`` 0
-    means for ever, and ``removed`` names the metadata that was removed.
+    ``info`` has the size of the whole picture, or of the part that was cropped. The frames have that size if the
+    original is published; else they have at least the largest size that variants and moderators need. ``durations_ms``
+    has one entry a frame, ``plays`` 0 means for ever, and ``removed`` names the metadata that was removed.
     """
 
     info: ImageInfo
@@ -92,21 +92,21 @@ def probe(file: IO[bytes], source: Source, memory_bytes: int | None = None, *, p
         return info
 
 
-def decode(data: bytes, source: Source, memory_bytes: int | None = None) -> Decoded:
-    """Decode the frames that the source accepts, once for all later steps.
+def decode(data: bytes, source: Source, memory_bytes: int | None = None, crop: CropBox | None = None) -> Decoded:
+    """Decode the frames that the source accepts, once for all later steps; with ``crop`` this part of them alone.
 
     A still that decoders refuse is decoded as browsers show it if all of its pixels are there, or if the source accepts
     damaged ones. Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge`` and ``AnimationRefused``.
     """
     _check_form(data, source)
     try:
-        return _decoded(data, source, memory_bytes)
+        return _decoded(data, source, memory_bytes, crop)
     except UndecodableImage as refusal:
         with final("repairing"):
             repair = repaired(data, partial(_still, source=source, memory_bytes=memory_bytes), source.max_pixels)
         if repair is None or (repair.missing and source.damaged == "refuse"):
             raise refusal from None
-    return _decoded(repair.data, source, memory_bytes, repair)
+    return _decoded(repair.data, source, memory_bytes, crop, repair)
 
 
 def _check_form(data: bytes | mmap.mmap, source: Source) -> None:
@@ -124,7 +124,9 @@ def _still(data: bytes, source: Source, memory_bytes: int | None) -> Image.Image
         return reading.image
 
 
-def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repaired | None = None) -> Decoded:
+def _decoded(
+    data: bytes, source: Source, memory_bytes: int | None, crop: CropBox | None, repair: Repaired | None = None
+) -> Decoded:
     with _opened(data, io.BytesIO(data), source, memory_bytes) as reading:
         image, info = reading.image, _info(reading, source)
         notes = [repair.warning] if repair else []
@@ -133,19 +135,21 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
         lossless = info.format == "webp" and is_lossless_webp(data)
         shown = repair.shown if repair else None
         alpha = has_alpha(image) or shown is not None
-        check_budget(info, source, memory_bytes, alpha=alpha, lossless=lossless)
+        check_budget(info, source, memory_bytes, alpha=alpha, lossless=lossless, cropped=crop is not None)
         if info.format == "png":
             notes += ignored(data)
         conversion = read_conversion(image, data, info.format, notes)
         wide = conversion is not None and source.colour == "wide" and source.original == "keep" and conversion.wide
         turn, mode = UPRIGHT.get(orientation(image)), image.mode
         whole, size, filled, extent = (info.width, info.height), None, None, None
-        if source.original == "delete":
+        # A part is cut out of the full size, so that its edges are whole pixels.
+        scaled_down = source.original == "delete" and crop is None
+        if scaled_down:
             size = turned(largest(whole, plan(whole, source).values()), turn)
             # A conversion needs the full size: a profile may map averaged pixels to a different picture.
             scaled = image.draft(None, size) if conversion is None and shown is None else None
             filled = scaled[1] if scaled else None
-            if fast() and info.frames == 1:
+            if info.frames == 1:
                 extent = _upright_extent(filled, image.size, turn) if filled else None
                 size = None
         frames, wide_frames, durations_ms = [], [], []
@@ -158,18 +162,18 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
             if wide and conversion is not None:
                 settled = conversion.to_display_p3(settled)
                 settled = without_invisible(shown(settled) if shown else settled)
-                wide_frames.append(upright(settled, turn))
+                wide_frames.append(part_of(upright(settled, turn), crop))
                 settled = display_p3_to_srgb(settled)
             else:
                 settled = _in_srgb(settled, conversion)
                 settled = without_invisible(shown(settled) if shown else settled)
             settled.info = {}  # encoders would write this metadata into the file
-            frames.append(upright(resized(settled, size, filled) if size else settled, turn))
+            frames.append(part_of(upright(resized(settled, size, filled) if size else settled, turn), crop))
             durations_ms.append(duration_ms)
         for each in (frames, wide_frames):
             _level(each)
         return Decoded(
-            info=ImageInfo(info.format, *(whole if source.original == "delete" else frames[0].size), len(frames)),
+            info=ImageInfo(info.format, *(whole if scaled_down else frames[0].size), len(frames)),
             frames=frames,
             durations_ms=durations_ms,
             plays=reading.plays,
@@ -185,6 +189,11 @@ def _decoded(data: bytes, source: Source, memory_bytes: int | None, repair: Repa
 def upright(image: Image.Image, turn: Transpose | None) -> Image.Image:
     """Return the picture turned upright."""
     return image if turn is None else image.transpose(turn)
+
+
+def part_of(image: Image.Image, crop: CropBox | None) -> Image.Image:
+    """Return the part of an upright picture that is published."""
+    return image if crop is None else image.crop(crop.on(image.size))
 
 
 def _upright_extent(filled: Box, size: tuple[int, int], turn: Transpose | None) -> Box:

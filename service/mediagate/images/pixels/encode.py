@@ -1,4 +1,4 @@
-"""From pixels to files. Encoders receive only pixels, so nothing else can get into a file."""
+"""From pixels to files. Encoders receive pixels, and EXIF that was made here: nothing else gets into a file."""
 
 from __future__ import annotations
 
@@ -56,9 +56,13 @@ def encode(
     quality: int,
     effort: int,
     time: EncodingTime = ENDLESS,
+    *,
+    lossless: bool = False,
+    exif: bytes = b"",
 ) -> bytes:
     """Return sRGB frames of one size as a file; in a format without animation, only the first frame.
 
+    ``lossless`` is for WebP; ``exif`` is written into the file and must be made here, never come from an upload.
     Raises ``MemoryError`` for every error by which an encoder reports a lack of memory, ``UndecodableImage``, and
     ``ImageTooLarge`` for an animation that takes longer than ``time``.
     """
@@ -68,6 +72,10 @@ def encode(
         "jpeg": {"quality": quality, "progressive": True, "optimize": True},
         "png": {"compress_level": min(9, round(effort * 1.5))},
     }[image_format]
+    if lossless:
+        options |= _exact(image_format, frames)
+    if exif:
+        options["exif"] = exif
     if image_format == "jpeg":
         frames = [flattened(frames[0], WHITE)]
     return _smallest(frames, image_format, options, durations_ms, plays, time)
@@ -126,7 +134,7 @@ def encode_original(decoded: Decoded, time_s: float | None = None, time: Encodin
     if image_format == "jpeg":
         frames = [flattened(frames[0], WHITE)]
     if image_format == "gif":
-        frames = [_paletted(frames[0])]
+        frames = [paletted(frames[0])]
     elif decoded.grey and image_format in ("jpeg", "png"):
         frames = [frame.convert("LA" if frame.mode == "RGBA" else "L") for frame in frames]
     elif image_format == "png" and len(frames) == 1:
@@ -149,16 +157,16 @@ def _exactly_paletted(image: Image.Image) -> Image.Image:
     return paletted if ImageChops.difference(paletted.convert("RGB"), image).getbbox() is None else image
 
 
-def _paletted(image: Image.Image) -> Image.Image:
-    """Return a frame with its own palette, one colour of which stands for transparency."""
+def paletted(image: Image.Image, most: int = 256) -> Image.Image:
+    """Return a frame with a palette of up to ``most`` colours (2-256), one of which stands for transparency."""
     if image.mode != "RGBA":
-        return _quantized(image, 256)
-    if (exact := _exactly_transparent(image)) is not None:
+        return _quantized(image, most)
+    if most == 256 and (exact := _exactly_transparent(image)) is not None:
         return exact
     hidden = image.getchannel("A").point([255] * 128 + [0] * 128)
-    colours = _quantized(flattened(image, (0, 0, 0)), 255)
-    colours.paste(255, mask=hidden)
-    colours.info = {"transparency": 255}
+    colours = _quantized(flattened(image, (0, 0, 0)), most - 1)
+    colours.paste(most - 1, mask=hidden)
+    colours.info = {"transparency": most - 1}
     return colours
 
 

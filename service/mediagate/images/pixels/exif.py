@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Literal
 
 from PIL import Image
@@ -56,3 +57,17 @@ def has_many_tags(exif: bytes) -> bool:
     at = int.from_bytes(exif[4:8], order)
     count = int.from_bytes(exif[at : at + 2], order)
     return min(count, (len(exif) - at - 2) // _TAG_BYTES) > MAX_TAGS
+
+
+def exif_of(*, description: str = "", artist: str = "", copyright_text: str = "") -> bytes:
+    """Return EXIF with these texts in UTF-8, for a file that is written here (TIFF 6.0, section 2 and page 28)."""
+    texts = ((Base.ImageDescription, description), (Base.Artist, artist), (Base.Copyright, copyright_text))
+    values = [(int(tag), text.encode() + b"\0") for tag, text in texts if text]
+    first = 8 + 2 + _TAG_BYTES * len(values) + 4
+    entries, bodies = b"", b""
+    for tag, value in values:
+        # Up to four bytes lie in the entry itself.
+        place = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<I", first + len(bodies))
+        entries += struct.pack("<HHI", tag, 2, len(value)) + place
+        bodies += b"" if len(value) <= 4 else value + b"\0" * (len(value) % 2)
+    return _PREFIX + struct.pack("<2sHIH", b"II", 42, 8, len(values)) + entries + bytes(4) + bodies

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeVar
 
-from mediagate.values import DirectUpload, Media
+from mediagate.values import DirectUpload, Job, Media
 
-Expiring = TypeVar("Expiring", DirectUpload, Media)
+Expiring = TypeVar("Expiring", DirectUpload, Job, Media)
 
 
 def expired(rows: Iterable[Expiring], now: datetime, limit: int, after: Expiring | None) -> list[Expiring]:

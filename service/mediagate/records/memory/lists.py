@@ -56,10 +56,13 @@ def unnotified(jobs: Iterable[Job], before: datetime) -> list[str]:
     return [job.id for job in sorted(found, key=lambda job: job.finished_at or before)]
 
 
-def erasable(jobs: Mapping[str, Job], media: Container[str], owner_id: str, job_ids: Iterable[str]) -> list[str]:
-    """Return the ids of the terminal jobs of an owner, among these, that have no media."""
+def erasable(
+    jobs: Mapping[str, Job], media: Container[str], outputs: Container[str], owner_id: str, job_ids: Iterable[str]
+) -> list[str]:
+    """Return the ids of the terminal jobs of an owner, among these, that have neither media nor outputs."""
     found = [jobs[job_id] for job_id in job_ids if job_id in jobs]
-    return [job.id for job in found if job.owner_id == owner_id and job.status.terminal and job.media_id not in media]
+    ended = [job for job in found if job.owner_id == owner_id and job.status.terminal]
+    return [job.id for job in ended if job.media_id not in media and job.id not in outputs]
 
 
 def _place(row: Job | Media) -> tuple[datetime, str]:

@@ -11,6 +11,7 @@ from mediagate.records.memory.direct_uploads import DirectUploads
 from mediagate.records.memory.expiry import expired
 from mediagate.records.memory.idempotency_keys import IdempotencyKeys
 from mediagate.records.memory.outbox import Outbox
+from mediagate.records.memory.outputs import MemoryOutputs
 from mediagate.records.memory.rejudgements import MemoryRejudgements
 from mediagate.records.memory.turns import Turns
 from mediagate.records.protocol import Identity, Records
@@ -27,6 +28,7 @@ from mediagate.values import (
     Media,
     MediaPage,
     Stage,
+    StageState,
     UsageReport,
     new_id,
     no_events,
@@ -45,6 +47,7 @@ class MemoryRecords(Records):
         self._keys = IdempotencyKeys()
         self._turns = Turns()
         self._identity = Identity(new_id("db"), 0)
+        self.outputs = MemoryOutputs(self._jobs)
         self.rejudgements = MemoryRejudgements(self._jobs, self._media, self._outbox)
 
     async def open(self) -> None:
@@ -147,15 +150,15 @@ class MemoryRecords(Records):
     ) -> JobPage:
         found = lists.jobs_where(self._jobs.values(), owner_id, status, source_type, source_id)
         jobs, next_cursor = lists.page(found, limit, cursor)
-        return JobPage(tuple(JobState(job, self._media.get(job.media_id)) for job in jobs), next_cursor)
+        return JobPage(tuple(self.outputs.state_of(job, self._media) for job in jobs), next_cursor)
 
     async def usage(self, *, owner_id: str | None, first: date, last: date) -> UsageReport:
         return lists.usage_report(self._jobs.values(), owner_id, first, last)
 
     async def changed(self, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
-        jobs = [self._jobs[job_id] for job_id in known if job_id in self._jobs]
-        moved = [job for job in jobs if (job.status, job.stage) != known[job.id]]
-        return {job.id: JobState(job, self._media.get(job.media_id)) for job in moved}
+        found = (self._jobs[job_id] for job_id in known if job_id in self._jobs)
+        moved = [job for job in found if (job.status, job.stage) != known[job.id]]
+        return {job.id: self.outputs.state_of(job, self._media) for job in moved}
 
     async def oldest_waiting(self) -> datetime | None:
         return lists.waiting_since(self._jobs.values())
@@ -167,7 +170,7 @@ class MemoryRecords(Records):
         self, media_ids: Collection[str], *, owner_id: str | None = None
     ) -> Mapping[str, tuple[JobStatus, bool]]:
         jobs = [j for j in self._jobs.values() if j.media_id in media_ids and owner_id in (None, j.owner_id)]
-        return {job.media_id: (job.status, job.media_id in self._media) for job in jobs}
+        return {job.media_id: (job.status, job.media_id in self._media or self.outputs.has(job)) for job in jobs}
 
     async def queue_depth(self) -> int:
         return sum(not job.status.terminal for job in self._jobs.values())
@@ -200,10 +203,11 @@ class MemoryRecords(Records):
         lease_until: datetime,
         stage: Stage | None = None,
         model_runs: int | None = None,
+        stages: Sequence[StageState] | None = None,
     ) -> bool:
         job = transitions.held(self._jobs.get(job_id), owner)
         if job is not None:
-            self._put(transitions.advanced(job, lease_until, stage, model_runs))
+            self._put(transitions.advanced(job, lease_until, stage, model_runs, stages))
         return job is not None
 
     async def release(
@@ -230,6 +234,7 @@ class MemoryRecords(Records):
         self._outbox.write(events_of(self._put(settlement.state_of(held, now).job)))
         if settlement.media is not None:
             self._media[settlement.media.id] = settlement.media
+        self.outputs.add(job.id, settlement.outputs)
         return True
 
     async def fail_exhausted(self, *, now: datetime, limit: int, events_of: EventsOf = no_events) -> Sequence[str]:
@@ -258,32 +263,28 @@ class MemoryRecords(Records):
         if job is not None and job.finished_at == ended_at:
             self._put(replace(job, notified_at=now))
 
-    # -- deleting
+    # -- deleting, and the outbox
 
     async def delete_media(self, media_id: str, *, events: tuple[Event, ...] = ()) -> bool:
-        if self._media.pop(media_id, None) is None:
-            return False
-        self._outbox.write(events)
-        return True
+        deleted = self._media.pop(media_id, None) is not None
+        self._outbox.write(events if deleted else ())
+        return deleted
 
     async def expired_media(self, *, now: datetime, limit: int, after: Media | None = None) -> Sequence[Media]:
         return expired(self._media.values(), now, limit, after)
 
     async def erase_jobs(self, owner_id: str, job_ids: Collection[str]) -> int:
-        for job_id in lists.erasable(self._jobs, self._media, owner_id, job_ids):
+        for job_id in lists.erasable(self._jobs, self._media, self.outputs.named(), owner_id, job_ids):
             del self._jobs[job_id]
         gone = {job_id for job_id in job_ids if job_id not in self._jobs}
-        self._outbox.erase(gone)
-        self._keys.erase(gone)
+        for rows in (self._outbox, self._keys, self.rejudgements):
+            rows.erase(gone)
         self._turns.leave(owner_id)
-        self.rejudgements.erase(gone)
         return len(gone)
 
     async def forget(self, *, now: datetime) -> int:
         self._turns.forget({job.priority for job in self._jobs.values() if job.status is JobStatus.PENDING})
         return self._keys.forget_expired(now)
-
-    # -- outbox
 
     async def outbox(self, *, limit: int) -> Sequence[Event]:
         return self._outbox.oldest(limit)

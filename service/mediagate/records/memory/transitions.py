@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from mediagate.values import Job, JobStatus, Stage
+from mediagate.values import Job, JobStatus, Stage, StageState
 
 
 def claimable(job: Job, now: datetime) -> bool:
@@ -51,10 +51,17 @@ def held(job: Job | None, owner: str) -> Job | None:
     return job if job and job.status is JobStatus.PROCESSING and job.lease_owner == owner else None
 
 
-def advanced(job: Job, lease_until: datetime, stage: Stage | None, model_runs: int | None) -> Job:
-    """Return a held job with an extended lease, and with its stage and model runs if given."""
+def advanced(
+    job: Job,
+    lease_until: datetime,
+    stage: Stage | None,
+    model_runs: int | None,
+    stages: Sequence[StageState] | None,
+) -> Job:
+    """Return a held job with an extended lease, and with its stage, model runs and stages if given."""
     runs = job.model_runs if model_runs is None else model_runs
-    return replace(job, lease_until=lease_until, stage=stage or job.stage, model_runs=runs)
+    entered = job.stages if stages is None else tuple(stages)
+    return replace(job, lease_until=lease_until, stage=stage or job.stage, model_runs=runs, stages=entered)
 
 
 def released(job: Job, available_at: datetime, error: str | None, code: str | None, *, count_attempt: bool) -> Job:
@@ -85,4 +92,5 @@ def requeued(job: Job, now: datetime) -> Job:
         error=None,
         code=None,
         retryable=False,
+        stages=(),
     )

@@ -8,6 +8,7 @@ from datetime import timedelta
 from mediagate.errors import RecordsUnavailable, SchemaOutdated
 from mediagate.records.address import place_of
 from mediagate.records.client_patches import Prisma
+from mediagate.records.clock import DatabaseClock
 from mediagate.records.migration import migrate, sqlite_path
 from mediagate.records.queries import execute
 from mediagate.records.refusals import ACCOUNT, MIGRATE, RUNS, why_away
@@ -52,3 +53,8 @@ def explanation(error: RecordsUnavailable, url: str) -> str:
     if type(error) is not RecordsUnavailable or error.__cause__ is None:
         return f"{place_of(url)}: {error.detail}"
     return f"cannot reach {place_of(url)} ({why_away(error.__cause__)}): {RUNS}, and {ACCOUNT}"
+
+
+def clock_of(client: Prisma, postgres_schema: str | None) -> DatabaseClock | None:
+    """Return the clock of a database, ``None`` for SQLite: all processes that share its file run on one machine."""
+    return None if postgres_schema is None else DatabaseClock(lambda: postgres_ms(client))

@@ -8,7 +8,8 @@ from typing import Any
 
 from mediagate.records.client_patches import Prisma, RecordNotFoundError
 from mediagate.records.prisma.expiry import EXPIRY, expired
-from mediagate.records.prisma.rows import job_row, upload_of, upload_row
+from mediagate.records.prisma.rows import job_row
+from mediagate.records.prisma.upload_rows import upload_of, upload_row
 from mediagate.records.queries import execute, query
 from mediagate.values import DirectUpload, Job
 

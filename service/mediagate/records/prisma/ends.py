@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,12 +10,14 @@ from mediagate.records.client_patches import Prisma
 from mediagate.records.database import Database
 from mediagate.records.prisma.claims import held
 from mediagate.records.prisma.jobs import LIVE, jobs_where
+from mediagate.records.prisma.later import passed
 from mediagate.records.prisma.outbox import write_events
+from mediagate.records.prisma.pipeline_columns import output_row
 from mediagate.records.prisma.rows import job_of, media_row, settled_columns
 from mediagate.records.prisma.turns import keep_time
 from mediagate.records.queries import execute, query, update_one
 from mediagate.records.settlement import Settlement, cancelled, died_each_time
-from mediagate.values import Event, EventsOf, Job, JobStatus
+from mediagate.values import Event, EventsOf, Job, JobStatus, Media
 
 
 async def settle(
@@ -66,12 +69,21 @@ async def _settle(
     client: Prisma, where: Any, job: Job, settlement: Settlement, now: datetime, events_of: EventsOf
 ) -> bool:
     data = {**settled_columns(settlement), "finishedAt": now}
-    return await _end(client, where, data, events_of(settlement.state_of(job, now).job), media=settlement.media)
+    events = events_of(settlement.state_of(job, now).job)
+    outputs = [output_row(job.id, output) for output in settlement.outputs]
+    return await _end(client, where, data, events, settlement.media, outputs)
 
 
-async def _end(client: Prisma, where: Any, data: Any, events: tuple[Event, ...], media: Any = None) -> bool:
-    """Change a job together with its events and media, unless its state differs from ``where``."""
-    if media is None and not events:
+async def _end(
+    client: Prisma,
+    where: Any,
+    data: Any,
+    events: tuple[Event, ...],
+    media: Media | None = None,
+    outputs: Sequence[Any] = (),
+) -> bool:
+    """Change a job together with its events, media and outputs, unless its state differs from ``where``."""
+    if media is None and not events and not outputs:
         return bool(await execute(lambda: client.mediagatejob.update_many(where=where, data=data)))
 
     async def all_of_it() -> None:
@@ -81,6 +93,8 @@ async def _end(client: Prisma, where: Any, data: Any, events: tuple[Event, ...],
             batch.mediagatejob.update(where=where, data=data)
             if media is not None:
                 batch.mediagatemedia.create(data=media_row(media))
+            for output in outputs:
+                batch.mediagateoutput.create(data=output)
             write_events(batch, events)
 
     return await update_one(all_of_it)
@@ -99,4 +113,4 @@ def _spent() -> Any:
 
 
 def _died(now: datetime) -> Any:
-    return {"attemptsLeft": {"lte": 0}, "status": JobStatus.PROCESSING.value, "leaseUntil": {"lte": now}}
+    return {"attemptsLeft": {"lte": 0}, "status": JobStatus.PROCESSING.value, **passed("leaseUntil", now)}

@@ -15,8 +15,9 @@ TERMINAL = ", ".join(f"'{status}'" for status in JobStatus if status.terminal)
 JOBS = f"""
 DELETE FROM mediagate_job WHERE id IN ({{ids}}) AND "ownerId" = ? AND status IN ({TERMINAL})
 AND NOT EXISTS (SELECT 1 FROM mediagate_media AS media WHERE media."jobId" = mediagate_job.id)
+AND NOT EXISTS (SELECT 1 FROM mediagate_output AS output WHERE output."jobId" = mediagate_job.id)
 """
-"""A media's row names its files: if a retry published one meanwhile, its job stays for the next call.
+"""A media's row names its files, as outputs do: if a retry published one meanwhile, its job stays for the next call.
 
 Prisma's condition on a relation would read all media.
 """
@@ -31,7 +32,7 @@ DELETE FROM mediagate_idempotency_key WHERE "jobId" IN ({{ids}}) AND {_GONE.form
 
 
 async def erase_jobs(client: Prisma, database: Database, owner_id: str, job_ids: Collection[str]) -> int:
-    """Delete the terminal ones of these jobs that have no media; returns how many are gone."""
+    """Delete the terminal ones of these jobs that have no media and no outputs; returns how many are gone."""
     ids = list(job_ids)
     if not ids:
         return 0

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from mediagate.values import DirectUpload, Media
+from mediagate.values import DirectUpload, Job, Media
 
 EXPIRY: Any = [{"expiresAt": "asc"}, {"id": "asc"}]
 """The order of ``expired`` rows."""
 
 
-def expired(now: datetime, after: DirectUpload | Media | None) -> Any:
+def expired(now: datetime, after: DirectUpload | Job | Media | None) -> Any:
     """Return the condition of an expired row after another one, by expiry and id."""
     where: Any = {"expiresAt": {"lte": now}}
     if after is not None:

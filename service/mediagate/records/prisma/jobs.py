@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -9,11 +10,14 @@ from typing import Any
 
 from mediagate.records.client_patches import Prisma, RecordNotFoundError
 from mediagate.records.database import Database
+from mediagate.records.prisma.job_changes import change_job, take_job
+from mediagate.records.prisma.later import BOUND, time_of
 from mediagate.records.prisma.media import media_where
+from mediagate.records.prisma.outputs import read_outputs
 from mediagate.records.prisma.rows import job_of, job_row, requeued_columns
 from mediagate.records.prisma.turns import keep_time
 from mediagate.records.queries import execute, query
-from mediagate.values import Job, JobState, JobStatus, Stage
+from mediagate.values import Job, JobKind, JobState, JobStatus, Stage
 
 LIVE = [JobStatus.PENDING.value, JobStatus.PROCESSING.value]
 
@@ -52,9 +56,10 @@ async def get_jobs(client: Prisma, job_ids: Collection[str]) -> Mapping[str, Job
 async def changed_jobs(client: Prisma, known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Mapping[str, JobState]:
     """Return by id the states of those of these jobs whose status or stage differs from the known one."""
     jobs = [job_of(row) for row in await jobs_where(client, _moved_since(known))] if known else []
-    complete = [job.media_id for job in jobs if job.status is JobStatus.COMPLETE]
+    complete = [job.media_id for job in jobs if job.status is JobStatus.COMPLETE and job.kind is JobKind.MEDIA]
     media = await media_where(client, {"id": {"in": complete}}) if complete else {}
-    return {job.id: JobState(job, media.get(job.media_id)) for job in jobs}
+    outputs = await read_outputs(client, jobs)
+    return {job.id: JobState(job, media.get(job.media_id), outputs.get(job.id, ())) for job in jobs}
 
 
 def _moved_since(known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Any:
@@ -73,9 +78,14 @@ def _moved_since(known: Mapping[str, tuple[JobStatus, Stage] | None]) -> Any:
 
 async def oldest_waiting(client: Prisma) -> datetime | None:
     """Return when the job that has waited longest for its first attempt became claimable."""
-    where = {"status": JobStatus.PENDING.value, "attempts": 0}
-    rows = await jobs_where(client, where, order={"availableAt": "asc"}, take=1)
-    return rows[0].availableAt if rows else None
+    waiting = {"status": JobStatus.PENDING.value, "attempts": 0}
+    found = await asyncio.gather(
+        *(
+            jobs_where(client, {**waiting, "availableAt": times}, order={"availableAt": "asc"}, take=1)
+            for times in ({"lt": BOUND}, {"gte": BOUND})
+        )
+    )
+    return min((since for rows in found for row in rows if (since := time_of(row.availableAt))), default=None)
 
 
 async def jobs_of_media(
@@ -87,7 +97,12 @@ async def jobs_of_media(
         where["ownerId"] = owner_id
     # The engine reads the media after the jobs, as the protocol requires.
     rows = await query(lambda: client.mediagatejob.find_many(where=where, include={"media": True}))
-    return {row.mediaId: (JobStatus(row.status), row.media is not None) for row in rows}
+    return {row.mediaId: (JobStatus(row.status), row.media is not None or _has_outputs(row)) for row in rows}
+
+
+def _has_outputs(row: Any) -> bool:
+    complete = (JobKind.PIPELINE.value, JobStatus.COMPLETE.value)
+    return (row.kind, row.status) == complete and row.clearedAt is None
 
 
 async def count_live(client: Prisma) -> int:
@@ -102,6 +117,11 @@ async def unnotified(client: Prisma, before: datetime, limit: int) -> list[str]:
     return [row.id for row in await jobs_where(client, where, order={"finishedAt": "asc"}, take=limit)]
 
 
+async def mark_notified(client: Prisma, job_id: str, ended_at: datetime | None, now: datetime) -> None:
+    """Record that the hooks of a job's end have run."""
+    await change_job(client, {"id": job_id, "finishedAt": ended_at}, {"notifiedAt": now})
+
+
 async def requeue(client: Prisma, database: Database, job_id: str, now: datetime) -> Job | None:
     """Move a FAILED job back to PENDING with all its attempts."""
     job = (await get_jobs(client, [job_id])).get(job_id)
@@ -110,13 +130,3 @@ async def requeue(client: Prisma, database: Database, job_id: str, now: datetime
     await keep_time(database, job_id)
     row = await take_job(client, {"id": job_id, "status": JobStatus.FAILED.value}, requeued_columns(job, now))
     return job_of(row) if row else None
-
-
-async def change_job(client: Prisma, where: Any, data: Any) -> bool:
-    """Change a job idempotently: under a lease, or to the same values."""
-    return bool(await query(lambda: client.mediagatejob.update_many(where=where, data=data)))
-
-
-async def take_job(client: Prisma, where: Any, data: Any) -> Any:
-    """Change a job by compare-and-set and return its row, or ``None``: one UPDATE with all these conditions."""
-    return await execute(lambda: client.mediagatejob.update(where=where, data=data))

@@ -8,6 +8,7 @@ from typing import Any
 from mediagate.records.client_patches import Prisma
 from mediagate.records.paging import cursor_after, read_cursor
 from mediagate.records.prisma.media import media_where
+from mediagate.records.prisma.outputs import read_outputs
 from mediagate.records.prisma.rows import job_of, media_of
 from mediagate.records.queries import query
 from mediagate.values import JobPage, JobState, JobStatus, MediaPage
@@ -53,7 +54,12 @@ async def job_page(
             where=where, order=NEWEST_FIRST, take=limit + 1, include={"media": {"include": {"variants": True}}}
         )
     )
-    items = tuple(JobState(job_of(row), media_of(row.media) if row.media else None) for row in rows[:limit])
+    jobs = {row.id: job_of(row) for row in rows[:limit]}
+    outputs = await read_outputs(client, jobs.values())
+    items = tuple(
+        JobState(jobs[row.id], media_of(row.media) if row.media else None, outputs.get(row.id, ()))
+        for row in rows[:limit]
+    )
     return JobPage(items, cursor_after(items[-1].job) if len(rows) > limit else None)
 
 

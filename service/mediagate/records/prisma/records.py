@@ -7,7 +7,6 @@ from datetime import date, datetime
 
 from mediagate.errors import RecordsUnavailable
 from mediagate.records.address import postgres_schema, with_connections
-from mediagate.records.clock import DatabaseClock
 from mediagate.records.database import Database
 from mediagate.records.engine import open_client
 from mediagate.records.migration import migration_names, pending
@@ -26,6 +25,7 @@ from mediagate.records.prisma import (
     turns,
     usage,
 )
+from mediagate.records.prisma.outputs import PrismaOutputs
 from mediagate.records.prisma.rejudgements import PrismaRejudgements
 from mediagate.records.protocol import Identity, Records
 from mediagate.records.reservation import Reservation
@@ -42,6 +42,7 @@ from mediagate.values import (
     Media,
     MediaPage,
     Stage,
+    StageState,
     UsageReport,
     no_events,
     utcnow,
@@ -67,10 +68,9 @@ class PrismaRecords(Records):
         self.postgres_schema = postgres_schema(url)
         """The schema of the tables on PostgreSQL, ``None`` on SQLite."""
         self._database = Database(self)
+        self.outputs = PrismaOutputs(self.client)
         self.rejudgements = PrismaRejudgements(self.client)
-        # All processes that share a SQLite file run on one machine, and so share its clock.
-        is_postgres = self.postgres_schema is not None
-        self._clock = DatabaseClock(lambda: connection.postgres_ms(self.client)) if is_postgres else None
+        self._clock = connection.clock_of(self.client, self.postgres_schema)
 
     def __repr__(self) -> str:
         return f"PrismaRecords({self._url.partition(':')[0]}:…)"
@@ -103,7 +103,7 @@ class PrismaRecords(Records):
 
     async def is_empty(self) -> bool:
         """Whether no migration has been applied yet; changes nothing."""
-        provider = "sqlite" if self.postgres_schema is None else "postgresql"
+        provider = "postgresql" if self.postgres_schema else "sqlite"
         return set(await self.lacks()) == set(migration_names(provider))
 
     async def now(self) -> datetime:
@@ -237,9 +237,10 @@ class PrismaRecords(Records):
         lease_until: datetime,
         stage: Stage | None = None,
         model_runs: int | None = None,
+        stages: Sequence[StageState] | None = None,
     ) -> bool:
-        changes = claims.advanced_columns(lease_until, stage, model_runs)
-        return await jobs.change_job(self.client, claims.held(job_id, owner), changes)
+        columns = claims.advanced_columns(lease_until, stage, model_runs, stages)
+        return await claims.advance(self.client, job_id, owner, columns)
 
     async def release(
         self,
@@ -272,7 +273,7 @@ class PrismaRecords(Records):
         return await jobs.unnotified(self.client, before, limit)
 
     async def mark_notified(self, job_id: str, *, ended_at: datetime | None, now: datetime) -> None:
-        await jobs.change_job(self.client, {"id": job_id, "finishedAt": ended_at}, {"notifiedAt": now})
+        await jobs.mark_notified(self.client, job_id, ended_at, now)
 
     # -- deleting
 

@@ -8,14 +8,38 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.records.client_patches import models
+from mediagate.records.prisma.later import columns_of, time_of
+from mediagate.records.prisma.pipeline_columns import (
+    inputs_column,
+    inputs_of,
+    result_column,
+    result_of,
+    spec_column,
+    spec_of,
+    stages_column,
+    stages_of,
+)
 from mediagate.records.settlement import Settlement
-from mediagate.values import DirectUpload, Job, JobStatus, Media, Stage, UploadFields, Variant, Verdict
+from mediagate.values import (
+    Job,
+    JobKind,
+    JobStatus,
+    Media,
+    Stage,
+    Variant,
+    Verdict,
+    read_crop,
+)
 
 VERDICT_FIELDS = frozenset(field.name for field in fields(Verdict))
 
 
 def job_row(job: Job) -> Any:
     """Return the columns of a new job."""
+    return columns_of(job.kind, _job_columns(job))
+
+
+def _job_columns(job: Job) -> Any:
     return {
         "id": job.id,
         "status": job.status.value,
@@ -50,6 +74,10 @@ def job_row(job: Job) -> Any:
         "traceparent": job.traceparent,
         "priority": job.priority,
         "turn": job.turn,
+        "kind": job.kind.value,
+        "spec": spec_column(job.spec),
+        "inputs": inputs_column(job.inputs),
+        "crop": None if job.crop is None else str(job.crop),
     }
 
 
@@ -77,8 +105,8 @@ def job_of(row: models.MediagateJob) -> Job:
         attempts=row.attempts,
         max_attempts=row.maxAttempts,
         lease_owner=row.leaseOwner,
-        lease_until=row.leaseUntil,
-        available_at=row.availableAt,
+        lease_until=time_of(row.leaseUntil),
+        available_at=time_of(row.availableAt),
         started_at=row.startedAt,
         finished_at=row.finishedAt,
         notified_at=row.notifiedAt,
@@ -96,6 +124,14 @@ def job_of(row: models.MediagateJob) -> Job:
         traceparent=row.traceparent,
         priority=row.priority,
         turn=row.turn,
+        kind=JobKind(row.kind),
+        spec=spec_of(row.spec),
+        inputs=inputs_of(row.inputs),
+        result=result_of(row.result),
+        stages=stages_of(row.stages),
+        expires_at=row.expiresAt,
+        cleared_at=row.clearedAt,
+        crop=read_crop(row.crop),
     )
 
 
@@ -114,13 +150,16 @@ def settled_columns(settlement: Settlement) -> Any:
         "timings": json.dumps(dict(settlement.timings_ms or {})),
         "warnings": json.dumps(list(settlement.warnings)),
         "bytesOut": settlement.bytes_out,
+        "result": result_column(settlement.result),
+        "stages": stages_column(settlement.stages),
+        "expiresAt": settlement.expires_at,
         **({"modelRuns": {"increment": settlement.model_runs}} if settlement.model_runs else {}),
     }
 
 
 def requeued_columns(job: Job, now: datetime) -> Any:
     """Return the columns that requeue a job with all its attempts."""
-    return {
+    columns = {
         "status": JobStatus.PENDING.value,
         "stage": Stage.QUEUED.value,
         "attempts": 0,
@@ -131,7 +170,9 @@ def requeued_columns(job: Job, now: datetime) -> Any:
         "error": None,
         "code": None,
         "retryable": False,
+        "stages": None,
     }
+    return columns_of(job.kind, columns)
 
 
 def media_row(media: Media) -> Any:
@@ -169,6 +210,7 @@ def media_row(media: Media) -> Any:
                     "width": variant.width,
                     "height": variant.height,
                     "bytes": variant.bytes,
+                    "look": variant.look,
                 }
                 for position, variant in enumerate(media.variants)
             ]
@@ -199,58 +241,12 @@ def media_of(row: models.MediagateMedia) -> Media:
         client_reference_id=row.clientReferenceId,
         created_at=row.createdAt,
         variants=tuple(
-            Variant(v.name, v.key, v.format, v.width, v.height, v.bytes)
+            Variant(v.name, v.key, v.format, v.width, v.height, v.bytes, v.look)
             for v in sorted(row.variants or (), key=lambda v: v.position)
         ),
         expires_at=row.expiresAt,
         owner_id=row.ownerId,
         thumbhash=row.thumbhash,
-    )
-
-
-def upload_row(upload: DirectUpload) -> Any:
-    """Return the columns of a direct upload."""
-    return {
-        "id": upload.id,
-        "sourceType": upload.ticket.source_type,
-        "sourceId": upload.ticket.source_id,
-        "contentType": upload.content_type,
-        "bytes": upload.bytes,
-        "filename": upload.ticket.filename,
-        "clientReferenceId": upload.ticket.client_reference_id,
-        "callbackUrl": upload.ticket.callback_url,
-        "focalX": upload.ticket.focal_x,
-        "focalY": upload.ticket.focal_y,
-        "tokenHash": upload.token_hash,
-        "jobId": upload.job_id,
-        "ownerId": upload.owner_id,
-        "keyId": upload.key_id,
-        "createdAt": upload.created_at,
-        "expiresAt": upload.expires_at,
-    }
-
-
-def upload_of(row: models.MediagateUpload) -> DirectUpload:
-    """Return the direct upload of a row."""
-    return DirectUpload(
-        id=row.id,
-        ticket=UploadFields(
-            row.sourceType,
-            row.sourceId,
-            row.filename,
-            row.clientReferenceId,
-            row.callbackUrl,
-            row.focalX,
-            row.focalY,
-        ),
-        content_type=row.contentType,
-        bytes=row.bytes,
-        created_at=row.createdAt,
-        expires_at=row.expiresAt,
-        token_hash=row.tokenHash,
-        job_id=row.jobId,
-        owner_id=row.ownerId,
-        key_id=row.keyId,
     )
 
 

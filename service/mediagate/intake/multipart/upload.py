@@ -1,48 +1,36 @@
-"""The body of ``POST /upload``: ``multipart/form-data`` with one file, streamed into the spool under limits."""
+"""The body of ``POST /upload``: one file and text fields, streamed into the spool under limits."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from multipart import MultipartSegment
 from starlette.requests import Request
 
 from mediagate.errors import BadUpload
-from mediagate.intake.body import Patience, RequestBody, open_body
+from mediagate.intake.body import Patience, open_body
 from mediagate.intake.file_head import FileHead
+from mediagate.intake.multipart.form import decoded, name_of_file, read_form
 from mediagate.intake.size_limit import check_size
 from mediagate.intake.spool import EMPTY, SpoolFile, spool_file
 from mediagate.intake.unknown_names import find_unknown
-from mediagate.values import display_name
 
 FILE = "file"
 METADATA = "metadata of the file"
 REQUIRED = ("sourceType", "sourceId")
-FIELDS = frozenset({*REQUIRED, "clientReferenceId", "callbackUrl", "focalX", "focalY"})
+FIELDS = frozenset({*REQUIRED, "clientReferenceId", "callbackUrl", "focalX", "focalY", "crop"})
 """Known text fields; others are ignored."""
 MAX_PARTS = 65
 """One file and 64 text fields."""
 MAX_FIELD = 4 * 1024
 """Bytes of one text field."""
-MAX_HEADER = 4 * 1024
-"""Bytes of one header line of a part, which includes the file name."""
-MAX_HEADERS = 8
-"""Header lines of a part; RFC 7578 defines three."""
 MAX_OVERHEAD = 512 * 1024
 """Bytes of a body outside the file: fields, headers, boundaries, preamble and epilogue."""
-MAX_BOUNDARY = 70
-"""Characters (RFC 2046, section 5.1.1)."""
-PIECE = 1024 * 1024
-"""Size of the pieces in which a chunk is parsed and checked; a server may deliver a body in a single chunk."""
 
 HOW = "send multipart/form-data with the parts sourceType, sourceId and file"
-
-_FILENAME_EXTENDED = re.compile(r";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^;\s\"]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,60 +63,36 @@ async def receive_upload(
     ``limits`` maps source types to the maximum bytes of a file; until ``sourceType`` arrives, the largest applies.
     ``on_source`` is called with a source type of ``limits`` as soon as it arrives. ``check_head`` is called with the
     first bytes of the file, and the source type if that has arrived before. Both may refuse the upload by raising.
-    Memory is bounded by about 3 MiB (a batch being written and one being received) plus the server's chunk, whatever
-    the size of the file.
 
-    Raises ``UploadTooLarge`` before the body is complete, ``BadUpload``, ``InvalidParameter`` for a field that
-    resembles a known one and, if ``strict``, for any unknown field, ``UploadTimeout`` when ``patience`` is exhausted,
-    ``StorageUnavailable`` when the disk is full, and Starlette's ``ClientDisconnect``.
+    Raises the errors of ``read_form``, ``BadUpload`` with the missing parts, and ``InvalidParameter`` for a field that
+    resembles a known one and, if ``strict``, for any unknown field.
     """
     async with spool_file(spool_dir) as file:
         async with open_body(request, patience) as body:
-            form = _Form(limits, file, check_head, strict=strict)
-            upload = await _receive(body, _boundary(request), form, on_source)
+            form = _UploadForm(limits, file, check_head, on_source, strict=strict)
+            await read_form(body, request, form)
+            upload = await form.finish()
         yield upload
 
 
-async def _receive(
-    body: RequestBody, boundary: str, form: _Form, on_source: Callable[[str], Awaitable[None]] | None
-) -> FormUpload:
-    form.check_declared(body.declared)
-    parser = PushMultipartParser(
-        boundary,
-        max_header_size=MAX_HEADER,
-        max_header_count=MAX_HEADERS,
-        max_segment_count=MAX_PARTS,
-        header_charset="latin-1",  # accepts any bytes; ``_decoded`` detects the encoding
-    )
-    try:
-        while chunk := await body.read():
-            for start in range(0, len(chunk), PIECE):
-                for event in parser.parse(chunk[start : start + PIECE]):
-                    form.take(event)
-                    if event is None and on_source is not None and (source := form.new_source()):
-                        await on_source(source)
-                await form.file.flush()
-            form.check_declared(body.declared)
-            if body.received - form.file.bytes > MAX_OVERHEAD:
-                raise BadUpload(f"the body has more than {MAX_OVERHEAD:,} bytes outside the file; {HOW}")
-        parser.close()
-    except MultipartError as exc:
-        raise BadUpload(f"the body is not complete multipart/form-data ({exc}); {HOW}") from exc
-    return await form.finish()
+class _UploadForm:
+    """The form of ``POST /upload``: one file, and text fields."""
 
-
-class _Form:
-    """The parts of a body, collected and validated."""
+    most_parts = MAX_PARTS
+    most_overhead = MAX_OVERHEAD
+    how = HOW
 
     def __init__(
         self,
         limits: Mapping[str, int],
         file: SpoolFile,
         check_head: Callable[[bytes, str | None], None] | None,
+        on_source: Callable[[str], Awaitable[None]] | None,
         *,
         strict: bool,
     ) -> None:
         self._strict = strict
+        self._on_source = on_source
         self._names: dict[str, None] = {}
         self.file = file
         self._head = FileHead(lambda head: check_head(head, self._fields.get("sourceType"))) if check_head else None
@@ -141,11 +105,14 @@ class _Form:
         self._unnamed = False
         self._text = bytearray()
 
-    def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
-        """Process an event of the parser: the head of a part, its bytes, ``None`` at its end."""
-        if event is None:
-            self._end()
-        elif isinstance(event, MultipartSegment):
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the file so far."""
+        return self.file.bytes
+
+    def take(self, event: MultipartSegment | bytes | bytearray) -> None:
+        """Process the head of a part, or the next of its bytes."""
+        if isinstance(event, MultipartSegment):
             self._begin(event)
         elif self._name == FILE and self._begins_metadata(event):
             self._name, self._filename = METADATA, None
@@ -162,10 +129,16 @@ class _Form:
                     raise _in_another_field(self._name)
                 raise BadUpload(f"the field {self._name!r:.80} has more than {MAX_FIELD:,} bytes; {HOW}")
 
-    def new_source(self) -> str | None:
-        """Return the source type if the part that has just ended named a configured source."""
+    async def end_part(self) -> None:
+        """Check a field, and tell the source type as soon as it is known."""
+        self._end()
         source = self._fields.get("sourceType", "") if self._name == "sourceType" else ""
-        return source if source in self._limits else None
+        if self._on_source is not None and source in self._limits:
+            await self._on_source(source)
+
+    async def flush(self) -> None:
+        """Write what has been taken."""
+        await self.file.flush()
 
     def check_declared(self, declared: int | None) -> None:
         """Raise ``UploadTooLarge`` if the ``Content-Length`` implies that the file is too large."""
@@ -194,14 +167,14 @@ class _Form:
         return self._unnamed and not self.file.bytes and piece.startswith(b"{")
 
     def _begin(self, part: MultipartSegment) -> None:
-        self._name = _decoded(part.name or "")
+        self._name = decoded(part.name or "")
         self._unnamed = part.filename is None
         self._names[self._name] = None
         self._text.clear()
         if self._name == FILE:
             if self._filename is not None:
                 raise BadUpload("the form has two files; send a separate upload for each")
-            self._filename = _display_name(part)
+            self._filename = name_of_file(part)
         elif part.filename is not None:
             self._misplaced = self._name
         if self._name in self._fields:
@@ -225,32 +198,5 @@ class _Form:
             check_size(size, self._largest, "the largest limit of any source")
 
 
-def _boundary(request: Request) -> str:
-    kind, options = parse_options_header(request.headers.get("Content-Type", ""))
-    if kind != "multipart/form-data":
-        raise BadUpload(f"the content type is {kind or 'missing'!r:.80}; {HOW}")
-    boundary: str = options.get("boundary", "")
-    if not (0 < len(boundary) <= MAX_BOUNDARY and boundary.isascii() and boundary.isprintable()):
-        raise BadUpload(f"the content type has no boundary of 1 to {MAX_BOUNDARY} characters; let your client set it")
-    return boundary
-
-
 def _in_another_field(name: str) -> BadUpload:
     return BadUpload(f"the file is in the field {name!r:.80}; send it in the field file, as curl's -F file=@… does")
-
-
-def _decoded(text: str) -> str:
-    """Return a header's text, decoded as Latin-1 before, as UTF-8 if it is valid (RFC 7578, section 5.1)."""
-    try:
-        return text.encode("latin-1").decode()
-    except UnicodeDecodeError:
-        return text
-
-
-def _display_name(part: MultipartSegment) -> str:
-    name = _decoded(part.filename or "")
-    for header, value in part.headerlist:
-        # RFC 8187: browsers do not send it, but some libraries do, and then it is the more accurate one.
-        if header == "Content-Disposition" and (extended := _FILENAME_EXTENDED.search(value)):
-            name = unquote(extended[2], encoding=extended[1], errors="replace")
-    return display_name(name)

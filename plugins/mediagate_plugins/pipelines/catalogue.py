@@ -1,0 +1,42 @@
+"""``GET /pipelines/operations``: what can be asked of a gate."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from mediagate.operations import MOST_OUTPUTS, MOST_STEPS
+from mediagate_plugins.pipelines.rules import MOST_FILES, Rules
+
+
+def catalogue(rules: Rules, *, ad_hoc: bool, timeout_s: float) -> dict[str, Any]:
+    """Return the operations with their schemas and costs, the presets, and the limits.
+
+    ``ad_hoc`` says whether the caller may send steps of its own.
+    """
+    source = rules.source
+    return {
+        "operations": [_described(operation) for operation in rules.operations.describe()],
+        "presets": [
+            {"name": name, "version": preset.version, "params": preset.schema} for name, preset in rules.presets.items()
+        ],
+        "adHoc": ad_hoc,
+        "limits": {
+            "steps": MOST_STEPS,
+            "outputs": MOST_OUTPUTS,
+            "files": MOST_FILES,
+            "bytesPerFile": source.max_bytes,
+            "pixels": source.max_pixels,
+            "animationPixels": source.max_animation_pixels,
+            "secondsPerFile": timeout_s,
+            "ttlHours": rules.max_ttl / timedelta(hours=1),
+        },
+        "formats": list(source.formats),
+    }
+
+
+def _described(operation: dict[str, Any]) -> dict[str, Any]:
+    """Return an operation in the words of HTTP; without a cost per megapixel if that depends on its parameters."""
+    cost = operation.pop("cost")
+    named = None if cost is None else {"cpuMs": cost["cpu_ms"], "bytes": cost["bytes"]}
+    return {**operation, "costPerMegapixel": named}

@@ -1,0 +1,76 @@
+"""``mediagate run``: try a preset, or steps in a file, on pictures of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from mediagate.cli import STANDALONE, load_gate, run_async
+from mediagate.errors import InvalidParameter, InvalidPipeline
+from mediagate_plugins.pipelines.run import Order, Outcome
+from mediagate_plugins.pipelines.run import run as run_order
+
+FAILED, WRONG, REJECTED = 1, 2, 3
+"""Exit codes: a picture failed; steps, preset or params are wrong; a picture may not be published."""
+
+
+def run(
+    words: Annotated[list[str], typer.Argument(metavar="[PRESET] PHOTO…", help="A preset of the gate, then pictures.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the files; it is created.")],
+    steps: Annotated[Path | None, typer.Option(help="A JSON file with the steps, instead of a preset.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the preset; repeatable.")
+    ] = None,
+    picture: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FILE", help="A picture that a watermark names; repeatable.")
+    ] = None,
+    gate: Annotated[str, typer.Option(help="Your gate as module:attribute.", envvar="MEDIAGATE_GATE")] = STANDALONE,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+) -> None:
+    """Run a preset of a gate, or steps in a file, on pictures, and write the results to a folder.
+
+    Needs no server and no database. The pictures are judged as the gate judges them.
+    """
+    preset = None if steps is not None else words[0]
+    photos = [Path(word) for word in (words if steps is not None else words[1:])]
+    if not photos:
+        _quit_wrong(["name a picture after the preset; to run steps without a preset, use --steps FILE.json"])
+    inputs = {name: Path(path) for name, path in _named(picture).items()}
+    order = Order(photos, out, preset, steps, _named(param), inputs, force)
+    loaded, outcome, faults = load_gate(gate), Outcome(), list[str]()
+
+    async def work() -> None:
+        nonlocal outcome, faults
+        try:
+            outcome = await run_order(loaded, order)
+        except InvalidPipeline as exc:
+            faults = [f"{error['pointer'] or '/'}: {error['detail']}" for error in exc.errors]
+        except InvalidParameter as exc:
+            faults = [exc.detail]
+
+    run_async(work())
+    if faults:
+        _quit_wrong(faults)
+    if outcome.failed:
+        raise SystemExit(FAILED)
+    if outcome.rejected:
+        raise SystemExit(REJECTED)
+
+
+def _named(words: list[str] | None) -> dict[str, str]:
+    """Return ``NAME=VALUE`` options by name."""
+    named: dict[str, str] = {}
+    for word in words or ():
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            _quit_wrong([f"{word!r}: write NAME=VALUE"])
+        named[name] = value
+    return named
+
+
+def _quit_wrong(faults: list[str]) -> NoReturn:
+    for fault in faults:
+        typer.echo(f"mediagate: {fault}", err=True)
+    raise SystemExit(WRONG)

@@ -1,0 +1,60 @@
+"""The folder into which ``mediagate run`` writes: complete files under safe names, and none that was there before."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from mediagate.errors import InvalidParameter
+
+LONGEST_STEM = 100
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+def file_name(photo: Path, output: str, extension: str, *, alone: bool) -> str:
+    """Return the name of an output: that of the photo, and unless it is ``alone`` that of the output too."""
+    stem = _UNSAFE.sub("_", photo.stem).strip("._-")[:LONGEST_STEM] or "photo"
+    return f"{stem}.{extension}" if alone else f"{stem}-{output}.{extension}"
+
+
+def write_files(folder: Path, files: Mapping[str, bytes], *, force: bool) -> list[Path]:
+    """Write files into a folder and return their paths, in order; each appears under its name when it is complete.
+
+    Raises ``InvalidParameter`` if one of them is there, unless ``force`` replaces it, or if the folder cannot be
+    written to. Nothing is written if one of them was there before.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not force:
+            for name in files:
+                if os.path.lexists(folder / name):
+                    raise _taken(folder / name)
+        return [_write(folder / name, data, force=force) for name, data in files.items()]
+    except OSError as exc:
+        raise InvalidParameter(f"cannot write to {folder}: {exc.strerror or exc}") from exc
+
+
+def _write(path: Path, data: bytes, *, force: bool) -> Path:
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if force:
+            part.replace(path)
+        else:
+            # A rename would replace a file that has appeared meanwhile.
+            os.link(part, path)
+    except FileExistsError:
+        raise _taken(path) from None
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _taken(path: Path) -> InvalidParameter:
+    return InvalidParameter(f"{path} exists; choose another folder, or replace it with --force")

@@ -1,0 +1,189 @@
+"""The parameters of a preset: the types of the values that its callers may choose."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mediagate.operations import Item, Place, did_you_mean, item
+
+LONGEST_TEXT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(ABC):
+    """Base of the types: what a value must be, as a check and as a JSON Schema."""
+
+    @property
+    @abstractmethod
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of a value."""
+
+    @property
+    @abstractmethod
+    def samples(self) -> Sequence[Any]:
+        """Values at the limits, with which the steps of a preset are checked."""
+
+    @property
+    @abstractmethod
+    def default(self) -> Any:
+        """The value if the caller sends none; ``None``: the caller must send one."""
+
+    @abstractmethod
+    def faults(self, value: object, place: Place) -> list[Item]:
+        """Return what is wrong with a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Int(Parameter):
+    """A whole number from ``least`` to ``most``."""
+
+    least: int
+    most: int
+    default: int | None = None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of a value."""
+        return _with_default({"type": "integer", "minimum": self.least, "maximum": self.most}, self.default)
+
+    @property
+    def samples(self) -> Sequence[int]:
+        """The lowest and the highest value."""
+        return self.least, self.most
+
+    def faults(self, value: object, place: Place) -> list[Item]:
+        """Return what is wrong with a value."""
+        if not isinstance(value, int) or isinstance(value, bool):
+            return [item(place, "wrong_type", "not a whole number", value)]
+        return _out_of_range(value, self.least, self.most, place)
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Parameter):
+    """A number from ``least`` to ``most``."""
+
+    least: float
+    most: float
+    default: float | None = None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of a value."""
+        return _with_default({"type": "number", "minimum": self.least, "maximum": self.most}, self.default)
+
+    @property
+    def samples(self) -> Sequence[float]:
+        """The lowest and the highest value."""
+        return self.least, self.most
+
+    def faults(self, value: object, place: Place) -> list[Item]:
+        """Return what is wrong with a value."""
+        if not isinstance(value, int | float) or isinstance(value, bool) or not _is_finite(value):
+            return [item(place, "wrong_type", "not a number", value)]
+        return _out_of_range(value, self.least, self.most, place)
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Parameter):
+    """A text of 1 to ``longest`` characters."""
+
+    longest: int
+    default: str | None = None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of a value."""
+        return _with_default({"type": "string", "minLength": 1, "maxLength": self.longest}, self.default)
+
+    @property
+    def samples(self) -> Sequence[str]:
+        """The shortest and the longest text, of letters only, or the default."""
+        return ("a", "a" * self.longest) if self.default is None else (self.default,)
+
+    def faults(self, value: object, place: Place) -> list[Item]:
+        """Return what is wrong with a value."""
+        if not isinstance(value, str):
+            return [item(place, "wrong_type", "not a text", value)]
+        if not value:
+            return [item(place, "too_short", "at least 1 character", value)]
+        if len(value) > self.longest:
+            return [item(place, "too_long", f"at most {self.longest:,} characters", value)]
+        return []
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class OneOf(Parameter):
+    """One of several texts."""
+
+    options: tuple[str, ...]
+    default: str | None
+
+    def __init__(self, *options: str, default: str | None = None) -> None:
+        object.__setattr__(self, "options", options)
+        object.__setattr__(self, "default", default)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of a value."""
+        return _with_default({"enum": list(self.options)}, self.default)
+
+    @property
+    def samples(self) -> Sequence[str]:
+        """All options."""
+        return self.options
+
+    def faults(self, value: object, place: Place) -> list[Item]:
+        """Return what is wrong with a value."""
+        if not isinstance(value, str):
+            return [item(place, "wrong_type", "not a text", value)]
+        if value not in self.options:
+            hint = did_you_mean(value, self.options)
+            return [item(place, "unknown_value", f"one of {', '.join(self.options)}{hint}", value)]
+        return []
+
+
+def problem_of(parameter: object) -> str | None:
+    """Return what is wrong with the declaration of a parameter."""
+    match parameter:
+        case Int(least, most):
+            said = (
+                "" if _is_whole(least) and _is_whole(most) and least <= most else "whole numbers, the lower one first"
+            )
+        case Number(least, most):
+            said = "" if _is_number(least) and _is_number(most) and least <= most else "numbers, the lower one first"
+        case Text(longest):
+            said = "" if _is_whole(longest) and 1 <= longest <= LONGEST_TEXT else f"a length from 1 to {LONGEST_TEXT:,}"
+        case OneOf(options):
+            said = "" if options and all(isinstance(one, str) and one for one in options) else "at least one text"
+        case _:
+            return "use Int, Number, Text or OneOf"
+    if said:
+        return f"{type(parameter).__name__} takes {said}"
+    faults = [] if parameter.default is None else parameter.faults(parameter.default, ())
+    return f"the default does not fit: {faults[0]['detail']}" if faults else None
+
+
+def _with_default(schema: dict[str, Any], default: object) -> dict[str, Any]:
+    return schema if default is None else {**schema, "default": default}
+
+
+def _out_of_range(value: float, least: float, most: float, place: Place) -> list[Item]:
+    if value < least:
+        return [item(place, "out_of_range", f"at least {least}", value)]
+    return [item(place, "out_of_range", f"at most {most}", value)] if value > most else []
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)

@@ -1,0 +1,41 @@
+"""Operations of pipelines: from frames to frames, to data, or to a file; and the grammar of their steps."""
+
+from mediagate.images.operations.estimates import StepEstimate, estimate
+from mediagate.images.operations.frames import Credits, Frames
+from mediagate.images.operations.grammar import MOST_OUTPUTS, MOST_STEPS, parse
+from mediagate.images.operations.operation import Context, Cost, Extra, File, Operation, Params, Rate
+from mediagate.images.operations.output.watermark import watermark_in
+from mediagate.images.operations.problems import Item, Place, did_you_mean, item
+from mediagate.images.operations.recipe import ORIGINAL, OUTPUT, SAVE, Recipe, Step
+from mediagate.images.operations.registry import Operations
+from mediagate.images.operations.shipped import STANDARD, standard
+
+__all__ = [
+    "MOST_OUTPUTS",
+    "MOST_STEPS",
+    "ORIGINAL",
+    "OUTPUT",
+    "SAVE",
+    "STANDARD",
+    "Context",
+    "Cost",
+    "Credits",
+    "Extra",
+    "File",
+    "Frames",
+    "Item",
+    "Operation",
+    "Operations",
+    "Params",
+    "Place",
+    "Rate",
+    "Recipe",
+    "Step",
+    "StepEstimate",
+    "did_you_mean",
+    "estimate",
+    "item",
+    "parse",
+    "standard",
+    "watermark_in",
+]

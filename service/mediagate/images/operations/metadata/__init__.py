@@ -1,0 +1,1 @@
+"""Operations on what a file says about its picture."""

@@ -1,0 +1,1 @@
+"""Operations on what is published: marks on pictures, and files."""

@@ -1,0 +1,1 @@
+"""Operations on size, shape and direction."""

@@ -1,0 +1,49 @@
+"""The stages of a job as its status lists them, and the progress that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+StageStatus = Literal["pending", "running", "done", "skipped", "failed"]
+
+UPLOAD = ("decode", "judge", "encode", "publish")
+"""The stages of an upload."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageState:
+    """One stage of a job; ``op`` is set for a step of a pipeline."""
+
+    name: str
+    op: str | None = None
+    status: StageStatus = "pending"
+    progress: int = 0
+    """Percentage of its inputs that it is done with."""
+    ms: float | None = None
+    """Milliseconds of wall clock, over all inputs; ``None`` until they are known."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object in ``stages`` of a status."""
+        return {
+            "name": self.name,
+            **({} if self.op is None else {"op": self.op}),
+            "status": self.status,
+            "progress": self.progress,
+            "ms": self.ms,
+        }
+
+
+def planned(ops: Sequence[str] | None) -> tuple[StageState, ...]:
+    """Return the stages of a job that has not begun: of an upload, or of a pipeline with these operations."""
+    if ops is None:
+        return tuple(StageState(name) for name in UPLOAD)
+    steps = (StageState(f"step{number}", op) for number, op in enumerate(ops))
+    return (StageState("judge"), *steps, StageState("publish"))
+
+
+def share_done(stages: Sequence[StageState]) -> float:
+    """Return the part of the stages before the last one, which publishes, that is done: 0 to 1."""
+    before = stages[:-1]
+    return sum(stage.progress for stage in before) / (100 * len(before)) if before else 0.0
