@@ -133,25 +133,42 @@ def test_documented_storage_keeps_every_promise(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_documented_operation_inverts_a_picture(tmp_path: Path) -> None:
-    write_files("docs/how-to/write-an-operation.md", tmp_path)
-    (tmp_path / "program.py").write_text(
+@pytest.fixture(scope="module")
+def inverted(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What the documented operation makes of red: in a pipeline, and in the steps of a variant."""
+    folder = tmp_path_factory.mktemp("inverting")
+    write_files("docs/how-to/write-an-operation.md", folder)
+    (folder / "program.py").write_text(
         "import asyncio, io\n"
         "from PIL import Image\n"
         "from inverting import gate\n"
+        "async def show(key):\n"
+        "    data = b''.join([piece async for piece in gate.parts.storage.stream(key)])\n"
+        "    print(*Image.open(io.BytesIO(data)).convert('RGB').getpixel((0, 0)), sep=',')\n"
         "async def main():\n"
         "    file = io.BytesIO(); Image.new('RGB', (8, 8), (255, 0, 0)).save(file, 'PNG')\n"
         "    steps = [{'op': 'invert'}, {'op': 'save', 'format': 'png'}]\n"
         "    async with gate:\n"
         "        job = await gate.pipeline(file.getvalue(), steps=steps, source='work')\n"
         "        (output,) = (await gate.wait(job.job_id)).outputs\n"
-        "        data = b''.join([piece async for piece in gate.parts.storage.stream(output.key)])\n"
-        "    print(*Image.open(io.BytesIO(data)).convert('RGB').getpixel((0, 0)))\n"
+        "        await show(output.key)\n"
+        "        job = await gate.upload(file.getvalue(), source_type='poster', source_id='1')\n"
+        "        media = (await gate.wait(job.job_id)).media\n"
+        "        await show(media.urls['negative'].lstrip('/'))\n"
         "if __name__ == '__main__':\n"
         "    asyncio.run(main())\n"
     )
-    done = run_python("program.py", folder=tmp_path)
-    assert done.stdout.split() == ["0", "255", "255"], done.stderr
+    done = run_python("program.py", folder=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_documented_operation_inverts_a_picture(inverted: list[str]) -> None:
+    assert inverted[0] == "0,255,255"
+
+
+def test_documented_operation_works_in_the_steps_of_a_variant(inverted: list[str]) -> None:
+    assert inverted[1] == "0,255,255"
 
 
 async def boots(gate: MediaGate) -> None:

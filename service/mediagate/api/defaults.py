@@ -26,11 +26,11 @@ def assemble(
 
     Raises ``ConfigError``.
     """
+    values = registry.values
     if any(spec.steps for source in sources.values() for spec in source.variants.values()):
         from mediagate.images import check_steps  # lazily, with Pillow and all operations
 
-        check_steps(sources)
-    values = registry.values
+        check_steps(sources, values.get(OPERATIONS))
     remote_moderator = values.get(REMOTE_MODERATOR)
     moderator = _moderator(sources, settings, values.get(MODERATOR), remote_moderator)
     observer = Observers(registry.observers)

@@ -61,7 +61,7 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
         client_reference_id=job.client_reference_id,
         created_at=now,
         variants=tuple(
-            Variant(v.name, key_of(v), v.format, v.width, v.height, len(v.data), _look_of(v, source))
+            Variant(v.name, key_of(v), v.format, v.width, v.height, len(v.data), _look_of(v, source, parts))
             for v in rendered.variants
         ),
         expires_at=now + source.ttl if source.ttl else None,
@@ -70,14 +70,14 @@ async def publish(job: Job, rendered: Rendered, parts: Parts) -> Media:
     )
 
 
-def _look_of(file: RenderedFile, source: Source) -> str | None:
+def _look_of(file: RenderedFile, source: Source, parts: Parts) -> str | None:
     name = variant_of(file.name)
     spec = source.variants[name]
     if not spec.steps:
         return None
     from mediagate.images import look_of  # lazily, with Pillow and all operations
 
-    return look_of(name, spec)
+    return look_of(name, spec, parts.operations)
 
 
 async def unpublish(job: Job, parts: Parts) -> None:
