@@ -124,10 +124,11 @@ def test_build_output_contains_no_local_path() -> None:
     assert not [text for text in texts if str(ROOT) in text]
 
 
-def test_import_of_mediagate_loads_neither_the_generated_client_nor_pillow() -> None:
+def test_import_of_mediagate_loads_neither_the_generated_client_nor_pillow_nor_operations() -> None:
     program = "import sys; from mediagate import MediaGate, Source; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert not {"mediagate.records.client", "prisma", "httpx", "PIL"} & set(done.stdout.split())
+    heavy = {"mediagate.records.client", "prisma", "httpx", "PIL", "mediagate.images.operations"}
+    assert not heavy & set(done.stdout.split())
 
 
 def test_generated_client_loads_neither_a_command_line_of_httpx_nor_a_toml_parser() -> None:
