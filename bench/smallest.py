@@ -18,7 +18,7 @@ AT_ONCE = 2
 TINY = "tests/data/photos/exif_gps_tiny.jpg"
 # The longest first, so that none is left running alone at the end.
 COMMANDS = (
-    "bench.cluster --queue procrastinate --photos 5 --kill-every 5 --seed 1",
+    "bench.cluster --photos 5 --kill-every 5 --seed 1",
     "bench.hostile --smallest",
     "bench.sizing --smallest",
     "bench engine --smallest",
