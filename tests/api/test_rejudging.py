@@ -40,7 +40,7 @@ from mediagate.storage import FilesystemStorage, MemoryStorage
 from tests.support.channel_model import BLUE, RED, channel_model, plain
 from tests.support.forked import SharedForkServer
 from tests.support.moderators import Fixed
-from tests.support.rejudging import FASTEST, TOLERANT, Place, ended, rejudged
+from tests.support.rejudging import FASTEST, TOLERANT, Place, ended, place_in_memory, rejudged
 from tests.support.until import until
 
 pytestmark = pytest.mark.anyio
@@ -55,20 +55,9 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return channel_model(tmp_path / "colours.onnx")
-
-
-@pytest.fixture
-def place(tmp_path: Path, model: Path, fork_server: SharedForkServer) -> Place:
+def place(tmp_path: Path, fork_server: SharedForkServer) -> Place:
     """Records and files in memory."""
-    records, storage = MemoryRecords(), MemoryStorage()
-
-    def connect(gate: MediaGate) -> None:
-        gate.decorate(RECORDS, records)
-        gate.decorate(STORAGE, storage)
-
-    return Place(tmp_path / "data", model, fork_server, connect)
+    return place_in_memory(tmp_path, fork_server)
 
 
 @pytest.fixture(params=["memory", "sqlite and files", "postgresql and bucket"])
@@ -184,6 +173,33 @@ async def test_review_leaves_the_decision_to_a_person(any_place: Place) -> None:
             await gate.decide(second.job_id, "allow")
 
 
+async def test_picture_is_decided_once(any_place: Place) -> None:
+    (red,) = await any_place.publish(plain(RED))
+    async with any_place.gate() as gate:
+        await rejudged(gate, "review")
+        decisions = [gate.decide(red.job_id, decision) for decision in ("keep", "reject", "keep", "reject")]
+        done = await asyncio.gather(*decisions, return_exceptions=True)
+        (decided,) = [one for one in done if not isinstance(one, JobConflict)]
+        status = (await gate[RECORDS].get_jobs([red.job_id]))[red.job_id].status
+        assert (decided, status) in {
+            (Statuses.KEPT, JobStatus.COMPLETE),
+            (Statuses.REJECTED, JobStatus.REJECTED),
+        }
+
+
+@pytest.mark.parametrize(("decision", "status"), [("keep", Statuses.KEPT), ("reject", Statuses.GONE)])
+async def test_decision_about_a_deleted_picture_ends_its_waiting(
+    any_place: Place, decision: str, status: RejudgementStatus
+) -> None:
+    (red,) = await any_place.publish(plain(RED))
+    async with any_place.gate() as gate:
+        await rejudged(gate, "review")
+        await gate.delete_media(red.job.media_id)
+        assert await gate.decide(red.job_id, decision) is status
+        assert await gate.list_rejudgements(status="REVIEW") == []
+        assert (await gate[RECORDS].get_jobs([red.job_id]))[red.job_id].status is JobStatus.COMPLETE
+
+
 async def test_outdated_leaves_out_what_the_models_of_today_have_judged(any_place: Place, tmp_path: Path) -> None:
     red, blue = await any_place.publish(plain(RED), plain(BLUE))
     async with any_place.gate() as gate:
@@ -245,12 +261,13 @@ async def test_file_that_cannot_be_judged_fails_and_stays_published(
         assert {(await gate.get_status(one.job_id)).status for one in (red, blue)} == {JobStatus.COMPLETE}
 
 
-async def test_broken_moderator_takes_nothing_down(place: Place) -> None:
+@pytest.mark.parametrize("outdated", [False, True])
+async def test_broken_moderator_takes_nothing_down(place: Place, outdated: bool) -> None:
     (red,) = await place.publish(plain(RED))
     gate = place.gate(Source(reject={"x": 0.5, "red": 0.5}), max_attempts=2)
     gate.decorate(MODERATOR, Fixed("broken", {"x": 0.1}, fails="no memory left"))
     async with gate:
-        done, results = await rejudged(gate, "reject")
+        done, results = await rejudged(gate, "reject", outdated=outdated)
         assert (done.passed, done.fell, done.failed) == (0, 0, 1)
         one = results[red.job_id]
         assert (one.code, one.attempts) == ("moderation_failed", 2)
@@ -394,30 +411,6 @@ async def test_pictures_are_judged_at_most_at_the_rate(place: Place, monkeypatch
         (now,) = await read([begun.id])
         assert now.claims == 1
         assert (now.next_at - begun.next_at).total_seconds() >= 60
-
-
-async def test_uploads_go_first(place: Place) -> None:
-    await place.publish(plain(RED), plain(BLUE))
-    gate, go, begun = place.gate(), asyncio.Event(), 0
-
-    async def holds(job: object) -> None:
-        nonlocal begun
-        begun += 1
-        await go.wait()
-
-    gate.add_hook("pre_process", holds)
-    async with gate:
-        sent = [await gate.upload(plain(BLUE), source_type="avatar", source_id=str(n)) for n in range(3)]
-        await until(lambda: begun == 2, timeout_s=30)
-        (rejudging,) = await gate.rejudge(rate=FASTEST)
-        await asyncio.sleep(0.3)
-        (held,) = await gate.get_rejudgings(rejudging.id)
-        assert held.claims == 0
-        go.set()
-        for status in sent:
-            await gate.wait(status.job_id, timeout_s=60)
-        (done,) = await ended(gate, rejudging)
-        assert done.judged >= 2
 
 
 async def test_picture_deleted_meanwhile_is_gone(place: Place) -> None:

@@ -12,7 +12,7 @@ import pytest
 from mediagate.errors import ConfigError
 from mediagate.records import PrismaRecords, describe_engine, runtime
 from mediagate.records.runtime import OLDEST, Runtime, describe_runtime, find_runtime
-from tests.support.runtimes import packaged
+from tests.support.runtimes import first_on_path, packaged
 
 DENO = "deno 2.9.8 (stable, release, x86_64-unknown-linux-gnu)\nv8 15.0.245.2-rusty\ntypescript 6.0.3"
 OLD_DENO = "deno 2.8.3 (stable, release, x86_64-unknown-linux-gnu)\nv8 14.9.207.2-rusty"
@@ -135,6 +135,18 @@ async def test_records_without_a_runtime_do_not_open(tmp_path: Path, monkeypatch
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     records = PrismaRecords(f"file:{tmp_path / 'records.db'}", migrate=True)
     with pytest.raises(ConfigError, match=r"mediagate\[deno\]"):
+        await records.open()
+    assert engine_folders(tmp_path) == []
+
+
+@pytest.mark.anyio
+async def test_records_with_a_comma_in_their_path_do_not_open_under_deno(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", first_on_path("deno"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    records = PrismaRecords(f"file:{tmp_path / 'a,b.db'}", migrate=True)
+    with pytest.raises(ConfigError, match="comma"):
         await records.open()
     assert engine_folders(tmp_path) == []
 

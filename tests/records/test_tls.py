@@ -139,6 +139,13 @@ async def test_records_refuse_a_server_that_is_not_verified(
     assert why in str(caught.value.__cause__)
 
 
+async def test_authority_in_the_environment_verifies_a_server(
+    keys: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", str(keys / "ca.pem"))
+    await use(url_of(keys, address, "postgres", {"sslmode": "verify-full"}))
+
+
 async def test_records_refuse_a_server_of_another_name(keys: Path, misnamed_address: str) -> None:
     options = {"sslmode": "verify-full", "sslrootcert": "ca.pem"}
     with pytest.raises(RecordsUnavailable) as caught:

@@ -8,10 +8,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mediagate import EVENTS, EventType, MediaGate, RejudgeAction, Rejudgement, Rejudging, Settings, Source, Status
+from mediagate import (
+    EVENTS,
+    RECORDS,
+    STORAGE,
+    EventType,
+    MediaGate,
+    RejudgeAction,
+    Rejudgement,
+    Rejudging,
+    Settings,
+    Source,
+    Status,
+)
 from mediagate.images import ForkServer
+from mediagate.records import MemoryRecords
+from mediagate.storage import FilesystemStorage, MemoryStorage
 from mediagate_plugins.onnx_moderation import onnx_moderation
-from tests.support.channel_model import LABELS
+from tests.support.channel_model import LABELS, channel_model
 from tests.support.load import stretched
 
 TOLERANT, STRICT = Source(reject={"red": 0.99}), Source(reject={"red": 0.5})
@@ -54,6 +68,29 @@ class Place:
         async with self.gate(source) as gate:
             sent = [await gate.upload(file, source_type="avatar", source_id="u1", owner="ann") for file in files]
             return [await gate.wait(status.job_id, timeout_s=stretched(60)) for status in sent]
+
+
+def place_in_memory(folder: Path, server: ForkServer) -> Place:
+    """Return a place with records and files in memory."""
+    records, storage = MemoryRecords(), MemoryStorage()
+
+    def connect(gate: MediaGate) -> None:
+        gate.decorate(RECORDS, records)
+        gate.decorate(STORAGE, storage)
+
+    return Place(folder / "data", channel_model(folder / "colours.onnx"), server, connect)
+
+
+def place_on_disk(folder: Path, server: ForkServer, *, database: str) -> Place:
+    """Return a place with a database and files, which processes share with the gate ``rejudged_gate``."""
+    data_dir = folder / "data"
+    data_dir.mkdir()
+
+    def connect(gate: MediaGate) -> None:
+        gate.decorate(STORAGE, FilesystemStorage(data_dir / "files"))
+
+    model = channel_model(folder / "colours.onnx")
+    return Place(data_dir, model, server, connect, {"database_url": database})
 
 
 async def ended(gate: MediaGate, *rejudgings: Rejudging, timeout_s: float = 60) -> list[Rejudging]:

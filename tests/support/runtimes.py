@@ -35,8 +35,10 @@ def only(name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     link, program = folder / name, packaged(name)
     if not link.is_symlink() or link.readlink() != program:
-        link.unlink(missing_ok=True)
-        link.symlink_to(program)
+        # In one step, because other processes of the tests do the same.
+        fresh = folder / f".{os.getpid()}"
+        fresh.symlink_to(program)
+        fresh.replace(link)
     return folder
 
 

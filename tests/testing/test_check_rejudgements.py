@@ -39,6 +39,14 @@ class LetsNobodyWait(MemoryRejudgements):
         return await super().release(rejudgement_id, count_attempt=True, **how)
 
 
+class LetsStrangersDelayThePass(MemoryRejudgements):
+    async def release(self, rejudgement_id: str, *, available_at: datetime, **how: Any) -> bool:
+        for one in await self.list_rejudgements(limit=99):
+            found = self._passes[one.rejudging_id]
+            self._passes[found.id] = replace(found, next_at=max(found.next_at, available_at))
+        return await super().release(rejudgement_id, available_at=available_at, **how)
+
+
 class EndsTwice(MemoryRejudgements):
     async def end(self, rejudgement: Rejudgement, end: RejudgementEnd, **how: Any) -> bool:
         await super().end(rejudgement, end, **how)
@@ -67,6 +75,7 @@ class KeepsWhatIsErased(MemoryRejudgements):
         (DrawsTwice, r"draw\(\) must be False for a pass that has changed"),
         (ClaimsTheHeld, r"claim_again\(\) of a held re-judgement must be None"),
         (LetsNobodyWait, r"an uncounted release\(\) must let the whole pass wait"),
+        (LetsStrangersDelayThePass, r"release\(\) after a lapse must not let the pass wait"),
         (EndsTwice, "by another owner must be False"),
         (ForgetsVerdicts, r"the job after end\(\) PASSED"),
         (TakesDownSilently, r"end\(\) REJECTED must write the events"),

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from mediagate.api.media import check_limit, delete_by_id, expired, id_text
+from mediagate.api.media import check_limit, delete_by_id, expired, id_text, member
 from mediagate.api.runtime import Runtime
-from mediagate.errors import InvalidParameter, JobConflict, MediaDeleted
+from mediagate.errors import JobConflict, MediaDeleted
 from mediagate.jobs import check_id, delete_outputs, job_events, resume_finish, unknown_job
 from mediagate.records import get_state
 from mediagate.values import JobKind, JobState, JobStatus, Status, iso, status_of
@@ -68,7 +68,7 @@ async def list_jobs(
     records = runtime.parts.records
     page = await records.list_jobs(
         owner_id=owner,
-        status=None if status is None else _status_called(status),
+        status=None if status is None else member(JobStatus, "status", status),
         source_type=source_type,
         source_id=id_text(source_id),
         limit=limit,
@@ -168,10 +168,3 @@ def _shown(state: JobState, runtime: Runtime, base_url: str) -> Status:
     if not state.outputs:
         return status
     return replace(status, download_url=f"{runtime.link_base(base_url)}/jobs/{state.job.id}/download")
-
-
-def _status_called(name: str) -> JobStatus:
-    try:
-        return JobStatus(name)
-    except ValueError:
-        raise InvalidParameter(f"status: use one of {', '.join(JobStatus)}") from None

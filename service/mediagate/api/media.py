@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
 
 from mediagate.api.runtime import Runtime
 from mediagate.errors import InvalidParameter, MediaNotFound
 from mediagate.jobs import delete_media
 from mediagate.records import Records
 from mediagate.values import Media, PublishedMedia, published, source_id_text
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,14 @@ def check_limit(limit: int) -> None:
     """Raise ``InvalidParameter`` unless the page size is valid."""
     if not 1 <= limit <= 100:
         raise InvalidParameter("limit: use a number from 1 to 100")
+
+
+def member(kind: type[Choice], name: str, value: str) -> Choice:
+    """Return the member of an enumeration that a parameter names; raises ``InvalidParameter``."""
+    try:
+        return kind(value)
+    except ValueError:
+        raise InvalidParameter(f"{name}: use one of {', '.join(kind)}") from None
 
 
 def id_text(source_id: str | int | None) -> str | None:

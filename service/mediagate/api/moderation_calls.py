@@ -54,9 +54,10 @@ class ModerationCalls(ABC):
         limit: int = 100,
         after: str = "",
     ) -> Sequence[Rejudgement]:
-        """Return the results that match each given value, except those that passed, ``limit`` (1-100) at a time.
+        """Return the re-judgements that match each given value, ``limit`` (1-100) at a time.
 
-        They are ordered by id; ``after`` is the last id of the previous page. Raises ``InvalidParameter``.
+        Those that ended PASSED or GONE are only counted; those of an open pass may be PENDING or PROCESSING. They are
+        ordered by id; ``after`` is the last id of the previous page. Raises ``InvalidParameter``.
         """
         return await rejudging.list_rejudgements(
             self.runtime, status=status, rejudging_id=rejudging_id, limit=limit, after=after
@@ -65,6 +66,7 @@ class ModerationCalls(ABC):
     async def decide(self, job_id: str, decision: str) -> RejudgementStatus:
         """Decide, with ``keep`` or ``reject``, about a published picture that waits for a person since ``rejudge``.
 
-        Raises ``JobNotFound``, ``JobConflict`` unless it waits, and ``InvalidParameter``.
+        Returns KEPT or REJECTED, or GONE for a picture to reject that has been deleted meanwhile. Raises
+        ``JobNotFound``, ``JobConflict`` unless it waits, and ``InvalidParameter``.
         """
         return await rejudging.decide(job_id, decision, self.runtime)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mediagate.api.media import check_limit
+from mediagate.api.media import check_limit, member
 from mediagate.api.runtime import Runtime
 from mediagate.errors import ConfigError, InvalidParameter, JobConflict, UnknownSource
 from mediagate.jobs import check_id, end_rejudgement, unknown_job
@@ -30,9 +30,7 @@ async def rejudge(
     runtime: Runtime, source_type: str | None, *, action: str, moderator: str | None, outdated: bool, rate: int
 ) -> tuple[Rejudging, ...]:
     """Begin a pass over each source, or continue the open one; raises ``UnknownSource`` and ``InvalidParameter``."""
-    parts = runtime.parts
-    if action not in list(RejudgeAction):
-        raise InvalidParameter(f"action: use one of {', '.join(RejudgeAction)}")
+    parts, chosen_action = runtime.parts, member(RejudgeAction, "action", action)
     if not 1 <= rate <= MAX_RATE:
         raise InvalidParameter(f"rate: use a number of pictures per minute from 1 to {MAX_RATE:,}")
     if parts.moderator is None and parts.remote_moderator is None:
@@ -42,9 +40,7 @@ async def rejudge(
     rejudgements = parts.records.rejudgements
     return tuple(
         [
-            await rejudgements.begin(
-                Rejudging(new_id("rej"), name, RejudgeAction(action), now, now, rate, moderator, outdated)
-            )
+            await rejudgements.begin(Rejudging(new_id("rej"), name, chosen_action, now, now, rate, moderator, outdated))
             for name in chosen
         ]
     )
@@ -78,10 +74,8 @@ async def list_rejudgements(
 ) -> Sequence[Rejudgement]:
     """Return re-judgements by id; raises ``InvalidParameter``."""
     check_limit(limit)
-    if status is not None and status not in list(RejudgementStatus):
-        raise InvalidParameter(f"status: use one of {', '.join(RejudgementStatus)}")
     return await runtime.parts.records.rejudgements.list_rejudgements(
-        status=RejudgementStatus(status) if status is not None else None,
+        status=None if status is None else member(RejudgementStatus, "status", status),
         rejudging_id=rejudging_id,
         limit=limit,
         after=after,
@@ -89,7 +83,7 @@ async def list_rejudgements(
 
 
 async def decide(job_id: str, decision: str, runtime: Runtime) -> RejudgementStatus:
-    """Keep or reject a picture that waits for a person.
+    """Keep or reject a picture that waits for a person; GONE if it was to be rejected, and has been deleted meanwhile.
 
     Raises ``JobNotFound``, ``JobConflict`` and ``InvalidParameter``.
     """
@@ -99,16 +93,19 @@ async def decide(job_id: str, decision: str, runtime: Runtime) -> RejudgementSta
     parts = runtime.parts
     rejudgements = parts.records.rejudgements
     waiting = await rejudgements.list_rejudgements(status=RejudgementStatus.REVIEW, job_id=job_id, limit=100)
-    if not waiting:
-        state = await get_state(parts.records, job_id)
-        if state is None:
-            raise unknown_job(job_id)
-        raise JobConflict(f"job {job_id} does not wait for a decision", job_status=state.job.status)
     status = RejudgementStatus.REJECTED if decision == "reject" else RejudgementStatus.KEPT
-    for one in waiting:
-        end = RejudgementEnd(status, _decided(one.verdict, status))
-        await end_rejudgement(one, end, parts, runtime.watch)
-    return status
+    ends = [(one, RejudgementEnd(status, _decided(one.verdict, status))) for one in waiting]
+    ended = [await end_rejudgement(one, end, parts, runtime.watch) for one, end in ends]
+    if status in ended:
+        return status
+    if RejudgementStatus.GONE in ended:
+        return RejudgementStatus.GONE
+    state = await get_state(parts.records, job_id)
+    if state is None:
+        raise unknown_job(job_id)
+    raise JobConflict(
+        f"job {job_id} does not wait for a decision; only those with a result REVIEW do", job_status=state.job.status
+    )
 
 
 def _decided(verdict: Verdict | None, status: RejudgementStatus) -> Verdict:

@@ -12,10 +12,10 @@ import typer
 
 from mediagate.cli.loading import STANDALONE, Gate, load_gate, quit_with, run_async
 from mediagate.errors import RequestError
+from mediagate.values import Rejudgement, Rejudging, utcnow
 
 if TYPE_CHECKING:
     from mediagate.gate import MediaGate
-    from mediagate.values import Rejudgement, Rejudging
 
 commands = typer.Typer(no_args_is_help=True, help="Judge published pictures again.")
 
@@ -138,8 +138,10 @@ async def _until_done(gate: MediaGate, ids: list[str]) -> list[Rejudging]:
             if shown:
                 typer.echo(CLEAR, err=True, nl=False)
             return found
-        now = [(rejudging.claims, rejudging.judged, rejudging.next_at) for rejudging in found]
-        if now != before:
+        now = [(rejudging.claims, rejudging.judged) for rejudging in found]
+        # A pass may wait for a minute by its rate, and while the storage or the moderation service is unavailable.
+        waits = any(rejudging.next_at > utcnow() for rejudging in found if not rejudging.done)
+        if now != before or waits:
             before, moved_at = now, time.monotonic()
         elif time.monotonic() - moved_at > STALLED_S:
             typer.echo("mediagate: no progress; workers judge while no upload waits: does one run?", err=True)

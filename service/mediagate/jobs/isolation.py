@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from mediagate.errors import ImageTimeout
-from mediagate.values import Job
+from mediagate.values import Job, Rejudgement
 
 
 def suspect(job: Job) -> bool:
@@ -20,7 +20,7 @@ def suspect(job: Job) -> bool:
     return ran_out_of_time(job) or (1 < job.attempts == job.max_attempts and job.code is None)
 
 
-def ran_out_of_time(job: Job) -> bool:
+def ran_out_of_time(job: Job | Rejudgement) -> bool:
     """Whether the attempt before the current one timed out."""
     return job.code == ImageTimeout.code
 

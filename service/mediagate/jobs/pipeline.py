@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+from mediagate.config import Source
 from mediagate.errors import ObjectNotFound, ProcessingError, ProcessingRefused, StagedFileLost
 from mediagate.jobs.attempt import Attempt, ended_stages
 from mediagate.jobs.attempts import Attempts
+from mediagate.jobs.judging import judge
 from mediagate.jobs.publishing import publish
 from mediagate.moderation import count_review_as_reject
 from mediagate.records import Settlement
@@ -44,26 +46,24 @@ class Pipeline(Attempts):
         source = parts.sources.get(job.source_type)
         if source is None:
             raise ProcessingError(f"source type {job.source_type!r} is not configured here; add it, or remove the job")
-        remote = self._remote if self._remote is not None and self._remote.judges(source) else None
         try:
             with parts.observer.during("fetch", job=job):
                 data = await parts.storage.get(job.staging_key)
         except ObjectNotFound:
             raise StagedFileLost("the quarantined file no longer exists; upload the picture again") from None
+
+        async def look(judged_by: Source, *, previews: int) -> Rendered:
+            with parts.observer.during("render", job=job):
+                framing = Framing((job.focal_x, job.focal_y), job.crop)
+                return await parts.images.render(
+                    data, judged_by, framing=framing, previews=previews, told=lambda done: attempt.show(_after(done))
+                )
+
         model_runs = 0
         try:
             await parts.hooks.run("pre_process", job)
-            with parts.observer.during("render", job=job):
-                framing = Framing((job.focal_x, job.focal_y), job.crop)
-                judged_by = source if remote is None else remote.locally(source)
-                previews = 0 if remote is None else remote.input_edge
-                rendered = await parts.images.render(
-                    data, judged_by, framing=framing, previews=previews, told=lambda done: attempt.show(_after(done))
-                )
-            model_runs = 0 if remote is not None and remote.alone(source) else rendered.model_runs
-            if remote is not None and rendered.verdict.decision == "allow":
-                model_runs += len(rendered.previews)
-                rendered = await remote.judged(rendered, source)
+            rendered = await judge(look, source, self._remote)
+            model_runs = rendered.model_runs
             verdict = count_review_as_reject(rendered.verdict)
             await parts.hooks.run("pre_verdict", job, verdict)
             if verdict.decision != "allow":

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import PurePosixPath
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from mediagate.errors import (
 )
 from mediagate.jobs.attempt import Attempt, ended_stages
 from mediagate.jobs.attempts import Attempts
+from mediagate.jobs.judging import judge
 from mediagate.jobs.steps import Steps
 from mediagate.moderation import count_review_as_reject, merge
 from mediagate.records import Settlement
@@ -120,23 +122,13 @@ class Production(Attempts):
 
     async def _run(self, job: Job, recipe: Recipe, source: Source, made: _Made, steps: Steps) -> None:
         """Run the steps on one input after another, until one is not allowed."""
-        remote = self._remote if self._remote is not None and self._remote.judges(source) else None
-        judged_by = source if remote is None else remote.locally(source)
         referred = {one.name: await self._fetch(job, one) for one in job.inputs if one.refers}
         total = 0
         for one in (one for one in job.inputs if not one.refers):
-            produced = await self._parts.images.run_pipeline(
-                await self._fetch(job, one),
-                recipe,
-                judged_by,
-                inputs=referred,
-                previews=0 if remote is None else remote.input_edge,
-                told=steps.told,
-            )
-            made.model_runs += 0 if remote is not None and remote.alone(source) else produced.model_runs
-            if remote is not None and produced.verdict.decision == "allow":
-                made.model_runs += len(produced.previews)
-                produced = replace(produced, verdict=await remote.verdict(produced, source), previews=())
+            data = await self._fetch(job, one)
+            look = partial(self._parts.images.run_pipeline, data, recipe, inputs=referred, told=steps.told)
+            produced = await judge(look, source, self._remote)
+            made.model_runs += produced.model_runs
             made.produced.append((one, produced))
             if produced.verdict.decision != "allow":
                 return

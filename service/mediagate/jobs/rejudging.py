@@ -8,10 +8,20 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from mediagate.config import Source
-from mediagate.errors import ConfigError, MediagateError, ObjectNotFound, PublishedFileLost, known_error, members
-from mediagate.jobs.isolation import Isolation
+from mediagate.errors import (
+    ConfigError,
+    MediagateError,
+    ObjectNotFound,
+    ProcessingError,
+    PublishedFileLost,
+    known_error,
+    members,
+)
+from mediagate.jobs.isolation import Isolation, ran_out_of_time
+from mediagate.jobs.judging import judge
 from mediagate.jobs.lease import LeaseLost, RejudgementLease
 from mediagate.jobs.remote_moderation import remote_moderation
 from mediagate.jobs.retries import Retries
@@ -64,6 +74,8 @@ class Rejudger:
         self._remote = remote_moderation(parts)
         self._moderates = parts.moderator is not None or self._remote is not None
         self._models: dict[tuple[str, str | None], Mapping[str, str]] = {}
+        self._left: set[str] = set()
+        """The passes that are left to other workers, as the log says."""
         self.found = False
         """Whether there was a picture to judge the last time."""
 
@@ -103,7 +115,9 @@ class Rejudger:
         try:
             return policy_of_published(source, parts.moderator, parts.remote_moderator, rejudging.moderator)
         except ConfigError as exc:
-            log.warning("re-judging %s: not by this worker: %s", rejudging.source_type, exc.detail)
+            if rejudging.id not in self._left:
+                self._left.add(rejudging.id)
+                log.warning("re-judging %s: not by this worker: %s", rejudging.source_type, exc.detail)
             return None
 
     async def _claim_of(self, rejudging: Rejudging, policy: Source, now: datetime) -> Rejudgement | None:
@@ -160,13 +174,18 @@ class Rejudger:
             rejudging = replace(rejudging, cursor=page.next_cursor, claims=rejudging.claims + 1)
 
     async def _models_of(self, rejudging: Rejudging, policy: Source) -> Mapping[str, str]:
-        """Return the hashes of the local models by the names of their moderators, empty if one has no hash."""
+        """Return the hashes of the local models by the names of their moderators, empty if one has none or fails."""
         known = (rejudging.source_type, rejudging.moderator)
         if known not in self._models:
             models: Mapping[str, str] = {}
             if self._remote is None or not self._remote.alone(policy):
                 judged_by = policy if self._remote is None else self._remote.locally(policy)
-                models = (await self._parts.images.judge(GREY, judged_by)).verdict.models
+                try:
+                    models = (await self._parts.images.judge(GREY, judged_by)).verdict.models
+                except ProcessingError as exc:
+                    # Each picture then fails by itself, and has its attempts.
+                    log.warning("re-judging %s: no picture is left out: %s", rejudging.source_type, cause_of(exc))
+                    return models
             self._models[known] = models if all(models.values()) else {}
         return self._models[known]
 
@@ -196,8 +215,9 @@ class Rejudger:
         finally:
             if running:
                 self._isolation.leave()
-        await lease.insist(lambda: end_rejudgement(claimed, end, self._parts, self._watch), to_the_end=True)
-        self._parts.observer.rejudged(rejudging.source_type, end.status)
+        ended = await lease.insist(lambda: end_rejudgement(claimed, end, self._parts, self._watch), to_the_end=True)
+        if ended is not None:
+            self._parts.observer.rejudged(rejudging.source_type, ended)
 
     async def _judged(self, rejudging: Rejudging, policy: Source, claimed: Rejudgement) -> RejudgementEnd:
         if claimed.attempts > claimed.max_attempts:
@@ -228,20 +248,14 @@ class Rejudger:
         return RejudgementEnd(FALLS[rejudging.action], verdict)
 
     async def _verdict(self, data: bytes, policy: Source, media: Media) -> Verdict:
-        framing, remote = Framing((media.focal_x, media.focal_y)), self._remote
-        if remote is None or not remote.judges(policy):
-            return (await self._parts.images.judge(data, policy, framing=framing)).verdict
-        judged_by, edge = remote.locally(policy), remote.input_edge
-        rendered = await self._parts.images.judge(data, judged_by, framing=framing, previews=edge)
-        if rendered.verdict.decision == "allow":
-            rendered = await remote.judged(rendered, policy)
-        return rendered.verdict
+        look = partial(self._parts.images.judge, data, framing=Framing((media.focal_x, media.focal_y)))
+        return (await judge(look, policy, self._remote)).verdict
 
     async def _failed(self, claimed: Rejudgement, lease: RejudgementLease, exc: Exception) -> RejudgementEnd | None:
         """Release the re-judgement for another attempt and return ``None``, or return that it failed."""
         ours, known = all(isinstance(one, MediagateError) for one in members(exc)), known_error(exc)
-        error = f"{known.title}: {known.client_detail}" if known is not None else "Internal error; see the log"
-        code = known.code if known is not None else MediagateError.code
+        error: str | None = f"{known.title}: {known.client_detail}" if known else "Internal error; see the log"
+        code: str | None = known.code if known else MediagateError.code
         log.log(
             logging.WARNING if ours else logging.ERROR,
             "job %s, re-judgement, attempt %d: %s",
@@ -255,6 +269,9 @@ class Rejudger:
         retry = self._retries.after(exc, claimed, now)
         if retry is None:
             return RejudgementEnd(RejudgementStatus.FAILED, error=error, code=code)
+        # An uncounted attempt must not erase that the picture timed out before: it has one more attempt only.
+        if ran_out_of_time(claimed) and not retry.counted:
+            error, code = claimed.error, claimed.code
         await lease.insist(
             lambda: lease.release(retry.at, counted=retry.counted, error=error, code=code), to_the_end=True
         )

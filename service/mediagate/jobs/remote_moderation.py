@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import TypeVar
 
 from mediagate.config import Source
 from mediagate.errors import MediagateError, ModerationFailed, ModeratorUnavailable
@@ -37,6 +38,9 @@ log = logging.getLogger("mediagate")
 SIDE_BY_SIDE = 4
 """How many calls for one image run concurrently."""
 NAME = "remote_moderation"
+
+Seen = TypeVar("Seen", Rendered, Produced)
+"""A picture that an image process has judged."""
 
 
 def remote_moderation(parts: Parts) -> RemoteModeration | None:
@@ -72,8 +76,8 @@ class RemoteModeration:
         """Return the source with the thresholds that the image processes apply."""
         return thresholds_for(source, judging(self._local, source) or Names(frozenset(), {}))
 
-    async def verdict(self, seen: Rendered | Produced, source: Source) -> Verdict:
-        """Return the combined verdict on a picture that the local moderator allows.
+    async def judged(self, seen: Seen, source: Source) -> Seen:
+        """Return a picture with the combined verdict, and without its files unless that allows publication.
 
         Raises ``ModeratorUnavailable`` and ``ModerationFailed``.
         """
@@ -81,17 +85,8 @@ class RemoteModeration:
         verdict = apply_policy(
             merge(await self._asked(seen.previews)), thresholds_for(source, self._remote), self._remote.groups
         )
-        return stricter(seen.verdict, verdict)
-
-    async def judged(self, rendered: Rendered, source: Source) -> Rendered:
-        """Return a picture with the combined verdict, and without its files unless that allows publication.
-
-        Raises like ``verdict``.
-        """
-        both = await self.verdict(rendered, source)
-        if both.decision == "allow":
-            return replace(rendered, verdict=both, previews=())
-        return replace(rendered, verdict=both, variants=(), original=None, previews=())
+        both = replace(seen, verdict=stricter(seen.verdict, verdict), previews=())
+        return both if both.verdict.decision == "allow" else both.without_files()
 
     async def _take(self, calls: int) -> None:
         most = self._remote.max_calls_per_day

@@ -16,19 +16,26 @@ TAKEN_DOWN = "the picture was published before it was rejected"
 """The warning of a job whose picture was taken down."""
 
 
-async def end_rejudgement(one: Rejudgement, end: RejudgementEnd, parts: Parts, watch: Watch) -> bool:
-    """End a re-judgement that a worker has claimed, or that waits for a person; ``False`` if it is neither any more.
+async def end_rejudgement(
+    one: Rejudgement, end: RejudgementEnd, parts: Parts, watch: Watch
+) -> RejudgementStatus | None:
+    """End a re-judgement that a worker has claimed, or that waits for a person; ``None`` if it is neither any more.
 
-    If it ends REJECTED, its job does so in the same transaction, which deletes the media. The rest is the end of every
-    rejected job: files go and hooks run, and the janitor repeats that after a crash.
+    Returns its status, which is GONE instead of REJECTED if the media has been deleted. If it is REJECTED, its job
+    becomes so in the same transaction, which deletes the media. The rest is the end of every rejected job: files go and
+    hooks run, and the janitor repeats that after a crash.
     """
     records = parts.records
     now = await records.now()
+
+    async def ended(end: RejudgementEnd) -> RejudgementStatus | None:
+        return end.status if await records.rejudgements.end(one, end, now=now) else None
+
     if end.status is not RejudgementStatus.REJECTED:
-        return await records.rejudgements.end(one, end, now=now)
+        return await ended(end)
     state = await get_state(records, one.job_id)
     if state is None or state.media is None:
-        return await records.rejudgements.end(one, RejudgementEnd(RejudgementStatus.GONE), now=now)
+        return await ended(RejudgementEnd(RejudgementStatus.GONE))
     job = replace(
         state.job,
         status=JobStatus.REJECTED,
@@ -44,8 +51,8 @@ async def end_rejudgement(one: Rejudgement, end: RejudgementEnd, parts: Parts, w
         found = await get_state(records, one.job_id)
         # Only the database's answer may have been lost.
         if found is None or (found.job.status, found.job.finished_at) != (JobStatus.REJECTED, now):
-            return await records.rejudgements.end(one, RejudgementEnd(RejudgementStatus.GONE), now=now)
+            return await ended(RejudgementEnd(RejudgementStatus.GONE))
     watch.publish(JobState(job))
     await parts.hooks.run("on_deleted", state.media)
     await finish(JobState(job), parts)
-    return True
+    return end.status

@@ -47,5 +47,8 @@ def policy_of_published(
     names = names_of(*(one for one in (chosen,) if one is not None))
     decided = thresholds_for(only, names)
     if names.labels and not decided.reject and not decided.review:
-        raise ConfigError(f"no threshold of it reads a score of the moderator {name!r}")
+        raise ConfigError(
+            f"no threshold of it reads a score of the moderator {name!r}: set one, such as "
+            f'reject={{"{min(names.labels)}": 0.5}}, or judge with the others'
+        )
     return decided

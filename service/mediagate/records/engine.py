@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mediagate.config import native_engine
+from mediagate.errors import ConfigError
 from mediagate.records.address import with_absolute_paths
 from mediagate.records.client_patches import AsyncQueryEngine, Prisma, errors
 from mediagate.records.http_engine import NativeEngine, RemoteEngine
@@ -99,10 +100,10 @@ class SocketEngine(AsyncQueryEngine):
     async def _launch(self) -> None:
         runtime = await asyncio.to_thread(find_runtime)  # slow on its first call
         self._folder = Path(tempfile.mkdtemp(prefix="mediagate-"))
-        socket = self._folder / "engine"
+        socket, schema = self._folder / "engine", self.dml_path.absolute()
         env = {
             **os.environ,
-            "PRISMA_DML_PATH": str(self.dml_path.absolute()),
+            "PRISMA_DML_PATH": str(schema),
             "MEDIAGATE_ENGINE_SOCKET": str(socket),
             "MEDIAGATE_ENGINE_PARENT": str(os.getpid()),
             "OVERWRITE_DATASOURCES": json.dumps(self._datasources),
@@ -111,10 +112,13 @@ class SocketEngine(AsyncQueryEngine):
             "DENO_NO_UPDATE_CHECK": "1",
             "NO_COLOR": "1",
         }
-        permissions = permissions_for(
-            self._datasources[0]["url"], program=PROGRAM, schema=self.dml_path.absolute(), socket=socket, env=env
-        )
-        self.process = runtime.start(PROGRAM, permissions, env, self._folder)
+        try:
+            url = self._datasources[0]["url"]
+            permissions = permissions_for(url, program=PROGRAM, schema=schema, socket=socket, env=env)
+            self.process = runtime.start(PROGRAM, permissions, env, self._folder)
+        except (ConfigError, OSError):
+            shutil.rmtree(self._folder)
+            raise
         self.url = "unix"
         try:
             async with asyncio.timeout(START_S):

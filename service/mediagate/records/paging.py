@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from mediagate.errors import InvalidParameter
 from mediagate.values import Job, Media
+
+Listed = TypeVar("Listed", Job, Media)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -16,6 +20,11 @@ _CURSOR = re.compile(r"(\d{1,14})\.([\w-]{1,64})", re.ASCII)
 def cursor_after(last: Job | Media) -> str:
     """Return the cursor of the page after this row."""
     return f"{(last.created_at - _EPOCH) // _MILLISECOND}.{last.id}"
+
+
+def cut(rows: Sequence[Listed], limit: int) -> tuple[Sequence[Listed], str | None]:
+    """Return the first ``limit`` rows, and if there are more, the cursor of the page after these."""
+    return rows[:limit], cursor_after(rows[limit - 1]) if len(rows) > limit else None
 
 
 def read_cursor(cursor: str) -> tuple[datetime, str]:

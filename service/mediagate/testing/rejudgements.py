@@ -164,7 +164,11 @@ async def _leases(records: Records, now: datetime) -> None:
     taken = await race(lambda number: claim_again(read, now + 2 * LEASE, f"other-{number}"))
     (again,) = [one for one in taken if one is not None]
     same((again.attempts, again.status, again.lease_until), (2, ENDED.PROCESSING, until), "claim_again()")
-    expect(not await passes.release(claimed.id, owner="worker", available_at=now), "release() after a lapse")
+    for counted in (True, False):
+        released = await passes.release(claimed.id, owner="worker", available_at=until, count_attempt=counted)
+        expect(not released, "release() after a lapse")
+    read = await _read(records, rejudging)
+    same(read.next_at, now + 2 * LEASE, "release() after a lapse must not let the pass wait")
     owner = again.lease_owner or ""
     expect(
         await passes.release(again.id, owner=owner, available_at=now + LEASE, error=HOSTILE, code="c"),

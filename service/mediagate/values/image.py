@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Decision = Literal["allow", "review", "reject"]
@@ -82,3 +82,7 @@ class Rendered:
     def files(self) -> tuple[RenderedFile, ...]:
         """All files to publish."""
         return (*self.variants, self.original) if self.original else self.variants
+
+    def without_files(self) -> Rendered:
+        """Return the result without files, as for a rejected image."""
+        return replace(self, variants=(), original=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mediagate.values.image import ImageInfo, Verdict
@@ -70,3 +70,7 @@ class Produced:
     model_runs: int = 0
     previews: tuple[bytes, ...] = ()
     """JPEGs of all judged views, if requested."""
+
+    def without_files(self) -> Produced:
+        """Return the result without outputs and data, as for a rejected picture."""
+        return replace(self, outputs=(), data=())

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import TypeVar
 
-from mediagate.records.paging import cursor_after, read_cursor
+from mediagate.records.paging import Listed, cut, read_cursor
 from mediagate.values import Job, JobStatus, Media, Usage, UsageReport, added
 
-Listed = TypeVar("Listed", Job, Media)
 
-
-def page(found: Iterable[Listed], limit: int, cursor: str | None) -> tuple[list[Listed], str | None]:
+def page(found: Iterable[Listed], limit: int, cursor: str | None) -> tuple[Sequence[Listed], str | None]:
     """Return one page after the cursor, newest first, and the cursor of the next page if there is one.
 
     Raises ``InvalidParameter`` for a malformed cursor.
@@ -21,7 +18,7 @@ def page(found: Iterable[Listed], limit: int, cursor: str | None) -> tuple[list[
     if cursor is not None:
         after = read_cursor(cursor)
         rows = [row for row in rows if _place(row) < after]
-    return rows[:limit], cursor_after(rows[limit - 1]) if len(rows) > limit else None
+    return cut(rows, limit)
 
 
 def media_where(

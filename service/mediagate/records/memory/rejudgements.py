@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from mediagate.records.memory import transitions
 from mediagate.records.memory.outbox import Outbox
 from mediagate.records.paging import cursor_after
 from mediagate.records.rejudgements import COUNTED, LIVE, NOT_KEPT, Rejudgements, open_key
@@ -80,7 +81,7 @@ class MemoryRejudgements(Rejudgements):
     async def claim_again(
         self, rejudging: Rejudging, *, owner: str, now: datetime, lease_until: datetime, next_at: datetime
     ) -> Rejudgement | None:
-        due = [one for one in self._all.values() if one.rejudging_id == rejudging.id and _claimable(one, now)]
+        due = [one for one in self._all.values() if one.rejudging_id == rejudging.id and transitions.due(one, now)]
         found = self._unchanged(rejudging)
         if not due or found is None:
             return None
@@ -97,7 +98,7 @@ class MemoryRejudgements(Rejudgements):
         )
 
     async def advance(self, rejudgement_id: str, *, owner: str, lease_until: datetime) -> bool:
-        one = self._held(rejudgement_id, owner)
+        one = transitions.held(self._all.get(rejudgement_id), owner)
         if one is not None:
             self._put(replace(one, lease_until=lease_until))
         return one is not None
@@ -112,21 +113,10 @@ class MemoryRejudgements(Rejudgements):
         error: str | None = None,
         code: str | None = None,
     ) -> bool:
-        one = self._held(rejudgement_id, owner)
+        one = transitions.held(self._all.get(rejudgement_id), owner)
         if one is None:
             return False
-        self._put(
-            replace(
-                one,
-                status=RejudgementStatus.PENDING,
-                attempts=one.attempts if count_attempt else one.attempts - 1,
-                lease_owner=None,
-                lease_until=None,
-                available_at=available_at,
-                error=error,
-                code=code,
-            )
-        )
+        self._put(transitions.given_back(one, available_at, error, code, count_attempt=count_attempt))
         if not count_attempt:
             found = self._passes[one.rejudging_id]
             self._passes[found.id] = replace(found, next_at=max(found.next_at, available_at))
@@ -189,20 +179,9 @@ class MemoryRejudgements(Rejudgements):
         live = sum(one.rejudging_id == rejudging.id and one.status in LIVE for one in self._all.values())
         return replace(rejudging, in_progress=live)
 
-    def _held(self, rejudgement_id: str, owner: str) -> Rejudgement | None:
-        one = self._all.get(rejudgement_id)
-        held = one is not None and one.status is RejudgementStatus.PROCESSING and one.lease_owner == owner
-        return one if held else None
-
     def _put(self, one: Rejudgement) -> Rejudgement:
         self._all[one.id] = one
         return one
-
-
-def _claimable(one: Rejudgement, now: datetime) -> bool:
-    waiting = one.status is RejudgementStatus.PENDING and one.available_at is not None and one.available_at <= now
-    lapsed = one.status is RejudgementStatus.PROCESSING and one.lease_until is not None and one.lease_until <= now
-    return waiting or lapsed
 
 
 def _ended(one: Rejudgement, end: RejudgementEnd, now: datetime) -> Rejudgement:

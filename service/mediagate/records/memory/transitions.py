@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
-from mediagate.values import Job, JobStatus, Stage, StageState
+from mediagate.values import Job, JobStatus, Rejudgement, Stage, StageState
+
+Claimed = TypeVar("Claimed", Job, Rejudgement)
 
 
 def claimable(job: Job, now: datetime) -> bool:
     """Return whether a job may be claimed."""
-    waiting = job.status is JobStatus.PENDING and (job.available_at is None or job.available_at <= now)
-    return job.attempts < job.max_attempts and (waiting or _lapsed(job, now))
+    return job.attempts < job.max_attempts and due(job, now)
+
+
+def due(one: Job | Rejudgement, now: datetime) -> bool:
+    """Return whether a job or re-judgement waits for a worker, whatever its number of attempts."""
+    waiting = one.status == "PENDING" and (one.available_at is None or one.available_at <= now)
+    return waiting or _lapsed(one, now)
 
 
 def exhausted(job: Job, now: datetime) -> bool:
@@ -20,8 +28,8 @@ def exhausted(job: Job, now: datetime) -> bool:
     return job.attempts >= job.max_attempts and (job.status is JobStatus.PENDING or _lapsed(job, now))
 
 
-def _lapsed(job: Job, now: datetime) -> bool:
-    return job.status is JobStatus.PROCESSING and job.lease_until is not None and job.lease_until <= now
+def _lapsed(one: Job | Rejudgement, now: datetime) -> bool:
+    return one.status == "PROCESSING" and one.lease_until is not None and one.lease_until <= now
 
 
 def next_jobs(jobs: Iterable[Job], now: datetime) -> list[str]:
@@ -46,9 +54,9 @@ def claimed(job: Job, owner: str, now: datetime, lease_until: datetime) -> Job:
     )
 
 
-def held(job: Job | None, owner: str) -> Job | None:
-    """Return a job if it is under this owner's lease."""
-    return job if job and job.status is JobStatus.PROCESSING and job.lease_owner == owner else None
+def held(one: Claimed | None, owner: str) -> Claimed | None:
+    """Return a job or re-judgement if it is under this owner's lease."""
+    return one if one and one.status == "PROCESSING" and one.lease_owner == owner else None
 
 
 def advanced(
@@ -66,11 +74,17 @@ def advanced(
 
 def released(job: Job, available_at: datetime, error: str | None, code: str | None, *, count_attempt: bool) -> Job:
     """Return a held job released for a later attempt."""
+    return replace(given_back(job, available_at, error, code, count_attempt=count_attempt), stage=Stage.QUEUED)
+
+
+def given_back(
+    one: Claimed, available_at: datetime, error: str | None, code: str | None, *, count_attempt: bool
+) -> Claimed:
+    """Return a held job or re-judgement without its lease, PENDING."""
     return replace(
-        job,
-        status=JobStatus.PENDING,
-        stage=Stage.QUEUED,
-        attempts=job.attempts if count_attempt else job.attempts - 1,
+        one,
+        status=type(one.status)("PENDING"),
+        attempts=one.attempts if count_attempt else one.attempts - 1,
         lease_owner=None,
         lease_until=None,
         available_at=available_at,

@@ -157,23 +157,28 @@ async def release(client: Prisma, database: Database, job_id: str, owner: str, c
 
 def released_columns(available_at: datetime, error: str | None, code: str | None, *, count_attempt: bool) -> Any:
     """Return the columns that return a job to PENDING for a later attempt."""
-    data: dict[str, Any] = {
+    data = given_back_columns(available_at, error, code, count_attempt=count_attempt) | {"stage": Stage.QUEUED.value}
+    if not count_attempt:
+        data |= {"attemptsLeft": {"increment": 1}}
+    return data
+
+
+def given_back_columns(available_at: datetime, error: str | None, code: str | None, *, count_attempt: bool) -> Any:
+    """Return the columns that return a job or re-judgement to PENDING, without its lease."""
+    return {
         "status": JobStatus.PENDING.value,
-        "stage": Stage.QUEUED.value,
         "leaseOwner": None,
         "leaseUntil": None,
         "availableAt": available_at,
         "error": error,
         "code": code,
+        **({} if count_attempt else {"attempts": {"decrement": 1}}),
     }
-    if not count_attempt:
-        data |= {"attempts": {"decrement": 1}, "attemptsLeft": {"increment": 1}}
-    return data
 
 
-def held(job_id: str, owner: str) -> Any:
-    """Return the condition of a job under this owner's lease."""
-    return {"id": job_id, "status": JobStatus.PROCESSING.value, "leaseOwner": owner}
+def held(row_id: str, owner: str) -> Any:
+    """Return the condition of a job or re-judgement under this owner's lease."""
+    return {"id": row_id, "status": JobStatus.PROCESSING.value, "leaseOwner": owner}
 
 
 def _waiting(now: datetime) -> Any:

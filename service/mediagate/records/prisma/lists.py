@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.records.client_patches import Prisma
-from mediagate.records.paging import cursor_after, read_cursor
+from mediagate.records.paging import cut, read_cursor
 from mediagate.records.prisma.media import media_where
 from mediagate.records.prisma.outputs import read_outputs
 from mediagate.records.prisma.rows import job_of, media_of
@@ -31,8 +31,8 @@ async def media_page(
     if now is not None:
         where["AND"] = [{"OR": [{"expiresAt": None}, {"expiresAt": {"gt": now}}]}]
     found = await media_where(client, where, order=NEWEST_FIRST, take=limit + 1)
-    items = tuple(found.values())[:limit]
-    return MediaPage(items, cursor_after(items[-1]) if len(found) > limit else None)
+    items, next_cursor = cut(list(found.values()), limit)
+    return MediaPage(tuple(items), next_cursor)
 
 
 async def job_page(
@@ -54,21 +54,24 @@ async def job_page(
             where=where, order=NEWEST_FIRST, take=limit + 1, include={"media": {"include": {"variants": True}}}
         )
     )
-    jobs = {row.id: job_of(row) for row in rows[:limit]}
-    outputs = await read_outputs(client, jobs.values())
-    items = tuple(
-        JobState(jobs[row.id], media_of(row.media) if row.media else None, outputs.get(row.id, ()))
-        for row in rows[:limit]
-    )
-    return JobPage(items, cursor_after(items[-1].job) if len(rows) > limit else None)
+    jobs, next_cursor = cut([job_of(row) for row in rows], limit)
+    media = {row.id: media_of(row.media) for row in rows if row.media}
+    outputs = await read_outputs(client, jobs)
+    items = (JobState(job, media.get(job.id), outputs.get(job.id, ())) for job in jobs)
+    return JobPage(tuple(items), next_cursor)
 
 
 def _behind(cursor: str | None, **columns: str | None) -> Any:
     """Return the condition of a row after the cursor, filtered by each given value."""
-    where: Any = {name: value for name, value in columns.items() if value is not None}
+    where = given(**columns)
     if cursor is not None:
         created_at, row_id = read_cursor(cursor)
         where["OR"] = [{"createdAt": {"lt": created_at}}, {"createdAt": created_at, "id": {"lt": row_id}}]
         # Implied by the other conditions, but only this one lets an index scan begin here instead of at the newest row.
         where["createdAt"] = {"lte": created_at}
     return where
+
+
+def given(**columns: str | None) -> Any:
+    """Return the condition of a row that has each given value."""
+    return {name: value for name, value in columns.items() if value is not None}

@@ -8,6 +8,8 @@ from typing import Any
 
 from mediagate.records.client_patches import ForeignKeyViolationError, Prisma, UniqueViolationError, models
 from mediagate.records.paging import cursor_after
+from mediagate.records.prisma.claims import given_back_columns, held
+from mediagate.records.prisma.lists import given
 from mediagate.records.prisma.outbox import write_events
 from mediagate.records.prisma.rejudgement_rows import (
     ended_columns,
@@ -145,17 +147,9 @@ class PrismaRejudgements(Rejudgements):
         error: str | None = None,
         code: str | None = None,
     ) -> bool:
-        change: Any = {
-            "status": RejudgementStatus.PENDING.value,
-            "leaseOwner": None,
-            "leaseUntil": None,
-            "availableAt": available_at,
-            "error": error,
-            "code": code,
-        }
+        change = given_back_columns(available_at, error, code, count_attempt=count_attempt)
         if not count_attempt:
-            change["attempts"] = {"decrement": 1}
-            waits: Any = {"rejudgements": {"some": {"id": rejudgement_id}}, "nextAt": {"lt": available_at}}
+            waits: Any = {"rejudgements": {"some": held(rejudgement_id, owner)}, "nextAt": {"lt": available_at}}
             await query(lambda: self._client.mediagaterejudging.update_many(where=waits, data={"nextAt": available_at}))
         return await self._change(rejudgement_id, owner, change)
 
@@ -201,15 +195,14 @@ class PrismaRejudgements(Rejudgements):
         limit: int,
         after: str = "",
     ) -> Sequence[Rejudgement]:
-        given = {"status": status and status.value, "rejudgingId": rejudging_id, "jobId": job_id}
-        where: Any = {name: value for name, value in given.items() if value is not None} | {"id": {"gt": after}}
+        where = given(status=status and status.value, rejudgingId=rejudging_id, jobId=job_id) | {"id": {"gt": after}}
         order: Any = {"id": "asc"}
         rows = await query(lambda: self._client.mediagaterejudgement.find_many(where=where, order=order, take=limit))
         return [rejudgement_of(row) for row in rows]
 
     async def _change(self, rejudgement_id: str, owner: str, change: Any) -> bool:
-        held: Any = {"id": rejudgement_id, "status": PROCESSING, "leaseOwner": owner}
-        return bool(await query(lambda: self._client.mediagaterejudgement.update_many(where=held, data=change)))
+        mine = held(rejudgement_id, owner)
+        return bool(await query(lambda: self._client.mediagaterejudgement.update_many(where=mine, data=change)))
 
 
 def _unchanged(rejudging: Rejudging) -> Any:
