@@ -1,0 +1,77 @@
+// From the JSON Schema of an operation or a preset to the fields of a form.
+
+import { label } from "./words.js";
+
+const SLIDER_SPAN = 1000;
+const LONG_TEXT = 500;
+const COLOUR = /#(rgb|rrggbb|[0-9a-f]{6})\b/i;
+const UNITS = [[/^pixels|in pixels/, "px"], [/percent|^of each edge/, "%"], [/megapixels|^millions of pixels/, "MP"]];
+
+function resolved(schema, root) {
+  const path = /^#\/(.+)$/.exec(schema.$ref ?? "")?.[1];
+  if (!path) return schema;
+  const found = path.split("/").reduce((at, part) => at?.[part.replaceAll("~1", "/").replaceAll("~0", "~")], root);
+  return { ...found, ...schema, $ref: undefined };
+}
+
+/** The schema without its alternative `null`, which means a value that is not set. */
+function plain(schema, root) {
+  const given = resolved(schema, root);
+  const options = (given.anyOf ?? given.oneOf ?? given.allOf ?? []).filter(({ type }) => type !== "null");
+  return options.length === 1 ? { ...plain(options[0], root), ...given, anyOf: undefined, oneOf: undefined, allOf: undefined } : given;
+}
+
+function kindOf(name, schema, inputs) {
+  if (inputs.includes(name)) return "picture";
+  if (schema.enum || "const" in schema) return "choice";
+  if (schema.type === "boolean") return "switch";
+  if (schema.type === "integer" || schema.type === "number") return "number";
+  if (schema.type !== "string") return "json";
+  if (schema.format === "color" || COLOUR.test(schema.default ?? "") || COLOUR.test(schema.description ?? "")) return "colour";
+  return (schema.maxLength ?? 0) > LONG_TEXT ? "long" : "text";
+}
+
+function unitOf(name, schema) {
+  if (schema.unit) return schema.unit;
+  if (/degrees$/.test(name)) return "°";
+  if (/bytes$/.test(name)) return "bytes";
+  return UNITS.find(([words]) => words.test(schema.description ?? ""))?.[1] ?? "";
+}
+
+function rangeOf({ low, high }, description) {
+  const told = (limit) => description.replaceAll(",", "").includes(String(limit));
+  if (low === undefined && high === undefined) return "";
+  if (high === undefined) return told(low) ? "" : `at least ${low.toLocaleString("en")}`;
+  if (told(high)) return "";
+  return low === undefined ? `at most ${high.toLocaleString("en")}` : `${low.toLocaleString("en")} to ${high.toLocaleString("en")}`;
+}
+
+function fieldOf(name, property, root, inputs, needs) {
+  const schema = plain(property, root);
+  const [low, high] = [schema.minimum ?? schema.exclusiveMinimum, schema.maximum ?? schema.exclusiveMaximum];
+  const description = schema.description ?? "";
+  const whole = schema.type === "integer";
+  const span = high - low;
+  return {
+    name,
+    label: label(name),
+    kind: kindOf(name, schema, inputs),
+    required: root.required?.includes(name) ?? false,
+    initial: schema.default ?? undefined,
+    options: schema.enum ?? ("const" in schema ? [schema.const] : []),
+    low,
+    high,
+    whole,
+    unit: whole || schema.type === "number" ? unitOf(name, schema) : "",
+    slides: typeof schema.default === "number" && span > 0 && span <= SLIDER_SPAN,
+    notch: whole ? 1 : 10 ** Math.min(0, Math.floor(Math.log10(span)) - 2),
+    longest: schema.maxLength,
+    hint: [description, rangeOf({ low, high }, description)].filter(Boolean).join(", "),
+    missing: needs && !needs.available ? needs.install : "",
+  };
+}
+
+/** The fields of an object's properties; `inputs` are those that name a picture, `needs` the extras of some of them. */
+export function fieldsOf(schema, inputs = [], needs = {}) {
+  return Object.entries(schema.properties ?? {}).map(([name, property]) => fieldOf(name, property, schema, inputs, needs[name]));
+}
