@@ -1,7 +1,7 @@
-"""The gate that ``mediagate serve`` runs by default: open_nsfw, the demo page, and operations for everyone.
+"""The gate that ``mediagate serve`` runs by default: open_nsfw, the demo page, and pipelines.
 
-It is for the machine of its user. Pipelines have limits below those of uploads, and what they make is private and
-deleted after an hour.
+Callers on the same machine may send steps, all others run presets. Files of pipelines are private and deleted after an
+hour.
 """
 
 from __future__ import annotations
@@ -61,5 +61,5 @@ gate = MediaGate(
     }
 )
 gate.register(open_nsfw)
-gate.register(pipelines, source="work", presets={"film": FILM, "web": WEB}, ad_hoc="anyone")
+gate.register(pipelines, source="work", presets={"film": FILM, "web": WEB}, ad_hoc="local")
 gate.register(demo_page, scores=True)

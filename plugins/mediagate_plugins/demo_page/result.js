@@ -34,6 +34,7 @@ export class Result extends Card {
     const ran = RUNNING.includes(this.root.dataset.state);
     const runs = RUNNING.includes(state);
     if (!ran || !runs) for (const place of [this.actions, this.texts, this.detail]) place.replaceChildren();
+    if (!runs) this.root.querySelector(":scope > .fault")?.remove();
     if (!ran && runs) this.action("Cancel", cancel);
     this.root.dataset.state = state;
     this.badge.textContent = words.BADGES[state] ?? state;

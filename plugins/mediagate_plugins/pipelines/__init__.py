@@ -30,16 +30,16 @@ async def pipelines(
 ) -> None:
     """Serve ``POST /pipelines``, which runs ``presets``, and for callers with ``ad_hoc`` rights steps of their own.
 
-    ``ad_hoc="admin"`` and ``"all"`` need access control. ``"anyone"`` is for a demo on the machine of its user: it takes
-    steps from unauthenticated callers too, and makes the gate refuse foreign host names on loopback addresses. The limits and the moderation are those of the source type
+    ``ad_hoc="admin"`` and ``"all"`` need access control. ``"local"`` is for a demo: it takes steps of callers on the
+    same machine, also unauthenticated ones, and makes the gate refuse foreign host names on loopback addresses. The limits and the moderation are those of the source type
     ``source``, by default the only private one with a ``ttl``; the outputs are kept for that time, or for a shorter one
     if a request asks for it. ``operations`` replaces those that mediagate brings; a plugin that is registered later can
     add to ``gate[OPERATIONS]``. Raises ``ConfigError``, also for presets that are invalid.
     """
     chosen = _source_of(gate, source)
     if ad_hoc not in get_args(AdHoc):
-        raise ConfigError(f'pipelines: ad_hoc is {ad_hoc!r}; use "none", "admin", "all" or "anyone"')
-    if ad_hoc == "anyone":
+        raise ConfigError(f'pipelines: ad_hoc is {ad_hoc!r}; use "none", "admin", "all" or "local"')
+    if ad_hoc == "local":
         gate.guard_hosts()
     known = standard() if operations is None else operations
     rules = Rules(known, dict(presets or {}), chosen, gate.sources[chosen], ad_hoc, strict=gate.settings.strict)
