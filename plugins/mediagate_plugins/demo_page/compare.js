@@ -9,8 +9,8 @@ export function comparison(before, after, shape, title) {
   const first = element("img", { src: before, alt: `${title}, before`, className: "before" });
   const second = element("img", { src: after, alt: `${title}, after`, className: "after" });
   const slider = element("input", { type: "range", min: 0, max: 100, value: HALF, ariaLabel: "Before and after" });
-  const sides = ["Before", "After"].map((textContent) => element("span", { className: "side", textContent, ariaHidden: "true" }));
-  const root = element("div", { className: "compare" }, first, second, ...sides, slider);
+  const side = (textContent) => element("span", { className: "side", textContent, ariaHidden: "true" });
+  const root = element("div", { className: "compare" }, first, second, side("Before"), side("After"), slider);
   const show = () => {
     root.style.setProperty("--before", `${slider.value}%`);
     slider.setAttribute("aria-valuetext", `${slider.value} % before, ${100 - slider.value} % after`);

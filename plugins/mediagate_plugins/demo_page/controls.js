@@ -6,6 +6,8 @@ let made = 0;
 
 const HEX = /^#[0-9a-f]{6}/i;
 
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
 /** What a control shows for a value, and which value it has: `read` returns undefined if none is set. */
 const KINDS = {
   choice(field, id) {
@@ -22,14 +24,15 @@ const KINDS = {
 
   number(field, id) {
     const limits = { min: field.low ?? "", max: field.high ?? "" };
-    const input = element("input", { id, type: "number", step: field.whole ? "1" : "any", inputMode: "decimal", ...limits });
+    const input = element("input", { id, type: "number", step: field.whole ? "1" : "any", ...limits });
     const parts = field.unit ? [input, element("span", { className: "unit", textContent: field.unit })] : [input];
     const write = (value) => { input.value = value ?? ""; };
     // Sent as it is, whole or not, within the range or not: the gate says what is wrong with it.
     const read = () => (input.value === "" ? undefined : input.valueAsNumber);
     const broken = () => (input.validity.badInput ? "not a number" : "");
     if (!field.slides) return { input, parts, read, write, broken };
-    const slider = element("input", { type: "range", ...limits, step: field.notch, ariaLabel: `${field.label}, slider` });
+    const ariaLabel = `${field.label}, slider`;
+    const slider = element("input", { type: "range", ...limits, step: field.notch, ariaLabel });
     const follow = () => { slider.value = input.value === "" ? field.initial : input.value; };
     input.addEventListener("input", follow);
     slider.addEventListener("input", () => { input.value = slider.value; });
@@ -42,7 +45,11 @@ const KINDS = {
     const follow = () => { swatch.value = (HEX.exec(input.value)?.[0] ?? "#000000").toLowerCase(); };
     input.addEventListener("input", follow);
     swatch.addEventListener("input", () => { input.value = swatch.value; });
-    return { input, parts: [swatch, input], read: () => input.value.trim() || undefined, write: (value) => { input.value = value ?? ""; follow(); } };
+    const write = (value) => {
+      input.value = value ?? "";
+      follow();
+    };
+    return { input, parts: [swatch, input], read: () => input.value.trim() || undefined, write };
   },
 
   text(field, id) {
@@ -60,7 +67,8 @@ const KINDS = {
       input.value = await file.files[0].text();
       input.dispatchEvent(new Event("input", { bubbles: true }));
     });
-    return { input, parts: [input, file], read: () => input.value || undefined, write: (value) => { input.value = value ?? ""; } };
+    const write = (value) => { input.value = value ?? ""; };
+    return { input, parts: [input, file], read: () => input.value || undefined, write };
   },
 
   json(field, id) {
@@ -111,7 +119,7 @@ export class Control {
   /** The value, or undefined if it is not set or is what it would be anyway. */
   get value() {
     const value = this.read();
-    return this.field.required || value !== this.field.initial ? value : undefined;
+    return this.field.required || !same(value, this.field.initial) ? value : undefined;
   }
 
   fault(text) {

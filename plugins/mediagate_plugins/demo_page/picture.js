@@ -64,7 +64,8 @@ export class PictureChoice {
 
   show() {
     const newest = [...this.offered.values()].slice(-MOST).reverse();
-    this.published.replaceChildren(element("p", { className: "quiet", textContent: "Or choose one that you have uploaded:" }), ...newest);
+    const title = element("p", { className: "quiet", textContent: "Or choose one of your uploads:" });
+    this.published.replaceChildren(title, ...newest);
     this.published.hidden = !newest.length;
   }
 }

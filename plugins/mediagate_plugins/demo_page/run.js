@@ -90,6 +90,7 @@ export class Run {
     const { root } = this.card;
     const held = root.contains(document.activeElement);
     change();
-    if (held && document.activeElement === document.body) (root.querySelector(".actions :is(button, a)") ?? root.querySelector("h3")).focus();
+    if (!held || document.activeElement !== document.body) return;
+    (root.querySelector(".actions :is(button, a)") ?? root.querySelector("h3")).focus();
   }
 }

@@ -16,9 +16,9 @@ function resolved(schema, root) {
 
 /** The schema without its alternative `null`, which means a value that is not set. */
 function plain(schema, root) {
-  const given = resolved(schema, root);
-  const options = (given.anyOf ?? given.oneOf ?? given.allOf ?? []).filter(({ type }) => type !== "null");
-  return options.length === 1 ? { ...plain(options[0], root), ...given, anyOf: undefined, oneOf: undefined, allOf: undefined } : given;
+  const { anyOf, oneOf, allOf, ...rest } = resolved(schema, root);
+  const options = (anyOf ?? oneOf ?? allOf ?? []).filter(({ type }) => type !== "null");
+  return options.length === 1 ? { ...plain(options[0], root), ...rest } : rest;
 }
 
 function kindOf(name, schema, inputs) {
@@ -27,7 +27,7 @@ function kindOf(name, schema, inputs) {
   if (schema.type === "boolean") return "switch";
   if (schema.type === "integer" || schema.type === "number") return "number";
   if (schema.type !== "string") return "json";
-  if (schema.format === "color" || COLOUR.test(schema.default ?? "") || COLOUR.test(schema.description ?? "")) return "colour";
+  if (schema.format === "color" || COLOUR.test(`${schema.default} ${schema.description}`)) return "colour";
   return (schema.maxLength ?? 0) > LONG_TEXT ? "long" : "text";
 }
 
@@ -38,12 +38,12 @@ function unitOf(name, schema) {
   return UNITS.find(([words]) => words.test(schema.description ?? ""))?.[1] ?? "";
 }
 
-function rangeOf({ low, high }, description) {
-  const told = (limit) => description.replaceAll(",", "").includes(String(limit));
-  if (low === undefined && high === undefined) return "";
-  if (high === undefined) return told(low) ? "" : `at least ${low.toLocaleString("en")}`;
-  if (told(high)) return "";
-  return low === undefined ? `at most ${high.toLocaleString("en")}` : `${low.toLocaleString("en")} to ${high.toLocaleString("en")}`;
+/** The limits in words, unless the description tells them. */
+function rangeOf(low, high, description) {
+  const limit = high ?? low;
+  if (limit === undefined || description.replaceAll(",", "").includes(String(limit))) return "";
+  if (high === undefined) return `at least ${low.toLocaleString("en")}`;
+  return `${low === undefined ? "at most" : `${low.toLocaleString("en")} to`} ${high.toLocaleString("en")}`;
 }
 
 function fieldOf(name, property, root, inputs, needs) {
@@ -66,12 +66,13 @@ function fieldOf(name, property, root, inputs, needs) {
     slides: typeof schema.default === "number" && span > 0 && span <= SLIDER_SPAN,
     notch: whole ? 1 : 10 ** Math.min(0, Math.floor(Math.log10(span)) - 2),
     longest: schema.maxLength,
-    hint: [description, rangeOf({ low, high }, description)].filter(Boolean).join(", "),
+    hint: [description, rangeOf(low, high, description)].filter(Boolean).join(", "),
     missing: needs && !needs.available ? needs.install : "",
   };
 }
 
 /** The fields of an object's properties; `inputs` are those that name a picture, `needs` the extras of some of them. */
 export function fieldsOf(schema, inputs = [], needs = {}) {
-  return Object.entries(schema.properties ?? {}).map(([name, property]) => fieldOf(name, property, schema, inputs, needs[name]));
+  const properties = Object.entries(schema.properties ?? {});
+  return properties.map(([name, property]) => fieldOf(name, property, schema, inputs, needs[name]));
 }

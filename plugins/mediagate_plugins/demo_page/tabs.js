@@ -2,7 +2,7 @@
 
 const KEYS = { ArrowLeft: (at) => at - 1, ArrowRight: (at) => at + 1, Home: () => 0, End: () => -1 };
 
-/** Make tabs of the buttons in a list; each names its panel. `opened` is called with the name of the tab that is open. */
+/** Make tabs of the buttons in a list, each of which names its panel; `opened` is called with the name of the open tab. */
 export function openTabs(list, opened) {
   const tabs = [...list.querySelectorAll("button")];
   const panel = (tab) => document.getElementById(tab.getAttribute("aria-controls"));
