@@ -85,7 +85,7 @@ def test_controls_come_from_the_schema_that_the_service_gives(page: Page) -> Non
     step = add(page, "Tint", Note="héllo", Mode="grey")
     step.get_by_text("More options").click()
     step.get_by_label("Sizes").fill("[1, 2]")
-    step.get_by_label("Fails").check()
+    step.get_by_label("Fails", exact=True).check()
     step.get_by_label("Colour", exact=True).fill("#ff0000")
     expect(step.get_by_label("Colour, colour picker")).to_have_value("#ff0000")
     step.get_by_label("Share, slider").focus()
@@ -135,7 +135,7 @@ def test_preset_runs_and_its_steps_can_be_edited(page: Page, data: Path) -> None
     pick(page, data / "moderation" / "chelsea.png")
     page.select_option("#preset", "card")
     expect(page.locator("#own-steps")).to_be_hidden()
-    page.get_by_label("Width").first.fill("120")
+    page.get_by_label("Width", exact=True).fill("120")
     assert request_of(page) == {"preset": "card", "params": {"width": 120}}
     card = run(page)
     expect_state(card, "COMPLETE")

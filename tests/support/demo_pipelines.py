@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def add(page: Page, operation: str, **values: str) -> Locator:
     page.get_by_role("button", name=f"{operation}: add to the steps").click()
     step = page.locator("#steps > li").last
     for name, value in values.items():
-        control = step.get_by_label(name.replace("_", " "), exact=False).first
+        control = step.get_by_label(re.compile(rf"^{name}( \(required\))?$"))
         if control.evaluate("input => input.tagName") == "SELECT":
             control.select_option(value)
         else:

@@ -101,7 +101,7 @@ export class Control {
     this.broken = broken;
     this.hint = element("p", { id: `${id}-hint`, className: "quiet", textContent: field.hint });
     this.said = element("p", { id: `${id}-fault`, className: "fault", hidden: true });
-    this.root = element("div", { className: `control ${field.kind}` },
+    this.root = element("div", { className: `control of-${field.kind}` },
       element("label", { htmlFor: id, textContent: field.required ? `${field.label} (required)` : field.label }),
       element("div", { className: "parts" }, ...parts), this.hint, this.said);
     if (field.missing) {

@@ -133,13 +133,14 @@ export class Result extends Card {
   }
 
   failed({ error, code, stages }) {
-    const text = this.say("FAILED", words.sentence(error));
+    const text = this.say("FAILED", words.failure(error));
     this.showStages(stages);
     this.detail.append(element("p", { className: "quiet", textContent: `Code ${code}.` }));
     return text;
   }
 
-  stopped({ state = "FAILED", message }) {
-    return this.say(state, words.sentence(message));
+  stopped({ state = "FAILED", message, errors = [] }) {
+    this.showStages();
+    return this.say(state, errors.length ? words.faults(errors) : words.sentence(message));
   }
 }

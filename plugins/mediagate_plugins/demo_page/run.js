@@ -5,7 +5,7 @@ import { copy, downloadLine, jobJson, statusLine } from "./copy.js";
 import { cancel, order } from "./pipelines.js";
 import { Result } from "./result.js";
 import { newKey, polled, Refused } from "./upload.js";
-import { sentence } from "./words.js";
+import { failure, sentence } from "./words.js";
 
 const CANCELLED = { state: "CANCELLED", message: "The run was cancelled" };
 
@@ -72,7 +72,7 @@ export class Run {
       announce(card.title, card.failed(state));
       // The first stage judges the picture.
       const failed = state.stages.findIndex(({ op, status }) => op && status === "failed") - 1;
-      steps[failed]?.fault(sentence(state.error));
+      steps[failed]?.fault(failure(state.error));
     } else announce(card.title, card.stopped(CANCELLED));
     const texts = { JSON: jobJson(state), "curl: status": statusLine(state.jobId, needsKey()) };
     if (state.outputs.length) texts["curl: download"] = downloadLine(state.jobId, needsKey());

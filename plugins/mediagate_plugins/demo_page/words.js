@@ -72,3 +72,9 @@ export const kept = (expiresAt, retention) => {
   const end = new Date(expiresAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
   return `Private, and deleted on ${end}${retention?.clamped ? ", the longest time that this service allows" : ""}.`;
 };
+
+/** Why a run failed, with steps counted from 1 as on the page; the gate counts them from 0. */
+export const failure = (error) => sentence(error.replace(/while running step (\d+) \((\w+)\)/,
+  (_, number, op) => `in step ${Number(number) + 1} (${label(op)})`));
+
+export const faults = (errors) => `${counted(errors.length, "fault")} in the request; each is shown in its place.`;

@@ -22,7 +22,8 @@ CARD = Preset(
     ],
     params={"width": Int(50, 400, default=200), "look": OneOf("noir", "sepia", default="sepia")},
 )
-SOURCES = {"post": Source(variants={"xs": VariantSpec(width=64), "sm": VariantSpec(width=256)}), "work": WORK}
+VARIANTS = {"xs": VariantSpec(width=64), "sm": VariantSpec(width=256)}
+SOURCES = {"post": Source(variants=VARIANTS, reject={"NUDE": 0.5}), "work": WORK}
 
 gate = MediaGate(sources=SOURCES)
 gate.decorate(MODERATOR, Scripted())
@@ -30,11 +31,13 @@ gate.register(demo_page)
 gate.register(pipelines, presets={"card": CARD}, ad_hoc="local")
 gate.register(demo_operations)
 
-keyed = MediaGate(sources=SOURCES, moderation="off")
+keyed = MediaGate(sources=SOURCES)
+keyed.decorate(MODERATOR, Scripted())
 keyed.register(api_keys)
 keyed.register(demo_page)
 keyed.register(pipelines, presets={"card": CARD}, ad_hoc="all")
 
-presets_only = MediaGate(sources=SOURCES, moderation="off")
+presets_only = MediaGate(sources=SOURCES)
+presets_only.decorate(MODERATOR, Scripted())
 presets_only.register(demo_page)
 presets_only.register(pipelines, presets={"card": CARD})
