@@ -10,7 +10,7 @@ import { catalogue, order, requestJson } from "./pipelines.js";
 import { Run } from "./run.js";
 import { fieldsOf } from "./schema.js";
 import { StepList } from "./steps.js";
-import { accepted, counted, faults as wordsOfFaults, hours, label, milliseconds, sentence } from "./words.js";
+import { accepted, counted, hours, label, milliseconds, sentence } from "./words.js";
 
 const OWN = "";
 
@@ -159,7 +159,8 @@ export class Operations {
     if (error.lacksKey) this.askForKey();
     const faults = error.errors.map((one) => this.place(one, steps));
     const elsewhere = faults.filter(({ input }) => !input).map(({ text }) => text);
-    this.say(faults.length ? elsewhere.join(" ") || wordsOfFaults(error.errors) : sentence(error.message));
+    const inPlace = `${counted(faults.length, "fault")} in the request; each is shown in its place.`;
+    this.say(faults.length ? elsewhere.join(" ") || inPlace : sentence(error.message));
     announce("Not accepted", faults.map(({ text }) => text).join(" ") || sentence(error.message));
     faults.find(({ input }) => input)?.input.focus();
   }
@@ -205,5 +206,11 @@ export class Operations {
     find("results-title").hidden = false;
     run.follow();
     run.card.root.scrollIntoView({ block: "nearest" });
+  }
+
+  /** A request that is not accepted has no result: its faults are shown in their places. */
+  withdraw(run) {
+    run.card.root.remove();
+    find("results-title").hidden = !results.children.length;
   }
 }

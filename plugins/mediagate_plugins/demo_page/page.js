@@ -194,7 +194,7 @@ async function showEarlier(from) {
 }
 
 function showSource() {
-  limits.textContent = accepted(sources[sourceType.value]);
+  limits.textContent = `${accepted(sources[sourceType.value])} each`;
   files.accept = sources[sourceType.value].accept;
   showEarlier();
 }

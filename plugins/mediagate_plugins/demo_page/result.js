@@ -139,8 +139,8 @@ export class Result extends Card {
     return text;
   }
 
-  stopped({ state = "FAILED", message, errors = [] }) {
+  stopped({ state = "FAILED", message }) {
     this.showStages();
-    return this.say(state, errors.length ? words.faults(errors) : words.sentence(message));
+    return this.say(state, words.sentence(message));
   }
 }

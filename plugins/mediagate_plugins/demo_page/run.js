@@ -46,11 +46,15 @@ export class Run {
   }
 
   stop(error) {
+    if (error.errors?.length) {
+      this.page.withdraw(this);
+      this.page.blame(error, this.steps);
+      return;
+    }
     announce(this.card.title, this.card.stopped(error));
     // With the same key: if the first attempt did arrive, the response is its job and nothing is duplicated.
     if (error.retryable || error.lacksKey) this.card.action("Retry", () => this.follow());
     if (error.lacksKey) this.page.askForKey();
-    if (error.errors?.length) this.page.blame(error, this.steps);
   }
 
   async cancel() {

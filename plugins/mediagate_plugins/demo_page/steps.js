@@ -4,7 +4,7 @@ import { announce } from "./announcer.js";
 import { Control } from "./controls.js";
 import { button, element } from "./elements.js";
 import { fieldsOf } from "./schema.js";
-import { label } from "./words.js";
+import { label, sentence } from "./words.js";
 
 const SHOWN = 4;
 const ORIGINAL = "original";
@@ -112,7 +112,7 @@ class Step {
   blame(name, text) {
     const control = this.controls.find(({ field }) => field.name === name);
     if (!control) {
-      this.fault(name ? `${name}: ${text}` : text);
+      this.fault(sentence(name ? `${name}: ${text}` : text));
       return this.heading;
     }
     control.fault(text);

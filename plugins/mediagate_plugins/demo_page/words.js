@@ -36,7 +36,7 @@ export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1
 const listed = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
 
 export const accepted = ({ formats, limit }) =>
-  `${formats.length < 2 ? formats.join("") : `${formats.slice(0, -1).join(", ")} or ${formats.at(-1)}`}, up to ${limit} each`;
+  `${formats.length < 2 ? formats.join("") : `${formats.slice(0, -1).join(", ")} or ${formats.at(-1)}`}, up to ${limit}`;
 
 /** One decimal digit, so that a score just below a threshold does not look equal to it. */
 export const percent = (score) => `${(100 * score).toFixed(1)} %`;
@@ -76,5 +76,3 @@ export const kept = (expiresAt, retention) => {
 /** Why a run failed, with steps counted from 1 as on the page; the gate counts them from 0. */
 export const failure = (error) => sentence(error.replace(/while running step (\d+) \((\w+)\)/,
   (_, number, op) => `in step ${Number(number) + 1} (${label(op)})`));
-
-export const faults = (errors) => `${counted(errors.length, "fault")} in the request; each is shown in its place.`;
