@@ -53,8 +53,9 @@ def test_faults_are_shown_at_their_step_and_parameter(page: Page, data: Path) ->
     expect(control).to_be_focused()
     expect(control).to_have_attribute("aria-invalid", "true")
     expect(control).to_have_accessible_description("0 leaves the picture as it is, 100 is the whole look at most 100.0")
-    expect(step.locator("> .fault")).to_have_text("No step uses this picture; save it, or remove the step.")
-    said = "Not accepted: Step 2, Intensity: At most 100.0. Step 2: No step uses this picture; save it, or remove the step."
+    unused = "No step uses this picture; save it, or remove the step."
+    expect(step.locator("> .fault")).to_have_text(unused)
+    said = f"Not accepted: Step 2, Intensity: At most 100.0. Step 2: {unused}"
     expect(page.locator("#announcer p").last).to_have_text(said)
     shot(page, "operations-faults")
     page.get_by_role("heading", name="Steps").focus()
@@ -138,7 +139,12 @@ def test_running_step_is_shown_and_the_run_is_cancelled(page: Page, data: Path) 
     expect(card).to_contain_text("The run was cancelled.")
     assert card.evaluate("card => card.contains(document.activeElement)"), "the focus must stay in the card"
     said = page.locator("#announcer p").all_inner_texts()
-    assert [text.split(".")[1] for text in said] == ["jpg: SENDING", "jpg: PENDING", "jpg: PROCESSING", "jpg: CANCELLED"]
+    assert [text.split(".")[1] for text in said] == [
+        "jpg: SENDING",
+        "jpg: PENDING",
+        "jpg: PROCESSING",
+        "jpg: CANCELLED",
+    ]
 
 
 def test_lost_connection_is_taken_up_without_a_second_job(page: Page, data: Path) -> None:
@@ -172,7 +178,10 @@ def test_lost_connection_is_taken_up_without_a_second_job(page: Page, data: Path
 
 @needs_curl
 def test_copied_curl_lines_run_in_a_shell(page: Page, data: Path, tmp_path: Path) -> None:
-    name, text = """it's a "cat" \\ $(touch spoiled) `touch spoiled`; 100% ; type=text,x=1.png""", """a'b"c\\d;type=x $(touch e)"""
+    name, text = (
+        """it's a "cat" \\ $(touch spoiled) `touch spoiled`; 100% ; type=text,x=1.png""",
+        """a'b"c\\d;type=x $(touch e)""",
+    )
     shutil.copy(data / "moderation" / "chelsea.png", tmp_path / name)
     shutil.copy(data / "formats" / "hopper.png", tmp_path / "logo.png")
     pick(page, tmp_path / name)
