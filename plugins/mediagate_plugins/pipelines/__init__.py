@@ -34,7 +34,8 @@ async def pipelines(
     same machine, also unauthenticated ones, and makes the gate refuse foreign host names on loopback addresses. The
     limits and the moderation are those of the source type ``source``, by default the only private one with a ``ttl``;
     the outputs are kept for that time, or for a shorter one if a request asks for it. ``operations`` replaces those
-    that mediagate brings; a plugin that is registered later can add to ``gate[OPERATIONS]``. Raises ``ConfigError``, also for presets that are invalid.
+    that mediagate brings; a plugin that is registered later can add to ``gate[OPERATIONS]``. Raises ``ConfigError``,
+    also for presets that are invalid.
     """
     chosen = _source_of(gate, source)
     if ad_hoc not in get_args(AdHoc):
