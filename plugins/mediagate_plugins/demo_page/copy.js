@@ -1,5 +1,6 @@
 // Texts for developers to copy: the job as JSON, and curl commands.
 
+import { announce } from "./announcer.js";
 import { outputUrl, requestJson } from "./pipelines.js";
 import { address } from "./upload.js";
 
@@ -46,8 +47,14 @@ export function pipelineLine(asked, needsKey) {
 export const downloadLine = (jobId, needsKey) =>
   `curl${needsKey ? KEY : ""} -OJ ${quoted(outputUrl(jobId))}`;
 
-/** Copy a text to the clipboard; resolves to whether that succeeded. */
-export async function copy(text) {
+/** Return a function that copies a text, says so, and resolves to whether that succeeded. */
+export const copying = (title, name, text) => async () => {
+  const done = await copy(text());
+  announce(title, `${name} ${done ? "copied." : "could not be copied."}`);
+  return done;
+};
+
+async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

@@ -2,7 +2,7 @@
 
 import { announce } from "./announcer.js";
 import { Control } from "./controls.js";
-import { copy, pipelineLine } from "./copy.js";
+import { copying, pipelineLine } from "./copy.js";
 import { copyButton } from "./elements.js";
 import { fillPalette } from "./palette.js";
 import { PictureChoice } from "./picture.js";
@@ -44,11 +44,7 @@ export class Operations {
   }
 
   copies(name, text) {
-    const made = copyButton(name, async () => {
-      const done = await copy(text());
-      announce("Request", `${name} ${done ? "copied." : "could not be copied."}`);
-      return done;
-    }, find("request-copies"));
+    const made = copyButton(name, copying("Request", name, text), find("request-copies"));
     made.setAttribute("aria-label", `Copy ${name} of the request`);
   }
 

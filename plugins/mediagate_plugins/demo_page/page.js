@@ -2,7 +2,7 @@
 
 import { announce } from "./announcer.js";
 import { Tile, Upload } from "./card.js";
-import { copy, jobJson, statusLine, uploadLine } from "./copy.js";
+import { copying, jobJson, statusLine, uploadLine } from "./copy.js";
 import { Operations } from "./operations.js";
 import { openTabs } from "./tabs.js";
 import { follow, list, newKey, Refused, remove, scoresOf, send, sendDirect, showKey } from "./upload.js";
@@ -74,11 +74,7 @@ function copyable({ card, file, to }, state) {
     "curl: upload": () => uploadLine(file, to, needsKey()),
   };
   for (const [label, text] of Object.entries(texts)) {
-    card.copies(label, async () => {
-      const done = await copy(text());
-      announce(card.title, `${label} ${done ? "copied." : "could not be copied."}`);
-      return done;
-    });
+    card.copies(label, copying(card.title, label, text));
   }
 }
 

@@ -1,7 +1,7 @@
 // One run of a request: sent, followed to the end of its job, cancelled, or taken up again after a lost connection.
 
 import { announce } from "./announcer.js";
-import { copy, downloadLine, jobJson, statusLine } from "./copy.js";
+import { copying, downloadLine, jobJson, statusLine } from "./copy.js";
 import { cancel, order } from "./pipelines.js";
 import { Result } from "./result.js";
 import { newKey, polled, Refused } from "./upload.js";
@@ -81,11 +81,7 @@ export class Run {
     const texts = { JSON: jobJson(state), "curl: status": statusLine(state.jobId, needsKey()) };
     if (state.outputs.length) texts["curl: download"] = downloadLine(state.jobId, needsKey());
     for (const [name, text] of Object.entries(texts)) {
-      card.copies(name, async () => {
-        const done = await copy(text);
-        announce(card.title, `${name} ${done ? "copied." : "could not be copied."}`);
-        return done;
-      });
+      card.copies(name, copying(card.title, name, () => text));
     }
   }
 
