@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -235,3 +236,22 @@ def test_presets_alone_are_offered_to_callers_without_the_right_to_steps(
             expect_state(run(page), "COMPLETE")
         sent = {"request": (None, '{"steps": [{"op": "flip"}]}')}
         assert httpx.post(f"{service.url}/pipelines", files=sent, timeout=10).status_code == 403
+
+
+def test_built_in_gate_runs_presets_and_steps_with_private_results(data: Path, tmp_path: Path) -> None:
+    with running("mediagate_plugins.standalone:gate", tmp_path / "data", MEDIAGATE_IMAGE_PROCESSES="1") as service:
+        told = httpx.get(f"{service.url}/pipelines/operations", timeout=10).json()
+        assert (told["adHoc"], told["limits"]["ttlHours"]) == (True, 1)
+        asked = [{"preset": preset["name"]} for preset in told["presets"]]
+        assert len(asked) == 2
+        for request in [*asked, {"steps": [{"op": "flip"}], "retention": {"ttlHours": 48}}]:
+            picture = (data / "moderation" / "chelsea.png").read_bytes()
+            form = {"file": ("chelsea.png", picture), "request": (None, json.dumps(request))}
+            job = httpx.post(f"{service.url}/pipelines", files=form, timeout=30).json()
+            status = service.settled(job["jobId"]).json()
+            assert status["status"] == "COMPLETE", status
+            assert status["retention"]["ttlHours"] == 1
+            for output in status["outputs"]:
+                url = httpx.URL(service.url).join(output["url"])
+                assert httpx.get(url, timeout=10).status_code == 200
+                assert httpx.get(url.copy_with(query=None), timeout=10).status_code == 404

@@ -18,6 +18,8 @@ from mediagate_plugins.pipelines.request import HOUR, PipelineRequest, read_requ
 from mediagate_plugins.pipelines.rules import Rules
 
 NO_STORE = {"Cache-Control": "no-store"}
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+"""Headers of proxies. A server that does not trust its proxy takes the proxy's own address for the client's."""
 
 
 class PipelineRoutes:
@@ -109,6 +111,8 @@ async def _add_references(reception: Reception, asked: PipelineRequest) -> None:
 
 def _is_local(request: Request) -> bool:
     """Return whether a request came from this machine to a loopback address, and through no proxy for another one."""
+    if any(name in request.headers for name in FORWARDED):
+        return False
     return all(_is_loopback(request.scope.get(end)) for end in ("server", "client"))
 
 

@@ -242,6 +242,14 @@ async def test_local_steps_are_for_callers_on_the_same_machine(
         assert (await posted(caller, THUMB, file(photo))).status_code == 202
 
 
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP"])
+async def test_local_steps_are_not_for_callers_behind_a_proxy(make_gate: MakeGate, photo: bytes, header: str) -> None:
+    gate = pipeline_gate(make_gate, ad_hoc="local", settings={"worker": False})
+    async with gate, httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://127.0.0.1:8000") as caller:
+        answer = await caller.get("/pipelines/operations", headers={header: "203.0.113.7"})
+        assert answer.json()["adHoc"] is False
+
+
 async def test_gate_with_local_steps_refuses_foreign_names_of_this_machine(make_gate: MakeGate) -> None:
     gate = pipeline_gate(make_gate, ad_hoc="local", settings={"worker": False})
     transport = httpx.ASGITransport(gate)
