@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -246,7 +247,7 @@ def test_built_in_gate_runs_presets_and_steps_with_private_results(data: Path, t
         assert len(asked) == 2
         for request in [*asked, {"steps": [{"op": "flip"}], "retention": {"ttlHours": 48}}]:
             picture = (data / "moderation" / "chelsea.png").read_bytes()
-            form = {"file": ("chelsea.png", picture), "request": (None, json.dumps(request))}
+            form: Any = {"file": ("chelsea.png", picture), "request": (None, json.dumps(request))}
             job = httpx.post(f"{service.url}/pipelines", files=form, timeout=30).json()
             status = service.settled(job["jobId"]).json()
             assert status["status"] == "COMPLETE", status
