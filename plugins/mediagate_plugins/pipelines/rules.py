@@ -33,7 +33,7 @@ class Rules:
         """How long outputs can be kept, which is also how long they are kept unless a request asks for less."""
         return self.source.ttl or timedelta(0)
 
-    def may_ad_hoc(self, principal: Principal | None, *, local: bool) -> bool:
+    def may_ad_hoc(self, principal: Principal | None, *, local: bool = False) -> bool:
         """Return whether a caller, which is on the same machine or not, may send steps of its own."""
         if self.ad_hoc == "local":
             return local
