@@ -13,22 +13,13 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
-from tests.support.demo_browser import POOR_CONTRAST, WATCH_STATES, choose, expect_state, opened, shot
+from tests.support.demo_browser import GIVE_FILE, POOR_CONTRAST, WATCH_STATES, choose, expect_state, opened, shot
 from tests.support.server import Server
 
 WATCH_SHIFTS = """() => {
     window.shift = 0;
     new PerformanceObserver((list) => list.getEntries().forEach((entry) => { window.shift += entry.value; }))
         .observe({ type: "layout-shift" });
-}"""
-GIVE_FILE = """([kind, name, base64]) => {
-    const data = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-    const transfer = new DataTransfer();
-    transfer.items.add(new File([data], name, { type: "image/jpeg" }));
-    const options = { bubbles: true, cancelable: true };
-    document.body.dispatchEvent(kind === "paste"
-        ? new ClipboardEvent("paste", { ...options, clipboardData: transfer })
-        : new DragEvent(kind, { ...options, dataTransfer: transfer }));
 }"""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.demo_browser import SLOW_MS, choose, expect_state
+from tests.support.demo_browser import GIVE_FILE, SLOW_MS, choose, expect_state
 from tests.support.demo_pipelines import add, operations_of, pick, request_of, run, titles
 from tests.support.server import Server, running
 
@@ -172,6 +173,14 @@ def test_several_outputs_warnings_and_data_are_shown(page: Page, data: Path) -> 
     expect(card).to_contain_text("Private, and deleted on ")
     with zipfile.ZipFile(io.BytesIO(downloaded(page, "Download all (ZIP)"))) as archive:
         assert len(archive.namelist()) == 2
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_dropped_or_pasted_picture_is_chosen_and_not_uploaded(page: Page, data: Path, kind: str) -> None:
+    picture = base64.b64encode((data / "formats" / "hopper.jpg").read_bytes()).decode()
+    page.evaluate(GIVE_FILE, [kind, "hopper.jpg", picture])
+    expect(page.locator("#chosen")).to_contain_text("hopper.jpg")
+    assert page.locator("#uploads .card").count() == 0
 
 
 def test_uploaded_picture_is_used_without_sending_it_again(page: Page, data: Path) -> None:

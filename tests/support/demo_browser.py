@@ -34,6 +34,15 @@ WATCH_STATES = """() => {
         window.seen.push({ state: card.dataset.state, at: performance.now() });
     }).observe(document.body, { subtree: true, childList: true, attributes: true });
 }"""
+GIVE_FILE = """([kind, name, base64]) => {
+    const data = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([data], name, { type: "image/jpeg" }));
+    const options = { bubbles: true, cancelable: true };
+    document.body.dispatchEvent(kind === "paste"
+        ? new ClipboardEvent("paste", { ...options, clipboardData: transfer })
+        : new DragEvent(kind, { ...options, dataTransfer: transfer }));
+}"""
 # WCAG 2.2, 1.4.3: relative luminance of the colour of each text against the nearest painted background.
 POOR_CONTRAST = """() => {
     const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);

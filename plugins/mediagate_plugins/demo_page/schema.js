@@ -39,11 +39,13 @@ function unitOf(name, schema) {
 }
 
 /** The limits in words, unless the description tells them. */
-function rangeOf(low, high, description) {
-  const limit = high ?? low;
+function rangeOf({ minimum, exclusiveMinimum }, high, description) {
+  const limit = high ?? minimum ?? exclusiveMinimum;
   if (limit === undefined || description.replaceAll(",", "").includes(String(limit))) return "";
-  if (high === undefined) return `at least ${low.toLocaleString("en")}`;
-  return `${low === undefined ? "at most" : `${low.toLocaleString("en")} to`} ${high.toLocaleString("en")}`;
+  const written = (number) => number.toLocaleString("en");
+  if (minimum !== undefined && high !== undefined) return `${written(minimum)} to ${written(high)}`;
+  const told = [["at least", minimum], ["more than", exclusiveMinimum], ["at most", high]];
+  return told.filter(([, number]) => number !== undefined).map(([words, number]) => `${words} ${written(number)}`).join(", ");
 }
 
 function fieldOf(name, property, root, inputs, needs) {
@@ -66,7 +68,7 @@ function fieldOf(name, property, root, inputs, needs) {
     slides: typeof schema.default === "number" && span > 0 && span <= SLIDER_SPAN,
     notch: whole ? 1 : 10 ** Math.min(0, Math.floor(Math.log10(span)) - 2),
     longest: schema.maxLength,
-    hint: [description, rangeOf(low, high, description)].filter(Boolean).join(", "),
+    hint: [description, rangeOf(schema, high, description)].filter(Boolean).join(", "),
     missing: needs && !needs.available ? needs.install : "",
   };
 }
