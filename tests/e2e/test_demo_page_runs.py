@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, Route, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, expect
 
 from tests.support.command import output_of
-from tests.support.demo_browser import SLOW_MS, expect_state, shot
+from tests.support.demo_browser import SLOW_MS, expect_state, lose_first_answer, shot
 from tests.support.demo_pipelines import add, operations_of, pick, request_of, run
 from tests.support.server import Server, running
 
@@ -148,17 +148,7 @@ def test_running_step_is_shown_and_the_run_is_cancelled(page: Page, data: Path) 
 
 
 def test_lost_connection_is_taken_up_without_a_second_job(page: Page, data: Path) -> None:
-    keys: list[str] = []
-
-    def lose(route: Route) -> None:
-        keys.append(route.request.headers["idempotency-key"])
-        if len(keys) == 1:
-            route.fetch()
-            route.abort("connectionreset")
-        else:
-            route.continue_()
-
-    page.route("**/pipelines", lose)
+    keys = lose_first_answer(page, "**/pipelines")
     pick(page, data / "formats" / "hopper.jpg")
     add(page, "Flip")
     card = run(page)
