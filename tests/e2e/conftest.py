@@ -19,6 +19,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
+def operations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A demo with pipelines."""
+    data_dir = tmp_path_factory.mktemp("operations") / "data"
+    with running("operations_gate:gate", data_dir, MEDIAGATE_IMAGE_PROCESSES="1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started

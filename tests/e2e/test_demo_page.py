@@ -13,22 +13,22 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
-from tests.support.demo_browser import POOR_CONTRAST, WATCH_STATES, choose, expect_state, opened, shot
+from tests.support.demo_browser import (
+    GIVE_FILE,
+    POOR_CONTRAST,
+    WATCH_STATES,
+    choose,
+    expect_state,
+    lose_first_answer,
+    opened,
+    shot,
+)
 from tests.support.server import Server
 
 WATCH_SHIFTS = """() => {
     window.shift = 0;
     new PerformanceObserver((list) => list.getEntries().forEach((entry) => { window.shift += entry.value; }))
         .observe({ type: "layout-shift" });
-}"""
-GIVE_FILE = """([kind, name, base64]) => {
-    const data = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-    const transfer = new DataTransfer();
-    transfer.items.add(new File([data], name, { type: "image/jpeg" }));
-    const options = { bubbles: true, cancelable: true };
-    document.body.dispatchEvent(kind === "paste"
-        ? new ClipboardEvent("paste", { ...options, clipboardData: transfer })
-        : new DragEvent(kind, { ...options, dataTransfer: transfer }));
 }"""
 
 
@@ -170,17 +170,7 @@ def test_dropped_or_pasted_picture_completes(page: Page, data: Path, kind: str) 
 
 
 def test_retry_after_a_lost_response_creates_one_job(page: Page, data: Path) -> None:
-    keys: list[str] = []
-
-    def lose(route: Route) -> None:
-        keys.append(route.request.headers["idempotency-key"])
-        if len(keys) == 1:
-            route.fetch()
-            route.abort("connectionreset")
-        else:
-            route.continue_()
-
-    page.route("**/upload", lose)
+    keys = lose_first_answer(page, "**/upload")
     card = choose(page, data / "moderation" / "chelsea.png")
     expect_state(card, "UNREACHED")
     card.get_by_role("button", name="Retry").click()

@@ -224,6 +224,14 @@ async def test_production_names_the_step_that_failed(produce: Produce) -> None:
     assert await produced.keys() == set()
 
 
+@pytest.mark.parametrize("inputs", [("one",), ("one", "two")])
+async def test_production_blames_the_first_step_and_not_the_judge(produce: Produce, inputs: tuple[str, ...]) -> None:
+    steps = [{"op": "crop", "x": 500, "y": 0, "width": 90, "height": 10}, *SMALL]
+    state = await produce().run(steps, {name: a_png(600 if name != inputs[-1] else 100) for name in inputs})
+    assert state.job.error is not None and "step 0 (crop)" in state.job.error
+    assert [stage.status for stage in state.job.stages] == ["done", "failed", "skipped", "skipped", "skipped"]
+
+
 async def test_production_survives_an_operation_that_crashes(produce: Produce) -> None:
     produced = produce()
     job = await recorded(produced.parts, [{"op": "crash"}, *SMALL], {"one": a_png()})

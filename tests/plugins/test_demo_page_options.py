@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mediagate.errors import PluginError
 from mediagate.records import Settlement
 from mediagate.values import Verdict
 from mediagate_plugins.demo_page import demo_page
+from mediagate_plugins.pipelines import pipelines
 from tests.support.mounted import client_of
 from tests.support.owners import as_user, by_header, claim, settle
 
@@ -90,6 +92,17 @@ async def test_demo_page_omits_heic_when_it_cannot_be_decoded(
         told = (await sources_of(client))["post"]
         assert told["formats"] == ["JPEG", "PNG", "WebP", "GIF", "AVIF"]
         assert "hei" not in told["accept"]
+
+
+@pytest.mark.parametrize("runs", [False, True])
+async def test_demo_page_has_operations_if_the_gate_runs_pipelines(make_gate: MakeGate, runs: bool) -> None:
+    work = Source(visibility="private", ttl=timedelta(hours=1))
+    gate = make_gate(sources={"post": Source(), "work": work}, worker=False)
+    gate.register(demo_page)
+    if runs:
+        gate.register(pipelines)
+    async with client_of(gate) as client:
+        assert f'data-operations="{"yes" if runs else "no"}"' in (await client.get("/")).text
 
 
 @pytest.mark.parametrize("scores", [False, True])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, Route, ViewportSize, expect, sync_playwright
 
 from tests.support.server import Server
 
@@ -33,6 +33,15 @@ WATCH_STATES = """() => {
         if (!card || window.seen.at(-1)?.state === card.dataset.state) return;
         window.seen.push({ state: card.dataset.state, at: performance.now() });
     }).observe(document.body, { subtree: true, childList: true, attributes: true });
+}"""
+GIVE_FILE = """([kind, name, base64]) => {
+    const data = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([data], name, { type: "image/jpeg" }));
+    const options = { bubbles: true, cancelable: true };
+    document.body.dispatchEvent(kind === "paste"
+        ? new ClipboardEvent("paste", { ...options, clipboardData: transfer })
+        : new DragEvent(kind, { ...options, dataTransfer: transfer }));
 }"""
 # WCAG 2.2, 1.4.3: relative luminance of the colour of each text against the nearest painted background.
 POOR_CONTRAST = """() => {
@@ -108,6 +117,22 @@ def choose(page: Page, *files: Path) -> Locator:
 
 def expect_state(card: Locator, state: str) -> None:
     expect(card).to_have_attribute("data-state", state, timeout=SLOW_MS)
+
+
+def lose_first_answer(page: Page, path: str) -> list[str]:
+    """Lose the answer to the first request to a path; returns a list that fills with the keys of all requests."""
+    keys: list[str] = []
+
+    def lose(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            route.fetch()
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route(path, lose)
+    return keys
 
 
 def shot(page: Page, name: str, *, after_ms: int = 700) -> None:

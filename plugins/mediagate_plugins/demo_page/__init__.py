@@ -1,4 +1,4 @@
-"""A page to try a gate: drop a picture, follow its job, see its sizes and its placeholder.
+"""A page to try a gate: drop a picture and follow its job, or run operations on it.
 
 For development and demonstrations; it needs no build step and loads nothing from other origins.
 """
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import Action, MediaGate, Source, form_hints, owner_seen_by, plugin
+from mediagate import OPERATIONS, Action, MediaGate, Source, form_hints, owner_seen_by, plugin
 from mediagate.errors import FileNotServed, PluginError
 
 FOLDER = Path(__file__).parent
@@ -39,7 +39,8 @@ async def demo_page(
     Pictures may be loaded from the gate, ``public_url``, ``public_base_url`` and ``image_origins``, such as
     ``https://cdn.example``, the origin of a custom storage. ``upload_origins`` are the origins of signed URLs of direct
     uploads. ``scores`` shows the scores of all labels to callers who may read the job. No other route reveals them,
-    because a caller could use them to alter a picture until it just passes. On loopback addresses a gate with this page
+    because a caller could use them to alter a picture until it just passes. A gate with the plugin ``pipelines`` has a
+    second tab for operations. On loopback addresses a gate with this page
     and without ``authorize`` answers only under the host names of this machine and of the setting ``allowed_hosts``.
     Raises ``PluginError`` for an invalid path or origin.
     """
@@ -59,7 +60,9 @@ async def demo_page(
     files = {file.name: file.read_bytes() for file in FOLDER.iterdir() if file.suffix in TYPES}
 
     async def show(request: Request) -> Response:
-        return _answer(request, page.encode(), "text/html", headers)
+        # Here, because plugins that are registered later may provide the operations.
+        shown = page.replace("{{operations}}", "yes" if _has_operations(gate) else "no")
+        return _answer(request, shown.encode(), "text/html", headers)
 
     async def send(request: Request) -> Response:
         name = request.path_params["name"]
@@ -78,6 +81,13 @@ async def demo_page(
     gate.add_route(f"{path}demo/{{name}}", send, methods=["GET"])
     if scores:
         gate.add_route(f"{path}demo/scores/{{job_id}}", show_scores, methods=["GET"])
+
+
+def _has_operations(gate: MediaGate) -> bool:
+    try:
+        return bool(gate[OPERATIONS])
+    except PluginError:
+        return False
 
 
 def _described(source: Source) -> dict[str, object]:

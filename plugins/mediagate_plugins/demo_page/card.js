@@ -1,19 +1,12 @@
 // The card of one picture. Text is inserted through textContent only.
 
 import { paint } from "./blurhash.js";
+import { button, copyButton, element, link } from "./elements.js";
 import * as words from "./words.js";
 
 const PREVIEW_WIDTH = 400;
 const SENDING_SHARE = 30;
 const LABELS_SHOWN = 8;
-const COPIED_MS = 2000;
-
-const element = (name, properties = {}, ...children) => {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-};
-const link = (href, textContent) => element("a", { href, textContent, target: "_blank", rel: "noopener" });
 
 /** Paint the placeholder in the picture's shape at once, and fade the picture in when it has loaded. */
 function picture(media, alt) {
@@ -29,12 +22,12 @@ function picture(media, alt) {
   return shape;
 }
 
-function table(rows, columns = ["Size", "Pixels", "Format", "Bytes"]) {
+export function table(rows, columns = ["Size", "Pixels", "Format", "Bytes"]) {
   const head = columns.map((textContent) => element("th", { textContent, scope: "col" }));
   return element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }
 
-const row = (first, ...cells) => element("tr", {}, element("th", { scope: "row" }, first),
+export const row = (first, ...cells) => element("tr", {}, element("th", { scope: "row" }, first),
   ...cells.map((textContent) => element("td", { textContent })));
 
 const sizes = (variants) => table(variants.map((variant) => row(link(variant.url, variant.name),
@@ -77,23 +70,30 @@ function verdict(decision, scores, open) {
     ...(rest ? [element("p", { className: "quiet", textContent: `And ${rest} more, each at most ${words.percent(sorted[shown.length][1])}.` })] : []));
 }
 
-class Card {
+/** The base of all cards: a title, actions, and texts to copy. */
+export class Card {
   constructor(title) {
     this.title = title;
     this.actions = element("div", { className: "actions" });
+    this.texts = element("div", { className: "actions copies", role: "group", ariaLabel: `Copy, of ${title}` });
     this.root = element("li", { className: "card" });
   }
 
-  action(label, run, place = this.actions) {
-    const button = element("button", { type: "button", textContent: label });
-    button.addEventListener("click", () => run(button));
-    place.append(button);
-    return button;
+  action(label, run) {
+    const made = button(label, run);
+    this.actions.append(made);
+    return made;
   }
 
   fault(textContent) {
     this.root.querySelector(".fault")?.remove();
     this.actions.before(element("p", { className: "fault", textContent }));
+  }
+
+  /** Add a button for a text; `copy` resolves to whether the text was copied. */
+  copies(label, copy) {
+    if (!this.texts.firstChild) this.texts.append(element("span", { textContent: "Copy" }));
+    copyButton(label, copy, this.texts).setAttribute("aria-label", `Copy ${label} of ${this.title}`);
   }
 }
 
@@ -111,7 +111,6 @@ export class Upload extends Card {
     this.bar = element("progress", { max: 100, value: 0 });
     this.bar.setAttribute("aria-label", `Progress of ${title}`);
     this.detail = element("div");
-    this.texts = element("div", { className: "actions copies", role: "group", ariaLabel: `Copy, of ${title}` });
     this.root.append(this.frame, element("div", {},
       element("h3", { textContent: title }), this.badge, this.said, this.bar, this.detail, this.actions, this.texts));
   }
@@ -183,18 +182,6 @@ export class Upload extends Card {
     // A retry continues with the same preview.
     if (state !== "UNREACHED") this.mark("!");
     return text;
-  }
-
-  /** Add a button for a text; `copy` resolves to whether the text was copied. */
-  copies(label, copy) {
-    if (!this.texts.firstChild) this.texts.append(element("span", { textContent: "Copy" }));
-    const button = this.action(label, async () => {
-      const done = await copy();
-      button.style.minWidth = `${button.offsetWidth}px`;
-      button.textContent = done ? "Copied" : "Not copied";
-      setTimeout(() => { button.textContent = label; }, COPIED_MS);
-    }, this.texts);
-    button.setAttribute("aria-label", `Copy ${label} of ${this.title}`);
   }
 
   complete(media, scores) {

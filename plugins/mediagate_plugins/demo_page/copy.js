@@ -1,5 +1,7 @@
 // Texts for developers to copy: the job as JSON, and curl commands.
 
+import { announce } from "./announcer.js";
+import { outputUrl, requestJson } from "./pipelines.js";
 import { address } from "./upload.js";
 
 const KEY = ' -H "Authorization: Bearer $MEDIAGATE_API_KEY"';
@@ -9,9 +11,13 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 /** Control characters in a name could escape its quotes when pasted into a terminal. */
 const harmless = (name) => name.replace(/\p{Cc}/gu, "?");
 
+/** Controls and invisible characters as escapes, which JSON allows in its texts: they could change what a terminal shows. */
+const visible = (json) => json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+  character.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""));
+
 /** The job's JSON from the gate, without the signatures of private URLs, which grant access. */
 export function jobJson(state) {
-  const signed = Boolean(state.media?.urlsExpireAt);
+  const signed = state.kind === "pipeline" || Boolean(state.media?.urlsExpireAt);
   const unsigned = (key, value) => (signed && typeof value === "string" && /^(https?:\/)?\//.test(value)
     ? value.replace(/\?.*/s, "?SIGNATURE_LEFT_OUT") : value);
   return JSON.stringify(state, unsigned, 2);
@@ -20,14 +26,35 @@ export function jobJson(state) {
 export const statusLine = (jobId, needsKey) =>
   `curl${needsKey ? KEY : ""} ${quoted(address(`status/${encodeURIComponent(jobId)}?http=200`))}`;
 
+const fileField = (field, file) =>
+  quoted(`${field}=@"${harmless(file.name || "picture").replace(/["\\]/g, "\\$&")}"`);
+
 export function uploadLine(file, { sourceType, sourceId }, needsKey) {
-  const name = harmless(file.name || "picture").replace(/["\\]/g, "\\$&");
-  const fields = [`sourceType=${sourceType}`, `sourceId=${sourceId}`, `file=@"${name}"`];
-  return `curl${needsKey ? KEY : ""} ${fields.map((field) => `-F ${quoted(field)}`).join(" ")} ${quoted(address("upload"))}`;
+  const fields = [`sourceType=${sourceType}`, `sourceId=${sourceId}`].map(quoted);
+  const form = [...fields, fileField("file", file)].map((field) => `-F ${field}`).join(" ");
+  return `curl${needsKey ? KEY : ""} ${form} ${quoted(address("upload"))}`;
 }
 
-/** Copy a text to the clipboard; resolves to whether that succeeded. */
-export async function copy(text) {
+/** `--form-string`, because `-F` would take `;type=` in a text as an option of its own. */
+export function pipelineLine(asked, needsKey) {
+  const { picture, files } = asked;
+  const sent = picture?.media ? [] : [["file", picture?.file ?? {}]];
+  const fields = [...sent, ...files].map(([name, file]) => `-F ${fileField(name, file)}`);
+  const form = [...fields, `--form-string ${quoted(`request=${visible(requestJson(asked))}`)}`].join(" ");
+  return `curl${needsKey ? KEY : ""} ${form} ${quoted(address("pipelines"))}`;
+}
+
+export const downloadLine = (jobId, needsKey) =>
+  `curl${needsKey ? KEY : ""} -OJ ${quoted(outputUrl(jobId))}`;
+
+/** Return a function that copies a text, says so, and resolves to whether that succeeded. */
+export const copying = (title, name, text) => async () => {
+  const done = await copy(text());
+  announce(title, `${name} ${done ? "copied." : "could not be copied."}`);
+  return done;
+};
+
+async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

@@ -1,30 +1,30 @@
 // The page: accepts files, creates a card for each, and lists the pictures of the source id.
 
+import { announce } from "./announcer.js";
 import { Tile, Upload } from "./card.js";
-import { copy, jobJson, statusLine, uploadLine } from "./copy.js";
+import { copying, jobJson, statusLine, uploadLine } from "./copy.js";
+import { Operations } from "./operations.js";
+import { openTabs } from "./tabs.js";
 import { follow, list, newKey, Refused, remove, scoresOf, send, sendDirect, showKey } from "./upload.js";
 import { accepted, sentence } from "./words.js";
 
-const ANNOUNCED = 4;
-
 const find = (id) => document.getElementById(id);
 const [form, files, drop, sourceType, sourceId] = ["form", "files", "drop", "source-type", "source-id"].map(find);
-const [uploads, earlier, more, limits, announcer] = ["uploads", "earlier", "more", "limits", "announcer"].map(find);
+const [uploads, earlier, more, limits] = ["uploads", "earlier", "more", "limits"].map(find);
 const direct = find("direct");
 const sources = JSON.parse(document.body.dataset.sources);
 const showsScores = document.body.dataset.scores === "yes";
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const shown = new Set();
+const needsKey = () => !find("with-key").hidden;
+const askForKey = () => { find("with-key").hidden = false; };
+const operations = document.body.dataset.operations === "yes" ? new Operations(sources, askForKey, needsKey) : null;
 let cursor = null;
 let listing = 0;
 let asked = 0;
+let open = "upload";
 
 const owner = () => ({ sourceType: sourceType.value, sourceId: sourceId.value.trim() });
-
-function announce(title, text) {
-  announcer.append(Object.assign(document.createElement("p"), { textContent: `${title}: ${text}` }));
-  while (announcer.children.length > ANNOUNCED) announcer.firstChild.remove();
-}
 
 function sure() {
   const dialog = find("sure");
@@ -43,6 +43,7 @@ function sure() {
 }
 
 function deletable(card, media) {
+  operations?.picture.offer(media, card.title);
   const button = card.action("Delete", async () => {
     if (!await sure()) return;
     const place = card.root.parentElement;
@@ -50,6 +51,7 @@ function deletable(card, media) {
     try {
       await remove(media.id);
       card.root.remove();
+      operations?.picture.withdraw(media.id);
       announce(card.title, "deleted.");
       find(`${place.id}-title`).hidden = !place.children.length;
       (place.children.length ? find(`${place.id}-title`) : files).focus();
@@ -66,18 +68,13 @@ function deletable(card, media) {
 }
 
 function copyable({ card, file, to }, state) {
-  const needsKey = () => !find("with-key").hidden;
   const texts = {
     JSON: () => jobJson(state),
     "curl: status": () => statusLine(state.jobId, needsKey()),
     "curl: upload": () => uploadLine(file, to, needsKey()),
   };
   for (const [label, text] of Object.entries(texts)) {
-    card.copies(label, async () => {
-      const done = await copy(text());
-      announce(card.title, `${label} ${done ? "copied." : "could not be copied."}`);
-      return done;
-    });
+    card.copies(label, copying(card.title, label, text));
   }
 }
 
@@ -128,7 +125,7 @@ async function run(upload) {
     announce(card.title, card.stopped(error));
     // With the same key or declaration: if the first attempt did arrive, the response is its job and nothing is duplicated.
     if (error.retryable || error.lacksKey) card.action("Retry", () => run(upload));
-    if (error.lacksKey) find("with-key").hidden = false;
+    if (error.lacksKey) askForKey();
   }
   // The pressed button has been removed, so the focus moves to the next one of the card.
   if (waits && document.activeElement === document.body) (card.actions.querySelector("button") ?? files).focus();
@@ -183,7 +180,7 @@ async function showEarlier(from) {
     if (turn !== listing) return;
     fault.textContent = `Earlier pictures cannot be loaded. ${sentence(error.message)}`;
     fault.hidden = false;
-    if (error.lacksKey) find("with-key").hidden = false;
+    if (error.lacksKey) askForKey();
     cursor = from;
     more.hidden = false;
   }
@@ -193,7 +190,7 @@ async function showEarlier(from) {
 }
 
 function showSource() {
-  limits.textContent = accepted(sources[sourceType.value]);
+  limits.textContent = `${accepted(sources[sourceType.value])} each`;
   files.accept = sources[sourceType.value].accept;
   showEarlier();
 }
@@ -206,6 +203,7 @@ sourceId.addEventListener("change", () => showEarlier());
 find("key").addEventListener("change", (event) => {
   showKey(event.target.value.trim());
   showEarlier();
+  if (open === "operations") operations.load();
 });
 more.addEventListener("click", () => showEarlier(cursor));
 form.addEventListener("submit", (event) => event.preventDefault());
@@ -213,14 +211,21 @@ files.addEventListener("change", () => { takeAll([...files.files]); files.value 
 for (const button of find("sure").querySelectorAll("button")) {
   button.addEventListener("click", () => find("sure").close(button.value));
 }
+const places = { upload: { zone: drop, take: takeAll }, operations };
 for (const name of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {
     if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
-    drop.classList.toggle("over", name === "dragover");
-    if (name === "drop") takeAll([...event.dataTransfer.files]);
+    places[open].zone.classList.toggle("over", name === "dragover");
+    if (name === "drop") places[open].take([...event.dataTransfer.files]);
   });
 }
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length) takeAll([...event.clipboardData.files]);
+  if (event.clipboardData.files.length) places[open].take([...event.clipboardData.files]);
 });
+if (operations) {
+  openTabs(find("tabs"), (name) => {
+    open = name;
+    if (name === "operations") operations.load();
+  });
+}

@@ -13,6 +13,11 @@ let credentials = {};
 /** Send this key with each request to the gate from now on; it is stored nowhere else. */
 export const showKey = (key) => { credentials = key ? { Authorization: `Bearer ${key}` } : {}; };
 
+export const keyGiven = () => "Authorization" in credentials;
+
+/** The headers of each request to the gate. */
+export const common = () => ({ ...credentials, ...ENGLISH });
+
 /** The absolute address of a route, without the user name and query of the page's own address. */
 export const address = (path) => new URL(`${ROOT}${path}`, `${location.origin}${location.pathname}`).href;
 
@@ -25,6 +30,8 @@ export class Refused extends Error {
     super(lacksKey ? "Enter a valid API key, then try again." : textOf(problem) ?? `The service answered ${status}.`);
     this.state = "REFUSED";
     this.code = problem.code;
+    this.status = status;
+    this.errors = problem.errors ?? [];
     this.retryable = problem.retryable ?? status >= 500;
     this.lacksKey = lacksKey;
   }
@@ -34,6 +41,7 @@ export class Unreachable extends Error {
   constructor() {
     super("The service cannot be reached. Check your connection, then try again.");
     this.state = "UNREACHED";
+    this.errors = [];
     this.retryable = true;
   }
 }
@@ -53,9 +61,10 @@ export const newKey = () =>
   [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** Resolves to the JSON of the response. Uses XMLHttpRequest, because fetch does not report upload progress. */
-function transfer(method, url, headers, body, onProgress) {
+export function transfer(method, url, headers, body, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
+    signal?.addEventListener("abort", () => { request.abort(); reject(signal.reason); });
     request.open(method, url);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
@@ -75,7 +84,7 @@ export function send(file, { sourceType, sourceId }, key, onProgress) {
   form.set("sourceType", sourceType);
   form.set("sourceId", sourceId);
   form.set("file", file, file.name || "pasted");
-  return transfer("POST", `${ROOT}upload`, { ...credentials, ...ENGLISH, "Idempotency-Key": key }, form, onProgress);
+  return transfer("POST", `${ROOT}upload`, { ...common(), "Idempotency-Key": key }, form, onProgress);
 }
 
 /** Send a file to the gate's upload target; a retry with the same `sent` resumes after the last completed step. */
@@ -95,11 +104,11 @@ export async function sendDirect(file, { sourceType, sourceId }, sent, onProgres
   return ask(`uploads/${encodeURIComponent(uploadId)}/complete`, { method: "POST" });
 }
 
-async function ask(path, options = {}, root = ROOT) {
+export async function ask(path, options = {}, root = ROOT) {
   let response;
   let text;
   try {
-    response = await fetch(`${root}${path}`, { ...options, headers: { ...credentials, ...ENGLISH, ...options.headers } });
+    response = await fetch(`${root}${path}`, { ...options, headers: { ...common(), ...options.headers } });
     text = await response.text();
   } catch {
     throw new Unreachable();
@@ -109,7 +118,8 @@ async function ask(path, options = {}, root = ROOT) {
   return body;
 }
 
-async function* polled(job) {
+/** The states of a job, to its end. */
+export async function* polled(job) {
   yield { status: "PENDING", stage: "queued", progress: 0 };
   for (let polls = 0; ; polls += 1) {
     const state = await ask(`status/${encodeURIComponent(job.jobId)}?http=200`);

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 from mediagate import AUTHORIZE, OPERATIONS, MediaGate, plugin
 from mediagate.errors import ConfigError, PluginError
@@ -29,14 +30,18 @@ async def pipelines(
 ) -> None:
     """Serve ``POST /pipelines``, which runs ``presets``, and for callers with ``ad_hoc`` rights steps of their own.
 
-    ``ad_hoc`` other than ``none`` needs access control. The limits and the moderation are those of the source type
-    ``source``, by default the only private one with a ``ttl``; the outputs are kept for that time, or for a shorter one
-    if a request asks for it. ``operations`` replaces those that mediagate brings; a plugin that is registered later can
-    add to ``gate[OPERATIONS]``. Raises ``ConfigError``, also for presets that are invalid.
+    ``ad_hoc="admin"`` and ``"all"`` need access control. ``"local"`` is for a demo: it takes steps of callers on the
+    same machine, also unauthenticated ones, and makes the gate refuse foreign host names on loopback addresses. The
+    limits and the moderation are those of the source type ``source``, by default the only private one with a ``ttl``;
+    the outputs are kept for that time, or for a shorter one if a request asks for it. ``operations`` replaces those
+    that mediagate brings; a plugin that is registered later can add to ``gate[OPERATIONS]``. Raises ``ConfigError``,
+    also for presets that are invalid.
     """
     chosen = _source_of(gate, source)
-    if ad_hoc not in ("none", "admin", "all"):
-        raise ConfigError(f'pipelines: ad_hoc is {ad_hoc!r}; use "none", "admin" or "all"')
+    if ad_hoc not in get_args(AdHoc):
+        raise ConfigError(f'pipelines: ad_hoc is {ad_hoc!r}; use "none", "admin", "all" or "local"')
+    if ad_hoc == "local":
+        gate.guard_hosts()
     known = standard() if operations is None else operations
     rules = Rules(known, dict(presets or {}), chosen, gate.sources[chosen], ad_hoc, strict=gate.settings.strict)
     gate.decorate(OPERATIONS, known)
@@ -48,7 +53,7 @@ async def pipelines(
     async def ready(gate: MediaGate) -> None:
         # Later than the boot of this plugin: others may add operations and access control.
         check_presets(rules.presets, known)
-        if ad_hoc != "none" and not _has_access_control(gate):
+        if ad_hoc in ("admin", "all") and not _has_access_control(gate):
             raise ConfigError(
                 f"pipelines: ad_hoc={ad_hoc!r} needs access control, so that it is known who sends steps; add "
                 'MediaGate(authorize=…) or the plugin api_keys, or use ad_hoc="none"'

@@ -21,6 +21,7 @@ def catalogue(rules: Rules, *, ad_hoc: bool, timeout_s: float) -> dict[str, Any]
             {"name": name, "version": preset.version, "params": preset.schema} for name, preset in rules.presets.items()
         ],
         "adHoc": ad_hoc,
+        "sourceType": rules.source_type,
         "limits": {
             "steps": MOST_STEPS,
             "outputs": MOST_OUTPUTS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from anyio import to_thread
@@ -17,6 +18,8 @@ from mediagate_plugins.pipelines.request import HOUR, PipelineRequest, read_requ
 from mediagate_plugins.pipelines.rules import Rules
 
 NO_STORE = {"Cache-Control": "no-store"}
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+"""Headers of proxies. A server that does not trust its proxy takes the proxy's own address for the client's."""
 
 
 class PipelineRoutes:
@@ -31,7 +34,7 @@ class PipelineRoutes:
         principal = await self._gate.authorize(request, Action.READ)
         body = catalogue(
             self._rules,
-            ad_hoc=self._rules.may_ad_hoc(principal),
+            ad_hoc=self._rules.may_ad_hoc(principal, local=_is_local(request)),
             timeout_s=self._gate.settings.image_timeout_s,
         )
         return JSONResponse(body, headers=NO_STORE)
@@ -41,7 +44,7 @@ class PipelineRoutes:
         dry_run = request.query_params.get("dryRun", "0") != "0"
         async with self._gate.receive_pipeline(request, self._rules.source_type, dry_run=dry_run) as reception:
             _check_query(request)
-            asked = await self._read(reception)
+            asked = await self._read(reception, local=_is_local(request))
             await _add_references(reception, asked)
             estimates = await self._estimates(reception, asked)
             if dry_run:
@@ -51,8 +54,8 @@ class PipelineRoutes:
             job = await reception.accept(self._order(reception, asked))
             return await self._gate.accepted(request, job, [*reception.ignored, *asked.ignored])
 
-    async def _read(self, reception: Reception) -> PipelineRequest:
-        ad_hoc = self._rules.may_ad_hoc(reception.principal)
+    async def _read(self, reception: Reception, *, local: bool) -> PipelineRequest:
+        ad_hoc = self._rules.may_ad_hoc(reception.principal, local=local)
         reading = partial(read_request, reception.document, self._rules, ad_hoc=ad_hoc, inputs=reception.pictures)
         # In a thread: checking a large table of colours takes some tenths of a second.
         return await to_thread.run_sync(reading)
@@ -104,6 +107,21 @@ async def _add_references(reception: Reception, asked: PipelineRequest) -> None:
         await reception.add_media(asked.media_id, owner=owner)
     for upload_id in asked.upload_ids:
         await reception.add_upload(upload_id, owner=owner)
+
+
+def _is_local(request: Request) -> bool:
+    """Return whether a request came from this machine to a loopback address, and through no proxy for another one."""
+    if any(name in request.headers for name in FORWARDED):
+        return False
+    return all(_is_loopback(request.scope.get(end)) for end in ("server", "client"))
+
+
+def _is_loopback(end: tuple[str, int | None] | None) -> bool:
+    try:
+        ip = ip_address(end[0]) if end else None
+    except ValueError:
+        return False
+    return ip is not None and ((ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip).is_loopback
 
 
 def _check_query(request: Request) -> None:

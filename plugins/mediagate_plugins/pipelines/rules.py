@@ -11,8 +11,8 @@ from mediagate import Key, Principal, Source
 from mediagate.operations import Operations
 from mediagate_plugins.pipelines.preset import Preset
 
-AdHoc = Literal["none", "admin", "all"]
-"""Who may send steps of its own: nobody, admins, or every authenticated caller."""
+AdHoc = Literal["none", "admin", "all", "local"]
+"""Who may send steps of its own: nobody, admins, every authenticated caller, or every caller on the same machine."""
 MOST_FILES = 10
 """Files on which one request runs its steps."""
 
@@ -33,8 +33,10 @@ class Rules:
         """How long outputs can be kept, which is also how long they are kept unless a request asks for less."""
         return self.source.ttl or timedelta(0)
 
-    def may_ad_hoc(self, principal: Principal | None) -> bool:
-        """Return whether a caller may send steps of its own; an unauthenticated one never may."""
+    def may_ad_hoc(self, principal: Principal | None, *, local: bool = False) -> bool:
+        """Return whether a caller, which is on the same machine or not, may send steps of its own."""
+        if self.ad_hoc == "local":
+            return local
         return principal is not None and (self.ad_hoc == "all" or (self.ad_hoc == "admin" and principal.admin))
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("mediagate")
 
 STANDALONE = "mediagate_plugins.standalone:gate"
-"""The default gate: sources ``avatar`` and ``post``, open_nsfw, and the demo page."""
+"""The default gate: sources ``avatar``, ``post`` and ``work``, open_nsfw, pipelines, and the demo page."""
 
 Gate = Annotated[str, typer.Argument(help="Your gate as module:attribute.", envvar="MEDIAGATE_GATE", metavar="GATE")]
 

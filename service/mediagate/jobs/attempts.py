@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from mediagate.errors import MediagateError, members
+from mediagate.errors import MediagateError, known_error, members
 from mediagate.jobs.attempt import Attempt, ended_stages
 from mediagate.jobs.end import finish
 from mediagate.jobs.events import job_events
@@ -121,7 +121,8 @@ class Attempts(ABC):
         now = await lease.insist(self._parts.records.now, to_the_end=True)
         retry = self._retries.after(exc, job, now)
         if retry is None:
-            return replace(ended, stages=ended_stages(job.stages, failed=True))
+            known = known_error(exc)
+            return replace(ended, stages=ended_stages(job.stages, failed=True, step=known.step if known else None))
         # An uncounted attempt must not erase that the job timed out before, and with it its turn to run alone.
         noted = job if ran_out_of_time(job) and not retry.counted else ended
         await lease.insist(

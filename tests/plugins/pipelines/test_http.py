@@ -219,6 +219,54 @@ async def test_ad_hoc_steps_are_a_right_of_their_own(make_gate: MakeGate, photo:
             assert told(await posted(client, THUMB, file(photo))) == (401, "unauthorized")
 
 
+@pytest.mark.parametrize(
+    ("server", "client", "allowed"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("[::1]", "::1", True),
+        ("127.0.0.1", "203.0.113.7", False),  # behind a proxy on the same machine
+        ("192.168.1.5", "192.168.1.7", False),
+        ("gate.example", "127.0.0.1", False),
+        ("127.0.0.1", None, False),
+    ],
+)
+async def test_local_steps_are_for_callers_on_the_same_machine(
+    make_gate: MakeGate, photo: bytes, server: str, client: str | None, allowed: bool
+) -> None:
+    gate = pipeline_gate(make_gate, ad_hoc="local", settings={"worker": False})
+    end: Any = (client, 50_000) if client else None
+    transport = httpx.ASGITransport(gate, client=end)
+    async with gate, httpx.AsyncClient(transport=transport, base_url=f"http://{server}:8000") as caller:
+        assert (await caller.get("/pipelines/operations")).json()["adHoc"] is allowed
+        assert told(await posted(caller, FLIP, file(photo))) == ((202, "") if allowed else (403, "forbidden"))
+        assert (await posted(caller, THUMB, file(photo))).status_code == 202
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP"])
+async def test_local_steps_are_not_for_callers_behind_a_proxy(make_gate: MakeGate, photo: bytes, header: str) -> None:
+    gate = pipeline_gate(make_gate, ad_hoc="local", settings={"worker": False})
+    async with gate, httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://127.0.0.1:8000") as caller:
+        answer = await caller.get("/pipelines/operations", headers={header: "203.0.113.7"})
+        assert answer.json()["adHoc"] is False
+
+
+async def test_gate_with_local_steps_refuses_foreign_names_of_this_machine(make_gate: MakeGate) -> None:
+    gate = pipeline_gate(make_gate, ad_hoc="local", settings={"worker": False})
+    transport = httpx.ASGITransport(gate)
+    async with gate, httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as caller:
+        answer = await caller.get("/pipelines/operations", headers={"Host": "evil.example"})
+        assert told(answer) == (403, "host_not_allowed")
+
+
+async def test_steps_are_refused_unless_a_gate_says_who_may_send_them(make_gate: MakeGate, photo: bytes) -> None:
+    gate = make_gate(sources={"work": WORK}, worker=False)
+    gate.register(pipelines)
+    transport = httpx.ASGITransport(gate)
+    async with gate, httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as caller:
+        assert told(await posted(caller, FLIP, file(photo))) == (403, "forbidden")
+        assert (await caller.get("/pipelines/operations")).json()["adHoc"] is False
+
+
 async def test_preset_cannot_be_tampered_with(make_gate: MakeGate, photo: bytes) -> None:
     gate = pipeline_gate(make_gate, known=True, ad_hoc="none", settings={"worker": False})
     async with client_of(gate) as client:

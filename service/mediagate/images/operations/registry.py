@@ -57,6 +57,7 @@ def _described(operation: Operation[Any]) -> dict[str, Any]:
         "description": schema.pop("description", ""),
         "takes": operation.takes,
         "gives": operation.gives,
+        "inputs": list(operation.inputs),
         "needs": _extra(operation.needs),
         "optionsNeed": {name: _extra(extra) for name, extra in operation.options_need.items()},
         "available": operation.needs is None or operation.needs.available,
