@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
+from mediagate.records.batches import Batches
 from mediagate.records.outputs import Outputs
 from mediagate.records.rejudgements import Rejudgements
 from mediagate.records.reservation import Reservation
@@ -53,6 +54,8 @@ class Records(Protocol):
     """The re-judging of published pictures."""
     outputs: Outputs
     """The outputs of pipelines."""
+    batches: Batches
+    """The batches of pipelines."""
 
     async def open(self) -> None:
         """Connect; for the embedded default also create and migrate the database."""

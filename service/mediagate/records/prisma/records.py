@@ -25,6 +25,7 @@ from mediagate.records.prisma import (
     turns,
     usage,
 )
+from mediagate.records.prisma.batches import PrismaBatches
 from mediagate.records.prisma.outputs import PrismaOutputs
 from mediagate.records.prisma.rejudgements import PrismaRejudgements
 from mediagate.records.protocol import Identity, Records
@@ -68,6 +69,7 @@ class PrismaRecords(Records):
         self.postgres_schema = postgres_schema(url)
         """The schema of the tables on PostgreSQL, ``None`` on SQLite."""
         self._database = Database(self)
+        self.batches = PrismaBatches(self.client, self._database)
         self.outputs = PrismaOutputs(self.client)
         self.rejudgements = PrismaRejudgements(self.client)
         self._clock = connection.clock_of(self.client, self.postgres_schema)
