@@ -4,11 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mediagate.api import PublishedPage, StatusPage, Trial
+    from mediagate.api import BatchItem, PublishedPage, StatusPage, Trial
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.gate import MediaGate
     from mediagate.http import FormHints, form_hints
-    from mediagate.intake import OrderInput, PipelineOrder, Reception
+    from mediagate.intake import BatchOrder, BatchReception, FormFile, FormLimits, OrderInput, PipelineOrder, Reception
     from mediagate.kernel import Check, HookName, Incoming, Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import (
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from mediagate.storage import Storage
     from mediagate.values import (
         Action,
+        Batch,
+        BatchChild,
+        BatchState,
         CropBox,
         DirectUpload,
         Erased,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         Export,
         Exported,
         ImageInfo,
+        IncomingBatch,
         IncomingUpload,
         Job,
         JobKind,
@@ -69,6 +73,12 @@ _HOMES = {
     "AUTHORIZE": "mediagate.parts",
     "Action": "mediagate.values",
     "Authorize": "mediagate.parts",
+    "Batch": "mediagate.values",
+    "BatchChild": "mediagate.values",
+    "BatchItem": "mediagate.api",
+    "BatchOrder": "mediagate.intake",
+    "BatchReception": "mediagate.intake",
+    "BatchState": "mediagate.values",
     "Check": "mediagate.kernel",
     "CropBox": "mediagate.values",
     "DirectUpload": "mediagate.values",
@@ -79,10 +89,13 @@ _HOMES = {
     "EventType": "mediagate.values",
     "Export": "mediagate.values",
     "Exported": "mediagate.values",
+    "FormFile": "mediagate.intake",
     "FormHints": "mediagate.http",
+    "FormLimits": "mediagate.intake",
     "HookName": "mediagate.kernel",
     "ImageInfo": "mediagate.values",
     "Incoming": "mediagate.kernel",
+    "IncomingBatch": "mediagate.values",
     "IncomingUpload": "mediagate.values",
     "Job": "mediagate.values",
     "JobKind": "mediagate.values",
@@ -157,6 +170,12 @@ __all__ = [
     "STORAGE",
     "Action",
     "Authorize",
+    "Batch",
+    "BatchChild",
+    "BatchItem",
+    "BatchOrder",
+    "BatchReception",
+    "BatchState",
     "Check",
     "CropBox",
     "DirectUpload",
@@ -166,10 +185,13 @@ __all__ = [
     "EventType",
     "Export",
     "Exported",
+    "FormFile",
     "FormHints",
+    "FormLimits",
     "HookName",
     "ImageInfo",
     "Incoming",
+    "IncomingBatch",
     "IncomingUpload",
     "Job",
     "JobKind",

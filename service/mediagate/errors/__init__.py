@@ -83,7 +83,7 @@ from mediagate.errors.base import (
     members,
 )
 from mediagate.errors.pictures import AnimationRefused, ImageTooLarge, InvalidCrop, UndecodableImage
-from mediagate.errors.pipelines import InvalidPipeline, OperationFailed
+from mediagate.errors.pipelines import Faults, InvalidPipeline, OperationFailed
 from mediagate.errors.processing import (
     ImageCrashed,
     ImageTimeout,
@@ -152,6 +152,7 @@ __all__ = [
     "ConfigError",
     "CrossSiteRequest",
     "ExportFailed",
+    "Faults",
     "FileNotServed",
     "Forbidden",
     "HeadTimeout",

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.values.events import Event
-from mediagate.values.job import JobStatus, Stage, progress_of
+from mediagate.values.job import Job, JobStatus, Stage, progress_of
 from mediagate.values.stages import StageState
 from mediagate.values.times import iso
 
@@ -42,6 +42,13 @@ class BatchChild:
     finished_at: datetime | None = None
     stages: tuple[StageState, ...] = ()
     """As far as they are recorded."""
+
+    @classmethod
+    def of(cls, job: Job) -> BatchChild:
+        """Return a job as a child of its batch."""
+        return cls(
+            job.id, job.status, job.stage, job.client_reference_id, job.code, job.finished_at, job.stages
+        )
 
     @property
     def progress(self) -> int:

@@ -76,10 +76,4 @@ class MemoryBatches(Batches):
         return sorted(found, key=lambda job: job.batch_position or 0)
 
     def _state_of(self, batch: Batch) -> BatchState:
-        return BatchState(batch, tuple(_child_of(job) for job in self._of(batch)))
-
-
-def _child_of(job: Job) -> BatchChild:
-    return BatchChild(
-        job.id, job.status, job.stage, job.client_reference_id, job.code, job.finished_at, job.stages
-    )
+        return BatchState(batch, tuple(BatchChild.of(job) for job in self._of(batch)))

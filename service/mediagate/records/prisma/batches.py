@@ -23,6 +23,9 @@ SELECT id, status, stage, stages, code, "clientReferenceId", "finishedAt" FROM m
 WHERE "batchId" = ? ORDER BY "batchPosition"
 """
 """Not through a model, which would read all columns: the steps of a job alone may have 2 MB."""
+A_LIVE_ONE = f"""
+SELECT 1 AS live FROM mediagate_job WHERE "batchId" = ? AND status IN ({_LIVE}) LIMIT 1
+"""
 UNREPORTED = f"""
 SELECT id FROM mediagate_batch AS batch WHERE "reportedAt" IS NULL AND NOT EXISTS (
     SELECT 1 FROM mediagate_job AS job WHERE job."batchId" = batch.id AND job.status IN ({_LIVE})
@@ -83,6 +86,10 @@ class PrismaBatches(Batches):
         return [_child_of(row) for row in rows]
 
     async def report(self, batch_id: str, *, now: datetime, events_of: EventsOfBatch = no_batch_events) -> bool:
+        # First, since each job of a batch asks at its end, and all but the last find one.
+        sql: Any = self._database.sql(A_LIVE_ONE)
+        if await query(lambda: self._client.query_raw(sql, batch_id)):
+            return False
         state = await self.get(batch_id)
         if state is None or state.batch.reported_at is not None or not state.status.terminal:
             return False
