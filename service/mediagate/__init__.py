@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.gate import MediaGate
     from mediagate.http import FormHints, form_hints
-    from mediagate.intake import BatchOrder, BatchReception, FormFile, FormLimits, OrderInput, PipelineOrder, Reception
+    from mediagate.intake import MOST_JOBS, BatchOrder, BatchReception, FormFile, FormLimits, OrderInput, PipelineOrder, Reception
     from mediagate.kernel import Check, HookName, Incoming, Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import (
@@ -103,6 +103,7 @@ _HOMES = {
     "JobStatus": "mediagate.values",
     "Key": "mediagate.kernel",
     "MODERATOR": "mediagate.parts",
+    "MOST_JOBS": "mediagate.intake",
     "Media": "mediagate.values",
     "MediaGate": "mediagate.gate",
     "Moderator": "mediagate.moderation",
@@ -163,6 +164,7 @@ __all__ = [
     "AUTHORIZE",
     "EVENTS",
     "MODERATOR",
+    "MOST_JOBS",
     "OPERATIONS",
     "QUEUE",
     "RECORDS",

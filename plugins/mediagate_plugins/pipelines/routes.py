@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -40,7 +41,7 @@ class PipelineRoutes:
         """``POST /pipelines``."""
         dry_run = request.query_params.get("dryRun", "0") != "0"
         async with self._gate.receive_pipeline(request, self._rules.source_type, dry_run=dry_run) as reception:
-            _check_query(request)
+            check_query(request)
             asked = await self._read(reception)
             await _add_references(reception, asked)
             estimates = await self._estimates(reception, asked)
@@ -72,30 +73,31 @@ class PipelineRoutes:
             recipe=asked.recipe,
             source_type=self._rules.source_type,
             preset=asked.preset,
+            version=asked.version,
             ttl=asked.ttl,
             client_reference_id=asked.client_reference_id,
             callback_url=asked.callback_url,
         )
 
-    def _retention(self, asked: PipelineRequest) -> dict[str, Any]:
-        most = self._rules.max_ttl
-        wanted = most if asked.ttl is None else asked.ttl
-        return {"ttlHours": min(wanted, most) / HOUR, "clamped": wanted > most}
-
     def _described(self, asked: PipelineRequest, estimates: list[Estimate], reception: Reception) -> dict[str, Any]:
         """Return the answer of a dry run; without files with the cost of one megapixel."""
         costs = estimates or [estimated(asked.recipe, self._rules.operations)]
         ignored = [*reception.ignored, *asked.ignored]
-        return {
-            "valid": True,
-            "preset": asked.preset,
-            "version": asked.version,
-            "steps": asked.recipe.to_json(),
-            "outputs": list(asked.recipe.outputs),
-            "retention": self._retention(asked),
-            "costs": [cost.to_json() for cost in costs],
-            **({"ignored": ignored} if ignored else {}),
-        }
+        return {"valid": True, **described(asked, self._rules, costs), **({"ignored": ignored} if ignored else {})}
+
+
+def described(asked: PipelineRequest, rules: Rules, costs: Sequence[Estimate]) -> dict[str, Any]:
+    """Return what a dry run tells of one request."""
+    most = rules.max_ttl
+    wanted = most if asked.ttl is None else asked.ttl
+    return {
+        "preset": asked.preset,
+        "presetVersion": asked.version,
+        "steps": asked.recipe.to_json(),
+        "outputs": list(asked.recipe.outputs),
+        "retention": {"ttlHours": min(wanted, most) / HOUR, "clamped": wanted > most},
+        "costs": [cost.to_json() for cost in costs],
+    }
 
 
 async def _add_references(reception: Reception, asked: PipelineRequest) -> None:
@@ -106,6 +108,7 @@ async def _add_references(reception: Reception, asked: PipelineRequest) -> None:
         await reception.add_upload(upload_id, owner=owner)
 
 
-def _check_query(request: Request) -> None:
+def check_query(request: Request) -> None:
+    """Raise ``InvalidParameter`` unless ``dryRun`` is 0, 1 or missing."""
     if request.query_params.get("dryRun", "0") not in ("0", "1"):
         raise InvalidParameter("dryRun: use ?dryRun=1 to check a request, or leave it out")

@@ -75,7 +75,7 @@ class Records(Protocol):
     async def next_generation(self, *, above: int = 0) -> Identity:
         """Increment the generation by at least one, to more than ``above``, and return the new identity."""
 
-    # -- uploads
+    # -- uploads, in one request and direct
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         """Reserve an ``Idempotency-Key``; returns the existing reservation, or ``None`` when the key is now ours.
@@ -103,8 +103,6 @@ class Records(Protocol):
         of its share, which is its owner, or without one its source type and id. ``records.turns`` defines the
         distances. Returns ``False``, writing nothing, when the key is bound to another job or no longer reserved.
         """
-
-    # -- direct uploads
 
     async def create_upload(self, upload: DirectUpload) -> None:
         """Insert a direct upload."""

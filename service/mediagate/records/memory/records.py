@@ -71,7 +71,7 @@ class MemoryRecords(Records):
         self._identity = replace(self._identity, generation=max(self._identity.generation, above) + 1)
         return self._identity
 
-    # -- uploads
+    # -- uploads, in one request and direct
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         return self._keys.reserve(key, now, expires_at)
@@ -95,8 +95,6 @@ class MemoryRecords(Records):
             return False
         self._insert(job)
         return True
-
-    # -- direct uploads
 
     async def create_upload(self, upload: DirectUpload) -> None:
         self._uploads.add(upload)

@@ -117,7 +117,7 @@ class PrismaRecords(Records):
     async def next_generation(self, *, above: int = 0) -> Identity:
         return await identity.next_generation(self._database, above)
 
-    # -- uploads
+    # -- uploads, in one request and direct
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         return await idempotency_keys.reserve_key(self.client, key, now, expires_at)
@@ -138,8 +138,6 @@ class PrismaRecords(Records):
     ) -> bool:
         job = await turns.with_turn(self._database, job)
         return await jobs.create_job(self.client, job, key=key, fingerprint=fingerprint, key_expires_at=key_expires_at)
-
-    # -- direct uploads
 
     async def create_upload(self, upload: DirectUpload) -> None:
         await direct_uploads.create_upload(self.client, upload)
