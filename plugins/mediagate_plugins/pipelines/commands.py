@@ -10,7 +10,7 @@ import typer
 
 from mediagate.cli import STANDALONE, Gate, load_gate, quit_with, run_async
 from mediagate.errors import InvalidParameter, InvalidPipeline
-from mediagate_plugins.pipelines.preset import Preset, problems_of
+from mediagate_plugins.pipelines.preset import problems_of
 from mediagate_plugins.pipelines.rules import Rules
 from mediagate_plugins.pipelines.run import Order, Outcome, rules_of
 from mediagate_plugins.pipelines.run import run as run_order
@@ -84,20 +84,25 @@ def _quit_wrong(faults: list[str]) -> NoReturn:
 @presets.command("list")
 def list_(gate: Gate = STANDALONE) -> None:
     """Print the name, the version and the operations of each preset."""
-    known = _presets(gate).presets
-    width = max(map(len, known), default=0)
-    for name, preset in known.items():
+    rules = _rules(gate)
+    width = max(map(len, rules.presets), default=0)
+    for name, preset in rules.presets.items():
+        if problems_of(name, preset, rules.operations):
+            typer.echo(f"{name:<{width}}  invalid; run `mediagate presets check`")
+            continue
         params = f"  params: {', '.join(preset.params)}" if preset.params else ""
-        typer.echo(f"{name:<{width}}  {preset.version}  {', '.join(_ops(preset))}{params}")
+        typer.echo(f"{name:<{width}}  {preset.version}  {', '.join(step['op'] for step in preset.steps)}{params}")
 
 
 @presets.command()
 def show(name: Annotated[str, typer.Argument(help="The preset's name.")], gate: Gate = STANDALONE) -> None:
     """Print a preset as JSON: its version, its steps, and the JSON Schema of its params."""
-    known = _presets(gate).presets
-    if name not in known:
-        quit_with(f"there is no preset {name!r}; presets of this gate: {', '.join(known) or 'none'}")
-    preset = known[name]
+    rules = _rules(gate)
+    if name not in rules.presets:
+        quit_with(f"there is no preset {name!r}; presets of this gate: {', '.join(rules.presets) or 'none'}")
+    preset = rules.presets[name]
+    if problems_of(name, preset, rules.operations):
+        quit_with(f"the preset {name!r} is invalid; run `mediagate presets check`")
     told = {
         "name": name,
         "version": preset.version,
@@ -112,7 +117,7 @@ def show(name: Annotated[str, typer.Argument(help="The preset's name.")], gate: 
 @presets.command()
 def check(gate: Gate = STANDALONE) -> None:
     """Check all presets against the operations that are installed; exit with 1 if one could fail."""
-    rules, failed = _presets(gate), False
+    rules, failed = _rules(gate), False
     for name, preset in rules.presets.items():
         found = problems_of(name, preset, rules.operations)
         failed |= bool(found)
@@ -124,7 +129,7 @@ def check(gate: Gate = STANDALONE) -> None:
         raise SystemExit(FAILED)
 
 
-def _presets(path: str) -> Rules:
+def _rules(path: str) -> Rules:
     """Return the rules of a gate, whose plugins boot without opening it: invalid presets do not prevent that."""
     loaded, found = load_gate(path), list[Rules]()
 
@@ -134,7 +139,3 @@ def _presets(path: str) -> Rules:
 
     run_async(work())
     return found[0]
-
-
-def _ops(preset: Preset) -> list[str]:
-    return [str(step.get("op", "?")) for step in preset.steps]

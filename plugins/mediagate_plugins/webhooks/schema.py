@@ -40,7 +40,7 @@ def event_schema() -> dict[str, Any]:
 
 
 def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
-    return _object(
+    job = _object(
         jobId=TEXT,
         status={"const": status},
         sourceType=TEXT,
@@ -65,6 +65,12 @@ def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
         ),
         **more,
     )
+    job["properties"] |= {
+        "preset": _or_null(TEXT) | {"description": "Of a pipeline, like the next."},
+        "presetVersion": _or_null(TEXT),
+        "batchId": TEXT | {"description": "Of a job in a batch."},
+    }
+    return job
 
 
 def _batch() -> dict[str, Any]:
