@@ -8,7 +8,16 @@ if TYPE_CHECKING:
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.gate import MediaGate
     from mediagate.http import FormHints, form_hints
-    from mediagate.intake import MOST_JOBS, BatchOrder, BatchReception, FormFile, FormLimits, OrderInput, PipelineOrder, Reception
+    from mediagate.intake import (
+        MOST_JOBS,
+        BatchOrder,
+        BatchReception,
+        FormFile,
+        FormLimits,
+        OrderInput,
+        PipelineOrder,
+        Reception,
+    )
     from mediagate.kernel import Check, HookName, Incoming, Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import (

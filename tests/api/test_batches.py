@@ -19,9 +19,7 @@ from mediagate.errors import (
     InvalidPipeline,
     UploadRefused,
 )
-from mediagate.records import Settlement
-from mediagate.testing.record_samples import LEASE
-from tests.support.pipelines import SMALL, WORK, a_png, runs_pipelines
+from tests.support.pipelines import SMALL, WORK, a_png, end_next, runs_pipelines
 
 pytestmark = pytest.mark.anyio
 
@@ -45,16 +43,6 @@ async def ends(gate: MediaGate, batch: BatchState) -> list[EventType]:
     return [event.type for event in await gate.parts.records.outbox(limit=99) if event.job_id == batch.batch.id]
 
 
-async def fail(gate: MediaGate) -> None:
-    """Claim the next job and let it fail."""
-    records = gate.parts.records
-    now = await records.now()
-    (job,) = await records.claim_oldest(owner="w", now=now, lease_until=now + LEASE, limit=1)
-    settlement = Settlement(JobStatus.FAILED, error="no", code="image_timeout", retryable=True)
-    assert await records.settle(job, owner="w", now=now, settlement=settlement)
-    await gate.runtime.janitor.sweep_jobs()
-
-
 async def test_batch_reports_its_jobs_and_each_of_them_names_it(gate: MediaGate) -> None:
     async with gate:
         items = [
@@ -68,10 +56,10 @@ async def test_batch_reports_its_jobs_and_each_of_them_names_it(gate: MediaGate)
         jobs = [(await gate.get_status(child.job_id, owner="ann")).job for child in made.children]
         assert [(job.batch_id, job.batch_position) for job in jobs] == [(made.batch.id, 0), (made.batch.id, 1)]
         assert [one.name for one in jobs[1].inputs] == ["photo", "other"]
-        await gate.work("")
+        await end_next(gate)
         half = await gate.get_batch(made.batch.id)
         assert (half.status, half.progress, half.counts[JobStatus.COMPLETE]) == (JobStatus.PROCESSING, 50, 1)
-        await gate.work("")
+        await end_next(gate)
         over = await gate.get_batch(made.batch.id)
         assert (over.status, over.progress) == (JobStatus.COMPLETE, 100)
         assert over.finished_at == max(child.finished_at for child in over.children if child.finished_at)
@@ -145,7 +133,7 @@ async def test_reused_key_returns_the_batch(gate: MediaGate) -> None:
 async def test_cancelled_batch_ends_with_the_statuses_of_its_jobs(gate: MediaGate) -> None:
     async with gate:
         batch = await a_batch(gate, 3)
-        await gate.work("")
+        await end_next(gate)
         over = await gate.cancel_batch(batch.batch.id)
         statuses = [child.status for child in over.children]
         assert statuses == [JobStatus.COMPLETE, JobStatus.CANCELLED, JobStatus.CANCELLED]
@@ -157,7 +145,7 @@ async def test_cancelled_batch_ends_with_the_statuses_of_its_jobs(gate: MediaGat
 async def test_batch_without_a_complete_job_has_its_worst_status(gate: MediaGate) -> None:
     async with gate:
         batch = await a_batch(gate)
-        await fail(gate)
+        await end_next(gate, JobStatus.FAILED)
         over = await gate.cancel_batch(batch.batch.id)
         assert over.status is JobStatus.FAILED
         assert [child.code for child in over.children] == ["image_timeout", None]
@@ -166,11 +154,11 @@ async def test_batch_without_a_complete_job_has_its_worst_status(gate: MediaGate
 async def test_retried_job_reopens_its_batch_without_a_second_report(gate: MediaGate) -> None:
     async with gate:
         batch = await a_batch(gate, 1)
-        await fail(gate)
+        await end_next(gate, JobStatus.FAILED)
         assert (await gate.get_batch(batch.batch.id)).status is JobStatus.FAILED
         await gate.retry(batch.children[0].job_id)
         assert (await gate.get_batch(batch.batch.id)).status is JobStatus.PENDING
-        await gate.work("")
+        await end_next(gate)
         assert (await gate.get_batch(batch.batch.id)).status is JobStatus.COMPLETE
         assert await ends(gate, batch) == [EventType.BATCH_COMPLETED]
 

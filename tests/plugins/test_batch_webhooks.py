@@ -39,9 +39,7 @@ async def open_gate(data_dir: Path, receiver: Receiver, *events: str, worker: bo
         moderation="off",
     )
     gate.decorate(STORAGE, MemoryStorage())
-    endpoint = Endpoint(
-        receiver.url, [SECRET], events=events, insecure_http=True, private_networks=("127.0.0.0/8",)
-    )
+    endpoint = Endpoint(receiver.url, [SECRET], events=events, insecure_http=True, private_networks=("127.0.0.0/8",))
     gate.register(webhooks, endpoints={"app": endpoint}, callbacks=Callbacks([OTHER], hosts=["hooks.example"]))
     async with runs_pipelines(gate):
         yield gate

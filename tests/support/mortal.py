@@ -1,7 +1,8 @@
 """Parts each call of which can be where the process dies.
 
 ``CRASH_AT=records.settle:before`` kills the process (SIGKILL, by itself) when that method is called,
-``…:after`` when it has returned; ``…:after:2`` at the second call. ``records.batches.create`` is a method of a part of a part. ``CRASH_BY=SIGSTOP`` stops it instead.
+``…:after`` when it has returned; ``…:after:2`` at the second call.
+``records.batches.create`` is a method of a part of a part. ``CRASH_BY=SIGSTOP`` stops it instead.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def _job(body: Any, rules: Rules, files: Collection[str], *, ad_hoc: bool) -> Ba
         raise InvalidPipeline([*faults, *exc.errors]) from None
     pictures = tuple(sorted(request.pictures(rules.operations)))
     count = len(named) + len(pictures) + len(request.upload_ids) + (request.media_id is not None)
-    if not named and not request.upload_ids and request.media_id is None:
+    if not (named or faults or request.upload_ids or request.media_id):
         faults.append(item((FILES,), "missing", "there is no picture; name files of the form, a mediaId or uploadIds"))
     elif count > MOST_FILES:
         faults.append(item((FILES,), "too_long", f"at most {MOST_FILES} pictures for one job"))

@@ -117,7 +117,5 @@ class BatchRoute:
 
     def _described(self, asked: BatchRequest, estimates: list[list[Estimate]], ignored: list[str]) -> dict[str, Any]:
         """Return the answer of a dry run."""
-        jobs = [
-            described(job.request, self._rules, costs) for job, costs in zip(asked.jobs, estimates, strict=True)
-        ]
+        jobs = [described(job.request, self._rules, costs) for job, costs in zip(asked.jobs, estimates, strict=True)]
         return {"valid": True, "jobs": jobs, **({"ignored": ignored} if ignored else {})}

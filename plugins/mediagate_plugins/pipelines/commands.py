@@ -1,4 +1,4 @@
-"""``mediagate run``: try a preset, or steps in a file, on pictures; ``mediagate presets``: list, show, check presets."""
+"""``mediagate run``: try a preset, or steps in a file, on pictures; ``mediagate presets``: list and check presets."""
 
 from __future__ import annotations
 

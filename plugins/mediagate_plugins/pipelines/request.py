@@ -53,8 +53,9 @@ def read_request(
 ) -> PipelineRequest:
     """Return the request in a JSON value; ``inputs`` are the names of further pictures that came with it.
 
-    With ``shared``, they are for other requests too, so this one need not use all of them. ``ad_hoc`` says whether its caller may send steps of its own. Raises ``InvalidPipeline`` with every fault, and
-    ``Forbidden`` for steps that the caller may not send.
+    With ``shared``, they are for other requests too, so this one need not use all of them. ``ad_hoc`` says whether its
+    caller may send steps of its own. Raises ``InvalidPipeline`` with every fault, and ``Forbidden`` for steps that the
+    caller may not send.
     """
     if not isinstance(body, dict):
         raise InvalidPipeline([item((), "wrong_type", 'not an object; write {"preset": …} or {"steps": […]}', body)])

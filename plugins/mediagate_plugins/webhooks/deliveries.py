@@ -198,7 +198,10 @@ class Deliveries:
             return {}
         where: Any = {"id": {"in": list(ids)}}
         rows = await self._database.query(lambda client: client.mediagateevent.find_many(where=where))
-        return {row.id: Event(row.id, EventType(row.laterType or row.type), row.jobId, row.createdAt, row.data) for row in rows}
+        return {
+            row.id: Event(row.id, EventType(row.laterType or row.type), row.jobId, row.createdAt, row.data)
+            for row in rows
+        }
 
     async def _count(self, where: Any) -> int:
         return await self._database.query(lambda client: client.mediagatewebhookdelivery.count(where=where))
@@ -238,4 +241,6 @@ def _where(
 
 
 def _delivery_of(row: Any, event: Event) -> Delivery:
-    return Delivery(event, endpoint_of(row.endpoint), row.status, row.attempts, row.dueAt, row.triedAt, row.answer, row.error)
+    return Delivery(
+        event, endpoint_of(row.endpoint), row.status, row.attempts, row.dueAt, row.triedAt, row.answer, row.error
+    )

@@ -10,7 +10,14 @@ from typing import Any
 
 from mediagate.api.archive import Archive
 from mediagate.api.owner import BATCH, check_named, usage_ever
-from mediagate.api.owner_records import batch_record, job_record, media_record, output_record, upload_record, usage_record
+from mediagate.api.owner_records import (
+    batch_record,
+    job_record,
+    media_record,
+    output_record,
+    upload_record,
+    usage_record,
+)
 from mediagate.api.runtime import Runtime
 from mediagate.errors import ObjectNotFound, OwnerNotFound
 from mediagate.parts import Parts

@@ -133,7 +133,7 @@ class Admission:
             raise QueueFull("the queue is full; send the upload again later", retry_after_s=wait_s)
 
     async def check_batch(self, jobs: int) -> None:
-        """Raise ``QueueFull`` when this many jobs exceed the limit of the queue, ``InvalidParameter`` if they always do."""
+        """Raise ``QueueFull`` if this many jobs exceed the limit of the queue, ``InvalidParameter`` if always."""
         limit = self._parts.settings.max_queue
         if limit and jobs > limit:
             raise InvalidParameter(f"jobs: {jobs:,} never fit into the queue; send at most {limit:,}")

@@ -25,7 +25,16 @@ from mediagate.intake.reception import Received, Reception, receive
 from mediagate.intake.spool import Readable, receive_source
 from mediagate.kernel import Incoming
 from mediagate.parts import Parts
-from mediagate.values import BatchState, DirectUpload, Job, Principal, UploadFields, UploadTarget, owner_and_key, read_fields
+from mediagate.values import (
+    BatchState,
+    DirectUpload,
+    Job,
+    Principal,
+    UploadFields,
+    UploadTarget,
+    owner_and_key,
+    read_fields,
+)
 
 
 class Intake:
@@ -95,7 +104,11 @@ class Intake:
         self, request: Incoming, principal: Principal | None, source_type: str, limits: FormLimits, *, dry_run: bool
     ) -> AsyncIterator[BatchReception]:
         """``POST /batches``: receive the files of several pipelines and a document; else as ``receive_pipeline``."""
-        async with self._receive(request, principal, source_type, limits, dry_run=dry_run) as (received, held, admitted):
+        async with self._receive(request, principal, source_type, limits, dry_run=dry_run) as (
+            received,
+            held,
+            admitted,
+        ):
             most = limits.bytes if limits.bytes is not None else self._limits[source_type] * limits.files
             batch = BatchReception(received, most)
             batch.principal, batch.held = principal, held

@@ -115,9 +115,7 @@ class Janitor:
             except Exception:  # one failing job must not block the others
                 log.exception("job %s: could not be finished; retrying later", job_id, extra={"job_id": job_id})
         batches = await report_batches(self._parts)
-        return Findings(
-            failed=failed, finished=finished, batches=batches, expired_keys=await records.forget(now=now)
-        )
+        return Findings(failed=failed, finished=finished, batches=batches, expired_keys=await records.forget(now=now))
 
     async def sweep_expired(self, *, dry_run: bool, now: datetime | None = None, most: int | None = None) -> Findings:
         """Delete expired direct uploads, and about ``most`` of the expired media and outputs."""

@@ -72,7 +72,9 @@ async def _keys(records: Records, now: datetime) -> None:
     (batch, jobs), (other, others) = a_batch(now), a_batch(now)
     bound: dict[str, Any] = {"key": key, "fingerprint": "f", "key_expires_at": later}
     before = await records.queue_depth()
-    expect(not await records.batches.create(batch, jobs, **bound), "create() under a key that is not ours must be False")
+    expect(
+        not await records.batches.create(batch, jobs, **bound), "create() under a key that is not ours must be False"
+    )
     await records.reserve_key(key, now=now, expires_at=later)
     expect(await records.batches.create(batch, jobs, **bound), "create() under a reserved key must be True")
     held = await records.reserve_key(key, now=now, expires_at=later)
@@ -190,7 +192,7 @@ async def _turns(records: Records, now: datetime) -> None:
     single = a_job(now, owner_id=other, priority=FIRST)
     await records.create_job(single)
     claimed = await records.claim_oldest(owner="w", now=now, lease_until=now + LEASE, limit=2)
-    same([job.id for job in claimed], [single.id, jobs[0].id], "another's job must not wait for the jobs of a batch")
+    same({job.id for job in claimed}, {single.id, jobs[0].id}, "another's job must not wait for the jobs of a batch")
     for job in (single, *jobs, *more):
         await records.cancel(job.id, now=now)
 

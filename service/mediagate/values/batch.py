@@ -46,9 +46,7 @@ class BatchChild:
     @classmethod
     def of(cls, job: Job) -> BatchChild:
         """Return a job as a child of its batch."""
-        return cls(
-            job.id, job.status, job.stage, job.client_reference_id, job.code, job.finished_at, job.stages
-        )
+        return cls(job.id, job.status, job.stage, job.client_reference_id, job.code, job.finished_at, job.stages)
 
     @property
     def progress(self) -> int:

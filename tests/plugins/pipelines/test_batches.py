@@ -16,6 +16,7 @@ from mediagate.errors import ConfigError, Forbidden
 from tests.support.direct import sent
 from tests.support.mounted import client_of
 from tests.support.pipeline_site import PRESETS, faults, pipeline_gate, posted, told
+from tests.support.pipelines import end_next
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +69,7 @@ async def test_batch_runs_each_job_on_its_files(make_gate: MakeGate, photo: byte
         shown = await ended(gate, client, answer)
         state = shown.json()
         assert (shown.status_code, state["status"], state["progress"]) == (200, "COMPLETE", 100)
-        assert state["counts"] == {**dict.fromkeys(JobStatus, 0), "COMPLETE": 3}
+        assert state["counts"] == {status: 3 * (status == "COMPLETE") for status in JobStatus}
         assert [job["jobId"] for job in state["jobs"]] == [job["jobId"] for job in body["jobs"]]
         assert [job["clientReferenceId"] for job in state["jobs"]] == ["my a", "my b", None]
         assert state["finishedAt"] == max(job["finishedAt"] for job in state["jobs"])
@@ -201,7 +202,7 @@ async def test_limits_of_batches_hold_and_are_listed(make_gate: MakeGate, photo:
         twice = thumbs("a", "b")
         twice["jobs"].append({"preset": "thumb", "files": ["a", "b"]})
         assert told(await sent_batch(client, twice, {"a": photo, "b": photo})) == (413, "upload_too_large")
-        four = {name: photo for name in "abcd"}
+        four = dict.fromkeys("abcd", photo)
         assert told(await sent_batch(client, thumbs(*four), four)) == (413, "upload_too_large")
         fourteen = {f"f{number}": photo[:200] for number in range(14)}
         assert told(await sent_batch(client, thumbs("f0"), fourteen)) == (400, "bad_upload")
@@ -209,7 +210,7 @@ async def test_limits_of_batches_hold_and_are_listed(make_gate: MakeGate, photo:
 
 
 @pytest.mark.parametrize("options", [{"batch_jobs": 0}, {"batch_jobs": 1001}, {"batch_max_bytes": 0}])
-async def test_gate_does_not_open_with_wrong_limits_of_batches(make_gate: MakeGate, options: dict[str, int]) -> None:
+async def test_gate_does_not_open_with_wrong_limits_of_batches(make_gate: MakeGate, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="batch_jobs is from 1 to 1,000"):
         await pipeline_gate(make_gate, settings={"worker": False}, **options).open()
 
@@ -281,7 +282,7 @@ async def test_cancellation_ends_the_jobs_that_have_not_ended(make_gate: MakeGat
     gate.decorate(EVENTS, tuple(EventType))
     async with client_of(gate) as client:
         batch = (await sent_batch(client, thumbs("a", "a", "a"), {"a": photo})).json()
-        await gate.work("")
+        await end_next(gate)
         place = f"/batches/{batch['batchId']}/cancel"
         answer = await client.post(place)
         counts = answer.json()["counts"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from crashing_pipelines_gate import gate
+from importlib import import_module
+
+from crashing_gate import gate
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mediagate import EVENTS, BatchItem, EventType
 from tests.support.pipelines import SMALL
 
+import_module("crashing_pipelines_gate")  # adds the source and the operations of pipelines
 gate.decorate(EVENTS, tuple(EventType))
 
 

@@ -110,9 +110,7 @@ class PrismaBatches(Batches):
 
     async def of_owner(self, owner_id: str, *, limit: int, after: str = "") -> Sequence[Batch]:
         where: Any = {"ownerId": owner_id, "id": {"gt": after}}
-        rows = await query(
-            lambda: self._client.mediagatebatch.find_many(where=where, order={"id": "asc"}, take=limit)
-        )
+        rows = await query(lambda: self._client.mediagatebatch.find_many(where=where, order={"id": "asc"}, take=limit))
         return [_batch_of(row) for row in rows]
 
     async def forget(self, *, owner_id: str | None = None) -> int:
