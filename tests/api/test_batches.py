@@ -69,7 +69,7 @@ async def test_batch_reports_its_jobs_and_each_of_them_names_it(gate: MediaGate)
 @pytest.mark.parametrize(
     ("items", "pointers"),
     [
-        ([BatchItem(b"x", SMALL), BatchItem(a_png(), SMALL), BatchItem(b"", SMALL)], ["/jobs/0", "/jobs/2"]),
+        ([BatchItem(b"x" * 99, SMALL), BatchItem(a_png(), SMALL), BatchItem(b"", SMALL)], ["/jobs/0", "/jobs/2"]),
         (
             [BatchItem(a_png(), [{"op": "resize", "width": 0}]), BatchItem(a_png(), [{"op": "x"}])],
             ["/jobs/0/steps/0/width", "/jobs/1/steps/0/op"],
