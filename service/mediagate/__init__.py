@@ -4,11 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mediagate.api import PublishedPage, StatusPage, Trial
+    from mediagate.api import BatchItem, PublishedPage, StatusPage, Trial
     from mediagate.config import Settings, Source, VariantSpec
     from mediagate.gate import MediaGate
     from mediagate.http import FormHints, form_hints
-    from mediagate.intake import OrderInput, PipelineOrder, Reception
+    from mediagate.intake import (
+        MOST_JOBS,
+        BatchOrder,
+        BatchReception,
+        FormFile,
+        FormLimits,
+        OrderInput,
+        PipelineOrder,
+        Reception,
+    )
     from mediagate.kernel import Check, HookName, Incoming, Key, Plugin, plugin
     from mediagate.moderation import Moderator, Picture, RemoteModerator
     from mediagate.parts import (
@@ -27,6 +36,9 @@ if TYPE_CHECKING:
     from mediagate.storage import Storage
     from mediagate.values import (
         Action,
+        Batch,
+        BatchChild,
+        BatchState,
         CropBox,
         DirectUpload,
         Erased,
@@ -36,6 +48,7 @@ if TYPE_CHECKING:
         Export,
         Exported,
         ImageInfo,
+        IncomingBatch,
         IncomingUpload,
         Job,
         JobKind,
@@ -69,6 +82,12 @@ _HOMES = {
     "AUTHORIZE": "mediagate.parts",
     "Action": "mediagate.values",
     "Authorize": "mediagate.parts",
+    "Batch": "mediagate.values",
+    "BatchChild": "mediagate.values",
+    "BatchItem": "mediagate.api",
+    "BatchOrder": "mediagate.intake",
+    "BatchReception": "mediagate.intake",
+    "BatchState": "mediagate.values",
     "Check": "mediagate.kernel",
     "CropBox": "mediagate.values",
     "DirectUpload": "mediagate.values",
@@ -79,10 +98,13 @@ _HOMES = {
     "EventType": "mediagate.values",
     "Export": "mediagate.values",
     "Exported": "mediagate.values",
+    "FormFile": "mediagate.intake",
     "FormHints": "mediagate.http",
+    "FormLimits": "mediagate.intake",
     "HookName": "mediagate.kernel",
     "ImageInfo": "mediagate.values",
     "Incoming": "mediagate.kernel",
+    "IncomingBatch": "mediagate.values",
     "IncomingUpload": "mediagate.values",
     "Job": "mediagate.values",
     "JobKind": "mediagate.values",
@@ -90,6 +112,7 @@ _HOMES = {
     "JobStatus": "mediagate.values",
     "Key": "mediagate.kernel",
     "MODERATOR": "mediagate.parts",
+    "MOST_JOBS": "mediagate.intake",
     "Media": "mediagate.values",
     "MediaGate": "mediagate.gate",
     "Moderator": "mediagate.moderation",
@@ -150,6 +173,7 @@ __all__ = [
     "AUTHORIZE",
     "EVENTS",
     "MODERATOR",
+    "MOST_JOBS",
     "OPERATIONS",
     "QUEUE",
     "RECORDS",
@@ -157,6 +181,12 @@ __all__ = [
     "STORAGE",
     "Action",
     "Authorize",
+    "Batch",
+    "BatchChild",
+    "BatchItem",
+    "BatchOrder",
+    "BatchReception",
+    "BatchState",
     "Check",
     "CropBox",
     "DirectUpload",
@@ -166,10 +196,13 @@ __all__ = [
     "EventType",
     "Export",
     "Exported",
+    "FormFile",
     "FormHints",
+    "FormLimits",
     "HookName",
     "ImageInfo",
     "Incoming",
+    "IncomingBatch",
     "IncomingUpload",
     "Job",
     "JobKind",

@@ -20,18 +20,20 @@ from mediagate.http import (
     OPENED_LATE,
     OTHER_LOOP,
     accepted,
+    accepted_batch,
     answer,
     ask_who,
     link_base,
+    receive_batch,
     receive_pipeline,
     routing,
     run_lifespan,
 )
 from mediagate.images import ForkServer
-from mediagate.intake import Reception
+from mediagate.intake import BatchReception, FormLimits, Reception
 from mediagate.kernel import Departure, Kernel, Key, Registry
 from mediagate.parts import AUTHORIZE, Authorize, Parts
-from mediagate.values import Action, Job, Principal
+from mediagate.values import Action, BatchState, Job, Principal
 
 log = logging.getLogger("mediagate")
 
@@ -104,6 +106,16 @@ class MediaGate(Kernel, Calls):
         errors of ``POST /upload``.
         """
         return receive_pipeline(self, request, source_type, dry_run=dry_run)
+
+    def receive_batch(
+        self, request: Request, source_type: str, limits: FormLimits, *, dry_run: bool = False
+    ) -> AbstractAsyncContextManager[BatchReception]:
+        """Receive the request of a caller for several pipelines; else as ``receive_pipeline``."""
+        return receive_batch(self, request, source_type, limits, dry_run=dry_run)
+
+    def accepted_batch(self, request: Request, state: BatchState, ignored: Sequence[str] = ()) -> Response:
+        """Return the response 202 of a batch: its jobs, where and when to poll its state, and the ignored fields."""
+        return accepted_batch(self, request, state, ignored)
 
     async def accepted(self, request: Request, job: Job, ignored: Sequence[str] = ()) -> Response:
         """Return the response 202 of a job: where and when to poll its status, and the ignored fields."""

@@ -23,11 +23,14 @@ from mediagate.errors import MediagateError
 from mediagate.http.downloads import Downloads
 from mediagate.http.routes import core_routes
 from mediagate.kernel.hooks import HOOK_NAMES
+from mediagate.testing.batches import a_batch
 from mediagate.testing.outputs import a_pipeline, outputs_of
 from mediagate.testing.record_samples import a_job
-from mediagate.values import pipeline_json, utcnow
+from mediagate.values import HTTP_STATUS, BatchChild, BatchState, pipeline_json, utcnow
 from mediagate_plugins.http_moderation import Service
 from mediagate_plugins.pipelines import Preset
+from mediagate_plugins.pipelines.batch_request import BATCH_FIELDS
+from mediagate_plugins.pipelines.batch_request import FILES as BATCH_FILES
 from mediagate_plugins.pipelines.commands import run
 from mediagate_plugins.pipelines.request import FIELDS
 from tests.support.pages import DOCS, PAGES, ROOT, first_column
@@ -118,6 +121,15 @@ def test_http_page_has_every_field_of_an_output() -> None:
     assert {field for field in told if f"`{field}`" not in row} == set()
 
 
+def test_http_page_has_every_field_and_every_status_of_a_batch() -> None:
+    batch, jobs = a_batch(utcnow())
+    told = BatchState(batch, tuple(map(BatchChild.of, jobs))).to_json(url_of=str)
+    text = PAGES["docs/reference/http.md"]
+    section = text[text.index("## Batch status") : text.index("## Media")]
+    assert {field for field in {*told, *told["jobs"][0]} if f"`{field}`" not in section} == set()
+    assert {status for status in JobStatus if f"| {status} | {HTTP_STATUS[status]} |" not in section} == set()
+
+
 def test_plugin_index_lists_every_extra_and_every_plugin_with_its_page() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     listed = first_column("docs/reference/plugins/index.md")
@@ -147,7 +159,7 @@ def test_http_moderation_page_has_every_field_of_a_service() -> None:
 
 def test_pipelines_page_has_every_field_and_every_code() -> None:
     listed = first_column("docs/reference/plugins/pipelines.md")
-    assert {field.name for field in fields(Preset)} | {*FIELDS} <= listed
+    assert {field.name for field in fields(Preset)} | {*FIELDS, *BATCH_FIELDS, BATCH_FILES} <= listed
     sources = (ROOT / "plugins" / "mediagate_plugins" / "pipelines").glob("*.py")
     calls = [node for path in sources for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     made = [call.args[1] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "item"]

@@ -19,10 +19,12 @@ from typing import Any
 import httpx
 import pytest
 
-from mediagate.records import PrismaRecords
+from mediagate.records import Database, PrismaRecords
 from mediagate.records.migration import MIGRATIONS, migrate
+from mediagate.testing.batches import a_batch
 from mediagate.testing.outputs import a_pipeline
-from mediagate.values import Job, RejudgeAction, Rejudgement, Rejudging
+from mediagate.values import Event, EventType, Job, RejudgeAction, Rejudgement, Rejudging, new_id
+from mediagate_plugins.webhooks.deliveries import Deliveries
 from tests.support.command import output_of
 from tests.support.databases import fresh_database
 from tests.support.server import FAST, LEASE, MOUNT, PYTHONPATH, Server
@@ -379,3 +381,56 @@ async def opened(database: str) -> AsyncIterator[PrismaRecords]:
         yield records
     finally:
         await records.close()
+
+
+EARLIER_WEBHOOKS = """
+import asyncio, sys
+from datetime import timedelta
+
+from mediagate.records import Database, PrismaRecords
+from mediagate_plugins.webhooks.deliveries import Deliveries
+
+
+async def look(url):
+    records = PrismaRecords(url)
+    await records.open()
+    now = await records.now() + timedelta(minutes=1)
+    deliveries = Deliveries(Database.of(records, "test"), ["app"], callbacks=True)
+    due = await deliveries.due(["app"], callbacks=True, excluded=[], now=now, limit=9)
+    found = await deliveries.find(status=None, job_id=None, event_id=None, limit=9)
+    print(len(await records.outbox(limit=9)), len(due), len(found))
+    await records.close()
+
+
+asyncio.run(look(sys.argv[1]))
+"""
+"""What a sender of the earlier release finds: in the outbox, due, and in the list of deliveries."""
+
+
+def test_earlier_sender_leaves_the_events_of_batches_alone(kind: str, tmp_path: Path, release_python: Path) -> None:
+    with a_site(kind, tmp_path, release_python) as site:
+        site.migrate_to_later(tmp_path / "migrations")
+        for passed_on, wanted in ((False, "0 0 0"), (True, "0 0 1")):
+            asyncio.run(an_ended_batch(site.database, passed_on=passed_on))
+            done = subprocess.run(
+                [release_python, "-c", EARLIER_WEBHOOKS, site.database], capture_output=True, text=True, check=False
+            )
+            assert (done.stdout.strip(), done.returncode) == (wanted, 0), done.stderr
+
+
+async def an_ended_batch(database: str, *, passed_on: bool) -> None:
+    """Record a batch whose end has been reported, and with ``passed_on`` the deliveries of all such events."""
+    async with opened(database) as records:
+        now = await records.now()
+        batch, jobs = a_batch(now)
+        await records.batches.create(batch, jobs)
+        for job in jobs:
+            await records.cancel(job.id, now=now)
+        event = Event(new_id("evt"), EventType.BATCH_COMPLETED, batch.id, now, "{}")
+        assert await records.batches.report(batch.id, now=now, events_of=lambda _: (event,))
+        if passed_on:
+            deliveries = Deliveries(Database.of(records, "test"), ["app"], callbacks=True)
+            await deliveries.add({event: {"app": None}}, now)
+            await records.passed_on([event.id], now=now)
+            (due,) = await deliveries.due(["app"], callbacks=False, excluded=[], now=now, limit=9)
+            assert (due.endpoint, due.event) == ("app", event)

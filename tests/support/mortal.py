@@ -1,7 +1,8 @@
 """Parts each call of which can be where the process dies.
 
 ``CRASH_AT=records.settle:before`` kills the process (SIGKILL, by itself) when that method is called,
-``…:after`` when it has returned; ``…:after:2`` at the second call. ``CRASH_BY=SIGSTOP`` stops it instead.
+``…:after`` when it has returned; ``…:after:2`` at the second call.
+``records.batches.create`` is a method of a part of a part. ``CRASH_BY=SIGSTOP`` stops it instead.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Mortal:
 
     def __getattr__(self, method: str) -> Any:
         target = getattr(self._part, method)
+        if POINT.startswith(f"{self._name}.{method}."):
+            return Mortal(f"{self._name}.{method}", target)
         if f"{self._name}.{method}" != POINT:
             return target
 

@@ -6,15 +6,18 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from PIL import Image
 
-from mediagate import OPERATIONS, Job, MediaGate, Source
+from mediagate import OPERATIONS, Job, JobStatus, MediaGate, Source
 from mediagate.images import parse, standard
+from mediagate.jobs import job_events, resume_finish
 from mediagate.parts import Parts
+from mediagate.records import Settlement
 from mediagate.testing.outputs import a_pipeline
-from mediagate.values import PipelineInput, PipelineSpec, input_key
+from mediagate.values import PipelineInput, PipelineResult, PipelineSpec, input_key
 
 DAY = timedelta(days=1)
 WORK = Source(visibility="private", ttl=DAY)
@@ -38,6 +41,23 @@ def runs_pipelines(gate: MediaGate) -> MediaGate:
     """Give a gate the operations that mediagate brings."""
     gate.decorate(OPERATIONS, standard())
     return gate
+
+
+async def end_next(gate: MediaGate, status: JobStatus = JobStatus.COMPLETE) -> Job:
+    """Claim the next job, end it as a worker does, and return it; a FAILED one can be retried."""
+    records = gate.parts.records
+    now = await records.now()
+    (job,) = await records.claim_oldest(owner="w", now=now, lease_until=now + DAY, limit=1)
+    ends = {
+        JobStatus.COMPLETE: Settlement(JobStatus.COMPLETE, result=PipelineResult(), expires_at=now + DAY),
+        JobStatus.FAILED: Settlement(JobStatus.FAILED, error="no", code="image_timeout", retryable=True),
+    }
+    assert await records.settle(
+        job, owner="w", now=now, settlement=ends[status], events_of=partial(job_events, parts=gate.parts)
+    )
+    await resume_finish(job.id, gate.parts)
+    gate.runtime.watch.forget(job.id)
+    return job
 
 
 async def recorded(

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import get_args
 
-from mediagate import AUTHORIZE, OPERATIONS, MediaGate, plugin
+from mediagate import AUTHORIZE, MOST_JOBS, OPERATIONS, MediaGate, plugin
 from mediagate.errors import ConfigError, PluginError
 from mediagate.operations import Operations, standard
+from mediagate_plugins.pipelines.batch_route import BatchRoute
 from mediagate_plugins.pipelines.parameters import Int, Number, OneOf, Text
 from mediagate_plugins.pipelines.preset import Preset, check_presets
 from mediagate_plugins.pipelines.routes import PipelineRoutes
@@ -27,27 +28,42 @@ async def pipelines(
     ad_hoc: AdHoc = "none",
     source: str | None = None,
     operations: Operations | None = None,
+    batch_jobs: int = 100,
+    batch_max_bytes: int = 500_000_000,
 ) -> None:
-    """Serve ``POST /pipelines``, which runs ``presets``, and for callers with ``ad_hoc`` rights steps of their own.
+    """Serve ``POST /pipelines`` and ``POST /batches``: ``presets``, and with ``ad_hoc`` rights steps of the callers.
 
     ``ad_hoc="admin"`` and ``"all"`` need access control. ``"local"`` is for a demo: it takes steps of callers on the
     same machine, also unauthenticated ones, and makes the gate refuse foreign host names on loopback addresses. The
     limits and the moderation are those of the source type ``source``, by default the only private one with a ``ttl``;
     the outputs are kept for that time, or for a shorter one if a request asks for it. ``operations`` replaces those
-    that mediagate brings; a plugin that is registered later can add to ``gate[OPERATIONS]``. Raises ``ConfigError``,
-    also for presets that are invalid.
+    that mediagate brings; a plugin that is registered later can add to ``gate[OPERATIONS]``. ``batch_jobs`` is the
+    limit of the jobs of one batch, up to 1,000, and ``batch_max_bytes`` that of the inputs of all of them. Raises
+    ``ConfigError``, also for presets that are invalid.
     """
     chosen = _source_of(gate, source)
     if ad_hoc not in get_args(AdHoc):
         raise ConfigError(f'pipelines: ad_hoc is {ad_hoc!r}; use "none", "admin", "all" or "local"')
+    if not 1 <= batch_jobs <= MOST_JOBS or batch_max_bytes < 1:
+        raise ConfigError(f"pipelines: batch_jobs is from 1 to {MOST_JOBS:,}, and batch_max_bytes above 0")
     if ad_hoc == "local":
         gate.guard_hosts()
     known = standard() if operations is None else operations
-    rules = Rules(known, dict(presets or {}), chosen, gate.sources[chosen], ad_hoc, strict=gate.settings.strict)
+    rules = Rules(
+        known,
+        dict(presets or {}),
+        chosen,
+        gate.sources[chosen],
+        ad_hoc,
+        strict=gate.settings.strict,
+        batch_jobs=batch_jobs,
+        batch_max_bytes=batch_max_bytes,
+    )
     gate.decorate(OPERATIONS, known)
     gate.decorate(PIPELINES, rules)
     routes = PipelineRoutes(gate, rules)
     gate.add_route("/pipelines", routes.create, methods=["POST"])
+    gate.add_route("/batches", BatchRoute(gate, rules).create, methods=["POST"])
     gate.add_route("/pipelines/operations", routes.operations, methods=["GET"])
 
     async def ready(gate: MediaGate) -> None:

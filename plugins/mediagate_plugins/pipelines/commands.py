@@ -1,16 +1,21 @@
-"""``mediagate run``: try a preset, or steps in a file, on pictures of this machine."""
+"""``mediagate run``: try a preset, or steps in a file, on pictures; ``mediagate presets``: list and check presets."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from mediagate.cli import STANDALONE, load_gate, run_async
+from mediagate.cli import STANDALONE, Gate, load_gate, quit_with, run_async
 from mediagate.errors import InvalidParameter, InvalidPipeline
-from mediagate_plugins.pipelines.run import Order, Outcome
+from mediagate_plugins.pipelines.preset import problems_of
+from mediagate_plugins.pipelines.rules import Rules
+from mediagate_plugins.pipelines.run import Order, Outcome, rules_of
 from mediagate_plugins.pipelines.run import run as run_order
+
+presets = typer.Typer(no_args_is_help=True, help="List the presets of a gate, show one, or check all.")
 
 FAILED, WRONG, REJECTED = 1, 2, 3
 """Exit codes: a picture failed; steps, preset or params are wrong; a picture may not be published."""
@@ -74,3 +79,63 @@ def _quit_wrong(faults: list[str]) -> NoReturn:
     for fault in faults:
         typer.echo(f"mediagate: {fault}", err=True)
     raise SystemExit(WRONG)
+
+
+@presets.command("list")
+def list_(gate: Gate = STANDALONE) -> None:
+    """Print the name, the version and the operations of each preset."""
+    rules = _rules(gate)
+    width = max(map(len, rules.presets), default=0)
+    for name, preset in rules.presets.items():
+        if problems_of(name, preset, rules.operations):
+            typer.echo(f"{name:<{width}}  invalid; run `mediagate presets check`")
+            continue
+        params = f"  params: {', '.join(preset.params)}" if preset.params else ""
+        typer.echo(f"{name:<{width}}  {preset.version}  {', '.join(step['op'] for step in preset.steps)}{params}")
+
+
+@presets.command()
+def show(name: Annotated[str, typer.Argument(help="The preset's name.")], gate: Gate = STANDALONE) -> None:
+    """Print a preset as JSON: its version, its steps, and the JSON Schema of its params."""
+    rules = _rules(gate)
+    if name not in rules.presets:
+        quit_with(f"there is no preset {name!r}; presets of this gate: {', '.join(rules.presets) or 'none'}")
+    preset = rules.presets[name]
+    if problems_of(name, preset, rules.operations):
+        quit_with(f"the preset {name!r} is invalid; run `mediagate presets check`")
+    told = {
+        "name": name,
+        "version": preset.version,
+        "steps": preset.plain_steps,
+        "params": preset.schema,
+        "pictures": list(preset.pictures),
+        "adHoc": preset.ad_hoc,
+    }
+    typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+
+
+@presets.command()
+def check(gate: Gate = STANDALONE) -> None:
+    """Check all presets against the operations that are installed; exit with 1 if one could fail."""
+    rules, failed = _rules(gate), False
+    for name, preset in rules.presets.items():
+        found = problems_of(name, preset, rules.operations)
+        failed |= bool(found)
+        for problem in found:
+            typer.echo(f"FAIL  {name}  {problem}")
+        if not found:
+            typer.echo(f"ok    {name}  {preset.version}")
+    if failed:
+        raise SystemExit(FAILED)
+
+
+def _rules(path: str) -> Rules:
+    """Return the rules of a gate, whose plugins boot without opening it: invalid presets do not prevent that."""
+    loaded, found = load_gate(path), list[Rules]()
+
+    async def work() -> None:
+        async with loaded.assembled():
+            found.append(rules_of(loaded))
+
+    run_async(work())
+    return found[0]

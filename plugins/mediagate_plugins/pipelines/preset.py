@@ -40,6 +40,12 @@ class Preset:
         return sha256(canonical.encode()).hexdigest()
 
     @property
+    def plain_steps(self) -> list[Any]:
+        """The steps as JSON; raises ``TypeError`` or ``ValueError`` if they are something else."""
+        steps: list[Any] = _plain(self.steps)
+        return steps
+
+    @property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of ``params`` in a request."""
         required = [name for name, parameter in self.params.items() if parameter.default is None]
@@ -119,16 +125,20 @@ class Preset:
 
 def check_presets(presets: Mapping[str, Preset], operations: Operations) -> None:
     """Raise ``ConfigError`` with every problem of every preset."""
-    found: list[str] = []
-    for name, preset in presets.items():
-        if not (name and len(name) <= 64 and name.replace("-", "").replace("_", "").isalnum() and name.isascii()):
-            found.append(f"pipelines: preset {name!r}: name it with letters, digits, - and _, at most 64")
-        elif not isinstance(preset, Preset):
-            found.append(f"pipelines: preset {name!r}: write Preset(steps=[…])")
-        else:
-            found += [f"pipelines: preset {name!r}: {problem}" for problem in preset.problems(operations)]
+    found = [
+        f"pipelines: preset {name!r}: {problem}"
+        for name, preset in presets.items()
+        for problem in problems_of(name, preset, operations)
+    ]
     if found:
         raise ConfigError(found)
+
+
+def problems_of(name: str, preset: object, operations: Operations) -> list[str]:
+    """Return what is wrong with a preset and its name; those of steps begin with a JSON Pointer."""
+    if not (name and len(name) <= 64 and name.replace("-", "").replace("_", "").isalnum() and name.isascii()):
+        return ["name it with letters, digits, - and _, at most 64"]
+    return preset.problems(operations) if isinstance(preset, Preset) else ["write Preset(steps=[…])"]
 
 
 def _of_values(error: Mapping[str, Any]) -> Item:

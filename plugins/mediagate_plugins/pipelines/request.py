@@ -43,52 +43,64 @@ class PipelineRequest:
     ignored: tuple[str, ...] = ()
     """Unknown fields."""
 
+    def pictures(self, operations: Operations) -> frozenset[str]:
+        """Return the names of the pictures to which steps refer."""
+        return _referred(self.recipe, operations)
 
-def read_request(body: object, rules: Rules, *, ad_hoc: bool, inputs: Collection[str] = ()) -> PipelineRequest:
+
+def read_request(
+    body: object, rules: Rules, *, ad_hoc: bool, inputs: Collection[str] = (), shared: bool = False
+) -> PipelineRequest:
     """Return the request in a JSON value; ``inputs`` are the names of further pictures that came with it.
 
-    ``ad_hoc`` says whether its caller may send steps of its own. Raises ``InvalidPipeline`` with every fault, and
-    ``Forbidden`` for steps that the caller may not send.
+    With ``shared``, they are for other requests too, so this one need not use all of them. ``ad_hoc`` says whether its
+    caller may send steps of its own. Raises ``InvalidPipeline`` with every fault, and ``Forbidden`` for steps that the
+    caller may not send.
     """
     if not isinstance(body, dict):
         raise InvalidPipeline([item((), "wrong_type", 'not an object; write {"preset": …} or {"steps": […]}', body)])
     if len(body) > MOST_FIELDS:
         raise InvalidPipeline([item((), "too_long", f"{len(body)} fields; up to {MOST_FIELDS} are read")])
-    return _Reading(rules, body, ad_hoc, inputs).result()
+    return _Reading(rules, body, ad_hoc, inputs, shared=shared).result()
 
 
-def picture_faults(recipe: Recipe, operations: Operations, inputs: Collection[str]) -> Iterator[Item]:
-    """Yield the pictures that steps refer to and that are missing, and those that no step refers to."""
-    used = {getattr(step.params, name) for step in recipe.steps for name in operations[step.op].inputs} - {None}
+def picture_faults(
+    recipe: Recipe, operations: Operations, inputs: Collection[str], *, shared: bool = False
+) -> Iterator[Item]:
+    """Yield the pictures that steps refer to and that are missing, and unless ``shared`` those that none refers to."""
+    used = _referred(recipe, operations)
     for name in sorted(used - {*inputs}):
         yield item(("preset",), "missing_picture", f"this preset needs a picture in the field {name!r}")
-    for name in sorted({*inputs} - used):
+    for name in sorted({*inputs} - used if not shared else ()):
         yield item((), "unused_picture", f"no step refers to the file {name!r}; send pictures as file or files[]")
 
 
 class _Reading:
     """Reads the fields of one request and collects faults."""
 
-    def __init__(self, rules: Rules, body: dict[str, Any], ad_hoc: bool, inputs: Collection[str]) -> None:
+    def __init__(
+        self, rules: Rules, body: dict[str, Any], ad_hoc: bool, inputs: Collection[str], *, shared: bool
+    ) -> None:
         self._rules = rules
         # A field that is null is a field that is missing.
         self._body = {name: value for name, value in body.items() if value is not None}
         self._ad_hoc = ad_hoc
         self._inputs = inputs
+        self._shared = shared
         self._faults: list[Item] = []
 
     def result(self) -> PipelineRequest:
-        ignored = tuple(self._unknown())
+        ignored = tuple(unknown_fields(self._body, FIELDS, self._faults, strict=self._rules.strict))
         name, params = self._name(), self._params()
         recipe, version = self._recipe(name, params)
         ttl = self._retention()
-        reference = self._checked("clientReferenceId", reference_problem)
-        callback = self._checked("callbackUrl", callback_problem)
+        reference = checked_text(self._body, "clientReferenceId", reference_problem, self._faults)
+        callback = checked_text(self._body, "callbackUrl", callback_problem, self._faults)
         media_id, upload_ids = self._text("mediaId"), tuple(self._upload_ids())
         if media_id is not None and upload_ids:
             self._faults.append(item(("uploadIds",), "invalid_value", "send mediaId or uploadIds, not both"))
         if recipe is not None:
-            self._faults += picture_faults(recipe, self._rules.operations, self._inputs)
+            self._faults += picture_faults(recipe, self._rules.operations, self._inputs, shared=self._shared)
         if self._faults or recipe is None:
             raise InvalidPipeline(self._faults)
         return PipelineRequest(recipe, name, version, params, ttl, reference, callback, media_id, upload_ids, ignored)
@@ -202,31 +214,47 @@ class _Reading:
             yield from ids
 
     def _text(self, name: str) -> str | None:
-        """Return an optional text; an empty one counts as missing."""
-        text = self._body.get(name)
-        if text is None or text == "":
-            return None
-        if isinstance(text, str) and not any("\ud800" <= character <= "\udfff" for character in text):
-            return text
-        self._faults.append(item((name,), "wrong_type", "not a text", text))
+        return optional_text(self._body, name, self._faults)
+
+
+def optional_text(body: Mapping[str, Any], name: str, faults: list[Item]) -> str | None:
+    """Return an optional text; an empty one counts as missing."""
+    text = body.get(name)
+    if text is None or text == "":
         return None
-
-    def _checked(self, name: str, problem_of: Callable[[str | None], str | None]) -> str | None:
-        text = self._text(name)
-        if (problem := problem_of(text)) is not None:
-            self._faults.append(item((name,), "invalid_value", problem, text))
+    if isinstance(text, str) and not any("\ud800" <= character <= "\udfff" for character in text):
         return text
+    faults.append(item((name,), "wrong_type", "not a text", text))
+    return None
 
-    def _unknown(self) -> Iterator[str]:
-        """Yield unknown fields; one that resembles a known one is a fault, since its caller counts on it."""
-        for name in self._body:
-            if name in FIELDS:
-                continue
-            hint = did_you_mean(name, [known for known in FIELDS if known not in self._body])
-            if hint or self._rules.strict:
-                self._faults.append(item((name,), "unknown_field", f"unknown field {name[:100]!r}{hint}"))
-            else:
-                yield name[:100].encode(errors="replace").decode()
+
+def checked_text(
+    body: Mapping[str, Any], name: str, problem_of: Callable[[str | None], str | None], faults: list[Item]
+) -> str | None:
+    """Return an optional text in which ``problem_of`` finds no fault."""
+    text = optional_text(body, name, faults)
+    if (problem := problem_of(text)) is not None:
+        faults.append(item((name,), "invalid_value", problem, text))
+    return text
+
+
+def unknown_fields(
+    body: Mapping[str, Any], fields: Collection[str], faults: list[Item], *, strict: bool
+) -> Iterator[str]:
+    """Yield unknown fields; one that resembles a known one is a fault, since its caller counts on it."""
+    for name in body:
+        if name in fields:
+            continue
+        hint = did_you_mean(name, [known for known in fields if known not in body])
+        if hint or strict:
+            faults.append(item((name,), "unknown_field", f"unknown field {name[:100]!r}{hint}"))
+        else:
+            yield name[:100].encode(errors="replace").decode()
+
+
+def _referred(recipe: Recipe, operations: Operations) -> frozenset[str]:
+    found = (getattr(step.params, name) for step in recipe.steps for name in operations[step.op].inputs)
+    return frozenset(name for name in found if name is not None)
 
 
 def _is_nan(value: float) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from anyio import to_thread
@@ -14,12 +14,11 @@ from mediagate import Action, MediaGate, PipelineOrder, Reception, owner_seen_by
 from mediagate.errors import BadUpload, InvalidParameter
 from mediagate_plugins.pipelines.catalogue import catalogue
 from mediagate_plugins.pipelines.cost import Estimate, estimated
+from mediagate_plugins.pipelines.locality import is_local
 from mediagate_plugins.pipelines.request import HOUR, PipelineRequest, read_request
 from mediagate_plugins.pipelines.rules import Rules
 
 NO_STORE = {"Cache-Control": "no-store"}
-FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
-"""Headers of proxies. A server that does not trust its proxy takes the proxy's own address for the client's."""
 
 
 class PipelineRoutes:
@@ -34,7 +33,7 @@ class PipelineRoutes:
         principal = await self._gate.authorize(request, Action.READ)
         body = catalogue(
             self._rules,
-            ad_hoc=self._rules.may_ad_hoc(principal, local=_is_local(request)),
+            ad_hoc=self._rules.may_ad_hoc(principal, local=is_local(request)),
             timeout_s=self._gate.settings.image_timeout_s,
         )
         return JSONResponse(body, headers=NO_STORE)
@@ -43,8 +42,8 @@ class PipelineRoutes:
         """``POST /pipelines``."""
         dry_run = request.query_params.get("dryRun", "0") != "0"
         async with self._gate.receive_pipeline(request, self._rules.source_type, dry_run=dry_run) as reception:
-            _check_query(request)
-            asked = await self._read(reception, local=_is_local(request))
+            check_query(request)
+            asked = await self._read(reception, local=is_local(request))
             await _add_references(reception, asked)
             estimates = await self._estimates(reception, asked)
             if dry_run:
@@ -75,30 +74,31 @@ class PipelineRoutes:
             recipe=asked.recipe,
             source_type=self._rules.source_type,
             preset=asked.preset,
+            version=asked.version,
             ttl=asked.ttl,
             client_reference_id=asked.client_reference_id,
             callback_url=asked.callback_url,
         )
 
-    def _retention(self, asked: PipelineRequest) -> dict[str, Any]:
-        most = self._rules.max_ttl
-        wanted = most if asked.ttl is None else asked.ttl
-        return {"ttlHours": min(wanted, most) / HOUR, "clamped": wanted > most}
-
     def _described(self, asked: PipelineRequest, estimates: list[Estimate], reception: Reception) -> dict[str, Any]:
         """Return the answer of a dry run; without files with the cost of one megapixel."""
         costs = estimates or [estimated(asked.recipe, self._rules.operations)]
         ignored = [*reception.ignored, *asked.ignored]
-        return {
-            "valid": True,
-            "preset": asked.preset,
-            "version": asked.version,
-            "steps": asked.recipe.to_json(),
-            "outputs": list(asked.recipe.outputs),
-            "retention": self._retention(asked),
-            "costs": [cost.to_json() for cost in costs],
-            **({"ignored": ignored} if ignored else {}),
-        }
+        return {"valid": True, **described(asked, self._rules, costs), **({"ignored": ignored} if ignored else {})}
+
+
+def described(asked: PipelineRequest, rules: Rules, costs: Sequence[Estimate]) -> dict[str, Any]:
+    """Return what a dry run tells of one request."""
+    most = rules.max_ttl
+    wanted = most if asked.ttl is None else asked.ttl
+    return {
+        "preset": asked.preset,
+        "presetVersion": asked.version,
+        "steps": asked.recipe.to_json(),
+        "outputs": list(asked.recipe.outputs),
+        "retention": {"ttlHours": min(wanted, most) / HOUR, "clamped": wanted > most},
+        "costs": [cost.to_json() for cost in costs],
+    }
 
 
 async def _add_references(reception: Reception, asked: PipelineRequest) -> None:
@@ -109,21 +109,7 @@ async def _add_references(reception: Reception, asked: PipelineRequest) -> None:
         await reception.add_upload(upload_id, owner=owner)
 
 
-def _is_local(request: Request) -> bool:
-    """Return whether a request came from this machine to a loopback address, and through no proxy for another one."""
-    if any(name in request.headers for name in FORWARDED):
-        return False
-    return all(_is_loopback(request.scope.get(end)) for end in ("server", "client"))
-
-
-def _is_loopback(end: tuple[str, int | None] | None) -> bool:
-    try:
-        ip = ip_address(end[0]) if end else None
-    except ValueError:
-        return False
-    return ip is not None and ((ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip).is_loopback
-
-
-def _check_query(request: Request) -> None:
+def check_query(request: Request) -> None:
+    """Raise ``InvalidParameter`` unless ``dryRun`` is 0, 1 or missing."""
     if request.query_params.get("dryRun", "0") not in ("0", "1"):
         raise InvalidParameter("dryRun: use ?dryRun=1 to check a request, or leave it out")

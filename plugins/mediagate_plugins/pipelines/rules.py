@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from mediagate import Key, Principal, Source
+from mediagate import FormLimits, Key, Principal, Source
 from mediagate.operations import Operations
 from mediagate_plugins.pipelines.preset import Preset
 
@@ -27,6 +27,13 @@ class Rules:
     source: Source
     ad_hoc: AdHoc
     strict: bool = False
+    batch_jobs: int = 100
+    batch_max_bytes: int = 500_000_000
+
+    @property
+    def batch_limits(self) -> FormLimits:
+        """The limits of the form of a batch: as many files as jobs, and pictures to which their steps refer."""
+        return FormLimits(self.batch_jobs + MOST_FILES, self.batch_max_bytes, named=True)
 
     @property
     def max_ttl(self) -> timedelta:

@@ -81,7 +81,7 @@ async def run(gate: MediaGate, order: Order) -> Outcome:
     """
     gate.use(worker=True)
     async with gate.trial() as trial:
-        running = _Running(trial, _rules_of(gate), order)
+        running = _Running(trial, rules_of(gate), order)
         async with running.progress.shown():
             for photo in order.photos:
                 await running.run(photo)
@@ -136,7 +136,8 @@ class _Running:
             )
 
 
-def _rules_of(gate: MediaGate) -> Rules:
+def rules_of(gate: MediaGate) -> Rules:
+    """Return the rules of a booted gate; raises ``PluginError`` if it does not register the plugin."""
     try:
         return gate[PIPELINES]
     except PluginError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingUpload, MediaGate, plugin
+from mediagate import EVENTS, RECORDS, DirectUpload, EventType, IncomingBatch, IncomingUpload, MediaGate, plugin
 from mediagate.errors import ConfigError, InvalidParameter
 from mediagate.records import Database
 from mediagate_plugins.webhooks.admin import WEBHOOKS, Webhooks
@@ -86,6 +86,9 @@ async def webhooks(
     async def check_declaration(upload: DirectUpload) -> None:
         _check_callback(upload.ticket.callback_url, callbacks)
 
+    async def check_batch(batch: IncomingBatch) -> None:
+        _check_callback(batch.callback_url, callbacks)
+
     async def examine() -> str:
         if problem := link_problem(gate):
             raise ConfigError(problem)
@@ -126,6 +129,7 @@ async def webhooks(
     # Checked at declaration and again at completion, when the configured hosts may have changed.
     gate.add_hook("pre_declare", check_declaration)
     gate.add_hook("pre_upload", check_upload)
+    gate.add_hook("pre_batch", check_batch)
     gate.add_check("webhooks", examine)
     gate.add_hook("on_ready", ready)
 

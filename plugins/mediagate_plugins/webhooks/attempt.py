@@ -8,9 +8,9 @@ from datetime import datetime
 
 from mediagate import Event, MediaGate
 from mediagate.outbound import Network, NotSent, Poster, Target
-from mediagate.records import get_job
 from mediagate_plugins.webhooks.body import body_of
 from mediagate_plugins.webhooks.callback_names import is_callback
+from mediagate_plugins.webhooks.callback_urls import callback_url_of
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schedule import retry_after_s
 from mediagate_plugins.webhooks.signatures import signed_headers
@@ -59,11 +59,11 @@ class Attempts:
         return await self._send(event, self._poster, known.target, known.secrets, known.networks, now)
 
     async def _call(self, event: Event, callbacks: Callbacks, now: datetime) -> Outcome:
-        job = await get_job(self._gate.parts.records, event.job_id)
-        if job is None or job.callback_url is None:
+        url = await callback_url_of(self._gate.parts.records, event)
+        if url is None:
             return Outcome(error="the upload has no callbackUrl any more", final=True)
         try:
-            target = callbacks.read(job.callback_url)
+            target = callbacks.read(url)
         except ValueError as exc:
             return Outcome(error=f"callbackUrl: {exc}", final=True)
         return await self._send(event, self._callback_poster, target, callbacks.secrets, callbacks.networks, now)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mediagate import Event, EventType
 from mediagate.records import Database
 from mediagate_plugins.webhooks.callback_names import CALLBACK_PREFIX
+from mediagate_plugins.webhooks.stored_names import endpoint_of, stored_name, stored_names
 
 DeliveryStatus = Literal["pending", "delivered", "dead"]
 
@@ -64,7 +65,8 @@ class Deliveries:
             async with client.batch_() as batch:
                 for event, endpoints in routes.items():
                     for endpoint, error in endpoints.items():
-                        row = {"eventId": event.id, "endpoint": endpoint, "attempts": 0, "dueAt": now}
+                        name = stored_name(endpoint, event.type)
+                        row = {"eventId": event.id, "endpoint": name, "attempts": 0, "dueAt": now}
                         batch.mediagatewebhookdelivery.create(
                             data={**row, "status": "dead" if error else "pending", "error": error}
                         )
@@ -76,7 +78,7 @@ class Deliveries:
     ) -> list[Delivery]:
         """Return due deliveries to these endpoints, and to callbacks except ``excluded``, longest due first."""
         where: Any = {"status": "pending", "dueAt": {"lte": now}}
-        where |= _to(endpoints, callbacks=callbacks) | {"NOT": [{"endpoint": {"in": list(excluded)}}]}
+        where |= _to(endpoints, callbacks=callbacks) | {"NOT": [{"endpoint": {"in": stored_names(excluded)}}]}
         return await self._find(where, order={"dueAt": "asc"}, limit=limit)
 
     async def claim(self, delivery: Delivery, *, owner: str, now: datetime, until: datetime) -> bool:
@@ -121,7 +123,7 @@ class Deliveries:
                 both_ways = {"create": {"endpoint": endpoint, "stoppedAt": now}, "update": {}}
                 batch.mediagatewebhookstop.upsert(where={"endpoint": endpoint}, data=both_ways)
                 batch.mediagatewebhookdelivery.update_many(
-                    where={"endpoint": endpoint, "status": "pending"},
+                    where={"endpoint": {"in": stored_names([endpoint])}, "status": "pending"},
                     data={"status": "dead", "owner": None, "error": error},
                 )
 
@@ -155,7 +157,7 @@ class Deliveries:
     ) -> Replayed:
         """Make matching deliveries due now with all their attempts, except to stopped or unknown endpoints."""
         where = _where(status=status, job_id=job_id, event_id=event_id, since=since)
-        stopped = {"endpoint": {"in": list(await self.stopped())}}
+        stopped = {"endpoint": {"in": stored_names(await self.stopped())}}
         unknown = await self._count({"AND": [where], "NOT": [self._known]})
         left_out = await self._count({"AND": [where, self._known, stopped]})
         data = {"status": "pending", "attempts": 0, "dueAt": now, "owner": None}
@@ -196,7 +198,10 @@ class Deliveries:
             return {}
         where: Any = {"id": {"in": list(ids)}}
         rows = await self._database.query(lambda client: client.mediagateevent.find_many(where=where))
-        return {row.id: Event(row.id, EventType(row.type), row.jobId, row.createdAt, row.data) for row in rows}
+        return {
+            row.id: Event(row.id, EventType(row.laterType or row.type), row.jobId, row.createdAt, row.data)
+            for row in rows
+        }
 
     async def _count(self, where: Any) -> int:
         return await self._database.query(lambda client: client.mediagatewebhookdelivery.count(where=where))
@@ -211,12 +216,12 @@ class Deliveries:
 
 
 def _to(endpoints: Collection[str], *, callbacks: bool) -> dict[str, Any]:
-    named: list[dict[str, Any]] = [{"endpoint": {"in": list(endpoints)}}]
-    return {"OR": named + [{"endpoint": {"startswith": CALLBACK_PREFIX}}] * callbacks}
+    named: list[dict[str, Any]] = [{"endpoint": {"in": stored_names(endpoints)}}]
+    return {"OR": named + [{"endpoint": {"startswith": name}} for name in stored_names([CALLBACK_PREFIX])] * callbacks}
 
 
 def _key(delivery: Delivery) -> dict[str, Any]:
-    return {"eventId": delivery.event.id, "endpoint": delivery.endpoint}
+    return {"eventId": delivery.event.id, "endpoint": stored_name(delivery.endpoint, delivery.event.type)}
 
 
 def _where(
@@ -236,4 +241,6 @@ def _where(
 
 
 def _delivery_of(row: Any, event: Event) -> Delivery:
-    return Delivery(event, row.endpoint, row.status, row.attempts, row.dueAt, row.triedAt, row.answer, row.error)
+    return Delivery(
+        event, endpoint_of(row.endpoint), row.status, row.attempts, row.dueAt, row.triedAt, row.answer, row.error
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mediagate import EventType
+from mediagate import EventType, JobStatus
 
 TEXT: dict[str, Any] = {"type": "string"}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
@@ -14,7 +14,7 @@ PICTURE_URL: dict[str, Any] = {"type": "string", "format": "uri"}
 
 
 def event_schema() -> dict[str, Any]:
-    """Return the schema: one of five objects, distinguished by ``type``."""
+    """Return the schema: one of six objects, distinguished by ``type``."""
     data = {
         EventType.JOB_COMPLETED: _completed(),
         EventType.JOB_REJECTED: _job(
@@ -28,6 +28,7 @@ def event_schema() -> dict[str, Any]:
         EventType.MEDIA_DELETED: _object(
             jobId=TEXT, mediaId=TEXT, sourceType=TEXT, sourceId=TEXT, clientReferenceId=_or_null(TEXT)
         ),
+        EventType.BATCH_COMPLETED: _batch(),
     }
     events = [_object(type={"const": kind.value}, timestamp=MOMENT, data=schema) for kind, schema in data.items()]
     return {
@@ -39,7 +40,7 @@ def event_schema() -> dict[str, Any]:
 
 
 def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
-    return _object(
+    job = _object(
         jobId=TEXT,
         status={"const": status},
         sourceType=TEXT,
@@ -63,6 +64,36 @@ def _job(status: str, **more: dict[str, Any]) -> dict[str, Any]:
             wallMs=_or_null(MILLISECONDS),
         ),
         **more,
+    )
+    job["properties"] |= {
+        "preset": _or_null(TEXT) | {"description": "Of a pipeline, like the next."},
+        "presetVersion": _or_null(TEXT),
+        "batchId": TEXT | {"description": "Of a job in a batch."},
+    }
+    return job
+
+
+def _batch() -> dict[str, Any]:
+    ends = [str(status) for status in JobStatus if status.terminal]
+    return _object(
+        batchId=TEXT,
+        status={"enum": ends},
+        progress={"const": 100},
+        total=COUNT,
+        counts=_object(**{str(status): COUNT for status in JobStatus}),
+        jobs=_list(
+            _object(
+                jobId=TEXT,
+                status={"enum": ends},
+                progress={"const": 100},
+                code=_or_null(TEXT),
+                clientReferenceId=_or_null(TEXT),
+                finishedAt=MOMENT,
+            )
+        ),
+        clientReferenceId=_or_null(TEXT),
+        createdAt=MOMENT,
+        finishedAt=MOMENT,
     )
 
 

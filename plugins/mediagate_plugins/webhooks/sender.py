@@ -14,12 +14,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mediagate import Event, EventType, Records
+from mediagate import Event, Records
 from mediagate.errors import Unavailable
 from mediagate.observe import Observer
-from mediagate.records import get_job
 from mediagate_plugins.webhooks.attempt import GONE, Attempts, Outcome
 from mediagate_plugins.webhooks.callback_names import CALLBACK, callback_name, is_callback
+from mediagate_plugins.webhooks.callback_urls import callback_url_of
 from mediagate_plugins.webhooks.deliveries import Deliveries, Delivery
 from mediagate_plugins.webhooks.options import Callbacks, Endpoint
 from mediagate_plugins.webhooks.schedule import PAUSES_S, pause
@@ -161,10 +161,10 @@ class Sender:
 
     async def _goes_to(self, event: Event) -> list[str]:
         names = [name for name, endpoint in self._endpoints.items() if event.type in endpoint.events]
-        if self._callbacks is not None and event.type is not EventType.MEDIA_DELETED:
-            job = await get_job(self._records, event.job_id)
-            if job is not None and job.callback_url is not None:
-                names.append(callback_name(job.callback_url))
+        if self._callbacks is not None:
+            url = await callback_url_of(self._records, event)
+            if url is not None:
+                names.append(callback_name(url))
         return names
 
     # -- one attempt

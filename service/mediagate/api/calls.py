@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from mediagate.api import erasure, export, jobs, media
+from mediagate.api.batch_calls import BatchCalls
 from mediagate.api.defaults import jobs_at_once
 from mediagate.api.jobs import StatusPage
 from mediagate.api.media import PublishedPage
@@ -34,7 +35,7 @@ MAX_DAYS = 366
 """Maximum number of days in a usage report."""
 
 
-class Calls(ModerationCalls, PipelineCalls):
+class Calls(ModerationCalls, PipelineCalls, BatchCalls):
     """The calls of an open gate.
 
     Links start with ``base_url``, by default with ``public_base_url``. ``owner`` restricts a call to that owner's

@@ -35,9 +35,10 @@ async def erase(owner: str, runtime: Runtime) -> Erased:
     # Before the jobs: without its row, a direct upload can no longer become a job.
     await eraser.erase_uploads()
     await eraser.erase_jobs()
+    batches = await records.batches.forget(owner_id=owner)
     left = (await records.list_jobs(owner_id=owner, limit=1)).items or await records.uploads_of(owner, limit=1)
     others = {noun: number for noun, number in erasure.removed.items() if number}
-    erased = Erased(eraser.jobs, eraser.media, eraser.uploads, eraser.files, others, complete=not left)
+    erased = Erased(eraser.jobs, eraser.media, eraser.uploads, eraser.files, others, not left, batches)
     log.info(
         "erased an owner (SHA-256 %s): %d jobs, %d media, %d direct uploads, %d files; complete: %s",
         hashlib.sha256(owner.encode()).hexdigest(),

@@ -10,7 +10,14 @@ from typing import Any
 
 from mediagate.api.archive import Archive
 from mediagate.api.owner import BATCH, check_named, usage_ever
-from mediagate.api.owner_records import job_record, media_record, output_record, upload_record, usage_record
+from mediagate.api.owner_records import (
+    batch_record,
+    job_record,
+    media_record,
+    output_record,
+    upload_record,
+    usage_record,
+)
 from mediagate.api.runtime import Runtime
 from mediagate.errors import ObjectNotFound, OwnerNotFound
 from mediagate.parts import Parts
@@ -38,6 +45,7 @@ async def export(owner: str, to: str | Path, runtime: Runtime) -> Exported:
         usage = await usage_ever(owner, parts)
         exporter = _Exporter(owner, parts, archive, Exported(archive.path))
         await exporter.write_uploads()
+        await exporter.write_batches()
         await exporter.write_jobs()
         exported = replace(exporter.exported, others={table: len(rows) for table, rows in collected.tables.items()})
         if not (exported.jobs or exported.uploads or any(exported.others.values())):
@@ -82,6 +90,15 @@ class _Exporter:
                 await self.archive.write_line("uploads", upload_record(upload, received=received))
             self._count(uploads=len(batch))
             after = batch[-1].id
+
+    async def write_batches(self) -> None:
+        """Write the batches, ordered by id; each of their jobs names its batch."""
+        after = ""
+        while page := await self.parts.records.batches.of_owner(self.owner, limit=BATCH, after=after):
+            for batch in page:
+                await self.archive.write_line("batches", batch_record(batch))
+            self._count(batches=len(page))
+            after = page[-1].id
 
     async def write_jobs(self) -> None:
         """Write the jobs with the files of their media, the newest first."""

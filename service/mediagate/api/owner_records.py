@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mediagate.values import (
+    Batch,
     DirectUpload,
     Job,
     JobKind,
@@ -74,6 +75,16 @@ def job_record(
         "modelRuns": job.model_runs,
         "media": media,
         **(_pipeline(job, outputs) if job.kind is JobKind.PIPELINE else {}),
+    }
+
+
+def batch_record(batch: Batch) -> dict[str, Any]:
+    """Return the record of a batch."""
+    return {
+        "batchId": batch.id,
+        "clientReferenceId": batch.client_reference_id,
+        "callbackUrl": batch.callback_url,
+        "createdAt": iso(batch.created_at),
     }
 
 
@@ -145,8 +156,9 @@ def _pipeline(job: Job, outputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     told = pipeline_json(job, (), {}, None)
     return {
         "kind": str(job.kind),
+        "batchId": job.batch_id,
         "steps": [dict(step) for step in job.spec.steps] if job.spec else [],
-        **{name: told[name] for name in ("preset", "inputs", "data", "retention", "expiresAt")},
+        **{name: told[name] for name in ("preset", "presetVersion", "inputs", "data", "retention", "expiresAt")},
         "stepWarnings": told["warnings"],
         "outputs": list(outputs),
     }

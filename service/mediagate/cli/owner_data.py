@@ -44,8 +44,10 @@ def erase(
 
     run_async(run())
     (erased,) = results
-    counts = (erased.jobs, erased.media, erased.uploads, erased.files)
+    counts = (erased.jobs, erased.media, erased.uploads, erased.files, erased.batches)
     found = [*zip(NOUNS_OF_CORE, counts, strict=True), *erased.others.items()]
+    if not erased.batches:
+        found.remove(("batches", 0))
     if not any(number for _, number in found) and erased.complete:
         typer.echo(f"mediagate: owner {owner!r}: nothing is on record; check the name and the gate", err=True)
         raise typer.Exit(UNKNOWN)

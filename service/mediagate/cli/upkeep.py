@@ -17,6 +17,7 @@ async def sweep(gate: MediaGate, *, dry_run: bool, really: int | None) -> AsyncI
     else:
         jobs = await janitor.sweep_jobs()
         yield f"jobs: {len(jobs.failed)} failed for good, {len(jobs.finished)} finished"
+        yield f"batches: {len(jobs.batches)} reported, {await gate.parts.records.batches.forget()} without jobs removed"
         yield f"spool: removed {(await janitor.sweep_spool()).spooled} files"
     verb = "would remove" if dry_run else "removed"
     expired = await janitor.sweep_expired(dry_run=dry_run)

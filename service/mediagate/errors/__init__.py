@@ -15,6 +15,7 @@ MediagateError
 │   ├── UploadRefused            403 upload_refused (by a ``pre_upload`` hook)
 │   ├── UrlExpired               403 url_expired
 │   ├── JobNotFound              404 job_not_found
+│   ├── BatchNotFound            404 batch_not_found
 │   ├── MediaNotFound            404 media_not_found
 │   ├── UploadNotFound           404 upload_not_found
 │   ├── OwnerNotFound            404 owner_not_found
@@ -82,7 +83,7 @@ from mediagate.errors.base import (
     members,
 )
 from mediagate.errors.pictures import AnimationRefused, ImageTooLarge, InvalidCrop, UndecodableImage
-from mediagate.errors.pipelines import InvalidPipeline, OperationFailed
+from mediagate.errors.pipelines import Faults, InvalidPipeline, OperationFailed
 from mediagate.errors.processing import (
     ImageCrashed,
     ImageTimeout,
@@ -94,6 +95,7 @@ from mediagate.errors.processing import (
 )
 from mediagate.errors.requests import (
     BadUpload,
+    BatchNotFound,
     CrossSiteRequest,
     FileNotServed,
     Forbidden,
@@ -146,9 +148,11 @@ from mediagate.errors.unavailable import (
 __all__ = [
     "AnimationRefused",
     "BadUpload",
+    "BatchNotFound",
     "ConfigError",
     "CrossSiteRequest",
     "ExportFailed",
+    "Faults",
     "FileNotServed",
     "Forbidden",
     "HeadTimeout",

@@ -35,6 +35,11 @@ class MediagateError(Exception):
         self.close_connection = False
         """Set if the rest of the request body stays unread: the response must then close the connection."""
 
+    def begin_with(self, words: str) -> None:
+        """Put words in front of the detail, such as the name of the part of the request that is at fault."""
+        self.detail = f"{words}: {self.detail}"
+        self.args = (self.detail,)
+
     @property
     def client_detail(self) -> str:
         """The text for clients; every error text in a response, a job or a webhook comes from here."""

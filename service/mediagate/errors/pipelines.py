@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from mediagate.errors.requests import RequestError
+from mediagate.errors.requests import Forbidden, RequestError, Unauthorized
 
+MOST_FAULTS = 100
+"""Faults of one request that are told."""
 SHOWN_FAULTS = 5
 """How many faults of a pipeline the text of its error names; ``errors`` has all."""
 
@@ -26,6 +29,38 @@ class InvalidPipeline(RequestError):
     def members(self) -> Mapping[str, Any]:
         """All faults, as ``errors``."""
         return {"errors": [dict(error) for error in self.errors]}
+
+
+class Faults:
+    """Collects the faults of a request with many parts, to raise them together."""
+
+    def __init__(self) -> None:
+        self.errors: list[Mapping[str, Any]] = []
+        """As in ``InvalidPipeline``."""
+
+    def add(self, pointer: str, code: str, detail: str) -> None:
+        """Add a fault at a place of the request."""
+        self.errors.append({"pointer": pointer, "code": code, "detail": detail})
+
+    @contextmanager
+    def at(self, pointer: str) -> Iterator[None]:
+        """Add an error of the request that is raised within the block as faults at a place of the request.
+
+        Errors that a repetition may not raise, ``Forbidden`` and ``Unauthorized`` concern all of it and are raised.
+        """
+        try:
+            yield
+        except InvalidPipeline as exc:
+            self.errors += [{**error, "pointer": f"{pointer}{error['pointer']}"} for error in exc.errors]
+        except RequestError as exc:
+            if exc.retryable or isinstance(exc, Forbidden | Unauthorized):
+                raise
+            self.add(pointer, exc.code, exc.detail)
+
+    def check(self) -> None:
+        """Raise ``InvalidPipeline`` with the first ``MOST_FAULTS`` faults, if there are any."""
+        if self.errors:
+            raise InvalidPipeline(self.errors[:MOST_FAULTS])
 
 
 class OperationFailed(RequestError):

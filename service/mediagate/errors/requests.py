@@ -99,6 +99,13 @@ class JobNotFound(RequestError):
     status = 404
 
 
+class BatchNotFound(RequestError):
+    """No batch has this id."""
+
+    code = "batch_not_found"
+    status = 404
+
+
 class MediaNotFound(RequestError):
     """No media has this id."""
 

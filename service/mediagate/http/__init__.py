@@ -2,6 +2,7 @@
 
 from mediagate.http.access import ask_who
 from mediagate.http.app import routing
+from mediagate.http.batches import accepted_batch, receive_batch
 from mediagate.http.exchange import answer
 from mediagate.http.lifespan import BY_REQUEST, OPENED_LATE, OTHER_LOOP, run_lifespan
 from mediagate.http.links import link_base
@@ -16,11 +17,13 @@ __all__ = [
     "OTHER_LOOP",
     "FormHints",
     "accepted",
+    "accepted_batch",
     "answer",
     "ask_who",
     "form_hints",
     "link_base",
     "problem",
+    "receive_batch",
     "receive_pipeline",
     "routing",
     "run_lifespan",

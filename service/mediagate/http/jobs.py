@@ -10,13 +10,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mediagate.api import Calls
-from mediagate.errors import InvalidParameter
 from mediagate.http import parameters
 from mediagate.http.access import ask_owner
 from mediagate.http.conditional import etag_of, is_current
 from mediagate.http.event_stream import event_stream
 from mediagate.http.job_json import job_json, seconds
 from mediagate.http.links import link_base
+from mediagate.http.status_codes import as_200
 from mediagate.http.uploads import accepted
 from mediagate.kernel import Incoming, closes_unread
 from mediagate.values import Action, Status
@@ -43,7 +43,7 @@ class JobRoutes:
 
     async def _status(self, request: Request) -> Response:
         owner = await ask_owner(self._gate.runtime.parts, request, Action.READ)
-        job_id, as_200 = request.path_params["job_id"], _as_200(request)
+        job_id, always_200 = request.path_params["job_id"], as_200(request)
         ignored = parameters.ignored(request, "http", "wait", strict=self._gate.settings.strict)
         base = link_base(self._gate.settings, request)
         if "text/event-stream" in request.headers.get("Accept", ""):
@@ -51,7 +51,7 @@ class JobRoutes:
         wait_s = parameters.number(request, "wait", default=0, low=0, high=MAX_WAIT_S)
         status = await self._gate.long_poll(job_id, timeout_s=wait_s, owner=owner, base_url=base)
         content = await job_json(self._gate, request, status) | ignored
-        return _status_response(request, status, as_200, content)
+        return _status_response(request, status, always_200, content)
 
     async def _list(self, request: Request) -> Response:
         owner = await ask_owner(self._gate.runtime.parts, request, Action.READ)
@@ -90,20 +90,14 @@ class JobRoutes:
             return await ask_owner(self._gate.runtime.parts, request, action)
 
 
-def _as_200(request: Request) -> bool:
-    if (asked := request.query_params.get("http", "status")) not in ("status", "200"):
-        raise InvalidParameter("http: leave it out, or use ?http=200 to get 200 in every job state")
-    return asked == "200"
-
-
-def _status_response(request: Request, status: Status, as_200: bool, content: dict[str, Any]) -> Response:
+def _status_response(request: Request, status: Status, always_200: bool, content: dict[str, Any]) -> Response:
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     headers = {"ETag": etag_of(body), **_headers(status.status)}
     if not status.status.terminal:
         headers["Retry-After"] = seconds(content["pollAfterMs"])
     if is_current(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    code = 200 if as_200 else status.http_status
+    code = 200 if always_200 else status.http_status
     return Response(body, status_code=code, headers=headers, media_type="application/json")
 
 

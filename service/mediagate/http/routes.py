@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from mediagate.api import Calls
 from mediagate.errors import MediagateError, Unavailable
+from mediagate.http.batches import BatchRoutes
 from mediagate.http.direct_uploads import DirectUploadRoutes
 from mediagate.http.downloads import Downloads
 from mediagate.http.jobs import JobRoutes
@@ -19,11 +20,12 @@ from mediagate.http.usage import UsageRoutes
 
 
 def core_routes(gate: Calls, downloads: Downloads) -> list[Route]:
-    """Return the routes of uploads, jobs, media, usage and health; ``FileRoutes`` serves published files."""
+    """Return the routes of uploads, jobs, batches, media, usage and health; ``FileRoutes`` serves published files."""
     return [
         *UploadRoutes(gate).routes(),
         *DirectUploadRoutes(gate).routes(),
         *JobRoutes(gate).routes(),
+        *BatchRoutes(gate).routes(),
         *ResultRoutes(gate, downloads).routes(),
         *MediaRoutes(gate).routes(),
         *UsageRoutes(gate).routes(),

@@ -78,6 +78,7 @@ def _pipeline(job: Job) -> dict[str, Any]:
     return {
         "kind": str(job.kind),
         "preset": job.spec.preset,
+        "presetVersion": job.spec.version,
         "retention": {"ttlHours": job.spec.ttl / HOUR, "clamped": job.spec.clamped},
         "expiresAt": iso(job.expires_at or job.created_at + job.spec.ttl),
     }

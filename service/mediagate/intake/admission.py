@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mediagate.errors import QueueFull, StorageUnavailable, TooManyUploads
+from mediagate.errors import InvalidParameter, QueueFull, StorageUnavailable, TooManyUploads
 from mediagate.intake.backlog import Backlog
 from mediagate.intake.places import Places
 from mediagate.kernel import Incoming
@@ -132,9 +132,16 @@ class Admission:
             wait_s = await self._backlog.seconds_until_shorter(depth - limit + 1 + limit // FREED, depth=depth)
             raise QueueFull("the queue is full; send the upload again later", retry_after_s=wait_s)
 
-    def count(self) -> None:
-        """Count a recorded job until the next measurement includes it."""
-        self._taken_in += 1
+    async def check_batch(self, jobs: int) -> None:
+        """Raise ``QueueFull`` if this many jobs exceed the limit of the queue, ``InvalidParameter`` if always."""
+        limit = self._parts.settings.max_queue
+        if limit and jobs > limit:
+            raise InvalidParameter(f"jobs: {jobs:,} never fit into the queue; send at most {limit:,}")
+        await self.check_queue(others=jobs - 1)
+
+    def count(self, jobs: int = 1) -> None:
+        """Count recorded jobs until the next measurement includes them."""
+        self._taken_in += jobs
 
     def _check_disk(self, size: int) -> None:
         try:

@@ -146,22 +146,13 @@ async def accept_order(
     """
     if parts.operations is None:
         raise ConfigError("this gate runs no pipelines: no plugin has provided OPERATIONS")
-    referred, source = order.referred(parts.operations), parts.sources[order.source_type]
-    check = partial(check_head, formats=source.formats)
+    referred = order.referred(parts.operations)
     async with AsyncExitStack() as received:
-        files = [
-            one.source
-            if isinstance(one.source, SpooledFile)
-            else await received.enter_async_context(
-                receive_source(one.source, spool_dir, max_bytes=source.max_bytes, check_head=check)
-            )
-            for one in order.inputs
-        ]
-        check_size(sum(file.bytes for file in files), MOST_BYTES, "the limit of all inputs together")
+        files = await receive_inputs(order, parts, spool_dir, received)
         fingerprint = order.fingerprint(files)
         if held is not None and held.fingerprint is not None:
             return await replay(held.key, fingerprint, parts), False
-        job = await _make_job(order, files, referred, parts, owner=owner, key_id=key_id)
+        job = await make_pipeline(order, files, referred, parts, owner=owner, key_id=key_id)
         for one, file in zip(job.inputs, files, strict=True):
             await parts.storage.put(one.key, file.path)
     with log_unrecorded(job):
@@ -178,7 +169,25 @@ async def accept_order(
     return job, True
 
 
-async def _make_job(
+async def receive_inputs(
+    order: PipelineOrder, parts: Parts, spool_dir: Path, received: AsyncExitStack
+) -> list[SpooledFile]:
+    """Copy the inputs that are not there yet into the spool, where they stay until the stack is closed."""
+    source = parts.sources[order.source_type]
+    check = partial(check_head, formats=source.formats)
+    files = [
+        one.source
+        if isinstance(one.source, SpooledFile)
+        else await received.enter_async_context(
+            receive_source(one.source, spool_dir, max_bytes=source.max_bytes, check_head=check)
+        )
+        for one in order.inputs
+    ]
+    check_size(sum(file.bytes for file in files), MOST_BYTES, "the limit of all inputs together")
+    return files
+
+
+async def make_pipeline(
     order: PipelineOrder,
     files: Sequence[SpooledFile],
     referred: frozenset[str],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from itertools import count
 from math import prod
 from pathlib import Path
@@ -11,17 +12,18 @@ from typing import Any
 
 from mediagate.errors import BadUpload, MediaNotFound, ObjectNotFound, UploadNotReceived
 from mediagate.intake.admission import Admission
+from mediagate.intake.batches import BatchOrder, accept_batch
 from mediagate.intake.body import Patience, open_body
 from mediagate.intake.declaration import check_current, find_upload, unknown_upload
 from mediagate.intake.idempotency import ReservedKey
-from mediagate.intake.multipart import MAX_REQUEST, MOST_FILES, FormFile, receive_pipeline
+from mediagate.intake.multipart import MAX_REQUEST, MOST_FILES, ONE, FormFile, FormLimits, receive_pipeline
 from mediagate.intake.pipelines import OrderInput, PipelineOrder, accept_order
 from mediagate.intake.plain import receive_json
 from mediagate.intake.spool import receive_source
 from mediagate.kernel import Incoming
 from mediagate.parts import Parts
 from mediagate.storage import streaming
-from mediagate.values import ImageInfo, Job, Media, Principal, owner_and_key
+from mediagate.values import BatchState, ImageInfo, Job, Media, Principal, owner_and_key
 
 JSON = "application/json"
 
@@ -29,12 +31,10 @@ JSON = "application/json"
 class Reception:
     """A received request: a JSON ``document``, and ``files`` on which its steps run or to which they refer."""
 
-    def __init__(
-        self, document: dict[str, Any], files: Iterable[FormFile], ignored: Sequence[str], references: References
-    ) -> None:
-        self.document = document
-        self.files = list(files)
-        self.ignored = tuple(ignored)
+    def __init__(self, received: Received) -> None:
+        self.document = received.document
+        self.files = list(received.files)
+        self.ignored = received.ignored
         """Unknown fields of the form."""
         self.principal: Principal | None = None
         """The caller."""
@@ -42,7 +42,7 @@ class Reception:
         """The ``Idempotency-Key``, if the caller sent one."""
         self.job: Job | None = None
         """The new job, once it is recorded."""
-        self._references = references
+        self._references = received.references
 
     @property
     def inputs(self) -> tuple[OrderInput, ...]:
@@ -145,6 +145,15 @@ class References:
         owner, key_id = owner_and_key(principal)
         return await accept_order(order, self._parts, self._spool_dir, held=held, owner=owner, key_id=key_id)
 
+    async def accept_batch(
+        self, order: BatchOrder, principal: Principal | None, held: ReservedKey | None
+    ) -> tuple[BatchState, Sequence[Job]]:
+        """Record a batch; return it and its new jobs."""
+        order.check(self._parts.sources)
+        await self._admission.check_batch(len(order.orders))
+        owner, key_id = owner_and_key(principal)
+        return await accept_batch(order, self._parts, self._spool_dir, held=held, owner=owner, key_id=key_id)
+
     async def _copied(self, key: str, filename: str) -> FormFile:
         found = await self._parts.storage.stat(key)
         if found is None:
@@ -156,6 +165,16 @@ class References:
         return FormFile(await stack.enter_async_context(spooled), filename, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A received document and its files, before their references are copied."""
+
+    document: dict[str, Any]
+    files: tuple[FormFile, ...]
+    ignored: tuple[str, ...]
+    references: References
+
+
 @asynccontextmanager
 async def receive(
     request: Incoming,
@@ -165,7 +184,8 @@ async def receive(
     patience: Patience,
     check_head: Callable[[bytes], None],
     spool_dir: Path,
-) -> AsyncIterator[Reception]:
+    limits: FormLimits = ONE,
+) -> AsyncIterator[Received]:
     """Receive a form, or a JSON object without files; all files stay for the length of the block.
 
     Raises the errors of ``receive_pipeline`` and ``receive_json``.
@@ -175,7 +195,7 @@ async def receive(
         if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == JSON:
             async with open_body(request, patience) as body:
                 document = await receive_json(body, JSON, max_bytes=MAX_REQUEST)
-            yield Reception(document, (), (), references)
+            yield Received(document, (), (), references)
             return
         form = await stack.enter_async_context(
             receive_pipeline(
@@ -184,10 +204,11 @@ async def receive(
                 max_bytes=parts.sources[source_type].max_bytes,
                 patience=patience,
                 check_head=check_head,
+                limits=limits,
                 strict=parts.settings.strict,
             )
         )
-        yield Reception(form.document, form.files, form.ignored, references)
+        yield Received(form.document, form.files, form.ignored, references)
 
 
 def _largest_key(media: Media) -> str:

@@ -9,21 +9,32 @@ from pathlib import Path
 
 from mediagate.images import check_head
 from mediagate.intake.acceptance import accept
-from mediagate.intake.admission import Admission
+from mediagate.intake.admission import Admission, Admitted
 from mediagate.intake.backlog import Backlog
+from mediagate.intake.batch_reception import BatchReception
+from mediagate.intake.batches import BatchOrder, accept_batch
 from mediagate.intake.body import Patience, RequestBody, open_body
 from mediagate.intake.completion import complete
 from mediagate.intake.content import find_open_upload, keep_file, lock_content
 from mediagate.intake.declaration import Declaration, declare, read_declaration
-from mediagate.intake.idempotency import reserve
-from mediagate.intake.multipart import MOST_FILES, receive_upload
+from mediagate.intake.idempotency import ReservedKey, reserve
+from mediagate.intake.multipart import ONE, FormLimits, receive_upload
 from mediagate.intake.pipelines import PipelineOrder, accept_order
 from mediagate.intake.plain import receive_file, receive_json
-from mediagate.intake.reception import Reception, receive
+from mediagate.intake.reception import Received, Reception, receive
 from mediagate.intake.spool import Readable, receive_source
 from mediagate.kernel import Incoming
 from mediagate.parts import Parts
-from mediagate.values import DirectUpload, Job, Principal, UploadFields, UploadTarget, owner_and_key, read_fields
+from mediagate.values import (
+    BatchState,
+    DirectUpload,
+    Job,
+    Principal,
+    UploadFields,
+    UploadTarget,
+    owner_and_key,
+    read_fields,
+)
 
 
 class Intake:
@@ -82,22 +93,50 @@ class Intake:
         A dry run uses no ``Idempotency-Key``. Raises the errors of ``Admission.admit``, ``reserve``,
         ``reception.receive`` and ``pre_file`` hooks.
         """
+        async with self._receive(request, principal, source_type, ONE, dry_run=dry_run) as (received, held, admitted):
+            reception = Reception(received)
+            reception.principal, reception.held = principal, held
+            yield reception
+            admitted.job = reception.job
+
+    @asynccontextmanager
+    async def receive_batch(
+        self, request: Incoming, principal: Principal | None, source_type: str, limits: FormLimits, *, dry_run: bool
+    ) -> AsyncIterator[BatchReception]:
+        """``POST /batches``: receive the files of several pipelines and a document; else as ``receive_pipeline``."""
+        async with self._receive(request, principal, source_type, limits, dry_run=dry_run) as (
+            received,
+            held,
+            admitted,
+        ):
+            most = limits.bytes if limits.bytes is not None else self._limits[source_type] * limits.files
+            batch = BatchReception(received, most)
+            batch.principal, batch.held = principal, held
+            yield batch
+            if batch.jobs:
+                admitted.job = batch.jobs[-1]
+                self.admission.count(len(batch.jobs) - 1)
+
+    @asynccontextmanager
+    async def _receive(
+        self, request: Incoming, principal: Principal | None, source_type: str, limits: FormLimits, *, dry_run: bool
+    ) -> AsyncIterator[tuple[Received, ReservedKey | None, Admitted]]:
         parts = self._parts
         source = parts.sources[source_type]
         request.state.source_type = source_type
         key = None if dry_run else request.headers.get("Idempotency-Key")
         owner, _ = owner_and_key(principal)
+        size = limits.bytes if request.declared is None else None
         async with (
-            self.admission.admit(request, files=MOST_FILES) as admitted,
+            self.admission.admit(request, size=size, files=limits.files) as admitted,
             reserve(key, parts, owner=owner) as held,
         ):
             await parts.hooks.run("pre_file", request, source_type)
             check = partial(check_head, formats=source.formats)
-            receiving = receive(request, parts, source_type, self.admission, self._patience, check, self._spool_dir)
-            async with receiving as reception:
-                reception.principal, reception.held = principal, held
-                yield reception
-                admitted.job = reception.job
+            async with receive(
+                request, parts, source_type, self.admission, self._patience, check, self._spool_dir, limits
+            ) as received:
+                yield received, held, admitted
 
     async def upload_source(
         self, source: Readable, fields: UploadFields, *, owner: str | None, idempotency_key: str | None
@@ -142,6 +181,22 @@ class Intake:
         if made:
             self.admission.count()
         return job, made
+
+    async def batch(
+        self, order: BatchOrder, *, owner: str | None, key_id: str | None = None, idempotency_key: str | None
+    ) -> BatchState:
+        """``gate.batch``: receive the inputs of all orders and return the batch, or that of an earlier call.
+
+        Raises the errors of ``BatchOrder.check``, ``reserve`` and ``accept_batch``.
+        """
+        parts = self._parts
+        order.check(parts.sources)
+        await self.admission.check_batch(len(order.orders))
+        with parts.observer.during("upload"):
+            async with reserve(idempotency_key, parts, owner=owner) as held:
+                state, jobs = await accept_batch(order, parts, self._spool_dir, held=held, owner=owner, key_id=key_id)
+        self.admission.count(len(jobs))
+        return state
 
     def open_body(self, request: Incoming) -> AbstractAsyncContextManager[RequestBody]:
         """Open the body of a request for ``declare``; after a refusal within the block it is drained."""

@@ -1,5 +1,6 @@
 """The life of a job: from its record to its end, and the cleanup after crashes."""
 
+from mediagate.jobs.batch_end import report_batch
 from mediagate.jobs.end import resume_finish
 from mediagate.jobs.events import job_events
 from mediagate.jobs.file_mark import adopt, check_no_files, describe, recognize_files
@@ -23,6 +24,7 @@ __all__ = [
     "job_events",
     "made_files",
     "recognize_files",
+    "report_batch",
     "resume_finish",
     "unknown_job",
     "what_to_do",

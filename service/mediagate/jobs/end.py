@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from mediagate.jobs.batch_end import report_batch
 from mediagate.jobs.publishing import unpublish
 from mediagate.kernel import HookName
 from mediagate.observe import about
@@ -38,6 +39,9 @@ async def finish(state: JobState, parts: Parts) -> None:
             await unpublish(job, parts)
         if not (job.status is JobStatus.FAILED and job.retryable):
             await parts.storage.delete(job.staged_keys)
+        if job.batch_id is not None:
+            # Before the hooks, by which a sender of events is woken.
+            await report_batch(job.batch_id, parts)
         await parts.hooks.run(HOOKS[job.status], state)
         await parts.hooks.run("on_end", state)
         await parts.records.mark_notified(job.id, ended_at=job.finished_at, now=await parts.records.now())

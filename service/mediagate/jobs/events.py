@@ -1,4 +1,4 @@
-"""The events that the ends of jobs and media leave in the records' outbox."""
+"""The events that the ends of jobs, batches and media leave in the records' outbox."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mediagate.parts import Parts
-from mediagate.values import Event, EventType, Job, JobStatus, Media, Output, Status, new_id, utcnow
+from mediagate.values import BatchState, Event, EventType, Job, JobStatus, Media, Output, Status, new_id, utcnow
 
 ENDS: Mapping[JobStatus, EventType] = {
     JobStatus.COMPLETE: EventType.JOB_COMPLETED,
@@ -22,6 +22,11 @@ def job_events(job: Job, parts: Parts, outputs: tuple[Output, ...] = ()) -> tupl
     """Return the events to record for a job that has ended, with the outputs of a pipeline."""
     moment = job.finished_at or utcnow()
     return _event(parts, ENDS[job.status], job.id, moment, Status(job, None, outputs).to_json(poll_after_ms=0))
+
+
+def batch_events(state: BatchState, parts: Parts) -> tuple[Event, ...]:
+    """Return the events to record for a batch whose jobs have all ended."""
+    return _event(parts, EventType.BATCH_COMPLETED, state.batch.id, state.finished_at or utcnow(), state.to_json())
 
 
 def deletion_events(media: Media, parts: Parts, now: datetime) -> tuple[Event, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mediagate.errors import MediagateError
 from mediagate.intake import sweep_spool
+from mediagate.jobs.batch_end import report_batches
 from mediagate.jobs.end import resume_finish
 from mediagate.jobs.events import job_events
 from mediagate.jobs.expiry import BATCH, expire_media, expire_outputs, expire_uploads
@@ -47,6 +48,8 @@ class Findings:
     """Jobs whose worker died on every attempt."""
     finished: list[str] = field(default_factory=list)
     """Terminal jobs whose hooks had not all run."""
+    batches: list[str] = field(default_factory=list)
+    """Batches whose end had not been reported."""
     expired_keys: int = 0
     staging: list[str] = field(default_factory=list)
     """Quarantined files without a live job."""
@@ -98,7 +101,7 @@ class Janitor:
         self._loops = []
 
     async def sweep_jobs(self) -> Findings:
-        """Fail jobs without a remaining attempt, finish jobs after a crash, delete expired keys."""
+        """Fail jobs without a remaining attempt, finish jobs and batches after a crash, delete expired keys."""
         records = self._parts.records
         now = await records.now()
         events_of = partial(job_events, parts=self._parts)
@@ -111,7 +114,8 @@ class Janitor:
                 await resume_finish(job_id, self._parts)
             except Exception:  # one failing job must not block the others
                 log.exception("job %s: could not be finished; retrying later", job_id, extra={"job_id": job_id})
-        return Findings(failed=failed, finished=finished, expired_keys=await records.forget(now=now))
+        batches = await report_batches(self._parts)
+        return Findings(failed=failed, finished=finished, batches=batches, expired_keys=await records.forget(now=now))
 
     async def sweep_expired(self, *, dry_run: bool, now: datetime | None = None, most: int | None = None) -> Findings:
         """Delete expired direct uploads, and about ``most`` of the expired media and outputs."""
@@ -162,6 +166,7 @@ class Janitor:
             if lock.found is not None:
                 return Findings()
             findings = await self.sweep_files(dry_run=False)
+            await records.batches.forget()
         await records.keep_key(FILES_TURN, expires_at=await records.now() + timedelta(seconds=FILES_EVERY_S))
         return findings
 

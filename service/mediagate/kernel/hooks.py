@@ -13,6 +13,8 @@ bytes of the body, ``job`` is the recorded job, if any. A direct upload runs the
 count when they are sent to the gate, or on completion if they were sent to a storage. Headers that these hooks put
 into the dict ``request.state.answer_headers`` are added to the response.
 
+For a batch, ``pre_batch(batch)`` runs once before the ``pre_upload`` of the inputs of its jobs.
+
 When a job ends, ``on_complete``, ``on_rejected``, ``on_failed`` or ``on_cancelled`` runs, then ``on_end``, each with
 the ``JobState``. They run at least once: if a process dies in between, another process runs them again.
 
@@ -44,6 +46,7 @@ HookName = Literal[
     "pre_file",
     "on_received",
     "pre_declare",
+    "pre_batch",
     "pre_upload",
     "on_uploaded",
     "pre_process",

@@ -19,6 +19,7 @@ from mediagate.values import (
     DirectUpload,
     Erasure,
     Export,
+    IncomingBatch,
     IncomingUpload,
     Job,
     JobState,
@@ -71,6 +72,8 @@ class Kernel:
     def add_hook(self, name: Literal["pre_declare"], hook: Callable[[DirectUpload], Done]) -> None: ...
     @overload
     def add_hook(self, name: Literal["pre_upload"], hook: Callable[[IncomingUpload], Done]) -> None: ...
+    @overload
+    def add_hook(self, name: Literal["pre_batch"], hook: Callable[[IncomingBatch], Done]) -> None: ...
     @overload
     def add_hook(self, name: JobHook, hook: Callable[[Job], Done]) -> None: ...
     @overload

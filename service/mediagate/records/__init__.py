@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mediagate.records.allowance import Allowance
+from mediagate.records.batches import Batches
 from mediagate.records.locks import Lock, hold
 from mediagate.records.lookup import get_job, get_state
 from mediagate.records.memory import MemoryRecords
@@ -29,6 +30,7 @@ _LATER = {
 
 __all__ = [
     "Allowance",
+    "Batches",
     "Database",
     "Identity",
     "Lock",

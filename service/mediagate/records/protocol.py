@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
+from mediagate.records.batches import Batches
 from mediagate.records.outputs import Outputs
 from mediagate.records.rejudgements import Rejudgements
 from mediagate.records.reservation import Reservation
@@ -53,6 +54,8 @@ class Records(Protocol):
     """The re-judging of published pictures."""
     outputs: Outputs
     """The outputs of pipelines."""
+    batches: Batches
+    """The batches of pipelines."""
 
     async def open(self) -> None:
         """Connect; for the embedded default also create and migrate the database."""
@@ -72,7 +75,7 @@ class Records(Protocol):
     async def next_generation(self, *, above: int = 0) -> Identity:
         """Increment the generation by at least one, to more than ``above``, and return the new identity."""
 
-    # -- uploads
+    # -- uploads, in one request and direct
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         """Reserve an ``Idempotency-Key``; returns the existing reservation, or ``None`` when the key is now ours.
@@ -100,8 +103,6 @@ class Records(Protocol):
         of its share, which is its owner, or without one its source type and id. ``records.turns`` defines the
         distances. Returns ``False``, writing nothing, when the key is bound to another job or no longer reserved.
         """
-
-    # -- direct uploads
 
     async def create_upload(self, upload: DirectUpload) -> None:
         """Insert a direct upload."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from mediagate.errors import InvalidParameter
 from mediagate.records import Records, Settlement, get_job, get_state
+from mediagate.testing.batches import check_batches
 from mediagate.testing.erasure import check_erasure
 from mediagate.testing.idempotency_keys import check_keys
 from mediagate.testing.identity import check_identity
@@ -61,6 +62,7 @@ async def check_records(records: Records) -> None:
         check_erasure,
         check_rejudgements,
         check_outputs,
+        check_batches,
         check_identity,
     ):
         await check(records, now)

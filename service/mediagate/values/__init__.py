@@ -1,5 +1,6 @@
 """The nouns of mediagate: plain values that every room may use; no input or output, no settings."""
 
+from mediagate.values.batch import Batch, BatchChild, BatchState, EventsOfBatch, IncomingBatch, no_batch_events
 from mediagate.values.caller import Action, Principal, check_owner, owner_and_key, owner_seen_by
 from mediagate.values.crop_box import WHOLE, CropBox, Framing, read_crop
 from mediagate.values.direct_upload import ANY_TYPE, DECLARABLE, DirectUpload, UploadTarget
@@ -45,7 +46,7 @@ from mediagate.values.rejudging import (
     rejudgement_id,
 )
 from mediagate.values.stages import UPLOAD, StageState, StageStatus, planned
-from mediagate.values.status import FileUrl, PublishedMedia, Status, UrlOf, published, status_of
+from mediagate.values.status import HTTP_STATUS, FileUrl, PublishedMedia, Status, UrlOf, published, status_of
 from mediagate.values.times import iso, utcnow
 from mediagate.values.upload_fields import (
     UploadFields,
@@ -63,6 +64,7 @@ __all__ = [
     "CONTENT_TYPES",
     "DECLARABLE",
     "EXTENSIONS",
+    "HTTP_STATUS",
     "MEDIA",
     "NOUNS_OF_CORE",
     "OUTPUTS",
@@ -73,6 +75,9 @@ __all__ = [
     "UPLOAD",
     "WHOLE",
     "Action",
+    "Batch",
+    "BatchChild",
+    "BatchState",
     "CropBox",
     "Decision",
     "DirectUpload",
@@ -81,11 +86,13 @@ __all__ = [
     "Event",
     "EventType",
     "EventsOf",
+    "EventsOfBatch",
     "Export",
     "Exported",
     "FileUrl",
     "Framing",
     "ImageInfo",
+    "IncomingBatch",
     "IncomingUpload",
     "InputWarning",
     "Job",
@@ -134,6 +141,7 @@ __all__ = [
     "media_id_of",
     "media_prefixes",
     "new_id",
+    "no_batch_events",
     "no_events",
     "original_key",
     "output_id",

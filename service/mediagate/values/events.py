@@ -1,4 +1,4 @@
-"""Events of jobs and media, written in the same transaction as the change itself.
+"""Events of jobs, media and batches, written in the same transaction as the change itself.
 
 They wait in the records' outbox until a plugin delivers them; only the requested types are written.
 """
@@ -21,6 +21,7 @@ class EventType(StrEnum):
     JOB_FAILED = "job.failed"
     JOB_CANCELLED = "job.cancelled"
     MEDIA_DELETED = "media.deleted"
+    BATCH_COMPLETED = "batch.completed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,10 @@ class Event:
     id: str
     type: EventType
     job_id: str
+    """The id of the job, or of the batch whose jobs have all ended."""
     created_at: datetime
     data: str
-    """A JSON object; for a job, the body of ``GET /status`` without ``media``, because its URLs may expire."""
+    """A JSON object: the body of ``GET /status`` or ``GET /batches``, without ``media`` and links, which may expire."""
 
 
 EventsOf = Callable[[Job], tuple[Event, ...]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -50,6 +50,15 @@ class Stage(StrEnum):
     def progress(self) -> int:
         """Percentage of the work done when the job enters this stage."""
         return {"queued": 0, "moderate": 10, "publish": 70, "record": 90, "done": 100}[self.value]
+
+
+def progress_of(status: JobStatus, stage: Stage, stages: Sequence[StageState]) -> int:
+    """Return the percentage of the work done of a job with these stages, of which those that did not begin may lack."""
+    if status.terminal:
+        return 100
+    if stage is Stage.MODERATE:
+        return stage.progress + int((Stage.PUBLISH.progress - stage.progress) * share_done(stages))
+    return stage.progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,10 @@ class Job:
     """When the outputs of a pipeline count as deleted; ``None`` once they are."""
     cleared_at: datetime | None = None
     """When the outputs and the data of a pipeline were deleted."""
+    batch_id: str | None = None
+    """The batch of a pipeline, if it is one of several."""
+    batch_position: int | None = None
+    """From 0: its place among the jobs of its batch."""
 
     @property
     def staged_keys(self) -> tuple[str, ...]:
@@ -136,11 +149,7 @@ class Job:
     @property
     def progress(self) -> int:
         """Percentage of the work done, true between the stages too; 100 when the job has ended."""
-        if self.status.terminal:
-            return 100
-        if self.stage is Stage.MODERATE:
-            return self.stage.progress + int((Stage.PUBLISH.progress - self.stage.progress) * share_done(self.plan))
-        return self.stage.progress
+        return progress_of(self.status, self.stage, self.plan)
 
     def expired(self, now: datetime) -> bool:
         """Return whether the outputs of a pipeline have been deleted, or count as deleted at ``now``."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 TABLE = re.compile(r"[a-z][a-z0-9_]{0,63}")
-NOUNS_OF_CORE = ("jobs", "media", "direct uploads", "files")
+NOUNS_OF_CORE = ("jobs", "media", "direct uploads", "files", "batches")
 """What ``erase`` itself counts."""
-TABLES_OF_CORE = ("export", "jobs", "uploads", "usage")
+TABLES_OF_CORE = ("batches", "export", "jobs", "uploads", "usage")
 """Names in an export that plugins cannot use."""
 
 
@@ -28,7 +28,7 @@ class Erasure:
     def add(self, noun: str, number: int) -> None:
         """Count removed rows under a plural noun, in addition to those before.
 
-        Raises ``ValueError`` for a noun of the core: jobs, media, direct uploads and files.
+        Raises ``ValueError`` for a noun of the core: jobs, media, direct uploads, files and batches.
         """
         if noun in NOUNS_OF_CORE:
             raise ValueError(f"noun {noun!r}: the core counts these; use another one")
@@ -49,6 +49,7 @@ class Erased:
     """Rows of plugins, such as ``{"API keys": 2}``."""
     complete: bool = True
     """``False`` if data of the owner arrived during the call and is still on record: call ``erase`` again."""
+    batches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +86,4 @@ class Exported:
     """Files of media on record that the storage does not have."""
     others: Mapping[str, int] = field(default_factory=dict)
     """Rows of plugins by table."""
+    batches: int = 0

@@ -22,6 +22,7 @@ def pipeline_json(
     spec, result = job.spec, job.result
     return {
         "preset": spec.preset if spec else None,
+        "presetVersion": spec.version if spec else None,
         "inputs": [
             {
                 "name": one.name,

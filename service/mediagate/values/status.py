@@ -217,6 +217,8 @@ class Status:
                 "wallMs": job.timings_ms.get("total"),
             },
         }
+        if job.batch_id is not None:
+            body["batchId"] = job.batch_id
         if job.kind is JobKind.PIPELINE:
             body |= pipeline_json(job, self.outputs, self.output_urls, self.download_url)
         return body

@@ -310,7 +310,7 @@ async def test_dry_run_tells_steps_and_cost_and_makes_no_job(make_gate: MakeGate
         assert answer.status_code == 200
         body = answer.json()
         assert (body["valid"], body["preset"], body["outputs"]) == (True, "thumb", ["thumb"])
-        assert body["version"] == PRESETS["thumb"].version
+        assert body["presetVersion"] == PRESETS["thumb"].version
         assert body["steps"][0] == {"op": "resize", "width": 50, "height": 50, "fit": "cover"}
         (cost,) = body["costs"]
         assert (cost["width"], cost["height"]) == Image.open(io.BytesIO(photo)).size

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from mediagate.records.memory import lists, transitions
+from mediagate.records.memory.batches import MemoryBatches
 from mediagate.records.memory.direct_uploads import DirectUploads
 from mediagate.records.memory.expiry import expired
 from mediagate.records.memory.idempotency_keys import IdempotencyKeys
@@ -47,6 +48,7 @@ class MemoryRecords(Records):
         self._keys = IdempotencyKeys()
         self._turns = Turns()
         self._identity = Identity(new_id("db"), 0)
+        self.batches = MemoryBatches(self._jobs, self._keys, self._outbox, self._insert)
         self.outputs = MemoryOutputs(self._jobs)
         self.rejudgements = MemoryRejudgements(self._jobs, self._media, self._outbox)
 
@@ -69,7 +71,7 @@ class MemoryRecords(Records):
         self._identity = replace(self._identity, generation=max(self._identity.generation, above) + 1)
         return self._identity
 
-    # -- uploads
+    # -- uploads, in one request and direct
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         return self._keys.reserve(key, now, expires_at)
@@ -93,8 +95,6 @@ class MemoryRecords(Records):
             return False
         self._insert(job)
         return True
-
-    # -- direct uploads
 
     async def create_upload(self, upload: DirectUpload) -> None:
         self._uploads.add(upload)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from mediagate.records.client_patches import Prisma, models
+from mediagate.records.prisma.later import WAITS, type_columns
 from mediagate.records.queries import execute, query
 from mediagate.values import Event, EventType
 
@@ -14,8 +17,15 @@ from mediagate.values import Event, EventType
 async def read_outbox(client: Prisma, limit: int) -> list[Event]:
     """Return events that have not been passed on yet, oldest first."""
     order: Any = [{"createdAt": "asc"}, {"id": "asc"}]
-    rows = await query(lambda: client.mediagateevent.find_many(where={"passedOnAt": None}, order=order, take=limit))
-    return [event_of(row) for row in rows]
+    # Two queries that each follow an index: the second has the types that an earlier release does not know.
+    found = await asyncio.gather(
+        *(
+            query(partial(client.mediagateevent.find_many, where={"passedOnAt": waits}, order=order, take=limit))
+            for waits in (None, WAITS)
+        )
+    )
+    events = [event_of(row) for rows in found for row in rows]
+    return sorted(events, key=lambda event: (event.created_at, event.id))[:limit]
 
 
 async def passed_on(client: Prisma, event_ids: Collection[str], now: datetime) -> None:
@@ -30,7 +40,7 @@ def write_events(batch: Any, events: tuple[Event, ...]) -> None:
         batch.mediagateevent.create(
             data={
                 "id": event.id,
-                "type": event.type.value,
+                **type_columns(event),
                 "jobId": event.job_id,
                 "data": event.data,
                 "createdAt": event.created_at,
@@ -40,4 +50,4 @@ def write_events(batch: Any, events: tuple[Event, ...]) -> None:
 
 def event_of(row: models.MediagateEvent) -> Event:
     """Return the event of a row."""
-    return Event(row.id, EventType(row.type), row.jobId, row.createdAt, row.data)
+    return Event(row.id, EventType(row.laterType or row.type), row.jobId, row.createdAt, row.data)

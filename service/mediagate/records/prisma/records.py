@@ -25,6 +25,7 @@ from mediagate.records.prisma import (
     turns,
     usage,
 )
+from mediagate.records.prisma.batches import PrismaBatches
 from mediagate.records.prisma.outputs import PrismaOutputs
 from mediagate.records.prisma.rejudgements import PrismaRejudgements
 from mediagate.records.protocol import Identity, Records
@@ -68,6 +69,7 @@ class PrismaRecords(Records):
         self.postgres_schema = postgres_schema(url)
         """The schema of the tables on PostgreSQL, ``None`` on SQLite."""
         self._database = Database(self)
+        self.batches = PrismaBatches(self.client, self._database)
         self.outputs = PrismaOutputs(self.client)
         self.rejudgements = PrismaRejudgements(self.client)
         self._clock = connection.clock_of(self.client, self.postgres_schema)
@@ -115,7 +117,7 @@ class PrismaRecords(Records):
     async def next_generation(self, *, above: int = 0) -> Identity:
         return await identity.next_generation(self._database, above)
 
-    # -- uploads
+    # -- uploads, in one request and direct
 
     async def reserve_key(self, key: str, *, now: datetime, expires_at: datetime) -> Reservation | None:
         return await idempotency_keys.reserve_key(self.client, key, now, expires_at)
@@ -136,8 +138,6 @@ class PrismaRecords(Records):
     ) -> bool:
         job = await turns.with_turn(self._database, job)
         return await jobs.create_job(self.client, job, key=key, fingerprint=fingerprint, key_expires_at=key_expires_at)
-
-    # -- direct uploads
 
     async def create_upload(self, upload: DirectUpload) -> None:
         await direct_uploads.create_upload(self.client, upload)

@@ -78,6 +78,8 @@ def _job_columns(job: Job) -> Any:
         "spec": spec_column(job.spec),
         "inputs": inputs_column(job.inputs),
         "crop": None if job.crop is None else str(job.crop),
+        "batchId": job.batch_id,
+        "batchPosition": job.batch_position,
     }
 
 
@@ -132,6 +134,8 @@ def job_of(row: models.MediagateJob) -> Job:
         expires_at=row.expiresAt,
         cleared_at=row.clearedAt,
         crop=read_crop(row.crop),
+        batch_id=row.batchId,
+        batch_position=row.batchPosition,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,13 +24,16 @@ _TIME = " UNION ALL ".join(
 _TIME_KEPT = f"{_TIME} UNION ALL SELECT turn FROM mediagate_turn WHERE priority = {{priority}} AND share = '{TIME}'"
 TAKE = f"""
 INSERT INTO mediagate_turn AS t (priority, share, turn)
-SELECT CAST(? AS INTEGER), CAST(? AS TEXT), COALESCE(MAX(turn), 0) + 1
+SELECT CAST(? AS INTEGER), CAST(? AS TEXT), COALESCE(MAX(turn), 0) + 1 + {{more}}
 FROM ({_TIME_KEPT.format(priority="CAST(? AS INTEGER)")}) AS begun WHERE true
 ON CONFLICT (priority, share) DO UPDATE
-SET turn = CASE WHEN t.turn + {APART} > excluded.turn THEN t.turn + {APART} ELSE excluded.turn END
+SET turn = CASE WHEN t.turn + {APART} + {{more}} > excluded.turn THEN t.turn + {APART} + {{more}} ELSE excluded.turn END
 RETURNING turn
 """
-"""A single statement, so that concurrent uploads of one share get different turns."""
+"""Takes a turn, and the turns before it of ``more / APART`` other jobs of the share.
+
+A single statement, so that concurrent uploads of one share get different turns.
+"""
 FORGET = f"""
 DELETE FROM mediagate_turn WHERE turn <= (
     SELECT COALESCE(MAX(turn), 0) FROM ({_TIME.format(priority="mediagate_turn.priority")}) AS begun
@@ -53,9 +57,17 @@ LEAVE = "DELETE FROM mediagate_turn WHERE share = ?"
 
 async def with_turn(database: Database, job: Job) -> Job:
     """Return a new job with its turn; if the job is then not recorded, the gap is harmless."""
-    values = (job.priority, share_of(job), *[job.priority] * (len(BEGUN) + 1))
-    rows = await database.fetch_rows(TAKE, *values)
-    return replace(job, turn=int(rows[0]["turn"]))
+    (with_it,) = await with_turns(database, [job])
+    return with_it
+
+
+async def with_turns(database: Database, jobs: Sequence[Job]) -> list[Job]:
+    """Return new jobs of one share and priority with their turns, in their order, as if they came one by one."""
+    first, more = jobs[0], APART * (len(jobs) - 1)
+    values = (first.priority, share_of(first), *[first.priority] * (len(BEGUN) + 1))
+    rows = await database.fetch_rows(TAKE.replace("{more}", str(more)), *values)
+    begin = int(rows[0]["turn"]) - more
+    return [replace(job, turn=begin + APART * number) for number, job in enumerate(jobs)]
 
 
 async def keep_time(database: Database, job_id: str) -> None:

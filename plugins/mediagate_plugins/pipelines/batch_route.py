@@ -1,0 +1,122 @@
+"""``POST /batches``: several independent pipelines in one request, all of them or none."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from mediagate import BatchOrder, BatchReception, FormFile, MediaGate, OrderInput, PipelineOrder, owner_seen_by
+from mediagate.errors import Faults
+from mediagate_plugins.pipelines.batch_request import FILES, BatchJob, BatchRequest, read_batch
+from mediagate_plugins.pipelines.cost import Estimate, estimated
+from mediagate_plugins.pipelines.locality import is_local
+from mediagate_plugins.pipelines.routes import NO_STORE, check_query, described
+from mediagate_plugins.pipelines.rules import Rules
+
+
+class BatchRoute:
+    """The route of one gate."""
+
+    def __init__(self, gate: MediaGate, rules: Rules) -> None:
+        self._gate = gate
+        self._rules = rules
+
+    async def create(self, request: Request) -> Response:
+        """``POST /batches``."""
+        gate, rules = self._gate, self._rules
+        dry_run = request.query_params.get("dryRun", "0") != "0"
+        async with gate.receive_batch(request, rules.source_type, rules.batch_limits, dry_run=dry_run) as reception:
+            check_query(request)
+            ad_hoc = rules.may_ad_hoc(reception.principal, local=is_local(request))
+            reading = partial(read_batch, reception.document, rules, ad_hoc=ad_hoc, files=reception.files.keys())
+            # In a thread: checking a hundred jobs takes some tenths of a second.
+            asked = await to_thread.run_sync(reading)
+            orders, estimates = await self._orders(reception, asked)
+            ignored = [*reception.ignored, *asked.ignored]
+            if dry_run:
+                return JSONResponse(self._described(asked, estimates, ignored), headers=NO_STORE)
+            order = BatchOrder(orders, asked.client_reference_id, asked.callback_url)
+            return gate.accepted_batch(request, await reception.accept(order), ignored)
+
+    async def _orders(
+        self, reception: BatchReception, asked: BatchRequest
+    ) -> tuple[tuple[PipelineOrder, ...], list[list[Estimate]]]:
+        """Return the orders, and the costs of each for its files; raises ``InvalidPipeline`` with all faults."""
+        faults, orders, estimates = Faults(), list[PipelineOrder](), list[list[Estimate]]()
+        for number, job in enumerate(asked.jobs):
+            place, before = f"/jobs/{number}", len(faults.errors)
+            files = await self._files(reception, job, place, faults)
+            costs = await self._costs(reception, job, files, faults, place)
+            if len(faults.errors) == before:
+                orders.append(self._order(reception, job, [file for file, _ in files]))
+                estimates.append(costs)
+        faults.check()
+        return tuple(orders), estimates
+
+    async def _files(
+        self, reception: BatchReception, job: BatchJob, place: str, faults: Faults
+    ) -> list[tuple[FormFile, str]]:
+        """Return the files on which the steps of a job run, each with its place in the request."""
+        owner, found = owner_seen_by(reception.principal), list[tuple[FormFile, str]]()
+        for number, name in enumerate(job.files):
+            found.append((reception.files[name], f"{place}/{FILES}/{number}"))
+        if job.request.media_id is not None:
+            with faults.at(f"{place}/mediaId"):
+                found.append((await reception.media(job.request.media_id, owner=owner), f"{place}/mediaId"))
+        for number, upload_id in enumerate(job.request.upload_ids):
+            with faults.at(f"{place}/uploadIds/{number}"):
+                found.append((await reception.upload(upload_id, owner=owner), f"{place}/uploadIds/{number}"))
+        for file in (*(file for file, _ in found), *(reception.files[name] for name in job.pictures)):
+            reception.count(file)
+        return found
+
+    async def _costs(
+        self,
+        reception: BatchReception,
+        job: BatchJob,
+        files: list[tuple[FormFile, str]],
+        faults: Faults,
+        place: str,
+    ) -> list[Estimate]:
+        """Return the cost for each file; a step that cannot work on one, or costs too much, is a fault of its job."""
+        costs = list[Estimate]()
+        for file, place_of_file in files:
+            with faults.at(place_of_file):
+                info = await reception.probe(file)
+                with faults.at(place):
+                    cost = estimated(job.request.recipe, self._rules.operations, info)
+                    cost.check(self._gate.settings.image_timeout_s * 1000)
+                    costs.append(cost)
+        return costs
+
+    def _order(self, reception: BatchReception, job: BatchJob, files: list[FormFile]) -> PipelineOrder:
+        taken, number = {*job.pictures}, 0
+        inputs = list[OrderInput]()
+        for file in files:
+            while (name := f"input{number}") in taken:
+                number += 1
+            number += 1
+            inputs.append(OrderInput(name, file.file, file.filename))
+        inputs += [
+            OrderInput(name, reception.files[name].file, reception.files[name].filename) for name in job.pictures
+        ]
+        request = job.request
+        return PipelineOrder(
+            inputs=tuple(inputs),
+            recipe=request.recipe,
+            source_type=self._rules.source_type,
+            preset=request.preset,
+            version=request.version,
+            ttl=request.ttl,
+            client_reference_id=request.client_reference_id,
+            callback_url=request.callback_url,
+        )
+
+    def _described(self, asked: BatchRequest, estimates: list[list[Estimate]], ignored: list[str]) -> dict[str, Any]:
+        """Return the answer of a dry run."""
+        jobs = [described(job.request, self._rules, costs) for job, costs in zip(asked.jobs, estimates, strict=True)]
+        return {"valid": True, "jobs": jobs, **({"ignored": ignored} if ignored else {})}
