@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from mediagate import AUTHORIZE, OPERATIONS, MediaGate, plugin
 from mediagate.errors import ConfigError, PluginError
 from mediagate.operations import Operations, standard
-from mediagate_plugins.pipelines.parameters import Int, Number, OneOf, Text
+from mediagate_plugins.pipelines.parameters import Int, Number, OneOf, Secret, Text
 from mediagate_plugins.pipelines.preset import Preset, check_presets
 from mediagate_plugins.pipelines.routes import PipelineRoutes
 from mediagate_plugins.pipelines.rules import PIPELINES, AdHoc, Rules
 
-__all__ = ["PIPELINES", "Int", "Number", "OneOf", "Preset", "Rules", "Text", "pipelines"]
+__all__ = ["PIPELINES", "Int", "Number", "OneOf", "Preset", "Rules", "Secret", "Text", "pipelines"]
 
 
 @plugin("pipelines", provides=("OPERATIONS",))

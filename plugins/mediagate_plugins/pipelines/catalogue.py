@@ -28,6 +28,7 @@ def catalogue(rules: Rules, *, ad_hoc: bool, timeout_s: float) -> dict[str, Any]
             "bytesPerFile": source.max_bytes,
             "pixels": source.max_pixels,
             "animationPixels": source.max_animation_pixels,
+            "pages": source.max_pages,
             "secondsPerFile": timeout_s,
             "ttlHours": rules.max_ttl / timedelta(hours=1),
         },

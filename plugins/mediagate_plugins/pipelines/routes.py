@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from mediagate import Action, MediaGate, PipelineOrder, Reception, owner_seen_by
 from mediagate.errors import BadUpload, InvalidParameter
+from mediagate.operations import check_pages
 from mediagate_plugins.pipelines.catalogue import catalogue
 from mediagate_plugins.pipelines.cost import Estimate, estimated
 from mediagate_plugins.pipelines.request import HOUR, PipelineRequest, read_request
@@ -59,8 +60,13 @@ class PipelineRoutes:
 
     async def _estimates(self, reception: Reception, asked: PipelineRequest) -> list[Estimate]:
         """Return the cost for each file; raises ``InvalidPipeline`` if a step cannot work on one, or costs too much."""
-        infos = await reception.probe()
-        made = [estimated(asked.recipe, self._rules.operations, info) for info in infos]
+        infos, source = await reception.probe(asked.recipe), self._rules.source
+        made = []
+        for info, pages in zip(infos, check_pages(asked.recipe, infos, source.max_pages), strict=True):
+            count = None if info.format != "pdf" else len(pages)
+            made.append(
+                estimated(asked.recipe, self._rules.operations, info, pages=count, max_pixels=source.max_pixels)
+            )
         most_ms = self._gate.settings.image_timeout_s * 1000
         for cost in made:
             cost.check(most_ms)

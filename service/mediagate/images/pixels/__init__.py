@@ -20,7 +20,6 @@ from mediagate.images.pixels.formats import (
     limit_threads,
 )
 from mediagate.images.pixels.guard import final
-from mediagate.images.pixels.pdf import pdf_of
 from mediagate.images.pixels.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
 from mediagate.images.pixels.resize import cut, fast, resized, square, within
 from mediagate.images.pixels.sizes import Box, Crop, aspect_ratio, largest, plan
@@ -60,7 +59,6 @@ __all__ = [
     "mean",
     "opaque",
     "paletted",
-    "pdf_of",
     "plan",
     "probe",
     "published_format",
