@@ -50,7 +50,11 @@ def words(text: str, at: tuple[int, int] = (10, 40)) -> bytes:
 
 
 def objects_of(
-    *drawings: bytes, size: tuple[float, float] = PAPER, page: bytes = b"", catalog: bytes = b"", extra: Sequence[bytes] = ()
+    *drawings: bytes,
+    size: tuple[float, float] = PAPER,
+    page: bytes = b"",
+    catalog: bytes = b"",
+    extra: Sequence[bytes] = (),
 ) -> Objects:
     """Return the objects of a document with a page for each drawing; ``extra`` objects begin with number 4."""
     first = 4 + len(extra)
@@ -78,9 +82,13 @@ def a_document(*drawings: bytes, size: tuple[float, float] = PAPER, page: bytes 
 
 def colours() -> bytes:
     """Return a document of three pages: red, green and blue, with a line of text on each."""
-    return a_document(
-        filled(1, 0, 0) + words("one"), filled(0, 1, 0) + words("two"), filled(0, 0, 1) + words("three")
-    )
+    return a_document(filled(1, 0, 0) + words("one"), filled(0, 1, 0) + words("two"), filled(0, 0, 1) + words("three"))
+
+
+def a_page_of_text() -> bytes:
+    """Return an A4 page of 40 lines."""
+    line = "The quick brown fox jumps over the lazy dog, and runs."
+    return a_document(b"".join(words(line, (40, 20 * number)) for number in range(1, 41)), size=(595, 842))
 
 
 def strokes(count: int) -> bytes:
@@ -90,6 +98,11 @@ def strokes(count: int) -> bytes:
         for number in range(count)
     )
     return a_document(b"[3 2] 0 d 1.5 w\n" + lines)
+
+
+def drawing_of(document: bytes) -> bytes:
+    """Return the drawing of the only page of a document, as an object."""
+    return document.partition(b"5 0 obj\n")[2].partition(b"\nendobj")[0]
 
 
 def many(count: int) -> bytes:

@@ -95,7 +95,9 @@ class Preset:
             for name in self.pictures
             if not (isinstance(name, str) and _PICTURE.fullmatch(name))
         ]
-        return found or [*secret_problems(_plain(self.steps), self.params, operations)] or self._step_problems(operations)
+        return (
+            found or [*secret_problems(_plain(self.steps), self.params, operations)] or self._step_problems(operations)
+        )
 
     def _step_problems(self, operations: Operations) -> list[str]:
         found: dict[str, None] = {}

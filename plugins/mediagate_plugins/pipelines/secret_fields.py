@@ -12,9 +12,7 @@ PARAM = "$param"
 """``{"$param": "width"}`` in a step stands for the value of a parameter."""
 
 
-def secret_problems(
-    steps: Sequence[Any], params: Mapping[str, Parameter], operations: Operations
-) -> Iterator[str]:
+def secret_problems(steps: Sequence[Any], params: Mapping[str, Parameter], operations: Operations) -> Iterator[str]:
     """Yield the secret fields of steps that are not a ``Secret``, and the other fields that are one.
 
     The steps of a preset and their hash are public, and so are the other fields of a job's steps.
@@ -24,7 +22,7 @@ def secret_problems(
         for name, value in step.items() if isinstance(step, Mapping) else ():
             used = {param for param in _params_in(value) if isinstance(params.get(param), Secret)}
             if name in hidden and value is not None and not (used and _params_in(value) == [*used]):
-                yield f"/{number}/{name}: write {{\"$param\": …}} with a parameter of the type Secret"
+                yield f'/{number}/{name}: write {{"$param": …}} with a parameter of the type Secret'
             if name not in hidden and used:
                 yield f"/{number}/{name}: {min(used)!r} is a Secret, and this field is stored"
 

@@ -89,7 +89,7 @@ def _check_documents(sources: Mapping[str, Source]) -> None:
     accepting = [name for name, source in sources.items() if "pdf" in source.formats]
     if accepting and find_spec("pypdfium2") is None:
         raise ConfigError(
-            f'these sources accept PDF files, which cannot be read here: {", ".join(accepting)}; '
+            f"these sources accept PDF files, which cannot be read here: {', '.join(accepting)}; "
             'pip install "mediagate[pdf]", or leave pdf out of their formats'
         )
 

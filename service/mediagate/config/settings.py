@@ -116,7 +116,6 @@ class Source(Frozen):
             _check_name("variant", name)
         return variants
 
-
     @model_validator(mode="after")
     def _documents_are_for_pipelines(self) -> Self:
         if "pdf" in self.formats and (self.visibility != "private" or self.ttl is None):

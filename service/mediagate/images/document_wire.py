@@ -9,7 +9,6 @@ from mediagate.images.json_shapes import Malformed, Shape, text, whole
 from mediagate.images.wire import LONGEST_EDGE, Pipe, receive, receive_bytes
 from mediagate.values import RenderedFile
 
-
 COPY_SIZE = 4
 """How many times as large as the largest accepted file a copy may be: PDFium does not compress again."""
 

@@ -14,7 +14,7 @@ from mediagate.images import pixels
 from mediagate.images.document_wire import COPY_SIZE
 from mediagate.images.operations import Page, Recipe, password_of, rendering
 from mediagate.images.pixels.budget import OVERHEAD
-from mediagate.images.pixels.formats import DOCUMENT, check_accepted, is_document
+from mediagate.images.pixels.formats import DOCUMENT, check_accepted, is_document, not_decodable
 from mediagate.images.pixels.page_size import POINTS_PER_INCH, page_size
 from mediagate.values import ImageInfo, RenderedFile
 
@@ -39,7 +39,7 @@ def probe(data: bytes, source: Source, password: str | None) -> ImageInfo:
     from mediagate.images.pixels import pdfium
 
     with pixels.final("opening"):
-        check_accepted(data[:HEAD_BYTES], source.formats)
+        _check_head(data[:HEAD_BYTES], source)
         with pdfium.opened(data, password) as document:
             if document.pages > MOST_PAGES:
                 raise ImageTooLarge(f"the document has more than {MOST_PAGES:,} pages")
@@ -52,7 +52,7 @@ def unlock(data: bytes, source: Source, password: str) -> RenderedFile:
     from mediagate.images.pixels import pdfium
 
     with pixels.final("opening"):
-        check_accepted(data[:HEAD_BYTES], source.formats)
+        _check_head(data[:HEAD_BYTES], source)
         with pdfium.opened(data, password) as document:
             count, copy = document.pages, document.unlocked(COPY_SIZE * source.max_bytes)
     info = probe(copy, source, None)
@@ -72,7 +72,7 @@ def rendered(
     if memory_bytes is not None:
         most = max(1, min(most, (memory_bytes - OVERHEAD) // BYTES_PER_PIXEL))
     with pixels.final("rendering"):
-        check_accepted(data[:HEAD_BYTES], source.formats)
+        _check_head(data[:HEAD_BYTES], source)
         if params is None:
             raise UndecodableImage("the steps do not render documents")
         with pdfium.opened(data, password) as document:
@@ -81,6 +81,12 @@ def rendered(
             image, dpi = document.render(number, params.dpi, most)
     decoded = pixels.Decoded(ImageInfo(DOCUMENT, *image.size), [image], [0], 1, ())
     return decoded, Page(number, dpi, most, partial(_text, data, password, number))
+
+
+def _check_head(head: bytes, source: Source) -> None:
+    check_accepted(head, source.formats)
+    if not is_document(head):
+        raise not_decodable(head, source.formats)
 
 
 def _text(data: bytes, password: str | None, number: int, longest: int) -> tuple[str, bool]:

@@ -259,8 +259,9 @@ class ImagePool:
     ) -> Produced:
         """Run a recipe on a picture, or on a page of a document: verdicts, saved files and data.
 
-        ``inputs`` are further files by name. ``told`` is called in the event loop with the end of each step, while the next one runs. Raises like ``render``,
-        ``PasswordRequired`` and ``OperationFailed``; an error that is the fault of a step names it in ``step`` and ``op``.
+        ``inputs`` are further files by name. ``told`` is called in the event loop with the end of each step, while the
+        next one runs. Raises like ``render``, ``PasswordRequired`` and ``OperationFailed``; an error that is the fault
+        of a step names it in ``step`` and ``op``.
         """
         operations = self._operations
         if operations is None:

@@ -30,7 +30,16 @@ from mediagate.images.file_checks import SIGNATURES, check_file, check_variants
 from mediagate.images.json_shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
 from mediagate.images.sandbox import Walls
 from mediagate.moderation import MAX_NAME
-from mediagate.values import EXTENSIONS, OUTPUT_EXTENSIONS, Decision, ImageInfo, Produced, Rendered, RenderedFile, Verdict
+from mediagate.values import (
+    EXTENSIONS,
+    OUTPUT_EXTENSIONS,
+    Decision,
+    ImageInfo,
+    Produced,
+    Rendered,
+    RenderedFile,
+    Verdict,
+)
 
 Pipe: TypeAlias = "Connection[Any, Any]"
 

@@ -164,8 +164,7 @@ async def accept_order(
         if held is not None and held.fingerprint is not None:
             return await replay(held.key, fingerprint, parts), False
         files = [
-            await received.enter_async_context(unlocked(file, order.recipe, parts, source, spool_dir))
-            for file in files
+            await received.enter_async_context(unlocked(file, order.recipe, parts, source, spool_dir)) for file in files
         ]
         job = await _make_job(order, files, referred, parts, owner=owner, key_id=key_id)
         for one, file in zip(job.inputs, files, strict=True):

@@ -148,9 +148,7 @@ class Production(Attempts):
                 if total > MOST_OUTPUT_BYTES:
                     raise ImageTooLarge(f"the outputs have more than {MOST_OUTPUT_BYTES:,} bytes")
 
-    async def _store(
-        self, attempt: Attempt, made: _Made, recipe: Recipe, verdict: Verdict, steps: Steps
-    ) -> Settlement:
+    async def _store(self, attempt: Attempt, made: _Made, recipe: Recipe, verdict: Verdict, steps: Steps) -> Settlement:
         """Write the outputs concurrently under their private keys; return the end that names them."""
         job, storing = attempt.job, perf_counter()
         named = await asyncio.to_thread(outputs_of, job, recipe, made.produced)

@@ -20,8 +20,8 @@ from mediagate.errors import ConfigError, UnsupportedType
 from mediagate_plugins.pipelines import Preset, Secret, Text
 from tests.support.documents import (
     PASSWORD,
-    a_document,
     colours,
+    drawing_of,
     encrypted,
     filled,
     many,
@@ -30,8 +30,8 @@ from tests.support.documents import (
     words,
     written,
 )
-from tests.support.mounted import client_of
 from tests.support.moderators import Scripted
+from tests.support.mounted import client_of
 from tests.support.pipeline_site import faults, pipeline_gate, posted, told
 
 pytestmark = pytest.mark.anyio
@@ -82,7 +82,10 @@ async def test_each_page_is_an_output_with_its_number(make_gate: MakeGate, memor
             (3, "my_scan-p3.png"),
             (1, "my_scan-p1.png"),
         ]
-        assert [(one["page"], one["value"]["text"]) for one in status["data"]["read_text"]] == [(3, "three"), (1, "one")]
+        assert [(one["page"], one["value"]["text"]) for one in status["data"]["read_text"]] == [
+            (3, "three"),
+            (1, "one"),
+        ]
         with zipfile.ZipFile(io.BytesIO(await download(client, status))) as archive:
             colours_of = {}
             for name in archive.namelist():
@@ -158,7 +161,12 @@ async def test_password_opens_a_document_and_is_kept_nowhere(
         assert status["data"]["read_text"][0]["value"]["text"] == "secret"
         shown = await client.get(f"/status/{status['jobId']}", headers=ANN)
         assert PASSWORD not in answer.text + shown.text + caplog.text
-    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert_kept_nowhere(tmp_path)
+
+
+def assert_kept_nowhere(folder: Path) -> None:
+    """No file of a gate contains the password."""
+    kept = [path for path in folder.rglob("*") if path.is_file()]
     assert any(path.suffix == ".db" for path in kept)
     for path in kept:
         assert PASSWORD.encode() not in path.read_bytes(), path
@@ -260,10 +268,9 @@ async def test_pictures_and_pages_are_joined_to_one_document(make_gate: MakeGate
 
 async def test_page_that_takes_too_long_fails_with_its_number(make_gate: MakeGate) -> None:
     gate = site(make_gate, settings={"image_timeout_s": 1.5, "max_attempts": 1})
-    objects = objects_of(filled(1, 0, 0), b"")
-    slow = strokes(300_000).partition(b"5 0 obj\n")[2].partition(b"\nendobj")[0]
+    slow = written({**objects_of(filled(1, 0, 0), b""), 7: drawing_of(strokes(300_000))})
     async with client_of(gate) as client:
-        status = await finished(gate, await sent(client, [{"op": "render"}], file(written({**objects, 7: slow}))))
+        status = await finished(gate, await sent(client, [{"op": "render"}], file(slow)))
         assert (status["status"], status["code"]) == ("FAILED", "image_timeout")
         assert re.search(r"running step 0 \(render\) on page 2", status["error"])
 
@@ -284,9 +291,7 @@ async def test_document_of_a_direct_upload_is_rendered(make_gate: MakeGate) -> N
     async with client_of(gate) as client:
         told_ = {"sourceType": "work", "sourceId": "me", "size": len(data), "contentType": "application/pdf"}
         target = (await client.post("/uploads", json=told_, headers=ANN)).json()
-        put = await client.put(
-            target["url"].removeprefix("/image-pipeline"), content=data, headers=target["headers"]
-        )
+        put = await client.put(target["url"].removeprefix("/image-pipeline"), content=data, headers=target["headers"])
         assert put.status_code < 300, put.text
         asked = {"steps": [{**RENDER, "pages": "2"}], "uploadIds": [target["uploadId"]]}
         status = await finished(gate, await client.post("/pipelines", json=asked, headers=ANN))

@@ -141,7 +141,9 @@ class _Reading:
         if operation is None:
             return
         if operation.takes == "document" and len(self.gives) > 1:
-            self.faults.append(item(place, "misplaced_step", f"{operation.name} opens the file; make it the first step"))
+            self.faults.append(
+                item(place, "misplaced_step", f"{operation.name} opens the file; make it the first step")
+            )
         self.opens |= operation.takes == "document"
         if operation.takes == "page" and not self.opens:
             self.faults.append(item(place, "misplaced_step", "no step renders a document; begin with render"))

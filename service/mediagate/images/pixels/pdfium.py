@@ -105,6 +105,8 @@ def opened(data: bytes, password: str | None = None) -> Iterator[Document]:
     with _translated(encrypted=True, password=password):
         pdf = pypdfium2.PdfDocument(data, password=password)
     try:
+        with _translated():
+            pdf.init_forms()  # without it, fields are not drawn; no action is run
         document = Document(pdf)
         if document.pages < 1:
             raise UndecodableImage("the document has no pages; export it again")

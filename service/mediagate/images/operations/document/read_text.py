@@ -24,4 +24,6 @@ def read_text(frames: Frames, params: ReadText, context: Context) -> Json:
     return {"text": text, "truncated": truncated}
 
 
-READ_TEXT = Operation("read_text", "document", ReadText, read_text, RATES["read_text"], gives="data", takes="page", needs=PDF)
+READ_TEXT = Operation(
+    "read_text", "document", ReadText, read_text, RATES["read_text"], gives="data", takes="page", needs=PDF
+)

@@ -53,7 +53,7 @@ def read_metadata(frames: Frames, params: ReadMetadata, context: Context) -> Jso
     Raises ``OperationFailed`` for a document.
     """
     if context.page is not None:
-        raise OperationFailed("read_metadata reads pictures, and the file is a document; set onError to \"skip\"")
+        raise OperationFailed('read_metadata reads pictures, and the file is a document; set onError to "skip"')
     found = _Found()
     with Image.open(io.BytesIO(context.file), formats=decodable()) as image:
         info = dict(image.info)

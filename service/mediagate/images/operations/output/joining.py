@@ -13,9 +13,7 @@ from mediagate.values import OutputFile
 def joined_outputs(recipe: Recipe) -> Mapping[str, Save]:
     """Return how a recipe saves the outputs that join all inputs, by name."""
     return {
-        name: step.params
-        for name, step in recipe.outputs.items()
-        if isinstance(step.params, Save) and step.params.join
+        name: step.params for name, step in recipe.outputs.items() if isinstance(step.params, Save) and step.params.join
     }
 
 

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 
 from mediagate.errors import OperationFailed
 from mediagate.images import pixels
-from mediagate.images.operations.canvas import behind
 from mediagate.images.file_checks import JOINED, SAVED_AS
+from mediagate.images.operations.canvas import behind
 from mediagate.images.operations.costs import LOSSLESS_WEBP_BYTES, RECOMPRESSING, SAVING
 from mediagate.images.operations.frames import Frames
 from mediagate.images.operations.operation import PNG, Context, File, Operation, Params, Rate
