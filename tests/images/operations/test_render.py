@@ -185,7 +185,7 @@ def test_document_needs_a_recipe_that_renders_it() -> None:
 
 
 def test_picture_enters_a_recipe_that_may_skip_rendering() -> None:
-    steps = [{"op": "render", "onError": "skip"}, {"op": "resize", "width": 5}]
+    steps: list[dict[str, Any]] = [{"op": "render", "onError": "skip"}, {"op": "resize", "width": 5}]
     assert check_pages(parse(steps, OPERATIONS), [ImageInfo("png", 9, 9)], 50) == [(None,)]
     produced = ran(ramp(10, 10), *steps, source=SOURCE)
     assert produced.outputs[0].width == 5
@@ -209,9 +209,9 @@ def test_encrypted_document_opens_with_its_password() -> None:
     data = encrypted(objects_of(filled(0, 0, 1) + words("secret")))
     assert corner(rendered(data, password=PASSWORD)) == (0, 0, 255)
     assert rendered(data, 1, {"op": "read_text"}, password=PASSWORD).data[0].value["text"] == "secret"
-    for wrong in ({}, {"password": "wrong"}):
+    for wrong in (None, "wrong"):
         with pytest.raises(PasswordRequired) as refused:
-            rendered(data, **wrong)
+            rendered(data, password=wrong)
         assert (refused.value.step, refused.value.op, refused.value.retryable) == (0, "render", False)
 
 

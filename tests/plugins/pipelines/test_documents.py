@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -37,21 +37,24 @@ from tests.support.pipeline_site import faults, pipeline_gate, posted, told
 pytestmark = pytest.mark.anyio
 
 MakeGate = Callable[..., MediaGate]
-FORMATS = ("jpeg", "png", "pdf")
+FORMATS: tuple[Literal["jpeg", "png", "pdf"], ...] = ("jpeg", "png", "pdf")
 DOCUMENTS = Source(formats=FORMATS, visibility="private", ttl=timedelta(hours=2), max_bytes=8_000_000)
 ANN = {"Authorization": "ann"}
-RENDER = {"op": "render", "dpi": 72}
+RENDER: dict[str, Any] = {"op": "render", "dpi": 72}
+READ: dict[str, Any] = {"op": "read_text"}
+Steps = list[dict[str, Any]]
 
 
 def site(make_gate: MakeGate, source: Source = DOCUMENTS, **options: Any) -> MediaGate:
-    return pipeline_gate(make_gate, known=True, sources={"avatar": Source(), "work": source}, **options)
+    sources = {"avatar": Source(reject=source.reject), "work": source}
+    return pipeline_gate(make_gate, known=True, sources=sources, **options)
 
 
 def file(data: bytes, name: str = "scan.pdf", field: str = "file") -> tuple[str, tuple[str, bytes]]:
     return field, (name, data)
 
 
-async def sent(client: httpx.AsyncClient, steps: list[dict[str, Any]], *files: Any, query: str = "") -> httpx.Response:
+async def sent(client: httpx.AsyncClient, steps: Steps, *files: Any, query: str = "") -> httpx.Response:
     return await posted(client, {"steps": steps}, *files, query=query, **ANN)
 
 
@@ -71,7 +74,7 @@ async def download(client: httpx.AsyncClient, status: Any, query: str = "") -> b
 async def test_each_page_is_an_output_with_its_number(make_gate: MakeGate, memory: bool) -> None:
     gate = site(make_gate, settings={"memory": memory})
     async with client_of(gate) as client:
-        steps = [{**RENDER, "pages": "3,1"}, {"op": "save", "as": "a", "format": "png"}, {"op": "read_text"}]
+        steps: Steps = [{**RENDER, "pages": "3,1"}, {"op": "save", "as": "a", "format": "png"}, {"op": "read_text"}]
         status = await finished(gate, await sent(client, steps, file(colours(), "my scan.pdf")))
         assert status["status"] == "COMPLETE"
         assert status["inputs"][0] | {"bytes": 0} == {
@@ -105,7 +108,7 @@ async def test_document_that_a_pipeline_does_not_render_is_refused(make_gate: Ma
         assert "has 3 pages" in beyond.json()["errors"][0]["detail"]
         large = await sent(client, [RENDER], file(many(10_000)))
         assert faults(large) == {"/steps/0/pages": "too_many_pages"}
-        mark = [RENDER, {"op": "watermark", "picture": "logo"}]
+        mark: Steps = [RENDER, {"op": "watermark", "picture": "logo"}]
         answer = await sent(client, mark, file(colours()), file(colours(), "l.pdf", "logo"))
         assert told(answer) == (415, "unsupported_type")
         for broken in (colours()[:300], b"%PDF-1.7\n" + b"\0" * 999):
@@ -125,7 +128,7 @@ async def test_few_pages_of_a_long_document_are_rendered(make_gate: MakeGate) ->
 async def test_dry_run_tells_the_pages_and_their_size(make_gate: MakeGate) -> None:
     gate = site(make_gate, settings={"worker": False})
     async with client_of(gate) as client:
-        steps = [{"op": "render", "dpi": 144, "password": PASSWORD}, {"op": "save", "format": "webp"}]
+        steps: Steps = [{"op": "render", "dpi": 144, "password": PASSWORD}, {"op": "save", "format": "webp"}]
         answer = await sent(client, steps, file(encrypted(objects_of(b"", b""))), query="?dryRun=1")
         (cost,) = answer.json()["costs"]
         assert (cost["pages"], cost["width"], cost["height"]) == (2, 400, 200)
@@ -143,7 +146,7 @@ async def test_page_that_may_not_be_published_ends_the_job_without_outputs(make_
         assert harmless["status"] == "COMPLETE"
         pages = objects_of(filled(1, 0, 0), filled(1, 0, 0))
         pages[6] = pages[6].replace(b"[0 0 200 100]", b"[0 0 106 100]")
-        status = await finished(gate, await sent(client, [RENDER, {"op": "read_text"}], file(written(pages))))
+        status = await finished(gate, await sent(client, [RENDER, READ], file(written(pages))))
         assert (status["status"], status["outputs"], status["data"]) == ("REJECTED", [], {})
 
 
@@ -154,7 +157,7 @@ async def test_password_opens_a_document_and_is_kept_nowhere(
     gate = site(make_gate, settings={"memory": False})
     data = encrypted(objects_of(filled(0, 0, 1) + words("secret")))
     async with client_of(gate) as client:
-        steps = [{**RENDER, "password": PASSWORD}, {"op": "read_text"}, {"op": "save", "format": "png"}]
+        steps: Steps = [{**RENDER, "password": PASSWORD}, {"op": "read_text"}, {"op": "save", "format": "png"}]
         answer = await sent(client, steps, file(data))
         status = await finished(gate, answer)
         assert status["status"] == "COMPLETE"
@@ -199,12 +202,13 @@ async def test_repeated_request_with_a_password_gets_the_same_job(make_gate: Mak
 async def test_python_takes_a_password_too(make_gate: MakeGate) -> None:
     gate = site(make_gate)
     async with gate:
-        steps = [{**RENDER, "password": PASSWORD}, {"op": "read_text"}]
+        steps: Steps = [{**RENDER, "password": PASSWORD}, {"op": "read_text"}]
         data = encrypted(objects_of(words("mine")))
-        status = await gate.wait(await gate.pipeline(data, steps=steps, source="work"), timeout_s=60)
+        job = await gate.pipeline(data, steps=steps, source="work")
+        status = await gate.wait(job.job_id, timeout_s=60)
         assert status.to_json(poll_after_ms=0)["data"]["read_text"][0]["value"]["text"] == "mine"
         with pytest.raises(UnsupportedType, match="POST /pipelines"):
-            await gate.upload(colours(), "work", "me")
+            await gate.upload(colours(), source_type="work", source_id="me")
 
 
 async def test_preset_takes_a_password_as_a_secret(make_gate: MakeGate) -> None:
@@ -233,7 +237,7 @@ async def test_preset_takes_a_password_as_a_secret(make_gate: MakeGate) -> None:
     ids=["literal", "no secret", "secret elsewhere"],
 )
 async def test_preset_that_would_store_a_password_stops_the_boot(
-    make_gate: MakeGate, steps: list[dict[str, Any]], params: dict[str, Any]
+    make_gate: MakeGate, steps: Steps, params: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigError, match="Secret"):
         async with site(make_gate, presets={"pages": Preset(steps=steps, params=params)}):
@@ -242,7 +246,7 @@ async def test_preset_that_would_store_a_password_stops_the_boot(
 
 async def test_pictures_and_pages_are_joined_to_one_document(make_gate: MakeGate, photo: bytes) -> None:
     gate = site(make_gate)
-    steps = [
+    steps: Steps = [
         {**RENDER, "onError": "skip"},
         {"op": "resize", "width": 100},
         {"op": "save", "as": "all", "format": "pdf", "join": True, "dpi": 72},
