@@ -144,7 +144,7 @@ async def test_each_page_has_the_time_limit_of_its_own() -> None:
             await rendered(pool, data, page=2)
 
 
-@pytest.mark.parametrize("size", [(0, 0), (1e38, 1e38), (-5, 7)])
+@pytest.mark.parametrize("size", [(0, 0), (1e38, 1e38)])
 async def test_page_without_a_usable_size_has_that_of_a_letter(size: tuple[float, float]) -> None:
     async with pool_of() as pool:
         produced = await rendered(pool, a_document(size=size), {"op": "resize", "width": 9}, dpi=72)

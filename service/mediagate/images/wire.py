@@ -30,16 +30,7 @@ from mediagate.images.file_checks import SIGNATURES, check_file, check_variants
 from mediagate.images.json_shapes import Malformed, Read, Shape, flag, number, optional, several, table, text, whole
 from mediagate.images.sandbox import Walls
 from mediagate.moderation import MAX_NAME
-from mediagate.values import (
-    EXTENSIONS,
-    OUTPUT_EXTENSIONS,
-    Decision,
-    ImageInfo,
-    Produced,
-    Rendered,
-    RenderedFile,
-    Verdict,
-)
+from mediagate.values import EXTENSIONS, Decision, ImageInfo, Produced, Rendered, RenderedFile, Verdict
 
 Pipe: TypeAlias = "Connection[Any, Any]"
 
@@ -85,7 +76,7 @@ VERDICT = Shape(
 )
 INFO = Shape(
     ImageInfo,
-    format=text(4, "|".join(OUTPUT_EXTENSIONS)),
+    format=text(4, "|".join((*EXTENSIONS, "pdf"))),
     width=whole(1, LONGEST_EDGE),
     height=whole(1, LONGEST_EDGE),
     frames=whole(1, 1_000_000),

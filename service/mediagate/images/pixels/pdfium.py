@@ -20,6 +20,8 @@ from mediagate.images.pixels.page_size import POINTS_PER_INCH, scale_within
 
 WRONG_PASSWORD, UNKNOWN_SECURITY = 4, 5
 """FPDF_ERR_PASSWORD and FPDF_ERR_SECURITY of fpdfview.h."""
+NO_DOCUMENT = b"-"
+"""Opening it fails with FPDF_ERR_FORMAT."""
 DAMAGED = "the document is damaged or incomplete; export it again"
 _SOFT_HYPHEN = "\ufffe"
 """How PDFium tells a hyphen at the end of a line that is not part of the word."""
@@ -102,6 +104,8 @@ class _Limited(io.BytesIO):
 @contextmanager
 def opened(data: bytes, password: str | None = None) -> Iterator[Document]:
     """Open a document for the block; raises ``UndecodableImage`` and ``PasswordRequired``."""
+    # PDFium would tell the error of the document before, if this one fails without an error of its own.
+    pypdfium2.raw.FPDF_LoadMemDocument64(NO_DOCUMENT, len(NO_DOCUMENT), None)
     with _translated(encrypted=True, password=password):
         pdf = pypdfium2.PdfDocument(data, password=password)
     try:
