@@ -43,7 +43,11 @@ gate.register(
             steps=[{"op": "watermark", "picture": "logo"}, {"op": "save", "format": "png"}], pictures=["logo"]
         ),
         "pages": Preset(
-            steps=[{"op": "render", "dpi": 72, "password": {"$param": "password"}}, {"op": "read_text"}, {"op": "save"}],
+            steps=[
+                {"op": "render", "dpi": 72, "password": {"$param": "password"}},
+                {"op": "read_text"},
+                {"op": "save"},
+            ],
             params={"password": Secret()},
         ),
         "joined": Preset(
