@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from mediagate.errors import (
     UnsupportedType,
 )
 from mediagate.images import ImagePool
+from mediagate.images.document_wire import receive_unlocked
+from mediagate.images.json_shapes import Malformed
 from mediagate.images.operations import parse
 from mediagate.values import ImageInfo, Produced
 from tests.support.documents import (
@@ -199,3 +203,33 @@ async def test_copy_without_encryption_may_not_be_too_large(file: Callable[[byte
     async with pool_of() as pool:
         with pytest.raises(ImageTooLarge, match="without its encryption"):
             await pool.unlock(path, SOURCE.model_copy(update={"max_bytes": 100}), PASSWORD)
+
+
+UNLOCKED = {"name": "unlocked", "format": "pdf", "width": 200, "height": 100, "data": 9}
+
+
+@pytest.mark.parametrize(
+    ("changes", "file"),
+    [
+        ({"format": "png"}, b"%PDF-1.7\n"),
+        ({"name": "../x"}, b"%PDF-1.7\n"),
+        ({"data": 10**9}, b"%PDF-1.7\n"),
+        ({"data": 0}, b"%PDF-1.7\n"),
+        ({"width": 0}, b"%PDF-1.7\n"),
+        ({}, b"<html>abc"),
+        ({"data": 8}, b"%PDF-1.7\n"),
+    ],
+)
+def test_malformed_answer_with_an_unlocked_document_is_refused(changes: dict[str, Any], file: bytes) -> None:
+    assert unlocked(UNLOCKED, b"%PDF-1.7\n") == b"%PDF-1.7\n"
+    with pytest.raises(Malformed):
+        unlocked({**UNLOCKED, **changes}, file)
+
+
+def unlocked(answer: dict[str, Any], file: bytes) -> bytes:
+    """Return what the host reads of an answer."""
+    here, there = Pipe()
+    with here, there:
+        there.send_bytes(json.dumps({"answer": answer}).encode())
+        there.send_bytes(file)
+        return receive_unlocked(here, source=SOURCE)

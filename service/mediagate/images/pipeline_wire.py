@@ -125,6 +125,8 @@ def receive_produced(
 
 def _check(answer: Produced, ends: list[StepEnd], recipe: Recipe, source: Source, operations: Operations) -> None:
     check_info(answer.info, source)
+    if answer.info.format == "pdf" and answer.info.frames != 1:
+        raise Malformed("more than one page of a document")
     if list(answer.steps) != ends:
         raise Malformed("steps that did not end as told")
     if answer.verdict.decision != "allow":
