@@ -159,7 +159,7 @@ async def test_drawing_that_inflates_stays_within_the_memory_of_an_image() -> No
     async with pool_of(memory_bytes=128 * MIB, timeout_s=8) as pool:
         # PDFium stops inflating, or ends its process for lack of memory.
         with suppress(ImageCrashed, ImageTooLarge, ImageTimeout, UndecodableImage):
-            await rendered(pool, inflating(1 << 30), {"op": "resize", "width": 9})
+            await rendered(pool, inflating(1 << 29), {"op": "resize", "width": 9})
         assert (await rendered(pool, colours(), {"op": "resize", "width": 9})).outputs
 
 
