@@ -19,6 +19,7 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Mapping
+from datetime import timedelta
 from math import prod
 from pathlib import Path
 from statistics import median
@@ -32,8 +33,11 @@ from bench import photos
 from bench.size import Size, add_smallest
 from bench.table import Row, print_rows
 from bench.workshop import PEERS, workshop
+from mediagate.config import Source
+from mediagate.images import documents
 from mediagate.images.operations import Context, File, Frames, Operation, parse, standard
 from mediagate.images.pixels import limit_threads
+from tests.support.documents import a_page_of_text
 
 OPERATIONS = standard()
 CASES: Mapping[str, Mapping[str, Any]] = {
@@ -90,6 +94,8 @@ MAGICK: Mapping[str, str] = {
     "save png": "-quality 65 png:",
 }
 MEGAPIXELS = (2, 12)
+DPIS = (150, 350)
+"""With which an A4 page has about as many."""
 TARGET = 2.0
 
 
@@ -194,6 +200,17 @@ def details(size: Size) -> None:
     for case, step in ALONE.items():
         times = [median(_step(picture, step)[0] for _ in range(size.runs)) for picture in pictures]
         print(f"| {case} | " + " | ".join(f"{time:.0f} ms" for time in times) + " |")
+    times = [median(_page(dpi)[0] for _ in range(size.runs)) for dpi in (DPIS if size.is_whole else (72,))]
+    print("| render an A4 page of text | " + " | ".join(f"{time:.0f} ms" for time in times) + " |")
+
+
+def _page(dpi: int) -> tuple[float, int]:
+    """Return the milliseconds of opening a document and rendering its page, and the pixels of the page."""
+    recipe = parse([{"op": "render", "dpi": dpi}], OPERATIONS)
+    source = Source(formats=("pdf",), visibility="private", ttl=timedelta(hours=1))
+    began = process_time()
+    decoded, _ = documents.rendered(a_page_of_text(), recipe, 1, source, None)
+    return (process_time() - began) * 1000, prod(decoded.frames[0].size)
 
 
 def print_costs(megapixels: float, runs: int) -> None:
@@ -210,6 +227,12 @@ def print_costs(megapixels: float, runs: int) -> None:
         with os.fdopen(read) as answer:
             ns, bytes_ = json.loads(answer.read())
         print(f"{case:24} {ns:8.1f} ns {bytes_:6.1f} bytes", flush=True)
+    _page(72)  # loads the library
+    before = _peak()
+    runs_of_page = [_page(DPIS[-1]) for _ in range(runs)]
+    ms, pixels = min(runs_of_page)
+    grown = (_peak() - before) / pixels
+    print(f"{'render':24} {ms * 1e6 / pixels:8.1f} ns {grown:6.1f} bytes", flush=True)
 
 
 def _cost(picture: Image.Image, step: Mapping[str, Any], runs: int) -> tuple[float, float]:

@@ -22,6 +22,7 @@ SOURCES = [
 ONE_HOME: dict[str, str | tuple[str, ...]] = {
     "PIL": ("mediagate/images/pixels", "mediagate/images/operations"),
     "pillow_heif": "mediagate/images/pixels",
+    "pypdfium2": "mediagate/images/pixels/pdfium",
     "multipart": "mediagate/intake/multipart",
     "prisma": "mediagate/records",
     "deno": "mediagate/records/runtime",

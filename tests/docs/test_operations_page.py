@@ -50,6 +50,10 @@ def test_operations_page_lists_every_code_of_a_fault() -> None:
         "duplicate_result",
         "unknown_input",
         "unused_step",
+        "misplaced_step",
+        "not_a_document",
+        "not_a_picture",
+        "too_many_pages",
         "operation_unavailable",
         "wrong_type",
     }

@@ -12,12 +12,12 @@ from mediagate import AUTHORIZE, MOST_JOBS, OPERATIONS, MediaGate, plugin
 from mediagate.errors import ConfigError, PluginError
 from mediagate.operations import Operations, standard
 from mediagate_plugins.pipelines.batch_route import BatchRoute
-from mediagate_plugins.pipelines.parameters import Int, Number, OneOf, Text
+from mediagate_plugins.pipelines.parameters import Int, Number, OneOf, Secret, Text
 from mediagate_plugins.pipelines.preset import Preset, check_presets
 from mediagate_plugins.pipelines.routes import PipelineRoutes
 from mediagate_plugins.pipelines.rules import PIPELINES, AdHoc, Rules
 
-__all__ = ["PIPELINES", "Int", "Number", "OneOf", "Preset", "Rules", "Text", "pipelines"]
+__all__ = ["PIPELINES", "Int", "Number", "OneOf", "Preset", "Rules", "Secret", "Text", "pipelines"]
 
 
 @plugin("pipelines", provides=("OPERATIONS",))

@@ -9,12 +9,12 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import BatchOrder, BatchReception, FormFile, MediaGate, OrderInput, PipelineOrder, owner_seen_by
+from mediagate import BatchOrder, BatchReception, FormFile, ImageInfo, MediaGate, OrderInput, PipelineOrder, owner_seen_by
 from mediagate.errors import Faults
 from mediagate_plugins.pipelines.batch_request import FILES, BatchJob, BatchRequest, read_batch
-from mediagate_plugins.pipelines.cost import Estimate, estimated
+from mediagate_plugins.pipelines.cost import Estimate
 from mediagate_plugins.pipelines.locality import is_local
-from mediagate_plugins.pipelines.routes import NO_STORE, check_query, described
+from mediagate_plugins.pipelines.routes import NO_STORE, check_query, costs_of, described
 from mediagate_plugins.pipelines.rules import Rules
 
 
@@ -83,15 +83,14 @@ class BatchRoute:
         place: str,
     ) -> list[Estimate]:
         """Return the cost for each file; a step that cannot work on one, or costs too much, is a fault of its job."""
-        costs = list[Estimate]()
+        recipe, infos = job.request.recipe, list[ImageInfo]()
         for file, place_of_file in files:
             with faults.at(place_of_file):
-                info = await reception.probe(file)
-                with faults.at(place):
-                    cost = estimated(job.request.recipe, self._rules.operations, info)
-                    cost.check(self._gate.settings.image_timeout_s * 1000)
-                    costs.append(cost)
-        return costs
+                infos.append(await reception.probe(file, recipe))
+        if len(infos) == len(files):
+            with faults.at(place):
+                return costs_of(recipe, infos, self._rules, self._gate.settings)
+        return []
 
     def _order(self, reception: BatchReception, job: BatchJob, files: list[FormFile]) -> PipelineOrder:
         taken, number = {*job.pictures}, 0

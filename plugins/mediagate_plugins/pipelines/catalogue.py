@@ -29,6 +29,7 @@ def catalogue(rules: Rules, *, ad_hoc: bool, timeout_s: float) -> dict[str, Any]
             "bytesPerFile": source.max_bytes,
             "pixels": source.max_pixels,
             "animationPixels": source.max_animation_pixels,
+            "pages": source.max_pages,
             "secondsPerFile": timeout_s,
             "jobsPerBatch": rules.batch_jobs,
             "filesPerBatch": rules.batch_limits.files,

@@ -7,7 +7,7 @@ from typing import Any
 
 from mediagate import ImageInfo
 from mediagate.errors import InvalidPipeline, OperationFailed
-from mediagate.operations import Operations, Recipe, StepEstimate, estimate, item
+from mediagate.operations import Operations, Recipe, StepEstimate, estimate, item, size_at_entry
 
 SQUARE = (1000, 1000)
 """The picture that a cost refers to if there is none: one megapixel."""
@@ -18,6 +18,8 @@ class Estimate:
     """The cost of each step on a picture of this size in pixels."""
 
     size: tuple[int, int]
+    pages: int | None
+    """Pages of a document that are rendered, each at about this cost; ``None`` for a picture."""
     steps: tuple[StepEstimate, ...]
 
     @property
@@ -44,6 +46,7 @@ class Estimate:
         return {
             "width": self.size[0],
             "height": self.size[1],
+            **({} if self.pages is None else {"pages": self.pages}),
             "cpuMs": self.cpu_ms,
             "bytes": max((step.cost.bytes for step in self.steps), default=0),
             "steps": [
@@ -59,16 +62,27 @@ class Estimate:
         }
 
 
-def estimated(recipe: Recipe, operations: Operations, info: ImageInfo | None = None) -> Estimate:
+def estimated(
+    recipe: Recipe,
+    operations: Operations,
+    info: ImageInfo | None = None,
+    *,
+    pages: int | None = None,
+    max_pixels: int = 0,
+) -> Estimate:
     """Return the cost of a recipe, without steps that will be skipped because they cannot work on such a picture.
 
+    For a document it is the cost of its first page, rendered within ``max_pixels``; ``pages`` is how many are rendered.
     Raises ``InvalidPipeline`` for such a step that may not be skipped.
     """
-    size, frames = (SQUARE, 1) if info is None else ((info.width, info.height), info.frames)
+    size, frames = SQUARE, 1
+    if info is not None:
+        size = size_at_entry(recipe, info, max_pixels)
+        frames = info.frames if pages is None else 1
     steps = list(enumerate(recipe.steps))
     while True:
         try:
-            return Estimate(size, estimate(Recipe(tuple(step for _, step in steps)), operations, size, frames))
+            return Estimate(size, pages, estimate(Recipe(tuple(step for _, step in steps)), operations, size, frames))
         except OperationFailed as exc:
             number, step = steps.pop(exc.step or 0)
             if step.on_error != "skip":

@@ -14,9 +14,10 @@ LONGEST_STEM = 100
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
-def file_name(photo: Path, output: str, extension: str, *, alone: bool) -> str:
-    """Return the name of an output: that of the photo, and unless it is ``alone`` that of the output too."""
+def file_name(photo: Path, output: str, extension: str, *, alone: bool, page: int | None = None) -> str:
+    """Return the name of an output: that of the photo, of its page, and unless it is ``alone`` that of the output."""
     stem = _UNSAFE.sub("_", photo.stem).strip("._-")[:LONGEST_STEM] or "photo"
+    stem = stem if page is None else f"{stem}-p{page}"
     return f"{stem}.{extension}" if alone else f"{stem}-{output}.{extension}"
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from mediagate.operations import Item, Place, did_you_mean, item
 
 LONGEST_TEXT = 10_000
+LONGEST_SECRET = 127
+"""The longest password of a document (ISO 32000-2, section 7.6.4.3.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Parameter(ABC):
     @abstractmethod
     def default(self) -> Any:
         """The value if the caller sends none; ``None``: the caller must send one."""
+
+    @property
+    def required(self) -> bool:
+        """Whether the caller must send a value."""
+        return self.default is None
 
     @abstractmethod
     def faults(self, value: object, place: Place) -> list[Item]:
@@ -146,6 +153,46 @@ class OneOf(Parameter):
         return []
 
 
+@dataclass(frozen=True, slots=True)
+class Secret(Parameter):
+    """A text that is used when the request arrives and not stored, such as the password of a document; optional."""
+
+    longest: int = LONGEST_SECRET
+
+    @property
+    def default(self) -> None:
+        """No secret."""
+
+    @property
+    def required(self) -> bool:
+        """Whether the caller must send a value."""
+        return False
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of a value."""
+        return {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": self.longest,
+            "format": "password",
+            "writeOnly": True,
+        }
+
+    @property
+    def samples(self) -> Sequence[str | None]:
+        """No secret, and a short one."""
+        return None, "a"
+
+    def faults(self, value: object, place: Place) -> list[Item]:
+        """Return what is wrong with a value, without the value."""
+        if not isinstance(value, str):
+            return [item(place, "wrong_type", "not a text")]
+        if not 1 <= len(value) <= self.longest:
+            return [item(place, "out_of_range", f"1 to {self.longest} characters")]
+        return []
+
+
 def problem_of(parameter: object) -> str | None:
     """Return what is wrong with the declaration of a parameter."""
     match parameter:
@@ -159,11 +206,15 @@ def problem_of(parameter: object) -> str | None:
             said = "" if _is_whole(longest) and 1 <= longest <= LONGEST_TEXT else f"a length from 1 to {LONGEST_TEXT:,}"
         case OneOf(options):
             said = "" if options and all(isinstance(one, str) and one for one in options) else "at least one text"
+        case Secret(longest):
+            said = "" if _is_whole(longest) and 1 <= longest <= LONGEST_SECRET else f"at most {LONGEST_SECRET}"
         case _:
-            return "use Int, Number, Text or OneOf"
+            return "use Int, Number, Text, OneOf or Secret"
     if said:
         return f"{type(parameter).__name__} takes {said}"
-    faults = [] if parameter.default is None else parameter.faults(parameter.default, ())
+    if isinstance(parameter, Secret) or parameter.default is None:
+        return None
+    faults = parameter.faults(parameter.default, ())
     return f"the default does not fit: {faults[0]['detail']}" if faults else None
 
 

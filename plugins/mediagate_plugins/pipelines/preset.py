@@ -12,9 +12,8 @@ from typing import Any
 from mediagate.errors import ConfigError, InvalidPipeline
 from mediagate.operations import Item, Operations, Place, Recipe, did_you_mean, item, parse
 from mediagate_plugins.pipelines.parameters import Parameter, problem_of
+from mediagate_plugins.pipelines.secret_fields import PARAM, secret_problems
 
-PARAM = "$param"
-"""``{"$param": "width"}`` in a step stands for the value of a parameter."""
 PARAMS: Place = ("params",)
 _PICTURE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -48,7 +47,7 @@ class Preset:
     @property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of ``params`` in a request."""
-        required = [name for name, parameter in self.params.items() if parameter.default is None]
+        required = [name for name, parameter in self.params.items() if parameter.required]
         return {
             "type": "object",
             "properties": {name: parameter.schema for name, parameter in self.params.items()},
@@ -65,7 +64,7 @@ class Preset:
         for name, parameter in self.params.items():
             if name in values:
                 yield from parameter.faults(values[name], (*PARAMS, name))
-            elif parameter.default is None:
+            elif parameter.required:
                 yield item((*PARAMS, name), "missing", "this preset needs the parameter")
 
     def recipe(self, values: Mapping[str, Any], operations: Operations) -> Recipe:
@@ -102,7 +101,9 @@ class Preset:
             for name in self.pictures
             if not (isinstance(name, str) and _PICTURE.fullmatch(name))
         ]
-        return found or self._step_problems(operations)
+        return (
+            found or [*secret_problems(_plain(self.steps), self.params, operations)] or self._step_problems(operations)
+        )
 
     def _step_problems(self, operations: Operations) -> list[str]:
         found: dict[str, None] = {}

@@ -10,8 +10,9 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import Action, MediaGate, PipelineOrder, Reception, owner_seen_by
+from mediagate import Action, ImageInfo, MediaGate, PipelineOrder, Reception, Settings, owner_seen_by
 from mediagate.errors import BadUpload, InvalidParameter
+from mediagate.operations import Recipe, check_pages
 from mediagate_plugins.pipelines.catalogue import catalogue
 from mediagate_plugins.pipelines.cost import Estimate, estimated
 from mediagate_plugins.pipelines.locality import is_local
@@ -61,12 +62,8 @@ class PipelineRoutes:
 
     async def _estimates(self, reception: Reception, asked: PipelineRequest) -> list[Estimate]:
         """Return the cost for each file; raises ``InvalidPipeline`` if a step cannot work on one, or costs too much."""
-        infos = await reception.probe()
-        made = [estimated(asked.recipe, self._rules.operations, info) for info in infos]
-        most_ms = self._gate.settings.image_timeout_s * 1000
-        for cost in made:
-            cost.check(most_ms)
-        return made
+        infos = await reception.probe(asked.recipe)
+        return costs_of(asked.recipe, infos, self._rules, self._gate.settings)
 
     def _order(self, reception: Reception, asked: PipelineRequest) -> PipelineOrder:
         return PipelineOrder(
@@ -99,6 +96,17 @@ def described(asked: PipelineRequest, rules: Rules, costs: Sequence[Estimate]) -
         "retention": {"ttlHours": min(wanted, most) / HOUR, "clamped": wanted > most},
         "costs": [cost.to_json() for cost in costs],
     }
+
+
+def costs_of(recipe: Recipe, infos: Sequence[ImageInfo], rules: Rules, settings: Settings) -> list[Estimate]:
+    """Return the cost for each file; raises ``InvalidPipeline`` if a step cannot work on one, or costs too much."""
+    costs, source = list[Estimate](), rules.source
+    for info, pages in zip(infos, check_pages(recipe, infos, source.max_pages), strict=True):
+        count = len(pages) if info.format == "pdf" else None
+        cost = estimated(recipe, rules.operations, info, pages=count, max_pixels=source.max_pixels)
+        cost.check(settings.image_timeout_s * 1000)
+        costs.append(cost)
+    return costs
 
 
 async def _add_references(reception: Reception, asked: PipelineRequest) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mediagate import MediaGate, Produced, StepEnd, Trial
+from mediagate import MediaGate, OutputFile, Produced, StepEnd, Trial
 from mediagate.cli import StatusLine
 from mediagate.errors import ConfigError, InvalidParameter, InvalidPipeline, MediagateError, PluginError
-from mediagate.operations import Recipe, parse
+from mediagate.operations import Recipe, join, joined_outputs, parse
 from mediagate_plugins.pipelines.folder import file_name, write_files
 from mediagate_plugins.pipelines.parameters import Int, Number
 from mediagate_plugins.pipelines.request import picture_faults
@@ -45,12 +45,17 @@ class Steps(StatusLine):
         self._ops = [step.op for step in recipe.steps]
         self._photos = len(photos)
         self.photo = Path()
+        self.page: int | None = None
         self.number = 0
         self.step = 0
 
     def begin(self, photo: Path) -> None:
         """Begin the next picture."""
-        self.photo, self.number, self.step = photo, self.number + 1, 0
+        self.photo, self.page, self.number, self.step = photo, None, self.number + 1, 0
+
+    def turn(self, page: int | None) -> None:
+        """Begin the next page of a document."""
+        self.page, self.step = page, 0
 
     def end(self, step: StepEnd) -> None:
         """Count a step that has ended."""
@@ -61,7 +66,8 @@ class Steps(StatusLine):
         done = (self.number - 1) * len(self._ops) + self.step
         bar = "#" * (WIDTH * done // total)
         doing = self._ops[self.step] if self.step < len(self._ops) else "writing"
-        return f"[{bar:-<{WIDTH}}] {self.photo.name!r:.60}, {self.step} of {len(self._ops)} steps: {doing}"
+        page = "" if self.page is None else f", page {self.page}"
+        return f"[{bar:-<{WIDTH}}] {self.photo.name!r:.60}{page}, {self.step} of {len(self._ops)} steps: {doing}"
 
 
 @dataclass(slots=True)
@@ -85,6 +91,7 @@ async def run(gate: MediaGate, order: Order) -> Outcome:
         async with running.progress.shown():
             for photo in order.photos:
                 await running.run(photo)
+            running.join()
     return running.outcome
 
 
@@ -98,6 +105,8 @@ class _Running:
         self._recipe = _recipe(rules, order)
         self._inputs = {name: _read(path, rules.source.max_bytes) for name, path in order.inputs.items()}
         self._written: set[str] = set()
+        self._made: list[tuple[Path, OutputFile]] = []
+        """The files to join, in their order."""
         self.progress = Steps(order.photos, self._recipe)
         self.outcome = Outcome()
 
@@ -105,16 +114,17 @@ class _Running:
         """Run the steps on one picture and write its files."""
         self.progress.begin(photo)
         try:
+            made: dict[int | None, Produced] = {}
             data = _read(photo, self._rules.source.max_bytes)
-            produced = await self._trial.run(
-                data, self._recipe, self._rules.source_type, inputs=self._inputs, told=self.progress.end
-            )
-            if produced.verdict.decision == "allow":
-                self._write(photo, produced)
-            else:
-                self.outcome.rejected += 1
-                flags = ", ".join(produced.verdict.flags) or produced.verdict.decision
-                self.progress.print(f"rejected {photo}: {flags}; no file is written", err=True)
+            for page in await self._trial.pages(photo, self._recipe, self._rules.source_type):
+                self.progress.turn(page)
+                made[page] = produced = await self._trial.run(
+                    data, self._recipe, self._rules.source_type, page=page, inputs=self._inputs, told=self.progress.end
+                )
+                if produced.verdict.decision != "allow":
+                    self._reject(photo, page, produced)
+                    return
+            self._write(photo, made)
         except ConfigError:
             raise
         except MediagateError as exc:
@@ -122,18 +132,38 @@ class _Running:
             step = f"step {exc.step + 1} ({exc.op}): " if exc.step is not None else ""
             self.progress.print(f"failed {photo}: {exc.code}: {step}{exc.detail}", err=True)
 
-    def _write(self, photo: Path, produced: Produced) -> None:
-        files = _files(photo, produced)
+    def join(self) -> None:
+        """Write the outputs that join all pictures, named after the first."""
+        for name in joined_outputs(self._recipe):
+            parts = [(photo, file) for photo, file in self._made if file.name == name]
+            if parts:
+                file = join(self._recipe, name, [part for _, part in parts])
+                alone = len(self._recipe.outputs) == 1
+                self._save({file_name(parts[0][0], name, file.format, alone=alone): file.data})
+
+    def _reject(self, photo: Path, page: int | None, produced: Produced) -> None:
+        self.outcome.rejected += 1
+        flags = ", ".join(produced.verdict.flags) or produced.verdict.decision
+        self.progress.print(f"rejected {photo}{_place(page)}: {flags}; no file is written", err=True)
+
+    def _write(self, photo: Path, made: Mapping[int | None, Produced]) -> None:
+        joined = joined_outputs(self._recipe)
+        self._made += [(photo, file) for produced in made.values() for file in produced.outputs if file.name in joined]
+        self._save(_files(photo, made, joined))
+        for page, produced in made.items():
+            for warning in produced.warnings:
+                op = self._recipe.steps[warning.step].op
+                self.progress.print(
+                    f"warning {photo}{_place(page)}: step {warning.step + 1} ({op}): {warning.code}: {warning.detail}",
+                    err=True,
+                )
+
+    def _save(self, files: Mapping[str, bytes]) -> None:
         if taken := self._written & files.keys():
             raise InvalidParameter(f"another picture has been written to {min(taken)}; use another folder for this one")
         self._written |= files.keys()
         for path in write_files(self._order.folder, files, force=self._order.force):
             self.progress.print(str(path))
-        for warning in produced.warnings:
-            op = self._recipe.steps[warning.step].op
-            self.progress.print(
-                f"warning {photo}: step {warning.step + 1} ({op}): {warning.code}: {warning.detail}", err=True
-            )
 
 
 def rules_of(gate: MediaGate) -> Rules:
@@ -193,14 +223,22 @@ def _read(path: Path, most: int) -> bytes:
     return data
 
 
-def _files(photo: Path, produced: Produced) -> dict[str, bytes]:
-    """Return the files of a result by name: its outputs, and all data as one JSON file."""
-    alone = len(produced.outputs) == 1
-    files = {
-        file_name(photo, output.name, EXTENSIONS.get(output.format, output.format), alone=alone): output.data
-        for output in produced.outputs
-    }
-    if produced.data:
-        data = [{"step": step.step, "op": step.op, "value": dict(step.value)} for step in produced.data]
+def _files(photo: Path, made: Mapping[int | None, Produced], joined: Collection[str]) -> dict[str, bytes]:
+    """Return the files of a result by name: its outputs that are not joined, and all data as one JSON file."""
+    files: dict[str, bytes] = {}
+    data: list[dict[str, Any]] = []
+    for page, produced in made.items():
+        alone = len(produced.outputs) == 1
+        for output in produced.outputs:
+            if output.name not in joined:
+                extension = EXTENSIONS.get(output.format, output.format)
+                files[file_name(photo, output.name, extension, alone=alone, page=page)] = output.data
+        place = {} if page is None else {"page": page}
+        data += [{**place, "step": step.step, "op": step.op, "value": dict(step.value)} for step in produced.data]
+    if data:
         files[file_name(photo, "data", "json", alone=True)] = json.dumps(data, indent=2, ensure_ascii=False).encode()
     return files
+
+
+def _place(page: int | None) -> str:
+    return "" if page is None else f", page {page}"

@@ -121,6 +121,7 @@ def _output() -> dict[str, Any]:
         height=COUNT,
         frames=COUNT,
     )
+    output["properties"]["page"] = COUNT | {"description": "The page of a document, from 1."}
     output["properties"]["url"] = PICTURE_URL | {"description": "Missing if the outputs were deleted before."}
     return output
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 
 from mediagate.config import Settings, Source
 from mediagate.errors import ConfigError, ModerationFailed
@@ -31,6 +32,7 @@ def assemble(
         from mediagate.images import check_steps  # lazily, with Pillow and all operations
 
         check_steps(sources, values.get(OPERATIONS))
+    _check_documents(sources)
     remote_moderator = values.get(REMOTE_MODERATOR)
     moderator = _moderator(sources, settings, values.get(MODERATOR), remote_moderator)
     observer = Observers(registry.observers)
@@ -80,6 +82,16 @@ def assemble(
         authorize=values.get(AUTHORIZE),
         operations=values.get(OPERATIONS),
     )
+
+
+def _check_documents(sources: Mapping[str, Source]) -> None:
+    """Raise ``ConfigError`` if a source accepts documents and nothing is installed to read them."""
+    accepting = [name for name, source in sources.items() if "pdf" in source.formats]
+    if accepting and find_spec("pypdfium2") is None:
+        raise ConfigError(
+            f"these sources accept PDF files, which cannot be read here: {', '.join(accepting)}; "
+            'pip install "mediagate[pdf]", or leave pdf out of their formats'
+        )
 
 
 def image_processes(settings: Settings) -> int:

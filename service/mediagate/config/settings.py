@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -26,8 +27,9 @@ from mediagate.errors import ConfigError
 MIB = 1024 * 1024
 
 Score = Annotated[float, Field(gt=0, le=1)]
-Format = Literal["jpeg", "png", "webp", "gif", "avif", "heic"]
-"""The name of an upload format."""
+PictureFormat = Literal["jpeg", "png", "webp", "gif", "avif", "heic"]
+Format = PictureFormat | Literal["pdf"]
+"""The name of a format that can be accepted."""
 Placeholder = Literal["blurhash", "thumbhash"]
 Language = Literal["en", "de", "es", "fr", "ja"]
 """A language of the messages for end users."""
@@ -49,8 +51,8 @@ UrlSecrets = Annotated[tuple[Annotated[SecretStr, Field(min_length=32)], ...], F
 class Source(Frozen):
     """The policy of one source type: limits, variants and moderation thresholds."""
 
-    formats: Annotated[tuple[Format, ...], Field(min_length=1)] = get_args(Format)
-    """Accepted formats, detected from the bytes."""
+    formats: Annotated[tuple[Format, ...], Field(min_length=1)] = get_args(PictureFormat)
+    """Accepted formats, detected from the bytes; ``pdf``, which only pipelines can process, is none by default."""
     variants: Mapping[str, VariantSpec] = DEFAULT_VARIANTS
     reject: Mapping[str, Score] = {}
     """Label or label group → score (0-1) from which an image is rejected."""
@@ -86,6 +88,8 @@ class Source(Frozen):
     """Maximum number of frames when an animation is kept; a longer one is refused."""
     max_animation_pixels: Annotated[int, Field(ge=1)] = 100_000_000
     """Maximum total of the pixels of all frames when an animation is kept."""
+    max_pages: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Maximum number of pages of documents that one pipeline renders."""
 
     @property
     def rank(self) -> int:
@@ -111,6 +115,12 @@ class Source(Frozen):
         for name in variants:
             _check_name("variant", name)
         return variants
+
+    @model_validator(mode="after")
+    def _documents_are_for_pipelines(self) -> Self:
+        if "pdf" in self.formats and (self.visibility != "private" or self.ttl is None):
+            raise ValueError('pdf is for the source of pipelines, which has visibility="private" and a ttl; set both')
+        return self
 
 
 class Settings(BaseSettings):

@@ -35,6 +35,7 @@ MediagateError
 │   ├── UnsupportedType          415 unsupported_type
 │   ├── UnsupportedEncoding      415 unsupported_encoding
 │   ├── InvalidCrop              422 invalid_crop
+│   ├── PasswordRequired         422 password_required
 │   ├── UndecodableImage         422 image_undecodable
 │   ├── ImageTooLarge            422 image_too_large
 │   ├── AnimationRefused         422 animation_refused
@@ -82,7 +83,13 @@ from mediagate.errors.base import (
     known_error,
     members,
 )
-from mediagate.errors.pictures import AnimationRefused, ImageTooLarge, InvalidCrop, UndecodableImage
+from mediagate.errors.pictures import (
+    AnimationRefused,
+    ImageTooLarge,
+    InvalidCrop,
+    PasswordRequired,
+    UndecodableImage,
+)
 from mediagate.errors.pipelines import Faults, InvalidPipeline, OperationFailed
 from mediagate.errors.processing import (
     ImageCrashed,
@@ -180,6 +187,7 @@ __all__ = [
     "ObjectNotFound",
     "OperationFailed",
     "OwnerNotFound",
+    "PasswordRequired",
     "PluginError",
     "ProcessingError",
     "ProcessingRefused",

@@ -32,6 +32,8 @@ class MediagateError(Exception):
         self.step: int | None = None
         """The index of the pipeline's step that failed, from 0, and in ``op`` its operation; else both are ``None``."""
         self.op: str | None = None
+        self.page: int | None = None
+        """The number of the document's page that failed, from 1; ``None`` for a picture."""
         self.close_connection = False
         """Set if the rest of the request body stays unread: the response must then close the connection."""
 

@@ -26,6 +26,13 @@ class AnimationRefused(RequestError):
     status = 422
 
 
+class PasswordRequired(RequestError):
+    """The document is encrypted, and there is no password or a wrong one."""
+
+    code = "password_required"
+    status = 422
+
+
 class InvalidCrop(RequestError):
     """``crop`` is not a box within the picture."""
 

@@ -29,7 +29,7 @@ def form_hints(source: Source, language: Language = "en") -> FormHints:
     """Return the limits and formats of a source, to show in an upload form."""
     from mediagate.images import accepted  # lazily: it imports Pillow, which the host does not need at start
 
-    labels = accepted(source.formats)
+    labels = accepted([name for name in source.formats if name != "pdf"])  # documents are for pipelines
     types = [media_type for media_type, name in DECLARABLE.items() if name in labels]
     # Some systems have no content type for these extensions.
     extensions = [f".{name}" for name in ("avif", "heic", "heif") if {"heif": "heic"}.get(name, name) in labels]

@@ -23,6 +23,11 @@ SIGNATURES: Mapping[str, re.Pattern[bytes]] = {
 }
 """How a file of each format begins."""
 
+SAVED_AS: Mapping[str, str] = {"heic": "jpeg", "pdf": "png"}
+"""The format of a file that names none, by that of the input, where the two differ."""
+JOINED = "jpeg"
+"""The format of a page that is to be joined with those of other inputs."""
+
 
 def check_variants(answer: Rendered, source: Source) -> None:
     """Raise ``Malformed`` unless the files are those of the variants of a source, in their order and formats."""

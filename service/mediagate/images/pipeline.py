@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from mediagate.config import Source, VariantSpec
 from mediagate.errors import ImageTooLarge, MediagateError, ModerationFailed, OperationFailed
-from mediagate.images import pixels
+from mediagate.images import documents, pixels
 from mediagate.images.json_shapes import Malformed
 from mediagate.images.judgement import OFF, judge
-from mediagate.images.operations import ORIGINAL, Context, File, Frames, Operations, Recipe, Step
+from mediagate.images.operations import ORIGINAL, Context, File, Frames, Operations, Page, Recipe, Step
 from mediagate.images.pipeline_wire import DATA, MOST_OUTPUT_BYTES
 from mediagate.images.pixels.allocation import ran_out_of_memory
 from mediagate.images.render import Timings
@@ -41,6 +41,7 @@ def run(
     operations: Operations,
     moderator: Moderator | None,
     *,
+    page: int | None = None,
     inputs: Mapping[str, bytes] | None = None,
     memory_bytes: int | None = None,
     time_s: float | None = None,
@@ -50,13 +51,14 @@ def run(
 
     All inputs are judged before the first step, and the pixels of every output before they are encoded, each with the
     scrutiny of the source as if it were published at full size. If one is not allowed, the result has no outputs and no
-    data. ``inputs`` are further files by name; ``told`` is called with the end of each step. Raises the errors of
-    ``render``, and ``OperationFailed``; one that was raised in a step names it in ``step`` and ``op``.
+    data. ``page`` is the number of the page to render of a document, ``None`` for a picture. ``inputs`` are further
+    files by name; ``told`` is called with the end of each step. Raises the errors of ``render``, ``PasswordRequired``
+    and ``OperationFailed``; one that was raised in a step names it in ``step`` and ``op``.
     """
     work = _Work(source, operations, moderator, memory_bytes, time_s, told)
     work.file = data
     try:
-        frames = work.enter(data, inputs or {})
+        frames = work.enter(data, recipe, page, inputs or {})
         work.run(recipe, frames)
     except _Refused:
         work.outputs, work.data = [], []
@@ -80,6 +82,8 @@ class _Work:
     judged: set[bytes] = field(default_factory=set)
     model_runs: int = 0
     decoded: pixels.Decoded | None = None
+    page: Page | None = None
+    """The page that was rendered, if the file is a document."""
     inputs: dict[str, Frames] = field(default_factory=dict)
     pictures: dict[str, Frames] = field(default_factory=dict)
     """The pictures that later steps start from, by name."""
@@ -89,9 +93,14 @@ class _Work:
     warnings: list[StepWarning] = field(default_factory=list)
     spent_ms: float = 0.0
 
-    def enter(self, data: bytes, inputs: Mapping[str, bytes]) -> Frames:
-        """Decode and judge the inputs; return the frames of the first."""
-        self.decoded, frames = self._decode(data)
+    def enter(self, data: bytes, recipe: Recipe, page: int | None, inputs: Mapping[str, bytes]) -> Frames:
+        """Decode and judge the inputs, or render and judge a page; return the frames of the first."""
+        if page is None:
+            self.decoded, frames = self._decode(data)
+        else:
+            with _within(0, recipe.steps[0]), self.timings.step("render"):
+                self.decoded, self.page = documents.rendered(data, recipe, page, self.source, self.memory_bytes)
+            frames = Frames(tuple(self.decoded.frames))
         self._judge(frames)
         for name, file in inputs.items():
             _, self.inputs[name] = self._decode(file)
@@ -104,7 +113,7 @@ class _Work:
         limit_s = float("inf") if self.time_s is None else self.time_s * ENCODING_SHARE
         time = pixels.EncodingTime(limit_s)
         for number, step in enumerate(recipe.steps):
-            context = Context(self.file, self._info.format, self.inputs, time, self._judge)
+            context = Context(self.file, self._info.format, self.inputs, self.page, time, self._judge)
             began = perf_counter()
             status: Literal["done", "skipped"] = "done"
             with _within(number, step):
@@ -116,7 +125,7 @@ class _Work:
                     status = "skipped"
                     self.warnings.append(StepWarning(number, exc.code, exc.client_detail))
             self.warnings += [StepWarning(number, code, detail) for code, detail in context.warnings]
-            ms = round((perf_counter() - began) * 1000, 2)
+            ms = round((perf_counter() - began) * 1000 + (self.timings.get("render", 0) if number == 0 else 0), 2)
             end = StepEnd(number, step.op, status, ms)
             self.ends.append(end)
             self.told(end)
@@ -151,6 +160,8 @@ class _Work:
                 raise OperationFailed(f"the step that saves {step.start!r} was skipped")
             frames = self.pictures[step.start]
         operation = self.operations[step.op]
+        if operation.takes != "picture" and self.page is None:
+            raise OperationFailed(f"the file is {self._info.format}, not a document; leave {step.op} out")
         size = operation.resized(step.params, frames.size)
         check_pixels(size, len(frames.images), self.source)
         self._check_cost(step, max(frames.pixels, prod(size) * len(frames.images)))

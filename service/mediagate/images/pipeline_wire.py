@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mediagate.config import Source
-from mediagate.images.file_checks import BYTES_PER_PIXEL, FRAME_HEADERS, SIGNATURES
+from mediagate.images.file_checks import BYTES_PER_PIXEL, FRAME_HEADERS, JOINED, SAVED_AS, SIGNATURES
 from mediagate.images.json_shapes import (
     Malformed,
     Read,
@@ -41,7 +41,7 @@ MOST_OUTPUT_BYTES = 256 * 1024 * 1024
 MOST_WARNINGS = 500
 FORMATS = ("webp", "avif", "jpeg", "png", "gif", "pdf")
 OP = text(64, "[a-z0-9_]+")
-DATA = json_object(20_000, 10_000)
+DATA = json_object(20_000, 20_000)
 """What one step may give."""
 STEP_END = Shape(StepEnd, step=whole(0, MOST_STEPS), op=OP, status=text(10, "done|skipped"), ms=number())
 
@@ -125,6 +125,8 @@ def receive_produced(
 
 def _check(answer: Produced, ends: list[StepEnd], recipe: Recipe, source: Source, operations: Operations) -> None:
     check_info(answer.info, source)
+    if answer.info.format == "pdf" and answer.info.frames != 1:
+        raise Malformed("more than one page of a document")
     if list(answer.steps) != ends:
         raise Malformed("steps that did not end as told")
     if answer.verdict.decision != "allow":
@@ -154,8 +156,10 @@ def _check_end(end: StepEnd, expected: int, recipe: Recipe) -> None:
 
 
 def _check_file(file: OutputFile, answer: Produced, recipe: Recipe, source: Source) -> None:
-    wanted = getattr(recipe.outputs[file.name].params, "format", None) or answer.info.format
-    if file.format not in (wanted, {"avif": "webp", "heic": "jpeg"}.get(wanted)):
+    params, own = recipe.outputs[file.name].params, answer.info.format
+    wanted = getattr(params, "format", None) or SAVED_AS.get(own, own)
+    wanted = JOINED if getattr(params, "join", False) else wanted
+    if file.format not in (wanted, {"avif": "webp"}.get(wanted)):
         raise Malformed("a file of a format that was not requested")
     if file.width * file.height > source.max_pixels or file.frames > answer.info.frames:
         raise Malformed("a file beyond the limits of its source")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,14 +25,15 @@ from mediagate.errors import (
     UndecodableImage,
 )
 from mediagate.images import process
+from mediagate.images.document_wire import receive_unlocked
 from mediagate.images.forkserver import ForkServer
 from mediagate.images.group import Group
 from mediagate.images.pipeline_wire import receive_produced
 from mediagate.images.process import Request, Setup
 from mediagate.images.sandbox import Readable, Walls, readable
-from mediagate.images.sent_operations import pickled, reads_of_operations
-from mediagate.images.wire import receive_info, receive_judged, receive_rendered
-from mediagate.moderation import Moderator, members_of, reads_of
+from mediagate.images.sent_operations import pickled, pickled_moderator, reads_of_operations
+from mediagate.images.wire import Pipe, receive_info, receive_judged, receive_rendered
+from mediagate.moderation import Moderator, reads_of
 from mediagate.observe import Observer
 from mediagate.values import WHOLE, Framing, ImageInfo, Produced, Rendered, StepEnd
 
@@ -97,16 +97,7 @@ class ImagePool:
         """
         if self._probing is not None:
             return
-        try:
-            if any(type(one).__module__ == "__main__" for one in members_of(self._moderator).values()):
-                raise TypeError("its class is defined in __main__")
-            moderator = pickle.dumps(self._moderator)
-        except Exception as exc:
-            raise ConfigError(
-                f"the moderator cannot be sent to the image processes ({type(exc).__name__}: {exc}); "
-                "define its class in a module, and open sessions and files in prepare()"
-            ) from exc
-        operations = pickled(self._operations)
+        moderator, operations = pickled_moderator(self._moderator), pickled(self._operations)
         self._server = self._server or ForkServer()
         readable, moderators = await asyncio.to_thread(self._readable)
         without_moderator = Setup(self._memory_bytes, readable)
@@ -161,24 +152,31 @@ class ImagePool:
     def _groups(self) -> list[Group]:
         return [group for group in (self._probing, self._decoding, self._rendering) if group]
 
-    async def probe(self, path: Path, source: Source) -> ImageInfo:
+    async def probe(self, path: Path, source: Source, password: str | None = None) -> ImageInfo:
         """Return the information in a file's header, checked against the limits of its source.
 
-        Raises ``UnsupportedType``, ``UndecodableImage``, ``ImageTooLarge``, ``AnimationRefused``; ``ImageReadersBusy``
-        when no process is free in time, ``ShuttingDown`` when the pool is not open.
+        ``password`` is that of an encrypted document. Raises ``UnsupportedType``, ``UndecodableImage``,
+        ``ImageTooLarge``, ``AnimationRefused``, ``PasswordRequired``; ``ImageReadersBusy`` when no process is free in
+        time, ``ShuttingDown`` when the pool is not open.
         """
-        group = _opened(self._probing)
-        request = Request(process.probe, PROBE_S, (source, False), with_file=True, cpu_s=PROBE_CPU_S)
+        request = Request(process.probe, PROBE_S, (source, False, password), with_file=True, cpu_s=PROBE_CPU_S)
+        return await self._read_file(request, partial(receive_info, source=source), path)
 
-        read = partial(receive_info, source=source)
+    async def unlock(self, path: Path, source: Source, password: str) -> bytes:
+        """Return an encrypted document without its encryption; raises like ``probe``."""
+        request = Request(process.unlock, PROBE_S, (source, password), with_file=True, cpu_s=PROBE_CPU_S)
+        return await self._read_file(request, partial(receive_unlocked, source=source), path)
+
+    async def _read_file(self, request: Request, read: Callable[[Pipe], T], path: Path) -> T:
+        group = _opened(self._probing)
         try:
             return await group.run(request, read, path, wait_s=READER_WAIT_S, again=(ImageCrashed, ImageTimeout))
         except TimeoutError:
             raise ImageReadersBusy("too many pictures are being read; send it again in a moment") from None
         except ImageCrashed as exc:
-            raise UndecodableImage("the picture's header cannot be read; export it again") from exc
+            raise UndecodableImage("the file's header cannot be read; export it again") from exc
         except ImageTimeout as exc:
-            raise ImageReadersBusy("the picture's header could not be read in time; send it again") from exc
+            raise ImageReadersBusy("the file's header could not be read in time; send it again") from exc
 
     async def check(self, path: Path, source: Source) -> ImageInfo:
         """Decode a whole file and discard the pixels.
@@ -254,14 +252,16 @@ class ImagePool:
         recipe: Recipe,
         source: Source,
         *,
+        page: int | None = None,
         inputs: Mapping[str, bytes] | None = None,
         previews: int = 0,
         told: Callable[[StepEnd], None] = lambda _: None,
     ) -> Produced:
-        """Run a recipe on a file: verdicts, saved files and data; ``inputs`` are further files by name.
+        """Run a recipe on a picture, or on a page of a document: verdicts, saved files and data.
 
-        ``told`` is called in the event loop with the end of each step, while the next one runs. Raises like ``render``,
-        and ``OperationFailed``; an error that is the fault of a step names it in ``step`` and ``op``.
+        ``inputs`` are further files by name. ``told`` is called in the event loop with the end of each step, while the
+        next one runs. Raises like ``render``, ``PasswordRequired`` and ``OperationFailed``; an error that is the fault
+        of a step names it in ``step`` and ``op``.
         """
         operations = self._operations
         if operations is None:
@@ -269,7 +269,7 @@ class ImagePool:
         if not self._processes:
             raise ConfigError("this gate cannot run pipelines: it has no image processes for that, since worker=False")
         group = _opened(self._rendering)
-        args = (data, recipe, source, dict(inputs or {}), self._timeout_s, previews)
+        args = (data, recipe, source, page, dict(inputs or {}), self._timeout_s, previews)
         loop, ended = asyncio.get_running_loop(), 0
 
         def progress(end: StepEnd) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import gc
 import importlib
 import logging
@@ -17,7 +16,6 @@ import resource
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,11 +26,11 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 from mediagate.config import Source
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
 from mediagate.images import forkserver, sandbox, timelimit, wire
-from mediagate.images.cores import Cores
+from mediagate.images.cores import Cores, lock_file
 from mediagate.images.memory import Memory, address_space, tune_allocator
 from mediagate.moderation import Moderator, judging
 from mediagate.observe import LogFormat, configure_logs
-from mediagate.values import Framing, ImageInfo, Produced, Rendered
+from mediagate.values import Framing, ImageInfo, Produced, Rendered, RenderedFile
 
 if TYPE_CHECKING:
     from mediagate.images.operations import Operations, Recipe
@@ -51,7 +49,7 @@ PR_SET_PDEATHSIG = 1
 """An option of Linux's ``prctl``: which signal a process gets when its parent has died."""
 
 Made = TypeVar("Made", "Rendered", "Produced")
-Answer: TypeAlias = "Rendered | Produced | ImageInfo"
+Answer: TypeAlias = "Rendered | Produced | RenderedFile | ImageInfo"
 
 _libc = ctypes.CDLL(None)
 
@@ -123,7 +121,7 @@ def main(channel: int, pulse: int, host: int, log_format: str) -> None:
     pixels.has_simd()  # its answer holds for all image processes
     gc.enable()
     gc.freeze()  # otherwise each collection in a child would copy all shared pages
-    with _lent_file() as _shared.lent:
+    with lock_file() as _shared.lent:
         forkserver.serve(socket.socket(fileno=channel), socket.socket(fileno=pulse), host, serve)
 
 
@@ -168,11 +166,20 @@ def _file(pipe: Connection[Any, Any]) -> IO[bytes]:
     return os.fdopen(descriptors[0], "rb")
 
 
-def probe(file: IO[bytes], source: Source, whole: bool) -> ImageInfo:
-    """Read a file's header, or with ``whole`` all of it."""
-    from mediagate.images import pixels
+def probe(file: IO[bytes], source: Source, whole: bool, password: str | None = None) -> ImageInfo:
+    """Read a file's header, or with ``whole`` all of a picture; ``password`` is that of an encrypted document."""
+    from mediagate.images import documents, pixels
 
+    if documents.begins_document(file):
+        return documents.probe(file.read(), source, password)
     return pixels.probe(file, source, _shared.memory.image_bytes, pixels=whole)
+
+
+def unlock(file: IO[bytes], source: Source, password: str) -> RenderedFile:
+    """Return an encrypted document without its encryption."""
+    from mediagate.images import documents
+
+    return documents.unlock(file.read(), source, password)
 
 
 def render(data: bytes, source: Source, framing: Framing, time_s: float, previews: int, files: bool) -> Rendered:
@@ -200,9 +207,15 @@ def render(data: bytes, source: Source, framing: Framing, time_s: float, preview
 
 
 def run_pipeline(
-    data: bytes, recipe: Recipe, source: Source, inputs: Mapping[str, bytes], time_s: float, previews: int
+    data: bytes,
+    recipe: Recipe,
+    source: Source,
+    page: int | None,
+    inputs: Mapping[str, bytes],
+    time_s: float,
+    previews: int,
 ) -> Produced:
-    """Run a recipe on a file; the end of each step is sent to the host at once. ``previews`` as for ``render``."""
+    """Run a recipe on a file, or on one page; the host is told of each step at once. ``previews`` as for ``render``."""
     from mediagate.images import pipeline, pipeline_wire
 
     if _shared.operations is None or _shared.pipe is None:
@@ -216,6 +229,7 @@ def run_pipeline(
             source,
             _shared.operations,
             moderator,
+            page=page,
             inputs=inputs,
             memory_bytes=_shared.memory.image_bytes,
             time_s=time_s,
@@ -283,14 +297,3 @@ def _prepare(setup: Setup) -> sandbox.Walls:
     # There are as many image processes as cores; the host, which serves requests meanwhile, must not queue behind them.
     os.nice(NICENESS)
     return walls
-
-
-def _lent_file() -> IO[bytes]:
-    """Return an empty file for locks, sealed against writes where the system supports that."""
-    if not hasattr(os, "memfd_create"):
-        return tempfile.TemporaryFile()
-    memory = os.memfd_create("mediagate-cores", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    seals = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-    with contextlib.suppress(OSError):  # some systems have memory files but cannot seal them
-        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
-    return os.fdopen(memory, "r+b", buffering=0)

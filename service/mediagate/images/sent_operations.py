@@ -1,4 +1,4 @@
-"""The operations of pipelines on their way to the image processes."""
+"""The moderator and the operations of pipelines on their way to the image processes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediagate.errors import ConfigError
+from mediagate.moderation import Moderator, members_of
 
 if TYPE_CHECKING:
     from mediagate.images.operations import Operations
@@ -21,6 +22,19 @@ def pickled(operations: Operations | None) -> bytes:
         raise ConfigError(
             f"the operations cannot be sent to the image processes ({type(exc).__name__}: {exc}); "
             "define their functions and models at the top level of modules"
+        ) from exc
+
+
+def pickled_moderator(moderator: Moderator | None) -> bytes:
+    """Return the moderator for the image processes; raises ``ConfigError`` if it cannot be sent there."""
+    try:
+        if any(type(one).__module__ == "__main__" for one in members_of(moderator).values()):
+            raise TypeError("its class is defined in __main__")
+        return pickle.dumps(moderator)
+    except Exception as exc:
+        raise ConfigError(
+            f"the moderator cannot be sent to the image processes ({type(exc).__name__}: {exc}); "
+            "define its class in a module, and open sessions and files in prepare()"
         ) from exc
 
 

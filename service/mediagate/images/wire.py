@@ -21,6 +21,7 @@ from mediagate.errors import (
     MediagateError,
     ModerationFailed,
     OperationFailed,
+    PasswordRequired,
     ProcessingError,
     UndecodableImage,
     UnsupportedType,
@@ -50,6 +51,7 @@ ERRORS: Mapping[str, type[MediagateError]] = {
         ImageTooLarge,
         ModerationFailed,
         OperationFailed,
+        PasswordRequired,
         ProcessingError,
         UndecodableImage,
         UnsupportedType,
@@ -74,7 +76,7 @@ VERDICT = Shape(
 )
 INFO = Shape(
     ImageInfo,
-    format=text(4, "|".join(EXTENSIONS)),
+    format=text(4, "|".join((*EXTENSIONS, "pdf"))),
     width=whole(1, LONGEST_EDGE),
     height=whole(1, LONGEST_EDGE),
     frames=whole(1, 1_000_000),
@@ -126,7 +128,7 @@ def rendered(data: Read) -> Read:
 # -- the process's side
 
 
-def send(pipe: Pipe, answer: Rendered | Produced | ImageInfo | Walls | MediagateError) -> None:
+def send(pipe: Pipe, answer: Rendered | Produced | RenderedFile | ImageInfo | Walls | MediagateError) -> None:
     """Send an answer. One that the host would reject becomes ``ModerationFailed``, since its verdict is at fault."""
     if isinstance(answer, MediagateError):
         place = {} if answer.step is None else {"step": answer.step, "op": answer.op}
@@ -140,7 +142,9 @@ def send(pipe: Pipe, answer: Rendered | Produced | ImageInfo | Walls | Mediagate
         send(pipe, ModerationFailed(f"the moderator's verdict cannot be sent: {exc}"))
         return
     pipe.send_bytes(head)
-    if isinstance(answer, Rendered | Produced):
+    if isinstance(answer, RenderedFile):
+        pipe.send_bytes(answer.data)
+    elif isinstance(answer, Rendered | Produced):
         files = answer.files if isinstance(answer, Rendered) else answer.outputs
         for data in (*(file.data for file in files), *answer.previews):
             pipe.send_bytes(data)
@@ -290,6 +294,7 @@ def check_info(info: ImageInfo, source: Source) -> None:
     """Raise ``Malformed`` for a picture that its source would have refused."""
     if info.format not in source.formats:
         raise Malformed("a picture of a format that its source does not accept")
-    frames = source.max_frames if source.animation == "keep" else 1
+    pages = info.frames if info.format == "pdf" else 1  # rendered one by one
+    frames = source.max_frames if source.animation == "keep" and info.format != "pdf" else pages
     if info.width * info.height > source.max_pixels or info.frames > frames:
         raise Malformed("a picture beyond the limits of its source")

@@ -6,10 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mediagate.errors import (
-    MediagateError,
-    UploadMismatch,
-)
+from mediagate.errors import MediagateError, UnsupportedType, UploadMismatch
 from mediagate.intake.idempotency import ReservedKey, fingerprint_of, replay, replay_until
 from mediagate.intake.multipart import FormUpload
 from mediagate.intake.spool import SpooledFile
@@ -63,9 +60,14 @@ async def make_job(
     job_id: str | None = None,
     declared: str | None = None,
 ) -> Job:
-    """Examine a file and return the job to record; raises like ``examine``."""
+    """Examine a file and return the job to record; raises like ``examine``, and ``UnsupportedType`` for a document."""
     source = parts.sources[fields.source_type]
     info = await examine(file, fields, parts, owner=owner, declared=declared)
+    if info.format == "pdf":
+        raise UnsupportedType(
+            "a document is not an upload, which is one picture with variants; send it to POST /pipelines with the step "
+            "render"
+        )
     job_id = job_id or new_id("job")
     return Job(
         id=job_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mediagate.errors import UploadTooLarge
 from mediagate.intake.batches import BatchOrder
@@ -11,6 +12,9 @@ from mediagate.intake.idempotency import ReservedKey
 from mediagate.intake.multipart import FormFile
 from mediagate.intake.reception import Received
 from mediagate.values import BatchState, ImageInfo, Job, Principal
+
+if TYPE_CHECKING:
+    from mediagate.images import Recipe
 
 
 class BatchReception:
@@ -34,7 +38,7 @@ class BatchReception:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._copied: dict[str, FormFile] = {}
-        self._probed: dict[Path, ImageInfo] = {}
+        self._probed: dict[tuple[Path, str | None], ImageInfo] = {}
 
     async def media(self, media_id: str, *, owner: str | None) -> FormFile:
         """Return the file of a published picture; raises ``MediaNotFound``, also if another owner has it."""
@@ -61,12 +65,17 @@ class BatchReception:
                 limit=self._most_bytes,
             )
 
-    async def probe(self, file: FormFile) -> ImageInfo:
-        """Return the information in the header of a file; raises like ``ImagePool.probe``."""
-        path = file.file.path
-        if path not in self._probed:
-            self._probed[path] = await self._references.probe(file)
-        return self._probed[path]
+    async def probe(self, file: FormFile, recipe: Recipe) -> ImageInfo:
+        """Return the information in the header of a file, of an encrypted document by the password of its recipe.
+
+        Raises like ``ImagePool.probe`` and ``ImagePool.unlock``.
+        """
+        from mediagate.images import password_of  # lazily: only gates that run pipelines load the operations
+
+        seen = file.file.path, password_of(recipe)
+        if seen not in self._probed:
+            self._probed[seen] = await self._references.probe(await self._references.unlocked(file, recipe))
+        return self._probed[seen]
 
     async def accept(self, order: BatchOrder) -> BatchState:
         """Record a batch of jobs on these files and return it, or that of the first request under the same key.

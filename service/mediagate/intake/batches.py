@@ -14,7 +14,7 @@ from mediagate.config import Source
 from mediagate.errors import ConfigError, Faults, InvalidParameter, UploadInFlight
 from mediagate.intake.acceptance import announce, log_unrecorded
 from mediagate.intake.idempotency import ReservedKey, replay, replay_until
-from mediagate.intake.pipelines import PipelineOrder, make_pipeline, receive_inputs
+from mediagate.intake.pipelines import PipelineOrder, make_pipeline, receive_inputs, unlock_inputs
 from mediagate.intake.spool import SpooledFile
 from mediagate.parts import Parts
 from mediagate.values import (
@@ -93,6 +93,7 @@ async def accept_batch(
         fingerprint = order.fingerprint(files)
         if held is not None and held.fingerprint is not None:
             return await _replay(held.key, fingerprint, parts), ()
+        files = await _unlock(order, files, parts, spool_dir, received)
         batch = await _make_batch(order, files, parts, owner=owner)
         jobs = await _make_jobs(order, files, batch, parts, owner=owner, key_id=key_id)
         await _quarantine(jobs, files, parts)
@@ -121,6 +122,21 @@ async def _receive(
             files.append(await receive_inputs(one, parts, spool_dir, received))
     faults.check()
     return files
+
+
+async def _unlock(
+    order: BatchOrder,
+    files: Sequence[Sequence[SpooledFile]],
+    parts: Parts,
+    spool_dir: Path,
+    received: AsyncExitStack,
+) -> list[list[SpooledFile]]:
+    faults, opened = Faults(), list[list[SpooledFile]]()
+    for number, (one, theirs) in enumerate(zip(order.orders, files, strict=True)):
+        with faults.at(place_of(number)):
+            opened.append(await unlock_inputs(one, theirs, parts, spool_dir, received))
+    faults.check()
+    return opened
 
 
 async def _make_batch(

@@ -62,6 +62,7 @@ class Declaration:
         formats, limit = sources[source_type].formats, sources[source_type].max_bytes
         if self.content_type != ANY_TYPE and DECLARABLE.get(self.content_type) not in formats:
             usual = ", ".join(f"image/{name}" for name in EXTENSIONS if name in formats)
+            usual += ", application/pdf" if "pdf" in formats else ""
             raise UnsupportedType(
                 f"contentType {self.content_type!r:.80} is not accepted; use one of {usual}, or leave it out"
             )

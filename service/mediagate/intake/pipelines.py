@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediagate.config import Source
-from mediagate.errors import ConfigError, InvalidParameter
+from mediagate.errors import ConfigError, InvalidParameter, UnsupportedType
 from mediagate.images import check_head
 from mediagate.intake.acceptance import announce, examine, log_unrecorded
 from mediagate.intake.idempotency import ReservedKey, replay, replay_until
 from mediagate.intake.size_limit import check_size
 from mediagate.intake.spool import Readable, SpooledFile, receive_source
+from mediagate.intake.unlocking import unlocked
 from mediagate.parts import Parts
 from mediagate.values import (
+    ImageInfo,
     Job,
     JobKind,
     PipelineInput,
@@ -152,6 +154,7 @@ async def accept_order(
         fingerprint = order.fingerprint(files)
         if held is not None and held.fingerprint is not None:
             return await replay(held.key, fingerprint, parts), False
+        files = await unlock_inputs(order, files, parts, spool_dir, received)
         job = await make_pipeline(order, files, referred, parts, owner=owner, key_id=key_id)
         for one, file in zip(job.inputs, files, strict=True):
             await parts.storage.put(one.key, file.path)
@@ -187,6 +190,16 @@ async def receive_inputs(
     return files
 
 
+async def unlock_inputs(
+    order: PipelineOrder, files: Sequence[SpooledFile], parts: Parts, spool_dir: Path, received: AsyncExitStack
+) -> list[SpooledFile]:
+    """Return the inputs, encrypted documents as copies that open without a password, until the stack is closed."""
+    source = parts.sources[order.source_type]
+    return [
+        await received.enter_async_context(unlocked(file, order.recipe, parts, source, spool_dir)) for file in files
+    ]
+
+
 async def make_pipeline(
     order: PipelineOrder,
     files: Sequence[SpooledFile],
@@ -196,10 +209,21 @@ async def make_pipeline(
     owner: str | None,
     key_id: str | None,
 ) -> Job:
-    """Decode the header of each input, run ``pre_upload`` for it, and return the job to record."""
+    """Decode the header of each input, run ``pre_upload`` for it, and return the job to record.
+
+    Raises ``InvalidPipeline`` if the steps do not fit the inputs, or would render too many pages.
+    """
+    from mediagate.images import check_pages  # lazily, as the recipe's operations
+
     source, job_id, inputs = parts.sources[order.source_type], new_id("job"), []
+    entering: list[ImageInfo] = []
     for position, (one, file) in enumerate(zip(order.inputs, files, strict=True)):
         info = await examine(file, replace(order.fields, filename=one.filename), parts, owner=owner)
+        if one.name not in referred:
+            entering.append(info)
+            check_pages(order.recipe, entering, source.max_pages)
+        elif info.format == "pdf":
+            raise UnsupportedType(f"the input {one.name!r} is a document; a step can refer to pictures only")
         inputs.append(
             PipelineInput(
                 name=one.name,
@@ -211,6 +235,7 @@ async def make_pipeline(
                 width=info.width,
                 height=info.height,
                 refers=one.name in referred,
+                pages=info.frames if info.format == "pdf" else None,
             )
         )
     first = next(one for one in inputs if not one.refers)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mediagate.errors import BadUpload, MediaNotFound, ObjectNotFound, UploadNotReceived
 from mediagate.intake.admission import Admission
@@ -20,10 +20,14 @@ from mediagate.intake.multipart import MAX_REQUEST, MOST_FILES, ONE, FormFile, F
 from mediagate.intake.pipelines import OrderInput, PipelineOrder, accept_order
 from mediagate.intake.plain import receive_json
 from mediagate.intake.spool import receive_source
+from mediagate.intake.unlocking import unlocked
 from mediagate.kernel import Incoming
 from mediagate.parts import Parts
 from mediagate.storage import streaming
 from mediagate.values import BatchState, ImageInfo, Job, Media, Principal, owner_and_key
+
+if TYPE_CHECKING:
+    from mediagate.images import Recipe
 
 JSON = "application/json"
 
@@ -66,8 +70,12 @@ class Reception:
         """
         self._add(await self._references.upload(upload_id, owner))
 
-    async def probe(self) -> list[ImageInfo]:
-        """Return the information in the header of each file on which the steps run; raises like ``ImagePool.probe``."""
+    async def probe(self, recipe: Recipe) -> list[ImageInfo]:
+        """Return the information in the header of each file on which the steps of a recipe run.
+
+        Encrypted documents are unlocked first. Raises like ``ImagePool.probe``.
+        """
+        self.files = [await self._references.unlocked(file, recipe) for file in self.files]
         return [await self._references.probe(file) for file in self.files if file.picture is None]
 
     async def accept(self, order: PipelineOrder) -> Job:
@@ -132,6 +140,11 @@ class References:
             # The storage received the file, so its bytes are counted here.
             self._request.received += file.file.bytes
         return file
+
+    async def unlocked(self, file: FormFile, recipe: Recipe) -> FormFile:
+        """Return a file, an encrypted document without its encryption if its recipe has the password."""
+        unlocking = unlocked(file.file, recipe, self._parts, self._source, self._spool_dir)
+        return replace(file, file=await self._stack.enter_async_context(unlocking))
 
     async def probe(self, file: FormFile) -> ImageInfo:
         """Return the information in the header of a file."""

@@ -276,4 +276,5 @@ class Intake:
 
     def _check_head(self, head: bytes, source_type: str | None) -> None:
         source = self._parts.sources.get(source_type or "")
-        check_head(head, source.formats if source else self._every_format)
+        formats = source.formats if source else self._every_format
+        check_head(head, [name for name in formats if name != "pdf"])  # documents are for pipelines

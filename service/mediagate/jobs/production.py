@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import PurePosixPath
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from mediagate.config import Source
 from mediagate.errors import (
     ImageTooLarge,
     InvalidPipeline,
+    MediagateError,
     ObjectNotFound,
     ProcessingError,
     ProcessingRefused,
@@ -23,51 +23,46 @@ from mediagate.errors import (
 from mediagate.jobs.attempt import Attempt, ended_stages
 from mediagate.jobs.attempts import Attempts
 from mediagate.jobs.judging import judge
+from mediagate.jobs.outputs import Made, outputs_of
 from mediagate.jobs.steps import Steps
 from mediagate.moderation import count_review_as_reject, merge
 from mediagate.records import Settlement
 from mediagate.values import (
-    OUTPUT_EXTENSIONS,
     InputWarning,
     Job,
     JobStatus,
-    Output,
-    OutputFile,
     PipelineInput,
     PipelineResult,
-    Produced,
     Stage,
     Verdict,
-    output_key,
-    output_prefix,
 )
 
 if TYPE_CHECKING:
     from mediagate.images import Operations, Recipe
 
+_Entering = tuple[PipelineInput, Sequence[int | None]]
+"""An input, and its pages that are rendered; of a picture ``None`` alone."""
 MOST_OUTPUT_BYTES = 256 * 1024 * 1024
 """Bytes of all outputs of a job together: they are held in memory until every input has been judged."""
-LONGEST_STEM = 100
-_UNSAFE = re.compile(r"[^\w-]+")
 
 
 @dataclass(slots=True)
 class _Made:
     """What the steps have made so far."""
 
-    produced: list[tuple[PipelineInput, Produced]] = field(default_factory=list)
+    produced: list[Made] = field(default_factory=list)
     model_runs: int = 0
     refused: Settlement | None = None
 
     @property
     def verdict(self) -> Verdict:
-        return merge([produced.verdict for _, produced in self.produced])
+        return merge([one.produced.verdict for one in self.produced])
 
     @property
     def timings_ms(self) -> dict[str, float]:
         sums: dict[str, float] = {}
-        for _, produced in self.produced:
-            for name, ms in produced.timings_ms.items():
+        for one in self.produced:
+            for name, ms in one.produced.timings_ms.items():
                 sums[name] = round(sums.get(name, 0.0) + ms, 2)
         return sums
 
@@ -75,11 +70,12 @@ class _Made:
     def result(self) -> PipelineResult:
         data: dict[str, list[Mapping[str, Any]]] = {}
         warnings: list[InputWarning] = []
-        for one, produced in self.produced:
-            for given in produced.data:
-                told = {"input": one.name, "step": given.step, "value": dict(given.value)}
-                data.setdefault(given.op, []).append(told)
-            warnings += [InputWarning.of(one.name, warning) for warning in produced.warnings]
+        for one in self.produced:
+            name, page = one.input.name, one.page
+            place = {"input": name} if page is None else {"input": name, "page": page}
+            for given in one.produced.data:
+                data.setdefault(given.op, []).append({**place, "step": given.step, "value": dict(given.value)})
+            warnings += [InputWarning.of(name, page, warning) for warning in one.produced.warnings]
         return PipelineResult(data, tuple(warnings))
 
 
@@ -96,9 +92,10 @@ class Production(Attempts):
         made = _Made()
         try:
             await parts.hooks.run("pre_process", job)
-            steps = Steps(attempt, recipe, inputs=sum(not one.refers for one in job.inputs))
+            entering = _entering(job, recipe)
+            steps = Steps(attempt, recipe, inputs=sum(len(pages) for _, pages in entering))
             with parts.observer.during("render", job=job):
-                await self._run(job, recipe, source, made, steps)
+                await self._run(job, recipe, source, made, steps, entering)
             verdict = count_review_as_reject(made.verdict)
             await parts.hooks.run("pre_verdict", job, verdict)
         except ProcessingRefused as refusal:
@@ -110,7 +107,7 @@ class Production(Attempts):
             return _refused(attempt, made, rejected)
         steps.publish()
         await attempt.enter(Stage.PUBLISH, made.model_runs)
-        return await self._store(attempt, made, verdict, steps)
+        return await self._store(attempt, made, recipe, verdict, steps)
 
     async def _fetch(self, job: Job, one: PipelineInput) -> bytes:
         """Return a quarantined file."""
@@ -120,31 +117,35 @@ class Production(Attempts):
             except ObjectNotFound:
                 raise StagedFileLost("a quarantined file no longer exists; send the pictures again") from None
 
-    async def _run(self, job: Job, recipe: Recipe, source: Source, made: _Made, steps: Steps) -> None:
-        """Run the steps on one input after another, until one is not allowed."""
+    async def _run(
+        self, job: Job, recipe: Recipe, source: Source, made: _Made, steps: Steps, entering: Sequence[_Entering]
+    ) -> None:
+        """Run the steps on one picture or page after another, until one is not allowed."""
         referred = {one.name: await self._fetch(job, one) for one in job.inputs if one.refers}
-        total = 0
-        for one in (one for one in job.inputs if not one.refers):
+        run, total = partial(self._parts.images.run_pipeline, inputs=referred, told=steps.told), 0
+        for one, pages in entering:
             data = await self._fetch(job, one)
-            look = partial(self._parts.images.run_pipeline, data, recipe, inputs=referred, told=steps.told)
-            produced = await judge(look, source, self._remote)
-            made.model_runs += produced.model_runs
-            made.produced.append((one, produced))
-            if produced.verdict.decision != "allow":
-                return
-            steps.input_done(produced)
-            total += sum(len(file.data) for file in produced.outputs)
-            if total > MOST_OUTPUT_BYTES:
-                raise ImageTooLarge(f"the outputs have more than {MOST_OUTPUT_BYTES:,} bytes")
+            for page in pages:
+                look = partial(run, data, recipe, page=page)
+                with _naming(page):
+                    produced = await judge(look, source, self._remote)
+                made.model_runs += produced.model_runs
+                made.produced.append(Made(one, page, produced))
+                if produced.verdict.decision != "allow":
+                    return
+                steps.input_done(produced)
+                total += sum(len(file.data) for file in produced.outputs)
+                if total > MOST_OUTPUT_BYTES:
+                    raise ImageTooLarge(f"the outputs have more than {MOST_OUTPUT_BYTES:,} bytes")
 
-    async def _store(self, attempt: Attempt, made: _Made, verdict: Verdict, steps: Steps) -> Settlement:
+    async def _store(self, attempt: Attempt, made: _Made, recipe: Recipe, verdict: Verdict, steps: Steps) -> Settlement:
         """Write the outputs concurrently under their private keys; return the end that names them."""
         job, storing = attempt.job, perf_counter()
-        named = _named(job, made.produced)
+        named = await asyncio.to_thread(outputs_of, job, recipe, made.produced)
         with self._parts.observer.during("publish", job=job):
             async with asyncio.TaskGroup() as writes:
-                for output, file in named:
-                    writes.create_task(self._parts.storage.put(output.key, file.data))
+                for output, data in named:
+                    writes.create_task(self._parts.storage.put(output.key, data))
         ended = perf_counter()
         publish_ms = round((ended - storing) * 1000, 1)
         return Settlement(
@@ -160,6 +161,26 @@ class Production(Attempts):
             outputs=tuple(output for output, _ in named),
             result=made.result,
         )
+
+
+def _entering(job: Job, recipe: Recipe) -> list[_Entering]:
+    """Return the inputs on which the steps run, each with its pages; raises ``ProcessingError``."""
+    from mediagate.images import pages_of  # lazily, as the operations
+
+    try:
+        return [(one, pages_of(recipe, one.format, one.pages)) for one in job.inputs if not one.refers]
+    except InvalidPipeline as exc:
+        raise ProcessingError(f"this process cannot run the steps: {exc.detail}") from exc
+
+
+@contextmanager
+def _naming(page: int | None) -> Iterator[None]:
+    """Name the page in every error of the block."""
+    try:
+        yield
+    except MediagateError as exc:
+        exc.page = page
+        raise
 
 
 def _recipe(job: Job, operations: Operations | None) -> Recipe:
@@ -183,37 +204,3 @@ def _refused(attempt: Attempt, made: _Made, end: Settlement) -> Settlement:
         model_runs=made.model_runs,
         stages=ended_stages(attempt.job.stages, failed=False),
     )
-
-
-def _named(job: Job, produced: Sequence[tuple[PipelineInput, Produced]]) -> list[tuple[Output, OutputFile]]:
-    """Return the outputs of a job with their files."""
-    folder = output_prefix(job.source_type, job.source_id, job.media_id)
-    named: list[tuple[Output, OutputFile]] = []
-    taken: set[str] = set()
-    for one, made in produced:
-        for file in made.outputs:
-            extension = OUTPUT_EXTENSIONS[file.format]
-            filename = _filename(one, file, extension, alone=len(made.outputs) == 1)
-            if filename.lower() in taken:
-                filename = f"{len(named)}-{filename}"
-            taken.add(filename.lower())
-            output = Output(
-                position=len(named),
-                name=file.name,
-                input=one.name,
-                filename=filename,
-                key=output_key(folder, len(named), file.name, extension),
-                format=file.format,
-                width=file.width,
-                height=file.height,
-                frames=file.frames,
-                bytes=len(file.data),
-            )
-            named.append((output, file))
-    return named
-
-
-def _filename(one: PipelineInput, file: OutputFile, extension: str, *, alone: bool) -> str:
-    """Return a name for downloads that is safe in every file system: letters, digits, ``_`` and ``-``."""
-    stem = _UNSAFE.sub("_", PurePosixPath(one.filename).stem).strip("_")[:LONGEST_STEM] or one.name
-    return f"{stem}.{extension}" if alone else f"{stem}-{file.name}.{extension}"

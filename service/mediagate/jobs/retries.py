@@ -66,5 +66,6 @@ def failure(exc: Exception, at: Stage) -> Settlement:
         error = f"Internal error while {doing}; see the log"
         return Settlement(JobStatus.FAILED, error=error, code="internal_error", retryable=True)
     doing = doing if known.step is None else f"running step {known.step} ({known.op})"
+    doing = doing if known.page is None else f"{doing} on page {known.page}"
     error = f"{known.title} while {doing}: {known.client_detail}"
     return Settlement(JobStatus.FAILED, error=error, code=known.code, retryable=known.retryable)

@@ -43,7 +43,18 @@ def a_pipeline(now: datetime, **changes: Any) -> Job:
     spec = PipelineSpec(steps, "ab" * 32, HOUR, HOSTILE, "cd" * 32, clamped=True)
     job = a_job(now, kind=JobKind.PIPELINE, spec=spec)
     inputs = tuple(
-        PipelineInput(name, HOSTILE, input_key(job.id, position), "png", 2**31 - 1, "ef" * 32, 640, 480, position == 1)
+        PipelineInput(
+            name,
+            HOSTILE,
+            input_key(job.id, position),
+            "png",
+            2**31 - 1,
+            "ef" * 32,
+            640,
+            480,
+            refers=position == 1,
+            pages=None if position == 1 else 3,
+        )
         for position, name in enumerate(("input0", "logo"))
     )
     return replace(job, inputs=inputs, **changes)
@@ -53,7 +64,17 @@ def outputs_of(job: Job, count: int = 2) -> tuple[Output, ...]:
     """Return the outputs of a job."""
     return tuple(
         Output(
-            n, f"name{n}", "input0", HOSTILE, f"outputs/{job.media_id}/{n}.webp", "webp", 64 + n, 48, 1 + n, 2**31 - 1
+            n,
+            f"name{n}",
+            "input0",
+            HOSTILE,
+            f"outputs/{job.media_id}/{n}.webp",
+            "webp",
+            64 + n,
+            48,
+            1 + n,
+            2**31 - 1,
+            page=n or None,
         )
         for n in range(count)
     )
@@ -100,7 +121,7 @@ async def _round_trip(records: Records, now: datetime) -> None:
     settlement = Settlement(
         JobStatus.COMPLETE,
         outputs=outputs_of(job),
-        result=PipelineResult(data, (InputWarning("input0", 1, "a_code", HOSTILE),)),
+        result=PipelineResult(data, (InputWarning("input0", 1, "a_code", HOSTILE, 3),)),
         stages=(StageState("judge", None, "done", 100, 1.5), StageState("step0", "resize", "skipped", 50)),
         expires_at=now + HOUR,
     )

@@ -19,8 +19,9 @@ DECLARABLE: Mapping[str, str] = {f"image/{name}": name for name in EXTENSIONS} |
     "image/pjpeg": "jpeg",
     "image/x-png": "png",
     "image/apng": "png",
+    "application/pdf": "pdf",
 }
-"""Image format by content type that may be declared for it; the last four are unregistered but in use."""
+"""Format by content type that may be declared for it; ``image/jpg`` to ``image/apng`` are unregistered but in use."""
 
 
 @dataclass(frozen=True, slots=True)

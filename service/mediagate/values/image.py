@@ -34,13 +34,17 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """The header of an image, with the orientation applied to ``width`` and ``height`` (pixels)."""
+    """The header of an image, with the orientation applied to ``width`` and ``height`` (pixels).
+
+    Of a document, the size of its first page at 72 pixels per inch, or of the page that was rendered.
+    """
 
     format: str
-    """``jpeg``, ``png``, ``webp``, ``gif``, ``avif`` or ``heic``."""
+    """``jpeg``, ``png``, ``webp``, ``gif``, ``avif``, ``heic`` or ``pdf``."""
     width: int
     height: int
     frames: int = 1
+    """Frames of an animation, or pages of a document."""
 
 
 @dataclass(frozen=True, slots=True)

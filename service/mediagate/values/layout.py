@@ -98,7 +98,7 @@ EXTENSIONS: Mapping[str, str] = {
 
 
 OUTPUT_EXTENSIONS: Mapping[str, str] = {**EXTENSIONS, "pdf": "pdf"}
-"""The same for the files of pipelines."""
+"""The same for the files of pipelines: what they accept and make."""
 CONTENT_TYPES: Mapping[str, str] = {
     **{extension: f"image/{image_format}" for image_format, extension in EXTENSIONS.items()},
     "pdf": "application/pdf",

@@ -45,6 +45,8 @@ class PipelineInput:
     height: int
     refers: bool = False
     """Whether a step refers to it, as a watermark does; the steps then do not run on it."""
+    pages: int | None = None
+    """Pages of a document; ``None`` for a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Output:
     frames: int
     """Frames of an animation or pages of a PDF; 1 for a still."""
     bytes: int
+    page: int | None = None
+    """The page of the input that it shows, from 1; ``None`` for one of a picture, or of all pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,18 @@ class InputWarning:
     step: int
     code: str
     detail: str
+    page: int | None = None
+    """The page of the input, from 1; ``None`` for a picture."""
 
     @classmethod
-    def of(cls, name: str, warning: StepWarning) -> InputWarning:
-        """Return a step's warning about the input with this name."""
-        return cls(name, warning.step, warning.code, warning.detail)
+    def of(cls, name: str, page: int | None, warning: StepWarning) -> InputWarning:
+        """Return a step's warning about the input with this name, or about one of its pages."""
+        return cls(name, warning.step, warning.code, warning.detail, page)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object in ``warnings`` of a status."""
+        told = {"input": self.input, "step": self.step, "code": self.code, "detail": self.detail}
+        return told if self.page is None else {**told, "page": self.page}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,5 +99,5 @@ class PipelineResult:
     """What a pipeline gave besides files."""
 
     data: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    """By operation: ``input``, ``step`` and ``value`` of each step that gave data."""
+    """By operation: ``input``, ``page`` of a document, ``step`` and ``value`` of each step that gave data."""
     warnings: tuple[InputWarning, ...] = ()

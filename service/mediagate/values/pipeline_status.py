@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -31,12 +30,13 @@ def pipeline_json(
                 "bytes": one.bytes,
                 "width": one.width,
                 "height": one.height,
+                **({} if one.pages is None else {"pages": one.pages}),
             }
             for one in job.inputs
         ],
         "outputs": [_output(job, output, urls) for output in outputs],
         "data": {name: [dict(given) for given in found] for name, found in (result.data if result else {}).items()},
-        "warnings": [asdict(warning) for warning in (result.warnings if result else ())],
+        "warnings": [warning.to_json() for warning in (result.warnings if result else ())],
         "retention": {"ttlHours": spec.ttl / HOUR, "clamped": spec.clamped} if spec else None,
         "expiresAt": iso(job.expires_at),
         "downloadUrl": download_url,
@@ -60,5 +60,6 @@ def _output(job: Job, output: Output, urls: Mapping[int, str]) -> dict[str, Any]
         "width": output.width,
         "height": output.height,
         "frames": output.frames,
+        **({} if output.page is None else {"page": output.page}),
         **({"url": urls[output.position]} if output.position in urls else {}),
     }

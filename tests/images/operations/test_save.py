@@ -270,7 +270,9 @@ def test_save_refuses_options_of_other_formats(step: dict[str, Any]) -> None:
 
 
 def test_options_that_do_not_fit_the_format_of_the_input_fail() -> None:
-    with pytest.raises(OperationFailed, match="target_bytes is for webp, avif, jpeg, and the input is png; set format"):
+    with pytest.raises(
+        OperationFailed, match="target_bytes is for webp, avif, jpeg, and this step saves png; set format"
+    ):
         file_of(ramp(9, 9), Context(format="png"), target_bytes=1000)
 
 

@@ -123,7 +123,7 @@ def test_version_changes_with_the_steps_only() -> None:
         ),
         (Preset(steps=[{"op": "resize", "width": object()}]), "use what JSON can say"),
         (Preset(steps=[{"op": "resize", "width": float("nan")}]), "use what JSON can say"),
-        (Preset(steps=[{"op": "flip"}], params={"w": 5}), "params 'w': use Int, Number, Text or OneOf"),  # type: ignore[dict-item]
+        (Preset(steps=[{"op": "flip"}], params={"w": 5}), "params 'w': use Int, Number, Text, OneOf or Secret"),  # type: ignore[dict-item]
         (Preset(steps=[{"op": "watermark", "picture": "logo"}]), "there is no input 'logo'"),
         (Preset(steps=[{"op": "watermark", "picture": "Logo"}], pictures=["Logo"]), "pictures 'Logo': use a-z"),
     ],

@@ -15,6 +15,7 @@ from PIL import Image
 from mediagate.errors import InvalidParameter
 from mediagate_plugins.pipelines.folder import file_name, write_files
 from tests.support.command import mediagate
+from tests.support.documents import PASSWORD, a_document, encrypted, objects_of, words
 from tests.support.server import PYTHONPATH
 
 GATE = "pipeline_gate:gate"
@@ -222,3 +223,28 @@ def test_files_are_complete_or_not_there(tmp_path: Path) -> None:
     assert ((tmp_path / "link").is_symlink(), (tmp_path / "link").read_bytes()) == (False, b"5")
     with pytest.raises(InvalidParameter, match="cannot write to"):
         write_files(tmp_path / "a", {"x": b"6"}, force=False)
+
+
+def test_run_renders_the_pages_of_a_document(tmp_path: Path) -> None:
+    scan = tmp_path / "scan.pdf"
+    scan.write_bytes(encrypted(objects_of(words("one"), words("two"))))
+    out = tmp_path / "out"
+    done = run(tmp_path, "pages", scan, "-o", out, "--param", f"password={PASSWORD}")
+    assert done.returncode == DONE, done.stderr
+    assert names(out) == ["scan-p1.png", "scan-p2.png", "scan.json"]
+    assert size_of(out / "scan-p2.png") == (200, 100)
+    data = json.loads((out / "scan.json").read_text())
+    assert [(one["page"], one["value"]["text"]) for one in data] == [(1, "one"), (2, "two")]
+    refused = run(tmp_path, "pages", scan, "-o", out, "--param", "password=wrong-password")
+    assert refused.returncode == FAILED
+    assert "password_required" in refused.stderr and "wrong-password" not in refused.stderr
+
+
+def test_run_joins_pictures_and_pages(tmp_path: Path, photo_file: Path) -> None:
+    scan, bad = tmp_path / "scan.pdf", picture(tmp_path / "bad.jpg", 106)
+    scan.write_bytes(a_document(b"", b""))
+    out = tmp_path / "out"
+    done = run(tmp_path, "joined", photo_file, bad, scan, "-o", out)
+    assert done.returncode == REJECTED, done.stderr
+    assert names(out) == ["photo.pdf"]
+    assert (out / "photo.pdf").read_bytes().count(b"/Type /Page /Parent") == 3

@@ -5,13 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mediagate import MODERATOR, MediaGate, Source
-from mediagate_plugins.pipelines import Int, OneOf, Preset, pipelines
+from mediagate_plugins.pipelines import Int, OneOf, Preset, Secret, pipelines
 from tests.support.moderators import Scripted
 
 gate = MediaGate(
     sources={
         "avatar": Source(reject={"NUDE": 0.5}),
-        "work": Source(visibility="private", ttl=timedelta(hours=1), reject={"NUDE": 0.5}, max_bytes=1_000_000),
+        "work": Source(
+            formats=("jpeg", "png", "pdf"),
+            visibility="private",
+            ttl=timedelta(hours=1),
+            reject={"NUDE": 0.5},
+            max_bytes=1_000_000,
+        ),
     }
 )
 gate.decorate(MODERATOR, Scripted())
@@ -35,6 +41,17 @@ gate.register(
         ),
         "marked": Preset(
             steps=[{"op": "watermark", "picture": "logo"}, {"op": "save", "format": "png"}], pictures=["logo"]
+        ),
+        "pages": Preset(
+            steps=[
+                {"op": "render", "dpi": 72, "password": {"$param": "password"}},
+                {"op": "read_text"},
+                {"op": "save"},
+            ],
+            params={"password": Secret()},
+        ),
+        "joined": Preset(
+            steps=[{"op": "render", "dpi": 72, "onError": "skip"}, {"op": "save", "format": "pdf", "join": True}]
         ),
     },
 )

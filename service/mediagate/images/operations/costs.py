@@ -35,6 +35,8 @@ RATES: Mapping[str, Rate] = {
     "set_metadata": Rate(0, 0),
     "strip_metadata": Rate(0, 0),
     "watermark": Rate(10, 12),
+    "render": Rate(25, 12),
+    "read_text": Rate(2, 0),
 }
 SAVING: Mapping[str, Rate] = {
     "webp": Rate(120, 22),

@@ -59,6 +59,8 @@ class _Reading:
     """The names of all outputs so far, also of those with other faults."""
     starts: list[bool] = field(default_factory=list)
     """For each written step whether it starts from a named picture."""
+    opens: bool = False
+    """Whether a step so far opens documents."""
     gives: list[str] = field(default_factory=list)
     """For each written step what it gives, empty for an unknown operation."""
 
@@ -77,6 +79,7 @@ class _Reading:
         self.gives.append("" if operation is None else operation.gives)
         before = len(self.faults)
         self._check_start(place, step)
+        self._check_place(place, operation)
         if "onError" in step and step["onError"] not in ON_ERROR:
             self.faults.append(item((*place, "onError"), "unknown_value", "one of fail, skip", step["onError"]))
         if operation is None:
@@ -92,14 +95,19 @@ class _Reading:
             return
         for number, gives in enumerate(self.gives):
             ends = number + 1 == len(self.gives)
-            if gives == "picture" and (ends or self.starts[number + 1]):
+            opening = number == 0 and self.opens
+            if gives == "picture" and not opening and (ends or self.starts[number + 1]):
                 self.faults.append(
                     item((*self.root, number), "unused_step", "no step uses this picture; save it, or remove the step")
                 )
 
     def last(self) -> Iterator[Step]:
-        """Yield a ``save`` of the last picture if no step saves one and not all of them give data alone."""
-        if not self.results and SAVE in self.operations and any(gives == "picture" for gives in self.gives):
+        """Yield a ``save`` of the last picture if no step saves one and not all of them give data alone.
+
+        A step that opens documents makes pictures for the sake of others.
+        """
+        made = self.gives[1:] if self.opens and len(self.gives) > 1 else self.gives
+        if not self.results and SAVE in self.operations and any(gives == "picture" for gives in made):
             yield Step(SAVE, self.operations[SAVE].params.model_validate({"as": OUTPUT}))
 
     def _missed(self, fault: Item) -> None:
@@ -127,6 +135,18 @@ class _Reading:
             self.faults.append(
                 item((*place, "from"), "unknown_result", f"no earlier step saves {start[:100]!r}{hint}", start)
             )
+
+    def _check_place(self, place: Place, operation: Operation[Any] | None) -> None:
+        """Check that documents are opened by the first step, and before a step that needs a page."""
+        if operation is None:
+            return
+        if operation.takes == "document" and len(self.gives) > 1:
+            self.faults.append(
+                item(place, "misplaced_step", f"{operation.name} opens the file; make it the first step")
+            )
+        self.opens |= operation.takes == "document"
+        if operation.takes == "page" and not self.opens:
+            self.faults.append(item(place, "misplaced_step", "no step renders a document; begin with render"))
 
     def _params(self, place: Place, step: dict[str, Any], operation: Operation[Any]) -> Params | None:
         written = {name: value for name, value in step.items() if name not in COMMON}

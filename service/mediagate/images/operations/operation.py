@@ -71,6 +71,7 @@ def _installed(module: str) -> bool:
 
 PIPELINES = Extra("pipelines", "numpy")
 PNG = Extra("png", "oxipng")
+PDF = Extra("pdf", "pypdfium2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,20 @@ class File:
     format: str
     data: bytes
     shown: Frames
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The page of a document that a picture shows."""
+
+    number: int
+    """From 1."""
+    dpi: float
+    """Pixels per inch of the picture, before any step has changed it."""
+    max_pixels: int
+    """The limit of its source."""
+    text: Callable[[int], tuple[str, bool]]
+    """Returns the text layer up to a number of characters, and whether it is longer."""
 
 
 @dataclass(slots=True)
@@ -92,6 +107,8 @@ class Context:
     """The format of the uploaded file."""
     inputs: Mapping[str, Frames] = field(default_factory=dict)
     """Further pictures by name, judged like the uploaded one."""
+    page: Page | None = None
+    """The page that is rendered, if the file is a document."""
     time: pixels.EncodingTime = field(default_factory=pixels.EncodingTime)
     """The time that encoding may still take."""
     judge: Callable[[Frames], None] = lambda _: None
@@ -123,7 +140,8 @@ class Operation(Generic[P]):
     cost: Rate | Callable[[P], Rate]
     """Per pixel of all frames together, of the larger of the picture before and after the step."""
     gives: Literal["picture", "data", "file"] = "picture"
-    takes: Literal["picture"] = "picture"
+    takes: Literal["picture", "document", "page"] = "picture"
+    """``document``: it is the first step and opens documents; ``page``: it needs a page of one."""
     needs: Extra | None = None
     """What must be installed to use it at all."""
     options_need: Mapping[str, Extra] = field(default_factory=dict)

@@ -54,7 +54,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def of_model(exc: ValidationError, model: type[BaseModel], place: Place, document: Any) -> Iterator[Item]:
-    """Yield the faults that a model found in the document at a place."""
+    """Yield the faults that a model found in the document at a place; values of excluded fields are secrets."""
+    hidden = {field.alias or name for name, field in model.model_fields.items() if field.exclude}
     for error in exc.errors(include_url=False):
         location = _within(error["loc"], document)
         code, detail = CODES.get(error["type"], "wrong_type"), error["msg"]
@@ -66,6 +67,9 @@ def of_model(exc: ValidationError, model: type[BaseModel], place: Place, documen
             yield item(
                 (*place, *location), code, f"unknown field {name[:LONGEST_GOT]!r}" + did_you_mean(name, names(model))
             )
+            continue
+        if location and location[0] in hidden:
+            yield item((*place, *location), code, detail[:1].lower() + detail[1:])
             continue
         got = _value(document, location)
         if code == "unknown_value" and isinstance(got, str):

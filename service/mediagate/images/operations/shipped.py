@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mediagate.images.operations.document.read_text import READ_TEXT
+from mediagate.images.operations.document.render import RENDER
 from mediagate.images.operations.filter.blur import BLUR
 from mediagate.images.operations.filter.grain import GRAIN
 from mediagate.images.operations.filter.look import LOOK
@@ -32,6 +34,8 @@ from mediagate.images.operations.transform.straighten import STRAIGHTEN
 from mediagate.images.operations.transform.trim import TRIM
 
 STANDARD: tuple[Operation[Any], ...] = (
+    RENDER,
+    READ_TEXT,
     ORIENT,
     RESIZE,
     CROP,

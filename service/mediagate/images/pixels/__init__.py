@@ -21,7 +21,6 @@ from mediagate.images.pixels.formats import (
 )
 from mediagate.images.pixels.guard import final
 from mediagate.images.pixels.lanczos import usable as has_simd
-from mediagate.images.pixels.pdf import pdf_of
 from mediagate.images.pixels.picture import PixelPicture, count_looks, dominant_color, jpeg_of, looks, mean
 from mediagate.images.pixels.resize import cut, resized, square, within
 from mediagate.images.pixels.sizes import Box, Crop, aspect_ratio, largest, plan
@@ -61,7 +60,6 @@ __all__ = [
     "mean",
     "opaque",
     "paletted",
-    "pdf_of",
     "plan",
     "probe",
     "published_format",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from importlib import metadata
+from importlib.util import find_spec
 
 from PIL import AvifImagePlugin, Image, WebPImagePlugin, features
 from PIL import __version__ as PILLOW
@@ -33,11 +35,14 @@ LABELS: Mapping[str, str] = {
     "gif": "GIF",
     "avif": "AVIF",
     "heic": "HEIC",
+    "pdf": "PDF",
 }
 """The common name of a format, by mediagate's name."""
 MAX_EDGE: Mapping[str, int] = {"webp": 16383, "jpeg": 65500, "avif": 16383, "png": 2**31 - 1}
 """Longest edge that a format, or its encoder, supports, in pixels; a variant requested as AVIF may become WebP."""
 
+DOCUMENT = "pdf"
+"""The format of documents; their pages are rendered to pictures."""
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEVC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
 _HEIC_BRANDS = (*_HEVC_BRANDS, b"mif1", b"msf1")
@@ -47,6 +52,7 @@ _SIGNATURES: Mapping[bytes, str] = {
     b"GIF87a": "gif",
     b"GIF89a": "gif",
     b"RIFF": "webp",
+    b"%PDF-": DOCUMENT,
 }
 _OTHERS: Mapping[bytes, str] = {
     b"<svg": "SVG",
@@ -90,7 +96,19 @@ def decodable(formats: Collection[str] = LABELS) -> list[str]:
 def accepted(formats: Collection[str]) -> dict[str, str]:
     """Return the common names, by mediagate's names, of the formats among these that can be decoded here."""
     found = {FORMATS[name] for name in decodable(formats)}
+    if DOCUMENT in formats and reads_documents():
+        found.add(DOCUMENT)
     return {name: label for name, label in LABELS.items() if name in found}
+
+
+def reads_documents() -> bool:
+    """Return whether the library of documents is installed; it is loaded in image processes alone."""
+    return find_spec("pypdfium2") is not None
+
+
+def is_document(head: bytes) -> bool:
+    """Return whether a file has the signature of a document."""
+    return _signed(head) == DOCUMENT
 
 
 def limit_threads() -> None:
@@ -132,7 +150,9 @@ def codecs() -> str:
     libraries = "; ".join(f"{name} {version}" for name, version in _libraries() if version)
     return (
         f"Pillow {PILLOW}: {names}"
+        + (f", {DOCUMENT}" if reads_documents() else "")
         + ("" if _heif else ' (heic: pip install "mediagate[heic]")')
+        + ("" if reads_documents() else ' (pdf: pip install "mediagate[pdf]")')
         + f"; {libraries}; resized by {lanczos.name()}"
     )
 
@@ -148,11 +168,17 @@ def _libraries() -> Iterator[tuple[str, str | None]]:
     if _heif:
         yield "libheif", pillow_heif.libheif_version()
         yield from (("", decoder) for decoder in pillow_heif.libheif_info()["decoders"].values())
+    if reads_documents():
+        yield "pypdfium2", metadata.version("pypdfium2")
 
 
 def check_accepted(head: bytes, formats: Collection[str]) -> None:
     """Raise ``UnsupportedType`` for a file with the signature of a format that is not among these."""
     signed = _signed(head)
+    if signed == DOCUMENT and signed not in formats:
+        raise UnsupportedType(
+            f"PDF files are not accepted here; {_send(formats)}, or send the document to a pipeline that renders it"
+        )
     if signed is not None and signed not in formats:
         raise UnsupportedType(f"{LABELS[signed]} files are not accepted here; {_send(formats)}")
 
@@ -177,6 +203,8 @@ def not_decodable(head: bytes, formats: Collection[str]) -> MediagateError:
         )
     if signed == "avif" and "AVIF" not in decodable():
         return UnsupportedType(f"AVIF is not accepted here, since Pillow was built without it; {_send(formats)}")
+    if signed == DOCUMENT:
+        return UnsupportedType("a PDF is not a picture; send it to a pipeline whose first step is render")
     if signed is not None:
         return damaged()
     for magic, name in _OTHERS.items():

@@ -11,6 +11,7 @@ from PIL import Image, ImageCms, IptcImagePlugin
 from PIL.ExifTags import GPSTAGS, IFD, TAGS
 from PIL.ImageFile import ImageFile
 
+from mediagate.errors import OperationFailed
 from mediagate.images.operations.costs import RATES
 from mediagate.images.operations.frames import Frames
 from mediagate.images.operations.metadata.xmp import read_xmp
@@ -49,7 +50,10 @@ def read_metadata(frames: Frames, params: ReadMetadata, context: Context) -> Jso
     """Return one object for each kind of metadata in the file; kinds that cannot be read are named in ``unreadable``.
 
     Texts are cut at 1,000 characters and all together at 100,000; ``truncated`` says whether something is missing.
+    Raises ``OperationFailed`` for a document.
     """
+    if context.page is not None:
+        raise OperationFailed('read_metadata reads pictures, and the file is a document; set onError to "skip"')
     found = _Found()
     with Image.open(io.BytesIO(context.file), formats=decodable()) as image:
         info = dict(image.info)

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from mediagate.errors import OperationFailed
 from mediagate.images import pixels
+from mediagate.images.file_checks import JOINED, SAVED_AS
 from mediagate.images.operations.canvas import behind
 from mediagate.images.operations.costs import LOSSLESS_WEBP_BYTES, RECOMPRESSING, SAVING
 from mediagate.images.operations.frames import Frames
@@ -20,6 +21,7 @@ from mediagate.images.operations.output.recompression import recompressed
 from mediagate.images.operations.output.target import encoded_within
 from mediagate.images.operations.parameters import Colour
 from mediagate.images.operations.recipe import OUTPUT, SAVE
+from mediagate.images.pdf import CSS_DPI, Sheet, pdf_of
 
 Format = Literal["webp", "avif", "jpeg", "png", "gif", "pdf"]
 LOSSY = ("webp", "avif", "jpeg")
@@ -32,6 +34,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "target_bytes": LOSSY,
     "colours": PALETTED,
     "recompress": ("png",),
+    "join": ("pdf",),
+    "dpi": ("pdf",),
 }
 """The formats of options that not all have."""
 QUALITY, EFFORT = 80, 4
@@ -45,7 +49,9 @@ class Save(Params):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = Field(
         OUTPUT, alias="as", description="the name of the output: lower-case letters, digits, - and _"
     )
-    format: Format | None = Field(None, description="unset: the format of the input; HEIC becomes JPEG")
+    format: Format | None = Field(
+        None, description="unset: the format of the input; HEIC becomes JPEG, a page of a document PNG"
+    )
     quality: Annotated[int, Field(ge=1, le=100)] = Field(QUALITY, description="of webp, avif, jpeg and pdf, 1-100")
     effort: Annotated[int, Field(ge=0, le=6)] = Field(EFFORT, description="0 is fast, 6 makes the smallest files")
     lossless: bool = Field(False, description="of webp: every pixel stays exactly as it is; png and gif always are")
@@ -57,12 +63,18 @@ class Save(Params):
     )
     recompress: bool = Field(False, description="of png: search for the smallest file with the same pixels")
     background: Colour = Field("#ffffffff", description="of jpeg and pdf, which have no transparency")
+    join: bool = Field(False, description="of pdf: one file with a page for each picture or page of all inputs")
+    dpi: Annotated[int, Field(ge=72, le=600)] | None = Field(
+        None, description="of pdf: pixels per inch, which give the size of its pages; unset: 96"
+    )
 
     @model_validator(mode="after")
     def _fits_format(self) -> Self:
         for option, formats in OPTIONS.items():
             if getattr(self, option) and self.format is not None and self.format not in formats:
                 raise ValueError(f"{option} is for {', '.join(formats)}; this step saves {self.format}")
+        if self.join and self.format != "pdf":
+            raise ValueError("join is for pdf; set format")
         if self.lossless and self.target_bytes is not None:
             raise ValueError("lossless leaves no quality to meet target_bytes with; set one of both")
         return self
@@ -82,13 +94,14 @@ def save(frames: Frames, params: Save, context: Context) -> File:
 
 
 def _format(frames: Frames, params: Save, context: Context) -> str:
-    wanted = params.format or {"heic": "jpeg"}.get(context.format, context.format)
+    wanted = params.format or SAVED_AS.get(context.format, context.format)
     for option, formats in OPTIONS.items():
         if getattr(params, option) and wanted not in formats:
-            raise OperationFailed(f"{option} is for {', '.join(formats)}, and the input is {wanted}; set format")
+            raise OperationFailed(f"{option} is for {', '.join(formats)}, and this step saves {wanted}; set format")
     if wanted == "avif" and not all(map(pixels.opaque, frames.images)):
         context.warn("format_changed", "the picture has transparency, which browsers show wrong in AVIF: saved as WebP")
         wanted = "webp"
+    wanted = JOINED if params.join else wanted
     if frames.moves and wanted in STILL:
         context.warn(
             "first_frame_only", f"{wanted} has no animation: the first of {len(frames.images)} frames is saved"
@@ -121,8 +134,9 @@ def _shown(frames: Frames, image_format: str, params: Save) -> tuple[Frames, lis
 def _encoded(shown: Frames, palettes: list[Image], image_format: str, params: Save, context: Context) -> bytes:
     images, durations_ms = palettes or list(shown.images), list(shown.durations_ms)
     exif = b""
-    if shown.credits and image_format in ("gif", "pdf"):
-        context.warn("metadata_not_written", f"{image_format} files carry no texts here")
+    made = "pdf" if params.join else image_format
+    if shown.credits and made in ("gif", "pdf"):
+        context.warn("metadata_not_written", f"{made} files carry no texts here")
     elif shown.credits:
         told = shown.credits
         exif = pixels.exif_of(description=told.description, artist=told.artist, copyright_text=told.copyright)
@@ -140,13 +154,15 @@ def _encoded(shown: Frames, palettes: list[Image], image_format: str, params: Sa
             exif=exif,
         )
 
+    if params.join:
+        return pixels.encode(images, durations_ms, 1, JOINED, params.quality, params.effort, context.time)
     if image_format == "gif":
         return pixels.gif_of(images, durations_ms, shown.plays)
     if image_format == "pdf":
         pages = [
             pixels.encode([image], [0], 1, "jpeg", params.quality, params.effort, context.time) for image in images
         ]
-        return pixels.pdf_of(pages, shown.size)
+        return pdf_of([Sheet(page, shown.size) for page in pages], params.dpi or CSS_DPI)
     if params.target_bytes is not None:
         return encoded_within(encoded, params.quality, params.target_bytes)
     data = encoded(params.quality)

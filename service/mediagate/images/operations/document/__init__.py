@@ -1,0 +1,1 @@
+"""Operations of the family document, each in a module of its own."""

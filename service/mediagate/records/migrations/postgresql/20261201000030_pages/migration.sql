@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "mediagate_output" ADD COLUMN     "page" INTEGER;
