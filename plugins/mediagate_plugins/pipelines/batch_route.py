@@ -9,7 +9,16 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mediagate import BatchOrder, BatchReception, FormFile, ImageInfo, MediaGate, OrderInput, PipelineOrder, owner_seen_by
+from mediagate import (
+    BatchOrder,
+    BatchReception,
+    FormFile,
+    ImageInfo,
+    MediaGate,
+    OrderInput,
+    PipelineOrder,
+    owner_seen_by,
+)
 from mediagate.errors import Faults
 from mediagate_plugins.pipelines.batch_request import FILES, BatchJob, BatchRequest, read_batch
 from mediagate_plugins.pipelines.cost import Estimate
