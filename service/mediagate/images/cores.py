@@ -7,9 +7,11 @@ first. The exception is an encoding that takes longer than ``PATIENCE_S``.
 from __future__ import annotations
 
 import fcntl
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import IO
 
@@ -59,3 +61,14 @@ class Cores:
 
     def _give_back(self, core: int) -> None:
         fcntl.lockf(self._file, fcntl.LOCK_UN, 1, core)
+
+
+def lock_file() -> IO[bytes]:
+    """Return an empty file for locks, sealed against writes where the system supports that."""
+    if not hasattr(os, "memfd_create"):
+        return tempfile.TemporaryFile()
+    memory = os.memfd_create("mediagate-cores", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    seals = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+    with suppress(OSError):  # some systems have memory files but cannot seal them
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
+    return os.fdopen(memory, "r+b", buffering=0)

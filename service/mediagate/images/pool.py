@@ -287,7 +287,8 @@ class ImagePool:
             told=progress,
         )
         try:
-            return await group.run(Request(process.run_pipeline, self._timeout_s, args), read)
+            needed = tuple(dict.fromkeys(step.op for step in recipe.steps))
+            return await group.run(Request(process.run_pipeline, self._timeout_s, args, operations=needed), read)
         except (ImageCrashed, ImageTimeout) as exc:
             if ended < len(recipe.steps):
                 exc.step, exc.op = ended, recipe.steps[ended].op

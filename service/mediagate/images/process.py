@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import gc
 import importlib
 import logging
@@ -17,7 +16,6 @@ import resource
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,7 +26,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 from mediagate.config import Source
 from mediagate.errors import ConfigError, ImageTooLarge, MediagateError, ProcessingError
 from mediagate.images import forkserver, sandbox, timelimit, wire
-from mediagate.images.cores import Cores
+from mediagate.images.cores import Cores, lock_file
 from mediagate.images.memory import Memory, address_space, tune_allocator
 from mediagate.moderation import Moderator, judging
 from mediagate.observe import LogFormat, configure_logs
@@ -83,6 +81,8 @@ class Request:
     with_file: bool = False
     cpu_s: float | None = None
     """The CPU time after which a picture is refused."""
+    operations: tuple[str, ...] = ()
+    """The operations whose libraries and models it needs."""
 
 
 @dataclass
@@ -92,6 +92,8 @@ class _Shared:
     moderator: Moderator | None = None
     memory: Memory = field(default_factory=Memory)
     operations: Operations | None = None
+    prepared: set[Callable[[], object]] = field(default_factory=set)
+    """What operations have loaded."""
     pipe: Connection[Any, Any] | None = None
     cores: Cores | None = None
     lent: IO[bytes] | None = None
@@ -123,7 +125,7 @@ def main(channel: int, pulse: int, host: int, log_format: str) -> None:
     pixels.fast()  # its answer holds for all image processes
     gc.enable()
     gc.freeze()  # otherwise each collection in a child would copy all shared pages
-    with _lent_file() as _shared.lent:
+    with lock_file() as _shared.lent:
         forkserver.serve(socket.socket(fileno=channel), socket.socket(fileno=pulse), host, serve)
 
 
@@ -154,7 +156,7 @@ def _serve_one(pipe: Connection[Any, Any]) -> None:
     with _file(pipe) if request.with_file else contextlib.nullcontext() as file:
         args = request.args if file is None else (file, *request.args)
         with timelimit.kept(request.timeout_s, request.cpu_s):
-            answer = _answer(request.function, args)
+            answer = _answer(request, args)
     wire.send(pipe, answer)
 
 
@@ -242,10 +244,11 @@ def _completed(answer: Made, began: float, seen: Previewing | None) -> Made:
     return replace(answer, timings_ms={**answer.timings_ms, "cpu": cpu_ms}, previews=jpegs)
 
 
-def _answer(function: Callable[..., Answer], args: tuple[Any, ...]) -> Answer | MediagateError:
+def _answer(request: Request, args: tuple[Any, ...]) -> Answer | MediagateError:
     try:
+        _prepare_operations(request.operations)
         with _shared.memory.limited():
-            return function(*args)
+            return request.function(*args)
     except MediagateError as exc:
         return exc
     except Exception as exc:
@@ -255,6 +258,17 @@ def _answer(function: Callable[..., Answer], args: tuple[Any, ...]) -> Answer | 
             return ImageTooLarge("the picture needs more memory than one image may use; send a smaller one")
         log.exception("image processing failed")
         return ProcessingError(f"the image could not be processed ({type(exc).__name__})")
+
+
+def _prepare_operations(names: tuple[str, ...]) -> None:
+    """Load what operations need, outside of the memory limit of one image; once in this process."""
+    known = _shared.operations or {}
+    new = {prepare for name in names if name in known and (prepare := known[name].prepare)} - _shared.prepared
+    for prepare in new:
+        prepare()
+        _shared.prepared.add(prepare)
+    if new:
+        _shared.memory.give_back()
 
 
 def _prepare(setup: Setup) -> sandbox.Walls:
@@ -283,14 +297,3 @@ def _prepare(setup: Setup) -> sandbox.Walls:
     # There are as many image processes as cores; the host, which serves requests meanwhile, must not queue behind them.
     os.nice(NICENESS)
     return walls
-
-
-def _lent_file() -> IO[bytes]:
-    """Return an empty file for locks, sealed against writes where the system supports that."""
-    if not hasattr(os, "memfd_create"):
-        return tempfile.TemporaryFile()
-    memory = os.memfd_create("mediagate-cores", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    seals = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-    with contextlib.suppress(OSError):  # some systems have memory files but cannot seal them
-        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
-    return os.fdopen(memory, "r+b", buffering=0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mediagate.images.operations.operation import Rate
+from mediagate.images.operations.operation import Cost, Rate
 
 RATES: Mapping[str, Rate] = {
     "orient": Rate(0, 0),
@@ -35,7 +35,18 @@ RATES: Mapping[str, Rate] = {
     "set_metadata": Rate(0, 0),
     "strip_metadata": Rate(0, 0),
     "watermark": Rate(10, 12),
+    "auto_contrast": Rate(15, 12),
+    "white_balance": Rate(15, 12),
+    "denoise": Rate(20, 20),
+    "low_light": Rate(60, 20),
+    "clahe": Rate(40, 20),
+    "remove_background": Rate(10, 16),
+    "upscale": Rate(60, 16),
 }
+SEGMENTING = Cost(60, 120_000_000)
+"""The mask of ``remove_background``, for a picture of any size."""
+ENLARGING, TILE_BYTES = Rate(4000, 16), 250_000_000
+"""``upscale`` by its model, and the memory for a tile."""
 SAVING: Mapping[str, Rate] = {
     "webp": Rate(120, 22),
     "avif": Rate(550, 48),

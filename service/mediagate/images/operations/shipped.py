@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from mediagate.images.operations.enhance.auto_contrast import AUTO_CONTRAST
+from mediagate.images.operations.enhance.clahe import CLAHE
+from mediagate.images.operations.enhance.denoise import DENOISE
+from mediagate.images.operations.enhance.low_light import LOW_LIGHT
+from mediagate.images.operations.enhance.remove_background import REMOVE_BACKGROUND
+from mediagate.images.operations.enhance.upscale import UPSCALE
+from mediagate.images.operations.enhance.white_balance import WHITE_BALANCE
 from mediagate.images.operations.filter.blur import BLUR
 from mediagate.images.operations.filter.grain import GRAIN
 from mediagate.images.operations.filter.look import LOOK
@@ -51,6 +58,13 @@ STANDARD: tuple[Operation[Any], ...] = (
     PIXELATE,
     VIGNETTE,
     GRAIN,
+    AUTO_CONTRAST,
+    WHITE_BALANCE,
+    DENOISE,
+    LOW_LIGHT,
+    CLAHE,
+    REMOVE_BACKGROUND,
+    UPSCALE,
     WATERMARK,
     READ_METADATA,
     SET_METADATA,
