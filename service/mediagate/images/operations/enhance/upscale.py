@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FACTOR = 2
 MOST_PIXELS = 4_000_000
 """Of all frames of the result together, for the model: it takes seconds for a million."""
-REACH, TILE = 7, 160
+REACH, TILE = 7, 128
 """How far the model looks, and the edge of a tile, in pixels of its input."""
 SPREAD = 4
 """How far visible colours spread below transparent ones, in pixels: the model looks at them too."""
