@@ -9,7 +9,7 @@ from PIL import Image
 
 from mediagate.images.operations import Context, Extra
 from mediagate.images.operations.enhance import upscale
-from mediagate.images.operations.enhance.tiles import enlarged
+from mediagate.images.operations.enhance.tiles import in_tiles
 from tests.support.charts import ramp
 from tests.support.photos import ASTRONAUT, CAT, photo, psnr
 from tests.support.recipes import applied, array, image_of, still
@@ -55,7 +55,7 @@ def test_tiles_meet_without_gaps(size: tuple[int, int], tile: int) -> None:
         }
         return part[reach:-reach, reach:-reach].repeat(2, axis=0).repeat(2, axis=1)
 
-    made = enlarged(colours, 2, reach, tile, network)
+    made = in_tiles(colours, 2, reach, tile, network)
     assert (made == colours.repeat(2, axis=0).repeat(2, axis=1)).all()
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Levels = NDArray[Any]
 
 
-def enlarged(colours: Levels, factor: int, reach: int, tile: int, network: Callable[[Levels], Levels]) -> Levels:
+def in_tiles(colours: Levels, factor: int, reach: int, tile: int, network: Callable[[Levels], Levels]) -> Levels:
     """Return an array of rows, columns and channels as a network enlarges it, as if it had seen all of it at once.
 
     ``network`` returns ``factor`` times as many rows and columns as it gets, without ``reach`` of the input's on each

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image, ImageFilter
 from pydantic import Field
 
-from mediagate.images.operations.colours import in_colours
 from mediagate.images.operations.costs import ENLARGING, RATES, TILE_BYTES
 from mediagate.images.operations.enhance import opencv
 from mediagate.images.operations.enhance.model_files import PHOTOS_TWICE
-from mediagate.images.operations.enhance.tiles import enlarged
+from mediagate.images.operations.enhance.tiles import in_tiles
 from mediagate.images.operations.frames import Frames
 from mediagate.images.operations.operation import ENHANCE, Context, Cost, Operation, Params, Size
 
@@ -26,7 +26,7 @@ MOST_PIXELS = 4_000_000
 REACH, TILE = 7, 128
 """How far the model looks, and the edge of a tile, in pixels of its input."""
 SPREAD = 4
-"""How far visible colours spread below transparent ones, in pixels: the model looks at them too."""
+"""How far visible colours spread below transparent ones, in pixels: a filter looks at them too."""
 SHARPER = ImageFilter.UnsharpMask(radius=1.0, percent=60, threshold=0)
 """After Lanczos."""
 
@@ -46,12 +46,11 @@ def upscale(frames: Frames, params: Upscale, context: Context) -> Frames:
     A result that is too large for the network is made by Lanczos, with a warning, and so is every one where OpenCV is
     not installed. Alpha is always enlarged by Lanczos.
     """
-    if params.method == "lanczos":
-        return frames.each(_by_lanczos)
-    if reason := _why_not(FACTOR**2 * frames.pixels):
+    enlarge = _by_model if params.method == "model" else _by_lanczos
+    if params.method == "model" and (reason := _why_not(FACTOR**2 * frames.pixels)):
         context.warn("model_not_used", f"enlarged by Lanczos and an unsharp mask: {reason}")
-        return frames.each(_by_lanczos)
-    return frames.each(_by_model)
+        enlarge = _by_lanczos
+    return frames.each(lambda image: _enlarged(image, enlarge))
 
 
 def _why_not(count: int) -> str:
@@ -61,18 +60,21 @@ def _why_not(count: int) -> str:
     return f"the model makes up to {MOST_PIXELS:,} pixels, and these are {count:,}" if count > MOST_PIXELS else ""
 
 
-def _by_lanczos(image: Image.Image) -> Image.Image:
-    large = image.resize(_twice(image.size), Image.Resampling.LANCZOS)
-    return in_colours(large, lambda colours: colours.filter(SHARPER))
-
-
-def _by_model(image: Image.Image) -> Image.Image:
-    import numpy as np
-
-    large = Image.fromarray(enlarged(np.asarray(_spread(image)), FACTOR, REACH, TILE, _network))
+def _enlarged(image: Image.Image, enlarge: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    large = enlarge(_spread(image))
     if image.mode == "RGBA":
         large.putalpha(image.getchannel("A").resize(large.size, Image.Resampling.LANCZOS))
     return large
+
+
+def _by_lanczos(colours: Image.Image) -> Image.Image:
+    return colours.resize(_twice(colours.size), Image.Resampling.LANCZOS).filter(SHARPER)
+
+
+def _by_model(colours: Image.Image) -> Image.Image:
+    import numpy as np
+
+    return Image.fromarray(in_tiles(np.asarray(colours), FACTOR, REACH, TILE, _network))
 
 
 def _network(colours: Levels) -> Levels:
