@@ -10,7 +10,7 @@ from PIL import Image
 
 DATA = Path(__file__).parents[1] / "data"
 ASTRONAUT, HOPPER, CAT = "moderation/astronaut.png", "moderation/grace_hopper.jpg", "moderation/chelsea.png"
-SHARP = "photos/photo_2725x2225.jpg"
+SHARP, PARIS = "photos/photo_2725x2225.jpg", "photos/paris_icc_exif_xmp.png"
 
 
 def photo(name: str, edge: int = 480) -> Image.Image:

@@ -7,10 +7,10 @@ from PIL import Image
 
 from mediagate.images.operations import Context
 from tests.support.charts import saved
-from tests.support.photos import ASTRONAUT, CAT, HOPPER, SHARP, photo
+from tests.support.photos import ASTRONAUT, HOPPER, PARIS, SHARP, photo
 from tests.support.recipes import applied, array, image_of, opened, ran, still
 
-FACES = {ASTRONAUT: (0.36, 0.14, 0.52, 0.36), HOPPER: (0.38, 0.14, 0.62, 0.42)}
+FACES = {ASTRONAUT: (0.38, 0.16, 0.48, 0.30), HOPPER: (0.38, 0.14, 0.62, 0.42)}
 """Left, top, right and bottom of each face, in parts of the photo."""
 
 
@@ -36,7 +36,7 @@ def test_remove_background_keeps_a_face_and_not_the_upper_corners(name: str, edg
 def test_remove_background_puts_people_on_a_colour() -> None:
     made = image_of(photo(HOPPER), "remove_background", background="#00ff00")
     assert made.mode == "RGB"
-    assert set(part(made, (0, 0, 0.08, 0.08)).getdata()) == {(0, 255, 0)}
+    assert (array(part(made, (0, 0, 0.08, 0.08))) == (0, 255, 0)).all()
 
 
 def test_remove_background_leaves_transparent_what_was() -> None:
@@ -47,7 +47,9 @@ def test_remove_background_leaves_transparent_what_was() -> None:
     assert made[:, picture.width // 2 :, 3].max() == 255
 
 
-@pytest.mark.parametrize("picture", [photo(SHARP), Image.new("RGB", (300, 200), "white"), Image.new("RGB", (1, 1))])
+@pytest.mark.parametrize(
+    "picture", [photo(SHARP), photo(PARIS), Image.new("RGB", (300, 200), "white"), Image.new("RGB", (1, 1))]
+)
 def test_remove_background_without_a_person_leaves_the_picture_and_says_so(picture: Image.Image) -> None:
     context = Context()
     assert image_of(picture, "remove_background", context).tobytes() == picture.tobytes()
