@@ -3,7 +3,7 @@
     python -m bench.enhancement
 
 ``upscale``: a photo is reduced to a half (means of four pixels) and enlarged again. ``denoise``: noise is added to a
-photo. Both are compared with the photo. The photos are those of ``tests/data``, reduced to 640 pixels at most.
+photo. Both are compared with the photo. The photos are those of ``tests/data``, reduced to 480 pixels at most.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PHOTOS = (
     "moderation/chelsea.png",
     "moderation/grace_hopper.jpg",
 )
-EDGE = 640
+EDGE = 480
 NOISE = (5, 10, 17, 25)
 """Standard deviations in levels."""
 STRENGTHS = (25, 50, 100)

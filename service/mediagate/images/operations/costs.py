@@ -35,17 +35,17 @@ RATES: Mapping[str, Rate] = {
     "set_metadata": Rate(0, 0),
     "strip_metadata": Rate(0, 0),
     "watermark": Rate(10, 12),
-    "auto_contrast": Rate(15, 12),
-    "white_balance": Rate(15, 12),
-    "denoise": Rate(20, 20),
-    "low_light": Rate(60, 20),
-    "clahe": Rate(40, 20),
-    "remove_background": Rate(10, 16),
-    "upscale": Rate(60, 16),
+    "auto_contrast": Rate(10, 12),
+    "white_balance": Rate(8, 12),
+    "denoise": Rate(16, 16),
+    "low_light": Rate(20, 20),
+    "clahe": Rate(14, 20),
+    "remove_background": Rate(18, 16),
+    "upscale": Rate(60, 18),
 }
-SEGMENTING = Cost(60, 120_000_000)
+SEGMENTING = Cost(60, 60_000_000)
 """The mask of ``remove_background``, for a picture of any size."""
-ENLARGING, TILE_BYTES = Rate(4000, 16), 250_000_000
+ENLARGING, TILE_BYTES = Rate(3000, 16), 80_000_000
 """``upscale`` by its model, and the memory for a tile."""
 SAVING: Mapping[str, Rate] = {
     "webp": Rate(120, 22),
