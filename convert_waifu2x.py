@@ -65,9 +65,7 @@ def layers(param: str, data: bytes) -> Iterator[Layer]:
         bias = np.frombuffer(data, "<f4", count, at)
         at += 4 * count
         slope = float(options["-23310"].partition(",")[2]) if options.get("9") == LEAKY_RELU else None
-        yield Layer(
-            kind == "Deconvolution", int(options.get("3", 1)), int(options.get("4", 0)), slope, weights, bias
-        )
+        yield Layer(kind == "Deconvolution", int(options.get("3", 1)), int(options.get("4", 0)), slope, weights, bias)
     if at != len(data):
         raise ValueError(f"{len(data) - at} bytes are left over")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,7 +26,7 @@ def test_low_light_is_as_strong_as_asked() -> None:
     dark = lit(photo(CAT), 0.1, 0.1, 0.1)
     means = [array(image_of(dark, "low_light", strength=strength)).mean() for strength in (0, 30, 60, 100)]
     assert means[0] == array(dark).mean()
-    assert all(more > less + 8 for less, more in zip(means, means[1:], strict=False))
+    assert all(more > less + 8 for less, more in pairwise(means))
 
 
 def test_low_light_leaves_a_light_photo_and_says_so() -> None:

@@ -38,6 +38,6 @@ def mean(levels: Sequence[int]) -> float | None:
 
 
 def with_table(frames: Frames, table: Sequence[int]) -> Frames:
-    """Return the frames with each level replaced, by one table of 256 levels for all channels or by three; alpha stays."""
+    """Return the frames with each level replaced, one table for all channels or one for each; alpha stays."""
     tables = [*table] * (3 if len(table) == 256 else 1)
     return frames.each(lambda image: in_colours(image, lambda colours: colours.point(tables)))

@@ -36,7 +36,7 @@ class Upscale(Params):
 
     method: Literal["model", "lanczos"] = Field(
         "model",
-        description="model: a network for photos, for results of up to 4 megapixels; lanczos: a filter and an unsharp mask",
+        description="model: a network for photos, up to 4 megapixels of the result; lanczos: a filter and an unsharp mask",
     )
 
 
@@ -117,4 +117,6 @@ def prepare() -> None:
         opencv.network(PHOTOS_TWICE)
 
 
-UPSCALE = Operation("upscale", "enhance", Upscale, upscale, cost, reads=(PHOTOS_TWICE,), resized=resized, prepare=prepare)
+UPSCALE = Operation(
+    "upscale", "enhance", Upscale, upscale, cost, reads=(PHOTOS_TWICE,), resized=resized, prepare=prepare
+)

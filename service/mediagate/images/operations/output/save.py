@@ -73,7 +73,8 @@ def save(frames: Frames, params: Save, context: Context) -> File:
 
     AVIF with transparency becomes WebP, with a warning: browsers show its transparency wrong. A format without
     animation shows the first frame, with a warning. If the format of the input has no transparency, ``background`` is
-    shown, with a warning. Raises ``OperationFailed`` for a picture that the format cannot hold, for options that do not fit the input's format, and if no quality meets ``target_bytes``.
+    shown, with a warning. Raises ``OperationFailed`` for a picture that the format cannot hold, for options that do not
+    fit the input's format, and if no quality meets ``target_bytes``.
     """
     image_format = _format(frames, params, context)
     shown, palettes = _shown(frames, image_format, params)
