@@ -262,8 +262,8 @@ def _answer(request: Request, args: tuple[Any, ...]) -> Answer | MediagateError:
 
 def _prepare_operations(names: tuple[str, ...]) -> None:
     """Load what operations need, outside of the memory limit of one image; once in this process."""
-    known = _shared.operations or {}
-    new = {prepare for name in names if name in known and (prepare := known[name].prepare)} - _shared.prepared
+    known = _shared.operations
+    new = {prepare for name in names if known and (prepare := known[name].prepare)} - _shared.prepared
     for prepare in new:
         prepare()
         _shared.prepared.add(prepare)

@@ -36,7 +36,8 @@ class Upscale(Params):
 
     method: Literal["model", "lanczos"] = Field(
         "model",
-        description="model: a network for photos, up to 4 megapixels of the result; lanczos: a filter and an unsharp mask",
+        description="model: a network for photos, up to 4 megapixels of the result; "
+        "lanczos: a filter and an unsharp mask",
     )
 
 
@@ -82,7 +83,8 @@ def _network(colours: Levels) -> Levels:
     import numpy as np
 
     (made,) = opencv.answer(PHOTOS_TWICE, colours.transpose(2, 0, 1)[None].astype(np.float32) / 255)
-    return np.rint(made.transpose(1, 2, 0).clip(0, 1) * 255).astype(np.uint8)
+    levels: Levels = np.rint(made.transpose(1, 2, 0).clip(0, 1) * 255).astype(np.uint8)
+    return levels
 
 
 def _spread(image: Image.Image) -> Image.Image:

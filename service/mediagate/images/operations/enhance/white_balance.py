@@ -55,8 +55,8 @@ def _light(frames: Frames) -> list[float]:
 
 
 def _norm(levels: Sequence[int], powers: Sequence[float], number: int) -> float:
-    total: float = sum(count * power for count, power in zip(levels, powers, strict=True))
-    return (total / number) ** (1 / NORM)
+    total = sum(count * power for count, power in zip(levels, powers, strict=True))
+    return float((total / number) ** (1 / NORM))
 
 
 def _measured(image: Image.Image) -> Image.Image:
